@@ -1,0 +1,1 @@
+"""What at least two steps need. Nothing here imports a step."""

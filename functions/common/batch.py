@@ -1,0 +1,98 @@
+"""A batch: one version of one object, what it is called, and where everything about it lies.
+
+The layout of the processed bucket is defined here and nowhere else:
+
+    staging/<dataset>/<batch_id>/<chunk>/{valid.jsonl,rejected.jsonl,counts.json,<table>.parquet}
+    rejected/<dataset>/ingest_date=<date>/<batch_id>.jsonl
+    processed/<dataset>/<date>/<batch_id>/<table>.csv
+    tables/<dataset>/<table>/ingest_date=<date>/<batch_id>.parquet
+    manifests/<dataset>/<batch_id>.json
+    failures/<dataset>/<batch_id>/<execution>.json
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The object version that a batch is made of."""
+
+    bucket: str
+    key: str
+    version_id: str
+    size: int
+    """Bytes as stored."""
+    etag: str
+    sequencer: str
+    """S3's order of the events of one key: hexadecimal, padded to 32 digits; empty where no event told it."""
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}?versionId={self.version_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The input of an execution: all that any step needs to know of a batch, and no data."""
+
+    dataset: str
+    batch_id: str
+    revision: int
+    source: Source
+    ingested_at: str
+    """The version's LastModified: ISO 8601, UTC, whole seconds, with `Z`."""
+    chunk_bytes: int
+    last_chunk: int
+    """The index of the last chunk; a batch has `last_chunk + 1` of them."""
+
+    @classmethod
+    def from_input(cls, data: Mapping[str, Any]) -> Self:
+        """The batch that an execution's input describes."""
+        return cls(**{**data, "source": Source(**data["source"])})
+
+    def to_input(self) -> dict[str, Any]:
+        """The batch as an execution's input: plain JSON values."""
+        return asdict(self)
+
+    @property
+    def ingest_date(self) -> str:
+        """The UTC date of `ingested_at`, the partition of every output."""
+        return self.ingested_at[:10]
+
+    @property
+    def chunk_count(self) -> int:
+        return self.last_chunk + 1
+
+    def staging_key(self, chunk: int, name: str) -> str:
+        return f"staging/{self.dataset}/{self.batch_id}/{chunk:05d}/{name}"
+
+    @property
+    def rejected_key(self) -> str:
+        return f"rejected/{self.dataset}/ingest_date={self.ingest_date}/{self.batch_id}.jsonl"
+
+    def csv_key(self, table: str) -> str:
+        return f"processed/{self.dataset}/{self.ingest_date}/{self.batch_id}/{table}.csv"
+
+    def parquet_key(self, table: str) -> str:
+        return f"tables/{self.dataset}/{table}/ingest_date={self.ingest_date}/{self.batch_id}.parquet"
+
+    @property
+    def manifest_key(self) -> str:
+        return f"manifests/{self.dataset}/{self.batch_id}.json"
+
+    def failure_key(self, execution: str) -> str:
+        return f"failures/{self.dataset}/{self.batch_id}/{execution}.json"
+
+
+def batch_id_for(dataset: str, bucket: str, key: str, version_id: str, revision: int = 1) -> str:
+    """The id of the batch that one object version makes: the same for every event, retry and replay of it.
+
+    `<dataset>-<32 hexadecimal digits>`, with `-r<revision>` from the second revision on: at most 72
+    characters for a dataset of at most 30, all allowed in an execution's name (1–80 of 0-9 A-Z a-z - _).
+    """
+    digest = hashlib.sha256(json.dumps([bucket, key, version_id]).encode()).hexdigest()[:32]
+    return f"{dataset}-{digest}" if revision == 1 else f"{dataset}-{digest}-r{revision}"

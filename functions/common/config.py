@@ -1,0 +1,87 @@
+"""The functions' settings, read from the environment on first use, each with its type and unit."""
+
+import os
+from functools import cache, cached_property
+
+from functions.common.errors import ConfigurationError
+
+
+def _required(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        raise ConfigurationError(f"The environment variable {name} is not set; Terraform sets it in infra/functions.tf.")
+    return value
+
+
+def _positive_int(name: str) -> int:
+    text = _required(name)
+    if not text.isdigit() or int(text) == 0:
+        raise ConfigurationError(f"The environment variable {name} must be a whole number above 0.")
+    return int(text)
+
+
+class Settings:
+    """Typed view of the environment; a setting that a function does not use need not be set for it."""
+
+    @cached_property
+    def processed_bucket(self) -> str:
+        """The bucket that everything is written to."""
+        return _required("PROCESSED_BUCKET")
+
+    @cached_property
+    def state_machine_arn(self) -> str:
+        """The state machine that `starter` starts executions of."""
+        return _required("STATE_MACHINE_ARN")
+
+    @cached_property
+    def topic_arn(self) -> str:
+        """The topic that people subscribe to."""
+        return _required("TOPIC_ARN")
+
+    @cached_property
+    def chunk_bytes(self) -> int:
+        """The planned size of one chunk of a JSON Lines file, in bytes."""
+        return _positive_int("CHUNK_BYTES")
+
+    @cached_property
+    def max_object_bytes(self) -> int:
+        """The largest object that is read, in bytes as stored."""
+        return _positive_int("MAX_OBJECT_BYTES")
+
+    @cached_property
+    def max_inflated_bytes(self) -> int:
+        """The most bytes that a gzipped object may inflate to."""
+        return _positive_int("MAX_INFLATED_BYTES")
+
+    @cached_property
+    def max_inflation_ratio(self) -> int:
+        """How many times its own size a gzipped object may inflate to."""
+        return _positive_int("MAX_INFLATION_RATIO")
+
+    @cached_property
+    def max_record_bytes(self) -> int:
+        """The largest single record, in bytes of JSON."""
+        return _positive_int("MAX_RECORD_BYTES")
+
+    @cached_property
+    def max_reject_ratio(self) -> float:
+        """The share of rejected records, 0 to 1, above which a file fails as a whole."""
+        text = _required("MAX_REJECT_RATIO")
+        try:
+            ratio = float(text)
+        except ValueError:
+            ratio = -1.0
+        if not 0 <= ratio <= 1:
+            raise ConfigurationError("The environment variable MAX_REJECT_RATIO must be a number from 0 to 1.")
+        return ratio
+
+    @cached_property
+    def memory_mb(self) -> int:
+        """The function's memory in MiB; Lambda sets it."""
+        return _positive_int("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+
+
+@cache
+def settings() -> Settings:
+    """The one Settings of this process."""
+    return Settings()

@@ -1,0 +1,128 @@
+"""A contract: all that the pipeline knows of a feed, read from its folder under `contracts/`."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from functions.common.errors import ContractError, UnknownDatasetError
+from functions.common.record_types import record_type
+
+CONTRACTS = Path(__file__).parents[2] / "contracts"
+DATASET_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
+LINEAGE = (("batch_id", "VARCHAR"), ("ingested_at", "TIMESTAMP"))
+"""The columns that the pipeline adds to every table, behind the contract's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: str
+    """A DuckDB type, which is also the Parquet file's and Athena's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Every value of `columns` stands in the key of `table`."""
+
+    columns: tuple[str, ...]
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    latest_by: tuple[str, ...]
+    """Where several records give a row of the same key, the highest of these wins; empty: keys are unique."""
+    references: tuple[Reference, ...]
+    sql: str
+    """A SELECT over `records` that gives `_position` and every column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a schema can't say: an SQL predicate over one record that must be true."""
+
+    code: str
+    pointer: str
+    sql: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTotal:
+    """A sum that must be the same over the valid records and over the published rows."""
+
+    name: str
+    record_sql: str
+    table: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    dataset: str
+    version: int
+    envelope: str
+    """The member of a document's object that holds the array of records."""
+    schema: Mapping[str, Any]
+    record_table: Table
+    """The table with one row a record; its key is the record's key."""
+    tables: tuple[Table, ...]
+    rules: tuple[Rule, ...]
+    control_totals: tuple[ControlTotal, ...]
+    macros: str
+    record_type: str
+    """The DuckDB STRUCT that a record is read as."""
+
+
+@cache
+def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
+    """The contract in `contracts/<dataset>/`.
+
+    Raises UnknownDatasetError where there is none, ContractError where it is incomplete.
+    """
+    folder = contracts / dataset
+    if not DATASET_NAME.fullmatch(dataset) or not (folder / "contract.json").is_file():
+        known = ", ".join(sorted(path.parent.name for path in contracts.glob("*/contract.json"))) or "none"
+        raise UnknownDatasetError(f"There is no contract for this folder of incoming/; there are contracts for: {known}.")
+    try:
+        return _read(folder)
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise ContractError(f"contracts/{dataset} cannot be used: {type(exc).__name__}: {exc}.") from exc
+
+
+def _read(folder: Path) -> Contract:
+    data = json.loads((folder / "contract.json").read_text("utf-8"))
+    schema = json.loads((folder / f"v{data['current_version']}.schema.json").read_text("utf-8"))
+    tables = tuple(_table(folder, table) for table in data["tables"])
+    by_name = {table.name: table for table in tables}
+    macros = folder / "macros.sql"
+    return Contract(
+        dataset=data["dataset"],
+        version=data["current_version"],
+        envelope=data["envelope"],
+        schema=schema,
+        record_table=by_name[data["record_table"]],
+        tables=tables,
+        rules=tuple(Rule(**rule) for rule in data.get("rules", [])),
+        control_totals=tuple(ControlTotal(**total) for total in data.get("control_totals", [])),
+        macros=macros.read_text("utf-8") if macros.is_file() else "",
+        record_type=record_type(schema),
+    )
+
+
+def _table(folder: Path, data: Mapping[str, Any]) -> Table:
+    return Table(
+        name=data["name"],
+        columns=tuple(Column(column["name"], column["type"]) for column in data["columns"]),
+        key=tuple(data["key"]),
+        latest_by=tuple(data.get("latest_by", [])),
+        references=tuple(Reference(tuple(ref["columns"]), ref["table"]) for ref in data.get("references", [])),
+        sql=(folder / f"{data['name']}.sql").read_text("utf-8"),
+    )

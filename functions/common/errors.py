@@ -1,0 +1,131 @@
+"""The errors of the pipeline: their class names are its API.
+
+Step Functions retries and catches by the bare class name, the failure record keeps it as `error`, and
+`next_step` is the sentence that a person is sent. A message names the file, the place and the rule; it
+never quotes a record.
+"""
+
+_FIX_AND_UPLOAD = "Correct the file and upload it again; the new version is a new batch."
+_LOOK_AND_REPLAY = "Look at the function's log for this batch, mend the cause, and run the batch again."
+
+
+class PipelineError(Exception):
+    """Base of every error that the pipeline raises on purpose."""
+
+    next_step = _LOOK_AND_REPLAY
+
+
+class TransientError(PipelineError):
+    """A call to AWS failed in a way that passes; the only error that is retried for what it is."""
+
+    next_step = "Nothing is wrong with the file. Run the batch again when AWS answers."
+
+
+class ConfigurationError(PipelineError):
+    """The function's environment lacks a setting, or has one that cannot be used."""
+
+    next_step = "Deploy again with the setting mended, and run the batch again."
+
+
+class ContractError(PipelineError):
+    """A contract's folder is incomplete or contradicts itself."""
+
+    next_step = "Mend the contract, deploy, and run the batch again."
+
+
+class UnknownDatasetError(PipelineError):
+    """The object is in a folder for which there is no contract."""
+
+    next_step = "Upload the file to incoming/<dataset>/, where <dataset> is a folder under contracts/."
+
+
+class UnsupportedFormatError(PipelineError):
+    """The object's name does not end in a suffix that says how to read it."""
+
+    next_step = "Name the file .json, .jsonl or .ndjson, with .gz behind it if it is gzipped, and upload it again."
+
+
+class SourceMissingError(PipelineError):
+    """The object version was deleted before it could be read."""
+
+    next_step = "Upload the file again; the pipeline never deletes what it reads."
+
+
+class ObjectTooLargeError(PipelineError):
+    """The object has more bytes than `max_object_bytes`."""
+
+    next_step = "Split the file, or raise max_object_bytes and deploy; then upload it again."
+
+
+class InflatedTooLargeError(PipelineError):
+    """A gzipped object inflates past `max_inflated_bytes` or `max_inflation_ratio`."""
+
+    next_step = "Check that the file is not corrupt or hostile; split it, or raise the cap and deploy."
+
+
+class RecordTooLargeError(PipelineError):
+    """A document that is one single record has more bytes than `max_record_bytes`."""
+
+    next_step = "Send the records as an array, as the contract's envelope or as JSON Lines."
+
+
+class CorruptGzipError(PipelineError):
+    """The object's name ends in .gz, but its bytes do not inflate."""
+
+    next_step = _FIX_AND_UPLOAD
+
+
+class EncodingError(PipelineError):
+    """The document is not UTF-8 without a byte order mark."""
+
+    next_step = "Save the file as UTF-8 without a byte order mark and upload it again."
+
+
+class MalformedDocumentError(PipelineError):
+    """The JSON around the records is broken, so that no record can be trusted."""
+
+    next_step = _FIX_AND_UPLOAD
+
+
+class WrongEnvelopeError(PipelineError):
+    """The document is JSON, but its records are not where the contract says."""
+
+    next_step = _FIX_AND_UPLOAD
+
+
+class EmptyFileError(PipelineError):
+    """The object holds no record at all."""
+
+    next_step = "If the file should have had records, upload it again; otherwise nothing needs to be done."
+
+
+class NoValidRecordsError(PipelineError):
+    """Every record of the file breaks the contract."""
+
+    next_step = "Read the rejects, correct the records and upload the file again."
+
+
+class TooManyRejectsError(PipelineError):
+    """The share of rejected records is above `max_reject_ratio`."""
+
+    next_step = "Read the rejects, correct the records and upload the file again, or raise max_reject_ratio."
+
+
+class ReconciliationError(PipelineError):
+    """The books do not balance; nothing is published."""
+
+    next_step = "This is a fault of the pipeline or of the contract's SQL, not of the file: report it with the batch."
+
+
+class CommitConflictError(PipelineError):
+    """Another commit of this batch published different bytes, which stand."""
+
+    next_step = "Compare the two releases; publish again as a new revision if the committed one is wrong."
+
+
+def next_step_for(error: str) -> str:
+    """What a person does about the error class named `error`; a general answer for names that are not ours."""
+    known = globals().get(error)
+    if isinstance(known, type) and issubclass(known, PipelineError):
+        return known.next_step
+    return PipelineError.next_step

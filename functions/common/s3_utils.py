@@ -1,0 +1,152 @@
+"""The few S3 calls that the steps make. Faults that pass become TransientError; all else stays as it is."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, IncompleteReadError
+from urllib3.exceptions import HTTPError
+
+from functions.common.errors import TransientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BLOCK_BYTES = 1 << 20
+
+_MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed", "405"})
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and 409 of a conditional write
+_TRANSIENT = frozenset(
+    {
+        "SlowDown",
+        "InternalError",
+        "ServiceUnavailable",
+        "RequestTimeout",
+        "RequestTimeTooSkewed",
+        "OperationAborted",
+        "ConditionalRequestConflict",
+        "Throttling",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "TooManyRequestsException",
+    }
+)
+
+
+@cache
+def client() -> "S3Client":
+    """The process's S3 client, made on first use."""
+    return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 5}, read_timeout=60))
+
+
+def is_transient(error: ClientError) -> bool:
+    """Whether AWS says, by code or status, that the same call may succeed later."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return error.response.get("Error", {}).get("Code", "") in _TRANSIENT or status >= 500
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether the object, or the version, is not there (or is a delete marker)."""
+    return error.response.get("Error", {}).get("Code", "") in _MISSING
+
+
+@contextmanager
+def transient_faults(what: str) -> Iterator[None]:
+    """Turn the faults of AWS that pass into TransientError; `what` says what was being done."""
+    try:
+        yield
+    except ClientError as exc:
+        if is_transient(exc):
+            code = exc.response.get("Error", {}).get("Code", "unknown")
+            raise TransientError(f"{what}: AWS answered {code}.") from exc
+        raise
+    except (ConnectionError, HTTPClientError, IncompleteReadError, HTTPError) as exc:
+        raise TransientError(f"{what}: the connection failed ({type(exc).__name__}).") from exc
+
+
+def head(bucket: str, key: str, version_id: str | None = None) -> dict[str, Any] | None:
+    """HEAD of an object (version), or None where it is missing."""
+    version = {"VersionId": version_id} if version_id else {}
+    try:
+        with transient_faults(f"HEAD s3://{bucket}/{key}"):
+            return dict(client().head_object(Bucket=bucket, Key=key, **version))
+    except ClientError as exc:
+        if is_missing(exc):
+            return None
+        raise
+
+
+def read_blocks(bucket: str, key: str, version_id: str, start: int = 0) -> Iterator[bytes]:
+    """The bytes of an object version from offset `start` to its end, in blocks; closed when the reader stops.
+
+    Raises ClientError (see `is_missing`) and TransientError.
+    """
+    with transient_faults(f"GET s3://{bucket}/{key}"):
+        byte_range = {"Range": f"bytes={start}-"} if start else {}
+        body = client().get_object(Bucket=bucket, Key=key, VersionId=version_id, **byte_range)["Body"]
+        try:
+            while block := body.read(BLOCK_BYTES):
+                yield block
+        finally:
+            body.close()
+
+
+def get_bytes(bucket: str, key: str) -> bytes | None:
+    """A whole small object, or None where it is missing."""
+    try:
+        with transient_faults(f"GET s3://{bucket}/{key}"):
+            return client().get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as exc:
+        if is_missing(exc):
+            return None
+        raise
+
+
+def put_bytes(bucket: str, key: str, data: bytes, *, content_type: str = "application/json") -> None:
+    """Write a whole small object."""
+    with transient_faults(f"PUT s3://{bucket}/{key}"):
+        client().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
+
+
+def put_new(bucket: str, key: str, data: bytes, *, content_type: str = "application/json") -> bool:
+    """Write an object only where none is; False where one already stands (412)."""
+    try:
+        with transient_faults(f"PUT s3://{bucket}/{key}"):
+            client().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, IfNoneMatch="*")
+    except ClientError as exc:
+        if exc.response.get("Error", {}).get("Code") == "PreconditionFailed":
+            return False
+        raise
+    return True
+
+
+def download(bucket: str, key: str, path: Path) -> None:
+    """Copy an object to a local file."""
+    with transient_faults(f"GET s3://{bucket}/{key}"):
+        client().download_file(bucket, key, str(path), Config=_transfer())
+
+
+def upload(path: Path, bucket: str, key: str, content_type: str) -> dict[str, Any]:
+    """Copy a local file to an object; answers its key, bytes and SHA-256, which also stands in its metadata."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with transient_faults(f"PUT s3://{bucket}/{key}"):
+        client().upload_file(
+            str(path),
+            bucket,
+            key,
+            ExtraArgs={"ContentType": content_type, "Metadata": {"sha256": digest}},
+            Config=_transfer(),
+        )
+    return {"key": key, "bytes": path.stat().st_size, "sha256": digest}
+
+
+@cache
+def _transfer() -> TransferConfig:
+    return TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=16 << 20, max_concurrency=4)

@@ -1,0 +1,67 @@
+"""DuckDB as the functions use it: one thread, bounded memory, nothing fetched, the contract's macros known."""
+
+from pathlib import Path
+
+import duckdb
+
+from functions.common.contract import Contract
+
+# https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
+_MEMORY_SHARE = 0.6
+
+
+def connect(workdir: Path, memory_mb: int) -> duckdb.DuckDBPyConnection:
+    """An in-memory database that spills to `workdir` and may use its share of `memory_mb` MiB.
+
+    One thread, so that the same rows give the same bytes. Extensions are neither fetched nor loaded: json,
+    parquet and icu are built in.
+    """
+    connection = duckdb.connect(
+        config={
+            "threads": 1,
+            "memory_limit": f"{int(memory_mb * _MEMORY_SHARE)}MiB",
+            "temp_directory": str(workdir / "spill"),
+            "home_directory": str(workdir),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "preserve_insertion_order": True,
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def open_records(connection: duckdb.DuckDBPyConnection, contract: Contract, valid: Path, max_record_bytes: int) -> None:
+    """Make the contract's macros and the view `records`: one row a line of `valid`, typed by the schema.
+
+    Its columns are the record's properties and `_position`, where the record stands in its file.
+    """
+    if contract.macros:
+        connection.execute(contract.macros)
+    connection.execute(
+        f"""
+        CREATE VIEW records AS
+        SELECT _position, record.*
+        FROM read_json(
+            {literal(valid)},
+            format = 'newline_delimited',
+            columns = {{_position: 'BIGINT', record: {literal(contract.record_type)}}},
+            maximum_object_size = {2 * max_record_bytes + 1024}
+        )
+        """
+    )
+
+
+def literal(value: object) -> str:
+    """`value` as an SQL string literal."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """`name` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def identifiers(names: tuple[str, ...]) -> str:
+    """`names` as a comma-separated list of quoted SQL identifiers."""
+    return ", ".join(identifier(name) for name in names)

@@ -1,0 +1,1 @@
+"""Starts one execution for each object version that enters the ingest bucket."""

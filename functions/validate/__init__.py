@@ -1,0 +1,1 @@
+"""Reads one chunk of a file and checks each of its records against the contract."""

@@ -1,0 +1,1 @@
+"""Merges the parts of a batch, proves the balance, publishes and commits."""
