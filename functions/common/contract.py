@@ -13,15 +13,16 @@ from functions.common.record_types import record_type
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
-LINEAGE = (("batch_id", "VARCHAR"), ("ingested_at", "TIMESTAMP"))
-"""The columns that the pipeline adds to every table, behind the contract's own."""
-
 
 @dataclass(frozen=True, slots=True)
 class Column:
     name: str
     type: str
     """A DuckDB type, which is also the Parquet file's and Athena's."""
+
+
+LINEAGE = (Column("batch_id", "VARCHAR"), Column("ingested_at", "TIMESTAMP"))
+"""The columns that the pipeline adds to every table, behind the contract's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class ControlTotal:
     column: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Contract:
     dataset: str
     version: int

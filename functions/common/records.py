@@ -1,0 +1,60 @@
+"""The lines that records travel in: valid ones through staging, rejected ones into `rejected/`."""
+
+import base64
+from typing import Any
+
+import orjson
+
+
+_POSITION = b'{"_position":'
+_RECORD = b',"record":'
+
+
+def valid_line(position: int, record: bytes) -> bytes:
+    """A valid record, serialised, with the place where it stood."""
+    return b"%b%d%b%b}\n" % (_POSITION, position, _RECORD, record)
+
+
+def read_valid_line(line: bytes) -> tuple[int, bytes]:
+    """The place and the serialised record of a line that `valid_line` made."""
+    position, record = line.split(_RECORD, 1)
+    return int(position[len(_POSITION) :]), record.rstrip(b"\n")[:-1]
+
+
+def reject_line(
+    *,
+    batch_id: str,
+    contract_version: int,
+    position: int,
+    position_kind: str,
+    reason: str,
+    errors: list[dict[str, Any]],
+    record: bytes,
+) -> bytes:
+    """One line: where the record stood, why it was not published, and the record itself, kept whole.
+
+    `record` is the parsed record where it is JSON; else its text is `raw`, or its bytes are `raw_base64`.
+    """
+    line = {
+        "batch_id": batch_id,
+        "contract_version": contract_version,
+        "position": position,
+        "position_kind": position_kind,
+        "reason": reason,
+        "errors": errors,
+        **_kept(record),
+    }
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _kept(record: bytes) -> dict[str, Any]:
+    try:
+        orjson.loads(record)
+    except orjson.JSONDecodeError:
+        pass
+    else:  # as it came, digits and duplicate keys included; a line break in JSON is only ever white space
+        return {"record": orjson.Fragment(record.replace(b"\r", b" ").replace(b"\n", b" "))}
+    try:
+        return {"raw": record.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"raw_base64": base64.b64encode(record).decode("ascii")}

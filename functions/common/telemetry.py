@@ -1,0 +1,54 @@
+"""Logs and metrics of a step: one JSON line when it starts, one when it ends, never a record's content."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+
+from functions.common.errors import PipelineError
+
+
+@cache
+def logger() -> Logger:
+    """The process's logger; service and level come from the environment (POWERTOOLS_*)."""
+    return Logger(utc=True)
+
+
+@cache
+def metrics() -> Metrics:
+    """The process's metrics, written as EMF log lines: no call and no permission is needed."""
+    return Metrics()
+
+
+@contextmanager
+def step(name: str, batch_id: str, **place: Any) -> Iterator[dict[str, Any]]:
+    """Log the start and the end of a step; what the body puts into the dict it gets stands in the last line.
+
+    A PipelineError is logged by name and message, any other exception by name with its stack trace; both go on.
+    """
+    context = {"batch_id": batch_id, **place}
+    started = time.perf_counter()
+    logger().info(f"{name} started", extra=context)
+    outcome: dict[str, Any] = {}
+    try:
+        yield outcome
+    except PipelineError as exc:
+        logger().error(f"{name} failed", extra={**context, "error": type(exc).__name__, "cause": str(exc)})
+        raise
+    except Exception as exc:
+        logger().exception(f"{name} failed", extra={**context, "error": type(exc).__name__})
+        raise
+    milliseconds = round((time.perf_counter() - started) * 1000)
+    logger().info(f"{name} ended", extra={**context, **outcome, "milliseconds": milliseconds})
+
+
+def count(dataset: str, numbers: Mapping[str, int]) -> None:
+    """Emit `numbers` as CloudWatch metrics of the dataset."""
+    emitted = metrics()
+    emitted.add_dimension(name="dataset", value=dataset)
+    for name, number in numbers.items():
+        emitted.add_metric(name=name, unit="Count", value=number)
+    emitted.flush_metrics()

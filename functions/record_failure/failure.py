@@ -1,0 +1,94 @@
+"""What a failure is called and what it says: the record that is kept, and the notice that is sent."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from functions.common.batch import Batch
+from functions.common.errors import next_step_for
+
+_MAX_CAUSE = 2000
+_CAUSES = {
+    "TIMED_OUT": ("States.Timeout", "The execution ran longer than the state machine allows."),
+    "ABORTED": ("ExecutionAborted", "Somebody stopped the execution."),
+}
+_UNKNOWN = ("UnknownError", "The execution failed without naming an error; look at its history.")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed execution."""
+
+    batch: Batch
+    execution: str
+    """The execution's name."""
+    status: str
+    """FAILED, TIMED_OUT or ABORTED."""
+    error: str
+    cause: str
+
+    @classmethod
+    def from_state_machine(cls, event: Mapping[str, Any]) -> Self:
+        """The failure that the state RecordFailure hands over."""
+        failure = event["failure"]
+        batch = Batch.from_input(event["batch"])
+        return cls(batch, event["execution"], "FAILED", failure["Error"], plain_cause(failure["Cause"]))
+
+    @classmethod
+    def from_status_change(cls, event: Mapping[str, Any]) -> Self:
+        """The failure that EventBridge tells of. Its `error` and `cause` may be null, as for an execution that timed out."""
+        detail = event["detail"]
+        error, cause = _CAUSES.get(detail["status"], _UNKNOWN)
+        batch = Batch.from_input(json.loads(detail["input"]))
+        return cls(
+            batch, detail["name"], detail["status"], detail.get("error") or error, plain_cause(detail.get("cause") or cause)
+        )
+
+
+def plain_cause(cause: str) -> str:
+    """The sentence in a cause: of a Lambda function's error its message, without type and stack trace."""
+    try:
+        message = json.loads(cause)["errorMessage"]
+    except (ValueError, TypeError, KeyError):
+        message = cause
+    return str(message)[:_MAX_CAUSE]
+
+
+def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> dict[str, Any]:
+    """The failure record: what failed, why, and what to do. `committed` says that a manifest outranks it."""
+    next_step = next_step_for(failure.error)
+    if committed:
+        next_step = "Nothing: the batch is published, its manifest stands, and only what came after it failed."
+    return {
+        "failure_version": 1,
+        "dataset": failure.batch.dataset,
+        "batch_id": failure.batch.batch_id,
+        "execution": failure.execution,
+        "status": failure.status,
+        "error": failure.error,
+        "cause": failure.cause,
+        "next_step": next_step,
+        "published": committed,
+        "rejects": rejects_uri,
+        "source": failure.batch.to_input()["source"],
+        "ingested_at": failure.batch.ingested_at,
+    }
+
+
+def notice(failure_record: Mapping[str, Any], record_uri: str) -> dict[str, str]:
+    """The notice of a failure: `subject` (ASCII, at most 100 characters, as SNS wants it) and `message`."""
+    source = failure_record["source"]
+    outcome = "was published, but a step after that failed" if failure_record["published"] else "was not published"
+    rejects = f"The rejected records: {failure_record['rejects']}\n" if failure_record["rejects"] else ""
+    return {
+        "subject": f"{failure_record['dataset']}: a file {outcome} ({failure_record['error']})"[:100],
+        "message": (
+            f"s3://{source['bucket']}/{source['key']} {outcome}.\n\n"
+            f"{failure_record['error']}: {failure_record['cause']}\n\n"
+            f"Next: {failure_record['next_step']}\n\n"
+            f"{rejects}The failure record: {record_uri}\n"
+            f"Batch: {failure_record['batch_id']}\n"
+            f"Execution: {failure_record['execution']}\n"
+        ),
+    }

@@ -1,0 +1,53 @@
+"""From an object version to the batch that it makes: its name, its dataset, its chunks."""
+
+from datetime import UTC, datetime
+
+from functions.common.batch import Batch, Source, batch_id_for
+from functions.common.contract import DATASET_NAME
+
+PREFIX = "incoming/"
+UNKNOWN_DATASET = "unknown"
+"""The dataset of an object that is in no folder that could be one; its execution fails and says so."""
+
+MAX_CHUNKS = 500
+"""An inline Map has 25,000 events of history for all its chunks, retries included."""
+
+_SPLITTABLE = (".jsonl", ".ndjson")
+_SEQUENCER_DIGITS = 32
+
+
+def plan_batch(source: Source, last_modified: datetime, chunk_bytes: int, revision: int = 1) -> Batch:
+    """The batch of an object version: the same for every event of it, since all is taken from the version."""
+    dataset = dataset_of(source.key)
+    chunk_bytes, last_chunk = plan_chunks(source.key, source.size, chunk_bytes)
+    return Batch(
+        dataset=dataset,
+        batch_id=batch_id_for(dataset, source.bucket, source.key, source.version_id, revision),
+        revision=revision,
+        source=source,
+        ingested_at=last_modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        chunk_bytes=chunk_bytes,
+        last_chunk=last_chunk,
+    )
+
+
+def dataset_of(key: str) -> str:
+    """The folder under incoming/ that the object is in, or UNKNOWN_DATASET."""
+    folder, slash, _ = key.removeprefix(PREFIX).partition("/")
+    return folder if slash and DATASET_NAME.fullmatch(folder) else UNKNOWN_DATASET
+
+
+def plan_chunks(key: str, size: int, chunk_bytes: int) -> tuple[int, int]:
+    """How an object of `size` bytes is cut: the bytes of a chunk, and the index of the last one.
+
+    Only plain JSON Lines can be cut; `chunk_bytes` grows so that there are at most MAX_CHUNKS.
+    """
+    if not key.lower().endswith(_SPLITTABLE):
+        return chunk_bytes, 0
+    chunk_bytes = max(chunk_bytes, -(-size // MAX_CHUNKS))
+    return chunk_bytes, max(0, -(-size // chunk_bytes) - 1)
+
+
+def padded_sequencer(sequencer: str) -> str:
+    """S3's sequencer, padded so that the texts of one key compare as the numbers do; empty stays empty."""
+    return sequencer.rjust(_SEQUENCER_DIGITS, "0") if sequencer else ""

@@ -1,0 +1,31 @@
+"""Turns valid records into typed rows: runs the contract's SELECTs and writes one Parquet part a table."""
+
+from pathlib import Path
+
+import duckdb
+
+from functions.common.contract import Contract, Table
+from functions.common.sql import identifier, literal, open_records
+
+
+def write_parts(
+    valid: Path, contract: Contract, workdir: Path, connection: duckdb.DuckDBPyConnection, max_record_bytes: int
+) -> dict[str, int]:
+    """Write `<table>.parquet` for each table of the contract into `workdir`; answers the rows of each.
+
+    A part has the table's columns, cast to their types, and `_position`, where the row's record stands in its
+    file. Candidates are not merged here: superseded records and older rows of a key are still in it.
+    """
+    open_records(connection, contract, valid, max_record_bytes)
+    return {table.name: _write_part(table, workdir, connection) for table in contract.tables}
+
+
+def _write_part(table: Table, workdir: Path, connection: duckdb.DuckDBPyConnection) -> int:
+    columns = ", ".join(f"CAST({identifier(c.name)} AS {c.type}) AS {identifier(c.name)}" for c in table.columns)
+    row = connection.execute(
+        f"""
+        COPY (SELECT _position, {columns} FROM ({table.sql}))
+        TO {literal(workdir / f"{table.name}.parquet")} (FORMAT parquet, COMPRESSION zstd)
+        """
+    ).fetchone()
+    return int(row[0]) if row else 0

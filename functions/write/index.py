@@ -1,0 +1,127 @@
+"""The entry point of `write`: all parts of a batch in, its published tables and its manifest out."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from functions.common import s3_utils, sql
+from functions.common.batch import Batch
+from functions.common.config import settings
+from functions.common.contract import Contract, load_contract
+from functions.common.errors import ReconciliationError
+from functions.common.telemetry import count, step
+from functions.common.workdir import workdir
+from functions.write import publish
+from functions.write.merge import Superseded, add_up, merge
+from functions.write.rejects import write_rejects
+
+REJECTS = "rejects.jsonl"
+
+_PARALLEL = 16
+"""How many small objects are fetched at once; a batch has up to 500 chunks."""
+
+_CONTENT_TYPES = {".parquet": "application/vnd.apache.parquet", ".csv": "text/csv; charset=utf-8"}
+
+
+def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
+    """Publish and commit a batch, or see that it is committed; answers its counts and the notice of its rejects."""
+    batch = Batch.from_input(event)
+    bucket = settings().processed_bucket
+    with step("write", batch.batch_id) as outcome:
+        committed = s3_utils.get_bytes(bucket, batch.manifest_key)
+        if committed is None:
+            committed = _publish(batch)
+        else:
+            publish.verify(orjson.loads(committed), _digest)
+            outcome["already_committed"] = True
+        answer = publish.summary(orjson.loads(committed), bucket)
+        outcome |= {key: value for key, value in answer.items() if key not in ("notice", "batch_id")}
+    return answer
+
+
+def _publish(batch: Batch) -> bytes:
+    bucket, contract = settings().processed_bucket, load_contract(batch.dataset)
+    counts = _counts(batch)
+    totals = add_up(counts, batch)
+    with workdir() as folder:
+        refusal = publish.refusal(totals, settings().max_reject_ratio, f"s3://{bucket}/{batch.rejected_key}")
+        if refusal and totals.rejected:
+            _upload_rejects(batch, counts, [], contract, folder)
+        if refusal:
+            raise refusal
+        _download_parts(batch, contract, folder)
+        with sql.connect(folder, settings().memory_mb) as connection:
+            merged = merge(batch, contract, totals, folder, connection)
+        outputs = {}
+        if totals.rejected or merged.superseded:
+            outputs[REJECTS] = _upload_rejects(batch, counts, merged.superseded, contract, folder)
+        for table in contract.tables:
+            for suffix, key in ((".parquet", batch.parquet_key(table.name)), (".csv", batch.csv_key(table.name))):
+                name = f"{table.name}{suffix}"
+                outputs[name] = s3_utils.upload(folder / name, bucket, key, _CONTENT_TYPES[suffix])
+    return _commit(batch, publish.manifest(batch, contract, totals, merged, outputs))
+
+
+def _counts(batch: Batch) -> list[dict[str, Any]]:
+    """What `validate` wrote of each chunk, in order."""
+
+    def read(chunk: int) -> dict[str, Any]:
+        data = s3_utils.get_bytes(settings().processed_bucket, batch.staging_key(chunk, "counts.json"))
+        if data is None:
+            raise ReconciliationError(f"Chunk {chunk} has no counts in staging; it expired, or was never validated.")
+        counts: dict[str, Any] = orjson.loads(data)
+        return counts
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        return list(pool.map(read, range(batch.chunk_count)))
+
+
+def _download_parts(batch: Batch, contract: Contract, folder: Path) -> None:
+    """Every table's parts, as `<chunk>.<table>.part` in `folder`."""
+
+    def download(place: tuple[int, str]) -> None:
+        chunk, table = place
+        key = batch.staging_key(chunk, f"{table}.parquet")
+        s3_utils.download(settings().processed_bucket, key, folder / f"{chunk:05d}.{table}.part")
+
+    places = [(chunk, table.name) for chunk in range(batch.chunk_count) for table in contract.tables]
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        list(pool.map(download, places))
+
+
+def _upload_rejects(
+    batch: Batch,
+    counts: Sequence[Mapping[str, Any]],
+    superseded: Sequence[Superseded],
+    contract: Contract,
+    folder: Path,
+) -> dict[str, Any]:
+    """Write and upload the rejects of a batch; answers the output."""
+    bucket = settings().processed_bucket
+
+    def staged(chunk: int, name: str) -> Path:
+        path = folder / f"{chunk:05d}.{name}"
+        s3_utils.download(bucket, batch.staging_key(chunk, name), path)
+        return path
+
+    write_rejects(folder / REJECTS, batch.batch_id, contract.version, counts, superseded, staged)
+    return s3_utils.upload(folder / REJECTS, bucket, batch.rejected_key, "application/x-ndjson")
+
+
+def _digest(key: str) -> str | None:
+    head = s3_utils.head(settings().processed_bucket, key)
+    return head["Metadata"].get("sha256") if head else None
+
+
+def _commit(batch: Batch, manifest: bytes) -> bytes:
+    """Write the manifest, unless one stands; answers the one that stands. Raises CommitConflictError."""
+    bucket = settings().processed_bucket
+    if not s3_utils.put_new(bucket, batch.manifest_key, manifest):
+        publish.check_same(s3_utils.get_bytes(bucket, batch.manifest_key) or b"", manifest)
+        return manifest
+    numbers = orjson.loads(manifest)["counts"]
+    count(batch.dataset, {f"Records{name.capitalize()}": number for name, number in numbers.items()})
+    return manifest

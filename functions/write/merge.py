@@ -1,0 +1,218 @@
+"""Merges the parts of a batch into its tables, and proves that the books balance before anything is published."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from functions.common.batch import Batch
+from functions.common.contract import LINEAGE, Column, Contract, Table
+from functions.common.errors import ReconciliationError
+from functions.common.sql import identifier, identifiers, literal
+
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that begins so is a formula to a spreadsheet (OWASP, CSV Injection); in CSV it gets an apostrophe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The account of a whole file: received = valid + rejected."""
+
+    received: int
+    valid: int
+    rejected: int
+    rejected_by_reason: Mapping[str, int]
+    control_totals: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """A record whose key occurs again later in the file."""
+
+    chunk: int
+    position: int
+    superseded_by: int
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a batch publishes: the files of its tables in the work folder, and its account."""
+
+    rows: Mapping[str, int]
+    superseded: Sequence[Superseded]
+    control_totals: Mapping[str, Mapping[str, str]]
+    """Of each control total the sums `validated`, `superseded` and `published`."""
+
+
+def add_up(counts: Sequence[Mapping[str, Any]], batch: Batch) -> Totals:
+    """The account of all chunks together. Raises ReconciliationError where a chunk's own does not balance."""
+    by_reason: dict[str, int] = {}
+    sums: dict[str, Decimal] = {}
+    for chunk, count in enumerate(counts):
+        if count["chunk_bytes"] != batch.chunk_bytes:
+            raise ReconciliationError(f"Chunk {chunk} was cut by another plan; two runs of this batch overlap.")
+        if count["received"] != count["valid"] + count["rejected"]:
+            raise ReconciliationError(
+                f"Chunk {chunk}: received {count['received']} is not valid {count['valid']} + rejected {count['rejected']}."
+            )
+        for reason, number in count["rejected_by_reason"].items():
+            by_reason[reason] = by_reason.get(reason, 0) + number
+        for name, total in count["control_totals"].items():
+            sums[name] = sums.get(name, Decimal(0)) + Decimal(total)
+    return Totals(
+        received=sum(count["received"] for count in counts),
+        valid=sum(count["valid"] for count in counts),
+        rejected=sum(count["rejected"] for count in counts),
+        rejected_by_reason=dict(sorted(by_reason.items())),
+        control_totals=sums,
+    )
+
+
+def merge(
+    batch: Batch, contract: Contract, totals: Totals, workdir: Path, connection: duckdb.DuckDBPyConnection
+) -> Merged:
+    """Write `<table>.parquet` and `<table>.csv` into `workdir` from the parts `<chunk>.<table>.parquet` there.
+
+    Of records with one key the last in the file is kept; of rows with one key the latest by the contract's
+    `latest_by`. Rows are sorted by key, so that the same records give the same bytes however the file was cut.
+    Raises ReconciliationError where the result does not balance.
+    """
+    for table in contract.tables:
+        parts = literal(workdir / f"*.{table.name}.part")
+        connection.execute(f"CREATE VIEW {identifier('part_' + table.name)} AS SELECT * FROM read_parquet({parts}, filename = true)")
+    _find_winners(contract.record_table, connection)
+    superseded = _superseded(contract.record_table, connection)
+    rows = {table.name: _write_table(table, batch, workdir, connection) for table in contract.tables}
+    _check_keys(contract, connection)
+    _check_references(contract, connection)
+    if totals.valid != rows[contract.record_table.name] + len(superseded):
+        raise ReconciliationError(
+            f"valid {totals.valid} is not published {rows[contract.record_table.name]} + superseded {len(superseded)}."
+        )
+    return Merged(rows, superseded, _control_totals(contract, totals, connection))
+
+
+def _find_winners(record_table: Table, connection: duckdb.DuckDBPyConnection) -> None:
+    """The table `winners`: of each record key the position of its last record in the file."""
+    connection.execute(
+        f"""
+        CREATE TABLE winners AS
+        SELECT {identifiers(record_table.key)}, max(_position) AS _position
+        FROM {identifier("part_" + record_table.name)}
+        GROUP BY ALL
+        """
+    )
+
+
+def _superseded(record_table: Table, connection: duckdb.DuckDBPyConnection) -> list[Superseded]:
+    rows = connection.execute(
+        f"""
+        SELECT part.filename, part._position, winners._position
+        FROM {identifier("part_" + record_table.name)} AS part
+        JOIN winners USING ({identifiers(record_table.key)})
+        WHERE part._position <> winners._position
+        ORDER BY part._position
+        """
+    ).fetchall()
+    return [Superseded(int(Path(name).name.split(".")[0]), position, winner) for name, position, winner in rows]
+
+
+def _write_table(table: Table, batch: Batch, workdir: Path, connection: duckdb.DuckDBPyConnection) -> int:
+    columns = ", ".join(identifier(column.name) for column in table.columns)
+    latest = ""
+    if table.latest_by:
+        order = ", ".join(f"{identifier(name)} DESC NULLS LAST" for name in table.latest_by)
+        latest = f"QUALIFY row_number() OVER (PARTITION BY {identifiers(table.key)} ORDER BY {order}, _position DESC) = 1"
+    parquet = literal(workdir / f"{table.name}.parquet")
+    connection.execute(
+        f"""
+        COPY (
+            SELECT
+                {columns},
+                {literal(batch.batch_id)} AS batch_id,
+                CAST({literal(batch.ingested_at)} AS TIMESTAMP) AS ingested_at
+            FROM {identifier("part_" + table.name)}
+            SEMI JOIN winners USING (_position)
+            {latest}
+            ORDER BY {identifiers(table.key)}
+        ) TO {parquet} (FORMAT parquet, COMPRESSION zstd)
+        """
+    )
+    connection.execute(f"CREATE VIEW {identifier(table.name)} AS SELECT * FROM read_parquet({parquet})")
+    cells = ", ".join(_csv_cell(c) for c in (*table.columns, *LINEAGE))
+    connection.execute(
+        f"""
+        COPY (SELECT {cells} FROM {identifier(table.name)})
+        TO {literal(workdir / f"{table.name}.csv")} (FORMAT csv, HEADER)
+        """
+    )
+    return _one(connection, f"SELECT count(*) FROM {identifier(table.name)}")
+
+
+def _csv_cell(column: Column) -> str:
+    name = identifier(column.name)
+    if column.type == "TIMESTAMP":
+        return f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {name}"
+    if column.type == "VARCHAR":
+        signs = ", ".join(f"chr({ord(sign)})" for sign in _FORMULA_SIGNS)
+        return f"CASE WHEN left({name}, 1) IN ({signs}) THEN '\'\'' || {name} ELSE {name} END AS {name}"
+    return name
+
+
+def _check_keys(contract: Contract, connection: duckdb.DuckDBPyConnection) -> None:
+    for table in contract.tables:
+        key = identifiers(table.key)
+        twice = _one(connection, f"SELECT count(*) - count(DISTINCT ({key})) FROM {identifier(table.name)}")
+        if twice:
+            raise ReconciliationError(f"Table {table.name}: {twice} rows repeat the key ({', '.join(table.key)}).")
+
+
+def _check_references(contract: Contract, connection: duckdb.DuckDBPyConnection) -> None:
+    keys = {table.name: table.key for table in contract.tables}
+    for table in contract.tables:
+        for reference in table.references:
+            pairs = zip(reference.columns, keys[reference.table], strict=True)
+            match = " AND ".join(f"child.{identifier(own)} = parent.{identifier(key)}" for own, key in pairs)
+            orphans = _one(
+                connection,
+                f"SELECT count(*) FROM {identifier(table.name)} AS child ANTI JOIN {identifier(reference.table)} AS parent ON {match}",
+            )
+            if orphans:
+                raise ReconciliationError(f"Table {table.name}: {orphans} rows have no row in {reference.table}.")
+
+
+def _control_totals(
+    contract: Contract, totals: Totals, connection: duckdb.DuckDBPyConnection
+) -> dict[str, dict[str, str]]:
+    result = {}
+    for total in contract.control_totals:
+        column = identifier(total.column)
+        lost = f"{identifier('part_' + total.table)} ANTI JOIN winners USING (_position)"
+        superseded = Decimal(_one(connection, f"SELECT coalesce(sum({column}), 0) FROM {lost}"))
+        published = Decimal(_one(connection, f"SELECT coalesce(sum({column}), 0) FROM {identifier(total.table)}"))
+        validated = totals.control_totals.get(total.name, Decimal(0))
+        if validated - superseded != published:
+            raise ReconciliationError(
+                f"Control total {total.name}: validated − superseded is not published; the records' SQL and the tables' disagree."
+            )
+        result[total.name] = {
+            "validated": _plain(validated),
+            "superseded": _plain(superseded),
+            "published": _plain(published),
+        }
+    return result
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
+    row = connection.execute(query).fetchone()
+    assert row is not None  # every query here is an aggregate without GROUP BY
+    return row[0]
+
+
+def _plain(number: Decimal) -> str:
+    """An exact decimal without exponent and without trailing zeros behind its point."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,117 @@
+"""Publishes a batch: its outputs go to their keys, and the manifest, written last, makes them count."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from functions.common.batch import Batch
+from functions.common.contract import Contract
+from functions.common.errors import (
+    CommitConflictError,
+    EmptyFileError,
+    NoValidRecordsError,
+    PipelineError,
+    ReconciliationError,
+    TooManyRejectsError,
+)
+from functions.write.merge import Merged, Totals
+
+Outputs = Mapping[str, Mapping[str, Any]]
+"""Of each output its key, bytes and SHA-256."""
+
+
+def refusal(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> PipelineError | None:
+    """Why a file fails as a whole, or None: EmptyFileError, NoValidRecordsError or TooManyRejectsError."""
+    if totals.received == 0:
+        return EmptyFileError("The file has no record: it is empty, blank, or an empty array.")
+    reasons = ", ".join(f"{reason} {number}" for reason, number in totals.rejected_by_reason.items())
+    if totals.valid == 0:
+        return NoValidRecordsError(f"All {totals.received} records break the contract ({reasons}): see {rejects_uri}.")
+    if totals.rejected > max_reject_ratio * totals.received:
+        return TooManyRejectsError(
+            f"{totals.rejected} of {totals.received} records break the contract ({reasons}), "
+            f"more than the share of {max_reject_ratio:g} that is let pass: see {rejects_uri}."
+        )
+    return None
+
+
+def manifest(batch: Batch, contract: Contract, totals: Totals, merged: Merged, outputs: Outputs) -> bytes:
+    """The manifest: what was published, from what, and the whole account. It holds nothing that differs between attempts."""
+    tables = {
+        table.name: {
+            "rows": merged.rows[table.name],
+            "parquet": outputs[f"{table.name}.parquet"],
+            "csv": outputs[f"{table.name}.csv"],
+        }
+        for table in contract.tables
+    }
+    content = {
+        "manifest_version": 1,
+        "dataset": batch.dataset,
+        "batch_id": batch.batch_id,
+        "revision": batch.revision,
+        "contract_version": contract.version,
+        "source": batch.to_input()["source"],
+        "ingested_at": batch.ingested_at,
+        "ingest_date": batch.ingest_date,
+        "counts": {
+            "received": totals.received,
+            "valid": totals.valid,
+            "rejected": totals.rejected,
+            "superseded": len(merged.superseded),
+            "published": merged.rows[contract.record_table.name],
+        },
+        "rejected_by_reason": totals.rejected_by_reason,
+        "control_totals": merged.control_totals,
+        "tables": tables,
+        "rejects": outputs.get("rejects.jsonl"),
+    }
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def verify(committed: Mapping[str, Any], digest_of: Callable[[str], str | None]) -> None:
+    """See that every output that a manifest names is there with its SHA-256, or raise ReconciliationError.
+
+    `digest_of` answers the digest that stands with the object at a key, or None where the object is missing.
+    """
+    for output in outputs_of(committed):
+        if digest_of(output["key"]) != output["sha256"]:
+            raise ReconciliationError(
+                f"The batch is committed, but {output['key']} is missing or not what its manifest says."
+            )
+
+
+def outputs_of(committed: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Every output that a manifest names."""
+    files = [table[kind] for table in committed["tables"].values() for kind in ("parquet", "csv")]
+    return [*files, *([committed["rejects"]] if committed["rejects"] else [])]
+
+
+def check_same(committed: bytes, own: bytes) -> None:
+    """Raise CommitConflictError unless the manifest that stands is the one that this run would have written."""
+    if committed != own:
+        raise CommitConflictError("Another run committed this batch with other bytes; the first commit stands.")
+
+
+def summary(committed: Mapping[str, Any], processed_bucket: str) -> dict[str, Any]:
+    """What `write` answers to the state machine: the counts, and the notice that goes out if there are rejects."""
+    counts = committed["counts"]
+    source = committed["source"]
+    rejects = f"s3://{processed_bucket}/{committed['rejects']['key']}" if committed["rejects"] else ""
+    reasons = "\n".join(f"  {reason}: {number}" for reason, number in committed["rejected_by_reason"].items())
+    return {
+        **counts,
+        "batch_id": committed["batch_id"],
+        "notice": {
+            "subject": f"{committed['dataset']}: {counts['rejected']} of {counts['received']} records were rejected",
+            "message": (
+                f"s3://{source['bucket']}/{source['key']} was published without {counts['rejected']} of its "
+                f"{counts['received']} records, which break the contract.\n\n"
+                f"Reasons:\n{reasons}\n\n"
+                f"Each rejected record, with its reason and place: {rejects}\n\n"
+                "Next: correct these records and upload them as a new file. The published records need nothing.\n\n"
+                f"Batch: {committed['batch_id']}\n"
+            ),
+        },
+    }

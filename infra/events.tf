@@ -1,0 +1,127 @@
+# What starts functions from outside: a file that arrives, an execution that died.
+
+# --- A file arrives: S3 -> starter ---
+
+resource "aws_s3_bucket_notification" "ingest" {
+  bucket = aws_s3_bucket.this["ingest"].id
+
+  lambda_function {
+    id                  = "incoming"
+    lambda_function_arn = aws_lambda_alias.live["starter"].arn
+    events              = ["s3:ObjectCreated:*"]
+    filter_prefix       = "incoming/"
+  }
+
+  # No file is let in before all that it needs stands.
+  depends_on = [
+    aws_lambda_permission.ingest,
+    aws_lambda_function_event_invoke_config.live,
+    aws_s3_bucket_versioning.this,
+    aws_sfn_state_machine.pipeline,
+  ]
+}
+
+# The account as well as the bucket: a bucket's ARN names no account, and a deleted bucket's name is free to all.
+resource "aws_lambda_permission" "ingest" {
+  statement_id   = "ingest-bucket"
+  action         = "lambda:InvokeFunction"
+  function_name  = aws_lambda_alias.live["starter"].function_name
+  qualifier      = aws_lambda_alias.live["starter"].name
+  principal      = "s3.amazonaws.com"
+  source_arn     = aws_s3_bucket.this["ingest"].arn
+  source_account = local.account_id
+}
+
+# --- An execution died: EventBridge -> record_failure ---
+# Nothing in a definition can catch the execution's own timeout, an abort, or an error of the definition itself.
+# record_failure sees which of these executions have their record already.
+
+resource "aws_cloudwatch_event_rule" "execution_failed" {
+  name        = "${local.name}-execution-failed"
+  description = "Executions that ended in any way but well."
+  tags        = local.tags
+
+  event_pattern = jsonencode({
+    source      = ["aws.states"]
+    detail-type = ["Step Functions Execution Status Change"]
+    detail = {
+      status          = ["FAILED", "TIMED_OUT", "ABORTED"]
+      stateMachineArn = [aws_sfn_state_machine.pipeline.arn]
+    }
+  })
+}
+
+resource "aws_cloudwatch_event_target" "record_failure" {
+  rule      = aws_cloudwatch_event_rule.execution_failed.name
+  target_id = "record-failure"
+  arn       = aws_lambda_alias.live["record_failure"].arn
+
+  retry_policy {
+    maximum_event_age_in_seconds = 21600
+    maximum_retry_attempts       = 185
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.on_failure.arn
+  }
+
+  depends_on = [aws_lambda_permission.execution_failed, aws_lambda_function_event_invoke_config.live]
+}
+
+resource "aws_lambda_permission" "execution_failed" {
+  statement_id  = "execution-failed-rule"
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_alias.live["record_failure"].function_name
+  qualifier     = aws_lambda_alias.live["record_failure"].name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.execution_failed.arn
+}
+
+# --- Events that nobody could handle ---
+# Where an event ends when every retry has failed: nothing is lost, and a person can send it again.
+
+data "aws_iam_policy_document" "on_failure" {
+  statement {
+    sid       = "UndeliveredEvents"
+    actions   = ["sqs:SendMessage"]
+    resources = [local.arn.on_failure]
+
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com"]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = [local.arn.failed_rule]
+    }
+  }
+
+  statement {
+    sid       = "TlsOnly"
+    effect    = "Deny"
+    actions   = ["sqs:*"]
+    resources = [local.arn.on_failure]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
+# The policy stands here and not in a resource of its own: the provider waits 25 seconds after each change to a queue.
+resource "aws_sqs_queue" "on_failure" {
+  name                      = "${local.name}-on-failure"
+  message_retention_seconds = 1209600 # 14 days, the most there is
+  sqs_managed_sse_enabled   = true
+  policy                    = data.aws_iam_policy_document.on_failure.json
+  tags                      = local.tags
+}

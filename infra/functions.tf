@@ -1,0 +1,93 @@
+# The functions, from zips that stand ready in packages_dir.
+
+locals {
+  # A custom runtime's zip holds everything: Lambda's own Python is what layers are for.
+  layers = var.lambda_runtime == "python3.13" ? toset(flatten([for function in local.functions : function.layers])) : toset([])
+}
+
+resource "aws_lambda_layer_version" "this" {
+  for_each = local.layers
+
+  layer_name               = "${local.name}-${each.key}"
+  description              = "Third-party packages of the functions: ${each.key}."
+  filename                 = "${var.packages_dir}/layer-${each.key}.zip"
+  source_code_hash         = filebase64sha256("${var.packages_dir}/layer-${each.key}.zip")
+  compatible_runtimes      = [var.lambda_runtime]
+  compatible_architectures = [var.architecture]
+}
+
+resource "aws_lambda_function" "this" {
+  for_each = local.functions
+
+  function_name    = each.value.name
+  description      = each.value.description
+  role             = aws_iam_role.function[each.key].arn
+  runtime          = var.lambda_runtime
+  architectures    = [var.architecture]
+  handler          = "functions.${each.key}.index.handler"
+  filename         = "${var.packages_dir}/${each.key}.zip"
+  source_code_hash = filebase64sha256("${var.packages_dir}/${each.key}.zip")
+  layers           = [for layer in each.value.layers : aws_lambda_layer_version.this[layer].arn if contains(local.layers, layer)]
+  memory_size      = var.memory_mb[each.key]
+  timeout          = var.timeout_seconds[each.key]
+
+  # Every change makes a new version, and only versions are invoked: a deploy never mixes code within a run.
+  publish = true
+
+  # No reserved concurrency: a new account has 10 in all, and AWS lets nobody reserve the last 100.
+
+  ephemeral_storage {
+    size = var.ephemeral_storage_mb[each.key]
+  }
+
+  environment {
+    variables = merge(each.value.environment, {
+      POWERTOOLS_SERVICE_NAME      = each.key
+      POWERTOOLS_METRICS_NAMESPACE = local.name
+      POWERTOOLS_LOG_LEVEL         = var.log_level
+    })
+  }
+
+  tracing_config {
+    mode = "Active"
+  }
+
+  # JSON: the functions' own lines are JSON already and stay as they are; Lambda's lines (start, report with memory
+  # and duration, crashes) become JSON too, so that one query reads all. It must be given the level as well.
+  logging_config {
+    log_group             = aws_cloudwatch_log_group.function[each.key].name
+    log_format            = "JSON"
+    application_log_level = var.log_level
+    system_log_level      = "INFO"
+  }
+
+  tags = local.tags
+
+  depends_on = [aws_iam_role_policy.function]
+}
+
+# What events invoke, they invoke by an alias: the place of S3's and EventBridge's permission, and of the retries
+# below, then outlives a deploy, and no event that waits in Lambda's queue loses them.
+resource "aws_lambda_alias" "live" {
+  for_each = toset(["starter", "record_failure"])
+
+  name             = "live"
+  description      = "The published version that events invoke."
+  function_name    = aws_lambda_function.this[each.key].function_name
+  function_version = aws_lambda_function.this[each.key].version
+}
+
+resource "aws_lambda_function_event_invoke_config" "live" {
+  for_each = aws_lambda_alias.live
+
+  function_name                = each.value.function_name
+  qualifier                    = each.value.name
+  maximum_retry_attempts       = 2
+  maximum_event_age_in_seconds = 21600
+
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.on_failure.arn
+    }
+  }
+}

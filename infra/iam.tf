@@ -1,0 +1,273 @@
+# One role a function and one for the state machine, each with what it needs and no more. EventBridge and S3 need
+# no role: they invoke by the functions' resource policies in events.tf.
+
+# ---------------------------------------------------------------------------------------------------------------
+# Roles
+# ---------------------------------------------------------------------------------------------------------------
+
+# Without a condition on the account: a role can be given only to functions of its own account.
+data "aws_iam_policy_document" "lambda_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["lambda.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role" "function" {
+  for_each = local.functions
+
+  name               = each.value.name
+  description        = "Role of the function ${each.value.name}."
+  assume_role_policy = data.aws_iam_policy_document.lambda_trust.json
+  tags               = local.tags
+}
+
+resource "aws_iam_role_policy" "function" {
+  for_each = {
+    starter        = data.aws_iam_policy_document.starter.json
+    validate       = data.aws_iam_policy_document.validate.json
+    transform      = data.aws_iam_policy_document.transform.json
+    write          = data.aws_iam_policy_document.write.json
+    record_failure = data.aws_iam_policy_document.record_failure.json
+  }
+
+  name   = "permissions"
+  role   = aws_iam_role.function[each.key].id
+  policy = each.value
+}
+
+data "aws_iam_policy_document" "state_machine_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["states.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account_id]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = [local.arn.state_machine]
+    }
+  }
+}
+
+resource "aws_iam_role" "state_machine" {
+  name               = "${local.name}-state-machine"
+  description        = "Role of the state machine ${local.name}."
+  assume_role_policy = data.aws_iam_policy_document.state_machine_trust.json
+  tags               = local.tags
+}
+
+resource "aws_iam_role_policy" "state_machine" {
+  name   = "permissions"
+  role   = aws_iam_role.state_machine.id
+  policy = data.aws_iam_policy_document.state_machine.json
+}
+
+# ---------------------------------------------------------------------------------------------------------------
+# What every function may do
+# ---------------------------------------------------------------------------------------------------------------
+
+data "aws_iam_policy_document" "telemetry" {
+  for_each = local.functions
+
+  statement {
+    sid       = "OwnLogGroup"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["arn:${local.partition}:logs:${local.regional}:log-group:/aws/lambda/${each.value.name}:*"]
+  }
+
+  statement {
+    sid       = "Tracing"
+    actions   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+    resources = ["*"] # X-Ray takes no resource here
+  }
+}
+
+# ---------------------------------------------------------------------------------------------------------------
+# What each may do besides. Listing a bucket is for the answer alone: without it, S3 says of a missing object that it
+# is forbidden. It can't be narrowed to a prefix, which reading one object does not name.
+# ---------------------------------------------------------------------------------------------------------------
+
+data "aws_iam_policy_document" "starter" {
+  source_policy_documents = [data.aws_iam_policy_document.telemetry["starter"].json]
+
+  statement {
+    sid       = "ReadIncoming"
+    actions   = ["s3:GetObject", "s3:GetObjectVersion"]
+    resources = ["${local.arn.ingest}/incoming/*"]
+  }
+
+  statement {
+    sid       = "TellMissingFromForbidden"
+    actions   = ["s3:ListBucket"]
+    resources = [local.arn.ingest]
+  }
+
+  statement {
+    sid       = "StartExecutions"
+    actions   = ["states:StartExecution"]
+    resources = [local.arn.state_machine]
+  }
+
+  statement {
+    sid       = "HandOverFailedEvents"
+    actions   = ["sqs:SendMessage"]
+    resources = [local.arn.on_failure]
+  }
+}
+
+data "aws_iam_policy_document" "validate" {
+  source_policy_documents = [data.aws_iam_policy_document.telemetry["validate"].json]
+
+  statement {
+    sid       = "ReadIncoming"
+    actions   = ["s3:GetObject", "s3:GetObjectVersion"]
+    resources = ["${local.arn.ingest}/incoming/*"]
+  }
+
+  statement {
+    sid       = "TellMissingFromForbidden"
+    actions   = ["s3:ListBucket"]
+    resources = [local.arn.ingest]
+  }
+
+  statement {
+    sid       = "WriteStaging"
+    actions   = ["s3:PutObject", "s3:AbortMultipartUpload"]
+    resources = ["${local.arn.processed}/staging/*"]
+  }
+}
+
+data "aws_iam_policy_document" "transform" {
+  source_policy_documents = [data.aws_iam_policy_document.telemetry["transform"].json]
+
+  statement {
+    sid       = "ReadAndWriteStaging"
+    actions   = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
+    resources = ["${local.arn.processed}/staging/*"]
+  }
+}
+
+data "aws_iam_policy_document" "write" {
+  source_policy_documents = [data.aws_iam_policy_document.telemetry["write"].json]
+
+  statement {
+    sid       = "ReadStaging"
+    actions   = ["s3:GetObject"]
+    resources = ["${local.arn.processed}/staging/*"]
+  }
+
+  # It reads them too: a batch that is committed already is verified, not written again.
+  statement {
+    sid     = "ReadAndWriteOutputs"
+    actions = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
+    resources = [
+      "${local.arn.processed}/rejected/*",
+      "${local.arn.processed}/processed/*",
+      "${local.arn.processed}/tables/*",
+      "${local.arn.processed}/manifests/*",
+    ]
+  }
+
+  statement {
+    sid       = "TellMissingFromForbidden"
+    actions   = ["s3:ListBucket"]
+    resources = [local.arn.processed]
+  }
+}
+
+data "aws_iam_policy_document" "record_failure" {
+  source_policy_documents = [data.aws_iam_policy_document.telemetry["record_failure"].json]
+
+  statement {
+    sid       = "SeeWhatBecameOfTheBatch"
+    actions   = ["s3:GetObject"]
+    resources = ["${local.arn.processed}/manifests/*", "${local.arn.processed}/rejected/*"]
+  }
+
+  statement {
+    sid       = "ReadAndWriteFailures"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${local.arn.processed}/failures/*"]
+  }
+
+  statement {
+    sid       = "TellMissingFromForbidden"
+    actions   = ["s3:ListBucket"]
+    resources = [local.arn.processed]
+  }
+
+  # For an execution that died outside its own failure branch; the branch itself notifies by the state machine's role.
+  statement {
+    sid       = "LookAndNotify"
+    actions   = ["states:GetExecutionHistory"]
+    resources = [local.arn.executions]
+  }
+
+  statement {
+    sid       = "Notify"
+    actions   = ["sns:Publish"]
+    resources = [local.arn.topic]
+  }
+
+  statement {
+    sid       = "HandOverFailedEvents"
+    actions   = ["sqs:SendMessage"]
+    resources = [local.arn.on_failure]
+  }
+}
+
+data "aws_iam_policy_document" "state_machine" {
+  # Any version of these functions, not only the newest: an execution that began before a deploy goes on with the
+  # versions that it began with.
+  statement {
+    sid       = "InvokeVersions"
+    actions   = ["lambda:InvokeFunction"]
+    resources = [for function in keys(local.task_seconds) : "${local.function_arn[function]}:*"]
+  }
+
+  statement {
+    sid       = "Notify"
+    actions   = ["sns:Publish"]
+    resources = [local.arn.topic]
+  }
+
+  statement {
+    sid = "DeliverLogs"
+    actions = [
+      "logs:CreateLogDelivery",
+      "logs:GetLogDelivery",
+      "logs:UpdateLogDelivery",
+      "logs:DeleteLogDelivery",
+      "logs:ListLogDeliveries",
+      "logs:PutResourcePolicy",
+      "logs:DescribeResourcePolicies",
+      "logs:DescribeLogGroups",
+    ]
+    resources = ["*"] # the delivery of logs takes no resource
+  }
+
+  statement {
+    sid = "Tracing"
+    actions = [
+      "xray:PutTraceSegments",
+      "xray:PutTelemetryRecords",
+      "xray:GetSamplingRules",
+      "xray:GetSamplingTargets",
+    ]
+    resources = ["*"] # X-Ray takes no resource here
+  }
+}

@@ -1,0 +1,98 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+# Names and tags. Names are fixed, so that the CLI, a log query and a person can guess them.
+locals {
+  name       = "${var.project}-${var.environment}"
+  partition  = data.aws_partition.current.partition
+  account_id = data.aws_caller_identity.current.account_id
+
+  tags = merge(var.tags, {
+    Project     = var.project
+    Environment = var.environment
+    ManagedBy   = "terraform"
+  })
+
+  # The account makes them unique in the world.
+  buckets = {
+    ingest    = "${local.name}-ingest-${local.account_id}"
+    processed = "${local.name}-processed-${local.account_id}"
+  }
+}
+
+# ARNs, spelled out from the names. Policies use these, so that already the first plan shows every policy in full;
+# and the starter can be told of the state machine, which in turn needs the versions of the other functions.
+locals {
+  regional = "${var.region}:${local.account_id}"
+
+  arn = {
+    ingest        = "arn:${local.partition}:s3:::${local.buckets.ingest}"
+    processed     = "arn:${local.partition}:s3:::${local.buckets.processed}"
+    state_machine = "arn:${local.partition}:states:${local.regional}:stateMachine:${local.name}"
+    executions    = "arn:${local.partition}:states:${local.regional}:execution:${local.name}:*"
+    topic         = "arn:${local.partition}:sns:${local.regional}:${local.name}-notices"
+    on_failure    = "arn:${local.partition}:sqs:${local.regional}:${local.name}-on-failure"
+    failed_rule   = "arn:${local.partition}:events:${local.regional}:rule/${local.name}-execution-failed"
+  }
+
+  function_arn = {
+    for key, function in local.functions :
+    key => "arn:${local.partition}:lambda:${local.regional}:function:${function.name}"
+  }
+}
+
+# The five functions: what they are for, which layers they load, and the settings that functions/common/config.py reads.
+locals {
+  functions = {
+    starter = {
+      name        = "${local.name}-starter"
+      description = "Starts one execution for each object version that arrives."
+      layers      = ["aws"]
+      environment = {
+        STATE_MACHINE_ARN = local.arn.state_machine
+        CHUNK_BYTES       = var.chunk_bytes
+      }
+    }
+    validate = {
+      name        = "${local.name}-validate"
+      description = "Checks each record of one chunk against the contract."
+      layers      = ["aws", "json", "sql"]
+      environment = {
+        PROCESSED_BUCKET    = local.buckets.processed
+        MAX_OBJECT_BYTES    = var.max_object_bytes
+        MAX_INFLATED_BYTES  = var.max_inflated_bytes
+        MAX_INFLATION_RATIO = var.max_inflation_ratio
+        MAX_RECORD_BYTES    = var.max_record_bytes
+      }
+    }
+    transform = {
+      name        = "${local.name}-transform"
+      description = "Turns the valid records of one chunk into typed rows of each table."
+      layers      = ["aws", "sql"]
+      environment = {
+        PROCESSED_BUCKET = local.buckets.processed
+        MAX_RECORD_BYTES = var.max_record_bytes
+      }
+    }
+    write = {
+      name        = "${local.name}-write"
+      description = "Merges the chunks, proves the balance, publishes the tables and commits."
+      layers      = ["aws", "json", "sql"]
+      environment = {
+        PROCESSED_BUCKET = local.buckets.processed
+        MAX_REJECT_RATIO = var.max_reject_ratio
+        MAX_RECORD_BYTES = var.max_record_bytes
+      }
+    }
+    record_failure = {
+      name        = "${local.name}-record-failure"
+      description = "Writes the failure record of an execution and words its notice."
+      layers      = ["aws"]
+      environment = {
+        PROCESSED_BUCKET = local.buckets.processed
+        TOPIC_ARN        = local.arn.topic
+      }
+    }
+  }
+}

@@ -1,0 +1,81 @@
+locals {
+  console = "https://${var.region}.console.aws.amazon.com"
+}
+
+output "name" {
+  description = "What every name begins with."
+  value       = local.name
+}
+
+output "region" {
+  description = "The region that everything is in."
+  value       = var.region
+}
+
+output "tags" {
+  description = "The tags that every resource carries."
+  value       = local.tags
+}
+
+output "ingest_bucket" {
+  description = "The bucket that files are sent to, under incoming/<dataset>/."
+  value       = aws_s3_bucket.this["ingest"].bucket
+}
+
+output "processed_bucket" {
+  description = "The bucket of all that the pipeline writes."
+  value       = aws_s3_bucket.this["processed"].bucket
+}
+
+output "state_machine_arn" {
+  description = "The state machine."
+  value       = aws_sfn_state_machine.pipeline.arn
+}
+
+output "topic_arn" {
+  description = "The topic of notices."
+  value       = aws_sns_topic.notices.arn
+}
+
+output "on_failure_queue_url" {
+  description = "The queue of events that could not be handled."
+  value       = aws_sqs_queue.on_failure.url
+}
+
+output "function_names" {
+  description = "The name of each function."
+  value       = { for key, function in aws_lambda_function.this : key => function.function_name }
+}
+
+output "log_group_names" {
+  description = "The log group of each function, and of the state machine."
+  value = merge(
+    { for key, group in aws_cloudwatch_log_group.function : key => group.name },
+    { state_machine = aws_cloudwatch_log_group.state_machine.name }
+  )
+}
+
+output "state_machine_console_url" {
+  description = "The state machine and its executions in the AWS console."
+  value       = "${local.console}/states/home?region=${var.region}#/statemachines/view/${aws_sfn_state_machine.pipeline.arn}"
+}
+
+output "processed_console_url" {
+  description = "The processed bucket in the AWS console."
+  value       = "${local.console}/s3/buckets/${aws_s3_bucket.this["processed"].bucket}?region=${var.region}"
+}
+
+output "logs_console_url" {
+  description = "CloudWatch Logs Insights in the AWS console, where logs_query finds a batch."
+  value       = "${local.console}/cloudwatch/home?region=${var.region}#logsV2:logs-insights"
+}
+
+output "upload_command" {
+  description = "How a file of the dataset orders is sent in."
+  value       = "aws s3 cp orders.jsonl s3://${aws_s3_bucket.this["ingest"].bucket}/incoming/orders/ --region ${var.region}"
+}
+
+output "logs_query" {
+  description = "A Logs Insights query over log_group_names: all that every function said of one batch."
+  value       = "fields @timestamp, service, level, message | filter batch_id = 'BATCH' | sort @timestamp"
+}

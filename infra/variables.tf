@@ -1,0 +1,311 @@
+# ---------------------------------------------------------------------------------------------------------------
+# What it is called and where it runs
+# ---------------------------------------------------------------------------------------------------------------
+
+variable "project" {
+  description = "First part of every name, and the Project tag."
+  type        = string
+  default     = "order-pipeline"
+  nullable    = false
+
+  # Bucket names allow 63 characters: project, environment, the longest suffix and a 12-digit account fit.
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.project)) && length(var.project) <= 24
+    error_message = "project must be at most 24 lower-case letters, digits and single dashes, and begin with a letter."
+  }
+}
+
+variable "environment" {
+  description = "Second part of every name, and the Environment tag: dev, prod, or whatever tells two copies apart."
+  type        = string
+  default     = "dev"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9]+(-[a-z0-9]+)*$", var.environment)) && length(var.environment) <= 12
+    error_message = "environment must be at most 12 lower-case letters, digits and single dashes."
+  }
+}
+
+variable "region" {
+  description = "The AWS region that everything is made in."
+  type        = string
+  default     = "eu-central-1"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region must look like eu-central-1."
+  }
+}
+
+variable "tags" {
+  description = "More tags for every resource. Project, Environment and ManagedBy are always set."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "aws:")])
+    error_message = "tags must not begin with aws:, which is AWS's own prefix."
+  }
+}
+
+variable "notification_email" {
+  description = "Where notices go; null makes no subscription. AWS first sends this address a link to confirm."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.notification_email == null || can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", var.notification_email))
+    error_message = "notification_email must be one e-mail address, or null."
+  }
+}
+
+# ---------------------------------------------------------------------------------------------------------------
+# Functions
+# ---------------------------------------------------------------------------------------------------------------
+
+variable "packages_dir" {
+  description = "The folder of the prebuilt zips: one a function and, for python3.13, one a layer. Nothing is built here."
+  type        = string
+  default     = "../build/aws"
+  nullable    = false
+}
+
+variable "lambda_runtime" {
+  description = "python3.13 takes its packages from layers; with provided.al2023 each zip holds a bootstrap and all it needs."
+  type        = string
+  default     = "python3.13"
+  nullable    = false
+
+  validation {
+    condition     = contains(["python3.13", "provided.al2023"], var.lambda_runtime)
+    error_message = "lambda_runtime must be python3.13 or provided.al2023."
+  }
+}
+
+variable "architecture" {
+  description = "The processor that the zips were built for. arm64 costs 20 % less."
+  type        = string
+  default     = "arm64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.architecture)
+    error_message = "architecture must be arm64 or x86_64."
+  }
+}
+
+variable "memory_mb" {
+  description = "Memory of each function in MiB; its share of processor grows with it, and 1769 is one whole vCPU."
+  type = object({
+    starter        = optional(number, 256)
+    validate       = optional(number, 1769)
+    transform      = optional(number, 1769)
+    write          = optional(number, 1769)
+    record_failure = optional(number, 256)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for mb in values(var.memory_mb) : mb >= 128 && mb <= 10240 && floor(mb) == mb])
+    error_message = "memory_mb must be whole numbers from 128 to 10240."
+  }
+}
+
+variable "timeout_seconds" {
+  description = "How long one call of each function may take. The definition's TimeoutSeconds must be 10 seconds longer."
+  type = object({
+    starter        = optional(number, 60)
+    validate       = optional(number, 300)
+    transform      = optional(number, 300)
+    write          = optional(number, 300)
+    record_failure = optional(number, 60)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for seconds in values(var.timeout_seconds) : seconds >= 1 && seconds <= 900 && floor(seconds) == seconds])
+    error_message = "timeout_seconds must be whole numbers from 1 to 900, the most that Lambda allows."
+  }
+
+  validation {
+    condition     = var.timeout_seconds.record_failure <= 60
+    error_message = "timeout_seconds.record_failure must be at most 60: it writes one small object, and people wait for its notice."
+  }
+}
+
+variable "ephemeral_storage_mb" {
+  description = "Size of each function's /tmp in MiB, where DuckDB spills and results are made before they are uploaded. 512 is free."
+  type = object({
+    starter        = optional(number, 512)
+    validate       = optional(number, 4096)
+    transform      = optional(number, 4096)
+    write          = optional(number, 10240)
+    record_failure = optional(number, 512)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for mb in values(var.ephemeral_storage_mb) : mb >= 512 && mb <= 10240 && floor(mb) == mb])
+    error_message = "ephemeral_storage_mb must be whole numbers from 512 to 10240."
+  }
+}
+
+variable "log_level" {
+  description = "The least severe log line that the functions keep."
+  type        = string
+  default     = "INFO"
+  nullable    = false
+
+  # The names that Lambda and Powertools have in common.
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARN", "ERROR"], var.log_level)
+    error_message = "log_level must be DEBUG, INFO, WARN or ERROR."
+  }
+}
+
+# ---------------------------------------------------------------------------------------------------------------
+# How files are read
+# ---------------------------------------------------------------------------------------------------------------
+
+variable "max_reject_ratio" {
+  description = "The share of rejected records, 0 to 1, above which a file fails as a whole."
+  type        = number
+  default     = 0.1
+  nullable    = false
+
+  validation {
+    condition     = var.max_reject_ratio >= 0 && var.max_reject_ratio <= 1
+    error_message = "max_reject_ratio must be a number from 0 to 1."
+  }
+}
+
+variable "chunk_bytes" {
+  description = "Planned size of one chunk of a JSON Lines file, in bytes. Small values are for tests: each chunk costs two function calls."
+  type        = number
+  default     = 67108864 # 64 MiB
+  nullable    = false
+
+  validation {
+    condition     = var.chunk_bytes >= 1 && floor(var.chunk_bytes) == var.chunk_bytes
+    error_message = "chunk_bytes must be a whole number of at least 1."
+  }
+}
+
+variable "max_object_bytes" {
+  description = "The largest file that is read, in bytes as stored. A larger one fails."
+  type        = number
+  default     = 5368709120 # 5 GiB
+  nullable    = false
+
+  validation {
+    condition     = var.max_object_bytes >= 1 && floor(var.max_object_bytes) == var.max_object_bytes
+    error_message = "max_object_bytes must be a whole number of at least 1."
+  }
+}
+
+variable "max_inflated_bytes" {
+  description = "The most bytes that a gzipped file may inflate to. More fails."
+  type        = number
+  default     = 5368709120 # 5 GiB
+  nullable    = false
+
+  validation {
+    condition     = var.max_inflated_bytes >= 1 && floor(var.max_inflated_bytes) == var.max_inflated_bytes
+    error_message = "max_inflated_bytes must be a whole number of at least 1."
+  }
+}
+
+variable "max_inflation_ratio" {
+  description = "How many times its own size a gzipped file may inflate to: the guard against gzip bombs."
+  type        = number
+  default     = 200
+  nullable    = false
+
+  validation {
+    condition     = var.max_inflation_ratio >= 1 && floor(var.max_inflation_ratio) == var.max_inflation_ratio
+    error_message = "max_inflation_ratio must be a whole number of at least 1."
+  }
+}
+
+variable "max_record_bytes" {
+  description = "The largest single record, in bytes of JSON. It is read into memory whole."
+  type        = number
+  default     = 8388608 # 8 MiB
+  nullable    = false
+
+  validation {
+    condition     = var.max_record_bytes >= 1 && floor(var.max_record_bytes) == var.max_record_bytes
+    error_message = "max_record_bytes must be a whole number of at least 1."
+  }
+}
+
+# ---------------------------------------------------------------------------------------------------------------
+# How long things are kept
+# ---------------------------------------------------------------------------------------------------------------
+
+variable "retention_days" {
+  description = <<-EOT
+    Days that each kind of object is kept; 0 keeps it for ever. What was deleted, expired or replaced stays for
+    another `replaced` days (staging: one), and is gone for good then. `incoming` and `rejected` hold records as
+    they came, with the personal data in them; so do `processed` and `tables`.
+  EOT
+  type = object({
+    incoming  = optional(number, 0)
+    staging   = optional(number, 7)
+    rejected  = optional(number, 90)
+    processed = optional(number, 0)
+    tables    = optional(number, 0)
+    manifests = optional(number, 0)
+    failures  = optional(number, 365)
+    replaced  = optional(number, 30)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for days in values(var.retention_days) : days >= 0 && floor(days) == days])
+    error_message = "retention_days must be whole numbers; 0 keeps for ever."
+  }
+
+  validation {
+    condition     = var.retention_days.staging == 0 || var.retention_days.staging >= 2
+    error_message = "retention_days.staging must be at least 2, or 0: an execution may run for hours, and S3 counts days from midnight."
+  }
+
+  validation {
+    condition = var.retention_days.manifests == 0 || alltrue([
+      for kind in ["incoming", "processed", "tables"] :
+      var.retention_days[kind] > 0 && var.retention_days[kind] <= var.retention_days.manifests
+    ])
+    error_message = "retention_days.manifests must be 0, or at least that of incoming, processed and tables: only what a manifest names is published, and a file without one would be published again."
+  }
+}
+
+variable "log_retention_days" {
+  description = "Days that the logs of the functions and of the state machine are kept."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  # The values that CloudWatch Logs accepts, but for 0, which keeps for ever.
+  validation {
+    condition = contains(
+      [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653],
+      var.log_retention_days
+    )
+    error_message = "log_retention_days must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653."
+  }
+}
+
+variable "force_destroy" {
+  description = "Whether destroying may delete the buckets with everything in them. Leave it off in production."
+  type        = bool
+  default     = false
+  nullable    = false
+}

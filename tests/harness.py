@@ -1,0 +1,131 @@
+"""The real functions on a moto S3: upload a file, run its steps in the order of the state machine, read what came out."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import duckdb
+from moto import mock_aws
+
+from functions.common import s3_utils
+from functions.common.batch import Batch, Source
+from functions.common.config import settings
+from functions.starter.planning import plan_batch
+from functions.transform import index as transform
+from functions.validate import index as validate
+from functions.write import index as write
+
+REGION = "eu-central-1"
+INGEST, PROCESSED = "test-ingest", "test-processed"
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
+    "POWERTOOLS_SERVICE_NAME": "test",
+    "POWERTOOLS_METRICS_NAMESPACE": "test",
+    "PROCESSED_BUCKET": PROCESSED,
+    "CHUNK_BYTES": "1000000",
+    "MAX_OBJECT_BYTES": "100000000",
+    "MAX_INFLATED_BYTES": "100000000",
+    "MAX_INFLATION_RATIO": "200",
+    "MAX_RECORD_BYTES": "1000000",
+    "MAX_REJECT_RATIO": "0.1",
+    "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:123456789012:stateMachine:test",
+    "TOPIC_ARN": f"arn:aws:sns:{REGION}:123456789012:test",
+}
+
+
+@contextmanager
+def buckets(monkeypatch: Any, **environment: str) -> Iterator[None]:
+    """A fresh moto AWS with both buckets, and the functions' environment; clients are made anew."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name, value in {**ENVIRONMENT, **environment}.items():
+        monkeypatch.setenv(name, value)
+    forget_clients()
+    with mock_aws():
+        for bucket in (INGEST, PROCESSED):
+            s3_utils.client().create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        versioning = {"Status": "Enabled"}
+        s3_utils.client().put_bucket_versioning(Bucket=INGEST, VersioningConfiguration=versioning)
+        yield
+    forget_clients()
+
+
+def forget_clients() -> None:
+    """Let the next call make its clients and settings from the present environment."""
+    settings.cache_clear()
+    s3_utils.client.cache_clear()
+
+
+def upload(data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Source:
+    """Put a file into the ingest bucket."""
+    key = f"{folder}{name}"
+    version = s3_utils.client().put_object(Bucket=INGEST, Key=key, Body=data)["VersionId"]
+    return Source(INGEST, key, version, len(data), "etag", "")
+
+
+def plan(source: Source, chunk_bytes: int = 1_000_000) -> Batch:
+    """The batch of an uploaded file, as the starter plans it."""
+    head = s3_utils.head(source.bucket, source.key, source.version_id)
+    assert head is not None
+    return plan_batch(source, head["LastModified"], chunk_bytes)
+
+
+def run(data: bytes, name: str = "x.jsonl", chunk_bytes: int = 1_000_000, folder: str = "incoming/orders/") -> Batch:
+    """Upload a file and run all of its steps; an error of a step comes out as it is."""
+    batch = plan(upload(data, name, folder), chunk_bytes)
+    run_steps(batch)
+    return batch
+
+
+def run_steps(batch: Batch) -> dict[str, Any]:
+    """Validate and transform every chunk, then write; answers what `write` answers."""
+    for chunk in range(batch.chunk_count):
+        event = {"batch": batch.to_input(), "chunk": chunk}
+        validate.handler(event)
+        transform.handler(event)
+    return write.handler(batch.to_input())
+
+
+def get(key: str) -> bytes:
+    """An object of the processed bucket."""
+    data = s3_utils.get_bytes(PROCESSED, key)
+    assert data is not None, f"There is no {key}; there are {keys()}"
+    return data
+
+
+def keys(prefix: str = "") -> list[str]:
+    """The keys in the processed bucket."""
+    listing = boto3.client("s3").list_objects_v2(Bucket=PROCESSED, Prefix=prefix)
+    return [item["Key"] for item in listing.get("Contents", [])]
+
+
+def manifest(batch: Batch) -> dict[str, Any]:
+    """The manifest of a batch."""
+    content: dict[str, Any] = json.loads(get(batch.manifest_key))
+    return content
+
+
+def rejects(batch: Batch) -> list[dict[str, Any]]:
+    """The rejects of a batch, or none."""
+    if batch.rejected_key not in keys("rejected/"):
+        return []
+    return [json.loads(line) for line in get(batch.rejected_key).decode().splitlines()]
+
+
+def table(batch: Batch, name: str, tmp_path: Any) -> list[dict[str, Any]]:
+    """The rows of a published table, read from its Parquet."""
+    path = tmp_path / f"{name}.parquet"
+    path.write_bytes(get(batch.parquet_key(name)))
+    relation = duckdb.sql(f"SELECT * FROM read_parquet('{path}')")
+    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
+def csv_rows(batch: Batch, name: str) -> list[dict[str, str]]:
+    """The rows of a published table, read from its CSV."""
+    return list(csv.DictReader(io.StringIO(get(batch.csv_key(name)).decode("utf-8"), newline="")))
