@@ -3,6 +3,11 @@
 locals {
   # A custom runtime's zip holds everything: Lambda's own Python is what layers are for.
   layers = var.lambda_runtime == "python3.13" ? toset(flatten([for function in local.functions : function.layers])) : toset([])
+
+  # Null where a zip is missing, for destroying needs none; the preconditions below say it in words.
+  packages     = concat(keys(local.functions), [for layer in local.layers : "layer-${layer}"])
+  package_file = { for package in local.packages : package => "${var.packages_dir}/${package}.zip" }
+  package_hash = { for package, file in local.package_file : package => fileexists(file) ? filebase64sha256(file) : null }
 }
 
 resource "aws_lambda_layer_version" "this" {
@@ -10,10 +15,17 @@ resource "aws_lambda_layer_version" "this" {
 
   layer_name               = "${local.name}-${each.key}"
   description              = "Third-party packages of the functions: ${each.key}."
-  filename                 = "${var.packages_dir}/layer-${each.key}.zip"
-  source_code_hash         = filebase64sha256("${var.packages_dir}/layer-${each.key}.zip")
+  filename                 = local.package_file["layer-${each.key}"]
+  source_code_hash         = local.package_hash["layer-${each.key}"]
   compatible_runtimes      = [var.lambda_runtime]
   compatible_architectures = [var.architecture]
+
+  lifecycle {
+    precondition {
+      condition     = local.package_hash["layer-${each.key}"] != null
+      error_message = "There is no ${local.package_file["layer-${each.key}"]}. Run `make build` first."
+    }
+  }
 }
 
 resource "aws_lambda_function" "this" {
@@ -25,8 +37,8 @@ resource "aws_lambda_function" "this" {
   runtime          = var.lambda_runtime
   architectures    = [var.architecture]
   handler          = "functions.${each.key}.index.handler"
-  filename         = "${var.packages_dir}/${each.key}.zip"
-  source_code_hash = filebase64sha256("${var.packages_dir}/${each.key}.zip")
+  filename         = local.package_file[each.key]
+  source_code_hash = local.package_hash[each.key]
   layers           = [for layer in each.value.layers : aws_lambda_layer_version.this[layer].arn if contains(local.layers, layer)]
   memory_size      = var.memory_mb[each.key]
   timeout          = var.timeout_seconds[each.key]
@@ -64,6 +76,17 @@ resource "aws_lambda_function" "this" {
   tags = local.tags
 
   depends_on = [aws_iam_role_policy.function]
+
+  lifecycle {
+    precondition {
+      condition     = local.package_hash[each.key] != null
+      error_message = "There is no ${local.package_file[each.key]}. Run `make build` first."
+    }
+  }
+}
+
+locals {
+  version_arn = { for key, function in aws_lambda_function.this : key => "${function.arn}:${function.version}" }
 }
 
 # What events invoke, they invoke by an alias: the place of S3's and EventBridge's permission, and of the retries

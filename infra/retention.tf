@@ -17,7 +17,7 @@ locals {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
-  for_each = local.expiring
+  for_each = var.lifecycle_rules ? local.expiring : {}
 
   bucket = aws_s3_bucket.this[each.key].id
 

@@ -27,10 +27,10 @@ resource "aws_sfn_state_machine" "pipeline" {
   role_arn = aws_iam_role.state_machine.arn
 
   definition = templatefile(local.definition_file, {
-    validate_arn       = aws_lambda_function.this["validate"].qualified_arn
-    transform_arn      = aws_lambda_function.this["transform"].qualified_arn
-    write_arn          = aws_lambda_function.this["write"].qualified_arn
-    record_failure_arn = aws_lambda_function.this["record_failure"].qualified_arn
+    validate_arn       = local.version_arn.validate
+    transform_arn      = local.version_arn.transform
+    write_arn          = local.version_arn.write
+    record_failure_arn = local.version_arn.record_failure
     topic_arn          = aws_sns_topic.notices.arn
   })
 

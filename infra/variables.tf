@@ -287,6 +287,13 @@ variable "retention_days" {
   }
 }
 
+variable "lifecycle_rules" {
+  description = "Whether the buckets get the rules that carry out retention_days. Off is for a throw-away copy on an embedded AWS, which expires nothing, while the provider waits a minute for the rules to settle."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "log_retention_days" {
   description = "Days that the logs of the functions and of the state machine are kept."
   type        = number

@@ -1,6 +1,6 @@
 """Write reproducible orders: the same arguments give the same bytes on every machine and every Python.
 
-A valid order keeps the contract in `contracts/orders/`. Of N orders exactly round(invalid ratio × N) break it,
+A valid order keeps the contract in `contracts/orders/`. Of N orders exactly round(N * invalid ratio) break it,
 evenly spread, with the defects of `DEFECTS` in turn. A longer run starts with the valid orders of a shorter one.
 
 Nothing is drawn but `random.Random(seed).random()`, which Python promises not to change
@@ -18,163 +18,137 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from itertools import islice, product
 from pathlib import Path
 from random import Random
-from typing import Any, BinaryIO, NamedTuple, NoReturn
+from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeVar
 
 import orjson
 from rich.console import Console
 from rich.progress import Progress
 
 Order = dict[str, Any]
+_Option = TypeVar("_Option")
 
-FORMATS = ("json", "jsonl")
-STDOUT = Path("-")
-MAX_ORDERS = 100_000_000
+MAX_ORDERS = 99_999_999
 MAX_SEED = 2**32 - 1
-
-_BLOCK = 1_000
-"""So many orders are written at once."""
+STDOUT = Path("-")
+_BLOCK = 1_000  # orders that are written at once
 _START = datetime(2024, 1, 1)
 _SECONDS_BETWEEN_ORDERS = 37
-_ORDERS_BETWEEN_MOVES = 25_000
-_CUSTOMER_LEVELS = 15
-"""Level n is the customers 2^n to 2^(n+1) − 1, and every level orders as much: nearly Zipf's law."""
-
-
-class _Country(NamedTuple):
-    """Where customers live. In a pattern {0} is a number below 100, {1} one below 1,000."""
-
-    code: str
-    currency: str
-    utc_minutes: int
-    name: str
-    given_names: str
-    family_names: str
-    phone: str
-    street: str
-    postal_code: str
-    cities: tuple[tuple[str, str | None], ...]
-    """Each with its region."""
-
+_ORDERS_BETWEEN_MOVES = 50_000
+_CUSTOMER_LEVELS = 13  # level n is customers 2^n to 2^(n+1) - 1; every level orders as much: nearly Zipf's law
 
 # fmt: off
 _COUNTRIES = (
-    _Country("DE", "EUR", 60, "{0} {1}", "Jürgen Renate Jörg Käthe", "Müller Weiß Großmann Ahrens", "+49 30 555{1:03}",
-             "Luisenstraße {0}", "04{1:03}", (("Görlitz", None), ("Leipzig", "SN"), ("Dresden", "SN"))),
-    _Country("FR", "EUR", 60, "{0} {1}", "Zoë François Hélène Maël", "D'Arcy Lefèvre Noël L'Hôte", "01.55.50.{0:02}",
-             "{0}, rue de l'Abbaye", "01{1:03}", (("Nantua", "Ain"), ("Bourg-en-Bresse", None))),
-    _Country("US", "USD", -300, "{0} {1}", "Ann Bob Mary-Jane José", "O'Neill Smith McCoy Núñez", "(555) 010-{1:04}",
-             "{1} Main St., Apt. {0}", "02{1:03}", (("Boston", "MA"), ("Providence", "RI"))),
-    _Country("GB", "GBP", 0, "{0} {1}", "Siân Nigel Seán Daisy", "O'Brien Smith-Jones Fry", "020 7946 0{1:03}",
-             "{0} King's Road", "SW{0} 3AB", (("London", None), ("King's Lynn", "Norfolk"))),
-    _Country("BR", "BRL", -180, "{0} {1}", "João Conceição Inês", "Gonçalves Araújo Simões", "(21) 555-0{1:03}",
-             "Rua do Paço, {0}", "05{1:03}-8{0:02}", (("São Paulo", "SP"), ("Rio de Janeiro", "RJ"))),
-    _Country("SE", "SEK", 60, "{0} {1}", "Åsa Björn Märta", "Öberg Sjögren Ågren", "0921-55 {0:02}",
-             "Berguvsvägen {0}", "{1:03} {0:02}", (("Luleå", None), ("Malmö", "Skåne"))),
-    _Country("TR", "TRY", 180, "{0} {1}", "İpek Çağrı Şule", "Yılmaz Öztürk Güneş", "0212 555 0{1:03}",
-             "Çiçek Sokağı No: {0}", "34{1:03}", (("İstanbul", None), ("Muğla", "Ege"))),
-    _Country("CN", "CNY", 480, "{1}{0}", "伟 秀英 敏 静", "王 李 张 刘", "010-5550{1:03}",
-             "中山路{0}号", "0{0:02}{1:03}", (("北京", None), ("石家庄", "河北"))),
-    _Country("TW", "TWD", 480, "{1}{0}", "志明 淑芬 雅婷", "陳 林 黃", "(02) 2555-0{1:03}",
-             "中正路{0}號", "{1:03}", (("臺北", None), ("高雄", None))),
-    _Country("IN", "INR", 330, "{0} {1}", "अमित प्रिया राहुल", "शर्मा गुप्ता सिंह", "+91 22 5550{1:03}",
-             "{0}, गांधी मार्ग", "400{1:03}", (("मुंबई", "MH"), ("पुणे", "MH"))),
-    _Country("SA", "SAR", 180, "{0} {1}", "محمد فاطمة أحمد", "القحطاني الحربي", "+966 11 555{1:03}",
-             "شارع الملك فهد {0}", "12{1:03}", (("الرياض", None), ("جدة", "مكة"))),
-    _Country("IL", "ILS", 120, "{0} {1}", "יעל דוד שרה", "כהן לוי מזרחי", "03-555{1:03}",
-             "רחוב הרצל {0}", "61{0:02}{1:03}", (("תל אביב", None), ("חיפה", None))),
-    _Country("CA", "CAD", -210, "{0} {1}", "Chloé Liam Zoë", "Tremblay Roy", "(709) 555-0{1:03}",
-             "{0} Duckworth St #{1}", "A1C 5M{0}", (("St. John's", "NL"), ("Gander", "NL"))),
+    # code, currency, minutes ahead of UTC, given names, family names, full name, phone,
+    # street, postal code, cities with their region; {0} of an address is below 100, {1} below 1,000
+    ("DE", "EUR", 60, "Jürgen Renate Jörg Käthe", "Müller Weiß Ahrens", "{0} {1}", "+49 30 555{1:03}",
+     "Luisenstr. {0}", "04{1:03}", (("Görlitz", None), ("Leipzig", "SN"))),
+    ("US", "USD", -300, "Ann Bob Mary-Jane José", "O'Neill Smith McCoy", "{0} {1}", "(555) 010-{1:04}",
+     "{1} Main St., #{0}", "02{1:03}", (("Boston", "MA"), ("Providence", "RI"))),
+    ("GB", "GBP", 0, "Siân Nigel Seán Daisy", "O'Brien Smith-Jones Fry", "{0} {1}", "020 7946 0{1:03}",
+     "{0} King's Road", "SW{0} 3AB", (("London", None), ("King's Lynn", "Norfolk"))),
+    ("BR", "BRL", -180, "João Conceição Inês", "Gonçalves Araújo Simões", "{0} {1}", "(21) 555-0{1:03}",
+     "Rua do Paço, {0}", "05{1:03}-8{0:02}", (("São Paulo", "SP"), ("Rio de Janeiro", "RJ"))),
+    ("CN", "CNY", 480, "伟 秀英 敏 静", "王 李 张 刘", "{1}{0}", "010-5550{1:03}",
+     "中山路{0}号", "0{0:02}{1:03}", (("北京", None), ("石家庄", "河北"))),
+    ("IN", "INR", 330, "अमित प्रिया राहुल", "शर्मा गुप्ता सिंह", "{0} {1}", "+91 22 5550{1:03}",
+     "{0}, गांधी मार्ग", "400{1:03}", (("मुंबई", "MH"), ("पुणे", "MH"))),
+    ("SA", "SAR", 180, "محمد فاطمة أحمد", "القحطاني الحربي", "{0} {1}", "+966 11 555{1:03}",
+     "شارع فهد {0}", "12{1:03}", (("الرياض", None), ("جدة", "مكة"))),
+    ("CA", "CAD", -210, "Chloé Liam Zoë", "Tremblay Roy", "{0} {1}", "(709) 555-0{1:03}",
+     "{0} Duckworth St", "A1C 5M{0}", (("St. John's", "NL"), ("Gander", "NL"))),
 )
 _ODD_NAMES = (
     "=SUM(A1:A9) GmbH", "+Plus & Co.", "-Minus, Inc.", "@Home Deluxe", 'Pat "The Cat" O\'Hara', "'Quoted', Ltd.",
-    "Back\\slash & Søns", "NULL", "007", "Robert'); DROP TABLE orders;--", "Ünïcode 😀 👩\u200d👩\u200d👧", "Tab\tand\nbreak",
-    "E\u0301mile (decomposed)", "<b>Bold</b>", "\u202bשלום\u202c, Ltd.", "Sons; Daughters | Co.",
+    "Back\\slash & Søns", "NULL", "007", "Robert'); DROP TABLE orders;--", "Ünïcode 😀 👩\u200d👩\u200d👧",
+    "Tab\tand\nbreak", "E\u0301mile (decomposed)", "<b>Bold</b>", "\u202bשלמה\u202c, Ltd.", "Sons; Daughters | Co.",
 )
-_GOODS = (
-    "Queso Cabrales", "Knäckebröd", "Pâté", "Olive Oil", "Gnocchi", "Chai", "Crème brûlée", "豆腐", "=Equals Tea",
-    "Jack's Chowder", "Smørrebrød", "Jalapeño, hot", "חלבה", "Müsli", 'Tarte "Tatin"', "Chocolade", "Tofu", "Ikura",
-)
-_SIZES = ("500 g", "1 kg", "6 x 2 dl", '4" tin', "organic 🌱", "No. 7", "family size", "#2", "XL", "50% fat", "mild", "loose")
-_ITEM_COUNTS = (1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 6, 8)
-_QUANTITIES = (1, 1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 10, 12, 24, 100)
-_DISCOUNTS = (0, 0, 0, 0, 0, 0, 0, 0, 0, 50, 50, 100, 100, 150, 200, 125)
-"""In thousandths."""
+_GOODS = ("Queso", "Knäckebröd", "Pâté", "Olive Oil", "Chai", "Crème brûlée", "豆腐", "=Equals Tea", "Jack's Chowder",
+          "Smørrebrød", "Jalapeño", "חלבה", "Müsli", 'Tarte "Tatin"')
+_SIZES = ("1 kg", "2 dl", '4" tin', "bio 🌱", "No. 7", "#2", "50%", "loose")
+_ITEM_COUNTS = (*[1] * 17, *[2] * 11, *[3] * 6, *[4] * 3, 5, 6, 7, 8)
+_QUANTITIES = (1_000, 1_000, 2_000, 3_000, 5_000, 10_000, 12_000, 24_000)  # in thousandths, as are the next two
+_LOOSE_QUANTITIES = (125, 250, 333, 500, 1_250, 1_335, 2_345, 10_000)
+_DISCOUNTS = (0, 0, 0, 50, 100, 125, 150)
+_SHIPPING = (0, 0, 299, 495, 650, 1_200, 3_238, 10_000)  # in cents
 _STATUSES = ("pending", "paid", "shipped", "delivered", "delivered", "delivered", "cancelled")
-_PRECISIONS = ("seconds", "seconds", "milliseconds", "microseconds")
+_DATE_LENGTHS = (19, 19, 23, 26)  # to the second, millisecond, microsecond
 # fmt: on
 
 
-def _products() -> Iterator[tuple[str, str, int, bool]]:
-    """The shop's products: id, name, price in 1/10,000, whether sold by weight."""
+def _offers() -> Iterator[tuple[Order, int]]:
+    """Every product in every quantity at every discount: an item but for its line number, and its cents."""
     for number, (good, size) in enumerate(product(_GOODS, _SIZES), 1):
-        price = (99 + number * number * 37 % 9_900) * 100 + (number % 89 if number % 10 == 0 else 0)
-        yield f"{number:05}", f"{good}, {size}", price, size == "loose"
+        price = (99 + number * number * 37 % 9_900) * 100 + (number * 7 + 1) % 100 * (number % 10 == 0)  # in 1/10,000
+        quantities = _LOOSE_QUANTITIES if size == "loose" else _QUANTITIES
+        for quantity, discount in product(quantities, _DISCOUNTS):
+            item = {
+                "line_number": 1,
+                "product_id": f"{number:04}",
+                "product_name": f"{good}, {size}",
+                "quantity": quantity / 1_000 if size == "loose" else quantity // 1_000,
+                "unit_price": price / 10_000,
+                "discount": discount / 1_000,
+            }
+            yield item, (quantity * price * (1_000 - discount) + 50_000_000) // 100_000_000
 
 
-_PRODUCTS = tuple(_products())
+_OFFERS = tuple(_offers())
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1 << _CUSTOMER_LEVELS)
 def _customer(number: int, moves: int) -> tuple[Order, str, datetime, str]:
     """A customer after `moves` moves; the currency, what clocks showed there at the start, and their zone."""
     who, where = sha256(b"customer %d" % number).digest(), sha256(b"home %d %d" % (number, moves)).digest()
-    country = _COUNTRIES[who[0] % len(_COUNTRIES)]
-    given, family = country.given_names.split(), country.family_names.split()
-    name = country.name.format(given[who[1] % len(given)], family[who[2] % len(family)])
-    city, region = country.cities[where[0] % len(country.cities)]
-    numbers = where[1] % 100, (where[2] * 256 + where[3]) % 1000
-    customer: Order = {"customer_id": f"C{number:05}", "name": _ODD_NAMES[who[3] // 16] if who[4] < 24 else name}
-    _nullable(customer, "email", f"{country.code.lower()}{number}@example.com", who[5])
-    _nullable(customer, "phone", country.phone.format(who[6] % 100, who[7]), who[8])
-    customer["address"] = address = {"street": country.street.format(*numbers), "city": city}
+    country = _choice(_COUNTRIES, who[0])
+    code, currency, ahead, given, family, full_name, phone, street, postal_code, cities = country
+    name = full_name.format(_choice(given.split(), who[1]), _choice(family.split(), who[2]))
+    city, region = _choice(cities, where[0])
+    numbers = where[1] % 100, (where[2] * 256 + where[3]) % 1_000
+    customer: Order = {"customer_id": f"C{number:04}", "name": _choice(_ODD_NAMES, who[3]) if who[4] < 24 else name}
+    _nullable(customer, "email", f"{code.lower()}{number}@example.com", who[5])
+    _nullable(customer, "phone", phone.format(who[6] % 100, who[7]), who[8])
+    customer["address"] = address = {"street": street.format(*numbers), "city": city}
     _nullable(address, "region", region, where[4])
-    _nullable(address, "postal_code", country.postal_code.format(*numbers), where[5])
-    address["country"] = country.code
-    ahead = country.utc_minutes
+    _nullable(address, "postal_code", postal_code.format(*numbers), where[5])
+    address["country"] = code
     zone = f"{'-' if ahead < 0 else '+'}{abs(ahead) // 60:02}:{abs(ahead) % 60:02}" if ahead else "Z"
-    return customer, country.currency, _START + timedelta(minutes=ahead), zone
+    return customer, currency, _START + timedelta(minutes=ahead), zone
 
 
-def _nullable(record: Order, field: str, value: str | None, chance: int) -> None:
-    """Of 256 chances, 24 leave the field out, 24 and a missing value make it null."""
-    if chance >= 24:
-        record[field] = None if chance < 48 else value
+def _choice(options: Sequence[_Option], byte: int) -> _Option:
+    return options[byte % len(options)]
+
+
+def _nullable(record: Order, field: str, value: str | None, byte: int) -> None:
+    """Of 256 bytes 24 leave the field out, and 24 make it null."""
+    if byte >= 24:
+        record[field] = value if byte >= 48 else None
 
 
 def orders(count: int, seed: int = 0) -> Iterator[Order]:
-    """`count` valid orders, each later than the one before. Orders share their customers' dicts: copy to change."""
+    """`count` valid orders, each later than the one before. They share their customers' dicts: copy to change."""
     draw = Random(seed).random
     for index in range(count):
-        level = int(draw() * min(_CUSTOMER_LEVELS, max(3, index.bit_length() - 2)))
+        level = int(draw() * min(_CUSTOMER_LEVELS, (index // 4 | 7).bit_length()))
         number = int((1 + draw()) * (1 << level))
-        customer, currency, start, zone = _customer(number, (index + number * 997) // _ORDERS_BETWEEN_MOVES)
-        after = timedelta(0, index * _SECONDS_BETWEEN_ORDERS, int(draw() * 36_000_000))
-        moment = (start + after).isoformat(timespec=_PRECISIONS[int(draw() * len(_PRECISIONS))])
-        items, cents = [], 0
+        customer, currency, start, zone = _customer(number, (index + number * 7_077) // _ORDERS_BETWEEN_MOVES)
+        moment = start + timedelta(0, index * _SECONDS_BETWEEN_ORDERS, int(draw() * 36_000_000))
+        cents, items = 0, []
         for line_number in range(1, _ITEM_COUNTS[int(draw() * len(_ITEM_COUNTS))] + 1):
-            product_id, product_name, price, by_weight = _PRODUCTS[int(draw() * len(_PRODUCTS))]
-            quantity = 1 + int(draw() * 5_000) if by_weight else 1_000 * _QUANTITIES[int(draw() * len(_QUANTITIES))]
-            discount = _DISCOUNTS[int(draw() * len(_DISCOUNTS))]
-            cents += (quantity * price * (1_000 - discount) + 50_000_000) // 100_000_000
-            items.append(
-                {
-                    "line_number": line_number,
-                    "product_id": product_id,
-                    "product_name": product_name,
-                    "quantity": quantity / 1_000 if by_weight else quantity // 1_000,
-                    "unit_price": price / 10_000,
-                    "discount": discount / 1_000,
-                }
-            )
-        shipping = max(0, int(draw() * 5_000) - 1_000)
+            offer, offer_cents = _OFFERS[int(draw() * len(_OFFERS))]
+            item = offer.copy()
+            item["line_number"] = line_number
+            items.append(item)
+            cents += offer_cents
+        shipping = _SHIPPING[int(draw() * len(_SHIPPING))]
         yield {
-            "order_id": f"{seed}-{index + 1:09}",
-            "order_date": moment + zone,
+            "order_id": f"{seed}-{index + 1:08}",
+            "order_date": moment.isoformat()[: _DATE_LENGTHS[int(draw() * len(_DATE_LENGTHS))]] + zone,
             "status": _STATUSES[int(draw() * len(_STATUSES))],
             "currency": currency,
             "customer": customer,
@@ -187,23 +161,15 @@ def orders(count: int, seed: int = 0) -> Iterator[Order]:
 class Defect(NamedTuple):
     says: str
     damage: Callable[[bytes], bytes]
-    """Makes the JSON text of a valid order one that breaks the contract."""
+    """Turns a valid order's JSON text into an invalid one's."""
     lines_only: bool = False
-    """Whether a document with such an order is not JSON."""
+    """Whether a document that holds it would not be JSON."""
 
 
-def _value(field: str, value: str) -> Callable[[bytes], bytes]:
-    """Gives the first `field` the JSON text `value`, in which `\\g<1>` is the old one, without its quotes."""
-    pattern = re.compile(rb'"%s":"?([^",}]*)"?' % field.encode())
-    return lambda line: pattern.sub(rb'"%s":%s' % (field.encode(), value.encode("latin-1")), line, count=1)
-
-
-def _append(member: str) -> Callable[[bytes], bytes]:
-    return lambda line: line[:-1] + b"," + member.encode() + b"}"
-
-
-def _name(start: bytes) -> Callable[[bytes], bytes]:
-    return lambda line: line.replace(b'"name":"', b'"name":"' + start, 1)
+def _sub(pattern: str, new: str) -> Callable[[bytes], bytes]:
+    """Replaces the first match of `pattern`; the new text is written in Latin-1."""
+    compiled, replacement = re.compile(pattern.encode()), new.encode("latin-1")
+    return lambda line: compiled.sub(replacement, line, count=1)
 
 
 def _a_cent_more(line: bytes) -> bytes:
@@ -211,42 +177,40 @@ def _a_cent_more(line: bytes) -> bytes:
     return start + b":" + orjson.dumps((round(float(total) * 100) + 1) / 100) + b"}"
 
 
-_SAMPLE = b'{"line_number":1,"product_id":"0","product_name":"Sample","quantity":1,"unit_price":0.0,"discount":0.0}'
+_FREE_ITEM = '{"line_number":1,"product_id":"0","product_name":"Gift","quantity":1,"unit_price":0.0,"discount":0.0},'
 
+# fmt: off
 DEFECTS = {
-    "missing_field": Defect("no currency", lambda line: re.sub(rb'"currency":"...",', b"", line, count=1)),
-    "unknown_field": Defect("a member `coupon` the contract does not know", _append('"coupon":"WELCOME"')),
-    "text_for_number": Defect('a quantity in quotes, as "2"', _value("quantity", r'"\g<1>"')),
-    "true_for_number": Defect("true as a quantity", _value("quantity", "true")),
-    "impossible_date": Defect("ordered on February 30", _value("order_date", '"2024-02-30T12:00:00Z"')),
-    "date_without_zone": Defect("a local order_date", _value("order_date", '"2024-06-01T12:00:00"')),
-    "unknown_status": Defect('the status "lost"', _value("status", '"lost"')),
-    "lower_case_currency": Defect('the currency "eur"', _value("currency", '"eur"')),
-    "total_mismatch": Defect("a total_amount of one cent too much", _a_cent_more),
-    "no_items": Defect("an empty list of items", lambda line: re.sub(rb'"items":\[.*\],"sh', b'"items":[],"sh', line)),
-    "negative_quantity": Defect("a quantity below 0", _value("quantity", r"-\g<1>")),
-    "duplicate_line_number": Defect(
-        "two items with the line_number 1", lambda line: line.replace(b'"items":[', b'"items":[' + _SAMPLE + b",", 1)
-    ),
-    "money_out_of_bounds": Defect("a shipping_cost of 1,000,000,000,000", _value("shipping_cost", "1000000000000")),
-    "too_many_decimals": Defect("a unit_price of 9.99999", _value("unit_price", "9.99999")),
-    "huge_integer": Defect("a quantity of more than 64 bits", _value("quantity", "123456789012345678901234567890")),
-    "control_character": Defect("a name that starts with \\u0000", _name(rb"\u0000")),
-    "lone_surrogate": Defect("a name that starts with \\ud800, half a character", _name(rb"\ud800")),
-    "deep_nesting": Defect("a member of 2,000 arrays in each other", _append('"nested":' + "[" * 2000 + "]" * 2000)),
-    "not_a_number": Defect("a shipping_cost of NaN", _value("shipping_cost", "NaN"), lines_only=True),
-    "latin_1": Defect("a name in Latin-1, not UTF-8", _name("José ".encode("latin-1")), lines_only=True),
-    "broken_line": Defect(
-        "a line that ends at its items", lambda line: line[: line.index(b'"items"')], lines_only=True
-    ),
+    "missing_field": Defect("no currency", _sub('"currency":"...",', "")),
+    "unknown_field": Defect("a field that the contract does not know", _sub("^{", '{"coupon":"WELCOME",')),
+    "text_for_number": Defect("a quantity in quotes", _sub('"quantity":([^,]+)', r'"quantity":"\1"')),
+    "true_for_number": Defect("true for a quantity", _sub('"quantity":[^,]+', '"quantity":true')),
+    "impossible_date": Defect("an order of February 30", _sub("-..-..T", "-02-30T")),
+    "date_without_zone": Defect("a local order_date", _sub(r'(T[\d:.]+)[^"]+', r"\1")),
+    "unknown_status": Defect('the status "lost"', _sub('"status":"[a-z]+"', '"status":"lost"')),
+    "lower_case_currency": Defect('the currency "eur"', _sub('"currency":"..."', '"currency":"eur"')),
+    "total_mismatch": Defect("a total_amount that is one cent too high", _a_cent_more),
+    "no_items": Defect("no items", _sub(r'"items":\[.*\],"sh', '"items":[],"sh')),
+    "negative_quantity": Defect("a quantity below 0", _sub('"quantity":', '"quantity":-')),
+    "duplicate_line_number": Defect("two items of line_number 1", _sub(r'"items":\[', '"items":[' + _FREE_ITEM)),
+    "money_out_of_bounds": Defect("a unit_price of 10^12", _sub('"unit_price":[^,]+', '"unit_price":1000000000000')),
+    "too_many_decimals": Defect("a unit_price of five decimals", _sub('"unit_price":[^,]+', '"unit_price":9.99999')),
+    "control_character": Defect("a name with a null character", _sub('"name":"', r'"name":"\\u0000')),
+    "huge_integer": Defect("a quantity of over 64 bits", _sub('"quantity":[^,]+', f'"quantity":{10**30}')),
+    "lone_surrogate": Defect("a name with half a character", _sub('"name":"', r'"name":"\\ud800')),
+    "deep_nesting": Defect("2,000 nested arrays", _sub("^{", '{"nested":' + "[" * 2_000 + "]" * 2_000 + ",")),
+    "not_a_number": Defect("NaN for a unit_price", _sub('"unit_price":[^,]+', '"unit_price":NaN'), lines_only=True),
+    "latin_1": Defect("a name in Latin-1, not UTF-8", _sub('"name":"', '"name":"Zoë '), lines_only=True),
+    "broken_line": Defect("an order that ends at its items", _sub('"items":.*', ""), lines_only=True),
 }
-"""Every way in which an order is made invalid, in the order in which they take turns."""
+"""All ways in which an order is made invalid, in the order in which they take turns."""
+# fmt: on
 
 
 def generate(
     count: int, seed: int = 0, invalid_ratio: float = 0.0, fmt: str = "jsonl"
 ) -> Iterator[tuple[bytes, str | None]]:
-    """`count` orders as JSON texts without line breaks, each with the name of its defect, or None if it is valid."""
+    """`count` orders as JSON texts without line breaks, each with its defect's name, or None where it is valid."""
     defects = [name for name, defect in DEFECTS.items() if fmt == "jsonl" or not defect.lines_only]
     invalid, made = round(invalid_ratio * count), 0
     for number, order in enumerate(orders(count, seed), 1):
@@ -261,37 +225,37 @@ def generate(
 
 def write(
     path: Path,
-    count: int = 1_000,
+    count: int,
     seed: int = 0,
-    *,
     invalid_ratio: float = 0.0,
     fmt: str = "jsonl",
-    gzipped: bool = False,
+    compress: bool = False,
     advance: Callable[[int], object] = lambda orders: None,
 ) -> Counter[str]:
-    """Write the orders to `path`, whole or not at all (to `STDOUT` as they come); how often each defect was made.
+    """Write `path`, whole or not at all, or `STDOUT` as it comes; how often each defect was made.
 
-    `fmt` is "jsonl", an order a line, or "json", one array. `advance` hears of every block how many orders it had.
+    `fmt` is "jsonl", an order a line, or "json", one array of them. `advance` is told how many orders were added.
     """
     before, between, after = (b"[\n", b",\n", b"\n]\n") if fmt == "json" else (b"", b"\n", b"\n" if count else b"")
     made: Counter[str] = Counter()
-    records = generate(count, seed, invalid_ratio, fmt)
-    with _whole_file(path) as file, gzip.GzipFile("", "wb", 6, file, 0) if gzipped else nullcontext(file) as sink:
-        while block := list(islice(records, _BLOCK)):
-            sink.write(before + between.join(line for line, _ in block))
-            before = between
+    texts = generate(count, seed, invalid_ratio, fmt)
+    with _whole_file(path) as file, gzip.GzipFile("", "wb", 6, file, 0) if compress else nullcontext(file) as sink:
+        sink.write(before)
+        for start in range(0, count, _BLOCK):
+            block = list(islice(texts, _BLOCK))
+            sink.write(between * bool(start) + between.join(text for text, _ in block))
             made.update(defect for _, defect in block if defect)
             advance(len(block))
-        sink.write(after if count else before + after)
+        sink.write(after)
     return made
 
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that gets the name `path` when it is complete and is gone when anything, Ctrl-C too, came between."""
+    """A file that is called `path` once it is complete, and is gone if anything came between, such as Ctrl-C."""
     if path == STDOUT:
         yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        sys.stdout.flush()
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -303,87 +267,63 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
+_HELP = """\
+examples:
+  python src/generate_data.py                                    1,000 orders in build/data/orders.jsonl
+  python src/generate_data.py --orders 200000 --out big.jsonl    about 130 MB
+  python src/generate_data.py --invalid-ratio 0.05 --seed 7      other orders, of which 50 are invalid
+  python src/generate_data.py --format json --gzip               one array in build/data/orders.json.gz
+  python src/generate_data.py --orders 3 --out -                 to the terminal, or into a pipe
+
+defects, which the invalid orders have in turn:
+""" + "\n".join(f"  {name:<22} {defect.says}{', jsonl only' * defect.lines_only}" for name, defect in DEFECTS.items())
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{message[:1].upper()}{message[1:].rstrip('.')}; --help shows examples.\n")
+        self.exit(2, f"{message[:1].upper()}{message[1:].rstrip('.')}; see --help.\n")
 
 
-def _number(kind: type, low: int, high: int) -> Callable[[str], Any]:
-    def parse(text: str) -> Any:
-        try:
-            number = kind(text)
-        except ValueError:
-            number = None
-        if number is None or not low <= number <= high:
-            what = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r} is not {what} from {low:,} to {high:,}")
-        return number
-
-    return parse
-
-
-def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    examples = """\
-examples:
-  python src/generate_data.py                                       1,000 orders in build/data/orders.jsonl
-  python src/generate_data.py --orders 200000 --out big.jsonl       about 128 MB
-  python src/generate_data.py --invalid-ratio 0.05 --seed 7         other orders; 50 of the 1,000 are invalid
-  python src/generate_data.py --format json --gzip                  one array in build/data/orders.json.gz
-  python src/generate_data.py --orders 3 --out -                    to the terminal or a pipe
-"""
-    defects = "".join(
-        f"  {name:<23}{defect.says}{' (jsonl only)' * defect.lines_only}\n" for name, defect in DEFECTS.items()
-    )
-    parser = _Parser(
-        description="Write reproducible orders: the same arguments give the same bytes.",
-        epilog=f"{examples}\ndefects, which the invalid orders have in turn:\n{defects}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(description=(__doc__ or "").split("\n")[0], epilog=_HELP, formatter_class=raw, allow_abbrev=False)
     add = parser.add_argument
-    add("--orders", metavar="N", type=_number(int, 0, MAX_ORDERS), default=1_000, help="how many (default: 1000)")
-    add(
-        "--seed", metavar="S", type=_number(int, 0, MAX_SEED), default=0, help="another seed, other orders (default: 0)"
-    )
-    add("--format", choices=FORMATS, default="jsonl", help="one array, or an order a line (default: jsonl)")
-    add("--gzip", action="store_true", help="compress what is written")
-    ratio = "share of the orders that break the contract, 0 to 1 (default: 0)"
-    add("--invalid-ratio", metavar="R", type=_number(float, 0, 1), default=0.0, help=ratio)
-    out = "file to write, - for stdout (default: build/data/orders.FORMAT)"
-    add("--out", metavar="PATH", type=Path, help=out)
+    add("--orders", metavar="N", type=int, default=1_000, help="how many orders (default: 1000)")
+    add("--seed", metavar="S", type=int, default=0, help="another seed gives other orders (default: 0)")
+    add("--format", choices=("json", "jsonl"), default="jsonl", help="one array, or an order a line (default: jsonl)")
+    add("--gzip", action="store_true", help="compress the file")
+    add("--invalid-ratio", metavar="R", type=float, default=0.0, help="the share of invalid orders (default: 0)")
+    add("--out", metavar="PATH", type=Path, help="the file, or - for stdout (default: build/data/orders.FORMAT)")
     options = parser.parse_args(arguments)
     options.out = options.out or Path(f"build/data/orders.{options.format}{'.gz' * options.gzip}")
-    if options.out != STDOUT and options.out.exists() and not options.out.is_file():
-        parser.error(f"argument --out: {options.out} is not a file")
+    for name, top in (("orders", MAX_ORDERS), ("seed", MAX_SEED), ("invalid_ratio", 1)):
+        if not 0 <= (value := getattr(options, name)) <= top:
+            parser.error(f"--{name.replace('_', '-')} takes 0 to {top:,}, not {value:,}")
+    if options.out != STDOUT and os.path.exists(options.out) and not os.path.isfile(options.out):
+        parser.error(f"--out takes a file, which {options.out} is not")
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, 1 where the file cannot be written, 2 for bad arguments (raised), 130 after Ctrl-C."""
-    options = _arguments(arguments)
-    console = Console(stderr=True)
+    """The exit code: 0, 1 where the file cannot be written, 130 after Ctrl-C; bad arguments exit with 2."""
+    options = _options(arguments)
+    count, out = options.orders, options.out
     try:
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("Orders", total=options.orders)
-            made = write(
-                options.out,
-                options.orders,
-                options.seed,
-                invalid_ratio=options.invalid_ratio,
-                fmt=options.format,
-                gzipped=options.gzip,
-                advance=lambda orders: progress.advance(task, orders),
-            )
+        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+            advance = partial(progress.advance, progress.add_task("Orders", total=count))
+            made = write(out, count, options.seed, options.invalid_ratio, options.format, options.gzip, advance)
     except KeyboardInterrupt:
-        print("Interrupted; nothing was written.", file=sys.stderr)
+        print("Interrupted: no file was written.", file=sys.stderr)
         return 130
-    except OSError as exc:
-        print(f"Cannot write {options.out}: {exc.strerror}.", file=sys.stderr)
+    except BrokenPipeError:  # the reader of stdout left; https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    counts = ", ".join(f"{times:,} {name}" for name, times in made.items())
-    size = "" if options.out == STDOUT else f", {options.out.stat().st_size:,} bytes"
-    invalid = f"{made.total():,} invalid" + (f" ({counts})" if counts else "")
-    print(f"{options.out}: {options.orders:,} orders, {invalid}{size}", file=sys.stderr)
+    except OSError as exc:
+        print(f"Cannot write {out}: {exc.strerror}.", file=sys.stderr)
+        return 1
+    defects = ": " + ", ".join(f"{times:,} {name}" for name, times in made.items()) if made else ""
+    size = "" if out == STDOUT else f", {out.stat().st_size:,} bytes"
+    print(f"{out}: {count:,} orders{size}, {made.total():,} invalid{defects}", file=sys.stderr)
     return 0
 
 

@@ -9,7 +9,9 @@ from functions.common.errors import ConfigurationError
 def _required(name: str) -> str:
     value = os.environ.get(name, "")
     if not value:
-        raise ConfigurationError(f"The environment variable {name} is not set; Terraform sets it in infra/functions.tf.")
+        raise ConfigurationError(
+            f"The environment variable {name} is not set; Terraform sets it in infra/functions.tf."
+        )
     return value
 
 

@@ -14,6 +14,7 @@ from functions.common.record_types import record_type
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
 
+
 @dataclass(frozen=True, slots=True)
 class Column:
     name: str
@@ -91,7 +92,9 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
     folder = contracts / dataset
     if not DATASET_NAME.fullmatch(dataset) or not (folder / "contract.json").is_file():
         known = ", ".join(sorted(path.parent.name for path in contracts.glob("*/contract.json"))) or "none"
-        raise UnknownDatasetError(f"There is no contract for this folder of incoming/; there are contracts for: {known}.")
+        raise UnknownDatasetError(
+            f"There is no contract for this folder of incoming/; there are contracts for: {known}."
+        )
     try:
         return _read(folder)
     except (OSError, ValueError, KeyError, TypeError) as exc:

@@ -57,7 +57,10 @@ def is_decimal(value: float, precision: int, scale: int) -> bool:
     A float passes only with at most 15 significant digits: what a binary64 number gives back unchanged.
     """
     if isinstance(value, int):
-        return abs(value) < 10 ** (precision - scale)
-    if value != round(value, scale) or abs(value) >= 10 ** (precision - scale):
+        return bool(abs(value) < 10 ** (precision - scale))
+    if value != round(value, scale) or abs(value) >= 10.0 ** (precision - scale):
         return False
-    return abs(value) < 10 ** (_SIGNIFICANT_DIGITS - scale) or len(Decimal(repr(value)).as_tuple().digits) <= _SIGNIFICANT_DIGITS
+    return (
+        abs(value) < 10 ** (_SIGNIFICANT_DIGITS - scale)
+        or len(Decimal(repr(value)).as_tuple().digits) <= _SIGNIFICANT_DIGITS
+    )

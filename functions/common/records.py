@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 
-
 _POSITION = b'{"_position":'
 _RECORD = b',"record":'
 

@@ -72,7 +72,7 @@ def transient_faults(what: str) -> Iterator[None]:
 
 def head(bucket: str, key: str, version_id: str | None = None) -> dict[str, Any] | None:
     """HEAD of an object (version), or None where it is missing."""
-    version = {"VersionId": version_id} if version_id else {}
+    version: Any = {"VersionId": version_id} if version_id else {}
     try:
         with transient_faults(f"HEAD s3://{bucket}/{key}"):
             return dict(client().head_object(Bucket=bucket, Key=key, **version))
@@ -88,7 +88,7 @@ def read_blocks(bucket: str, key: str, version_id: str, start: int = 0) -> Itera
     Raises ClientError (see `is_missing`) and TransientError.
     """
     with transient_faults(f"GET s3://{bucket}/{key}"):
-        byte_range = {"Range": f"bytes={start}-"} if start else {}
+        byte_range: Any = {"Range": f"bytes={start}-"} if start else {}
         body = client().get_object(Bucket=bucket, Key=key, VersionId=version_id, **byte_range)["Body"]
         try:
             while block := body.read(BLOCK_BYTES):

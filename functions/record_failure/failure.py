@@ -37,12 +37,16 @@ class Failure:
 
     @classmethod
     def from_status_change(cls, event: Mapping[str, Any]) -> Self:
-        """The failure that EventBridge tells of. Its `error` and `cause` may be null, as for an execution that timed out."""
+        """The failure that EventBridge tells of; `error` and `cause` are null for an execution that timed out."""
         detail = event["detail"]
         error, cause = _CAUSES.get(detail["status"], _UNKNOWN)
         batch = Batch.from_input(json.loads(detail["input"]))
         return cls(
-            batch, detail["name"], detail["status"], detail.get("error") or error, plain_cause(detail.get("cause") or cause)
+            batch,
+            detail["name"],
+            detail["status"],
+            detail.get("error") or error,
+            plain_cause(detail.get("cause") or cause),
         )
 
 

@@ -1,11 +1,11 @@
-"""The entry point of `record_failure`: called by the failure branch, and by EventBridge for executions that died without it."""
+"""The entry point of `record_failure`: the failure branch calls it, and EventBridge for what died without."""
 
+import json
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import orjson
 from botocore.config import Config
 
 from functions.common import s3_utils
@@ -43,7 +43,7 @@ def _record(failure: Failure, outcome: dict[str, Any]) -> dict[str, str]:
     has_rejects = s3_utils.head(bucket, failure.batch.rejected_key) is not None
     rejects_uri = f"s3://{bucket}/{failure.batch.rejected_key}" if has_rejects else None
     content = record(failure, committed=committed, rejects_uri=rejects_uri)
-    outcome["recorded"] = s3_utils.put_new(bucket, key, orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    outcome["recorded"] = s3_utils.put_new(bucket, key, json.dumps(content, indent=2, ensure_ascii=False).encode())
     if outcome["recorded"]:
         count(failure.batch.dataset, {"FilesFailed": 1})
     return notice(content, f"s3://{bucket}/{key}")

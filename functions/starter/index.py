@@ -1,12 +1,12 @@
 """The entry point of `starter`: an S3 event in, an execution for each object version out."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import orjson
 from aws_lambda_powertools.utilities.data_classes.s3_event import S3Event, S3EventRecord
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -72,7 +72,7 @@ def _start_execution(batch: Batch) -> str:
             _step_functions().start_execution(
                 stateMachineArn=settings().state_machine_arn,
                 name=batch.batch_id,
-                input=orjson.dumps(batch.to_input()).decode(),
+                input=json.dumps(batch.to_input()),
             )
     except ClientError as exc:
         if exc.response["Error"]["Code"] == "ExecutionAlreadyExists":

@@ -20,9 +20,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
         valid = folder / "valid.jsonl"
         s3_utils.download(bucket, batch.staging_key(chunk, "valid.jsonl"), valid)
         with sql.connect(folder, settings().memory_mb) as connection:
-            rows = write_parts(
-                valid, load_contract(batch.dataset), folder, connection, settings().max_record_bytes
-            )
+            rows = write_parts(valid, load_contract(batch.dataset), folder, connection, settings().max_record_bytes)
         for table in rows:
             key = batch.staging_key(chunk, f"{table}.parquet")
             s3_utils.upload(folder / f"{table}.parquet", bucket, key, "application/vnd.apache.parquet")

@@ -50,7 +50,9 @@ def check_encoding(blocks: Iterable[bytes]) -> Iterator[bytes]:
     iterator = iter(blocks)
     first = next(iterator, b"")
     if first.startswith(_BYTE_ORDER_MARKS):
-        raise EncodingError("The file begins with a byte order mark; JSON is UTF-8 without one (RFC 8259, section 8.1).")
+        raise EncodingError(
+            "The file begins with a byte order mark; JSON is UTF-8 without one (RFC 8259, section 8.1)."
+        )
     if b"\0" in first[:4]:
         raise EncodingError("The file is not UTF-8: its first characters take more than a byte each, as in UTF-16.")
     return chain([first], iterator)
@@ -121,7 +123,7 @@ def read_document(blocks: Iterable[bytes], envelope: str, fields: Iterable[str],
 
 
 def _has_two_lines(head: bytes) -> bool:
-    first, newline, rest = head.lstrip(_BLANK).partition(b"\n")
+    _, newline, rest = head.lstrip(_BLANK).partition(b"\n")
     return bool(newline and rest.strip(_BLANK))
 
 
@@ -150,7 +152,9 @@ def _single(head: bytes, blocks: Iterator[bytes], envelope: str, fields: frozens
     except (RecursionError, ValueError):
         members = dict.fromkeys(fields).keys()  # JSON that is nested too deep or has an endless integer: a reject
     if envelope in members:
-        raise WrongEnvelopeError(f'Beside "{envelope}" the document must have no other member, and that must be an array.')
+        raise WrongEnvelopeError(
+            f'Beside "{envelope}" the document must have no other member, and that must be an array.'
+        )
     if not fields & members:
         raise WrongEnvelopeError(
             f'The document is an object that is neither a record of this dataset nor {{"{envelope}": [...]}}.'

@@ -75,7 +75,9 @@ class Reason:
 
 def broken_schema(errors: Iterable[jsonschema_rs.ValidationError], schema: Mapping[str, Any]) -> list[Reason]:
     """The reasons of a record that breaks the schema, in the order of their places, at most MAX_REASONS."""
-    in_order = sorted(errors, key=lambda error: [f"{step:09}" if isinstance(step, int) else step for step in error.instance_path])
+    in_order = sorted(
+        errors, key=lambda error: [f"{step:09}" if isinstance(step, int) else step for step in error.instance_path]
+    )
     return list(islice(chain.from_iterable(_schema_reasons(error, schema) for error in in_order), MAX_REASONS))
 
 
@@ -130,7 +132,9 @@ def unparsable(data: bytes) -> Reason:
     except UnicodeDecodeError as exc:
         return Reason("not_utf8", "", "encoding", f"the record is not UTF-8 from its byte {exc.start} on")
     except _NonFiniteError:
-        return Reason("non_finite_number", "", "number", "the record has a number that JSON cannot hold: NaN or infinity")
+        return Reason(
+            "non_finite_number", "", "number", "the record has a number that JSON cannot hold: NaN or infinity"
+        )
     except RecursionError:
         return Reason("nested_too_deep", "", "nesting", "the record is nested more than 1,024 levels deep")
     except json.JSONDecodeError as exc:

@@ -25,9 +25,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
         contract = load_contract(batch.dataset)
         document = open_chunk(batch, chunk, contract, settings(), lambda start: _read(batch, start))
         with sql.connect(folder, settings().memory_mb) as connection:
-            counts = validate_chunk(
-                document, contract, batch.batch_id, folder, connection, settings().max_record_bytes
-            )
+            counts = validate_chunk(document, contract, batch.batch_id, folder, connection, settings().max_record_bytes)
         bucket = settings().processed_bucket
         for name in ("valid.jsonl", "rejected.jsonl"):
             s3_utils.upload(folder / name, bucket, batch.staging_key(chunk, name), "application/x-ndjson")

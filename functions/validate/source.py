@@ -33,7 +33,9 @@ def open_chunk(
     name = batch.source.key.lower().removesuffix(GZIP)
     gzipped = batch.source.key.lower().endswith(GZIP)
     if not name.endswith((*LINES, DOCUMENT)):
-        raise UnsupportedFormatError("The file's name must end in .json, .jsonl or .ndjson, or in one of these and .gz.")
+        raise UnsupportedFormatError(
+            "The file's name must end in .json, .jsonl or .ndjson, or in one of these and .gz."
+        )
     if batch.source.size > limits.max_object_bytes:
         raise ObjectTooLargeError(
             f"The file has {batch.source.size} bytes; max_object_bytes allows {limits.max_object_bytes}."

@@ -48,16 +48,16 @@ class _Decimal:
 
     def validate(self, instance: Any) -> None:
         """Raise ValueError for a number that is not exact; anything else is the business of `type`."""
-        if isinstance(instance, int | float) and not isinstance(instance, bool):
-            if not is_decimal(instance, self._precision, self._scale):
-                raise ValueError("not an exact decimal")
+        is_number = isinstance(instance, int | float) and not isinstance(instance, bool)
+        if is_number and not is_decimal(instance, self._precision, self._scale):
+            raise ValueError("not an exact decimal")
 
 
 @cache
 def schema_validator(contract: Contract) -> jsonschema_rs.Draft202012Validator:
     """The contract's schema, compiled once a process, with formats asserted."""
     return jsonschema_rs.Draft202012Validator(
-        contract.schema, validate_formats=True, keywords={"decimal": _Decimal}
+        dict(contract.schema), validate_formats=True, keywords={"decimal": _Decimal}
     )
 
 

@@ -37,7 +37,7 @@ def refusal(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> Pipeli
 
 
 def manifest(batch: Batch, contract: Contract, totals: Totals, merged: Merged, outputs: Outputs) -> bytes:
-    """The manifest: what was published, from what, and the whole account. It holds nothing that differs between attempts."""
+    """The manifest: what was published, from what, and the whole account; nothing that differs between attempts."""
     tables = {
         table.name: {
             "rows": merged.rows[table.name],

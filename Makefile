@@ -1,0 +1,84 @@
+# Thin targets: the work is in src/pipeline. `make help` lists them.
+#
+#   TARGET=aws|local          where deploy-infra, run-pipeline, monitor, console and destroy-infra work
+#   INPUT=path                the file that demo and run-pipeline send
+#   AWS_VAULT_PROFILE=name    run the AWS targets under aws-vault
+#   PYTHON=python3.13         the Python that .venv is made with
+
+TARGET ?= aws
+INPUT ?=
+EXECUTION ?=
+PYTHON ?= python3
+UV_LOCK := compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
+LOCKS := layer-aws layer-json layer-schema layer-sql local-runtime uv
+
+VENV := .venv
+READY := $(VENV)/ready
+BIN := $(VENV)/bin
+VAULT := $(if $(and $(AWS_VAULT_PROFILE),$(filter aws,$(TARGET))),aws-vault exec $(AWS_VAULT_PROFILE) --)
+PIPELINE := $(VAULT) $(BIN)/python -m pipeline
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt build lock deploy-infra run-pipeline monitor console destroy-infra local-up local-down
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@sed -n 's/^#  / /p' $(MAKEFILE_LIST) | head -4
+
+# The environment: uv first, which then installs the rest in seconds; every file is pinned by hash.
+$(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.13 ..." >&2; exit 1; }
+	@echo "· preparing $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/python -m uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## Run a file (INPUT=...) through the whole pipeline on an embedded AWS, without an account
+	@$(BIN)/python -m pipeline demo $(INPUT)
+
+test: $(READY) ## Run every test
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## Check format, lint, types and Terraform; changes nothing
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+	@$(BIN)/python -m pipeline check-infra
+
+fmt: $(READY) ## Rewrite Python and Terraform in the project's format
+	@$(BIN)/ruff check --fix --quiet
+	@$(BIN)/ruff format
+	@terraform fmt -recursive
+
+build: $(READY) ## Build the functions' zips for TARGET
+	@$(BIN)/python -m pipeline build --target $(TARGET)
+
+lock: $(READY) ## Lock the dependencies of pyproject.toml anew, with hashes
+	@$(BIN)/uv pip $(UV_LOCK) --group dev --output-file requirements/dev.txt
+	@for group in $(LOCKS); do \
+		$(BIN)/uv pip $(UV_LOCK) --group $$group --constraint requirements/dev.txt --output-file requirements/$$group.txt; done
+
+deploy-infra: $(READY) ## Build and apply infra/ to TARGET
+	@$(PIPELINE) deploy --target $(TARGET)
+
+run-pipeline: $(READY) ## Send INPUT (default: generated orders) through the pipeline on TARGET and follow it
+	@$(PIPELINE) run $(INPUT) --target $(TARGET)
+
+monitor: $(READY) ## Show the executions and structured logs of TARGET
+	@$(PIPELINE) status --target $(TARGET)
+
+console: $(READY) ## Open or print the console address of the state machine or of EXECUTION
+	@$(PIPELINE) console $(EXECUTION) --target $(TARGET)
+
+destroy-infra: $(READY) ## Destroy everything that deploy-infra made on TARGET
+	@$(PIPELINE) destroy --target $(TARGET)
+
+local-up: $(READY) ## Start the embedded AWS and leave it running
+	@$(BIN)/python -m pipeline local-up
+
+local-down: $(READY) ## Stop the embedded AWS and forget what was on it
+	@$(BIN)/python -m pipeline local-down

@@ -1,0 +1,172 @@
+"""Builds the functions' zips: the same bytes from the same inputs, so that Terraform sees a change only where one is.
+
+For AWS a function's zip holds its code, and its third-party packages come in layers. The embedded AWS does not
+unpack layers for a custom runtime, so there a zip holds everything, AWS's runtime client included.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import ROOT
+from pipeline.errors import CliError
+
+LAYERS = ("aws", "json", "schema", "sql")
+FUNCTIONS: Mapping[str, tuple[str, ...]] = {
+    "starter": ("aws",),
+    "validate": ("aws", "json", "schema", "sql"),
+    "transform": ("aws", "sql"),
+    "write": ("aws", "json", "sql"),
+    "record_failure": ("aws",),
+}
+"""The layers of each function; infra/functions.tf says the same, and a test holds the two together."""
+
+AWS_PYTHON = "3.13"
+ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
+_AWS_PLATFORM = "{machine}-manylinux_2_28"  # Amazon Linux 2023 has glibc 2.34
+_BOTOCORE_SERVICES = ("s3", "sns", "stepfunctions", "sts")
+"""The services whose models the functions need; all of botocore's would be ten times the rest of the layer."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+_NOT_PACKED = ("__pycache__", "bin", "RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where the zips will run."""
+
+    name: str
+    python: str
+    architecture: str
+    embedded: bool
+
+    @property
+    def folder(self) -> Path:
+        """Where its zips are: build/aws or build/local."""
+        return ROOT / "build" / self.name
+
+
+def aws_runtime(architecture: str = "arm64") -> Runtime:
+    return Runtime("aws", AWS_PYTHON, architecture, embedded=False)
+
+
+def local_runtime() -> Runtime:
+    """This machine's own Python, outside of any virtual environment."""
+    machine = platform.machine().lower()
+    architecture = "arm64" if machine in ("arm64", "aarch64") else "x86_64"
+    return Runtime("local", f"{sys.version_info.major}.{sys.version_info.minor}", architecture, embedded=True)
+
+
+def build(runtime: Runtime) -> list[Path]:
+    """Build every zip that is not up to date; answers all of them. Raises CliError where packages can't be fetched."""
+    zips = []
+    if not runtime.embedded:
+        for layer in LAYERS:
+            tree = {f"python/{name}": path for name, path in _packages(f"layer-{layer}", runtime).items()}
+            zips.append(_write_zip(runtime.folder / f"layer-{layer}.zip", tree))
+    for function, layers in FUNCTIONS.items():
+        tree = dict(_code(function))
+        if runtime.embedded:
+            for group in (*(f"layer-{layer}" for layer in layers), "local-runtime"):
+                tree |= _packages(group, runtime)
+            tree["bootstrap"] = _bootstrap(runtime)
+        zips.append(_write_zip(runtime.folder / f"{function}.zip", tree))
+    return zips
+
+
+def _code(function: str) -> Iterator[tuple[str, Path]]:
+    """A function's own package, what is common, and every contract."""
+    for path in [ROOT / "functions" / "__init__.py", *_files(ROOT / "functions" / "common")]:
+        yield str(path.relative_to(ROOT)), path
+    for folder in (ROOT / "functions" / function, ROOT / "contracts"):
+        for path in _files(folder):
+            yield str(path.relative_to(ROOT)), path
+
+
+def _packages(group: str, runtime: Runtime) -> dict[str, Path]:
+    """The files of a requirements group, unpacked once for each content of its lock file and each runtime."""
+    requirements = ROOT / "requirements" / f"{group}.txt"
+    key = hashlib.sha256(requirements.read_bytes() + repr(runtime).encode()).hexdigest()[:16]
+    folder = ROOT / "build" / "packages" / f"{group}-{runtime.name}-{key}"
+    if not folder.is_dir():
+        unfinished = folder.with_suffix(f".{os.getpid()}")
+        _install(requirements, unfinished, runtime)
+        if group == "layer-aws":
+            _prune_botocore(unfinished)
+        unfinished.replace(folder)
+    return {str(path.relative_to(folder)): path for path in _files(folder)}
+
+
+def _install(requirements: Path, folder: Path, runtime: Runtime) -> None:
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(folder), "--require-hashes"]
+    if runtime.embedded:
+        command += ["--python", sys.executable]
+    else:
+        machine = ARCHITECTURES[runtime.architecture]
+        command += ["--python-version", runtime.python, "--python-platform", _AWS_PLATFORM.format(machine=machine)]
+        command += ["--only-binary", ":all:"]
+    done = subprocess.run([*command, "-r", str(requirements)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise CliError(
+            f"The packages of {requirements.relative_to(ROOT)} could not be installed:\n{done.stderr.strip()}",
+            "Check that the package index can be reached, then build again.",
+        )
+
+
+def _prune_botocore(folder: Path) -> None:
+    for data in (folder / "botocore" / "data").iterdir():
+        if data.is_dir() and data.name not in _BOTOCORE_SERVICES:
+            shutil.rmtree(data)
+    shutil.rmtree(folder / "boto3" / "examples", ignore_errors=True)
+
+
+def _bootstrap(runtime: Runtime) -> Path:
+    """The custom runtime's entry: AWS's runtime client on this machine's Python, seeing only what is in the zip."""
+    interpreter = Path(sys.base_prefix) / "bin" / f"python{runtime.python}"
+    path = runtime.folder / "bootstrap"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        "#!/bin/sh\n"
+        'export PYTHONPATH="$LAMBDA_TASK_ROOT" PYTHONDONTWRITEBYTECODE=1\n'
+        f'exec "{interpreter}" -S -m awslambdaric "$_HANDLER"\n'
+    )
+    return path
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files under `folder` that belong in a zip, in a fixed order."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".pyc" and not set(path.relative_to(folder).parts) & set(_NOT_PACKED)
+    )
+
+
+def _write_zip(path: Path, tree: Mapping[str, Path]) -> Path:
+    """Write `tree` (name in the zip → file) to `path`, unless the zip there was made of the same."""
+    fingerprint = hashlib.sha256(Path(__file__).read_bytes())
+    for name in sorted(tree):
+        fingerprint.update(name.encode() + b"\0" + hashlib.sha256(tree[name].read_bytes()).digest())
+    stamp = path.with_suffix(".inputs")
+    if path.is_file() and stamp.is_file() and stamp.read_text() == fingerprint.hexdigest():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for name in sorted(tree):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, so that the permissions count
+            entry.external_attr = (0o100755 if name == "bootstrap" else 0o100644) << 16
+            archive.writestr(entry, tree[name].read_bytes())
+    unfinished.replace(path)
+    stamp.write_text(fingerprint.hexdigest())
+    return path

@@ -1,0 +1,200 @@
+"""The command line: `pipeline --help`. Each command is a few lines; the work is in the modules beside it."""
+
+import signal
+import subprocess
+import sys
+import webbrowser
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.markup import escape
+from rich.table import Table
+from typer.exceptions import TyperException
+
+from pipeline import ROOT, build, demo, deploy, embedded, monitor, runs, show
+from pipeline.errors import CliError, UsageError
+from pipeline.targets import NAMES, target
+
+app = typer.Typer(
+    help="Builds, deploys, drives and explains the pipeline, on AWS and on the embedded AWS alike.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+INTERRUPTED = 130
+GENERATED = ROOT / "build" / "data" / "orders.jsonl"
+_GENERATED_ORDERS = 1000
+
+TargetName = Annotated[str, typer.Option("--target", metavar="aws|local", help="An AWS account, or the embedded AWS.")]
+Dataset = Annotated[str, typer.Option(help="The folder under incoming/ that the file goes to.")]
+
+
+@app.command("build")
+def build_command(target_name: TargetName = "aws") -> None:
+    """Build the functions' zips; the same inputs give the same bytes."""
+    runtime = target("aws").runtime if _known(target_name) == "aws" else build.local_runtime()
+    for path in build.build(runtime):
+        show.out.print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
+
+
+@app.command("local-up")
+def local_up() -> None:
+    """Start the embedded AWS; it stays until local-down."""
+    server, started = embedded.local_up()
+    show.out.print(f"The embedded AWS {'is up' if started else 'was up already'} on 127.0.0.1:{server.port}.")
+    show.out.print("Next: make deploy-infra TARGET=local")
+
+
+@app.command("local-down")
+def local_down() -> None:
+    """Stop the embedded AWS and forget all that was on it."""
+    stopped = embedded.local_down()
+    show.out.print("The embedded AWS is stopped." if stopped else "The embedded AWS was not running.")
+
+
+@app.command("deploy")
+def deploy_command(target_name: TargetName = "aws") -> None:
+    """Build what is out of date and apply infra/."""
+    outputs = deploy.deploy(target(target_name))
+    show.out.print(f"Deployed {outputs['name']} to {outputs['region']}.")
+    show.out.print(f"  drop files into s3://{outputs['ingest_bucket']}/incoming/orders/")
+    show.out.print(f"  state machine:  {outputs['state_machine_console_url']}")
+    show.out.print(f"Next: make run-pipeline TARGET={target_name}")
+
+
+@app.command("destroy")
+def destroy_command(target_name: TargetName = "aws") -> None:
+    """Destroy all that infra/ made, and look for leftovers."""
+    left = deploy.destroy(target(target_name))
+    if left:
+        raise CliError("These resources still carry the deployment's tags:\n" + "\n".join(left), "Delete them by hand.")
+    show.out.print("Destroyed; no resource carries the deployment's tags any more.")
+
+
+@app.command("run")
+def run_command(
+    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default 1,000 generated orders.")] = None,
+    target_name: TargetName = "aws",
+    dataset: Dataset = "orders",
+) -> None:
+    """Upload a file, follow its execution live and tell how it ended; exit 0 only if it was published.
+
+    Example: pipeline run tests/data/northwind_orders.jsonl --target local
+    """
+    place = target(_known(target_name))
+    path = path or _generate()
+    runs.check_input(path)
+    _finish(demo.run(place, path, dataset))
+
+
+@app.command("demo")
+def demo_command(
+    path: Annotated[Path, typer.Argument(metavar="[FILE]")] = ROOT / "tests" / "data" / "northwind_orders.jsonl",
+    dataset: Dataset = "orders",
+    out: Annotated[Path, typer.Option(help="Where the published tables are downloaded to.")] = Path("demo-output"),
+) -> None:
+    """Run a file through the whole pipeline on an embedded AWS that is started for it and stopped again."""
+    _finish(demo.demo(path, dataset, out))
+
+
+@app.command("status")
+def status(
+    target_name: TargetName = "aws",
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many executions are shown.")] = 10,
+    minutes: Annotated[int, typer.Option(min=1, help="How far back the logs are shown.")] = 15,
+    lines: Annotated[int, typer.Option(min=0, max=10_000, help="How many log lines are shown at most.")] = 30,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on showing new log lines until interrupted.")] = False,
+) -> None:
+    """Show the latest executions with their outcomes, and the functions' structured logs."""
+    place = target(_known(target_name))
+    _show_runs(monitor.recent_runs(place, limit))
+    since = datetime.now(UTC) - timedelta(minutes=minutes)
+    shown = monitor.follow_logs(place, since) if follow else monitor.logs(place, since, lines) if lines else []
+    for line in shown:
+        _show_log_line(line)
+
+
+@app.command("console")
+def console(
+    execution: Annotated[str | None, typer.Argument(help="An execution's name or ARN; else the state machine.")] = None,
+    target_name: TargetName = "aws",
+) -> None:
+    """Print the console's address of the state machine or of an execution, and open it where somebody is looking."""
+    place = target(_known(target_name))
+    url = monitor.console_url(place, execution)
+    show.out.print(url)
+    if target_name == "local":
+        show.err.print("The embedded AWS has no console: this is the address that the same has on AWS.")
+    elif show.is_interactive():
+        webbrowser.open(url)
+
+
+def _show_runs(recent: list[monitor.Run]) -> None:
+    if not recent:
+        show.out.print("No execution yet. Next: make run-pipeline")
+        return
+    grid = Table(title="Executions, newest first", title_justify="left", title_style="bold", pad_edge=False)
+    for name in ("execution", "status", "started (UTC)", "seconds", "received", "published", "rejected", "error"):
+        grid.add_column(name, no_wrap=True)
+    for run in recent:
+        numbers = [str(run.counts.get(name, "")) for name in ("received", "published", "rejected")]
+        started = f"{run.started.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+        grid.add_row(run.name, run.status, started, f"{run.seconds:.1f}", *numbers, run.error)
+    show.out.print(grid, width=None if show.out.is_terminal else 200)
+
+
+def _show_log_line(line: monitor.LogLine) -> None:
+    fields = " ".join(f"{name}={value}" for name, value in line.fields.items())
+    color = {"ERROR": "red", "WARNING": "yellow"}.get(line.level, "default")
+    show.out.print(
+        f"{line.time:%H:%M:%S} [{color}]{line.level:<7}[/] {line.function:<14} {escape(f'{line.message} {fields}')}"
+    )
+
+
+def _finish(result: runs.Outcome) -> None:
+    """Print the line for machines, and exit by it."""
+    show.out.print(escape(result.line()))
+    if not result.published:
+        raise typer.Exit(1)
+
+
+def _generate() -> Path:
+    show.step(f"generating {_GENERATED_ORDERS} orders")
+    script = ROOT / "src" / "generate_data.py"
+    command = [sys.executable, str(script), "--orders", str(_GENERATED_ORDERS), "--out", str(GENERATED)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return GENERATED
+
+
+def _known(name: str) -> str:
+    if name not in NAMES:
+        raise UsageError(f"TARGET must be one of {', '.join(NAMES)}, not {name}.")
+    return name
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line; every error becomes a sentence and an exit status (2 for a wrong argument)."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app(standalone_mode=False)
+    except CliError as problem:
+        show.error(problem)
+        sys.exit(problem.exit_code)
+    except TyperException as problem:
+        show.error(UsageError(problem.format_message(), "pipeline --help shows what there is."))
+        sys.exit(2)
+    except (ClientError, BotoCoreError) as problem:
+        show.error(CliError(str(problem), "Check the credentials, their permissions and the region."))
+        sys.exit(1)
+    except (KeyboardInterrupt, typer.Abort):
+        show.err.print("interrupted")
+        sys.exit(INTERRUPTED)

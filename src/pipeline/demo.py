@@ -1,0 +1,50 @@
+"""`make demo`: the whole pipeline on an embedded AWS that is started for it and stopped behind it."""
+
+import tempfile
+import time
+from pathlib import Path
+
+from pipeline import build, deploy, embedded, runs, show
+from pipeline.targets import Target, embedded_target
+
+
+def demo(path: Path, dataset: str, folder: Path) -> runs.Outcome:
+    """Deploy infra/ to a fresh embedded AWS and run one file through it; its tables end up in `folder`."""
+    runs.check_input(path)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="pipeline-demo-") as temporary:
+        show.step("building the functions")
+        build.build(build.local_runtime())
+        show.step("starting the embedded AWS")
+        server = embedded.start(Path(temporary) / "server")
+        try:
+            place = embedded_target(server, Path(temporary))
+            deploy.deploy(place)
+            result = run(place, path, dataset)
+            show_published(place, result, folder)
+        finally:
+            show.step("stopping the embedded AWS")
+            server.stop()
+    show.step(f"done in {time.monotonic() - started:.0f} s")
+    return result
+
+
+def run(place: Target, path: Path, dataset: str) -> runs.Outcome:
+    """Upload a file, show the states that its execution passes, and tell how it ended."""
+    uploaded = runs.upload(place, path, dataset)
+    show.step(f"uploaded s3://{uploaded.bucket}/{uploaded.key}, batch {uploaded.batch_id}")
+    for state in runs.follow(place, uploaded):
+        show.step(f"  {state}")
+    result = runs.outcome(place, uploaded)
+    show.outcome(result)
+    return result
+
+
+def show_published(place: Target, result: runs.Outcome, folder: Path) -> None:
+    """Download what a run published into `folder`, and show the first rows and a reject."""
+    if result.manifest is None or not result.published:
+        return
+    runs.download_tables(place, result.manifest, folder)
+    show.tables(folder, result.manifest["tables"])
+    show.first_reject(folder)
+    show.out.print(f"\nThe tables, the rejects and the manifest are in {folder}/")

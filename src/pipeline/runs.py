@@ -1,0 +1,154 @@
+"""A run of the pipeline: upload a file, follow its execution, tell how it ended."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.common.batch import batch_id_for
+from functions.starter.planning import dataset_of
+from pipeline.errors import CliError, UsageError
+from pipeline.targets import Target
+
+_POLL_SECONDS = 0.25
+_START_SECONDS = 180
+"""How long S3, the starter and its retries may take before an execution is called missing."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One uploaded version and the execution that it leads to."""
+
+    bucket: str
+    key: str
+    version_id: str
+    dataset: str
+    batch_id: str
+    execution_arn: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: with a manifest, or with an error and its cause."""
+
+    upload: Upload
+    seconds: float
+    """From the start of the execution to its end."""
+    manifest: Mapping[str, Any] | None
+    failure: Mapping[str, Any] | None
+    """The failure record, where the execution failed and one was written."""
+    error: str = ""
+    cause: str = ""
+
+    @property
+    def published(self) -> bool:
+        return self.manifest is not None and not self.error
+
+    def line(self) -> str:
+        """The outcome in one line, for machines."""
+        if not self.published or self.manifest is None:
+            cause = " ".join(self.cause.split())
+            return f"FAILED dataset={self.upload.dataset} batch={self.upload.batch_id} error={self.error} cause={cause}"
+        counts = {name: self.manifest["counts"][name] for name in ("received", "published", "rejected", "superseded")}
+        rows = {name: table["rows"] for name, table in self.manifest["tables"].items()}
+        numbers = " ".join(f"{name}={number}" for name, number in {**counts, **rows}.items())
+        return f"PUBLISHED dataset={self.upload.dataset} batch={self.upload.batch_id} {numbers}"
+
+
+def check_input(path: Path) -> None:
+    """Raise UsageError for a path that is not a file that can be read."""
+    if not path.is_file():
+        raise UsageError(f"There is no file {path}.", "Name a file: INPUT=path/to/orders.jsonl.")
+
+
+def upload(place: Target, path: Path, dataset: str) -> Upload:
+    """Put a file into the ingest bucket, under its own name."""
+    bucket, key = place.outputs["ingest_bucket"], f"incoming/{dataset}/{path.name}"
+    with path.open("rb") as body:
+        version_id = place.s3.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
+    batch_id = batch_id_for(dataset_of(key), bucket, key, version_id)
+    return Upload(bucket, key, version_id, dataset_of(key), batch_id, execution_arn(place, batch_id))
+
+
+def execution_arn(place: Target, name: str) -> str:
+    """The ARN of the execution called `name`."""
+    return f"{place.outputs['state_machine_arn'].replace(':stateMachine:', ':execution:')}:{name}"
+
+
+def follow(place: Target, uploaded: Upload) -> Iterator[str]:
+    """The states that the execution enters, as it enters them; ends when it does. Raises CliError if none starts."""
+    shown = 0
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            status = place.step_functions.describe_execution(executionArn=uploaded.execution_arn)["status"]
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] != "ExecutionDoesNotExist":
+                raise
+            if time.monotonic() > deadline:
+                raise CliError(
+                    f"No execution of {uploaded.batch_id} was started within {_START_SECONDS} seconds.",
+                    "Look at the starter's log (make monitor) and at the queue of events that it could not handle.",
+                ) from exc
+            time.sleep(_POLL_SECONDS)
+            continue
+        events = _history(place, uploaded.execution_arn)
+        for event in events[shown:]:
+            if name := event.get("stateEnteredEventDetails", {}).get("name"):
+                yield name
+        shown = len(events)
+        if status != "RUNNING":
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _history(place: Target, arn: str) -> list[dict[str, Any]]:
+    pages = place.step_functions.get_paginator("get_execution_history").paginate(
+        executionArn=arn, includeExecutionData=False
+    )
+    return [dict(event) for page in pages for event in page["events"]]
+
+
+def outcome(place: Target, uploaded: Upload) -> Outcome:
+    """How the execution of an upload ended; it must have."""
+    execution = place.step_functions.describe_execution(executionArn=uploaded.execution_arn)
+    seconds = (execution["stopDate"] - execution["startDate"]).total_seconds()
+    manifest = read_json(place, f"manifests/{uploaded.dataset}/{uploaded.batch_id}.json")
+    if execution["status"] == "SUCCEEDED":
+        return Outcome(uploaded, seconds, manifest, None)
+    failure = read_json(place, f"failures/{uploaded.dataset}/{uploaded.batch_id}/{uploaded.batch_id}.json")
+    error = execution.get("error") or execution["status"]
+    cause = execution.get("cause") or "The execution gave no cause."
+    if failure:
+        error, cause = failure["error"], failure["cause"]
+    return Outcome(uploaded, seconds, manifest, failure, error, cause)
+
+
+def read_json(place: Target, key: str) -> dict[str, Any] | None:
+    """A JSON object of the processed bucket, or None where there is none."""
+    try:
+        body = place.s3.get_object(Bucket=place.outputs["processed_bucket"], Key=key)["Body"].read()
+    except place.s3.exceptions.NoSuchKey:
+        return None
+    content: dict[str, Any] = json.loads(body)
+    return content
+
+
+def download_tables(place: Target, manifest: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Copy what the manifest names into `folder`: a CSV and a Parquet file a table, the rejects, and itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {
+        f"{name}{Path(table[kind]['key']).suffix}": table[kind]["key"]
+        for name, table in manifest["tables"].items()
+        for kind in ("csv", "parquet")
+    }
+    if manifest["rejects"]:
+        wanted["rejects.jsonl"] = manifest["rejects"]["key"]
+    for name, key in wanted.items():
+        place.s3.download_file(place.outputs["processed_bucket"], key, str(folder / name))
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return [folder / name for name in (*wanted, "manifest.json")]

@@ -1,0 +1,97 @@
+"""What the CLI prints: progress, tables, the balance, errors. Progress and errors go to stderr."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.errors import CliError
+from pipeline.runs import Outcome
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_FIRST_ROWS = 3
+_WIDEST_CELL = 24
+
+
+def step(text: str) -> None:
+    """A line of progress."""
+    err.print(f"[dim]·[/dim] {escape(text)}")
+
+
+def error(problem: CliError) -> None:
+    """What could not be done, and what to do next."""
+    err.print(f"[bold red]error:[/bold red] {escape(str(problem))}")
+    if problem.next_step:
+        err.print(f"[bold]next:[/bold]  {escape(problem.next_step)}")
+
+
+def outcome(result: Outcome) -> None:
+    """How a run ended, for a person; the line for machines is printed separately."""
+    if result.manifest is None or not result.published:
+        out.print(f"\n[bold red]FAILED[/bold red] after {result.seconds:.1f} s: {escape(result.error)}")
+        out.print(f"  {escape(result.cause)}")
+        if result.failure:
+            out.print(f"  [bold]next:[/bold] {escape(result.failure['next_step'])}")
+        return
+    out.print(f"\n[bold green]PUBLISHED[/bold green] after {result.seconds:.1f} s")
+    balance(result.manifest)
+
+
+def balance(manifest: Mapping[str, Any]) -> None:
+    """The account of every record, as two sums that must add up, and the control totals."""
+    counts = manifest["counts"]
+    out.print("\n[bold]Balance[/bold]")
+    out.print(f"  received {counts['received']} = valid {counts['valid']} + rejected {counts['rejected']}")
+    out.print(f"  valid {counts['valid']} = published {counts['published']} + superseded {counts['superseded']}")
+    for name, total in manifest["control_totals"].items():
+        sides = f"validated {total['validated']} − superseded {total['superseded']} = published {total['published']}"
+        out.print(f"  {escape(name)}: {sides}")
+
+
+def tables(folder: Path, names: Iterable[str]) -> None:
+    """The first rows of each published table, from its CSV."""
+    for name in names:
+        with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file)
+            header = next(rows)
+            _table(f"{name}.csv", header, list(islice(rows, _FIRST_ROWS)))
+
+
+def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    grid = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
+    fits = max(3, (out.width if out.is_terminal else 160) // 15)
+    for name in header[:fits]:
+        grid.add_column(escape(name), no_wrap=True, overflow="ellipsis", max_width=_WIDEST_CELL)
+    for row in rows:
+        grid.add_row(*(escape(cell) for cell in row[:fits]))
+    out.print()
+    out.print(grid, width=None if out.is_terminal else 200)
+    if len(header) > fits:
+        out.print(f"  [dim]and {', '.join(header[fits:])}[/dim]")
+
+
+def first_reject(folder: Path) -> None:
+    """One reject with its reasons, if there is any."""
+    path = folder / "rejects.jsonl"
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as lines:
+        reject = json.loads(next(lines))
+    out.print(f"\n[bold]A reject[/bold] (all are in {escape(path.name)})")
+    out.print(f"  {reject['reason']}, at {reject['position_kind']} {reject['position']}")
+    for reason in reject["errors"][:3]:
+        out.print(f"  {escape(reason['message'])}")
+
+
+def is_interactive() -> bool:
+    """Whether somebody is looking."""
+    return out.is_terminal and "CI" not in os.environ
