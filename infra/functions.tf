@@ -1,5 +1,60 @@
 # The functions, from zips that stand ready in packages_dir.
 
+# The five functions: what they are for, which layers they load, and the settings that functions/common/config.py reads.
+locals {
+  functions = {
+    starter = {
+      name        = "${local.name}-starter"
+      description = "Starts one execution for each object version that arrives."
+      layers      = ["aws"]
+      environment = {
+        STATE_MACHINE_ARN = local.arn.state_machine
+        CHUNK_BYTES       = var.chunk_bytes
+      }
+    }
+    validate = {
+      name        = "${local.name}-validate"
+      description = "Checks each record of one chunk against the contract."
+      layers      = ["aws", "json", "schema", "sql"]
+      environment = {
+        PROCESSED_BUCKET    = local.buckets.processed
+        MAX_OBJECT_BYTES    = var.max_object_bytes
+        MAX_INFLATED_BYTES  = var.max_inflated_bytes
+        MAX_INFLATION_RATIO = var.max_inflation_ratio
+        MAX_RECORD_BYTES    = var.max_record_bytes
+      }
+    }
+    transform = {
+      name        = "${local.name}-transform"
+      description = "Turns the valid records of one chunk into typed rows of each table."
+      layers      = ["aws", "sql"]
+      environment = {
+        PROCESSED_BUCKET = local.buckets.processed
+        MAX_RECORD_BYTES = var.max_record_bytes
+      }
+    }
+    write = {
+      name        = "${local.name}-write"
+      description = "Merges the chunks, proves the balance, publishes the tables and commits."
+      layers      = ["aws", "json", "sql"]
+      environment = {
+        PROCESSED_BUCKET = local.buckets.processed
+        MAX_REJECT_RATIO = var.max_reject_ratio
+        MAX_RECORD_BYTES = var.max_record_bytes
+      }
+    }
+    record_failure = {
+      name        = "${local.name}-record-failure"
+      description = "Writes the failure record of an execution and words its notice."
+      layers      = ["aws"]
+      environment = {
+        PROCESSED_BUCKET = local.buckets.processed
+        TOPIC_ARN        = local.arn.topic
+      }
+    }
+  }
+}
+
 locals {
   # A custom runtime's zip holds everything: Lambda's own Python is what layers are for.
   layers = var.lambda_runtime == "python3.13" ? toset(flatten([for function in local.functions : function.layers])) : toset([])
@@ -46,7 +101,7 @@ resource "aws_lambda_function" "this" {
   # Every change makes a new version, and only versions are invoked: a deploy never mixes code within a run.
   publish = true
 
-  # No reserved concurrency: a new account has 10 in all, and AWS lets nobody reserve the last 100.
+  # No reserved concurrency: a new account has 10 in all, and can reserve none of them.
 
   ephemeral_storage {
     size = var.ephemeral_storage_mb[each.key]
@@ -86,7 +141,7 @@ resource "aws_lambda_function" "this" {
 }
 
 locals {
-  version_arn = { for key, function in aws_lambda_function.this : key => "${function.arn}:${function.version}" }
+  version_arn = { for key, function in aws_lambda_function.this : key => "${local.function_arn[key]}:${function.version}" }
 }
 
 # What events invoke, they invoke by an alias: the place of S3's and EventBridge's permission, and of the retries

@@ -97,8 +97,8 @@ data "aws_iam_policy_document" "telemetry" {
 }
 
 # ---------------------------------------------------------------------------------------------------------------
-# What each may do besides. Listing a bucket is for the answer alone: without it, S3 says of a missing object that it
-# is forbidden. It can't be narrowed to a prefix, which reading one object does not name.
+# What each may do besides. The right to list is for the answer alone: without it, S3 says of a missing object that it
+# is forbidden. It can't be narrowed to a prefix, since reading one object names none.
 # ---------------------------------------------------------------------------------------------------------------
 
 data "aws_iam_policy_document" "starter" {
@@ -112,7 +112,7 @@ data "aws_iam_policy_document" "starter" {
 
   statement {
     sid       = "TellMissingFromForbidden"
-    actions   = ["s3:ListBucket"]
+    actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
     resources = [local.arn.ingest]
   }
 
@@ -140,7 +140,7 @@ data "aws_iam_policy_document" "validate" {
 
   statement {
     sid       = "TellMissingFromForbidden"
-    actions   = ["s3:ListBucket"]
+    actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
     resources = [local.arn.ingest]
   }
 
@@ -199,8 +199,8 @@ data "aws_iam_policy_document" "record_failure" {
   }
 
   statement {
-    sid       = "ReadAndWriteFailures"
-    actions   = ["s3:GetObject", "s3:PutObject"]
+    sid       = "WriteFailures"
+    actions   = ["s3:PutObject"]
     resources = ["${local.arn.processed}/failures/*"]
   }
 
@@ -210,9 +210,9 @@ data "aws_iam_policy_document" "record_failure" {
     resources = [local.arn.processed]
   }
 
-  # For an execution that died outside its own failure branch; the branch itself notifies by the state machine's role.
+  # For executions that died outside their failure branch: whether a notice went out, and the notice if none did.
   statement {
-    sid       = "LookAndNotify"
+    sid       = "SeeWhetherNoticeWasSent"
     actions   = ["states:GetExecutionHistory"]
     resources = [local.arn.executions]
   }

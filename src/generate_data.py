@@ -16,11 +16,11 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import sha256
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeVar
@@ -35,7 +35,7 @@ _Option = TypeVar("_Option")
 MAX_ORDERS = 99_999_999
 MAX_SEED = 2**32 - 1
 STDOUT = Path("-")
-_BLOCK = 1_000  # orders that are written at once
+_ORDERS_BETWEEN_NEWS = 1_000
 _START = datetime(2024, 1, 1)
 _SECONDS_BETWEEN_ORDERS = 37
 _ORDERS_BETWEEN_MOVES = 50_000
@@ -83,7 +83,7 @@ _DATE_LENGTHS = (19, 19, 23, 26)  # to the second, millisecond, microsecond
 def _offers() -> Iterator[tuple[Order, int]]:
     """Every product in every quantity at every discount: an item but for its line number, and its cents."""
     for number, (good, size) in enumerate(product(_GOODS, _SIZES), 1):
-        price = (99 + number * number * 37 % 9_900) * 100 + (number * 7 + 1) % 100 * (number % 10 == 0)  # in 1/10,000
+        price = (95 + number * number * 37 % 9_900) * 100 + (number * 7 + 1) % 100 * (number % 10 == 0)  # in 1/10,000
         quantities = _LOOSE_QUANTITIES if size == "loose" else _QUANTITIES
         for quantity, discount in product(quantities, _DISCOUNTS):
             item = {
@@ -230,22 +230,22 @@ def write(
     invalid_ratio: float = 0.0,
     fmt: str = "jsonl",
     compress: bool = False,
-    advance: Callable[[int], object] = lambda orders: None,
+    advance: Callable[[int], object] = lambda written: None,
 ) -> Counter[str]:
     """Write `path`, whole or not at all, or `STDOUT` as it comes; how often each defect was made.
 
-    `fmt` is "jsonl", an order a line, or "json", one array of them. `advance` is told how many orders were added.
+    `fmt` is "jsonl", an order a line, or "json", one array of them. `advance` is told how many orders are written.
     """
     before, between, after = (b"[\n", b",\n", b"\n]\n") if fmt == "json" else (b"", b"\n", b"\n" if count else b"")
     made: Counter[str] = Counter()
-    texts = generate(count, seed, invalid_ratio, fmt)
     with _whole_file(path) as file, gzip.GzipFile("", "wb", 6, file, 0) if compress else nullcontext(file) as sink:
         sink.write(before)
-        for start in range(0, count, _BLOCK):
-            block = list(islice(texts, _BLOCK))
-            sink.write(between * bool(start) + between.join(text for text, _ in block))
-            made.update(defect for _, defect in block if defect)
-            advance(len(block))
+        for number, (text, defect) in enumerate(generate(count, seed, invalid_ratio, fmt), 1):
+            sink.write(between + text if number > 1 else text)
+            if defect:
+                made[defect] += 1
+            if number % _ORDERS_BETWEEN_NEWS == 0 or number == count:
+                advance(number)
         sink.write(after)
     return made
 
@@ -260,7 +260,7 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
+        with part.open("wb", buffering=1 << 20) as file:
             yield file
         part.replace(path)
     finally:
@@ -299,8 +299,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     for name, top in (("orders", MAX_ORDERS), ("seed", MAX_SEED), ("invalid_ratio", 1)):
         if not 0 <= (value := getattr(options, name)) <= top:
             parser.error(f"--{name.replace('_', '-')} takes 0 to {top:,}, not {value:,}")
-    if options.out != STDOUT and os.path.exists(options.out) and not os.path.isfile(options.out):
-        parser.error(f"--out takes a file, which {options.out} is not")
+    with suppress(OSError):  # which writing will meet again
+        if options.out != STDOUT and options.out.exists() and not options.out.is_file():
+            parser.error(f"--out takes a file, which {options.out} is not")
     return options
 
 
@@ -310,8 +311,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     count, out = options.orders, options.out
     try:
         with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-            advance = partial(progress.advance, progress.add_task("Orders", total=count))
-            made = write(out, count, options.seed, options.invalid_ratio, options.format, options.gzip, advance)
+            task = progress.add_task("Orders", total=count)
+            made = write(
+                out,
+                count,
+                options.seed,
+                options.invalid_ratio,
+                options.format,
+                options.gzip,
+                advance=lambda written: progress.update(task, completed=written),
+            )
     except KeyboardInterrupt:
         print("Interrupted: no file was written.", file=sys.stderr)
         return 130

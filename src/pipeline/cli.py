@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 from typer.exceptions import TyperException
@@ -138,14 +139,16 @@ def _show_runs(recent: list[monitor.Run]) -> None:
     if not recent:
         show.out.print("No execution yet. Next: make run-pipeline")
         return
-    grid = Table(title="Executions, newest first", title_justify="left", title_style="bold", pad_edge=False)
+    grid = Table(
+        title="Executions, newest first", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for name in ("execution", "status", "started (UTC)", "seconds", "received", "published", "rejected", "error"):
         grid.add_column(name, no_wrap=True)
     for run in recent:
         numbers = [str(run.counts.get(name, "")) for name in ("received", "published", "rejected")]
         started = f"{run.started.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
         grid.add_row(run.name, run.status, started, f"{run.seconds:.1f}", *numbers, run.error)
-    show.out.print(grid, width=None if show.out.is_terminal else 200)
+    show.out.print(grid)
 
 
 def _show_log_line(line: monitor.LogLine) -> None:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -17,9 +18,12 @@ from pipeline.runs import Outcome
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+if not out.is_terminal:
+    out.width = 160  # a file or a pipe has no width; narrower than this the tables lose their columns
 
 _FIRST_ROWS = 3
-_WIDEST_CELL = 24
+_WIDEST_CELL = 22
+_NARROWEST_COLUMN = 12
 
 
 def step(text: str) -> None:
@@ -67,16 +71,16 @@ def tables(folder: Path, names: Iterable[str]) -> None:
 
 
 def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    grid = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
-    fits = max(3, (out.width if out.is_terminal else 160) // 15)
+    """A table of as many columns as the terminal has room for; the others are named below it."""
+    grid = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    fits = max(3, out.width // (_NARROWEST_COLUMN + 3))
     for name in header[:fits]:
         grid.add_column(escape(name), no_wrap=True, overflow="ellipsis", max_width=_WIDEST_CELL)
     for row in rows:
         grid.add_row(*(escape(cell) for cell in row[:fits]))
-    out.print()
-    out.print(grid, width=None if out.is_terminal else 200)
+    out.print(grid)
     if len(header) > fits:
-        out.print(f"  [dim]and {', '.join(header[fits:])}[/dim]")
+        out.print(f"  [dim]and {', '.join(header[fits:])}[/dim]\n")
 
 
 def first_reject(folder: Path) -> None:

@@ -10,18 +10,19 @@ import sys
 import time
 import tracemalloc
 from collections import Counter
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-import generate_data
 import jsonschema_rs
 import orjson
 import pytest
-from generate_data import DEFECTS, generate, main, orders, write
 
+import generate_data
 from functions.common.record_types import is_decimal
+from generate_data import DEFECTS, generate, main, orders, write
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "src" / "generate_data.py"
@@ -29,7 +30,7 @@ SCHEMA = json.loads((ROOT / "contracts" / "orders" / "v1.schema.json").read_text
 EVERY_DEFECT = 0.1
 """A ratio at which 1,000 orders show every defect."""
 
-REFERENCE_SHA256 = "73daf43ede6ac3b2975e90f510d00a61b7bf1d2acee95c1847405447906da891"
+REFERENCE_SHA256 = "c7e8e6dabb1ba7a178b92ce82f17578e2e7c84f83fbefe8bd45168c6aaeb80be"
 """Of 1,000 orders of seed 0 with a tenth invalid."""
 
 
@@ -146,7 +147,7 @@ def test_valid_orders_keep_the_contract(seed: int) -> None:
 def test_order_ids_are_unique_and_dates_rise() -> None:
     made = list(orders(3_000))
     assert len({order["order_id"] for order in made}) == 3_000
-    moments = [generate_data.datetime.fromisoformat(order["order_date"]) for order in made]
+    moments = [datetime.fromisoformat(order["order_date"]) for order in made]
     assert all(earlier < later for earlier, later in pairwise(moments))
 
 
@@ -173,21 +174,9 @@ def test_orders_have_the_variety_that_breaks_careless_code() -> None:
     customers = [order["customer"] for order in made]
     items = [item for order in made for item in order["items"]]
     text = orjson.dumps(made).decode()
-    for script in (
-        "\u00e9",
-        "\u4f1f",
-        "\u0645",
-        "\u05d7",
-        "\u0930",
-        "\U0001f600",
-        "\u0301",
-        "\u200d",
-        "'",
-        '\\"',
-        "\\n",
-    ):
-        assert script in text, f"no {script!r}"
-    assert {name[0] for name in (customer["name"] for customer in customers)} >= set("=+-@\"'") - {'"'}
+    for sample in ["é", "伟", "م", "ח", "र", "😀", "\u0301", "\u200d", "'", '\\"', "\\n", "\\t", "\\\\"]:
+        assert sample in text, f"no {sample!a}"
+    assert {name[0] for name in (customer["name"] for customer in customers)} >= set("=+-@'<0")
     for field, holders in (
         ("email", customers),
         ("phone", customers),
@@ -199,7 +188,7 @@ def test_orders_have_the_variety_that_breaks_careless_code() -> None:
     assert any((customer["address"].get("postal_code") or "").startswith("0") for customer in customers)
     assert {len(order["items"]) for order in made} == set(range(1, 9))
     assert {type(item["quantity"]) for item in items} == {int, float}
-    assert {-exact(item["unit_price"]).as_tuple().exponent for item in items} >= {1, 2, 4}
+    assert {len(repr(item["unit_price"]).split(".")[1]) for item in items} == {1, 2, 4}
     assert {item["discount"] for item in items} >= {0.0, 0.05, 0.1, 0.125, 0.15}
     assert len({order["currency"] for order in made}) >= 5
     assert {order["status"] for order in made} == set(SCHEMA["properties"]["status"]["enum"])
@@ -253,21 +242,23 @@ def test_array_stays_json_whatever_its_orders_hold(tmp_path: Path) -> None:
 
 
 def test_write_counts_defects_and_tells_progress(tmp_path: Path) -> None:
-    blocks: list[int] = []
-    made = write(tmp_path / "new" / "folders" / "orders", 2_500, 0, 0.02, advance=blocks.append)
+    news: list[int] = []
+    made = write(tmp_path / "new" / "folders" / "orders", 2_500, 0, 0.02, advance=news.append)
     assert made == Counter(defect for _, defect in generate(2_500, 0, 0.02) if defect)
-    assert sum(blocks) == 2_500
+    assert news == [1_000, 2_000, 2_500]
 
 
-def test_memory_does_not_grow_with_the_orders(tmp_path: Path) -> None:
-    write(tmp_path / "warm", 20_000)
-    tracemalloc.start()
-    try:
-        write(tmp_path / "orders", 20_000)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
+@pytest.mark.parametrize("fmt", ["json", "jsonl"])
+def test_memory_does_not_grow_with_the_orders(tmp_path: Path, fmt: str) -> None:
+    write(tmp_path / "orders", 10_000, fmt=fmt)  # fills the cache of customers, which is bounded by itself
+    peaks = []
+    for count in (1_000, 10_000):
+        tracemalloc.start()
+        write(tmp_path / "orders", count, fmt=fmt)
+        peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peak < 4_000_000 < (tmp_path / "orders").stat().st_size / 3
+    assert peaks[1] == pytest.approx(peaks[0], rel=0.2)
+    assert peaks[1] < 2_000_000 < (tmp_path / "orders").stat().st_size
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -275,7 +266,7 @@ def test_interrupted_run_leaves_what_was_there(tmp_path: Path, compress: bool) -
     path = tmp_path / "orders.jsonl"
     path.write_bytes(b"before")
 
-    def interrupt(orders: int) -> None:
+    def interrupt(written: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,486 @@
+# What is made, with a mocked AWS. `policies` belong to policies.tftest.hcl: a mocked provider renders none.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/mocked" }
+  }
+
+  mock_resource "aws_lambda_function" {
+    defaults = { version = "7" }
+  }
+
+  mock_resource "aws_lambda_alias" {
+    defaults = { arn = "arn:aws:lambda:eu-central-1:123456789012:function:mocked:live" }
+  }
+
+  mock_resource "aws_lambda_layer_version" {
+    defaults = { arn = "arn:aws:lambda:eu-central-1:123456789012:layer:mocked:1" }
+  }
+
+  mock_resource "aws_sfn_state_machine" {
+    defaults = { arn = "arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-dev" }
+  }
+
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::mocked" }
+  }
+
+  mock_resource "aws_sqs_queue" {
+    defaults = { arn = "arn:aws:sqs:eu-central-1:123456789012:mocked" }
+  }
+
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:eu-central-1:123456789012:mocked" }
+  }
+
+  mock_resource "aws_cloudwatch_event_rule" {
+    defaults = { arn = "arn:aws:events:eu-central-1:123456789012:rule/mocked" }
+  }
+
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:mocked" }
+  }
+}
+
+# --- With nothing set ---
+
+run "names_are_fixed" {
+  assert {
+    condition = {
+      buckets       = { for key, bucket in aws_s3_bucket.this : key => bucket.bucket }
+      functions     = { for key, function in aws_lambda_function.this : key => function.function_name }
+      roles         = { for key, role in aws_iam_role.function : key => role.name }
+      state_machine = aws_sfn_state_machine.pipeline.name
+      topic         = aws_sns_topic.notices.name
+      queue         = aws_sqs_queue.on_failure.name
+      rule          = aws_cloudwatch_event_rule.execution_failed.name
+      } == {
+      buckets = {
+        ingest    = "order-pipeline-dev-ingest-123456789012"
+        processed = "order-pipeline-dev-processed-123456789012"
+      }
+      functions = {
+        starter        = "order-pipeline-dev-starter"
+        validate       = "order-pipeline-dev-validate"
+        transform      = "order-pipeline-dev-transform"
+        write          = "order-pipeline-dev-write"
+        record_failure = "order-pipeline-dev-record-failure"
+      }
+      roles = {
+        starter        = "order-pipeline-dev-starter"
+        validate       = "order-pipeline-dev-validate"
+        transform      = "order-pipeline-dev-transform"
+        write          = "order-pipeline-dev-write"
+        record_failure = "order-pipeline-dev-record-failure"
+      }
+      state_machine = "order-pipeline-dev"
+      topic         = "order-pipeline-dev-notices"
+      queue         = "order-pipeline-dev-on-failure"
+      rule          = "order-pipeline-dev-execution-failed"
+    }
+    error_message = "People, log queries and the CLI rely on the names."
+  }
+
+  # The ARNs in locals are spelled out from names; these are the names that the resources have.
+  assert {
+    condition = (
+      endswith(local.arn.state_machine, ":stateMachine:${aws_sfn_state_machine.pipeline.name}")
+      && endswith(local.arn.executions, ":execution:${aws_sfn_state_machine.pipeline.name}:*")
+      && endswith(local.arn.topic, ":${aws_sns_topic.notices.name}")
+      && endswith(local.arn.on_failure, ":${aws_sqs_queue.on_failure.name}")
+      && endswith(local.arn.failed_rule, ":rule/${aws_cloudwatch_event_rule.execution_failed.name}")
+      && endswith(local.arn.ingest, ":::${aws_s3_bucket.this["ingest"].bucket}")
+      && endswith(local.arn.processed, ":::${aws_s3_bucket.this["processed"].bucket}")
+      && alltrue([for key, function in aws_lambda_function.this : endswith(local.function_arn[key], ":function:${function.function_name}")])
+    )
+    error_message = "An ARN in locals.tf names something that is not made."
+  }
+}
+
+run "functions" {
+  assert {
+    condition = alltrue([
+      for key, function in aws_lambda_function.this :
+      function.publish
+      && function.runtime == "python3.13"
+      && function.architectures == tolist(["arm64"])
+      && function.handler == "functions.${key}.index.handler"
+      && function.tracing_config[0].mode == "Active"
+      && function.logging_config[0].log_format == "JSON"
+    ])
+    error_message = "Every function runs published versions of its own handler on python3.13 and arm64, traced, with JSON logs."
+  }
+
+  assert {
+    condition = { for key, function in aws_lambda_function.this : key => [function.memory_size, function.timeout, function.ephemeral_storage[0].size] } == {
+      starter        = [256, 60, 512]
+      validate       = [1769, 300, 4096]
+      transform      = [1769, 300, 4096]
+      write          = [1769, 300, 10240]
+      record_failure = [256, 60, 512]
+    }
+    error_message = "Memory, timeout and /tmp are not the defaults of the variables."
+  }
+
+  assert {
+    condition     = { for key, function in aws_lambda_function.this : key => length(function.layers) } == { starter = 1, validate = 4, transform = 2, write = 3, record_failure = 1 }
+    error_message = "A function must load the layers that it uses and no other."
+  }
+
+  assert {
+    condition = {
+      for key, function in aws_lambda_function.this : key => {
+        for name, value in function.environment[0].variables : name => value if !startswith(name, "POWERTOOLS_")
+      }
+      } == {
+      starter = {
+        STATE_MACHINE_ARN = "arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-dev"
+        CHUNK_BYTES       = "67108864"
+      }
+      validate = {
+        PROCESSED_BUCKET    = "order-pipeline-dev-processed-123456789012"
+        MAX_OBJECT_BYTES    = "5368709120"
+        MAX_INFLATED_BYTES  = "5368709120"
+        MAX_INFLATION_RATIO = "200"
+        MAX_RECORD_BYTES    = "8388608"
+      }
+      transform = {
+        PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"
+        MAX_RECORD_BYTES = "8388608"
+      }
+      write = {
+        PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"
+        MAX_REJECT_RATIO = "0.1"
+        MAX_RECORD_BYTES = "8388608"
+      }
+      record_failure = {
+        PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"
+        TOPIC_ARN        = "arn:aws:sns:eu-central-1:123456789012:order-pipeline-dev-notices"
+      }
+    }
+    error_message = "A function's settings are not what functions/common/config.py reads for it."
+  }
+
+  assert {
+    condition = alltrue([
+      for key, function in aws_lambda_function.this : function.environment[0].variables.POWERTOOLS_SERVICE_NAME == key
+      && function.environment[0].variables.POWERTOOLS_METRICS_NAMESPACE == "order-pipeline-dev"
+      && function.environment[0].variables.POWERTOOLS_LOG_LEVEL == "INFO"
+    ])
+    error_message = "Logs and metrics must name the function and the deployment."
+  }
+}
+
+run "state_machine" {
+  assert {
+    condition = alltrue([
+      for function in ["validate", "transform", "write", "record_failure"] :
+      strcontains(aws_sfn_state_machine.pipeline.definition, "\"arn:aws:lambda:eu-central-1:123456789012:function:${aws_lambda_function.this[function].function_name}:7\"")
+    ])
+    error_message = "The definition must invoke published versions, so that a deploy never mixes code within a run."
+  }
+
+  assert {
+    condition     = !strcontains(aws_sfn_state_machine.pipeline.definition, "$${") && can(jsondecode(aws_sfn_state_machine.pipeline.definition))
+    error_message = "The definition must be JSON with nothing left to fill in."
+  }
+
+  assert {
+    condition = (
+      aws_sfn_state_machine.pipeline.type == "STANDARD"
+      && aws_sfn_state_machine.pipeline.tracing_configuration[0].enabled
+      && aws_sfn_state_machine.pipeline.logging_configuration[0].level == "ALL"
+      && aws_sfn_state_machine.pipeline.logging_configuration[0].include_execution_data
+      && endswith(aws_sfn_state_machine.pipeline.logging_configuration[0].log_destination, ":*")
+    )
+    error_message = "Executions must be STANDARD, logged with their data, and traced."
+  }
+
+  # Were the definition read wrongly, the precondition on its timeouts would hold of nothing.
+  assert {
+    condition     = toset(keys(local.task_seconds)) == toset(["validate", "transform", "write", "record_failure"])
+    error_message = "The definition's tasks are not all found, or name another function."
+  }
+}
+
+run "a_file_reaches_the_starter" {
+  assert {
+    condition = (
+      length(aws_s3_bucket_notification.ingest.lambda_function) == 1
+      && aws_s3_bucket_notification.ingest.lambda_function[0].lambda_function_arn == aws_lambda_alias.live["starter"].arn
+      && aws_s3_bucket_notification.ingest.lambda_function[0].filter_prefix == "incoming/"
+      && aws_s3_bucket_notification.ingest.lambda_function[0].events == toset(["s3:ObjectCreated:*"])
+    )
+    error_message = "What is created under incoming/, and nothing else, goes to the starter."
+  }
+
+  assert {
+    condition = (
+      aws_lambda_permission.ingest.principal == "s3.amazonaws.com"
+      && aws_lambda_permission.ingest.function_name == "order-pipeline-dev-starter"
+      && aws_lambda_permission.ingest.qualifier == "live"
+      && aws_lambda_permission.ingest.source_arn == aws_s3_bucket.this["ingest"].arn
+      && aws_lambda_permission.ingest.source_account == "123456789012"
+    )
+    error_message = "Only this account's ingest bucket may invoke the starter, at what the notification names."
+  }
+
+  assert {
+    condition = alltrue([
+      for key, alias in aws_lambda_alias.live :
+      alias.function_version == aws_lambda_function.this[key].version
+      && aws_lambda_function_event_invoke_config.live[key].qualifier == alias.name
+      && aws_lambda_function_event_invoke_config.live[key].maximum_retry_attempts == 2
+      && aws_lambda_function_event_invoke_config.live[key].destination_config[0].on_failure[0].destination == aws_sqs_queue.on_failure.arn
+    ])
+    error_message = "What events invoke is a published version, retried, with the on-failure queue behind it."
+  }
+}
+
+run "a_dead_execution_reaches_record_failure" {
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.execution_failed.event_pattern) == {
+      source      = ["aws.states"]
+      detail-type = ["Step Functions Execution Status Change"]
+      detail = {
+        status          = ["FAILED", "TIMED_OUT", "ABORTED"]
+        stateMachineArn = ["arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-dev"]
+      }
+    }
+    error_message = "The rule must match every bad end of this state machine's executions, and no other's."
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_event_target.record_failure.arn == aws_lambda_alias.live["record_failure"].arn
+      && aws_cloudwatch_event_target.record_failure.dead_letter_config[0].arn == aws_sqs_queue.on_failure.arn
+      && aws_lambda_permission.execution_failed.function_name == "order-pipeline-dev-record-failure"
+      && aws_lambda_permission.execution_failed.qualifier == "live"
+      && aws_lambda_permission.execution_failed.source_arn == aws_cloudwatch_event_rule.execution_failed.arn
+    )
+    error_message = "The rule, and only it, invokes record_failure; what can't be delivered goes to the queue."
+  }
+}
+
+run "buckets" {
+  assert {
+    condition = alltrue([
+      for key, bucket in aws_s3_bucket.this :
+      aws_s3_bucket_versioning.this[key].versioning_configuration[0].status == "Enabled"
+      && tolist(aws_s3_bucket_server_side_encryption_configuration.this[key].rule)[0].apply_server_side_encryption_by_default[0].sse_algorithm == "AES256"
+      && aws_s3_bucket_ownership_controls.this[key].rule[0].object_ownership == "BucketOwnerEnforced"
+      && aws_s3_bucket_public_access_block.this[key].block_public_acls
+      && aws_s3_bucket_public_access_block.this[key].block_public_policy
+      && aws_s3_bucket_public_access_block.this[key].ignore_public_acls
+      && aws_s3_bucket_public_access_block.this[key].restrict_public_buckets
+      && !bucket.force_destroy
+    ])
+    error_message = "Both buckets are versioned, encrypted, closed to the public, and not deleted while they hold anything."
+  }
+
+  assert {
+    condition = {
+      for key, lifecycle in aws_s3_bucket_lifecycle_configuration.this : key => {
+        for rule in lifecycle.rule : rule.filter[0].prefix => rule.expiration[0].days if startswith(rule.id, "expire-")
+      }
+      } == {
+      ingest    = {}
+      processed = { "staging/" = 7, "rejected/" = 90, "failures/" = 365 }
+    }
+    error_message = "What expires is not what retention_days says by default."
+  }
+
+  assert {
+    condition = alltrue([
+      for lifecycle in aws_s3_bucket_lifecycle_configuration.this :
+      lifecycle.rule[0].status == "Enabled"
+      && lifecycle.rule[0].abort_incomplete_multipart_upload[0].days_after_initiation == 7
+      && lifecycle.rule[0].noncurrent_version_expiration[0].noncurrent_days == 30
+      && lifecycle.rule[0].expiration[0].expired_object_delete_marker
+    ])
+    error_message = "Both buckets clean up unfinished uploads, replaced versions and empty delete markers."
+  }
+}
+
+run "logs_notices_and_queue" {
+  assert {
+    condition = merge(
+      { for key, group in aws_cloudwatch_log_group.function : group.name => group.retention_in_days },
+      { (aws_cloudwatch_log_group.state_machine.name) = aws_cloudwatch_log_group.state_machine.retention_in_days }
+      ) == {
+      "/aws/lambda/order-pipeline-dev-starter"        = 30
+      "/aws/lambda/order-pipeline-dev-validate"       = 30
+      "/aws/lambda/order-pipeline-dev-transform"      = 30
+      "/aws/lambda/order-pipeline-dev-write"          = 30
+      "/aws/lambda/order-pipeline-dev-record-failure" = 30
+      "/aws/vendedlogs/states/order-pipeline-dev"     = 30
+    }
+    error_message = "Every log group is ours, with retention."
+  }
+
+  assert {
+    condition     = alltrue([for key, function in aws_lambda_function.this : function.logging_config[0].log_group == aws_cloudwatch_log_group.function[key].name])
+    error_message = "A function must log to its own group."
+  }
+
+  assert {
+    condition     = aws_sns_topic.notices.kms_master_key_id == "alias/aws/sns" && length(aws_sns_topic_subscription.email) == 0
+    error_message = "The topic is encrypted, and without an address nobody is subscribed."
+  }
+
+  assert {
+    condition     = aws_sqs_queue.on_failure.sqs_managed_sse_enabled && aws_sqs_queue.on_failure.message_retention_seconds == 1209600
+    error_message = "The queue is encrypted and keeps events for 14 days."
+  }
+}
+
+run "outputs_that_the_cli_reads" {
+  assert {
+    condition = (
+      output.name == "order-pipeline-dev"
+      && output.region == "eu-central-1"
+      && output.ingest_bucket == "order-pipeline-dev-ingest-123456789012"
+      && output.processed_bucket == "order-pipeline-dev-processed-123456789012"
+      && output.state_machine_arn == aws_sfn_state_machine.pipeline.arn
+      && output.topic_arn == aws_sns_topic.notices.arn
+      && output.on_failure_queue_url == aws_sqs_queue.on_failure.url
+      && toset(keys(output.function_names)) == toset(["starter", "validate", "transform", "write", "record_failure"])
+      && toset(keys(output.log_group_names)) == toset(["starter", "validate", "transform", "write", "record_failure", "state_machine"])
+      && output.state_machine_console_url == "https://eu-central-1.console.aws.amazon.com/states/home?region=eu-central-1#/statemachines/view/arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-dev"
+    )
+    error_message = "src/pipeline reads these outputs."
+  }
+}
+
+# --- With other settings ---
+
+run "everything_set" {
+  variables {
+    project              = "shop"
+    environment          = "test"
+    region               = "us-east-2"
+    tags                 = { Owner = "data", Project = "another" }
+    notification_email   = "somebody@example.org"
+    lambda_runtime       = "provided.al2023"
+    architecture         = "x86_64"
+    log_level            = "DEBUG"
+    log_retention_days   = 7
+    memory_mb            = { validate = 3008 }
+    timeout_seconds      = { write = 900 }
+    ephemeral_storage_mb = { write = 2048 }
+    chunk_bytes          = 100
+    max_reject_ratio     = 0.25
+    retention_days       = { incoming = 30, processed = 31, tables = 32, manifests = 33, replaced = 0 }
+    force_destroy        = true
+  }
+
+  assert {
+    condition = alltrue([
+      for function in aws_lambda_function.this :
+      function.runtime == "provided.al2023"
+      && function.architectures == tolist(["x86_64"])
+      && length(function.layers) == 0
+      && function.environment[0].variables.POWERTOOLS_LOG_LEVEL == "DEBUG"
+      && function.logging_config[0].application_log_level == "DEBUG"
+    ]) && length(aws_lambda_layer_version.this) == 0
+    error_message = "A custom runtime has no layers."
+  }
+
+  assert {
+    condition = (
+      aws_lambda_function.this["validate"].memory_size == 3008
+      && aws_lambda_function.this["transform"].memory_size == 1769
+      && aws_lambda_function.this["write"].timeout == 900
+      && aws_lambda_function.this["write"].ephemeral_storage[0].size == 2048
+      && aws_lambda_function.this["starter"].environment[0].variables.CHUNK_BYTES == "100"
+      && aws_lambda_function.this["write"].environment[0].variables.MAX_REJECT_RATIO == "0.25"
+    )
+    error_message = "A setting of one function must reach it, and leave the others as they are."
+  }
+
+  assert {
+    condition     = output.tags == tomap({ Owner = "data", Project = "shop", Environment = "test", ManagedBy = "terraform" })
+    error_message = "Tags of one's own come on top; the three that the pipeline is found by stay."
+  }
+
+  assert {
+    condition = {
+      for key, lifecycle in aws_s3_bucket_lifecycle_configuration.this : key => {
+        for rule in lifecycle.rule : rule.filter[0].prefix => rule.expiration[0].days if startswith(rule.id, "expire-")
+      }
+      } == {
+      ingest = { "incoming/" = 30 }
+      processed = {
+        "staging/" = 7, "rejected/" = 90, "processed/" = 31, "tables/" = 32, "manifests/" = 33, "failures/" = 365
+      }
+    }
+    error_message = "Each folder must be kept for as long as retention_days says."
+  }
+
+  assert {
+    condition = flatten([
+      for lifecycle in aws_s3_bucket_lifecycle_configuration.this : [
+        for rule in lifecycle.rule : rule.id if length(rule.noncurrent_version_expiration) > 0
+      ]
+    ]) == ["expire-staging"]
+    error_message = "With replaced = 0, replaced versions are kept for ever, but for staging."
+  }
+
+  assert {
+    condition = (
+      aws_sns_topic_subscription.email[0].endpoint == "somebody@example.org"
+      && aws_sns_topic_subscription.email[0].protocol == "email"
+      && alltrue([for bucket in aws_s3_bucket.this : bucket.force_destroy])
+      && alltrue([for group in aws_cloudwatch_log_group.function : group.retention_in_days == 7])
+      && aws_s3_bucket.this["ingest"].bucket == "shop-test-ingest-123456789012"
+      && startswith(output.state_machine_console_url, "https://us-east-2.console.aws.amazon.com/")
+    )
+    error_message = "A variable does not reach what it is for."
+  }
+}
+
+run "without_lifecycle_rules" {
+  variables {
+    lifecycle_rules = false
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket_lifecycle_configuration.this) == 0
+    error_message = "There must be no lifecycle rules."
+  }
+}
+
+run "a_function_may_not_outlast_its_task" {
+  command = plan
+
+  variables {
+    timeout_seconds = { write = 900, validate = 890 }
+  }
+
+  assert {
+    condition     = local.hurried_tasks == []
+    error_message = "The definition gives its tasks 910 seconds: enough for a function's 900."
+  }
+}
+
+run "missing_zips_are_named" {
+  command = plan
+
+  variables {
+    packages_dir = "no-such-folder"
+  }
+
+  expect_failures = [aws_lambda_function.this, aws_lambda_layer_version.this]
+}
