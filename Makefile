@@ -38,7 +38,7 @@ $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
 	@touch $@
 
 demo: $(READY) ## Run a file (INPUT=...) through the whole pipeline on an embedded AWS, without an account
-	@$(BIN)/python -m pipeline demo $(INPUT)
+	@$(BIN)/python -m pipeline demo $(if $(INPUT),"$(INPUT)")
 
 test: $(READY) ## Run every test
 	@$(BIN)/python -m pytest
@@ -66,13 +66,13 @@ deploy-infra: $(READY) ## Build and apply infra/ to TARGET
 	@$(PIPELINE) deploy --target $(TARGET)
 
 run-pipeline: $(READY) ## Send INPUT (default: generated orders) through the pipeline on TARGET and follow it
-	@$(PIPELINE) run $(INPUT) --target $(TARGET)
+	@$(PIPELINE) run $(if $(INPUT),"$(INPUT)") --target $(TARGET)
 
 monitor: $(READY) ## Show the executions and structured logs of TARGET
 	@$(PIPELINE) status --target $(TARGET)
 
 console: $(READY) ## Open or print the console address of the state machine or of EXECUTION
-	@$(PIPELINE) console $(EXECUTION) --target $(TARGET)
+	@$(PIPELINE) console $(if $(EXECUTION),"$(EXECUTION)") --target $(TARGET)
 
 destroy-infra: $(READY) ## Destroy everything that deploy-infra made on TARGET
 	@$(PIPELINE) destroy --target $(TARGET)

@@ -5,7 +5,7 @@ resource "aws_s3_bucket" "this" {
   for_each = local.buckets
 
   bucket        = each.value
-  force_destroy = var.force_destroy
+  force_destroy = coalesce(var.force_destroy, var.environment != "prod")
   tags          = local.tags
 }
 

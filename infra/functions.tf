@@ -40,7 +40,6 @@ locals {
       environment = {
         PROCESSED_BUCKET = local.buckets.processed
         MAX_REJECT_RATIO = var.max_reject_ratio
-        MAX_RECORD_BYTES = var.max_record_bytes
       }
     }
     record_failure = {

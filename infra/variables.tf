@@ -311,8 +311,7 @@ variable "log_retention_days" {
 }
 
 variable "force_destroy" {
-  description = "Whether destroying may delete the buckets with everything in them. Leave it off in production."
+  description = "Whether destroying may delete the buckets with everything in them. By default it may, but not where environment is prod."
   type        = bool
-  default     = false
-  nullable    = false
+  default     = null
 }

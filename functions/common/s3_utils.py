@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,16 +85,19 @@ def head(bucket: str, key: str, version_id: str | None = None) -> dict[str, Any]
 def read_blocks(bucket: str, key: str, version_id: str, start: int = 0) -> Iterator[bytes]:
     """The bytes of an object version from offset `start` to its end, in blocks; closed when the reader stops.
 
-    Raises ClientError (see `is_missing`) and TransientError.
+    A server may answer a range with the whole object (RFC 9110, section 14.2), as the embedded AWS does for a
+    version; then the bytes before `start` are read and dropped. Raises ClientError (see `is_missing`) and
+    TransientError.
     """
     with transient_faults(f"GET s3://{bucket}/{key}"):
         byte_range: Any = {"Range": f"bytes={start}-"} if start else {}
-        body = client().get_object(Bucket=bucket, Key=key, VersionId=version_id, **byte_range)["Body"]
-        try:
+        answer = client().get_object(Bucket=bucket, Key=key, VersionId=version_id, **byte_range)
+        dropped = 0 if "ContentRange" in answer else start
+        with closing(answer["Body"]) as body:
             while block := body.read(BLOCK_BYTES):
-                yield block
-        finally:
-            body.close()
+                if kept := block[dropped:]:
+                    yield kept
+                dropped = max(0, dropped - len(block))
 
 
 def get_bytes(bucket: str, key: str) -> bytes | None:

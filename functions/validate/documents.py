@@ -24,6 +24,9 @@ _STRING = re.compile(rb'["\\]')
 _KEPT_OF_OVERSIZE = 1024
 """How much is kept of a record that is too large to be looked at, in bytes."""
 
+_SNIFFED = 4096
+"""How much of a document is looked at, at least, before its shape is settled, in bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:
@@ -111,7 +114,7 @@ def read_document(blocks: Iterable[bytes], envelope: str, fields: Iterable[str],
         return Document("index", _array(chain([head], blocks), max_record_bytes, closing=b""))
     if not body.startswith(b"{"):
         raise MalformedDocumentError("The document is not JSON: it must begin with { or [.")
-    while len(head) <= max_record_bytes and not _has_two_lines(head) and (block := next(blocks, b"")):
+    while not _shows_its_shape(head, max_record_bytes) and (block := next(blocks, b"")):
         head += block
     if _is_json_lines(head):
         return Document("byte", read_lines(chain([head], blocks), max_record_bytes))
@@ -120,6 +123,10 @@ def read_document(blocks: Iterable[bytes], envelope: str, fields: Iterable[str],
             raise WrongEnvelopeError(f'The member "{envelope}" must be an array of records.')
         return Document("index", _array(chain([head], blocks), max_record_bytes, closing=b"}", skip=opening.end() - 1))
     return Document("index", iter([_single(head, blocks, envelope, frozenset(fields), max_record_bytes)]))
+
+
+def _shows_its_shape(head: bytes, max_record_bytes: int) -> bool:
+    return len(head) > max_record_bytes or (len(head) >= _SNIFFED and _has_two_lines(head))
 
 
 def _has_two_lines(head: bytes) -> bool:
@@ -228,6 +235,8 @@ class _ArrayCutter:
         if not self._closed:
             raise MalformedDocumentError(f"The document ends inside its array, after {self._index} records.")
         if self._tail != closing:
+            if not self._tail:
+                raise MalformedDocumentError(f"The document ends inside its envelope, after {self._index} records.")
             if closing and self._tail.startswith(b","):
                 raise WrongEnvelopeError("The envelope must have no other member behind its array of records.")
             raise MalformedDocumentError(f"Something stands behind the end of the array, after {self._index} records.")

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.exceptions import TyperException
 
-from pipeline import ROOT, build, demo, deploy, embedded, monitor, runs, show
+from pipeline import ROOT, build, demo, deploy, embedded, monitor, runs, show, terraform
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import NAMES, target
 
@@ -41,6 +41,13 @@ def build_command(target_name: TargetName = "aws") -> None:
     runtime = target("aws").runtime if _known(target_name) == "aws" else build.local_runtime()
     for path in build.build(runtime):
         show.out.print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
+
+
+@app.command("check-infra")
+def check_infra() -> None:
+    """See that infra/ is formatted and valid; changes nothing."""
+    terraform.check()
+    show.out.print("infra/ is formatted and valid.")
 
 
 @app.command("local-up")
@@ -87,10 +94,11 @@ def run_command(
 
     Example: pipeline run tests/data/northwind_orders.jsonl --target local
     """
-    place = target(_known(target_name))
-    path = path or _generate()
-    runs.check_input(path)
-    _finish(demo.run(place, path, dataset))
+    _known(target_name)
+    if path:
+        runs.check_input(path)
+    place = target(target_name)
+    _finish(demo.run(place, path or _generate(), dataset))
 
 
 @app.command("demo")

@@ -18,6 +18,7 @@ from pipeline.terraform import INFRA, Workspace
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.service_resource import Bucket
     from mypy_boto3_stepfunctions import SFNClient
 
 NAMES = ("aws", "local")
@@ -52,6 +53,10 @@ class Target:
     def client(self, service: str) -> Any:
         """A boto3 client of any other service here."""
         return self._session.client(service, **self._endpoint)  # type: ignore[call-overload]
+
+    def bucket(self, name: str) -> "Bucket":
+        """A bucket as a boto3 resource."""
+        return self._session.resource("s3", **self._endpoint).Bucket(name)
 
     @cached_property
     def _session(self) -> boto3.Session:
@@ -112,6 +117,7 @@ def embedded_target(server: embedded.Server, home: Path, **variables: str) -> Ta
         "packages_dir": str(runtime.folder),
         "region": embedded.REGION,
         "force_destroy": "true",
+        "lifecycle_rules": "false",  # the provider waits a minute for them, and nothing here lives for a day
         **variables,
     }
     return Target(

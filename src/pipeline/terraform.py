@@ -36,7 +36,7 @@ class Workspace:
 
     def init(self) -> None:
         """`terraform init`, with a provider mirror from this machine where the registry can't be reached."""
-        init(self._environment())
+        init(self._environment(), *([f"-backend-config=path={self.state}"] if self.state else []))
 
     def apply(self, *arguments: str) -> Iterator[str]:
         """`terraform apply`, line by line. Raises CliError with Terraform's own error."""
@@ -61,12 +61,14 @@ class Workspace:
         return [f"-var={name}={value}" for name, value in self.variables.items()]
 
     def _run(self, command: str, *arguments: str) -> Iterator[str]:
-        state = [f"-state={self.state}"] if self.state else []
-        yield from run([command, "-no-color", *state, *arguments], self._environment())
+        yield from run([command, "-no-color", *arguments], self._environment())
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
-    """Run Terraform in infra/ and hand on its output, line by line; what it says of an error becomes the CliError."""
+def run(arguments: Sequence[str], environment: Mapping[str, str], *, may_fail: bool = False) -> Iterator[str]:
+    """Run Terraform in infra/ and hand on its output, line by line.
+
+    Raises CliError with what it says of an error, unless it `may_fail`.
+    """
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             [executable(), f"-chdir={INFRA}", *arguments],
@@ -79,7 +81,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator[st
         assert process.stdout is not None
         with process.stdout as lines:
             yield from lines
-        if process.wait():
+        if process.wait() and not may_fail:
             errors.seek(0)
             raise CliError(
                 f"terraform {arguments[0]} failed:\n{_errors_of(errors.read())}",
@@ -111,6 +113,9 @@ def executable() -> str:
 def init(environment: Mapping[str, str], *arguments: str) -> None:
     """`terraform init` of infra/ that leaves the lock file alone. Raises CliError."""
     command = ["init", "-no-color", "-input=false", "-lockfile=readonly", *arguments]
+    cache = ROOT / "build" / "terraform-plugins"
+    cache.mkdir(parents=True, exist_ok=True)
+    environment = {"TF_PLUGIN_CACHE_DIR": str(cache), **environment}  # one download for all workspaces
     try:
         _drain(run(command, environment))
     except CliError as refused:
@@ -123,6 +128,16 @@ def init(environment: Mapping[str, str], *arguments: str) -> None:
                 "Run this once with a connection, or make a mirror on this machine with `terraform providers mirror`.",
             ) from refused
         _drain(run([*command, f"-plugin-dir={mirror}"], environment))
+
+
+def check() -> None:
+    """See that infra/ is formatted and valid, without credentials. Raises CliError."""
+    environment = {**os.environ, "TF_DATA_DIR": str(ROOT / "build" / "terraform-check"), "TF_IN_AUTOMATION": "1"}
+    unformatted = "".join(run(["fmt", "-check", "-recursive", "-list=true"], environment, may_fail=True)).split()
+    if unformatted:
+        raise CliError(f"Not in Terraform's format: {', '.join(unformatted)}.", "Run make fmt.")
+    init(environment, "-backend=false")
+    _drain(run(["validate", "-no-color"], environment))
 
 
 def find_mirror() -> Path | None:

@@ -1,0 +1,51 @@
+"""An S3 notification, record by record, as the pipeline reads it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote_plus
+
+from aws_lambda_powertools.utilities.data_classes.s3_event import S3Event
+
+TEST_EVENT = "s3:TestEvent"
+"""What S3 sends once, without records, when a notification is configured."""
+
+_UNVERSIONED = "null"
+"""The version id of an object that was written before its bucket was versioned."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCreated:
+    """One version of one object that arrived."""
+
+    bucket: str
+    key: str
+    version_id: str
+    size: int
+    etag: str
+    sequencer: str
+    time: datetime
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is only the marker that consoles make for an empty folder."""
+        return self.key.endswith("/")
+
+
+def objects_created(event: Mapping[str, Any]) -> Iterator[ObjectCreated]:
+    """The objects of an event. Keys arrive form-encoded and are decoded here, once, and nowhere else.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+    """
+    for record in S3Event(dict(event)).records:
+        created = record.s3.get_object
+        yield ObjectCreated(
+            bucket=record.s3.bucket.name,
+            key=unquote_plus(created.key),
+            version_id=created.version_id or _UNVERSIONED,
+            size=created.size,
+            etag=created.etag,
+            sequencer=created.sequencer,
+            time=datetime.fromisoformat(record.event_time),
+        )

@@ -1,0 +1,124 @@
+# What each variable refuses. A run shows that each of its variables is refused, so no run has a variable twice.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+run "wrong_kinds" {
+  command = plan
+
+  variables {
+    project              = "Order_Pipeline"
+    environment          = "production-of-orders"
+    region               = "Frankfurt"
+    tags                 = { "aws:owner" = "data" }
+    notification_email   = "somebody"
+    lambda_runtime       = "python3.9"
+    architecture         = "amd64"
+    log_level            = "LOUD"
+    log_retention_days   = 31
+    memory_mb            = { write = 127 }
+    timeout_seconds      = { starter = 901 }
+    ephemeral_storage_mb = { starter = 511 }
+    max_reject_ratio     = 1.1
+    chunk_bytes          = 0
+    max_object_bytes     = 0
+    max_inflated_bytes   = 0
+    max_inflation_ratio  = 0
+    max_record_bytes     = 0
+    retention_days       = { rejected = -1 }
+  }
+
+  expect_failures = [
+    var.project,
+    var.environment,
+    var.region,
+    var.tags,
+    var.notification_email,
+    var.lambda_runtime,
+    var.architecture,
+    var.log_level,
+    var.log_retention_days,
+    var.memory_mb,
+    var.timeout_seconds,
+    var.ephemeral_storage_mb,
+    var.max_reject_ratio,
+    var.chunk_bytes,
+    var.max_object_bytes,
+    var.max_inflated_bytes,
+    var.max_inflation_ratio,
+    var.max_record_bytes,
+    var.retention_days,
+  ]
+}
+
+run "just_too_much" {
+  command = plan
+
+  variables {
+    project              = "order-pipeline-of-orders-x" # 26 characters
+    environment          = "dev-"
+    notification_email   = "somebody@example.org, another@example.org"
+    log_retention_days   = 0
+    memory_mb            = { starter = 10241 }
+    timeout_seconds      = { record_failure = 61 }
+    ephemeral_storage_mb = { write = 10241 }
+    max_reject_ratio     = -0.1
+    chunk_bytes          = 1.5
+    max_object_bytes     = 1.5
+    max_inflated_bytes   = 1.5
+    max_inflation_ratio  = 1.5
+    max_record_bytes     = 1.5
+    retention_days       = { staging = 1 }
+  }
+
+  expect_failures = [
+    var.project,
+    var.environment,
+    var.notification_email,
+    var.log_retention_days,
+    var.memory_mb,
+    var.timeout_seconds,
+    var.ephemeral_storage_mb,
+    var.max_reject_ratio,
+    var.chunk_bytes,
+    var.max_object_bytes,
+    var.max_inflated_bytes,
+    var.max_inflation_ratio,
+    var.max_record_bytes,
+    var.retention_days,
+  ]
+}
+
+run "fractions" {
+  command = plan
+
+  variables {
+    memory_mb            = { starter = 256.5 }
+    timeout_seconds      = { starter = 30.5 }
+    ephemeral_storage_mb = { write = 1024.5 }
+    retention_days       = { failures = 0.5 }
+  }
+
+  expect_failures = [var.memory_mb, var.timeout_seconds, var.ephemeral_storage_mb, var.retention_days]
+}
+
+run "manifests_outlive_what_they_name" {
+  command = plan
+
+  variables {
+    retention_days = { incoming = 30, processed = 30, tables = 91, manifests = 90 }
+  }
+
+  expect_failures = [var.retention_days]
+}
+
+run "manifests_outlive_incoming_files_kept_for_ever" {
+  command = plan
+
+  variables {
+    retention_days = { incoming = 0, processed = 30, tables = 30, manifests = 90 }
+  }
+
+  expect_failures = [var.retention_days]
+}

@@ -1,0 +1,195 @@
+"""What becomes of a file, from the bucket to the tables, on the embedded AWS through the real Terraform."""
+
+import csv
+import gzip
+import json
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from functions.common.batch import Batch
+from pipeline import monitor, runs
+from tests.e2e.conftest import CHUNK_BYTES, Pipeline
+
+NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
+LINES = NORTHWIND.read_bytes().splitlines()
+
+
+def query(path: Path, sql: str) -> tuple:
+    row = duckdb.sql(f"SELECT {sql} FROM read_parquet('{path}')").fetchone()
+    assert row is not None
+    return row
+
+
+def comparable(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV without the columns that name the batch."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{k: v for k, v in row.items() if k not in ("batch_id", "ingested_at")} for row in csv.DictReader(file)]
+
+
+def test_northwind_matches_every_known_figure(pipeline: Pipeline) -> None:
+    outcome = pipeline.run(NORTHWIND.read_bytes(), "northwind.jsonl")
+    tables = pipeline.tables(outcome)
+    assert outcome.manifest is not None
+    assert outcome.manifest["counts"] == {
+        "received": 830,
+        "valid": 830,
+        "rejected": 0,
+        "superseded": 0,
+        "published": 830,
+    }
+    assert outcome.manifest["control_totals"]["total_amount"]["published"] == "1330735.98"
+    sums = "count(*), sum(shipping_cost), sum(total_amount)"
+    assert query(tables["orders.parquet"], sums) == (830, Decimal("64942.69"), Decimal("1330735.98"))
+    assert query(tables["customers.parquet"], "count(*), count(DISTINCT customer_id)") == (89, 89)
+    sums = "count(*), sum(quantity), sum(quantity * unit_price)"
+    assert query(tables["items.parquet"], sums) == (2155, Decimal(51317), Decimal("1354458.59"))
+    customer = "any_value(name) FILTER (customer_id = 'TOMSP'), any_value(city) FILTER (customer_id = 'TOMSP')"
+    assert query(tables["customers.parquet"], customer) == ("Toms Spezialitäten", "Münster")
+    assert pipeline.notices(outcome.upload.batch_id, expected=0, seconds=0) == []
+    assert outcome.line().endswith(
+        "received=830 published=830 rejected=0 superseded=0 orders=830 customers=89 items=2155"
+    )
+
+
+def test_a_file_in_one_chunk_and_in_many_gives_the_same_tables(pipeline: Pipeline) -> None:
+    data = NORTHWIND.read_bytes()
+    many = pipeline.run(data, "many.jsonl")
+    one = pipeline.run(gzip.compress(data), "one.jsonl.gz")
+    assert chunks(pipeline, many) == -(-len(data) // CHUNK_BYTES)
+    assert chunks(pipeline, one) == 1
+    for name in ("orders.csv", "customers.csv", "items.csv"):
+        assert comparable(pipeline.tables(many)[name]) == comparable(pipeline.tables(one)[name]), name
+
+
+def chunks(pipeline: Pipeline, outcome: runs.Outcome) -> int:
+    arn = outcome.upload.execution_arn
+    described = pipeline.place.step_functions.describe_execution(executionArn=arn)
+    return Batch.from_input(json.loads(described["input"])).chunk_count
+
+
+def test_good_orders_are_published_and_bad_ones_accounted_for(pipeline: Pipeline) -> None:
+    bad = [
+        b'{"order_id": "half an order',
+        LINES[0].replace(b'"total_amount":472.38', b'"total_amount":472.39'),
+        LINES[1].replace(b'"country":"DE"', b'"country":"Germany"'),
+    ]
+    outcome = pipeline.run(b"\n".join(LINES[10:60] + bad + LINES[60:110]), "mixed.jsonl")
+    assert outcome.manifest is not None
+    assert outcome.manifest["counts"] == {
+        "received": 103,
+        "valid": 100,
+        "rejected": 3,
+        "superseded": 0,
+        "published": 100,
+    }
+    rejects = [json.loads(line) for line in pipeline.tables(outcome)["rejects.jsonl"].read_text().splitlines()]
+    assert [reject["reason"] for reject in rejects] == ["not_json", "total_mismatch", "not_an_allowed_value"]
+    assert rejects[2]["errors"][0]["pointer"] == "/customer/address/country"
+    assert "Germany" not in json.dumps(rejects[2]["errors"]), "a reason must never quote a value"
+    [notice] = pipeline.notices(outcome.upload.batch_id, expected=1)
+    assert "3 of its 103 records" in notice["Message"]
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "dataset", "error"),
+    [
+        (b"[" + b",".join(LINES[:3]), "truncated.json", "orders", "MalformedDocumentError"),
+        (b"\n".join([b"{}"] * 5), "hopeless.jsonl", "orders", "NoValidRecordsError"),
+        (b"\n".join([*LINES[:5], b"{}", b"{}"]), "half.jsonl", "orders", "TooManyRejectsError"),
+        (b"", "empty.json", "orders", "EmptyFileError"),
+        (LINES[0], "order.xml", "orders", "UnsupportedFormatError"),
+        (LINES[0], "order.json", "invoices", "UnknownDatasetError"),
+    ],
+)
+def test_a_hopeless_file_fails_with_its_record_and_one_notice(
+    pipeline: Pipeline, data: bytes, name: str, dataset: str, error: str
+) -> None:
+    outcome = pipeline.run(data, name, dataset)
+    assert not outcome.published
+    assert outcome.manifest is None
+    assert outcome.failure is not None, "the failure record is missing"
+    assert outcome.failure["error"] == error
+    assert outcome.failure["source"]["key"] == f"incoming/{dataset}/{name}"
+    assert outcome.failure["next_step"]
+    assert "Traceback" not in outcome.cause
+    assert outcome.line().startswith(f"FAILED dataset={dataset} batch={outcome.upload.batch_id} error={error} cause=")
+    [notice] = pipeline.notices(outcome.upload.batch_id, expected=1)
+    assert error in notice["Message"]
+    assert outcome.failure["next_step"] in notice["Message"]
+    if error in ("NoValidRecordsError", "TooManyRejectsError"):
+        key = outcome.failure["rejects"].split("/", 3)[3]
+        assert runs.read_json(pipeline.place, key.replace(".jsonl", ".none")) is None
+        body = pipeline.place.s3.get_object(Bucket=pipeline.place.outputs["processed_bucket"], Key=key)["Body"].read()
+        assert body.count(b"\n") == data.count(b"{}")
+
+
+def test_the_same_event_twice_gives_one_batch(pipeline: Pipeline) -> None:
+    outcome = pipeline.run(LINES[0], "twice.json")
+    event = {
+        "Records": [
+            {
+                "eventName": "ObjectCreated:Put",
+                "eventTime": "2026-01-01T00:00:00.000Z",
+                "s3": {
+                    "bucket": {"name": outcome.upload.bucket},
+                    "object": {
+                        "key": outcome.upload.key,
+                        "size": len(LINES[0]),
+                        "eTag": "e",
+                        "versionId": outcome.upload.version_id,
+                        "sequencer": "1",
+                    },
+                },
+            }
+        ]
+    }
+    answer = pipeline.place.client("lambda").invoke(
+        FunctionName=pipeline.place.outputs["function_names"]["starter"], Payload=json.dumps(event)
+    )
+    assert json.loads(answer["Payload"].read()) == {"started": 0, "known": 1}
+    assert len(pipeline.executions(outcome.upload.batch_id)) == 1
+
+
+def test_an_order_twice_in_a_file_is_superseded_once(pipeline: Pipeline) -> None:
+    outcome = pipeline.run(b"\n".join([*LINES[:3], LINES[0].replace(b'"shipped"', b'"delivered"')]), "again.jsonl")
+    assert outcome.manifest is not None
+    assert outcome.manifest["counts"] == {"received": 4, "valid": 4, "rejected": 0, "superseded": 1, "published": 3}
+    tables = pipeline.tables(outcome)
+    [reject] = [json.loads(line) for line in tables["rejects.jsonl"].read_text().splitlines()]
+    assert (reject["reason"], reject["position"]) == ("superseded", 0)
+    assert {row["order_id"]: row["status"] for row in comparable(tables["orders.csv"])}["10248"] == "delivered"
+
+
+def test_keys_with_odd_characters_work(pipeline: Pipeline) -> None:
+    outcome = pipeline.run(LINES[0], "a b+c%20d ü €.json")
+    assert outcome.published, outcome.line()
+    assert outcome.manifest is not None
+    assert outcome.manifest["source"]["key"] == "incoming/orders/a b+c%20d ü €.json"
+
+
+def test_an_aborted_execution_leaves_a_record_and_a_notice(pipeline: Pipeline) -> None:
+    path = pipeline.folder / "stopped.jsonl"
+    path.write_bytes(NORTHWIND.read_bytes() * 3)
+    uploaded = runs.upload(pipeline.place, path, "orders")
+    next(runs.follow(pipeline.place, uploaded))
+    pipeline.place.step_functions.stop_execution(executionArn=uploaded.execution_arn)
+    [notice] = pipeline.notices(uploaded.batch_id, expected=1, seconds=30)
+    assert "ExecutionAborted" in notice["Message"]
+    outcome = runs.outcome(pipeline.place, uploaded)
+    assert outcome.failure is not None
+    assert (outcome.failure["status"], outcome.failure["error"]) == ("ABORTED", "ExecutionAborted")
+
+
+def test_the_monitor_shows_runs_and_structured_logs(pipeline: Pipeline) -> None:
+    outcome = pipeline.run(LINES[0], "seen.json")
+    [shown] = [run for run in monitor.recent_runs(pipeline.place, 100) if run.name == outcome.upload.batch_id]
+    assert (shown.status, shown.counts["published"]) == ("SUCCEEDED", 1)
+    since = monitor.datetime.fromtimestamp(time.time() - 600, monitor.UTC)
+    lines = [
+        line for line in monitor.logs(pipeline.place, since, 10_000) if outcome.upload.batch_id in str(line.fields)
+    ]
+    assert {line.function for line in lines} == {"starter", "validate", "transform", "write"}

@@ -1,0 +1,114 @@
+"""Terraform's own tests of infra/, run once and without an account; what they plan, Python looks at further."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+from pipeline import ROOT, build, terraform
+
+_LEFT_OUT = shutil.ignore_patterns("*.tfvars", "*.tfstate*", ".terraform")
+"""What is one person's own in infra/, and must not decide a test."""
+
+_FILES = sorted((terraform.INFRA / "tests").glob("*.tftest.hcl"))
+RUNS = [
+    f"{path.name}/{name}" for path in _FILES for name in re.findall(r'^run "(\w+)"', path.read_text(), re.MULTILINE)
+]
+"""Every run block of infra/tests/, as <file>/<run>."""
+
+PLAN_FILE = "policies.tftest.hcl"
+FIRST_PLAN = f"{PLAN_FILE}/first_plan"
+
+
+@dataclass
+class Run:
+    """What became of one run block."""
+
+    status: str = "not run"
+    complaints: list[str] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
+    """What was planned, where the test was run with -verbose."""
+
+    def planned(self, *types: str) -> dict[str, dict[str, Any]]:
+        """The planned resources, all or those of some types, by address."""
+        changes = [change for change in self.plan["resource_changes"] if not types or change["type"] in types]
+        return {change["address"]: change["change"]["after"] for change in changes}
+
+
+class Project:
+    """A copy of infra/ and of the definition that it reads, with placeholder zips, to test and to spoil."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.infra = Path(shutil.copytree(terraform.INFRA, folder / "infra", ignore=_LEFT_OUT))
+        self.definition = Path(shutil.copytree(ROOT / "statemachine", folder / "statemachine")) / "pipeline.asl.json"
+        packages = folder / "packages"
+        packages.mkdir()
+        for name in (*build.FUNCTIONS, *(f"layer-{layer}" for layer in build.LAYERS)):
+            with ZipFile(packages / f"{name}.zip", "w") as placeholder:
+                placeholder.writestr("placeholder", name)
+        self._environment = {**environment, "TF_VAR_packages_dir": str(packages)}
+
+    def test(self, *files: str, verbose: bool = False) -> dict[str, Run]:
+        """What became of the runs in some files of infra/tests/, by <file>/<run>."""
+        options = [*(["-verbose"] if verbose else []), *(f"-filter=tests/{file}" for file in files)]
+        command = [terraform.executable(), f"-chdir={self.infra}", "test", "-json", *options]
+        process = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+        runs: dict[str, Run] = {}
+        outside = Run()
+        for message in map(json.loads, process.stdout.splitlines()):
+            name = message.get("@testrun")
+            run = runs.setdefault(f"{Path(message['@testfile']).name}/{name}", Run()) if name else outside
+            if message["type"] == "test_run" and message["test_run"]["progress"] == "complete":
+                run.status = message["test_run"]["status"]
+            elif message["type"] == "diagnostic" and message["diagnostic"]["severity"] == "error":
+                run.complaints.append(_sentence(message["diagnostic"]))
+            elif message["type"] == "test_plan":
+                run.plan = message["test_plan"]
+        assert not outside.complaints, "\n".join(outside.complaints)
+        assert runs, process.stderr
+        return runs
+
+
+def _sentence(diagnostic: dict[str, Any]) -> str:
+    place = diagnostic.get("range")
+    where = f"{place['filename']} line {place['start']['line']}: " if place else ""
+    return f"{where}{diagnostic['summary']}: {diagnostic['detail']}"
+
+
+@pytest.fixture(scope="session")
+def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
+    """Makes a copy of the project; Terraform is initialised, and knows no account."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_"))}
+    environment = {
+        **inherited,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "TF_DATA_DIR": str(ROOT / "build" / "terraform-check"),
+        "TF_IN_AUTOMATION": "1",
+    }
+    terraform.init(environment, "-backend=false")
+    return lambda: Project(tmp_path_factory.mktemp("project"), environment)
+
+
+@pytest.fixture(scope="session")
+def runs(make_project: Callable[[], Project]) -> dict[str, Run]:
+    """Every run of infra/tests/. Plans are shown only where they are read: each is megabytes."""
+    project = make_project()
+    mocked = [path.name for path in _FILES if path.name != PLAN_FILE]
+    return project.test(PLAN_FILE, verbose=True) | project.test(*mocked)
+
+
+@pytest.fixture(scope="session")
+def first_plan(runs: dict[str, Run]) -> Run:
+    """The plan of a first deployment, made by the real provider: it shows every policy in full."""
+    run = runs[FIRST_PLAN]
+    assert run.status == "pass", run.complaints
+    return run

@@ -1,0 +1,65 @@
+"""infra/ with a mocked AWS: every run of infra/tests/, and what must agree with the code and the definition."""
+
+import ast
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import ROOT, build, terraform
+from tests.infra.conftest import FIRST_PLAN, PLAN_FILE, RUNS, Project, Run
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_run(runs: dict[str, Run], name: str) -> None:
+    run = runs.get(name, Run())
+    assert run.status == "pass", "\n".join([f"infra/tests/{name}: {run.status}", *run.complaints])
+
+
+def test_infra_is_formatted_and_valid() -> None:
+    terraform.check()
+
+
+def test_a_task_must_outlast_its_function(make_project: Callable[[], Project]) -> None:
+    project = make_project()
+    definition = json.loads(project.definition.read_text())
+    definition["States"]["Write"]["TimeoutSeconds"] = 309
+    validate = definition["States"]["ProcessChunks"]["ItemProcessor"]["States"]["Validate"]
+    validate["TimeoutSeconds"] = 310
+    project.definition.write_text(json.dumps(definition))
+
+    run = project.test(PLAN_FILE)[FIRST_PLAN]
+
+    assert run.status == "error"
+    assert "it does not for: write." in " ".join(run.complaints), run.complaints
+
+
+def test_the_layers_are_those_that_the_build_makes() -> None:
+    text = (terraform.INFRA / "functions.tf").read_text()
+    found = re.findall(r"^    (\w+) = {\n(?:      .*\n)*?      layers += (\[.*\])", text, re.MULTILINE)
+    assert {function: tuple(json.loads(layers)) for function, layers in found} == build.FUNCTIONS
+
+
+def test_every_function_has_the_settings_that_its_code_reads_and_no_other(first_plan: Run) -> None:
+    """But for `memory_mb`, which Lambda itself gives."""
+    for values in first_plan.planned("aws_lambda_function").values():
+        function = values["handler"].split(".")[1]
+        given = {name for name in values["environment"][0]["variables"] if not name.startswith("POWERTOOLS_")}
+        read = {name.upper() for name in settings_read_by(ROOT / "functions" / function)} - {"MEMORY_MB"}
+        assert given == read, f"infra/functions.tf and the settings that functions/{function} reads differ"
+
+
+def settings_read_by(folder: Path) -> set[str]:
+    """The settings that a folder's code reads, of `settings()` or of the `limits` that these are handed on as."""
+    nodes = [node for path in folder.glob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
+    return {node.attr for node in attributes if ast.unparse(node.value) in {"settings()", "limits"}}
+
+
+def test_every_resource_that_can_be_tagged_is(first_plan: Run) -> None:
+    tagged = {address: values["tags"] for address, values in first_plan.planned().items() if "tags" in values}
+    expected = {"Project": "order-pipeline", "Environment": "dev", "ManagedBy": "terraform"}
+    assert {address: tags for address, tags in tagged.items() if tags != expected} == {}
+    assert len(tagged) > 15, "tags are not found in the plan"
