@@ -70,7 +70,7 @@ run "functions" {
       && function.tracing_config[0].mode == "Active"
       && function.logging_config[0].log_format == "Text"
     ])
-    error_message = "Every function runs published versions of its own handler on python3.13 and arm64, traced, with JSON logs."
+    error_message = "Every function runs published versions of its own handler on python3.13 and arm64, traced."
   }
 
   assert {
