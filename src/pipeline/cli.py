@@ -21,7 +21,6 @@ from pipeline.targets import NAMES, target
 
 app = typer.Typer(
     help="Builds, deploys, drives and explains the pipeline, on AWS and on the embedded AWS alike.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -196,7 +195,12 @@ def main() -> None:
     """Run the command line; every error becomes a sentence and an exit status (2 for a wrong argument)."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        app(standalone_mode=False)
+        status = app(
+            sys.argv[1:] or ["--help"], standalone_mode=False
+        )  # without it typer answers an Exit's code instead of exiting
+        if status == INTERRUPTED:
+            show.err.print("interrupted")
+        sys.exit(status or 0)
     except CliError as problem:
         show.error(problem)
         sys.exit(problem.exit_code)
@@ -206,6 +210,3 @@ def main() -> None:
     except (ClientError, BotoCoreError) as problem:
         show.error(CliError(str(problem), "Check the credentials, their permissions and the region."))
         sys.exit(1)
-    except (KeyboardInterrupt, typer.Abort):
-        show.err.print("interrupted")
-        sys.exit(INTERRUPTED)

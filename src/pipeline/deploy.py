@@ -55,7 +55,8 @@ def leftovers(place: Target, project: str, environment: str) -> list[str]:
 
 
 def _watch(what: str, lines: Iterator[str]) -> None:
-    """Show how many resources are done, on a terminal as a bar."""
+    """Say that it begins and how many resources it was; on a terminal a bar shows how many are done."""
+    show.step(f"{what} infra/")
     columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal) as progress:
         task = progress.add_task(what, total=None)
@@ -66,4 +67,4 @@ def _watch(what: str, lines: Iterator[str]) -> None:
             if _DONE.search(line):
                 done += 1
                 progress.update(task, completed=done)
-    show.step(f"{what}: {done} resources")
+    show.step(f"  {done} resources")
