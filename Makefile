@@ -16,7 +16,7 @@ VENV := .venv
 READY := $(VENV)/ready
 BIN := $(VENV)/bin
 VAULT := $(if $(and $(AWS_VAULT_PROFILE),$(filter aws,$(TARGET))),aws-vault exec $(AWS_VAULT_PROFILE) --)
-PIPELINE := $(VAULT) $(BIN)/python -m pipeline
+PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault is not on the PATH: install it, or leave AWS_VAULT_PROFILE out)))$(VAULT) $(BIN)/python -m pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check fmt build lock deploy-infra run-pipeline monitor console destroy-infra local-up local-down

@@ -97,6 +97,7 @@ def run_command(
     if path:
         runs.check_input(path)
     place = target(target_name)
+    place.outputs  # noqa: B018 (says now, and not after generating, if nothing is deployed)
     _finish(demo.run(place, path or _generate(), dataset))
 
 

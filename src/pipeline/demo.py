@@ -4,13 +4,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline import build, deploy, embedded, runs, show
+from pipeline import build, deploy, embedded, runs, show, terraform
 from pipeline.targets import Target, embedded_target
 
 
 def demo(path: Path, dataset: str, folder: Path) -> runs.Outcome:
     """Deploy infra/ to a fresh embedded AWS and run one file through it; its tables end up in `folder`."""
     runs.check_input(path)
+    terraform.executable()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pipeline-demo-") as temporary:
         show.step("building the functions")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from pipeline import build, embedded
 from pipeline.errors import CliError, UsageError
@@ -132,6 +132,8 @@ def check_credentials(place: Target) -> str:
         endpoint = {} if place.name == "aws" else place._endpoint
         session = boto3.Session(region_name=region) if place.name == "aws" else place._session
         return str(session.client("sts", **endpoint).get_caller_identity()["Account"])
+    except EndpointConnectionError as exc:
+        raise CliError("AWS can't be reached.", "Check the network and the region, and run the same again.") from exc
     except (BotoCoreError, ClientError) as exc:
         raise CliError(
             f"AWS did not accept the credentials ({type(exc).__name__}).",

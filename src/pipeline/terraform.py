@@ -48,6 +48,8 @@ class Workspace:
 
     def outputs(self) -> dict[str, Any]:
         """The outputs of the last apply. Raises CliError where nothing is deployed."""
+        if not self.data.is_dir():
+            self.init()
         text = "".join(self._run("output", "-json"))
         values = {name: output["value"] for name, output in json.loads(text or "{}").items()}
         if not values:
