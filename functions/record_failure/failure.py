@@ -13,6 +13,7 @@ _CAUSES = {
     "TIMED_OUT": ("States.Timeout", "The execution ran longer than the state machine allows."),
     "ABORTED": ("ExecutionAborted", "Somebody stopped the execution."),
 }
+_NO_CAUSE = "A step ran longer than it may, or its function never answered."  # all that comes without a cause
 _UNKNOWN = ("UnknownError", "The execution failed without naming an error; look at its history.")
 
 
@@ -33,7 +34,7 @@ class Failure:
         """The failure that the state RecordFailure hands over."""
         failure = event["failure"]
         batch = Batch.from_input(event["batch"])
-        return cls(batch, event["execution"], "FAILED", failure["Error"], plain_cause(failure["Cause"]))
+        return cls(batch, event["execution"], "FAILED", failure["Error"], plain_cause(failure["Cause"] or _NO_CAUSE))
 
     @classmethod
     def from_status_change(cls, event: Mapping[str, Any]) -> Self:

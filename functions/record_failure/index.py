@@ -50,13 +50,17 @@ def _record(failure: Failure, outcome: dict[str, Any]) -> dict[str, str]:
 
 
 def _was_notified(execution_arn: str) -> bool:
-    """Whether the execution left one of its notifying states, which it does only when the notice was taken."""
+    """Whether a notice was taken: a notifying state is also left, by its Catch, where the notice was not."""
     with s3_utils.transient_faults("GetExecutionHistory"):
         events = _step_functions().get_execution_history(
             executionArn=execution_arn, reverseOrder=True, maxResults=20, includeExecutionData=False
         )["events"]
-    exits = {event["stateExitedEventDetails"]["name"] for event in events if "stateExitedEventDetails" in event}
-    return not exits.isdisjoint(_NOTICES)
+    types = {event["id"]: event["type"] for event in events}
+    return any(
+        event["stateExitedEventDetails"]["name"] in _NOTICES and types.get(event["id"] - 1) == "TaskSucceeded"
+        for event in events
+        if "stateExitedEventDetails" in event
+    )
 
 
 @cache

@@ -1,0 +1,190 @@
+"""What the definition must do, case by case: one table, which every engine runs.
+
+A case says what the functions do, and what then comes out: status, error and cause, calls, the notice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from functions.common import errors
+from tests.statemachine import definition as asl
+from tests.statemachine.doubles import CRASH, HANG
+
+TRANSIENT = errors.TransientError.__name__
+TRIES = asl.attempts(asl.tasks(asl.load())["Write"], TRANSIENT)
+"""How often a task is tried that fails with TransientError every time: 1 + MaxAttempts."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way of a file. The defaults are those of a file of one chunk that is published."""
+
+    name: str
+    deeds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a function (`write`) or its calls for one chunk (`validate-1`) do at each try; then they succeed."""
+    chunks: int = 1
+    rejected: int = 0
+    topic: bool = True
+    """Whether there is the topic that notices go to."""
+    write_seconds: int | None = None
+    """TimeoutSeconds of Write, if other than the definition's."""
+
+    calls: tuple[int | None, int | None, int, int] = (1, 1, 1, 0)
+    """How often validate, transform, write and record_failure are called; None where it is a matter of timing."""
+    ends_in: str = "Published"
+    error: str | None = None
+    """The error of the execution, and of the failure record. With a dot at its end: how it begins."""
+    culprit: str | None = None
+    """The function that raises `error`, where that has a message of its own."""
+    notice: str | None = None
+    """The notice that goes out: of `rejects`, of a `failure`, or of a failure that is `unrecorded`."""
+
+
+def failing(name: str, culprit: str | None, error: str, deeds: Mapping[str, tuple[str, ...]], **others: Any) -> Case:
+    """A case that ends at Failed; if nothing else is said, with its notice."""
+    return Case(name, deeds, ends_in="Failed", error=error, culprit=culprit, **{"notice": "failure", **others})
+
+
+DATA_ERROR = errors.MalformedDocumentError.__name__
+FIRST_FAILS = {"validate": (DATA_ERROR,)}
+
+PUBLISHED = [
+    Case("one chunk is published"),
+    Case("three chunks are published", chunks=3, calls=(3, 3, 1, 0)),
+    Case("rejects are told", rejected=2, notice="rejects"),
+]
+
+DATA_ERRORS = [
+    failing("a data error in validate", "validate", DATA_ERROR, FIRST_FAILS, calls=(1, 0, 0, 1)),
+    failing(
+        "a data error in transform",
+        "transform",
+        errors.ContractError.__name__,
+        {"transform": (errors.ContractError.__name__,)},
+        calls=(1, 1, 0, 1),
+    ),
+    failing(
+        "a data error in write",
+        "write",
+        errors.ReconciliationError.__name__,
+        {"write": (errors.ReconciliationError.__name__,)},
+        calls=(1, 1, 1, 1),
+    ),
+    failing("an error that nobody foresaw", "write", "KeyError", {"write": ("KeyError",)}, calls=(1, 1, 1, 1)),
+    failing(
+        "one chunk of three fails",
+        "validate",
+        DATA_ERROR,
+        {"validate-1": (DATA_ERROR,)},
+        chunks=3,
+        calls=(None, None, 0, 1),
+    ),
+]
+
+RETRIES = [
+    Case("validate meets a transient fault", {"validate": (TRANSIENT,)}, calls=(2, 1, 1, 0)),
+    Case("transform meets a transient fault", {"transform": (TRANSIENT,)}, calls=(1, 2, 1, 0)),
+    Case("write meets a transient fault", {"write": (TRANSIENT,)}, calls=(1, 1, 2, 0)),
+    Case("write succeeds at the last try", {"write": (TRANSIENT,) * (TRIES - 1)}, calls=(1, 1, TRIES, 0)),
+    Case(
+        "one chunk of three meets a transient fault",
+        {"transform-2": (TRANSIENT, TRANSIENT)},
+        chunks=3,
+        calls=(3, 5, 1, 0),
+    ),
+    Case("Lambda is throttled", {"write": ("Lambda.TooManyRequestsException",) * 3}, calls=(1, 1, 4, 0)),
+    Case(
+        "a function has slept for weeks",
+        {"validate": ("Lambda.CodeArtifactUserPendingException",) * 5},
+        calls=(6, 1, 1, 0),
+    ),
+    Case("write crashes once", {"write": (CRASH,)}, calls=(1, 1, 2, 0)),
+    Case("a function is out of time once", {"transform": ("Sandbox.Timedout",)}, calls=(1, 2, 1, 0)),
+    Case(
+        "each kind of fault has its own retries",
+        {"write": (*[TRANSIENT] * (TRIES - 1), "Lambda.Unknown")},
+        calls=(1, 1, TRIES + 1, 0),
+    ),
+    failing(
+        "record_failure meets a transient fault",
+        "validate",
+        DATA_ERROR,
+        {**FIRST_FAILS, "record_failure": (TRANSIENT,)},
+        calls=(1, 0, 0, 2),
+    ),
+]
+
+RETRIES_USED_UP = [
+    failing(
+        "validate stays unavailable", "validate", TRANSIENT, {"validate": (TRANSIENT,) * 20}, calls=(TRIES, 0, 0, 1)
+    ),
+    failing(
+        "transform stays unavailable", "transform", TRANSIENT, {"transform": (TRANSIENT,) * 20}, calls=(1, TRIES, 0, 1)
+    ),
+    failing("write stays unavailable", "write", TRANSIENT, {"write": (TRANSIENT,) * 20}, calls=(1, 1, TRIES, 1)),
+    failing("write crashes twice", None, "Runtime.ExitError", {"write": (CRASH,) * 9}, calls=(1, 1, 2, 1)),
+    failing(
+        "transform crashes twice",
+        None,
+        "Runtime.ExitError",
+        {"transform": (CRASH,) * 9},
+        calls=(1, 2, 0, 1),
+    ),
+    failing(
+        "write hangs twice",
+        None,
+        "States.Timeout",
+        {"write": (HANG,) * 9},
+        write_seconds=2,
+        calls=(1, 1, 2, 1),
+    ),
+    failing(
+        "a data error after a transient fault",
+        "write",
+        DATA_ERROR,
+        {"write": (TRANSIENT, DATA_ERROR)},
+        calls=(1, 1, 2, 1),
+    ),
+]
+
+WITHOUT_RECORD_OR_NOTICE = [
+    failing(
+        "the record can't be written",
+        "validate",
+        DATA_ERROR,
+        {**FIRST_FAILS, "record_failure": (errors.ConfigurationError.__name__,)},
+        calls=(1, 0, 0, 1),
+        notice="unrecorded",
+    ),
+    failing(
+        "the record's retries are used up",
+        "validate",
+        DATA_ERROR,
+        {**FIRST_FAILS, "record_failure": (TRANSIENT,) * 20},
+        calls=(1, 0, 0, TRIES),
+        notice="unrecorded",
+    ),
+    failing(
+        "the failure's notice can't be sent",
+        "validate",
+        DATA_ERROR,
+        FIRST_FAILS,
+        topic=False,
+        calls=(1, 0, 0, 1),
+        notice=None,
+    ),
+    failing(
+        "neither record nor notice",
+        "validate",
+        DATA_ERROR,
+        {**FIRST_FAILS, "record_failure": (errors.ConfigurationError.__name__,)},
+        topic=False,
+        calls=(1, 0, 0, 1),
+        notice=None,
+    ),
+    Case("the rejects' notice can't be sent", rejected=2, topic=False, ends_in="NoticeNotSent", error="SNS."),
+    Case("without rejects no notice is needed", topic=False),
+]
+
+CASES = [*PUBLISHED, *DATA_ERRORS, *RETRIES, *RETRIES_USED_UP, *WITHOUT_RECORD_OR_NOTICE]

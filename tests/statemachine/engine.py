@@ -1,0 +1,209 @@
+"""Runs a case on an engine, whichever it is, and sees that it came out as the case says."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from functions.common.batch import Batch, Source, batch_id_for
+from functions.record_failure.failure import plain_cause
+from functions.write.publish import summary
+from tests.statemachine import definition as asl
+from tests.statemachine import doubles
+from tests.statemachine.cases import Case
+
+FUNCTIONS = ("validate", "transform", "write", "record_failure")
+
+WAIT_SECONDS = 30
+NOTICE_SECONDS = 2
+
+
+@dataclass
+class Engine:
+    """Where cases run: something that speaks the API of Step Functions, with the doubles as its functions."""
+
+    client: Callable[[str], Any]
+    """A client of a service, by its name."""
+    arns: Mapping[str, str]
+    """A value for each placeholder of the definition."""
+    role_arn: str
+    queue_url: str
+    """A queue that hears what the topic says."""
+    folder: Path
+    """Where the doubles find their scripts."""
+    machines: dict[str, str] = field(default_factory=dict)
+    """The ARNs of the state machines made so far, by the definitions that they run."""
+    heard: list[dict[str, str]] = field(default_factory=list)
+    """Every notice received so far."""
+
+    def machine(self, case: Case) -> str:
+        """The ARN of the state machine that a case runs on."""
+        arns = self.arns if case.topic else {**self.arns, "topic_arn": f"{self.arns['topic_arn']}-missing"}
+        definition = asl.render(arns)
+        if case.write_seconds:
+            definition["States"]["Write"]["TimeoutSeconds"] = case.write_seconds
+        text = json.dumps(definition)
+        if text not in self.machines:
+            created = self.client("stepfunctions").create_state_machine(
+                name=f"pipeline-{uuid4().hex[:8]}", definition=text, roleArn=self.role_arn
+            )
+            self.machines[text] = created["stateMachineArn"]
+        return self.machines[text]
+
+    def notices(self, batch_id: str, expected: int) -> list[dict[str, str]]:
+        """What the topic said of a batch; waits for `expected` notices, but not for one too many."""
+        queue = self.client("sqs")
+        deadline = time.monotonic() + NOTICE_SECONDS
+        while True:
+            for message in queue.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages", []):
+                notice = json.loads(message["Body"])
+                self.heard.append({"subject": notice["Subject"], "message": notice["Message"]})
+                queue.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+            about = [notice for notice in self.heard if batch_id in notice["message"]]
+            if len(about) >= expected or time.monotonic() > deadline:
+                return about
+            time.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution that has ended."""
+
+    batch: Batch
+    execution: str
+    answer: Mapping[str, Any]
+    """What the doubled `write` answers."""
+    description: Mapping[str, Any]
+    """What DescribeExecution tells."""
+    history: list[Mapping[str, Any]]
+    calls: Mapping[str, list[Any]]
+    """The events that each function was called with."""
+
+
+def run(engine: Engine, case: Case) -> Run:
+    """Run a case to its end."""
+    batch = make_batch(case.chunks)
+    answer = summary(_manifest(batch, case.rejected), "processed")
+    folder = engine.folder / batch.batch_id
+    folder.mkdir()
+    (folder / "script.json").write_text(json.dumps({"deeds": case.deeds, "summary": answer}))
+    execution = f"{batch.batch_id}-again"  # as a replay is called: not the batch's own name
+    client = engine.client("stepfunctions")
+    arn = client.start_execution(
+        stateMachineArn=engine.machine(case), name=execution, input=json.dumps(batch.to_input())
+    )["executionArn"]
+    description = ended(client, arn)
+    history = client.get_execution_history(executionArn=arn, maxResults=1000)["events"]
+    calls = {
+        function: [
+            json.loads(line) for path in folder.glob(f"{function}*.calls") for line in path.read_text().splitlines()
+        ]
+        for function in FUNCTIONS
+    }
+    return Run(batch, execution, answer, description, history, calls)
+
+
+def ended(client: Any, arn: str) -> Mapping[str, Any]:
+    """The description of an execution, once it has ended."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (description := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        assert time.monotonic() < deadline, f"still running: {client.get_execution_history(executionArn=arn)['events']}"
+        time.sleep(0.02)
+    return dict(description)
+
+
+def make_batch(chunks: int) -> Batch:
+    """A batch of its own, of a file whose name is awkward in a text template and in JSON."""
+    source = Source("ingest", "incoming/orders/{} \"Bücher\" + 'x'.jsonl", uuid4().hex, 100 * chunks, "etag", "")
+    batch_id = batch_id_for("orders", source.bucket, source.key, source.version_id)
+    return Batch("orders", batch_id, 1, source, "2024-05-06T07:08:09Z", 100, chunks - 1)
+
+
+def check(engine: Engine, case: Case, run: Run) -> None:
+    """See that a run came out as its case says."""
+    told = run.description.get("error"), run.description.get("cause")
+    assert run.description["status"] == ("SUCCEEDED" if case.error is None else "FAILED"), told
+    _check_error(case, run)
+    ends = [event["stateEnteredEventDetails"]["name"] for event in run.history if "stateEnteredEventDetails" in event]
+    assert ends[-1] == case.ends_in
+    _check_calls(case, run)
+    if case.calls[3]:
+        _check_failure(run)
+    assert engine.notices(run.batch.batch_id, expected=1 if case.notice else 0) == _expected_notices(case, run)
+
+
+def _check_error(case: Case, run: Run) -> None:
+    told = run.description.get("error"), run.description.get("cause")
+    if case.error is None:
+        assert told == (None, None)
+    elif case.error.endswith("."):
+        assert str(told[0]).startswith(case.error)
+        assert told[1]
+    else:
+        assert told[0] == case.error
+    if case.culprit and case.error:
+        assert plain_cause(told[1] or "") == doubles.complaint(case.error, case.culprit)
+
+
+def _check_calls(case: Case, run: Run) -> None:
+    counted = {function: len(run.calls[function]) for function in FUNCTIONS}
+    expected = {
+        function: counted[function] if number is None else number
+        for function, number in zip(FUNCTIONS, case.calls, strict=True)
+    }
+    assert counted == expected
+    batch = run.batch.to_input()
+    for function in ("validate", "transform"):
+        assert all(event == {"batch": batch, "chunk": event["chunk"]} for event in run.calls[function])
+        if run.calls["write"]:
+            assert {event["chunk"] for event in run.calls[function]} == set(range(case.chunks))
+    assert all(event == batch for event in run.calls["write"])
+
+
+def _check_failure(run: Run) -> None:
+    """record_failure is told the batch, the execution's name and the first error, at every try."""
+    for event in run.calls["record_failure"]:
+        assert event["batch"] == run.batch.to_input()
+        assert event["execution"] == run.execution
+        assert event["failure"]["Error"] == run.description["error"]
+        assert event["failure"]["Cause"] == run.description.get("cause", "")
+        assert set(event) == {"batch", "execution", "failure", "notice"}
+
+
+def _expected_notices(case: Case, run: Run) -> list[Mapping[str, str]]:
+    if case.notice == "rejects":
+        return [run.answer["notice"]]
+    if case.notice == "failure":
+        return [doubles.failure_notice(run.calls["record_failure"][-1])]
+    if case.notice == "unrecorded":
+        source = run.batch.source
+        return [
+            {
+                "subject": "A file could not be processed",
+                "message": f"s3://{source.bucket}/{source.key} could not be processed, and its failure record could "
+                f"not be written. Next: look at the execution {run.execution} in the Step Functions console, then "
+                f"run the batch again. Batch: {run.batch.batch_id}.",
+            }
+        ]
+    return []
+
+
+def _manifest(batch: Batch, rejected: int) -> dict[str, Any]:
+    """As much of a manifest as `write` makes its answer of."""
+    return {
+        "dataset": batch.dataset,
+        "batch_id": batch.batch_id,
+        "source": batch.to_input()["source"],
+        "counts": {
+            "received": 10 + rejected,
+            "valid": 10,
+            "rejected": rejected,
+            "superseded": 0,
+            "published": 10,
+        },
+        "rejected_by_reason": {"schema": rejected} if rejected else {},
+        "rejects": {"key": batch.rejected_key} if rejected else None,
+    }

@@ -1,0 +1,272 @@
+"""The structure of the definition: what can be seen without running it, and what no emulator enforces."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from functions.common import errors
+from functions.common.errors import PipelineError, TransientError
+from functions.starter.planning import MAX_CHUNKS
+from pipeline import ROOT
+from tests.statemachine import definition as asl
+
+DEFINITION = asl.load()
+STATES = asl.states(DEFINITION)
+TASKS = asl.tasks(DEFINITION)
+RETRIERS = [(name, retrier) for name, task in TASKS.items() for retrier in task["Retry"]]
+PIPELINE_ERRORS = {
+    name: error for name, error in vars(errors).items() if isinstance(error, type) and issubclass(error, PipelineError)
+}
+CATCHING = [
+    name
+    for name, state in DEFINITION["States"].items()
+    if state["Type"] in ("Task", "Map")  # only the outermost machine: a Catch can't leave a Map
+]
+
+SERVICE_ERRORS = {
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+}
+"""Faults of Lambda that pass: step-functions/latest/dg/bp-lambda-serviceexception."""
+
+FIELDS = {
+    "Pass": {"Comment", "Parameters", "Next"},
+    "Task": {
+        *("Resource", "Parameters", "TimeoutSeconds", "Retry", "Catch"),
+        *("ResultSelector", "ResultPath", "Next", "End"),
+    },
+    "Map": {"ItemsPath", "MaxConcurrency", "ItemSelector", "ItemProcessor", "ResultPath", "Catch", "Next"},
+    "Choice": {"Choices", "Default"},
+    "Succeed": set(),
+    "Fail": {"Comment", "ErrorPath", "CausePath"},
+}
+"""The fields that are used of each type of state; AWS refuses a misspelt one, emulators pass over it."""
+
+RULE_FIELDS = {
+    "Retry": {"ErrorEquals", "IntervalSeconds", "BackoffRate", "MaxAttempts", "MaxDelaySeconds", "JitterStrategy"},
+    "Catch": {"ErrorEquals", "ResultPath", "Next"},
+    "Choices": {"Variable", "NumericGreaterThan", "Next"},
+}
+
+
+def texts(value: Any) -> list[str]:
+    """Every string in a JSON value, keys too."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for key, item in value.items() for text in (key, *texts(item))]
+    return [text for item in value for text in texts(item)] if isinstance(value, list) else []
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
+
+def test_placeholders_stand_inside_strings_and_are_those_that_terraform_fills() -> None:
+    source = asl.PATH.read_text("utf-8")
+    in_strings = {name for text in texts(json.loads(source)) for name in asl.placeholders(text)}
+    terraform = (ROOT / "infra" / "state_machine.tf").read_text("utf-8")
+    call = re.search(r"templatefile\(local\.definition_file, \{(.*?)\}\)", terraform, re.DOTALL)
+    assert call, "infra/state_machine.tf no longer renders the definition with templatefile"
+    filled = set(re.findall(r"^\s*(\w+)\s*=", call[1], re.MULTILINE))
+    assert asl.placeholders(source) == in_strings == filled
+
+
+def test_terraform_finds_nothing_but_plain_placeholders() -> None:
+    """`render` does no more of Terraform's template language: no escapes, directives or expressions."""
+    source = asl.PATH.read_text("utf-8")
+    assert "%{" not in source
+    assert "$${" not in source
+    assert source.count("${") == len(re.findall(r"\$\{\w+\}", source))
+
+
+def test_the_query_language_is_jsonpath() -> None:
+    """The one that every engine off AWS understands; it is also the default."""
+    languages = [part.get("QueryLanguage", "JSONPath") for part in (DEFINITION, *STATES.values())]
+    assert set(languages) == {"JSONPath"}
+    assert not [text for text in texts(DEFINITION) if text.startswith("{%")]
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_state_has_known_fields_only(name: str) -> None:
+    state = STATES[name]
+    assert set(state) - {"Type"} <= FIELDS[state["Type"]], "AWS refuses a definition with an unknown field"
+    for field, known in RULE_FIELDS.items():
+        assert all(set(rule) == known for rule in state.get(field, ()))
+    assert len(name) <= 80
+
+
+def test_the_machines_have_known_fields_only() -> None:
+    outer, inner = asl.machines(DEFINITION)
+    assert set(outer) == {"Comment", "StartAt", "TimeoutSeconds", "States"}
+    assert set(inner) == {"ProcessorConfig", "StartAt", "States"}
+
+
+def test_no_two_states_share_a_name() -> None:
+    names = [name for machine in asl.machines(DEFINITION) for name in machine["States"]]
+    assert sorted(names) == sorted(set(names)), "a name must be unique in the whole definition"
+
+
+# --- the graph --------------------------------------------------------------------------------------------------------
+
+
+def test_every_state_can_be_reached() -> None:
+    for machine in asl.machines(DEFINITION):
+        assert asl.reachable(machine, machine["StartAt"]) == set(machine["States"])
+
+
+def test_only_succeed_and_fail_end_the_execution() -> None:
+    ends = {name: state["Type"] for name, state in DEFINITION["States"].items() if not asl.successors(state)}
+    assert ends == {"Published": "Succeed", "NoticeNotSent": "Fail", "Failed": "Fail"}
+
+
+@pytest.mark.parametrize("name", CATCHING)
+def test_every_path_out_of_a_catch_ends_at_a_fail(name: str) -> None:
+    for catcher in DEFINITION["States"][name]["Catch"]:
+        path = asl.reachable(DEFINITION, catcher["Next"])
+        ends = {
+            DEFINITION["States"][state]["Type"] for state in path if not asl.successors(DEFINITION["States"][state])
+        }
+        assert ends == {"Fail"}, f"from the Catch of {name} the execution can end as {ends}"
+
+
+@pytest.mark.parametrize("name", CATCHING)
+def test_every_state_outside_the_map_catches_everything_and_keeps_its_input(name: str) -> None:
+    catchers = DEFINITION["States"][name]["Catch"]
+    assert [catcher["ErrorEquals"] for catcher in catchers] == [["States.ALL"]]
+    assert re.fullmatch(r"\$\.\w*error", catchers[0]["ResultPath"]), "`$` would replace the batch by the error"
+
+
+def test_the_notice_of_a_failure_and_its_record_are_on_the_way_to_failed() -> None:
+    """Without RecordFailure or without NotifyFailure, nobody gets from DescribeFailure to Failed."""
+    for left_out in ("RecordFailure", "NotifyFailure"):
+        others = {name: state for name, state in DEFINITION["States"].items() if name != left_out}
+        others[left_out] = {"Type": "Succeed"}
+        assert "Failed" not in asl.reachable({"States": others}, "DescribeFailure")
+
+
+def test_a_fail_tells_the_error_it_was_handed() -> None:
+    fails = {name: state for name, state in STATES.items() if state["Type"] == "Fail"}
+    assert {name: (state["ErrorPath"], state["CausePath"]) for name, state in fails.items()} == {
+        "Failed": ("$.failure.Error", "$.failure.Cause"),
+        "NoticeNotSent": ("$.error.Error", "$.error.Cause"),
+    }
+
+
+def test_the_results_of_the_map_are_dropped() -> None:
+    """500 results would soon be more than the 256 KiB that states can hand on."""
+    maps = [state for state in STATES.values() if state["Type"] == "Map"]
+    assert len(maps) == 1
+    assert maps[0]["ResultPath"] is None
+    assert maps[0]["ItemProcessor"]["ProcessorConfig"] == {"Mode": "INLINE"}
+    assert 1 <= maps[0]["MaxConcurrency"] <= 40, "an inline Map runs at most 40 at once"
+
+
+# --- tasks ------------------------------------------------------------------------------------------------------------
+
+
+def test_tasks_invoke_functions_and_publish_notices_and_nothing_else() -> None:
+    invoked = {name: asl.function_of(task) for name, task in TASKS.items() if task["Resource"] == asl.LAMBDA}
+    assert invoked == {
+        "Validate": "validate",
+        "Transform": "transform",
+        "Write": "write",
+        "RecordFailure": "record_failure",
+    }
+    assert {name for name, task in TASKS.items() if task["Resource"] == asl.SNS} == {"NotifyRejects", "NotifyFailure"}
+    assert len(TASKS) == 6
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_outlasts_its_function_by_ten_seconds(name: str) -> None:
+    """Whatever timeout infra/variables.tf lets a function have, the function's own comes first and says more."""
+    variables = (ROOT / "infra" / "variables.tf").read_text("utf-8")
+    every, record_failure = (
+        re.search(pattern, variables)
+        for pattern in (
+            r"for seconds in values\(var\.timeout_seconds\) : seconds >= 1 && seconds <= (\d+)",
+            r"condition\s*= var\.timeout_seconds\.record_failure <= (\d+)",
+        )
+    )
+    assert every, "infra/variables.tf no longer bounds timeout_seconds"
+    assert record_failure, "infra/variables.tf no longer bounds timeout_seconds.record_failure"
+    longest = {"record_failure": int(record_failure[1]), None: 0}.get(asl.function_of(TASKS[name]), int(every[1]))
+    assert TASKS[name]["TimeoutSeconds"] >= longest + 10
+    assert TASKS[name]["TimeoutSeconds"] < DEFINITION["TimeoutSeconds"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_is_retried_by_name(name: str) -> None:
+    retried = {error for retrier in TASKS[name]["Retry"] for error in retrier["ErrorEquals"]}
+    assert "States.ALL" not in retried
+    if TASKS[name]["Resource"] == asl.LAMBDA:
+        assert retried >= {*SERVICE_ERRORS, "Lambda.CodeArtifactUserPendingException", "TransientError"}
+        assert retried >= {"States.Timeout", "Sandbox.Timedout", "Lambda.Unknown", "Runtime.ExitError"}
+        assert "States.TaskFailed" not in retried, "it stands for every error of a function, those of data too"
+    else:
+        assert retried == {"States.TaskFailed", "States.Timeout"}
+
+
+@pytest.mark.parametrize(("name", "retrier"), RETRIERS)
+def test_a_retrier_waits_longer_each_time_up_to_a_limit_and_with_full_jitter(name: str, retrier: asl.State) -> None:
+    assert retrier["JitterStrategy"] == "FULL"
+    assert retrier["BackoffRate"] > 1
+    assert 1 <= retrier["IntervalSeconds"] < retrier["MaxDelaySeconds"] <= 60
+    assert retrier["MaxAttempts"] >= 1
+
+
+@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task["Resource"] == asl.LAMBDA])
+def test_a_crash_or_a_timeout_is_retried_once(name: str) -> None:
+    """It may have been the machine; but a file that is too much for a function is so the second time too."""
+    for error in ("States.Timeout", "Sandbox.Timedout", "Lambda.Unknown", "Runtime.ExitError"):
+        assert asl.attempts(TASKS[name], error) == 2, error
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_an_error_is_in_one_retrier_only(name: str) -> None:
+    """The first that matches decides; a second would never be looked at."""
+    errors_of_task = [error for retrier in TASKS[name]["Retry"] for error in retrier["ErrorEquals"]]
+    assert len(errors_of_task) == len(set(errors_of_task))
+
+
+def test_every_error_of_ours_in_the_definition_is_a_class_and_only_transient_error_is_retried() -> None:
+    """Names without a dot are the bare names of Python classes; data errors among them must not be retried."""
+    rules = [
+        *(retrier for _, retrier in RETRIERS),
+        *(catcher for state in STATES.values() for catcher in state.get("Catch", ())),
+    ]
+    named = {error for rule in rules for error in rule["ErrorEquals"] if "." not in error}
+    assert named <= PIPELINE_ERRORS.keys(), "functions/common/errors.py has no such class"
+    retried = {error for _, retrier in RETRIERS for error in retrier["ErrorEquals"] if error in PIPELINE_ERRORS}
+    assert retried == {TransientError.__name__}
+    assert not TransientError.__subclasses__(), "AWS matches names, not base classes: a subclass would not be retried"
+
+
+# --- limits of AWS ----------------------------------------------------------------------------------------------------
+
+HISTORY_LIMIT = 25_000
+
+
+def test_the_history_of_the_largest_file_fits_with_every_retry_of_transient_errors() -> None:
+    """AWS ends an execution at 25,000 events, and nothing catches that.
+
+    Realistic is a file without any retry (6,000 events at 500 chunks), or AWS failing for minutes: even if every
+    task of every chunk is then retried as often as TransientError and Lambda's faults allow, it fits (24,000). All
+    three retriers used up everywhere would be 42,000; but a function wakes up once, and what crashes in each of 500
+    chunks crashes in the first, twice. Should it come to that, EventBridge has record_failure tell of it.
+    """
+    inside = DEFINITION["States"]["ProcessChunks"]["ItemProcessor"]["States"].values()
+    tries = max(asl.attempts(task, TransientError.__name__) for task in inside)
+    assert tries == 7
+    assert MAX_CHUNKS * asl.chunk_events(1) == 6_000
+    assert MAX_CHUNKS * asl.chunk_events(tries) + asl.EVENTS_OUTSIDE < HISTORY_LIMIT
+
+
+def test_there_is_a_number_for_every_chunk() -> None:
+    ranges = [text for text in texts(DEFINITION) if text.startswith("States.ArrayRange(")]
+    assert ranges == ["States.ArrayRange(0, $.last_chunk, 1)"]
+    assert MAX_CHUNKS <= 1_000, "States.ArrayRange makes at most 1,000 elements"

@@ -1,0 +1,122 @@
+"""The real functions under the definition, on moto's engine: what they ask of each other, they get."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from functions.common.batch import Batch
+from functions.record_failure import index as record_failure
+from functions.record_failure.failure import Failure
+from functions.transform import index as transform
+from functions.validate import index as validate
+from functions.write import index as write
+from pipeline import ROOT
+from tests import harness
+from tests.statemachine.cases import Case
+from tests.statemachine.engine import Engine, ended, make_batch
+from tests.statemachine.moto_engine import ARN, CONFIG, make_engine, serve, skip_waits
+
+GOOD = (ROOT / "tests" / "data" / "northwind_orders.jsonl").read_bytes().splitlines(keepends=True)[:20]
+HANDLERS = {
+    "validate": validate.handler,
+    "transform": transform.handler,
+    "write": write.handler,
+    "record_failure": record_failure.handler,
+}
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Engine]:
+    """moto with the real functions, one call at a time as in an environment of Lambda, and both buckets."""
+    lock = Lock()
+
+    def alone(handler: Any) -> Any:
+        def call(event: Any) -> Any:
+            with lock:
+                return handler(event)
+
+        return call
+
+    with mock_aws(config=CONFIG), harness.buckets(monkeypatch, TOPIC_ARN=ARN.format("sns", "notices")):
+        _forget_clients()
+        skip_waits(monkeypatch)
+        serve(monkeypatch, {name: alone(handler) for name, handler in HANDLERS.items()})
+        yield make_engine(tmp_path)
+    _forget_clients()
+
+
+def _forget_clients() -> None:
+    for client in (record_failure._sns, record_failure._step_functions):
+        client.cache_clear()
+
+
+def execute(engine: Engine, lines: list[bytes], topic: bool = True) -> dict[str, Any]:
+    """Run a file of two chunks; answers the event that EventBridge sends where the execution has failed."""
+    data = b"".join(lines)
+    batch = harness.plan(harness.upload(data), chunk_bytes=len(data) // 2 + 1)
+    client = engine.client("stepfunctions")
+    arn = client.start_execution(
+        stateMachineArn=engine.machine(Case("", topic=topic)),
+        name=batch.batch_id,
+        input=json.dumps(batch.to_input()),
+    )["executionArn"]
+    description = ended(client, arn)
+    told = ("executionArn", "name", "status", "input", "error", "cause")
+    return {"detail": {field: description.get(field) for field in told}}
+
+
+def batch_of(event: dict[str, Any]) -> Batch:
+    return Batch.from_input(json.loads(event["detail"]["input"]))
+
+
+def test_a_good_file_is_published_and_its_reject_told(engine: Engine) -> None:
+    event = execute(engine, [*GOOD, b"{}\n"])
+    assert event["detail"]["status"] == "SUCCEEDED", event
+    assert harness.manifest(batch_of(event))["counts"]["published"] == 20
+    (notice,) = engine.notices(event["detail"]["name"], expected=1)
+    assert notice["subject"] == "orders: 1 of 21 records were rejected"
+
+
+def test_a_hopeless_file_fails_with_a_record_and_one_notice(engine: Engine) -> None:
+    event = execute(engine, [b"{}\n"] * 4)
+    batch = batch_of(event)
+    assert (event["detail"]["status"], event["detail"]["error"]) == ("FAILED", "NoValidRecordsError")
+    key = batch.failure_key(batch.batch_id)
+    recorded = harness.get(key)
+    assert json.loads(recorded)["error"] == "NoValidRecordsError"
+    (notice,) = engine.notices(batch.batch_id, expected=1)
+    assert key in notice["message"]
+
+    record_failure.handler(event)  # EventBridge tells of every failed execution
+    assert harness.get(key) == recorded
+    assert engine.notices(batch.batch_id, expected=1) == [notice]
+
+
+@pytest.mark.parametrize(
+    ("lines", "published"),
+    [pytest.param([b"{}\n"] * 4, False, id="of a failure"), pytest.param([*GOOD, b"{}\n"], True, id="of rejects")],
+)
+def test_a_notice_that_could_not_be_sent_is_sent_by_the_backstop(
+    engine: Engine, lines: list[bytes], published: bool
+) -> None:
+    """A state whose error was caught is left as well: its exit does not show that the notice was taken."""
+    event = execute(engine, lines, topic=False)
+    batch = batch_of(event)
+    assert event["detail"]["status"] == "FAILED"
+    assert engine.notices(batch.batch_id, expected=0) == []
+
+    record_failure.handler(event)
+    assert json.loads(harness.get(batch.failure_key(batch.batch_id)))["published"] == published
+    assert len(engine.notices(batch.batch_id, expected=1)) == 1
+
+
+def test_a_failure_to_which_aws_gives_an_empty_cause_is_told_with_one() -> None:
+    """As it does to States.Timeout: a Catch gets `{"Error": "States.Timeout", "Cause": ""}`."""
+    batch = make_batch(chunks=1).to_input()
+    failure = {"Error": "States.Timeout", "Cause": ""}
+    assert Failure.from_state_machine({"batch": batch, "execution": "e", "failure": failure}).cause

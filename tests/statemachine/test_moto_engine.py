@@ -1,0 +1,62 @@
+"""The same definition on moto's engine, with functions in this process: a second opinion.
+
+moto has what the embedded AWS has not: jitter and MaxDelaySeconds, an error for a path that is missing, the events
+of a Map's iterations.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from moto import mock_aws
+
+from tests.statemachine import definition as asl
+from tests.statemachine import doubles
+from tests.statemachine.cases import CASES, TRANSIENT, Case
+from tests.statemachine.doubles import CRASH
+from tests.statemachine.engine import FUNCTIONS, Engine, check, run
+from tests.statemachine.moto_engine import CONFIG, crash, make_engine, serve, skip_waits
+
+
+@pytest.fixture(scope="module")
+def waits() -> Iterator[list[float]]:
+    """The seconds that retries would have waited."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield skip_waits(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory, waits: list[float]) -> Iterator[Engine]:
+    """moto with the doubles as its functions."""
+    folder = tmp_path_factory.mktemp("doubles")
+    with pytest.MonkeyPatch.context() as monkeypatch, mock_aws(config=CONFIG):
+        monkeypatch.setenv(doubles.FOLDER, str(folder))
+        monkeypatch.setattr(doubles, "crash", crash)
+        serve(monkeypatch, {name: getattr(doubles, name) for name in FUNCTIONS})
+        yield make_engine(folder)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_definition(engine: Engine, case: Case) -> None:
+    check(engine, case, run(engine, case))
+
+
+def test_retries_wait_twice_as_long_each_time_and_a_minute_at_most(engine: Engine, waits: list[float]) -> None:
+    waits.clear()
+    run(engine, Case("write stays unavailable", {"write": (TRANSIENT,) * 20}))
+    assert waits == [2, 4, 8, 16, 32, 60]
+    waits.clear()
+    run(engine, Case("the rejects' notice can't be sent", rejected=1, topic=False))
+    assert waits == [2, 4, 8, 16, 32]
+
+
+def test_the_history_has_as_many_events_as_the_limit_is_reckoned_with(engine: Engine) -> None:
+    """test_definition.py reckons with it that of the largest file."""
+
+    def events(case: Case) -> int:
+        return len(run(engine, case).history)
+
+    one = events(Case("one chunk"))
+    assert events(Case("three chunks", chunks=3)) - one == 2 * asl.chunk_events(1)
+    assert events(Case("retried", {"validate": (TRANSIENT,) * 4})) - one == 4 * asl.EVENTS_OF_A_TRY
+    worst = {"write": (*[TRANSIENT] * 6, CRASH, CRASH), "record_failure": (*[TRANSIENT] * 6, CRASH, CRASH)}
+    assert events(Case("all else fails", worst)) - asl.chunk_events(1) < asl.EVENTS_OUTSIDE / 2
