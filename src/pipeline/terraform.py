@@ -146,7 +146,7 @@ def find_mirror() -> Path | None:
     """The nearest folder on this machine that holds the locked provider as a mirror does, or None."""
     version = re.search(r'version\s*=\s*"([\d.]+)"', (INFRA / ".terraform.lock.hcl").read_text())
     assert version is not None
-    for root in (Path.home(), Path("/")):
+    for root in _search_roots():
         for folder in _folders(root, _MIRROR_DEPTH):
             provider = folder / _PROVIDER
             if list(provider.glob(f"{version[1]}/*/terraform-provider-aws*")) or list(
@@ -154,6 +154,10 @@ def find_mirror() -> Path | None:
             ):
                 return folder
     return None
+
+
+def _search_roots() -> list[Path]:
+    return [Path.home(), Path("/")]
 
 
 def _folders(root: Path, depth: int) -> Iterator[Path]:

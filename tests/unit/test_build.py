@@ -1,0 +1,110 @@
+"""The zips: the same bytes from the same inputs, and in each all that its function imports."""
+
+import ast
+import re
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pipeline import ROOT, build
+
+MODULES = {
+    "boto3": "aws",
+    "botocore": "aws",
+    "urllib3": "aws",
+    "aws_lambda_powertools": "aws",
+    "orjson": "json",
+    "jsonschema_rs": "schema",
+    "duckdb": "sql",
+}
+"""The layer that each third-party module of the functions comes in."""
+
+
+def tree(folder: Path, files: dict[str, str]) -> dict[str, Path]:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return {name: folder / name for name in files}
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
+    files = {"b.py": "b", "a/c.py": "c", "bootstrap": "#!/bin/sh"}
+    one = build._write_zip(tmp_path / "1" / "x.zip", tree(tmp_path / "one", files))
+    two = build._write_zip(tmp_path / "2" / "x.zip", tree(tmp_path / "two", dict(reversed(files.items()))))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_changed_input_changes_the_zip_and_an_unchanged_one_leaves_it_alone(tmp_path: Path) -> None:
+    path = build._write_zip(tmp_path / "x.zip", tree(tmp_path / "in", {"a.py": "1"}))
+    first, written = path.read_bytes(), path.stat().st_mtime_ns
+    build._write_zip(path, tree(tmp_path / "in", {"a.py": "1"}))
+    assert path.stat().st_mtime_ns == written
+    build._write_zip(path, tree(tmp_path / "in", {"a.py": "2"}))
+    assert path.read_bytes() != first
+
+
+def test_only_the_bootstrap_can_be_executed(tmp_path: Path) -> None:
+    path = build._write_zip(tmp_path / "x.zip", tree(tmp_path / "in", {"a.py": "1", "bootstrap": "2"}))
+    with zipfile.ZipFile(path) as archive:
+        modes = {entry.filename: entry.external_attr >> 16 & 0o777 for entry in archive.infolist()}
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    assert modes == {"a.py": 0o644, "bootstrap": 0o755}
+
+
+def test_what_differs_between_machines_is_not_packed(tmp_path: Path) -> None:
+    names = ["a.py", "__pycache__/a.pyc", "bin/tool", "x.dist-info/RECORD", "x.dist-info/METADATA", "b.pyc"]
+    tree(tmp_path, dict.fromkeys(names, ""))
+    assert [str(path.relative_to(tmp_path)) for path in build._files(tmp_path)] == ["a.py", "x.dist-info/METADATA"]
+
+
+def test_terraform_and_the_build_agree_on_the_layers() -> None:
+    text = (ROOT / "infra" / "functions.tf").read_text()
+    said = dict(re.findall(r"^    (\w+) = \{.*?layers\s*=\s*\[(.*?)\]", text, re.DOTALL | re.MULTILINE))
+    assert {name: tuple(re.findall(r'"(\w+)"', layers)) for name, layers in said.items()} == dict(build.FUNCTIONS)
+
+
+def imports(path: Path, seen: set[Path]) -> set[str]:
+    """The third-party modules that a module imports at run time, itself or through modules of ours."""
+    if path in seen:
+        return set()
+    seen.add(path)
+    found: set[str] = set()
+    for node in runtime_nodes(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            own = ROOT / f"{name.replace('.', '/')}.py"
+            if own.is_file():
+                found |= imports(own, seen)
+            elif (top := name.split(".")[0]) not in sys.stdlib_module_names and top != "functions":
+                found.add(top)
+    return found
+
+
+def runtime_nodes(tree: ast.AST) -> list[ast.AST]:
+    """Every node that is not under `if TYPE_CHECKING`."""
+    nodes: list[ast.AST] = []
+    for child in ast.iter_child_nodes(tree):
+        if not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
+            nodes += [child, *runtime_nodes(child)]
+    return nodes
+
+
+@pytest.mark.parametrize("function", build.FUNCTIONS)
+def test_a_function_gets_the_layers_that_it_imports_and_no_other(function: str) -> None:
+    found = imports(ROOT / "functions" / function / "index.py", set())
+    assert found <= MODULES.keys(), f"say in MODULES which layer has {sorted(found - MODULES.keys())}"
+    assert {MODULES[module] for module in found} == set(build.FUNCTIONS[function])
+
+
+def test_the_models_of_every_client_are_kept() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
+    clients = set(re.findall(r'boto3\.client\(\s*"([\w-]+)"', code))
+    assert clients, "no function makes a client any more?"
+    assert clients <= set(build._BOTOCORE_SERVICES)

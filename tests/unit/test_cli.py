@@ -1,0 +1,165 @@
+"""The command line: what it says, and the status it exits with, when something is wrong."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import ROOT, cli, demo, embedded, runs, terraform
+from pipeline.errors import CliError
+
+UPLOAD = runs.Upload("in", "incoming/orders/x.json", "v1", "orders", "orders-1", "arn")
+MANIFEST: dict[str, Any] = {
+    "counts": {"received": 4, "valid": 3, "rejected": 1, "superseded": 1, "published": 2},
+    "control_totals": {},
+    "tables": {"orders": {"rows": 2}, "customers": {"rows": 1}, "items": {"rows": 5}},
+}
+PUBLISHED = runs.Outcome(UPLOAD, 1.5, MANIFEST, None)
+FAILED = runs.Outcome(UPLOAD, 1.5, None, None, "EmptyFileError", "The file has\nno record.")
+
+
+@pytest.fixture
+def pipeline(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line; answers exit status, stdout and stderr. A traceback fails the test by itself."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_the_line_for_machines_of_a_published_batch() -> None:
+    assert PUBLISHED.line() == (
+        "PUBLISHED dataset=orders batch=orders-1 received=4 published=2 rejected=1 superseded=1 "
+        "orders=2 customers=1 items=5"
+    )
+
+
+def test_the_line_for_machines_of_a_failed_batch_is_one_line() -> None:
+    assert FAILED.line() == ("FAILED dataset=orders batch=orders-1 error=EmptyFileError cause=The file has no record.")
+
+
+def test_a_batch_that_failed_after_its_commit_is_not_called_published() -> None:
+    late = runs.Outcome(UPLOAD, 1.5, MANIFEST, None, "SNS.Error", "no topic")
+    assert late.line().startswith("FAILED ")
+
+
+@pytest.mark.parametrize(("outcome", "status"), [(PUBLISHED, 0), (FAILED, 1)])
+def test_the_exit_status_says_whether_the_batch_was_published(
+    pipeline: Any, monkeypatch: pytest.MonkeyPatch, outcome: runs.Outcome, status: int
+) -> None:
+    monkeypatch.setattr(demo, "demo", lambda *_: outcome)
+    exit_status, out, _ = pipeline("demo")
+    assert exit_status == status
+    assert out.splitlines()[-1] == outcome.line()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["run", "nowhere.json"], 2, "There is no file nowhere.json."),
+        (["demo", "nowhere.json"], 2, "There is no file nowhere.json."),
+        (["run", "--target", "mars"], 2, "TARGET must be one of aws, local, not mars."),
+        (["deploy", "--target", "mars"], 2, "TARGET must be one of aws, local, not mars."),
+        (["build", "--target", "mars"], 2, "TARGET must be one of aws, local, not mars."),
+        (["status", "--limit", "0"], 2, "--limit"),
+        (["status", "--limit", "many"], 2, "--limit"),
+        (["demo", "--nonsense"], 2, "--nonsense"),
+        (["nonsense"], 2, "nonsense"),
+        (["status", "--target", "local"], 1, "The embedded AWS is not running."),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence_and_a_status(
+    pipeline: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], status: int, sentence: str
+) -> None:
+    monkeypatch.setattr(embedded, "LOCAL", tmp_path)
+    exit_status, _, err = pipeline(*arguments)
+    assert exit_status == status
+    assert sentence in err
+    assert "next:" in err or status == 2
+    assert "Traceback" not in err
+
+
+def test_an_interrupt_is_said_and_exits_as_shells_expect(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "demo", interrupted)
+    status, _, err = pipeline("demo")
+    assert (status, err.strip()) == (130, "interrupted")
+
+
+def test_without_arguments_it_explains_itself(pipeline: Any) -> None:
+    status, out, _ = pipeline()
+    assert status == 0
+    assert "demo" in out
+
+
+def test_every_make_target_calls_a_command_that_exists() -> None:
+    called = {line.split("-m pipeline ")[1].split()[0] for line in makefile() if "-m pipeline " in line}
+    called |= {line.split("$(PIPELINE) ")[1].split()[0] for line in makefile() if "$(PIPELINE) " in line}
+    known = {command.name for command in cli.app.registered_commands}
+    assert called <= known, f"the Makefile calls {sorted(called - known)}"
+
+
+def makefile() -> list[str]:
+    return (ROOT / "Makefile").read_text().splitlines()
+
+
+def a_terraform(folder: Path, version: str) -> str:
+    """A PATH with a Terraform that says it is of this version."""
+    script = folder / "terraform"
+    script.write_text(f'#!/bin/sh\necho \'{{"terraform_version": "{version}"}}\'\n')
+    script.chmod(0o755)
+    return str(folder)
+
+
+@pytest.mark.parametrize("version", ["0.15.5", "1.9.8"])
+def test_a_terraform_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setenv("PATH", a_terraform(tmp_path, version))
+    with pytest.raises(CliError, match=f"Terraform {version} is too old") as refused:
+        terraform.executable()
+    assert "Install Terraform 1.10 or newer" in refused.value.next_step
+
+
+@pytest.mark.parametrize("version", ["1.10.0", "1.11.4", "2.0.0"])
+def test_a_terraform_that_is_new_enough_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setenv("PATH", a_terraform(tmp_path, version))
+    assert terraform.executable() == str(tmp_path / "terraform")
+
+
+def test_a_missing_terraform_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CliError, match="not on the PATH") as refused:
+        terraform.executable()
+    assert "Install Terraform 1.10 or newer" in refused.value.next_step
+
+
+def provider(folder: Path, version: str) -> Path:
+    """A mirror that holds the provider in this version."""
+    binary = folder / "registry.terraform.io" / "hashicorp" / "aws" / version / "linux_amd64" / "terraform-provider-aws"
+    binary.parent.mkdir(parents=True)
+    binary.touch()
+    return folder
+
+
+def test_the_nearest_mirror_with_the_locked_provider_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terraform, "_search_roots", lambda: [tmp_path])
+    provider(tmp_path / "a", "4.67.0")
+    provider(tmp_path / "b" / "deeper", "5.100.0")
+    near = provider(tmp_path / "c", "5.100.0")
+    assert terraform.find_mirror() == near
+
+
+def test_no_mirror_is_no_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terraform, "_search_roots", lambda: [tmp_path])
+    provider(tmp_path / "a", "4.67.0")
+    assert terraform.find_mirror() is None
