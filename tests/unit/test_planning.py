@@ -1,0 +1,82 @@
+"""From an object version to a batch: its dataset, its name, its chunks."""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.common.batch import Batch, Source, batch_id_for
+from functions.starter.planning import MAX_CHUNKS, dataset_of, padded_sequencer, plan_batch, plan_chunks
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def source(key: str, size: int = 10, version: str = "v1") -> Source:
+    return Source("bucket", key, version, size, "etag", "")
+
+
+@given(size=st.integers(0, 10**13), chunk_bytes=st.integers(1, 10**9))
+def test_chunks_cover_the_file_once_and_are_never_too_many(size: int, chunk_bytes: int) -> None:
+    planned, last = plan_chunks("incoming/orders/x.jsonl", size, chunk_bytes)
+    assert planned >= chunk_bytes
+    assert last + 1 <= MAX_CHUNKS
+    assert planned * last < max(size, 1) <= planned * (last + 1)
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.jsonl.gz", "x.json.gz", "x.ndjson.gz", "x.xml", "x"])
+def test_only_plain_json_lines_are_cut(name: str) -> None:
+    assert plan_chunks(f"incoming/orders/{name}", 1000, 10) == (10, 0)
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.ndjson", "X.JSONL"])
+def test_json_lines_are_cut(name: str) -> None:
+    assert plan_chunks(f"incoming/orders/{name}", 1000, 10) == (10, 99)
+
+
+@pytest.mark.parametrize(
+    ("key", "dataset"),
+    [
+        ("incoming/orders/x.json", "orders"),
+        ("incoming/orders/2026/03/x.json", "orders"),
+        ("incoming/web_visits/x.json", "web_visits"),
+        ("incoming/x.json", "unknown"),
+        ("incoming//x.json", "unknown"),
+        ("incoming/Orders/x.json", "unknown"),
+        ("incoming/../x.json", "unknown"),
+        ("incoming/o r/x.json", "unknown"),
+        (f"incoming/{'o' * 31}/x.json", "unknown"),
+    ],
+)
+def test_the_dataset_is_the_folder_under_incoming(key: str, dataset: str) -> None:
+    assert dataset_of(key) == dataset
+
+
+@given(key=st.text(min_size=1, max_size=1024), version=st.text(max_size=1024), revision=st.integers(1, 999_999))
+def test_a_batch_id_can_name_an_execution(key: str, version: str, revision: int) -> None:
+    batch_id = batch_id_for("o" * 30, "bucket", key, version, revision)
+    assert re.fullmatch(r"[0-9A-Za-z_-]{1,80}", batch_id)
+
+
+def test_a_batch_id_tells_versions_keys_buckets_and_revisions_apart() -> None:
+    places = [("b", "k", "v"), ("b", "k", "w"), ("b", "kv", ""), ("bk", "", "v")]
+    ids = {batch_id_for("orders", *place, revision) for place in places for revision in (1, 2)}
+    assert len(ids) == 8
+    assert batch_id_for("orders", "b", "k", "v") == "orders-31b60cc0b81fcf4a6c39ce59fa6eed93"
+
+
+def test_the_time_of_a_batch_is_the_versions_in_utc() -> None:
+    local = datetime(2026, 3, 1, 0, 30, tzinfo=timezone(timedelta(hours=2)))
+    batch = plan_batch(source("incoming/orders/x.json"), local, 10)
+    assert (batch.ingested_at, batch.ingest_date) == ("2026-02-28T22:30:00Z", "2026-02-28")
+
+
+def test_a_batch_survives_the_input_of_an_execution() -> None:
+    batch = plan_batch(source("incoming/orders/ü €.jsonl", 10_000), NOON, 10)
+    assert Batch.from_input(batch.to_input()) == batch
+
+
+@pytest.mark.parametrize(("sequencer", "padded"), [("", ""), ("A1", "0" * 30 + "A1"), ("0" * 32, "0" * 32)])
+def test_sequencers_compare_as_texts(sequencer: str, padded: str) -> None:
+    assert padded_sequencer(sequencer) == padded
