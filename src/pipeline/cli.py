@@ -194,7 +194,8 @@ def _interrupt(*_: object) -> NoReturn:
 
 def main() -> None:
     """Run the command line; every error becomes a sentence and an exit status (2 for a wrong argument)."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for sign in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, _interrupt)
     try:
         status = app(
             sys.argv[1:] or ["--help"], standalone_mode=False
@@ -208,6 +209,13 @@ def main() -> None:
     except TyperException as problem:
         show.error(UsageError(problem.format_message(), "pipeline --help shows what there is."))
         sys.exit(2)
+    except OSError as problem:
+        show.error(
+            CliError(
+                f"{problem.filename or 'The system'}: {problem.strerror or problem}.", "Mend it and run the same again."
+            )
+        )
+        sys.exit(1)
     except (ClientError, BotoCoreError) as problem:
         show.error(CliError(str(problem), "Check the credentials, their permissions and the region."))
         sys.exit(1)

@@ -9,7 +9,7 @@ from pipeline.targets import Target, embedded_target
 
 
 def demo(path: Path, dataset: str, folder: Path) -> runs.Outcome:
-    """Deploy infra/ to a fresh embedded AWS and run one file through it; its tables end up in `folder`."""
+    """Deploy infra/ to a fresh embedded AWS and run one file through it; what it leaves ends up in `folder`."""
     runs.check_input(path)
     terraform.executable()
     started = time.monotonic()
@@ -22,7 +22,7 @@ def demo(path: Path, dataset: str, folder: Path) -> runs.Outcome:
             place = embedded_target(server, Path(temporary))
             deploy.deploy(place)
             result = run(place, path, dataset)
-            show_published(place, result, folder)
+            _show_outputs(place, result, folder)
         finally:
             show.step("stopping the embedded AWS")
             server.stop()
@@ -41,11 +41,11 @@ def run(place: Target, path: Path, dataset: str) -> runs.Outcome:
     return result
 
 
-def show_published(place: Target, result: runs.Outcome, folder: Path) -> None:
-    """Download what a run published into `folder`, and show the first rows and a reject."""
-    if result.manifest is None or not result.published:
-        return
-    runs.download_tables(place, result.manifest, folder)
-    show.tables(folder, result.manifest["tables"])
-    show.first_reject(folder)
-    show.out.print(f"\nThe tables, the rejects and the manifest are in {folder}/")
+def _show_outputs(place: Target, result: runs.Outcome, folder: Path) -> None:
+    """Download what a run left into `folder`, and show the first rows of its tables and a reject."""
+    runs.download_outputs(place, result, folder)
+    if result.manifest and result.published:
+        show.tables(folder, result.manifest["tables"])
+    if result.rejects_key:
+        show.first_reject(folder / "rejects.jsonl")
+    show.out.print(f"\nWhat the run left is in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")

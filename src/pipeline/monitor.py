@@ -10,6 +10,8 @@ from typing import Any
 from pipeline.runs import read_json
 from pipeline.targets import Target
 
+_NOT_SHOWN = {"level", "location", "message", "timestamp", "service", "function_name", "function_arn", "xray_trace_id"}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -43,7 +45,7 @@ def recent_runs(place: Target, limit: int) -> list[Run]:
 
 def _run(place: Target, execution: Any) -> Run:
     name, status = execution["name"], execution["status"]
-    dataset = name.rpartition("-")[0].removesuffix("-") or name
+    dataset = name.partition("-")[0]
     stopped = execution.get("stopDate") or datetime.now(UTC)
     manifest = read_json(place, f"manifests/{dataset}/{name}.json") if status != "RUNNING" else None
     failure = (
@@ -57,9 +59,6 @@ def _run(place: Target, execution: Any) -> Run:
         counts=manifest["counts"] if manifest else {},
         error=failure["error"] if failure else "",
     )
-
-
-_NOT_SHOWN = {"level", "location", "message", "timestamp", "service", "function_name", "function_arn", "xray_trace_id"}
 
 
 def logs(place: Target, since: datetime, limit: int) -> list[LogLine]:

@@ -10,11 +10,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.common.batch import batch_id_for
+from functions.record_failure.failure import plain_cause
 from functions.starter.planning import dataset_of
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
 
-_POLL_SECONDS = 0.25
+_POLL_SECONDS = {"local": 0.25, "aws": 1.0}
 _START_SECONDS = 180
 """How long S3, the starter and its retries may take before an execution is called missing."""
 
@@ -48,6 +49,15 @@ class Outcome:
     def published(self) -> bool:
         return self.manifest is not None and not self.error
 
+    @property
+    def rejects_key(self) -> str | None:
+        """Where the rejects are in the processed bucket, if there are any."""
+        if self.manifest and self.manifest["rejects"]:
+            return str(self.manifest["rejects"]["key"])
+        if self.failure and self.failure["rejects"]:
+            return str(self.failure["rejects"]).removeprefix("s3://").partition("/")[2]
+        return None
+
     def line(self) -> str:
         """The outcome in one line, for machines."""
         if not self.published or self.manifest is None:
@@ -63,6 +73,10 @@ def check_input(path: Path) -> None:
     """Raise UsageError for a path that is not a file that can be read."""
     if not path.is_file():
         raise UsageError(f"There is no file {path}.", "Name a file: INPUT=path/to/orders.jsonl.")
+    try:
+        path.open("rb").close()
+    except OSError as exc:
+        raise UsageError(f"The file {path} can't be read: {exc.strerror}.") from exc
 
 
 def upload(place: Target, path: Path, dataset: str) -> Upload:
@@ -94,7 +108,7 @@ def follow(place: Target, uploaded: Upload) -> Iterator[str]:
                     f"No execution of {uploaded.batch_id} was started within {_START_SECONDS} seconds.",
                     "Look at the starter's log (make monitor) and at the queue of events that it could not handle.",
                 ) from exc
-            time.sleep(_POLL_SECONDS)
+            time.sleep(_POLL_SECONDS[place.name])
             continue
         events = _history(place, uploaded.execution_arn)
         for event in events[shown:]:
@@ -103,12 +117,12 @@ def follow(place: Target, uploaded: Upload) -> Iterator[str]:
         shown = len(events)
         if status != "RUNNING":
             return
-        time.sleep(_POLL_SECONDS)
+        time.sleep(_POLL_SECONDS[place.name])
 
 
 def _history(place: Target, arn: str) -> list[dict[str, Any]]:
     pages = place.step_functions.get_paginator("get_execution_history").paginate(
-        executionArn=arn, includeExecutionData=False
+        executionArn=arn, includeExecutionData=False, PaginationConfig={"PageSize": 1000}
     )
     return [dict(event) for page in pages for event in page["events"]]
 
@@ -122,7 +136,7 @@ def outcome(place: Target, uploaded: Upload) -> Outcome:
         return Outcome(uploaded, seconds, manifest, None)
     failure = read_json(place, f"failures/{uploaded.dataset}/{uploaded.batch_id}/{uploaded.batch_id}.json")
     error = execution.get("error") or execution["status"]
-    cause = execution.get("cause") or "The execution gave no cause."
+    cause = plain_cause(execution.get("cause") or "The execution gave no cause.")
     if failure:
         error, cause = failure["error"], failure["cause"]
     return Outcome(uploaded, seconds, manifest, failure, error, cause)
@@ -138,17 +152,30 @@ def read_json(place: Target, key: str) -> dict[str, Any] | None:
     return content
 
 
-def download_tables(place: Target, manifest: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Copy what the manifest names into `folder`: a CSV and a Parquet file a table, the rejects, and itself."""
+def download_outputs(place: Target, result: Outcome, folder: Path) -> None:
+    """Copy what a run left into `folder`, in place of what a run before left there.
+
+    Of a published batch a CSV and a Parquet file a table, the rejects and the manifest; of a failed one the failure
+    record, and the rejects that it names.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {
-        f"{name}{Path(table[kind]['key']).suffix}": table[kind]["key"]
-        for name, table in manifest["tables"].items()
-        for kind in ("csv", "parquet")
-    }
-    if manifest["rejects"]:
-        wanted["rejects.jsonl"] = manifest["rejects"]["key"]
+    for name in ("rejects.jsonl", "failure.json", "manifest.json"):
+        (folder / name).unlink(missing_ok=True)
+    wanted: dict[str, str] = {}
+    if result.manifest and result.published:
+        wanted = {
+            f"{name}.{kind}": table[kind]["key"]
+            for name, table in result.manifest["tables"].items()
+            for kind in ("csv", "parquet")
+        }
+        _write_json(folder / "manifest.json", result.manifest)
+    if result.failure:
+        _write_json(folder / "failure.json", result.failure)
+    if rejects := result.rejects_key:
+        wanted["rejects.jsonl"] = rejects
     for name, key in wanted.items():
         place.s3.download_file(place.outputs["processed_bucket"], key, str(folder / name))
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    return [folder / name for name in (*wanted, "manifest.json")]
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")

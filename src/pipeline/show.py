@@ -83,11 +83,8 @@ def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         out.print(f"  [dim]and {', '.join(header[fits:])}[/dim]\n")
 
 
-def first_reject(folder: Path) -> None:
-    """One reject with its reasons, if there is any."""
-    path = folder / "rejects.jsonl"
-    if not path.is_file():
-        return
+def first_reject(path: Path) -> None:
+    """The first reject of a file of rejects, with its reasons."""
     with path.open(encoding="utf-8") as lines:
         reject = json.loads(next(lines))
     out.print(f"\n[bold]A reject[/bold] (all are in {escape(path.name)})")

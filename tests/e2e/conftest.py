@@ -63,9 +63,10 @@ class Pipeline:
 
     def tables(self, outcome: runs.Outcome) -> dict[str, Path]:
         """The files that a run published, by name."""
-        assert outcome.manifest is not None, f"{outcome.error}: {outcome.cause}"
+        assert outcome.published, f"{outcome.error}: {outcome.cause}"
         folder = self.folder / outcome.upload.batch_id
-        return {path.name: path for path in runs.download_tables(self.place, outcome.manifest, folder)}
+        runs.download_outputs(self.place, outcome, folder)
+        return {path.name: path for path in folder.iterdir()}
 
     def notices(self, batch_id: str, expected: int, seconds: float = 10) -> list[dict[str, str]]:
         """The notices about a batch: waits for `expected` of them, and a moment longer for one too many."""
