@@ -134,6 +134,12 @@ resource "aws_lambda_function" "this" {
       condition     = local.package_hash[each.key] != null
       error_message = "There is no ${local.package_file[each.key]}. Run `make build` first."
     }
+
+    # What is valid is written to /tmp, and once more where a rule rejects some of it.
+    precondition {
+      condition     = each.key != "validate" || 2 * var.max_inflated_bytes <= var.ephemeral_storage_mb.validate * 1048576
+      error_message = "max_inflated_bytes must be at most half of ephemeral_storage_mb.validate: the valid records may stand there twice."
+    }
   }
 }
 

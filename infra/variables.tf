@@ -119,9 +119,9 @@ variable "timeout_seconds" {
   description = "How long one call of each function may take. The definition's TimeoutSeconds must be 10 seconds longer."
   type = object({
     starter        = optional(number, 60)
-    validate       = optional(number, 300)
-    transform      = optional(number, 300)
-    write          = optional(number, 300)
+    validate       = optional(number, 900)
+    transform      = optional(number, 900)
+    write          = optional(number, 900)
     record_failure = optional(number, 60)
   })
   default  = {}
@@ -142,8 +142,8 @@ variable "ephemeral_storage_mb" {
   description = "Size of each function's /tmp in MiB, where DuckDB spills and results are made before they are uploaded. 512 is free."
   type = object({
     starter        = optional(number, 512)
-    validate       = optional(number, 4096)
-    transform      = optional(number, 4096)
+    validate       = optional(number, 10240)
+    transform      = optional(number, 10240)
     write          = optional(number, 10240)
     record_failure = optional(number, 512)
   })
@@ -209,9 +209,9 @@ variable "max_object_bytes" {
 }
 
 variable "max_inflated_bytes" {
-  description = "The most bytes that a gzipped file may inflate to. More fails."
+  description = "The most bytes that are read at once: of a document, or of a gzipped file once inflated. Plain JSON Lines are cut, and so not bound by it."
   type        = number
-  default     = 5368709120 # 5 GiB
+  default     = 4294967296 # 4 GiB
   nullable    = false
 
   validation {

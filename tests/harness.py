@@ -1,11 +1,13 @@
-"""The real functions on a moto S3: upload a file, run its steps in the order of the state machine, read what came out."""
+"""The real functions on a moto S3: upload a file, run its steps as the state machine does, read what came out."""
 
 import csv
 import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import duckdb
@@ -14,6 +16,8 @@ from moto import mock_aws
 from functions.common import s3_utils
 from functions.common.batch import Batch, Source
 from functions.common.config import settings
+from functions.record_failure import index as record_failure
+from functions.starter import index as starter
 from functions.starter.planning import plan_batch
 from functions.transform import index as transform
 from functions.validate import index as validate
@@ -47,7 +51,7 @@ def buckets(monkeypatch: Any, **environment: str) -> Iterator[None]:
     for name, value in {**ENVIRONMENT, **environment}.items():
         monkeypatch.setenv(name, value)
     forget_clients()
-    with mock_aws():
+    with mock_aws(), patch.object(boto3, "DEFAULT_SESSION", _session()):
         for bucket in (INGEST, PROCESSED):
             s3_utils.client().create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         versioning = {"Status": "Enabled"}
@@ -56,10 +60,23 @@ def buckets(monkeypatch: Any, **environment: str) -> Iterator[None]:
     forget_clients()
 
 
+@cache
+def _session() -> boto3.Session:
+    """One for all tests: it holds the services' models, which are slow to read."""
+    return boto3.Session(ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
+
+
 def forget_clients() -> None:
     """Let the next call make its clients and settings from the present environment."""
-    settings.cache_clear()
-    s3_utils.client.cache_clear()
+    made_once = (
+        settings,
+        s3_utils.client,
+        starter._step_functions,
+        record_failure._step_functions,
+        record_failure._sns,
+    )
+    for made in made_once:
+        made.cache_clear()
 
 
 def upload(data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Source:

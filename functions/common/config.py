@@ -52,7 +52,7 @@ class Settings:
 
     @cached_property
     def max_inflated_bytes(self) -> int:
-        """The most bytes that a gzipped object may inflate to."""
+        """The most bytes that are read at once: of a document, or of a gzipped object once inflated."""
         return _positive_int("MAX_INFLATED_BYTES")
 
     @cached_property

@@ -33,6 +33,12 @@ class ContractError(PipelineError):
     next_step = "Mend the contract, deploy, and run the batch again."
 
 
+class ResourceLimitError(PipelineError):
+    """A step needs more memory or disk than its function has."""
+
+    next_step = "Raise memory_mb or ephemeral_storage_mb of the function, deploy, and run the batch again."
+
+
 class UnknownDatasetError(PipelineError):
     """The object is in a folder for which there is no contract."""
 
@@ -52,9 +58,9 @@ class SourceMissingError(PipelineError):
 
 
 class ObjectTooLargeError(PipelineError):
-    """The object has more bytes than `max_object_bytes`."""
+    """The object has more bytes than `max_object_bytes`, or one that can't be cut more than `max_inflated_bytes`."""
 
-    next_step = "Split the file, or raise max_object_bytes and deploy; then upload it again."
+    next_step = "Split the file, or send it as JSON Lines, which is cut; or raise the cap, deploy, and upload it again."
 
 
 class InflatedTooLargeError(PipelineError):
@@ -118,7 +124,7 @@ class ReconciliationError(PipelineError):
 
 
 class CommitConflictError(PipelineError):
-    """Another commit of this batch published different bytes, which stand."""
+    """Another run committed this batch with different bytes; its manifest stands."""
 
     next_step = "Compare the two releases; publish again as a new revision if the committed one is wrong."
 

@@ -29,11 +29,14 @@ def reject_line(
     reason: str,
     errors: list[dict[str, Any]],
     record: bytes,
+    truncated_from: int | None = None,
 ) -> bytes:
-    """One line: where the record stood, why it was not published, and the record itself, kept whole.
+    """One line: where the record stood, why it was not published, and the record itself.
 
-    `record` is the parsed record where it is JSON; else its text is `raw`, or its bytes are `raw_base64`.
+    A record that is JSON stands in `record` as it came; else its text is `raw`, or its bytes are `raw_base64`.
+    Of a record that was too large to look at, only the beginning is kept, and `truncated_from` says its bytes.
     """
+    cut = {} if truncated_from is None else {"truncated_from": truncated_from}
     line = {
         "batch_id": batch_id,
         "contract_version": contract_version,
@@ -41,6 +44,7 @@ def reject_line(
         "position_kind": position_kind,
         "reason": reason,
         "errors": errors,
+        **cut,
         **_kept(record),
     }
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, IncompleteReadError
@@ -39,10 +40,14 @@ _TRANSIENT = frozenset(
 )
 
 
+_CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, read_timeout=60, max_pool_connections=64)
+"""`write` fetches 16 parts at once, each in up to 4 pieces."""
+
+
 @cache
 def client() -> "S3Client":
     """The process's S3 client, made on first use."""
-    return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 5}, read_timeout=60))
+    return boto3.client("s3", config=_CONFIG)
 
 
 def is_transient(error: ClientError) -> bool:
@@ -61,12 +66,13 @@ def transient_faults(what: str) -> Iterator[None]:
     """Turn the faults of AWS that pass into TransientError; `what` says what was being done."""
     try:
         yield
-    except ClientError as exc:
-        if is_transient(exc):
-            code = exc.response.get("Error", {}).get("Code", "unknown")
+    except (ClientError, S3UploadFailedError) as exc:
+        answer = exc if isinstance(exc, ClientError) else exc.__context__  # upload_file wraps what AWS answered
+        if isinstance(answer, ClientError) and is_transient(answer):
+            code = answer.response.get("Error", {}).get("Code", "unknown")
             raise TransientError(f"{what}: AWS answered {code}.") from exc
         raise
-    except (ConnectionError, HTTPClientError, IncompleteReadError, HTTPError) as exc:
+    except (ConnectionError, HTTPClientError, IncompleteReadError, HTTPError, RetriesExceededError) as exc:
         raise TransientError(f"{what}: the connection failed ({type(exc).__name__}).") from exc
 
 

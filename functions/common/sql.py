@@ -1,21 +1,36 @@
 """DuckDB as the functions use it: one thread, bounded memory, nothing fetched, the contract's macros known."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
 from functions.common.contract import Contract
+from functions.common.errors import ContractError, ResourceLimitError
 
 # https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
 _MEMORY_SHARE = 0.6
 
 
-def connect(workdir: Path, memory_mb: int) -> duckdb.DuckDBPyConnection:
+@contextmanager
+def connect(workdir: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory database that spills to `workdir` and may use its share of `memory_mb` MiB.
 
     One thread, so that the same rows give the same bytes. Extensions are neither fetched nor loaded: json,
-    parquet and icu are built in.
+    parquet and icu are built in. What DuckDB says of an error quotes values, so only the error's kind goes on:
+    raises ResourceLimitError where memory or disk run out, ContractError where the contract's SQL fails.
     """
+    try:
+        with _open(workdir, memory_mb) as connection:
+            yield connection
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as exc:
+        raise ResourceLimitError(f"DuckDB ran out of memory or disk ({type(exc).__name__}).") from None
+    except duckdb.Error as exc:
+        raise ContractError(f"The contract's SQL failed on these records ({type(exc).__name__}).") from None
+
+
+def _open(workdir: Path, memory_mb: int) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         config={
             "threads": 1,

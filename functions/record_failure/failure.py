@@ -1,6 +1,7 @@
 """What a failure is called and what it says: the record that is kept, and the notice that is sent."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -82,12 +83,13 @@ def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> dic
 
 
 def notice(failure_record: Mapping[str, Any], record_uri: str) -> dict[str, str]:
-    """The notice of a failure: `subject` (ASCII, at most 100 characters, as SNS wants it) and `message`."""
+    """The notice of a failure: `subject` (printable ASCII, below 100 characters, as SNS wants it) and `message`."""
     source = failure_record["source"]
     outcome = "was published, but a step after that failed" if failure_record["published"] else "was not published"
     rejects = f"The rejected records: {failure_record['rejects']}\n" if failure_record["rejects"] else ""
+    error = re.sub(r"[^ -~]", "?", failure_record["error"])  # who stops an execution may call the error anything
     return {
-        "subject": f"{failure_record['dataset']}: a file {outcome} ({failure_record['error']})"[:100],
+        "subject": f"{failure_record['dataset']}: a file {outcome} ({error})"[:99],
         "message": (
             f"s3://{source['bucket']}/{source['key']} {outcome}.\n\n"
             f"{failure_record['error']}: {failure_record['cause']}\n\n"

@@ -56,7 +56,7 @@ def check_encoding(blocks: Iterable[bytes]) -> Iterator[bytes]:
         raise EncodingError(
             "The file begins with a byte order mark; JSON is UTF-8 without one (RFC 8259, section 8.1)."
         )
-    if b"\0" in first[:4]:
+    if b"\0" in first[:2]:  # no JSON text begins with NUL, or has it behind its first character
         raise EncodingError("The file is not UTF-8: its first characters take more than a byte each, as in UTF-16.")
     return chain([first], iterator)
 
@@ -155,7 +155,9 @@ def _single(head: bytes, blocks: Iterator[bytes], envelope: str, fields: frozens
     except UnicodeDecodeError as exc:
         raise EncodingError(f"The document is not UTF-8 at byte {exc.start}.") from exc
     except json.JSONDecodeError as exc:
-        raise MalformedDocumentError(f"The document is not JSON from character {exc.pos} on.") from exc
+        raise MalformedDocumentError(
+            f"The document is not JSON from character {exc.pos} on (JSON Lines should be named .jsonl)."
+        ) from exc
     except (RecursionError, ValueError):
         members = dict.fromkeys(fields).keys()  # JSON that is nested too deep or has an endless integer: a reject
     if envelope in members:

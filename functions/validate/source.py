@@ -40,6 +40,11 @@ def open_chunk(
         raise ObjectTooLargeError(
             f"The file has {batch.source.size} bytes; max_object_bytes allows {limits.max_object_bytes}."
         )
+    if not gzipped and name.endswith(DOCUMENT) and batch.source.size > limits.max_inflated_bytes:
+        raise ObjectTooLargeError(
+            f"The file has {batch.source.size} bytes and can't be cut; "
+            f"max_inflated_bytes allows {limits.max_inflated_bytes} at once."
+        )
     if batch.source.size == 0:
         return Document("byte", iter(()))
     start = chunk * batch.chunk_bytes

@@ -7,7 +7,7 @@ records that passed. Input and output are local files and iterators; nothing her
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,12 @@ from functions.validate.explain import Reason, broken_schema, too_large, unparsa
 
 _FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingError}
 """In a line these reject one record; inside an array they mean that the document's structure is broken."""
+
+_FULLY_EXPLAINED_BYTES = 128 << 10
+"""Of a larger record only the first error is looked for: 8 MiB of nonsense has a million, and all would be held."""
+
+_BUFFER = 1 << 20
+_NONE_BROKEN: tuple[int, list[Reason]] = (-1, [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +81,28 @@ def validate_chunk(
     MalformedDocumentError or EncodingError where the structure around the records is broken.
     """
     valid, rejected = workdir / "valid.jsonl", workdir / "rejected.jsonl"
-    describe = _Describer(batch_id, contract, document.position_kind)
-    counts = _screen(document, contract, describe, valid, rejected, max_record_bytes)
+    chunk = _Chunk(batch_id, contract, document.position_kind, valid, rejected)
+    received, by_reason = _screen(document, chunk, max_record_bytes)
     open_records(connection, contract, valid, max_record_bytes)
-    if broken := _broken_rules(connection, contract):
-        counts = _reject_broken(valid, rejected, broken, describe, counts)
+    by_reason += _reject_broken(chunk, _broken_rules(connection, contract))
+    n_rejected = by_reason.total()
     totals = _control_totals(connection, contract)
-    return replace(counts, control_totals=totals)
+    return Counts(received, received - n_rejected, n_rejected, dict(by_reason), totals)
 
 
 @dataclass(frozen=True, slots=True)
-class _Describer:
-    """Writes reject lines for one chunk."""
+class _Chunk:
+    """Where one chunk's records go, and how its reject lines are written."""
 
     batch_id: str
     contract: Contract
     position_kind: str
+    valid: Path
+    rejected: Path
 
-    def line(self, position: int, reasons: list[Reason], record: bytes) -> bytes:
+    def reject_line(
+        self, position: int, reasons: list[Reason], record: bytes, truncated_from: int | None = None
+    ) -> bytes:
         return reject_line(
             batch_id=self.batch_id,
             contract_version=self.contract.version,
@@ -101,16 +111,16 @@ class _Describer:
             reason=reasons[0].code,
             errors=[asdict(reason) for reason in reasons],
             record=record,
+            truncated_from=truncated_from,
         )
 
 
-def _screen(
-    document: Document, contract: Contract, describe: _Describer, valid: Path, rejected: Path, max_record_bytes: int
-) -> Counts:
-    validator = schema_validator(contract)
+def _screen(document: Document, chunk: _Chunk, max_record_bytes: int) -> tuple[int, Counter[str]]:
+    """Divide the records by parser and schema; answers how many came, and the rejected ones by reason."""
+    validator = schema_validator(chunk.contract)
     received = 0
     by_reason: Counter[str] = Counter()
-    with valid.open("wb", 1 << 20) as valid_file, rejected.open("wb", 1 << 20) as rejected_file:
+    with chunk.valid.open("wb", _BUFFER) as valid, chunk.rejected.open("wb", _BUFFER) as rejected:
         for raw in document.records:
             received += 1
             try:
@@ -118,15 +128,15 @@ def _screen(
             except orjson.JSONDecodeError:
                 record = None
             if record is not None and validator.is_valid(record):
-                valid_file.write(valid_line(raw.position, orjson.dumps(record)))
+                valid.write(valid_line(raw.position, orjson.dumps(record)))
                 continue
-            reasons = _reasons(raw, record, contract, max_record_bytes)
+            reasons = _reasons(raw, record, chunk.contract, max_record_bytes)
             if document.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reasons[0].code)):
                 raise error(f"In record {raw.position} of the document {reasons[0].message}.")
             by_reason[reasons[0].code] += 1
-            rejected_file.write(describe.line(raw.position, reasons, raw.data))
-    n_rejected = by_reason.total()
-    return Counts(received, received - n_rejected, n_rejected, dict(by_reason), {})
+            cut = raw.length if raw.oversize else None
+            rejected.write(chunk.reject_line(raw.position, reasons, raw.data, cut))
+    return received, by_reason
 
 
 def _reasons(raw: RawRecord, record: object, contract: Contract, max_record_bytes: int) -> list[Reason]:
@@ -134,52 +144,69 @@ def _reasons(raw: RawRecord, record: object, contract: Contract, max_record_byte
         return [too_large(max_record_bytes)]
     if record is None and raw.data.strip() != b"null":
         return [unparsable(raw.data)]
-    return broken_schema(schema_validator(contract).iter_errors(record), contract.schema)
+    validator = schema_validator(contract)
+    if raw.length <= _FULLY_EXPLAINED_BYTES:
+        return broken_schema(validator.iter_errors(record), contract.schema)
+    try:
+        validator.validate(record)
+    except jsonschema_rs.ValidationError as first:
+        return broken_schema([first], contract.schema)
+    raise AssertionError("a record that is not valid breaks the schema somewhere")
 
 
-def _broken_rules(connection: duckdb.DuckDBPyConnection, contract: Contract) -> dict[int, list[Reason]]:
-    """The positions of the records that break a rule, each with its reasons. A rule that gives NULL is broken."""
-    broken: dict[int, list[Reason]] = {}
+def _broken_rules(connection: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[tuple[int, list[Reason]]]:
+    """The positions of the records that break a rule, in the order of the file, each with its reasons.
+
+    A rule that gives NULL is broken.
+    """
     if not contract.rules:
-        return broken
+        return
     kept = [f"coalesce({rule.sql}, false)" for rule in contract.rules]
     rows = connection.execute(f"SELECT _position, {', '.join(kept)} FROM records WHERE NOT ({' AND '.join(kept)})")
     while row := rows.fetchone():
         position, *verdicts = row
-        broken[position] = [
-            Reason(rule.code, rule.pointer, rule.code, f"{rule.pointer} {rule.message}")
-            for rule, is_kept in zip(contract.rules, verdicts, strict=True)
-            if not is_kept
-        ]
-    return broken
+        yield (
+            position,
+            [
+                Reason(rule.code, rule.pointer, rule.code, f"{rule.pointer} {rule.message}")
+                for rule, is_kept in zip(contract.rules, verdicts, strict=True)
+                if not is_kept
+            ],
+        )
 
 
-def _reject_broken(
-    valid: Path, rejected: Path, broken: dict[int, list[Reason]], describe: _Describer, counts: Counts
-) -> Counts:
-    """Move the records that break a rule from `valid` to `rejected`, keeping both in the order of the file."""
-    kept, merged = valid.with_suffix(".kept"), rejected.with_suffix(".merged")
-    by_reason = Counter(counts.rejected_by_reason)
-    late: list[tuple[int, bytes]] = []
-    with valid.open("rb") as lines, kept.open("wb", 1 << 20) as kept_file:
+def _reject_broken(chunk: _Chunk, broken: Iterator[tuple[int, list[Reason]]]) -> Counter[str]:
+    """Move the records that break a rule from the valid to the rejected ones; answers how many, by reason.
+
+    Both files stay in the order of the source, and neither is ever held in memory.
+    """
+    by_reason: Counter[str] = Counter()
+    position, reasons = next(broken, _NONE_BROKEN)
+    if not reasons:
+        return by_reason
+    kept, late = chunk.valid.with_suffix(".kept"), chunk.rejected.with_suffix(".late")
+    with chunk.valid.open("rb") as lines, kept.open("wb", _BUFFER) as kept_file, late.open("wb", _BUFFER) as late_file:
         for line in lines:
-            position, record = read_valid_line(line)
-            if position not in broken:
+            here, record = read_valid_line(line)
+            if here != position:
                 kept_file.write(line)
                 continue
-            by_reason[broken[position][0].code] += 1
-            late.append((position, describe.line(position, broken[position], record)))
-    with rejected.open("rb") as early, merged.open("wb", 1 << 20) as merged_file:
-        in_order = heapq.merge(_with_positions(early), late, key=lambda pair: pair[0])
+            by_reason[reasons[0].code] += 1
+            late_file.write(chunk.reject_line(position, reasons, record))
+            position, reasons = next(broken, _NONE_BROKEN)
+    kept.replace(chunk.valid)
+    _merge_by_position(chunk.rejected, late)
+    return by_reason
+
+
+def _merge_by_position(rejected: Path, late: Path) -> None:
+    """Merge the reject lines of `late` into `rejected`; both are in the order of the source."""
+    merged = rejected.with_suffix(".merged")
+    with rejected.open("rb") as early_lines, late.open("rb") as late_lines, merged.open("wb", _BUFFER) as merged_file:
+        in_order = heapq.merge(_with_positions(early_lines), _with_positions(late_lines), key=lambda pair: pair[0])
         merged_file.writelines(line for _, line in in_order)
-    kept.replace(valid)
     merged.replace(rejected)
-    return replace(
-        counts,
-        valid=counts.valid - len(broken),
-        rejected=counts.rejected + len(broken),
-        rejected_by_reason=dict(by_reason),
-    )
+    late.unlink()
 
 
 def _with_positions(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -1,6 +1,6 @@
 """The entry point of `write`: all parts of a batch in, its published tables and its manifest out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from functions.common.errors import ReconciliationError
 from functions.common.telemetry import count, step
 from functions.common.workdir import workdir
 from functions.write import publish
-from functions.write.merge import Superseded, add_up, merge
+from functions.write.merge import Superseded, add_up, merge, read_superseded
 from functions.write.rejects import write_rejects
 
 REJECTS = "rejects.jsonl"
@@ -49,7 +49,7 @@ def _publish(batch: Batch) -> bytes:
     with workdir() as folder:
         refusal = publish.refusal(totals, settings().max_reject_ratio, f"s3://{bucket}/{batch.rejected_key}")
         if refusal and totals.rejected:
-            _upload_rejects(batch, counts, [], contract, folder)
+            _upload_rejects(batch, counts, iter(()), contract, folder)
         if refusal:
             raise refusal
         _download_parts(batch, contract, folder)
@@ -57,7 +57,7 @@ def _publish(batch: Batch) -> bytes:
             merged = merge(batch, contract, totals, folder, connection)
         outputs = {}
         if totals.rejected or merged.superseded:
-            outputs[REJECTS] = _upload_rejects(batch, counts, merged.superseded, contract, folder)
+            outputs[REJECTS] = _upload_rejects(batch, counts, read_superseded(folder), contract, folder)
         for table in contract.tables:
             for suffix, key in ((".parquet", batch.parquet_key(table.name)), (".csv", batch.csv_key(table.name))):
                 name = f"{table.name}{suffix}"
@@ -95,7 +95,7 @@ def _download_parts(batch: Batch, contract: Contract, folder: Path) -> None:
 def _upload_rejects(
     batch: Batch,
     counts: Sequence[Mapping[str, Any]],
-    superseded: Sequence[Superseded],
+    superseded: Iterator[Superseded],
     contract: Contract,
     folder: Path,
 ) -> dict[str, Any]:

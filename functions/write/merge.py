@@ -1,6 +1,6 @@
 """Merges the parts of a batch into its tables, and proves that the books balance before anything is published."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from pathlib import Path
@@ -16,6 +16,8 @@ from functions.common.sql import identifier, identifiers, literal
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is a formula to a spreadsheet (OWASP, CSV Injection); in CSV it gets an apostrophe."""
 
+
+SUPERSEDED = "superseded.csv"
 
 _EXACT = Context(prec=64)
 """The default context rounds to 28 digits, silently; a sum of DECIMAL(38, s) has up to 38."""
@@ -46,7 +48,8 @@ class Merged:
     """What a batch publishes: the files of its tables in the work folder, and its account."""
 
     rows: Mapping[str, int]
-    superseded: Sequence[Superseded]
+    superseded: int
+    """How many records are superseded; `read_superseded` reads which."""
     control_totals: Mapping[str, Mapping[str, str]]
     """Of each control total the sums `validated`, `superseded` and `published`."""
 
@@ -77,7 +80,7 @@ def add_up(counts: Sequence[Mapping[str, Any]], batch: Batch) -> Totals:
 def merge(
     batch: Batch, contract: Contract, totals: Totals, workdir: Path, connection: duckdb.DuckDBPyConnection
 ) -> Merged:
-    """Write `<table>.parquet` and `<table>.csv` into `workdir` from the parts `<chunk>.<table>.parquet` there.
+    """Write `<table>.parquet` and `<table>.csv` into `workdir` from the parts `<chunk>.<table>.part` there.
 
     Of records with one key the last in the file is kept; of rows with one key the latest by the contract's
     `latest_by`. Rows are sorted by key, so that the same records give the same bytes however the file was cut.
@@ -89,13 +92,13 @@ def merge(
             f"CREATE VIEW {identifier('part_' + table.name)} AS SELECT * FROM read_parquet({parts}, filename = true)"
         )
     _find_winners(contract.record_table, connection)
-    superseded = _superseded(contract.record_table, connection)
+    superseded = _write_superseded(contract.record_table, workdir / SUPERSEDED, connection)
     rows = {table.name: _write_table(table, batch, workdir, connection) for table in contract.tables}
     _check_keys(contract, connection)
     _check_references(contract, connection)
-    if totals.valid != rows[contract.record_table.name] + len(superseded):
+    if totals.valid != rows[contract.record_table.name] + superseded:
         raise ReconciliationError(
-            f"valid {totals.valid} is not published {rows[contract.record_table.name]} + superseded {len(superseded)}."
+            f"valid {totals.valid} is not published {rows[contract.record_table.name]} + superseded {superseded}."
         )
     return Merged(rows, superseded, _control_totals(contract, totals, connection))
 
@@ -112,17 +115,27 @@ def _find_winners(record_table: Table, connection: duckdb.DuckDBPyConnection) ->
     )
 
 
-def _superseded(record_table: Table, connection: duckdb.DuckDBPyConnection) -> list[Superseded]:
-    rows = connection.execute(
+def _write_superseded(record_table: Table, path: Path, connection: duckdb.DuckDBPyConnection) -> int:
+    """List the superseded records in a file, by chunk and position; a feed of updates may have millions."""
+    row = connection.execute(
         f"""
-        SELECT part.filename, part._position, winners._position
-        FROM {identifier("part_" + record_table.name)} AS part
-        JOIN winners USING ({identifiers(record_table.key)})
-        WHERE part._position <> winners._position
-        ORDER BY part._position
+        COPY (
+            SELECT CAST(split_part(parse_filename(part.filename), '.', 1) AS INTEGER), part._position, winners._position
+            FROM {identifier("part_" + record_table.name)} AS part
+            JOIN winners USING ({identifiers(record_table.key)})
+            WHERE part._position <> winners._position
+            ORDER BY ALL
+        ) TO {literal(path)} (FORMAT csv, HEADER false)
         """
-    ).fetchall()
-    return [Superseded(int(Path(name).name.split(".")[0]), position, winner) for name, position, winner in rows]
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def read_superseded(workdir: Path) -> Iterator[Superseded]:
+    """The superseded records that `merge` found, by chunk and position."""
+    with (workdir / SUPERSEDED).open(encoding="ascii") as lines:
+        for line in lines:
+            yield Superseded(*map(int, line.split(",")))
 
 
 def _write_table(table: Table, batch: Batch, workdir: Path, connection: duckdb.DuckDBPyConnection) -> int:

@@ -28,7 +28,7 @@ def refusal(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> Pipeli
     reasons = ", ".join(f"{reason} {number}" for reason, number in totals.rejected_by_reason.items())
     if totals.valid == 0:
         return NoValidRecordsError(f"All {totals.received} records break the contract ({reasons}): see {rejects_uri}.")
-    if totals.rejected > max_reject_ratio * totals.received:
+    if totals.rejected / totals.received > max_reject_ratio:  # 0.29 × 100 would be below 29
         return TooManyRejectsError(
             f"{totals.rejected} of {totals.received} records break the contract ({reasons}), "
             f"more than the share of {max_reject_ratio:g} that is let pass: see {rejects_uri}."
@@ -59,7 +59,7 @@ def manifest(batch: Batch, contract: Contract, totals: Totals, merged: Merged, o
             "received": totals.received,
             "valid": totals.valid,
             "rejected": totals.rejected,
-            "superseded": len(merged.superseded),
+            "superseded": merged.superseded,
             "published": merged.rows[contract.record_table.name],
         },
         "rejected_by_reason": totals.rejected_by_reason,

@@ -1,7 +1,8 @@
 """Puts a batch's rejects together: what validation rejected, in the order of the file, then what is superseded."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ def write_rejects(
     batch_id: str,
     contract_version: int,
     counts: Sequence[Mapping[str, Any]],
-    superseded: Sequence[Superseded],
+    superseded: Iterable[Superseded],
     staged: Callable[[int, str], Path],
 ) -> None:
-    """Write the rejects of all chunks to `path`. `staged(chunk, name)` fetches a chunk's file from staging."""
+    """Write the rejects of all chunks to `path`.
+
+    `superseded` comes by chunk and position; `staged(chunk, name)` fetches a chunk's file from staging.
+    """
     with path.open("wb") as rejects:
         for chunk, count in enumerate(counts):
             if count["rejected"]:
@@ -25,23 +29,23 @@ def write_rejects(
                 with fetched.open("rb") as lines:
                     shutil.copyfileobj(lines, rejects, 1 << 20)
                 fetched.unlink()
-        for chunk in sorted({record.chunk for record in superseded}):
-            later = {record.position: record.superseded_by for record in superseded if record.chunk == chunk}
+        for chunk, records in groupby(superseded, key=lambda record: record.chunk):
             fetched = staged(chunk, "valid.jsonl")
             with fetched.open("rb") as lines:
-                for position, record in map(read_valid_line, lines):
-                    if position in later:
-                        rejects.write(
-                            reject_line(
-                                batch_id=batch_id,
-                                contract_version=contract_version,
-                                position=position,
-                                position_kind=counts[chunk]["position_kind"],
-                                reason="superseded",
-                                errors=[_superseded_by(later[position])],
-                                record=record,
-                            )
+                valid = map(read_valid_line, lines)
+                for record in records:  # both are in the order of the file
+                    content = next(content for position, content in valid if position == record.position)
+                    rejects.write(
+                        reject_line(
+                            batch_id=batch_id,
+                            contract_version=contract_version,
+                            position=record.position,
+                            position_kind=counts[chunk]["position_kind"],
+                            reason="superseded",
+                            errors=[_superseded_by(record.superseded_by)],
+                            record=content,
                         )
+                    )
             fetched.unlink()
 
 

@@ -76,9 +76,9 @@ run "functions" {
   assert {
     condition = { for key, function in aws_lambda_function.this : key => [function.memory_size, function.timeout, function.ephemeral_storage[0].size] } == {
       starter        = [256, 60, 512]
-      validate       = [1769, 300, 4096]
-      transform      = [1769, 300, 4096]
-      write          = [1769, 300, 10240]
+      validate       = [1769, 900, 10240]
+      transform      = [1769, 900, 10240]
+      write          = [1769, 900, 10240]
       record_failure = [256, 60, 512]
     }
     error_message = "Memory, timeout and /tmp are not the defaults of the variables."
@@ -110,7 +110,7 @@ run "functions" {
       validate = {
         PROCESSED_BUCKET    = "order-pipeline-dev-processed-123456789012"
         MAX_OBJECT_BYTES    = "5368709120"
-        MAX_INFLATED_BYTES  = "5368709120"
+        MAX_INFLATED_BYTES  = "4294967296"
         MAX_INFLATION_RATIO = "200"
         MAX_RECORD_BYTES    = "8388608"
       }

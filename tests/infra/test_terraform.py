@@ -25,7 +25,7 @@ def test_infra_is_formatted_and_valid() -> None:
 def test_a_task_must_outlast_its_function(make_project: Callable[[], Project]) -> None:
     project = make_project()
     definition = json.loads(project.definition.read_text())
-    definition["States"]["Write"]["TimeoutSeconds"] = 309
+    definition["States"]["Write"]["TimeoutSeconds"] = 909
     validate = definition["States"]["ProcessChunks"]["ItemProcessor"]["States"]["Validate"]
     validate["TimeoutSeconds"] = 310
     project.definition.write_text(json.dumps(definition))

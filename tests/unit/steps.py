@@ -1,0 +1,144 @@
+"""The pure steps on local files: what the handlers do, without S3."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import orjson
+
+from functions.common import sql
+from functions.common.batch import Batch, Source
+from functions.common.contract import LINEAGE, Contract
+from functions.starter.planning import plan_batch
+from functions.transform.transform import write_parts
+from functions.validate.source import open_chunk
+from functions.validate.validation import validate_chunk
+from functions.write.merge import Merged, Superseded, Totals, add_up, merge, read_superseded
+from functions.write.rejects import write_rejects
+from tests.unit.orders import CONTRACT
+
+MEMORY_MB = 512
+MAX_RECORD_BYTES = 1_000_000
+BLOCK_BYTES = 1 << 16
+LIMITS = SimpleNamespace(
+    max_object_bytes=10**9, max_inflated_bytes=10**9, max_inflation_ratio=1000, max_record_bytes=MAX_RECORD_BYTES
+)
+
+
+def batch_of(data: bytes, name: str = "x.jsonl", chunk_bytes: int = 10**9) -> Batch:
+    """The batch that these bytes make, named alike for any plan of chunks."""
+    source = Source("ingest", f"incoming/orders/{name}", "v1", len(data), "etag", "")
+    return plan_batch(source, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), chunk_bytes)
+
+
+def validate(
+    data: bytes, folder: Path, batch: Batch | None = None, chunk: int = 0, contract: Contract = CONTRACT
+) -> dict[str, Any]:
+    """Validate one chunk into `folder`; answers its counts as they are staged."""
+    batch = batch or batch_of(data)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def read(start: int) -> Iterator[bytes]:
+        return (data[at : at + BLOCK_BYTES] for at in range(start, len(data), BLOCK_BYTES))
+
+    document = open_chunk(batch, chunk, contract, LIMITS, read)  # type: ignore[arg-type]
+    with sql.connect(folder, MEMORY_MB) as connection:
+        counts = validate_chunk(document, contract, batch.batch_id, folder, connection, MAX_RECORD_BYTES)
+    return {"chunk_bytes": batch.chunk_bytes, "position_kind": document.position_kind, **asdict(counts)}
+
+
+@dataclass
+class Staged:
+    """All chunks of a file, validated and transformed: what the merge starts from."""
+
+    folder: Path
+    batch: Batch
+    contract: Contract
+    counts: Sequence[Mapping[str, Any]]
+    totals: Totals
+
+    @property
+    def parts(self) -> Path:
+        return self.folder / "parts"
+
+    def tamper(self, table: str, select: str, chunk: int = 0) -> None:
+        """Replace a part by a SELECT over itself, which is called `part`."""
+        path = sql.literal(self.parts / f"{chunk:05d}.{table}.part")
+        with duckdb.connect() as connection:
+            connection.execute(f"CREATE TABLE part AS SELECT * FROM read_parquet({path})")
+            connection.execute(f"COPY ({select}) TO {path} (FORMAT parquet)")
+
+    def merge(self) -> Merged:
+        with sql.connect(self.parts, MEMORY_MB) as connection:
+            return merge(self.batch, self.contract, self.totals, self.parts, connection)
+
+
+def stage(
+    data: bytes, folder: Path, chunk_bytes: int = 10**9, name: str = "x.jsonl", contract: Contract = CONTRACT
+) -> Staged:
+    """Validate and transform every chunk of a file."""
+    batch = batch_of(data, name, chunk_bytes)
+    (folder / "parts").mkdir(parents=True)
+    counts = []
+    for chunk in range(batch.chunk_count):
+        staging = folder / f"{chunk:05d}"
+        counts.append(validate(data, staging, batch, chunk, contract))
+        with sql.connect(staging, MEMORY_MB) as connection:
+            for table in write_parts(staging / "valid.jsonl", contract, staging, connection, MAX_RECORD_BYTES):
+                (staging / f"{table}.parquet").rename(folder / "parts" / f"{chunk:05d}.{table}.part")
+    return Staged(folder, batch, contract, counts, add_up(counts, batch))
+
+
+@dataclass
+class Published:
+    """What came out of all steps, in `folder`: a Parquet and a CSV file a table, and the rejects."""
+
+    folder: Path
+    staged: Staged
+    merged: Merged
+    superseded: list[Superseded]
+
+    @property
+    def totals(self) -> Totals:
+        return self.staged.totals
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """A table's rows, in their order, without the lineage."""
+        relation = duckdb.sql(f"SELECT * FROM read_parquet({sql.literal(self.folder / f'{table}.parquet')})")
+        names = relation.columns[: -len(LINEAGE)]
+        return [dict(zip(names, row, strict=False)) for row in relation.fetchall()]
+
+    def csv(self, table: str) -> str:
+        return (self.folder / f"{table}.csv").read_bytes().decode("utf-8")
+
+    def rejects(self) -> list[dict[str, Any]]:
+        return [orjson.loads(line) for line in (self.folder / "rejects.jsonl").read_bytes().splitlines()]
+
+    def files(self) -> dict[str, bytes]:
+        """The bytes of everything that is published."""
+        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+
+
+def publish(
+    data: bytes, folder: Path, chunk_bytes: int = 10**9, name: str = "x.jsonl", contract: Contract = CONTRACT
+) -> Published:
+    """Run all steps over a file."""
+    staged = stage(data, folder, chunk_bytes, name, contract)
+    merged = staged.merge()
+    out = folder / "out"
+    out.mkdir()
+    for table in contract.tables:
+        for suffix in ("parquet", "csv"):
+            (staged.parts / f"{table.name}.{suffix}").rename(out / f"{table.name}.{suffix}")
+
+    def staged_file(chunk: int, name: str) -> Path:
+        return folder / f"{chunk:05d}" / name
+
+    rejects = out / "rejects.jsonl"
+    superseded = list(read_superseded(staged.parts))
+    write_rejects(rejects, staged.batch.batch_id, contract.version, staged.counts, superseded, staged_file)
+    return Published(out, staged, merged, superseded)

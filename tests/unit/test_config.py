@@ -1,0 +1,97 @@
+"""The settings: read on first use, typed, and refused with the name of the variable."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from functions.common.config import Settings, settings
+from functions.common.errors import ConfigurationError
+from pipeline import ROOT
+from tests.harness import ENVIRONMENT
+
+NUMBERS = {
+    "chunk_bytes": "CHUNK_BYTES",
+    "max_object_bytes": "MAX_OBJECT_BYTES",
+    "max_inflated_bytes": "MAX_INFLATED_BYTES",
+    "max_inflation_ratio": "MAX_INFLATION_RATIO",
+    "max_record_bytes": "MAX_RECORD_BYTES",
+    "memory_mb": "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+}
+NAMES = {
+    "processed_bucket": "PROCESSED_BUCKET",
+    "state_machine_arn": "STATE_MACHINE_ARN",
+    "topic_arn": "TOPIC_ARN",
+}
+ALL = {**NUMBERS, **NAMES, "max_reject_ratio": "MAX_REJECT_RATIO"}
+SET_BY_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ALL.values():
+        monkeypatch.setenv(name, ENVIRONMENT[name])
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+def test_every_setting_is_known_here() -> None:
+    assert ALL.keys() == {name for name in vars(Settings) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("setting", ALL)
+def test_a_setting_has_its_type(setting: str) -> None:
+    kind = int if setting in NUMBERS else str if setting in NAMES else float
+    value = getattr(settings(), setting)
+    assert type(value) is kind
+    assert value == kind(ENVIRONMENT[ALL[setting]])
+
+
+@pytest.mark.parametrize("setting", ALL)
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_missing_setting_is_named(setting: str, value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if value is None:
+        monkeypatch.delenv(ALL[setting])
+    else:
+        monkeypatch.setenv(ALL[setting], value)
+    with pytest.raises(ConfigurationError, match=f"variable {ALL[setting]} is not set; Terraform sets it in"):
+        getattr(settings(), setting)
+
+
+@pytest.mark.parametrize("setting", NUMBERS)
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "1e6", "many", " 5"])
+def test_a_number_that_is_none_is_refused(setting: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALL[setting], value)
+    with pytest.raises(ConfigurationError, match=f"{ALL[setting]} must be a whole number above 0"):
+        getattr(settings(), setting)
+
+
+@pytest.mark.parametrize("value", ["0", "0.0", "0.29", "1", "1.0", "5e-2"])
+def test_a_ratio_from_0_to_1_is_taken(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_REJECT_RATIO", value)
+    assert settings().max_reject_ratio == float(value)
+
+
+@pytest.mark.parametrize("value", ["-0.1", "1.01", "10%", "nan", "inf", "none"])
+def test_a_ratio_that_is_none_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_REJECT_RATIO", value)
+    with pytest.raises(ConfigurationError, match="MAX_REJECT_RATIO must be a number from 0 to 1"):
+        _ = settings().max_reject_ratio
+
+
+def test_a_setting_that_is_not_used_need_not_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ALL.values():
+        monkeypatch.delenv(name)
+    settings()
+
+
+def test_a_setting_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = settings().chunk_bytes
+    monkeypatch.setenv("CHUNK_BYTES", "7")
+    assert settings().chunk_bytes == before
+
+
+def test_terraform_sets_every_variable() -> None:
+    terraform = (ROOT / "infra" / "functions.tf").read_text("utf-8")
+    missing = {name for name in ALL.values() if name not in terraform} - SET_BY_LAMBDA
+    assert not missing, f"set {sorted(missing)} in infra/functions.tf"

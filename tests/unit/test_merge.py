@@ -1,0 +1,296 @@
+"""Merging the parts: who wins, what is superseded, and books that do not balance stop everything."""
+
+import csv
+import io
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from functions.common.contract import LINEAGE
+from functions.common.errors import ReconciliationError
+from functions.write.merge import add_up
+from tests.unit.orders import CONTRACT, customer, item, lines, order, tables, texts, valid_orders
+from tests.unit.steps import Staged, batch_of, publish, stage
+
+# --- who wins ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunk_bytes", [10**9, 700, 150], ids=["one chunk", "some chunks", "a chunk within a line"])
+def test_of_one_key_the_last_is_published_and_the_others_are_listed(tmp_path: Path, chunk_bytes: int) -> None:
+    records = [
+        order(order_id="A", shipping_cost=1),
+        order(order_id="B", shipping_cost=2),
+        order(order_id="A", shipping_cost=3),
+        order(order_id="C", total_amount=0),
+        order(order_id="A", shipping_cost=4, items=[item(line_number=7)]),
+    ]
+    at = [len(lines(records[:number])) for number in range(len(records))]
+    result = publish(lines(records), tmp_path, chunk_bytes)
+    assert result.rows("orders") == tables([records[1], records[4]])["orders"]
+    assert [(row["order_id"], row["line_number"]) for row in result.rows("items")] == [("A", 7), ("B", 1), ("B", 2)]
+    assert result.merged.superseded == 2
+    assert [(record.position, record.superseded_by) for record in result.superseded] == [
+        (at[0], at[4]),
+        (at[2], at[4]),
+    ]
+    rejects = result.rejects()
+    assert [(reject["reason"], reject["position"]) for reject in rejects] == [
+        ("total_mismatch", at[3]),
+        ("superseded", at[0]),
+        ("superseded", at[2]),
+    ]
+    assert [reject["record"] for reject in rejects[1:]] == [records[0], records[2]]
+    (error,) = rejects[1]["errors"]
+    assert (error["code"], error["rule"], error["pointer"]) == ("superseded", "key", "")
+    assert error["message"] == (
+        f"the record's key occurs again later in the file, at position {at[4]}, and that one was published"
+    )
+
+
+def test_a_later_record_that_is_rejected_supersedes_nothing(tmp_path: Path) -> None:
+    result = publish(lines([order(), order(total_amount=0)]), tmp_path)
+    assert (result.merged.superseded, len(result.rows("orders"))) == (0, 1)
+
+
+def test_superseded_orders_give_no_customer(tmp_path: Path) -> None:
+    records = [order(customer=customer(customer_id="gone")), order(customer=customer(customer_id="stays"))]
+    assert [row["customer_id"] for row in publish(lines(records), tmp_path).rows("customers")] == ["stays"]
+
+
+@pytest.mark.parametrize(
+    ("dates", "winner"),
+    [
+        (("2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"), "second"),
+        (("2024-01-02T00:00:00Z", "2024-01-01T00:00:00Z"), "first"),
+        (("2024-01-01T12:00:00Z", "2024-01-01T12:00:00Z"), "second"),
+        (("2024-01-01T12:00:00+02:00", "2024-01-01T11:00:00Z"), "second"),
+        (("2024-01-01T12:00:00-02:00", "2024-01-01T13:00:00Z"), "first"),
+        (("2024-01-01T12:00:00.000001Z", "2024-01-01T12:00:00Z"), "first"),
+    ],
+)
+def test_a_customer_is_as_in_the_latest_order(dates: tuple[str, str], winner: str, tmp_path: Path) -> None:
+    records = [
+        order(order_id=name, order_date=date, customer=customer(name=name))
+        for name, date in zip(("first", "second"), dates, strict=True)
+    ]
+    (row,) = publish(lines(records), tmp_path).rows("customers")
+    assert row["name"] == winner
+
+
+# --- books that do not balance ----------------------------------------------------------------------------------------
+
+
+def broken(staged: Staged) -> str:
+    with pytest.raises(ReconciliationError) as caught:
+        staged.merge()
+    return str(caught.value)
+
+
+TWO = lines([order(order_id="1"), order(order_id="2", customer=customer(customer_id="other"))])
+
+
+@pytest.mark.parametrize(
+    ("table", "select", "says"),
+    [
+        ("customers", "FROM part WHERE customer_id = 'other'", "Table orders: 1 rows have no row in customers."),
+        (
+            "items",
+            "SELECT * REPLACE (order_id || '?' AS order_id) FROM part",
+            "Table items: 4 rows have no row in orders.",
+        ),
+        ("items", "SELECT * REPLACE (1 AS line_number) FROM part", "Table items: 2 rows repeat the key (order_id, l"),
+        ("items", "FROM part UNION ALL FROM part", "Table items: 4 rows repeat the key"),
+        ("orders", "FROM part UNION ALL FROM part", "Table orders: 2 rows repeat the key (order_id)."),
+        ("orders", "SELECT * REPLACE (total_amount + 0.01 AS total_amount) FROM part", "Control total total_amount:"),
+    ],
+)
+def test_parts_that_contradict_each_other_are_refused(table: str, select: str, says: str, tmp_path: Path) -> None:
+    staged = stage(TWO, tmp_path)
+    staged.tamper(table, select)
+    assert says in broken(staged)
+
+
+def test_a_lost_order_is_noticed(tmp_path: Path) -> None:
+    staged = stage(TWO, tmp_path)
+    for table in ("orders", "customers", "items"):
+        staged.tamper(table, "FROM part WHERE _position = 0")
+    assert broken(staged) == "valid 2 is not published 1 + superseded 0."
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"valid": 3}, "valid 3 is not published 2 + superseded 0"),
+        ({"control_totals": {"total_amount": Decimal("587.49")}}, "Control total total_amount: validated"),
+        ({"control_totals": {}}, "Control total total_amount: validated"),
+    ],
+)
+def test_counts_that_do_not_fit_the_rows_are_refused(change: dict[str, Any], says: str, tmp_path: Path) -> None:
+    staged = stage(TWO, tmp_path)
+    staged.totals = replace(staged.totals, **change)
+    assert says in broken(staged)
+
+
+def test_control_totals_count_what_is_superseded(tmp_path: Path) -> None:
+    records = [order(shipping_cost=amount) for amount in (0.1, 0.2, 1000)]
+    assert publish(lines(records), tmp_path).merged.control_totals == {
+        "total_amount": {"validated": "1783.6", "superseded": "522.5", "published": "1261.1"}
+    }
+
+
+def test_a_key_may_have_several_columns(tmp_path: Path) -> None:
+    orders, customers, _ = CONTRACT.tables
+    orders = replace(orders, key=("order_id", "currency"))
+    contract = replace(CONTRACT, record_table=orders, tables=(orders, customers))
+    result = publish(lines([order(currency=code) for code in ("USD", "EUR", "USD")]), tmp_path, contract=contract)
+    assert [row["currency"] for row in result.rows("orders")] == ["EUR", "USD"]
+    assert [record.position for record in result.superseded] == [0]
+
+
+# --- the account of all chunks ----------------------------------------------------------------------------------------
+
+
+def chunk_counts(**changes: Any) -> dict[str, Any]:
+    return {
+        "chunk_bytes": 10**9,
+        "received": 3,
+        "valid": 2,
+        "rejected": 1,
+        "rejected_by_reason": {"not_json": 1},
+        "control_totals": {"total": "1.10"},
+        **changes,
+    }
+
+
+def test_chunks_add_up() -> None:
+    second = chunk_counts(
+        received=2,
+        valid=0,
+        rejected=2,
+        rejected_by_reason={"not_json": 1, "missing_field": 1},
+        control_totals={"total": "99999999999999999999999999999999999.9999"},  # 39 digits: the default context has 28
+    )
+    totals = add_up([chunk_counts(), second], batch_of(b""))
+    assert (totals.received, totals.valid, totals.rejected) == (5, 2, 3)
+    assert list(totals.rejected_by_reason.items()) == [("missing_field", 1), ("not_json", 2)]
+    assert totals.control_totals == {"total": Decimal("100000000000000000000000000000000001.0999")}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"received": 4}, r"Chunk 1: received is not valid \+ rejected \(received 4, valid 2, rejected 1\)"),
+        ({"rejected": 2}, r"Chunk 1: received is not valid \+ rejected"),
+        ({"chunk_bytes": 5}, "Chunk 1 was cut by another plan; two runs of this batch overlap"),
+    ],
+)
+def test_a_chunk_that_does_not_balance_is_named(change: dict[str, Any], says: str) -> None:
+    with pytest.raises(ReconciliationError, match=says):
+        add_up([chunk_counts(), chunk_counts(**change)], batch_of(b""))
+
+
+# --- what is written --------------------------------------------------------------------------------------------------
+
+
+def test_every_row_carries_batch_and_time(tmp_path: Path) -> None:
+    result = publish(TWO, tmp_path)
+    for table in CONTRACT.tables:
+        relation = duckdb.sql(f"SELECT * FROM read_parquet('{result.folder}/{table.name}.parquet')")
+        declared = [(column.name, column.type) for column in (*table.columns, *LINEAGE)]
+        assert list(zip(relation.columns, map(str, relation.types), strict=True)) == declared
+        lineage = relation.project("batch_id, CAST(ingested_at AS VARCHAR)").distinct().fetchall()
+        assert lineage == [(result.staged.batch.batch_id, "2026-01-02 03:04:05")]
+
+
+def test_rows_are_sorted_by_key_whatever_their_order(tmp_path: Path) -> None:
+    records = [order(order_id=name, customer=customer(customer_id=name)) for name in ("b", "10", "9", "B", "é", "a")]
+    result = publish(lines(records), tmp_path)
+    by_key: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "orders": lambda row: row["order_id"],
+        "customers": lambda row: row["customer_id"],
+        "items": lambda row: (row["order_id"], row["line_number"]),
+    }
+    for table, key in by_key.items():
+        rows = result.rows(table)
+        assert rows == sorted(rows, key=key) != []
+
+
+def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
+    data = lines([order(order_id=name) for name in "cabca"]) + b"broken\n"
+    assert publish(data, tmp_path / "1").files() == publish(data, tmp_path / "2").files()
+
+
+# --- CSV --------------------------------------------------------------------------------------------------------------
+
+
+def cell(value: str | None) -> str:
+    """How a text stands in the CSV."""
+    return f"'{value}" if value and value[0] in "=+-@\t\r" else value or ""
+
+
+def read_csv(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(texts, st.none() | texts), min_size=1, max_size=30))
+def test_texts_come_back_from_csv_and_raw_from_parquet(pairs: list[tuple[str, str | None]]) -> None:
+    records = [
+        order(order_id=str(n), customer=customer(customer_id=f"{n:03}", name=name or "x", phone=phone))
+        for n, (name, phone) in enumerate(pairs)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        result = publish(lines(records), Path(folder))
+        from_csv, from_parquet = read_csv(result.csv("customers")), result.rows("customers")
+    assert [(row["name"], row["phone"]) for row in from_parquet] == [(name or "x", phone) for name, phone in pairs]
+    assert [(row["name"], row["phone"]) for row in from_csv] == [
+        (cell(name or "x"), cell(phone)) for name, phone in pairs
+    ]
+
+
+@settings(max_examples=10)
+@given(st.lists(valid_orders(), min_size=1, max_size=4))
+def test_csv_says_what_parquet_says(records: list[dict[str, Any]]) -> None:
+    def as_text(value: Any) -> str:
+        if isinstance(value, str):
+            return cell(value)
+        if hasattr(value, "isoformat"):
+            return f"{value.isoformat(timespec='microseconds')}Z"
+        return "" if value is None else f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+    with tempfile.TemporaryDirectory() as folder:
+        result = publish(lines(records), Path(folder))
+        for table in CONTRACT.tables:
+            expected = [{name: as_text(value) for name, value in row.items()} for row in result.rows(table.name)]
+            found = [
+                {name: value for name, value in row.items() if name not in ("batch_id", "ingested_at")}
+                for row in read_csv(result.csv(table.name))
+            ]
+            assert found == expected
+
+
+def test_csv_as_a_spreadsheet_sees_it(tmp_path: Path) -> None:
+    hostile = customer(
+        customer_id="007", name='=HYPERLINK("http://x"),1', email="", phone=None, address={
+            "street": "+1\r\nline 2", "city": "@München 😀", "region": "-", "postal_code": "\tx", "country": "DE"
+        },
+    )  # fmt: skip
+    record = order(order_id="-5", customer=hostile, shipping_cost=-7.5, order_date="2024-01-01T00:00:00.5+01:00")
+    result = publish(lines([record]), tmp_path)
+    batch = result.staged.batch.batch_id
+    assert result.csv("customers") == (
+        "customer_id,name,email,phone,street,city,region,postal_code,country,last_order_date,batch_id,ingested_at\n"
+        '007,"\'=HYPERLINK(""http://x""),1","",,"\'+1\r\nline 2",\'@München 😀,\'-,\'\tx,DE,'
+        f"2023-12-31T23:00:00.500000Z,{batch},2026-01-02T03:04:05.000000Z\n"
+    )
+    assert "\n'-5,2023-12-31T23:00:00.500000Z,shipped,EUR,007,2,261.1000,-7.5000,253.6000," in result.csv("orders")
+    assert result.rows("customers")[0]["name"] == '=HYPERLINK("http://x"),1'
+    assert result.rows("orders")[0]["shipping_cost"] == Decimal("-7.5")

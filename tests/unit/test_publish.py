@@ -1,0 +1,305 @@
+"""Publishing and committing: all tables or none, once, with an account that is the same at every attempt."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from functions.common import s3_utils
+from functions.common.batch import Batch
+from functions.common.errors import (
+    CommitConflictError,
+    EmptyFileError,
+    NoValidRecordsError,
+    ReconciliationError,
+    TooManyRejectsError,
+    TransientError,
+)
+from functions.write import index as write
+from functions.write import publish
+from functions.write.merge import Totals
+from tests import harness
+from tests.unit.orders import lines, order
+
+# --- whether a file fails as a whole ----------------------------------------------------------------------------------
+
+
+def totals(rejected: int, received: int) -> Totals:
+    return Totals(received, received - rejected, rejected, {"not_json": rejected}, {})
+
+
+@pytest.mark.parametrize(
+    ("rejected", "received", "ratio", "fails"),
+    [
+        (0, 10, 0.0, False),
+        (1, 10, 0.0, True),
+        (1, 1_000_000, 0.0, True),
+        (1, 10, 0.1, False),
+        (2, 10, 0.1, True),
+        (3, 30, 0.1, False),
+        (4, 30, 0.1, True),
+        (29, 100, 0.29, False),  # 0.29 × 100 is 28.999999999999996
+        (57, 100, 0.57, False),
+        (58, 100, 0.57, True),
+        (1, 3, 1 / 3, False),
+        (9, 10, 1.0, False),
+    ],
+)
+def test_the_share_of_rejects_that_is_let_pass(rejected: int, received: int, ratio: float, fails: bool) -> None:
+    refusal = publish.refusal(totals(rejected, received), ratio, "s3://b/k")
+    assert isinstance(refusal, TooManyRejectsError) is fails
+    if fails:
+        assert str(refusal).startswith(
+            f"{rejected} of {received} records break the contract (not_json {rejected}), more"
+        )
+        assert str(refusal).endswith("s3://b/k.")
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.1, 1.0])
+def test_without_a_valid_record_a_file_fails_at_any_ratio(ratio: float) -> None:
+    refusal = publish.refusal(totals(2, 2), ratio, "s3://b/k")
+    assert isinstance(refusal, NoValidRecordsError)
+    assert str(refusal) == "All 2 records break the contract (not_json 2): see s3://b/k."
+    assert isinstance(publish.refusal(totals(0, 0), ratio, ""), EmptyFileError)
+
+
+# --- a batch on S3 ----------------------------------------------------------------------------------------------------
+
+on_moto = pytest.mark.usefixtures("aws")
+GOOD = [order(order_id=str(number)) for number in range(10)]
+WITH_REJECT = lines([*GOOD, order(total_amount=0), GOOD[0]])
+
+
+def outputs(batch: Batch) -> dict[str, bytes]:
+    """Everything that a batch left, staging apart."""
+    keys = [key for key in harness.keys("") if not key.startswith("staging/")]
+    assert all(batch.batch_id in key for key in keys)
+    return {key: harness.get(key) for key in keys}
+
+
+@on_moto
+def test_the_manifest_tells_all() -> None:
+    batch = harness.run(WITH_REJECT, "a b.jsonl")
+    manifest = harness.manifest(batch)
+    assert manifest["counts"] == {"received": 12, "valid": 11, "rejected": 1, "superseded": 1, "published": 10}
+    assert manifest["rejected_by_reason"] == {"total_mismatch": 1}
+    assert manifest["control_totals"] == {
+        "total_amount": {"validated": "3228.28", "superseded": "293.48", "published": "2934.8"}
+    }
+    assert {name: table["rows"] for name, table in manifest["tables"].items()} == {
+        "orders": 10,
+        "customers": 1,
+        "items": 20,
+    }
+    rest = ("counts", "rejected_by_reason", "control_totals", "tables", "rejects")
+    assert {name: value for name, value in manifest.items() if name not in rest} == {
+        "manifest_version": 1,
+        "dataset": "orders",
+        "batch_id": batch.batch_id,
+        "revision": 1,
+        "contract_version": 1,
+        "source": batch.to_input()["source"],
+        "ingested_at": batch.ingested_at,
+        "ingest_date": batch.ingested_at[:10],
+    }, "nothing may differ between two attempts, no time and no name of an execution"
+    named = publish.outputs_of(manifest)
+    assert len(named) == 7
+    for output in named:
+        data = harness.get(output["key"])
+        assert (output["bytes"], output["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+    assert outputs(batch).keys() == {batch.manifest_key, *(output["key"] for output in named)}
+
+
+@on_moto
+def test_a_file_without_rejects_has_none() -> None:
+    batch = harness.run(lines(GOOD))
+    assert harness.manifest(batch)["rejects"] is None
+    assert harness.keys("rejected/") == []
+    assert len(publish.outputs_of(harness.manifest(batch))) == 6
+
+
+@on_moto
+@pytest.mark.parametrize("data", [lines(GOOD), WITH_REJECT], ids=["all good", "with rejects"])
+def test_another_attempt_writes_the_same_bytes(data: bytes) -> None:
+    """Also after a crash before the commit: everything but the manifest is there already."""
+    batch = harness.run(data)
+    first = outputs(batch)
+    s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
+    harness.run_steps(batch)
+    assert outputs(batch) == first
+
+
+@on_moto
+def test_a_plan_of_other_chunks_commits_the_same_manifest() -> None:
+    batch = harness.run(WITH_REJECT)
+    first = outputs(batch)
+    s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
+    cut = harness.plan(batch.source, chunk_bytes=2_000)
+    assert cut.chunk_count > 2
+    harness.run_steps(cut)
+    assert outputs(batch) == first
+
+
+@on_moto
+def test_a_committed_batch_is_verified_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = harness.run(WITH_REJECT)
+    answer = write.handler(batch.to_input())
+    for key in harness.keys("staging/"):
+        s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=key)
+    monkeypatch.setattr(s3_utils, "upload", lambda *_: pytest.fail("a committed batch must not be written again"))
+    monkeypatch.setattr(s3_utils, "put_new", lambda *_: pytest.fail("a committed batch must not be written again"))
+    assert write.handler(batch.to_input()) == answer
+
+
+@on_moto
+def test_a_committed_batch_whose_output_is_harmed_is_not_called_published() -> None:
+    batch = harness.run(WITH_REJECT)
+    for output in publish.outputs_of(harness.manifest(batch)):
+        place = {"Bucket": harness.PROCESSED, "Key": output["key"]}
+        whole = s3_utils.client().get_object(**place)
+        s3_utils.client().delete_object(**place)
+        for harm in ("missing", "changed"):
+            with pytest.raises(ReconciliationError, match=f"committed, but {output['key']} is missing or not what its"):
+                write.handler(batch.to_input())
+            s3_utils.put_bytes(harness.PROCESSED, output["key"], f"now {harm}".encode())
+        s3_utils.client().put_object(**place, Body=whole["Body"].read(), Metadata=whole["Metadata"])
+    assert write.handler(batch.to_input())["published"] == 10
+
+
+@on_moto
+@pytest.mark.parametrize("same", [True, False])
+def test_of_two_writers_the_first_commit_stands(same: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one commits after this one has looked for a manifest."""
+    batch = harness.run(WITH_REJECT)
+    committed = harness.get(batch.manifest_key)
+    if not same:
+        committed = committed.replace(b'"received": 12', b'"received": 13')
+    s3_utils.put_bytes(harness.PROCESSED, batch.manifest_key, committed)
+    real, looked = s3_utils.get_bytes, []
+
+    def nothing_yet(bucket: str, key: str) -> bytes | None:
+        if key == batch.manifest_key and not looked:
+            looked.append(key)
+            return None
+        return real(bucket, key)
+
+    monkeypatch.setattr(s3_utils, "get_bytes", nothing_yet)
+    if same:
+        assert write.handler(batch.to_input())["published"] == 10
+    else:
+        with pytest.raises(CommitConflictError, match="the first commit stands"):
+            write.handler(batch.to_input())
+    assert harness.get(batch.manifest_key) == committed
+
+
+UNTIL_COMMIT = 7
+"""Six files of tables and the rejects come before the manifest."""
+
+
+@on_moto
+def test_killed_between_any_two_writes_nothing_is_published_and_the_retry_completes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch = harness.run(WITH_REJECT)
+    expected = outputs(batch)
+
+    def dying(function: Any, left: Iterator[int]) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            if next(left, None) is None:
+                raise TransientError("killed")
+            return function(*arguments, **options)
+
+        return call
+
+    for survived in range(UNTIL_COMMIT + 1):
+        for key in expected:
+            s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=key)
+        left = iter(range(survived))
+        with monkeypatch.context() as patch:
+            patch.setattr(s3_utils, "upload", dying(s3_utils.upload, left))
+            patch.setattr(s3_utils, "put_new", dying(s3_utils.put_new, left))
+            with pytest.raises(TransientError):
+                write.handler(batch.to_input())
+        assert (len(outputs(batch)), harness.keys("manifests/")) == (survived, []), "the manifest must come last"
+        write.handler(batch.to_input())
+        assert outputs(batch) == expected, f"killed after {survived} writes, the retry wrote something else"
+
+
+# --- files that fail as a whole ---------------------------------------------------------------------------------------
+
+
+@on_moto
+@pytest.mark.parametrize(
+    ("data", "error", "rejects"),
+    [
+        pytest.param(lines([*GOOD, {}, {}]), TooManyRejectsError, 2, id="too many rejects"),
+        pytest.param(lines([{}, {}]), NoValidRecordsError, 2, id="no valid record"),
+        pytest.param(b"", EmptyFileError, 0, id="empty"),
+        pytest.param(b"\n \r\n", EmptyFileError, 0, id="blank"),
+    ],
+)
+def test_rejects_are_written_before_a_file_fails(data: bytes, error: type[Exception], rejects: int) -> None:
+    batch = harness.plan(harness.upload(data))
+    with pytest.raises(error) as caught:
+        harness.run_steps(batch)
+    assert len(harness.rejects(batch)) == rejects
+    assert outputs(batch).keys() == ({batch.rejected_key} if rejects else set())
+    assert (f"s3://{harness.PROCESSED}/{batch.rejected_key}" in str(caught.value)) is bool(rejects)
+
+
+@on_moto
+@pytest.mark.parametrize("name", ["x.json", "x.json.gz"])
+def test_a_document_without_records_is_empty(name: str) -> None:
+    for data in (b"[]", b" ", b'{"orders": []}', b""):
+        with pytest.raises(EmptyFileError):
+            harness.run(gzip.compress(data) if name.endswith("gz") else data, name)
+
+
+@on_moto
+def test_counts_that_are_gone_are_named() -> None:
+    batch = harness.run(lines(GOOD))
+    for key in (batch.manifest_key, batch.staging_key(0, "counts.json")):
+        s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=key)
+    with pytest.raises(ReconciliationError, match="Chunk 0 has no counts in staging; it expired"):
+        write.handler(batch.to_input())
+
+
+# --- what write answers -----------------------------------------------------------------------------------------------
+
+
+@on_moto
+def test_the_answer_holds_the_counts_and_the_notice() -> None:
+    batch = harness.plan(harness.upload(WITH_REJECT, "Zoë & 日本.jsonl"))
+    answer = harness.run_steps(batch)
+    notice = answer.pop("notice")
+    assert answer == {
+        "received": 12,
+        "valid": 11,
+        "rejected": 1,
+        "superseded": 1,
+        "published": 10,
+        "batch_id": batch.batch_id,
+    }
+    assert notice["subject"] == "orders: 1 of 12 records were rejected"
+    for part in (batch.source.key, "total_mismatch: 1", batch.rejected_key, "Next: ", batch.batch_id):
+        assert part in notice["message"]
+    assert len(json.dumps({**answer, "notice": notice})) < 20_000, "states pass pointers and small numbers"
+
+
+@pytest.mark.parametrize("number", [0, 10**12])
+def test_a_subject_is_what_sns_takes(number: int) -> None:
+    committed = {
+        "dataset": "d" * 30,
+        "batch_id": "b",
+        "source": {"bucket": "b", "key": "é" * 500},
+        "counts": {"rejected": number, "received": number},
+        "rejects": None,
+        "rejected_by_reason": {},
+    }
+    subject = publish.summary(committed, "p")["notice"]["subject"]
+    assert len(subject) < 100
+    assert subject.isascii()
+    assert subject.isprintable()

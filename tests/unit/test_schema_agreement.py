@@ -1,0 +1,240 @@
+"""The fast validator decides as the reference does, and each contract's schema is one that both can hold."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from copy import deepcopy
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from functions.common.contract import CONTRACTS, load_contract
+from functions.common.record_types import is_decimal, resolve
+from functions.validate.explain import broken_schema
+from functions.validate.validation import schema_validator
+from generate_data import DEFECTS, generate
+from tests.unit.orders import CONTRACT, Order, order, valid_orders
+
+NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
+SCHEMAS = {
+    path.relative_to(CONTRACTS): json.loads(path.read_text("utf-8")) for path in CONTRACTS.glob("*/*.schema.json")
+}
+
+# --- the reference ----------------------------------------------------------------------------------------------------
+
+
+def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
+    """As ECMA 262 has it: `$` is the very end, where Python's also matches before a last newline."""
+    if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
+        yield jsonschema.ValidationError("does not match")
+
+
+def _decimal(_validator: Any, value: list[int], instance: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
+    is_number = isinstance(instance, int | float) and not isinstance(instance, bool)
+    if is_number and not is_decimal(instance, *value):
+        yield jsonschema.ValidationError("is not exact")
+
+
+Reference = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern, "decimal": _decimal})
+
+
+@cache
+def reference(dataset: str = "orders") -> Any:
+    return Reference(load_contract(dataset).schema, format_checker=jsonschema.FormatChecker(["date-time", "date"]))
+
+
+Faults = Counter[tuple[tuple[str | int, ...], str]]
+"""How often a keyword is broken at a place."""
+
+
+def faults_by_reference(record: Any) -> Faults:
+    return Counter((tuple(error.absolute_path), error.validator) for error in reference().iter_errors(record))
+
+
+def faults(record: Any) -> Faults:
+    return Counter(
+        (tuple(error.instance_path), error.kind.name) for error in schema_validator(CONTRACT).iter_errors(record)
+    )
+
+
+# --- orders, good and bad ---------------------------------------------------------------------------------------------
+
+CLOSE_CALLS = (
+    # dates
+    *("2024-02-29T00:00:00Z", "2023-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2000-02-29T00:00:00Z"),
+    *("2024-01-01T00:00:00+23:59", "2024-01-01T00:00:00+24:00", "2024-01-01T00:00:00-00:00", "2024-01-01t00:00:00z"),
+    *("2024-01-01T23:59:60Z", "2024-12-31T23:59:60Z", "2024-06-31T12:00:00Z", "2024-00-10T12:00:00Z"),
+    *("2024-01-01T00:00:00.1234567Z", "2024-01-01T00:00:00.Z", "2024-01-01 00:00:00Z", "2024-01-01T00:00Z"),
+    *("2024-01-01T00:00:00Z\n", "\n2024-01-01T00:00:00Z", "2024-01-01T00:00:00٠Z", "0000-01-01T00:00:00Z"),
+    # texts
+    *("", "a\n", "\n", "\r", "\t", "\0", "\x0b", "\x1f", "\x7f", "\x80", "\x85", "\u2028", "\ufeff", "\uffff", "😀"),
+    *("x" * 128, "x" * 129, "😀" * 128, "😀" * 129, "EUR", "eur", "EUR\n", "DE", "shipped", "shipped "),
+    # numbers
+    *(0, -0.0, 1, 1.0, 1.5, True, False, 10**6, 10**6 + 1, 10**6 + 0.5, -1, 19.99, 0.1 + 0.2, 1e-5, 0.0001, 0.00005),
+    *(10**9, 10**9 - 1, 999_999_999.999, 999_999_999.9999, 10**12, 10**12 - 1, 99_999_999_999.9999),
+    *(
+        999_999_999_999.9999,
+        123_456_789_012.123,
+        1e11,
+        1e12,
+        1e15,
+        1e16,
+        1e300,
+        2**63,
+        2**64,
+        10**30,
+        -(10**12),
+        5e-324,
+    ),
+    *(None, [], {}, [[]], [{}], [None]),
+)
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+values = st.recursive(
+    st.sampled_from(CLOSE_CALLS)
+    | st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=3,
+)
+
+
+def places(part: Any) -> Iterator[tuple[Any, str | int]]:
+    """Every place in a record: what holds it, and the name or number that it has there."""
+    steps = part.keys() if isinstance(part, dict) else range(len(part)) if isinstance(part, list) else ()
+    for step in steps:
+        yield part, step
+        yield from places(part[step])
+
+
+@st.composite
+def mutated_orders(draw: st.DrawFn) -> Any:
+    """An order with up to three places set to anything, removed, or joined by an unknown one."""
+    record = {"": deepcopy(draw(valid_orders()))}
+    for _ in range(draw(st.integers(1, 3))):
+        holder, step = draw(st.sampled_from(list(places(record))))
+        kind = draw(st.sampled_from(["set", "set", "set", "remove", "add"]))
+        if kind == "set":
+            holder[step] = draw(values)
+        elif step != "" and kind == "remove":
+            del holder[step]
+        elif isinstance(holder, list):
+            holder.append(draw(values))
+        else:
+            holder[draw(texts)] = draw(values)
+    return orjson.loads(json.dumps(record[""]))  # as it is read: what is beyond 64 bits is a float
+
+
+@settings(max_examples=200)
+@given(mutated_orders())
+def test_both_find_the_same_faults_at_the_same_places(record: Any) -> None:
+    assert faults(record) == faults_by_reference(record)
+    assert schema_validator(CONTRACT).is_valid(record) is (not faults(record))
+
+
+@given(mutated_orders())
+def test_every_fault_has_a_code_and_a_sentence(record: Any) -> None:
+    reasons = broken_schema(schema_validator(CONTRACT).iter_errors(record), CONTRACT.schema)
+    assert bool(reasons) is not reference().is_valid(record)
+    for reason in reasons:
+        assert reason.code != "breaks_schema", f"give {reason.rule} a code in explain.py"
+        assert reason.message.startswith(f"{reason.pointer or 'the record'} ")
+
+
+@pytest.mark.parametrize("value", CLOSE_CALLS, ids=ascii)
+def test_both_agree_on_close_calls_everywhere(value: Any) -> None:
+    for number in range(len(list(places(order())))):
+        record = order()
+        holder, step = list(places(record))[number]
+        holder[step] = value
+        record = orjson.loads(json.dumps(record))
+        assert reference().is_valid(record) is schema_validator(CONTRACT).is_valid(record), f"at {step}: {value!a}"
+
+
+@settings(max_examples=50)
+@given(valid_orders())
+def test_both_take_every_valid_order(record: Order) -> None:
+    assert faults(record) == faults_by_reference(record) == Counter()
+
+
+def test_both_take_northwind() -> None:
+    for line in NORTHWIND.read_bytes().splitlines():
+        record = orjson.loads(line)
+        assert faults(record) == faults_by_reference(record) == Counter(), record["order_id"]
+
+
+def test_both_agree_on_generated_orders() -> None:
+    for line, _ in generate(len(DEFECTS) * 20, seed=3, invalid_ratio=0.5):
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        assert reference().is_valid(record) is schema_validator(CONTRACT).is_valid(record), line
+
+
+# --- what a contract's schema must keep to ----------------------------------------------------------------------------
+
+
+def parts(schema: Any, place: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object in a schema, with its place."""
+    if isinstance(schema, dict):
+        yield place, schema
+        for name, part in schema.items():
+            yield from parts(part, f"{place}/{name}")
+
+
+each_schema = pytest.mark.parametrize("name", SCHEMAS, ids=str)
+
+
+@each_schema
+def test_a_schema_is_one(name: Path) -> None:
+    assert SCHEMAS[name]["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
+
+
+@each_schema
+def test_every_example_is_valid(name: Path) -> None:
+    schema = SCHEMAS[name]
+    examples = [(place, part, example) for place, part in parts(schema) for example in part.get("examples", [])]
+    assert examples
+    for place, part, example in examples:
+        checker = Reference({**part, "$defs": schema["$defs"]}, format_checker=jsonschema.FormatChecker())
+        assert checker.is_valid(example), f"{place}: the example {example!r} breaks its own rule"
+
+
+@each_schema
+def test_no_multiple_of_is_fractional(name: Path) -> None:
+    for place, part in parts(SCHEMAS[name]):
+        multiple = part.get("multipleOf", 1)
+        assert Decimal(str(multiple)) % 1 == 0, f'{place}: use "decimal", validators disagree on fractions'
+
+
+@each_schema
+def test_every_rule_that_is_told_in_words_has_them(name: Path) -> None:
+    schema = SCHEMAS[name]
+    for place, part in parts(schema):
+        told = {"pattern", "format", "decimal"} & part.keys() or ("enum" in part and "properties" not in place[-12:])
+        whole = {**resolve(part["$ref"], schema), **part} if "$ref" in part else part
+        assert not told or whole.get("description"), f"{place}: the sentence of a reject is built from its description"
+
+
+@each_schema
+def test_every_object_says_which_fields_it_takes(name: Path) -> None:
+    for place, part in parts(SCHEMAS[name]):
+        if part.get("type") == "object":
+            assert part.get("additionalProperties") is False, f"{place}: a field that no table takes would be lost"
+
+
+def test_the_reference_knows_the_formats_in_use() -> None:
+    formats = {part["format"] for schema in SCHEMAS.values() for _, part in parts(schema) if "format" in part}
+    for name in formats:
+        assert name in jsonschema.FormatChecker.checkers, f"install what jsonschema checks {name} with"

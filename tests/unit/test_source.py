@@ -1,0 +1,199 @@
+"""Opening a chunk: the suffixes, the caps, and gzip, whole or broken."""
+
+import gzip
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.common.batch import Batch, Source
+from functions.common.contract import load_contract
+from functions.common.errors import (
+    CorruptGzipError,
+    EncodingError,
+    InflatedTooLargeError,
+    ObjectTooLargeError,
+    UnsupportedFormatError,
+)
+from functions.validate.documents import Document
+from functions.validate.source import inflate, open_chunk
+
+LIMITS = SimpleNamespace(
+    max_object_bytes=100_000, max_inflated_bytes=50_000, max_inflation_ratio=100, max_record_bytes=10_000
+)
+BATCH = Batch("orders", "orders-1", 1, Source("b", "k", "v", 0, "e", ""), "2026-01-01T00:00:00Z", 1_000_000, 0)
+LINES = b'{"a":1}\n{"a":2}\n{"a":3}\n'
+
+
+def blocks_of(data: bytes, size: int = 7) -> Iterator[bytes]:
+    return (data[start : start + size] for start in range(0, len(data), size))
+
+
+def opened(data: bytes, key: str, chunk: int = 0, **batch: Any) -> Document:
+    source = replace(BATCH.source, key=key, size=len(data))
+    return open_chunk(
+        replace(BATCH, source=source, **batch),
+        chunk,
+        load_contract("orders"),
+        LIMITS,  # type: ignore[arg-type]
+        lambda offset: blocks_of(data[offset:]),
+    )
+
+
+def records(data: bytes, key: str, **batch: Any) -> list[bytes]:
+    return [record.data for record in opened(data, key, **batch).records]
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("a.jsonl", "byte"),
+        ("a.ndjson", "byte"),
+        ("a.JSONL", "byte"),
+        ("a.json", "index"),
+        ("a.Json", "index"),
+        ("a.json.jsonl", "byte"),
+        ("a.csv.json", "index"),
+        ("a b+c%20d/../é.json", "index"),
+    ],
+)
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_the_suffix_says_how_a_file_is_read(key: str, kind: str, gzipped: bool) -> None:
+    data = LINES if kind == "byte" else b"[" + LINES.strip().replace(b"\n", b",") + b"]"
+    if gzipped:
+        data, key = gzip.compress(data), f"{key}.GZ"
+    assert opened(data, key).position_kind == kind
+    assert records(data, key) == LINES.split()
+
+
+@pytest.mark.parametrize(
+    "key", ["a.csv", "a", "json", "a.json.zip", "a.gz", "a.jsonl.bak", "a.parquet", "a.json.gz.gz"]
+)
+@pytest.mark.parametrize("data", [LINES, b""])
+def test_any_other_suffix_is_refused(key: str, data: bytes) -> None:
+    with pytest.raises(UnsupportedFormatError, match=r"must end in \.json, \.jsonl or \.ndjson"):
+        opened(data, key)
+
+
+@pytest.mark.parametrize("key", ["a.json", "a.jsonl", "a.json.gz", "a.jsonl.gz"])
+def test_an_empty_file_has_no_record(key: str) -> None:
+    assert records(b"", key) == []
+    if key.endswith(".gz"):
+        assert records(gzip.compress(b""), key) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "padding"),
+    [("a.jsonl", LINES, b"\n"), ("a.jsonl.gz", gzip.compress(LINES), b"\0")],
+)
+def test_the_cap_on_stored_bytes_names_both_sizes(key: str, data: bytes, padding: bytes) -> None:
+    assert records(data.ljust(100_000, padding), key) == records(data, key)
+    with pytest.raises(ObjectTooLargeError, match=r"has 100001 bytes; max_object_bytes allows 100000"):
+        opened(data.ljust(100_001, padding), key)
+
+
+def test_a_document_cannot_be_cut_and_has_a_cap_of_its_own() -> None:
+    assert records(b"[]".ljust(50_000), "a.json") == []
+    with pytest.raises(ObjectTooLargeError, match=r"has 50001 bytes and can't be cut; max_inflated_bytes allows 50000"):
+        opened(b"[]".ljust(50_001), "a.json")
+
+
+@pytest.mark.parametrize("key", ["a.json", "a.jsonl"])
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_encoding_is_checked_in_the_first_chunk_of_whatever_kind(key: str, gzipped: bool) -> None:
+    data = b"\xef\xbb\xbf" + LINES
+    with pytest.raises(EncodingError):
+        records(gzip.compress(data) if gzipped else data, f"{key}.gz" if gzipped else key)
+
+
+def test_a_later_chunk_may_begin_with_any_byte() -> None:
+    data = b'{"a":1}\n' + b"\xff\xfe\n"
+    assert [record.data for record in opened(data, "a.jsonl", 1, chunk_bytes=8, last_chunk=1).records] == [b"\xff\xfe"]
+
+
+@given(st.integers(1, 30))
+def test_the_chunks_of_a_plan_hold_each_line_once(chunk_bytes: int) -> None:
+    plan = {"chunk_bytes": chunk_bytes, "last_chunk": -(-len(LINES) // chunk_bytes) - 1}
+    found = [list(opened(LINES, "a.jsonl", chunk, **plan).records) for chunk in range(plan["last_chunk"] + 1)]
+    assert [record.data for part in found for record in part] == LINES.split()
+    assert [record.position for part in found for record in part] == [0, 8, 16]
+
+
+# --- gzip -------------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.binary(max_size=3_000), min_size=1, max_size=4), st.integers(1, 500), st.integers(1, 2_000))
+def test_members_inflate_to_their_content_however_they_are_cut(parts: list[bytes], size: int, block_bytes: int) -> None:
+    stored = b"".join(map(gzip.compress, parts))
+    assert b"".join(inflate(blocks_of(stored, size), 1 << 20, block_bytes)) == b"".join(parts)
+
+
+STORED = gzip.compress(LINES * 50, mtime=0)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        pytest.param(LINES, id="not gzip at all"),
+        pytest.param(STORED[:-1], id="cut off in its trailer"),
+        pytest.param(STORED[:30], id="cut off in its data"),
+        pytest.param(STORED[:5], id="cut off in its header"),
+        pytest.param(STORED[:20] + b"\xff\xff\xff" + STORED[23:], id="damaged data"),
+        pytest.param(STORED[:-8] + b"\0\0\0\0" + STORED[-4:], id="wrong checksum"),
+        pytest.param(STORED[:-4] + b"\1\0\0\0", id="wrong length"),
+        pytest.param(STORED + b"garbage", id="garbage behind it"),
+    ],
+)
+def test_a_broken_stream_says_after_how_many_bytes(stored: bytes) -> None:
+    with pytest.raises(CorruptGzipError, match=r"broken after \d+ inflated bytes"):
+        records(stored, "a.jsonl.gz")
+
+
+@pytest.mark.parametrize(
+    ("content", "cap"),
+    [
+        pytest.param(bytes(range(32, 127)) * 700, 50_000, id="more than max_inflated_bytes"),
+        pytest.param(b"x" * 49_000, 100 * len(gzip.compress(b"x" * 49_000)), id="more than max_inflation_ratio"),
+    ],
+)
+def test_a_bomb_is_stopped_at_the_lower_cap(content: bytes, cap: int) -> None:
+    stored = gzip.compress(content)
+    with pytest.raises(InflatedTooLargeError, match=f"more than {min(cap, 100 * len(stored))} bytes"):
+        records(stored, "a.jsonl.gz")
+
+
+@pytest.mark.parametrize(("cap", "passes"), [(100, True), (99, False)])
+def test_the_cap_on_inflated_bytes_itself_is_allowed(cap: int, passes: bool) -> None:
+    stream = inflate(blocks_of(gzip.compress(b"x" * 100)), cap)
+    if passes:
+        assert b"".join(stream) == b"x" * 100
+    else:
+        with pytest.raises(InflatedTooLargeError):
+            list(stream)
+
+
+def test_a_bomb_is_not_inflated_into_memory() -> None:
+    stored = gzip.compress(bytes(20_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InflatedTooLargeError):
+            for _ in inflate(blocks_of(stored, 1_000), 15_000_000, 100_000):
+                pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_an_error_of_the_reader_goes_through_gzip_unchanged() -> None:
+    def failing() -> Iterator[bytes]:
+        yield STORED[:20]
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        list(inflate(failing(), 1 << 20))

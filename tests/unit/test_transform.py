@@ -1,0 +1,147 @@
+"""From valid orders to tables: whatever goes in, the tables agree with a reference model in plain Python, exactly."""
+
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from functions.common import sql
+from functions.common.contract import CONTRACTS
+from functions.transform.transform import write_parts
+from tests.unit.orders import CONTRACT, Order, customer, item, lines, order, tables, valid_orders
+from tests.unit.steps import MAX_RECORD_BYTES, MEMORY_MB, Published, publish, validate
+
+NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
+
+
+def published(records: list[Order], chunk_bytes: int = 10**9) -> tuple[Published, dict[str, list[dict[str, Any]]]]:
+    with tempfile.TemporaryDirectory() as folder:
+        result = publish(lines(records), Path(folder), chunk_bytes)
+        return result, {table.name: result.rows(table.name) for table in CONTRACT.tables}
+
+
+@settings(max_examples=30)
+@given(st.lists(valid_orders(), min_size=1, max_size=6))
+@example([order(items=[item(quantity=1, unit_price=0.125, discount=0)])])  # half a cent goes up
+@example([order(items=[item(quantity=0.333, unit_price=99_999_999_999.9999, discount=0.0001)])])
+@example([order(items=[item(quantity=999_999_999.999, unit_price=0.0001, discount=1)], shipping_cost=-0.0)])
+@example([order(order_id="1", order_date=date) for date in ("2024-01-02T00:00:00Z", "2024-01-01T00:00:00Z")])
+@example([order(order_id=name, customer=customer(name=name)) for name in ("first", "second of the same moment")])
+def test_tables_agree_with_the_reference_model(records: list[Order]) -> None:
+    result, found = published(records)
+    assert result.totals.rejected_by_reason == {}
+    assert found == tables(records)
+
+
+@settings(max_examples=12)
+@given(st.lists(valid_orders(), min_size=2, max_size=6), st.integers(2, 6))
+def test_a_file_in_many_chunks_gives_the_same_bytes_as_in_one(records: list[Order], chunks: int) -> None:
+    data = lines([*records, records[0] | {"status": "paid"}])
+    chunk_bytes = -(-len(data) // chunks)
+    with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as cut:
+        in_one = publish(data, Path(whole)).files()
+        in_many = publish(data, Path(cut), chunk_bytes).files()
+    assert {name for name in in_one if in_one[name] != in_many[name]} == set()
+
+
+@pytest.mark.parametrize("name", ["x.json", "envelope.json"])
+def test_all_shapes_give_the_same_tables(tmp_path: Path, name: str) -> None:
+    records = [order(order_id=str(number)) for number in range(3)]
+    document = orjson.dumps(records if name == "x.json" else {"orders": records})
+    from_lines, from_document = publish(lines(records), tmp_path / "1"), publish(document, tmp_path / "2", name=name)
+    for table in ("orders", "customers", "items"):
+        assert from_lines.rows(table) == from_document.rows(table) != []
+
+
+@pytest.fixture(scope="module")
+def northwind(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    return publish(NORTHWIND.read_bytes(), tmp_path_factory.mktemp("northwind"), 200_000)
+
+
+FIGURES = {
+    "SELECT count(*) FROM orders": 830,
+    "SELECT count(DISTINCT customer_id) FROM customers": 89,
+    "SELECT count(*) FROM customers": 89,
+    "SELECT count(*) FROM items": 2155,
+    "SELECT sum(quantity) FROM items": 51_317,
+    "SELECT sum(quantity * unit_price) FROM items": Decimal("1354458.59"),
+    "SELECT sum(shipping_cost) FROM orders": Decimal("64942.69"),
+    "SELECT sum(total_amount) FROM orders": Decimal("1330735.98"),
+    "SELECT sum(items_total + shipping_cost) FROM orders": Decimal("1330735.98"),
+    "SELECT count(*) FROM customers WHERE email IS NULL": 89,
+    "SELECT name FROM customers JOIN orders USING (customer_id) WHERE order_id = '10249'": "Toms Spezialitäten",
+    "SELECT city FROM customers JOIN orders USING (customer_id) WHERE order_id = '10249'": "Münster",
+}
+
+
+@pytest.mark.parametrize("query", FIGURES)
+def test_northwind_matches_its_known_figures(northwind: Published, query: str) -> None:
+    with duckdb.connect() as connection:
+        for table in ("orders", "customers", "items"):
+            path = sql.literal(northwind.folder / f"{table}.parquet")
+            connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet({path})")
+        row = connection.execute(query).fetchone()
+    assert row is not None
+    assert row[0] == FIGURES[query]
+
+
+def test_northwind_agrees_with_the_reference_model(northwind: Published) -> None:
+    records = [orjson.loads(line) for line in NORTHWIND.read_bytes().splitlines()]
+    expected = tables(records)
+    for table, rows in expected.items():
+        assert northwind.rows(table) == rows
+
+
+# --- one chunk's parts ------------------------------------------------------------------------------------------------
+
+
+def parts(records: list[Order], folder: Path) -> dict[str, duckdb.DuckDBPyRelation]:
+    validate(lines(records), folder)
+    with sql.connect(folder, MEMORY_MB) as connection:
+        rows = write_parts(folder / "valid.jsonl", CONTRACT, folder, connection, MAX_RECORD_BYTES)
+    relations = {name: duckdb.sql(f"SELECT * FROM read_parquet('{folder}/{name}.parquet')") for name in rows}
+    assert {name: len(relation) for name, relation in relations.items()} == rows
+    return relations
+
+
+@pytest.mark.parametrize("records", [[], [order()]], ids=["of no record", "of one record"])
+def test_a_part_has_the_contract_s_columns_and_types(records: list[Order], tmp_path: Path) -> None:
+    found = parts(records, tmp_path)
+    for table in CONTRACT.tables:
+        columns = [("_position", "BIGINT"), *((column.name, column.type) for column in table.columns)]
+        assert list(zip(found[table.name].columns, map(str, found[table.name].types), strict=True)) == columns
+
+
+def test_candidates_stay_in_the_parts_with_their_positions(tmp_path: Path) -> None:
+    records = [order(), order(), order(order_id="2", customer=customer(name="Later"))]
+    second = len(lines(records[:1]))
+    found = parts(records, tmp_path)
+    assert found["orders"].project("_position").fetchall() == [(0,), (second,), (2 * second,)]
+    assert found["customers"].project("_position, name").fetchall()[-1] == (2 * second, "Later")
+    assert len(found["items"]) == 6
+
+
+def test_duckdb_is_bounded_and_fetches_nothing(tmp_path: Path) -> None:
+    expected = {
+        "threads": "1",
+        "memory_limit": "600.0 MiB",
+        "TimeZone": "UTC",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "temp_directory": str(tmp_path / "spill"),
+    }
+    with sql.connect(tmp_path, 1000) as connection:
+        found = dict(connection.execute("SELECT name, value FROM duckdb_settings()").fetchall())
+    assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("path", sorted(CONTRACTS.glob("*/*.sql")), ids=lambda path: path.name)
+def test_the_contract_s_sql_can_be_wrapped_in_parentheses(path: Path) -> None:
+    if path.name != "macros.sql":
+        assert not path.read_text("utf-8").rstrip().endswith(";"), f"{path.name}: leave out the semicolon at the end"
