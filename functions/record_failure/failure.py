@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from functions.common.batch import Batch
+from functions.common.batch import Batch, Source
 from functions.common.errors import next_step_for
 
 _MAX_CAUSE = 2000
@@ -42,14 +42,22 @@ class Failure:
         """The failure that EventBridge tells of; `error` and `cause` are null for an execution that timed out."""
         detail = event["detail"]
         error, cause = _CAUSES.get(detail["status"], _UNKNOWN)
-        batch = Batch.from_input(json.loads(detail["input"]))
         return cls(
-            batch,
+            _batch_of(detail),
             detail["name"],
             detail["status"],
             detail.get("error") or error,
             plain_cause(detail.get("cause") or cause),
         )
+
+
+def _batch_of(detail: Mapping[str, Any]) -> Batch:
+    """The batch of an execution; of one that the starter did not start, a batch that says so."""
+    try:
+        return Batch.from_input(json.loads(detail["input"]))
+    except (TypeError, ValueError, KeyError):
+        nothing = Source(bucket="unknown", key="unknown", version_id="", size=0, etag="", sequencer="")
+        return Batch("unknown", detail["name"], 1, nothing, ingested_at="", chunk_bytes=0, last_chunk=0)
 
 
 def plain_cause(cause: str) -> str:

@@ -183,8 +183,8 @@ def _expected_notices(case: Case, run: Run) -> list[Mapping[str, str]]:
         return [
             {
                 "subject": "A file could not be processed",
-                "message": f"s3://{source.bucket}/{source.key} could not be processed, and its failure record could "
-                f"not be written. Next: look at the execution {run.execution} in the Step Functions console, then "
+                "message": f"s3://{source.bucket}/{source.key} could not be processed ({run.description['error']}), and its failure "
+                f"record could not be written. Next: look at the execution {run.execution} in the Step Functions console, then "
                 f"run the batch again. Batch: {run.batch.batch_id}.",
             }
         ]

@@ -486,3 +486,17 @@ def test_a_subject_is_what_sns_takes(error: str) -> None:
 def test_of_a_cause_the_sentence_is_kept(cause: str, sentence: str) -> None:
     assert plain_cause(cause).startswith(sentence)
     assert len(plain_cause(cause)) <= 2_000
+
+
+@pytest.mark.parametrize("given", ["{}", '{"dataset": "orders"}', "null", "[]", None])
+def test_an_execution_that_the_starter_did_not_start_is_told_of_too(
+    given: str | None, notices: Any, history: Stubber
+) -> None:
+    history.add_response("get_execution_history", {"events": []})
+    sent = event("execution_failed")
+    sent["detail"]["input"] = given
+    record_failure.handler(sent)
+    name = sent["detail"]["name"]
+    assert harness.keys() == [f"failures/unknown/{name}/{name}.json"]
+    ((subject, _),) = notices()
+    assert subject.startswith("unknown: a file was not published (")

@@ -240,7 +240,7 @@ def read_csv(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(st.lists(st.tuples(texts, st.none() | texts), min_size=1, max_size=30))
 def test_texts_come_back_from_csv_and_raw_from_parquet(pairs: list[tuple[str, str | None]]) -> None:
     records = [
@@ -256,7 +256,7 @@ def test_texts_come_back_from_csv_and_raw_from_parquet(pairs: list[tuple[str, st
     ]
 
 
-@settings(max_examples=10)
+@settings(max_examples=8)
 @given(st.lists(valid_orders(), min_size=1, max_size=4))
 def test_csv_says_what_parquet_says(records: list[dict[str, Any]]) -> None:
     def as_text(value: Any) -> str:

@@ -134,7 +134,7 @@ def mutated_orders(draw: st.DrawFn) -> Any:
     return orjson.loads(json.dumps(record[""]))  # as it is read: what is beyond 64 bits is a float
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(mutated_orders())
 def test_both_find_the_same_faults_at_the_same_places(record: Any) -> None:
     assert faults(record) == faults_by_reference(record)
