@@ -13,10 +13,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from pipeline import ROOT, build, terraform
-
-_LEFT_OUT = shutil.ignore_patterns("*.tfvars", "*.tfstate*", ".terraform")
-"""What is one person's own in infra/, and must not decide a test."""
+from pipeline import ROOT, build, terraform, workspace
 
 _FILES = sorted((terraform.INFRA / "tests").glob("*.tftest.hcl"))
 RUNS = [
@@ -47,8 +44,10 @@ class Project:
     """A copy of infra/ and of the definition that it reads, with placeholder zips, to test and to spoil."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.infra = Path(shutil.copytree(terraform.INFRA, folder / "infra", ignore=_LEFT_OUT))
-        self.definition = Path(shutil.copytree(ROOT / "statemachine", folder / "statemachine")) / "pipeline.asl.json"
+        self.infra = folder / "infra"
+        self.definition = folder / "statemachine" / "pipeline.asl.json"
+        workspace.copy(self.infra)
+        shutil.copytree(terraform.INFRA / "tests", self.infra / "tests")
         packages = folder / "packages"
         packages.mkdir()
         for name in (*build.FUNCTIONS, *(f"layer-{layer}" for layer in build.LAYERS)):

@@ -183,9 +183,10 @@ def _expected_notices(case: Case, run: Run) -> list[Mapping[str, str]]:
         return [
             {
                 "subject": "A file could not be processed",
-                "message": f"s3://{source.bucket}/{source.key} could not be processed ({run.description['error']}), and its failure "
-                f"record could not be written. Next: look at the execution {run.execution} in the Step Functions console, then "
-                f"run the batch again. Batch: {run.batch.batch_id}.",
+                "message": f"s3://{source.bucket}/{source.key} could not be processed ({run.description['error']}), "
+                "and its failure record could not be written. "
+                f"Next: look at the execution {run.execution} in the Step Functions console, "
+                f"then run the batch again. Batch: {run.batch.batch_id}.",
             }
         ]
     return []
