@@ -14,30 +14,15 @@ from typing import Literal
 import orjson
 
 from functions.common.errors import EncodingError, MalformedDocumentError, RecordTooLargeError, WrongEnvelopeError
+from functions.validate.arrays import ArrayCutter
+from functions.validate.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
 
 PositionKind = Literal["byte", "index"]
 
-_BLANK = b" \t\r\n"
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
-_STRUCTURE = re.compile(rb'["{}\[\],]')
-_STRING = re.compile(rb'["\\]')
-_KEPT_OF_OVERSIZE = 1024
-"""How much is kept of a record that is too large to be looked at, in bytes."""
 
 _SNIFFED = 4096
 """How much of a document is looked at, at least, before its shape is settled, in bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class RawRecord:
-    """A record as its bytes stand in the document, not yet parsed."""
-
-    position: int
-    data: bytes
-    length: int
-    """Bytes in the document."""
-    oversize: bool = False
-    """Whether it is over the cap, and `data` only its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +68,15 @@ def read_lines(
             if end is not None and offset >= end:
                 return
         length += len(rest)
-        line = (line + rest)[: _KEPT_OF_OVERSIZE if length > max_record_bytes else None]
+        line = (line + rest)[: KEPT_OF_OVERSIZE if length > max_record_bytes else None]
     if not skipping and (record := _line(offset, line, length, max_record_bytes)):
         yield record
 
 
 def _line(offset: int, data: bytes, length: int, max_record_bytes: int) -> RawRecord | None:
     if length > max_record_bytes:
-        return RawRecord(offset, data[:_KEPT_OF_OVERSIZE], length, oversize=True)
-    return RawRecord(offset, data, length) if data.strip(_BLANK) else None
+        return RawRecord(offset, data[:KEPT_OF_OVERSIZE], length, oversize=True)
+    return RawRecord(offset, data, length) if data.strip(BLANK) else None
 
 
 def read_document(blocks: Iterable[bytes], envelope: str, fields: Iterable[str], max_record_bytes: int) -> Document:
@@ -105,9 +90,9 @@ def read_document(blocks: Iterable[bytes], envelope: str, fields: Iterable[str],
     head = b""
     for block in blocks:
         head += block
-        if head.strip(_BLANK):
+        if head.strip(BLANK):
             break
-    body = head.lstrip(_BLANK)
+    body = head.lstrip(BLANK)
     if not body:
         return Document("index", iter(()))
     if body.startswith(b"["):
@@ -130,8 +115,8 @@ def _shows_its_shape(head: bytes, max_record_bytes: int) -> bool:
 
 
 def _has_two_lines(head: bytes) -> bool:
-    _, newline, rest = head.lstrip(_BLANK).partition(b"\n")
-    return bool(newline and rest.strip(_BLANK))
+    _, newline, rest = head.lstrip(BLANK).partition(b"\n")
+    return bool(newline and rest.strip(BLANK))
 
 
 def _is_json_lines(head: bytes) -> bool:
@@ -139,7 +124,7 @@ def _is_json_lines(head: bytes) -> bool:
     if not _has_two_lines(head):
         return False
     try:
-        orjson.loads(head.lstrip(_BLANK).partition(b"\n")[0])
+        orjson.loads(head.lstrip(BLANK).partition(b"\n")[0])
     except orjson.JSONDecodeError:
         return False
     return True
@@ -176,99 +161,7 @@ def _array(blocks: Iterable[bytes], max_record_bytes: int, closing: bytes, skip:
 
     Behind its `]` only `closing` may stand.
     """
-    cutter = _ArrayCutter(max_record_bytes, skip)
+    cutter = ArrayCutter(max_record_bytes, skip)
     for block in blocks:
         yield from cutter.feed(block)
     cutter.finish(closing)
-
-
-class _ArrayCutter:
-    """Follows brackets and strings through an array, block by block, and cuts at its own commas."""
-
-    def __init__(self, max_record_bytes: int, skip: int) -> None:
-        self._max = max_record_bytes
-        self._buffer = b""
-        self._scan = skip  # where to go on in the buffer
-        self._start = skip  # where the current element begins in the buffer
-        self._cut = 0  # bytes of the current element that were let go
-        self._kept = b""  # the beginning of an element that is too large
-        self._depth = 0
-        self._in_string = False
-        self._index = 0
-        self._closed = False
-        self._tail = b""
-
-    def feed(self, block: bytes) -> Iterator[RawRecord]:
-        """The elements that end in this block."""
-        if self._closed:
-            self._tail = (self._tail + block.strip(_BLANK))[:16]
-            return
-        self._buffer += block
-        buffer, scan = self._buffer, self._scan
-        while not self._closed:
-            found = (_STRING if self._in_string else _STRUCTURE).search(buffer, scan)
-            if found is None:
-                scan = max(scan, len(buffer))
-                break
-            scan, sign = found.end(), found[0]
-            if self._in_string:
-                if sign == b'"':
-                    self._in_string = False
-                else:
-                    scan += 1  # the character behind a backslash
-            elif sign == b'"':
-                self._in_string = True
-            elif sign in b"{[":
-                self._depth += 1
-                if self._depth == 1:
-                    self._start = scan
-            elif sign == b"," and self._depth == 1:
-                yield self._element(buffer[self._start : scan - 1])
-                self._start = scan
-            elif sign in b"}]":
-                self._depth -= 1
-                if self._depth == 0:
-                    yield from self._close(buffer[self._start : scan - 1], sign)
-                    self._tail = buffer[scan:].strip(_BLANK)[:16]
-        self._let_go(scan)
-
-    def finish(self, closing: bytes) -> None:
-        """Raise MalformedDocumentError (WrongEnvelopeError) unless the document ended where it had to."""
-        if not self._closed:
-            raise MalformedDocumentError(f"The document ends inside its array, after {self._index} records.")
-        if self._tail != closing:
-            if not self._tail:
-                raise MalformedDocumentError(f"The document ends inside its envelope, after {self._index} records.")
-            if closing and self._tail.startswith(b","):
-                raise WrongEnvelopeError("The envelope must have no other member behind its array of records.")
-            raise MalformedDocumentError(f"Something stands behind the end of the array, after {self._index} records.")
-
-    def _element(self, data: bytes) -> RawRecord:
-        length = self._cut + len(data)
-        oversize = length > self._max
-        if oversize:
-            data = (self._kept + data)[:_KEPT_OF_OVERSIZE]
-        elif not (data := data.strip(_BLANK)):
-            raise MalformedDocumentError(f"The array has a comma without a record, at record {self._index}.")
-        self._cut, self._kept = 0, b""
-        self._index += 1
-        return RawRecord(self._index - 1, data, length, oversize)
-
-    def _close(self, data: bytes, sign: bytes) -> Iterator[RawRecord]:
-        if sign != b"]":
-            raise MalformedDocumentError(f"A bracket is closed by the wrong sign after record {self._index}.")
-        self._closed = True
-        if self._index or data.strip(_BLANK) or self._cut:
-            yield self._element(data)
-
-    def _let_go(self, scan: int) -> None:
-        """Keep of the buffer only what belongs to the current element, and of that no more than the cap."""
-        start = min(self._start, len(self._buffer))
-        rest = self._buffer[start:]
-        self._scan = scan - start
-        if self._depth and (self._cut or len(rest) > self._max):
-            self._kept = (self._kept + rest)[:_KEPT_OF_OVERSIZE]
-            self._cut += len(rest)
-            self._scan -= len(rest)
-            rest = b""
-        self._buffer, self._start = rest, 0

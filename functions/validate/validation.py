@@ -21,8 +21,9 @@ from functions.common.errors import EncodingError, MalformedDocumentError
 from functions.common.record_types import is_decimal
 from functions.common.records import read_valid_line, reject_line, valid_line
 from functions.common.sql import open_records
-from functions.validate.documents import Document, RawRecord
+from functions.validate.documents import Document
 from functions.validate.explain import Reason, broken_schema, too_large, unparsable
+from functions.validate.raw import RawRecord
 
 _FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingError}
 """In a line these reject one record; inside an array they mean that the document's structure is broken."""

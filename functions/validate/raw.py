@@ -1,0 +1,21 @@
+"""A record as it stands in a file, before anything has parsed it."""
+
+from dataclasses import dataclass
+
+BLANK = b" \t\r\n"
+"""The white space of JSON (RFC 8259, section 2)."""
+
+KEPT_OF_OVERSIZE = 1024
+"""How much is kept of a record that is too large to be looked at, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record as its bytes stand in the document, not yet parsed."""
+
+    position: int
+    data: bytes
+    length: int
+    """Bytes in the document."""
+    oversize: bool = False
+    """Whether it is over the cap, and `data` only its beginning."""
