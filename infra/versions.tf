@@ -1,8 +1,8 @@
 terraform {
   required_version = ">= 1.10"
 
-  # A file on this machine: `terraform init -backend-config=path=…` says which, one for each copy. A team puts its
-  # state into a bucket instead, with a backend "s3" here.
+  # A file in this folder. A team puts its state into a bucket instead, with a backend "s3" here. Neither is used on
+  # the embedded AWS, which gets a copy of this folder with a backend of its own.
   backend "local" {}
 
   required_providers {

@@ -79,8 +79,8 @@ def destroy_command(target_name: TargetName = "aws") -> None:
     """Destroy all that infra/ made, and look for leftovers."""
     left = deploy.destroy(target(target_name))
     if left:
-        raise CliError("These resources still carry the deployment's tags:\n" + "\n".join(left), "Delete them by hand.")
-    show.out.print("Destroyed; no resource carries the deployment's tags any more.")
+        raise CliError("These are still there:\n" + "\n".join(left), "Delete them by hand.")
+    show.out.print("Destroyed; nothing with the deployment's name is left.")
 
 
 @app.command("run")

@@ -2,24 +2,46 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
+from contextlib import closing
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline import build, show
-from pipeline.targets import Target, check_credentials
+from pipeline.errors import CliError
+from pipeline.targets import Target
+from pipeline.terraform import Lines
 
 _PLAN = re.compile(r"Plan: (\d+) to add, (\d+) to change, (\d+) to destroy")
-_FORGETTING_SECONDS = 90
-"""How long AWS may go on listing the tags of what is gone."""
-
 _DONE = re.compile(r"(Creation|Modifications|Destruction) complete")
+
+_FORGETTING_SECONDS = 90
+"""How long AWS may go on listing what is gone."""
+_PAUSE_SECONDS = 5
+
+_KEPT = (
+    "The buckets hold data and are kept, as they are where environment is prod. To delete the data too, set "
+    "force_destroy = true in infra/terraform.tfvars, run make deploy-infra once, and make destroy-infra again."
+)
+
+_LISTINGS = (
+    ("s3", "list_buckets", "Buckets[].Name", "Prefix"),
+    ("lambda", "list_functions", "Functions[].FunctionName", None),
+    ("lambda", "list_layers", "Layers[].LayerName", None),
+    ("iam", "list_roles", "Roles[].RoleName", None),
+    ("logs", "describe_log_groups", "logGroups[].logGroupName", "logGroupNamePattern"),
+    ("sns", "list_topics", "Topics[].TopicArn", None),
+    ("sqs", "list_queues", "QueueUrls[]", "QueueNamePrefix"),
+    ("events", "list_rules", "Rules[].Name", "NamePrefix"),
+    ("stepfunctions", "list_state_machines", "stateMachines[].name", None),
+)
+"""Each service that infra/ uses: how it lists what it has, where the names are in its answer, what narrows it."""
 
 
 def deploy(place: Target) -> dict[str, Any]:
     """Build what is out of date, apply infra/ and answer its outputs. Raises CliError."""
-    check_credentials(place)
+    place.account()
     build.build(place.runtime)
     place.workspace.init()
     _watch("deploying", place.workspace.apply())
@@ -27,38 +49,83 @@ def deploy(place: Target) -> dict[str, Any]:
 
 
 def destroy(place: Target) -> list[str]:
-    """Destroy all that infra/ made; answers the ARNs of what is still there with its tags. Raises CliError."""
-    check_credentials(place)
+    """Destroy all that infra/ made, whole or half; answers what is still there by its name. Raises CliError."""
+    place.account()
     place.workspace.init()
-    tags = place.outputs["tags"]
+    tags = place.state.tags
     if place.name == "local":
         _empty_buckets(place)
-    _watch("destroying", place.workspace.destroy())
-    deadline = time.monotonic() + _FORGETTING_SECONDS
-    while (left := leftovers(place, tags["Project"], tags["Environment"])) and time.monotonic() < deadline:
-        time.sleep(5)
-    return left
+    try:
+        _watch("destroying", place.workspace.destroy())
+    except CliError as refused:
+        if "BucketNotEmpty" not in str(refused):
+            raise
+        raise CliError(str(refused), _KEPT) from refused
+    return _wait_for_nothing(place, tags["Project"], tags["Environment"])
 
 
 def _empty_buckets(place: Target) -> None:
     """Delete every version, since the provider cannot tell the embedded AWS to delete a key with odd characters."""
-    for name in ("ingest_bucket", "processed_bucket"):
-        place.bucket(place.outputs[name]).object_versions.delete()
+    for name in place.state.buckets:
+        place.bucket(name).object_versions.delete()
 
 
-def leftovers(place: Target, project: str, environment: str) -> list[str]:
-    """The ARNs of the resources that carry the deployment's tags."""
-    client = place.client("resourcegroupstaggingapi")
-    filters = [{"Key": "Project", "Values": [project]}, {"Key": "Environment", "Values": [environment]}]
-    pages = client.get_paginator("get_resources").paginate(TagFilters=filters)
-    return [found["ResourceARN"] for page in pages for found in page["ResourceTagMappingList"]]
+def _wait_for_nothing(place: Target, project: str, environment: str) -> list[str]:
+    """What is left by its name, after the time that AWS may need to forget; what is only in the tags is a warning."""
+    deadline = time.monotonic() + _FORGETTING_SECONDS
+    while True:
+        tags = _tags(place, project)
+        tagged = [arn for arn, found in tags.items() if found.get("Environment") == environment]
+        others = {f"{project}-{found['Environment']}" for found in tags.values() if "Environment" in found}
+        named = leftovers(place, f"{project}-{environment}", others)
+        if not (named or tagged) or time.monotonic() > deadline:
+            break
+        time.sleep(_PAUSE_SECONDS)
+    if tagged and not named:
+        show.step("warning: AWS still lists these by their tags, though no service does by name; it forgets them later")
+        for arn in tagged:
+            show.step(f"  {arn}")
+    return named
 
 
-def _watch(what: str, lines: Iterator[str]) -> None:
+def leftovers(place: Target, name: str, others: Iterable[str] = ()) -> list[str]:
+    """What services list under the name or the name and a dash; `others` are deployments beside it.
+
+    A deployment called dev-2 begins with dev- too, so that it must be known to be told apart.
+    """
+    longer = [other for other in others if other.startswith(f"{name}-")]
+    return [
+        f"{service} {found}"
+        for service, operation, result, narrowing in _LISTINGS
+        for found in _pages(place, service, operation, **({narrowing: name} if narrowing else {})).search(result)
+        if found and _belongs(found, name) and not any(_belongs(found, other) for other in longer)
+    ]
+
+
+def _pages(place: Target, service: str, operation: str, **arguments: Any) -> Any:
+    return place.client(service).get_paginator(operation).paginate(**arguments)
+
+
+def _belongs(identifier: str, name: str) -> bool:
+    """Whether a name, an ARN, a URL or a log group ends in the name of something of this deployment."""
+    last = re.split("[:/]", identifier)[-1]
+    return last == name or last.startswith(f"{name}-")
+
+
+def _tags(place: Target, project: str) -> dict[str, dict[str, str]]:
+    """The tags of each resource of the project, by its ARN, in all environments."""
+    of_project = [{"Key": "Project", "Values": [project]}]
+    pages = _pages(place, "resourcegroupstaggingapi", "get_resources", TagFilters=of_project)
+    found = [one for page in pages for one in page["ResourceTagMappingList"]]
+    return {one["ResourceARN"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]} for one in found}
+
+
+def _watch(what: str, lines: Lines) -> None:
     """Say that it begins and how many resources it was; on a terminal a bar shows how many are done."""
     show.step(f"{what} infra/")
     columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal) as progress:
+    progress = Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal)
+    with closing(lines), progress:
         task = progress.add_task(what, total=None)
         done = 0
         for line in lines:

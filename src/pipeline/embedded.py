@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ REGION = "eu-central-1"
 _HOST = "127.0.0.1"
 _START_SECONDS = 30
 _STOP_SECONDS = 5
+_ANSWER_SECONDS = 10
+_PROC = Path("/proc")
 
 
 @dataclass(frozen=True)
@@ -59,72 +61,82 @@ class Server:
 
     def is_running(self) -> bool:
         """Whether the server answers."""
-        context = ssl.create_default_context(cafile=str(self.certificate))
         try:
+            context = ssl.create_default_context(cafile=str(self.certificate))
             with urllib.request.urlopen(f"https://{_HOST}:{self.port}/_ministack/health", timeout=2, context=context):
                 return True
         except (OSError, urllib.error.URLError):
             return False
 
+    def is_alive(self) -> bool:
+        """Whether its processes live, though it may not answer; pids are used again, so others may have its pid."""
+        return _group_exists(self.pid) and (not _PROC.is_dir() or self._has_own_process())
+
+    def _has_own_process(self) -> bool:
+        """The server and its functions have paths of its home in their environment."""
+        mark = os.fsencode(self.home) + b"/"
+        return any(mark in environment for environment in _environments(self.pid))
+
     def stop(self) -> None:
-        """Stop the server and the functions that it started, and remove its files."""
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            if not _group_exists(self.pid):
-                break
-            os.killpg(self.pid, sign)
-            _wait_until(lambda: not _group_exists(self.pid), _STOP_SECONDS)
-        shutil.rmtree(self.home, ignore_errors=True)
+        """Stop the server and the functions that it started, and remove its files; an interrupt hurries it."""
+        try:
+            _signal_group(self.pid, signal.SIGTERM)
+        finally:
+            _signal_group(self.pid, signal.SIGKILL)
+            shutil.rmtree(self.home, ignore_errors=True)
 
 
 def start(home: Path, **environment: str) -> Server:
     """Start a server that keeps its files in `home`; raises CliError where it does not come up.
 
-    `environment` overrides MiniStack's settings, for tests.
+    `environment` overrides MiniStack's settings, for tests. Whatever goes wrong, nothing is left.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    (home / "tmp").mkdir(parents=True, exist_ok=True)
     _make_certificate(home)
-    temporary = home / "tmp"
-    temporary.mkdir(exist_ok=True)
     port = _free_port()
-    server = Server(0, port, home)
+    process = _launch(Server(0, port, home), environment)
+    server = Server(process.pid, port, home)
+    try:
+        _wait_until(lambda: process.poll() is not None or server.is_running(), _START_SECONDS)
+        if process.poll() is not None or not server.is_running():
+            tail = (home / "server.log").read_text(errors="replace").strip().splitlines()[-5:]
+            raise CliError(
+                "The embedded AWS did not start:\n" + "\n".join(tail),
+                "Try again; if it stays so, report the lines above.",
+            )
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def _launch(server: Server, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Start MiniStack in a process group of its own; of `server` all but the pid is known."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
-    with (home / "server.log").open("wb") as log:
-        process = subprocess.Popen(
+    settings = {
+        "GATEWAY_PORT": str(server.port),
+        "BIND_HOST": _HOST,
+        "MINISTACK_HOST": _HOST,
+        "MINISTACK_REGION": REGION,
+        "MINISTACK_SSL_CERT": str(server.home / "server.pem"),
+        "MINISTACK_SSL_KEY": str(server.home / "server.key"),
+        "USE_SSL": "1",
+        "AUTH": "true",
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "TMPDIR": str(server.home / "tmp"),
+        "LOG_LEVEL": "WARNING",
+    }
+    with (server.home / "server.log").open("wb") as log:
+        return subprocess.Popen(
             [sys.executable, "-m", "ministack"],
-            env={
-                **inherited,
-                **server.environment(),
-                "GATEWAY_PORT": str(port),
-                "BIND_HOST": _HOST,
-                "MINISTACK_HOST": _HOST,
-                "MINISTACK_REGION": REGION,
-                "MINISTACK_SSL_CERT": str(home / "server.pem"),
-                "MINISTACK_SSL_KEY": str(home / "server.key"),
-                "USE_SSL": "1",
-                "AUTH": "true",
-                "IOT_MTLS_ENABLED": "0",
-                "SFTP_ENABLED": "0",
-                "TMPDIR": str(temporary),
-                "LOG_LEVEL": "WARNING",
-                **environment,
-            },
+            env={**inherited, **server.environment(), **settings, **environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            cwd=home,
+            cwd=server.home,
         )
-    server = Server(process.pid, port, home)
-    if (
-        not _wait_until(lambda: process.poll() is not None or server.is_running(), _START_SECONDS)
-        or process.poll() is not None
-    ):
-        tail = (home / "server.log").read_text(errors="replace").strip().splitlines()[-5:]
-        server.stop()
-        raise CliError(
-            "The embedded AWS did not start:\n" + "\n".join(tail), "Try again; if it stays so, report the lines above."
-        )
-    return server
 
 
 def _make_certificate(home: Path) -> None:
@@ -152,6 +164,22 @@ def _group_exists(pid: int) -> bool:
     return True
 
 
+def _signal_group(pid: int, sign: signal.Signals) -> None:
+    """Send a signal to the group, if it exists, and wait until it is gone."""
+    if _group_exists(pid):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, sign)
+        _wait_until(lambda: not _group_exists(pid), _STOP_SECONDS)
+
+
+def _environments(group: int) -> Iterator[bytes]:
+    """The environment of each process of a group, of those that may be read."""
+    for process in _PROC.glob("[0-9]*"):
+        with suppress(OSError):
+            if os.getpgid(int(process.name)) == group:
+                yield (process / "environ").read_bytes()
+
+
 def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -162,29 +190,39 @@ def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def local_server() -> Server | None:
-    """The server that `make local-up` started, if it is running."""
-    try:
-        state = json.loads((LOCAL / "server.json").read_text())
-        server = Server(state["pid"], state["port"], LOCAL / "server")
-    except (OSError, ValueError, KeyError):
-        return None
-    return server if server.certificate.is_file() and server.is_running() else None
+    """The server that `make local-up` started, if it is running; one that is slow gets some seconds to answer."""
+    server = _recorded()
+    return server if server and _wait_until(server.is_running, _ANSWER_SECONDS) else None
 
 
 def local_up() -> tuple[Server, bool]:
-    """The local server, and whether it was started now."""
+    """The local server, and whether it was started now: one that does not answer any more is replaced."""
     if running := local_server():
         return running, False
-    shutil.rmtree(LOCAL, ignore_errors=True)
+    local_down()
     server = start(LOCAL / "server")
-    (LOCAL / "server.json").write_text(json.dumps({"pid": server.pid, "port": server.port}))
+    try:
+        (LOCAL / "server.json").write_text(json.dumps({"pid": server.pid, "port": server.port}))
+    except BaseException:
+        server.stop()
+        raise
     return server, True
 
 
 def local_down() -> bool:
     """Stop the local server and forget all that was on it; answers whether one was running."""
-    server = local_server()
+    server = _recorded()
     if server:
         server.stop()
     shutil.rmtree(LOCAL, ignore_errors=True)
     return server is not None
+
+
+def _recorded() -> Server | None:
+    """The server that `make local-up` started, if its processes live."""
+    try:
+        state = json.loads((LOCAL / "server.json").read_text())
+        server = Server(state["pid"], state["port"], LOCAL / "server")
+    except (OSError, ValueError, KeyError):
+        return None
+    return server if server.is_alive() else None

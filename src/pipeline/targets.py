@@ -13,7 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from pipeline import build, embedded
 from pipeline.errors import CliError, UsageError
-from pipeline.terraform import INFRA, Workspace
+from pipeline.terraform import INFRA
+from pipeline.workspace import State, Workspace
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 NAMES = ("aws", "local")
+_OF_THE_USER = ("AWS_", "TF_VAR_", "TF_WORKSPACE", "TF_CLI_ARGS")
+"""What in the environment is meant for AWS, and must not rule the embedded AWS."""
 
 
 @dataclass(frozen=True)
@@ -35,38 +38,67 @@ class Target:
 
     @cached_property
     def outputs(self) -> dict[str, Any]:
-        """Terraform's outputs of what is deployed here. Raises CliError where nothing is."""
-        return self.workspace.outputs()
+        """Terraform's outputs of what is deployed here. Raises CliError where nothing is, or only a part."""
+        outputs = dict(self.state.outputs)
+        if not {"ingest_bucket", "processed_bucket", "state_machine_arn"} <= outputs.keys():
+            raise CliError("The deployment here is not complete.", "Run make deploy-infra again, with the same TARGET.")
+        return outputs
+
+    @cached_property
+    def state(self) -> State:
+        """What is deployed here, be it a half. Raises CliError where nothing is."""
+        return self.workspace.state()
 
     @cached_property
     def s3(self) -> "S3Client":
-        return self._session.client("s3", **self._endpoint)
+        return self._session.client("s3", **self._place)
 
     @cached_property
     def step_functions(self) -> "SFNClient":
-        return self._session.client("stepfunctions", **self._endpoint)
+        return self._session.client("stepfunctions", **self._place)
 
     @cached_property
     def logs(self) -> "CloudWatchLogsClient":
-        return self._session.client("logs", **self._endpoint)
+        return self._session.client("logs", **self._place)
 
     def client(self, service: str) -> Any:
         """A boto3 client of any other service here."""
-        return self._session.client(service, **self._endpoint)  # type: ignore[call-overload]
+        return self._session.client(service, **self._place)  # type: ignore[call-overload]
 
     def bucket(self, name: str) -> "Bucket":
         """A bucket as a boto3 resource."""
-        return self._session.resource("s3", **self._endpoint).Bucket(name)
+        return self._session.resource("s3", **self._place).Bucket(name)
+
+    def account(self) -> str:
+        """The account's id. Raises CliError where there are no usable credentials."""
+        try:
+            region = self.environment.get("AWS_REGION") or "us-east-1"  # nothing need be deployed yet
+            client = self._session.client("sts", region_name=region, **self._endpoint)
+            return str(client.get_caller_identity()["Account"])
+        except EndpointConnectionError as exc:
+            raise CliError(
+                "AWS can't be reached.", "Check the network and the region, and run the same again."
+            ) from exc
+        except (BotoCoreError, ClientError) as exc:
+            raise CliError(
+                f"AWS did not accept the credentials ({type(exc).__name__}).",
+                "Log in (aws sso login), or name a profile (AWS_PROFILE=… or AWS_VAULT_PROFILE=…), and run the same "
+                "again.",
+            ) from exc
 
     @cached_property
     def _session(self) -> boto3.Session:
         if self.name == "aws":
-            return boto3.Session(region_name=self.outputs["region"])
+            return boto3.Session()
         return boto3.Session(
             aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
-            region_name=self.environment["AWS_REGION"],
         )
+
+    @cached_property
+    def _place(self) -> dict[str, Any]:
+        region = self.state.region if self.name == "aws" else embedded.REGION
+        return {"region_name": region or self._session.region_name or "us-east-1", **self._endpoint}
 
     @cached_property
     def _endpoint(self) -> dict[str, Any]:
@@ -91,8 +123,7 @@ def aws_target() -> Target:
     """The AWS account of the credentials in the environment, by Terraform's own state in infra/."""
     runtime = build.aws_runtime(_architecture())
     variables = {"packages_dir": str(runtime.folder), "architecture": runtime.architecture}
-    workspace = Workspace(os.environ, INFRA / ".terraform", None, variables)
-    return Target("aws", os.environ, runtime, workspace)
+    return Target("aws", os.environ, runtime, Workspace(os.environ, variables))
 
 
 def _architecture() -> str:
@@ -107,8 +138,8 @@ def _architecture() -> str:
 
 
 def embedded_target(server: embedded.Server, home: Path, **variables: str) -> Target:
-    """A server of the embedded AWS, with Terraform's state in `home`; `variables` go to Terraform, for tests."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_"))}
+    """A server of the embedded AWS, with its own copy of infra/ in `home`; `variables` go to Terraform, for tests."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_USER)}
     environment = {**inherited, **server.environment()}
     runtime = build.local_runtime()
     settings = {
@@ -120,22 +151,4 @@ def embedded_target(server: embedded.Server, home: Path, **variables: str) -> Ta
         "lifecycle_rules": "false",  # the provider waits a minute for them, and nothing here lives for a day
         **variables,
     }
-    return Target(
-        "local", environment, runtime, Workspace(environment, home / "terraform", home / "terraform.tfstate", settings)
-    )
-
-
-def check_credentials(place: Target) -> str:
-    """The account id. Raises CliError where there are no usable credentials."""
-    try:
-        region = place.environment.get("AWS_REGION") or "us-east-1"
-        endpoint = {} if place.name == "aws" else place._endpoint
-        session = boto3.Session(region_name=region) if place.name == "aws" else place._session
-        return str(session.client("sts", **endpoint).get_caller_identity()["Account"])
-    except EndpointConnectionError as exc:
-        raise CliError("AWS can't be reached.", "Check the network and the region, and run the same again.") from exc
-    except (BotoCoreError, ClientError) as exc:
-        raise CliError(
-            f"AWS did not accept the credentials ({type(exc).__name__}).",
-            "Log in (aws sso login), or name a profile (AWS_PROFILE=… or AWS_VAULT_PROFILE=…), and run the same again.",
-        ) from exc
+    return Target("local", environment, runtime, Workspace(environment, settings, home / "deployment" / "infra"))

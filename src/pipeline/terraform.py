@@ -1,15 +1,17 @@
-"""Terraform over infra/: found, initialised (without the registry if need be), applied, destroyed, read."""
+"""Terraform over infra/ or a copy: found, initialised (without the registry if need be), run, stopped, checked."""
 
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from pipeline import ROOT
 from pipeline.errors import CliError
@@ -19,76 +21,61 @@ _REGISTRY = "registry.terraform.io"
 _PROVIDER = f"{_REGISTRY}/hashicorp/aws"
 _MINIMUM = (1, 10)
 _MIRROR_DEPTH = 5
+_STOP_SECONDS = 300
+"""How long Terraform may take to finish what it is doing when it is interrupted."""
 _NEVER_SEARCHED = {"proc", "sys", "dev", "run", "node_modules", "__pycache__", ".git", "site-packages"}
 
-
-@dataclass(frozen=True)
-class Workspace:
-    """One deployment of infra/: where Terraform keeps its state and plugins, and what it is told."""
-
-    environment: Mapping[str, str]
-    """The process environment, credentials and endpoint included."""
-    data: Path
-    """TF_DATA_DIR: the provider and the backend's settings."""
-    state: Path | None
-    """The state file, or None for the default of infra/."""
-    variables: Mapping[str, str]
-
-    def init(self) -> None:
-        """`terraform init`, with a provider mirror from this machine where the registry can't be reached."""
-        init(self._environment(), *([f"-backend-config=path={self.state}"] if self.state else []))
-
-    def apply(self, *arguments: str) -> Iterator[str]:
-        """`terraform apply`, line by line. Raises CliError with Terraform's own error."""
-        yield from self._run("apply", "-auto-approve", *self._variables(), *arguments)
-
-    def destroy(self, *arguments: str) -> Iterator[str]:
-        """`terraform destroy`, line by line. Raises CliError with Terraform's own error."""
-        yield from self._run("destroy", "-auto-approve", *self._variables(), *arguments)
-
-    def outputs(self) -> dict[str, Any]:
-        """The outputs of the last apply. Raises CliError where nothing is deployed."""
-        if not self.data.is_dir():
-            self.init()
-        text = "".join(self._run("output", "-json"))
-        values = {name: output["value"] for name, output in json.loads(text or "{}").items()}
-        if not values:
-            raise CliError("Nothing is deployed here.", "Deploy first: make deploy-infra, with the same TARGET.")
-        return values
-
-    def _environment(self) -> dict[str, str]:
-        return {**self.environment, "TF_DATA_DIR": str(self.data), "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
-
-    def _variables(self) -> list[str]:
-        return [f"-var={name}={value}" for name, value in self.variables.items()]
-
-    def _run(self, command: str, *arguments: str) -> Iterator[str]:
-        yield from run([command, "-no-color", *arguments], self._environment())
+Lines = Generator[str, None, None]
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str], *, may_fail: bool = False) -> Iterator[str]:
-    """Run Terraform in infra/ and hand on its output, line by line.
+def run(
+    arguments: Sequence[str], environment: Mapping[str, str], *, folder: Path = INFRA, may_fail: bool = False
+) -> Lines:
+    """Run Terraform in `folder` and hand on its output, line by line.
 
-    Raises CliError with what it says of an error, unless it `may_fail`.
+    Raises CliError with what it says of an error, unless it `may_fail`. Whoever stops reading, by an interrupt or by
+    closing the generator, stops Terraform, which first writes its state.
     """
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            [executable(), f"-chdir={INFRA}", *arguments],
+            [executable(), f"-chdir={folder}", *arguments],
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
+            start_new_session=True,  # a terminal's Ctrl-C must not reach it: told twice, it leaves without its state
         )
         assert process.stdout is not None
         with process.stdout as lines:
-            yield from lines
-        if process.wait() and not may_fail:
+            try:
+                yield from iter(lines.readline, "")  # `from lines` closes them first, and Terraform breaks on a write
+                process.wait()
+            finally:
+                if process.poll() is None:
+                    _stop(process)
+        if process.returncode and not may_fail:
             errors.seek(0)
             raise CliError(
                 f"terraform {arguments[0]} failed:\n{_errors_of(errors.read())}",
                 "Mend what it says and run the same again.",
             )
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """Interrupt Terraform once and wait until it has written its state; what takes too long is killed."""
+    process.send_signal(signal.SIGINT)
+    with suppress(OSError):  # the terminal may be gone
+        print("stopping Terraform, which writes its state first", file=sys.stderr, flush=True)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while process.poll() is None:
+        try:
+            process.communicate(timeout=max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        except KeyboardInterrupt:  # an impatient second one changes nothing
+            continue
 
 
 def _errors_of(complaint: str) -> str:
@@ -112,14 +99,14 @@ def executable() -> str:
     return path
 
 
-def init(environment: Mapping[str, str], *arguments: str) -> None:
-    """`terraform init` of infra/ that leaves the lock file alone. Raises CliError."""
+def init(environment: Mapping[str, str], *arguments: str, folder: Path = INFRA) -> None:
+    """`terraform init` in `folder` that leaves the lock file alone. Raises CliError."""
     command = ["init", "-no-color", "-input=false", "-lockfile=readonly", *arguments]
     cache = ROOT / "build" / "terraform-plugins"
     cache.mkdir(parents=True, exist_ok=True)
     environment = {"TF_PLUGIN_CACHE_DIR": str(cache), **environment}  # one download for all workspaces
     try:
-        _drain(run(command, environment))
+        _drain(run(command, environment, folder=folder))
     except CliError as refused:
         if _REGISTRY not in str(refused):
             raise
@@ -129,7 +116,7 @@ def init(environment: Mapping[str, str], *arguments: str) -> None:
                 f"Terraform's registry can't be reached, and no folder on this machine mirrors {_PROVIDER}.",
                 "Run this once with a connection, or make a mirror on this machine with `terraform providers mirror`.",
             ) from refused
-        _drain(run([*command, f"-plugin-dir={mirror}"], environment))
+        _drain(run([*command, f"-plugin-dir={mirror}"], environment, folder=folder))
 
 
 def check() -> None:

@@ -27,7 +27,7 @@ def test_a_task_must_outlast_its_function(make_project: Callable[[], Project]) -
     definition = json.loads(project.definition.read_text())
     definition["States"]["Write"]["TimeoutSeconds"] = 909
     validate = definition["States"]["ProcessChunks"]["ItemProcessor"]["States"]["Validate"]
-    validate["TimeoutSeconds"] = 310
+    validate["TimeoutSeconds"] = 910
     project.definition.write_text(json.dumps(definition))
 
     run = project.test(PLAN_FILE)[FIRST_PLAN]

@@ -235,6 +235,7 @@ def test_a_document_cut_off_anywhere_fails(document: bytes, sizes: list[int]) ->
         (b'"text"', MalformedDocumentError, "must begin with { or ["),
         (b"id,text\n1,a\n", MalformedDocumentError, "must begin with { or ["),
         (b"[1] x", MalformedDocumentError, "behind the end of the array, after 1 records"),
+        (b"[1] x \n", MalformedDocumentError, "behind the end of the array, after 1 records"),
         (b"[1]]", MalformedDocumentError, "behind the end of the array"),
         (b"[1][2]", MalformedDocumentError, "behind the end of the array"),
         (b"[1]\n\n,", MalformedDocumentError, "behind the end of the array"),

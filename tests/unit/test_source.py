@@ -111,9 +111,10 @@ def test_encoding_is_checked_in_the_first_chunk_of_whatever_kind(key: str, gzipp
         records(gzip.compress(data) if gzipped else data, f"{key}.gz" if gzipped else key)
 
 
-def test_a_later_chunk_may_begin_with_any_byte() -> None:
-    data = b'{"a":1}\n' + b"\xff\xfe\n"
-    assert [record.data for record in opened(data, "a.jsonl", 1, chunk_bytes=8, last_chunk=1).records] == [b"\xff\xfe"]
+@pytest.mark.parametrize("line", [b"\xff\xfe", b"\xef\xbb\xbf{}", b"\0\0"])
+def test_a_later_chunk_may_begin_with_any_bytes(line: bytes) -> None:
+    data = b'{"a":1}\n' + line + b"\n"
+    assert [record.data for record in opened(data, "a.jsonl", 1, chunk_bytes=8, last_chunk=1).records] == [line]
 
 
 @given(st.integers(1, 30))

@@ -1,0 +1,124 @@
+"""Destroying: from half a deployment too, with a look at what is left that neither overlooks nor accuses."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from pipeline import build, deploy
+from pipeline.errors import CliError
+from pipeline.targets import Target
+from pipeline.terraform import Lines
+from pipeline.workspace import State, Workspace
+
+NAME = "shop-dev"
+TAGS = {"Project": "shop", "Environment": "dev"}
+HALF = State({}, [("aws_sqs_queue", {"arn": f"arn:aws:sqs:eu-west-1:1:{NAME}-on-failure", "tags": TAGS})])
+
+
+class FakeWorkspace(Workspace):
+    """What half an apply left: no outputs."""
+
+    refusal = ""
+
+    def init(self) -> None:
+        pass
+
+    def state(self) -> State:
+        return HALF
+
+    def destroy(self, *arguments: str) -> Lines:
+        if self.refusal:
+            raise CliError(self.refusal, "Run the same again.")
+        yield "aws_sqs_queue.on_failure: Destruction complete after 1s\n"
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """A deployment in an account of moto's, where AWS forgets at once."""
+    for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(deploy, "_FORGETTING_SECONDS", 0)
+    monkeypatch.setattr(deploy, "_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(FakeWorkspace, "refusal", "")
+    with mock_aws():
+        yield Target("aws", {}, build.aws_runtime("arm64"), FakeWorkspace({}, {}))
+
+
+def make_queue(name: str, **tags: str) -> None:
+    boto3.client("sqs", "eu-west-1").create_queue(QueueName=name, tags=tags)
+
+
+def test_half_a_deployment_is_destroyed_without_outputs(place: Target) -> None:
+    assert deploy.destroy(place) == []
+
+
+def test_leftovers_are_found_by_name_in_every_service(place: Target) -> None:
+    region: Any = {"region_name": "eu-west-1"}
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    role = boto3.client("iam", **region).create_role(RoleName=f"{NAME}-write", AssumeRolePolicyDocument=trust)
+    definition = '{"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}'
+    boto3.client("stepfunctions", **region).create_state_machine(
+        name=NAME, definition=definition, roleArn=role["Role"]["Arn"]
+    )
+    boto3.client("s3", "us-east-1").create_bucket(Bucket=f"{NAME}-ingest-1")
+    for group in (f"/aws/lambda/{NAME}-write", f"/aws/vendedlogs/states/{NAME}", "/aws/lambda/other"):
+        boto3.client("logs", **region).create_log_group(logGroupName=group)
+    boto3.client("sns", **region).create_topic(Name=f"{NAME}-notices")
+    boto3.client("events", **region).put_rule(Name=f"{NAME}-execution-failed", EventPattern="{}")
+    make_queue(f"{NAME}-on-failure")
+
+    found = deploy.leftovers(place, NAME)
+
+    assert {service: sum(line.startswith(f"{service} ") for line in found) for service, *_ in deploy._LISTINGS} == {
+        "s3": 1,
+        "lambda": 0,
+        "iam": 1,
+        "logs": 2,
+        "sns": 1,
+        "sqs": 1,
+        "events": 1,
+        "stepfunctions": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("queue", "tags", "found"),
+    [
+        ("shop-dev", {}, True),
+        ("shop-dev-on-failure", {}, True),
+        ("shop-dev2-on-failure", {}, False),
+        ("my-shop-dev-on-failure", {}, False),
+        ("shop-dev-2-on-failure", {"Project": "shop", "Environment": "dev-2"}, False),
+    ],
+)
+def test_another_environment_is_not_a_leftover(place: Target, queue: str, tags: dict[str, str], found: bool) -> None:
+    make_queue(queue, **tags)
+    left = deploy.destroy(place)
+    assert [line.rsplit("/", 1)[-1] for line in left] == ([queue] if found else [])
+
+
+def test_what_only_the_tags_list_is_a_warning(place: Target, capsys: pytest.CaptureFixture[str]) -> None:
+    make_queue("forgotten", **TAGS)
+    assert deploy.destroy(place) == []
+    err = capsys.readouterr().err
+    assert "warning" in err
+    assert "forgotten" in err
+
+
+def test_buckets_that_are_kept_say_how_to_delete_them(place: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeWorkspace, "refusal", "deleting S3 Bucket (b): BucketNotEmpty: it is not empty")
+    with pytest.raises(CliError) as refused:
+        deploy.destroy(place)
+    assert "force_destroy = true" in refused.value.next_step
+
+
+def test_another_error_keeps_its_next_step(place: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeWorkspace, "refusal", "AccessDenied")
+    with pytest.raises(CliError) as refused:
+        deploy.destroy(place)
+    assert refused.value.next_step == "Run the same again."

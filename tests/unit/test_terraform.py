@@ -1,0 +1,121 @@
+"""Terraform as a process, stopped once and in peace; a deployment's folder and its state, whole or half."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline import terraform, workspace
+from pipeline.errors import CliError
+from pipeline.workspace import State, Workspace
+
+FAKE = """#!{python}
+import signal, sys, time
+if "version" in sys.argv:
+    print('{{"terraform_version": "1.11.4"}}')
+    sys.exit()
+signal.signal(signal.SIGINT, {handler})
+try:
+    print("started", flush=True)
+    time.sleep(30)
+except KeyboardInterrupt:
+    print("x" * 1_000_000, flush=True)  # more than a pipe holds: somebody must read on
+    time.sleep(0.3)  # told a second time, it would end here
+    with open("{saved}", "w") as file:
+        file.write("saved")
+    sys.exit(1)
+"""
+
+
+def fake_terraform(folder: Path, monkeypatch: pytest.MonkeyPatch, handler: str = "signal.default_int_handler") -> Path:
+    """Put a Terraform onto the PATH that writes its state when it is interrupted; answers the state's file."""
+    script, saved = folder / "terraform", folder / "saved"
+    script.write_text(FAKE.format(python=sys.executable, saved=saved, handler=handler))
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    return saved
+
+
+def test_an_interrupt_tells_terraform_once_and_waits_for_its_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = fake_terraform(tmp_path, monkeypatch)
+    lines = terraform.run(["apply"], {})
+    assert next(lines) == "started\n"
+    with pytest.raises(KeyboardInterrupt):
+        lines.throw(KeyboardInterrupt())
+    assert saved.read_text() == "saved"
+
+
+def test_whoever_stops_reading_stops_terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = fake_terraform(tmp_path, monkeypatch)
+    lines = Workspace({}, {}, tmp_path).apply()
+    next(lines)
+    lines.close()
+    assert saved.read_text() == "saved"
+
+
+def test_a_terraform_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_terraform(tmp_path, monkeypatch, handler="signal.SIG_IGN")
+    monkeypatch.setattr(terraform, "_STOP_SECONDS", 0.2)
+    lines = terraform.run(["apply"], {})
+    next(lines)
+    started = time.monotonic()
+    lines.close()
+    assert time.monotonic() - started < 5
+
+
+def test_a_copy_is_ruled_by_no_setting_and_no_backend_of_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout, folder = tmp_path / "checkout", tmp_path / "deployment" / "infra"
+    (checkout / "tests").mkdir(parents=True)
+    for name in ("main.tf", ".terraform.lock.hcl", "terraform.tfvars", "my.auto.tfvars", "my_override.tf", "x.tfstate"):
+        (checkout / name).touch()
+    folder.mkdir(parents=True)
+    (folder / "removed.tf").touch()
+    monkeypatch.setattr(workspace, "INFRA", checkout)
+
+    workspace.copy(folder)
+
+    assert {path.name for path in folder.iterdir()} == {"main.tf", ".terraform.lock.hcl", "backend_override.tf"}
+    assert 'backend "local"' in (folder / "backend_override.tf").read_text()
+    assert (folder / ".." / "statemachine" / "pipeline.asl.json").is_file()
+
+
+TAGS = {"Project": "shop", "Environment": "prod", "ManagedBy": "terraform"}
+ROLE = ("aws_iam_role", {"tags": TAGS, "arn": "arn:aws:iam::1:role/shop-prod-write"})
+UNTAGGED = ("aws_lambda_alias", {"arn": "arn:aws:lambda:eu-west-1:1:function:shop-prod-write:live"})
+BUCKET = ("aws_s3_bucket", {"tags": None, "arn": "arn:aws:s3:::b", "bucket": "b"})
+
+
+@pytest.mark.parametrize(
+    ("state", "tags", "region", "buckets"),
+    [
+        (State({"tags": TAGS, "region": "eu-west-1"}, [BUCKET]), TAGS, "eu-west-1", ["b"]),
+        (State({}, [BUCKET, UNTAGGED, ROLE]), TAGS, "eu-west-1", ["b"]),
+        (State({}, [ROLE]), TAGS, None, []),
+    ],
+)
+def test_half_a_deployment_is_enough_to_know_it(
+    state: State, tags: dict[str, str], region: str | None, buckets: list[str]
+) -> None:
+    assert (state.tags, state.region, state.buckets) == (tags, region, buckets)
+
+
+@pytest.mark.parametrize(
+    "pulled",
+    [
+        "",
+        '{"outputs": {}, "resources": []}',
+        '{"outputs": {}, "resources": [{"mode": "data", "type": "aws_partition", "instances": [{"attributes": {}}]}]}',
+    ],
+)
+def test_no_resource_in_the_state_is_nothing_deployed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pulled: str
+) -> None:
+    (tmp_path / ".terraform").mkdir()
+    monkeypatch.setattr(terraform, "run", lambda *_, **__: iter([pulled]))
+    with pytest.raises(CliError, match="Nothing is deployed here"):
+        Workspace({}, {}, tmp_path).state()
