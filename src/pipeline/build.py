@@ -35,7 +35,10 @@ _BOTOCORE_SERVICES = ("s3", "sns", "stepfunctions", "sts")
 """The services whose models the functions need; all of botocore's would be ten times the rest of the layer."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
-_NOT_PACKED = ("__pycache__", "bin", "RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
+_NOT_PACKED = (
+    *("__pycache__", "bin", "_duckdb-stubs", ".lock"),
+    *("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"),
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ def _code(function: str) -> Iterator[tuple[str, Path]]:
 def _packages(group: str, runtime: Runtime) -> dict[str, Path]:
     """The files of a requirements group, unpacked once for each content of its lock file and each runtime."""
     requirements = ROOT / "requirements" / f"{group}.txt"
-    key = hashlib.sha256(requirements.read_bytes() + repr(runtime).encode()).hexdigest()[:16]
+    made_of = requirements.read_bytes() + repr((runtime, _BOTOCORE_SERVICES)).encode()
+    key = hashlib.sha256(made_of).hexdigest()[:16]
     folder = ROOT / "build" / "packages" / f"{group}-{runtime.name}-{key}"
     if not folder.is_dir():
         unfinished = folder.with_suffix(f".{os.getpid()}")

@@ -122,3 +122,9 @@ def test_another_error_keeps_its_next_step(place: Target, monkeypatch: pytest.Mo
     with pytest.raises(CliError) as refused:
         deploy.destroy(place)
     assert refused.value.next_step == "Run the same again."
+
+
+def test_half_a_deployment_cannot_be_used_and_says_so(place: Target) -> None:
+    with pytest.raises(CliError, match="not complete") as refused:
+        _ = place.outputs
+    assert "deploy-infra again" in refused.value.next_step

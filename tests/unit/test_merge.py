@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,6 +54,16 @@ def test_of_one_key_the_last_is_published_and_the_others_are_listed(tmp_path: Pa
     assert error["message"] == (
         f"the record's key occurs again later in the file, at position {at[4]}, and that one was published"
     )
+
+
+@pytest.mark.parametrize(("name", "kind", "at"), [("x.jsonl", "byte", len(lines([order()]))), ("x.json", "index", 1)])
+def test_places_of_superseded_records_are_counted_as_their_file_counts(
+    name: str, kind: str, at: int, tmp_path: Path
+) -> None:
+    records = [order(order_id=order_id) for order_id in ("00001", "00002", "00002")]
+    data = lines(records) if kind == "byte" else orjson.dumps(records)
+    (reject,) = publish(data, tmp_path, name=name).rejects()
+    assert (reject["position_kind"], reject["position"]) == (kind, at)
 
 
 def test_a_later_record_that_is_rejected_supersedes_nothing(tmp_path: Path) -> None:
