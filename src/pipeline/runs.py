@@ -159,8 +159,7 @@ def download_outputs(place: Target, result: Outcome, folder: Path) -> None:
     record, and the rejects that it names.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("rejects.jsonl", "failure.json", "manifest.json"):
-        (folder / name).unlink(missing_ok=True)
+    _remove_outputs(folder)
     wanted: dict[str, str] = {}
     if result.manifest and result.published:
         wanted = {
@@ -175,6 +174,16 @@ def download_outputs(place: Target, result: Outcome, folder: Path) -> None:
         wanted["rejects.jsonl"] = rejects
     for name, key in wanted.items():
         place.s3.download_file(place.outputs["processed_bucket"], key, str(folder / name))
+
+
+def _remove_outputs(folder: Path) -> None:
+    """Remove what the run before left in `folder`, by its manifest, and nothing else: it may be anyone's folder."""
+    names = ["rejects.jsonl", "failure.json", "manifest.json"]
+    if (manifest := folder / "manifest.json").is_file():
+        tables = json.loads(manifest.read_text("utf-8"))["tables"]
+        names += [f"{table}.{kind}" for table in tables for kind in ("csv", "parquet")]
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -258,7 +258,7 @@ def valid_orders(draw: st.DrawFn) -> Order:
             **optional,
             "address": draw(addresses()),
         },
-        "items": [draw(items(number)) for number in numbers_of_lines],
+        "items": [draw(items(draw(st.sampled_from([number, float(number)])))) for number in numbers_of_lines],
         "shipping_cost": draw(numbers(-(10**6), 10**6, 4) | numbers(-(10**14), 10**14, 4)),
     }
     return {**made, "total_amount": float(total(made))}
