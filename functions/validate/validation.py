@@ -17,7 +17,7 @@ import jsonschema_rs
 import orjson
 
 from functions.common.contract import Contract
-from functions.common.errors import EncodingError, MalformedDocumentError
+from functions.common.errors import EncodingError, MalformedDocumentError, ReconciliationError
 from functions.common.record_types import is_decimal
 from functions.common.records import read_valid_line, reject_line, valid_line
 from functions.common.sql import open_records
@@ -195,6 +195,8 @@ def _reject_broken(chunk: _Chunk, broken: Iterator[tuple[int, list[Reason]]]) ->
             by_reason[reasons[0].code] += 1
             late_file.write(chunk.reject_line(position, reasons, record))
             position, reasons = next(broken, _NONE_BROKEN)
+    if reasons:
+        raise ReconciliationError(f"The record at {position} breaks a rule, but does not stand where DuckDB found it.")
     kept.replace(chunk.valid)
     _merge_by_position(chunk.rejected, late)
     return by_reason

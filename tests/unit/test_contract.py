@@ -23,7 +23,7 @@ def test_a_contract_knows_its_tables_rules_and_totals() -> None:
     assert [table.name for table in contract.tables] == ["orders", "customers", "items"]
     assert contract.record_table.key == ("order_id",)
     assert [rule.code for rule in contract.rules] == ["total_mismatch", "duplicate_line_number"]
-    assert [total.name for total in contract.control_totals] == ["total_amount"]
+    assert [total.name for total in contract.control_totals] == ["total_amount", "line_total"]
     assert "items_total" in contract.macros
 
 

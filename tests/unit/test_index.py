@@ -200,7 +200,7 @@ def test_validate_stages_its_files_and_the_counts_last(monkeypatch: pytest.Monke
         "valid": 1,
         "rejected": 1,
         "rejected_by_reason": {"missing_field": 1},
-        "control_totals": {"total_amount": "293.4800"},
+        "control_totals": {"total_amount": "293.4800", "line_total": "261.10"},
     }
 
 

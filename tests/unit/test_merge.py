@@ -120,6 +120,7 @@ TWO = lines([order(order_id="1"), order(order_id="2", customer=customer(customer
         ("items", "SELECT * REPLACE (1 AS line_number) FROM part", "Table items: 2 rows repeat the key (order_id, l"),
         ("items", "FROM part UNION ALL FROM part", "Table items: 4 rows repeat the key"),
         ("orders", "FROM part UNION ALL FROM part", "Table orders: 2 rows repeat the key (order_id)."),
+        ("items", "FROM part WHERE line_number = 1", "Control total line_total:"),
         ("orders", "SELECT * REPLACE (total_amount + 0.01 AS total_amount) FROM part", "Control total total_amount:"),
     ],
 )
@@ -153,14 +154,16 @@ def test_counts_that_do_not_fit_the_rows_are_refused(change: dict[str, Any], say
 def test_control_totals_count_what_is_superseded(tmp_path: Path) -> None:
     records = [order(shipping_cost=amount) for amount in (0.1, 0.2, 1000)]
     assert publish(lines(records), tmp_path).merged.control_totals == {
-        "total_amount": {"validated": "1783.6", "superseded": "522.5", "published": "1261.1"}
+        "total_amount": {"validated": "1783.6", "superseded": "522.5", "published": "1261.1"},
+        "line_total": {"validated": "783.3", "superseded": "522.2", "published": "261.1"},
     }
 
 
 def test_a_key_may_have_several_columns(tmp_path: Path) -> None:
     orders, customers, _ = CONTRACT.tables
     orders = replace(orders, key=("order_id", "currency"))
-    contract = replace(CONTRACT, record_table=orders, tables=(orders, customers))
+    totals = CONTRACT.control_totals[:1]
+    contract = replace(CONTRACT, record_table=orders, tables=(orders, customers), control_totals=totals)
     result = publish(lines([order(currency=code) for code in ("USD", "EUR", "USD")]), tmp_path, contract=contract)
     assert [row["currency"] for row in result.rows("orders")] == ["EUR", "USD"]
     assert [record.position for record in result.superseded] == [0]

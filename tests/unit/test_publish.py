@@ -87,7 +87,8 @@ def test_the_manifest_tells_all() -> None:
     assert manifest["counts"] == {"received": 12, "valid": 11, "rejected": 1, "superseded": 1, "published": 10}
     assert manifest["rejected_by_reason"] == {"total_mismatch": 1}
     assert manifest["control_totals"] == {
-        "total_amount": {"validated": "3228.28", "superseded": "293.48", "published": "2934.8"}
+        "total_amount": {"validated": "3228.28", "superseded": "293.48", "published": "2934.8"},
+        "line_total": {"validated": "2872.1", "superseded": "261.1", "published": "2611"},
     }
     assert {name: table["rows"] for name, table in manifest["tables"].items()} == {
         "orders": 10,
