@@ -82,10 +82,20 @@ class Batch:
 
     @property
     def manifest_key(self) -> str:
-        return f"manifests/{self.dataset}/{self.batch_id}.json"
+        return manifest_key(self.dataset, self.batch_id)
 
     def failure_key(self, execution: str) -> str:
-        return f"failures/{self.dataset}/{self.batch_id}/{execution}.json"
+        return failure_key(self.dataset, self.batch_id, execution)
+
+
+def manifest_key(dataset: str, batch_id: str) -> str:
+    """Where the manifest of a batch is, for those who know only its name."""
+    return f"manifests/{dataset}/{batch_id}.json"
+
+
+def failure_key(dataset: str, batch_id: str, execution: str) -> str:
+    """Where the failure record of an execution is, for those who know only the names."""
+    return f"failures/{dataset}/{batch_id}/{execution}.json"
 
 
 def batch_id_for(dataset: str, bucket: str, key: str, version_id: str, revision: int = 1) -> str:

@@ -16,9 +16,8 @@ from functions.common.telemetry import count, step
 from functions.common.workdir import workdir
 from functions.write import publish
 from functions.write.merge import Superseded, add_up, merge, read_superseded
+from functions.write.publish import REJECTS
 from functions.write.rejects import write_rejects
-
-REJECTS = "rejects.jsonl"
 
 _PARALLEL = 16
 """How many small objects are fetched at once; a batch has up to 500 chunks."""

@@ -17,6 +17,9 @@ from functions.common.errors import (
 )
 from functions.write.merge import Merged, Totals
 
+REJECTS = "rejects.jsonl"
+"""The name of the rejects among the outputs."""
+
 Outputs = Mapping[str, Mapping[str, Any]]
 """Of each output its key, bytes and SHA-256."""
 
@@ -65,7 +68,7 @@ def manifest(batch: Batch, contract: Contract, totals: Totals, merged: Merged, o
         "rejected_by_reason": totals.rejected_by_reason,
         "control_totals": merged.control_totals,
         "tables": tables,
-        "rejects": outputs.get("rejects.jsonl"),
+        "rejects": outputs.get(REJECTS),
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 

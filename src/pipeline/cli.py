@@ -10,14 +10,12 @@ from typing import Annotated, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from rich import box
 from rich.markup import escape
-from rich.table import Table
 from typer.exceptions import TyperException
 
 from pipeline import ROOT, build, demo, deploy, embedded, monitor, runs, show, terraform
 from pipeline.errors import CliError, UsageError
-from pipeline.targets import NAMES, target
+from pipeline.targets import check_name, target
 
 app = typer.Typer(
     help="Builds, deploys, drives and explains the pipeline, on AWS and on the embedded AWS alike.",
@@ -37,7 +35,8 @@ Dataset = Annotated[str, typer.Option(help="The folder under incoming/ that the 
 @app.command("build")
 def build_command(target_name: TargetName = "aws") -> None:
     """Build the functions' zips; the same inputs give the same bytes."""
-    runtime = target("aws").runtime if _known(target_name) == "aws" else build.local_runtime()
+    check_name(target_name)
+    runtime = target("aws").runtime if target_name == "aws" else build.local_runtime()
     for path in build.build(runtime):
         show.out.print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
 
@@ -93,7 +92,7 @@ def run_command(
 
     Example: pipeline run tests/data/northwind_orders.jsonl --target local
     """
-    _known(target_name)
+    check_name(target_name)
     if path:
         runs.check_input(path)
     place = target(target_name)
@@ -120,7 +119,7 @@ def status(
     follow: Annotated[bool, typer.Option("--follow", help="Go on showing new log lines until interrupted.")] = False,
 ) -> None:
     """Show the latest executions with their outcomes, and the functions' structured logs."""
-    place = target(_known(target_name))
+    place = target(target_name)
     _show_runs(monitor.recent_runs(place, limit))
     since = datetime.now(UTC) - timedelta(minutes=minutes)
     shown = monitor.follow_logs(place, since) if follow else monitor.logs(place, since, lines) if lines else []
@@ -134,7 +133,7 @@ def console(
     target_name: TargetName = "aws",
 ) -> None:
     """Print the console's address of the state machine or of an execution, and open it where somebody is looking."""
-    place = target(_known(target_name))
+    place = target(target_name)
     url = monitor.console_url(place, execution)
     show.out.print(url)
     if target_name == "local":
@@ -147,9 +146,7 @@ def _show_runs(recent: list[monitor.Run]) -> None:
     if not recent:
         show.out.print("No execution yet. Next: make run-pipeline")
         return
-    grid = Table(
-        title="Executions, newest first", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-    )
+    grid = show.grid("Executions, newest first")
     for name in ("execution", "status", "started (UTC)", "seconds", "received", "published", "rejected", "error"):
         grid.add_column(name, no_wrap=True)
     for run in recent:
@@ -182,12 +179,6 @@ def _generate() -> Path:
     return GENERATED
 
 
-def _known(name: str) -> str:
-    if name not in NAMES:
-        raise UsageError(f"TARGET must be one of {', '.join(NAMES)}, not {name}.")
-    return name
-
-
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -197,9 +188,8 @@ def main() -> None:
     for sign in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, _interrupt)
     try:
-        status = app(
-            sys.argv[1:] or ["--help"], standalone_mode=False
-        )  # without it typer answers an Exit's code instead of exiting
+        # without standalone mode typer answers an Exit's code instead of exiting
+        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         if status == INTERRUPTED:
             show.err.print("interrupted")
         sys.exit(status or 0)

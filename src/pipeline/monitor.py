@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.runs import read_json
+from functions.common.batch import failure_key, manifest_key
+from pipeline.runs import execution_arn, read_json
 from pipeline.targets import Target
 
 _NOT_SHOWN = {"level", "location", "message", "timestamp", "service", "function_name", "function_arn", "xray_trace_id"}
@@ -47,10 +48,9 @@ def _run(place: Target, execution: Any) -> Run:
     name, status = execution["name"], execution["status"]
     dataset = name.partition("-")[0]
     stopped = execution.get("stopDate") or datetime.now(UTC)
-    manifest = read_json(place, f"manifests/{dataset}/{name}.json") if status != "RUNNING" else None
-    failure = (
-        read_json(place, f"failures/{dataset}/{name}/{name}.json") if status not in ("RUNNING", "SUCCEEDED") else None
-    )
+    manifest = read_json(place, manifest_key(dataset, name)) if status != "RUNNING" else None
+    failed = status not in ("RUNNING", "SUCCEEDED")
+    failure = read_json(place, failure_key(dataset, name, name)) if failed else None
     return Run(
         name=name,
         status=status,
@@ -97,10 +97,8 @@ def follow_logs(place: Target, since: datetime, pause: float = 2.0) -> Iterator[
 
 def console_url(place: Target, execution: str | None) -> str:
     """The console's address of the state machine, or of one of its executions."""
-    region, arn = place.outputs["region"], place.outputs["state_machine_arn"]
-    base = f"https://{region}.console.aws.amazon.com/states/home?region={region}#"
+    machine = str(place.outputs["state_machine_console_url"])
     if execution is None:
-        return f"{base}/statemachines/view/{arn}"
-    if not execution.startswith("arn:"):
-        execution = f"{arn.replace(':stateMachine:', ':execution:')}:{execution}"
-    return f"{base}/v2/executions/details/{execution}"
+        return machine
+    arn = execution if execution.startswith("arn:") else execution_arn(place, execution)
+    return f"{machine.partition('#')[0]}#/v2/executions/details/{arn}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.common.batch import batch_id_for
+from functions.common.batch import batch_id_for, failure_key, manifest_key
 from functions.record_failure.failure import plain_cause
 from functions.starter.planning import dataset_of
 from pipeline.errors import CliError, UsageError
@@ -131,10 +131,10 @@ def outcome(place: Target, uploaded: Upload) -> Outcome:
     """How the execution of an upload ended; it must have."""
     execution = place.step_functions.describe_execution(executionArn=uploaded.execution_arn)
     seconds = (execution["stopDate"] - execution["startDate"]).total_seconds()
-    manifest = read_json(place, f"manifests/{uploaded.dataset}/{uploaded.batch_id}.json")
+    manifest = read_json(place, manifest_key(uploaded.dataset, uploaded.batch_id))
     if execution["status"] == "SUCCEEDED":
         return Outcome(uploaded, seconds, manifest, None)
-    failure = read_json(place, f"failures/{uploaded.dataset}/{uploaded.batch_id}/{uploaded.batch_id}.json")
+    failure = read_json(place, failure_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id))
     error = execution.get("error") or execution["status"]
     cause = plain_cause(execution.get("cause") or "The execution gave no cause.")
     if failure:

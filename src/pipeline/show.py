@@ -70,15 +70,20 @@ def tables(folder: Path, names: Iterable[str]) -> None:
             _table(f"{name}.csv", header, list(islice(rows, _FIRST_ROWS)))
 
 
+def grid(title: str) -> Table:
+    """An empty table in the style of the CLI."""
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
 def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table of as many columns as the terminal has room for; the others are named below it."""
-    grid = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = grid(title)
     fits = max(3, out.width // (_NARROWEST_COLUMN + 3))
     for name in header[:fits]:
-        grid.add_column(escape(name), no_wrap=True, overflow="ellipsis", max_width=_WIDEST_CELL)
+        table.add_column(escape(name), no_wrap=True, overflow="ellipsis", max_width=_WIDEST_CELL)
     for row in rows:
-        grid.add_row(*(escape(cell) for cell in row[:fits]))
-    out.print(grid)
+        table.add_row(*(escape(cell) for cell in row[:fits]))
+    out.print(table)
     if len(header) > fits:
         out.print(f"  [dim]and {', '.join(header[fits:])}[/dim]\n")
 

@@ -109,14 +109,19 @@ class Target:
 
 def target(name: str) -> Target:
     """The target called `name`. Raises UsageError for any other, CliError where the embedded AWS is not running."""
+    check_name(name)
     if name == "aws":
         return aws_target()
-    if name == "local":
-        server = embedded.local_server()
-        if server is None:
-            raise CliError("The embedded AWS is not running.", "Start it: make local-up.")
-        return embedded_target(server, embedded.LOCAL)
-    raise UsageError(f"TARGET must be one of {', '.join(NAMES)}, not {name}.")
+    server = embedded.local_server()
+    if server is None:
+        raise CliError("The embedded AWS is not running.", "Start it: make local-up.")
+    return embedded_target(server, embedded.LOCAL)
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for the name of no target."""
+    if name not in NAMES:
+        raise UsageError(f"TARGET must be one of {', '.join(NAMES)}, not {name}.")
 
 
 def aws_target() -> Target:
