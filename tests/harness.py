@@ -13,12 +13,11 @@ import boto3
 import duckdb
 from moto import mock_aws
 
-from functions.common import s3_utils
+from functions.common import executions, s3_utils
 from functions.common.batch import Batch, Source
 from functions.common.config import settings
+from functions.common.planning import plan_batch
 from functions.record_failure import index as record_failure
-from functions.starter import index as starter
-from functions.starter.planning import plan_batch
 from functions.transform import index as transform
 from functions.validate import index as validate
 from functions.write import index as write
@@ -71,8 +70,7 @@ def forget_clients() -> None:
     made_once = (
         settings,
         s3_utils.client,
-        starter._step_functions,
-        record_failure._step_functions,
+        executions.client,
         record_failure._sns,
     )
     for made in made_once:

@@ -12,6 +12,7 @@ The layout of the processed bucket is defined here and nowhere else:
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -29,6 +30,8 @@ class Source:
     etag: str
     sequencer: str
     """S3's order of the events of one key: hexadecimal, padded to 32 digits; empty where no event told it."""
+    corrects: str = ""
+    """The batch whose rejects these are, corrected; the object's metadata say so. Else empty."""
 
     @property
     def uri(self) -> str:
@@ -106,3 +109,23 @@ def batch_id_for(dataset: str, bucket: str, key: str, version_id: str, revision:
     """
     digest = hashlib.sha256(json.dumps([bucket, key, version_id]).encode()).hexdigest()[:32]
     return f"{dataset}-{digest}" if revision == 1 else f"{dataset}-{digest}-r{revision}"
+
+
+def replay_name(batch_id: str, number: int) -> str:
+    """The name of the `number`th replay of a batch: at most 80 characters up to the 999th, as a name may have.
+
+    The first execution of a batch is named after it alone.
+    """
+    return f"{batch_id}-replay-{number}"
+
+
+def replay_of(execution: str) -> tuple[str, int]:
+    """The batch of an execution, by its name, and which replay of it that is; 0 is the first execution."""
+    replay = re.fullmatch(r"(.+)-replay-([1-9]\d*)", execution)
+    return (replay[1], int(replay[2])) if replay else (execution, 0)
+
+
+def revision_of(batch_id: str) -> tuple[str, int]:
+    """The id of a batch's first revision, and which revision `batch_id` is."""
+    later = re.fullmatch(r"(.+)-r([1-9]\d*)", batch_id)
+    return (later[1], int(later[2])) if later else (batch_id, 1)

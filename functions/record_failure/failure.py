@@ -9,6 +9,9 @@ from typing import Any, Self
 from functions.common.batch import Batch, Source
 from functions.common.errors import next_step_for
 
+STATE_MACHINE, EVENT_BRIDGE = "state_machine", "event_bridge"
+"""Who sends, or sent, the notice of a failure; a record has null for as long as that is not known."""
+
 _MAX_CAUSE = 2000
 _CAUSES = {
     "TIMED_OUT": ("States.Timeout", "The execution ran longer than the state machine allows."),
@@ -29,6 +32,11 @@ class Failure:
     """FAILED, TIMED_OUT or ABORTED."""
     error: str
     cause: str
+
+    @property
+    def key(self) -> str:
+        """Where its record is."""
+        return self.batch.failure_key(self.execution)
 
     @classmethod
     def from_state_machine(cls, event: Mapping[str, Any]) -> Self:
@@ -69,7 +77,9 @@ def plain_cause(cause: str) -> str:
     return str(message)[:_MAX_CAUSE]
 
 
-def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> dict[str, Any]:
+def record(
+    failure: Failure, *, committed: bool, rejects_uri: str | None, notified_by: str | None = STATE_MACHINE
+) -> dict[str, Any]:
     """The failure record: what failed, why, and what to do. `committed` says that a manifest outranks it."""
     next_step = next_step_for(failure.error)
     if committed:
@@ -85,6 +95,7 @@ def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> dic
         "next_step": next_step,
         "published": committed,
         "rejects": rejects_uri,
+        "notified_by": notified_by,
         "source": failure.batch.to_input()["source"],
         "ingested_at": failure.batch.ingested_at,
     }

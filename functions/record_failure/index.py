@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from functions.common import s3_utils
+from functions.common import executions, s3_utils
 from functions.common.config import settings
 from functions.common.telemetry import count, step
-from functions.record_failure.failure import Failure, notice, record
+from functions.record_failure.failure import EVENT_BRIDGE, STATE_MACHINE, Failure, notice, record
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
-    from mypy_boto3_stepfunctions import SFNClient
 
 _NOTICES = ("NotifyFailure", "NotifyRejects")
 
@@ -24,35 +23,53 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
     """Write the failure record of an execution, once; answers the notice.
 
     The state machine sends the notice itself. For EventBridge it is sent from here, unless the execution's
-    history shows that the state machine did.
+    history shows that the state machine did, or the record that an earlier delivery of the event did.
     """
     from_event_bridge = "detail" in event
     failure = Failure.from_status_change(event) if from_event_bridge else Failure.from_state_machine(event)
     with step("record_failure", failure.batch.batch_id, execution=failure.execution, error=failure.error) as outcome:
-        message = _record(failure, outcome)
-        if from_event_bridge and not _was_notified(event["detail"]["executionArn"]):
-            with s3_utils.transient_faults("Publish"):
-                _sns().publish(TopicArn=settings().topic_arn, Subject=message["subject"], Message=message["message"])
-            outcome["notified"] = True
+        content = _record(failure, None if from_event_bridge else STATE_MACHINE, outcome)
+        message = notice(content, f"s3://{settings().processed_bucket}/{failure.key}")
+        if from_event_bridge and content["notified_by"] != EVENT_BRIDGE:
+            outcome["notified"] = _make_sure_of_notice(event["detail"]["executionArn"], failure, content, message)
     return message
 
 
-def _record(failure: Failure, outcome: dict[str, Any]) -> dict[str, str]:
-    bucket, key = settings().processed_bucket, failure.batch.failure_key(failure.execution)
+def _record(failure: Failure, notified_by: str | None, outcome: dict[str, Any]) -> dict[str, Any]:
+    """Write the failure record, unless one stands; answers the one that stands."""
+    bucket = settings().processed_bucket
     committed = s3_utils.head(bucket, failure.batch.manifest_key) is not None
     has_rejects = s3_utils.head(bucket, failure.batch.rejected_key) is not None
     rejects_uri = f"s3://{bucket}/{failure.batch.rejected_key}" if has_rejects else None
-    content = record(failure, committed=committed, rejects_uri=rejects_uri)
-    outcome["recorded"] = s3_utils.put_new(bucket, key, json.dumps(content, indent=2, ensure_ascii=False).encode())
+    content = record(failure, committed=committed, rejects_uri=rejects_uri, notified_by=notified_by)
+    outcome["recorded"] = s3_utils.put_new(bucket, failure.key, _serialised(content))
     if outcome["recorded"]:
         count(failure.batch.dataset, {"FilesFailed": 1})
-    return notice(content, f"s3://{bucket}/{key}")
+        return content
+    standing: dict[str, Any] = json.loads(s3_utils.get_bytes(bucket, failure.key) or _serialised(content))
+    return standing
+
+
+def _make_sure_of_notice(
+    execution_arn: str, failure: Failure, content: Mapping[str, Any], message: Mapping[str, str]
+) -> bool:
+    """Send the notice, unless the state machine has, and note that in the record; answers whether it was sent now.
+
+    Sent first and noted then: an event that is delivered again after a crash in between sends a second notice,
+    and none is ever left out.
+    """
+    if _was_notified(execution_arn):
+        return False
+    with s3_utils.transient_faults("Publish"):
+        _sns().publish(TopicArn=settings().topic_arn, Subject=message["subject"], Message=message["message"])
+    s3_utils.put_bytes(settings().processed_bucket, failure.key, _serialised({**content, "notified_by": EVENT_BRIDGE}))
+    return True
 
 
 def _was_notified(execution_arn: str) -> bool:
     """Whether a notice was taken: a notifying state is also left, by its Catch, where the notice was not."""
     with s3_utils.transient_faults("GetExecutionHistory"):
-        events = _step_functions().get_execution_history(
+        events = executions.client().get_execution_history(
             executionArn=execution_arn, reverseOrder=True, maxResults=20, includeExecutionData=False
         )["events"]
     types = {event["id"]: event["type"] for event in events}
@@ -63,9 +80,8 @@ def _was_notified(execution_arn: str) -> bool:
     )
 
 
-@cache
-def _step_functions() -> "SFNClient":
-    return boto3.client("stepfunctions", config=Config(retries={"mode": "standard", "max_attempts": 5}))
+def _serialised(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=2, ensure_ascii=False).encode()
 
 
 @cache

@@ -34,11 +34,13 @@ class ObjectCreated:
 
 
 def objects_created(event: Mapping[str, Any]) -> Iterator[ObjectCreated]:
-    """The objects of an event. Keys arrive form-encoded and are decoded here, once, and nowhere else.
+    """The created objects of an event. Keys arrive form-encoded and are decoded here, once, and nowhere else.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
     for record in S3Event(dict(event)).records:
+        if not record.event_name.startswith("ObjectCreated:"):
+            continue  # a notification that was widened by hand
         created = record.s3.get_object
         yield ObjectCreated(
             bucket=record.s3.bucket.name,

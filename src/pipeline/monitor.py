@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from functions.common.batch import failure_key, manifest_key
-from pipeline.runs import execution_arn, read_json
+from functions.common.executions import execution_arn
+from pipeline.runs import read_json
 from pipeline.targets import Target
 
 _NOT_SHOWN = {"level", "location", "message", "timestamp", "service", "function_name", "function_arn", "xray_trace_id"}
@@ -100,5 +101,5 @@ def console_url(place: Target, execution: str | None) -> str:
     machine = str(place.outputs["state_machine_console_url"])
     if execution is None:
         return machine
-    arn = execution if execution.startswith("arn:") else execution_arn(place, execution)
+    arn = execution if execution.startswith("arn:") else execution_arn(place.outputs["state_machine_arn"], execution)
     return f"{machine.partition('#')[0]}#/v2/executions/details/{arn}"

@@ -10,8 +10,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.common.batch import batch_id_for, failure_key, manifest_key
+from functions.common.executions import execution_arn
+from functions.common.planning import dataset_of
 from functions.record_failure.failure import plain_cause
-from functions.starter.planning import dataset_of
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
 
@@ -85,12 +86,9 @@ def upload(place: Target, path: Path, dataset: str) -> Upload:
     with path.open("rb") as body:
         version_id = place.s3.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
     batch_id = batch_id_for(dataset_of(key), bucket, key, version_id)
-    return Upload(bucket, key, version_id, dataset_of(key), batch_id, execution_arn(place, batch_id))
-
-
-def execution_arn(place: Target, name: str) -> str:
-    """The ARN of the execution called `name`."""
-    return f"{place.outputs['state_machine_arn'].replace(':stateMachine:', ':execution:')}:{name}"
+    return Upload(
+        bucket, key, version_id, dataset_of(key), batch_id, execution_arn(place.outputs["state_machine_arn"], batch_id)
+    )
 
 
 def follow(place: Target, uploaded: Upload) -> Iterator[str]:

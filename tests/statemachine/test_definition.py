@@ -8,7 +8,7 @@ import pytest
 
 from functions.common import errors
 from functions.common.errors import PipelineError, TransientError
-from functions.starter.planning import MAX_CHUNKS
+from functions.common.planning import MAX_CHUNKS
 from pipeline import ROOT
 from tests.statemachine import definition as asl
 

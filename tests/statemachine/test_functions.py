@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
+from functions.common import executions
 from functions.common.batch import Batch
 from functions.record_failure import index as record_failure
 from functions.record_failure.failure import Failure
@@ -51,7 +52,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Engine]:
 
 
 def _forget_clients() -> None:
-    for client in (record_failure._sns, record_failure._step_functions):
+    for client in (record_failure._sns, executions.client):
         client.cache_clear()
 
 

@@ -13,7 +13,7 @@ import orjson
 from functions.common import sql
 from functions.common.batch import Batch, Source
 from functions.common.contract import LINEAGE, Contract
-from functions.starter.planning import plan_batch
+from functions.common.planning import plan_batch
 from functions.transform.transform import write_parts
 from functions.validate.source import open_chunk
 from functions.validate.validation import validate_chunk

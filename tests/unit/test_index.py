@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sns.models import sns_backends
 
-from functions.common import s3_utils
+from functions.common import executions, s3_utils
 from functions.common.batch import Batch, batch_id_for
 from functions.common.errors import SourceMissingError, TransientError, UnknownDatasetError
 from functions.common.workdir import workdir
@@ -52,7 +52,7 @@ def machine() -> str:
     return arn
 
 
-def executions(machine: str) -> dict[str, Batch]:
+def started_by(machine: str) -> dict[str, Batch]:
     """The batches that executions were started for, by the execution's name."""
     client = boto3.client("stepfunctions")
     found = client.list_executions(stateMachineArn=machine)["executions"]
@@ -83,7 +83,7 @@ def test_the_starter_names_the_execution_after_the_version(machine: str) -> None
     head = s3_utils.head(INGEST, source.key, source.version_id)
     assert head is not None
     batch_id = batch_id_for("orders", INGEST, "incoming/orders/a b+c%20d é日.jsonl", source.version_id)
-    (name, batch), *others = executions(machine).items()
+    (name, batch), *others = started_by(machine).items()
     assert not others
     assert (name, batch.batch_id, batch.dataset, batch.revision) == (batch_id, batch_id, "orders", 1)
     assert (batch.source.key, batch.source.version_id) == (source.key, source.version_id)
@@ -107,13 +107,13 @@ def test_the_starter_names_the_execution_after_the_version(machine: str) -> None
 def test_keys_are_decoded_once(encoded: str, key: str, machine: str) -> None:
     source = harness.upload(b"[]", key.removeprefix("incoming/orders/"))
     starter.handler(s3_put(encoded, source.version_id))
-    (batch,) = executions(machine).values()
+    (batch,) = started_by(machine).values()
     assert (batch.source.key, batch.source.version_id, batch.source.size) == (key, source.version_id, 2)
 
 
 def test_each_record_is_handled_and_folder_markers_are_passed_over(machine: str) -> None:
     assert starter.handler(event("s3_several_records")) == {"started": 3, "known": 0}
-    batches = {batch.source.key: batch for batch in executions(machine).values()}
+    batches = {batch.source.key: batch for batch in started_by(machine).values()}
     assert {key: batch.dataset for key, batch in batches.items()} == {
         "incoming/orders/first.jsonl": "orders",
         "incoming/no-such-feed/second.json": "unknown",
@@ -123,7 +123,7 @@ def test_each_record_is_handled_and_folder_markers_are_passed_over(machine: str)
 
 def test_a_version_that_is_gone_is_started_from_its_event(machine: str) -> None:
     starter.handler(s3_put("incoming/orders/gone.jsonl", "never-was"))
-    (batch,) = executions(machine).values()
+    (batch,) = started_by(machine).values()
     assert (batch.source.size, batch.source.etag) == (1024, "d41d8cd98f00b204e9800998ecf8427e")
     assert batch.ingested_at == "2026-01-02T03:04:05Z"
     with pytest.raises(SourceMissingError, match=r"gone\.jsonl"):
@@ -134,31 +134,31 @@ def test_a_version_under_a_delete_marker_is_started_and_read(machine: str) -> No
     source = harness.upload(lines([order()]))
     s3_utils.client().delete_object(Bucket=INGEST, Key=source.key)
     starter.handler(s3_put(source.key, source.version_id))
-    (batch,) = executions(machine).values()
+    (batch,) = started_by(machine).values()
     assert harness.run_steps(batch)["published"] == 1
 
 
 def test_an_object_of_an_unversioned_bucket_has_the_version_null(machine: str) -> None:
     starter.handler(s3_put("incoming/orders/x.json", None))
-    (batch,) = executions(machine).values()
+    (batch,) = started_by(machine).values()
     assert batch.source.version_id == "null"
 
 
 def test_the_test_event_starts_nothing(machine: str) -> None:
     assert starter.handler(event("s3_test_event")) == {"started": 0, "known": 0}
-    assert executions(machine) == {}
+    assert started_by(machine) == {}
 
 
 def test_the_same_event_again_starts_nothing_new(machine: str) -> None:
     sent = s3_put("incoming/orders/x.json", harness.upload(b"[]", "x.json").version_id)
     starter.handler(deepcopy(sent))
     starter.handler(deepcopy(sent))
-    assert len(executions(machine)) == 1
+    assert len(started_by(machine)) == 1
 
 
 def started(code: str, status: int = 400) -> dict[str, int]:
     """Handle an event whose StartExecution AWS answers with an error."""
-    with Stubber(starter._step_functions()) as stubber:
+    with Stubber(executions.client()) as stubber:
         stubber.add_client_error("start_execution", service_error_code=code, http_status_code=status)
         return starter.handler(s3_put("incoming/orders/x.json", "v"))
 
@@ -287,7 +287,7 @@ def notices() -> Any:
 @pytest.fixture
 def history() -> Iterator[Stubber]:
     """What the execution's history is, for EventBridge's path."""
-    with Stubber(record_failure._step_functions()) as stubber:
+    with Stubber(executions.client()) as stubber:
         yield stubber
 
 
@@ -314,7 +314,8 @@ def test_the_state_machine_s_failure_is_recorded_and_worded() -> None:
         "next_step": "Save the file as UTF-8 without a byte order mark and upload it again.",
         "published": False,
         "rejects": None,
-        "source": STATE["batch"]["source"],
+        "notified_by": "state_machine",
+        "source": {**STATE["batch"]["source"], "corrects": ""},
         "ingested_at": BATCH.ingested_at,
     }
     assert notice["subject"] == "orders: a file was not published (EncodingError)"
@@ -417,11 +418,35 @@ def test_eventbridge_is_told_of_whoever_was_not_notified(
 
 def test_a_record_of_the_state_machine_is_not_written_over_by_eventbridge(notices: Any, history: Stubber) -> None:
     record_failure.handler(STATE)
-    before = harness.get(RECORD_KEY)
+    before = recorded()
     history.add_response("get_execution_history", {"events": []})
     record_failure.handler(event("execution_failed"))
-    assert harness.get(RECORD_KEY) == before
+    assert recorded() == before | {"notified_by": "event_bridge"}
     assert len(notices()) == 1
+
+
+@pytest.mark.parametrize("recorded_before", [False, True])
+def test_an_event_that_eventbridge_delivers_again_is_told_once(
+    recorded_before: bool, notices: Any, history: Stubber
+) -> None:
+    if recorded_before:
+        record_failure.handler(STATE)
+    history.add_response("get_execution_history", {"events": []})
+    for _ in range(3):
+        record_failure.handler(event("execution_failed"))
+    assert len(notices()) == 1
+
+
+def test_a_notice_that_failed_is_sent_by_the_next_delivery(notices: Any, history: Stubber) -> None:
+    for _ in range(2):
+        history.add_response("get_execution_history", {"events": []})
+    with Stubber(record_failure._sns()) as topic:
+        topic.add_client_error("publish", service_error_code="Throttling", http_status_code=400)
+        with pytest.raises(TransientError):
+            record_failure.handler(event("execution_failed"))
+    assert (recorded()["notified_by"], notices()) == (None, [])
+    record_failure.handler(event("execution_failed"))
+    assert (recorded()["notified_by"], len(notices())) == ("event_bridge", 1)
 
 
 @pytest.mark.parametrize(
@@ -441,7 +466,7 @@ def test_executions_that_died_are_recorded_and_told(
     found = recorded()
     assert (found["status"], found["error"]) == (status, error)
     assert found["cause"].startswith(cause)
-    assert found["source"] == STATE["batch"]["source"]
+    assert found["source"] == {**STATE["batch"]["source"], "corrects": ""}
     ((subject, message),) = notices()
     assert subject.startswith("orders: a file was not published (")
     assert (len(subject) < 100, subject.isascii(), subject.isprintable()) == (True, True, True), "SNS refuses others"

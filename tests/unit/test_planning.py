@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.common.batch import Batch, Source, batch_id_for
-from functions.starter.planning import MAX_CHUNKS, dataset_of, padded_sequencer, plan_batch, plan_chunks
+from functions.common.planning import MAX_CHUNKS, dataset_of, padded_sequencer, plan_batch, plan_chunks
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -1,6 +1,8 @@
 """From an object version to the batch that it makes: its name, its dataset, its chunks."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from functions.common.batch import Batch, Source, batch_id_for
 from functions.common.contract import DATASET_NAME
@@ -12,8 +14,24 @@ UNKNOWN_DATASET = "unknown"
 MAX_CHUNKS = 500
 """An inline Map has 25,000 events of history for all its chunks, retries included."""
 
+CORRECTS = "corrects"
+"""The key of an object's metadata that names the batch whose rejects it corrects."""
+
 _SPLITTABLE = (".jsonl", ".ndjson")
 _SEQUENCER_DIGITS = 32
+
+
+def source_of(bucket: str, key: str, version_id: str, head: Mapping[str, Any], sequencer: str = "") -> Source:
+    """The source that an object version is, by the answer of its HEAD and the event's `sequencer`, if there is one."""
+    return Source(
+        bucket=bucket,
+        key=key,
+        version_id=version_id,
+        size=head["ContentLength"],
+        etag=head["ETag"].strip('"'),
+        sequencer=padded_sequencer(sequencer),
+        corrects=head.get("Metadata", {}).get(CORRECTS, ""),
+    )
 
 
 def plan_batch(source: Source, last_modified: datetime, chunk_bytes: int, revision: int = 1) -> Batch:

@@ -1,0 +1,53 @@
+"""Executions of the state machine: started and looked up by name. The name is what makes a start happen once."""
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from functions.common.batch import Batch
+from functions.common.s3_utils import transient_faults
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+@cache
+def client() -> "SFNClient":
+    """The process's Step Functions client, made on first use."""
+    return boto3.client("stepfunctions", config=Config(retries={"mode": "standard", "max_attempts": 8}))
+
+
+def start(client: "SFNClient", machine_arn: str, batch: Batch, name: str | None = None) -> bool:
+    """Start the execution that is named after the batch, or `name`; False where one has that name already.
+
+    Raises TransientError, and ClientError for what waiting does not mend.
+    """
+    name = name or batch.batch_id
+    try:
+        with transient_faults(f"StartExecution {name}"):
+            client.start_execution(stateMachineArn=machine_arn, name=name, input=json.dumps(batch.to_input()))
+    except ClientError as exc:
+        if exc.response["Error"]["Code"] == "ExecutionAlreadyExists":
+            return False
+        raise
+    return True
+
+
+def describe(client: "SFNClient", machine_arn: str, name: str) -> dict[str, Any] | None:
+    """The execution called `name`, as DescribeExecution answers it, or None: AWS forgets it after 90 days."""
+    try:
+        with transient_faults(f"DescribeExecution {name}"):
+            return dict(client.describe_execution(executionArn=execution_arn(machine_arn, name)))
+    except ClientError as exc:
+        if exc.response["Error"]["Code"] == "ExecutionDoesNotExist":
+            return None
+        raise
+
+
+def execution_arn(machine_arn: str, name: str) -> str:
+    """The ARN of the execution called `name`."""
+    return f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
