@@ -96,9 +96,14 @@ def manifest_key(dataset: str, batch_id: str) -> str:
     return f"manifests/{dataset}/{batch_id}.json"
 
 
+def failure_prefix(dataset: str, batch_id: str) -> str:
+    """What the keys of a batch's failure records begin with."""
+    return f"failures/{dataset}/{batch_id}/"
+
+
 def failure_key(dataset: str, batch_id: str, execution: str) -> str:
     """Where the failure record of an execution is, for those who know only the names."""
-    return f"failures/{dataset}/{batch_id}/{execution}.json"
+    return f"{failure_prefix(dataset, batch_id)}{execution}.json"
 
 
 def batch_id_for(dataset: str, bucket: str, key: str, version_id: str, revision: int = 1) -> str:

@@ -26,6 +26,11 @@ class Settings:
     """Typed view of the environment; a setting that a function does not use need not be set for it."""
 
     @cached_property
+    def ingest_bucket(self) -> str:
+        """The bucket that files are sent to."""
+        return _required("INGEST_BUCKET")
+
+    @cached_property
     def processed_bucket(self) -> str:
         """The bucket that everything is written to."""
         return _required("PROCESSED_BUCKET")
@@ -34,6 +39,11 @@ class Settings:
     def state_machine_arn(self) -> str:
         """The state machine that `starter` starts executions of."""
         return _required("STATE_MACHINE_ARN")
+
+    @cached_property
+    def record_failure_arn(self) -> str:
+        """The function that is told of executions that failed without a record."""
+        return _required("RECORD_FAILURE_ARN")
 
     @cached_property
     def topic_arn(self) -> str:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 @cache
 def client() -> "SFNClient":
     """The process's Step Functions client, made on first use."""
-    return boto3.client("stepfunctions", config=Config(retries={"mode": "standard", "max_attempts": 8}))
+    config = Config(retries={"mode": "standard", "max_attempts": 8}, max_pool_connections=16)
+    return boto3.client("stepfunctions", config=config)
 
 
 def start(client: "SFNClient", machine_arn: str, batch: Batch, name: str | None = None) -> bool:

@@ -45,10 +45,11 @@ def step(name: str, batch_id: str, **place: Any) -> Iterator[dict[str, Any]]:
     logger().info(f"{name} ended", extra={**context, **outcome, "milliseconds": milliseconds})
 
 
-def count(dataset: str, numbers: Mapping[str, int]) -> None:
-    """Emit `numbers` as CloudWatch metrics of the dataset."""
+def count(dataset: str | None, numbers: Mapping[str, int]) -> None:
+    """Emit `numbers` as CloudWatch metrics of the step, and of the dataset if they belong to one."""
     emitted = metrics()
-    emitted.add_dimension(name="dataset", value=dataset)
+    if dataset is not None:
+        emitted.add_dimension(name="dataset", value=dataset)
     for name, number in numbers.items():
         emitted.add_metric(name=name, unit="Count", value=number)
     emitted.flush_metrics()

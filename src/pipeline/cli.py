@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 from typer.exceptions import TyperException
 
-from pipeline import ROOT, build, demo, deploy, embedded, monitor, runs, show, terraform
+from pipeline import ROOT, build, demo, deploy, embedded, monitor, recovery_commands, runs, show, terraform
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import check_name, target
 
@@ -140,6 +140,10 @@ def console(
         show.err.print("The embedded AWS has no console: this is the address that the same has on AWS.")
     elif show.is_interactive():
         webbrowser.open(url)
+
+
+for command in recovery_commands.COMMANDS:
+    app.command(command.__name__)(command)
 
 
 def _show_runs(recent: list[monitor.Run]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.common.batch import failure_key, manifest_key
+from functions.common.batch import failure_key, manifest_key, replay_of
 from functions.common.executions import execution_arn
 from pipeline.runs import read_json
 from pipeline.targets import Target
@@ -47,11 +47,12 @@ def recent_runs(place: Target, limit: int) -> list[Run]:
 
 def _run(place: Target, execution: Any) -> Run:
     name, status = execution["name"], execution["status"]
+    batch_id, _ = replay_of(name)
     dataset = name.partition("-")[0]
     stopped = execution.get("stopDate") or datetime.now(UTC)
-    manifest = read_json(place, manifest_key(dataset, name)) if status != "RUNNING" else None
+    manifest = read_json(place, manifest_key(dataset, batch_id)) if status != "RUNNING" else None
     failed = status not in ("RUNNING", "SUCCEEDED")
-    failure = read_json(place, failure_key(dataset, name, name)) if failed else None
+    failure = read_json(place, failure_key(dataset, batch_id, name)) if failed else None
     return Run(
         name=name,
         status=status,

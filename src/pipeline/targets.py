@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from pipeline import build, embedded
@@ -61,9 +62,9 @@ class Target:
     def logs(self) -> "CloudWatchLogsClient":
         return self._session.client("logs", **self._place)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Config | None = None) -> Any:
         """A boto3 client of any other service here."""
-        return self._session.client(service, **self._place)  # type: ignore[call-overload]
+        return self._session.client(service, config=config, **self._place)  # type: ignore[call-overload]
 
     def bucket(self, name: str) -> "Bucket":
         """A bucket as a boto3 resource."""

@@ -1,0 +1,1 @@
+"""Compares the ingest bucket with what became of it, and starts what was forgotten."""

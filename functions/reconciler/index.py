@@ -1,0 +1,95 @@
+"""The entry point of `reconciler`: on a schedule, it looks for versions without an outcome and gives them one."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from functions.common import executions, s3_utils
+from functions.common.config import settings
+from functions.common.telemetry import count, logger, step
+from functions.reconciler.survey import Finding, Patience, Pipeline, State, plan, survey
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+_UNACCOUNTED = (State.STUCK, State.LOST)
+"""What only a person can mend."""
+
+
+def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]:
+    """Survey the versions of the last `since_hours` that are older than `grace_minutes`; answers how many are what.
+
+    What is missing is started. Of what failed without a record, record_failure is told once more. What is stuck or
+    lost is counted in the metric BatchesUnaccounted, which has an alarm.
+    """
+    patience = Patience(datetime.now(UTC), timedelta(minutes=event["grace_minutes"]))
+    since = patience.now - timedelta(hours=event["since_hours"])
+    found: Counter[State] = Counter()
+    with step("reconcile", batch_id="", since=since.isoformat(timespec="seconds")) as outcome:
+        for finding in survey(_pipeline(), since, patience):
+            found[finding.state] += 1
+            if finding.state is State.MISSING:
+                _start(finding)
+            elif finding.state is State.UNRECORDED:
+                _record(finding)
+            elif finding.state in _UNACCOUNTED:
+                logger().warning(f"batch {finding.state}", extra={"batch_id": finding.batch_id})
+        outcome |= {state.value: found[state] for state in State}
+    count(None, {"BatchesStartedLate": found[State.MISSING], "BatchesUnaccounted": sum(found[s] for s in _UNACCOUNTED)})
+    return {state.value: found[state] for state in State}
+
+
+def _start(finding: Finding) -> None:
+    assert finding.version is not None
+    batch = plan(_pipeline(), finding.version)
+    if batch is None:
+        return  # deleted meanwhile, with all its data: there is nothing left to account for
+    started = executions.start(executions.client(), settings().state_machine_arn, batch)
+    logger().warning(
+        "started a version whose event never came" if started else "its event came meanwhile",
+        extra={"batch_id": batch.batch_id},
+    )
+
+
+def _record(finding: Finding) -> None:
+    """Tell record_failure of an execution as EventBridge should have; it sees by itself what is still to be done."""
+    assert finding.execution is not None
+    logger().warning("a failure without a record", extra={"batch_id": finding.batch_id})
+    with s3_utils.transient_faults("Invoke record_failure"):
+        _lambda().invoke(
+            FunctionName=settings().record_failure_arn,
+            InvocationType="Event",
+            Payload=json.dumps(status_change(finding.execution)),
+        )
+
+
+def status_change(execution: Mapping[str, Any]) -> dict[str, Any]:
+    """What EventBridge would say of an execution that DescribeExecution describes; only what record_failure reads.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    """
+    known = {name: execution[name] for name in ("executionArn", "name", "status", "input")}
+    return {"detail": {**known, "error": execution.get("error"), "cause": execution.get("cause")}}
+
+
+@cache
+def _pipeline() -> Pipeline:
+    return Pipeline(
+        s3=s3_utils.client(),
+        step_functions=executions.client(),
+        ingest_bucket=settings().ingest_bucket,
+        processed_bucket=settings().processed_bucket,
+        state_machine_arn=settings().state_machine_arn,
+        chunk_bytes=settings().chunk_bytes,
+    )
+
+
+@cache
+def _lambda() -> "LambdaClient":
+    return boto3.client("lambda", config=Config(retries={"mode": "standard", "max_attempts": 5}))

@@ -1,0 +1,202 @@
+"""What became of each object version that entered the ingest bucket, by the traces that the pipeline has left.
+
+The bucket is the truth about what came in: S3 delivers an event at least once, in no order, and in the end perhaps
+not at all (docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html).
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from functions.common import executions
+from functions.common.batch import Batch, batch_id_for, failure_prefix, manifest_key, replay_name, replay_of
+from functions.common.planning import PREFIX, dataset_of, plan_batch, source_of
+from functions.common.s3_utils import is_missing, transient_faults
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
+
+_PARALLEL = 16
+_AT_ONCE = 1000
+"""How many versions are looked at before the next are listed: memory does not grow with the bucket."""
+
+
+class State(StrEnum):
+    """What became of a version; the first three are as they should be."""
+
+    PUBLISHED = "published"
+    FAILED = "failed"
+    """A failure record stands, and somebody was told."""
+    RUNNING = "running"
+    STUCK = "stuck"
+    """Its execution runs for longer than any should."""
+    MISSING = "missing"
+    """Neither execution nor manifest nor failure record: its event never arrived."""
+    UNRECORDED = "unrecorded"
+    """Its execution failed, and has left no failure record."""
+    LOST = "lost"
+    """Its execution succeeded, but the manifest is not there any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What a survey looks at, and with which clients."""
+
+    s3: "S3Client"
+    step_functions: "SFNClient"
+    ingest_bucket: str
+    processed_bucket: str
+    state_machine_arn: str
+    chunk_bytes: int
+    """The planned size of a chunk, in bytes, of what is started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a survey waits before it calls something missing, unrecorded or stuck."""
+
+    now: datetime
+    grace: timedelta
+    stuck: timedelta = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of one object, as S3 lists it."""
+
+    key: str
+    version_id: str
+    size: int
+    last_modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of a batch."""
+
+    dataset: str
+    batch_id: str
+    state: State
+    replays: int
+    """How many times it has been replayed."""
+    execution: dict[str, Any] | None
+    """Its latest execution as DescribeExecution answers, where it was looked at and AWS still knows it."""
+    version: Version | None = None
+
+
+def survey(
+    pipeline: Pipeline, since: datetime, patience: Patience, prefix: str = PREFIX, key: str | None = None
+) -> Iterator[Finding]:
+    """What became of each version under `prefix` (or of `key` alone) that was written since `since`, in order of keys.
+
+    Younger ones than the grace period are passed over. One listing of the prefix, and for each version in the window
+    one HEAD if it is published, else about four requests.
+    """
+    until = patience.now - patience.grace
+    listed = versions(pipeline, key or prefix)
+    window = (v for v in listed if since <= v.last_modified <= until and key in (None, v.key))
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        while some := list(islice(window, _AT_ONCE)):
+            yield from pool.map(lambda version: look_at(pipeline, version, patience), some)
+
+
+def versions(pipeline: Pipeline, prefix: str = PREFIX) -> Iterator[Version]:
+    """Every version under a prefix, those under a delete marker included; folder markers are none."""
+    pages = pipeline.s3.get_paginator("list_object_versions").paginate(Bucket=pipeline.ingest_bucket, Prefix=prefix)
+    with transient_faults(f"ListObjectVersions s3://{pipeline.ingest_bucket}/{prefix}"):
+        for page in pages:
+            for found in page.get("Versions", []):
+                if not found["Key"].endswith("/"):
+                    yield Version(found["Key"], found["VersionId"], found["Size"], found["LastModified"])
+
+
+def look_at(pipeline: Pipeline, version: Version, patience: Patience) -> Finding:
+    """What became of one version."""
+    batch_id = batch_id_of(pipeline, version)
+    found = look_at_batch(pipeline, dataset_of(version.key), batch_id, patience)
+    return Finding(found.dataset, batch_id, found.state, found.replays, found.execution, version)
+
+
+def batch_id_of(pipeline: Pipeline, version: Version) -> str:
+    """The batch that a version makes, in its first revision."""
+    return batch_id_for(dataset_of(version.key), pipeline.ingest_bucket, version.key, version.version_id)
+
+
+def look_at_batch(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience) -> Finding:
+    """What became of a batch. What has just ended counts as running: its traces may still be on their way."""
+    finding = _look(pipeline, dataset, batch_id, patience)
+    if finding.state in (State.LOST, State.UNRECORDED):  # it may have ended between two of the questions
+        return _look(pipeline, dataset, batch_id, patience)
+    return finding
+
+
+def _look(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience) -> Finding:
+    if _exists(pipeline, manifest_key(dataset, batch_id)):
+        return Finding(dataset, batch_id, State.PUBLISHED, 0, None)
+    recorded = _recorded(pipeline, dataset, batch_id)
+    replays, execution = _latest(pipeline, batch_id, max((replay_of(name)[1] for name in recorded), default=0))
+    return Finding(dataset, batch_id, _state(execution, recorded, patience), replays, execution)
+
+
+def _state(execution: dict[str, Any] | None, recorded: set[str], patience: Patience) -> State:
+    if execution is None:
+        return State.FAILED if recorded else State.MISSING
+    if execution["status"] == "RUNNING":
+        return State.STUCK if execution["startDate"] < patience.now - patience.stuck else State.RUNNING
+    if execution["name"] in recorded:
+        return State.FAILED
+    if execution["stopDate"] > patience.now - patience.grace:
+        return State.RUNNING
+    return State.LOST if execution["status"] == "SUCCEEDED" else State.UNRECORDED
+
+
+def _recorded(pipeline: Pipeline, dataset: str, batch_id: str) -> set[str]:
+    """The names of the executions of a batch that have a failure record."""
+    prefix = failure_prefix(dataset, batch_id)
+    with transient_faults(f"ListObjectsV2 s3://{pipeline.processed_bucket}/{prefix}"):
+        answer = pipeline.s3.list_objects_v2(Bucket=pipeline.processed_bucket, Prefix=prefix)
+    return {found["Key"].removeprefix(prefix).removesuffix(".json") for found in answer.get("Contents", [])}
+
+
+def _latest(pipeline: Pipeline, batch_id: str, replays: int) -> tuple[int, dict[str, Any] | None]:
+    """The number of a batch's latest replay, and that execution; `replays` have a failure record."""
+
+    def describe(number: int) -> dict[str, Any] | None:
+        name = replay_name(batch_id, number) if number else batch_id
+        return executions.describe(pipeline.step_functions, pipeline.state_machine_arn, name)
+
+    execution = describe(replays)
+    while later := describe(replays + 1):
+        replays, execution = replays + 1, later
+    return replays, execution
+
+
+def plan(pipeline: Pipeline, version: Version) -> Batch | None:
+    """The batch that a version makes, as the starter plans it but without a sequencer; None where it is gone."""
+    place = (pipeline.ingest_bucket, version.key, version.version_id)
+    try:
+        with transient_faults(f"HEAD s3://{pipeline.ingest_bucket}/{version.key}"):
+            head = pipeline.s3.head_object(Bucket=place[0], Key=place[1], VersionId=place[2])
+    except ClientError as exc:
+        if is_missing(exc):
+            return None
+        raise
+    return plan_batch(source_of(*place, dict(head)), head["LastModified"].astimezone(UTC), pipeline.chunk_bytes)
+
+
+def _exists(pipeline: Pipeline, key: str) -> bool:
+    try:
+        with transient_faults(f"HEAD s3://{pipeline.processed_bucket}/{key}"):
+            pipeline.s3.head_object(Bucket=pipeline.processed_bucket, Key=key)
+    except ClientError as exc:
+        if is_missing(exc):
+            return False
+        raise
+    return True
