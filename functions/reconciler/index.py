@@ -47,10 +47,11 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
 
 def _start(finding: Finding) -> None:
     assert finding.version is not None
-    batch = plan(_pipeline(), finding.version)
+    pipeline = _pipeline()
+    batch = plan(pipeline, finding.version)
     if batch is None:
         return  # deleted meanwhile, with all its data: there is nothing left to account for
-    started = executions.start(executions.client(), settings().state_machine_arn, batch)
+    started = executions.start(pipeline.step_functions, pipeline.state_machine_arn, batch)
     logger().warning(
         "started a version whose event never came" if started else "its event came meanwhile",
         extra={"batch_id": batch.batch_id},

@@ -152,7 +152,7 @@ def _state(execution: dict[str, Any] | None, recorded: set[str], patience: Patie
         return State.STUCK if execution["startDate"] < patience.now - patience.stuck else State.RUNNING
     if execution["name"] in recorded:
         return State.FAILED
-    if execution["stopDate"] > patience.now - patience.grace:
+    if execution.get("stopDate", execution["startDate"]) > patience.now - patience.grace:
         return State.RUNNING
     return State.LOST if execution["status"] == "SUCCEEDED" else State.UNRECORDED
 

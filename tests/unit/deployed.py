@@ -1,0 +1,142 @@
+"""A pipeline on moto to try the operator's commands on: what is started runs at once, on the real functions."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import boto3
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.stepfunctions.models import stepfunctions_backends
+
+from functions.common import executions, s3_utils
+from functions.common.batch import Batch
+from functions.common.errors import PipelineError
+from functions.common.planning import plan_batch, source_of
+from functions.reconciler import index as reconciler
+from functions.record_failure import index as record_failure
+from functions.starter import index as starter
+from tests import harness
+
+MACHINE = harness.ENVIRONMENT["STATE_MACHINE_ARN"]
+CHUNK_BYTES = int(harness.ENVIRONMENT["CHUNK_BYTES"])
+
+
+class StepFunctions:
+    """moto's Step Functions, but for this: an execution that is started has ended when the call returns."""
+
+    def __init__(self) -> None:
+        self._client: Any = executions.client()
+        self.started: list[str] = []
+        self.runs: Callable[[Batch], Any] = harness.run_steps
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def start_execution(self, **arguments: Any) -> Any:
+        answer = self._client.start_execution(**arguments)
+        self.started.append(arguments["name"])
+        self.run(arguments["name"], Batch.from_input(json.loads(arguments["input"])))
+        return answer
+
+    def run(self, name: str, batch: Batch) -> None:
+        """Run the steps of an execution; a failure is recorded as the state machine does."""
+        try:
+            self.runs(batch)
+        except PipelineError as exc:
+            failure = {"Error": type(exc).__name__, "Cause": str(exc)}
+            record_failure.handler({"batch": batch.to_input(), "execution": name, "failure": failure})
+            end(name, "FAILED", type(exc).__name__)
+        else:
+            end(name, "SUCCEEDED")
+
+
+def end(name: str, status: str, error: str | None = None, ago: timedelta = timedelta(0)) -> None:
+    """Let an execution have ended `ago`, or, with status RUNNING, have begun then."""
+    execution = execution_called(name)
+    execution.status, execution.error = status, error
+    if status == "RUNNING":
+        execution.start_date = datetime.now(UTC) - ago
+    else:
+        execution.stop_date = datetime.now(UTC) - ago
+
+
+def execution_called(name: str) -> Any:
+    machines = stepfunctions_backends[DEFAULT_ACCOUNT_ID][harness.REGION].state_machines
+    return next(each for machine in machines for each in machine.executions if each.name == name)
+
+
+@dataclass
+class Lambda:
+    """The functions, called in this process."""
+
+    deployed: datetime = datetime(2020, 1, 1, tzinfo=UTC)
+    handlers: Mapping[str, Callable[[Any], Any]] = field(
+        default_factory=lambda: {
+            "starter": starter.handler,
+            "record-failure": record_failure.handler,
+            "reconciler": reconciler.handler,
+        }
+    )
+
+    def invoke(self, FunctionName: str, Payload: str | bytes, **_: Any) -> dict[str, Any]:
+        name = FunctionName.split(":")[6] if FunctionName.startswith("arn:") else FunctionName
+        try:
+            return {"Payload": BytesIO(json.dumps(self.handlers[name](json.loads(Payload))).encode())}
+        except Exception as exc:
+            answer = {"errorType": type(exc).__name__, "errorMessage": str(exc)}
+            return {"FunctionError": "Unhandled", "Payload": BytesIO(json.dumps(answer).encode())}
+
+    def get_function_configuration(self, **_: Any) -> dict[str, Any]:
+        return {"LastModified": self.deployed.isoformat()}
+
+
+class Place:
+    """A Target."""
+
+    name = "local"
+
+    def __init__(self) -> None:
+        role = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/x"
+        definition = '{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}'
+        arn = boto3.client("stepfunctions").create_state_machine(name="test", definition=definition, roleArn=role)
+        assert arn["stateMachineArn"] == MACHINE
+        boto3.client("sns").create_topic(Name="test")
+        self.s3 = s3_utils.client()
+        self.step_functions = StepFunctions()
+        self.functions = Lambda()
+        queue = boto3.client("sqs").create_queue(QueueName="on-failure")["QueueUrl"]
+        self.outputs = {
+            "ingest_bucket": harness.INGEST,
+            "processed_bucket": harness.PROCESSED,
+            "state_machine_arn": MACHINE,
+            "chunk_bytes": CHUNK_BYTES,
+            "on_failure_queue_url": queue,
+            "function_names": {
+                name: name.replace("_", "-")
+                for name in ("starter", "validate", "transform", "write", "record_failure", "reconciler")
+            },
+        }
+
+    def client(self, service: str, config: Any = None) -> Any:
+        return self.functions if service == "lambda" else boto3.client(service, config=config)
+
+    def upload(self, data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Batch:
+        """A file whose event never came."""
+        source = harness.upload(data, name, folder)
+        head = s3_utils.head(source.bucket, source.key, source.version_id)
+        assert head is not None
+        return plan_batch(
+            source_of(source.bucket, source.key, source.version_id, head), head["LastModified"], CHUNK_BYTES
+        )
+
+    def process(self, data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Batch:
+        """A file that went its way, whatever came of it."""
+        batch = self.upload(data, name, folder)
+        self.start(batch)
+        return batch
+
+    def start(self, batch: Batch, name: str | None = None) -> None:
+        executions.start(self.step_functions, MACHINE, batch, name)  # type: ignore[arg-type]

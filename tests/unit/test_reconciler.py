@@ -1,0 +1,275 @@
+"""The reconciler: what it takes each version for, by the traces that are left, and what it then does."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.sns.models import sns_backends
+
+from functions.common import s3_utils
+from functions.common.batch import Batch, replay_name
+from functions.common.errors import TransientError
+from functions.reconciler import index as reconciler
+from functions.reconciler.survey import Finding, Patience, Pipeline, State, survey, versions
+from tests import harness
+from tests.unit.deployed import CHUNK_BYTES, MACHINE, Place, end, execution_called
+from tests.unit.orders import lines, order
+
+GOOD, HOPELESS = lines([order()]), b"{}\n" * 5
+AGES = timedelta(days=1)
+
+
+@pytest.fixture
+def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
+    place = Place()
+    monkeypatch.setenv("RECORD_FAILURE_ARN", "record-failure")
+    monkeypatch.setattr(reconciler, "_lambda", lambda: place.functions)
+    monkeypatch.setattr(reconciler, "_pipeline", lambda: pipeline(place))
+    return place
+
+
+def pipeline(place: Place) -> Pipeline:
+    step_functions: Any = place.step_functions
+    return Pipeline(place.s3, step_functions, harness.INGEST, harness.PROCESSED, MACHINE, CHUNK_BYTES)
+
+
+def surveyed(place: Place, grace: timedelta = timedelta(0), **selection: Any) -> list[Finding]:
+    now = datetime.now(UTC) + timedelta(seconds=1)
+    return list(survey(pipeline(place), now - AGES, Patience(now, grace), **selection))
+
+
+def published(place: Place) -> Batch:
+    return place.process(GOOD)
+
+
+def failed(place: Place) -> Batch:
+    return place.process(HOPELESS)
+
+
+def missing(place: Place) -> Batch:
+    return place.upload(GOOD)
+
+
+def running(place: Place, ago: timedelta = timedelta(0)) -> Batch:
+    batch = place.upload(GOOD)
+    place.step_functions.runs = lambda _: None
+    place.start(batch)
+    end(batch.batch_id, "RUNNING", ago=ago)
+    return batch
+
+
+def stuck(place: Place) -> Batch:
+    return running(place, timedelta(hours=2))
+
+
+def ended(place: Place, status: str, ago: timedelta = timedelta(minutes=20)) -> Batch:
+    batch = running(place)
+    end(batch.batch_id, status, ago=ago)
+    return batch
+
+
+def forgotten(place: Place) -> Batch:
+    """Failed more than 90 days ago: AWS does not know the execution any more."""
+    batch = failed(place)
+    execution_called(batch.batch_id).name = "forgotten"
+    execution_called("forgotten").execution_arn += "-forgotten"
+    return batch
+
+
+def replayed(place: Place, status: str) -> Batch:
+    batch = failed(place)
+    place.step_functions.runs = lambda _: None
+    place.start(batch, replay_name(batch.batch_id, 1))
+    end(replay_name(batch.batch_id, 1), status, ago=timedelta(minutes=20))
+    return batch
+
+
+def published_by_a_replay(place: Place) -> Batch:
+    batch = place.upload(GOOD)
+    place.step_functions.runs = _fail_once(place)
+    place.start(batch)
+    place.start(batch, replay_name(batch.batch_id, 1))
+    return batch
+
+
+def _fail_once(place: Place) -> Callable[[Batch], Any]:
+    def fail(_: Batch) -> None:
+        place.step_functions.runs = harness.run_steps
+        raise TransientError("S3 is away")
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("happened", "state", "replays"),
+    [
+        (published, State.PUBLISHED, 0),
+        (failed, State.FAILED, 0),
+        (missing, State.MISSING, 0),
+        (running, State.RUNNING, 0),
+        (stuck, State.STUCK, 0),
+        (lambda place: ended(place, "TIMED_OUT"), State.UNRECORDED, 0),
+        (lambda place: ended(place, "ABORTED"), State.UNRECORDED, 0),
+        (lambda place: ended(place, "FAILED"), State.UNRECORDED, 0),
+        (lambda place: ended(place, "SUCCEEDED"), State.LOST, 0),
+        (forgotten, State.FAILED, 0),
+        (lambda place: replayed(place, "RUNNING"), State.RUNNING, 1),
+        (lambda place: replayed(place, "ABORTED"), State.UNRECORDED, 1),
+        (published_by_a_replay, State.PUBLISHED, 0),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_the_traces_tell_what_became_of_a_version(
+    place: Place, happened: Callable[[Place], Batch], state: State, replays: int
+) -> None:
+    batch = happened(place)
+    [finding] = surveyed(place)
+    assert (finding.batch_id, finding.dataset, finding.state) == (batch.batch_id, "orders", state)
+    assert finding.replays == replays
+    assert finding.version is not None
+    assert (finding.version.key, finding.version.version_id) == (batch.source.key, batch.source.version_id)
+
+
+def test_what_has_just_ended_may_still_be_on_its_way(place: Place) -> None:
+    batch = ended(place, "ABORTED")
+    now = datetime.now(UTC) + timedelta(minutes=16)  # then the file is old enough
+    for minutes_before, state in ((1, State.RUNNING), (20, State.UNRECORDED)):
+        end(batch.batch_id, "ABORTED", ago=timedelta(minutes=minutes_before - 16))
+        [finding] = survey(pipeline(place), now - AGES, Patience(now, timedelta(minutes=15)))
+        assert finding.state is state
+
+
+def test_a_survey_sees_the_window_and_the_prefix_only(place: Place) -> None:
+    for name in ("a.jsonl", "a.jsonl.gz", "b.jsonl"):
+        place.upload(GOOD, name)
+    harness.upload(b"", "", "incoming/orders/folder/")
+    s3_utils.client().put_object(Bucket=harness.INGEST, Key="elsewhere/x.json", Body=b"")
+    keys = [finding.version.key for finding in surveyed(place) if finding.version]
+    assert keys == [f"incoming/orders/{name}" for name in ("a.jsonl", "a.jsonl.gz", "b.jsonl")]
+    assert len(surveyed(place, key="incoming/orders/a.jsonl")) == 1
+    assert len(surveyed(place, prefix="incoming/orders/a")) == 2
+    assert surveyed(place, grace=timedelta(minutes=5)) == [], "a young version may still be on its way"
+
+
+def test_each_version_of_a_key_counts_also_under_a_delete_marker(place: Place) -> None:
+    batches = {place.upload(data).batch_id for data in (GOOD, HOPELESS, GOOD)}
+    s3_utils.client().delete_object(Bucket=harness.INGEST, Key="incoming/orders/x.jsonl")
+    assert {finding.batch_id for finding in surveyed(place)} == batches
+    assert len(list(versions(pipeline(place)))) == 3
+
+
+def test_more_versions_than_one_page(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(25):
+        place.upload(GOOD, f"{number:02d}.jsonl")
+    listing = place.s3.get_paginator("list_object_versions")
+    monkeypatch.setattr(
+        place.s3,
+        "get_paginator",
+        lambda _: type(
+            "Paged", (), {"paginate": lambda _, **a: listing.paginate(**a, PaginationConfig={"PageSize": 7})}
+        )(),
+    )
+    monkeypatch.setattr("functions.reconciler.survey._AT_ONCE", 10)
+    assert [finding.version.key[-8:-6] for finding in surveyed(place) if finding.version] == [
+        f"{number:02d}" for number in range(25)
+    ]
+
+
+# --- the function -----------------------------------------------------------------------------------------------------
+
+
+def run(**event: Any) -> dict[str, int]:
+    answer = reconciler.handler({"since_hours": 24, "grace_minutes": 0, **event})
+    return {state: number for state, number in answer.items() if number}
+
+
+def tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a second pass: S3's times have no fractions."""
+    later = datetime.now(UTC) + timedelta(seconds=1)
+    clock = type("Clock", (datetime,), {"now": classmethod(lambda _, zone: later.astimezone(zone))})
+    monkeypatch.setattr(reconciler, "datetime", clock)
+
+
+def test_a_version_whose_event_never_came_is_started(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = missing(place)
+    tick(monkeypatch)
+    assert run() == {"missing": 1}
+    assert place.step_functions.started == [batch.batch_id]
+    assert harness.manifest(batch)["counts"]["published"] == 1
+    assert run() == {"published": 1}
+    assert place.step_functions.started == [batch.batch_id], "the second run finds nothing to do"
+
+
+def test_an_event_that_comes_after_all_changes_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = missing(place)
+    tick(monkeypatch)
+    run()
+    before = harness.get(batch.manifest_key)
+    record = {
+        "eventName": "ObjectCreated:Put",
+        "eventTime": "2026-01-01T00:00:00.000Z",
+        "s3": {
+            "bucket": {"name": harness.INGEST},
+            "object": {
+                "key": batch.source.key,
+                "versionId": batch.source.version_id,
+                "size": batch.source.size,
+                "eTag": "e",
+                "sequencer": "0055AED6DCD90281E5",
+            },
+        },
+    }
+    assert place.functions.handlers["starter"]({"Records": [record]}) == {"started": 0, "known": 1}
+    assert harness.get(batch.manifest_key) == before
+
+
+def test_a_failure_without_a_record_is_recorded_and_told_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = ended(place, "ABORTED")
+    tick(monkeypatch)
+    monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
+    assert run() == {"unrecorded": 1}
+    assert run() == {"failed": 1}
+    topic = sns_backends[DEFAULT_ACCOUNT_ID][harness.REGION].topics[harness.ENVIRONMENT["TOPIC_ARN"]]
+    [notice] = topic.sent_notifications
+    assert batch.batch_id in notice[1]
+    assert "ExecutionAborted" in notice[1]
+
+
+@pytest.mark.parametrize("happened", [stuck, lambda place: ended(place, "SUCCEEDED")])
+def test_what_only_a_person_can_mend_is_counted_for_the_alarm(
+    place: Place, happened: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any, caplog: Any
+) -> None:
+    batch = happened(place)
+    tick(monkeypatch)
+    capsys.readouterr()
+    run()
+    said = capsys.readouterr().out
+    assert '"BatchesUnaccounted":[1.0]' in said
+    assert '"Dimensions":[["service"]]' in said
+    assert batch.batch_id in [getattr(record, "batch_id", None) for record in caplog.records]
+
+
+def test_nothing_is_written_by_the_reconciler_itself(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing(place)
+    tick(monkeypatch)
+    monkeypatch.setattr(place.step_functions, "runs", lambda _: None)
+    run()
+    assert harness.keys() == []
+
+
+def test_a_version_that_is_deleted_meanwhile_is_let_be(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing(place)
+    tick(monkeypatch)
+    monkeypatch.setattr(reconciler, "plan", lambda *_: None)
+    assert run() == {"missing": 1}
+    assert place.step_functions.started == []
+
+
+def test_a_throttled_listing_is_transient(place: Place) -> None:
+    with Stubber(place.s3) as stubber:
+        stubber.add_client_error("list_object_versions", service_error_code="SlowDown", http_status_code=503)
+        with pytest.raises(TransientError, match="ListObjectVersions"):
+            run()
