@@ -24,6 +24,10 @@ _HANDLING_SECONDS = 920
 """How long a message that is being sent back is hidden: the longest that a function may run, and some seconds."""
 
 
+_WAIT_SECONDS = 1
+"""Asking for a second or more asks all of SQS's servers, and finds also a message that just came."""
+
+
 @dataclass(frozen=True)
 class Undelivered:
     """One message of the queue."""
@@ -91,7 +95,7 @@ def _receive(place: Target, hidden_seconds: int) -> Iterator[Undelivered]:
             QueueUrl=_url(place),
             MaxNumberOfMessages=10,
             VisibilityTimeout=hidden_seconds,
-            WaitTimeSeconds=1,
+            WaitTimeSeconds=_WAIT_SECONDS,
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["SentTimestamp"],
         )

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -72,14 +73,16 @@ def execution_called(name: str) -> Any:
 class Lambda:
     """The functions, called in this process."""
 
+    step_functions: StepFunctions
     deployed: datetime = datetime(2020, 1, 1, tzinfo=UTC)
-    handlers: Mapping[str, Callable[[Any], Any]] = field(
-        default_factory=lambda: {
-            "starter": starter.handler,
-            "record-failure": record_failure.handler,
-            "reconciler": reconciler.handler,
-        }
-    )
+
+    @property
+    def handlers(self) -> Mapping[str, Callable[[Any], Any]]:
+        return {"starter": self._start, "record-failure": record_failure.handler, "reconciler": reconciler.handler}
+
+    def _start(self, event: Any) -> Any:
+        with patch.object(executions, "client", lambda: self.step_functions):
+            return starter.handler(event)
 
     def invoke(self, FunctionName: str, Payload: str | bytes, **_: Any) -> dict[str, Any]:
         name = FunctionName.split(":")[6] if FunctionName.startswith("arn:") else FunctionName
@@ -106,7 +109,7 @@ class Place:
         boto3.client("sns").create_topic(Name="test")
         self.s3 = s3_utils.client()
         self.step_functions = StepFunctions()
-        self.functions = Lambda()
+        self.functions = Lambda(self.step_functions)
         queue = boto3.client("sqs").create_queue(QueueName="on-failure")["QueueUrl"]
         self.outputs = {
             "ingest_bucket": harness.INGEST,

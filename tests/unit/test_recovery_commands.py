@@ -1,0 +1,599 @@
+"""replay, backfill, reconcile, redrive, erase: what each starts, says and exits with; and that it can be repeated."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.sqs.models import sqs_backends
+
+from functions.common import s3_utils
+from functions.common.batch import Batch, batch_id_for, replay_name
+from functions.common.errors import ContractError
+from pipeline import cli, recovery, recovery_commands, undelivered
+from tests import harness
+from tests.unit.deployed import Place, end, execution_called
+from tests.unit.orders import lines, order
+
+GOOD, HOPELESS = lines([order()]), b"{}\n" * 5
+MIXED = lines([*(order(order_id=str(number)) for number in range(1, 12)), order(order_id="12", total_amount=1)])
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
+    place = Place()
+    monkeypatch.setattr(recovery_commands, "target", lambda _: place)
+    monkeypatch.setattr(recovery, "_POLL_SECONDS", {"local": 0})
+    monkeypatch.setattr(undelivered, "_WAIT_SECONDS", 0)
+    later = datetime.now(UTC) + timedelta(seconds=1)  # S3's times have no fractions
+    monkeypatch.setattr(recovery, "patience", lambda grace=timedelta(0): recovery.Patience(later, grace))
+    return place
+
+
+@pytest.fixture
+def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command; answers its exit status and what it printed to stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        place.step_functions.started.clear()
+        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--target", "local"])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        captured = capsys.readouterr()
+        printed = "\n".join(line for line in captured.out.splitlines() if not line.startswith("{"))
+        return int(left.value.code or 0), printed, captured.err
+
+    return run
+
+
+def bad_release(place: Place) -> None:
+    """From now on transform's SQL is broken."""
+
+    def fail(_: Batch) -> None:
+        raise ContractError("The contract's SQL failed on these records (BinderException).")
+
+    place.step_functions.runs = fail
+
+
+def good_release(place: Place) -> None:
+    place.step_functions.runs = harness.run_steps
+
+
+# --- replay -----------------------------------------------------------------------------------------------------------
+
+
+def failed_by_release(place: Place, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Batch:
+    bad_release(place)
+    batch = place.process(GOOD, name, folder)
+    good_release(place)
+    return batch
+
+
+@pytest.mark.parametrize("by", ["batch", "key", "prefix", "failed"])
+def test_a_failed_batch_is_replayed_under_a_new_name_with_the_same_outputs(place: Place, run: Run, by: str) -> None:
+    batch = failed_by_release(place)
+    selection = {
+        "batch": [batch.batch_id],
+        "key": [batch.source.key],
+        "prefix": ["--prefix", "incoming/orders/x"],
+        "failed": ["--failed", "--since", "1d"],
+    }[by]
+    status, out, _ = run("replay", *selection)
+    name = replay_name(batch.batch_id, 1)
+    assert (status, place.step_functions.started) == (0, []), "without --apply nothing is started"
+    assert name in out
+    assert "1 executions would be started" in out
+    status, out, _ = run("replay", *selection, "--apply")
+    assert (status, place.step_functions.started) == (0, [name])
+    assert "1 of 1 succeeded." in out
+    assert harness.manifest(batch)["batch_id"] == batch.batch_id
+    before = harness.get(batch.manifest_key)
+    status, out, _ = run("replay", *selection, "--apply")
+    assert (status, place.step_functions.started) == (0, []), "what is published is not started again"
+    assert harness.get(batch.manifest_key) == before
+
+
+def test_a_replay_that_fails_again_is_told_and_can_be_replayed_again(place: Place, run: Run) -> None:
+    batch = failed_by_release(place)
+    bad_release(place)
+    for number in (1, 2):
+        status, out, _ = run("replay", "--failed", "--apply")
+        assert (status, place.step_functions.started) == (1, [replay_name(batch.batch_id, number)])
+        assert "ContractError" in out
+        assert "0 of 1 succeeded." in out
+    good_release(place)
+    assert run("replay", "--failed", "--apply")[0] == 0
+    assert place.step_functions.started == [replay_name(batch.batch_id, 3)]
+
+
+def test_only_failed_batches_are_replayed_and_the_others_are_named(place: Place, run: Run) -> None:
+    failed = failed_by_release(place, "failed.jsonl")
+    place.process(GOOD, "published.jsonl")
+    never = place.upload(GOOD, "never.jsonl")
+    _, out, _ = run("replay", "--prefix", "incoming/orders", "--apply")
+    assert sorted(place.step_functions.started) == sorted([replay_name(failed.batch_id, 1), never.batch_id])
+    assert "published" in out
+
+
+def test_a_batch_that_aws_has_forgotten_is_replayed_from_its_record(place: Place, run: Run) -> None:
+    batch = failed_by_release(place)
+    execution = execution_called(batch.batch_id)
+    execution.name, execution.execution_arn = "forgotten", "arn:forgotten"
+    assert run("replay", batch.batch_id, "--apply")[0] == 0
+    assert harness.manifest(batch)["source"] == {**batch.to_input()["source"], "sequencer": ""}
+
+
+def test_a_running_batch_is_let_run(place: Place, run: Run) -> None:
+    batch = failed_by_release(place)
+    end(batch.batch_id, "RUNNING")
+    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
+    status, out, _ = run("replay", batch.batch_id, "--apply")
+    assert (status, place.step_functions.started) == (0, [])
+    assert "running" in out
+
+
+def test_a_batch_that_was_aborted_just_now_waits_for_its_functions(place: Place, run: Run) -> None:
+    batch = failed_by_release(place)
+    end(batch.batch_id, "ABORTED", ago=timedelta(minutes=5))
+    status, out, _ = run("replay", batch.batch_id, "--apply")
+    assert (status, place.step_functions.started) == (0, [])
+    assert "aborted just now" in out
+    end(batch.batch_id, "ABORTED", ago=timedelta(minutes=17))
+    assert run("replay", batch.batch_id, "--apply")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Say what to replay"),
+        (["--failed", "--prefix", "incoming/orders/"], "in one way"),
+        (["orders-1"], "orders-1 is neither a batch nor a key"),
+        (["--failed", "--since", "yesterday"], "--since can't be yesterday"),
+        (["--failed", "--since", "2026-01-01"], "a time with its zone"),
+        (["--rejects", "no-such-file"], "There is no file no-such-file"),
+        (["orders-" + "0" * 32], "Nothing is known of a batch"),
+    ],
+)
+def test_a_wrong_selection_is_explained(run: Run, arguments: list[str], said: str) -> None:
+    status, _, err = run("replay", *arguments)
+    assert status == 2
+    assert said in err
+    assert "next:" in err
+
+
+# --- republish --------------------------------------------------------------------------------------------------------
+
+
+def test_a_bad_release_is_published_anew_as_the_next_revision(place: Place, run: Run) -> None:
+    first = place.process(GOOD, "a.jsonl")
+    second = place.process(GOOD, "b.jsonl")
+    place.functions.deployed = datetime.now(UTC) + timedelta(minutes=1)
+    assert run("replay", "--republish")[0] == 0
+    assert place.step_functions.started == []
+    status, _, _ = run("replay", "--republish", "--apply")
+    revisions = [batch_id_for("orders", harness.INGEST, b.source.key, b.source.version_id, 2) for b in (first, second)]
+    assert (status, sorted(place.step_functions.started)) == (0, sorted(revisions))
+    for batch, revised in zip((first, second), revisions, strict=True):
+        before, after = harness.manifest(batch), json.loads(harness.get(f"manifests/orders/{revised}.json"))
+        assert (after["revision"], after["source"]) == (2, before["source"])
+        assert after["counts"] == before["counts"]
+
+
+def test_republishing_goes_on_where_it_was_interrupted(place: Place, run: Run) -> None:
+    batches = [place.process(GOOD, name) for name in ("a.jsonl", "b.jsonl")]
+    now = datetime.now(UTC)
+    place.functions.deployed = now + timedelta(minutes=1)
+    steps = harness.run_steps
+
+    def interrupted(batch: Batch) -> Any:
+        if batch.source.key.endswith("b.jsonl"):
+            raise ContractError("The SQL failed.")
+        return steps(batch)
+
+    place.step_functions.runs = interrupted
+    assert run("replay", "--republish", "--apply")[0] == 1
+    place.functions.deployed = now - timedelta(minutes=1)  # so that a's second revision is of this release
+    good_release(place)
+    later = json.loads(harness.get(f"manifests/orders/{batches[0].batch_id}-r2.json"))
+    assert later["revision"] == 2
+    assert run("replay", f"{batches[1].batch_id}-r2", "--apply")[0] == 0
+    assert place.step_functions.started == [f"{batches[1].batch_id}-r2-replay-1"]
+    assert run("replay", "--republish", "--apply")[0] == 0
+    assert place.step_functions.started == [], "what the deployed release published is not published again"
+
+
+def test_a_revision_that_failed_is_taken_up_and_not_counted_up(place: Place, run: Run) -> None:
+    batch = place.process(GOOD)
+    place.functions.deployed = datetime.now(UTC) + timedelta(minutes=1)
+    bad_release(place)
+    assert run("replay", "--republish", "--apply")[0] == 1
+    good_release(place)
+    assert run("replay", "--republish", "--apply")[0] == 0
+    assert place.step_functions.started == [f"{batch.batch_id}-r2-replay-1"]
+
+
+# --- corrected rejects ------------------------------------------------------------------------------------------------
+
+
+def rejects_of(place: Place, tmp_path: Path) -> tuple[Batch, Path, list[dict[str, Any]]]:
+    batch = place.process(MIXED)
+    return batch, tmp_path / "rejects.jsonl", harness.rejects(batch)
+
+
+def write(path: Path, rejects: list[dict[str, Any]]) -> None:
+    path.write_bytes(b"".join(json.dumps(reject).encode() + b"\n" for reject in rejects))
+
+
+def test_corrected_rejects_are_a_new_batch_that_names_the_one_it_corrects(
+    place: Place, run: Run, tmp_path: Path
+) -> None:
+    batch, path, rejects = rejects_of(place, tmp_path)
+    [reject] = rejects
+    reject["record"]["total_amount"] = order()["total_amount"]
+    write(path, rejects)
+    assert "1 corrected records" in run("replay", "--rejects", str(path))[1]
+    assert len(list_ingest()) == 1, "a dry run sends nothing"
+    status, out, _ = run("replay", "--rejects", str(path), "--apply")
+    assert status == 0
+    key = next(key for key in list_ingest() if "/corrections/" in key)
+    assert key in out
+    assert run("backfill", "--apply")[0] == 0, "on moto no event starts it"
+    [name] = place.step_functions.started
+    corrected = json.loads(harness.get(f"manifests/orders/{name}.json"))
+    assert name in out or corrected["batch_id"] == name
+    assert corrected["source"]["corrects"] == batch.batch_id
+    assert corrected["counts"]["published"] == 1
+    assert harness.manifest(batch)["source"]["corrects"] == ""
+    status, out, _ = run("replay", "--rejects", str(path), "--apply")
+    assert status == 0
+    assert "was sent before" in out
+    assert len(list_ingest()) == 2
+
+
+def list_ingest() -> list[str]:
+    return [found["Key"] for found in s3_utils.client().list_objects_v2(Bucket=harness.INGEST)["Contents"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda reject: reject.pop("record") and reject.update(raw="{half"), "Line 1 is no reject with a corrected"),
+        (lambda reject: reject.pop("batch_id"), "Line 1 is no reject"),
+        (lambda reject: reject.update(reason="superseded"), "no record to send"),
+        (lambda reject: reject.update(batch_id="orders-" + "0" * 32), "There is no batch orders-000"),
+    ],
+)
+def test_what_cannot_be_sent_is_explained(place: Place, run: Run, tmp_path: Path, change: Any, said: str) -> None:
+    _, path, rejects = rejects_of(place, tmp_path)
+    change(rejects[0])
+    write(path, rejects)
+    status, _, err = run("replay", "--rejects", str(path), "--apply")
+    assert status in (1, 2)
+    assert said in err
+
+
+def test_rejects_of_two_batches_are_sent_apart(place: Place, run: Run, tmp_path: Path) -> None:
+    _, path, rejects = rejects_of(place, tmp_path)
+    write(path, [rejects[0], rejects[0] | {"batch_id": "orders-" + "0" * 32}])
+    assert "rejects of 2 batches" in run("replay", "--rejects", str(path), "--apply")[2]
+
+
+# --- backfill ---------------------------------------------------------------------------------------------------------
+
+
+def test_backfill_starts_what_was_never_started_and_nothing_else(place: Place, run: Run) -> None:
+    place.process(GOOD, "published.jsonl")
+    failed_by_release(place, "failed.jsonl")
+    batches = [place.upload(GOOD, f"{number}.jsonl") for number in range(3)]
+    assert run("backfill")[0] == 0
+    assert place.step_functions.started == []
+    status, out, _ = run("backfill", "--apply", "--prefix", "incoming/orders/")
+    assert (status, place.step_functions.started) == (0, [batch.batch_id for batch in batches])
+    assert "3 of 3 succeeded." in out
+    assert run("backfill", "--apply")[:2] == (0, "Nothing to start.")
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 100])
+def test_no_more_run_at_a_time_than_allowed(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch, concurrency: int
+) -> None:
+    names = [place.upload(GOOD, f"{number}.jsonl").batch_id for number in range(7)]
+    place.step_functions.runs = lambda _: None
+    most, running = 0, set()
+    real, start = place.step_functions._client, place.step_functions.start_execution
+
+    def started(**arguments: Any) -> Any:
+        nonlocal most
+        answer = start(**arguments)
+        end(arguments["name"], "RUNNING")
+        running.add(arguments["name"])
+        most = max(most, len(running))
+        return answer
+
+    def described(**arguments: Any) -> Any:
+        answer = real.describe_execution(**arguments)
+        if answer["status"] == "RUNNING":
+            running.discard(answer["name"])
+            end(answer["name"], "SUCCEEDED")  # so it has ended when it is asked for again
+        return answer
+
+    monkeypatch.setattr(place.step_functions, "start_execution", started)
+    monkeypatch.setattr(place.step_functions, "describe_execution", described, raising=False)
+    assert run("backfill", "--apply", "--concurrency", str(concurrency))[0] == 0
+    assert most == min(concurrency, len(names))
+
+
+def test_an_interrupted_backfill_says_so_and_goes_on_when_repeated(place: Place, run: Run) -> None:
+    batches = [place.upload(GOOD, f"{number}.jsonl") for number in range(3)]
+
+    def interrupt(batch: Batch) -> Any:
+        if batch == batches[1]:
+            raise KeyboardInterrupt
+        return harness.run_steps(batch)
+
+    place.step_functions.runs = interrupt
+    status, _, err = run("backfill", "--apply", "--concurrency", "1")
+    assert status == 130
+    assert "run the same again" in err
+    end(batches[1].batch_id, "SUCCEEDED")
+    harness.run_steps(batches[1])
+    good_release(place)
+    assert run("backfill", "--apply")[0] == 0
+    assert place.step_functions.started == [batches[2].batch_id]
+
+
+# --- reconcile --------------------------------------------------------------------------------------------------------
+
+
+def test_reconcile_says_what_is_missing_and_starts_it(place: Place, run: Run) -> None:
+    place.process(GOOD, "published.jsonl")
+    never = place.upload(GOOD, "never.jsonl")
+    status, out, _ = run("reconcile", "--grace", "0m")
+    assert (status, place.step_functions.started) == (1, [])
+    assert "2 files: 1 published, 0 failed, 0 running, 0 stuck, 1 missing, 0 unrecorded, 0 lost" in out
+    assert "incoming/orders/never.jsonl" in out
+    status, _, _ = run("reconcile", "--grace", "0m", "--apply")
+    assert (status, place.step_functions.started) == (0, [never.batch_id])
+    assert run("reconcile", "--grace", "0m")[0] == 0
+
+
+def test_reconcile_lets_a_failed_file_wait_for_its_person(place: Place, run: Run) -> None:
+    place.process(HOPELESS)
+    status, out, _ = run("reconcile", "--grace", "0m", "--apply")
+    assert (status, place.step_functions.started) == (0, [])
+    assert "1 failed" in out
+
+
+def test_reconcile_records_a_failure_that_left_nothing(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = failed_by_release(place)
+    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
+    end(batch.batch_id, "TIMED_OUT", ago=timedelta(minutes=5))
+    monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
+    status, out, _ = run("reconcile", "--grace", "0m")
+    assert status == 1
+    assert "1 unrecorded" in out
+    assert run("reconcile", "--grace", "0m", "--apply")[0] == 0
+    assert "1 failed" in run("reconcile", "--grace", "0m")[1]
+
+
+def test_reconcile_finds_orphans_and_prunes_them_only_when_told(place: Place, run: Run) -> None:
+    batch, mixed = place.process(GOOD, "good.jsonl"), place.process(MIXED, "mixed.jsonl")
+    hopeless = place.process(HOPELESS, "hopeless.jsonl")
+    published = harness.keys("tables/") + harness.keys("processed/") + harness.keys("rejected/")
+    orphan = batch.parquet_key("orders").replace(batch.batch_id, "orders-" + "0" * 32)
+    half = batch.csv_key("items").replace("items.csv", "later.csv")
+    for key in (orphan, half):
+        s3_utils.put_bytes(harness.PROCESSED, key, b"x")
+    status, out, _ = run("reconcile", "--grace", "0m")
+    assert status == 0, "an orphan is no loss"
+    assert [line for line in out.splitlines() if line.startswith(("orphan", "damaged"))] == [
+        f"orphan: {half} (no manifest names it)",
+        f"orphan: {orphan} (no manifest names it)",
+    ] or orphan in out
+    run("reconcile", "--grace", "0m", "--apply")
+    assert orphan in harness.keys("tables/"), "only --prune deletes"
+    run("reconcile", "--grace", "0m", "--apply", "--prune")
+    assert harness.keys("tables/") + harness.keys("processed/") + harness.keys("rejected/") == published
+    assert mixed.rejected_key in published
+    assert hopeless.rejected_key in published, "the failure record names them"
+
+
+def test_reconcile_passes_over_what_a_run_is_writing(place: Place, run: Run) -> None:
+    batch = place.upload(GOOD)
+    place.step_functions.runs = lambda _: None
+    place.start(batch)
+    end(batch.batch_id, "RUNNING")
+    s3_utils.put_bytes(harness.PROCESSED, batch.parquet_key("orders"), b"x")
+    assert "orphan" not in run("reconcile", "--grace", "0m", "--apply", "--prune")[1]
+
+
+@pytest.mark.parametrize("how", ["gone", "changed"])
+def test_reconcile_finds_outputs_that_are_not_what_the_manifest_says(place: Place, run: Run, how: str) -> None:
+    batch = place.process(GOOD)
+    key = batch.parquet_key("items")
+    if how == "gone":
+        place.s3.delete_object(Bucket=harness.PROCESSED, Key=key)
+    else:
+        s3_utils.put_bytes(harness.PROCESSED, key, b"x")
+    status, out, _ = run("reconcile", "--grace", "0m", "--apply", "--prune")
+    assert status == 1
+    assert f"damaged: {key}" in out
+
+
+# --- redrive ----------------------------------------------------------------------------------------------------------
+
+
+def event_of(batch: Batch) -> dict[str, Any]:
+    record = {
+        "eventName": "ObjectCreated:Put",
+        "eventTime": "2026-01-01T00:00:00.000Z",
+        "s3": {
+            "bucket": {"name": harness.INGEST},
+            "object": {
+                "key": batch.source.key.replace(" ", "+"),
+                "versionId": batch.source.version_id,
+                "size": batch.source.size,
+                "eTag": "e",
+                "sequencer": "1",
+            },
+        },
+    }
+    return {"Records": [record]}
+
+
+def arn(function: str) -> str:
+    return f"arn:aws:lambda:{harness.REGION}:123456789012:function:{function}:live"
+
+
+def send(place: Place, body: Any, **attributes: str) -> None:
+    text = body if isinstance(body, str) else json.dumps(body)
+    boto3.client("sqs").send_message(
+        QueueUrl=place.outputs["on_failure_queue_url"],
+        MessageBody=text,
+        MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
+    )
+
+
+def failed_invocation(function: str, event: dict[str, Any]) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
+    return {
+        "version": "1.0",
+        "timestamp": "2026-01-02T03:04:05.000Z",
+        "requestContext": {
+            "requestId": "1",
+            "functionArn": arn(function),
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": 3,
+        },
+        "requestPayload": event,
+        "responseContext": {"statusCode": 200, "executedVersion": "7", "functionError": "Unhandled"},
+        "responsePayload": {"errorMessage": "AWS answered ThrottlingException.", "errorType": "TransientError"},
+    }
+
+
+def test_an_event_that_no_retry_got_handled_is_sent_back(place: Place, run: Run) -> None:
+    batch = place.upload(GOOD, "a b.jsonl")
+    send(place, failed_invocation("starter", event_of(batch)))
+    status, out, _ = run("redrive")
+    assert status == 0
+    for part in (
+        "starter",
+        "incoming/orders/a b.jsonl",
+        "TransientError: AWS answered ThrottlingException.",
+        "--apply",
+    ):
+        assert part in out
+    assert place.step_functions.started == []
+    hidden_messages_return(place)
+    status, out, _ = run("redrive", "--apply")
+    assert (status, place.step_functions.started) == (0, [batch.batch_id])
+    assert "handled" in out
+    assert harness.manifest(batch)["counts"]["published"] == 1
+    assert run("redrive")[1] == "The queue is empty."
+
+
+def hidden_messages_return(place: Place) -> None:
+    for queue in sqs_backends[DEFAULT_ACCOUNT_ID][harness.REGION].queues.values():
+        for message in queue._messages:
+            message.change_visibility(0)
+
+
+def test_what_eventbridge_could_not_deliver_is_sent_back(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = Path(__file__).parent / "events"
+    send(
+        place,
+        (events / "execution_aborted.json").read_text("utf-8"),
+        TARGET_ARN=arn("record-failure"),
+        ERROR_CODE="SDK_CLIENT_ERROR",
+        ERROR_MESSAGE="Rate exceeded",
+    )
+    monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
+    assert run("redrive", "--apply")[0] == 0
+    assert len(harness.keys("failures/")) == 1
+
+
+def test_what_fails_again_stays(place: Place, run: Run) -> None:
+    send(place, failed_invocation("starter", {"Records": [{"eventName": "ObjectCreated:Put"}]}))
+    status, out, err = run("redrive", "--apply")
+    assert status == 1
+    assert "KeyError" in out
+    assert "they stay in the queue" in err
+    hidden_messages_return(place)
+    assert "starter" in run("redrive")[1]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("no JSON", "not JSON"),
+        (failed_invocation("somebody-elses", {}), "not a function of this deployment"),
+        ({"any": "thing"}, "not a function of this deployment"),
+    ],
+)
+def test_a_foreign_message_is_let_be(place: Place, run: Run, body: Any, said: str) -> None:
+    send(place, body)
+    status, out, _ = run("redrive", "--apply")
+    assert status == 1
+    assert said in out or "not a function" in out
+
+
+# --- erase ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_erased_batch_leaves_no_version_of_anything(place: Place, run: Run) -> None:
+    versioning = {"Status": "Enabled"}
+    place.s3.put_bucket_versioning(Bucket=harness.PROCESSED, VersioningConfiguration=versioning)
+    other = place.process(lines([order(order_id="9")]), "other.jsonl")
+    kept = versions()
+    batch = failed_by_release(place)
+    run("replay", "--failed", "--apply")
+    place.functions.deployed = datetime.now(UTC) + timedelta(minutes=1)
+    run("replay", batch.batch_id, "--republish", "--apply")
+    assert f"manifests/orders/{batch.batch_id}-r2.json" in harness.keys("manifests/")
+    status, out, _ = run("erase", batch.batch_id)
+    assert status == 0
+    assert "--apply" in out
+    assert versions() > kept
+    assert run("erase", batch.batch_id, "--apply")[0] == 0
+    assert versions() == kept
+    assert harness.manifest(other)["counts"]["published"] == 1
+
+
+def test_an_erasure_that_was_interrupted_is_repeated(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = place.process(GOOD)
+    delete, calls = place.s3.delete_objects, []
+
+    def interrupt(**arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return delete(**arguments)
+
+    monkeypatch.setattr(place.s3, "delete_objects", interrupt)
+    assert run("erase", batch.batch_id, "--apply")[0] == 130
+    assert batch.manifest_key not in harness.keys("manifests/")
+    execution = execution_called(batch.batch_id)
+    execution.name, execution.execution_arn = "forgotten", "arn:forgotten"
+    assert run("erase", batch.batch_id, "--apply")[0] == 0
+    assert versions() == set()
+
+
+def versions() -> set[tuple[str, str]]:
+    """Every version in both buckets."""
+    answers = (s3_utils.client().list_object_versions(Bucket=bucket) for bucket in (harness.INGEST, harness.PROCESSED))
+    return {(found["Key"], found["VersionId"]) for answer in answers for found in answer.get("Versions", [])}
+
+
+def test_a_batch_that_nobody_knows_cannot_be_erased(run: Run) -> None:
+    status, _, err = run("erase", "orders-" + "0" * 32, "--apply")
+    assert status == 2
+    assert "Nothing is known of the batch" in err
