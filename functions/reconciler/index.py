@@ -25,8 +25,9 @@ _UNACCOUNTED = (State.STUCK, State.LOST)
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]:
     """Survey the versions of the last `since_hours` that are older than `grace_minutes`; answers how many are what.
 
-    What is missing is started. Of what failed without a record, record_failure is told once more. What is stuck or
-    lost is counted in the metric BatchesUnaccounted, which has an alarm.
+    What is missing is started. Of failures that nobody was told of, record_failure is told: Step Functions tells
+    EventBridge of them with its best effort only. What is stuck or lost is counted in the metric BatchesUnaccounted,
+    which has an alarm.
     """
     patience = Patience(datetime.now(UTC), timedelta(minutes=event["grace_minutes"]))
     since = patience.now - timedelta(hours=event["since_hours"])
@@ -36,8 +37,8 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
             found[finding.state] += 1
             if finding.state is State.MISSING:
                 _start(finding)
-            elif finding.state is State.UNRECORDED:
-                _record(finding)
+            elif finding.state is State.UNTOLD:
+                _tell(finding)
             elif finding.state in _UNACCOUNTED:
                 logger().warning(f"batch {finding.state}", extra={"batch_id": finding.batch_id})
         outcome |= {state.value: found[state] for state in State}
@@ -58,10 +59,10 @@ def _start(finding: Finding) -> None:
     )
 
 
-def _record(finding: Finding) -> None:
+def _tell(finding: Finding) -> None:
     """Tell record_failure of an execution as EventBridge should have; it sees by itself what is still to be done."""
     assert finding.execution is not None
-    logger().warning("a failure without a record", extra={"batch_id": finding.batch_id})
+    logger().warning("a failure that nobody was told of", extra={"batch_id": finding.batch_id})
     with s3_utils.transient_faults("Invoke record_failure"):
         _lambda().invoke(
             FunctionName=settings().record_failure_arn,
@@ -73,7 +74,7 @@ def _record(finding: Finding) -> None:
 def status_change(execution: Mapping[str, Any]) -> dict[str, Any]:
     """What EventBridge would say of an execution that DescribeExecution describes; only what record_failure reads.
 
-    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html
     """
     known = {name: execution[name] for name in ("executionArn", "name", "status", "input")}
     return {"detail": {**known, "error": execution.get("error"), "cause": execution.get("cause")}}

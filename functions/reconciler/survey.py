@@ -4,6 +4,7 @@ The bucket is the truth about what came in: S3 delivers an event at least once, 
 not at all (docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html).
 """
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.common import executions
-from functions.common.batch import Batch, batch_id_for, failure_prefix, manifest_key, replay_name, replay_of
+from functions.common.batch import (
+    Batch,
+    batch_id_for,
+    failure_key,
+    failure_prefix,
+    manifest_key,
+    replay_name,
+    replay_of,
+)
 from functions.common.planning import PREFIX, dataset_of, plan_batch, source_of
 from functions.common.s3_utils import is_missing, transient_faults
 
@@ -39,8 +48,8 @@ class State(StrEnum):
     """Its execution runs for longer than any should."""
     MISSING = "missing"
     """Neither execution nor manifest nor failure record: its event never arrived."""
-    UNRECORDED = "unrecorded"
-    """Its execution failed, and has left no failure record."""
+    UNTOLD = "untold"
+    """Its execution failed, and no failure record says that somebody was told of it."""
     LOST = "lost"
     """Its execution succeeded, but the manifest is not there any more."""
 
@@ -60,7 +69,7 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a survey waits before it calls something missing, unrecorded or stuck."""
+    """How long a survey waits before it calls something missing, untold or stuck."""
 
     now: datetime
     grace: timedelta
@@ -97,7 +106,7 @@ def survey(
     """What became of each version under `prefix` (or of `key` alone) that was written since `since`, in order of keys.
 
     Younger ones than the grace period are passed over. One listing of the prefix, and for each version in the window
-    one HEAD if it is published, else about four requests.
+    one HEAD if it is published, else about five requests.
     """
     until = patience.now - patience.grace
     listed = versions(pipeline, key or prefix)
@@ -132,7 +141,7 @@ def batch_id_of(pipeline: Pipeline, version: Version) -> str:
 def look_at_batch(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience) -> Finding:
     """What became of a batch. What has just ended counts as running: its traces may still be on their way."""
     finding = _look(pipeline, dataset, batch_id, patience)
-    if finding.state in (State.LOST, State.UNRECORDED):  # it may have ended between two of the questions
+    if finding.state in (State.LOST, State.UNTOLD):  # it may have ended between two of the questions
         return _look(pipeline, dataset, batch_id, patience)
     return finding
 
@@ -142,19 +151,28 @@ def _look(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience) -
         return Finding(dataset, batch_id, State.PUBLISHED, 0, None)
     recorded = _recorded(pipeline, dataset, batch_id)
     replays, execution = _latest(pipeline, batch_id, max((replay_of(name)[1] for name in recorded), default=0))
-    return Finding(dataset, batch_id, _state(execution, recorded, patience), replays, execution)
-
-
-def _state(execution: dict[str, Any] | None, recorded: set[str], patience: Patience) -> State:
     if execution is None:
-        return State.FAILED if recorded else State.MISSING
+        state = State.FAILED if recorded else State.MISSING
+    elif execution["name"] in recorded and _told(pipeline, failure_key(dataset, batch_id, execution["name"])):
+        state = State.FAILED
+    else:
+        state = _state_without_record(execution, patience)
+    return Finding(dataset, batch_id, state, replays, execution)
+
+
+def _state_without_record(execution: dict[str, Any], patience: Patience) -> State:
     if execution["status"] == "RUNNING":
         return State.STUCK if execution["startDate"] < patience.now - patience.stuck else State.RUNNING
-    if execution["name"] in recorded:
-        return State.FAILED
     if execution.get("stopDate", execution["startDate"]) > patience.now - patience.grace:
         return State.RUNNING
-    return State.LOST if execution["status"] == "SUCCEEDED" else State.UNRECORDED
+    return State.LOST if execution["status"] == "SUCCEEDED" else State.UNTOLD
+
+
+def _told(pipeline: Pipeline, key: str) -> bool:
+    """Whether a failure record says that somebody was told."""
+    with transient_faults(f"GET s3://{pipeline.processed_bucket}/{key}"):
+        body = pipeline.s3.get_object(Bucket=pipeline.processed_bucket, Key=key)["Body"].read()
+    return json.loads(body)["notified_by"] is not None
 
 
 def _recorded(pipeline: Pipeline, dataset: str, batch_id: str) -> set[str]:

@@ -9,9 +9,6 @@ from typing import Any, Self
 from functions.common.batch import Batch, Source
 from functions.common.errors import next_step_for
 
-STATE_MACHINE, EVENT_BRIDGE = "state_machine", "event_bridge"
-"""Who sends, or sent, the notice of a failure; a record has null for as long as that is not known."""
-
 _MAX_CAUSE = 2000
 _CAUSES = {
     "TIMED_OUT": ("States.Timeout", "The execution ran longer than the state machine allows."),
@@ -77,10 +74,11 @@ def plain_cause(cause: str) -> str:
     return str(message)[:_MAX_CAUSE]
 
 
-def record(
-    failure: Failure, *, committed: bool, rejects_uri: str | None, notified_by: str | None = STATE_MACHINE
-) -> dict[str, Any]:
-    """The failure record: what failed, why, and what to do. `committed` says that a manifest outranks it."""
+def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> dict[str, Any]:
+    """The failure record: what failed, why, and what to do. `committed` says that a manifest outranks it.
+
+    `notified_by` is null until it is known that somebody was told: `state_machine` or `record_failure` then.
+    """
     next_step = next_step_for(failure.error)
     if committed:
         next_step = "Nothing: the batch is published, its manifest stands, and only what came after it failed."
@@ -95,7 +93,7 @@ def record(
         "next_step": next_step,
         "published": committed,
         "rejects": rejects_uri,
-        "notified_by": notified_by,
+        "notified_by": None,
         "source": failure.batch.to_input()["source"],
         "ingested_at": failure.batch.ingested_at,
     }

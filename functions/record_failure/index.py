@@ -1,4 +1,4 @@
-"""The entry point of `record_failure`: the failure branch calls it, and EventBridge for what died without."""
+"""The entry point of `record_failure`: the failure branch calls it, and EventBridge when an execution has failed."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from botocore.config import Config
 from functions.common import executions, s3_utils
 from functions.common.config import settings
 from functions.common.telemetry import count, step
-from functions.record_failure.failure import EVENT_BRIDGE, STATE_MACHINE, Failure, notice, record
+from functions.record_failure.failure import Failure, notice, record
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -22,26 +22,29 @@ _NOTICES = ("NotifyFailure", "NotifyRejects")
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]:
     """Write the failure record of an execution, once; answers the notice.
 
-    The state machine sends the notice itself. For EventBridge it is sent from here, unless the execution's
-    history shows that the state machine did, or the record that an earlier delivery of the event did.
+    The state machine sends the notice itself, afterwards. Whoever tells of the execution's end, EventBridge or the
+    reconciler, has this function see that it was sent, or send it, and write down which.
     """
-    from_event_bridge = "detail" in event
-    failure = Failure.from_status_change(event) if from_event_bridge else Failure.from_state_machine(event)
+    has_ended = "detail" in event
+    failure = Failure.from_status_change(event) if has_ended else Failure.from_state_machine(event)
     with step("record_failure", failure.batch.batch_id, execution=failure.execution, error=failure.error) as outcome:
-        content = _record(failure, None if from_event_bridge else STATE_MACHINE, outcome)
+        content = _record(failure, outcome)
         message = notice(content, f"s3://{settings().processed_bucket}/{failure.key}")
-        if from_event_bridge and content["notified_by"] != EVENT_BRIDGE:
-            outcome["notified"] = _make_sure_of_notice(event["detail"]["executionArn"], failure, content, message)
+        if has_ended and content["notified_by"] is None:
+            notified_by = _make_sure_of_notice(event["detail"]["executionArn"], message)
+            content = {**content, "notified_by": notified_by}
+            s3_utils.put_bytes(settings().processed_bucket, failure.key, _serialised(content))
+            outcome["notified_by"] = notified_by
     return message
 
 
-def _record(failure: Failure, notified_by: str | None, outcome: dict[str, Any]) -> dict[str, Any]:
+def _record(failure: Failure, outcome: dict[str, Any]) -> dict[str, Any]:
     """Write the failure record, unless one stands; answers the one that stands."""
     bucket = settings().processed_bucket
     committed = s3_utils.head(bucket, failure.batch.manifest_key) is not None
     has_rejects = s3_utils.head(bucket, failure.batch.rejected_key) is not None
     rejects_uri = f"s3://{bucket}/{failure.batch.rejected_key}" if has_rejects else None
-    content = record(failure, committed=committed, rejects_uri=rejects_uri, notified_by=notified_by)
+    content = record(failure, committed=committed, rejects_uri=rejects_uri)
     outcome["recorded"] = s3_utils.put_new(bucket, failure.key, _serialised(content))
     if outcome["recorded"]:
         count(failure.batch.dataset, {"FilesFailed": 1})
@@ -50,20 +53,17 @@ def _record(failure: Failure, notified_by: str | None, outcome: dict[str, Any]) 
     return standing
 
 
-def _make_sure_of_notice(
-    execution_arn: str, failure: Failure, content: Mapping[str, Any], message: Mapping[str, str]
-) -> bool:
-    """Send the notice, unless the state machine has, and note that in the record; answers whether it was sent now.
+def _make_sure_of_notice(execution_arn: str, message: Mapping[str, str]) -> str:
+    """Send the notice, unless the state machine has; answers which of the two.
 
-    Sent first and noted then: an event that is delivered again after a crash in between sends a second notice,
-    and none is ever left out.
+    What is sent is written down then: an event that is delivered again after a crash in between sends a second
+    notice, and none is ever left out.
     """
     if _was_notified(execution_arn):
-        return False
+        return "state_machine"
     with s3_utils.transient_faults("Publish"):
         _sns().publish(TopicArn=settings().topic_arn, Subject=message["subject"], Message=message["message"])
-    s3_utils.put_bytes(settings().processed_bucket, failure.key, _serialised({**content, "notified_by": EVENT_BRIDGE}))
-    return True
+    return "record_failure"
 
 
 def _was_notified(execution_arn: str) -> bool:

@@ -26,7 +26,7 @@ _FUNCTION_LIFETIME = timedelta(minutes=16)
 _POLL_SECONDS = {"local": 0.1, "aws": 2.0}
 
 EVER = datetime.min.replace(tzinfo=UTC)
-FAILED = (State.FAILED, State.UNRECORDED, State.LOST)
+FAILED = (State.FAILED, State.UNTOLD, State.LOST)
 
 
 @dataclass(frozen=True)

@@ -107,8 +107,8 @@ def reconcile(
 ) -> None:
     """Compare the ingest bucket with executions, manifests, failure records and outputs.
 
-    With --apply what is missing is started, and failures without a record are recorded and told. Exits 0 only if
-    every file is accounted for.
+    With --apply what is missing is started, and failures that nobody was told of are told. Exits 0 only if every
+    file is accounted for.
     """
     place, started, patient = target(target_name), _time(since), recovery.patience(_duration(grace))
     found = list(_counted(place, recovery.Selection(prefix=prefix, since=started), patient))
@@ -118,19 +118,19 @@ def reconcile(
     open_cases = [one for one in found if one.state in (State.STUCK, State.LOST)]
     damaged = [one for one in checked if one.missing]
     missing = [one for one in found if one.state is State.MISSING]
-    unrecorded = [one for one in found if one.state is State.UNRECORDED]
+    untold = [one for one in found if one.state is State.UNTOLD]
     orphans = [key for one in checked for key in one.orphans]
     if apply:
-        _record_failures(place, unrecorded)
+        _tell_of_failures(place, untold)
         if prune:
             outputs.prune(place, orphans)
             show.out.print(f"Deleted {len(orphans)} outputs that no manifest names.")
         starts = (recovery.first(place, one, "never started") for one in missing)
         _run(place, starts, concurrency, apply=True)
     else:
-        open_cases += missing + unrecorded
-        if missing or unrecorded or orphans:
-            show.out.print("Nothing was changed. --apply starts and records; --apply --prune also deletes orphans.")
+        open_cases += missing + untold
+        if missing or untold or orphans:
+            show.out.print("Nothing was changed. --apply starts and tells; --apply --prune also deletes orphans.")
     if open_cases or damaged:
         raise typer.Exit(1)
 
@@ -233,7 +233,7 @@ def _send_correction(place: Target, path: Path, apply: bool) -> None:
         show.out.print(f"Sent {records} corrected records of {batch_id} as {escape(key)}, batch {correction}.")
 
 
-def _record_failures(place: Target, findings: list[Finding]) -> None:
+def _tell_of_failures(place: Target, findings: list[Finding]) -> None:
     for finding in findings:
         assert finding.execution is not None
         recovery.tell_record_failure(place, status_change(finding.execution))

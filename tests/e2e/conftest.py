@@ -1,14 +1,16 @@
 """The real Terraform on an embedded AWS with TLS and IAM enforced, once for all end-to-end tests."""
 
 import json
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
-from pipeline import build, deploy, embedded, runs
+from pipeline import build, cli, deploy, embedded, recovery_commands, runs
 from pipeline.targets import Target, embedded_target
 
 CHUNK_BYTES = 65_536
@@ -24,14 +26,41 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     try:
         place = embedded_target(server, home, chunk_bytes=str(CHUNK_BYTES), environment="e2e")
         deploy.deploy(place)
-        _hear_notices(place)
+        hand_over_failed_events(place)
+        hear(place, "notices", place.outputs["topic_arn"])
+        hear(place, "alarms", place.outputs["alarms_topic_arn"])
         yield place
     finally:
         server.stop()
 
 
-def _hear_notices(place: Target) -> None:
-    queue, topic = f"arn:aws:sqs:{embedded.REGION}:000000000000:notices", place.outputs["topic_arn"]
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    """Wait until something is so; fail if it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
+        time.sleep(0.2)
+
+
+def hand_over_failed_events(place: Target) -> None:
+    """Let an event that no retry got handled go to the on-failure queue, as the aliases say.
+
+    The embedded AWS looks only at what a function's unqualified name says.
+    """
+    client = place.client("lambda")
+    for function in ("starter", "record_failure", "reconciler"):
+        name = place.outputs["function_names"][function]
+        said = client.get_function_event_invoke_config(FunctionName=name, Qualifier="live")
+        client.put_function_event_invoke_config(
+            FunctionName=name,
+            MaximumRetryAttempts=said["MaximumRetryAttempts"],
+            DestinationConfig=said["DestinationConfig"],
+        )
+
+
+def hear(place: Target, name: str, topic: str) -> None:
+    """Let a queue called `name` hear what a topic says."""
+    queue = f"arn:aws:sqs:{embedded.REGION}:000000000000:{name}"
     allow = {
         "Effect": "Allow",
         "Principal": {"Service": "sns.amazonaws.com"},
@@ -40,8 +69,38 @@ def _hear_notices(place: Target) -> None:
         "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
     }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    place.client("sqs").create_queue(QueueName="notices", Attributes={"Policy": policy})
+    place.client("sqs").create_queue(QueueName=name, Attributes={"Policy": policy})
     place.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
+
+
+def event_of(uploaded: runs.Upload, size: int) -> str:
+    """S3's event of an upload."""
+    record = {
+        "eventName": "ObjectCreated:Put",
+        "eventTime": "2026-01-01T00:00:00.000Z",
+        "s3": {
+            "bucket": {"name": uploaded.bucket},
+            "object": {
+                "key": quote_plus(uploaded.key),
+                "size": size,
+                "eTag": "e",
+                "versionId": uploaded.version_id,
+                "sequencer": "1",
+            },
+        },
+    }
+    return json.dumps({"Records": [record]})
+
+
+def listen(place: Target, name: str) -> list[dict[str, str]]:
+    """What waits in a queue that hears a topic; it is gone from there then."""
+    queue, heard = place.client("sqs"), []
+    url = queue.get_queue_url(QueueName=name)["QueueUrl"]
+    while messages := queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        for message in messages:
+            heard.append(json.loads(message["Body"]))
+            queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return heard
 
 
 class Pipeline:
@@ -56,7 +115,10 @@ class Pipeline:
         """Upload a file and wait for the end of its execution."""
         path = self.folder / name
         path.write_bytes(data)
-        uploaded = runs.upload(self.place, path, dataset)
+        return self.end_of(runs.upload(self.place, path, dataset))
+
+    def end_of(self, uploaded: runs.Upload) -> runs.Outcome:
+        """How the execution of an upload ends."""
         for _ in runs.follow(self.place, uploaded):
             pass
         return runs.outcome(self.place, uploaded)
@@ -77,14 +139,18 @@ class Pipeline:
             time.sleep(1)
         return self._about(batch_id)
 
+    def heard_on(self, name: str, text: str) -> str:
+        """What a queue has heard that holds `text`."""
+        wait_for(lambda: any(text in str(heard) for heard in self._listen(name)), f"a message about {text}")
+        return next(str(heard) for heard in self._heard if text in str(heard))
+
     def _about(self, batch_id: str) -> list[dict[str, str]]:
-        queue = self.place.client("sqs")
-        url = queue.get_queue_url(QueueName="notices")["QueueUrl"]
-        while messages := queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-            for message in messages:
-                self._heard.append(json.loads(message["Body"]))
-                queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return [notice for notice in self._heard if batch_id in notice["Message"]]
+        return [notice for notice in self._listen("notices") if batch_id in notice["Message"]]
+
+    def _listen(self, name: str) -> list[dict[str, str]]:
+        """All that was heard until now, what waits in a queue included."""
+        self._heard += listen(self.place, name)
+        return self._heard
 
     def executions(self, name_prefix: str) -> list[Any]:
         """The executions whose names begin so."""
@@ -96,3 +162,20 @@ class Pipeline:
 @pytest.fixture
 def pipeline(place: Target, tmp_path: Path) -> Pipeline:
     return Pipeline(place, tmp_path)
+
+
+@pytest.fixture
+def command(
+    place: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Run a command of the CLI here; answers its exit status and what it printed."""
+    monkeypatch.setattr(recovery_commands, "target", lambda _: place)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--target", "local"])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return int(left.value.code or 0), capsys.readouterr().out
+
+    return run

@@ -12,7 +12,7 @@ import pytest
 
 from functions.common.batch import Batch
 from pipeline import monitor, runs
-from tests.e2e.conftest import CHUNK_BYTES, Pipeline
+from tests.e2e.conftest import CHUNK_BYTES, Pipeline, event_of
 
 NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
 LINES = NORTHWIND.read_bytes().splitlines()
@@ -129,26 +129,9 @@ def test_a_hopeless_file_fails_with_its_record_and_one_notice(
 
 def test_the_same_event_twice_gives_one_batch(pipeline: Pipeline) -> None:
     outcome = pipeline.run(LINES[0], "twice.json")
-    event = {
-        "Records": [
-            {
-                "eventName": "ObjectCreated:Put",
-                "eventTime": "2026-01-01T00:00:00.000Z",
-                "s3": {
-                    "bucket": {"name": outcome.upload.bucket},
-                    "object": {
-                        "key": outcome.upload.key,
-                        "size": len(LINES[0]),
-                        "eTag": "e",
-                        "versionId": outcome.upload.version_id,
-                        "sequencer": "1",
-                    },
-                },
-            }
-        ]
-    }
     answer = pipeline.place.client("lambda").invoke(
-        FunctionName=pipeline.place.outputs["function_names"]["starter"], Payload=json.dumps(event)
+        FunctionName=pipeline.place.outputs["function_names"]["starter"],
+        Payload=event_of(outcome.upload, size=len(LINES[0])),
     )
     assert json.loads(answer["Payload"].read()) == {"started": 0, "known": 1}
     assert len(pipeline.executions(outcome.upload.batch_id)) == 1

@@ -88,13 +88,13 @@ def test_a_hopeless_file_fails_with_a_record_and_one_notice(engine: Engine) -> N
     batch = batch_of(event)
     assert (event["detail"]["status"], event["detail"]["error"]) == ("FAILED", "NoValidRecordsError")
     key = batch.failure_key(batch.batch_id)
-    recorded = harness.get(key)
-    assert json.loads(recorded)["error"] == "NoValidRecordsError"
+    recorded = json.loads(harness.get(key))
+    assert (recorded["error"], recorded["notified_by"]) == ("NoValidRecordsError", None)
     (notice,) = engine.notices(batch.batch_id, expected=1)
     assert key in notice["message"]
 
     record_failure.handler(event)  # EventBridge tells of every failed execution
-    assert harness.get(key) == recorded
+    assert json.loads(harness.get(key)) == recorded | {"notified_by": "state_machine"}
     assert engine.notices(batch.batch_id, expected=1) == [notice]
 
 

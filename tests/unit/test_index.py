@@ -314,7 +314,7 @@ def test_the_state_machine_s_failure_is_recorded_and_worded() -> None:
         "next_step": "Save the file as UTF-8 without a byte order mark and upload it again.",
         "published": False,
         "rejects": None,
-        "notified_by": "state_machine",
+        "notified_by": None,
         "source": {**STATE["batch"]["source"], "corrects": ""},
         "ingested_at": BATCH.ingested_at,
     }
@@ -413,6 +413,7 @@ def test_eventbridge_is_told_of_whoever_was_not_notified(
     )
     notice = record_failure.handler(sent)
     assert notices() == ([(notice["subject"], notice["message"])] if told else [])
+    assert recorded()["notified_by"] == ("record_failure" if told else "state_machine")
     assert recorded()["error"] == "States.Runtime"
 
 
@@ -421,7 +422,7 @@ def test_a_record_of_the_state_machine_is_not_written_over_by_eventbridge(notice
     before = recorded()
     history.add_response("get_execution_history", {"events": []})
     record_failure.handler(event("execution_failed"))
-    assert recorded() == before | {"notified_by": "event_bridge"}
+    assert recorded() == before | {"notified_by": "record_failure"}
     assert len(notices()) == 1
 
 
@@ -446,7 +447,7 @@ def test_a_notice_that_failed_is_sent_by_the_next_delivery(notices: Any, history
             record_failure.handler(event("execution_failed"))
     assert (recorded()["notified_by"], notices()) == (None, [])
     record_failure.handler(event("execution_failed"))
-    assert (recorded()["notified_by"], len(notices())) == ("event_bridge", 1)
+    assert (recorded()["notified_by"], len(notices())) == ("record_failure", 1)
 
 
 @pytest.mark.parametrize(

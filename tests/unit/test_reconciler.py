@@ -71,6 +71,14 @@ def ended(place: Place, status: str, ago: timedelta = timedelta(minutes=20)) -> 
     return batch
 
 
+def untold(place: Place) -> Batch:
+    """Recorded by the state machine; its notice and EventBridge's event were lost."""
+    place.step_functions.tell = lambda _: None  # type: ignore[method-assign]
+    batch = failed(place)
+    end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
+    return batch
+
+
 def forgotten(place: Place) -> Batch:
     """Failed more than 90 days ago: AWS does not know the execution any more."""
     batch = failed(place)
@@ -111,13 +119,14 @@ def _fail_once(place: Place) -> Callable[[Batch], Any]:
         (missing, State.MISSING, 0),
         (running, State.RUNNING, 0),
         (stuck, State.STUCK, 0),
-        (lambda place: ended(place, "TIMED_OUT"), State.UNRECORDED, 0),
-        (lambda place: ended(place, "ABORTED"), State.UNRECORDED, 0),
-        (lambda place: ended(place, "FAILED"), State.UNRECORDED, 0),
+        (lambda place: ended(place, "TIMED_OUT"), State.UNTOLD, 0),
+        (lambda place: ended(place, "ABORTED"), State.UNTOLD, 0),
+        (lambda place: ended(place, "FAILED"), State.UNTOLD, 0),
         (lambda place: ended(place, "SUCCEEDED"), State.LOST, 0),
+        (untold, State.UNTOLD, 0),
         (forgotten, State.FAILED, 0),
         (lambda place: replayed(place, "RUNNING"), State.RUNNING, 1),
-        (lambda place: replayed(place, "ABORTED"), State.UNRECORDED, 1),
+        (lambda place: replayed(place, "ABORTED"), State.UNTOLD, 1),
         (published_by_a_replay, State.PUBLISHED, 0),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
@@ -136,7 +145,7 @@ def test_the_traces_tell_what_became_of_a_version(
 def test_what_has_just_ended_may_still_be_on_its_way(place: Place) -> None:
     batch = ended(place, "ABORTED")
     now = datetime.now(UTC) + timedelta(minutes=16)  # then the file is old enough
-    for minutes_before, state in ((1, State.RUNNING), (20, State.UNRECORDED)):
+    for minutes_before, state in ((1, State.RUNNING), (20, State.UNTOLD)):
         end(batch.batch_id, "ABORTED", ago=timedelta(minutes=minutes_before - 16))
         [finding] = survey(pipeline(place), now - AGES, Patience(now, timedelta(minutes=15)))
         assert finding.state is state
@@ -226,16 +235,22 @@ def test_an_event_that_comes_after_all_changes_nothing(place: Place, monkeypatch
     assert harness.get(batch.manifest_key) == before
 
 
-def test_a_failure_without_a_record_is_recorded_and_told_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = ended(place, "ABORTED")
+@pytest.mark.parametrize(
+    ("happened", "error"),
+    [(lambda place: ended(place, "ABORTED"), "ExecutionAborted"), (untold, "NoValidRecordsError")],
+)
+def test_a_failure_that_nobody_was_told_of_is_recorded_and_told_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch, happened: Any, error: str
+) -> None:
+    batch = happened(place)
     tick(monkeypatch)
     monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
-    assert run() == {"unrecorded": 1}
+    assert run() == {"untold": 1}
     assert run() == {"failed": 1}
     topic = sns_backends[DEFAULT_ACCOUNT_ID][harness.REGION].topics[harness.ENVIRONMENT["TOPIC_ARN"]]
     [notice] = topic.sent_notifications
     assert batch.batch_id in notice[1]
-    assert "ExecutionAborted" in notice[1]
+    assert error in notice[1]
 
 
 @pytest.mark.parametrize("happened", [stuck, lambda place: ended(place, "SUCCEEDED")])

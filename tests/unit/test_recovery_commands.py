@@ -357,7 +357,7 @@ def test_reconcile_says_what_is_missing_and_starts_it(place: Place, run: Run) ->
     never = place.upload(GOOD, "never.jsonl")
     status, out, _ = run("reconcile", "--grace", "0m")
     assert (status, place.step_functions.started) == (1, [])
-    assert "2 files: 1 published, 0 failed, 0 running, 0 stuck, 1 missing, 0 unrecorded, 0 lost" in out
+    assert "2 files: 1 published, 0 failed, 0 running, 0 stuck, 1 missing, 0 untold, 0 lost" in out
     assert "incoming/orders/never.jsonl" in out
     status, _, _ = run("reconcile", "--grace", "0m", "--apply")
     assert (status, place.step_functions.started) == (0, [never.batch_id])
@@ -378,7 +378,7 @@ def test_reconcile_records_a_failure_that_left_nothing(place: Place, run: Run, m
     monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
     status, out, _ = run("reconcile", "--grace", "0m")
     assert status == 1
-    assert "1 unrecorded" in out
+    assert "1 untold" in out
     assert run("reconcile", "--grace", "0m", "--apply")[0] == 0
     assert "1 failed" in run("reconcile", "--grace", "0m")[1]
 

@@ -1,0 +1,108 @@
+"""No personal data leaves the buckets: marked records go through, and nothing that the run says holds a mark."""
+
+import json
+import re
+from typing import Any
+
+from pipeline import runs
+from tests.e2e.conftest import Pipeline
+from tests.e2e.test_outcomes import LINES
+
+MARK = "Zyxwv"
+MARKED = re.compile(r"Zyxwv|4815162342|zyxwv", re.IGNORECASE)
+
+
+def marked(value: Any, name: str = "") -> Any:
+    """A record with a mark in every text that its contract lets be anything, and in its numbers' digits."""
+    if isinstance(value, dict):
+        return {key: marked(member, key) for key, member in value.items()}
+    if isinstance(value, list):
+        return [marked(member, name) for member in value]
+    if isinstance(value, str) and name in {"name", "street", "city", "region", "sku", "product_id", "product_name"}:
+        return f"{MARK} {value}"
+    if name == "email":
+        return f"{MARK}@example.com"
+    if name in {"order_id", "customer_id"}:
+        return f"{MARK}{value}"
+    return value
+
+
+def files() -> dict[str, bytes]:
+    """Files that end in every way, with marks in all that is good and all that is wrong."""
+    good = [json.dumps(marked(json.loads(line))).encode() for line in LINES[:30]]
+    wrong = [
+        b'{"order_id": "Zyxwv half',
+        good[0].replace(b'"total_amount": 472.38', b'"total_amount": 4815162342'),
+        good[1].replace(b'"country": "DE"', b'"country": "Zyxwv"'),
+        good[2].replace(b'"order_id"', b'"Zyxwv_id"'),
+    ]
+    return {
+        "marked good.jsonl": b"\n".join([*good, good[0]]),
+        "marked mixed.jsonl": b"\n".join([*good, *wrong[:3]]),
+        "marked hopeless.jsonl": b"\n".join(wrong),
+        "marked broken.json": b"[" + b",".join(good) + b', {"Zyxwv": "Zyxwv"',
+        "marked envelope.json": json.dumps({"Zyxwv": [json.loads(line) for line in good]}).encode(),
+        "marked.jsonl.gz": b"\x1f\x8bZyxwv",
+        "marked latin.json": json.dumps([{"name": "Zyxwv ü"}], ensure_ascii=False).encode("latin-1"),
+    }
+
+
+def test_nothing_that_a_run_says_holds_what_a_record_holds(pipeline: Pipeline) -> None:
+    outcomes = {name: pipeline.run(data, name) for name, data in files().items()}
+    assert {name: outcome.published for name, outcome in outcomes.items()} == {
+        name: name in ("marked good.jsonl", "marked mixed.jsonl") for name in outcomes
+    }
+    said = everything_said(pipeline, list(outcomes.values()))
+    for place, text in said.items():
+        assert text, f"nothing was said in {place}: this test sees nothing there"
+        if found := MARKED.search(text):
+            around = text[max(0, found.start() - 200) : found.end() + 200]
+            raise AssertionError(f"{place} holds what a record holds: …{around}…")
+    kept = rejects_and_tables(pipeline, outcomes["marked mixed.jsonl"])
+    assert all(MARKED.search(text) for text in kept), "rejects and tables do hold it: the marks went through"
+
+
+def everything_said(pipeline: Pipeline, outcomes: list[runs.Outcome]) -> dict[str, str]:
+    """All texts that these runs have left outside of what holds records."""
+    place = pipeline.place
+    said = {f"the log of {name}": log(pipeline, group) for name, group in place.outputs["log_group_names"].items()}
+    for silent in ("state_machine", "reconciler"):  # the first is not written there, the second has not run
+        said.pop(f"the log of {silent}", None)
+    said["notices"] = "\n".join(
+        str(notice) for outcome in outcomes for notice in pipeline.notices(outcome.upload.batch_id, 0, seconds=1)
+    )
+    said["histories"] = "\n".join(history(pipeline, outcome.upload.execution_arn) for outcome in outcomes)
+    for prefix in ("manifests/", "failures/"):
+        said[prefix] = "\n".join(objects(pipeline, prefix, [outcome.upload.batch_id for outcome in outcomes]))
+    said["counts"] = "\n".join(
+        text for text in objects(pipeline, "staging/", [o.upload.batch_id for o in outcomes], "counts.json")
+    )
+    return said
+
+
+def log(pipeline: Pipeline, group: str) -> str:
+    pages = pipeline.place.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+    return "\n".join(event["message"] for page in pages for event in page["events"])
+
+
+def history(pipeline: Pipeline, arn: str) -> str:
+    step_functions = pipeline.place.step_functions
+    pages = step_functions.get_paginator("get_execution_history").paginate(executionArn=arn, includeExecutionData=True)
+    described = step_functions.describe_execution(executionArn=arn)
+    return str(described) + "".join(str(page["events"]) for page in pages)
+
+
+def objects(pipeline: Pipeline, prefix: str, batches: list[str], name: str = "") -> list[str]:
+    s3, bucket = pipeline.place.s3, pipeline.place.outputs["processed_bucket"]
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+    return [
+        s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+        for key in keys
+        if key.endswith(name) and any(batch in key for batch in batches)
+    ]
+
+
+def rejects_and_tables(pipeline: Pipeline, outcome: runs.Outcome) -> list[str]:
+    tables = pipeline.tables(outcome)
+    return [tables[name].read_text() for name in ("rejects.jsonl", "orders.csv", "customers.csv")]

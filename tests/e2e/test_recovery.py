@@ -1,0 +1,213 @@
+"""What mends itself, and what a person mends with a command, on the embedded AWS through the real Terraform."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from functions.common.batch import batch_id_for, replay_name
+from pipeline import runs
+from tests.e2e.conftest import Pipeline, event_of, wait_for
+from tests.e2e.test_outcomes import LINES
+
+Command = Callable[..., tuple[int, str]]
+
+
+def upload(pipeline: Pipeline, data: bytes, name: str) -> runs.Upload:
+    path = pipeline.folder / name
+    path.write_bytes(data)
+    return runs.upload(pipeline.place, path, "orders")
+
+
+def manifest(pipeline: Pipeline, batch_id: str) -> dict[str, Any] | None:
+    return runs.read_json(pipeline.place, f"manifests/orders/{batch_id}.json")
+
+
+@contextmanager
+def broken(pipeline: Pipeline, function: str) -> Iterator[None]:
+    """A release in which a function may do nothing any more but log."""
+    iam, role = pipeline.place.client("iam"), pipeline.place.outputs["function_names"][function]
+    before = iam.get_role_policy(RoleName=role, PolicyName="permissions")["PolicyDocument"]
+    nothing = {"Effect": "Deny", "Action": ["s3:*", "states:*"], "Resource": "*"}
+    iam.put_role_policy(
+        RoleName=role,
+        PolicyName="permissions",
+        PolicyDocument=json.dumps({**before, "Statement": [*before["Statement"], nothing]}),
+    )
+    try:
+        yield
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName="permissions", PolicyDocument=json.dumps(before))
+
+
+@contextmanager
+def no_events(pipeline: Pipeline) -> Iterator[None]:
+    """S3 drops every event."""
+    s3, bucket = pipeline.place.s3, pipeline.place.outputs["ingest_bucket"]
+    configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
+    configuration.pop("ResponseMetadata", None)
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    try:
+        yield
+    finally:
+        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
+
+
+def test_an_event_that_the_starter_cannot_handle_waits_and_is_sent_back(pipeline: Pipeline, command: Command) -> None:
+    with broken(pipeline, "starter"):
+        uploaded = upload(pipeline, LINES[0], "waiting.json")
+        queue, url = pipeline.place.client("sqs"), pipeline.place.outputs["on_failure_queue_url"]
+
+        def depth() -> int:
+            attributes = queue.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+            return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
+
+        wait_for(lambda: depth() == 1, "the event in the on-failure queue")
+        assert pipeline.executions(uploaded.batch_id) == []
+    status, said = command("redrive", "--apply")
+    assert (status, "handled" in said) == (0, True), said
+    assert pipeline.end_of(uploaded).published
+    assert command("redrive") == (0, "The queue is empty.\n")
+
+
+def test_the_depth_of_the_queue_has_an_alarm_that_reaches_people(pipeline: Pipeline) -> None:
+    cloudwatch, place = pipeline.place.client("cloudwatch"), pipeline.place
+    alarms = cloudwatch.describe_alarms(AlarmNamePrefix=place.outputs["name"])["MetricAlarms"]
+    [alarm] = [each for each in alarms if each["MetricName"] == "ApproximateNumberOfMessagesVisible"]
+    assert alarm["AlarmActions"] == [place.outputs["alarms_topic_arn"]]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": place.outputs["on_failure_queue_url"].split("/")[-1]}]
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
+    cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="ALARM", StateReason="test")
+    heard = pipeline.heard_on("alarms", alarm["AlarmName"])
+    assert "redrive" in heard
+
+
+def test_a_version_whose_event_is_dropped_is_found_and_started(pipeline: Pipeline) -> None:
+    with no_events(pipeline):
+        uploaded = upload(pipeline, LINES[0], "dropped.json")
+        time.sleep(1.1)  # S3's times have no fractions, and the youngest are passed over
+    assert pipeline.executions(uploaded.batch_id) == []
+    answer = pipeline.place.client("lambda").invoke(
+        FunctionName=pipeline.place.outputs["function_names"]["reconciler"],
+        Qualifier="live",
+        Payload=json.dumps({"since_hours": 1, "grace_minutes": 0}),
+    )
+    found = json.loads(answer["Payload"].read())
+    assert (found["missing"], found["stuck"], found["lost"]) == (1, 0, 0), found
+    assert pipeline.end_of(uploaded).published
+
+
+def test_after_a_bad_release_what_failed_is_replayed(pipeline: Pipeline, command: Command) -> None:
+    with broken(pipeline, "write"):
+        outcome = pipeline.run(LINES[0], "unlucky.json")
+    assert outcome.failure is not None
+    assert (outcome.error, outcome.published) == ("ClientError", False)
+    batch_id = outcome.upload.batch_id
+    assert len(pipeline.notices(batch_id, expected=1)) == 1
+    status, said = command("replay", batch_id)
+    assert (status, manifest(pipeline, batch_id)) == (0, None), "a dry run starts nothing"
+    status, said = command("replay", batch_id, "--apply")
+    assert (status, "1 of 1 succeeded." in said) == (0, True), said
+    assert [run["status"] for run in pipeline.executions(replay_name(batch_id, 1))] == ["SUCCEEDED"]
+    published = manifest(pipeline, batch_id)
+    assert published is not None
+    assert published["counts"]["published"] == 1
+    assert len(pipeline.notices(batch_id, expected=1)) == 1, "a replay that succeeds tells nobody"
+
+
+def test_corrected_rejects_are_published_as_a_batch_of_their_own(pipeline: Pipeline, command: Command) -> None:
+    wrong = LINES[0].replace(b'"total_amount":472.38', b'"total_amount":472.39')
+    outcome = pipeline.run(b"\n".join([*LINES[1:20], wrong]), "corrected.jsonl")
+    rejects = pipeline.tables(outcome)["rejects.jsonl"]
+    path = pipeline.folder / "corrected-rejects.jsonl"
+    path.write_bytes(rejects.read_bytes().replace(b'"total_amount":472.39', b'"total_amount":472.38'))
+    status, said = command("replay", "--rejects", str(path), "--apply")
+    assert status == 0, said
+    batch_id = said.split("batch ")[-1].strip().rstrip(".")
+    wait_for(lambda: manifest(pipeline, batch_id) is not None, f"the manifest of {batch_id}")
+    published = manifest(pipeline, batch_id)
+    assert published is not None
+    assert (published["counts"]["published"], published["source"]["corrects"]) == (1, outcome.upload.batch_id)
+
+
+def test_what_the_deployed_release_published_is_not_published_again(pipeline: Pipeline, command: Command) -> None:
+    outcome = pipeline.run(LINES[0], "republished.json")
+    status, said = command("replay", outcome.upload.batch_id, "--republish", "--apply")
+    assert status == 0
+    assert "published by the deployed release already" in said
+
+
+def test_reconcile_finds_every_file_of_these_tests_accounted_for(pipeline: Pipeline, command: Command) -> None:
+    outcome = pipeline.run(LINES[0], "accounted.json")
+    orphan = f"tables/orders/orders/ingest_date={outcome.manifest['ingest_date']}/orders-{'0' * 32}.parquet"  # type: ignore[index]
+    bucket = pipeline.place.outputs["processed_bucket"]
+    pipeline.place.s3.put_object(Bucket=bucket, Key=orphan, Body=b"x")
+    status, said = command("reconcile", "--since", "1d", "--grace", "0m", "--apply", "--prune")
+    assert status == 0, said
+    assert f"orphan: {orphan}" in said
+    assert "0 missing, 0 untold, 0 lost" in said
+    assert "orphan" not in command("reconcile", "--since", "1d", "--grace", "0m")[1]
+
+
+def test_an_erased_batch_leaves_no_version_of_anything(pipeline: Pipeline, command: Command) -> None:
+    outcome = pipeline.run(b"\n".join([*LINES[:15], b"{}"]), "erased.jsonl")
+    batch_id = outcome.upload.batch_id
+    assert batch_id in "".join(everything(pipeline))
+    assert command("erase", batch_id)[0] == 0
+    assert batch_id in "".join(everything(pipeline))
+    status, said = command("erase", batch_id, "--apply")
+    assert (status, said.splitlines()[-1]) == (0, "Erased."), said
+    left = [key for key in everything(pipeline) if batch_id in key or "erased.jsonl" in key]
+    assert left == []
+
+
+def everything(pipeline: Pipeline) -> list[str]:
+    """The keys of every version in both buckets."""
+    keys = []
+    for name in ("ingest_bucket", "processed_bucket"):
+        pages = pipeline.place.s3.get_paginator("list_object_versions").paginate(Bucket=pipeline.place.outputs[name])
+        keys += [v["Key"] for page in pages for v in (*page.get("Versions", []), *page.get("DeleteMarkers", []))]
+    return keys
+
+
+def test_the_same_event_ten_times_at_once_and_later_gives_one_batch(pipeline: Pipeline) -> None:
+    with no_events(pipeline):
+        uploaded = upload(pipeline, LINES[0], "ten times.json")
+    event = event_of(uploaded, size=len(LINES[0]))
+
+    def deliver(_: int) -> dict[str, int]:
+        answer = pipeline.place.client("lambda").invoke(
+            FunctionName=pipeline.place.outputs["function_names"]["starter"], Qualifier="live", Payload=event
+        )
+        counts: dict[str, int] = json.loads(answer["Payload"].read())
+        return counts
+
+    with ThreadPoolExecutor(3) as pool:  # each call at once is a process there
+        answers = list(pool.map(deliver, range(10)))
+    assert pipeline.end_of(uploaded).published
+    answers.append(deliver(0))
+    assert sum(answer["started"] for answer in answers) == 1
+    assert len(pipeline.executions(uploaded.batch_id)) == 1
+
+
+def test_a_key_that_is_written_again_is_a_second_batch(pipeline: Pipeline) -> None:
+    first = upload(pipeline, LINES[0], "again.json")
+    second = upload(pipeline, LINES[1], "again.json")
+    assert first.batch_id != second.batch_id
+    outcomes = [pipeline.end_of(uploaded) for uploaded in (first, second)]
+    assert all(outcome.published for outcome in outcomes)
+    sources = [outcome.manifest["source"] for outcome in outcomes if outcome.manifest]
+    assert sources[0]["version_id"] != sources[1]["version_id"]
+    assert sources[0]["sequencer"] < sources[1]["sequencer"], "readers tell by it which came later"
+    expected = batch_id_for("orders", first.bucket, first.key, second.version_id)
+    assert second.batch_id == expected
+
+
+@pytest.mark.parametrize("arguments", [["replay"], ["erase", "orders-" + "0" * 32], ["redrive", "--now"]])
+def test_a_wrong_command_says_what_to_do(command: Command, arguments: list[str]) -> None:
+    status, _ = command(*arguments)
+    assert status == 2
