@@ -2,13 +2,18 @@
 
 import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from pipeline import runs
 from tests.e2e.conftest import Pipeline
 from tests.e2e.test_outcomes import LINES
 
 MARK = "Zyxwv"
+ERASED = "CUSTOMER-TO-FORGET"
 MARKED = re.compile(r"Zyxwv|4815162342|zyxwv", re.IGNORECASE)
 
 
@@ -106,3 +111,45 @@ def objects(pipeline: Pipeline, prefix: str, batches: list[str], name: str = "")
 def rejects_and_tables(pipeline: Pipeline, outcome: runs.Outcome) -> list[str]:
     tables = pipeline.tables(outcome)
     return [tables[name].read_text() for name in ("rejects.jsonl", "orders.csv", "customers.csv")]
+
+
+def test_one_customer_is_erased_as_the_documentation_says(
+    pipeline: Pipeline, command: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    """docs/reliability.md, "One customer's data"."""
+    orders = [json.loads(line) for line in LINES[:30]]
+    orders[0]["customer"]["customer_id"] = ERASED
+    with_her = [json.dumps(order).encode() for order in orders]
+    outcome = pipeline.run(b"\n".join([*with_her, b'{"order_id": "half, of %s' % ERASED.encode()]), "all.jsonl")
+    held = places_of(pipeline, ERASED, tmp_path)
+    for kind in ("incoming/", "staging/", "rejected/", "processed/", "tables/"):
+        assert any(key.startswith(kind) for key in held), f"{kind} does not hold her: this test sees nothing there"
+
+    customers = pipeline.tables(outcome)["customers.parquet"]
+    found = duckdb.sql(f"SELECT DISTINCT batch_id FROM '{customers}' WHERE customer_id = '{ERASED}'").fetchall()
+    assert found == [(outcome.upload.batch_id,)]
+    rest = pipeline.run(b"\n".join(with_her[1:]), "without her.jsonl")
+    status, said = command("erase", outcome.upload.batch_id, "--apply")
+    assert status == 0, said
+
+    assert places_of(pipeline, ERASED, tmp_path) == []
+    assert rest.manifest is not None
+    assert rest.manifest["counts"]["published"] == 29
+    status, said = command("reconcile", "--since", "1d", "--grace", "0m")
+    assert (status, outcome.upload.batch_id in said) == (0, False), said
+
+
+def places_of(pipeline: Pipeline, text: str, folder: Path) -> list[str]:
+    """The keys of all objects in both buckets of which some version holds a text."""
+    found, path = [], folder / "object"
+    for bucket in (pipeline.place.outputs["ingest_bucket"], pipeline.place.outputs["processed_bucket"]):
+        pages = pipeline.place.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+        for version in (version for page in pages for version in page.get("Versions", [])):
+            key = version["Key"]
+            body = pipeline.place.s3.get_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])["Body"]
+            path.write_bytes(body.read())
+            is_parquet = path.read_bytes()[:4] == b"PAR1"
+            content = str(duckdb.read_parquet(str(path)).fetchall()) if is_parquet else path.read_text("latin-1")
+            if text in content:
+                found.append(key)
+    return found
