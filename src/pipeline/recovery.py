@@ -191,7 +191,9 @@ def _again(place: Target, finding: Finding) -> Start:
         until = stopped.astimezone(UTC) + _FUNCTION_LIFETIME
         return _passed_over(finding, f"aborted just now: its function may still run until {until:%H:%M} UTC")
     name = replay_name(finding.batch_id, finding.replays + 1)
-    return Start(finding.batch_id, name, batch.source.key, finding.state.value, batch)
+    error = (finding.execution or {}).get("error")
+    reason = f"{finding.state}: {error}" if error else finding.state.value
+    return Start(finding.batch_id, name, batch.source.key, reason, batch)
 
 
 def _passed_over(finding: Finding, reason: str = "") -> Start:

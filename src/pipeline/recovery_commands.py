@@ -124,7 +124,7 @@ def reconcile(
         _tell_of_failures(place, untold)
         if prune:
             outputs.prune(place, orphans)
-            show.out.print(f"Deleted {len(orphans)} outputs that no manifest names.")
+            show.out.print(f"Deleted {_many(len(orphans), 'output')} that no manifest names.")
         starts = (recovery.first(place, one, "never started") for one in missing)
         _run(place, starts, concurrency, apply=True)
     else:
@@ -162,7 +162,7 @@ def erase(
     found = erasure.traces(place, batch)
     show.out.print(f"{batch.batch_id}, of {escape(batch.source.uri)}:")
     for bucket, count in sorted(Counter(bucket for bucket, _, _ in found).items()):
-        show.out.print(f"  {count} versions of objects in {bucket}")
+        show.out.print(f"  {_many(count, 'version')} of objects in {bucket}")
     if not apply:
         show.out.print("Nothing was deleted. Add --apply to delete them for good.")
         return
@@ -179,7 +179,7 @@ def _run(place: Target, starts: Iterable[recovery.Start], concurrency: int, appl
         show.out.print("Nothing to start.")
         return
     if not apply:
-        show.out.print(f"{len(wanted)} executions would be started. Add --apply to start them.")
+        show.out.print(f"{_many(len(wanted), 'execution')} would be started. Add --apply to start them.")
         return
     ended = _follow(place, wanted, concurrency)
     bad = [one for one in ended if one.status != "SUCCEEDED"]
@@ -222,15 +222,15 @@ def _send_correction(place: Target, path: Path, apply: bool) -> None:
     with path.open("rb") as lines:
         batch_id, data = corrections.corrected(lines)
     corrections.check_known(place, batch_id)
-    records = data.count(b"\n")
+    records = _many(data.count(b"\n"), "corrected record")
     if not apply:
-        show.out.print(f"{records} corrected records of {batch_id} would be sent. Add --apply to send them.")
+        show.out.print(f"{records} of {batch_id} would be sent. Add --apply to send them.")
         return
     key, correction = corrections.send_correction(place, batch_id, data)
     if correction is None:
         show.out.print(f"The same was sent before: {escape(key)}.")
     else:
-        show.out.print(f"Sent {records} corrected records of {batch_id} as {escape(key)}, batch {correction}.")
+        show.out.print(f"Sent {records} of {batch_id} as {escape(key)}, batch {correction}.")
 
 
 def _tell_of_failures(place: Target, findings: list[Finding]) -> None:
@@ -253,7 +253,7 @@ def _show_starts(planned: list[recovery.Start]) -> None:
 
 def _show_findings(found: list[Finding]) -> None:
     counts = Counter(one.state for one in found)
-    show.out.print(f"{len(found)} files: " + ", ".join(f"{counts[state]} {state}" for state in State))
+    show.out.print(f"{_many(len(found), 'file')}: " + ", ".join(f"{counts[state]} {state}" for state in State))
     grid = show.grid("")
     for name in ("state", "batch", "file"):
         grid.add_column(name, no_wrap=True)
@@ -285,6 +285,10 @@ def _show_undelivered(messages: list[tuple[undelivered.Undelivered, str]], last:
         since = f"{message.sent:%Y-%m-%d %H:%M:%S}"
         grid.add_row(since, message.function, escape(message.about), escape(text or "handled"))
     show.out.print(grid)
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _time(text: str | None) -> datetime:

@@ -43,19 +43,22 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30) -> N
 
 
 def hand_over_failed_events(place: Target) -> None:
-    """Let an event that no retry got handled go to the on-failure queue, as the aliases say.
+    """Let an event that no retry got handled go to the on-failure queue, as the alias says.
 
-    The embedded AWS looks only at what a function's unqualified name says.
+    The embedded AWS looks only at what a function's unqualified name says, so S3 tells that name here.
     """
-    client = place.client("lambda")
-    for function in ("starter", "record_failure", "reconciler"):
-        name = place.outputs["function_names"][function]
-        said = client.get_function_event_invoke_config(FunctionName=name, Qualifier="live")
-        client.put_function_event_invoke_config(
-            FunctionName=name,
-            MaximumRetryAttempts=said["MaximumRetryAttempts"],
-            DestinationConfig=said["DestinationConfig"],
-        )
+    functions, s3, bucket = place.client("lambda"), place.s3, place.outputs["ingest_bucket"]
+    name = place.outputs["function_names"]["starter"]
+    said = functions.get_function_event_invoke_config(FunctionName=name, Qualifier="live")
+    functions.put_function_event_invoke_config(
+        FunctionName=name,
+        MaximumRetryAttempts=said["MaximumRetryAttempts"],
+        DestinationConfig=said["DestinationConfig"],
+    )
+    told = s3.get_bucket_notification_configuration(Bucket=bucket)["LambdaFunctionConfigurations"]
+    unqualified = [{**one, "LambdaFunctionArn": one["LambdaFunctionArn"].removesuffix(":live")} for one in told]
+    configuration: Any = {"LambdaFunctionConfigurations": unqualified}
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
 
 
 def hear(place: Target, name: str, topic: str) -> None:

@@ -105,7 +105,7 @@ def test_after_a_bad_release_what_failed_is_replayed(pipeline: Pipeline, command
     with broken(pipeline, "write"):
         outcome = pipeline.run(LINES[0], "unlucky.json")
     assert outcome.failure is not None
-    assert (outcome.error, outcome.published) == ("ClientError", False)
+    assert (outcome.error, outcome.published) == ("AccessDenied", False)
     batch_id = outcome.upload.batch_id
     assert len(pipeline.notices(batch_id, expected=1)) == 1
     status, said = command("replay", batch_id)

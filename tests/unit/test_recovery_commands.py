@@ -89,7 +89,7 @@ def test_a_failed_batch_is_replayed_under_a_new_name_with_the_same_outputs(place
     name = replay_name(batch.batch_id, 1)
     assert (status, place.step_functions.started) == (0, []), "without --apply nothing is started"
     assert name in out
-    assert "1 executions would be started" in out
+    assert "1 execution would be started" in out
     status, out, _ = run("replay", *selection, "--apply")
     assert (status, place.step_functions.started) == (0, [name])
     assert "1 of 1 succeeded." in out
@@ -238,7 +238,7 @@ def test_corrected_rejects_are_a_new_batch_that_names_the_one_it_corrects(
     [reject] = rejects
     reject["record"]["total_amount"] = order()["total_amount"]
     write(path, rejects)
-    assert "1 corrected records" in run("replay", "--rejects", str(path))[1]
+    assert "1 corrected record of" in run("replay", "--rejects", str(path))[1]
     assert len(list_ingest()) == 1, "a dry run sends nothing"
     status, out, _ = run("replay", "--rejects", str(path), "--apply")
     assert status == 0
