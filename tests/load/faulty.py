@@ -1,8 +1,8 @@
 """Goes into a function's zip in place of AWS's runtime client, which it starts: then calls to AWS fail at random.
 
 Three kinds, each with its share of all calls: AWS throttles (on the wire, so that botocore's own retries meet it
-first), AWS's answer is lost after the call was carried out, and the process dies. `FAULTS` holds the shares and the
-seed, as JSON. Which call is hit differs from run to run, since the order of calls does; how many are hit does not.
+first), AWS's answer is lost after the call was carried out, and the process dies before a call or after it.
+`faults.json` holds the shares and the seed. Which call is hit differs from run to run, since the order of calls does; how many are hit does not.
 """
 
 import json
@@ -19,7 +19,9 @@ from botocore.client import BaseClient
 from botocore.exceptions import ReadTimeoutError
 
 FAULTS: dict[str, float] = json.loads((Path(__file__).parent / "faults.json").read_text())
-RANDOM = random.Random(f"{FAULTS['seed']}-{os.environ.get('AWS_LAMBDA_FUNCTION_NAME')}-{time.time_ns()}")
+FUNCTION = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
+RANDOM = random.Random(f"{FAULTS['seed']}-{FUNCTION}-{time.time_ns()}")
+KILLED = FAULTS["killed_starter" if FUNCTION.endswith("-starter") else "killed"]
 
 
 class Throttled:
@@ -53,9 +55,11 @@ def install() -> None:
         self.meta.events.register_first("before-send.*", throttle)
 
     def fail(self: Any, operation: str, arguments: Any) -> Any:
-        if RANDOM.random() < FAULTS["killed"]:
+        if RANDOM.random() < KILLED:
             os._exit(1)
         answer = call(self, operation, arguments)
+        if RANDOM.random() < KILLED:
+            os._exit(1)
         if RANDOM.random() < FAULTS["lost"]:
             raise ReadTimeoutError(endpoint_url="lost")
         return answer

@@ -34,7 +34,9 @@ SEED = int(os.environ.get("LOAD_SEED", str(int(time.time()))))
 IN_FLIGHT = 4
 """Files on their way at a time: each concurrent call is a process there."""
 
-FAULTS = {"seed": SEED, "throttled": 0.03, "lost": 0.005, "killed": 0.003}
+FAULTS = {"seed": SEED, "throttled": 0.03, "lost": 0.01, "killed": 0.005, "killed_starter": 0.1}
+"""Shares of all calls. The starter makes only two, and is tried three times: it takes more to get it to its queue."""
+
 MOST_MEMORY = 4 << 30
 _PATIENCE_SECONDS = 20
 """After that a file without an execution is left to the queue and to the reconciler."""
