@@ -28,7 +28,7 @@ resource "aws_lambda_permission" "ingest" {
   function_name  = aws_lambda_alias.live["starter"].function_name
   qualifier      = aws_lambda_alias.live["starter"].name
   principal      = "s3.amazonaws.com"
-  source_arn     = aws_s3_bucket.this["ingest"].arn
+  source_arn     = local.arn.ingest
   source_account = local.account_id
 }
 
@@ -68,13 +68,14 @@ resource "aws_cloudwatch_event_target" "record_failure" {
   depends_on = [aws_lambda_permission.execution_failed, aws_lambda_function_event_invoke_config.live]
 }
 
+# Without an account of its own: a rule's ARN names it.
 resource "aws_lambda_permission" "execution_failed" {
   statement_id  = "execution-failed-rule"
   action        = "lambda:InvokeFunction"
   function_name = aws_lambda_alias.live["record_failure"].function_name
   qualifier     = aws_lambda_alias.live["record_failure"].name
   principal     = "events.amazonaws.com"
-  source_arn    = aws_cloudwatch_event_rule.execution_failed.arn
+  source_arn    = local.arn.failed_rule
 }
 
 # --- Events that nobody could handle ---
@@ -121,7 +122,8 @@ data "aws_iam_policy_document" "on_failure" {
 resource "aws_sqs_queue" "on_failure" {
   name                      = "${local.name}-on-failure"
   message_retention_seconds = 1209600 # 14 days, the most there is
-  sqs_managed_sse_enabled   = true
+  sqs_managed_sse_enabled   = var.customer_managed_key ? null : true
+  kms_master_key_id         = local.key_arn
   policy                    = data.aws_iam_policy_document.on_failure.json
   tags                      = local.tags
 }

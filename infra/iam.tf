@@ -1,5 +1,6 @@
-# One role a function and one for the state machine, each with what it needs and no more. EventBridge and S3 need
-# no role: they invoke by the functions' resource policies in events.tf.
+# One role a function and one for the state machine, each with what it needs and no more; the scheduler's stands beside
+# its schedule. EventBridge and S3 need no role: they invoke by the functions' resource policies in events.tf. Where
+# customer_managed_key is on, a role's policy begins with its use of the key, from encryption.tf.
 
 # ---------------------------------------------------------------------------------------------------------------
 # Roles
@@ -33,6 +34,7 @@ resource "aws_iam_role_policy" "function" {
     transform      = data.aws_iam_policy_document.transform.json
     write          = data.aws_iam_policy_document.write.json
     record_failure = data.aws_iam_policy_document.record_failure.json
+    reconciler     = data.aws_iam_policy_document.reconciler.json
   }
 
   name   = "permissions"
@@ -82,6 +84,8 @@ resource "aws_iam_role_policy" "state_machine" {
 
 data "aws_iam_policy_document" "telemetry" {
   for_each = local.functions
+
+  source_policy_documents = local.key_use[each.key]
 
   statement {
     sid       = "OwnLogGroup"
@@ -198,9 +202,10 @@ data "aws_iam_policy_document" "record_failure" {
     resources = ["${local.arn.processed}/manifests/*", "${local.arn.processed}/rejected/*"]
   }
 
+  # It reads them too: whoever comes second tells what the first recorded.
   statement {
-    sid       = "WriteFailures"
-    actions   = ["s3:PutObject"]
+    sid       = "ReadAndWriteFailures"
+    actions   = ["s3:GetObject", "s3:PutObject"]
     resources = ["${local.arn.processed}/failures/*"]
   }
 
@@ -230,7 +235,62 @@ data "aws_iam_policy_document" "record_failure" {
   }
 }
 
+# It writes no object: what it finds, others do.
+data "aws_iam_policy_document" "reconciler" {
+  source_policy_documents = [data.aws_iam_policy_document.telemetry["reconciler"].json]
+
+  statement {
+    sid       = "ListWhatCame"
+    actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
+    resources = [local.arn.ingest]
+  }
+
+  statement {
+    sid       = "ReadIncoming"
+    actions   = ["s3:GetObject", "s3:GetObjectVersion"]
+    resources = ["${local.arn.ingest}/incoming/*"]
+  }
+
+  statement {
+    sid       = "ListWhatBecameOfIt"
+    actions   = ["s3:ListBucket"]
+    resources = [local.arn.processed]
+  }
+
+  statement {
+    sid       = "SeeWhatBecameOfIt"
+    actions   = ["s3:GetObject"]
+    resources = ["${local.arn.processed}/manifests/*", "${local.arn.processed}/failures/*"]
+  }
+
+  statement {
+    sid       = "StartExecutions"
+    actions   = ["states:StartExecution"]
+    resources = [local.arn.state_machine]
+  }
+
+  statement {
+    sid       = "SeeExecutions"
+    actions   = ["states:DescribeExecution"]
+    resources = [local.arn.executions]
+  }
+
+  statement {
+    sid       = "HaveFailuresRecorded"
+    actions   = ["lambda:InvokeFunction"]
+    resources = [local.arn.record_failure_live]
+  }
+
+  statement {
+    sid       = "HandOverFailedEvents"
+    actions   = ["sqs:SendMessage"]
+    resources = [local.arn.on_failure]
+  }
+}
+
 data "aws_iam_policy_document" "state_machine" {
+  source_policy_documents = local.key_use.state_machine
+
   # Any version of these functions, not only the newest: an execution that began before a deploy goes on with the
   # versions that it began with.
   statement {

@@ -2,17 +2,19 @@
 # may make one.
 
 resource "aws_cloudwatch_log_group" "function" {
+  #checkov:skip=CKV_AWS_338:log_retention_days says how long; what must be kept for longer are manifests and failure records.
   for_each = local.functions
 
-  name              = "/aws/lambda/${each.value.name}"
+  name              = local.log_group[each.key]
   retention_in_days = var.log_retention_days
+  kms_key_id        = local.key_arn
   tags              = local.tags
 }
 
-# Under /aws/vendedlogs/ one resource policy of the account serves all state machines; elsewhere each adds to it,
-# until its 5,120 characters are full.
 resource "aws_cloudwatch_log_group" "state_machine" {
-  name              = "/aws/vendedlogs/states/${local.name}"
+  #checkov:skip=CKV_AWS_338:As above.
+  name              = local.log_group.state_machine
   retention_in_days = var.log_retention_days
+  kms_key_id        = local.key_arn
   tags              = local.tags
 }

@@ -37,9 +37,24 @@ output "topic_arn" {
   value       = aws_sns_topic.notices.arn
 }
 
+output "alarms_topic_arn" {
+  description = "The topic of alarms."
+  value       = aws_sns_topic.alarms.arn
+}
+
 output "on_failure_queue_url" {
   description = "The queue of events that could not be handled."
   value       = aws_sqs_queue.on_failure.url
+}
+
+output "chunk_bytes" {
+  description = "The planned size of one chunk of a JSON Lines file, in bytes."
+  value       = var.chunk_bytes
+}
+
+output "kms_key_arn" {
+  description = "The key that everything is encrypted with; null with customer_managed_key off."
+  value       = local.key_arn
 }
 
 output "function_names" {

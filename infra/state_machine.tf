@@ -12,7 +12,7 @@ locals {
   )
   task_seconds = {
     for task in local.tasks :
-    trimsuffix(trimprefix(task.Parameters.FunctionName, "$${"), "_arn}") => task.TimeoutSeconds
+    trimsuffix(regex("\\w+", task.Parameters.FunctionName), "_arn") => task.TimeoutSeconds
     if can(task.Parameters.FunctionName)
   }
   hurried_tasks = [
@@ -33,6 +33,9 @@ resource "aws_sfn_state_machine" "pipeline" {
     record_failure_arn = local.version_arn.record_failure
     topic_arn          = aws_sns_topic.notices.arn
   })
+
+  # No key of our own: Step Functions then leaves the input out of its events, and record_failure would not know whose
+  # execution died. Input, output and history are pointers and counts, and encrypted with a key of AWS's.
 
   # Everything, with data: payloads are pointers and counts, so it holds no record and costs less than the
   # transitions do; and it can be queried after the console has forgotten the execution.

@@ -52,7 +52,7 @@ variable "tags" {
 }
 
 variable "notification_email" {
-  description = "Where notices go; null makes no subscription. AWS first sends this address a link to confirm."
+  description = "Where notices and alarms go; null makes no subscription. AWS first sends this address a link to confirm each."
   type        = string
   default     = null
 
@@ -60,6 +60,18 @@ variable "notification_email" {
     condition     = var.notification_email == null || can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", var.notification_email))
     error_message = "notification_email must be one e-mail address, or null."
   }
+}
+
+variable "customer_managed_key" {
+  description = <<-EOT
+    Whether files, logs, notices, undelivered events and the functions' settings are encrypted with a KMS key of your
+    own, which you can audit and disable, instead of AWS's. Who sends files then needs kms:GenerateDataKey and
+    kms:Decrypt on it too, and who reads tables kms:Decrypt. Turn it on before the first file. Turning it off deletes
+    the key after 30 days, and with it all that it encrypted.
+  EOT
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -105,6 +117,7 @@ variable "memory_mb" {
     transform      = optional(number, 1769)
     write          = optional(number, 1769)
     record_failure = optional(number, 256)
+    reconciler     = optional(number, 512)
   })
   default  = {}
   nullable = false
@@ -116,13 +129,14 @@ variable "memory_mb" {
 }
 
 variable "timeout_seconds" {
-  description = "How long one call of each function may take. The definition's TimeoutSeconds must be 10 seconds longer."
+  description = "How long one call of each function may take. For those in it, the definition's TimeoutSeconds must be 10 seconds longer."
   type = object({
     starter        = optional(number, 60)
     validate       = optional(number, 900)
     transform      = optional(number, 900)
     write          = optional(number, 900)
     record_failure = optional(number, 60)
+    reconciler     = optional(number, 900)
   })
   default  = {}
   nullable = false
@@ -146,6 +160,7 @@ variable "ephemeral_storage_mb" {
     transform      = optional(number, 10240)
     write          = optional(number, 10240)
     record_failure = optional(number, 512)
+    reconciler     = optional(number, 512)
   })
   default  = {}
   nullable = false
@@ -241,6 +256,66 @@ variable "max_record_bytes" {
   validation {
     condition     = var.max_record_bytes >= 1 && floor(var.max_record_bytes) == var.max_record_bytes
     error_message = "max_record_bytes must be a whole number of at least 1."
+  }
+}
+
+variable "max_nesting" {
+  description = "How deep arrays and objects of a record may nest. A deeper record is rejected."
+  type        = number
+  default     = 64
+  nullable    = false
+
+  validation {
+    condition     = var.max_nesting >= 1 && var.max_nesting <= 1000 && floor(var.max_nesting) == var.max_nesting
+    error_message = "max_nesting must be a whole number from 1 to 1000: the parser itself stops at 1,024."
+  }
+}
+
+variable "max_reject_bytes" {
+  description = "The most bytes that the rejects of one chunk may take. A file that has more fails."
+  type        = number
+  default     = 268435456 # 256 MiB
+  nullable    = false
+
+  validation {
+    condition     = var.max_reject_bytes >= 1 && floor(var.max_reject_bytes) == var.max_reject_bytes
+    error_message = "max_reject_bytes must be a whole number of at least 1."
+  }
+}
+
+# ---------------------------------------------------------------------------------------------------------------
+# What is watched
+# ---------------------------------------------------------------------------------------------------------------
+
+variable "reconcile" {
+  description = <<-EOT
+    When the reconciler looks for files that have no outcome: a rate or cron expression of EventBridge Scheduler, in
+    UTC, or off. It looks at those of the last since_hours, but for the last grace_minutes, in which an event may
+    still be on its way. since_hours must reach back over several runs, so that a missed one costs nothing.
+  EOT
+  type = object({
+    schedule      = optional(string, "rate(1 hour)")
+    since_hours   = optional(number, 72)
+    grace_minutes = optional(number, 15)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = can(regex("^(off|rate\\(([2-9]|[1-9][0-9]+) (minutes|hours|days)\\)|rate\\(1 (minute|hour|day)\\)|cron\\([^()]+\\))$", var.reconcile.schedule))
+    error_message = "reconcile.schedule must look like rate(1 hour), rate(30 minutes) or cron(0 6 * * ? *), or be off."
+  }
+
+  validation {
+    condition = alltrue([
+      for number in [var.reconcile.since_hours, var.reconcile.grace_minutes] : number >= 1 && floor(number) == number
+    ])
+    error_message = "reconcile.since_hours and reconcile.grace_minutes must be whole numbers of at least 1."
+  }
+
+  validation {
+    condition     = var.reconcile.since_hours * 60 > var.reconcile.grace_minutes
+    error_message = "reconcile.since_hours must be longer than reconcile.grace_minutes, or nothing is ever looked at."
   }
 }
 

@@ -13,9 +13,11 @@ run "names_are_fixed" {
       functions     = { for key, function in aws_lambda_function.this : key => function.function_name }
       roles         = { for key, role in aws_iam_role.function : key => role.name }
       state_machine = aws_sfn_state_machine.pipeline.name
-      topic         = aws_sns_topic.notices.name
+      topics        = [aws_sns_topic.notices.name, aws_sns_topic.alarms.name]
       queue         = aws_sqs_queue.on_failure.name
       rule          = aws_cloudwatch_event_rule.execution_failed.name
+      schedule      = [aws_scheduler_schedule.reconcile[0].group_name, aws_scheduler_schedule.reconcile[0].name]
+      scheduler     = aws_iam_role.scheduler[0].name
       } == {
       buckets = {
         ingest    = "order-pipeline-dev-ingest-123456789012"
@@ -27,6 +29,7 @@ run "names_are_fixed" {
         transform      = "order-pipeline-dev-transform"
         write          = "order-pipeline-dev-write"
         record_failure = "order-pipeline-dev-record-failure"
+        reconciler     = "order-pipeline-dev-reconciler"
       }
       roles = {
         starter        = "order-pipeline-dev-starter"
@@ -34,11 +37,14 @@ run "names_are_fixed" {
         transform      = "order-pipeline-dev-transform"
         write          = "order-pipeline-dev-write"
         record_failure = "order-pipeline-dev-record-failure"
+        reconciler     = "order-pipeline-dev-reconciler"
       }
       state_machine = "order-pipeline-dev"
-      topic         = "order-pipeline-dev-notices"
+      topics        = ["order-pipeline-dev-notices", "order-pipeline-dev-alarms"]
       queue         = "order-pipeline-dev-on-failure"
       rule          = "order-pipeline-dev-execution-failed"
+      schedule      = ["order-pipeline-dev", "order-pipeline-dev-reconcile"]
+      scheduler     = "order-pipeline-dev-scheduler"
     }
     error_message = "People, log queries and the CLI rely on the names."
   }
@@ -49,6 +55,10 @@ run "names_are_fixed" {
       endswith(local.arn.state_machine, ":stateMachine:${aws_sfn_state_machine.pipeline.name}")
       && endswith(local.arn.executions, ":execution:${aws_sfn_state_machine.pipeline.name}:*")
       && endswith(local.arn.topic, ":${aws_sns_topic.notices.name}")
+      && endswith(local.arn.alarms_topic, ":${aws_sns_topic.alarms.name}")
+      && endswith(local.arn.schedules, ":schedule-group/${aws_scheduler_schedule_group.this[0].name}")
+      && endswith(local.arn.record_failure_live, ":function:${aws_lambda_alias.live["record_failure"].function_name}:${aws_lambda_alias.live["record_failure"].name}")
+      && endswith(local.arn.reconciler_live, ":function:${aws_lambda_alias.live["reconciler"].function_name}:${aws_lambda_alias.live["reconciler"].name}")
       && endswith(local.arn.on_failure, ":${aws_sqs_queue.on_failure.name}")
       && endswith(local.arn.failed_rule, ":rule/${aws_cloudwatch_event_rule.execution_failed.name}")
       && endswith(local.arn.ingest, ":::${aws_s3_bucket.this["ingest"].bucket}")
@@ -80,6 +90,7 @@ run "functions" {
       transform      = [1769, 900, 10240]
       write          = [1769, 900, 10240]
       record_failure = [256, 60, 512]
+      reconciler     = [512, 900, 512]
     }
     error_message = "Memory, timeout and /tmp are not the defaults of the variables."
   }
@@ -93,6 +104,7 @@ run "functions" {
       transform      = "aws sql"
       write          = "aws json sql"
       record_failure = "aws"
+      reconciler     = "aws"
     }
     error_message = "A function must load the layers that it uses and no other."
   }
@@ -113,6 +125,8 @@ run "functions" {
         MAX_INFLATED_BYTES  = "4294967296"
         MAX_INFLATION_RATIO = "200"
         MAX_RECORD_BYTES    = "8388608"
+        MAX_NESTING         = "64"
+        MAX_REJECT_BYTES    = "268435456"
       }
       transform = {
         PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"
@@ -125,6 +139,13 @@ run "functions" {
       record_failure = {
         PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"
         TOPIC_ARN        = "arn:aws:sns:eu-central-1:123456789012:order-pipeline-dev-notices"
+      }
+      reconciler = {
+        INGEST_BUCKET      = "order-pipeline-dev-ingest-123456789012"
+        PROCESSED_BUCKET   = "order-pipeline-dev-processed-123456789012"
+        STATE_MACHINE_ARN  = "arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-dev"
+        CHUNK_BYTES        = "67108864"
+        RECORD_FAILURE_ARN = "arn:aws:lambda:eu-central-1:123456789012:function:order-pipeline-dev-record-failure:live"
       }
     }
     error_message = "A function's settings are not what functions/common/config.py reads for it."
@@ -188,14 +209,14 @@ run "a_file_reaches_the_starter" {
       aws_lambda_permission.ingest.principal == "s3.amazonaws.com"
       && aws_lambda_permission.ingest.function_name == "order-pipeline-dev-starter"
       && aws_lambda_permission.ingest.qualifier == "live"
-      && aws_lambda_permission.ingest.source_arn == aws_s3_bucket.this["ingest"].arn
+      && aws_lambda_permission.ingest.source_arn == "arn:aws:s3:::${aws_s3_bucket.this["ingest"].bucket}"
       && aws_lambda_permission.ingest.source_account == "123456789012"
     )
     error_message = "Only this account's ingest bucket may invoke the starter, at what the notification names."
   }
 
   assert {
-    condition = alltrue([
+    condition = toset(keys(aws_lambda_alias.live)) == toset(["starter", "record_failure", "reconciler"]) && alltrue([
       for key, alias in aws_lambda_alias.live :
       alias.function_version == aws_lambda_function.this[key].version
       && aws_lambda_function_event_invoke_config.live[key].qualifier == alias.name
@@ -225,7 +246,7 @@ run "a_dead_execution_reaches_record_failure" {
       && aws_cloudwatch_event_target.record_failure.dead_letter_config[0].arn == aws_sqs_queue.on_failure.arn
       && aws_lambda_permission.execution_failed.function_name == "order-pipeline-dev-record-failure"
       && aws_lambda_permission.execution_failed.qualifier == "live"
-      && aws_lambda_permission.execution_failed.source_arn == aws_cloudwatch_event_rule.execution_failed.arn
+      && endswith(aws_lambda_permission.execution_failed.source_arn, ":rule/${aws_cloudwatch_event_rule.execution_failed.name}")
     )
     error_message = "The rule, and only it, invokes record_failure; what can't be delivered goes to the queue."
   }
@@ -293,6 +314,7 @@ run "logs_notices_and_queue" {
       "/aws/lambda/order-pipeline-dev-transform"      = 30
       "/aws/lambda/order-pipeline-dev-write"          = 30
       "/aws/lambda/order-pipeline-dev-record-failure" = 30
+      "/aws/lambda/order-pipeline-dev-reconciler"     = 30
       "/aws/vendedlogs/states/order-pipeline-dev"     = 30
     }
     error_message = "Every log group is ours, with retention."
@@ -323,9 +345,12 @@ run "outputs_that_the_cli_reads" {
       && output.processed_bucket == "order-pipeline-dev-processed-123456789012"
       && output.state_machine_arn == aws_sfn_state_machine.pipeline.arn
       && output.topic_arn == aws_sns_topic.notices.arn
+      && output.alarms_topic_arn == aws_sns_topic.alarms.arn
+      && output.chunk_bytes == 67108864
+      && output.kms_key_arn == null
       && output.on_failure_queue_url == aws_sqs_queue.on_failure.url
-      && toset(keys(output.function_names)) == toset(["starter", "validate", "transform", "write", "record_failure"])
-      && toset(keys(output.log_group_names)) == toset(["starter", "validate", "transform", "write", "record_failure", "state_machine"])
+      && toset(keys(output.function_names)) == toset(["starter", "validate", "transform", "write", "record_failure", "reconciler"])
+      && toset(keys(output.log_group_names)) == toset(["starter", "validate", "transform", "write", "record_failure", "reconciler", "state_machine"])
       && output.state_machine_console_url == "https://eu-central-1.console.aws.amazon.com/states/home?region=eu-central-1#/statemachines/view/arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-dev"
     )
     error_message = "src/pipeline reads these outputs."
@@ -350,7 +375,10 @@ run "everything_set" {
     ephemeral_storage_mb = { write = 2048 }
     chunk_bytes          = 100
     max_reject_ratio     = 0.25
-    retention_days       = { incoming = 30, processed = 31, tables = 32, manifests = 33, replaced = 0 }
+    max_nesting          = 8
+    max_reject_bytes     = 1048576
+    reconcile            = { schedule = "cron(0 6 * * ? *)", since_hours = 168, grace_minutes = 30 }
+    retention_days       = { incoming = 30, processed = 31, tables = 32, manifests = 33, rejected = 34, failures = 35, staging = 3, replaced = 0 }
     force_destroy        = true
   }
 
@@ -373,6 +401,10 @@ run "everything_set" {
       && aws_lambda_function.this["write"].timeout == 900
       && aws_lambda_function.this["write"].ephemeral_storage[0].size == 2048
       && aws_lambda_function.this["starter"].environment[0].variables.CHUNK_BYTES == "100"
+      && aws_lambda_function.this["reconciler"].environment[0].variables.CHUNK_BYTES == "100"
+      && output.chunk_bytes == 100
+      && aws_lambda_function.this["validate"].environment[0].variables.MAX_NESTING == "8"
+      && aws_lambda_function.this["validate"].environment[0].variables.MAX_REJECT_BYTES == "1048576"
       && aws_lambda_function.this["write"].environment[0].variables.MAX_REJECT_RATIO == "0.25"
     )
     error_message = "A setting of one function must reach it, and leave the others as they are."
@@ -391,7 +423,7 @@ run "everything_set" {
       } == {
       ingest = { "incoming/" = 30 }
       processed = {
-        "staging/" = 7, "rejected/" = 90, "processed/" = 31, "tables/" = 32, "manifests/" = 33, "failures/" = 365
+        "staging/" = 3, "rejected/" = 34, "processed/" = 31, "tables/" = 32, "manifests/" = 33, "failures/" = 35
       }
     }
     error_message = "Each folder must be kept for as long as retention_days says."
@@ -408,8 +440,12 @@ run "everything_set" {
 
   assert {
     condition = (
-      aws_sns_topic_subscription.email[0].endpoint == "somebody@example.org"
-      && aws_sns_topic_subscription.email[0].protocol == "email"
+      { for key, subscription in aws_sns_topic_subscription.email : key => "${subscription.protocol} ${subscription.endpoint} ${subscription.topic_arn}" } == {
+        notices = "email somebody@example.org ${aws_sns_topic.notices.arn}"
+        alarms  = "email somebody@example.org ${aws_sns_topic.alarms.arn}"
+      }
+      && aws_scheduler_schedule.reconcile[0].schedule_expression == "cron(0 6 * * ? *)"
+      && jsondecode(aws_scheduler_schedule.reconcile[0].target[0].input) == { since_hours = 168, grace_minutes = 30 }
       && alltrue([for bucket in aws_s3_bucket.this : bucket.force_destroy])
       && alltrue([for group in aws_cloudwatch_log_group.function : group.retention_in_days == 7])
       && aws_s3_bucket.this["ingest"].bucket == "shop-test-ingest-123456789012"
@@ -427,6 +463,24 @@ run "without_lifecycle_rules" {
   assert {
     condition     = length(aws_s3_bucket_lifecycle_configuration.this) == 0
     error_message = "There must be no lifecycle rules."
+  }
+}
+
+run "rejects_need_room_in_tmp_too" {
+  command = plan
+
+  variables {
+    max_reject_bytes = 715827883 # a third of the 2 GiB that are left, and one byte more
+  }
+
+  expect_failures = [aws_lambda_function.this]
+}
+
+run "all_of_tmp_may_be_used" {
+  command = plan
+
+  variables {
+    max_reject_bytes = 715827882
   }
 }
 

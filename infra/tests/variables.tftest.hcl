@@ -26,6 +26,9 @@ run "wrong_kinds" {
     max_inflated_bytes   = 0
     max_inflation_ratio  = 0
     max_record_bytes     = 0
+    max_nesting          = 0
+    max_reject_bytes     = 0
+    reconcile            = { schedule = "hourly" }
     retention_days       = { rejected = -1 }
   }
 
@@ -48,6 +51,9 @@ run "wrong_kinds" {
     var.max_inflated_bytes,
     var.max_inflation_ratio,
     var.max_record_bytes,
+    var.max_nesting,
+    var.max_reject_bytes,
+    var.reconcile,
     var.retention_days,
   ]
 }
@@ -69,6 +75,9 @@ run "just_too_much" {
     max_inflated_bytes   = 1.5
     max_inflation_ratio  = 1.5
     max_record_bytes     = 1.5
+    max_nesting          = 1001
+    max_reject_bytes     = 1.5
+    reconcile            = { schedule = "rate(1 hours)" }
     retention_days       = { staging = 1 }
   }
 
@@ -86,6 +95,9 @@ run "just_too_much" {
     var.max_inflated_bytes,
     var.max_inflation_ratio,
     var.max_record_bytes,
+    var.max_nesting,
+    var.max_reject_bytes,
+    var.reconcile,
     var.retention_days,
   ]
 }
@@ -97,10 +109,34 @@ run "fractions" {
     memory_mb            = { starter = 256.5 }
     timeout_seconds      = { starter = 30.5 }
     ephemeral_storage_mb = { write = 1024.5 }
+    max_nesting          = 2.5
+    reconcile            = { since_hours = 1.5 }
     retention_days       = { failures = 0.5 }
   }
 
-  expect_failures = [var.memory_mb, var.timeout_seconds, var.ephemeral_storage_mb, var.retention_days]
+  expect_failures = [
+    var.memory_mb, var.timeout_seconds, var.ephemeral_storage_mb, var.max_nesting, var.reconcile, var.retention_days
+  ]
+}
+
+run "reconciler_must_look_at_something" {
+  command = plan
+
+  variables {
+    reconcile = { since_hours = 1, grace_minutes = 60 }
+  }
+
+  expect_failures = [var.reconcile]
+}
+
+run "grace_is_whole_minutes" {
+  command = plan
+
+  variables {
+    reconcile = { grace_minutes = 0 }
+  }
+
+  expect_failures = [var.reconcile]
 }
 
 run "manifests_outlive_what_they_name" {

@@ -25,13 +25,14 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "transform": ("aws", "sql"),
     "write": ("aws", "json", "sql"),
     "record_failure": ("aws",),
+    "reconciler": ("aws",),
 }
 """The layers of each function; infra/functions.tf says the same, and a test holds the two together."""
 
 AWS_PYTHON = "3.13"
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
 _AWS_PLATFORM = "{machine}-manylinux_2_28"  # Amazon Linux 2023 has glibc 2.34
-_BOTOCORE_SERVICES = ("s3", "sns", "stepfunctions", "sts")
+_BOTOCORE_SERVICES = ("lambda", "s3", "sns", "stepfunctions", "sts")
 """The services whose models the functions need; all of botocore's would be ten times the rest of the layer."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold

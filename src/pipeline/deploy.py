@@ -34,6 +34,10 @@ _LISTINGS = (
     ("sns", "list_topics", "Topics[].TopicArn", None),
     ("sqs", "list_queues", "QueueUrls[]", "QueueNamePrefix"),
     ("events", "list_rules", "Rules[].Name", "NamePrefix"),
+    ("scheduler", "list_schedules", "Schedules[].Name", "NamePrefix"),
+    ("scheduler", "list_schedule_groups", "ScheduleGroups[].Name", "NamePrefix"),
+    ("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName", "AlarmNamePrefix"),
+    ("kms", "list_aliases", "Aliases[].AliasName", None),
     ("stepfunctions", "list_state_machines", "stateMachines[].name", None),
 )
 """Each service that infra/ uses: how it lists what it has, where the names are in its answer, what narrows it."""
@@ -116,7 +120,8 @@ def _tags(place: Target, project: str) -> dict[str, dict[str, str]]:
     """The tags of each resource of the project, by its ARN, in all environments."""
     of_project = [{"Key": "Project", "Values": [project]}]
     pages = _pages(place, "resourcegroupstaggingapi", "get_resources", TagFilters=of_project)
-    found = [one for page in pages for one in page["ResourceTagMappingList"]]
+    # a key that waits for its deletion keeps its tags for 30 days; its alias is found by name
+    found = [one for page in pages for one in page["ResourceTagMappingList"] if ":kms:" not in one["ResourceARN"]]
     return {one["ResourceARN"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]} for one in found}
 
 

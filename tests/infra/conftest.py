@@ -24,6 +24,8 @@ RUNS = [
 PLAN_FILE = "policies.tftest.hcl"
 FIRST_PLAN = f"{PLAN_FILE}/first_plan"
 
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-4333-8444-555555555555"
+
 
 @dataclass
 class Run:
@@ -55,11 +57,16 @@ class Project:
                 placeholder.writestr("placeholder", name)
         self._environment = {**environment, "TF_VAR_packages_dir": str(packages)}
 
-    def test(self, *files: str, verbose: bool = False) -> dict[str, Run]:
-        """What became of the runs in some files of infra/tests/, by <file>/<run>."""
+    def know_key(self) -> None:
+        """Give the key's ARN, which AWS makes up: a policy that names it is else rendered only once it is made."""
+        (self.infra / "key_override.tf").write_text(f'locals {{\n  key_arn = "{KEY}"\n}}\n')
+
+    def test(self, *files: str, verbose: bool = False, **variables: str) -> dict[str, Run]:
+        """What became of the runs in some files of infra/tests/, by <file>/<run>; `variables` are infra's."""
+        environment = {**self._environment, **{f"TF_VAR_{name}": value for name, value in variables.items()}}
         options = [*(["-verbose"] if verbose else []), *(f"-filter=tests/{file}" for file in files)]
         command = [terraform.executable(), f"-chdir={self.infra}", "test", "-json", *options]
-        process = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+        process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         runs: dict[str, Run] = {}
         outside = Run()
         for message in map(json.loads, process.stdout.splitlines()):
@@ -108,6 +115,24 @@ def runs(make_project: Callable[[], Project]) -> dict[str, Run]:
 @pytest.fixture(scope="session")
 def first_plan(runs: dict[str, Run]) -> Run:
     """The plan of a first deployment, made by the real provider: it shows every policy in full."""
-    run = runs[FIRST_PLAN]
+    return _passed(runs[FIRST_PLAN])
+
+
+@pytest.fixture(scope="session")
+def plan_with_key(make_project: Callable[[], Project]) -> Run:
+    """The same with customer_managed_key on."""
+    project = make_project()
+    project.know_key()
+    return _passed(project.test(PLAN_FILE, verbose=True, customer_managed_key="true")[FIRST_PLAN])
+
+
+@pytest.fixture(params=["AWS's keys", "a customer-managed key"])
+def any_plan(request: pytest.FixtureRequest) -> Run:
+    """Each of both."""
+    plan: Run = request.getfixturevalue("plan_with_key" if "customer" in request.param else "first_plan")
+    return plan
+
+
+def _passed(run: Run) -> Run:
     assert run.status == "pass", run.complaints
     return run

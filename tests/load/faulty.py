@@ -2,7 +2,8 @@
 
 Three kinds, each with its share of all calls: AWS throttles (on the wire, so that botocore's own retries meet it
 first), AWS's answer is lost after the call was carried out, and the process dies before a call or after it.
-`faults.json` holds the shares and the seed. Which call is hit differs from run to run, since the order of calls does; how many are hit does not.
+`faults.json` holds the shares and the seed. Which call is hit differs from run to run, since the order of calls does;
+how many are hit does not.
 """
 
 import json

@@ -13,6 +13,7 @@ from pipeline import ROOT, build
 MODULES = {
     "boto3": "aws",
     "botocore": "aws",
+    "s3transfer": "aws",
     "urllib3": "aws",
     "aws_lambda_powertools": "aws",
     "orjson": "json",

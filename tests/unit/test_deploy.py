@@ -71,6 +71,28 @@ def test_leftovers_are_found_by_name_in_every_service(place: Target) -> None:
     boto3.client("sns", **region).create_topic(Name=f"{NAME}-notices")
     boto3.client("events", **region).put_rule(Name=f"{NAME}-execution-failed", EventPattern="{}")
     make_queue(f"{NAME}-on-failure")
+    boto3.client("cloudwatch", **region).put_metric_alarm(
+        AlarmName=f"{NAME}-on-failure-queue",
+        Namespace="AWS/SQS",
+        MetricName="m",
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        Threshold=1,
+    )
+    kms = boto3.client("kms", **region)
+    kms.create_alias(AliasName=f"alias/{NAME}", TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+    scheduler = boto3.client("scheduler", **region)
+    scheduler.create_schedule_group(Name=NAME)
+    target = {"Arn": "arn:aws:lambda:eu-west-1:123456789012:function:x", "RoleArn": role["Role"]["Arn"]}
+    scheduler.create_schedule(
+        Name=f"{NAME}-reconcile",
+        GroupName=NAME,
+        ScheduleExpression="rate(1 hour)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target=target,
+    )
 
     found = deploy.leftovers(place, NAME)
 
@@ -82,6 +104,9 @@ def test_leftovers_are_found_by_name_in_every_service(place: Target) -> None:
         "sns": 1,
         "sqs": 1,
         "events": 1,
+        "scheduler": 2,
+        "cloudwatch": 1,
+        "kms": 1,
         "stepfunctions": 1,
     }
 

@@ -60,6 +60,16 @@ mock_resource "aws_sns_topic" {
   defaults = { arn = "arn:aws:sns:eu-central-1:123456789012:mocked" }
 }
 
+# Another than that of notices, so that a test can tell them apart.
+override_resource {
+  target = aws_sns_topic.alarms
+  values = { arn = "arn:aws:sns:eu-central-1:123456789012:mocked-alarms" }
+}
+
+mock_resource "aws_kms_key" {
+  defaults = { arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-4333-8444-555555555555" }
+}
+
 mock_resource "aws_cloudwatch_event_rule" {
   defaults = { arn = "arn:aws:events:eu-central-1:123456789012:rule/mocked" }
 }

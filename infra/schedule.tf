@@ -1,0 +1,104 @@
+# The reconciler's timetable: what S3 has never told of, or EventBridge never brought, is found within the hour.
+
+locals {
+  # Not null: that is what a setting left out is, which gets its default.
+  is_scheduled = var.reconcile.schedule != "off"
+}
+
+resource "aws_scheduler_schedule_group" "this" {
+  count = local.is_scheduled ? 1 : 0
+
+  name = local.name
+  tags = local.tags
+}
+
+resource "aws_scheduler_schedule" "reconcile" {
+  #checkov:skip=CKV_AWS_297:The schedule holds two numbers, and EventBridge Scheduler encrypts it with a key of AWS's.
+  count = local.is_scheduled ? 1 : 0
+
+  name                = "${local.name}-reconcile"
+  description         = "Looks for files that have no outcome."
+  group_name          = aws_scheduler_schedule_group.this[0].name
+  schedule_expression = var.reconcile.schedule
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = aws_lambda_alias.live["reconciler"].arn
+    role_arn = aws_iam_role.scheduler[0].arn
+    input    = jsonencode({ since_hours = var.reconcile.since_hours, grace_minutes = var.reconcile.grace_minutes })
+
+    # Of no use for longer: the next run looks at the same files.
+    retry_policy {
+      maximum_event_age_in_seconds = 3600
+      maximum_retry_attempts       = 10
+    }
+
+    dead_letter_config {
+      arn = aws_sqs_queue.on_failure.arn
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.scheduler, aws_lambda_function_event_invoke_config.live]
+}
+
+# --- Its role ---
+
+data "aws_iam_policy_document" "scheduler_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["scheduler.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account_id]
+    }
+
+    # The group: the scheduler never names a schedule here. That is why the group is ours and not the default one.
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = [local.arn.schedules]
+    }
+  }
+}
+
+resource "aws_iam_role" "scheduler" {
+  count = local.is_scheduled ? 1 : 0
+
+  name               = "${local.name}-scheduler"
+  description        = "Role of the schedule ${local.name}-reconcile."
+  assume_role_policy = data.aws_iam_policy_document.scheduler_trust.json
+  tags               = local.tags
+}
+
+data "aws_iam_policy_document" "scheduler" {
+  source_policy_documents = local.key_use.scheduler
+
+  statement {
+    sid       = "InvokeReconciler"
+    actions   = ["lambda:InvokeFunction"]
+    resources = [local.arn.reconciler_live]
+  }
+
+  statement {
+    sid       = "HandOverUndelivered"
+    actions   = ["sqs:SendMessage"]
+    resources = [local.arn.on_failure]
+  }
+}
+
+resource "aws_iam_role_policy" "scheduler" {
+  count = local.is_scheduled ? 1 : 0
+
+  name   = "permissions"
+  role   = aws_iam_role.scheduler[0].id
+  policy = data.aws_iam_policy_document.scheduler.json
+}
