@@ -34,6 +34,18 @@ locals {
         missing     = "notBreaching"
       }
     },
+    local.is_scheduled ? {
+      reconciler-silent = {
+        description = "The reconciler has not run for a day: files without an outcome are not noticed meanwhile. Look at the schedule ${local.name}-reconcile and its role, and run it now: pipeline reconcile."
+        namespace   = "AWS/Lambda"
+        metric      = "Invocations"
+        dimensions  = { FunctionName = local.functions.reconciler.name }
+        statistic   = "Sum"
+        period      = 86400
+        missing     = "breaching"
+        too_few     = true
+      }
+    } : {},
     {
       for key in local.live : "undelivered-${replace(key, "_", "-")}" => {
         description = "An event that ${local.functions[key].name} could not handle did not get into the queue either, and is lost. Look at the queue's policy and key, then find the file that it was of: pipeline reconcile."
@@ -59,7 +71,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   statistic           = each.value.statistic
   period              = each.value.period
   evaluation_periods  = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
+  comparison_operator = try(each.value.too_few, false) ? "LessThanThreshold" : "GreaterThanOrEqualToThreshold"
   threshold           = 1
   treat_missing_data  = each.value.missing
   alarm_actions       = [aws_sns_topic.alarms.arn]

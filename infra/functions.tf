@@ -79,6 +79,13 @@ locals {
   packages     = concat(keys(local.functions), [for layer in local.layers : "layer-${layer}"])
   package_file = { for package in local.packages : package => "${var.packages_dir}/${package}.zip" }
   package_hash = { for package, file in local.package_file : package => fileexists(file) ? filebase64sha256(file) : null }
+
+  # What makes the tables: the code, the packages and the contracts, but no setting. A manifest names it, so that what a
+  # bad release published can be published anew.
+  release = substr(sha256(jsonencode({
+    for package, hash in local.package_hash : package => hash
+    if contains(["validate", "transform", "write"], package) || startswith(package, "layer-")
+  })), 0, 12)
 }
 
 resource "aws_lambda_layer_version" "this" {
@@ -127,7 +134,7 @@ resource "aws_lambda_function" "this" {
   }
 
   environment {
-    variables = merge(each.value.environment, {
+    variables = merge(each.value.environment, each.key == "write" ? { RELEASE = local.release } : {}, {
       POWERTOOLS_SERVICE_NAME      = each.key
       POWERTOOLS_METRICS_NAMESPACE = local.name
       POWERTOOLS_LOG_LEVEL         = var.log_level

@@ -270,6 +270,12 @@ data "aws_iam_policy_document" "reconciler" {
   }
 
   statement {
+    sid       = "ListExecutions"
+    actions   = ["states:ListExecutions"]
+    resources = [local.arn.state_machine]
+  }
+
+  statement {
     sid       = "SeeExecutions"
     actions   = ["states:DescribeExecution"]
     resources = [local.arn.executions]

@@ -94,3 +94,8 @@ output "logs_query" {
   description = "A Logs Insights query over log_group_names: all that every function said of one batch."
   value       = "fields @timestamp, service, level, message | filter batch_id = 'BATCH' | sort @timestamp"
 }
+
+output "release" {
+  description = "What tells this deployment's code and contracts from another's; manifests name it."
+  value       = local.release
+}

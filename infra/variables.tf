@@ -66,8 +66,8 @@ variable "customer_managed_key" {
   description = <<-EOT
     Whether files, logs, notices, undelivered events and the functions' settings are encrypted with a KMS key of your
     own, which you can audit and disable, instead of AWS's. Who sends files then needs kms:GenerateDataKey and
-    kms:Decrypt on it too, and who reads tables kms:Decrypt. Turn it on before the first file. Turning it off deletes
-    the key after 30 days, and with it all that it encrypted.
+    kms:Decrypt on it too, and who reads tables kms:Decrypt. Turn it on before the first file. Turning it off makes
+    all that it encrypted unreadable at once: the key can be brought back for 30 days, and is gone then.
   EOT
   type        = bool
   default     = false
@@ -336,7 +336,7 @@ variable "retention_days" {
     processed = optional(number, 0)
     tables    = optional(number, 0)
     manifests = optional(number, 0)
-    failures  = optional(number, 365)
+    failures  = optional(number, 0)
     replaced  = optional(number, 30)
   })
   default  = {}
@@ -352,12 +352,24 @@ variable "retention_days" {
     error_message = "retention_days.staging must be at least 2, or 0: an execution may run for hours, and S3 counts days from midnight."
   }
 
+  # A version is there until `incoming` and `replaced` are over: for so long its trace must say what became of it.
+  validation {
+    condition = alltrue([
+      for trace in [var.retention_days.manifests, var.retention_days.failures] :
+      trace == 0 || (
+        var.retention_days.incoming > 0 && var.retention_days.replaced > 0 &&
+        var.retention_days.incoming + var.retention_days.replaced <= trace
+      )
+    ])
+    error_message = "retention_days.manifests and retention_days.failures must be 0, or at least incoming and replaced together: a file without a trace counts as never started, and backfill would start it."
+  }
+
   validation {
     condition = var.retention_days.manifests == 0 || alltrue([
-      for kind in ["incoming", "processed", "tables"] :
+      for kind in ["processed", "tables"] :
       var.retention_days[kind] > 0 && var.retention_days[kind] <= var.retention_days.manifests
     ])
-    error_message = "retention_days.manifests must be 0, or at least that of incoming, processed and tables: only what a manifest names is published, and a file without one would be published again."
+    error_message = "retention_days.manifests must be 0, or at least that of processed and tables: only what a manifest names is published."
   }
 }
 

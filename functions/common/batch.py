@@ -2,7 +2,7 @@
 
 The layout of the processed bucket is defined here and nowhere else:
 
-    staging/<dataset>/<batch_id>/<chunk>/{valid.jsonl,rejected.jsonl,counts.json,<table>.parquet}
+    staging/<dataset>/<batch_id>/<execution>/<chunk>/{valid.jsonl,rejected.jsonl,counts.json,<table>.parquet}
     rejected/<dataset>/ingest_date=<date>/<batch_id>.jsonl
     processed/<dataset>/<date>/<batch_id>/<table>.csv
     tables/<dataset>/<table>/ingest_date=<date>/<batch_id>.parquet
@@ -51,6 +51,9 @@ class Batch:
     chunk_bytes: int
     last_chunk: int
     """The index of the last chunk; a batch has `last_chunk + 1` of them."""
+    execution: str = ""
+    """The name of the execution, by which staging is kept apart: what a failed run or another release left there, or
+    still writes, is never mixed with a replay. Empty before the batch is started."""
 
     @classmethod
     def from_input(cls, data: Mapping[str, Any]) -> Self:
@@ -71,7 +74,7 @@ class Batch:
         return self.last_chunk + 1
 
     def staging_key(self, chunk: int, name: str) -> str:
-        return f"staging/{self.dataset}/{self.batch_id}/{chunk:05d}/{name}"
+        return f"staging/{self.dataset}/{self.batch_id}/{self.execution or self.batch_id}/{chunk:05d}/{name}"
 
     @property
     def rejected_key(self) -> str:
@@ -122,6 +125,11 @@ def replay_name(batch_id: str, number: int) -> str:
     The first execution of a batch is named after it alone.
     """
     return f"{batch_id}-replay-{number}"
+
+
+def is_batch_id(text: str) -> bool:
+    """Whether a text is the id of a batch, of any revision."""
+    return re.fullmatch(r"[a-z][a-z0-9_]{0,29}-[0-9a-f]{32}(-r[1-9]\d*)?", text) is not None
 
 
 def replay_of(execution: str) -> tuple[str, int]:

@@ -5,6 +5,10 @@ from functools import cache, cached_property
 
 from functions.common.errors import ConfigurationError
 
+MOST_NESTING = 250
+"""What `max_nesting` can be raised to: jsonschema-rs reads 255 levels, orjson writes 254, and the lines that
+records travel in add one."""
+
 
 def _required(name: str) -> str:
     value = os.environ.get(name, "")
@@ -15,11 +19,13 @@ def _required(name: str) -> str:
     return value
 
 
-def _positive_int(name: str) -> int:
+def _positive_int(name: str, most: int | None = None) -> int:
     text = _required(name)
-    if not text.isdigit() or int(text) == 0:
-        raise ConfigurationError(f"The environment variable {name} must be a whole number above 0.")
-    return int(text)
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number == 0 or (most and number > most):
+        limit = f" and at most {most}" if most else ""
+        raise ConfigurationError(f"The environment variable {name} must be a whole number above 0{limit}.")
+    return number
 
 
 class Settings:
@@ -51,6 +57,11 @@ class Settings:
         return _required("TOPIC_ARN")
 
     @cached_property
+    def release(self) -> str:
+        """What tells this deployment's code and contracts from another's; the manifest names it."""
+        return _required("RELEASE")
+
+    @cached_property
     def chunk_bytes(self) -> int:
         """The planned size of one chunk of a JSON Lines file, in bytes."""
         return _positive_int("CHUNK_BYTES")
@@ -74,6 +85,16 @@ class Settings:
     def max_record_bytes(self) -> int:
         """The largest single record, in bytes of JSON."""
         return _positive_int("MAX_RECORD_BYTES")
+
+    @cached_property
+    def max_nesting(self) -> int:
+        """How many levels deep the arrays and objects of a record may nest, the record itself counted."""
+        return _positive_int("MAX_NESTING", MOST_NESTING)
+
+    @cached_property
+    def max_reject_bytes(self) -> int:
+        """The most bytes that the rejects of one chunk may take."""
+        return _positive_int("MAX_REJECT_BYTES")
 
     @cached_property
     def max_reject_ratio(self) -> float:

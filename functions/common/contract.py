@@ -2,12 +2,14 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from functions.common.contract_checks import check_contract
 from functions.common.errors import ContractError, UnknownDatasetError
 from functions.common.record_types import record_type
 
@@ -24,6 +26,9 @@ class Column:
 
 LINEAGE = (Column("batch_id", "VARCHAR"), Column("ingested_at", "TIMESTAMP"))
 """The columns that the pipeline adds to every table, behind the contract's own."""
+
+POSITION = "_position"
+"""The column that a table's SELECT gives beside its own: where the row's record stands in its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,8 @@ class Contract:
 def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
     """The contract in `contracts/<dataset>/`.
 
-    Raises UnknownDatasetError where there is none, ContractError where it is incomplete.
+    Raises UnknownDatasetError where there is none, and ContractError, which names the file, where it is incomplete
+    or contradicts itself. Its SQL is checked where there is a database: by `validate`, before any record.
     """
     folder = contracts / dataset
     if not DATASET_NAME.fullmatch(dataset) or not (folder / "contract.json").is_file():
@@ -95,15 +101,14 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
         raise UnknownDatasetError(
             f"There is no contract for this folder of incoming/; there are contracts for: {known}."
         )
-    try:
-        return _read(folder)
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise ContractError(f"contracts/{dataset} cannot be used: {type(exc).__name__}: {exc}.") from exc
-
-
-def _read(folder: Path) -> Contract:
-    data = json.loads((folder / "contract.json").read_text("utf-8"))
-    schema = json.loads((folder / f"v{data['current_version']}.schema.json").read_text("utf-8"))
+    with _reading(folder / "contract.json") as path:
+        data = json.loads(path.read_text("utf-8"))
+        check_contract(data, dataset, reserved=(POSITION, "filename", *(column.name for column in LINEAGE)))
+    with _reading(folder / f"v{data['current_version']}.schema.json") as path:
+        schema = json.loads(path.read_text("utf-8"))
+        kind = record_type(schema)
+        if not schema.get("properties") or POSITION in map(str.lower, schema["properties"]):
+            raise ValueError(f"a record must have properties of its own, none of them called {POSITION}")
     tables = tuple(_table(folder, table) for table in data["tables"])
     by_name = {table.name: table for table in tables}
     macros = folder / "macros.sql"
@@ -116,9 +121,28 @@ def _read(folder: Path) -> Contract:
         tables=tables,
         rules=tuple(Rule(**rule) for rule in data.get("rules", [])),
         control_totals=tuple(ControlTotal(**total) for total in data.get("control_totals", [])),
-        macros=macros.read_text("utf-8") if macros.is_file() else "",
-        record_type=record_type(schema),
+        macros=_sql(macros) if macros.exists() else "",
+        record_type=kind,
     )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Path]:
+    """Turn whatever is wrong with a contract's file into a ContractError that names it."""
+    try:
+        yield path
+    except (OSError, ValueError, TypeError, RecursionError) as exc:
+        fault = exc.strerror if isinstance(exc, OSError) else exc
+        place = f"contracts/{path.parent.name}/{path.name}"
+        raise ContractError(f"{place} cannot be used: {fault} ({type(exc).__name__}).") from exc
+
+
+def _sql(path: Path) -> str:
+    with _reading(path):
+        text = path.read_text("utf-8")
+        if not text.strip() or "\0" in text:
+            raise ValueError("it must be SQL")
+        return text
 
 
 def _table(folder: Path, data: Mapping[str, Any]) -> Table:
@@ -128,5 +152,5 @@ def _table(folder: Path, data: Mapping[str, Any]) -> Table:
         key=tuple(data["key"]),
         latest_by=tuple(data.get("latest_by", [])),
         references=tuple(Reference(tuple(ref["columns"]), ref["table"]) for ref in data.get("references", [])),
-        sql=(folder / f"{data['name']}.sql").read_text("utf-8"),
+        sql=_sql(folder / f"{data['name']}.sql"),
     )

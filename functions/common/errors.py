@@ -117,6 +117,15 @@ class TooManyRejectsError(PipelineError):
     next_step = "Read the rejects, correct the records and upload the file again, or raise max_reject_ratio."
 
 
+class RejectVolumeError(PipelineError):
+    """The rejects of one chunk take more than `max_reject_bytes`."""
+
+    next_step = (
+        "Look at the sample: so many rejects have few causes. Correct the records and upload the file again, "
+        "or raise max_reject_bytes with the function's disk, deploy, and run the batch again."
+    )
+
+
 class ReconciliationError(PipelineError):
     """The books do not balance; nothing is published."""
 

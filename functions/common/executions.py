@@ -1,6 +1,9 @@
 """Executions of the state machine: started and looked up by name. The name is what makes a start happen once."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,9 @@ if TYPE_CHECKING:
 @cache
 def client() -> "SFNClient":
     """The process's Step Functions client, made on first use."""
-    config = Config(retries={"mode": "standard", "max_attempts": 8}, max_pool_connections=16)
+    config = Config(
+        retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=10, max_pool_connections=16
+    )
     return boto3.client("stepfunctions", config=config)
 
 
@@ -30,7 +35,9 @@ def start(client: "SFNClient", machine_arn: str, batch: Batch, name: str | None 
     name = name or batch.batch_id
     try:
         with transient_faults(f"StartExecution {name}"):
-            client.start_execution(stateMachineArn=machine_arn, name=name, input=json.dumps(batch.to_input()))
+            client.start_execution(
+                stateMachineArn=machine_arn, name=name, input=json.dumps(replace(batch, execution=name).to_input())
+            )
     except ClientError as exc:
         if exc.response["Error"]["Code"] == "ExecutionAlreadyExists":
             return False
@@ -47,6 +54,17 @@ def describe(client: "SFNClient", machine_arn: str, name: str) -> dict[str, Any]
         if exc.response["Error"]["Code"] == "ExecutionDoesNotExist":
             return None
         raise
+
+
+def started_since(client: "SFNClient", machine_arn: str, since: datetime) -> Iterator[dict[str, Any]]:
+    """The executions that were started since a time, newest first, as ListExecutions describes them."""
+    pages = client.get_paginator("list_executions").paginate(stateMachineArn=machine_arn)
+    with transient_faults("ListExecutions"):
+        for page in pages:
+            for execution in page["executions"]:
+                if execution["startDate"] < since:
+                    return
+                yield dict(execution)
 
 
 def execution_arn(machine_arn: str, name: str) -> str:

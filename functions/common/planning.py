@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.common.batch import Batch, Source, batch_id_for
+from functions.common.batch import Batch, Source, batch_id_for, is_batch_id
 from functions.common.contract import DATASET_NAME
 
 PREFIX = "incoming/"
@@ -22,7 +22,11 @@ _SEQUENCER_DIGITS = 32
 
 
 def source_of(bucket: str, key: str, version_id: str, head: Mapping[str, Any], sequencer: str = "") -> Source:
-    """The source that an object version is, by the answer of its HEAD and the event's `sequencer`, if there is one."""
+    """The source that an object version is, by the answer of its HEAD and the event's `sequencer`, if there is one.
+
+    Of the metadata, which whoever uploads may fill with anything, only the id of a batch is taken over.
+    """
+    corrects = head.get("Metadata", {}).get(CORRECTS, "")
     return Source(
         bucket=bucket,
         key=key,
@@ -30,7 +34,7 @@ def source_of(bucket: str, key: str, version_id: str, head: Mapping[str, Any], s
         size=head["ContentLength"],
         etag=head["ETag"].strip('"'),
         sequencer=padded_sequencer(sequencer),
-        corrects=head.get("Metadata", {}).get(CORRECTS, ""),
+        corrects=corrects if is_batch_id(corrects) else "",
     )
 
 

@@ -6,49 +6,78 @@ in for a fractional `multipleOf`, on which binary floating point makes validator
 of 0.01 to some of them).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 _BY_FORMAT = {"date-time": "TIMESTAMPTZ", "date": "DATE"}
 _BY_TYPE = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN"}
+_MAX_PRECISION = 38
+_MOST_LEVELS = 100
 _SIGNIFICANT_DIGITS = 15
 """How many decimal digits every binary64 number keeps (IEEE 754; DBL_DIG in C)."""
 
 
-def record_type(schema: Mapping[str, Any]) -> str:
-    """The DuckDB type of what `schema` describes. Raises ValueError for a schema without a single type."""
-    return _type(schema, schema)
+def record_type(schema: Any) -> str:
+    """The DuckDB type of what `schema` describes. Raises ValueError or TypeError where it does not say one type."""
+    return _type(schema, schema, "")
 
 
-def _type(schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
+def _type(schema: Any, root: Any, place: str) -> str:
+    if not isinstance(schema, Mapping):
+        raise TypeError(f"the schema{place} must be an object")
+    if place.count("/") > _MOST_LEVELS:
+        raise ValueError("the schema refers to itself, or nests too deeply to be a row")
     if "$ref" in schema:
-        return _type({**resolve(schema["$ref"], root), **{k: v for k, v in schema.items() if k != "$ref"}}, root)
-    kinds = schema.get("type", "string" if "enum" in schema else None)
-    kinds = {kinds} if isinstance(kinds, str) else set(kinds or ())
-    kinds.discard("null")
-    if len(kinds) != 1:
-        raise ValueError(f"a schema needs exactly one type besides null, not {sorted(kinds)}")
-    kind = kinds.pop()
+        named = {name: value for name, value in schema.items() if name != "$ref"}
+        return _type({**resolve(schema["$ref"], root), **named}, root, f"{place}/$ref")
+    kind = _kind(schema, place)
     if kind == "object":
-        fields = ", ".join(f'"{name}" {_type(part, root)}' for name, part in schema["properties"].items())
-        return f"STRUCT({fields})"
+        return f"STRUCT({', '.join(_fields(schema.get('properties'), root, place))})"
     if kind == "array":
-        return f"{_type(schema['items'], root)}[]"
+        return f"{_type(schema.get('items'), root, f'{place}/items')}[]"
     if kind == "number" and "decimal" in schema:
-        precision, scale = schema["decimal"]
+        precision, scale = _decimal(schema["decimal"], place)
         return f"DECIMAL({precision},{scale})"
     if kind == "string":
-        return _BY_FORMAT.get(schema.get("format", ""), "VARCHAR")
+        return _BY_FORMAT.get(str(schema.get("format", "")), "VARCHAR")
     return _BY_TYPE[kind]
 
 
-def resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of `root` that a local `$ref` such as `#/$defs/money` names."""
+def _kind(schema: Mapping[str, Any], place: str) -> str:
+    given = schema.get("type", "string" if "enum" in schema else [])
+    kinds = [kind for kind in (given if isinstance(given, list) else [given]) if kind != "null"]
+    if len(kinds) != 1 or kinds[0] not in ("object", "array", *_BY_TYPE):
+        raise ValueError(f"the schema{place} needs exactly one type besides null, not {kinds}")
+    return str(kinds[0])
+
+
+def _fields(properties: Any, root: Any, place: str) -> Iterator[str]:
+    if not isinstance(properties, Mapping) or not properties:
+        raise ValueError(f"the schema{place} must have properties")
+    for name in properties:
+        if [other.lower() for other in properties].count(name.lower()) > 1 or "\0" in name:
+            raise ValueError(f"the schema{place} has a property that DuckDB can't tell from another: {name!r}")
+    for name, part in properties.items():
+        quoted = name.replace('"', '""')
+        yield f'"{quoted}" {_type(part, root, f"{place}/properties/{name}")}'
+
+
+def _decimal(value: Any, place: str) -> tuple[int, int]:
+    match value:
+        case [int(precision), int(scale)] if 0 < precision <= _MAX_PRECISION and 0 <= scale <= precision:
+            return precision, scale
+    raise ValueError(f"the schema{place} must give decimal as [precision up to {_MAX_PRECISION}, scale]")
+
+
+def resolve(reference: Any, root: Any) -> Mapping[str, Any]:
+    """The part of `root` that a local `$ref` such as `#/$defs/money` names. Raises TypeError where there is none."""
     part: Any = root
-    for name in reference.removeprefix("#/").split("/"):
-        part = part[name]
-    return part  # type: ignore[no-any-return]
+    for name in str(reference).removeprefix("#/").split("/"):
+        part = part.get(name) if isinstance(part, Mapping) else None
+    if not isinstance(part, Mapping):
+        raise TypeError(f"the schema has no schema at {reference}")
+    return part
 
 
 def is_decimal(value: float, precision: int, scale: int) -> bool:

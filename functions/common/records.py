@@ -29,12 +29,14 @@ def reject_line(
     reason: str,
     errors: list[dict[str, Any]],
     record: bytes,
+    readable: bool,
     truncated_from: int | None = None,
 ) -> bytes:
     """One line: where the record stood, why it was not published, and the record itself.
 
-    A record that is JSON stands in `record` as it came; else its text is `raw`, or its bytes are `raw_base64`.
-    Of a record that was too large to look at, only the beginning is kept, and `truncated_from` says its bytes.
+    A `readable` record, JSON that whoever reads the line can read inside it, stands in `record` as it came; of
+    any other the text is `raw`, or the bytes are `raw_base64`. Of a record that was too large to look at, only
+    the beginning is kept, and `truncated_from` says its bytes.
     """
     cut = {} if truncated_from is None else {"truncated_from": truncated_from}
     line = {
@@ -45,17 +47,13 @@ def reject_line(
         "reason": reason,
         "errors": errors,
         **cut,
-        **_kept(record),
+        **_kept(record, readable),
     }
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _kept(record: bytes) -> dict[str, Any]:
-    try:
-        orjson.loads(record)
-    except orjson.JSONDecodeError:
-        pass
-    else:  # as it came, digits and duplicate keys included; a line break in JSON is only ever white space
+def _kept(record: bytes, readable: bool) -> dict[str, Any]:
+    if readable:  # as it came, digits and duplicate keys included; a line break in JSON is only ever white space
         return {"record": orjson.Fragment(record.replace(b"\r", b" ").replace(b"\n", b" "))}
     try:
         return {"raw": record.decode("utf-8")}

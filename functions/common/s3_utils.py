@@ -11,7 +11,14 @@ import boto3
 from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+)
+from s3transfer.exceptions import S3DownloadFailedError
 from urllib3.exceptions import HTTPError
 
 from functions.common.errors import TransientError
@@ -36,12 +43,30 @@ _TRANSIENT = frozenset(
         "ThrottlingException",
         "RequestLimitExceeded",
         "TooManyRequestsException",
+        "IncompleteBody",
+        "BadDigest",  # what arrived is not what was sent
+        "NoSuchUpload",  # of an upload in parts: another attempt begins a new one
+        "KMSThrottling",  # of SNS and Step Functions, where what they hold is encrypted
+        "KmsThrottlingException",
     }
 )
+_LOST = (
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    FlexibleChecksumError,  # what came is not what was stored
+    HTTPError,
+    RetriesExceededError,
+)
 
-
-_CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, read_timeout=60, max_pool_connections=64)
-"""`write` fetches 16 parts at once, each in up to 4 pieces."""
+_CONFIG = Config(
+    retries={"mode": "standard", "max_attempts": 5},
+    connect_timeout=5,
+    read_timeout=20,
+    max_pool_connections=64,
+)
+"""A call that stalls is made once more within the time of the shortest function, a minute; `write` fetches 16 parts at
+once, each in up to 4 pieces."""
 
 
 @cache
@@ -72,8 +97,10 @@ def transient_faults(what: str) -> Iterator[None]:
             code = answer.response.get("Error", {}).get("Code", "unknown")
             raise TransientError(f"{what}: AWS answered {code}.") from exc
         raise
-    except (ConnectionError, HTTPClientError, IncompleteReadError, HTTPError, RetriesExceededError) as exc:
+    except _LOST as exc:
         raise TransientError(f"{what}: the connection failed ({type(exc).__name__}).") from exc
+    except S3DownloadFailedError as exc:  # another run of the batch writes what this one reads in several requests
+        raise TransientError(f"{what}: the object was replaced while it was read.") from exc
 
 
 def head(bucket: str, key: str, version_id: str | None = None) -> dict[str, Any] | None:

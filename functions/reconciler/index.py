@@ -2,23 +2,25 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from functions.common import executions, s3_utils
 from functions.common.config import settings
+from functions.common.errors import PipelineError
 from functions.common.telemetry import count, logger, step
-from functions.reconciler.survey import Finding, Patience, Pipeline, State, plan, survey
+from functions.reconciler.survey import Finding, Patience, Pipeline, State, executions_since, plan, survey, untold
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-_UNACCOUNTED = (State.STUCK, State.LOST)
+_UNACCOUNTED = (State.STUCK, State.LOST, State.UNKNOWN)
 """What only a person can mend."""
 
 
@@ -26,24 +28,36 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
     """Survey the versions of the last `since_hours` that are older than `grace_minutes`; answers how many are what.
 
     What is missing is started. Of failures that nobody was told of, record_failure is told: Step Functions tells
-    EventBridge of them with its best effort only. What is stuck or lost is counted in the metric BatchesUnaccounted,
-    which has an alarm.
+    EventBridge of them with its best effort only. What is stuck or lost, and what could not be mended, is counted in
+    the metric BatchesUnaccounted, which has an alarm.
     """
     patience = Patience(datetime.now(UTC), timedelta(minutes=event["grace_minutes"]))
     since = patience.now - timedelta(hours=event["since_hours"])
-    found: Counter[State] = Counter()
+    found: Counter[str] = Counter({state.value: 0 for state in State})
     with step("reconcile", batch_id="", since=since.isoformat(timespec="seconds")) as outcome:
-        for finding in survey(_pipeline(), since, patience):
+        pipeline, unmended = _pipeline(), 0
+        for finding in survey(pipeline, since, patience):
             found[finding.state] += 1
             if finding.state is State.MISSING:
-                _start(finding)
-            elif finding.state is State.UNTOLD:
-                _tell(finding)
+                unmended += not _mended(partial(_start, finding), finding.batch_id)
             elif finding.state in _UNACCOUNTED:
                 logger().warning(f"batch {finding.state}", extra={"batch_id": finding.batch_id})
-        outcome |= {state.value: found[state] for state in State}
-    count(None, {"BatchesStartedLate": found[State.MISSING], "BatchesUnaccounted": sum(found[s] for s in _UNACCOUNTED)})
-    return {state.value: found[state] for state in State}
+        for execution in untold(pipeline, executions_since(pipeline, since), patience):
+            unmended += not _mended(partial(_tell, execution), execution["name"])
+        outcome |= found
+    unaccounted = sum(found[state] for state in _UNACCOUNTED) + unmended
+    count(None, {"BatchesStartedLate": found[State.MISSING], "BatchesUnaccounted": unaccounted})
+    return dict(found)
+
+
+def _mended(mend: Callable[[], None], name: str) -> bool:
+    """Do one repair; where it fails, the others are still done."""
+    try:
+        mend()
+    except (PipelineError, ClientError) as exc:
+        logger().error("could not be mended", extra={"batch_id": name, "error": type(exc).__name__})
+        return False
+    return True
 
 
 def _start(finding: Finding) -> None:
@@ -59,15 +73,17 @@ def _start(finding: Finding) -> None:
     )
 
 
-def _tell(finding: Finding) -> None:
+def _tell(execution: Mapping[str, Any]) -> None:
     """Tell record_failure of an execution as EventBridge should have; it sees by itself what is still to be done."""
-    assert finding.execution is not None
-    logger().warning("a failure that nobody was told of", extra={"batch_id": finding.batch_id})
+    pipeline, name = _pipeline(), execution["name"]
+    described = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, name)
+    assert described is not None  # it was listed a moment ago
+    logger().warning("a failure that nobody was told of", extra={"batch_id": name})
     with s3_utils.transient_faults("Invoke record_failure"):
         _lambda().invoke(
             FunctionName=settings().record_failure_arn,
             InvocationType="Event",
-            Payload=json.dumps(status_change(finding.execution)),
+            Payload=json.dumps(status_change(described)),
         )
 
 

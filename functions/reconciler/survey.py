@@ -5,7 +5,7 @@ not at all (docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.htm
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,7 @@ from functions.common.batch import (
     replay_name,
     replay_of,
 )
+from functions.common.errors import TransientError
 from functions.common.planning import PREFIX, dataset_of, plan_batch, source_of
 from functions.common.s3_utils import is_missing, transient_faults
 
@@ -52,6 +53,8 @@ class State(StrEnum):
     """Its execution failed, and no failure record says that somebody was told of it."""
     LOST = "lost"
     """Its execution succeeded, but the manifest is not there any more."""
+    UNKNOWN = "unknown"
+    """AWS did not answer what was asked about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,10 @@ class Version:
     last_modified: datetime
 
 
+Executions = Mapping[str, Mapping[str, Any]]
+"""Executions by name, as ListExecutions or DescribeExecution answers them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What became of a batch."""
@@ -95,8 +102,8 @@ class Finding:
     state: State
     replays: int
     """How many times it has been replayed."""
-    execution: dict[str, Any] | None
-    """Its latest execution as DescribeExecution answers, where it was looked at and AWS still knows it."""
+    execution: Mapping[str, Any] | None
+    """Its latest execution, where it was looked for and AWS still knows it."""
     version: Version | None = None
 
 
@@ -105,15 +112,23 @@ def survey(
 ) -> Iterator[Finding]:
     """What became of each version under `prefix` (or of `key` alone) that was written since `since`, in order of keys.
 
-    Younger ones than the grace period are passed over. One listing of the prefix, and for each version in the window
-    one HEAD if it is published, else about five requests.
+    Younger ones than the grace period are passed over. One listing of the prefix and one of the executions since
+    then; and for each version in the window one HEAD if it is published, else two or three requests.
     """
     until = patience.now - patience.grace
-    listed = versions(pipeline, key or prefix)
-    window = (v for v in listed if since <= v.last_modified <= until and key in (None, v.key))
+    window = (
+        v for v in versions(pipeline, key or prefix) if since <= v.last_modified <= until and key in (None, v.key)
+    )
+    known = executions_since(pipeline, since)
     with ThreadPoolExecutor(_PARALLEL) as pool:
         while some := list(islice(window, _AT_ONCE)):
-            yield from pool.map(lambda version: look_at(pipeline, version, patience), some)
+            yield from pool.map(lambda version: look_at(pipeline, version, patience, known), some)
+
+
+def executions_since(pipeline: Pipeline, since: datetime) -> Executions:
+    """The executions that were started since a time, by name; a version's came after the version."""
+    listed = executions.started_since(pipeline.step_functions, pipeline.state_machine_arn, since)
+    return {execution["name"]: execution for execution in listed}
 
 
 def versions(pipeline: Pipeline, prefix: str = PREFIX) -> Iterator[Version]:
@@ -126,11 +141,14 @@ def versions(pipeline: Pipeline, prefix: str = PREFIX) -> Iterator[Version]:
                     yield Version(found["Key"], found["VersionId"], found["Size"], found["LastModified"])
 
 
-def look_at(pipeline: Pipeline, version: Version, patience: Patience) -> Finding:
-    """What became of one version."""
-    batch_id = batch_id_of(pipeline, version)
-    found = look_at_batch(pipeline, dataset_of(version.key), batch_id, patience)
-    return Finding(found.dataset, batch_id, found.state, found.replays, found.execution, version)
+def look_at(pipeline: Pipeline, version: Version, patience: Patience, known: Executions) -> Finding:
+    """What became of one version; UNKNOWN where AWS does not say, so that one version does not hide the others."""
+    dataset, batch_id = dataset_of(version.key), batch_id_of(pipeline, version)
+    try:
+        found = _look(pipeline, dataset, batch_id, patience, known)
+    except (TransientError, ClientError):
+        return Finding(dataset, batch_id, State.UNKNOWN, 0, None, version)
+    return Finding(dataset, batch_id, found.state, found.replays, found.execution, version)
 
 
 def batch_id_of(pipeline: Pipeline, version: Version) -> str:
@@ -139,40 +157,62 @@ def batch_id_of(pipeline: Pipeline, version: Version) -> str:
 
 
 def look_at_batch(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience) -> Finding:
-    """What became of a batch. What has just ended counts as running: its traces may still be on their way."""
-    finding = _look(pipeline, dataset, batch_id, patience)
-    if finding.state in (State.LOST, State.UNTOLD):  # it may have ended between two of the questions
-        return _look(pipeline, dataset, batch_id, patience)
-    return finding
+    """What became of one batch, of any revision and age."""
+    return _look(pipeline, dataset, batch_id, patience, _Described(pipeline))
 
 
-def _look(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience) -> Finding:
+class _Described(dict[str, Mapping[str, Any]]):
+    """Executions that are asked for one by one."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    def get(self, name: str, default: Any = None) -> Any:
+        found = executions.describe(self._pipeline.step_functions, self._pipeline.state_machine_arn, name)
+        return default if found is None else found
+
+
+def _look(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience, known: Executions) -> Finding:
     if _exists(pipeline, manifest_key(dataset, batch_id)):
         return Finding(dataset, batch_id, State.PUBLISHED, 0, None)
     recorded = _recorded(pipeline, dataset, batch_id)
-    replays, execution = _latest(pipeline, batch_id, max((replay_of(name)[1] for name in recorded), default=0))
+    replays, execution = _latest(batch_id, max((replay_of(name)[1] for name in recorded), default=0), known)
     if execution is None:
         state = State.FAILED if recorded else State.MISSING
-    elif execution["name"] in recorded and _told(pipeline, failure_key(dataset, batch_id, execution["name"])):
+    elif execution["name"] in recorded and is_told(pipeline, failure_key(dataset, batch_id, execution["name"])):
         state = State.FAILED
     else:
         state = _state_without_record(execution, patience)
+    if state is State.LOST and _exists(pipeline, manifest_key(dataset, batch_id)):  # it ended between two questions
+        state = State.PUBLISHED
     return Finding(dataset, batch_id, state, replays, execution)
 
 
-def _state_without_record(execution: dict[str, Any], patience: Patience) -> State:
+def _state_without_record(execution: Mapping[str, Any], patience: Patience) -> State:
+    """What has just ended counts as running: its traces may still be on their way."""
     if execution["status"] == "RUNNING":
         return State.STUCK if execution["startDate"] < patience.now - patience.stuck else State.RUNNING
-    if execution.get("stopDate", execution["startDate"]) > patience.now - patience.grace:
+    if ended_at(execution) > patience.now - patience.grace:
         return State.RUNNING
     return State.LOST if execution["status"] == "SUCCEEDED" else State.UNTOLD
 
 
-def _told(pipeline: Pipeline, key: str) -> bool:
-    """Whether a failure record says that somebody was told."""
-    with transient_faults(f"GET s3://{pipeline.processed_bucket}/{key}"):
-        body = pipeline.s3.get_object(Bucket=pipeline.processed_bucket, Key=key)["Body"].read()
-    return json.loads(body)["notified_by"] is not None
+def ended_at(execution: Mapping[str, Any]) -> datetime:
+    """When an execution ended."""
+    ended: datetime = execution.get("stopDate", execution["startDate"])
+    return ended
+
+
+def is_told(pipeline: Pipeline, key: str) -> bool:
+    """Whether there is a failure record that says that somebody was told; records of before that was said, do."""
+    try:
+        with transient_faults(f"GET s3://{pipeline.processed_bucket}/{key}"):
+            body = pipeline.s3.get_object(Bucket=pipeline.processed_bucket, Key=key)["Body"].read()
+    except ClientError as exc:
+        if is_missing(exc):
+            return False
+        raise
+    return json.loads(body).get("notified_by", "") is not None
 
 
 def _recorded(pipeline: Pipeline, dataset: str, batch_id: str) -> set[str]:
@@ -183,17 +223,25 @@ def _recorded(pipeline: Pipeline, dataset: str, batch_id: str) -> set[str]:
     return {found["Key"].removeprefix(prefix).removesuffix(".json") for found in answer.get("Contents", [])}
 
 
-def _latest(pipeline: Pipeline, batch_id: str, replays: int) -> tuple[int, dict[str, Any] | None]:
+def _latest(batch_id: str, replays: int, known: Executions) -> tuple[int, Mapping[str, Any] | None]:
     """The number of a batch's latest replay, and that execution; `replays` have a failure record."""
-
-    def describe(number: int) -> dict[str, Any] | None:
-        name = replay_name(batch_id, number) if number else batch_id
-        return executions.describe(pipeline.step_functions, pipeline.state_machine_arn, name)
-
-    execution = describe(replays)
-    while later := describe(replays + 1):
+    execution = known.get(replay_name(batch_id, replays) if replays else batch_id)
+    while later := known.get(replay_name(batch_id, replays + 1)):
         replays, execution = replays + 1, later
     return replays, execution
+
+
+def untold(pipeline: Pipeline, known: Executions, patience: Patience) -> Iterator[Mapping[str, Any]]:
+    """The executions that failed, of whatever batch, revision or replay, and that nobody is known to have been told of.
+
+    Of a published batch too: its notice of rejects may not have been sent.
+    """
+    for name, execution in known.items():
+        if execution["status"] in ("RUNNING", "SUCCEEDED") or ended_at(execution) > patience.now - patience.grace:
+            continue
+        batch_id, _ = replay_of(name)
+        if not is_told(pipeline, failure_key(batch_id.partition("-")[0], batch_id, name)):
+            yield execution
 
 
 def plan(pipeline: Pipeline, version: Version) -> Batch | None:

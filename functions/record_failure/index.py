@@ -10,6 +10,7 @@ from botocore.config import Config
 
 from functions.common import executions, s3_utils
 from functions.common.config import settings
+from functions.common.errors import TransientError
 from functions.common.telemetry import count, step
 from functions.record_failure.failure import Failure, notice, record
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
 _NOTICES = ("NotifyFailure", "NotifyRejects")
+_ENDS = ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted", "ExecutionSucceeded")
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]:
@@ -30,7 +32,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
     with step("record_failure", failure.batch.batch_id, execution=failure.execution, error=failure.error) as outcome:
         content = _record(failure, outcome)
         message = notice(content, f"s3://{settings().processed_bucket}/{failure.key}")
-        if has_ended and content["notified_by"] is None:
+        if has_ended and content.get("notified_by", "") is None:
             notified_by = _make_sure_of_notice(event["detail"]["executionArn"], message)
             content = {**content, "notified_by": notified_by}
             s3_utils.put_bytes(settings().processed_bucket, failure.key, _serialised(content))
@@ -67,11 +69,16 @@ def _make_sure_of_notice(execution_arn: str, message: Mapping[str, str]) -> str:
 
 
 def _was_notified(execution_arn: str) -> bool:
-    """Whether a notice was taken: a notifying state is also left, by its Catch, where the notice was not."""
+    """Whether a notice was taken: a notifying state is also left, by its Catch, where the notice was not.
+
+    Raises TransientError where the history does not show the execution's end yet.
+    """
     with s3_utils.transient_faults("GetExecutionHistory"):
         events = executions.client().get_execution_history(
             executionArn=execution_arn, reverseOrder=True, maxResults=20, includeExecutionData=False
         )["events"]
+    if events and not any(event["type"] in _ENDS for event in events):
+        raise TransientError("GetExecutionHistory: the history does not show the execution's end yet.")
     types = {event["id"]: event["type"] for event in events}
     return any(
         event["stateExitedEventDetails"]["name"] in _NOTICES and types.get(event["id"] - 1) == "TaskSucceeded"
@@ -86,4 +93,5 @@ def _serialised(content: Mapping[str, Any]) -> bytes:
 
 @cache
 def _sns() -> "SNSClient":
-    return boto3.client("sns", config=Config(retries={"mode": "standard", "max_attempts": 5}))
+    config = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=10)
+    return boto3.client("sns", config=config)

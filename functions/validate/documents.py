@@ -7,7 +7,7 @@ and one block of the file.
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
 
@@ -20,6 +20,7 @@ from functions.validate.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
 PositionKind = Literal["byte", "index"]
 
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_LONGEST_MARK = 3
 
 _SNIFFED = 4096
 """How much of a document is looked at, at least, before its shape is settled, in bytes."""
@@ -34,9 +35,11 @@ class Document:
 
 
 def check_encoding(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Hand the blocks on, having seen that the first is not UTF-16 and has no byte order mark (EncodingError)."""
+    """Hand the blocks on, having seen that they begin neither in UTF-16 nor with a byte order mark (EncodingError)."""
     iterator = iter(blocks)
     first = next(iterator, b"")
+    while len(first) < _LONGEST_MARK and (block := next(iterator, b"")):
+        first += block
     if first.startswith(_BYTE_ORDER_MARKS):
         raise EncodingError(
             "The file begins with a byte order mark; JSON is UTF-8 without one (RFC 8259, section 8.1)."
@@ -68,6 +71,10 @@ def read_lines(
             if end is not None and offset >= end:
                 return
         length += len(rest)
+        if skipping:
+            if end is not None and offset + length >= end:
+                return  # no line begins in this chunk: one from before it goes on behind it
+            continue
         line = (line + rest)[: KEPT_OF_OVERSIZE if length > max_record_bytes else None]
     if not skipping and (record := _line(offset, line, length, max_record_bytes)):
         yield record
@@ -87,27 +94,41 @@ def read_document(blocks: Iterable[bytes], envelope: str, fields: Iterable[str],
     WrongEnvelopeError and RecordTooLargeError; the first two also while the records are being read.
     """
     blocks = iter(blocks)
-    head = b""
-    for block in blocks:
-        head += block
-        if head.strip(BLANK):
-            break
-    body = head.lstrip(BLANK)
-    if not body:
+    blank, head = _behind_blanks(blocks)
+    if not head:
         return Document("index", iter(()))
-    if body.startswith(b"["):
+    if head.startswith(b"["):
         return Document("index", _array(chain([head], blocks), max_record_bytes, closing=b""))
-    if not body.startswith(b"{"):
+    if not head.startswith(b"{"):
         raise MalformedDocumentError("The document is not JSON: it must begin with { or [.")
     while not _shows_its_shape(head, max_record_bytes) and (block := next(blocks, b"")):
         head += block
-    if _is_json_lines(head):
-        return Document("byte", read_lines(chain([head], blocks), max_record_bytes))
-    if opening := re.match(rb"\s*\{\s*" + re.escape(json.dumps(envelope).encode()) + rb"\s*:\s*(\S)", head):
+    seen = head[: max_record_bytes + 1]  # however large the blocks are
+    if _is_json_lines(seen):
+        lines = read_lines(chain([head], blocks), max_record_bytes)
+        return Document("byte", (replace(line, position=line.position + blank) for line in lines) if blank else lines)
+    if opening := _opening(envelope).match(seen):
         if opening[1] != b"[":
             raise WrongEnvelopeError(f'The member "{envelope}" must be an array of records.')
         return Document("index", _array(chain([head], blocks), max_record_bytes, closing=b"}", skip=opening.end() - 1))
     return Document("index", iter([_single(head, blocks, envelope, frozenset(fields), max_record_bytes)]))
+
+
+def _behind_blanks(blocks: Iterator[bytes]) -> tuple[int, bytes]:
+    """How many bytes of white space come first, of which a file may have any number, and what is behind them."""
+    n_blank = 0
+    for block in blocks:
+        head = block.lstrip(BLANK)
+        n_blank += len(block) - len(head)
+        if head:
+            return n_blank, head
+    return n_blank, b""
+
+
+def _opening(envelope: str) -> re.Pattern[bytes]:
+    """How a document begins that is the envelope, up to the first sign of the value that it holds."""
+    name = re.escape(json.dumps(envelope).encode())
+    return re.compile(rb"\{[ \t\r\n]*" + name + rb'[ \t\r\n]*:[ \t\r\n]*([\[{"tfn0-9-])')
 
 
 def _shows_its_shape(head: bytes, max_record_bytes: int) -> bool:
@@ -115,7 +136,7 @@ def _shows_its_shape(head: bytes, max_record_bytes: int) -> bool:
 
 
 def _has_two_lines(head: bytes) -> bool:
-    _, newline, rest = head.lstrip(BLANK).partition(b"\n")
+    _, newline, rest = head.partition(b"\n")
     return bool(newline and rest.strip(BLANK))
 
 
@@ -124,7 +145,7 @@ def _is_json_lines(head: bytes) -> bool:
     if not _has_two_lines(head):
         return False
     try:
-        orjson.loads(head.lstrip(BLANK).partition(b"\n")[0])
+        orjson.loads(head.partition(b"\n")[0])
     except orjson.JSONDecodeError:
         return False
     return True

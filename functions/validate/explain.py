@@ -6,7 +6,6 @@ of value that was found, never the value.
 
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -15,13 +14,18 @@ from typing import Any, NoReturn
 import jsonschema_rs
 
 from functions.common.record_types import resolve
+from functions.validate.nesting import nests_deeper
 
 MAX_REASONS = 20
 """How many reasons a reject gives at most; a record may break a rule in each of thousands of items."""
 
+TOO_DEEP = "nested_too_deeply"
+
 _MAX_NAMED_VALUES = 8
-_LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
+_ORJSON_LEVELS = 1024
 _MAX_NAME = 64
+"""How much of a field's name a pointer gives: producers make names up, of any length."""
+
 _CODES = {
     "type": "wrong_type",
     "required": "missing_field",
@@ -90,9 +94,9 @@ def _schema_reasons(error: jsonschema_rs.ValidationError, schema: Mapping[str, A
         yield _reason(keyword, [*error.instance_path, error.kind.property], "is missing")
     elif isinstance(error.kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
         for name in error.kind.unexpected:
-            yield _reason(keyword, [*error.instance_path, name[:_MAX_NAME]], "is not a field of the contract")
+            yield _reason(keyword, [*error.instance_path, name], "is not a field of the contract")
     else:
-        sentence = _sentence(keyword, part, error.instance)
+        sentence = _sentence(keyword, part, error)
         if examples := part.get("examples"):
             sentence += f", for example {json.dumps(examples[0], ensure_ascii=False)}"
         yield _reason(keyword, error.instance_path, sentence)
@@ -103,11 +107,12 @@ def _reason(keyword: str, path: Iterable[str | int], sentence: str) -> Reason:
     return Reason(_CODES.get(keyword, "breaks_schema"), pointer, keyword, f"{pointer or 'the record'} {sentence}")
 
 
-def _sentence(keyword: str, part: Mapping[str, Any], found: object) -> str:
+def _sentence(keyword: str, part: Mapping[str, Any], error: jsonschema_rs.ValidationError) -> str:
     value = part.get(keyword)
-    if keyword == "type":
-        kinds = [value] if isinstance(value, str) else list(value or [])
-        return f"must be {' or '.join(_TYPE_NAMES[kind] for kind in kinds)}, not {_KINDS.get(type(found), 'null')}"
+    if keyword == "type" and value:
+        kinds = [value] if isinstance(value, str) else value
+        found = _KINDS.get(type(error.instance), "null")  # a copy of it, which may be large
+        return f"must be {' or '.join(_TYPE_NAMES[kind] for kind in kinds)}, not {found}"
     if keyword == "enum" and value and len(value) <= _MAX_NAMED_VALUES:
         return f"must be one of {', '.join(map(str, value))}"
     if keyword in _LIMITS:
@@ -116,37 +121,48 @@ def _sentence(keyword: str, part: Mapping[str, Any], found: object) -> str:
 
 
 def _part(schema: Mapping[str, Any], path: Iterable[str | int]) -> Mapping[str, Any]:
-    """The part of `schema` that an evaluation path leads to; what stands beside a `$ref` outranks what it names."""
+    """The part of `schema` that an evaluation path leads to; what stands beside a `$ref` outranks what it names.
+
+    Empty where the path goes through something else than members, elements and local references.
+    """
     part: Any = schema
-    for step in path:
-        part = {**resolve(part["$ref"], schema), **part} if step == "$ref" else part[step]
+    try:
+        for step in path:
+            part = {**resolve(part["$ref"], schema), **part} if step == "$ref" else part[step]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return {}
     return part if isinstance(part, Mapping) else {}
 
 
 def _escape(step: str | int) -> str:
-    return str(step).replace("~", "~0").replace("/", "~1")
+    return str(step)[:_MAX_NAME].replace("~", "~0").replace("/", "~1")
 
 
-def unparsable(data: bytes) -> Reason:
-    """Why orjson did not take these bytes, found by asking the standard library's slower, laxer parser."""
+def unparsable(data: bytes, max_nesting: int) -> Reason:
+    """Why orjson did not take these bytes, found by asking the standard library's slower, laxer parser.
+
+    What that one takes all the same is nested deeper than orjson goes, or has half of a surrogate pair.
+    """
     try:
-        json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, parse_int=_finite)
+        read = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, parse_int=_finite)
     except UnicodeDecodeError as exc:
         return Reason("not_utf8", "", "encoding", f"the record is not UTF-8 from its byte {exc.start} on")
     except _NonFiniteError:
         sentence = "the record has NaN, infinity, or a number that is too large for a 64-bit float"
         return Reason("non_finite_number", "", "number", sentence)
     except RecursionError:
-        return Reason("nested_too_deep", "", "nesting", "the record is nested more than 1,024 levels deep")
+        return nested_too_deeply(max_nesting)
     except json.JSONDecodeError as exc:
         return Reason("not_json", "", "json", f"the record is not JSON from its character {exc.pos} on")
-    return _accepted_by_the_laxer(data)
+    if nests_deeper(read, data, _ORJSON_LEVELS):
+        return nested_too_deeply(max_nesting)
+    return Reason("lone_surrogate", "", "text", "the record has half of a surrogate pair (\\ud800 to \\udfff)")
 
 
-def _accepted_by_the_laxer(data: bytes) -> Reason:
-    if _LONE_SURROGATE.search(data):
-        return Reason("lone_surrogate", "", "text", "the record has half of a surrogate pair (\\ud800 to \\udfff)")
-    return Reason("nested_too_deep", "", "nesting", "the record is nested more than 1,024 levels deep")
+def nested_too_deeply(max_nesting: int) -> Reason:
+    """The reason of a record whose arrays and objects nest deeper than the cap."""
+    sentence = f"the record is nested more than {max_nesting} levels deep"
+    return Reason(TOO_DEEP, "", "max_nesting", sentence)
 
 
 def too_large(max_record_bytes: int) -> Reason:

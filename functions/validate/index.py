@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,33 +12,50 @@ from functions.common import s3_utils, sql
 from functions.common.batch import Batch
 from functions.common.config import settings
 from functions.common.contract import load_contract
-from functions.common.errors import SourceMissingError
+from functions.common.errors import RejectVolumeError, SourceMissingError
 from functions.common.telemetry import step
 from functions.common.workdir import workdir
+from functions.validate.documents import Document
 from functions.validate.source import open_chunk
-from functions.validate.validation import validate_chunk
+from functions.validate.validation import REJECTED, VALID, Counts, validate_chunk
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
     """Validate one chunk; answers its number. The counts are written last: they say that the chunk is whole."""
     batch, chunk = Batch.from_input(event["batch"]), event["chunk"]
     with step("validate", batch.batch_id, chunk=chunk) as outcome, workdir() as folder:
-        contract = load_contract(batch.dataset)
-        document = open_chunk(batch, chunk, contract, settings(), lambda start: _read(batch, start))
-        with sql.connect(folder, settings().memory_mb) as connection:
-            counts = validate_chunk(document, contract, batch.batch_id, folder, connection, settings().max_record_bytes)
-        bucket = settings().processed_bucket
-        for name in ("valid.jsonl", "rejected.jsonl"):
-            s3_utils.upload(folder / name, bucket, batch.staging_key(chunk, name), "application/x-ndjson")
+        document, counts = _validate(batch, chunk, folder)
+        for name in (VALID, REJECTED):
+            _upload(batch, chunk, folder / name)
         summary = {
             "chunk": chunk,
             "chunk_bytes": batch.chunk_bytes,
             "position_kind": document.position_kind,
             **asdict(counts),
         }
-        s3_utils.put_bytes(bucket, batch.staging_key(chunk, "counts.json"), orjson.dumps(summary))
+        counts_key = batch.staging_key(chunk, "counts.json")
+        s3_utils.put_bytes(settings().processed_bucket, counts_key, orjson.dumps(summary))
         outcome |= {"received": counts.received, "valid": counts.valid, "rejected": counts.rejected}
     return {"chunk": chunk}
+
+
+def _validate(batch: Batch, chunk: int, folder: Path) -> tuple[Document, Counts]:
+    """Divide the chunk's records into files in `folder`; of rejects that are too many, a sample goes to staging."""
+    contract = load_contract(batch.dataset)
+    document = open_chunk(batch, chunk, contract, settings(), lambda start: _read(batch, start))
+    sample_uri = f"s3://{settings().processed_bucket}/{batch.staging_key(chunk, REJECTED)}"
+    with sql.connect(folder, settings().memory_mb) as connection:
+        try:
+            counts = validate_chunk(document, contract, batch.batch_id, folder, connection, settings(), sample_uri)
+        except RejectVolumeError:
+            _upload(batch, chunk, folder / REJECTED)
+            raise
+    return document, counts
+
+
+def _upload(batch: Batch, chunk: int, path: Path) -> None:
+    key = batch.staging_key(chunk, path.name)
+    s3_utils.upload(path, settings().processed_bucket, key, "application/x-ndjson")
 
 
 def _read(batch: Batch, start: int) -> Iterator[bytes]:

@@ -5,25 +5,28 @@ records that passed. Input and output are local files and iterators; nothing her
 """
 
 import heapq
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import jsonschema_rs
 import orjson
 
+from functions.common.config import Settings
 from functions.common.contract import Contract
 from functions.common.errors import EncodingError, MalformedDocumentError, ReconciliationError
-from functions.common.record_types import is_decimal
-from functions.common.records import read_valid_line, reject_line, valid_line
-from functions.common.sql import open_records
+from functions.common.records import read_valid_line, valid_line
+from functions.validate.contract_sql import broken_rules, open_checked, summed_totals
 from functions.validate.documents import Document
-from functions.validate.explain import Reason, broken_schema, too_large, unparsable
+from functions.validate.explain import TOO_DEEP, Reason, broken_schema, nested_too_deeply, too_large, unparsable
+from functions.validate.nesting import nests_deeper
 from functions.validate.raw import RawRecord
+from functions.validate.rejected import Rejects
+from functions.validate.schema import schema_validator
+
+VALID, REJECTED = "valid.jsonl", "rejected.jsonl"
+"""The files that a chunk's records are divided into."""
 
 _FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingError}
 """In a line these reject one record; inside an array they mean that the document's structure is broken."""
@@ -33,6 +36,8 @@ _FULLY_EXPLAINED_BYTES = 128 << 10
 
 _BUFFER = 1 << 20
 _NONE_BROKEN: tuple[int, list[Reason]] = (-1, [])
+_UNREADABLE = object()
+"""Stands for a record that was not parsed; None is what `null` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,104 +52,92 @@ class Counts:
     """Sums over the valid records, as exact decimals."""
 
 
-class _Decimal:
-    """The schema keyword `decimal` for jsonschema-rs: see functions.common.record_types."""
-
-    def __init__(self, _parent: Any, value: list[int], _path: Any) -> None:
-        self._precision, self._scale = value
-
-    def validate(self, instance: Any) -> None:
-        """Raise ValueError for a number that is not exact; anything else is the business of `type`."""
-        is_number = isinstance(instance, int | float) and not isinstance(instance, bool)
-        if is_number and not is_decimal(instance, self._precision, self._scale):
-            raise ValueError("not an exact decimal")
-
-
-@cache
-def schema_validator(contract: Contract) -> jsonschema_rs.Draft202012Validator:
-    """The contract's schema, compiled once a process, with formats asserted."""
-    return jsonschema_rs.Draft202012Validator(
-        dict(contract.schema), validate_formats=True, keywords={"decimal": _Decimal}
-    )
-
-
 def validate_chunk(
     document: Document,
     contract: Contract,
     batch_id: str,
     workdir: Path,
     connection: duckdb.DuckDBPyConnection,
-    max_record_bytes: int,
+    limits: Settings,
+    sample_uri: str = "",
 ) -> Counts:
     """Write `valid.jsonl` and `rejected.jsonl` into `workdir`, both in the order of the file, and count.
 
     A valid line is `{"_position": …, "record": …}`, serialised by the parser that read it. Raises
-    MalformedDocumentError or EncodingError where the structure around the records is broken.
+    MalformedDocumentError or EncodingError where the structure around the records is broken, and
+    RejectVolumeError, which names `sample_uri`, where the rejects are too many bytes; `rejected.jsonl` then has
+    those that came before.
     """
-    valid, rejected = workdir / "valid.jsonl", workdir / "rejected.jsonl"
-    chunk = _Chunk(batch_id, contract, document.position_kind, valid, rejected)
-    received, by_reason = _screen(document, chunk, max_record_bytes)
-    open_records(connection, contract, valid, max_record_bytes)
-    by_reason += _reject_broken(chunk, _broken_rules(connection, contract))
-    n_rejected = by_reason.total()
+    valid, rejected = workdir / VALID, workdir / REJECTED
+    rejects = Rejects(batch_id, contract.version, document.position_kind, limits.max_reject_bytes, sample_uri)
+    chunk = _Chunk(contract, valid, rejected, rejects, limits)
+    valid.write_bytes(b"")
+    open_checked(connection, contract, valid, limits.max_record_bytes)
+    received = _screen(document, chunk)
+    _reject_broken(chunk, _broken_rules(connection, contract))
+    n_rejected = rejects.by_reason.total()
     totals = _control_totals(connection, contract)
-    return Counts(received, received - n_rejected, n_rejected, dict(by_reason), totals)
+    return Counts(received, received - n_rejected, n_rejected, dict(rejects.by_reason), totals)
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Where one chunk's records go, and how its reject lines are written."""
+    """Where one chunk's records go, and by what they are judged."""
 
-    batch_id: str
     contract: Contract
-    position_kind: str
     valid: Path
     rejected: Path
-
-    def reject_line(
-        self, position: int, reasons: list[Reason], record: bytes, truncated_from: int | None = None
-    ) -> bytes:
-        return reject_line(
-            batch_id=self.batch_id,
-            contract_version=self.contract.version,
-            position=position,
-            position_kind=self.position_kind,
-            reason=reasons[0].code,
-            errors=[asdict(reason) for reason in reasons],
-            record=record,
-            truncated_from=truncated_from,
-        )
+    rejects: Rejects
+    limits: Settings
 
 
-def _screen(document: Document, chunk: _Chunk, max_record_bytes: int) -> tuple[int, Counter[str]]:
-    """Divide the records by parser and schema; answers how many came, and the rejected ones by reason."""
-    validator = schema_validator(chunk.contract)
+def _screen(document: Document, chunk: _Chunk) -> int:
+    """Divide the records by parser and schema; answers how many came."""
     received = 0
-    by_reason: Counter[str] = Counter()
     with chunk.valid.open("wb", _BUFFER) as valid, chunk.rejected.open("wb", _BUFFER) as rejected:
         for raw in document.records:
             received += 1
-            try:
-                record = None if raw.oversize else orjson.loads(raw.data)
-            except orjson.JSONDecodeError:
-                record = None
-            if record is not None and validator.is_valid(record):
-                valid.write(valid_line(raw.position, orjson.dumps(record)))
+            record = _parsed(raw)
+            reasons, written = _judged(raw, record, chunk)
+            if not reasons:
+                valid.write(valid_line(raw.position, written))
                 continue
-            reasons = _reasons(raw, record, chunk.contract, max_record_bytes)
             if document.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reasons[0].code)):
                 raise error(f"In record {raw.position} of the document {reasons[0].message}.")
-            by_reason[reasons[0].code] += 1
+            readable = record is not _UNREADABLE and reasons[0].code != TOO_DEEP
             cut = raw.length if raw.oversize else None
-            rejected.write(chunk.reject_line(raw.position, reasons, raw.data, cut))
-    return received, by_reason
+            rejected.write(chunk.rejects.line(raw.position, reasons, raw.data, readable=readable, truncated_from=cut))
+    return received
 
 
-def _reasons(raw: RawRecord, record: object, contract: Contract, max_record_bytes: int) -> list[Reason]:
+def _parsed(raw: RawRecord) -> object:
+    """The record as orjson reads it, or _UNREADABLE."""
     if raw.oversize:
-        return [too_large(max_record_bytes)]
-    if record is None and raw.data.strip() != b"null":
-        return [unparsable(raw.data)]
+        return _UNREADABLE
+    try:
+        return orjson.loads(raw.data)
+    except orjson.JSONDecodeError:
+        return _UNREADABLE
+
+
+def _judged(raw: RawRecord, record: object, chunk: _Chunk) -> tuple[list[Reason], bytes]:
+    """Why a record is rejected, or no reason and the record as it is handed on."""
+    limits = chunk.limits
+    if raw.oversize:
+        return [too_large(limits.max_record_bytes)], b""
+    if record is _UNREADABLE:
+        return [unparsable(raw.data, limits.max_nesting)], b""
+    if nests_deeper(record, raw.data, limits.max_nesting):
+        return [nested_too_deeply(limits.max_nesting)], b""
+    if not schema_validator(chunk.contract).is_valid(record):
+        return _breaks_schema(raw, record, chunk.contract), b""
+    written = orjson.dumps(record)
+    if len(written) > limits.max_record_bytes:
+        return [too_large(limits.max_record_bytes)], b""  # 1e15 is written as 1000000000000000.0
+    return [], written
+
+
+def _breaks_schema(raw: RawRecord, record: object, contract: Contract) -> list[Reason]:
     validator = schema_validator(contract)
     if raw.length <= _FULLY_EXPLAINED_BYTES:
         return broken_schema(validator.iter_errors(record), contract.schema)
@@ -162,8 +155,7 @@ def _broken_rules(connection: duckdb.DuckDBPyConnection, contract: Contract) -> 
     """
     if not contract.rules:
         return
-    kept = [f"coalesce({rule.sql}, false)" for rule in contract.rules]
-    rows = connection.execute(f"SELECT _position, {', '.join(kept)} FROM records WHERE NOT ({' AND '.join(kept)})")
+    rows = connection.execute(broken_rules(contract))
     while row := rows.fetchone():
         position, *verdicts = row
         yield (
@@ -176,30 +168,29 @@ def _broken_rules(connection: duckdb.DuckDBPyConnection, contract: Contract) -> 
         )
 
 
-def _reject_broken(chunk: _Chunk, broken: Iterator[tuple[int, list[Reason]]]) -> Counter[str]:
-    """Move the records that break a rule from the valid to the rejected ones; answers how many, by reason.
+def _reject_broken(chunk: _Chunk, broken: Iterator[tuple[int, list[Reason]]]) -> None:
+    """Move the records that break a rule from the valid to the rejected ones.
 
     Both files stay in the order of the source, and neither is ever held in memory.
     """
-    by_reason: Counter[str] = Counter()
     position, reasons = next(broken, _NONE_BROKEN)
     if not reasons:
-        return by_reason
+        return
     kept, late = chunk.valid.with_suffix(".kept"), chunk.rejected.with_suffix(".late")
-    with chunk.valid.open("rb") as lines, kept.open("wb", _BUFFER) as kept_file, late.open("wb", _BUFFER) as late_file:
-        for line in lines:
-            here, record = read_valid_line(line)
-            if here != position:
-                kept_file.write(line)
-                continue
-            by_reason[reasons[0].code] += 1
-            late_file.write(chunk.reject_line(position, reasons, record))
-            position, reasons = next(broken, _NONE_BROKEN)
+    try:
+        with chunk.valid.open("rb") as lines, kept.open("wb", _BUFFER) as kept_file, late.open("wb", _BUFFER) as out:
+            for line in lines:
+                here, record = read_valid_line(line)
+                if here != position:
+                    kept_file.write(line)
+                    continue
+                out.write(chunk.rejects.line(position, reasons, record))
+                position, reasons = next(broken, _NONE_BROKEN)
+    finally:  # also where there are too many: they are the sample
+        _merge_by_position(chunk.rejected, late)
     if reasons:
         raise ReconciliationError(f"The record at {position} breaks a rule, but does not stand where DuckDB found it.")
     kept.replace(chunk.valid)
-    _merge_by_position(chunk.rejected, late)
-    return by_reason
 
 
 def _merge_by_position(rejected: Path, late: Path) -> None:
@@ -221,6 +212,5 @@ def _control_totals(connection: duckdb.DuckDBPyConnection, contract: Contract) -
     """The exact sum of each control total over the valid records, `0` where there are none."""
     if not contract.control_totals:
         return {}
-    sums = ", ".join(f"CAST(coalesce(sum({total.record_sql}), 0) AS VARCHAR)" for total in contract.control_totals)
-    row = connection.execute(f"SELECT {sums} FROM records").fetchone()
+    row = connection.execute(summed_totals(contract)).fetchone()
     return dict(zip((total.name for total in contract.control_totals), row or (), strict=True))

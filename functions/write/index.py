@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from botocore.exceptions import ClientError
 
 from functions.common import s3_utils, sql
 from functions.common.batch import Batch
@@ -61,7 +62,7 @@ def _publish(batch: Batch) -> bytes:
             for suffix, key in ((".parquet", batch.parquet_key(table.name)), (".csv", batch.csv_key(table.name))):
                 name = f"{table.name}{suffix}"
                 outputs[name] = s3_utils.upload(folder / name, bucket, key, _CONTENT_TYPES[suffix])
-    return _commit(batch, publish.manifest(batch, contract, totals, merged, outputs))
+    return _commit(batch, publish.manifest(batch, contract, totals, merged, outputs, settings().release))
 
 
 def _counts(batch: Batch) -> list[dict[str, Any]]:
@@ -83,8 +84,7 @@ def _download_parts(batch: Batch, contract: Contract, folder: Path) -> None:
 
     def download(place: tuple[int, str]) -> None:
         chunk, table = place
-        key = batch.staging_key(chunk, f"{table}.parquet")
-        s3_utils.download(settings().processed_bucket, key, folder / f"{chunk:05d}.{table}.part")
+        _fetch(batch, chunk, f"{table}.parquet", folder / f"{chunk:05d}.{table}.part")
 
     places = [(chunk, table.name) for chunk in range(batch.chunk_count) for table in contract.tables]
     with ThreadPoolExecutor(_PARALLEL) as pool:
@@ -99,20 +99,31 @@ def _upload_rejects(
     folder: Path,
 ) -> dict[str, Any]:
     """Write and upload the rejects of a batch; answers the output."""
-    bucket = settings().processed_bucket
 
     def staged(chunk: int, name: str) -> Path:
         path = folder / f"{chunk:05d}.{name}"
-        s3_utils.download(bucket, batch.staging_key(chunk, name), path)
+        _fetch(batch, chunk, name, path)
         return path
 
     write_rejects(folder / REJECTS, batch.batch_id, contract.version, counts, superseded, staged)
-    return s3_utils.upload(folder / REJECTS, bucket, batch.rejected_key, "application/x-ndjson")
+    return s3_utils.upload(folder / REJECTS, settings().processed_bucket, batch.rejected_key, "application/x-ndjson")
+
+
+def _fetch(batch: Batch, chunk: int, name: str, path: Path) -> None:
+    """Copy what a step staged of a chunk. Raises ReconciliationError where it is not there."""
+    try:
+        s3_utils.download(settings().processed_bucket, batch.staging_key(chunk, name), path)
+    except ClientError as exc:
+        if s3_utils.is_missing(exc):
+            raise ReconciliationError(
+                f"Chunk {chunk} has no {name} in staging; it expired: run the batch again."
+            ) from exc
+        raise
 
 
 def _digest(key: str) -> str | None:
     head = s3_utils.head(settings().processed_bucket, key)
-    return head["Metadata"].get("sha256") if head else None
+    return head["Metadata"].get("sha256", "") if head else None
 
 
 def _commit(batch: Batch, manifest: bytes) -> bytes:

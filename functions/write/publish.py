@@ -39,8 +39,13 @@ def refusal(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> Pipeli
     return None
 
 
-def manifest(batch: Batch, contract: Contract, totals: Totals, merged: Merged, outputs: Outputs) -> bytes:
-    """The manifest: what was published, from what, and the whole account; nothing that differs between attempts."""
+def manifest(
+    batch: Batch, contract: Contract, totals: Totals, merged: Merged, outputs: Outputs, release: str
+) -> bytes:
+    """The manifest: what was published, from what, by which release, and the whole account.
+
+    Nothing in it differs between the attempts of one release.
+    """
     tables = {
         table.name: {
             "rows": merged.rows[table.name],
@@ -55,6 +60,7 @@ def manifest(batch: Batch, contract: Contract, totals: Totals, merged: Merged, o
         "batch_id": batch.batch_id,
         "revision": batch.revision,
         "contract_version": contract.version,
+        "release": release,
         "source": batch.to_input()["source"],
         "ingested_at": batch.ingested_at,
         "ingest_date": batch.ingest_date,
@@ -76,10 +82,12 @@ def manifest(batch: Batch, contract: Contract, totals: Totals, merged: Merged, o
 def verify(committed: Mapping[str, Any], digest_of: Callable[[str], str | None]) -> None:
     """See that every output that a manifest names is there with its SHA-256, or raise ReconciliationError.
 
-    `digest_of` answers the digest that stands with the object at a key, or None where the object is missing.
+    `digest_of` answers the digest that stands with the object at a key, or None where the object is missing. Rejects
+    may be missing: they are kept for a shorter time than the tables.
     """
     for output in outputs_of(committed):
-        if digest_of(output["key"]) != output["sha256"]:
+        digest = digest_of(output["key"])
+        if digest != output["sha256"] and not (digest is None and output == committed["rejects"]):
             raise ReconciliationError(
                 f"The batch is committed, but {output['key']} is missing or not what its manifest says."
             )

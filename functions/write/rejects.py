@@ -44,6 +44,7 @@ def write_rejects(
                             reason="superseded",
                             errors=[_superseded_by(record.superseded_by)],
                             record=content,
+                            readable=True,
                         )
                     )
             fetched.unlink()

@@ -37,6 +37,11 @@ run "without_schedule" {
     condition     = aws_lambda_alias.live["reconciler"].name == "live"
     error_message = "The reconciler stays, for who calls it by hand."
   }
+
+  assert {
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.this), "reconciler-silent")
+    error_message = "What is not meant to run must not be missed."
+  }
 }
 
 run "alarms" {
@@ -48,6 +53,7 @@ run "alarms" {
       on-failure-queue           = "Maximum AWS/SQS ApproximateNumberOfMessagesVisible {\"QueueName\":\"order-pipeline-dev-on-failure\"} 60 notBreaching"
       unaccounted                = "Maximum order-pipeline-dev BatchesUnaccounted {\"service\":\"reconciler\"} 300 ignore"
       reconciler-errors          = "Sum AWS/Lambda Errors {\"FunctionName\":\"order-pipeline-dev-reconciler\"} 3600 notBreaching"
+      reconciler-silent          = "Sum AWS/Lambda Invocations {\"FunctionName\":\"order-pipeline-dev-reconciler\"} 86400 breaching"
       undelivered-starter        = "Sum AWS/Lambda DestinationDeliveryFailures {\"FunctionName\":\"order-pipeline-dev-starter\"} 3600 notBreaching"
       undelivered-record-failure = "Sum AWS/Lambda DestinationDeliveryFailures {\"FunctionName\":\"order-pipeline-dev-record-failure\"} 3600 notBreaching"
       undelivered-reconciler     = "Sum AWS/Lambda DestinationDeliveryFailures {\"FunctionName\":\"order-pipeline-dev-reconciler\"} 3600 notBreaching"
@@ -60,7 +66,7 @@ run "alarms" {
       for key, alarm in aws_cloudwatch_metric_alarm.this :
       alarm.alarm_name == "order-pipeline-dev-${key}"
       && alarm.threshold == 1
-      && alarm.comparison_operator == "GreaterThanOrEqualToThreshold"
+      && alarm.comparison_operator == (key == "reconciler-silent" ? "LessThanThreshold" : "GreaterThanOrEqualToThreshold")
       && alarm.evaluation_periods == 1
       && alarm.alarm_actions == toset([aws_sns_topic.alarms.arn])
     ])

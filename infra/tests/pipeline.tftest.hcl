@@ -112,7 +112,7 @@ run "functions" {
   assert {
     condition = {
       for key, function in aws_lambda_function.this : key => {
-        for name, value in function.environment[0].variables : name => value if !startswith(name, "POWERTOOLS_")
+        for name, value in function.environment[0].variables : name => value if !startswith(name, "POWERTOOLS_") && name != "RELEASE"
       }
       } == {
       starter = {
@@ -149,6 +149,14 @@ run "functions" {
       }
     }
     error_message = "A function's settings are not what functions/common/config.py reads for it."
+  }
+
+  assert {
+    condition = {
+      for key, function in aws_lambda_function.this : key => function.environment[0].variables.RELEASE
+      if contains(keys(function.environment[0].variables), "RELEASE")
+    } == { write = output.release }
+    error_message = "The function that writes manifests, and no other, must know the release that it is of."
   }
 
   assert {
@@ -286,7 +294,7 @@ run "buckets" {
       }
       } == {
       ingest    = {}
-      processed = { "staging/" = 7, "rejected/" = 90, "failures/" = 365 }
+      processed = { "staging/" = 7, "rejected/" = 90 }
     }
     error_message = "What expires is not what retention_days says by default."
   }
@@ -378,7 +386,7 @@ run "everything_set" {
     max_nesting          = 8
     max_reject_bytes     = 1048576
     reconcile            = { schedule = "cron(0 6 * * ? *)", since_hours = 168, grace_minutes = 30 }
-    retention_days       = { incoming = 30, processed = 31, tables = 32, manifests = 33, rejected = 34, failures = 35, staging = 3, replaced = 0 }
+    retention_days       = { incoming = 30, processed = 31, tables = 32, manifests = 33, rejected = 34, failures = 35, staging = 3, replaced = 2 }
     force_destroy        = true
   }
 
@@ -430,12 +438,11 @@ run "everything_set" {
   }
 
   assert {
-    condition = flatten([
-      for lifecycle in aws_s3_bucket_lifecycle_configuration.this : [
-        for rule in lifecycle.rule : rule.id if length(rule.noncurrent_version_expiration) > 0
-      ]
-    ]) == ["expire-staging"]
-    error_message = "With replaced = 0, replaced versions are kept for ever, but for staging."
+    condition = {
+      for rule in flatten([for lifecycle in aws_s3_bucket_lifecycle_configuration.this : lifecycle.rule]) :
+      rule.id => rule.noncurrent_version_expiration[0].noncurrent_days... if length(rule.noncurrent_version_expiration) > 0
+    } == { clean-up = [2, 2], expire-staging = [1] }
+    error_message = "Replaced versions must be kept for as long as retention_days.replaced says, and for a day in staging."
   }
 
   assert {
@@ -503,4 +510,19 @@ run "missing_layer_zips_are_named" {
   }
 
   expect_failures = [aws_lambda_layer_version.this]
+}
+
+run "replaced_versions_kept_for_ever" {
+  variables {
+    retention_days = { replaced = 0 }
+  }
+
+  assert {
+    condition = flatten([
+      for lifecycle in aws_s3_bucket_lifecycle_configuration.this : [
+        for rule in lifecycle.rule : rule.id if length(rule.noncurrent_version_expiration) > 0
+      ]
+    ]) == ["expire-staging"]
+    error_message = "With replaced = 0, replaced versions are kept for ever, but for staging."
+  }
 }

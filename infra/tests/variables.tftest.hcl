@@ -158,3 +158,31 @@ run "manifests_outlive_incoming_files_kept_for_ever" {
 
   expect_failures = [var.retention_days]
 }
+
+run "manifests_outlive_replaced_versions" {
+  command = plan
+
+  variables {
+    retention_days = { incoming = 30, processed = 30, tables = 30, manifests = 59, replaced = 30 }
+  }
+
+  expect_failures = [var.retention_days]
+}
+
+run "failures_outlive_the_files_that_failed" {
+  command = plan
+
+  variables {
+    retention_days = { incoming = 0, failures = 365 }
+  }
+
+  expect_failures = [var.retention_days]
+}
+
+run "a_retention_that_fits" {
+  command = plan
+
+  variables {
+    retention_days = { incoming = 30, processed = 60, tables = 60, manifests = 60, failures = 60, replaced = 30 }
+  }
+}

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 from typer.exceptions import TyperException
 
+from functions.common.errors import PipelineError
 from pipeline import ROOT, build, demo, deploy, embedded, monitor, recovery_commands, runs, show, terraform
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import check_name, target
@@ -209,6 +210,9 @@ def main() -> None:
                 f"{problem.filename or 'The system'}: {problem.strerror or problem}.", "Mend it and run the same again."
             )
         )
+        sys.exit(1)
+    except PipelineError as problem:
+        show.error(CliError(str(problem), "Wait a minute and run the same again."))
         sys.exit(1)
     except (ClientError, BotoCoreError) as problem:
         show.error(CliError(str(problem), "Check the credentials, their permissions and the region."))

@@ -24,7 +24,7 @@ def corrected(lines: Iterable[bytes]) -> tuple[str, bytes]:
             continue
         try:
             reject = orjson.loads(line)
-            batches.add(reject["batch_id"])
+            batches.add(str(reject["batch_id"]))
             if reject["reason"] == "superseded":
                 continue
             records.append(orjson.dumps(reject["record"]))

@@ -1,13 +1,16 @@
 """Erasing a batch for good: its source version and every version of everything that was made of it."""
 
+import re
 from collections.abc import Iterator
 from itertools import groupby
 
 from functions.common.batch import Batch, failure_prefix, manifest_key, revision_of
-from functions.reconciler.survey import batch_id_of, look_at, versions
-from pipeline.errors import UsageError
+from functions.common.planning import PREFIX
+from functions.reconciler.survey import look_at_batch
+from pipeline import recovery
+from pipeline.errors import CliError, UsageError
 from pipeline.outputs import delete, prefixes_of_day
-from pipeline.recovery import Selection, batch_of, findings, patience, pipeline_of
+from pipeline.recovery import pipeline_of
 from pipeline.targets import Target
 
 Trace = tuple[str, str, str]
@@ -15,17 +18,38 @@ Trace = tuple[str, str, str]
 
 
 def find_batch(place: Target, batch_id: str) -> Batch:
-    """The batch called so, by its traces or by its source. Raises UsageError where there is neither."""
-    [finding] = findings(place, Selection(batches=(batch_id,)), patience())
-    try:
-        return batch_of(place, finding)
-    except UsageError:
-        pipeline = pipeline_of(place)
-        base, _ = revision_of(batch_id)
-        for version in versions(pipeline):
-            if base == batch_id_of(pipeline, version):
-                return batch_of(place, look_at(pipeline, version, patience()))
-        raise
+    """The batch called so, by its traces or by its source.
+
+    Raises UsageError where there is neither, and CliError while something of it, of any revision, may still be
+    written: what is written after an erasure would stay.
+    """
+    patient = recovery.patience()
+    finding = recovery.find(place, batch_id, patient)
+    batch = recovery.batch_of(place, finding)
+    if batch is None:
+        raise UsageError(f"Nothing is known of the batch {batch_id}.", "Name it as its notice does.")
+    for revision in _revisions(place, batch):
+        found = look_at_batch(pipeline_of(place), batch.dataset, revision, patient)
+        latest = recovery.latest_execution(place, found)
+        if latest and (latest["status"] == "RUNNING" or recovery.writes_until(latest)):
+            raise CliError(f"{latest['name']} still runs, or was stopped just now.", "Erase it when that has ended.")
+    return batch
+
+
+def _revisions(place: Target, batch: Batch) -> list[str]:
+    """The ids of all revisions of a batch that have left anything, and the one behind them, which may have begun."""
+    base, _ = revision_of(batch.batch_id)
+    keys = [key for _, key, _ in traces(place, batch)]
+    found = {revision_of(name[0])[1] for key in keys if (name := re.search(rf"{base}(?:-r[1-9]\d*)?", key))}
+    last = max({1, *found}) + 1
+    return [base, *(f"{base}-r{number}" for number in range(2, last + 1))]
+
+
+def corrections(place: Target, batch: Batch) -> list[str]:
+    """The keys of the files that corrected rejects of a batch; each is a batch of its own, and holds records of it."""
+    base, _ = revision_of(batch.batch_id)
+    prefix = f"{PREFIX}{batch.dataset}/corrections/{base}-"
+    return sorted({key for _, key, _ in _versions(place, place.outputs["ingest_bucket"], prefix)})
 
 
 def traces(place: Target, batch: Batch) -> list[Trace]:
@@ -42,8 +66,7 @@ def traces(place: Target, batch: Batch) -> list[Trace]:
         failure_prefix(batch.dataset, base).removesuffix("/"),
     ]
     found = [trace for prefix in prefixes for trace in _versions(place, processed, prefix)]
-    source = (batch.source.bucket, batch.source.key, batch.source.version_id)
-    return [*found, *(trace for trace in _versions(place, *source[:2]) if trace == source)]
+    return [*found, (batch.source.bucket, batch.source.key, batch.source.version_id)]
 
 
 def _versions(place: Target, bucket: str, prefix: str) -> Iterator[Trace]:
@@ -55,5 +78,10 @@ def _versions(place: Target, bucket: str, prefix: str) -> Iterator[Trace]:
 
 def erase(place: Target, found: list[Trace]) -> None:
     """Delete these versions for good: manifests, then what they name, then the source."""
-    for (bucket, _), traces in groupby(found, key=lambda trace: (trace[0], trace[1].startswith("manifests/"))):
-        delete(place, bucket, [{"Key": key, "VersionId": version_id} for _, key, version_id in traces])
+    processed = place.outputs["processed_bucket"]
+    for (bucket, _), group in groupby(found, key=lambda trace: (trace[0], trace[1].startswith("manifests/"))):
+        if bucket == processed:
+            delete(place, bucket, [{"Key": key, "VersionId": version_id} for _, key, version_id in group])
+            continue
+        for _, key, version_id in group:  # by itself: many keys at once are XML, which not every key can stand in
+            place.s3.delete_object(Bucket=bucket, Key=key, VersionId=version_id)

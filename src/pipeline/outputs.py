@@ -8,19 +8,21 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from functions.common.batch import manifest_key
-from functions.reconciler.survey import State, look_at_batch
+from functions.reconciler.survey import Finding, State, look_at_batch
 from functions.write.publish import outputs_of
 from pipeline.errors import CliError
-from pipeline.recovery import EVER, dataset_of_batch, patience, pipeline_of
+from pipeline.recovery import EVER, dataset_of_batch, patience, pipeline_of, writes_until
 from pipeline.runs import read_json
 from pipeline.targets import Target
 
 _BATCH = re.compile(r"[a-z][a-z0-9_]{0,29}-[0-9a-f]{32}(?:-r[1-9]\d*)?(?=[./])")
 _DELETED_AT_ONCE = 1000
+_YOUNG = timedelta(minutes=16)
+"""The longest that a function may go on writing that nobody knows of."""
 
 
 @dataclass
@@ -39,23 +41,35 @@ class Checked:
     orphans: tuple[str, ...]
     """Keys that no manifest and no failure record names."""
     missing: tuple[str, ...]
-    """Keys that the manifest names and that are not there, or not with their size."""
+    """Keys that the manifest names and that are not there, or not with their size or SHA-256."""
+    kept: str = ""
+    """Why its orphans must not be deleted; empty if they may be."""
 
 
-def check_outputs(place: Target, since: datetime, until: datetime) -> Iterator[Checked]:
+def check_outputs(
+    place: Target, since: datetime, until: datetime, published: Iterable[Finding] = (), *, digests: bool = False
+) -> Iterator[Checked]:
     """The batches ingested from `since` to `until` whose outputs are not what their manifest says.
 
-    Day by day, so that memory grows with a day and not with the bucket; a batch that runs is passed over.
+    `published` are looked at also if none of their outputs is there; with `digests` every output is asked for its
+    SHA-256, a request each. Day by day, so that memory grows with a day and not with the bucket.
     """
-    day = since.date()
-    while day <= until.date():
-        for batch_id, listed in _of_day(place, day).items():
-            if listed.written <= until and (checked := _check(place, batch_id, listed)):
+    of_day: defaultdict[date, list[str]] = defaultdict(list)
+    for finding in published:
+        if finding.version:
+            of_day[finding.version.last_modified.astimezone(UTC).date()].append(finding.batch_id)
+    day, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
+    while day <= last:
+        batches = _of_day(place, day)
+        for batch_id in of_day[day]:
+            batches.setdefault(batch_id, Listed())
+        for batch_id, listed in batches.items():
+            if listed.written <= until and (checked := _check(place, batch_id, listed, digests=digests)):
                 yield checked
         day += timedelta(days=1)
 
 
-def _of_day(place: Target, day: date) -> Mapping[str, Listed]:
+def _of_day(place: Target, day: date) -> dict[str, Listed]:
     batches: defaultdict[str, Listed] = defaultdict(Listed)
     for prefix in prefixes_of_day(place, day):
         for found in _objects(place, prefix):
@@ -64,7 +78,7 @@ def _of_day(place: Target, day: date) -> Mapping[str, Listed]:
                 listed = batches[batch[0]]
                 listed.sizes[found["Key"]] = found["Size"]
                 listed.written = max(listed.written, found["LastModified"])
-    return batches
+    return dict(batches)
 
 
 def prefixes_of_day(place: Target, day: date | str) -> Iterator[str]:
@@ -91,29 +105,53 @@ def _objects(place: Target, prefix: str) -> Iterator[Any]:
         yield from page.get("Contents", [])
 
 
-def _check(place: Target, batch_id: str, listed: Listed) -> Checked | None:
+def _check(place: Target, batch_id: str, listed: Listed, *, digests: bool = False) -> Checked | None:
     dataset = dataset_of_batch(batch_id)
     manifest = read_json(place, manifest_key(dataset, batch_id))
     if manifest is None:
-        state = look_at_batch(pipeline_of(place), dataset, batch_id, patience()).state
-        if state in (State.RUNNING, State.STUCK):
-            return None
-        named = {key: size for key, size in listed.sizes.items() if state is State.FAILED and _is_rejects(key)}
-    else:
-        named = {output["key"]: output["bytes"] for output in outputs_of(manifest)}
-    orphans = tuple(sorted(listed.sizes.keys() - named.keys()))
-    missing = tuple(sorted(key for key, size in named.items() if listed.sizes.get(key) != size))
-    return Checked(batch_id, orphans, missing) if orphans or missing else None
+        return _uncommitted(place, dataset, batch_id, listed)
+    named = {output["key"]: output for output in outputs_of(manifest)}
+    rejects = (manifest["rejects"] or {}).get("key")  # which may be kept for a shorter time than the tables
+    missing = [
+        key
+        for key, output in named.items()
+        if (key in listed.sizes or key != rejects)
+        and (listed.sizes.get(key) != output["bytes"] or (digests and _digest(place, key) != output["sha256"]))
+    ]
+    orphans = listed.sizes.keys() - named.keys()
+    return Checked(batch_id, tuple(sorted(orphans)), tuple(sorted(missing))) if orphans or missing else None
 
 
-def _is_rejects(key: str) -> bool:
-    """The failure record of a file that failed for its rejects names them."""
-    return key.startswith("rejected/")
+def _uncommitted(place: Target, dataset: str, batch_id: str, listed: Listed) -> Checked | None:
+    """What a batch without a manifest has left. Only that of a failure that somebody knows of is good for nothing."""
+    finding = look_at_batch(pipeline_of(place), dataset, batch_id, patience())
+    if finding.state in (State.RUNNING, State.STUCK):
+        return None
+    orphans = tuple(sorted(listed.sizes))
+    kept = f"the batch is {finding.state}"
+    if finding.state is State.FAILED:
+        orphans = tuple(key for key in orphans if not key.startswith("rejected/"))  # the failure record names them
+        kept = ""
+    if datetime.now(UTC) - listed.written < _YOUNG or writes_until(finding.execution):
+        kept = "it is young: a function may still be writing"
+    return Checked(batch_id, orphans, (), kept) if orphans else None
 
 
-def prune(place: Target, keys: Iterable[str]) -> None:
-    """Delete outputs; for as long as the bucket keeps replaced versions, they can be brought back."""
+def _digest(place: Target, key: str) -> str | None:
+    head = place.s3.head_object(Bucket=place.outputs["processed_bucket"], Key=key)
+    return head["Metadata"].get("sha256")
+
+
+def prune(place: Target, checked: Checked) -> tuple[str, ...]:
+    """Delete the orphans of a batch, if they still are orphans; answers their keys.
+
+    For as long as the bucket keeps replaced versions, they can be brought back.
+    """
+    sizes = dict.fromkeys(checked.orphans, 0)
+    again = _check(place, checked.batch_id, Listed(sizes))
+    keys = again.orphans if again and not again.kept else ()
     delete(place, place.outputs["processed_bucket"], [{"Key": key} for key in keys])
+    return keys
 
 
 def delete(place: Target, bucket: str, objects: Sequence[Mapping[str, str]]) -> None:

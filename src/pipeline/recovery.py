@@ -6,7 +6,7 @@ was interrupted is repeated, and two people who repeat it start each execution o
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,13 +15,25 @@ import orjson
 from functions.common import executions
 from functions.common.batch import Batch, Source, failure_prefix, manifest_key, replay_name, revision_of
 from functions.common.planning import PREFIX, plan_batch
-from functions.reconciler.survey import Finding, Patience, Pipeline, State, look_at_batch, plan, survey
+from functions.reconciler.index import status_change
+from functions.reconciler.survey import (
+    Finding,
+    Patience,
+    Pipeline,
+    State,
+    batch_id_of,
+    ended_at,
+    look_at_batch,
+    plan,
+    survey,
+    versions,
+)
 from pipeline.errors import CliError, UsageError
 from pipeline.runs import read_json
 from pipeline.targets import Target
 
 _FUNCTION_LIFETIME = timedelta(minutes=16)
-"""The longest that a function of an aborted execution may go on writing: Lambda's limit, and a minute."""
+"""The longest that a function may outlive its execution: Lambda's limit, and a minute."""
 
 _POLL_SECONDS = {"local": 0.1, "aws": 2.0}
 
@@ -78,14 +90,40 @@ def patience(grace: timedelta = timedelta(0)) -> Patience:
 
 
 def findings(place: Target, selection: Selection, patient: Patience) -> Iterator[Finding]:
-    """What became of the selected batches."""
+    """What became of the selected batches, each once. Raises UsageError for one that is not there."""
+    seen: set[str] = set()
+    for finding in _all_findings(place, selection, patient):
+        if finding.batch_id not in seen:
+            seen.add(finding.batch_id)
+            yield finding
+
+
+def _all_findings(place: Target, selection: Selection, patient: Patience) -> Iterator[Finding]:
     pipeline = pipeline_of(place)
     for batch_id in selection.batches:
-        yield look_at_batch(pipeline, dataset_of_batch(batch_id), batch_id, patient)
+        yield find(place, batch_id, patient)
     for key in selection.keys:
-        yield from survey(pipeline, selection.since, patient, key=key)
+        found = list(survey(pipeline, selection.since, patient, key=key))
+        if not found:
+            raise UsageError(f"There is no file {key}.", "Name its key in the ingest bucket, as it is, not encoded.")
+        yield from found
     if not (selection.batches or selection.keys):
         yield from survey(pipeline, selection.since, patient, prefix=selection.prefix)
+
+
+def find(place: Target, batch_id: str, patient: Patience) -> Finding:
+    """What became of a batch. One without traces is looked for in the bucket. Raises UsageError if it is nowhere."""
+    pipeline, dataset = pipeline_of(place), dataset_of_batch(batch_id)
+    finding = look_at_batch(pipeline, dataset, batch_id, patient)
+    if finding.state is not State.MISSING:
+        return finding
+    base, _ = revision_of(batch_id)
+    for version in versions(pipeline):
+        if batch_id_of(pipeline, version) == base:
+            return replace(finding, version=version)
+    raise UsageError(
+        f"Nothing is known of a batch {batch_id}.", "Name it as its notice, its failure record or `reconcile` does."
+    )
 
 
 def dataset_of_batch(batch_id: str) -> str:
@@ -97,7 +135,7 @@ def backfill(place: Target, selection: Selection) -> Iterator[Start]:
     """An execution for each version that has none, nor manifest nor failure record."""
     for finding in findings(place, selection, patience()):
         if finding.state is State.MISSING:
-            yield first(place, finding, "never started")
+            yield next_execution(place, finding)
 
 
 def replay(place: Target, selection: Selection, *, failed_only: bool) -> Iterator[Start]:
@@ -106,94 +144,86 @@ def replay(place: Target, selection: Selection, *, failed_only: bool) -> Iterato
     With `failed_only` batches that need nothing are not mentioned.
     """
     for finding in findings(place, selection, patience()):
-        if finding.state in FAILED:
-            yield _again(place, finding)
-        elif failed_only:
-            continue
-        elif finding.state is State.MISSING:
-            yield first(place, finding, "never started")
-        else:
-            yield _passed_over(finding)
+        if finding.state in FAILED or not failed_only:
+            yield next_execution(place, finding)
 
 
-def republish(place: Target, selection: Selection) -> Iterator[Start]:
-    """An execution of the next revision for each selected batch that an earlier release published.
+def republish(place: Target, selection: Selection, release: str | None = None) -> Iterator[Start]:
+    """An execution of the next revision for each selected batch that an earlier release published, or `release`.
 
     What the deployed release has published already is left alone, so that the command can be repeated.
     """
-    deployed = deployed_at(place)
+    deployed = place.outputs["release"]
     for finding in findings(place, selection, patience()):
         if finding.state is not State.PUBLISHED:
             yield _passed_over(finding, "not published: replay it without --republish")
             continue
-        manifest, committed = latest_manifest(place, finding)
-        if committed >= deployed:
-            yield Start(finding.batch_id, "", manifest["source"]["key"], "published by the deployed release already")
+        manifest = latest_manifest(place, finding)
+        key, published_by = manifest["source"]["key"], manifest.get("release")
+        if published_by == deployed:
+            yield Start(finding.batch_id, "", key, "published by the deployed release already")
+        elif release not in (None, published_by):
+            yield Start(finding.batch_id, "", key, f"published by the release {published_by}")
         else:
-            yield _next_revision(place, manifest)
+            batch = _replanned(place, manifest["source"], manifest["ingested_at"], manifest["revision"] + 1)
+            found = look_at_batch(pipeline_of(place), batch.dataset, batch.batch_id, patience())
+            yield _start_of(batch, found, f"revision {batch.revision}")
 
 
-def deployed_at(place: Target) -> datetime:
-    """When the newest of the functions that make the tables was deployed."""
-    functions = place.outputs["function_names"]
-    client = place.client("lambda")
-    modified = (
-        client.get_function_configuration(FunctionName=functions[step])["LastModified"]
-        for step in ("validate", "transform", "write")
-    )
-    return max(datetime.fromisoformat(time) for time in modified)
-
-
-def latest_manifest(place: Target, finding: Finding) -> tuple[dict[str, Any], datetime]:
-    """The manifest of a batch's highest revision, and when it was committed."""
-    bucket = place.outputs["processed_bucket"]
+def latest_manifest(place: Target, finding: Finding) -> dict[str, Any]:
+    """The manifest of a batch's highest revision. Raises CliError where it was deleted meanwhile."""
     base, _ = revision_of(finding.batch_id)
     prefix = manifest_key(finding.dataset, base).removesuffix(".json")
-    listed = place.s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
-    newest = max(listed, key=lambda found: revision_of(_name(found["Key"]))[1])
-    manifest = read_json(place, newest["Key"])
-    assert manifest is not None  # it was listed a moment ago, and nobody deletes manifests
-    return manifest, newest["LastModified"]
+    listed = place.s3.list_objects_v2(Bucket=place.outputs["processed_bucket"], Prefix=prefix).get("Contents", [])
+    newest = max((found["Key"] for found in listed), key=_revision_of_manifest, default=f"{prefix}.json")
+    manifest = read_json(place, newest)
+    if manifest is None:
+        raise CliError(f"The manifest of {finding.batch_id} was deleted meanwhile.", "Run the same again.")
+    return manifest
 
 
-def _name(key: str) -> str:
-    return key.rpartition("/")[2].removesuffix(".json")
+def _revision_of_manifest(key: str) -> int:
+    return revision_of(key.rpartition("/")[2].removesuffix(".json"))[1]
 
 
-def _next_revision(place: Target, manifest: Mapping[str, Any]) -> Start:
-    batch = _replanned(place, manifest["source"], manifest["ingested_at"], manifest["revision"] + 1)
-    found = look_at_batch(pipeline_of(place), batch.dataset, batch.batch_id, patience())
-    if found.state in (State.RUNNING, State.STUCK):
-        return _passed_over(found)
-    name = batch.batch_id if found.state is State.MISSING else replay_name(batch.batch_id, found.replays + 1)
-    return Start(batch.batch_id, name, batch.source.key, f"revision {batch.revision}", batch)
-
-
-def first(place: Target, finding: Finding, reason: str) -> Start:
-    """The first execution of a version. Raises UsageError where no version is known."""
-    if finding.version is None:
-        raise UsageError(
-            f"Nothing is known of a batch {finding.batch_id}.",
-            "Name it as the notice, the failure record or `pipeline status` does.",
-        )
-    batch = plan(pipeline_of(place), finding.version)
-    if batch is None:
-        return Start(finding.batch_id, "", finding.version.key, "deleted meanwhile")
-    return Start(batch.batch_id, batch.batch_id, batch.source.key, reason, batch)
-
-
-def _again(place: Target, finding: Finding) -> Start:
+def next_execution(place: Target, finding: Finding) -> Start:
+    """The next execution of a batch, or why there is none to start."""
+    if finding.state not in (State.MISSING, *FAILED):
+        return _passed_over(finding)
     batch = batch_of(place, finding)
-    stopped = (finding.execution or {}).get("stopDate")
-    aborted = finding.execution is not None and finding.execution["status"] == "ABORTED"
-    if aborted and stopped and datetime.now(UTC) - stopped < _FUNCTION_LIFETIME:
-        # stopping an execution does not stop its functions, and a release must not write over another's outputs
-        until = stopped.astimezone(UTC) + _FUNCTION_LIFETIME
-        return _passed_over(finding, f"aborted just now: its function may still run until {until:%H:%M} UTC")
-    name = replay_name(finding.batch_id, finding.replays + 1)
-    error = (finding.execution or {}).get("error")
-    reason = f"{finding.state}: {error}" if error else finding.state.value
-    return Start(finding.batch_id, name, batch.source.key, reason, batch)
+    if batch is None:
+        return _passed_over(finding, "deleted meanwhile")
+    return _start_of(batch, finding, "never started" if finding.state is State.MISSING else finding.state.value)
+
+
+def _start_of(batch: Batch, finding: Finding, reason: str) -> Start:
+    if finding.state not in (State.MISSING, *FAILED):
+        return _passed_over(finding)
+    if until := writes_until(finding.execution):
+        return _passed_over(finding, f"stopped just now: its function may still write until {until:%H:%M} UTC")
+    name = batch.batch_id if finding.state is State.MISSING else replay_name(batch.batch_id, finding.replays + 1)
+    return Start(batch.batch_id, name, batch.source.key, reason, batch)
+
+
+def writes_until(execution: Mapping[str, Any] | None) -> datetime | None:
+    """Until when a function of an execution that was stopped may still write, or None: nothing stops the function."""
+    if execution is None or execution["status"] not in ("ABORTED", "TIMED_OUT"):
+        return None
+    until = ended_at(execution).astimezone(UTC) + _FUNCTION_LIFETIME
+    return until if until > datetime.now(UTC) else None
+
+
+def latest_execution(place: Target, finding: Finding) -> Mapping[str, Any] | None:
+    """The latest execution of a batch, also of a published one, for which a survey does not ask."""
+    if finding.state is not State.PUBLISHED:
+        return finding.execution
+    pipeline, replays = pipeline_of(place), finding.replays
+    latest = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, finding.batch_id)
+    while later := executions.describe(
+        pipeline.step_functions, pipeline.state_machine_arn, replay_name(finding.batch_id, replays + 1)
+    ):
+        replays, latest = replays + 1, later
+    return latest
 
 
 def _passed_over(finding: Finding, reason: str = "") -> Start:
@@ -201,19 +231,15 @@ def _passed_over(finding: Finding, reason: str = "") -> Start:
     return Start(finding.batch_id, "", key, reason or finding.state.value)
 
 
-def batch_of(place: Target, finding: Finding) -> Batch:
-    """The batch of a finding, with the source as it was first told; planned anew. Raises UsageError if unknown."""
-    if finding.execution is not None:
-        told = Batch.from_input(orjson.loads(finding.execution["input"])).to_input()
-        return _replanned(place, told["source"], told["ingested_at"], told["revision"])
-    record = any_record(place, finding.dataset, finding.batch_id)
-    if record is not None:
-        revision = revision_of(finding.batch_id)[1]
+def batch_of(place: Target, finding: Finding) -> Batch | None:
+    """The batch of a finding, planned anew, with the source as it was first told; None where its version is gone."""
+    pipeline, revision = pipeline_of(place), revision_of(finding.batch_id)[1]
+    if record := any_record(place, finding.dataset, finding.batch_id):
         return _replanned(place, record["source"], record["ingested_at"], revision)
-    batch = plan(pipeline_of(place), finding.version) if finding.version else None
-    if batch is None:
-        raise UsageError(f"Nothing is known of the batch {finding.batch_id}.", "Name it as its notice does.")
-    return batch
+    if execution := executions.describe(pipeline.step_functions, pipeline.state_machine_arn, finding.batch_id):
+        told = orjson.loads(execution["input"])
+        return _replanned(place, told["source"], told["ingested_at"], revision)
+    return plan(pipeline, finding.version) if finding.version else None
 
 
 def any_record(place: Target, dataset: str, batch_id: str) -> dict[str, Any] | None:
@@ -253,13 +279,13 @@ def run_all(
         time.sleep(_POLL_SECONDS[place.name])
 
 
-def tell_record_failure(place: Target, status_change: Mapping[str, Any]) -> None:
-    """Hand an execution's end to record_failure, as EventBridge does."""
+def tell_of_failure(place: Target, name: str) -> None:
+    """Hand the end of an execution to record_failure, as EventBridge does. Raises CliError if it does not take it."""
+    pipeline = pipeline_of(place)
+    execution = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, name)
+    assert execution is not None  # it was listed a moment ago
     function = place.outputs["function_names"]["record_failure"]
-    payload = orjson.dumps(status_change)
+    payload = orjson.dumps(status_change(execution))
     answer = place.client("lambda").invoke(FunctionName=function, Qualifier="live", Payload=payload)
     if "FunctionError" in answer:
-        raise CliError(
-            f"record_failure could not record {status_change['detail']['name']}.",
-            "Look at its log (make monitor) and run the same again.",
-        )
+        raise CliError(f"record_failure could not record {name}.", "Look at its log (make monitor) and repeat.")

@@ -2,33 +2,31 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from functions.common.batch import is_batch_id, replay_of, revision_of
 from functions.common.planning import PREFIX
-from functions.reconciler.index import status_change
-from functions.reconciler.survey import Finding, Patience, State
-from pipeline import corrections, erasure, outputs, recovery, runs, show, undelivered
+from functions.reconciler.survey import Finding, Patience, State, executions_since, untold
+from pipeline import corrections, erasure, outputs, recovery, runs, show, show_recovery, undelivered
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target, target
 
 TargetName = Annotated[str, typer.Option("--target", metavar="aws|local", help="An AWS account, or the embedded AWS.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this the command only says what it would do.")]
 Concurrency = Annotated[int, typer.Option(min=1, max=100, help="How many executions may run at a time.")]
-Prefix = Annotated[str, typer.Option(help="Only files whose keys begin so.")]
+OnlyPrefix = Annotated[str | None, typer.Option("--prefix", help="Only files whose keys begin so.")]
 Since = Annotated[
     str | None, typer.Option(help="Only files that came in since: 30m, 12h, 7d, or a time such as 2026-01-31T12:00Z.")
 ]
 
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-_SHOWN = 50
-_BATCH = re.compile(r"[a-z][a-z0-9_]*-[0-9a-f]{32}(-r[1-9]\d*)?")
+_AGE = re.compile(r"\d{1,5}[mhd]")
 
 
 def replay(
@@ -36,12 +34,15 @@ def replay(
         list[str] | None, typer.Argument(metavar="[BATCH|KEY]...", help="Batches, or keys of the ingest bucket.")
     ] = None,
     target_name: TargetName = "aws",
-    failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
-    prefix: Prefix = PREFIX,
+    failed: Annotated[bool, typer.Option("--failed", help="Only what failed.")] = False,
+    prefix: OnlyPrefix = None,
     since: Since = None,
     republish: Annotated[
         bool, typer.Option("--republish", help="Publish anew, as a new revision, what an earlier release published.")
     ] = False,
+    release: Annotated[
+        str | None, typer.Option(help="With --republish: only what this release published; a manifest names it.")
+    ] = None,
     rejects: Annotated[
         Path | None, typer.Option(help="Send the corrected rejects in this file as a new upload.")
     ] = None,
@@ -57,100 +58,106 @@ def replay(
     pipeline replay --prefix incoming/orders/2026-01/ --republish --apply
     pipeline replay --rejects rejects.jsonl --apply
     """
-    named = tuple(what or ())
-    if sum([bool(named), failed, prefix != PREFIX or (republish and not named), rejects is not None]) != 1:
+    selection = _selection(what or [], prefix, since)
+    by_place = failed or republish or prefix is not None
+    if sum([bool(what), by_place and not (what and republish), rejects is not None]) != 1:
         raise UsageError(
-            "Say what to replay, in one way.", "Name batches or keys, or give one of --failed, --prefix, --rejects."
+            "Say what to replay, in one way.",
+            "Name batches or keys, or give --failed or --republish (with --prefix and --since), or --rejects.",
         )
-    for one in named:
-        if not (_BATCH.fullmatch(one) or one.startswith(PREFIX)):
-            raise UsageError(f"{one} is neither a batch nor a key.", f"Keys of the ingest bucket begin with {PREFIX}.")
+    if (what or rejects) and since:
+        raise UsageError("--since goes with --failed, --prefix or --republish.", "Leave it out.")
+    if release and not republish:
+        raise UsageError("--release goes with --republish.", "Give both.")
     place = target(target_name)
     if rejects is not None:
         _send_correction(place, rejects, apply)
-        return
-    selection = recovery.Selection(
-        batches=tuple(one for one in named if _BATCH.fullmatch(one)),
-        keys=tuple(one for one in named if not _BATCH.fullmatch(one)),
-        prefix=prefix,
-        since=_time(since),
-    )
-    if republish:
-        starts = recovery.republish(place, selection)
+    elif republish:
+        _run(place, recovery.republish(place, selection, release), concurrency, apply)
     else:
-        starts = recovery.replay(place, selection, failed_only=failed)
-    _run(place, starts, concurrency, apply)
+        _run(place, recovery.replay(place, selection, failed_only=failed), concurrency, apply)
 
 
 def backfill(
     target_name: TargetName = "aws",
-    prefix: Prefix = PREFIX,
+    prefix: OnlyPrefix = None,
     since: Since = None,
     concurrency: Concurrency = 5,
     apply: Apply = False,
 ) -> None:
     """Start what lies in the ingest bucket and was never started, however old it is."""
     place = target(target_name)
-    _run(place, recovery.backfill(place, recovery.Selection(prefix=prefix, since=_time(since))), concurrency, apply)
+    _run(place, recovery.backfill(place, _selection([], prefix, since)), concurrency, apply)
 
 
 def reconcile(
     target_name: TargetName = "aws",
     since: Annotated[str, typer.Option(help="How far back: 30m, 12h, 7d, or a time such as 2026-01-31T12:00Z.")] = "3d",
     grace: Annotated[str, typer.Option(help="Files younger than this may still be on their way.")] = "15m",
-    prefix: Prefix = PREFIX,
+    prefix: OnlyPrefix = None,
     concurrency: Concurrency = 5,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="With --apply, delete outputs that no manifest names.")
-    ] = False,
+    digests: Annotated[bool, typer.Option("--digests", help="Ask for each output's SHA-256; a request each.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="With --apply: delete outputs that none names.")] = False,
     apply: Apply = False,
 ) -> None:
     """Compare the ingest bucket with executions, manifests, failure records and outputs.
 
     With --apply what is missing is started, and failures that nobody was told of are told. Exits 0 only if every
-    file is accounted for.
+    file is accounted for. Outputs are those of all files, so --prefix leaves them out.
     """
+    if prune and prefix:
+        raise UsageError("--prune is about the outputs of all files.", "Leave --prefix out.")
     place, started, patient = target(target_name), _time(since), recovery.patience(_duration(grace))
-    found = list(_counted(place, recovery.Selection(prefix=prefix, since=started), patient))
-    checked = list(outputs.check_outputs(place, started, patient.now - patient.grace))
-    _show_findings(found)
-    _show_outputs(checked)
-    open_cases = [one for one in found if one.state in (State.STUCK, State.LOST)]
-    damaged = [one for one in checked if one.missing]
+    found = list(_counted(place, _selection([], prefix, since), patient))
+    published = [one for one in found if one.state is State.PUBLISHED]
+    pipeline = recovery.pipeline_of(place)
+    failed = list(untold(pipeline, executions_since(pipeline, started), patient))
+    checked: list[outputs.Checked] = []
+    if prefix is None:
+        show.step("looking at the outputs")
+        until = patient.now - patient.grace
+        checked = list(outputs.check_outputs(place, started, until, published, digests=digests))
+    show_recovery.findings(found, failed)
+    show_recovery.checked_outputs(checked)
     missing = [one for one in found if one.state is State.MISSING]
-    untold = [one for one in found if one.state is State.UNTOLD]
-    orphans = [key for one in checked for key in one.orphans]
-    if apply:
-        _tell_of_failures(place, untold)
-        if prune:
-            outputs.prune(place, orphans)
-            show.out.print(f"Deleted {_many(len(orphans), 'output')} that no manifest names.")
-        starts = (recovery.first(place, one, "never started") for one in missing)
-        _run(place, starts, concurrency, apply=True)
-    else:
-        open_cases += missing + untold
-        if missing or untold or orphans:
+    unmended = [one for one in found if one.state in (State.STUCK, State.LOST, State.UNKNOWN)]
+    damaged = [one for one in checked if one.missing]
+    if not apply:
+        if missing or failed or any(one.orphans for one in checked):
             show.out.print("Nothing was changed. --apply starts and tells; --apply --prune also deletes orphans.")
-    if open_cases or damaged:
+        if unmended or damaged or missing or failed:
+            raise typer.Exit(1)
+        return
+    if prune:
+        deleted = sum(len(outputs.prune(place, one)) for one in checked if one.orphans and not one.kept)
+        show.out.print(f"Deleted {show_recovery.many(deleted, 'output')} that no manifest names.")
+    untellable = _tell_of_failures(place, failed)
+    if missing:
+        _run(place, (recovery.next_execution(place, one) for one in missing), concurrency, apply=True)
+    if unmended or damaged or untellable:
         raise typer.Exit(1)
 
 
 def redrive(target_name: TargetName = "aws", apply: Apply = False) -> None:
     """Show the events in the on-failure queue, or send them back to the functions that they were for."""
     place = target(target_name)
-    if not apply:
-        messages = undelivered.peek(place)
-        hidden = undelivered.waiting(place) - len(messages)
-        _show_undelivered([(message, message.error) for message in messages], "error")
-        if hidden > 0:
-            show.out.print(f"About {hidden} more are hidden, since somebody has looked at them: try again in a minute.")
-        if messages:
-            show.out.print("Nothing was sent. Add --apply to send them back.")
-        return
-    results = list(undelivered.redrive(place))
-    _show_undelivered(results, "outcome")
-    if any(error for _, error in results):
-        raise CliError("Some events failed again; they stay in the queue.", "Mend what the outcome says, and repeat.")
+    handled, failed = 0, 0
+    show.step("reading the queue")
+    for message, error in undelivered.redrive(place) if apply else undelivered.peek(place):
+        handled, failed = handled + (not error), failed + bool(error)
+        outcome = "handled" if apply and not error else error
+        about = show.plain(message.about) or "?"
+        show.out.print(f"{message.sent:%Y-%m-%d %H:%M:%S} UTC  {message.function}  {about}\n  {show.plain(outcome)}")
+    hidden = undelivered.waiting(place) - (failed if apply else handled + failed)
+    if hidden > 0:
+        number = show_recovery.many(hidden, "message")
+        raise CliError(f"About {number} can't be seen: somebody is at them.", "Repeat it in 15 minutes.")
+    if apply and failed:
+        raise CliError("Some events failed again; they stay in the queue.", "Mend what is said above, and repeat.")
+    if not handled + failed:
+        show.out.print("The queue is empty.")
+    elif not apply:
+        show.out.print("Nothing was sent. Add --apply to send them back.")
 
 
 def erase(
@@ -160,9 +167,13 @@ def erase(
     place = target(target_name)
     batch = erasure.find_batch(place, batch_id)
     found = erasure.traces(place, batch)
-    show.out.print(f"{batch.batch_id}, of {escape(batch.source.uri)}:")
+    show.out.print(
+        f"All revisions of {revision_of(batch.batch_id)[0]}, and their source {show.plain(batch.source.uri)}:"
+    )
     for bucket, count in sorted(Counter(bucket for bucket, _, _ in found).items()):
-        show.out.print(f"  {_many(count, 'version')} of objects in {bucket}")
+        show.out.print(f"  {show_recovery.many(count, 'version')} of objects in {bucket}")
+    for key in erasure.corrections(place, batch):
+        show.out.print(f"Its corrected rejects are files of their own; erase their batches too: {show.plain(key)}")
     if not apply:
         show.out.print("Nothing was deleted. Add --apply to delete them for good.")
         return
@@ -170,21 +181,39 @@ def erase(
     show.out.print("Erased.")
 
 
+def _selection(what: list[str], prefix: str | None, since: str | None) -> recovery.Selection:
+    """What is named. Raises UsageError for what can be neither a batch nor a key."""
+    batches, keys = [], []
+    for one in what:
+        batch_id, _ = replay_of(one)  # an execution's name is as good as its batch's
+        if is_batch_id(batch_id):
+            batches.append(batch_id)
+        elif one.startswith(PREFIX):
+            keys.append(one)
+        else:
+            raise UsageError(f"{one} is neither a batch nor a key.", f"Keys of the ingest bucket begin with {PREFIX}.")
+    if prefix is not None and not prefix.startswith(PREFIX):
+        raise UsageError(f"--prefix can't be {prefix}.", f"Keys of the ingest bucket begin with {PREFIX}.")
+    return recovery.Selection(tuple(batches), tuple(keys), prefix or PREFIX, _time(since))
+
+
 def _run(place: Target, starts: Iterable[recovery.Start], concurrency: int, apply: bool) -> None:
     """Show what would be started, or start it and tell how each ended; exits 1 unless all succeeded."""
-    planned = list(starts)
+    with show.counting("looked at {} batches") as advance:
+        planned = [advance(start) for start in starts]
     wanted = [start for start in planned if start.batch]
-    _show_starts(planned)
+    show_recovery.starts(wanted, [start for start in planned if not start.batch])
     if not wanted:
         show.out.print("Nothing to start.")
         return
     if not apply:
-        show.out.print(f"{_many(len(wanted), 'execution')} would be started. Add --apply to start them.")
+        show.out.print(f"{show_recovery.many(len(wanted), 'execution')} would be started. Add --apply to start them.")
         return
     ended = _follow(place, wanted, concurrency)
     bad = [one for one in ended if one.status != "SUCCEEDED"]
-    for one in bad[:_SHOWN]:
-        show.out.print(f"  [red]{one.status}[/red] {one.start.name}  {escape(one.start.key)}  {escape(one.error)}")
+    for one in bad[: show_recovery.SHOWN]:
+        error = show.plain(one.error)
+        show.out.print(f"  [red]{one.status}[/red] {one.start.name}  {show.plain(one.start.key)}  {error}")
     show.out.print(f"{len(ended) - len(bad)} of {len(wanted)} succeeded.")
     if bad:
         raise typer.Exit(1)
@@ -210,11 +239,9 @@ def _follow(place: Target, wanted: list[recovery.Start], concurrency: int) -> li
 
 
 def _counted(place: Target, selection: recovery.Selection, patient: Patience) -> Iterable[Finding]:
-    with Progress(TextColumn("[dim]·[/dim] looked at {task.completed} files"), console=show.err, transient=True) as bar:
-        task = bar.add_task("", total=None)
+    with show.counting("looked at {} files") as advance:
         for finding in recovery.findings(place, selection, patient):
-            bar.advance(task)
-            yield finding
+            yield advance(finding)
 
 
 def _send_correction(place: Target, path: Path, apply: bool) -> None:
@@ -222,80 +249,34 @@ def _send_correction(place: Target, path: Path, apply: bool) -> None:
     with path.open("rb") as lines:
         batch_id, data = corrections.corrected(lines)
     corrections.check_known(place, batch_id)
-    records = _many(data.count(b"\n"), "corrected record")
+    records = show_recovery.many(data.count(b"\n"), "corrected record")
     if not apply:
         show.out.print(f"{records} of {batch_id} would be sent. Add --apply to send them.")
         return
     key, correction = corrections.send_correction(place, batch_id, data)
     if correction is None:
-        show.out.print(f"The same was sent before: {escape(key)}.")
+        show.out.print(f"The same was sent before: {show.plain(key)}.")
     else:
-        show.out.print(f"Sent {records} of {batch_id} as {escape(key)}, batch {correction}.")
+        show.out.print(f"Sent {records} of {batch_id} as {show.plain(key)}, batch {correction}.")
 
 
-def _tell_of_failures(place: Target, findings: list[Finding]) -> None:
-    for finding in findings:
-        assert finding.execution is not None
-        recovery.tell_record_failure(place, status_change(finding.execution))
-
-
-def _show_starts(planned: list[recovery.Start]) -> None:
-    grid = show.grid("Executions")
-    for name in ("batch", "file", "execution", "why"):
-        grid.add_column(name, no_wrap=True)
-    for start in planned[:_SHOWN]:
-        grid.add_row(start.batch_id, escape(start.key), start.name or "none", start.reason)
-    if planned:
-        show.out.print(grid)
-    if len(planned) > _SHOWN:
-        show.out.print(f"  … and {len(planned) - _SHOWN} more")
-
-
-def _show_findings(found: list[Finding]) -> None:
-    counts = Counter(one.state for one in found)
-    show.out.print(f"{_many(len(found), 'file')}: " + ", ".join(f"{counts[state]} {state}" for state in State))
-    grid = show.grid("")
-    for name in ("state", "batch", "file"):
-        grid.add_column(name, no_wrap=True)
-    cases = [one for one in found if one.state not in (State.PUBLISHED, State.RUNNING)]
-    for one in cases[:_SHOWN]:
-        grid.add_row(one.state.value, one.batch_id, escape(one.version.key if one.version else ""))
-    if cases:
-        show.out.print(grid)
-    if len(cases) > _SHOWN:
-        show.out.print(f"  … and {len(cases) - _SHOWN} more")
-
-
-def _show_outputs(checked: list[outputs.Checked]) -> None:
-    for one in checked:
-        for key in one.orphans:
-            show.out.print(f"orphan: {escape(key)} (no manifest names it)")
-        for key in one.missing:
-            show.out.print(f"damaged: {escape(key)} (the manifest of {one.batch_id} names it; it is gone or changed)")
-
-
-def _show_undelivered(messages: list[tuple[undelivered.Undelivered, str]], last: str) -> None:
-    if not messages:
-        show.out.print("The queue is empty.")
-        return
-    grid = show.grid("Events that no retry got handled")
-    for name in ("since (UTC)", "function", "about", last):
-        grid.add_column(name, no_wrap=True)
-    for message, text in messages:
-        since = f"{message.sent:%Y-%m-%d %H:%M:%S}"
-        grid.add_row(since, message.function, escape(message.about), escape(text or "handled"))
-    show.out.print(grid)
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _tell_of_failures(place: Target, failed: list[Mapping[str, Any]]) -> int:
+    """Have each failure told of; answers of how many that did not work."""
+    problems = 0
+    for execution in failed:
+        try:
+            recovery.tell_of_failure(place, execution["name"])
+        except CliError as problem:
+            show.error(problem)
+            problems += 1
+    return problems
 
 
 def _time(text: str | None) -> datetime:
     """A point in time: an age, or an ISO 8601 time with a zone. Raises UsageError."""
     if text is None:
         return recovery.EVER
-    if re.fullmatch(r"\d+[mhd]", text):
+    if _AGE.fullmatch(text):
         return datetime.now(UTC) - _duration(text)
     try:
         time = datetime.fromisoformat(text)
@@ -308,7 +289,7 @@ def _time(text: str | None) -> datetime:
 
 def _duration(text: str) -> timedelta:
     """30m, 12h or 7d. Raises UsageError."""
-    if not re.fullmatch(r"\d+[mhd]", text):
+    if not _AGE.fullmatch(text):
         raise UsageError(f"{text} is no length of time.", "Give one such as 15m, 12h or 7d.")
     return int(text[:-1]) * _UNITS[text[-1]]
 

@@ -3,14 +3,16 @@
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress, TextColumn
 from rich.table import Table
 
 from pipeline.errors import CliError
@@ -21,9 +23,32 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 if not out.is_terminal:
     out.width = 160  # a file or a pipe has no width; narrower than this the tables lose their columns
 
+T = TypeVar("T")
+
 _FIRST_ROWS = 3
 _WIDEST_CELL = 22
 _NARROWEST_COLUMN = 12
+
+
+def plain(text: str) -> str:
+    """A text from outside, such as a key, that can't steer the terminal: no markup and no control characters."""
+    return escape("".join(sign if sign.isprintable() else "\ufffd" for sign in text))
+
+
+@contextmanager
+def counting(text: str) -> Iterator[Callable[[T], T]]:
+    """Show on a terminal how many things went through the function that is given; `text` has {} for the number."""
+    with Progress(TextColumn("[dim]·[/dim] {task.description}"), console=err, transient=True) as progress:
+        task = progress.add_task(text.format(0), total=None)
+        number = 0
+
+        def advance(thing: T) -> T:
+            nonlocal number
+            number += 1
+            progress.update(task, description=text.format(number))
+            return thing
+
+        yield advance
 
 
 def step(text: str) -> None:

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 NAMES = ("aws", "local")
+_NEEDED = {
+    *("ingest_bucket", "processed_bucket", "state_machine_arn", "function_names"),
+    *("on_failure_queue_url", "chunk_bytes", "release"),
+}
+"""The outputs of Terraform that commands read."""
+
 _OF_THE_USER = ("AWS_", "TF_VAR_", "TF_WORKSPACE", "TF_CLI_ARGS")
 """What in the environment is meant for AWS, and must not rule the embedded AWS."""
 
@@ -41,8 +47,11 @@ class Target:
     def outputs(self) -> dict[str, Any]:
         """Terraform's outputs of what is deployed here. Raises CliError where nothing is, or only a part."""
         outputs = dict(self.state.outputs)
-        if not {"ingest_bucket", "processed_bucket", "state_machine_arn"} <= outputs.keys():
-            raise CliError("The deployment here is not complete.", "Run make deploy-infra again, with the same TARGET.")
+        if not outputs.keys() >= _NEEDED:
+            raise CliError(
+                "The deployment here is not complete, or of an earlier release.",
+                "Run make deploy-infra again, with the same TARGET.",
+            )
         return outputs
 
     @cached_property

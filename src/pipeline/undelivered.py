@@ -8,12 +8,14 @@ or its Scheduler could not deliver, with the function in an attribute
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from pipeline.targets import Target
 
@@ -23,6 +25,9 @@ _PEEK_SECONDS = 30
 _HANDLING_SECONDS = 920
 """How long a message that is being sent back is hidden: the longest that a function may run, and some seconds."""
 
+
+LIVE = "live"
+"""The alias that events invoke."""
 
 _WAIT_SECONDS = 1
 """Asking for a second or more asks all of SQS's servers, and finds also a message that just came."""
@@ -48,11 +53,12 @@ class Undelivered:
     @property
     def about(self) -> str:
         """The keys or the execution that the event tells of."""
-        if not isinstance(self.event, Mapping):
+        try:
+            if "Records" in self.event:
+                return ", ".join(unquote_plus(record["s3"]["object"]["key"]) for record in self.event["Records"])
+            return str(self.event["detail"]["name"])
+        except (KeyError, TypeError, AttributeError):
             return ""
-        objects = (record.get("s3", {}).get("object", {}) for record in self.event.get("Records", []))
-        keys = [unquote_plus(found["key"]) for found in objects if "key" in found]
-        return ", ".join(keys) or self.event.get("detail", {}).get("name", "")
 
 
 def waiting(place: Target) -> int:
@@ -62,46 +68,50 @@ def waiting(place: Target) -> int:
     return sum(int(answer["Attributes"][name]) for name in names)
 
 
-def peek(place: Target) -> list[Undelivered]:
-    """What is in the queue; it stays there."""
-    return list(_receive(place, _PEEK_SECONDS))
+def peek(place: Target) -> Iterator[tuple[Undelivered, str]]:
+    """What is in the queue and why; when all was looked at, it can be seen by others again."""
+    for message in _received(place, _PEEK_SECONDS, 10):
+        yield message, message.error or "it does not say why"
 
 
 def redrive(place: Target) -> Iterator[tuple[Undelivered, str]]:
     """Send each event back to its function and wait for the answer; gives the error, or nothing where it was handled.
 
-    A message leaves the queue only when its event was handled; else it shows up again later. Every function here may
-    be told of one event twice.
+    A message leaves the queue only when its event was handled. Every function here may be told of one event twice.
     """
-    functions = set(place.outputs["function_names"].values())
+    names = set(place.outputs["function_names"].values())
     invoker = place.client("lambda", config=Config(read_timeout=_HANDLING_SECONDS, retries={"total_max_attempts": 1}))
-    for message in _receive(place, _HANDLING_SECONDS):
-        if message.function not in functions:
-            yield message, "not a function of this deployment"
+    sqs = place.client("sqs")
+    for message in _received(place, _HANDLING_SECONDS, 1):
+        if message.event is None or message.function not in names:
+            yield message, message.error if message.event is None else "not for a function of this deployment"
             continue
-        answer = invoker.invoke(FunctionName=message.function_arn, Payload=json.dumps(message.event))
+        answer = invoker.invoke(FunctionName=message.function, Qualifier=LIVE, Payload=json.dumps(message.event))
         if "FunctionError" in answer:
-            yield message, _error_of(json.loads(answer["Payload"].read()))
+            yield message, _error_of(json.loads(answer["Payload"].read())) or "the function failed"
             continue
-        place.client("sqs").delete_message(QueueUrl=_url(place), ReceiptHandle=message.receipt)
+        sqs.delete_message(QueueUrl=_url(place), ReceiptHandle=message.receipt)
         yield message, ""
 
 
-def _receive(place: Target, hidden_seconds: int) -> Iterator[Undelivered]:
-    """Each message of the queue once, for as long as it stays hidden."""
-    sqs = place.client("sqs")
-    while True:
-        answer = sqs.receive_message(
-            QueueUrl=_url(place),
-            MaxNumberOfMessages=10,
+def _received(place: Target, hidden_seconds: int, at_once: int) -> Iterator[Undelivered]:
+    """Each message of the queue once; what is still there when the reader stops can be seen by others at once."""
+    sqs, url, received = place.client("sqs"), _url(place), []
+    try:
+        while messages := sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=at_once,
             VisibilityTimeout=hidden_seconds,
             WaitTimeSeconds=_WAIT_SECONDS,
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["SentTimestamp"],
-        )
-        if not (messages := answer.get("Messages", [])):
-            return
-        yield from map(parse, messages)
+        ).get("Messages", []):
+            received += [message["ReceiptHandle"] for message in messages]
+            yield from map(parse, messages)
+    finally:
+        for receipt in received:
+            with suppress(ClientError):  # it was deleted
+                sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=0)
 
 
 def parse(message: Mapping[str, Any]) -> Undelivered:

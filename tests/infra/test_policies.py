@@ -139,6 +139,7 @@ def test_no_unexpected_star(any_plan: Run, role: str) -> None:
         ],
         ("reconciler", "states:StartExecution", MACHINE, True),
         ("reconciler", "states:StartExecution", f"{MACHINE}-2", False),
+        ("reconciler", "states:ListExecutions", MACHINE, True),
         ("reconciler", "states:DescribeExecution", EXECUTION, True),
         ("reconciler", "states:StopExecution", EXECUTION, False),
         ("reconciler", "lambda:InvokeFunction", f"{FUNCTION}-record-failure:live", True),

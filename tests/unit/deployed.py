@@ -66,10 +66,11 @@ def end(name: str, status: str, error: str | None = None, ago: timedelta = timed
     """Let an execution have ended `ago`, or, with status RUNNING, have begun then."""
     execution = execution_called(name)
     execution.status, execution.error = status, error
+    time = datetime.now(UTC).replace(tzinfo=None) - ago  # moto has its times so
     if status == "RUNNING":
-        execution.start_date = datetime.now(UTC) - ago
+        execution.start_date = time
     else:
-        execution.stop_date = datetime.now(UTC) - ago
+        execution.stop_date = time
 
 
 def execution_called(name: str) -> Any:
@@ -82,7 +83,6 @@ class Lambda:
     """The functions, called in this process."""
 
     step_functions: StepFunctions
-    deployed: datetime = datetime(2020, 1, 1, tzinfo=UTC)
 
     @property
     def handlers(self) -> Mapping[str, Callable[[Any], Any]]:
@@ -99,9 +99,6 @@ class Lambda:
         except Exception as exc:
             answer = {"errorType": type(exc).__name__, "errorMessage": str(exc)}
             return {"FunctionError": "Unhandled", "Payload": BytesIO(json.dumps(answer).encode())}
-
-    def get_function_configuration(self, **_: Any) -> dict[str, Any]:
-        return {"LastModified": self.deployed.isoformat()}
 
 
 class Place:
@@ -124,12 +121,19 @@ class Place:
             "processed_bucket": harness.PROCESSED,
             "state_machine_arn": MACHINE,
             "chunk_bytes": CHUNK_BYTES,
+            "release": harness.ENVIRONMENT["RELEASE"],
             "on_failure_queue_url": queue,
             "function_names": {
                 name: name.replace("_", "-")
                 for name in ("starter", "validate", "transform", "write", "record_failure", "reconciler")
             },
         }
+
+    def deploy(self, release: str, monkeypatch: Any) -> None:
+        """Let the functions be of another release."""
+        self.outputs["release"] = release
+        monkeypatch.setenv("RELEASE", release)
+        harness.forget_clients()
 
     def client(self, service: str, config: Any = None) -> Any:
         return self.functions if service == "lambda" else boto3.client(service, config=config)

@@ -24,8 +24,14 @@ from tests.unit.orders import CONTRACT
 MEMORY_MB = 512
 MAX_RECORD_BYTES = 1_000_000
 BLOCK_BYTES = 1 << 16
+MAX_NESTING = 64
 LIMITS = SimpleNamespace(
-    max_object_bytes=10**9, max_inflated_bytes=10**9, max_inflation_ratio=1000, max_record_bytes=MAX_RECORD_BYTES
+    max_object_bytes=10**9,
+    max_inflated_bytes=10**9,
+    max_inflation_ratio=1000,
+    max_record_bytes=MAX_RECORD_BYTES,
+    max_nesting=MAX_NESTING,
+    max_reject_bytes=10**9,
 )
 
 
@@ -36,18 +42,24 @@ def batch_of(data: bytes, name: str = "x.jsonl", chunk_bytes: int = 10**9) -> Ba
 
 
 def validate(
-    data: bytes, folder: Path, batch: Batch | None = None, chunk: int = 0, contract: Contract = CONTRACT
+    data: bytes,
+    folder: Path,
+    batch: Batch | None = None,
+    chunk: int = 0,
+    contract: Contract = CONTRACT,
+    **limits: int,
 ) -> dict[str, Any]:
-    """Validate one chunk into `folder`; answers its counts as they are staged."""
+    """Validate one chunk into `folder`, under LIMITS but for `limits`; answers its counts as they are staged."""
+    under: Any = SimpleNamespace(**{**vars(LIMITS), **limits})
     batch = batch or batch_of(data)
     folder.mkdir(parents=True, exist_ok=True)
 
     def read(start: int) -> Iterator[bytes]:
         return (data[at : at + BLOCK_BYTES] for at in range(start, len(data), BLOCK_BYTES))
 
-    document = open_chunk(batch, chunk, contract, LIMITS, read)  # type: ignore[arg-type]
+    document = open_chunk(batch, chunk, contract, under, read)
     with sql.connect(folder, MEMORY_MB) as connection:
-        counts = validate_chunk(document, contract, batch.batch_id, folder, connection, MAX_RECORD_BYTES)
+        counts = validate_chunk(document, contract, batch.batch_id, folder, connection, under, "s3://sample")
     return {"chunk_bytes": batch.chunk_bytes, "position_kind": document.position_kind, **asdict(counts)}
 
 

@@ -15,9 +15,14 @@ NUMBERS = {
     "max_inflated_bytes": "MAX_INFLATED_BYTES",
     "max_inflation_ratio": "MAX_INFLATION_RATIO",
     "max_record_bytes": "MAX_RECORD_BYTES",
+    "max_nesting": "MAX_NESTING",
+    "max_reject_bytes": "MAX_REJECT_BYTES",
     "memory_mb": "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
 }
 NAMES = {
+    "ingest_bucket": "INGEST_BUCKET",
+    "record_failure_arn": "RECORD_FAILURE_ARN",
+    "release": "RELEASE",
     "processed_bucket": "PROCESSED_BUCKET",
     "state_machine_arn": "STATE_MACHINE_ARN",
     "topic_arn": "TOPIC_ARN",
@@ -59,11 +64,23 @@ def test_a_missing_setting_is_named(setting: str, value: str | None, monkeypatch
 
 
 @pytest.mark.parametrize("setting", NUMBERS)
-@pytest.mark.parametrize("value", ["0", "-1", "1.5", "1e6", "many", " 5"])
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "1e6", "many", " 5", "²", "٣"])
 def test_a_number_that_is_none_is_refused(setting: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ALL[setting], value)
     with pytest.raises(ConfigurationError, match=f"{ALL[setting]} must be a whole number above 0"):
         getattr(settings(), setting)
+
+
+@pytest.mark.parametrize(("value", "taken"), [("1", True), ("250", True), ("251", False), ("9" * 30, False)])
+def test_nesting_is_capped_below_what_the_parsers_take(
+    value: str, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_NESTING", value)
+    if taken:
+        assert settings().max_nesting == int(value)
+    else:
+        with pytest.raises(ConfigurationError, match="MAX_NESTING must be a whole number above 0 and at most 250"):
+            _ = settings().max_nesting
 
 
 @pytest.mark.parametrize("value", ["0", "0.0", "0.29", "1", "1.0", "5e-2"])

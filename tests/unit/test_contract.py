@@ -10,6 +10,9 @@ import pytest
 from functions.common.contract import CONTRACTS, load_contract
 from functions.common.errors import ContractError, UnknownDatasetError
 from pipeline import ROOT
+from tests.unit.steps import validate
+
+SECRET = b'"s3cr3t"'
 
 
 @pytest.fixture
@@ -34,22 +37,140 @@ def test_a_folder_without_a_contract_says_which_there_are(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "content"),
+    ("file", "content", "says"),
     [
-        ("contract.json", "{"),
-        ("contract.json", "{}"),
-        ("v1.schema.json", '{"type": ["string", "number"]}'),
-        ("orders.sql", None),
+        ("contract.json", b"{", "JSONDecodeError"),
+        ("contract.json", b"{}", "the contract lacks current_version"),
+        ("contract.json", b"[]", "the contract must be an object"),
+        ("contract.json", b"\xff", "UnicodeDecodeError"),
+        ("contract.json", b"[" * 100_000, "RecursionError"),
+        ("v1.schema.json", b'{"type": ["string", "number"]}', "exactly one type besides null"),
+        ("v1.schema.json", b'{"type": "string"}', "a record must have properties of its own"),
+        ("v1.schema.json", b'{"type": "object", "properties": {"_Position": {"type": "string"}}}', "called _position"),
+        ("v1.schema.json", None, "No such file or directory"),
+        ("orders.sql", None, "No such file or directory"),
+        ("orders.sql", b"", "it must be SQL"),
+        ("orders.sql", b"\xff", "UnicodeDecodeError"),
+        ("macros.sql", b" \n", "it must be SQL"),
     ],
 )
-def test_a_broken_contract_names_its_folder(contracts: Path, file: str, content: str | None) -> None:
+def test_a_broken_file_is_named(contracts: Path, file: str, content: bytes | None, says: str) -> None:
     path = contracts / "orders" / file
     if content is None:
         path.unlink()
     else:
-        path.write_text(content)
-    with pytest.raises(ContractError, match="contracts/orders cannot be used"):
+        path.write_bytes(content)
+    with pytest.raises(ContractError) as caught:
         load_contract("orders", contracts)
+    assert str(caught.value).startswith(f"contracts/orders/{file} cannot be used: ")
+    assert says in str(caught.value)
+    assert str(contracts) not in str(caught.value), "a path of this machine"
+
+
+def change(contracts: Path, place: str, value: object) -> None:
+    """Set, or with GONE remove, the part of contract.json at `place`, such as tables/0/name."""
+    path = contracts / "orders" / "contract.json"
+    data = json.loads(path.read_text())
+    *steps, last = (int(step) if step.isdigit() else step for step in place.split("/"))
+    part = data
+    for step in steps:
+        part = part[step]
+    if value is GONE:
+        del part[last]
+    else:
+        part[last] = value
+    path.write_text(json.dumps(data))
+
+
+GONE = object()
+COLUMN = {"name": "order_id", "type": "VARCHAR"}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        ("dataset", "invoices", "dataset must be orders, as its folder is called"),
+        ("current_version", "1", "current_version must be a whole number above 0"),
+        ("current_version", True, "current_version must be a whole number above 0"),
+        ("envelope", "", "envelope must be a text"),
+        ("record_table", "nothing", "record_table names 'nothing', which is not there"),
+        ("tables", [], "tables must be an array with elements"),
+        ("extra", 1, "the contract has a member that is not known: extra"),
+        ("tables/0/name", "Orders", "tables[0]: name must be a name of a-z, 0-9 and _"),
+        ("tables/0/name", "../orders", "tables[0]: name must be a name of a-z, 0-9 and _"),
+        ("tables/0/name", "items", "tables has items twice"),
+        ("tables/0/name", "winners", "a table can't be called winners"),
+        ("tables/0/name", "part_items", "a table can't be called part_items"),
+        ("tables/0/key", GONE, "tables[0] lacks key"),
+        ("tables/0/key", ["nothing"], "tables.orders.key names 'nothing', which is not there"),
+        ("tables/0/key", [[]], "tables.orders.key names [], which is not there"),
+        ("tables/0/referenses", [], "tables[0] has a member that is not known: referenses"),
+        ("tables/0/references/0/columns", ["order_id", "status"], "as many columns as the key of customers"),
+        ("tables/0/references/0/columns", ["nothing"], "references[0].columns names 'nothing'"),
+        ("tables/0/references/0/table", "nothing", "references[0].table names 'nothing'"),
+        ("tables/0/references/0", "customers", "tables.orders.references[0] must be an object"),
+        ("tables/0/columns/0", COLUMN | {"type": "VARCHAR); DROP"}, "columns.order_id.type is no type"),
+        ("tables/0/columns/0", COLUMN | {"type": "DECIMAL(39,2)"}, "columns.order_id.type is no type"),
+        ("tables/0/columns/0", COLUMN | {"type": "DECIMAL(2,3)"}, "columns.order_id.type is no type"),
+        ("tables/0/columns/0", COLUMN | {"name": "batch_id"}, "can't have a column batch_id"),
+        ("tables/0/columns/0", COLUMN | {"name": "_position"}, "name must be a name of a-z, 0-9 and _"),
+        ("tables/0/columns/1", COLUMN, "tables.orders.columns has order_id twice"),
+        ("tables/1/latest_by", ["nothing"], "tables.customers.latest_by names 'nothing'"),
+        ("rules/0/pointer", "total_amount", "rules.total_mismatch.pointer must be a JSON Pointer"),
+        ("rules/0/sql", 5, "rules[0]: sql must be a text"),
+        ("rules/1/code", "total_mismatch", "rules has total_mismatch twice"),
+        ("control_totals/0/table", "nothing", "control_totals.total_amount.table names 'nothing'"),
+        ("control_totals/0/column", "nothing", "control_totals.total_amount.column names 'nothing'"),
+    ],
+)
+def test_a_contract_that_contradicts_itself_says_where(contracts: Path, place: str, value: object, says: str) -> None:
+    change(contracts, place, value)
+    with pytest.raises(ContractError) as caught:
+        load_contract("orders", contracts)
+    assert str(caught.value).startswith("contracts/orders/contract.json cannot be used: ")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("orders.sql", "SELECT order_id FROM records", "contracts/orders/orders.sql cannot be used: Binder Error"),
+        ("orders.sql", "SELEKT 1", "contracts/orders/orders.sql cannot be used: Parser Error"),
+        ("items.sql", "SELECT * FROM nothing", "contracts/orders/items.sql cannot be used: Catalog Error"),
+        ("macros.sql", "CREATE MACRO (", "contracts/orders/macros.sql cannot be used: Parser Error"),
+        ("v1.schema.json", {"properties/order_id/pattern": "("}, 'v1.schema.json cannot be used: "(" is not a "regex"'),
+        ("v1.schema.json", {"properties/order_id/pattern": "(?=a)"}, 'is not a "regex"'),
+        ("v1.schema.json", {"properties/order_id/minLength": "x"}, "v1.schema.json cannot be used"),
+        ("v1.schema.json", {"properties/order_id/not": {"$ref": "http://127.0.0.1/x"}}, "Retrieval is disabled"),
+        (
+            "contract.json",
+            {"rules/0/sql": "nothing = 1"},
+            "contracts/orders/contract.json: rules cannot be used: Binder",
+        ),
+        ("contract.json", {"rules/0/sql": "count(*) > 0"}, "contracts/orders/contract.json: rules cannot be used"),
+        ("contract.json", {"control_totals/0/record_sql": "status"}, "contract.json: control_totals cannot be used"),
+    ],
+)
+def test_sql_and_schema_that_cannot_work_are_named_before_any_record(
+    contracts: Path, tmp_path: Path, file: str, content: str | dict[str, object], says: str
+) -> None:
+    path = contracts / "orders" / file
+    if isinstance(content, str):
+        path.write_text(content)
+    else:
+        ((place, value),) = content.items()
+        if file == "contract.json":
+            change(contracts, place, value)
+        else:
+            data = json.loads(path.read_text())
+            part = data["properties"]["order_id"]
+            part[place.rpartition("/")[2]] = value
+            path.write_text(json.dumps(data))
+    contract = load_contract("orders", contracts)
+    with pytest.raises(ContractError) as caught:
+        validate(b"[" + SECRET + b"]\n", tmp_path / "chunk", contract=contract)
+    assert says in str(caught.value)
+    assert SECRET.decode() not in str(caught.value)
 
 
 def test_no_code_names_a_field_of_orders() -> None:

@@ -70,6 +70,7 @@ block_sizes = st.lists(st.integers(1, 60), min_size=1, max_size=5)
         pytest.param(LINES.replace(b"\n", b"\r\n"), "byte", [0, 46, 80], id="lines with CRLF"),
         pytest.param(LINES[:-1], "byte", [0, 45, 78], id="lines without the last newline"),
         pytest.param(b"\n  \n" + LINES, "byte", [4, 49, 82], id="lines after blank ones"),
+        pytest.param(b" " * 100 + b"\n \t" + LINES, "byte", [103, 148, 181], id="lines after blanks of any size"),
         pytest.param(b"", "index", [], id="empty"),
         pytest.param(b" \t\r\n \n", "index", [], id="blank"),
         pytest.param(b" [ ] ", "index", [], id="empty array"),
@@ -177,6 +178,13 @@ def test_a_chunk_reads_no_further_than_its_last_line() -> None:
     assert list(blocks) == [b"e\n"], "the chunk read on behind its end"
 
 
+def test_a_chunk_within_a_line_reads_no_further_than_its_end() -> None:
+    """A line of gigabytes lies in many chunks: were each to look for its end, its bytes would be read squared."""
+    blocks = iter([b"x" * 5, b"x" * 5, b"x" * 5, b"x\nc\n"])
+    assert list(read_lines(blocks, CAP, 10, 20)) == []
+    assert list(blocks) == [b"x\nc\n"]
+
+
 # --- records that are too large ---------------------------------------------------------------------------------------
 
 BIG = json.dumps({"id": 2, "text": "x" * 3_000}).encode()
@@ -252,6 +260,9 @@ def test_a_document_cut_off_anywhere_fails(document: bytes, sizes: list[int]) ->
         (b'{"id": "Zo\xeb"}', EncodingError, "not UTF-8 at byte 10"),
         (b'{"records": {"id": 1}}', WrongEnvelopeError, '"records" must be an array'),
         (b'{"records": null}', WrongEnvelopeError, '"records" must be an array'),
+        (b'{"records":\x0c[]}', MalformedDocumentError, "not JSON from character 11 on"),
+        (b'{\x0b"records": []}', MalformedDocumentError, "not JSON from character 1 on"),
+        (b'{"records": x}', MalformedDocumentError, "not JSON from character 12 on"),
         (b'{"records": [], "more": 1}', WrongEnvelopeError, "no other member behind"),
         (b'{"more": 1, "records": []}', WrongEnvelopeError, 'Beside "records"'),
         (b'{"orders": []}', WrongEnvelopeError, "neither a record of this dataset nor"),
@@ -279,8 +290,9 @@ def test_the_records_before_the_break_come_out_first() -> None:
     "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
 )
 def test_other_encodings_are_refused(encoding: str) -> None:
-    with pytest.raises(EncodingError, match="UTF-8"):
-        check_encoding([ARRAY.decode().encode(encoding)])
+    for size in (1, 2, 1 << 20):
+        with pytest.raises(EncodingError, match="UTF-8"):
+            check_encoding(cut(ARRAY.decode().encode(encoding), [size]))
 
 
 def test_utf_8_is_handed_on_unchanged() -> None:

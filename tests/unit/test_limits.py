@@ -2,16 +2,21 @@
 
 import errno
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from functions.common import sql
 from functions.common.errors import ContractError, ResourceLimitError
+from functions.common.record_types import record_type
 from functions.common.workdir import workdir
-from tests.unit.orders import order
+from functions.validate.nesting import nests_deeper
+from tests.unit.orders import CONTRACT, order
 from tests.unit.steps import MAX_RECORD_BYTES, validate
 
 MARKER = "marker-of-a-customer"
@@ -39,6 +44,53 @@ def test_a_large_record_of_nonsense_is_explained_by_its_first_error(tmp_path: Pa
     assert peak_bytes(nonsense, tmp_path) < 60 * len(nonsense)
     [reject] = [orjson.loads(line) for line in (tmp_path / "rejected.jsonl").read_bytes().splitlines()]
     assert len(reject["errors"]) == 1
+
+
+def depth(value: object) -> int:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if parts is None else 1 + max(map(depth, parts), default=0)
+
+
+nested = st.recursive(
+    st.sampled_from([1, "[[[[[[", None]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab["), inner, max_size=3),
+    max_leaves=30,
+)
+
+
+@given(nested, st.integers(1, 8))
+def test_nesting_is_counted_as_a_walk_counts_it(value: object, most: int) -> None:
+    assert nests_deeper(value, orjson.dumps(value), most) is (depth(value) > most)
+
+
+@pytest.mark.parametrize(("levels", "valid"), [(3, 1), (2, 0)])
+def test_nesting_is_capped_for_records_that_are_valid_otherwise(levels: int, valid: int, tmp_path: Path) -> None:
+    """An order has an address in its customer: three levels."""
+    counts = validate(orjson.dumps(order()), tmp_path, max_nesting=levels)
+    assert (counts["valid"], counts["rejected_by_reason"]) == (valid, {} if valid else {"nested_too_deeply": 1})
+
+
+@pytest.mark.parametrize("levels", [65, 255, 256, 1_023, 1_024, 1_025, 5_000])
+def test_a_reject_that_nests_deeply_is_text_that_any_parser_reads(levels: int, tmp_path: Path) -> None:
+    """Inside its line the record would nest one level deeper, past what orjson reads."""
+    record = b"[" * levels + b"]" * levels
+    counts = validate(record + b"\n" + orjson.dumps(order(total_amount=0)), tmp_path)  # a rule's reject is merged in
+    assert counts["rejected_by_reason"] == {"nested_too_deeply": 1, "total_mismatch": 1}
+    first, _ = [orjson.loads(line) for line in (tmp_path / "rejected.jsonl").read_bytes().splitlines()]
+    assert first["raw"] == record.decode()
+    assert first["errors"][0]["message"] == "the record is nested more than 64 levels deep"
+
+
+def test_a_record_that_grows_past_the_cap_when_it_is_written_is_rejected(tmp_path: Path) -> None:
+    """1e15 is written as 1000000000000000.0; DuckDB reads lines up to twice the cap, and fails on longer ones."""
+    numbers = {"type": "object", "properties": {"n": {"type": "array", "items": {"type": "number"}}}}
+    contract = replace(
+        CONTRACT, schema=numbers, record_type=record_type(numbers), rules=(), control_totals=(), tables=()
+    )
+    data = b"".join(b'{"n":[' + b",".join([b"1e15"] * times) + b"]}\n" for times in (1, 100, 200))
+    counts = validate(data, tmp_path, contract=contract, max_record_bytes=1_990)
+    assert (counts["valid"], counts["rejected_by_reason"]) == (2, {"record_too_large": 1})
+    assert counts["received"] == 3
 
 
 def test_a_record_over_the_cap_says_how_much_of_it_is_missing(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.common.batch import Batch, Source, batch_id_for
-from functions.common.planning import MAX_CHUNKS, dataset_of, padded_sequencer, plan_batch, plan_chunks
+from functions.common.planning import MAX_CHUNKS, dataset_of, padded_sequencer, plan_batch, plan_chunks, source_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -80,3 +80,18 @@ def test_a_batch_survives_the_input_of_an_execution() -> None:
 @pytest.mark.parametrize(("sequencer", "padded"), [("", ""), ("A1", "0" * 30 + "A1"), ("0" * 32, "0" * 32)])
 def test_sequencers_compare_as_texts(sequencer: str, padded: str) -> None:
     assert padded_sequencer(sequencer) == padded
+
+
+@pytest.mark.parametrize(
+    ("metadata", "corrects"),
+    [
+        ({}, ""),
+        ({"corrects": "orders-" + "0" * 32}, "orders-" + "0" * 32),
+        ({"corrects": "orders-" + "0" * 32 + "-r2"}, "orders-" + "0" * 32 + "-r2"),
+        ({"corrects": "Jane Doe, 12 Main St"}, ""),
+        ({"corrects": "orders-" + "0" * 32 + "\n"}, ""),
+    ],
+)
+def test_of_an_object_s_metadata_only_a_batch_id_is_taken_over(metadata: dict[str, str], corrects: str) -> None:
+    head = {"ContentLength": 1, "ETag": '"e"', "Metadata": metadata}
+    assert source_of("bucket", "incoming/orders/x.json", "v1", head).corrects == corrects

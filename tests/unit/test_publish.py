@@ -102,6 +102,7 @@ def test_the_manifest_tells_all() -> None:
         "batch_id": batch.batch_id,
         "revision": 1,
         "contract_version": 1,
+        "release": "test",
         "source": batch.to_input()["source"],
         "ingested_at": batch.ingested_at,
         "ingest_date": batch.ingested_at[:10],
@@ -157,11 +158,17 @@ def test_a_committed_batch_is_verified_and_left_alone(monkeypatch: pytest.Monkey
 @on_moto
 def test_a_committed_batch_whose_output_is_harmed_is_not_called_published() -> None:
     batch = harness.run(WITH_REJECT)
-    for output in publish.outputs_of(harness.manifest(batch)):
+    manifest = harness.manifest(batch)
+    for output in publish.outputs_of(manifest):
         place = {"Bucket": harness.PROCESSED, "Key": output["key"]}
         whole = s3_utils.client().get_object(**place)
         s3_utils.client().delete_object(**place)
-        for harm in ("missing", "changed"):
+        harms = ["missing", "changed"]
+        if output == manifest["rejects"]:  # which are kept for a shorter time than the tables
+            assert write.handler(batch.to_input())["published"] == 10
+            s3_utils.put_bytes(harness.PROCESSED, output["key"], b"now missing")
+            harms = ["changed"]
+        for harm in harms:
             with pytest.raises(ReconciliationError, match=f"committed, but {output['key']} is missing or not what its"):
                 write.handler(batch.to_input())
             s3_utils.put_bytes(harness.PROCESSED, output["key"], f"now {harm}".encode())
@@ -265,6 +272,17 @@ def test_counts_that_are_gone_are_named() -> None:
         s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=key)
     with pytest.raises(ReconciliationError, match="Chunk 0 has no counts in staging; it expired"):
         write.handler(batch.to_input())
+
+
+@on_moto
+@pytest.mark.parametrize("name", ["orders.parquet", "items.parquet", "rejected.jsonl", "valid.jsonl"])
+def test_what_expired_in_staging_is_named(name: str) -> None:
+    batch = harness.run(WITH_REJECT)
+    for key in (batch.manifest_key, batch.staging_key(0, name)):
+        s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=key)
+    with pytest.raises(ReconciliationError, match=f"Chunk 0 has no {name} in staging; it expired: run the batch again"):
+        write.handler(batch.to_input())
+    assert harness.keys("manifests/") == []
 
 
 # --- what write answers -----------------------------------------------------------------------------------------------

@@ -1,10 +1,13 @@
 """The reconciler: what it takes each version for, by the traces that are left, and what it then does."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sns.models import sns_backends
@@ -247,8 +250,7 @@ def test_a_failure_that_nobody_was_told_of_is_recorded_and_told_once(
     monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
     assert run() == {"untold": 1}
     assert run() == {"failed": 1}
-    topic = sns_backends[DEFAULT_ACCOUNT_ID][harness.REGION].topics[harness.ENVIRONMENT["TOPIC_ARN"]]
-    [notice] = topic.sent_notifications
+    [notice] = told()
     assert batch.batch_id in notice[1]
     assert error in notice[1]
 
@@ -288,3 +290,91 @@ def test_a_throttled_listing_is_transient(place: Place) -> None:
         stubber.add_client_error("list_object_versions", service_error_code="SlowDown", http_status_code=503)
         with pytest.raises(TransientError, match="ListObjectVersions"):
             run()
+
+
+# --- what must not hide anything --------------------------------------------------------------------------------------
+
+
+def test_a_version_that_cannot_be_looked_at_hides_no_other(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    poison, other = place.upload(GOOD, "a.jsonl"), place.upload(GOOD, "b.jsonl")
+    tick(monkeypatch)
+    head = place.s3.head_object
+
+    def fail(**arguments: Any) -> Any:
+        if poison.batch_id in arguments["Key"]:
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "HeadObject")
+        return head(**arguments)
+
+    monkeypatch.setattr(place.s3, "head_object", fail)
+    assert run() == {"unknown": 1, "missing": 1}
+    assert place.step_functions.started == [other.batch_id]
+    assert '"BatchesUnaccounted":[1.0]' in capsys.readouterr().out
+
+
+def test_a_version_that_cannot_be_started_hides_no_other(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    poison, other = place.upload(GOOD, "a.jsonl"), place.upload(GOOD, "b.jsonl")
+    tick(monkeypatch)
+    start = place.step_functions.start_execution
+
+    def fail(**arguments: Any) -> Any:
+        if arguments["name"] == poison.batch_id:
+            raise ClientError({"Error": {"Code": "InvalidName"}}, "StartExecution")
+        return start(**arguments)
+
+    monkeypatch.setattr(place.step_functions, "start_execution", fail)
+    assert run() == {"missing": 2}
+    assert place.step_functions.started == [other.batch_id]
+    assert '"BatchesUnaccounted":[1.0]' in capsys.readouterr().out
+
+
+def test_a_published_batch_whose_notice_was_not_sent_is_told_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = published(place)
+    end(batch.batch_id, "FAILED", "SNS.NotFound", ago=timedelta(minutes=20))  # NoticeNotSent
+    tick(monkeypatch)
+    monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
+    run()
+    run()
+    assert len(told()) == 1
+    assert "was published, but a step after that failed" in told()[0][2]
+
+
+def test_a_revision_that_nobody_was_told_of_is_told_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = published(place)
+    revised = replace(batch, batch_id=f"{batch.batch_id}-r2", revision=2)
+    place.step_functions.runs = lambda _: None
+    place.start(revised)
+    end(revised.batch_id, "TIMED_OUT", ago=timedelta(minutes=20))
+    tick(monkeypatch)
+    monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
+    assert run() == {"published": 1}
+    assert revised.batch_id in told()[0][1]
+
+
+def told() -> list[Any]:
+    """The notices, as moto keeps them."""
+    topic = sns_backends[DEFAULT_ACCOUNT_ID][harness.REGION].topics[harness.ENVIRONMENT["TOPIC_ARN"]]
+    return list(topic.sent_notifications)
+
+
+def test_a_record_of_an_earlier_release_counts_as_told(place: Place) -> None:
+    batch = failed(place)
+    key = batch.failure_key(batch.batch_id)
+    record = json.loads(harness.get(key))
+    del record["notified_by"]
+    s3_utils.put_bytes(harness.PROCESSED, key, json.dumps(record).encode())
+    [finding] = surveyed(place)
+    assert finding.state is State.FAILED
+
+
+def test_a_replay_does_not_touch_what_the_run_before_staged(place: Place) -> None:
+    batch = failed(place)
+    before = {key: harness.get(key) for key in harness.keys("staging/")}
+    place.step_functions.runs = harness.run_steps
+    place.start(batch, replay_name(batch.batch_id, 1))
+    after = {key: harness.get(key) for key in harness.keys("staging/")}
+    assert {key: after[key] for key in before} == before
+    assert len(after) > len(before)

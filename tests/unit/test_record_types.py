@@ -115,10 +115,46 @@ def test_the_type_that_a_schema_is_read_as(schema: dict[str, Any], expected: str
     duckdb.sql(f"SELECT CAST(NULL AS {expected})")
 
 
-@pytest.mark.parametrize("schema", [{}, {"type": ["string", "number"]}, {"type": "null"}, {"type": []}])
+@pytest.mark.parametrize(
+    "schema", [{}, {"type": ["string", "number"]}, {"type": "null"}, {"type": []}, {"type": "text"}, {"type": [[]]}]
+)
 def test_a_schema_without_one_type_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="exactly one type besides null"):
         record_type(schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ([], "the schema must be an object"),
+        ({"type": "object"}, "must have properties"),
+        ({"type": "object", "properties": {}}, "must have properties"),
+        ({"type": "object", "properties": {"a": 5}}, "the schema/properties/a must be an object"),
+        (
+            {"type": "object", "properties": {"a": {"type": "string"}, "A": {"type": "string"}}},
+            "can't tell from another",
+        ),
+        ({"type": "object", "properties": {"\0": {"type": "string"}}}, "can't tell from another"),
+        ({"type": "array"}, "the schema/items must be an object"),
+        ({"type": "number", "decimal": 4}, "must give decimal as"),
+        ({"type": "number", "decimal": [39, 4]}, "must give decimal as"),
+        ({"type": "number", "decimal": [4, 5]}, "must give decimal as"),
+        ({"$ref": "#/$defs/nothing"}, "has no schema at #/\\$defs/nothing"),
+        ({"$ref": "other.json"}, "has no schema at other.json"),
+        ({"$ref": 5}, "has no schema at 5"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "refers to itself"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}}}, "refers to itself"),
+    ],
+)
+def test_a_schema_that_is_no_row_says_why(schema: Any, says: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=says):
+        record_type(schema)
+
+
+def test_a_name_with_quotes_is_quoted() -> None:
+    kind = record_type({"type": "object", "properties": {'a"); DROP': {"type": "string"}}})
+    assert kind == 'STRUCT("a""); DROP" VARCHAR)'
+    duckdb.sql(f"SELECT CAST(NULL AS {kind})")
 
 
 def test_duckdb_knows_the_type_of_an_order() -> None:

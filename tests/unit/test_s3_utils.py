@@ -15,6 +15,7 @@ from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
+    FlexibleChecksumError,
     IncompleteReadError,
     NoCredentialsError,
     ReadTimeoutError,
@@ -239,6 +240,11 @@ def answered(client: Any, file: Path) -> Answered:
         ("ThrottlingException", 400),
         ("TooManyRequestsException", 429),
         ("RequestLimitExceeded", 400),
+        ("IncompleteBody", 400),
+        ("BadDigest", 400),
+        ("NoSuchUpload", 404),
+        ("KMSThrottling", 400),
+        ("KmsThrottlingException", 400),
     ],
 )
 def test_a_fault_that_passes_is_transient(call: str, code: str, status: int, answered: Answered) -> None:
@@ -273,6 +279,7 @@ LOST = [
     ReadTimeoutError(endpoint_url="https://s3"),
     ResponseStreamingError(error="reset"),
     IncompleteReadError(actual_bytes=1, expected_bytes=2),
+    FlexibleChecksumError(error_msg="other bytes"),
     ProtocolError("reset"),
     RetriesExceededError(IncompleteReadError(actual_bytes=1, expected_bytes=2)),
 ]
@@ -293,7 +300,7 @@ def test_a_lost_connection_is_transient(call: str, error: Exception, file: Path)
         function(file)
 
 
-@pytest.mark.parametrize("error", LOST[2:6], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", LOST[2:7], ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("call", ["read_blocks", "get_bytes"])
 def test_a_connection_lost_in_the_middle_is_transient(call: str, error: Exception, file: Path) -> None:
     body = Body([error] if call == "get_bytes" else [b"first", error])

@@ -16,7 +16,7 @@ from functions.common.errors import EncodingError, MalformedDocumentError
 from functions.common.records import read_valid_line
 from functions.validate.explain import MAX_REASONS, unparsable
 from tests.unit.orders import CONTRACT, Order, customer, item, lines, order, total
-from tests.unit.steps import MAX_RECORD_BYTES, batch_of, validate
+from tests.unit.steps import MAX_NESTING, MAX_RECORD_BYTES, batch_of, validate
 
 GOOD = lines([order(order_id="good")])
 SECRET = "s3cr3t-Zoë"
@@ -83,11 +83,12 @@ UNREADABLE = [
         "has NaN, infinity, or a number that is too large",
     ),
     ("5,000 digits", replaced("32.38", "9" * 5_000), "non_finite_number", "a number that is too large"),
-    ("deep arrays", replaced("32.38", "[" * DEEP + "]" * DEEP), "nested_too_deep", "more than 1,024 levels deep"),
-    ("deep objects", replaced("32.38", '{"a":' * DEEP + "1" + "}" * DEEP), "nested_too_deep", "more than 1,024 levels"),
-    ("1,025 levels", replaced("32.38", "[" * 1_024 + r'"\u00e9"' + "]" * 1_024), "nested_too_deep", "more than 1,024"),
+    ("deep arrays", replaced("32.38", "[" * DEEP + "]" * DEEP), "nested_too_deeply", "more than 64 levels deep"),
+    ("deep objects", replaced("32.38", '{"a":' * DEEP + "1" + "}" * DEEP), "nested_too_deeply", "more than 64 levels"),
+    ("1,025 levels", replaced("32.38", "[" * 1_024 + r'"\u00e9"' + "]" * 1_024), "nested_too_deeply", "more than 64"),
     ("high surrogate", replaced(SECRET, SECRET + r"\ud800"), "lone_surrogate", "half of a surrogate pair"),
     ("low surrogate", replaced(SECRET, r"\udc00" + SECRET), "lone_surrogate", "half of a surrogate pair"),
+    ("behind a backslash", replaced(SECRET, r"\\ud801\udc37" + SECRET), "lone_surrogate", "half of a surrogate pair"),
     (
         "too long",
         replaced(SECRET, SECRET * MAX_RECORD_BYTES),
@@ -110,7 +111,7 @@ def test_a_line_that_cannot_be_read(record: bytes, code: str, says: str, tmp_pat
 @pytest.mark.parametrize("depth", [1_025, 2_000, 5_000, 50_000])
 @pytest.mark.parametrize("inside", ["", r'"\u00e9"', r'"\ud83d\ude00"'])
 def test_nesting_is_named_whatever_stands_inside(depth: int, inside: str) -> None:
-    assert unparsable(("[" * depth + inside + "]" * depth).encode()).code == "nested_too_deep"
+    assert unparsable(("[" * depth + inside + "]" * depth).encode(), MAX_NESTING).code == "nested_too_deeply"
 
 
 # --- records that break the contract ----------------------------------------------------------------------------------
@@ -224,6 +225,11 @@ def test_all_reasons_stand_in_the_order_of_their_places_up_to_a_limit(tmp_path: 
     record["items"] = [item(line_number=number, quantity="many") for number in range(1, 40)]
     errors = rejected(text(record).encode(), tmp_path)["errors"]
     assert [error["pointer"] for error in errors] == [f"/items/{n}/quantity" for n in range(MAX_REASONS)]
+
+
+@pytest.mark.parametrize("bad", [b"\x0cnull", b"null\x0b", b"\x0c{}"])
+def test_white_space_that_is_none_in_json_is_no_json(bad: bytes, tmp_path: Path) -> None:
+    assert rejected(bad, tmp_path)["reason"] == "not_json"
 
 
 def test_a_long_unknown_name_is_cut(tmp_path: Path) -> None:
@@ -392,7 +398,9 @@ def test_a_rule_that_gives_null_is_broken(tmp_path: Path) -> None:
 
 def test_a_contract_without_rules_and_control_totals_works(tmp_path: Path) -> None:
     counts = validate(
-        lines([order(total_amount=5)]), tmp_path, contract=replace(CONTRACT, rules=(), control_totals=(), macros="")
+        lines([order(total_amount=5)]),
+        tmp_path,
+        contract=replace(CONTRACT, rules=(), control_totals=(), macros="", tables=()),
     )
     assert (counts["valid"], counts["control_totals"]) == (1, {})
 

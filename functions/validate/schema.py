@@ -1,0 +1,42 @@
+"""The contract's JSON Schema, compiled."""
+
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+
+from functions.common.contract import Contract
+from functions.common.errors import ContractError
+from functions.common.record_types import is_decimal
+
+
+class _Decimal:
+    """The schema keyword `decimal` for jsonschema-rs: see functions.common.record_types."""
+
+    def __init__(self, _parent: Any, value: list[int], _path: Any) -> None:
+        self._precision, self._scale = value
+
+    def validate(self, instance: Any) -> None:
+        """Raise ValueError for a number that is not exact; anything else is the business of `type`."""
+        is_number = isinstance(instance, int | float) and not isinstance(instance, bool)
+        if is_number and not is_decimal(instance, self._precision, self._scale):
+            raise ValueError("not an exact decimal")
+
+
+@cache
+def schema_validator(contract: Contract) -> jsonschema_rs.Draft202012Validator:
+    """The contract's schema, compiled once a process, with formats asserted. Raises ContractError.
+
+    Patterns run in linear time, whatever text they meet, and so can't look ahead or behind; nothing is fetched.
+    """
+    try:
+        return jsonschema_rs.Draft202012Validator(
+            dict(contract.schema),
+            validate_formats=True,
+            keywords={"decimal": _Decimal},
+            pattern_options=jsonschema_rs.RegexOptions(),
+            offline=True,
+        )
+    except ValueError as exc:
+        place = f"contracts/{contract.dataset}/v{contract.version}.schema.json"
+        raise ContractError(f"{place} cannot be used: {str(exc).splitlines()[0]}.") from exc

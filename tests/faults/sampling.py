@@ -1,0 +1,16 @@
+"""A sample of a product of cases, by a fixed rule; the rest of it is for `make test-long`."""
+
+from collections.abc import Iterable
+from itertools import product
+from typing import Any
+
+import pytest
+
+
+def sampled(*axes: Iterable[Any], every: int) -> list[Any]:
+    """All combinations of the axes, as parameters; all but every `every`th in each row and column are marked `long`."""
+    combinations = product(*map(list, map(enumerate, axes)))
+    return [
+        pytest.param(*values, marks=[] if sum(places) % every == 0 else pytest.mark.long)
+        for places, values in (zip(*combination, strict=True) for combination in combinations)
+    ]

@@ -1,0 +1,157 @@
+"""The executor of these tests does what the definition says: every case, and event by event what moto's engine does."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from functions.write.publish import summary
+from tests.faults.executor import CrashError, Ended, Executor, StoppedError, waits
+from tests.statemachine import definition as asl
+from tests.statemachine import doubles, engine, moto_engine
+from tests.statemachine.cases import CASES, TRANSIENT, TRIES, Case
+from tests.statemachine.engine import FUNCTIONS, Run
+
+DOUBLES = {name: getattr(doubles, name) for name in FUNCTIONS}
+
+
+class Small:
+    """The executor with the doubles as its functions, as tests/statemachine/engine.py takes an engine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.heard: list[dict[str, str]] = []
+
+    def notices(self, batch_id: str, expected: int) -> list[dict[str, str]]:
+        return [notice for notice in self.heard if batch_id in notice["message"]]
+
+    def run(self, case: Case) -> tuple[Run, Executor]:
+        batch = engine.make_batch(case.chunks)
+        answer = summary(engine._manifest(batch, case.rejected), "processed")
+        folder = self.folder / batch.batch_id
+        folder.mkdir()
+        (folder / "script.json").write_text(json.dumps({"deeds": case.deeds, "summary": answer}))
+
+        def publish(asked: Mapping[str, str]) -> dict[str, str]:
+            if not case.topic:
+                raise ClientError({"Error": {"Code": "NotFound", "Message": "Topic does not exist"}}, "Publish")
+            self.heard.append({"subject": asked["Subject"], "message": asked["Message"]})
+            return {"MessageId": "1"}
+
+        executor = Executor(DOUBLES, publish)
+        name = f"{batch.batch_id}-again"
+        ended = executor.run(name, batch.to_input())
+        told = {"error": ended.error, "cause": ended.cause}
+        description = {"status": ended.status, **{key: value for key, value in told.items() if value is not None}}
+        calls = {
+            function: [
+                json.loads(line) for path in folder.glob(f"{function}*.calls") for line in path.read_text().splitlines()
+            ]
+            for function in FUNCTIONS
+        }
+        return Run(batch, name, answer, description, executor.history, calls), executor
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    def hang(_seconds: float) -> None:
+        raise CrashError("States.Timeout")
+
+    folder = tmp_path_factory.mktemp("doubles")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv(doubles.FOLDER, str(folder))
+        monkeypatch.setattr(doubles, "crash", moto_engine.crash)
+        monkeypatch.setattr(doubles, "time", SimpleNamespace(sleep=hang))
+        yield Small(folder)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_case_of_the_definition(small: Small, case: Case) -> None:
+    run, _ = small.run(case)
+    engine.check(small, case, run)  # type: ignore[arg-type]
+
+
+# --- event by event, on moto's engine ---------------------------------------------------------------------------------
+
+ALIKE = (
+    "three chunks are published",
+    "rejects are told",
+    "a data error in validate",
+    "one chunk of three meets a transient fault",
+    "write crashes twice",
+    "each kind of fault has its own retries",
+    "the record can't be written",
+    "the failure's notice can't be sent",
+    "the rejects' notice can't be sent",
+)
+
+
+@pytest.fixture(scope="module")
+def motos(small: Small) -> Iterator[engine.Engine]:
+    with pytest.MonkeyPatch.context() as monkeypatch, mock_aws(config=moto_engine.CONFIG):
+        moto_engine.skip_waits(monkeypatch)
+        moto_engine.serve(monkeypatch, DOUBLES)
+        yield moto_engine.make_engine(small.folder)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name in ALIKE], ids=lambda case: case.name)
+def test_the_history_is_that_of_moto_s_engine(small: Small, motos: engine.Engine, case: Case) -> None:
+    """As far as the functions read it, and in the order in which one chunk after the other would have it."""
+    own, _ = small.run(case)
+    theirs = engine.run(motos, case)
+    assert sorted(events(own.history)) == sorted(events(theirs.history))
+    if case.chunks == 1:
+        assert events(own.history) == events(theirs.history)
+
+
+def events(history: list[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Type and state of each event."""
+    named = ("stateEnteredEventDetails", "stateExitedEventDetails")
+    return [
+        (event["type"], next((event[details]["name"] for details in named if details in event), ""))
+        for event in sorted(history, key=lambda event: event["id"])
+    ]
+
+
+def test_the_cases_to_compare_are_there() -> None:
+    assert set(ALIKE) <= {case.name for case in CASES}
+
+
+# --- what no engine off AWS does --------------------------------------------------------------------------------------
+
+
+def test_retries_wait_as_moto_s_engine_lets_them(small: Small) -> None:
+    _, executor = small.run(Case("write stays unavailable", {"write": (TRANSIENT,) * TRIES}))
+    assert executor.waits == [2, 4, 8, 16, 32, 60]
+
+
+def test_a_path_that_leads_nowhere_ends_the_execution_past_every_catch(small: Small) -> None:
+    executor = Executor({**DOUBLES, "write": lambda _: {}}, lambda _: {"MessageId": "1"})
+    run, _ = small.run(Case("made for its batch"))
+    ended = executor.run("x", run.batch.to_input())
+    assert (ended.status, ended.error) == ("FAILED", "States.Runtime")
+    assert "'Write'" in str(ended.cause)
+
+
+@pytest.mark.parametrize("status", ["TIMED_OUT", "ABORTED"])
+def test_an_execution_ends_from_outside_between_two_states(small: Small, status: str) -> None:
+    run, _ = small.run(Case("made for its batch"))
+
+    def before(state: str) -> None:
+        if state == "Write":
+            raise StoppedError(status)
+
+    executor = Executor(DOUBLES, lambda _: {"MessageId": "1"}, before)
+    ended = executor.run("x", run.batch.to_input())
+    assert ended == Ended(status, "States.Timeout" if status == "TIMED_OUT" else None)
+    assert "Write" not in [name for _, name in events(executor.history)]
+
+
+def test_the_longest_waits_of_a_retrier() -> None:
+    retrier = asl.tasks(asl.load())["Write"]["Retry"][1]
+    assert list(waits(retrier)) == [30, 45, 60, 60, 60]

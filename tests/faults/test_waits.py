@@ -1,0 +1,130 @@
+"""How long retries wait at most: those of the state machine, and those of botocore inside of a call.
+
+docs/reliability.md tells these figures.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from functions.common import errors, executions, s3_utils
+from functions.common.errors import PipelineError, TransientError
+from functions.reconciler import index as reconciler
+from functions.record_failure import index as record_failure
+from pipeline import ROOT
+from tests.faults.executor import waits
+from tests.statemachine import definition as asl
+
+# --- the state machine ------------------------------------------------------------------------------------------------
+
+TASKS = asl.tasks(asl.load())
+RETRIERS = [(name, retrier) for name, task in TASKS.items() for retrier in task["Retry"]]
+
+LONGEST = {
+    "TransientError": (6, 122),
+    "Lambda.CodeArtifactUserPendingException": (5, 255),
+    "Runtime.ExitError": (1, 5),
+    "States.TaskFailed": (5, 62),
+}
+"""Of each kind of retrier, by an error that it names: how many retries, and the seconds that they wait at most."""
+
+A_TASK = 400
+"""The seconds that a task waits at most, whatever happens to it: every retrier used up."""
+
+
+@pytest.mark.parametrize(("name", "retrier"), RETRIERS)
+def test_a_retrier_waits_with_full_jitter_and_no_longer_than_this(name: str, retrier: asl.State) -> None:
+    (kind,) = LONGEST.keys() & set(retrier["ErrorEquals"])
+    assert (len(list(waits(retrier))), sum(waits(retrier))) == LONGEST[kind], (
+        f"{name}, {kind}: mend the table, and docs"
+    )
+    assert max(waits(retrier)) <= retrier["MaxDelaySeconds"] <= 60
+    assert retrier["JitterStrategy"] == "FULL", "else all that failed together is tried again together"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_waits_no_longer_than_this(name: str) -> None:
+    assert sum(sum(waits(retrier)) for retrier in TASKS[name]["Retry"]) <= A_TASK
+
+
+def test_no_error_of_the_data_waits() -> None:
+    ours = {
+        name for name, error in vars(errors).items() if isinstance(error, type) and issubclass(error, PipelineError)
+    }
+    for name, retrier in RETRIERS:
+        assert set(retrier["ErrorEquals"]) & ours <= {TransientError.__name__}, f"{name} retries what no retry mends"
+
+
+# --- botocore ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client that functions make."""
+
+    make: Callable[[], Any]
+    functions: tuple[str, ...]
+    """Those that call it."""
+    retries: int
+    seconds: int
+    """What its retries of one call wait at most, all together."""
+
+
+CLIENTS = {
+    "s3": Client(
+        s3_utils.client,
+        ("starter", "validate", "transform", "write", "record_failure", "reconciler"),
+        retries=5,
+        seconds=31,
+    ),
+    "stepfunctions": Client(executions.client, ("starter", "record_failure", "reconciler"), retries=5, seconds=31),
+    "sns": Client(record_failure._sns, ("record_failure",), retries=5, seconds=31),
+    "lambda": Client(reconciler._lambda.__wrapped__, ("reconciler",), retries=5, seconds=31),
+}
+
+
+def longest_backoff(retries: int) -> int:
+    """Seconds: 1, 2, 4, … up to 20 before each retry, each with full jitter.
+
+    https://docs.aws.amazon.com/boto3/latest/guide/retries.html#standard-retry-mode
+    """
+    return sum(min(2**number, 20) for number in range(retries))
+
+
+def timeouts() -> dict[str, int]:
+    """The seconds that each function has, by infra/variables.tf."""
+    variables = (ROOT / "infra" / "variables.tf").read_text("utf-8")
+    block = re.search(r'variable "timeout_seconds" \{(.*?)\}\)', variables, re.DOTALL)
+    assert block, "infra/variables.tf has no timeout_seconds any more"
+    return {name: int(seconds) for name, seconds in re.findall(r"(\w+)\s*= optional\(number, (\d+)\)", block[1])}
+
+
+def test_every_client_is_in_the_table() -> None:
+    made = [
+        path for path in (ROOT / "functions").rglob("*.py") for _ in re.findall(r"boto3\.client\(", path.read_text())
+    ]
+    assert len(made) == len(CLIENTS), f"a client is made in each of {made}; put each into CLIENTS"
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_client_retries_in_standard_mode_and_waits_no_longer_than_this(name: str) -> None:
+    """In the older mode, `legacy`, botocore does not know every throttle."""
+    client = CLIENTS[name]
+    made = client.make()
+    assert made.meta.service_model.service_name == name
+    assert made.meta.config.retries == {"mode": "standard", "total_max_attempts": 1 + client.retries}
+    assert longest_backoff(client.retries) == client.seconds
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize(("name", "function"), [(name, f) for name, c in CLIENTS.items() for f in c.functions])
+def test_a_function_outlasts_the_retries_of_a_call(name: str, function: str) -> None:
+    """What is throttled for long ends as TransientError, which is retried six times; a timeout is retried once."""
+    config = CLIENTS[name].make().meta.config
+    seconds = timeouts()[function]
+    assert CLIENTS[name].seconds < seconds
+    assert 2 * max(config.connect_timeout, config.read_timeout) + 1 < seconds, "a call that stalls is made once more"

@@ -1,0 +1,187 @@
+"""All tables or none: `write` is killed around each of its writes, watched after each, and run twice at once."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from functions.write import index as write
+from tests.faults import files, ledger
+from tests.faults.cloud import Cloud, clouds
+from tests.faults.inject import Call, Fault, at
+from tests.faults.killing import Killed
+from tests.faults.releases import done_already
+from tests.faults.table import survives
+
+WRITES = 8
+"""Six files of tables, the rejects, and the manifest."""
+
+
+@dataclass
+class Staged:
+    """A file with good, rejected and superseded records in several chunks, all of it ready for `write`."""
+
+    cloud: Cloud
+    batch: dict[str, Any]
+    writes: list[Call]
+    """What `write` writes in a run without faults, in its order."""
+    outputs: dict[str, bytes]
+
+    def again(self) -> Cloud:
+        """The cloud without anything that `write` has done; from now on a reader looks at it after every write."""
+        self.cloud.forget("staging/")
+        self.cloud.deliver()
+        self.cloud.functions |= dict.fromkeys(("validate", "transform"), done_already)
+        self.cloud.injector.after = lambda call: what_a_reader_sees(self.cloud) if call.writes else None
+        return self.cloud
+
+    def finish(self) -> None:
+        """See that the batch is published, with the same bytes, and that all is accounted for."""
+        self.cloud.settle()
+        assert self.cloud.outputs() == self.outputs
+        assert len(ledger.check(self.cloud).published) == 1
+
+
+@pytest.fixture(scope="module")
+def staged() -> Iterator[Staged]:
+    with clouds(CHUNK_BYTES="2500") as cloud:
+        cloud.upload(files.mixed())
+        cloud.settle()
+        batch = json.loads(cloud.executions[0].execution_input)
+        assert batch["last_chunk"] == 1
+        writes = [call for call in cloud.injector.calls if call.step == "write" and call.writes]
+        assert len(writes) == WRITES
+        assert writes[-1].place.startswith("manifests/"), "the manifest must come last"
+        yield Staged(cloud, batch, writes, cloud.outputs())
+
+
+def what_a_reader_sees(cloud: Cloud) -> dict[str, Any] | None:
+    """The manifest, if there is one, and then everything that it names; None before. Raises where it is not whole."""
+    manifests = cloud.objects("manifests/")
+    if not manifests:
+        return None
+    (manifest,) = (json.loads(data) for data in manifests.values())
+    ledger.check_published(cloud, manifest)
+    counts: dict[str, Any] = manifest["counts"]
+    return counts
+
+
+# --- killed -----------------------------------------------------------------------------------------------------------
+
+
+@survives("killed between any two writes of write")
+@pytest.mark.parametrize("fault", [Fault.KILL_BEFORE, Fault.KILL_AFTER], ids=lambda fault: fault.name.lower())
+@pytest.mark.parametrize("number", range(WRITES))
+def test_killed_around_a_write_it_has_published_nothing_and_the_retry_completes(
+    staged: Staged, number: int, fault: Fault
+) -> None:
+    cloud, call = staged.again(), staged.writes[number]
+    cloud.injector.strike(fault, at(call))
+    with pytest.raises(Killed):
+        cloud.invoke("write", staged.batch)
+    committed = call == staged.writes[-1] and fault is Fault.KILL_AFTER
+    assert (what_a_reader_sees(cloud) is not None) == committed
+    written = number + (fault is Fault.KILL_AFTER)
+    assert set(cloud.outputs()) == {call.place for call in staged.writes[:written]}
+    staged.finish()
+
+
+@survives("killed between any two writes of write")
+def test_a_reader_sees_nothing_or_the_whole_batch_after_every_write(staged: Staged) -> None:
+    cloud, seen = staged.again(), []
+
+    def look(call: Call) -> None:
+        if call.writes:
+            seen.append(what_a_reader_sees(cloud))
+
+    cloud.injector.after = look
+    counts = cloud.invoke("write", staged.batch)
+    whole = {name: counts[name] for name in ("received", "valid", "rejected", "superseded", "published")}
+    assert whole == {"received": 5, "valid": 4, "rejected": 1, "superseded": 1, "published": 3}
+    assert seen == [None] * (WRITES - 1) + [whole]
+
+
+# --- twice at once ----------------------------------------------------------------------------------------------------
+
+
+class Paused:
+    """A `write` in an environment of its own, stopped before its `number`th write."""
+
+    def __init__(self, cloud: Cloud, batch: Any, number: int) -> None:
+        self.answer: Any = None
+        self.error: BaseException | None = None
+        self._arrived, self._go_on = Event(), Event()
+        self._left = number
+        self._cloud = cloud
+        cloud.injector.before = self._pause
+        self._thread = Thread(target=self._run, args=(batch,), daemon=True)
+        self._thread.start()
+        assert self._arrived.wait(20), f"write makes less than {number} writes"
+        cloud.injector.before = None
+
+    def _run(self, batch: Any) -> None:
+        try:
+            self.answer = write.handler(batch)
+        except BaseException as exc:
+            self.error = exc
+
+    def _pause(self, call: Call) -> None:
+        """Every call is this one's, since everybody else waits for it meanwhile."""
+        self._left -= call.writes
+        if not self._left:
+            self._left = -1
+            self._arrived.set()
+            assert self._go_on.wait(20)
+
+    def finish(self) -> Any:
+        """Let it go on to its end; what it answers."""
+        self._go_on.set()
+        self._thread.join(20)
+        if self.error:
+            raise self.error
+        return self.answer
+
+
+def environments(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Each invocation in another environment, which cleans up nobody else's work folder."""
+    for number in range(1_000):
+        yield lambda number=number: monkeypatch.setenv("AWS_LAMBDA_LOG_STREAM_NAME", f"2026/01/02/[7]{number:032x}")
+
+
+PAIRS = list(product(range(1, WRITES + 1), [None, *range(1, WRITES + 1)]))
+"""Before which write the first is stopped, and before which the second; None: the second runs to its end."""
+
+
+def at_once(staged: Staged, first: int, second: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud, place = staged.again(), environments(monkeypatch)
+    with cloud.injector.during("write"):
+        next(place)()
+        one = Paused(cloud, staged.batch, first)
+        next(place)()
+        other = Paused(cloud, staged.batch, second) if second else None
+        answers = [write.handler(staged.batch)] if other is None else []
+        answers.append(one.finish())
+        answers += [other.finish()] if other else []
+    assert answers[0] == answers[1], "both must agree on what was published"
+    assert len(cloud.objects("manifests/")) == 1
+    staged.finish()
+
+
+@survives("two writers at once")
+@pytest.mark.parametrize(("first", "second"), [(1, None), (4, None), (8, None), (1, 8), (8, 1), (5, 3)])
+def test_of_two_writers_at_once_one_commits_and_the_other_agrees(
+    staged: Staged, first: int, second: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once(staged, first, second, monkeypatch)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_of_two_writers_at_once_however_they_are_interleaved(
+    staged: Staged, first: int, second: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once(staged, first, second, monkeypatch)

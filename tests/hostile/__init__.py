@@ -1,0 +1,1 @@
+"""What a producer, a stranger or an accident may send, and what must come of it."""

@@ -1,0 +1,46 @@
+"""Large attacks are over in seconds and megabytes, each with its outcome: memory does not grow with the file."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pipeline import ROOT
+from tests.hostile.attacks import ATTACKS, LONG, Attack
+
+SECONDS = 60
+"""Twenty times what an attack takes on a slow machine; what grows with the square of its size is far above."""
+
+
+def attack(*names: str) -> dict[str, Mapping[str, Any]]:
+    """What became of the attack of that name, or of all, in a process of its own."""
+    command = [sys.executable, "-m", "tests.hostile.attacks", *names]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return {result["name"]: result for result in map(json.loads, done.stdout.splitlines())}
+
+
+@pytest.fixture(scope="module")
+def attacked() -> dict[str, Mapping[str, Any]]:
+    return attack()
+
+
+def check(planned: Attack, result: Mapping[str, Any]) -> None:
+    assert result["outcome"] == planned.outcome
+    grown, most = result["grown"] >> 20, planned.most >> 20
+    assert grown <= most, f"the process grew by {grown} MiB; {most} are what a few blocks and one record may take"
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_ends_in_bounds(name: str, attacked: Mapping[str, Mapping[str, Any]]) -> None:
+    check(ATTACKS[name], attacked[name])
+    assert attacked[name]["seconds"] < SECONDS
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_attack_ends_in_bounds(name: str) -> None:
+    check(LONG[name], attack(name)[name])

@@ -1,0 +1,149 @@
+"""Every cap is a setting: what is at it passes, what is above it ends with an error that names the cap."""
+
+import gzip
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.common.config import Settings
+from functions.common.errors import (
+    InflatedTooLargeError,
+    NoValidRecordsError,
+    ObjectTooLargeError,
+    PipelineError,
+    RecordTooLargeError,
+    RejectVolumeError,
+    TooManyRejectsError,
+)
+from tests import harness
+from tests.hostile.ledger import check_failed, check_published, execute
+from tests.unit.orders import Order, lines, order
+
+GOOD = [order(order_id=str(number)) for number in range(10)]
+LINES = lines(GOOD)
+ARRAY = b"[" + LINES.strip().replace(b"\n", b",") + b"]"
+ZIPPED = gzip.compress(LINES, mtime=0)
+LONGEST = len(LINES) // len(GOOD) - 1
+assert all(len(line) == LONGEST for line in LINES.splitlines())
+
+
+@dataclass(frozen=True)
+class Cap:
+    """A file that just passes with a setting, and with a lower one fails or is rejected."""
+
+    setting: str
+    enough: float
+    too_little: float
+    error: type[PipelineError]
+    says: str
+    name: str = "x.jsonl"
+    data: bytes = LINES
+    rejects: int = 0
+    good: Sequence[Order] = tuple(GOOD)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Of the file that passes: what is published and why the rest is not."""
+
+
+VOLUME = "the cap max_reject_bytes"
+CAPS = [
+    Cap("max_object_bytes", len(LINES), len(LINES) - 1, ObjectTooLargeError, "max_object_bytes allows"),
+    Cap("max_inflated_bytes", len(LINES), len(LINES) - 1, InflatedTooLargeError, "more than", "x.jsonl.gz", ZIPPED),
+    Cap("max_inflated_bytes", len(ARRAY), len(ARRAY) - 1, ObjectTooLargeError, "can't be cut", "x.json", ARRAY),
+    Cap("max_inflation_ratio", 200, 2, InflatedTooLargeError, "the cap for its size", "x.jsonl.gz", ZIPPED),
+    Cap("max_record_bytes", LONGEST, LONGEST - 1, NoValidRecordsError, "record_too_large 10", rejects=10),
+    Cap(
+        *("max_record_bytes", LONGEST, LONGEST - 1, RecordTooLargeError, "one object of more", "x.json"),
+        data=LINES[:LONGEST],
+        good=GOOD[:1],
+    ),
+    Cap("max_nesting", 3, 2, NoValidRecordsError, "nested_too_deeply 10", rejects=10),
+    Cap("max_nesting", 3, 2, NoValidRecordsError, "nested_too_deeply 10", "x.json", ARRAY, rejects=10),
+    Cap(
+        *("max_reject_ratio", 0.1, 0.09, TooManyRejectsError, "1 of 10 records"),
+        data=LINES[LONGEST + 1 :] + b"{}",
+        rejects=1,
+        good=GOOD[1:],
+        reasons={"missing_field": 1},
+    ),
+    Cap(
+        *("max_reject_bytes", 2_000, 500, RejectVolumeError, VOLUME),
+        data=LINES + b"{}",
+        reasons={"missing_field": 1},
+    ),
+    Cap(
+        *("max_reject_bytes", 2_000, 500, RejectVolumeError, VOLUME),
+        data=LINES + lines([order(total_amount=0)]),
+        reasons={"total_mismatch": 1},
+    ),
+]
+
+
+def test_every_cap_has_a_row() -> None:
+    assert {cap.setting for cap in CAPS} == {name for name in vars(Settings) if name.startswith("max_")}
+
+
+@pytest.mark.parametrize("cap", [pytest.param(cap, id=f"{cap.setting}-{cap.error.__name__}") for cap in CAPS])
+def test_at_the_cap_a_file_passes_and_above_it_fails(cap: Cap, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    variable = cap.setting.upper()
+    with harness.buckets(monkeypatch, **{variable: str(cap.enough)}):
+        outcome = execute(harness.plan(harness.upload(cap.data, cap.name)))
+        check_published(outcome, cap.good, cap.reasons, tmp_path)
+    with harness.buckets(monkeypatch, **{variable: str(cap.too_little)}):
+        outcome = execute(harness.plan(harness.upload(cap.data, cap.name)))
+        assert cap.says in check_failed(outcome, cap.error, cap.rejects)
+
+
+# --- the volume of rejects --------------------------------------------------------------------------------------------
+
+WRONG_TOTAL = order(total_amount=0)
+VOLUMES: dict[str, tuple[bytes, Callable[[dict[str, int]], bool]]] = {
+    "by schema": (LINES + b"{}\n" * 100, lambda reasons: set(reasons) == {"missing_field"}),
+    "by rule": (LINES + lines([WRONG_TOTAL] * 100), lambda reasons: set(reasons) == {"total_mismatch"}),
+    "by parser": (LINES + b"[\n" * 1_000, lambda reasons: set(reasons) == {"not_json"}),
+    "by both": (LINES + (b"{}\n" + lines([WRONG_TOTAL])) * 9, lambda reasons: len(reasons) == 2),
+}
+
+
+@pytest.mark.parametrize("how", VOLUMES)
+def test_too_many_bytes_of_rejects_fail_the_file_and_leave_a_sample(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the cap, how many were rejected by then and why, and where a sample lies, which is whole."""
+    data, by_these = VOLUMES[how]
+    cap = 15_000
+    with harness.buckets(monkeypatch, MAX_REJECT_BYTES=str(cap)):
+        batch = harness.plan(harness.upload(data))
+        cause = check_failed(execute(batch), RejectVolumeError)
+        sample_key = batch.staging_key(0, "rejected.jsonl")
+        assert cause.endswith(f"a sample is s3://{harness.PROCESSED}/{sample_key}.")
+        assert f"more than {cap} bytes, the cap max_reject_bytes" in cause
+        sample = harness.get(sample_key)
+        rejects = [json.loads(line) for line in sample.splitlines()]
+        assert cap * 0.7 < len(sample) <= cap, "as much as the cap lets"
+        positions = [reject["position"] for reject in rejects]
+        assert positions == sorted(positions), "in the order of the file"
+        assert f"By then {len(rejects) + 1} records were rejected (" in cause, "the one too many is counted"
+        reasons = reasons_in(cause)
+        assert by_these(reasons)
+        assert sum(reasons.values()) == len(rejects) + 1
+        assert harness.keys("staging/") == [sample_key], "no counts: the chunk is not whole"
+
+
+def reasons_in(cause: str) -> dict[str, int]:
+    listed = cause.partition("rejected (")[2].partition(")")[0].split(", ")
+    return {reason: int(number) for reason, number in (entry.split() for entry in listed)}
+
+
+def test_a_chunk_that_would_fill_the_disk_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a chunk of two-byte records the rejects would be five hundred times its size."""
+    written: list[Any] = []
+    real = harness.s3_utils.upload
+    monkeypatch.setattr(
+        harness.s3_utils, "upload", lambda path, *a: written.append(path.stat().st_size) or real(path, *a)
+    )
+    with harness.buckets(monkeypatch, MAX_REJECT_BYTES="1000000"):
+        outcome = execute(harness.plan(harness.upload(b"{}\n" * 300_000)))
+        check_failed(outcome, RejectVolumeError)
+    assert sum(written) <= 1_000_000

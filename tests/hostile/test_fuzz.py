@@ -1,0 +1,322 @@
+"""Bytes that nobody thought of: whatever they are, they are read as json reads them, or refused by an error of ours.
+
+The seeds in tests/data/corpus are replayed as they are, then spoiled. `make test-long` tries fifty times as much; with
+`FUZZ=1000` in the environment it is a thousand times.
+"""
+
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
+from copy import deepcopy
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus, unquote_plus
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.common.batch import Batch, Source, batch_id_for
+from functions.common.contract import CONTRACTS, DATASET_NAME, Contract, load_contract
+from functions.common.errors import ContractError, PipelineError, ReconciliationError
+from functions.common.planning import UNKNOWN_DATASET, dataset_of
+from functions.starter.events import objects_created
+from functions.validate.documents import Document, check_encoding, read_document, read_lines
+from functions.validate.explain import unparsable
+from functions.validate.source import inflate
+from functions.validate.validation import _FAILS_A_DOCUMENT
+from tests.hostile.corpus import json_checker, json_test_suite, seeds
+from tests.hostile.mutations import disfigured, fuzz, spoiled
+from tests.unit.orders import CONTRACT, lines, order
+from tests.unit.steps import MAX_NESTING, publish
+
+CAP = 1_000_000
+FIELDS = ("order_id", "x")
+SEEDS = seeds()
+ZIPPED = {name: data for name, data in SEEDS.items() if name.endswith(".gz")}
+PLAIN = {name: data for name, data in SEEDS.items() if name not in ZIPPED}
+SMALL = [data for data in (*json_test_suite().values(), *json_checker().values()) if len(data) < 2_000]
+
+block_sizes = st.lists(st.integers(1, 60), min_size=1, max_size=4)
+
+
+def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
+    """`data` in blocks of these sizes, over and over."""
+    start = 0
+    for size in cycle(sizes):
+        if start >= len(data):
+            return
+        yield data[start : start + size]
+        start += size
+
+
+# --- documents --------------------------------------------------------------------------------------------------------
+
+Read = tuple[str, list[tuple[int, bytes]]]
+NOT_READ, TOO_DEEP = object(), object()
+
+
+def read(data: bytes, sizes: list[int], cap: int = CAP) -> Read | str:
+    """The records of a document with what their positions count, or the error as text."""
+    try:
+        document: Document = read_document(check_encoding(cut(data, sizes)), "orders", FIELDS, cap)
+        return document.position_kind, [(record.position, record.data) for record in document.records]
+    except PipelineError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def as_json(data: bytes) -> Any:
+    """What json reads, or NOT_READ, or TOO_DEEP where it gives up; bytes are UTF-8 and nothing else."""
+    try:
+        return json.loads(data.decode("utf-8"))
+    except RecursionError:
+        return TOO_DEEP
+    except ValueError:
+        return NOT_READ
+
+
+def check_document(data: bytes, sizes: list[int]) -> None:
+    """The one invariant of document reading."""
+    found = read(data, [max(1, len(data))])
+    assert read(data, sizes) == found, "how the bytes arrive must make no difference"
+    value = as_json(data)
+    if value is TOO_DEEP:
+        return
+    if isinstance(found, str):
+        alone = isinstance(value, dict) and list(value) == ["orders"] and data.count(b'"orders"') == 1
+        assert not isinstance(value, list), "an array that json reads must be read"
+        assert not (alone and isinstance(value["orders"], list)), "an envelope that json reads must be read"
+        return
+    kind, records = found
+    parts = [as_json(part) for _, part in records]
+    assert all(part.strip(b" \t\r\n") for _, part in records), "a record of nothing"
+    if kind == "byte":
+        lines = [line for line in data.lstrip(b" \t\r\n").split(b"\n") if line.strip(b" \t\r")]
+        assert [part for _, part in records] == lines
+        assert all(data[position:].startswith(part) for position, part in records)
+    elif isinstance(value, list):
+        assert same(parts, value)
+    elif value is not NOT_READ:
+        assert same(parts, value.get("orders", [value]))
+    elif data.strip(b" \t\r\n"):
+        assert NOT_READ in parts, "the parts of a broken document can't all be right"
+    for _, part in records:
+        check_reason(part)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal, where NaN equals itself, and 1 is not 1.0."""
+    return repr(one) == repr(other)
+
+
+def check_reason(record: bytes) -> None:
+    """A record that orjson refuses has a reason, and the right one where that is plain to see."""
+    try:
+        orjson.loads(record)
+    except orjson.JSONDecodeError:
+        reason = unparsable(record, MAX_NESTING)
+        brackets = record.count(b"[") + record.count(b"{")
+        assert reason.code != "nested_too_deeply" or brackets > 900, record
+        assert reason.code != "lone_surrogate" or b"\\ud" in record.lower()
+        assert reason.code not in _FAILS_A_DOCUMENT or as_json(record) is NOT_READ
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_seed_is_read_as_json_reads_it(name: str) -> None:
+    for sizes in ([1], [7, 2], [1 << 20]):
+        check_document(PLAIN[name], sizes)
+
+
+@fuzz(2500)
+@given(spoiled([*PLAIN.values(), *SMALL]), block_sizes)
+def test_a_spoiled_document_is_read_as_json_reads_it(data: bytes, sizes: list[int]) -> None:
+    check_document(data, sizes)
+
+
+@fuzz(200)
+@given(spoiled(list(PLAIN.values())), block_sizes, st.integers(1, 40))
+def test_under_a_small_cap_no_record_is_longer(data: bytes, sizes: list[int], cap: int) -> None:
+    found = read(data, [max(1, len(data))], cap)
+    if isinstance(found, tuple):
+        assert read(data, sizes, cap) == found
+        _, records = found
+        assert all(len(part) <= max(cap, 1024) for _, part in records)
+
+
+@fuzz(200)
+@given(spoiled(list(PLAIN.values())), st.integers(1, 200), block_sizes)
+def test_each_line_belongs_to_one_chunk(data: bytes, chunk_bytes: int, sizes: list[int]) -> None:
+    whole = [(line.position, line.data) for line in read_lines([data], CAP)]
+    found = []
+    for start in range(0, len(data), chunk_bytes):
+        blocks = cut(data[max(0, start - 1) :], sizes)
+        found += [(line.position, line.data) for line in read_lines(blocks, CAP, start, start + chunk_bytes)]
+    assert found == whole
+
+
+# --- gzip -------------------------------------------------------------------------------------------------------------
+
+
+def check_gzip(stored: bytes, sizes: list[int]) -> None:
+    """What inflates is what gzip inflates, up to the cap; anything else is an error of ours."""
+    try:
+        inflated: bytes | None = b"".join(inflate(cut(stored, sizes), CAP))
+    except PipelineError:
+        inflated = None
+    try:
+        expected: bytes | None = gzip.decompress(stored)
+    except (OSError, EOFError, zlib.error):
+        expected = None
+    assert inflated == (expected if expected is None or len(expected) <= CAP else None)
+
+
+@pytest.mark.parametrize("name", ZIPPED)
+def test_a_gzipped_seed_inflates(name: str) -> None:
+    for sizes in ([1], [7, 2], [1 << 20]):
+        check_gzip(ZIPPED[name], sizes)
+
+
+@fuzz(1000)
+@given(spoiled(list(ZIPPED.values())), block_sizes)
+def test_a_spoiled_stream_inflates_as_gzip_inflates_it(stored: bytes, sizes: list[int]) -> None:
+    check_gzip(stored, sizes)
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+ODD_KEYS = ["../", "/", "//", "%2F", "%2e%2e/", "+", "%", "%zz", "\0", "\n", "é", "\u202e", "incoming/", "orders/", "*"]
+key_texts = st.lists(st.sampled_from(ODD_KEYS) | st.text(max_size=8), max_size=6).map("".join)
+EVENT = json.loads((Path(__file__).parents[1] / "unit" / "events" / "s3_put.json").read_text("utf-8"))
+
+
+def decoded(encoded: str) -> str:
+    event = deepcopy(EVENT)
+    event["Records"][0]["s3"]["object"]["key"] = encoded
+    (created,) = objects_created(event)
+    return created.key
+
+
+@fuzz(300)
+@given(key_texts)
+def test_a_key_comes_out_of_its_event_as_it_went_in(key: str) -> None:
+    assert decoded(quote_plus(key, safe="/")) == key
+    assert decoded(key) == unquote_plus(key), "a text that S3 did not encode is decoded once all the same"
+
+
+SAFE_KEY = re.compile(r"(staging|rejected|processed|tables|manifests|failures)(/[a-z0-9_=.-]+)+", re.IGNORECASE)
+
+
+@fuzz(300)
+@given(key_texts, st.text(max_size=20), st.integers(1, 99))
+def test_no_key_escapes_its_prefix(key: str, version_id: str, revision: int) -> None:
+    """Outputs are named by dataset and hash: nothing of a key but the name of a folder gets into them."""
+    for source_key in (key, f"incoming/{key}", f"incoming/orders/{key}"):
+        dataset = dataset_of(source_key)
+        assert dataset == UNKNOWN_DATASET or (DATASET_NAME.fullmatch(dataset) and dataset in source_key)
+        batch_id = batch_id_for(dataset, "bucket", source_key, version_id, revision)
+        source = Source("bucket", source_key, version_id, 1, "etag", "")
+        batch = Batch(dataset, batch_id, revision, source, "2026-01-02T03:04:05Z", 1, 0)
+        made = {
+            f"staging/{dataset}/": batch.staging_key(0, "valid.jsonl"),
+            f"rejected/{dataset}/": batch.rejected_key,
+            f"processed/{dataset}/": batch.csv_key("orders"),
+            f"tables/{dataset}/orders/": batch.parquet_key("orders"),
+            f"manifests/{dataset}/": batch.manifest_key,
+            f"failures/{dataset}/": batch.failure_key(batch_id),
+        }
+        for prefix, output in made.items():
+            assert output.startswith(prefix)
+            assert batch_id in output
+            assert SAFE_KEY.fullmatch(output), output
+            assert ".." not in output
+
+
+# --- contracts --------------------------------------------------------------------------------------------------------
+
+FILES = {path.name: path.read_bytes() for path in (CONTRACTS / "orders").iterdir()}
+PARSED = {name: json.loads(data) for name, data in FILES.items() if name.endswith(".json")}
+PLAIN_ORDERS = lines([order(order_id=str(number)) for number in range(3)])
+
+
+def loaded(folder: Path, changed: dict[str, bytes | None]) -> Contract | None:
+    """The contract of orders with some files changed, or gone; None where it is refused, which names the file."""
+    shutil.copytree(CONTRACTS / "orders", folder / "orders")
+    for name, data in changed.items():
+        path = folder / "orders" / name
+        path.unlink()
+        if data is not None:
+            path.write_bytes(data)
+    try:
+        contract = load_contract("orders", folder)
+    except ContractError as error:
+        named_as_it_should(error)
+        return None
+    finally:
+        load_contract.cache_clear()
+    return contract
+
+
+def named_as_it_should(error: ContractError) -> None:
+    assert re.match(r"contracts/orders/[a-z0-9_.]+(: [a-z_]+)? cannot be used: ", str(error)), error
+    assert tempfile.gettempdir() not in str(error), "a machine's path helps nobody"
+
+
+@st.composite
+def broken_files(draw: st.DrawFn) -> dict[str, bytes | None]:
+    name = draw(st.sampled_from(sorted(FILES)))
+    how = draw(st.sampled_from(["value", "value", "value", "value", "bytes", "gone"]))
+    if how == "gone" and name != "contract.json":
+        return {name: None}
+    if name in PARSED and how == "value":
+        return {name: json.dumps(draw(disfigured(PARSED[name]))).encode()}
+    return {name: draw(spoiled([FILES[name]]))}
+
+
+@fuzz(800)
+@given(broken_files())
+def test_a_broken_contract_is_loaded_or_refused_by_name(changed: dict[str, bytes | None]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        loaded(Path(folder), changed)
+
+
+@fuzz(40)
+@given(broken_files())
+def test_a_contract_that_loads_runs_or_is_refused_by_name(changed: dict[str, bytes | None]) -> None:
+    """Three plain orders through all steps: SQL and schema that can't work come out before any record is read."""
+    with tempfile.TemporaryDirectory() as folder:
+        contract = loaded(Path(folder), changed)
+        if contract is None:
+            return
+        try:
+            publish(PLAIN_ORDERS, Path(folder) / "run", contract=contract)
+        except ContractError as error:
+            if not str(error).startswith("The contract's SQL failed on these records ("):  # which it does not quote
+                named_as_it_should(error)
+        except ReconciliationError:
+            pass  # a SELECT or a key that loses rows is found by the account, which is what it is for
+
+
+def test_the_contract_itself_loads() -> None:
+    assert loaded(Path(tempfile.mkdtemp()), {}) is not None
+    assert CONTRACT.dataset == "orders"
+
+
+# --- for longer -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("what", ["spoiled", "cap or chunk", "key", "contract"])
+def test_fifty_times_as_much(what: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", what, __file__]
+    environment = {"FUZZ": "50", **os.environ}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
