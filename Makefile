@@ -10,7 +10,7 @@ INPUT ?=
 EXECUTION ?=
 PYTHON ?= python3
 UV_LOCK := compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
-LOCKS := layer-aws layer-json layer-schema layer-sql local-runtime uv
+LOCKS := layer-aws layer-json layer-schema layer-sql local-runtime uv bench
 TOOL_LOCKS := checkov policy-lint
 
 VENV := .venv
@@ -24,7 +24,7 @@ VAULT := $(if $(and $(AWS_VAULT_PROFILE),$(filter aws,$(TARGET))),aws-vault exec
 PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault is not on the PATH: install it, or leave AWS_VAULT_PROFILE out)))$(VAULT) $(BIN)/python -m pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check fmt build lock deploy-infra run-pipeline monitor console destroy-infra local-up local-down
+.PHONY: help demo test test-long bench check fmt build lock deploy-infra run-pipeline monitor console destroy-infra local-up local-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,10 +53,15 @@ demo: $(READY) ## Run a file (INPUT=...) through the whole pipeline on an embedd
 	@$(BIN)/python -m pipeline demo $(if $(INPUT),"$(INPUT)")
 
 test: $(READY) $(TOOLS)/policy-lint/ready ## Run every test but the long ones
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
 
 test-long: $(READY) ## Run the long tests: a thousand files under faults, every fault at every call, deep fuzzing
 	@$(BIN)/python -m pytest -m long
+
+# A run with QUICK=1 is over in a minute and is not kept; ROUNDS, BENCH_ORDERS and BENCH_BIG_ORDERS take numbers.
+bench: $(READY) $(TOOLS)/bench/ready ## Measure speed, memory and latency, beside other tools (QUICK=1: in small)
+	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(BENCH_ORDERS),--orders $(BENCH_ORDERS)) $(if $(BENCH_BIG_ORDERS),--big-orders $(BENCH_BIG_ORDERS))
 
 check: $(READY) $(TOOLS)/checkov/ready ## Check format, lint, types, Terraform and its security; changes nothing
 	@$(BIN)/ruff format --check

@@ -266,8 +266,8 @@ variable "max_nesting" {
   nullable    = false
 
   validation {
-    condition     = var.max_nesting >= 1 && var.max_nesting <= 1000 && floor(var.max_nesting) == var.max_nesting
-    error_message = "max_nesting must be a whole number from 1 to 1000: the parser itself stops at 1,024."
+    condition     = var.max_nesting >= 1 && var.max_nesting <= 250 && floor(var.max_nesting) == var.max_nesting
+    error_message = "max_nesting must be a whole number from 1 to 250: the parser itself stops at 1,024."
   }
 }
 

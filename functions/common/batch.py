@@ -94,6 +94,16 @@ class Batch:
         return failure_key(self.dataset, self.batch_id, execution)
 
 
+def title_of(source: Mapping[str, Any]) -> str:
+    """A source's address as a sentence can hold it: a key may have line breaks, or signs that turn text round."""
+    return printable(f"s3://{source['bucket']}/{source['key']}")
+
+
+def printable(text: str) -> str:
+    """A text with a replacement character for each sign that is no sign, such as line breaks and control characters."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+
+
 def manifest_key(dataset: str, batch_id: str) -> str:
     """Where the manifest of a batch is, for those who know only its name."""
     return f"manifests/{dataset}/{batch_id}.json"

@@ -55,6 +55,8 @@ def plan_batch(source: Source, last_modified: datetime, chunk_bytes: int, revisi
 
 def dataset_of(key: str) -> str:
     """The folder under incoming/ that the object is in, or UNKNOWN_DATASET."""
+    if not key.startswith(PREFIX):
+        return UNKNOWN_DATASET
     folder, slash, _ = key.removeprefix(PREFIX).partition("/")
     return folder if slash and DATASET_NAME.fullmatch(folder) else UNKNOWN_DATASET
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from functions.common.batch import Batch, Source
+from functions.common.batch import Batch, Source, title_of
 from functions.common.errors import next_step_for
 
 _MAX_CAUSE = 2000
@@ -101,14 +101,13 @@ def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> dic
 
 def notice(failure_record: Mapping[str, Any], record_uri: str) -> dict[str, str]:
     """The notice of a failure: `subject` (printable ASCII, below 100 characters, as SNS wants it) and `message`."""
-    source = failure_record["source"]
     outcome = "was published, but a step after that failed" if failure_record["published"] else "was not published"
     rejects = f"The rejected records: {failure_record['rejects']}\n" if failure_record["rejects"] else ""
     error = re.sub(r"[^ -~]", "?", failure_record["error"])  # who stops an execution may call the error anything
     return {
         "subject": f"{failure_record['dataset']}: a file {outcome} ({error})"[:99],
         "message": (
-            f"s3://{source['bucket']}/{source['key']} {outcome}.\n\n"
+            f"{title_of(failure_record['source'])} {outcome}.\n\n"
             f"{failure_record['error']}: {failure_record['cause']}\n\n"
             f"Next: {failure_record['next_step']}\n\n"
             f"{rejects}The failure record: {record_uri}\n"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from functions.common import s3_utils, sql
+from functions.common import s3_utils, sql, staging
 from functions.common.batch import Batch
 from functions.common.config import settings
 from functions.common.contract import load_contract
@@ -18,7 +18,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
     with step("transform", batch.batch_id, chunk=chunk) as outcome, workdir() as folder:
         bucket = settings().processed_bucket
         valid = folder / "valid.jsonl"
-        s3_utils.download(bucket, batch.staging_key(chunk, "valid.jsonl"), valid)
+        staging.fetch(batch, chunk, "valid.jsonl", valid)
         with sql.connect(folder, settings().memory_mb) as connection:
             rows = write_parts(valid, load_contract(batch.dataset), folder, connection, settings().max_record_bytes)
         for table in rows:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from botocore.exceptions import ClientError
 
-from functions.common import s3_utils, sql
+from functions.common import s3_utils, sql, staging
 from functions.common.batch import Batch
 from functions.common.config import settings
 from functions.common.contract import Contract, load_contract
@@ -84,7 +83,7 @@ def _download_parts(batch: Batch, contract: Contract, folder: Path) -> None:
 
     def download(place: tuple[int, str]) -> None:
         chunk, table = place
-        _fetch(batch, chunk, f"{table}.parquet", folder / f"{chunk:05d}.{table}.part")
+        staging.fetch(batch, chunk, f"{table}.parquet", folder / f"{chunk:05d}.{table}.part")
 
     places = [(chunk, table.name) for chunk in range(batch.chunk_count) for table in contract.tables]
     with ThreadPoolExecutor(_PARALLEL) as pool:
@@ -102,23 +101,11 @@ def _upload_rejects(
 
     def staged(chunk: int, name: str) -> Path:
         path = folder / f"{chunk:05d}.{name}"
-        _fetch(batch, chunk, name, path)
+        staging.fetch(batch, chunk, name, path)
         return path
 
     write_rejects(folder / REJECTS, batch.batch_id, contract.version, counts, superseded, staged)
     return s3_utils.upload(folder / REJECTS, settings().processed_bucket, batch.rejected_key, "application/x-ndjson")
-
-
-def _fetch(batch: Batch, chunk: int, name: str, path: Path) -> None:
-    """Copy what a step staged of a chunk. Raises ReconciliationError where it is not there."""
-    try:
-        s3_utils.download(settings().processed_bucket, batch.staging_key(chunk, name), path)
-    except ClientError as exc:
-        if s3_utils.is_missing(exc):
-            raise ReconciliationError(
-                f"Chunk {chunk} has no {name} in staging; it expired: run the batch again."
-            ) from exc
-        raise
 
 
 def _digest(key: str) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from functions.common.batch import Batch
+from functions.common.batch import Batch, title_of
 from functions.common.contract import Contract
 from functions.common.errors import (
     CommitConflictError,
@@ -39,9 +39,7 @@ def refusal(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> Pipeli
     return None
 
 
-def manifest(
-    batch: Batch, contract: Contract, totals: Totals, merged: Merged, outputs: Outputs, release: str
-) -> bytes:
+def manifest(batch: Batch, contract: Contract, totals: Totals, merged: Merged, outputs: Outputs, release: str) -> bytes:
     """The manifest: what was published, from what, by which release, and the whole account.
 
     Nothing in it differs between the attempts of one release.
@@ -108,7 +106,6 @@ def check_same(committed: bytes, own: bytes) -> None:
 def summary(committed: Mapping[str, Any], processed_bucket: str) -> dict[str, Any]:
     """What `write` answers to the state machine: the counts, and the notice that goes out if there are rejects."""
     counts = committed["counts"]
-    source = committed["source"]
     rejects = f"s3://{processed_bucket}/{committed['rejects']['key']}" if committed["rejects"] else ""
     reasons = "\n".join(f"  {reason}: {number}" for reason, number in committed["rejected_by_reason"].items())
     return {
@@ -117,7 +114,7 @@ def summary(committed: Mapping[str, Any], processed_bucket: str) -> dict[str, An
         "notice": {
             "subject": f"{committed['dataset']}: {counts['rejected']} of {counts['received']} records were rejected",
             "message": (
-                f"s3://{source['bucket']}/{source['key']} was published without {counts['rejected']} of its "
+                f"{title_of(committed['source'])} was published without {counts['rejected']} of its "
                 f"{counts['received']} records, which break the contract.\n\n"
                 f"Reasons:\n{reasons}\n\n"
                 f"Each rejected record, with its reason and place: {rejects}\n\n"

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
+from functions.common.batch import printable
 from pipeline.errors import CliError
 from pipeline.runs import Outcome
 
@@ -32,7 +33,7 @@ _NARROWEST_COLUMN = 12
 
 def plain(text: str) -> str:
     """A text from outside, such as a key, that can't steer the terminal: no markup and no control characters."""
-    return escape("".join(sign if sign.isprintable() else "\ufffd" for sign in text))
+    return escape(printable(text))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The executor of these tests does what the definition says: every case, and event by event what moto's engine does."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -93,7 +93,17 @@ ALIKE = (
 
 @pytest.fixture(scope="module")
 def motos(small: Small) -> Iterator[engine.Engine]:
+    """moto's engine, one chunk at a time: so the order of events is certain, and no two of its threads parse at once,
+    which now and then is too much for Python 3.11 (https://github.com/python/cpython/issues/106905)."""
+    render = asl.render
+
+    def one_at_a_time(values: Mapping[str, str]) -> asl.Definition:
+        definition = render(values)
+        definition["States"]["ProcessChunks"]["MaxConcurrency"] = 1
+        return definition
+
     with pytest.MonkeyPatch.context() as monkeypatch, mock_aws(config=moto_engine.CONFIG):
+        monkeypatch.setattr(asl, "render", one_at_a_time)
         moto_engine.skip_waits(monkeypatch)
         moto_engine.serve(monkeypatch, DOUBLES)
         yield moto_engine.make_engine(small.folder)
@@ -101,15 +111,12 @@ def motos(small: Small) -> Iterator[engine.Engine]:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.name in ALIKE], ids=lambda case: case.name)
 def test_the_history_is_that_of_moto_s_engine(small: Small, motos: engine.Engine, case: Case) -> None:
-    """As far as the functions read it, and in the order in which one chunk after the other would have it."""
     own, _ = small.run(case)
     theirs = engine.run(motos, case)
-    assert sorted(events(own.history)) == sorted(events(theirs.history))
-    if case.chunks == 1:
-        assert events(own.history) == events(theirs.history)
+    assert events(own.history) == events(theirs.history)
 
 
-def events(history: list[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def events(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Type and state of each event."""
     named = ("stateEnteredEventDetails", "stateExitedEventDetails")
     return [

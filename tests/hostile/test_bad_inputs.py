@@ -477,11 +477,11 @@ def test_values_are_kept_exactly(of: str, aws: None, tmp_path: Path) -> None:
 
 IN_FOLDER = 1_024 - len("incoming/orders/")
 KEYS = {
-    "spaces": [" a  b .jsonl", "a b/c d.jsonl"],
-    "+": ["a+b.jsonl", "+.jsonl", "a b+c.jsonl"],
-    "%20": ["a%20b.jsonl", "%2520%2B%.jsonl", "%zz.jsonl"],
-    "Unicode": ["é日本😀\u202e.jsonl", "e\u0301.jsonl", "\n\x7f\x85.jsonl"],
-    "../": ["../../x.jsonl", "..", "a/../../../manifests/orders/x.jsonl", "./.jsonl", "//x.jsonl"],
+    "spaces": [" a  b/c d .jsonl"],
+    "+": ["+a+b c+.jsonl"],
+    "%20": ["a%20b.jsonl", "%2520%2B%zz%.jsonl"],
+    "Unicode": ["é日本😀\u202ee\u0301.jsonl", "\n\x7f\x85.jsonl"],
+    "../": ["../../x.jsonl", "..", "a/../../../manifests/orders/x.jsonl", "/./.jsonl"],
     "1,024 bytes": ["x" * (IN_FOLDER - 6) + ".jsonl", "é" * ((IN_FOLDER - 6) // 2) + ".jsonl"],
 }
 

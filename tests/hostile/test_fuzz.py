@@ -281,7 +281,7 @@ def broken_files(draw: st.DrawFn) -> dict[str, bytes | None]:
     return {name: draw(spoiled([FILES[name]]))}
 
 
-@fuzz(800)
+@fuzz(400)
 @given(broken_files())
 def test_a_broken_contract_is_loaded_or_refused_by_name(changed: dict[str, bytes | None]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ from moto.sns.models import sns_backends
 
 from functions.common import executions, s3_utils
 from functions.common.batch import Batch, batch_id_for
-from functions.common.errors import SourceMissingError, TransientError, UnknownDatasetError
+from functions.common.errors import ReconciliationError, SourceMissingError, TransientError, UnknownDatasetError
 from functions.common.workdir import workdir
 from functions.record_failure import index as record_failure
 from functions.record_failure.failure import plain_cause
@@ -231,6 +231,12 @@ def test_a_source_that_is_deleted_before_it_is_read_is_named() -> None:
     assert str(caught.value).startswith(f"{batch.source.uri} is gone: ")
 
 
+def test_a_chunk_whose_records_have_expired_is_named() -> None:
+    batch = harness.plan(harness.upload(lines([order()])))
+    with pytest.raises(ReconciliationError, match=r"Chunk 0 has no valid\.jsonl in staging"):
+        transform.handler({"batch": batch.to_input(), "chunk": 0})
+
+
 def test_an_unknown_dataset_fails_with_the_ones_that_there_are() -> None:
     batch = harness.plan(harness.upload(b"[]", "x.json", "incoming/no-such-feed/"))
     with pytest.raises(UnknownDatasetError, match="there are contracts for: orders"):
@@ -346,6 +352,14 @@ def test_the_record_names_the_rejects() -> None:
     notice = record_failure.handler(STATE)
     assert recorded()["rejects"] == f"s3://{PROCESSED}/{BATCH.rejected_key}"
     assert f"The rejected records: s3://{PROCESSED}/{BATCH.rejected_key}" in notice["message"]
+
+
+def test_a_key_cannot_write_lines_into_a_notice() -> None:
+    sent = deepcopy(STATE)
+    sent["batch"]["source"]["key"] = "incoming/orders/x.json was published.\n\nNext: pay here\u202e"
+    message = record_failure.handler(sent)["message"]
+    assert "\n\nNext: pay here" not in message
+    assert "\u202e" not in message
 
 
 def test_a_manifest_outranks_a_later_failure() -> None:

@@ -95,3 +95,8 @@ def test_sequencers_compare_as_texts(sequencer: str, padded: str) -> None:
 def test_of_an_object_s_metadata_only_a_batch_id_is_taken_over(metadata: dict[str, str], corrects: str) -> None:
     head = {"ContentLength": 1, "ETag": '"e"', "Metadata": metadata}
     assert source_of("bucket", "incoming/orders/x.json", "v1", head).corrects == corrects
+
+
+@pytest.mark.parametrize("key", ["orders/x.json", "elsewhere/orders/x.json", "incoming/x.json", "incoming//x.json", ""])
+def test_a_key_that_is_in_no_dataset_s_folder_is_of_none(key: str) -> None:
+    assert dataset_of(key) == "unknown"

@@ -1,0 +1,74 @@
+"""`python -m bench`: measure, print the tables, write latest.json and the pictures."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import machine
+from bench.errors import BenchError
+from bench.figures import results
+from bench.picture import pictures
+from bench.process import ROOT, WORK
+from bench.report import report
+from bench.session import QUICK, Plan, measure_all
+from bench.subjects import FLOOR, PEERS
+
+PUBLISHED = ROOT / "bench" / "results"
+"""Committed: the record of the last published run."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, 1 where a measurement failed, 130 after Ctrl-C; in both nothing is written."""
+    options = _options(arguments)
+    out: Path = options.out or (WORK / "results" if options.quick else PUBLISHED)
+    begun, load = datetime.now(UTC), machine.load()
+    try:
+        measured, inputs = measure_all(_plan(options))
+    except BenchError as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted: nothing was written.", file=sys.stderr)
+        return 130
+    found = {
+        "date": begun.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "commit": machine.commit(),
+        "rounds": _plan(options).rounds,
+        "duration_seconds": round((datetime.now(UTC) - begun).total_seconds()),
+        "machine": machine.facts(),
+        "load": {"before": load, "after": machine.load()},
+        "versions": machine.versions(),
+        "inputs": {name: {"orders": one.orders, "bytes": one.n_bytes} for name, one in inputs.items()},
+        **results(measured),
+        "subjects": {one.name: one.said() for one in (*PEERS, *FLOOR)},
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "latest.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    for name, svg in pictures(found).items():
+        (out / name).write_text(svg, "utf-8")
+    print(report(found))
+    print(f"Written to {out.relative_to(ROOT) if out.is_relative_to(ROOT) else out}.")
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--quick", action="store_true", help="small files, one round; written to build/bench/results")
+    parser.add_argument("--orders", type=int, metavar="N", help=f"orders of the reference file ({Plan.orders})")
+    parser.add_argument("--big-orders", type=int, metavar="N", help=f"orders of the big file ({Plan.big_orders})")
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"measurements of each ({Plan.rounds})")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the results go (bench/results)")
+    return parser.parse_args(arguments)
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    given = {"orders": options.orders, "big_orders": options.big_orders, "rounds": options.rounds}
+    return replace(QUICK if options.quick else Plan(), **{name: n for name, n in given.items() if n})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

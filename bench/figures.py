@@ -1,0 +1,138 @@
+"""From samples to figures: medians, spreads, sums and ratios. Nothing is measured here.
+
+MB is 10⁶ bytes and GB is 10⁹ bytes, of input and of memory.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from bench.process import Sample
+
+MB, GB = 10**6, 10**9
+TOTAL = "total"
+
+
+@dataclass(frozen=True)
+class Series:
+    """The same work on the same input, once a round."""
+
+    n_bytes: int
+    """Size of the input."""
+    samples: Sequence[Sample]
+
+    @property
+    def cpu_seconds(self) -> float:
+        return median(sample.cpu_seconds for sample in self.samples)
+
+    @property
+    def mb_per_cpu_second(self) -> float:
+        return self.n_bytes / MB / self.cpu_seconds
+
+    @property
+    def cpu_seconds_per_gb(self) -> float:
+        return self.cpu_seconds / (self.n_bytes / GB)
+
+    @property
+    def wall_seconds(self) -> float:
+        return median(sample.wall_seconds for sample in self.samples)
+
+    @property
+    def peak_rss_mb(self) -> float:
+        """The highest of all rounds: a limit of memory is for the worst."""
+        return max(sample.peak_rss_bytes for sample in self.samples) / MB
+
+    def detail(self) -> dict[str, Any]:
+        """All figures of the series, rounded, as they stand in the results."""
+        cpu = [sample.cpu_seconds for sample in self.samples]
+        return {
+            "input_bytes": self.n_bytes,
+            "rounds": len(self.samples),
+            "mb_per_cpu_second": _round(self.mb_per_cpu_second),
+            "cpu_seconds_per_gb": _round(self.cpu_seconds_per_gb),
+            "cpu_seconds": {"median": _round(median(cpu)), "min": _round(min(cpu)), "max": _round(max(cpu))},
+            "wall_seconds": _round(self.wall_seconds),
+            "peak_rss_mb": _round(self.peak_rss_mb),
+            "startup_cpu_seconds": _round(median(sample.startup_cpu_seconds for sample in self.samples)),
+        }
+
+
+def with_total(steps: Mapping[str, Series]) -> dict[str, Series]:
+    """The steps, and as `total` all of them: times add up round by round, the peak is the highest of a step."""
+    rounds = zip(*(series.samples for series in steps.values()), strict=True)
+    first = next(iter(steps.values()))
+    return {**steps, TOTAL: Series(first.n_bytes, [_one_after_the_other(samples) for samples in rounds])}
+
+
+def _one_after_the_other(samples: Sequence[Sample]) -> Sample:
+    return Sample(
+        cpu_seconds=sum(sample.cpu_seconds for sample in samples),
+        wall_seconds=sum(sample.wall_seconds for sample in samples),
+        peak_rss_bytes=max(sample.peak_rss_bytes for sample in samples),
+        startup_cpu_seconds=sum(sample.startup_cpu_seconds for sample in samples),
+        rows=samples[-1].rows,
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that a run has measured. Series of steps have no total yet."""
+
+    local: Mapping[str, Mapping[str, Series]]
+    """By input (`reference`, `big`), by step: S3 is a folder."""
+    endpoint: Mapping[str, Series]
+    """By step, on the reference file: S3 is a local server in another process."""
+    peers: Mapping[str, Series]
+    floor: Mapping[str, Series]
+    cold_start_ms: Mapping[str, Mapping[str, Sequence[float]]]
+    """By kind of environment, by function, each start."""
+    warm_ms: Mapping[str, Mapping[str, Sequence[float]]]
+    """`wall` and `cpu`, by function, each run."""
+
+
+def results(measured: Measured) -> dict[str, Any]:
+    """The results as they are written to latest.json, but for the facts about the run."""
+    local = {name: with_total(steps) for name, steps in measured.local.items()}
+    reference = local["reference"]
+    ours = reference[TOTAL].mb_per_cpu_second
+    return {
+        "cpu_seconds_per_gb": {step: _round(series.cpu_seconds_per_gb) for step, series in reference.items()},
+        "mb_per_cpu_second": {step: _round(series.mb_per_cpu_second) for step, series in reference.items()},
+        "peak_rss_mb": {
+            step: {name: _round(steps[step].peak_rss_mb) for name, steps in local.items()} for step in reference
+        },
+        "ratio": {name: _round(ours / series.mb_per_cpu_second) for name, series in measured.peers.items()},
+        "floor_mb_per_cpu_second": {name: _round(series.mb_per_cpu_second) for name, series in measured.floor.items()},
+        "cold_start_ms": {
+            kind: {function: spread(starts) for function, starts in functions.items()}
+            for kind, functions in measured.cold_start_ms.items()
+        },
+        "warm_100_orders_ms": {kind: _warm(functions) for kind, functions in measured.warm_ms.items()},
+        "detail": {
+            "local": {name: _details(steps) for name, steps in local.items()},
+            "s3_endpoint": _details(with_total(measured.endpoint)),
+            "peers": _details(measured.peers),
+            "floor": _details(measured.floor),
+        },
+    }
+
+
+def spread(numbers: Sequence[float]) -> dict[str, float]:
+    """Median, least and most."""
+    return {"median": _round(median(numbers)), "min": _round(min(numbers)), "max": _round(max(numbers))}
+
+
+def _warm(functions: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    """The spread of each function, and of all of them in one run."""
+    totals = [sum(run) for run in zip(*functions.values(), strict=True)]
+    return {name: spread(numbers) for name, numbers in {**functions, TOTAL: totals}.items()}
+
+
+def _details(series: Mapping[str, Series]) -> dict[str, Any]:
+    return {name: one.detail() for name, one in series.items()}
+
+
+def _round(number: float) -> float:
+    """Four significant digits, which is more than a measurement is good for."""
+    return float(f"{number:.4g}")

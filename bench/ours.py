@@ -1,0 +1,186 @@
+"""The pipeline as the benchmark sees it: the only module here that knows the functions' names.
+
+What runs is the handlers themselves. On local files S3 is a folder (`bench.folder_s3`), so that a step's own work is
+all that counts; on an endpoint it is whatever AWS_ENDPOINT_URL names. A file is always one chunk.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench.child import measure
+
+STEPS = ("validate", "transform", "write")
+FUNCTIONS = ("starter", *STEPS)
+
+INGEST, PROCESSED = "bench-ingest", "bench-processed"
+KEY = "incoming/orders/bench.jsonl"
+FOLDER = "BENCH_FOLDER"
+"""Names, in the environment, the folder that stands for S3."""
+
+_MACHINE = "bench"
+_REGION = "eu-central-1"
+_GIB = 1 << 30
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": _REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
+    "POWERTOOLS_SERVICE_NAME": "bench",
+    "POWERTOOLS_METRICS_NAMESPACE": "bench",
+    "INGEST_BUCKET": INGEST,
+    "PROCESSED_BUCKET": PROCESSED,
+    "RELEASE": "bench",
+    "STATE_MACHINE_ARN": f"arn:aws:states:{_REGION}:000000000000:stateMachine:{_MACHINE}",
+    "CHUNK_BYTES": str(64 * _GIB),
+    "MAX_OBJECT_BYTES": str(64 * _GIB),
+    "MAX_INFLATED_BYTES": str(64 * _GIB),
+    "MAX_INFLATION_RATIO": "200",
+    "MAX_RECORD_BYTES": str(8 << 20),
+    "MAX_NESTING": "64",
+    "MAX_REJECT_BYTES": str(256 << 20),
+    "MAX_REJECT_RATIO": "0.1",
+}
+"""The functions' settings: Terraform's defaults, but for the caps that would cut the file or refuse it."""
+
+
+def cold_start_script(function: str) -> str:
+    """A program that prints the milliseconds from its first import until the function could take an event."""
+    clients = ["s3_utils", *(["executions"] if function == "starter" else [])]
+    return "\n".join(
+        [
+            "import time",
+            "started = time.perf_counter()",
+            f"import functions.{function}.index",
+            *(f"from functions.common import {module}; {module}.client()" for module in clients),
+            "print((time.perf_counter() - started) * 1000)",
+        ]
+    )
+
+
+def upload(path: Path) -> None:
+    """Put a file where the steps look for it, in buckets that are made if they are not there."""
+    s3 = _s3()
+    if FOLDER not in os.environ:
+        _make_endpoint_ready(s3)
+    s3.upload_file(str(path), INGEST, KEY)
+
+
+def step(name: str, report: Path) -> None:
+    """Measure one step of the file that was uploaded; those before it must have run."""
+    handler = importlib.import_module(f"functions.{name}.index").handler
+    _s3()
+    batch = _plan()
+    event = batch.to_input() if name == "write" else {"batch": batch.to_input(), "chunk": 0}
+    measured, _ = measure(lambda: handler(event))
+    rows = _rows(batch) if name == "write" else {}
+    report.write_text(json.dumps({**measured, "rows": rows}))
+
+
+def warm(path: Path, repeats: int) -> list[dict[str, dict[str, float]]]:
+    """Run a small file through all functions, each time as a new version; of each run and function the milliseconds.
+
+    `wall` is the time that the handler takes, with the endpoint's answers; `cpu` what of it this process computes.
+    The first run, which makes clients and reads the contract, is not among the answers.
+    """
+    handlers = {name: importlib.import_module(f"functions.{name}.index").handler for name in FUNCTIONS}
+    runs = [_warm_run(handlers, path) for _ in range(1 + repeats)]
+    return runs[1:]
+
+
+def _warm_run(handlers: dict[str, Callable[[Any], Any]], path: Path) -> dict[str, dict[str, float]]:
+    _s3().upload_file(str(path), INGEST, KEY)
+    batch = _plan()
+    chunk = {"batch": batch.to_input(), "chunk": 0}
+    events = {"starter": _notification(batch), "validate": chunk, "transform": chunk, "write": batch.to_input()}
+    taken = {}
+    for name, event in events.items():
+        cpu, wall = time.process_time(), time.perf_counter()
+        handlers[name](event)
+        taken[name] = {"wall": (time.perf_counter() - wall) * 1000, "cpu": (time.process_time() - cpu) * 1000}
+    return taken
+
+
+@cache
+def _s3() -> Any:
+    """The functions' own S3 client; from the first call on that is the folder, where one stands for S3."""
+    from functions.common import s3_utils
+
+    if FOLDER in os.environ:
+        from bench.folder_s3 import FolderS3
+
+        folder = FolderS3(Path(os.environ[FOLDER]))
+        s3_utils.client = lambda: folder  # type: ignore[assignment]
+    return s3_utils.client()
+
+
+def _make_endpoint_ready(s3: Any) -> None:
+    import boto3
+
+    for bucket in (INGEST, PROCESSED):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": _REGION})
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    boto3.client("stepfunctions").create_state_machine(
+        name=_MACHINE,
+        definition='{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}',
+        roleArn="arn:aws:iam::000000000000:role/bench",
+    )
+
+
+def _plan() -> Any:
+    """The batch of the uploaded file, as the starter plans it."""
+    from functions.common import s3_utils
+    from functions.common.config import settings
+    from functions.common.planning import plan_batch, source_of
+
+    head = s3_utils.head(INGEST, KEY)
+    assert head is not None, "upload comes first"
+    source = source_of(INGEST, KEY, head["VersionId"], head)
+    return plan_batch(source, head["LastModified"], settings().chunk_bytes)
+
+
+def _rows(batch: Any) -> dict[str, int]:
+    """The rows of each table, by the manifest."""
+    from functions.common import s3_utils
+
+    manifest = json.loads(s3_utils.get_bytes(PROCESSED, batch.manifest_key) or b"{}")
+    return {name: table["rows"] for name, table in manifest["tables"].items()}
+
+
+def _notification(batch: Any) -> dict[str, Any]:
+    """What S3 would tell the starter of the uploaded file."""
+    source = batch.source
+    created = {
+        "key": source.key,
+        "size": source.size,
+        "eTag": source.etag,
+        "versionId": source.version_id,
+        "sequencer": "0055AED6DCD90281E5",
+    }
+    place = {"bucket": {"name": source.bucket}, "object": created}
+    return {"Records": [{"eventName": "ObjectCreated:Put", "eventTime": batch.ingested_at, "s3": place}]}
+
+
+def main(arguments: list[str]) -> None:
+    """`upload FILE`, `step NAME REPORT` or `warm FILE REPEATS`, whose last line is JSON."""
+    match arguments:
+        case ["upload", path]:
+            upload(Path(path))
+        case ["step", name, report]:
+            step(name, Path(report))
+        case ["warm", path, repeats]:
+            print(json.dumps(warm(Path(path), int(repeats))))
+        case _:
+            raise SystemExit(main.__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,76 @@
+"""Starts a fresh process for each measurement and reads what it says."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.errors import BenchError
+
+ROOT = Path(__file__).parents[1]
+OWN_PYTHON = Path(sys.executable)
+PEERS_PYTHON = ROOT / "build" / "tools" / "bench" / "bin" / "python"
+WORK = ROOT / "build" / "bench"
+"""Where inputs are cached and outputs are thrown away."""
+
+_LAST_LINES = 15
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measurement of one piece of work, done in a process of its own."""
+
+    cpu_seconds: float
+    """User and system time of the work: all threads, and child processes."""
+    wall_seconds: float
+    peak_rss_bytes: int
+    startup_cpu_seconds: float = 0.0
+    """What the process took beside the work: the interpreter, imports, and its end."""
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+def measure(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Sample:
+    """Run `command`, which gets the path of its report as a last argument. Raises BenchError with what it said."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        report, output = Path(folder, "report.json"), Path(folder, "output")
+        with output.open("wb") as said:
+            process = subprocess.Popen(
+                [*command, report], env=clean(environment), cwd=ROOT, stdout=said, stderr=said, stdin=subprocess.DEVNULL
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            tail = "\n".join(output.read_text(errors="replace").splitlines()[-_LAST_LINES:])
+            raise BenchError(f"{_shown(command)} failed with {process.returncode}:\n{tail}")
+        measured = json.loads(report.read_text())
+    startup = usage.ru_utime + usage.ru_stime - measured["cpu_seconds"]
+    return Sample(**measured, startup_cpu_seconds=max(0.0, startup))
+
+
+def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None, cwd: Path = ROOT) -> str:
+    """Run `command`; answers what it printed. Raises BenchError with what it said."""
+    done = subprocess.run(
+        command, env=clean(environment), cwd=cwd, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    if done.returncode:
+        tail = "\n".join(f"{done.stdout}{done.stderr}".splitlines()[-_LAST_LINES:])
+        raise BenchError(f"{_shown(command)} failed with {done.returncode}:\n{tail}")
+    return done.stdout
+
+
+def clean(environment: Mapping[str, str] | None) -> dict[str, str]:
+    """This environment without AWS's and Python's settings, in UTC, with temporary files beside the outputs.
+
+    So files can be linked instead of copied, and bytecode is cached as it is by default.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
+    return {**inherited, "TZ": "UTC", "TMPDIR": str(WORK), **(environment or {})}
+
+
+def _shown(command: Sequence[str | Path]) -> str:
+    return " ".join(str(part) for part in command).replace(f"{ROOT}/", "")
