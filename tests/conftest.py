@@ -1,6 +1,7 @@
 """Settings of all tests: hypothesis without deadlines, and with the same examples every time in CI; who runs what."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("pipeline")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tmp_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A /tmp of this run's own: functions clean up there, and another run may be going on beside it."""
+    tempfile.tempdir = str(tmp_path_factory.mktemp("tmp"))
+
 
 TESTS = Path(__file__).parent
 SHARING = ("e2e", "infra", "load", "statemachine")

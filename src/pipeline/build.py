@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pipeline import ROOT
 from pipeline.errors import CliError
+from pipeline.locks import one_at_a_time
 
 LAYERS = ("aws", "json", "schema", "sql")
 FUNCTIONS: Mapping[str, tuple[str, ...]] = {
@@ -70,6 +71,11 @@ def local_runtime() -> Runtime:
 
 def build(runtime: Runtime) -> list[Path]:
     """Build every zip that is not up to date; answers all of them. Raises CliError where packages can't be fetched."""
+    with one_at_a_time(ROOT / "build" / "lock"):
+        return _build(runtime)
+
+
+def _build(runtime: Runtime) -> list[Path]:
     zips = []
     if not runtime.embedded:
         for layer in LAYERS:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipeline import ROOT
 from pipeline.errors import CliError
+from pipeline.locks import one_at_a_time
 
 INFRA = ROOT / "infra"
 _REGISTRY = "registry.terraform.io"
@@ -105,6 +106,11 @@ def init(environment: Mapping[str, str], *arguments: str, folder: Path = INFRA) 
     cache = ROOT / "build" / "terraform-plugins"
     cache.mkdir(parents=True, exist_ok=True)
     environment = {"TF_PLUGIN_CACHE_DIR": str(cache), **environment}  # one download for all workspaces
+    with one_at_a_time(ROOT / "build" / "terraform-init.lock"):  # the cache can't stand two
+        _init(command, environment, folder)
+
+
+def _init(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
     try:
         _drain(run(command, environment, folder=folder))
     except CliError as refused:

@@ -3,7 +3,9 @@
 import ast
 import re
 import sys
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -109,3 +111,21 @@ def test_the_models_of_every_client_are_kept() -> None:
     clients = set(re.findall(r'boto3\.client\(\s*"([\w-]+)"', code))
     assert clients, "no function makes a client any more?"
     assert clients <= set(build._BOTOCORE_SERVICES)
+
+
+def test_two_processes_may_build_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second finds done what the first has done: neither moves a folder to where the other's is."""
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    inside, most = [], []
+
+    def slow(_: build.Runtime) -> list[Path]:
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        return []
+
+    monkeypatch.setattr(build, "_build", slow)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(build.build, [build.local_runtime()] * 4))
+    assert most == [1, 1, 1, 1]
