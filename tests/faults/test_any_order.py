@@ -215,7 +215,7 @@ def play(cloud: Cloud, examples: int, steps: int) -> None:
 @survives("events out of order")
 @survives("event never delivered")
 def test_in_any_order_every_file_has_its_outcome(cloud: Cloud) -> None:
-    play(cloud, examples=10, steps=20)
+    play(cloud, examples=7, steps=20)
 
 
 @pytest.mark.long

@@ -9,7 +9,6 @@ from tests.faults import files, ledger
 from tests.faults.cloud import TRIES_OF_AN_EVENT, Cloud
 from tests.faults.inject import Call, Fault
 from tests.faults.table import survives
-from tests.statemachine import definition as asl
 
 TIMES = 10
 
@@ -56,11 +55,9 @@ def test_an_event_that_comes_again_later_starts_nothing(cloud: Cloud, data: byte
 
 # --- several versions of a key ----------------------------------------------------------------------------------------
 
-STATES = [name for name, state in asl.states(asl.load()).items() if "Fail" not in name and name != "NoticeNotSent"]
-
 
 @survives("same key, new version")
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", ["PlanChunks", "Validate", "Transform", "Write", "AnyRejects"])
 def test_a_key_that_is_overwritten_in_flight_makes_two_batches(cloud: Cloud, state: str) -> None:
     """Whatever step comes next, it reads the version that the execution is of."""
 
@@ -80,7 +77,7 @@ def test_a_key_that_is_overwritten_in_flight_makes_two_batches(cloud: Cloud, sta
 
 @survives("same key, new version")
 @survives("events out of order")
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0)])
 def test_versions_whose_events_come_in_any_order_keep_their_own(cloud: Cloud, order: tuple[int, ...]) -> None:
     """All are processed, and by what readers order them by, the newest version is the current one."""
     sent = [cloud.upload(files.good(number)) for number in range(3)]

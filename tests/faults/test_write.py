@@ -1,11 +1,12 @@
 """All tables or none: `write` is killed around each of its writes, watched after each, and run twice at once."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from threading import Event, Thread
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -116,11 +117,10 @@ class Paused:
         self.error: BaseException | None = None
         self._arrived, self._go_on = Event(), Event()
         self._left = number
-        self._cloud = cloud
         cloud.injector.before = self._pause
         self._thread = Thread(target=self._run, args=(batch,), daemon=True)
         self._thread.start()
-        assert self._arrived.wait(20), f"write makes less than {number} writes"
+        assert self._arrived.wait(60), f"write has not come to its write number {number}: {self.error}"
         cloud.injector.before = None
 
     def _run(self, batch: Any) -> None:
@@ -135,21 +135,20 @@ class Paused:
         if not self._left:
             self._left = -1
             self._arrived.set()
-            assert self._go_on.wait(20)
+            assert self._go_on.wait(60)
 
     def finish(self) -> Any:
         """Let it go on to its end; what it answers."""
         self._go_on.set()
-        self._thread.join(20)
+        self._thread.join(60)
         if self.error:
             raise self.error
         return self.answer
 
 
-def environments(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Each invocation in another environment, which cleans up nobody else's work folder."""
-    for number in range(1_000):
-        yield lambda number=number: monkeypatch.setenv("AWS_LAMBDA_LOG_STREAM_NAME", f"2026/01/02/[7]{number:032x}")
+def move(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go on in another environment of Lambda: nobody else's work folder is cleaned up there."""
+    monkeypatch.setenv("AWS_LAMBDA_LOG_STREAM_NAME", f"2026/01/02/[7]{uuid4().hex}")
 
 
 PAIRS = list(product(range(1, WRITES + 1), [None, *range(1, WRITES + 1)]))
@@ -157,11 +156,11 @@ PAIRS = list(product(range(1, WRITES + 1), [None, *range(1, WRITES + 1)]))
 
 
 def at_once(staged: Staged, first: int, second: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    cloud, place = staged.again(), environments(monkeypatch)
+    cloud = staged.again()
     with cloud.injector.during("write"):
-        next(place)()
+        move(monkeypatch)
         one = Paused(cloud, staged.batch, first)
-        next(place)()
+        move(monkeypatch)
         other = Paused(cloud, staged.batch, second) if second else None
         answers = [write.handler(staged.batch)] if other is None else []
         answers.append(one.finish())
