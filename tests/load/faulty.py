@@ -22,7 +22,8 @@ from botocore.exceptions import ReadTimeoutError
 FAULTS: dict[str, float] = json.loads((Path(__file__).parent / "faults.json").read_text())
 FUNCTION = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
 RANDOM = random.Random(f"{FAULTS['seed']}-{FUNCTION}-{time.time_ns()}")
-KILLED = FAULTS["killed_starter" if FUNCTION.endswith("-starter") else "killed"]
+KIND = FUNCTION.rpartition("-")[2]
+KILLED, LOST = (FAULTS.get(f"{fault}_{KIND}", FAULTS[fault]) for fault in ("killed", "lost"))
 
 
 class Throttled:
@@ -61,7 +62,7 @@ def install() -> None:
         answer = call(self, operation, arguments)
         if RANDOM.random() < KILLED:
             os._exit(1)
-        if RANDOM.random() < FAULTS["lost"]:
+        if RANDOM.random() < LOST:
             raise ReadTimeoutError(endpoint_url="lost")
         return answer
 
