@@ -12,7 +12,7 @@ from bench import machine
 from bench.errors import BenchError
 from bench.figures import results
 from bench.picture import pictures
-from bench.process import ROOT, WORK
+from bench.process import ROOT
 from bench.report import report
 from bench.session import QUICK, Plan, measure_all
 from bench.subjects import FLOOR, PEERS
@@ -20,11 +20,14 @@ from bench.subjects import FLOOR, PEERS
 PUBLISHED = ROOT / "bench" / "results"
 """Committed: the record of the last published run."""
 
+TRIED = ROOT / "build" / "bench" / "results"
+"""Of quick runs, whose figures say little."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, 1 where a measurement failed, 130 after Ctrl-C; in both nothing is written."""
     options = _options(arguments)
-    out: Path = options.out or (WORK / "results" if options.quick else PUBLISHED)
+    out: Path = options.out or (TRIED if options.quick else PUBLISHED)
     begun, load = datetime.now(UTC), machine.load()
     try:
         measured, inputs = measure_all(_plan(options))

@@ -21,7 +21,7 @@ def facts() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "processor": _field("/proc/cpuinfo", "model name") or platform.machine(),
         "memory_mb": round(int((_field("/proc/meminfo", "MemTotal") or "0").split()[0]) * 1024 / 10**6),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])} {platform.machine()}",
         "python": platform.python_version(),
     }
 

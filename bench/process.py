@@ -14,8 +14,8 @@ from bench.errors import BenchError
 ROOT = Path(__file__).parents[1]
 OWN_PYTHON = Path(sys.executable)
 PEERS_PYTHON = ROOT / "build" / "tools" / "bench" / "bin" / "python"
-WORK = ROOT / "build" / "bench"
-"""Where inputs are cached and outputs are thrown away."""
+WORK = ROOT / "build" / "bench" / "work"
+"""Where outputs are made and thrown away."""
 
 _LAST_LINES = 15
 

@@ -41,6 +41,7 @@ def measure_all(plan: Plan) -> tuple[Measured, dict[str, Input]]:
     """Measure everything; answers the inputs too. Raises BenchError where something fails or does not do its job."""
     if not PEERS_PYTHON.is_file():
         raise BenchError("The other tools' environment is missing: `make bench` prepares it.")
+    shutil.rmtree(WORK, ignore_errors=True)  # what a run left that was killed
     _say("making the inputs")
     inputs = {"reference": make_input(plan.orders), "big": make_input(plan.big_orders)}
     _warm_up()

@@ -51,7 +51,7 @@ PEERS = (
         "dlt",
         "dlt",
         "bench.peers.with_dlt",
-        "validation beyond types, rejects, a table of customers, duplicate orders, CSV, proof of balance",
+        "validation beyond types, rejects, one row a customer, duplicate orders, CSV, proof of balance",
         "EXTRACT__, NORMALIZE__ and LOAD__WORKERS=1",
         environment={
             "EXTRACT__WORKERS": "1",
