@@ -11,12 +11,13 @@ from pipeline.targets import Target
 ACCOUNT = "000000000000"
 
 
-def as_function(place: Target, function: str) -> Any:
-    """An S3 client with the role of a function."""
+def as_function(place: Target, function: str, service: str = "s3") -> Any:
+    """A client with the role of a function."""
     role = f"arn:aws:iam::{ACCOUNT}:role/{place.outputs['function_names'][function]}"
     credentials = place.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
-    return boto3.client(
-        "s3",
+    make: Any = boto3.client
+    return make(
+        service,
         aws_access_key_id=credentials["AccessKeyId"],
         aws_secret_access_key=credentials["SecretAccessKey"],
         aws_session_token=credentials["SessionToken"],
@@ -42,27 +43,42 @@ def as_function(place: Target, function: str) -> Any:
         ("write", "processed", "manifests/x", True, True),
         ("write", "processed", "tables/x", True, True),
         ("write", "processed", "failures/x", False, False),
-        ("record_failure", "processed", "failures/x", None, True),
+        ("record_failure", "processed", "failures/x", True, True),
         ("record_failure", "processed", "manifests/x", True, False),
         ("record_failure", "processed", "tables/x", False, False),
+        ("reconciler", "ingest", "incoming/orders/x", True, False),
+        ("reconciler", "processed", "manifests/x", True, False),
+        ("reconciler", "processed", "failures/x", True, False),
+        ("reconciler", "processed", "tables/x", False, False),
     ],
 )
 def test_a_role_allows_its_own_work_only(
-    place: Target, function: str, bucket: str, key: str, may_read: bool | None, may_write: bool
+    place: Target, function: str, bucket: str, key: str, may_read: bool, may_write: bool
 ) -> None:
     s3, name = as_function(place, function), place.outputs[f"{bucket}_bucket"]
     place.s3.put_object(Bucket=name, Key=key, Body=b"x")
-    if may_read is not None:
-        assert allowed(lambda: s3.get_object(Bucket=name, Key=key)) == may_read
+    assert allowed(lambda: s3.get_object(Bucket=name, Key=key)) == may_read
     assert allowed(lambda: s3.put_object(Bucket=name, Key=key, Body=b"y")) == may_write
     assert not allowed(lambda: s3.delete_object(Bucket=name, Key=key)), "no function deletes anything"
+
+
+@pytest.mark.parametrize("function", ["validate", "transform", "write", "record_failure"])
+def test_only_starter_and_reconciler_start_executions(place: Target, function: str) -> None:
+    step_functions, machine = as_function(place, function, "stepfunctions"), place.outputs["state_machine_arn"]
+    assert not allowed(lambda: step_functions.start_execution(stateMachineArn=machine, name="foreign", input="{}"))
+
+
+@pytest.mark.parametrize("function", ["starter", "validate", "transform", "write", "reconciler"])
+def test_only_record_failure_tells_people(place: Target, function: str) -> None:
+    topic = place.outputs["topic_arn"]
+    assert not allowed(lambda: as_function(place, function, "sns").publish(TopicArn=topic, Message="x"))
 
 
 def allowed(call: Any) -> bool:
     try:
         call()
     except ClientError as exc:
-        if exc.response["Error"]["Code"] != "AccessDenied":
+        if exc.response["Error"]["Code"] not in ("AccessDenied", "AccessDeniedException", "AuthorizationError"):
             raise
         return False
     return True
