@@ -99,7 +99,7 @@ COLUMN = {"name": "order_id", "type": "VARCHAR"}
         ("tables/0/name", "Orders", "tables[0]: name must be a name of a-z, 0-9 and _"),
         ("tables/0/name", "../orders", "tables[0]: name must be a name of a-z, 0-9 and _"),
         ("tables/0/name", "items", "tables has items twice"),
-        ("tables/0/name", "winners", "a table can't be called winners"),
+        ("tables/0/name", "superseded", "a table can't be called superseded"),
         ("tables/0/name", "part_items", "a table can't be called part_items"),
         ("tables/0/key", GONE, "tables[0] lacks key"),
         ("tables/0/key", ["nothing"], "tables.orders.key names 'nothing', which is not there"),
