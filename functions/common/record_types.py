@@ -22,12 +22,12 @@ SIGNIFICANT_DIGITS = 15
 
 def record_type(schema: Any) -> str:
     """The DuckDB type of what `schema` describes. Raises ValueError or TypeError where it does not say one type."""
-    return _type(schema, schema, "", _kept_type)
+    return _type(schema, schema, "", kept_type)
 
 
-def sent_type(schema: Any) -> str:
-    """The DuckDB type that takes what `schema` describes as JSON has it: times are texts and decimals are floats."""
-    return _type(schema, schema, "", lambda part, kind, _place: _BY_TYPE[kind])
+def sent_type(schema: Any, decimals: str = "DOUBLE") -> str:
+    """The DuckDB type that takes what `schema` describes as JSON has it: times are texts, decimals are `decimals`."""
+    return _type(schema, schema, "", lambda part, kind, _place: decimals if "decimal" in part else _BY_TYPE[kind])
 
 
 def _type(schema: Any, root: Any, place: str, type_of_value: Callable[[Mapping[str, Any], str, str], str]) -> str:
@@ -42,7 +42,8 @@ def _type(schema: Any, root: Any, place: str, type_of_value: Callable[[Mapping[s
     return type_of_value(part, kind, place)
 
 
-def _kept_type(part: Mapping[str, Any], kind: str, place: str) -> str:
+def kept_type(part: Mapping[str, Any], kind: str, place: str = "") -> str:
+    """The DuckDB type that a value of the JSON type `kind` is kept as."""
     if kind == "number" and "decimal" in part:
         precision, scale = decimal_of(part["decimal"], place)
         return f"DECIMAL({precision},{scale})"

@@ -41,25 +41,34 @@ def open_checked(connection: duckdb.DuckDBPyConnection, contract: Contract, line
 
 
 def open_lines(connection: duckdb.DuckDBPyConnection, contract: Contract, lines: Path, max_record_bytes: int) -> None:
-    """Two views over `lines`: `sent` has each record as JSON has it, `records` beside that what it is read as."""
-    columns = f"{{{POSITION}: 'BIGINT', record: {literal(sent_type(contract.schema))}}}"
-    connection.execute(
-        f"""
-        CREATE VIEW sent AS
-        SELECT {POSITION}, record AS {SENT}
-        FROM read_json(
-            {literal(lines)},
-            format = 'newline_delimited',
-            columns = {columns},
-            maximum_object_size = {2 * max_record_bytes + 1024}
-        )
-        """
-    )
+    """Views over `lines`: `sent` has each record as JSON has it, and `records` beside that what it is read as.
+
+    In `sent_exactly` decimals are texts, of which more digits are read exactly than of floats, but more slowly.
+    """
+    _view_lines(connection, "sent", lines, sent_type(contract.schema), max_record_bytes)
+    _view_lines(connection, "sent_exactly", lines, sent_type(contract.schema, decimals="VARCHAR"), max_record_bytes)
     connection.execute(
         f"""
         CREATE VIEW records AS
         SELECT {POSITION}, {SENT}, read_as.*
         FROM (SELECT {POSITION}, {SENT}, TRY_CAST({SENT} AS {contract.record_type}) AS read_as FROM sent)
+        """
+    )
+
+
+def _view_lines(
+    connection: duckdb.DuckDBPyConnection, name: str, lines: Path, record_type: str, max_record_bytes: int
+) -> None:
+    connection.execute(
+        f"""
+        CREATE VIEW {name} AS
+        SELECT {POSITION}, record AS {SENT}
+        FROM read_json(
+            {literal(lines)},
+            format = 'newline_delimited',
+            columns = {{{POSITION}: 'BIGINT', record: {literal(record_type)}}},
+            maximum_object_size = {2 * max_record_bytes + 1024}
+        )
         """
     )
 
@@ -83,31 +92,39 @@ def keep(connection: duckdb.DuckDBPyConnection, contract: Contract, predicate: s
 def not_kept(contract: Contract, records: Path) -> str:
     """The query of the records that are not kept, in the order of the file: position, and of each rule its verdict.
 
-    Where the schema is broken a rule may be about nonsense, and fail: that is a verdict too.
+    A verdict is NULL where the rule's SQL fails, as it may on a record that breaks the schema.
     """
-    columns = ", ".join([POSITION, *(f"coalesce(TRY({rule.sql}), false)" for rule in contract.rules)])
+    columns = ", ".join([POSITION, *(f"TRY({verdict})" for verdict in _verdicts(contract))])
     return f"SELECT {columns} FROM read_parquet({literal(records)}) WHERE NOT {KEPT}"
 
 
 def keep_also(connection: duckdb.DuckDBPyConnection, contract: Contract, cleared: Path, records: Path) -> None:
-    """Keep the records at the positions that stand in the file `cleared`, one a line.
+    """Keep the records at the positions that stand in the file `cleared`, one a line, with every digit that they have.
 
     Raises ContractError where the schema lets pass what the record's columns can't hold.
     """
-    positions = f"(SELECT position FROM read_csv({literal(cleared)}, header = false, columns = {{position: 'BIGINT'}}))"
+    connection.execute(
+        f"CREATE TABLE cleared AS FROM read_csv({literal(cleared)}, header = false, columns = {{{POSITION}: 'BIGINT'}})"
+    )
     fitting = predicate_of(contract.schema, fits)
-    row = connection.execute(
-        f"SELECT min({POSITION}) FROM sent WHERE {POSITION} IN {positions} AND NOT coalesce({fitting}, false)"
-    ).fetchone()
+    those = f"sent_exactly SEMI JOIN cleared USING ({POSITION})"
+    row = connection.execute(f"SELECT min({POSITION}) FROM {those} WHERE NOT coalesce({fitting}, false)").fetchone()
     if row and row[0] is not None:
         raise ContractError(
             f"contracts/{contract.dataset}/v{contract.version}.schema.json lets pass a time that there is not, or a "
-            f"number that its decimal can't hold: the record at position {row[0]} has one."
+            f"number that its column can't hold: the record at position {row[0]} has one."
         )
     more = records.with_suffix(".more")
     connection.execute(
         f"""
-        COPY (SELECT * REPLACE ({KEPT} OR {POSITION} IN {positions} AS {KEPT}) FROM read_parquet({literal(records)}))
+        COPY (
+            FROM read_parquet({literal(records)}) ANTI JOIN cleared USING ({POSITION})
+            UNION ALL
+            SELECT {POSITION}, read_as.*, true
+            FROM (SELECT {POSITION}, TRY_CAST({SENT} AS {contract.record_type}) AS read_as FROM sent_exactly)
+            SEMI JOIN cleared USING ({POSITION})
+            ORDER BY {POSITION}
+        )
         TO {literal(more)} (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE {_ROW_GROUP})
         """
     )

@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from functions.common.contract import SENT
-from functions.common.record_types import decimal_of, merged, type_of
+from functions.common.record_types import SIGNIFICANT_DIGITS, decimal_of, kept_type, merged, type_of
 from functions.common.sql import identifier
 
 OfValue = Callable[[Mapping[str, Any], str, str], Iterator[str]]
 """Of a value's schema, its type and the SQL expression that gives it: the conditions that it must fulfil."""
+
+_AS_SENT = ("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN")
+"""The types that JSON has too."""
 
 
 def predicate_of(schema: Any, of_value: OfValue) -> str:
@@ -32,9 +35,20 @@ def _conditions(schema: Any, root: Any, place: str, of_value: OfValue) -> Iterat
 
 
 def fits(part: Mapping[str, Any], kind: str, place: str) -> Iterator[str]:
-    """That a value as it was sent can be kept as what it is: an exact decimal, a time that there is."""
-    if kind == "number" and "decimal" in part:
+    """That a value can be kept as its type: it is below a decimal's bound, or a time that there is."""
+    if (kept_as := kept_type(part, kind)) not in _AS_SENT:
+        yield f"TRY_CAST({place} AS {kept_as}) IS NOT NULL"
+
+
+def surely_fits(part: Mapping[str, Any], kind: str, place: str) -> Iterator[str]:
+    """The same of a float that becomes a decimal, where it is surely the one that was meant.
+
+    It has at most as many digits as a float keeps, and the decimal gives it back: multiplied by its power of ten it is
+    below 2^53 then, and so exact.
+    """
+    if "decimal" in part:
         precision, scale = decimal_of(part["decimal"])
+        yield f"abs({place}) < 1e{SIGNIFICANT_DIGITS - scale}"
         yield f"CAST(TRY_CAST({place} AS DECIMAL({precision},{scale})) AS DOUBLE) = {place}"
-    elif kind == "string" and part.get("format") in ("date", "date-time"):
-        yield f"TRY_CAST({place} AS {'DATE' if part['format'] == 'date' else 'TIMESTAMPTZ'}) IS NOT NULL"
+    else:
+        yield from fits(part, kind, place)

@@ -17,9 +17,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from functions.common.contract import Contract
-from functions.common.record_types import SIGNIFICANT_DIGITS, decimal_of, merged, resolve, type_of
+from functions.common.record_types import decimal_of, merged, resolve, type_of
 from functions.common.sql import literal
-from functions.validate.predicates import fits, predicate_of
+from functions.validate.predicates import predicate_of, surely_fits
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 """What `Screen.read` raises."""
@@ -101,8 +101,10 @@ def _understood(schema: Any, root: Any) -> tuple[dict[str, Any], str, bool]:
         raise _NotUnderstoodError  # both hold then, and neither outranks the other
     if part.keys() - _ANNOTATIONS - _KNOWN[kind] - {"type"}:
         raise _NotUnderstoodError
-    if "enum" in part and not all(isinstance(value, str) for value in part["enum"]):
-        raise _NotUnderstoodError
+    if "enum" in part:
+        if not all(isinstance(value, str) or value is None for value in part["enum"]):
+            raise _NotUnderstoodError
+        nullable = nullable and None in part["enum"]
     return part, kind, nullable
 
 
@@ -249,6 +251,4 @@ def _of_value(part: Mapping[str, Any], kind: str, place: str) -> Iterator[str]:
         if form not in _FORMATS:
             raise _NotUnderstoodError
         yield f"regexp_matches({place}, {literal(_FORMATS[form])})"
-    if "decimal" in part:  # with more digits a float may stand for several decimals
-        yield f"abs({place}) < 1e{max(0, SIGNIFICANT_DIGITS - decimal_of(part['decimal'])[1])}"
-    yield from fits(part, kind, place)
+    yield from surely_fits(part, kind, place)

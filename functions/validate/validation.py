@@ -7,7 +7,7 @@ iterators; nothing here knows S3.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -19,12 +19,12 @@ import orjson
 
 from functions.common.config import Settings
 from functions.common.contract import Contract
-from functions.common.errors import EncodingError, MalformedDocumentError, ReconciliationError
+from functions.common.errors import ContractError, EncodingError, MalformedDocumentError, ReconciliationError
 from functions.validate.contract_sql import keep, keep_also, not_kept, open_checked, summed_totals
 from functions.validate.documents import Document
 from functions.validate.explain import TOO_DEEP, Reason, broken_schema, nested_too_deeply, too_large, unparsable
 from functions.validate.nesting import nests_deeper
-from functions.validate.predicates import fits, predicate_of
+from functions.validate.predicates import predicate_of, surely_fits
 from functions.validate.raw import RawRecord
 from functions.validate.rejected import Rejects
 from functions.validate.schema import schema_validator
@@ -101,7 +101,7 @@ class _Judge:
     def __init__(self, contract: Contract, limits: Settings) -> None:
         screen = screen_of(contract)
         self.screen = screen if screen and screen.levels <= limits.max_nesting else None
-        self.predicate = self.screen.predicate if self.screen else predicate_of(contract.schema, fits)
+        self.predicate = self.screen.predicate if self.screen else predicate_of(contract.schema, surely_fits)
         self.limits = limits
         self.contract = contract
 
@@ -131,8 +131,16 @@ class _Judge:
             return broken_schema([first], self.contract.schema)
         raise AssertionError("a record that is not valid breaks the schema somewhere")
 
-    def rules(self, verdicts: Iterable[bool]) -> list[Reason]:
-        """Why a record is rejected that keeps the schema, by the verdict of each of the contract's rules."""
+    def rules(self, verdicts: Sequence[bool | None]) -> list[Reason]:
+        """Why a record is rejected that keeps the schema, by the verdict of each of the contract's rules.
+
+        Raises ContractError where there is none: the rule's SQL failed.
+        """
+        if None in verdicts:
+            failed = self.contract.rules[verdicts.index(None)].code
+            raise ContractError(
+                f"contracts/{self.contract.dataset}/contract.json: the SQL of the rule {failed} failed."
+            )
         return [
             Reason(rule.code, rule.pointer, rule.code, f"{rule.pointer} {rule.message}")
             for rule, is_kept in zip(self.contract.rules, verdicts, strict=True)

@@ -169,7 +169,9 @@ def _latest(table: Table) -> str:
         return ""
     key = identifiers(table.key)
     order = ", ".join(f"{identifier(name)} DESC NULLS LAST" for name in table.latest_by)
-    same = " AND ".join(f"part.{identifier(name)} IS NOT DISTINCT FROM highest.{identifier(name)}" for name in table.key)
+    same = " AND ".join(
+        f"part.{identifier(name)} IS NOT DISTINCT FROM highest.{identifier(name)}" for name in table.key
+    )
     first = identifier(table.latest_by[0])
     return f"""
         SEMI JOIN (

@@ -46,7 +46,7 @@ def test_a_folder_without_a_contract_says_which_there_are(name: str) -> None:
         ("contract.json", b"[" * 100_000, "RecursionError"),
         ("v1.schema.json", b'{"type": ["string", "number"]}', "exactly one type besides null"),
         ("v1.schema.json", b'{"type": "string"}', "a record must have properties of its own"),
-        ("v1.schema.json", b'{"type": "object", "properties": {"_Position": {"type": "string"}}}', "called _position"),
+        ("v1.schema.json", b'{"type": "object", "properties": {"_Position": {"type": "string"}}}', "_position"),
         ("v1.schema.json", None, "No such file or directory"),
         ("orders.sql", None, "No such file or directory"),
         ("orders.sql", b"", "it must be SQL"),

@@ -233,7 +233,7 @@ def test_a_source_that_is_deleted_before_it_is_read_is_named() -> None:
 
 def test_a_chunk_whose_records_have_expired_is_named() -> None:
     batch = harness.plan(harness.upload(lines([order()])))
-    with pytest.raises(ReconciliationError, match=r"Chunk 0 has no valid\.jsonl in staging"):
+    with pytest.raises(ReconciliationError, match=r"Chunk 0 has no records\.parquet in staging"):
         transform.handler({"batch": batch.to_input(), "chunk": 0})
 
 

@@ -134,7 +134,7 @@ def test_members_inflate_to_their_content_however_they_are_cut(parts: list[bytes
     assert b"".join(inflate(blocks_of(stored, size), 1 << 20, block_bytes)) == b"".join(parts)
 
 
-STORED = gzip.compress(LINES * 50, mtime=0, mtime=0)
+STORED = gzip.compress(LINES * 50, mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,9 @@ def test_a_broken_stream_says_after_how_many_bytes(stored: bytes) -> None:
     ("content", "cap"),
     [
         pytest.param(bytes(range(32, 127)) * 700, 50_000, id="more than max_inflated_bytes"),
-        pytest.param(b"x" * 49_000, 100 * len(gzip.compress(b"x" * 49_000, mtime=0)), id="more than max_inflation_ratio"),
+        pytest.param(
+            b"x" * 49_000, 100 * len(gzip.compress(b"x" * 49_000, mtime=0)), id="more than max_inflation_ratio"
+        ),
     ],
 )
 def test_a_bomb_is_stopped_at_the_lower_cap(content: bytes, cap: int) -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -314,7 +315,14 @@ def test_in_an_array_broken_json_fails_the_file(
 
 
 def valid_records(folder: Path) -> list[tuple[int, bytes]]:
-    return [read_valid_line(line) for line in (folder / "records.jsonl").read_bytes().splitlines(keepends=True)]
+    """Those that are kept, as they are handed on."""
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            f"SELECT _position FROM read_parquet('{folder}/records.parquet') WHERE _kept"
+        ).fetchall()
+    kept = {position for (position,) in rows}
+    passed = map(read_valid_line, (folder / "records.jsonl").read_bytes().splitlines(keepends=True))
+    return [(position, record) for position, record in passed if position in kept]
 
 
 def test_valid_records_are_serialised_anew_by_the_parser_that_read_them(tmp_path: Path) -> None:
