@@ -12,6 +12,7 @@ locals {
       tables    = var.retention_days.tables
       manifests = var.retention_days.manifests
       failures  = var.retention_days.failures
+      runs      = var.retention_days.runs
     }
   }
 }
