@@ -113,8 +113,8 @@ class Settings:
 
     @cached_property
     def deployment(self) -> Mapping[str, Any]:
-        """What costs depend on: `region`, `architecture`, `staging_days`, and each of `functions` with its MiB of memory
-        and of /tmp.
+        """What costs depend on: `region`, `architecture`, `staging_days`, and each of `functions` with its memory and
+        its /tmp, in MiB.
         """
         try:
             described: Mapping[str, Any] = json.loads(_required("DEPLOYMENT"))

@@ -1,6 +1,6 @@
 """The arithmetic: quantities and prices in, lines out. The run record and `pipeline estimate` both use it.
 
-Money and quantities are decimals. A quantity is rounded once, to 12 places; from there on everything is exact.
+Money and quantities are decimals. A quantity is rounded once, to 15 places, which milliseconds by MiB do not need; from there on everything is exact.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ FREE_DISK_MB = 512
 
 GB = 1 << 30
 DAYS_A_MONTH = 30
-_PLACES = Decimal(1).scaleb(-12)
+_PLACES = Decimal(1).scaleb(-15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def gb_months(n_bytes: int, days: int = DAYS_A_MONTH) -> Fraction:
 
 
 def rounded(quantity: int | Fraction) -> Decimal:
-    """A quantity as a decimal, half up to 12 places."""
+    """A quantity as a decimal, half up to 15 places."""
     exact = Fraction(quantity)
     units = (exact / Fraction(_PLACES) + Fraction(1, 2)).__floor__()
     return EXACT.normalize(EXACT.multiply(Decimal(units), _PLACES))

@@ -21,8 +21,9 @@ ASSUMED_MS = {"starter": 200, "record_run": 500, "record_failure": 300}
 
 _OF_THE_RUN = ("dataset", "batch_id", "execution", "status", "started_at", "stopped_at")
 
-LOG_BYTES_AN_EVENT, LOG_BYTES_A_CALL = 1400, 2000
-"""About what Step Functions logs for an event of the history, and a function for a call with Lambda's own lines."""
+LOG_BYTES_AN_EVENT, LOG_BYTES_A_CALL = 1000, 1200
+"""About what Step Functions logs for an event of the history, with its data, and a function for a call: two lines of
+ours, some metrics, and Lambda's START, END and REPORT."""
 
 
 def record(

@@ -68,7 +68,8 @@ def execute(engine: Engine, lines: list[bytes], topic: bool = True) -> dict[str,
     )["executionArn"]
     description = ended(client, arn)
     told = ("executionArn", "name", "status", "input", "error", "cause")
-    return {"detail": {field: description.get(field) for field in told}}
+    times = {field: int(description[field].timestamp() * 1000) for field in ("startDate", "stopDate")}
+    return {"detail": {field: description.get(field) for field in told} | times}
 
 
 def batch_of(event: dict[str, Any]) -> Batch:
