@@ -1,6 +1,7 @@
 """The arithmetic: quantities and prices in, lines out. The run record and `pipeline estimate` both use it.
 
-Money and quantities are decimals. A quantity is rounded once, to 15 places, which milliseconds by MiB do not need; from there on everything is exact.
+Money and quantities are decimals. A quantity is rounded once, to 15 places, which milliseconds by MiB do not need; from
+there on everything is exact.
 """
 
 from collections.abc import Iterable, Mapping

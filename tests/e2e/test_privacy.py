@@ -77,7 +77,7 @@ def everything_said(pipeline: Pipeline, outcomes: list[runs.Outcome]) -> dict[st
         str(notice) for outcome in outcomes for notice in pipeline.notices(outcome.upload.batch_id, 0, seconds=1)
     )
     said["histories"] = "\n".join(history(pipeline, outcome.upload.execution_arn) for outcome in outcomes)
-    for prefix in ("manifests/", "failures/"):
+    for prefix in ("manifests/", "failures/", "runs/"):
         said[prefix] = "\n".join(objects(pipeline, prefix, [outcome.upload.batch_id for outcome in outcomes]))
     said["counts"] = "\n".join(
         text for text in objects(pipeline, "staging/", [o.upload.batch_id for o in outcomes], "counts.json")
