@@ -99,7 +99,7 @@ def estimate(asked: Question) -> Estimate:
     runs = lines(work, _quantities(asked, objects, requests), prices)
     kept_bytes = asked.files * (objects.source + sum(objects.outputs))
     kept = Line("storage", rounded(gb_months(kept_bytes)), "s3_gb_month", prices.usd["s3_gb_month"])
-    return Estimate(prices.dated, objects.chunks, runs, _standing(asked), kept_bytes, kept)
+    return Estimate(prices.dated, objects.chunks, runs, standing(asked), kept_bytes, kept)
 
 
 def _check(asked: Question) -> None:
@@ -167,8 +167,11 @@ def _quantities(asked: Question, objects: Objects, requests: Mapping[str, Calls]
     return {price: quantity * asked.files for price, quantity in a_file.items()}
 
 
-def _standing(asked: Question) -> list[Line]:
-    """A month of what runs and stands beside: the reconciler, which looks at each file of three days every hour."""
+def standing(asked: Question) -> list[Line]:
+    """A month of what runs and stands beside: the reconciler, which looks at each file of three days every hour.
+
+    With 0 files it is what costs when nothing happens.
+    """
     prices, size = prices_for(asked.region, asked.architecture), function_sizes()["reconciler"]
     looked_at, runs = RECONCILED_DAYS * asked.files, RUNS_A_DAY * DAYS_A_MONTH
     milliseconds = runs * (RECONCILER_MS + ceil(MS_A_REQUEST * looked_at / WRITE_FETCHES_AT_ONCE))

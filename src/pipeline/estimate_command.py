@@ -51,7 +51,8 @@ def estimate(
 def _print(asked: Question, found: Estimate) -> None:
     size = f"{asked.file_bytes / 1e6:,.1f} MB, {many(found.chunks, 'chunk')}"
     each = size if asked.files == 1 else f"each {size}"
-    title = f"{asked.orders:,} orders in {asked.files:,} files ({each}), {asked.region}, {asked.architecture}"
+    files = f"{asked.files:,} {'file' if asked.files == 1 else 'files'}"
+    title = f"{asked.orders:,} orders in {files} ({each}), {asked.region}, {asked.architecture}"
     grid = show.grid(title)
     for name in ("what", "quantity", "of", "price", "once, USD", "daily, USD a month"):
         grid.add_column(name, no_wrap=True, justify="left" if name in ("what", "of") else "right")

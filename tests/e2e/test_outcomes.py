@@ -195,10 +195,16 @@ def test_an_aborted_execution_leaves_a_record_and_a_notice(pipeline: Pipeline) -
 
 def test_the_monitor_shows_runs_and_structured_logs(pipeline: Pipeline) -> None:
     outcome = pipeline.run(LINES[0], "seen.json")
-    [shown] = [run for run in monitor.recent_runs(pipeline.place, 100) if run.name == outcome.upload.batch_id]
+
+    def shown_run() -> monitor.Run:
+        return next(run for run in monitor.recent_runs(pipeline.place, 100) if run.name == outcome.upload.batch_id)
+
+    wait_for(lambda: shown_run().usd != "", "the run's cost")
+    shown = shown_run()
+    assert Decimal(shown.usd) > 0
     assert (shown.status, shown.counts["published"]) == ("SUCCEEDED", 1)
     since = monitor.datetime.fromtimestamp(time.time() - 600, monitor.UTC)
     lines = [
         line for line in monitor.logs(pipeline.place, since, 10_000) if outcome.upload.batch_id in str(line.fields)
     ]
-    assert {line.function for line in lines} == {"starter", "validate", "transform", "write"}
+    assert {line.function for line in lines} == {"starter", "validate", "transform", "write", "record_run"}
