@@ -131,8 +131,8 @@ def _requests(run: Run, history: History, objects: Objects) -> Calls:
     """The requests of S3 of a whole run; a step that was retried is taken to make all of its requests again."""
     tried: dict[str, Fraction] = {}
     for state, tries in history.tries.items():
-        for function in (functions := _functions(state, tries)):
-            tried[function] = Fraction(tries.number, len(functions))
+        functions = _functions(state, tries)
+        tried |= dict.fromkeys(functions, Fraction(tries.number, len(functions)))
     requests = sum(calls.BESIDE.values(), Calls(put=len(objects.staged) // 1000))  # the pages of a longer listing
     for function, once in calls.calls_of(objects).items():
         planned = objects.chunks if function in CHUNK_FUNCTIONS else 1

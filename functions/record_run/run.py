@@ -34,7 +34,7 @@ class Run:
         batch_id = replay_of(detail["name"])[0]
         try:
             batch = json.loads(detail["input"])
-            chunks, source_bytes = batch["last_chunk"] + 1, batch["source"]["size"]
+            chunks, source_bytes = int(batch["last_chunk"]) + 1, int(batch["source"]["size"])
         except (TypeError, ValueError, KeyError):
             chunks, source_bytes = 0, 0
         return cls(
