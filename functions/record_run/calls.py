@@ -56,6 +56,10 @@ def download_unless_empty(n_bytes: int) -> Calls:
     return download(n_bytes) if n_bytes else Calls()
 
 
+def not_read(_bytes: int) -> Calls:
+    return Calls()
+
+
 def _parts(n_bytes: int) -> int:
     return -(-n_bytes // PART_BYTES)
 
@@ -70,11 +74,15 @@ class Staged(NamedTuple):
 
 
 STAGED: Mapping[str, Staged] = {
-    "valid.jsonl": Staged("validate", upload, "transform", download),
+    "records.jsonl": Staged("validate", upload, "write", not_read),
+    "records.parquet": Staged("validate", upload, "transform", download),
     "rejected.jsonl": Staged("validate", upload, "write", download_unless_empty),
     "counts.json": Staged("validate", put, "write", get),
 }
 """By name; every other object is a table's part."""
+
+SUPERSEDED_FROM = "records.jsonl"
+"""Where `write` finds the records that are superseded, a chunk's at a time."""
 
 PART = Staged("transform", upload, "write", download)
 
@@ -114,8 +122,8 @@ def calls_of(objects: Objects) -> dict[str, Calls]:
         staged = STAGED.get(name, PART)
         calls[staged.written_by] += staged.write(size)
         calls[staged.read_by] += staged.read(size)
-    valid = [size for name, size in objects.staged if name == "valid.jsonl"]
-    for size in valid[: objects.superseded]:
+    passed = [size for name, size in objects.staged if name == SUPERSEDED_FROM]
+    for size in passed[: objects.superseded]:
         calls["write"] += download(size)
     calls["write"] += Calls(get=1)  # is it committed already?
     for size in objects.outputs:

@@ -16,17 +16,17 @@ TEXT = (ROOT / "docs" / "cost.md").read_text("utf-8")
 PRICES = prices_for("eu-central-1", "arm64")
 LARGE, SMALL = Size(1769, 10240), Size(256, 512)
 WORK = [
-    Work("Validate", LARGE, 2, 9334),
-    Work("Transform", LARGE, 2, 4926),
-    Work("Write", LARGE, 1, 4579),
+    Work("Validate", LARGE, 2, 9509),
+    Work("Transform", LARGE, 2, 3110),
+    Work("Write", LARGE, 1, 4659),
     Work("starter", SMALL, 1, 500),
     Work("record_run", SMALL, 1, 800),
 ]
 QUANTITIES: dict[str, int | Fraction] = {
     "state_transition": 9,
-    "s3_put": 33,
-    "s3_get": 31,
-    "s3_gb_month": gb_months(146_640_002, 7 + 1),
+    "s3_put": 35,
+    "s3_get": 23,
+    "s3_gb_month": gb_months(161_980_004, 7 + 1),
     "log_gb": Fraction(49_400, GB),
     "trace": 3,
 }
