@@ -6,8 +6,10 @@ not let pass is fetched once more as it stood in the file and judged exactly. In
 iterators; nothing here knows S3.
 """
 
+import gc
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -84,7 +86,7 @@ def validate_chunk(
     document = open_document()
     rejects = Rejects(batch_id, contract.version, document.position_kind, limits.max_reject_bytes, sample_uri)
     judge = _Judge(contract, limits)
-    with lines.open("wb", 0) as lines_file, rejected.open("wb", _BUFFER) as rejected_file:
+    with _no_garbage_collection(), lines.open("wb", 0) as lines_file, rejected.open("wb", _BUFFER) as rejected_file:
         received = _Sieve(judge, rejects, document.position_kind, lines_file, rejected_file).divide(document.records)
     keep(connection, contract, judge.predicate, records)
     late = _Late(connection, judge, rejects, open_document, rejected)
@@ -94,6 +96,16 @@ def validate_chunk(
     n_rejected = rejects.by_reason.total()
     totals = _control_totals(connection, contract, records)
     return document, Counts(received, received - n_rejected, n_rejected, dict(rejects.by_reason), totals)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Leave out the search for cycles, of which records make none, while millions of them come and go."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class _Judge:
