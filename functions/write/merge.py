@@ -139,13 +139,16 @@ def _write_table(table: Table, batch: Batch, workdir: Path, connection: duckdb.D
         f"""
         COPY (
             SELECT
-                {columns},
+                *,
                 {literal(batch.batch_id)} AS batch_id,
                 CAST({literal(batch.ingested_at)} AS TIMESTAMP) AS ingested_at
-            FROM {identifier("part_" + table.name)} AS part
-            ANTI JOIN superseded USING (_position)
-            {_latest(table)}
-            ORDER BY {identifiers(table.key)}
+            FROM (
+                SELECT {columns}
+                FROM {identifier("part_" + table.name)} AS part
+                ANTI JOIN superseded USING (_position)
+                {_latest(table)}
+                ORDER BY {identifiers(table.key)}
+            )
         ) TO {parquet} (FORMAT parquet, COMPRESSION zstd)
         """
     )
