@@ -40,8 +40,8 @@ locals {
     },
     merge([
       for dataset in keys(local.contracts) : {
-        for path in fileset("${path.module}/queries", "*.sql") :
-        "${dataset}.${trimsuffix(path, ".sql")}" => "${path.module}/queries/${path}"
+        for name in fileset("${path.module}/queries", "*.sql") :
+        "${dataset}.${trimsuffix(name, ".sql")}" => "${path.module}/queries/${name}"
       }
     ]...)
   )

@@ -92,12 +92,13 @@ def _build(runtime: Runtime) -> list[Path]:
 
 
 def _code(function: str) -> Iterator[tuple[str, Path]]:
-    """A function's own package, what is common, and every contract."""
+    """A function's own package, what is common, and every contract but its saved queries: no function runs those."""
     for path in [ROOT / "functions" / "__init__.py", *_files(ROOT / "functions" / "common")]:
         yield str(path.relative_to(ROOT)), path
     for folder in (ROOT / "functions" / function, ROOT / "contracts"):
         for path in _files(folder):
-            yield str(path.relative_to(ROOT)), path
+            if path.parent.name != "queries":
+                yield str(path.relative_to(ROOT)), path
 
 
 def _packages(group: str, runtime: Runtime) -> dict[str, Path]:
