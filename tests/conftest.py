@@ -24,7 +24,7 @@ def tmp_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 TESTS = Path(__file__).parent
-SHARING = ("e2e", "infra", "load", "statemachine")
+SHARING = ("analytics", "e2e", "infra", "load", "statemachine")
 """The folders whose tests share what is dear: an embedded AWS, or Terraform's plans."""
 
 
