@@ -523,7 +523,7 @@ run "replaced_versions_kept_for_ever" {
       for lifecycle in aws_s3_bucket_lifecycle_configuration.this : [
         for rule in lifecycle.rule : rule.id if length(rule.noncurrent_version_expiration) > 0
       ]
-    ]) == ["expire-staging"]
-    error_message = "With replaced = 0, replaced versions are kept for ever, but for staging."
+    ]) == ["expire-queries", "expire-staging"]
+    error_message = "With replaced = 0, replaced versions are kept for ever, but for staging and queries."
   }
 }

@@ -95,7 +95,7 @@ class Lake:
 
     def download(self) -> Path:
         """A copy of the processed bucket, but for staging."""
-        for key in harness.keys():
+        for key in harness.keys(""):
             if not key.startswith("staging/"):
                 path = self.folder / key
                 path.parent.mkdir(parents=True, exist_ok=True)
