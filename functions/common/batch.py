@@ -8,6 +8,8 @@ The layout of the processed bucket is defined here and nowhere else:
     tables/<dataset>/<table>/ingest_date=<date>/<batch_id>.parquet
     manifests/<dataset>/<batch_id>.json
     failures/<dataset>/<batch_id>/<execution>.json
+
+Athena puts what it answers under queries/ (infra/athena.tf).
 """
 
 import hashlib
