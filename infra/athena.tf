@@ -65,3 +65,70 @@ resource "aws_athena_named_query" "this" {
   database    = aws_glue_catalog_database.this[each.value.dataset].name
   query       = each.value.sql
 }
+
+# What whoever queries needs, for you to attach to a role or a permission set: the output analyst_policy. Nothing here
+# has it, since people's roles are the account's.
+data "aws_iam_policy_document" "analyst" {
+  source_policy_documents = local.key_use["analyst"]
+
+  statement {
+    sid = "QueryInWorkgroup"
+    actions = [
+      "athena:BatchGetNamedQuery",
+      "athena:BatchGetQueryExecution",
+      "athena:GetNamedQuery",
+      "athena:GetQueryExecution",
+      "athena:GetQueryResults",
+      "athena:GetWorkGroup",
+      "athena:ListNamedQueries",
+      "athena:ListQueryExecutions",
+      "athena:StartQueryExecution",
+      "athena:StopQueryExecution",
+    ]
+    resources = ["arn:${local.partition}:athena:${local.regional}:workgroup/${local.name}"]
+  }
+
+  statement {
+    sid     = "FindTables"
+    actions = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"]
+    resources = concat(
+      ["arn:${local.partition}:glue:${local.regional}:catalog"],
+      [for database in values(local.databases) : "arn:${local.partition}:glue:${local.regional}:database/${database}"],
+      [for database in values(local.databases) : "arn:${local.partition}:glue:${local.regional}:table/${database}/*"],
+    )
+  }
+
+  statement {
+    sid       = "ListFiles"
+    actions   = ["s3:ListBucket"]
+    resources = [local.arn.processed]
+
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = [for folder in local.queried : "${folder}/*"]
+    }
+  }
+
+  statement {
+    sid       = "FindBucket"
+    actions   = ["s3:GetBucketLocation"]
+    resources = [local.arn.processed]
+  }
+
+  statement {
+    sid       = "ReadFiles"
+    actions   = ["s3:GetObject"]
+    resources = [for folder in local.queried : "${local.arn.processed}/${folder}/*"]
+  }
+
+  statement {
+    sid       = "WriteResults"
+    actions   = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"]
+    resources = ["${local.arn.processed}/queries/*"]
+  }
+}
+
+locals {
+  queried = ["tables", "rejected", "manifests", "failures", "queries"]
+}

@@ -67,6 +67,11 @@ output "databases" {
   value       = { for dataset, database in aws_glue_catalog_database.this : dataset => database.name }
 }
 
+output "analyst_policy" {
+  description = "The IAM policy that whoever queries needs: attach it to a role or a permission set."
+  value       = data.aws_iam_policy_document.analyst.json
+}
+
 output "athena_console_url" {
   description = "Athena's query editor in the AWS console, where the saved queries are."
   value       = "${local.console}/athena/home?region=${var.region}#/query-editor"
