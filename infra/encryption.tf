@@ -15,6 +15,7 @@ locals {
     transform      = { reads = ["lambda", "s3"], writes = ["s3"] }
     write          = { reads = ["lambda", "s3"], writes = ["s3"] }
     record_failure = { reads = ["lambda", "s3", "sns", "sqs"], writes = ["s3", "sns", "sqs"] }
+    record_run     = { reads = ["lambda", "s3", "sqs"], writes = ["s3", "sqs"] }
     reconciler     = { reads = ["lambda", "s3", "sqs"], writes = ["sqs"] }
     state_machine  = { reads = ["sns"], writes = ["sns"] }
     scheduler      = { reads = ["sqs"], writes = ["sqs"] }
@@ -123,8 +124,8 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # What the rule can't deliver goes into the queue. The queue stands for the source's ARN here: which rule may send to
-  # it, the queue's own policy says.
+  # What the rules can't deliver goes into the queue. The queue stands for the source's ARN here: which rules may send
+  # to it, the queue's own policy says.
   statement {
     sid       = "UndeliveredEvents"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]

@@ -1,4 +1,4 @@
-# What starts functions from outside: a file that arrives, an execution that died.
+# What starts functions from outside: a file that arrives, an execution that ended or died.
 
 # --- A file arrives: S3 -> starter ---
 
@@ -78,6 +78,51 @@ resource "aws_lambda_permission" "execution_failed" {
   source_arn    = local.arn.failed_rule
 }
 
+# --- An execution ended, well or not: EventBridge -> record_run ---
+# Beside the state machine, so that it costs no transition and no run can fail by it.
+
+resource "aws_cloudwatch_event_rule" "execution_ended" {
+  name        = "${local.name}-execution-ended"
+  description = "Executions that ended in any way."
+  tags        = local.tags
+
+  event_pattern = jsonencode({
+    source      = ["aws.states"]
+    detail-type = ["Step Functions Execution Status Change"]
+    detail = {
+      status          = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+      stateMachineArn = [aws_sfn_state_machine.pipeline.arn]
+    }
+  })
+}
+
+resource "aws_cloudwatch_event_target" "record_run" {
+  rule      = aws_cloudwatch_event_rule.execution_ended.name
+  target_id = "record-run"
+  arn       = aws_lambda_alias.live["record_run"].arn
+
+  retry_policy {
+    maximum_event_age_in_seconds = 21600
+    maximum_retry_attempts       = 185
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.on_failure.arn
+  }
+
+  depends_on = [aws_lambda_permission.execution_ended, aws_lambda_function_event_invoke_config.live]
+}
+
+# Without an account of its own, as above.
+resource "aws_lambda_permission" "execution_ended" {
+  statement_id  = "execution-ended-rule"
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_alias.live["record_run"].function_name
+  qualifier     = aws_lambda_alias.live["record_run"].name
+  principal     = "events.amazonaws.com"
+  source_arn    = local.arn.ended_rule
+}
+
 # --- Events that nobody could handle ---
 # Where an event ends when every retry has failed: nothing is lost, and a person can send it again.
 
@@ -95,7 +140,7 @@ data "aws_iam_policy_document" "on_failure" {
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
-      values   = [local.arn.failed_rule]
+      values   = [local.arn.failed_rule, local.arn.ended_rule]
     }
   }
 

@@ -1,6 +1,6 @@
 # The functions, from zips that stand ready in packages_dir.
 
-# The six functions: what they are for, which layers they load, and the settings that functions/common/config.py reads.
+# The seven functions: what they are for, which layers they load, and the settings that functions/common/config.py reads.
 locals {
   functions = {
     starter = {
@@ -53,6 +53,20 @@ locals {
         TOPIC_ARN        = local.arn.topic
       }
     }
+    record_run = {
+      name        = "${local.name}-record-run"
+      description = "Writes down what an execution has cost, once it has ended."
+      layers      = ["aws"]
+      environment = {
+        PROCESSED_BUCKET = local.buckets.processed
+        DEPLOYMENT = jsonencode({
+          region       = var.region
+          architecture = var.architecture
+          staging_days = var.retention_days.staging
+          functions    = { for key, mb in var.memory_mb : key => [mb, var.ephemeral_storage_mb[key]] }
+        })
+      }
+    }
     reconciler = {
       name        = "${local.name}-reconciler"
       description = "Gives an outcome to each object version that has none."
@@ -68,7 +82,7 @@ locals {
   }
 
   # Those that events invoke: S3's, EventBridge's, the scheduler's and the reconciler's own.
-  live = toset(["starter", "record_failure", "reconciler"])
+  live = toset(["starter", "record_failure", "record_run", "reconciler"])
 }
 
 locals {

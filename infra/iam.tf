@@ -34,6 +34,7 @@ resource "aws_iam_role_policy" "function" {
     transform      = data.aws_iam_policy_document.transform.json
     write          = data.aws_iam_policy_document.write.json
     record_failure = data.aws_iam_policy_document.record_failure.json
+    record_run     = data.aws_iam_policy_document.record_run.json
     reconciler     = data.aws_iam_policy_document.reconciler.json
   }
 
@@ -226,6 +227,42 @@ data "aws_iam_policy_document" "record_failure" {
     sid       = "Notify"
     actions   = ["sns:Publish"]
     resources = [local.arn.topic]
+  }
+
+  statement {
+    sid       = "HandOverFailedEvents"
+    actions   = ["sqs:SendMessage"]
+    resources = [local.arn.on_failure]
+  }
+}
+
+# What an execution did stands in its history, what it stored in a listing, what it published in the manifest.
+data "aws_iam_policy_document" "record_run" {
+  source_policy_documents = [data.aws_iam_policy_document.telemetry["record_run"].json]
+
+  statement {
+    sid       = "ReadHistory"
+    actions   = ["states:GetExecutionHistory"]
+    resources = [local.arn.executions]
+  }
+
+  statement {
+    sid       = "SeeWhatWasPublished"
+    actions   = ["s3:GetObject"]
+    resources = ["${local.arn.processed}/manifests/*"]
+  }
+
+  statement {
+    sid       = "WriteRuns"
+    actions   = ["s3:PutObject"]
+    resources = ["${local.arn.processed}/runs/*"]
+  }
+
+  # It lists staging too, but the right is not narrowed to that, as above.
+  statement {
+    sid       = "ListStagingAndTellMissingFromForbidden"
+    actions   = ["s3:ListBucket"]
+    resources = [local.arn.processed]
   }
 
   statement {

@@ -38,6 +38,7 @@ locals {
     reconciler_live     = "arn:${local.partition}:lambda:${local.regional}:function:${local.name}-reconciler:live"
     on_failure          = "arn:${local.partition}:sqs:${local.regional}:${local.name}-on-failure"
     failed_rule         = "arn:${local.partition}:events:${local.regional}:rule/${local.name}-execution-failed"
+    ended_rule          = "arn:${local.partition}:events:${local.regional}:rule/${local.name}-execution-ended"
     schedules           = "arn:${local.partition}:scheduler:${local.regional}:schedule-group/${local.name}"
   }
 

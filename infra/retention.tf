@@ -13,6 +13,7 @@ locals {
       manifests = var.retention_days.manifests
       failures  = var.retention_days.failures
       queries   = var.retention_days.queries
+      runs      = var.retention_days.runs
     }
   }
 }

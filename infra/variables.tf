@@ -117,6 +117,7 @@ variable "memory_mb" {
     transform      = optional(number, 1769)
     write          = optional(number, 1769)
     record_failure = optional(number, 256)
+    record_run     = optional(number, 256)
     reconciler     = optional(number, 512)
   })
   default  = {}
@@ -136,6 +137,7 @@ variable "timeout_seconds" {
     transform      = optional(number, 900)
     write          = optional(number, 900)
     record_failure = optional(number, 60)
+    record_run     = optional(number, 60)
     reconciler     = optional(number, 900)
   })
   default  = {}
@@ -160,6 +162,7 @@ variable "ephemeral_storage_mb" {
     transform      = optional(number, 10240)
     write          = optional(number, 10240)
     record_failure = optional(number, 512)
+    record_run     = optional(number, 512)
     reconciler     = optional(number, 512)
   })
   default  = {}
@@ -367,6 +370,7 @@ variable "retention_days" {
     manifests = optional(number, 0)
     failures  = optional(number, 0)
     queries   = optional(number, 7)
+    runs      = optional(number, 400)
     replaced  = optional(number, 30)
   })
   default  = {}

@@ -45,6 +45,21 @@ ENVIRONMENT = {
     "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:123456789012:stateMachine:test",
     "RECORD_FAILURE_ARN": f"arn:aws:lambda:{REGION}:123456789012:function:record_failure",
     "TOPIC_ARN": f"arn:aws:sns:{REGION}:123456789012:test",
+    "DEPLOYMENT": json.dumps(
+        {
+            "region": REGION,
+            "architecture": "arm64",
+            "staging_days": 7,
+            "functions": {
+                "starter": [256, 512],
+                "validate": [1769, 10240],
+                "transform": [1769, 10240],
+                "write": [1769, 10240],
+                "record_failure": [256, 512],
+                "record_run": [256, 512],
+            },
+        }
+    ),
 }
 
 

@@ -2,12 +2,13 @@
 
 The layout of the processed bucket is defined here and nowhere else:
 
-    staging/<dataset>/<batch_id>/<execution>/<chunk>/{valid.jsonl,rejected.jsonl,counts.json,<table>.parquet}
+    staging/<dataset>/<batch_id>/<execution>/<chunk>/{records.jsonl,records.parquet,rejected.jsonl,counts.json,<table>.parquet}
     rejected/<dataset>/ingest_date=<date>/<batch_id>.jsonl
     processed/<dataset>/<date>/<batch_id>/<table>.csv
     tables/<dataset>/<table>/ingest_date=<date>/<batch_id>.parquet
     manifests/<dataset>/<batch_id>.json
     failures/<dataset>/<batch_id>/<execution>.json
+    runs/<dataset>/<batch_id>/<execution>.json
 
 Athena puts what it answers under queries/ (infra/athena.tf).
 """
@@ -76,7 +77,7 @@ class Batch:
         return self.last_chunk + 1
 
     def staging_key(self, chunk: int, name: str) -> str:
-        return f"staging/{self.dataset}/{self.batch_id}/{self.execution or self.batch_id}/{chunk:05d}/{name}"
+        return f"{staging_prefix(self.dataset, self.batch_id, self.execution or self.batch_id)}{chunk:05d}/{name}"
 
     @property
     def rejected_key(self) -> str:
@@ -119,6 +120,21 @@ def failure_prefix(dataset: str, batch_id: str) -> str:
 def failure_key(dataset: str, batch_id: str, execution: str) -> str:
     """Where the failure record of an execution is, for those who know only the names."""
     return f"{failure_prefix(dataset, batch_id)}{execution}.json"
+
+
+def staging_prefix(dataset: str, batch_id: str, execution: str) -> str:
+    """What the keys of all that an execution stages begin with; `<chunk>/<name>` follows."""
+    return f"staging/{dataset}/{batch_id}/{execution}/"
+
+
+def run_prefix(dataset: str, batch_id: str) -> str:
+    """What the keys of a batch's run records begin with."""
+    return f"runs/{dataset}/{batch_id}/"
+
+
+def run_key(dataset: str, batch_id: str, execution: str) -> str:
+    """Where the run record of an execution is."""
+    return f"{run_prefix(dataset, batch_id)}{execution}.json"
 
 
 def batch_id_for(dataset: str, bucket: str, key: str, version_id: str, revision: int = 1) -> str:

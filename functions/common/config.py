@@ -1,7 +1,10 @@
 """The functions' settings, read from the environment on first use, each with its type and unit."""
 
+import json
 import os
+from collections.abc import Mapping
 from functools import cache, cached_property
+from typing import Any
 
 from functions.common.errors import ConfigurationError
 
@@ -107,6 +110,17 @@ class Settings:
         if not 0 <= ratio <= 1:
             raise ConfigurationError("The environment variable MAX_REJECT_RATIO must be a number from 0 to 1.")
         return ratio
+
+    @cached_property
+    def deployment(self) -> Mapping[str, Any]:
+        """What costs depend on: `region`, `architecture`, `staging_days`, and each of `functions` with its memory and
+        its /tmp, in MiB.
+        """
+        try:
+            described: Mapping[str, Any] = json.loads(_required("DEPLOYMENT"))
+        except ValueError as exc:
+            raise ConfigurationError("The environment variable DEPLOYMENT must be JSON.") from exc
+        return described
 
     @cached_property
     def memory_mb(self) -> int:

@@ -30,6 +30,15 @@ LINEAGE = (Column("batch_id", "VARCHAR"), Column("ingested_at", "TIMESTAMP"))
 POSITION = "_position"
 """The column that a table's SELECT gives beside its own: where the row's record stands in its file."""
 
+KEPT = "_kept"
+"""The column that says in staging whether a record is valid: it also holds some that are not."""
+
+SENT = "_sent"
+"""The column that holds a record as it was sent, beside what it is read as, while `validate` compares the two."""
+
+RESERVED = frozenset({POSITION, KEPT, SENT})
+"""What no property of a record can be called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -107,8 +116,8 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
     with _reading(folder / f"v{data['current_version']}.schema.json") as path:
         schema = json.loads(path.read_text("utf-8"))
         kind = record_type(schema)
-        if not schema.get("properties") or POSITION in map(str.lower, schema["properties"]):
-            raise ValueError(f"a record must have properties of its own, none of them called {POSITION}")
+        if not schema.get("properties") or RESERVED & set(map(str.lower, schema["properties"])):
+            raise ValueError(f"a record must have properties of its own, none called {', '.join(sorted(RESERVED))}")
     tables = tuple(_table(folder, table) for table in data["tables"])
     by_name = {table.name: table for table in tables}
     macros = folder / "macros.sql"

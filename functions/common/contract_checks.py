@@ -13,7 +13,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TYPE = re.compile(r"VARCHAR|BOOLEAN|INTEGER|BIGINT|DOUBLE|DATE|TIMESTAMP|DECIMAL\(([1-9]\d?),(\d\d?)\)")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
 _MAX_DECIMAL = 38
-_OF_THE_PIPELINE = frozenset({"records", "winners", "runs", "rejects", "rejected_lines", "failures"})
+_OF_THE_PIPELINE = frozenset({"records", "sent", "superseded", "runs", "rejects", "rejected_lines", "failures"})
 """Names of tables and views that the steps make, and that are in every database that analysts query."""
 
 _PARTITION = "ingest_date"

@@ -6,53 +6,76 @@ in for a fractional `multipleOf`, on which binary floating point makes validator
 of 0.01 to some of them).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 _BY_FORMAT = {"date-time": "TIMESTAMPTZ", "date": "DATE"}
+"""How a text is kept that says a time. `sent_type` takes it for the text that it is."""
+
 _BY_TYPE = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN"}
 _MAX_PRECISION = 38
 _MOST_LEVELS = 100
-_SIGNIFICANT_DIGITS = 15
+SIGNIFICANT_DIGITS = 15
 """How many decimal digits every binary64 number keeps (IEEE 754; DBL_DIG in C)."""
 
 
 def record_type(schema: Any) -> str:
     """The DuckDB type of what `schema` describes. Raises ValueError or TypeError where it does not say one type."""
-    return _type(schema, schema, "")
+    return _type(schema, schema, "", kept_type)
 
 
-def _type(schema: Any, root: Any, place: str) -> str:
-    if not isinstance(schema, Mapping):
-        raise TypeError(f"the schema{place} must be an object")
+def sent_type(schema: Any, decimals: str = "DOUBLE") -> str:
+    """The DuckDB type that takes what `schema` describes as JSON has it: times are texts, decimals are `decimals`."""
+    return _type(schema, schema, "", lambda part, kind, _place: decimals if "decimal" in part else _BY_TYPE[kind])
+
+
+def _type(schema: Any, root: Any, place: str, type_of_value: Callable[[Mapping[str, Any], str, str], str]) -> str:
     if place.count("/") > _MOST_LEVELS:
         raise ValueError("the schema refers to itself, or nests too deeply to be a row")
-    if "$ref" in schema:
-        named = {name: value for name, value in schema.items() if name != "$ref"}
-        return _type({**resolve(schema["$ref"], root), **named}, root, f"{place}/$ref")
-    kind = _kind(schema, place)
+    part = merged(schema, root, place)
+    kind, _ = type_of(part, place)
     if kind == "object":
-        return f"STRUCT({', '.join(_fields(schema.get('properties'), root, place))})"
+        return f"STRUCT({', '.join(_fields(part.get('properties'), root, place, type_of_value))})"
     if kind == "array":
-        return f"{_type(schema.get('items'), root, f'{place}/items')}[]"
-    if kind == "number" and "decimal" in schema:
-        precision, scale = _decimal(schema["decimal"], place)
+        return f"{_type(part.get('items'), root, f'{place}/items', type_of_value)}[]"
+    return type_of_value(part, kind, place)
+
+
+def kept_type(part: Mapping[str, Any], kind: str, place: str = "") -> str:
+    """The DuckDB type that a value of the JSON type `kind` is kept as."""
+    if kind == "number" and "decimal" in part:
+        precision, scale = decimal_of(part["decimal"], place)
         return f"DECIMAL({precision},{scale})"
     if kind == "string":
-        return _BY_FORMAT.get(str(schema.get("format", "")), "VARCHAR")
+        return _BY_FORMAT.get(str(part.get("format", "")), "VARCHAR")
     return _BY_TYPE[kind]
 
 
-def _kind(schema: Mapping[str, Any], place: str) -> str:
-    given = schema.get("type", "string" if "enum" in schema else [])
+def merged(schema: Any, root: Any, place: str = "") -> Mapping[str, Any]:
+    """A part of a schema with its local references merged in; what stands beside a `$ref` outranks what it names."""
+    for _ in range(_MOST_LEVELS):
+        if not isinstance(schema, Mapping):
+            raise TypeError(f"the schema{place} must be an object")
+        if "$ref" not in schema:
+            return schema
+        beside = {name: value for name, value in schema.items() if name != "$ref"}
+        schema = {**resolve(schema["$ref"], root), **beside}
+    raise ValueError("the schema refers to itself, or nests too deeply to be a row")
+
+
+def type_of(part: Mapping[str, Any], place: str = "") -> tuple[str, bool]:
+    """The one type that a part of a schema says beside null, and whether it may be null."""
+    given = part.get("type", "string" if "enum" in part else [])
     kinds = [kind for kind in (given if isinstance(given, list) else [given]) if kind != "null"]
     if len(kinds) != 1 or kinds[0] not in ("object", "array", *_BY_TYPE):
         raise ValueError(f"the schema{place} needs exactly one type besides null, not {kinds}")
-    return str(kinds[0])
+    return str(kinds[0]), isinstance(given, list) and "null" in given
 
 
-def _fields(properties: Any, root: Any, place: str) -> Iterator[str]:
+def _fields(
+    properties: Any, root: Any, place: str, type_of_value: Callable[[Mapping[str, Any], str, str], str]
+) -> Iterator[str]:
     if not isinstance(properties, Mapping) or not properties:
         raise ValueError(f"the schema{place} must have properties")
     for name in properties:
@@ -60,10 +83,11 @@ def _fields(properties: Any, root: Any, place: str) -> Iterator[str]:
             raise ValueError(f"the schema{place} has a property that DuckDB can't tell from another: {name!r}")
     for name, part in properties.items():
         quoted = name.replace('"', '""')
-        yield f'"{quoted}" {_type(part, root, f"{place}/properties/{name}")}'
+        yield f'"{quoted}" {_type(part, root, f"{place}/properties/{name}", type_of_value)}'
 
 
-def _decimal(value: Any, place: str) -> tuple[int, int]:
+def decimal_of(value: Any, place: str = "") -> tuple[int, int]:
+    """Precision and scale that the keyword `decimal` gives."""
     match value:
         case [int(precision), int(scale)] if 0 < precision <= _MAX_PRECISION and 0 <= scale <= precision:
             return precision, scale
@@ -90,6 +114,6 @@ def is_decimal(value: float, precision: int, scale: int) -> bool:
     if value != round(value, scale) or abs(value) >= 10.0 ** (precision - scale):
         return False
     return (
-        abs(value) < 10 ** (_SIGNIFICANT_DIGITS - scale)
-        or len(Decimal(repr(value)).as_tuple().digits) <= _SIGNIFICANT_DIGITS
+        abs(value) < 10 ** (SIGNIFICANT_DIGITS - scale)
+        or len(Decimal(repr(value)).as_tuple().digits) <= SIGNIFICANT_DIGITS
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from functions.common.contract import Contract
+from functions.common.contract import KEPT, Contract
 from functions.common.errors import ContractError, ResourceLimitError
 
 # https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
@@ -46,23 +46,21 @@ def _open(workdir: Path, memory_mb: int) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def open_records(connection: duckdb.DuckDBPyConnection, contract: Contract, valid: Path, max_record_bytes: int) -> None:
-    """Make the contract's macros and the view `records`: one row a line of `valid`, typed by the schema.
+def make_macros(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+    """Make what the contract's SQL calls by name."""
+    if contract.macros:
+        connection.execute(contract.macros)
+
+
+def open_records(connection: duckdb.DuckDBPyConnection, records: Path) -> None:
+    """Make the view `records`: the valid records of the Parquet file that `validate` made, typed by the schema.
 
     Its columns are the record's properties and `_position`, where the record stands in its file.
     """
-    if contract.macros:
-        connection.execute(contract.macros)
     connection.execute(
         f"""
-        CREATE VIEW records AS
-        SELECT _position, record.*
-        FROM read_json(
-            {literal(valid)},
-            format = 'newline_delimited',
-            columns = {{_position: 'BIGINT', record: {literal(contract.record_type)}}},
-            maximum_object_size = {2 * max_record_bytes + 1024}
-        )
+        CREATE OR REPLACE VIEW records AS
+        SELECT * EXCLUDE ({KEPT}) FROM read_parquet({literal(records)}) WHERE {KEPT}
         """
     )
 

@@ -45,11 +45,14 @@ def step(name: str, batch_id: str, **place: Any) -> Iterator[dict[str, Any]]:
     logger().info(f"{name} ended", extra={**context, **outcome, "milliseconds": milliseconds})
 
 
-def count(dataset: str | None, numbers: Mapping[str, int]) -> None:
-    """Emit `numbers` as CloudWatch metrics of the step, and of the dataset if they belong to one."""
+def count(dataset: str | None, numbers: Mapping[str, float], unit: str = "Count") -> None:
+    """Emit `numbers` as CloudWatch metrics of the step, and of the dataset if they belong to one.
+
+    `unit` is one of CloudWatch's; `None`, as a text, is that of money.
+    """
     emitted = metrics()
     if dataset is not None:
         emitted.add_dimension(name="dataset", value=dataset)
     for name, number in numbers.items():
-        emitted.add_metric(name=name, unit="Count", value=number)
+        emitted.add_metric(name=name, unit=unit, value=number)
     emitted.flush_metrics()

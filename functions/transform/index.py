@@ -17,10 +17,10 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
     batch, chunk = Batch.from_input(event["batch"]), event["chunk"]
     with step("transform", batch.batch_id, chunk=chunk) as outcome, workdir() as folder:
         bucket = settings().processed_bucket
-        valid = folder / "valid.jsonl"
-        staging.fetch(batch, chunk, "valid.jsonl", valid)
+        records = folder / "records.parquet"
+        staging.fetch(batch, chunk, records.name, records)
         with sql.connect(folder, settings().memory_mb) as connection:
-            rows = write_parts(valid, load_contract(batch.dataset), folder, connection, settings().max_record_bytes)
+            rows = write_parts(records, load_contract(batch.dataset), folder, connection)
         for table in rows:
             key = batch.staging_key(chunk, f"{table}.parquet")
             s3_utils.upload(folder / f"{table}.parquet", bucket, key, "application/vnd.apache.parquet")

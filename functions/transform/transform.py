@@ -5,18 +5,20 @@ from pathlib import Path
 import duckdb
 
 from functions.common.contract import Contract, Table
-from functions.common.sql import identifier, literal, open_records
+from functions.common.sql import identifier, literal, make_macros, open_records
 
 
 def write_parts(
-    valid: Path, contract: Contract, workdir: Path, connection: duckdb.DuckDBPyConnection, max_record_bytes: int
+    records: Path, contract: Contract, workdir: Path, connection: duckdb.DuckDBPyConnection
 ) -> dict[str, int]:
     """Write `<table>.parquet` for each table of the contract into `workdir`; answers the rows of each.
 
+    `records` is the Parquet file that `validate` made.
     A part has the table's columns, cast to their types, and `_position`, where the row's record stands in its
     file. Candidates are not merged here: superseded records and older rows of a key are still in it.
     """
-    open_records(connection, contract, valid, max_record_bytes)
+    make_macros(connection, contract)
+    open_records(connection, records)
     return {table.name: _write_part(table, workdir, connection) for table in contract.tables}
 
 
@@ -25,7 +27,7 @@ def _write_part(table: Table, workdir: Path, connection: duckdb.DuckDBPyConnecti
     row = connection.execute(
         f"""
         COPY (SELECT _position, {columns} FROM ({table.sql}))
-        TO {literal(workdir / f"{table.name}.parquet")} (FORMAT parquet, COMPRESSION zstd)
+        TO {literal(workdir / f"{table.name}.parquet")} (FORMAT parquet, COMPRESSION lz4_raw)
         """
     ).fetchone()
     return int(row[0]) if row else 0

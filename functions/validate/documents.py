@@ -7,7 +7,7 @@ and one block of the file.
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
 
@@ -106,7 +106,7 @@ def read_document(blocks: Iterable[bytes], envelope: str, fields: Iterable[str],
     seen = head[: max_record_bytes + 1]  # however large the blocks are
     if _is_json_lines(seen):
         lines = read_lines(chain([head], blocks), max_record_bytes)
-        return Document("byte", (replace(line, position=line.position + blank) for line in lines) if blank else lines)
+        return Document("byte", (line._replace(position=line.position + blank) for line in lines) if blank else lines)
     if opening := _opening(envelope).match(seen):
         if opening[1] != b"[":
             raise WrongEnvelopeError(f'The member "{envelope}" must be an array of records.')

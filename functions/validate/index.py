@@ -17,7 +17,7 @@ from functions.common.telemetry import step
 from functions.common.workdir import workdir
 from functions.validate.documents import Document
 from functions.validate.source import open_chunk
-from functions.validate.validation import REJECTED, VALID, Counts, validate_chunk
+from functions.validate.validation import LINES, RECORDS, REJECTED, Counts, validate_chunk
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
     batch, chunk = Batch.from_input(event["batch"]), event["chunk"]
     with step("validate", batch.batch_id, chunk=chunk) as outcome, workdir() as folder:
         document, counts = _validate(batch, chunk, folder)
-        for name in (VALID, REJECTED):
+        for name in (LINES, RECORDS, REJECTED):
             _upload(batch, chunk, folder / name)
         summary = {
             "chunk": chunk,
@@ -42,20 +42,23 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
 def _validate(batch: Batch, chunk: int, folder: Path) -> tuple[Document, Counts]:
     """Divide the chunk's records into files in `folder`; of rejects that are too many, a sample goes to staging."""
     contract = load_contract(batch.dataset)
-    document = open_chunk(batch, chunk, contract, settings(), lambda start: _read(batch, start))
+
+    def open_document() -> Document:
+        return open_chunk(batch, chunk, contract, settings(), lambda start: _read(batch, start))
+
     sample_uri = f"s3://{settings().processed_bucket}/{batch.staging_key(chunk, REJECTED)}"
     with sql.connect(folder, settings().memory_mb) as connection:
         try:
-            counts = validate_chunk(document, contract, batch.batch_id, folder, connection, settings(), sample_uri)
+            return validate_chunk(open_document, contract, batch.batch_id, folder, connection, settings(), sample_uri)
         except RejectVolumeError:
             _upload(batch, chunk, folder / REJECTED)
             raise
-    return document, counts
 
 
 def _upload(batch: Batch, chunk: int, path: Path) -> None:
     key = batch.staging_key(chunk, path.name)
-    s3_utils.upload(path, settings().processed_bucket, key, "application/x-ndjson")
+    content_type = "application/vnd.apache.parquet" if path.suffix == ".parquet" else "application/x-ndjson"
+    s3_utils.upload(path, settings().processed_bucket, key, content_type)
 
 
 def _read(batch: Batch, start: int) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """A record as it stands in a file, before anything has parsed it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 BLANK = b" \t\r\n"
 """The white space of JSON (RFC 8259, section 2)."""
@@ -9,8 +9,7 @@ KEPT_OF_OVERSIZE = 1024
 """How much is kept of a record that is too large to be looked at, in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class RawRecord(NamedTuple):
     """A record as its bytes stand in the document, not yet parsed."""
 
     position: int

@@ -1,32 +1,37 @@
-"""Checks the records of one chunk against the contract and divides them into valid and rejected lines.
+"""Checks the records of one chunk against the contract and divides them into valid and rejected ones.
 
-Two looks at each record: the schema while the chunk streams by, and the contract's rules, as SQL, over all the
-records that passed. Input and output are local files and iterators; nothing here knows S3.
+Two looks at each record. While the chunk streams by, `screen.py` reads it, or where it can't, parser and exact
+validator judge it. Then SQL over the whole chunk sees the rest of the schema and the contract's rules; what that does
+not let pass is fetched once more as it stood in the file and judged exactly. Input and output are local files and
+iterators; nothing here knows S3.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import duckdb
 import jsonschema_rs
+import msgspec
 import orjson
 
 from functions.common.config import Settings
 from functions.common.contract import Contract
-from functions.common.errors import EncodingError, MalformedDocumentError, ReconciliationError
-from functions.common.records import read_valid_line, valid_line
-from functions.validate.contract_sql import broken_rules, open_checked, summed_totals
+from functions.common.errors import ContractError, EncodingError, MalformedDocumentError, ReconciliationError
+from functions.validate.contract_sql import keep, keep_also, not_kept, open_checked, summed_totals
 from functions.validate.documents import Document
 from functions.validate.explain import TOO_DEEP, Reason, broken_schema, nested_too_deeply, too_large, unparsable
 from functions.validate.nesting import nests_deeper
+from functions.validate.predicates import predicate_of, surely_fits
 from functions.validate.raw import RawRecord
 from functions.validate.rejected import Rejects
 from functions.validate.schema import schema_validator
+from functions.validate.screen import UNREADABLE, Line, Screen, screen_of
 
-VALID, REJECTED = "valid.jsonl", "rejected.jsonl"
-"""The files that a chunk's records are divided into."""
+LINES, RECORDS, REJECTED = "records.jsonl", "records.parquet", "rejected.jsonl"
+"""What a chunk's records are divided into: as they are handed on, in text and typed, and those that are not."""
 
 _FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingError}
 """In a line these reject one record; inside an array they mean that the document's structure is broken."""
@@ -34,8 +39,13 @@ _FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingErr
 _FULLY_EXPLAINED_BYTES = 128 << 10
 """Of a larger record only the first error is looked for: 8 MiB of nonsense has a million, and all would be held."""
 
+_MOST_GROWTH = 8
+"""How many times its bytes a record may take when it is written again: 1e15 becomes 1000000000000000.0."""
+
 _BUFFER = 1 << 20
-_NONE_BROKEN: tuple[int, list[Reason]] = (-1, [])
+_HELD_BYTES = 1 << 18
+"""How much of the source the records make up that are written at once: what the processor's cache holds."""
+
 _UNREADABLE = object()
 """Stands for a record that was not parsed; None is what `null` says."""
 
@@ -53,61 +63,166 @@ class Counts:
 
 
 def validate_chunk(
-    document: Document,
+    open_document: Callable[[], Document],
     contract: Contract,
     batch_id: str,
     workdir: Path,
     connection: duckdb.DuckDBPyConnection,
     limits: Settings,
     sample_uri: str = "",
-) -> Counts:
-    """Write `valid.jsonl` and `rejected.jsonl` into `workdir`, both in the order of the file, and count.
+) -> tuple[Document, Counts]:
+    """Write LINES, RECORDS and REJECTED into `workdir`, all in the order of the file; answers the document and counts.
 
-    A valid line is `{"_position": …, "record": …}`, serialised by the parser that read it. Raises
-    MalformedDocumentError or EncodingError where the structure around the records is broken, and
-    RejectVolumeError, which names `sample_uri`, where the rejects are too many bytes; `rejected.jsonl` then has
-    those that came before.
+    `open_document` is called again where records are rejected that were let pass at first. LINES has every record that
+    was parsed, serialised by the parser that read it; RECORDS the same, typed, and says which of them are kept. Raises
+    MalformedDocumentError or EncodingError where the structure around the records is broken, and RejectVolumeError,
+    which names `sample_uri`, where the rejects are too many bytes; REJECTED then has those that came before.
     """
-    valid, rejected = workdir / VALID, workdir / REJECTED
+    lines, records, rejected = workdir / LINES, workdir / RECORDS, workdir / REJECTED
+    lines.write_bytes(b"")
+    open_checked(connection, contract, lines, limits.max_record_bytes)
+    document = open_document()
     rejects = Rejects(batch_id, contract.version, document.position_kind, limits.max_reject_bytes, sample_uri)
-    chunk = _Chunk(contract, valid, rejected, rejects, limits)
-    valid.write_bytes(b"")
-    open_checked(connection, contract, valid, limits.max_record_bytes)
-    received = _screen(document, chunk)
-    _reject_broken(chunk, _broken_rules(connection, contract))
+    judge = _Judge(contract, limits)
+    with lines.open("wb", 0) as lines_file, rejected.open("wb", _BUFFER) as rejected_file:
+        received = _Sieve(judge, rejects, document.position_kind, lines_file, rejected_file).divide(document.records)
+    keep(connection, contract, judge.predicate, records)
+    cleared = _judge_not_kept(connection, judge, rejects, open_document, records, rejected)
+    if cleared.stat().st_size:
+        keep_also(connection, contract, cleared, records)
     n_rejected = rejects.by_reason.total()
     totals = _control_totals(connection, contract)
-    return Counts(received, received - n_rejected, n_rejected, dict(rejects.by_reason), totals)
+    return document, Counts(received, received - n_rejected, n_rejected, dict(rejects.by_reason), totals)
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """Where one chunk's records go, and by what they are judged."""
+class _Judge:
+    """Says of one record why it is rejected; the last word on it, but for the contract's rules."""
 
-    contract: Contract
-    valid: Path
-    rejected: Path
+    def __init__(self, contract: Contract, limits: Settings) -> None:
+        screen = screen_of(contract)
+        self.screen = screen if screen and screen.levels <= limits.max_nesting else None
+        self.predicate = self.screen.predicate if self.screen else predicate_of(contract.schema, surely_fits)
+        self.limits = limits
+        self.contract = contract
+
+    def reasons(self, raw: RawRecord, record: object) -> tuple[list[Reason], bytes]:
+        """Why a record is rejected, or no reason and the record as it is handed on."""
+        limits = self.limits
+        if raw.oversize:
+            return [too_large(limits.max_record_bytes)], b""
+        if record is _UNREADABLE:
+            return [unparsable(raw.data, limits.max_nesting)], b""
+        if nests_deeper(record, raw.data, limits.max_nesting):
+            return [nested_too_deeply(limits.max_nesting)], b""
+        if not schema_validator(self.contract).is_valid(record):
+            return self._breaks_schema(raw, record), b""
+        written = orjson.dumps(record)
+        if len(written) > limits.max_record_bytes:
+            return [too_large(limits.max_record_bytes)], b""
+        return [], written
+
+    def _breaks_schema(self, raw: RawRecord, record: object) -> list[Reason]:
+        validator = schema_validator(self.contract)
+        if raw.length <= _FULLY_EXPLAINED_BYTES:
+            return broken_schema(validator.iter_errors(record), self.contract.schema)
+        try:
+            validator.validate(record)
+        except jsonschema_rs.ValidationError as first:
+            return broken_schema([first], self.contract.schema)
+        raise AssertionError("a record that is not valid breaks the schema somewhere")
+
+    def rules(self, verdicts: Sequence[bool | None]) -> list[Reason]:
+        """Why a record is rejected that keeps the schema, by the verdict of each of the contract's rules.
+
+        Raises ContractError where there is none: the rule's SQL failed.
+        """
+        if None in verdicts:
+            failed = self.contract.rules[verdicts.index(None)].code
+            raise ContractError(
+                f"contracts/{self.contract.dataset}/contract.json: the SQL of the rule {failed} failed."
+            )
+        return [
+            Reason(rule.code, rule.pointer, rule.code, f"{rule.pointer} {rule.message}")
+            for rule, is_kept in zip(self.contract.rules, verdicts, strict=True)
+            if not is_kept
+        ]
+
+
+@dataclass(slots=True)
+class _Sieve:
+    """Divides the records that stream by; what passes is held back until enough can be written at once."""
+
+    judge: _Judge
     rejects: Rejects
-    limits: Settings
+    position_kind: str
+    lines: IO[bytes]
+    rejected: IO[bytes]
+    passed: list[Line] = field(default_factory=list)
+    raws: list[RawRecord] = field(default_factory=list)
+    """The records of `passed`, as they came."""
+
+    def divide(self, records: Iterable[RawRecord]) -> int:
+        """Write each record where it belongs; answers how many there were."""
+        received = held = 0
+        screen = self.judge.screen
+        screened_bytes = self.judge.limits.max_record_bytes // _MOST_GROWTH if screen else -1
+        read = screen.read if screen else orjson.loads
+        for received, raw in enumerate(records, 1):  # noqa: B007 the count is what is wanted
+            if raw.length <= screened_bytes:
+                try:
+                    self.passed.append(Line(raw.position, read(raw.data)))
+                except UNREADABLE:
+                    self._pass_or_reject(raw)
+                else:
+                    self.raws.append(raw)
+            else:
+                self._pass_or_reject(raw)
+            held += raw.length
+            if held > _HELD_BYTES:
+                self._write()
+                held = 0
+        self._write()
+        return received
+
+    def _pass_or_reject(self, raw: RawRecord) -> None:
+        record = _parsed(raw)
+        reasons, written = self.judge.reasons(raw, record)
+        if reasons:
+            self._write()  # what is held back stood before it
+            self._reject(raw, record, reasons)
+        else:
+            self.passed.append(Line(raw.position, msgspec.Raw(written)))
+            self.raws.append(raw)
+
+    def _write(self) -> None:
+        screen = self.judge.screen
+        lines = msgspec.json.Encoder().encode_lines(self.passed)
+        if screen and not screen.is_plain(lines):
+            lines = msgspec.json.Encoder().encode_lines(list(self._without_forbidden_characters(screen)))
+        self.lines.write(lines)
+        self.passed.clear()
+        self.raws.clear()
+
+    def _without_forbidden_characters(self, screen: Screen) -> Iterator[Line]:
+        for line, raw in zip(self.passed, self.raws, strict=True):
+            if not screen.is_plain(raw.data):
+                record = _parsed(raw)
+                reasons, _ = self.judge.reasons(raw, record)
+                if reasons:
+                    self._reject(raw, record, reasons)
+                    continue
+            yield line
+
+    def _reject(self, raw: RawRecord, record: object, reasons: list[Reason]) -> None:
+        if self.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reasons[0].code)):
+            raise error(f"In record {raw.position} of the document {reasons[0].message}.")
+        self.rejected.write(_reject_line(self.rejects, raw, record, reasons))
 
 
-def _screen(document: Document, chunk: _Chunk) -> int:
-    """Divide the records by parser and schema; answers how many came."""
-    received = 0
-    with chunk.valid.open("wb", _BUFFER) as valid, chunk.rejected.open("wb", _BUFFER) as rejected:
-        for raw in document.records:
-            received += 1
-            record = _parsed(raw)
-            reasons, written = _judged(raw, record, chunk)
-            if not reasons:
-                valid.write(valid_line(raw.position, written))
-                continue
-            if document.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reasons[0].code)):
-                raise error(f"In record {raw.position} of the document {reasons[0].message}.")
-            readable = record is not _UNREADABLE and reasons[0].code != TOO_DEEP
-            cut = raw.length if raw.oversize else None
-            rejected.write(chunk.rejects.line(raw.position, reasons, raw.data, readable=readable, truncated_from=cut))
-    return received
+def _reject_line(rejects: Rejects, raw: RawRecord, record: object, reasons: list[Reason]) -> bytes:
+    readable = record is not _UNREADABLE and reasons[0].code != TOO_DEEP
+    cut = raw.length if raw.oversize else None
+    return rejects.line(raw.position, reasons, raw.data, readable=readable, truncated_from=cut)
 
 
 def _parsed(raw: RawRecord) -> object:
@@ -120,86 +235,58 @@ def _parsed(raw: RawRecord) -> object:
         return _UNREADABLE
 
 
-def _judged(raw: RawRecord, record: object, chunk: _Chunk) -> tuple[list[Reason], bytes]:
-    """Why a record is rejected, or no reason and the record as it is handed on."""
-    limits = chunk.limits
-    if raw.oversize:
-        return [too_large(limits.max_record_bytes)], b""
-    if record is _UNREADABLE:
-        return [unparsable(raw.data, limits.max_nesting)], b""
-    if nests_deeper(record, raw.data, limits.max_nesting):
-        return [nested_too_deeply(limits.max_nesting)], b""
-    if not schema_validator(chunk.contract).is_valid(record):
-        return _breaks_schema(raw, record, chunk.contract), b""
-    written = orjson.dumps(record)
-    if len(written) > limits.max_record_bytes:
-        return [too_large(limits.max_record_bytes)], b""  # 1e15 is written as 1000000000000000.0
-    return [], written
+def _judge_not_kept(
+    connection: duckdb.DuckDBPyConnection,
+    judge: _Judge,
+    rejects: Rejects,
+    open_document: Callable[[], Document],
+    records: Path,
+    rejected: Path,
+) -> Path:
+    """Reject the records that SQL did not let pass, unless they are found valid: their positions are in the answer.
 
-
-def _breaks_schema(raw: RawRecord, record: object, contract: Contract) -> list[Reason]:
-    validator = schema_validator(contract)
-    if raw.length <= _FULLY_EXPLAINED_BYTES:
-        return broken_schema(validator.iter_errors(record), contract.schema)
-    try:
-        validator.validate(record)
-    except jsonschema_rs.ValidationError as first:
-        return broken_schema([first], contract.schema)
-    raise AssertionError("a record that is not valid breaks the schema somewhere")
-
-
-def _broken_rules(connection: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[tuple[int, list[Reason]]]:
-    """The positions of the records that break a rule, in the order of the file, each with its reasons.
-
-    A rule that gives NULL is broken.
+    The rejects stay in the order of the source, and nothing is held in memory but one record.
     """
-    if not contract.rules:
-        return
-    rows = connection.execute(broken_rules(contract))
-    while row := rows.fetchone():
-        position, *verdicts = row
-        yield (
-            position,
-            [
-                Reason(rule.code, rule.pointer, rule.code, f"{rule.pointer} {rule.message}")
-                for rule, is_kept in zip(contract.rules, verdicts, strict=True)
-                if not is_kept
-            ],
-        )
-
-
-def _reject_broken(chunk: _Chunk, broken: Iterator[tuple[int, list[Reason]]]) -> None:
-    """Move the records that break a rule from the valid to the rejected ones.
-
-    Both files stay in the order of the source, and neither is ever held in memory.
-    """
-    position, reasons = next(broken, _NONE_BROKEN)
-    if not reasons:
-        return
-    kept, late = chunk.valid.with_suffix(".kept"), chunk.rejected.with_suffix(".late")
+    cleared, late = records.with_suffix(".cleared"), rejected.with_suffix(".late")
+    rows = connection.execute(not_kept(judge.contract, records))
     try:
-        with chunk.valid.open("rb") as lines, kept.open("wb", _BUFFER) as kept_file, late.open("wb", _BUFFER) as out:
-            for line in lines:
-                here, record = read_valid_line(line)
-                if here != position:
-                    kept_file.write(line)
-                    continue
-                out.write(chunk.rejects.line(position, reasons, record))
-                position, reasons = next(broken, _NONE_BROKEN)
+        with cleared.open("w") as cleared_file, late.open("wb", _BUFFER) as late_file:
+            if row := rows.fetchone():
+                raws = iter(open_document().records)
+                while row:
+                    raw = _at(row[0], raws)
+                    record = _parsed(raw)
+                    reasons = judge.reasons(raw, record)[0] or judge.rules(row[1:])
+                    if reasons:
+                        late_file.write(_reject_line(rejects, raw, record, reasons))
+                    else:
+                        cleared_file.write(f"{raw.position}\n")
+                    row = rows.fetchone()
     finally:  # also where there are too many: they are the sample
-        _merge_by_position(chunk.rejected, late)
-    if reasons:
-        raise ReconciliationError(f"The record at {position} breaks a rule, but does not stand where DuckDB found it.")
-    kept.replace(chunk.valid)
+        _merge_by_position(rejected, late)
+    return cleared
+
+
+def _at(position: int, raws: Iterator[RawRecord]) -> RawRecord:
+    """The record at a position, from those that are still to come."""
+    for raw in raws:
+        if raw.position == position:
+            return raw
+    raise ReconciliationError(f"The record at {position} does not stand there when the file is read again.")
 
 
 def _merge_by_position(rejected: Path, late: Path) -> None:
     """Merge the reject lines of `late` into `rejected`; both are in the order of the source."""
-    merged = rejected.with_suffix(".merged")
-    with rejected.open("rb") as early_lines, late.open("rb") as late_lines, merged.open("wb", _BUFFER) as merged_file:
-        in_order = heapq.merge(_with_positions(early_lines), _with_positions(late_lines), key=lambda pair: pair[0])
-        merged_file.writelines(line for _, line in in_order)
-    merged.replace(rejected)
+    if late.stat().st_size:
+        merged = rejected.with_suffix(".merged")
+        with (
+            rejected.open("rb") as early_lines,
+            late.open("rb") as late_lines,
+            merged.open("wb", _BUFFER) as merged_file,
+        ):
+            in_order = heapq.merge(_with_positions(early_lines), _with_positions(late_lines), key=lambda pair: pair[0])
+            merged_file.writelines(line for _, line in in_order)
+        merged.replace(rejected)
     late.unlink()
 
 

@@ -13,9 +13,8 @@ from functions.common.contract import LINEAGE, Column, Contract, Table
 from functions.common.errors import ReconciliationError
 from functions.common.sql import identifier, identifiers, literal
 
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_SIGNS = ", ".join(str(ord(sign)) for sign in "=+-@\t\r")
 """A cell that begins so is a formula to a spreadsheet (OWASP, CSV Injection); in CSV it gets an apostrophe."""
-
 
 SUPERSEDED = "superseded.csv"
 
@@ -91,8 +90,7 @@ def merge(
         connection.execute(
             f"CREATE VIEW {identifier('part_' + table.name)} AS SELECT * FROM read_parquet({parts}, filename = true)"
         )
-    _find_winners(contract.record_table, connection)
-    superseded = _write_superseded(contract.record_table, workdir / SUPERSEDED, connection)
+    superseded = _find_superseded(contract.record_table, workdir / SUPERSEDED, connection)
     rows = {table.name: _write_table(table, batch, workdir, connection) for table in contract.tables}
     _check_keys(contract, connection)
     _check_references(contract, connection)
@@ -103,32 +101,28 @@ def merge(
     return Merged(rows, superseded, _control_totals(contract, totals, connection))
 
 
-def _find_winners(record_table: Table, connection: duckdb.DuckDBPyConnection) -> None:
-    """The table `winners`: of each record key the position of its last record in the file."""
+def _find_superseded(record_table: Table, path: Path, connection: duckdb.DuckDBPyConnection) -> int:
+    """Make the table `superseded` of the records whose key occurs again later in the file, and list it in a file.
+
+    Both are by chunk and position. A feed of updates may have millions; most files have none.
+    """
+    part, key = identifier("part_" + record_table.name), identifiers(record_table.key)
     connection.execute(
         f"""
-        CREATE TABLE winners AS
-        SELECT {identifiers(record_table.key)}, max(_position) AS _position
-        FROM {identifier("part_" + record_table.name)}
-        GROUP BY ALL
+        CREATE TABLE superseded AS
+        SELECT
+            CAST(split_part(parse_filename(part.filename), '.', 1) AS INTEGER) AS chunk,
+            part._position AS _position,
+            latest._position AS superseded_by
+        FROM {part} AS part
+        JOIN (SELECT {key}, max(_position) AS _position FROM {part} GROUP BY ALL HAVING count(*) > 1) AS latest
+        USING ({key})
+        WHERE part._position <> latest._position
+        ORDER BY ALL
         """
     )
-
-
-def _write_superseded(record_table: Table, path: Path, connection: duckdb.DuckDBPyConnection) -> int:
-    """List the superseded records in a file, by chunk and position; a feed of updates may have millions."""
-    row = connection.execute(
-        f"""
-        COPY (
-            SELECT CAST(split_part(parse_filename(part.filename), '.', 1) AS INTEGER), part._position, winners._position
-            FROM {identifier("part_" + record_table.name)} AS part
-            JOIN winners USING ({identifiers(record_table.key)})
-            WHERE part._position <> winners._position
-            ORDER BY ALL
-        ) TO {literal(path)} (FORMAT csv, HEADER false)
-        """
-    ).fetchone()
-    return int(row[0]) if row else 0
+    connection.execute(f"COPY superseded TO {literal(path)} (FORMAT csv, HEADER false)")
+    return int(_one(connection, "SELECT count(*) FROM superseded"))
 
 
 def read_superseded(workdir: Path) -> Iterator[Superseded]:
@@ -140,12 +134,6 @@ def read_superseded(workdir: Path) -> Iterator[Superseded]:
 
 def _write_table(table: Table, batch: Batch, workdir: Path, connection: duckdb.DuckDBPyConnection) -> int:
     columns = ", ".join(identifier(column.name) for column in table.columns)
-    latest = ""
-    if table.latest_by:
-        order = ", ".join(f"{identifier(name)} DESC NULLS LAST" for name in table.latest_by)
-        latest = (
-            f"QUALIFY row_number() OVER (PARTITION BY {identifiers(table.key)} ORDER BY {order}, _position DESC) = 1"
-        )
     parquet = literal(workdir / f"{table.name}.parquet")
     connection.execute(
         f"""
@@ -154,9 +142,9 @@ def _write_table(table: Table, batch: Batch, workdir: Path, connection: duckdb.D
                 {columns},
                 {literal(batch.batch_id)} AS batch_id,
                 CAST({literal(batch.ingested_at)} AS TIMESTAMP) AS ingested_at
-            FROM {identifier("part_" + table.name)}
-            SEMI JOIN winners USING (_position)
-            {latest}
+            FROM {identifier("part_" + table.name)} AS part
+            ANTI JOIN superseded USING (_position)
+            {_latest(table)}
             ORDER BY {identifiers(table.key)}
         ) TO {parquet} (FORMAT parquet, COMPRESSION zstd)
         """
@@ -172,20 +160,45 @@ def _write_table(table: Table, batch: Batch, workdir: Path, connection: duckdb.D
     return int(_one(connection, f"SELECT count(*) FROM {identifier(table.name)}"))
 
 
+def _latest(table: Table) -> str:
+    """What keeps of the rows of one key the latest, by `latest_by`, then by position.
+
+    To rank rows is dear, so first all go whose first `latest_by` is not the highest of their key.
+    """
+    if not table.latest_by:
+        return ""
+    key = identifiers(table.key)
+    order = ", ".join(f"{identifier(name)} DESC NULLS LAST" for name in table.latest_by)
+    same = " AND ".join(
+        f"part.{identifier(name)} IS NOT DISTINCT FROM highest.{identifier(name)}" for name in table.key
+    )
+    first = identifier(table.latest_by[0])
+    return f"""
+        SEMI JOIN (
+            SELECT {key}, max({first}) AS _latest
+            FROM {identifier("part_" + table.name)} ANTI JOIN superseded USING (_position)
+            GROUP BY {key}
+        ) AS highest
+        ON {same} AND part.{first} IS NOT DISTINCT FROM highest._latest
+        QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {order}, _position DESC) = 1
+    """
+
+
 def _csv_cell(column: Column) -> str:
     name = identifier(column.name)
     if column.type == "TIMESTAMP":
         return f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {name}"
     if column.type == "VARCHAR":
-        signs = ", ".join(f"chr({ord(sign)})" for sign in _FORMULA_SIGNS)
-        return f"CASE WHEN left({name}, 1) IN ({signs}) THEN '''' || {name} ELSE {name} END AS {name}"
+        return f"CASE WHEN ascii({name}) IN ({_FORMULA_SIGNS}) THEN '''' || {name} ELSE {name} END AS {name}"
     return name
 
 
 def _check_keys(contract: Contract, connection: duckdb.DuckDBPyConnection) -> None:
+    """See that no key occurs twice: the rows are sorted by it, so that the same ones would stand side by side."""
     for table in contract.tables:
-        key = identifiers(table.key)
-        twice = _one(connection, f"SELECT count(*) - count(DISTINCT ({key})) FROM {identifier(table.name)}")
+        key = f"row({identifiers(table.key)})"
+        before = f"SELECT {key} AS key, lag({key}) OVER () AS key_before FROM {identifier(table.name)}"
+        twice = _one(connection, f"SELECT count(*) FROM ({before}) WHERE key = key_before")
         if twice:
             raise ReconciliationError(f"Table {table.name}: {twice} rows repeat the key ({', '.join(table.key)}).")
 
@@ -208,7 +221,7 @@ def _control_totals(
     result = {}
     for total in contract.control_totals:
         column = identifier(total.column)
-        lost = f"{identifier('part_' + total.table)} ANTI JOIN winners USING (_position)"
+        lost = f"{identifier('part_' + total.table)} SEMI JOIN superseded USING (_position)"
         superseded = Decimal(_one(connection, f"SELECT coalesce(sum({column}), 0) FROM {lost}"))
         published = Decimal(_one(connection, f"SELECT coalesce(sum({column}), 0) FROM {identifier(total.table)}"))
         validated = totals.control_totals.get(total.name, Decimal(0))

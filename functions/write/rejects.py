@@ -30,11 +30,11 @@ def write_rejects(
                     shutil.copyfileobj(lines, rejects, 1 << 20)
                 fetched.unlink()
         for chunk, records in groupby(superseded, key=lambda record: record.chunk):
-            fetched = staged(chunk, "valid.jsonl")
+            fetched = staged(chunk, "records.jsonl")
             with fetched.open("rb") as lines:
-                valid = map(read_valid_line, lines)
+                passed = map(read_valid_line, lines)
                 for record in records:  # both are in the order of the file
-                    content = next(content for position, content in valid if position == record.position)
+                    content = next(content for position, content in passed if position == record.position)
                     rejects.write(
                         reject_line(
                             batch_id=batch_id,

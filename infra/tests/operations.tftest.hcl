@@ -56,6 +56,7 @@ run "alarms" {
       reconciler-silent          = "Sum AWS/Lambda Invocations {\"FunctionName\":\"order-pipeline-dev-reconciler\"} 86400 breaching"
       undelivered-starter        = "Sum AWS/Lambda DestinationDeliveryFailures {\"FunctionName\":\"order-pipeline-dev-starter\"} 3600 notBreaching"
       undelivered-record-failure = "Sum AWS/Lambda DestinationDeliveryFailures {\"FunctionName\":\"order-pipeline-dev-record-failure\"} 3600 notBreaching"
+      undelivered-record-run     = "Sum AWS/Lambda DestinationDeliveryFailures {\"FunctionName\":\"order-pipeline-dev-record-run\"} 3600 notBreaching"
       undelivered-reconciler     = "Sum AWS/Lambda DestinationDeliveryFailures {\"FunctionName\":\"order-pipeline-dev-reconciler\"} 3600 notBreaching"
     }
     error_message = "An alarm watches something else than it should."

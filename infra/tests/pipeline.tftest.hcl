@@ -15,7 +15,7 @@ run "names_are_fixed" {
       state_machine = aws_sfn_state_machine.pipeline.name
       topics        = [aws_sns_topic.notices.name, aws_sns_topic.alarms.name]
       queue         = aws_sqs_queue.on_failure.name
-      rule          = aws_cloudwatch_event_rule.execution_failed.name
+      rules         = [aws_cloudwatch_event_rule.execution_failed.name, aws_cloudwatch_event_rule.execution_ended.name]
       schedule      = [aws_scheduler_schedule.reconcile[0].group_name, aws_scheduler_schedule.reconcile[0].name]
       scheduler     = aws_iam_role.scheduler[0].name
       } == {
@@ -29,6 +29,7 @@ run "names_are_fixed" {
         transform      = "order-pipeline-dev-transform"
         write          = "order-pipeline-dev-write"
         record_failure = "order-pipeline-dev-record-failure"
+        record_run     = "order-pipeline-dev-record-run"
         reconciler     = "order-pipeline-dev-reconciler"
       }
       roles = {
@@ -37,12 +38,13 @@ run "names_are_fixed" {
         transform      = "order-pipeline-dev-transform"
         write          = "order-pipeline-dev-write"
         record_failure = "order-pipeline-dev-record-failure"
+        record_run     = "order-pipeline-dev-record-run"
         reconciler     = "order-pipeline-dev-reconciler"
       }
       state_machine = "order-pipeline-dev"
       topics        = ["order-pipeline-dev-notices", "order-pipeline-dev-alarms"]
       queue         = "order-pipeline-dev-on-failure"
-      rule          = "order-pipeline-dev-execution-failed"
+      rules         = ["order-pipeline-dev-execution-failed", "order-pipeline-dev-execution-ended"]
       schedule      = ["order-pipeline-dev", "order-pipeline-dev-reconcile"]
       scheduler     = "order-pipeline-dev-scheduler"
     }
@@ -61,6 +63,7 @@ run "names_are_fixed" {
       && endswith(local.arn.reconciler_live, ":function:${aws_lambda_alias.live["reconciler"].function_name}:${aws_lambda_alias.live["reconciler"].name}")
       && endswith(local.arn.on_failure, ":${aws_sqs_queue.on_failure.name}")
       && endswith(local.arn.failed_rule, ":rule/${aws_cloudwatch_event_rule.execution_failed.name}")
+      && endswith(local.arn.ended_rule, ":rule/${aws_cloudwatch_event_rule.execution_ended.name}")
       && endswith(local.arn.ingest, ":::${aws_s3_bucket.this["ingest"].bucket}")
       && endswith(local.arn.processed, ":::${aws_s3_bucket.this["processed"].bucket}")
       && alltrue([for key, function in aws_lambda_function.this : endswith(local.function_arn[key], ":function:${function.function_name}")])
@@ -90,6 +93,7 @@ run "functions" {
       transform      = [1769, 900, 10240]
       write          = [1769, 900, 10240]
       record_failure = [256, 60, 512]
+      record_run     = [256, 60, 512]
       reconciler     = [512, 900, 512]
     }
     error_message = "Memory, timeout and /tmp are not the defaults of the variables."
@@ -104,6 +108,7 @@ run "functions" {
       transform      = "aws sql"
       write          = "aws json sql"
       record_failure = "aws"
+      record_run     = "aws"
       reconciler     = "aws"
     }
     error_message = "A function must load the layers that it uses and no other."
@@ -139,6 +144,15 @@ run "functions" {
       record_failure = {
         PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"
         TOPIC_ARN        = "arn:aws:sns:eu-central-1:123456789012:order-pipeline-dev-notices"
+      }
+      record_run = {
+        PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"
+        DEPLOYMENT = jsonencode({
+          region       = "eu-central-1"
+          architecture = "arm64"
+          staging_days = 7
+          functions    = { for key, function in aws_lambda_function.this : key => [function.memory_size, function.ephemeral_storage[0].size] }
+        })
       }
       reconciler = {
         INGEST_BUCKET      = "order-pipeline-dev-ingest-123456789012"
@@ -224,7 +238,7 @@ run "a_file_reaches_the_starter" {
   }
 
   assert {
-    condition = toset(keys(aws_lambda_alias.live)) == toset(["starter", "record_failure", "reconciler"]) && alltrue([
+    condition = toset(keys(aws_lambda_alias.live)) == toset(["starter", "record_failure", "record_run", "reconciler"]) && alltrue([
       for key, alias in aws_lambda_alias.live :
       alias.function_version == aws_lambda_function.this[key].version
       && aws_lambda_function_event_invoke_config.live[key].qualifier == alias.name
@@ -257,6 +271,31 @@ run "a_dead_execution_reaches_record_failure" {
       && endswith(aws_lambda_permission.execution_failed.source_arn, ":rule/${aws_cloudwatch_event_rule.execution_failed.name}")
     )
     error_message = "The rule, and only it, invokes record_failure; what can't be delivered goes to the queue."
+  }
+}
+
+run "every_end_of_an_execution_reaches_record_run" {
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.execution_ended.event_pattern) == {
+      source      = ["aws.states"]
+      detail-type = ["Step Functions Execution Status Change"]
+      detail = {
+        status          = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+        stateMachineArn = ["arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-dev"]
+      }
+    }
+    error_message = "The rule must match every end of this state machine's executions, and no other's."
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_event_target.record_run.arn == aws_lambda_alias.live["record_run"].arn
+      && aws_cloudwatch_event_target.record_run.dead_letter_config[0].arn == aws_sqs_queue.on_failure.arn
+      && aws_lambda_permission.execution_ended.function_name == "order-pipeline-dev-record-run"
+      && aws_lambda_permission.execution_ended.qualifier == "live"
+      && endswith(aws_lambda_permission.execution_ended.source_arn, ":rule/${aws_cloudwatch_event_rule.execution_ended.name}")
+    )
+    error_message = "The rule, and only it, invokes record_run; what can't be delivered goes to the queue."
   }
 }
 
@@ -294,7 +333,7 @@ run "buckets" {
       }
       } == {
       ingest    = {}
-      processed = { "staging/" = 7, "rejected/" = 90, "queries/" = 7 }
+      processed = { "staging/" = 7, "rejected/" = 90, "runs/" = 400, "queries/" = 7 }
     }
     error_message = "What expires is not what retention_days says by default."
   }
@@ -322,6 +361,7 @@ run "logs_notices_and_queue" {
       "/aws/lambda/order-pipeline-dev-transform"      = 30
       "/aws/lambda/order-pipeline-dev-write"          = 30
       "/aws/lambda/order-pipeline-dev-record-failure" = 30
+      "/aws/lambda/order-pipeline-dev-record-run"     = 30
       "/aws/lambda/order-pipeline-dev-reconciler"     = 30
       "/aws/vendedlogs/states/order-pipeline-dev"     = 30
     }
@@ -357,8 +397,8 @@ run "outputs_that_the_cli_reads" {
       && output.chunk_bytes == 67108864
       && output.kms_key_arn == null
       && output.on_failure_queue_url == aws_sqs_queue.on_failure.url
-      && toset(keys(output.function_names)) == toset(["starter", "validate", "transform", "write", "record_failure", "reconciler"])
-      && toset(keys(output.log_group_names)) == toset(["starter", "validate", "transform", "write", "record_failure", "reconciler", "state_machine"])
+      && toset(keys(output.function_names)) == toset(["starter", "validate", "transform", "write", "record_failure", "record_run", "reconciler"])
+      && toset(keys(output.log_group_names)) == toset(["starter", "validate", "transform", "write", "record_failure", "record_run", "reconciler", "state_machine"])
       && output.state_machine_console_url == "https://eu-central-1.console.aws.amazon.com/states/home?region=eu-central-1#/statemachines/view/arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-dev"
     )
     error_message = "src/pipeline reads these outputs."
@@ -386,7 +426,7 @@ run "everything_set" {
     max_nesting          = 8
     max_reject_bytes     = 1048576
     reconcile            = { schedule = "cron(0 6 * * ? *)", since_hours = 168, grace_minutes = 30 }
-    retention_days       = { incoming = 30, processed = 31, tables = 32, manifests = 33, rejected = 34, failures = 35, queries = 36, staging = 3, replaced = 2 }
+    retention_days       = { incoming = 30, processed = 31, tables = 32, manifests = 33, rejected = 34, failures = 35, queries = 37, runs = 36, staging = 3, replaced = 2 }
     force_destroy        = true
   }
 
@@ -432,7 +472,7 @@ run "everything_set" {
       ingest = { "incoming/" = 30 }
       processed = {
         "staging/" = 3, "rejected/" = 34, "processed/" = 31, "tables/" = 32, "manifests/" = 33, "failures/" = 35,
-        "queries/" = 36
+        "runs/"    = 36, "queries/" = 37
       }
     }
     error_message = "Each folder must be kept for as long as retention_days says."

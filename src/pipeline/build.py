@@ -26,6 +26,7 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "transform": ("aws", "sql"),
     "write": ("aws", "json", "sql"),
     "record_failure": ("aws",),
+    "record_run": ("aws",),
     "reconciler": ("aws",),
 }
 """The layers of each function; infra/functions.tf says the same, and a test holds the two together."""

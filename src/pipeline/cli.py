@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 from functions.common.errors import PipelineError
 from pipeline import ROOT, build, demo, deploy, embedded, monitor, recovery_commands, runs, show, terraform
 from pipeline.errors import CliError, UsageError
+from pipeline.estimate_command import estimate
 from pipeline.targets import check_name, target
 
 app = typer.Typer(
@@ -145,7 +146,7 @@ def console(
         webbrowser.open(url)
 
 
-for command in recovery_commands.COMMANDS:
+for command in (estimate, *recovery_commands.COMMANDS):
     app.command(command.__name__)(command)
 
 
@@ -154,12 +155,22 @@ def _show_runs(recent: list[monitor.Run]) -> None:
         show.out.print("No execution yet. Next: make run-pipeline")
         return
     grid = show.grid("Executions, newest first")
-    for name in ("execution", "status", "started (UTC)", "seconds", "received", "published", "rejected", "error"):
+    for name in (
+        "execution",
+        "status",
+        "started (UTC)",
+        "seconds",
+        "received",
+        "published",
+        "rejected",
+        "USD",
+        "error",
+    ):
         grid.add_column(name, no_wrap=True)
     for run in recent:
         numbers = [str(run.counts.get(name, "")) for name in ("received", "published", "rejected")]
         started = f"{run.started.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-        grid.add_row(run.name, run.status, started, f"{run.seconds:.1f}", *numbers, run.error)
+        grid.add_row(run.name, run.status, started, f"{run.seconds:.1f}", *numbers, run.usd, run.error)
     show.out.print(grid)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 
-from functions.common.batch import Batch, failure_prefix, manifest_key, revision_of
+from functions.common.batch import Batch, failure_prefix, manifest_key, revision_of, run_prefix
 from functions.common.planning import PREFIX
 from functions.reconciler.survey import look_at_batch
 from pipeline import recovery
@@ -64,6 +64,7 @@ def traces(place: Target, batch: Batch) -> list[Trace]:
         *(f"{prefix}{base}" for prefix in prefixes_of_day(place, batch.ingest_date)),
         f"staging/{batch.dataset}/{base}",
         failure_prefix(batch.dataset, base).removesuffix("/"),
+        run_prefix(batch.dataset, base).removesuffix("/"),
     ]
     found = [trace for prefix in prefixes for trace in _versions(place, processed, prefix)]
     return [*found, (batch.source.bucket, batch.source.key, batch.source.version_id)]

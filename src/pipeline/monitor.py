@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
-from functions.common.batch import failure_key, manifest_key, replay_of
+from functions.common.batch import failure_key, manifest_key, replay_of, run_key
 from functions.common.executions import execution_arn
 from pipeline.runs import read_json
 from pipeline.targets import Target
@@ -17,7 +18,7 @@ _NOT_SHOWN = {"level", "location", "message", "timestamp", "service", "function_
 
 @dataclass(frozen=True)
 class Run:
-    """One execution, and the counts of its batch where it was published."""
+    """One execution, the counts of its batch where it was published, and what it cost."""
 
     name: str
     status: str
@@ -25,6 +26,8 @@ class Run:
     seconds: float
     counts: dict[str, int]
     error: str
+    usd: str
+    """What it cost, as its run record says; empty until there is one, seconds after the end."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def _run(place: Target, execution: Any) -> Run:
     manifest = read_json(place, manifest_key(dataset, batch_id)) if status != "RUNNING" else None
     failed = status not in ("RUNNING", "SUCCEEDED")
     failure = read_json(place, failure_key(dataset, batch_id, name)) if failed else None
+    record = read_json(place, run_key(dataset, batch_id, name)) if status != "RUNNING" else None
     return Run(
         name=name,
         status=status,
@@ -60,6 +64,7 @@ def _run(place: Target, execution: Any) -> Run:
         seconds=(stopped - execution["startDate"]).total_seconds(),
         counts=manifest["counts"] if manifest else {},
         error=failure["error"] if failure else "",
+        usd=f"{Decimal(record['usd']):.6f}" if record else "",
     )
 
 

@@ -4,15 +4,16 @@ import csv
 import gzip
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from functions.common.batch import Batch
+from functions.common.batch import Batch, run_key
 from pipeline import monitor, runs
-from tests.e2e.conftest import CHUNK_BYTES, Pipeline, event_of
+from tests.e2e.conftest import CHUNK_BYTES, Pipeline, event_of, wait_for
 
 NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
 LINES = NORTHWIND.read_bytes().splitlines()
@@ -137,6 +138,31 @@ def test_the_same_event_twice_gives_one_batch(pipeline: Pipeline) -> None:
     assert len(pipeline.executions(outcome.upload.batch_id)) == 1
 
 
+@pytest.mark.parametrize(
+    ("data", "name", "status"),
+    [(b"\n".join(LINES[:20]), "priced.jsonl", "SUCCEEDED"), (b"[", "priced.json", "FAILED")],
+)
+def test_every_run_has_a_record_of_its_cost(pipeline: Pipeline, data: bytes, name: str, status: str) -> None:
+    outcome = pipeline.run(data, name)
+    key = run_key("orders", outcome.upload.batch_id, outcome.upload.batch_id)
+    wait_for(lambda: runs.read_json(pipeline.place, key) is not None, f"the run record {key}")
+    record = runs.read_json(pipeline.place, key)
+    assert record is not None
+    assert (record["status"], record["bytes"]["source"]) == (status, len(data))
+    costs = [Decimal(line["quantity"]) * Decimal(line["price"]) for line in record["cost"]]
+    assert costs == [Decimal(line["usd"]) for line in record["cost"]]
+    assert sum(costs) == Decimal(record["usd"]) > 0
+    steps = record["steps"]
+    assert steps["ProcessChunks"]["measured"] == "span", "the embedded AWS shows a Map's inside; say so in docs/cost.md"
+    assert steps["ProcessChunks"]["tries"] == (2 if status == "SUCCEEDED" else 1)
+    assert ("Write" in steps, "RecordFailure" in steps) == (status == "SUCCEEDED", status == "FAILED")
+    billed = sum(step["billed_ms"] for step in steps.values() if step["measured"] != "assumed")
+    assert 0 < billed / 1000 <= outcome.seconds + 1
+    lines = monitor.logs(pipeline.place, datetime.now(UTC) - timedelta(minutes=5), 10_000)
+    told = [line for line in lines if line.function == "record_run" and line.fields["batch_id"] == record["batch_id"]]
+    assert told[-1].fields["usd"] == record["usd"]
+
+
 def test_an_order_twice_in_a_file_is_superseded_once(pipeline: Pipeline) -> None:
     outcome = pipeline.run(b"\n".join([*LINES[:3], LINES[0].replace(b'"shipped"', b'"delivered"')]), "again.jsonl")
     assert outcome.manifest is not None
@@ -169,10 +195,16 @@ def test_an_aborted_execution_leaves_a_record_and_a_notice(pipeline: Pipeline) -
 
 def test_the_monitor_shows_runs_and_structured_logs(pipeline: Pipeline) -> None:
     outcome = pipeline.run(LINES[0], "seen.json")
-    [shown] = [run for run in monitor.recent_runs(pipeline.place, 100) if run.name == outcome.upload.batch_id]
+
+    def shown_run() -> monitor.Run:
+        return next(run for run in monitor.recent_runs(pipeline.place, 100) if run.name == outcome.upload.batch_id)
+
+    wait_for(lambda: shown_run().usd != "", "the run's cost")
+    shown = shown_run()
+    assert Decimal(shown.usd) > 0
     assert (shown.status, shown.counts["published"]) == ("SUCCEEDED", 1)
     since = monitor.datetime.fromtimestamp(time.time() - 600, monitor.UTC)
     lines = [
         line for line in monitor.logs(pipeline.place, since, 10_000) if outcome.upload.batch_id in str(line.fields)
     ]
-    assert {line.function for line in lines} == {"starter", "validate", "transform", "write"}
+    assert {line.function for line in lines} == {"starter", "validate", "transform", "write", "record_run"}

@@ -46,6 +46,9 @@ def as_function(place: Target, function: str, service: str = "s3") -> Any:
         ("record_failure", "processed", "failures/x", True, True),
         ("record_failure", "processed", "manifests/x", True, False),
         ("record_failure", "processed", "tables/x", False, False),
+        ("record_run", "processed", "runs/x", False, True),
+        ("record_run", "processed", "manifests/x", True, False),
+        ("record_run", "processed", "staging/x", False, False),
         ("reconciler", "ingest", "incoming/orders/x", True, False),
         ("reconciler", "processed", "manifests/x", True, False),
         ("reconciler", "processed", "failures/x", True, False),
@@ -62,13 +65,13 @@ def test_a_role_allows_its_own_work_only(
     assert not allowed(lambda: s3.delete_object(Bucket=name, Key=key)), "no function deletes anything"
 
 
-@pytest.mark.parametrize("function", ["validate", "transform", "write", "record_failure"])
+@pytest.mark.parametrize("function", ["validate", "transform", "write", "record_failure", "record_run"])
 def test_only_starter_and_reconciler_start_executions(place: Target, function: str) -> None:
     step_functions, machine = as_function(place, function, "stepfunctions"), place.outputs["state_machine_arn"]
     assert not allowed(lambda: step_functions.start_execution(stateMachineArn=machine, name="foreign", input="{}"))
 
 
-@pytest.mark.parametrize("function", ["starter", "validate", "transform", "write", "reconciler"])
+@pytest.mark.parametrize("function", ["starter", "validate", "transform", "write", "record_run", "reconciler"])
 def test_only_record_failure_tells_people(place: Target, function: str) -> None:
     topic = place.outputs["topic_arn"]
     assert not allowed(lambda: as_function(place, function, "sns").publish(TopicArn=topic, Message="x"))

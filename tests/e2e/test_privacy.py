@@ -8,8 +8,9 @@ from typing import Any
 
 import duckdb
 
+from functions.common.batch import run_key
 from pipeline import runs
-from tests.e2e.conftest import Pipeline
+from tests.e2e.conftest import Pipeline, wait_for
 from tests.e2e.test_outcomes import LINES
 
 MARK = "Zyxwv"
@@ -70,6 +71,9 @@ def test_nothing_that_a_run_says_holds_what_a_record_holds(pipeline: Pipeline) -
 def everything_said(pipeline: Pipeline, outcomes: list[runs.Outcome]) -> dict[str, str]:
     """All texts that these runs have left outside of what holds records."""
     place = pipeline.place
+    for outcome in outcomes:
+        key = run_key("orders", outcome.upload.batch_id, outcome.upload.batch_id)
+        wait_for(lambda key=key: runs.read_json(place, key) is not None, key)
     said = {f"the log of {name}": log(pipeline, group) for name, group in place.outputs["log_group_names"].items()}
     for silent in ("state_machine", "reconciler"):  # the first is not written there, the second has not run
         said.pop(f"the log of {silent}", None)
@@ -77,7 +81,7 @@ def everything_said(pipeline: Pipeline, outcomes: list[runs.Outcome]) -> dict[st
         str(notice) for outcome in outcomes for notice in pipeline.notices(outcome.upload.batch_id, 0, seconds=1)
     )
     said["histories"] = "\n".join(history(pipeline, outcome.upload.execution_arn) for outcome in outcomes)
-    for prefix in ("manifests/", "failures/"):
+    for prefix in ("manifests/", "failures/", "runs/"):
         said[prefix] = "\n".join(objects(pipeline, prefix, [outcome.upload.batch_id for outcome in outcomes]))
     said["counts"] = "\n".join(
         text for text in objects(pipeline, "staging/", [o.upload.batch_id for o in outcomes], "counts.json")

@@ -76,11 +76,13 @@ class Client:
 CLIENTS = {
     "s3": Client(
         s3_utils.client,
-        ("starter", "validate", "transform", "write", "record_failure", "reconciler"),
+        ("starter", "validate", "transform", "write", "record_failure", "record_run", "reconciler"),
         retries=5,
         seconds=31,
     ),
-    "stepfunctions": Client(executions.client, ("starter", "record_failure", "reconciler"), retries=5, seconds=31),
+    "stepfunctions": Client(
+        executions.client, ("starter", "record_failure", "record_run", "reconciler"), retries=5, seconds=31
+    ),
     "sns": Client(record_failure._sns, ("record_failure",), retries=5, seconds=31),
     "lambda": Client(reconciler._lambda.__wrapped__, ("reconciler",), retries=5, seconds=31),
 }

@@ -215,8 +215,14 @@ def run(attack: Attack) -> str:
     batch = Batch("orders", "orders-1", 1, source, "2026-01-02T03:04:05Z", 1 << 40, 0)
     with tempfile.TemporaryDirectory() as folder, sql.connect(Path(folder), 512) as connection:
         try:
-            document = open_chunk(batch, 0, CONTRACT, LIMITS, lambda _: attack.blocks())
-            counts = validate_chunk(document, CONTRACT, batch.batch_id, Path(folder), connection, LIMITS)
+            _, counts = validate_chunk(
+                lambda: open_chunk(batch, 0, CONTRACT, LIMITS, lambda _: attack.blocks()),
+                CONTRACT,
+                batch.batch_id,
+                Path(folder),
+                connection,
+                LIMITS,
+            )
         except PipelineError as error:
             return type(error).__name__
     assert counts.received == counts.valid + counts.rejected

@@ -17,7 +17,7 @@ NOTICES, ALARMS = f"arn:aws:sns:{HERE}:{NAME}-notices", f"arn:aws:sns:{HERE}:{NA
 QUEUE = f"arn:aws:sqs:{HERE}:{NAME}-on-failure"
 FUNCTION = f"arn:aws:lambda:{HERE}:function:{NAME}"
 
-FUNCTIONS = ("starter", "validate", "transform", "write", "record_failure", "reconciler")
+FUNCTIONS = ("starter", "validate", "transform", "write", "record_failure", "record_run", "reconciler")
 ROLES = (*FUNCTIONS, "state_machine", "scheduler")
 
 

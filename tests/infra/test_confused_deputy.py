@@ -17,7 +17,7 @@ UNCONDITIONAL = {
 
 SERVICES = {
     "cloudwatch.amazonaws.com": "alarms publish to their topic",
-    "events.amazonaws.com": "the rule invokes record_failure, and sends to the queue what it can't deliver",
+    "events.amazonaws.com": "rules invoke record_failure and record_run, and send to the queue what they can't",
     "lambda.amazonaws.com": "takes on the functions' roles",
     "s3.amazonaws.com": "invokes the starter",
     "scheduler.amazonaws.com": "takes on the scheduler's role",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import estimate
 from tests.infra.conftest import Run
 from tests.infra.policies import (
     ACCOUNT,
@@ -48,11 +49,11 @@ OPEN_ENDED = {
     f"{INGEST}/incoming/*": "files are named by who sends them",
     **{
         f"{PROCESSED}/{folder}/*": "outputs are named after their batch"
-        for folder in ("staging", "rejected", "processed", "tables", "manifests", "failures")
+        for folder in ("staging", "rejected", "processed", "tables", "manifests", "failures", "runs")
     },
     **{
         f"arn:aws:logs:{HERE}:log-group:/aws/lambda/{NAME}-{function}:*": "Lambda names the log streams"
-        for function in ("starter", "validate", "transform", "write", "record-failure", "reconciler")
+        for function in ("starter", "validate", "transform", "write", "record-failure", "record-run", "reconciler")
     },
     **{
         f"{FUNCTION}-{function}:*": "executions finish with the version they began with"
@@ -123,6 +124,16 @@ def test_no_unexpected_star(any_plan: Run, role: str) -> None:
         ("record_failure", "sns:Publish", NOTICES, True),
         ("record_failure", "sns:Publish", ALARMS, False),
         ("record_failure", "sqs:SendMessage", QUEUE, True),
+        ("record_run", "s3:GetObject", f"{PROCESSED}/manifests/x", True),
+        ("record_run", "s3:PutObject", f"{PROCESSED}/runs/x", True),
+        ("record_run", "s3:ListBucket", PROCESSED, True),
+        ("record_run", "s3:ListBucket", INGEST, False),
+        ("record_run", "s3:GetObject", f"{PROCESSED}/staging/x", False),
+        ("record_run", "s3:PutObject", f"{PROCESSED}/manifests/x", False),
+        ("record_run", "states:GetExecutionHistory", EXECUTION, True),
+        ("record_run", "states:DescribeExecution", EXECUTION, False),
+        ("record_run", "sns:Publish", NOTICES, False),
+        ("record_run", "sqs:SendMessage", QUEUE, True),
         ("reconciler", "s3:ListBucket", INGEST, True),
         ("reconciler", "s3:ListBucketVersions", INGEST, True),
         ("reconciler", "s3:GetObject", f"{INGEST}/incoming/orders/x.json", True),
@@ -247,7 +258,7 @@ def test_buckets_topics_and_queue_refuse_what_does_not_come_by_tls(first_plan: R
     }
 
 
-def test_no_resource_policy_lets_anybody_in_but_the_rule_and_the_alarms(any_plan: Run) -> None:
+def test_no_resource_policy_lets_anybody_in_but_the_rules_and_the_alarms(any_plan: Run) -> None:
     allowing = [s for policy in resource_policies(any_plan) for s in policy if s["Effect"] == "Allow"]
     assert [{name: value for name, value in s.items() if name != "Sid"} for s in allowing] == [
         {
@@ -266,7 +277,11 @@ def test_no_resource_policy_lets_anybody_in_but_the_rule_and_the_alarms(any_plan
             "Action": "sqs:SendMessage",
             "Resource": QUEUE,
             "Condition": {
-                "ArnEquals": {"aws:SourceArn": f"arn:aws:events:{HERE}:rule/{NAME}-execution-failed"},
+                "ArnEquals": {
+                    "aws:SourceArn": [
+                        f"arn:aws:events:{HERE}:rule/{NAME}-execution-{end}" for end in ("failed", "ended")
+                    ]
+                },
             },
         },
     ]
@@ -275,5 +290,5 @@ def test_no_resource_policy_lets_anybody_in_but_the_rule_and_the_alarms(any_plan
 def test_every_alarm_may_publish(first_plan: Run) -> None:
     """By its name: the topic's policy, and the key's, let in alarms that begin with the deployment's."""
     names = [alarm["alarm_name"] for alarm in first_plan.planned("aws_cloudwatch_metric_alarm").values()]
-    assert len(names) > 5
+    assert len(names) == estimate.ALARMS, "pipeline estimate counts the alarms, which cost by the month"
     assert [name for name in names if not name.startswith(f"{NAME}-")] == []

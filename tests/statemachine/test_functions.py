@@ -13,10 +13,11 @@ from functions.common import executions
 from functions.common.batch import Batch
 from functions.record_failure import index as record_failure
 from functions.record_failure.failure import Failure
+from functions.record_run import index as record_run
 from functions.transform import index as transform
 from functions.validate import index as validate
 from functions.write import index as write
-from pipeline import ROOT
+from pipeline import ROOT, estimate
 from tests import harness
 from tests.statemachine.cases import Case
 from tests.statemachine.engine import Engine, ended, make_batch
@@ -68,7 +69,8 @@ def execute(engine: Engine, lines: list[bytes], topic: bool = True) -> dict[str,
     )["executionArn"]
     description = ended(client, arn)
     told = ("executionArn", "name", "status", "input", "error", "cause")
-    return {"detail": {field: description.get(field) for field in told}}
+    times = {field: int(description[field].timestamp() * 1000) for field in ("startDate", "stopDate")}
+    return {"detail": {field: description.get(field) for field in told} | times}
 
 
 def batch_of(event: dict[str, Any]) -> Batch:
@@ -96,6 +98,35 @@ def test_a_hopeless_file_fails_with_a_record_and_one_notice(engine: Engine) -> N
     record_failure.handler(event)  # EventBridge tells of every failed execution
     assert json.loads(harness.get(key)) == recorded | {"notified_by": "state_machine"}
     assert engine.notices(batch.batch_id, expected=1) == [notice]
+
+
+@pytest.mark.parametrize(
+    ("lines", "steps", "beside_chunks"),
+    [
+        pytest.param(GOOD, {"Validate": 2, "Transform": 2, "Write": 1}, (17, 5), id="published"),
+        pytest.param([*GOOD, b"{}\n"], {"Validate": 2, "Transform": 2, "Write": 1}, (22, 6), id="with a notice"),
+        pytest.param(
+            [b"{}\n"] * 4, {"Validate": 2, "Transform": 2, "Write": 1, "RecordFailure": 1}, (None, 7), id="failed"
+        ),
+    ],
+)
+def test_what_a_run_cost_is_read_from_its_history(
+    engine: Engine, lines: list[bytes], steps: dict[str, int], beside_chunks: tuple[int | None, int]
+) -> None:
+    """The history here has AWS's types and branches; what `pipeline estimate` takes it to have is held to it."""
+    event = execute(engine, lines)
+    record_run.handler(event)
+    recorded = json.loads(harness.get(f"runs/orders/{event['detail']['name']}/{event['detail']['name']}.json"))
+    measured = {name: step for name, step in recorded["steps"].items() if step["measured"] == "history"}
+    assert {name: step["tries"] for name, step in measured.items()} == steps
+    assert all(step["billed_ms"] > 0 and not step["unfinished"] for step in measured.values())
+    events, states = beside_chunks
+    assert recorded["transitions"] == {"states": states + 2 * estimate.STATES_A_CHUNK, "retries": 0}
+    client = executions.client()
+    history = client.get_execution_history(executionArn=event["detail"]["executionArn"], maxResults=1000)["events"]
+    assert events in (None, len(history) - 2 * estimate.EVENTS_A_CHUNK)
+    if lines is GOOD:
+        assert beside_chunks == (estimate.EVENTS_A_FILE, estimate.STATES_A_FILE)
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ class Place:
             "on_failure_queue_url": queue,
             "function_names": {
                 name: name.replace("_", "-")
-                for name in ("starter", "validate", "transform", "write", "record_failure", "reconciler")
+                for name in ("starter", "validate", "transform", "write", "record_failure", "record_run", "reconciler")
             },
         }
 

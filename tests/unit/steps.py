@@ -15,8 +15,9 @@ from functions.common.batch import Batch, Source
 from functions.common.contract import LINEAGE, Contract
 from functions.common.planning import plan_batch
 from functions.transform.transform import write_parts
+from functions.validate.documents import Document
 from functions.validate.source import open_chunk
-from functions.validate.validation import validate_chunk
+from functions.validate.validation import RECORDS, validate_chunk
 from functions.write.merge import Merged, Superseded, Totals, add_up, merge, read_superseded
 from functions.write.rejects import write_rejects
 from tests.unit.orders import CONTRACT
@@ -57,9 +58,13 @@ def validate(
     def read(start: int) -> Iterator[bytes]:
         return (data[at : at + BLOCK_BYTES] for at in range(start, len(data), BLOCK_BYTES))
 
-    document = open_chunk(batch, chunk, contract, under, read)
+    def open_document() -> Document:
+        return open_chunk(batch, chunk, contract, under, read)
+
     with sql.connect(folder, MEMORY_MB) as connection:
-        counts = validate_chunk(document, contract, batch.batch_id, folder, connection, under, "s3://sample")
+        document, counts = validate_chunk(
+            open_document, contract, batch.batch_id, folder, connection, under, "s3://sample"
+        )
     return {"chunk_bytes": batch.chunk_bytes, "position_kind": document.position_kind, **asdict(counts)}
 
 
@@ -100,7 +105,7 @@ def stage(
         staging = folder / f"{chunk:05d}"
         counts.append(validate(data, staging, batch, chunk, contract))
         with sql.connect(staging, MEMORY_MB) as connection:
-            for table in write_parts(staging / "valid.jsonl", contract, staging, connection, MAX_RECORD_BYTES):
+            for table in write_parts(staging / RECORDS, contract, staging, connection):
                 (staging / f"{table}.parquet").rename(folder / "parts" / f"{chunk:05d}.{table}.part")
     return Staged(folder, batch, contract, counts, add_up(counts, batch))
 

@@ -1,6 +1,8 @@
 """The settings: read on first use, typed, and refused with the name of the variable."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -27,7 +29,7 @@ NAMES = {
     "state_machine_arn": "STATE_MACHINE_ARN",
     "topic_arn": "TOPIC_ARN",
 }
-ALL = {**NUMBERS, **NAMES, "max_reject_ratio": "MAX_REJECT_RATIO"}
+ALL = {**NUMBERS, **NAMES, "max_reject_ratio": "MAX_REJECT_RATIO", "deployment": "DEPLOYMENT"}
 SET_BY_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
 
 
@@ -46,10 +48,10 @@ def test_every_setting_is_known_here() -> None:
 
 @pytest.mark.parametrize("setting", ALL)
 def test_a_setting_has_its_type(setting: str) -> None:
-    kind = int if setting in NUMBERS else str if setting in NAMES else float
-    value = getattr(settings(), setting)
-    assert type(value) is kind
-    assert value == kind(ENVIRONMENT[ALL[setting]])
+    read: Any = int if setting in NUMBERS else str if setting in NAMES else json.loads
+    value, expected = getattr(settings(), setting), read(ENVIRONMENT[ALL[setting]])
+    assert type(value) is type(expected)
+    assert value == expected
 
 
 @pytest.mark.parametrize("setting", ALL)
@@ -94,6 +96,12 @@ def test_a_ratio_that_is_none_is_refused(value: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("MAX_REJECT_RATIO", value)
     with pytest.raises(ConfigurationError, match="MAX_REJECT_RATIO must be a number from 0 to 1"):
         _ = settings().max_reject_ratio
+
+
+def test_a_deployment_that_is_no_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOYMENT", "{")
+    with pytest.raises(ConfigurationError, match="DEPLOYMENT must be JSON"):
+        _ = settings().deployment
 
 
 def test_a_setting_that_is_not_used_need_not_be_set(monkeypatch: pytest.MonkeyPatch) -> None:

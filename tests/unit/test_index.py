@@ -189,7 +189,7 @@ def test_validate_stages_its_files_and_the_counts_last(monkeypatch: pytest.Monke
     monkeypatch.setattr(s3_utils, "put_bytes", lambda *a: written.append(Path(a[1]).name) or put_bytes(*a))
     batch = harness.plan(harness.upload(lines([order(), {}])))
     assert validate.handler({"batch": batch.to_input(), "chunk": 0}) == {"chunk": 0}
-    assert written == ["valid.jsonl", "rejected.jsonl", "counts.json"]
+    assert written == ["records.jsonl", "records.parquet", "rejected.jsonl", "counts.json"]
     assert harness.keys() == sorted(batch.staging_key(0, name) for name in written)
     counts = json.loads(harness.get(batch.staging_key(0, "counts.json")))
     assert counts == {
@@ -233,7 +233,7 @@ def test_a_source_that_is_deleted_before_it_is_read_is_named() -> None:
 
 def test_a_chunk_whose_records_have_expired_is_named() -> None:
     batch = harness.plan(harness.upload(lines([order()])))
-    with pytest.raises(ReconciliationError, match=r"Chunk 0 has no valid\.jsonl in staging"):
+    with pytest.raises(ReconciliationError, match=r"Chunk 0 has no records\.parquet in staging"):
         transform.handler({"batch": batch.to_input(), "chunk": 0})
 
 

@@ -283,7 +283,7 @@ def test_counts_that_are_gone_are_named() -> None:
 
 
 @on_moto
-@pytest.mark.parametrize("name", ["orders.parquet", "items.parquet", "rejected.jsonl", "valid.jsonl"])
+@pytest.mark.parametrize("name", ["orders.parquet", "items.parquet", "rejected.jsonl", "records.jsonl"])
 def test_what_expired_in_staging_is_named(name: str) -> None:
     batch = harness.run(WITH_REJECT)
     for key in (batch.manifest_key, batch.staging_key(0, name)):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from functions.common import sql
 from functions.common.record_types import is_decimal, record_type
 from functions.common.records import valid_line
+from functions.validate.contract_sql import open_lines
 from tests.unit.orders import CONTRACT
 
 DECIMALS = [(16, 4), (12, 3), (5, 4), (9, 0)]
@@ -60,11 +61,12 @@ def test_a_number_is_exact_if_its_shortest_decimal_is(number: float) -> None:
 
 def read(values: list[Any], schema: dict[str, Any], folder: Path, expression: str = "x") -> list[Any]:
     """What DuckDB makes of values `x` of one type."""
-    path = folder / "valid.jsonl"
+    path = folder / "records.jsonl"
     path.write_bytes(b"".join(valid_line(n, orjson.dumps({"x": value})) for n, value in enumerate(values)))
-    contract = SimpleNamespace(macros="", record_type=record_type({"type": "object", "properties": {"x": schema}}))
+    of_record = {"type": "object", "properties": {"x": schema}}
+    contract = SimpleNamespace(schema=of_record, record_type=record_type(of_record))
     with sql.connect(folder, 512) as connection:
-        sql.open_records(connection, contract, path, 10_000)  # type: ignore[arg-type]
+        open_lines(connection, contract, path, 10_000)  # type: ignore[arg-type]
         rows = connection.execute(f"SELECT {expression} FROM records ORDER BY _position").fetchall()
         return [row[0] for row in rows]
 

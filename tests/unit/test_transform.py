@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from functions.common import sql
 from functions.common.contract import CONTRACTS
 from functions.transform.transform import write_parts
+from functions.validate.validation import RECORDS
 from tests.unit.orders import CONTRACT, Order, customer, item, lines, order, tables, valid_orders
-from tests.unit.steps import MAX_RECORD_BYTES, MEMORY_MB, Published, publish, validate
+from tests.unit.steps import MEMORY_MB, Published, publish, validate
 
 NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
 
@@ -104,7 +105,7 @@ def test_northwind_agrees_with_the_reference_model(northwind: Published) -> None
 def parts(records: list[Order], folder: Path) -> dict[str, duckdb.DuckDBPyRelation]:
     validate(lines(records), folder)
     with sql.connect(folder, MEMORY_MB) as connection:
-        rows = write_parts(folder / "valid.jsonl", CONTRACT, folder, connection, MAX_RECORD_BYTES)
+        rows = write_parts(folder / RECORDS, CONTRACT, folder, connection)
     relations = {name: duckdb.sql(f"SELECT * FROM read_parquet('{folder}/{name}.parquet')") for name in rows}
     assert {name: len(relation) for name, relation in relations.items()} == rows
     return relations

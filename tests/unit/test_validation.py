@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -314,7 +315,14 @@ def test_in_an_array_broken_json_fails_the_file(
 
 
 def valid_records(folder: Path) -> list[tuple[int, bytes]]:
-    return [read_valid_line(line) for line in (folder / "valid.jsonl").read_bytes().splitlines(keepends=True)]
+    """Those that are kept, as they are handed on."""
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            f"SELECT _position FROM read_parquet('{folder}/records.parquet') WHERE _kept"
+        ).fetchall()
+    kept = {position for (position,) in rows}
+    passed = map(read_valid_line, (folder / "records.jsonl").read_bytes().splitlines(keepends=True))
+    return [(position, record) for position, record in passed if position in kept]
 
 
 def test_valid_records_are_serialised_anew_by_the_parser_that_read_them(tmp_path: Path) -> None:
@@ -385,7 +393,7 @@ def test_control_totals_are_exact_sums_of_the_valid_records_only(tmp_path: Path)
 @pytest.mark.parametrize("data", [b"", b"\n \n", b"{}\n"])
 def test_control_totals_of_no_valid_record_are_nought(data: bytes, tmp_path: Path) -> None:
     assert Decimal(validate(data, tmp_path)["control_totals"]["total_amount"]) == 0
-    assert (tmp_path / "valid.jsonl").read_bytes() == b""
+    assert (tmp_path / "records.jsonl").read_bytes() == b""
 
 
 def test_a_rule_that_gives_null_is_broken(tmp_path: Path) -> None:
@@ -410,5 +418,5 @@ def test_a_step_run_again_writes_the_same_bytes(tmp_path: Path) -> None:
     outputs = []
     for attempt in ("first", "second"):
         validate(data, tmp_path / attempt)
-        outputs.append([(tmp_path / attempt / name).read_bytes() for name in ("valid.jsonl", "rejected.jsonl")])
+        outputs.append([(tmp_path / attempt / name).read_bytes() for name in ("records.jsonl", "rejected.jsonl")])
     assert outputs[0] == outputs[1]

@@ -1,0 +1,1 @@
+"""Reckons what an execution has cost, once it has ended."""

@@ -1,0 +1,64 @@
+"""The entry point of `record_run`: EventBridge calls it when an execution has ended, however it ended."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from functions.common import executions, s3_utils
+from functions.common.config import settings
+from functions.common.errors import TransientError
+from functions.common.telemetry import count, step
+from functions.record_run.history import History, read_history
+from functions.record_run.record import record
+from functions.record_run.run import Deployment, Run
+
+
+def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]:
+    """Write what an execution has cost into its run record, once; answers the cost in USD.
+
+    It is beside the state machine: no run waits for it or fails by it. Raises TransientError where the history does
+    not show the end yet; Lambda then delivers the event again.
+    """
+    run, bucket = Run.from_status_change(event), settings().processed_bucket
+    with step("record_run", run.batch_id, execution=run.execution) as outcome:
+        history = _history(run)
+        committed = s3_utils.get_bytes(bucket, run.manifest_key) if run.status == "SUCCEEDED" else None
+        manifest = json.loads(committed) if committed else None
+        deployment = Deployment.from_settings(settings().deployment)
+        content = record(run, history, list(_staged(run)), manifest, deployment)
+        outcome["usd"] = content["usd"]
+        if s3_utils.put_new(bucket, run.key, json.dumps(content, indent=2).encode()):
+            count(run.dataset, {"EstimatedCostUSD": float(content["usd"])}, unit="None")
+    return {"usd": content["usd"]}
+
+
+def _history(run: Run) -> History:
+    with s3_utils.transient_faults("GetExecutionHistory"):
+        history = read_history(_events(run.execution_arn))
+    if not history.ended:
+        raise TransientError("GetExecutionHistory: the history does not show the execution's end yet.")
+    return history
+
+
+def _events(execution_arn: str) -> Iterator[Mapping[str, Any]]:
+    """The history, first event first. Without data: what is billed stands in types and times."""
+    pages = (
+        executions.client()
+        .get_paginator("get_execution_history")
+        .paginate(executionArn=execution_arn, includeExecutionData=False, PaginationConfig={"PageSize": 1000})
+    )
+    for page in pages:
+        yield from page["events"]
+
+
+def _staged(run: Run) -> Iterator[tuple[str, int]]:
+    """Name and bytes of each object that the execution has staged."""
+    pages = (
+        s3_utils.client()
+        .get_paginator("list_objects_v2")
+        .paginate(Bucket=settings().processed_bucket, Prefix=run.staging_prefix)
+    )
+    with s3_utils.transient_faults("LIST staging"):
+        for page in pages:
+            for found in page.get("Contents", []):
+                yield found["Key"].rpartition("/")[2], found["Size"]

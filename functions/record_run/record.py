@@ -1,0 +1,160 @@
+"""The run record: what one execution did, in quantities that AWS bills, and what that comes to."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any
+
+from functions.record_run import calls
+from functions.record_run.calls import Calls, Objects
+from functions.record_run.cost import EXACT, GB, Line, Size, Work, gb_months, lines, rounded, text, total
+from functions.record_run.history import History, Tries
+from functions.record_run.prices import prices_for
+from functions.record_run.run import Deployment, Run
+
+CHUNK_FUNCTIONS = ("validate", "transform")
+"""What the Map runs for each chunk."""
+
+ASSUMED_MS = {"starter": 200, "record_run": 500, "record_failure": 300}
+"""How long the functions beside the state machine take: its history does not tell."""
+
+_OF_THE_RUN = ("dataset", "batch_id", "execution", "status", "started_at", "stopped_at")
+
+LOG_BYTES_AN_EVENT, LOG_BYTES_A_CALL = 1000, 1200
+"""About what Step Functions logs for an event of the history, with its data, and a function for a call: two lines of
+ours, some metrics, and Lambda's START, END and REPORT."""
+
+
+def record(
+    run: Run,
+    history: History,
+    staged: Sequence[tuple[str, int]],
+    manifest: Mapping[str, Any] | None,
+    deployment: Deployment,
+) -> dict[str, Any]:
+    """The run record. `staged` are names and bytes of the objects in staging, `manifest` that of a published batch.
+
+    Money stands there as text, exact, in USD.
+    """
+    objects = _objects(run, staged, manifest)
+    prices = prices_for(deployment.region, deployment.architecture)
+    steps, requests = _steps(run, history, deployment), _requests(run, history, objects)
+    quantities = _quantities(history, requests, steps, objects, deployment)
+    cost = lines([Work(s.name, s.size, s.tries, s.billed_ms) for s in steps], quantities, prices)
+    kept = objects.source + sum(objects.outputs) + (0 if deployment.staging_days else objects.staged_bytes)
+    received = manifest["counts"]["received"] if manifest else 0
+    return {
+        "run_version": 1,
+        **{name: getattr(run, name) for name in _OF_THE_RUN},
+        "region": deployment.region,
+        "architecture": deployment.architecture,
+        "prices": {"dated": prices.dated, "region": prices.region},
+        "steps": {step.name: step.content() for step in steps},
+        "transitions": {"states": history.entered, "retries": history.retries},
+        "s3_requests": asdict(requests),
+        "bytes": {"source": objects.source, "staged": objects.staged_bytes, "published": sum(objects.outputs)},
+        "cost": [line_content(line) for line in cost],
+        "usd": text(total(cost)),
+        "records": received,
+        "usd_for_1000_records": text(rounded(Fraction(total(cost)) * 1000 / received)) if received else None,
+        "usd_a_month_kept": text(EXACT.multiply(rounded(gb_months(kept)), prices.usd["s3_gb_month"])),
+    }
+
+
+def line_content(line: Line) -> dict[str, str]:
+    """A line as it stands in a record."""
+    return {
+        "item": line.item,
+        "quantity": text(line.quantity),
+        "price_of": line.price_of,
+        "price": text(line.price),
+        "usd": text(line.usd),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    name: str
+    functions: tuple[str, ...]
+    size: Size
+    tries: int
+    billed_ms: int
+    measured: str
+    """`history`; `span`, the time of a Map that does not show its tries; or `assumed`."""
+    unfinished: int = 0
+
+    def content(self) -> dict[str, Any]:
+        return {
+            "functions": self.functions,
+            "tries": self.tries,
+            "billed_ms": self.billed_ms,
+            "measured": self.measured,
+            "unfinished": self.unfinished,
+            "memory_mb": self.size.memory_mb,
+            "disk_mb": self.size.disk_mb,
+        }
+
+
+def function_of(state: str) -> str:
+    """The function that a state invokes: it is called as the state is, `record_failure` by RecordFailure."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", state).lower()
+
+
+def _steps(run: Run, history: History, deployment: Deployment) -> list[_Step]:
+    """What ran: the states that invoke functions, and the functions beside the state machine."""
+    steps = []
+    for state, tries in history.tries.items():
+        functions = _functions(state, tries)
+        largest = max((deployment.sizes[function] for function in functions), key=lambda size: size.memory_mb)
+        measured = "span" if tries.is_span else "history"
+        steps.append(_Step(state, functions, largest, tries.number, tries.billed_ms, measured, tries.unfinished))
+    beside = ["starter", "record_run", *([] if run.status == "SUCCEEDED" else ["record_failure"])]
+    return steps + [_Step(f, (f,), deployment.sizes[f], 1, ASSUMED_MS[f], "assumed") for f in beside]
+
+
+def _functions(state: str, tries: Tries) -> tuple[str, ...]:
+    return CHUNK_FUNCTIONS if tries.is_span else (function_of(state),)
+
+
+def _objects(run: Run, staged: Sequence[tuple[str, int]], manifest: Mapping[str, Any] | None) -> Objects:
+    chunks = run.chunks or sum(name == "counts.json" for name, _ in staged)
+    if manifest is None:
+        return Objects(chunks, run.source_bytes, staged)
+    files = [table[kind] for table in manifest["tables"].values() for kind in ("parquet", "csv")]
+    files += [manifest["rejects"]] if manifest["rejects"] else []
+    outputs = [file["bytes"] for file in files]
+    return Objects(chunks, manifest["source"]["size"], staged, outputs, manifest["counts"]["superseded"])
+
+
+def _requests(run: Run, history: History, objects: Objects) -> Calls:
+    """The requests of S3 of a whole run; a step that was retried is taken to make all of its requests again."""
+    tried: dict[str, Fraction] = {}
+    for state, tries in history.tries.items():
+        functions = _functions(state, tries)
+        tried |= dict.fromkeys(functions, Fraction(tries.number, len(functions)))
+    requests = sum(calls.BESIDE.values(), Calls(put=len(objects.staged) // 1000))  # the pages of a longer listing
+    for function, once in calls.calls_of(objects).items():
+        planned = objects.chunks if function in CHUNK_FUNCTIONS else 1
+        if number := tried.get(function):
+            requests += once.times(max(Fraction(1), number / max(1, planned)))
+    if number := tried.get("record_failure"):
+        requests += calls.FAILURE_IN_MACHINE.times(number)
+    return requests + (Calls() if run.status == "SUCCEEDED" else calls.FAILURE_OUTSIDE)
+
+
+def _quantities(
+    history: History, requests: Calls, steps: Sequence[_Step], objects: Objects, deployment: Deployment
+) -> dict[str, int | Fraction]:
+    beside = sum(step.measured == "assumed" for step in steps)
+    log_bytes = history.events * LOG_BYTES_AN_EVENT + sum(step.tries for step in steps) * LOG_BYTES_A_CALL
+    days = deployment.staging_days + 1 if deployment.staging_days else 0  # and one as a replaced version
+    return {
+        "state_transition": history.transitions,
+        "s3_put": requests.put,
+        "s3_get": requests.get,
+        "s3_gb_month": gb_months(objects.staged_bytes, days),
+        "sns_publish": history.publishes,
+        "log_gb": Fraction(log_bytes, GB),
+        "trace": 1 + beside,
+    }

@@ -1,0 +1,254 @@
+"""A contract's schema compiled for speed: what it lets pass is valid, of all else the exact validator is the judge.
+
+Most records are valid, and saying so is cheap in two steps. While the chunk streams by, msgspec reads each record
+into a type made of the schema (structure, types, lengths, bounds, enumerations). What that can't express (patterns,
+formats, exact decimals) is a predicate in SQL, which DuckDB evaluates over the whole chunk at once. Neither is ever
+laxer than the schema; both may be stricter. A schema with a keyword that is not known here is not screened at all.
+
+https://jcristharif.com/msgspec/constraints.html
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from functions.common.contract import Contract
+from functions.common.record_types import decimal_of, merged, resolve, type_of
+from functions.common.sql import literal
+from functions.validate.predicates import predicate_of, surely_fits
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What `Screen.read` raises."""
+
+_ANNOTATIONS = frozenset({"$schema", "$comment", "$defs", "title", "description", "examples", "deprecated"})
+_KNOWN = {
+    "object": {"properties", "required", "additionalProperties"},
+    "array": {"items", "minItems", "maxItems"},
+    "string": {"minLength", "maxLength", "pattern", "format", "enum"},
+    "integer": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
+    "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "decimal"},
+    "boolean": set[str](),
+}
+"""The keywords of each type that the screen understands, beside `type`."""
+
+_BIGINT = 2**63
+_WITHOUT_CHARACTERS = re.compile(r"\^\[\^((?:\\u00[0-7][0-9a-fA-F](?:-\\u00[0-7][0-9a-fA-F])?)+)\]\*\$")
+"""A pattern that says no more than that some ASCII characters must not stand in a text."""
+
+_RANGE = re.compile(r"\\u(....)(?:-\\u(....))?")
+_SHORT_ESCAPES = {0x08: "b", 0x09: "t", 0x0A: "n", 0x0C: "f", 0x0D: "r", 0x22: '"', 0x2F: "/", 0x5C: "\\\\"}
+_PLAIN_PATTERN = re.compile(r"(?:[ -\[\]-~]|\\[^0-9A-Za-z])*")
+"""Patterns that mean the same to RE2 as to the exact validator: ASCII, and no escape but of signs."""
+
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_FORMATS = {
+    "date": f"^{_DATE}$",
+    "date-time": f"^{_DATE}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
+}
+"""RFC 3339 without leap seconds and small letters; that the day exists is DuckDB's to see."""
+
+
+class Line(msgspec.Struct, gc=False):
+    """A valid record and where it stood, as it travels through staging."""
+
+    position: int = msgspec.field(name="_position")
+    record: Any
+    """What `Screen.read` gave, or a record that is serialised already, as `msgspec.Raw`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What a schema was compiled to."""
+
+    read: Callable[[bytes], Any]
+    """The record in these bytes, as a struct. Raises one of UNREADABLE where it might not be valid."""
+    is_plain: Callable[[bytes], bool]
+    """Whether these bytes surely have none of the characters that the schema's texts must not have."""
+    predicate: str
+    """An SQL expression over the record as it was sent: TRUE where it is surely valid."""
+    levels: int
+    """How deep a record nests at most."""
+
+
+@cache
+def screen_of(contract: Contract) -> Screen | None:
+    """The contract's screen, made once a process; None where its schema says what the screen does not understand."""
+    try:
+        parts = list(_parts(contract.schema, contract.schema))
+        return Screen(
+            read=msgspec.json.Decoder(_type(contract.schema, contract.schema)).decode,
+            is_plain=_plain_test(parts),
+            predicate=predicate_of(contract.schema, _of_value),
+            levels=_levels(contract.schema, contract.schema),
+        )
+    except _NotUnderstoodError:
+        return None
+
+
+class _NotUnderstoodError(Exception):
+    """The schema has something that the screen can't express."""
+
+
+def _understood(schema: Any, root: Any) -> tuple[dict[str, Any], str, bool]:
+    """A part of a schema with its references merged in, its one type, and whether it may be null."""
+    part = dict(merged(schema, root))
+    kind, nullable = type_of(part)
+    if "$ref" in schema and (schema.keys() & resolve(schema["$ref"], root).keys()) - _ANNOTATIONS:
+        raise _NotUnderstoodError  # both hold then, and neither outranks the other
+    if part.keys() - _ANNOTATIONS - _KNOWN[kind] - {"type"}:
+        raise _NotUnderstoodError
+    if "enum" in part:
+        if not all(isinstance(value, str) or value is None for value in part["enum"]):
+            raise _NotUnderstoodError
+        nullable = nullable and None in part["enum"]
+    return part, kind, nullable
+
+
+def _inner(part: Mapping[str, Any], kind: str) -> Iterable[Any]:
+    """The schemas of a part's members, or of its elements."""
+    return part["properties"].values() if kind == "object" else [part["items"]] if kind == "array" else []
+
+
+def _parts(schema: Any, root: Any) -> Iterator[dict[str, Any]]:
+    """Every part of a schema, from the outside to the inside."""
+    part, kind, _ = _understood(schema, root)
+    yield part
+    for inner in _inner(part, kind):
+        yield from _parts(inner, root)
+
+
+def _levels(schema: Any, root: Any) -> int:
+    part, kind, _ = _understood(schema, root)
+    inner = [_levels(inner, root) for inner in _inner(part, kind)]
+    return 1 + max(inner) if inner else 0
+
+
+# --- the type that records are read into ------------------------------------------------------------------------------
+
+
+def _type(schema: Any, root: Any) -> Any:
+    """The type that msgspec reads what `schema` describes into."""
+    part, kind, nullable = _understood(schema, root)
+    made = _MAKERS[kind](part, root)
+    return made | None if nullable else made
+
+
+def _object(part: Mapping[str, Any], root: Any) -> Any:
+    if part.get("additionalProperties") is not False or set(part.get("required", [])) - part["properties"].keys():
+        raise _NotUnderstoodError
+    fields: list[Any] = []
+    names = {}
+    for number, (name, schema) in enumerate(part["properties"].items()):
+        names[f"f{number}"] = name
+        made = _type(schema, root)
+        required = name in part.get("required", [])
+        fields.append((f"f{number}", made) if required else (f"f{number}", made | msgspec.UnsetType, msgspec.UNSET))
+    return msgspec.defstruct("Part", fields, rename=names, forbid_unknown_fields=True, kw_only=True, gc=False)
+
+
+def _array(part: Mapping[str, Any], root: Any) -> Any:
+    limits = {"min_length": part.get("minItems"), "max_length": part.get("maxItems")}
+    return _annotated(list[_type(part["items"], root)], limits)  # type: ignore[misc]
+
+
+def _string(part: Mapping[str, Any], _root: Any) -> Any:
+    if "enum" in part:
+        if part.keys() & {"minLength", "maxLength", "pattern", "format"}:
+            raise _NotUnderstoodError
+        return Literal[tuple(value for value in part["enum"] if value is not None)]
+    return _annotated(str, {"min_length": part.get("minLength"), "max_length": part.get("maxLength")})
+
+
+def _integer(part: Mapping[str, Any], _root: Any) -> Any:
+    return _annotated(int, _bounds(part, -_BIGINT - 1, _BIGINT))
+
+
+def _number(part: Mapping[str, Any], _root: Any) -> Any:
+    """A whole number stays one, so that it is written again as it came."""
+    if "decimal" not in part:
+        return _annotated(int, _bounds(part, -_BIGINT - 1, _BIGINT)) | _annotated(float, _bounds(part, None, None))
+    precision, scale = decimal_of(part["decimal"])
+    limit = min(10 ** (precision - scale), _BIGINT)
+    bounds = _bounds(part, -limit, limit)
+    return _annotated(int, bounds) | _annotated(float, bounds)
+
+
+def _boolean(_part: Mapping[str, Any], _root: Any) -> Any:
+    return bool
+
+
+_MAKERS: Mapping[str, Callable[[Mapping[str, Any], Any], Any]] = {
+    "object": _object,
+    "array": _array,
+    "string": _string,
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+}
+
+
+def _bounds(part: Mapping[str, Any], above: int | None, below: int | None) -> dict[str, int | None]:
+    """The tighter of a part's bounds and those that its type brings, which are exclusive."""
+    given = [part[name] for name in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if name in part]
+    if any(type(bound) is not int for bound in given):
+        raise _NotUnderstoodError
+    least, most = part.get("minimum"), part.get("maximum")
+    above = max((bound for bound in (above, part.get("exclusiveMinimum")) if bound is not None), default=None)
+    below = min((bound for bound in (below, part.get("exclusiveMaximum")) if bound is not None), default=None)
+    lower = {"gt": above} if least is None or (above is not None and above >= least) else {"ge": least}
+    upper = {"lt": below} if most is None or (below is not None and below <= most) else {"le": most}
+    return {**lower, **upper}
+
+
+def _annotated(made: Any, limits: Mapping[str, int | None]) -> Any:
+    given: Any = {name: limit for name, limit in limits.items() if limit is not None}
+    if any(type(limit) is not int for limit in given.values()):
+        raise _NotUnderstoodError
+    if made is int:  # msgspec takes bounds of 64 bits
+        given = {name: limit for name, limit in given.items() if -_BIGINT <= limit < _BIGINT}
+    return Annotated[made, msgspec.Meta(**given)] if given else made
+
+
+# --- characters that must not be there --------------------------------------------------------------------------------
+
+
+def _plain_test(parts: Iterable[Mapping[str, Any]]) -> Callable[[bytes], bool]:
+    """The test whether no text in some JSON can have a character that one of the parts forbids.
+
+    A control character stands in JSON only as an escape, any other also as itself (RFC 8259, section 7).
+    """
+    found = [_WITHOUT_CHARACTERS.fullmatch(str(part.get("pattern", ""))) for part in parts]
+    forbidden = sorted({character for match in found if match for character in _characters(match[1])})
+    if not forbidden:
+        return lambda _data: True
+    written = [bytes([character]) for character in forbidden if character >= 0x20]
+    escapes = [f"u(?i:{character:04x})" for character in forbidden]
+    escapes += [sign for character, sign in _SHORT_ESCAPES.items() if character in forbidden]
+    is_escaped = re.compile(rf"\\(?:{'|'.join(escapes)})".encode()).search
+    return lambda data: not (any(character in data for character in written) or is_escaped(data))
+
+
+def _characters(ranges: str) -> Iterator[int]:
+    for first, last in _RANGE.findall(ranges):
+        yield from range(int(first, 16), int(last or first, 16) + 1)
+
+
+# --- what is seen in SQL ----------------------------------------------------------------------------------------------
+
+
+def _of_value(part: Mapping[str, Any], kind: str, place: str) -> Iterator[str]:
+    """What must be true of the value at `place`, beside what its type says."""
+    pattern, form = part.get("pattern"), part.get("format")
+    if pattern is not None and not _WITHOUT_CHARACTERS.fullmatch(pattern):
+        if not _PLAIN_PATTERN.fullmatch(pattern) or "(?" in pattern:
+            raise _NotUnderstoodError
+        yield f"regexp_matches({place}, {literal(pattern)})"
+    if form is not None:
+        if form not in _FORMATS:
+            raise _NotUnderstoodError
+        yield f"regexp_matches({place}, {literal(_FORMATS[form])})"
+    yield from surely_fits(part, kind, place)

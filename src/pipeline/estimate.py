@@ -1,0 +1,233 @@
+"""What so many orders in so many files will cost, before anything is deployed.
+
+The arithmetic, the prices and the requests are the run record's own (functions/record_run); only the quantities that a
+run record measures are assumed here, all of them in the constants below.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+from functions.common.planning import plan_chunks
+from functions.record_run.calls import BESIDE, PART, STAGED, Calls, Objects, calls_of
+from functions.record_run.cost import DAYS_A_MONTH, GB, Line, Size, Work, gb_months, gb_seconds, lines, rounded
+from functions.record_run.prices import prices_for
+from functions.record_run.record import ASSUMED_MS, CHUNK_FUNCTIONS, LOG_BYTES_A_CALL, LOG_BYTES_AN_EVENT
+from pipeline import ROOT
+from pipeline.errors import UsageError
+
+BYTES_AN_ORDER = 650
+"""What an order of src/generate_data.py takes as a line of JSON, on the average: 654."""
+
+CPU_SECONDS_A_GB = {"validate": 36.0, "transform": 14.0, "write": 17.0}
+"""Where there is no bench/results/latest.json: 15 MB of input a second of one core in all, divided as in a run of
+20,000 generated orders."""
+
+SHARES_STAGED = {
+    **{"records.jsonl": 1.05, "records.parquet": 0.072, "rejected.jsonl": 0.0, "counts.json": 0.0},
+    **{"orders.parquet": 0.046, "customers.parquet": 0.038, "items.parquet": 0.040},
+}
+SHARES_PUBLISHED = {
+    **{"orders.parquet": 0.022, "customers.parquet": 0.005, "items.parquet": 0.022},
+    **{"orders.csv": 0.234, "customers.csv": 0.040, "items.csv": 0.476},
+}
+"""How large each object is by its source, measured on 20,000 generated orders, none of them rejected."""
+
+FULL_CORE_MB = 1769
+"""The memory at which a function has one whole processor; a step uses no more than one."""
+COLD_MS = {"starter": 300, "validate": 500, "transform": 600, "write": 600, "record_run": 300}
+"""What starting a function afresh takes; one start a function and file is assumed."""
+MS_A_CALL, MS_A_REQUEST, WRITE_FETCHES_AT_ONCE = 50, 25, 16
+BYTES_A_SECOND = 75_000_000
+"""How fast a function and S3 exchange bytes, beside computing; both after one another is assumed."""
+
+EVENTS_A_FILE, EVENTS_A_CHUNK = 17, 12
+STATES_A_FILE, STATES_A_CHUNK = 5, 2
+"""Events and transitions of an execution without rejects and retries, beside its chunks and for each of them."""
+TRACES_A_FILE = 3
+
+METRICS_OF_RUNS, METRICS_OF_THE_RECONCILER, ALARMS = 7, 2, 8
+RECONCILER_MS, RECONCILED_DAYS, RUNS_A_DAY = 1000, 3, 24
+RESULTS = ROOT / "bench" / "results" / "latest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be estimated; the sizes of the functions are the defaults of infra/variables.tf."""
+
+    orders: int
+    files: int
+    bytes_an_order: int
+    region: str
+    architecture: str
+
+    @property
+    def file_bytes(self) -> int:
+        return ceil(self.orders * self.bytes_an_order / self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The answer. Money is exact, in USD."""
+
+    dated: str
+    chunks: int
+    """Of each file."""
+    runs: list[Line]
+    """What processing all files once costs."""
+    standing: list[Line]
+    """What a month costs beside, if so many files come every day."""
+    kept_bytes: int
+    """Sources and what is published of them; staging expires."""
+    kept: Line
+    """What a month of keeping that costs."""
+
+
+def estimate(asked: Question) -> Estimate:
+    """What a question's files cost. Raises UsageError where there can be no such files."""
+    _check(asked)
+    prices = prices_for(asked.region, asked.architecture)
+    _, last_chunk = plan_chunks("x.jsonl", asked.file_bytes, _variable("chunk_bytes"))
+    objects = _objects(asked.file_bytes, last_chunk + 1)
+    requests = calls_of(objects)
+    work = _work(asked, objects, requests)
+    runs = lines(work, _quantities(asked, objects, requests), prices)
+    kept_bytes = asked.files * (objects.source + sum(objects.outputs))
+    kept = Line("storage", rounded(gb_months(kept_bytes)), "s3_gb_month", prices.usd["s3_gb_month"])
+    return Estimate(prices.dated, objects.chunks, runs, standing(asked), kept_bytes, kept)
+
+
+def _check(asked: Question) -> None:
+    if asked.files > asked.orders:
+        raise UsageError(
+            f"{asked.orders:,} orders can't be in {asked.files:,} files: a file without an order fails.",
+            "Give --orders for all files together.",
+        )
+    most = _variable("max_object_bytes")
+    if asked.file_bytes > most:
+        raise UsageError(
+            f"A file would have {asked.file_bytes:,} bytes; max_object_bytes allows {most:,}.",
+            f"Divide the orders among more files: --files {ceil(asked.orders * asked.bytes_an_order / most)} or more.",
+        )
+
+
+def _objects(file_bytes: int, chunks: int) -> Objects:
+    """What processing one file reads and writes."""
+    chunk = Fraction(file_bytes, chunks)
+    staged = [(name, ceil(chunk * Fraction(share))) for _ in range(chunks) for name, share in SHARES_STAGED.items()]
+    outputs = [ceil(file_bytes * share) for share in SHARES_PUBLISHED.values()]
+    return Objects(chunks, file_bytes, staged, outputs)
+
+
+def _work(asked: Question, objects: Objects, requests: Mapping[str, Calls]) -> list[Work]:
+    sizes, cpu = function_sizes(), cpu_seconds_a_gb()
+    work = []
+    for function in (*CHUNK_FUNCTIONS, "write"):
+        calls = objects.chunks if function in CHUNK_FUNCTIONS else 1
+        core = min(1.0, sizes[function].memory_mb / FULL_CORE_MB)
+        computing = objects.source / 1e9 * cpu[function] / core
+        moving = _bytes_moved(function, objects) / BYTES_A_SECOND
+        at_once = WRITE_FETCHES_AT_ONCE if function == "write" else 1
+        asking = MS_A_REQUEST * (requests[function].put + requests[function].get / at_once)
+        billed = ceil(1000 * (computing + moving) + asking + MS_A_CALL * calls + COLD_MS[function])
+        work.append(Work(function, sizes[function], calls * asked.files, billed * asked.files))
+    for function in BESIDE:
+        billed = ASSUMED_MS[function] + COLD_MS[function]
+        work.append(Work(function, sizes[function], asked.files, billed * asked.files))
+    return work
+
+
+def _bytes_moved(function: str, objects: Objects) -> int:
+    """What a function reads from S3 and writes to it."""
+    moved = {"validate": objects.source, "write": sum(objects.outputs)}.get(function, 0)
+    for name, size in objects.staged:
+        staged = STAGED.get(name, PART)
+        is_read = staged.read_by == function and staged.read(size) != Calls()
+        moved += size * ((staged.written_by == function) + is_read)
+    return moved
+
+
+def _quantities(asked: Question, objects: Objects, requests: Mapping[str, Calls]) -> dict[str, int | Fraction]:
+    made = sum((*requests.values(), *BESIDE.values()), Calls(put=len(objects.staged) // 1000))
+    chunks, days = objects.chunks, _defaults("retention_days")["staging"] + 1
+    invocations = len(CHUNK_FUNCTIONS) * chunks + 1 + len(BESIDE)
+    log_bytes = LOG_BYTES_AN_EVENT * (EVENTS_A_FILE + EVENTS_A_CHUNK * chunks) + LOG_BYTES_A_CALL * invocations
+    a_file: dict[str, int | Fraction] = {
+        "state_transition": STATES_A_FILE + STATES_A_CHUNK * chunks,
+        "s3_put": made.put,
+        "s3_get": made.get,
+        "s3_gb_month": gb_months(objects.staged_bytes, days),
+        "log_gb": Fraction(log_bytes, GB),
+        "trace": TRACES_A_FILE,
+    }
+    return {price: quantity * asked.files for price, quantity in a_file.items()}
+
+
+def standing(asked: Question) -> list[Line]:
+    """A month of what runs and stands beside: the reconciler, which looks at each file of three days every hour.
+
+    With 0 files it is what costs when nothing happens.
+    """
+    prices, size = prices_for(asked.region, asked.architecture), function_sizes()["reconciler"]
+    looked_at, runs = RECONCILED_DAYS * asked.files, RUNS_A_DAY * DAYS_A_MONTH
+    milliseconds = runs * (RECONCILER_MS + ceil(MS_A_REQUEST * looked_at / WRITE_FETCHES_AT_ONCE))
+    hours = min(24, asked.files)  # a metric costs by the hour in which it is sent
+    some: list[tuple[str, str, int | Fraction]] = [
+        ("the reconciler", "lambda_gb_second", gb_seconds(milliseconds, size.memory_mb)),
+        ("the reconciler's calls", "lambda_request", runs),
+        ("the reconciler's listings", "s3_put", runs * (1 + looked_at // 1000)),
+        ("the reconciler's looks", "s3_get", runs * looked_at),
+        ("metrics", "metric_month", METRICS_OF_THE_RECONCILER + Fraction(METRICS_OF_RUNS * hours, 24)),
+        ("alarms", "alarm_month", ALARMS),
+    ]
+    return [Line(item, rounded(quantity), price, prices.usd[price]) for item, price, quantity in some]
+
+
+def a_month(some: list[Line]) -> list[Line]:
+    """The same every day of a month."""
+    return [
+        Line(line.item, rounded(Fraction(line.quantity) * DAYS_A_MONTH), line.price_of, line.price) for line in some
+    ]
+
+
+def cpu_seconds_a_gb() -> Mapping[str, float]:
+    """Seconds of one core for 10⁹ bytes of input, by step: as `make bench` measured them, or CPU_SECONDS_A_GB."""
+    if not RESULTS.is_file():
+        return CPU_SECONDS_A_GB
+    measured: dict[str, Any] = json.loads(RESULTS.read_text("utf-8"))
+    return {step: float(measured["cpu_seconds_per_gb"][step]) for step in CPU_SECONDS_A_GB}
+
+
+def function_sizes() -> dict[str, Size]:
+    """Memory and /tmp of each function, by default."""
+    memory, disk = _defaults("memory_mb"), _defaults("ephemeral_storage_mb")
+    return {function: Size(mb, disk[function]) for function, mb in memory.items()}
+
+
+def _defaults(variable: str) -> dict[str, int]:
+    """The defaults of the members of a variable in infra/variables.tf."""
+    return {name: int(value) for name, value in re.findall(r"(\w+)\s*= optional\(number, (\d+)\)", _block(variable))}
+
+
+def _variable(name: str) -> int:
+    """The default of a variable in infra/variables.tf that is a number."""
+    found = re.search(r"^  default\s*= (\d+)", _block(name), re.MULTILINE)
+    assert found, f"infra/variables.tf gives {name} no number"
+    return int(found[1])
+
+
+def _block(variable: str) -> str:
+    text = (ROOT / "infra" / "variables.tf").read_text("utf-8")
+    found = re.search(rf'^variable "{variable}" \{{\n(.*?)^\}}', text, re.MULTILINE | re.DOTALL)
+    assert found, f"infra/variables.tf has no {variable} any more"
+    return found[1]
+
+
+def total_for_1000(usd: Decimal, orders: int) -> Decimal:
+    """What 1,000 of so many orders cost, rounded to 15 places."""
+    return rounded(Fraction(usd) * 1000 / orders)

@@ -1,0 +1,253 @@
+"""What the fast screen lets pass is valid by the reference, and nearly all that is valid needs no second look."""
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from functions.common.contract import Contract, Rule
+from functions.common.errors import ContractError
+from functions.common.record_types import is_decimal, record_type
+from functions.validate import validation
+from functions.validate.schema import schema_validator
+from functions.validate.screen import UNREADABLE, screen_of
+from generate_data import DEFECTS, generate
+from tests.unit.orders import CONTRACT, customer, item, lines, order
+from tests.unit.steps import validate
+from tests.unit.test_schema_agreement import CLOSE_CALLS, NORTHWIND, mutated_orders, places, reference
+
+WITHOUT_RULES = replace(CONTRACT, rules=(), control_totals=())
+CONTROL = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]*$"
+
+
+def kept(data: bytes, folder: Path, contract: Contract = WITHOUT_RULES) -> list[int]:
+    """The numbers of the lines that are kept."""
+    validate(data, folder, contract=contract)
+    starts = [0]
+    for line in data.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    with duckdb.connect() as connection:
+        query = f"SELECT _position FROM read_parquet('{folder}/records.parquet') WHERE _kept"
+        return [starts.index(position) for (position,) in connection.execute(query).fetchall()]
+
+
+def contract_of(schema: dict[str, Any], **more: Any) -> Contract:
+    """A contract whose records are objects with a property `x` of this schema."""
+    record = {"type": "object", "additionalProperties": False, "required": ["x"], "properties": {"x": schema}, **more}
+    return replace(
+        CONTRACT, schema=record, record_type=record_type(record), rules=(), control_totals=(), tables=(), macros=""
+    )
+
+
+# --- it lets pass what is valid, and nothing else ---------------------------------------------------------------------
+
+
+@settings(max_examples=25)
+@given(st.lists(mutated_orders(), min_size=1, max_size=40))
+def test_just_the_valid_ones_of_any_orders_are_kept(
+    tmp_path_factory: pytest.TempPathFactory, records: list[Any]
+) -> None:
+    found = kept(lines(records), tmp_path_factory.mktemp("any"))
+    assert found == [number for number, record in enumerate(records) if reference().is_valid(record)]
+
+
+def test_just_the_valid_ones_of_all_close_calls_are_kept(tmp_path: Path) -> None:
+    records = []
+    for number in range(len(list(places(order())))):
+        for value in CLOSE_CALLS:
+            record = order()
+            holder, step = list(places(record))[number]
+            holder[step] = value
+            records.append(orjson.loads(json.dumps(record)))
+    found = kept(b"".join(json.dumps(record).encode() + b"\n" for record in records), tmp_path)
+    expected = [number for number, record in enumerate(records) if reference().is_valid(record)]
+    assert {*found} - {*expected} == set(), "let pass, but not valid"
+    assert {*expected} - {*found} == set(), "valid, but not let pass"
+
+
+SCHEMAS: dict[str, tuple[dict[str, Any], bool]] = {
+    "a text": ({"type": "string"}, True),
+    "a text of some length": ({"type": "string", "minLength": 1, "maxLength": 3}, True),
+    "a text or null": ({"type": ["string", "null"], "minLength": 2}, True),
+    "a text without control characters": ({"type": "string", "pattern": CONTROL}, True),
+    "a text of a pattern": ({"type": "string", "pattern": "^[A-Z]{3}(-[0-9]+)?$"}, True),
+    "a text that has a pattern": ({"type": "string", "pattern": "x.y"}, True),
+    "a text of a pattern with a class": ({"type": "string", "pattern": "^\\d+$"}, False),
+    "a text of a pattern beyond ASCII": ({"type": "string", "pattern": "^[ä-ü]$"}, False),
+    "a date": ({"type": "string", "format": "date"}, True),
+    "a time": ({"type": "string", "format": "date-time"}, True),
+    "an address": ({"type": "string", "format": "ipv4"}, False),
+    "one of some texts": ({"enum": ["EUR", "DE", "shipped"]}, True),
+    "one of some texts or null": ({"type": ["string", "null"], "enum": ["EUR", "x"]}, True),
+    "one of some numbers": ({"type": "integer", "enum": [0, 1]}, False),
+    "a whole number": ({"type": "integer"}, True),
+    "a whole number within bounds": ({"type": "integer", "minimum": 0, "exclusiveMaximum": 1000000}, True),
+    "a whole number within wide bounds": ({"type": "integer", "minimum": -(10**30), "maximum": 2**62}, True),
+    "a whole number with a fractional bound": ({"type": "integer", "minimum": 0.5}, False),
+    "a number": ({"type": "number"}, True),
+    "a number within bounds": ({"type": "number", "exclusiveMinimum": 0, "maximum": 10**9}, True),
+    "a decimal": ({"type": "number", "decimal": [16, 4]}, True),
+    "a decimal without decimals": ({"type": "number", "decimal": [10, 0]}, True),
+    "a decimal of many digits": ({"type": "number", "decimal": [38, 10]}, True),
+    "a decimal with bounds of its own": ({"type": ["number", "null"], "decimal": [12, 3], "minimum": 0}, True),
+    "true or false": ({"type": "boolean"}, True),
+    "texts": ({"type": "array", "items": {"type": "string", "pattern": "^[a-z]*$"}, "maxItems": 2}, True),
+    "arrays of decimals": (
+        {"type": "array", "items": {"type": "array", "items": {"type": "number", "decimal": [5, 2]}}},
+        True,
+    ),
+    "objects of which others may be had": ({"type": "object", "properties": {"y": {"type": "string"}}}, False),
+    "a choice": ({"type": "string", "anyOf": [{"minLength": 2}, {"maxLength": 0}]}, False),
+}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_of_any_schema_just_what_is_valid_is_kept(name: str, tmp_path: Path) -> None:
+    schema, is_screened = SCHEMAS[name]
+    contract = contract_of(schema)
+    assert (screen_of(contract) is not None) is is_screened
+    nested = [[value] for value in CLOSE_CALLS] + [[[value]] for value in CLOSE_CALLS] + [{"y": v} for v in CLOSE_CALLS]
+    texts = [
+        "ABC",
+        "ABC-1",
+        "ABC-",
+        "x\ny",
+        "xzy",
+        "x\x85y",
+        "12",
+        "٣",
+        "ö",
+        "2024-02-29",
+        "2023-02-29",
+        "1.2.3.4",
+        "xx",
+    ]
+    values = [*CLOSE_CALLS, *nested, *texts, 12.25, 99999.99, 999.994, 2**62, 2**62 + 1, -(2**63)]
+    records = [orjson.loads(json.dumps({"x": value})) for value in values]
+    held = [record for record in records if not _beyond_bigint(record["x"])]
+    valid = [number for number, record in enumerate(held) if schema_validator(contract).is_valid(record)]
+    data = b"".join(json.dumps(record).encode() + b"\n" for record in held)
+    if schema.get("format") == "date-time":  # 23:59:60 keeps the format, but is no TIMESTAMP
+        with pytest.raises(ContractError, match="lets pass a time that there is not"):
+            kept(data, tmp_path, contract)
+    else:
+        assert kept(data, tmp_path, contract) == valid
+
+
+def _beyond_bigint(value: Any) -> bool:
+    """Whether a number is beyond what a column holds; of a schema that lets it pass DuckDB can't make one."""
+    return isinstance(value, int | float) and abs(value) >= 2**63
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b'{"x":"\\u0007"}', b'{"x":"\\u000B"}', b'{"x":"\\b"}', b'{"x":"\\f"}', b'{"x":"\x7f"}', b'{"x":"\\u007F"}'),
+        *(b'{"x":"\\\\u0007"}', b'{"x":"\\\\b"}', b'{"x":"\\t\\n\\r"}', b'{"x":"\\u0080"}', b'{"\\u0078":"a\\u0000"}'),
+        *(b'{"x":"\\ud83d\\ude00"}', b'{"x":"a","x":"\\u0001"}', b'{"x":"\\u0001","x":"a"}', b'{"x":"\\/\\""}'),
+    ],
+)
+def test_a_control_character_is_found_however_it_is_written(text: bytes, tmp_path: Path) -> None:
+    contract = contract_of({"type": "string", "pattern": CONTROL})
+    expected = [1] if schema_validator(contract).is_valid(orjson.loads(text)) else []
+    assert [n for n in kept(b'{"x":"-"}\n' + text + b"\n", tmp_path, contract) if n] == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b'{"x":"\xff"}', b'{"x":"\xed\xa0\x80"}', b'{"x":"\\ud800"}', b'{"x":NaN}', b'{"x":1e400}', b'{"x":01}'),
+        *(b'{"x":"a",}', b'{"x":"a"}{}', b'\xef\xbb\xbf{"x":"a"}', b'{"x":"a"}\0', b'{"x":"\x01"}', b"[]", b'{"y":1}'),
+        *(b'{"x":"\\x"}', b"{'x':1}", b'{"x":"a" "y":1}', b"null", b'{"x":.5}', b'{"x":"\\u12g4"}', b""),
+    ],
+)
+def test_what_the_parser_refuses_the_screen_refuses(text: bytes) -> None:
+    screen = screen_of(contract_of({"type": "string"}))
+    assert screen
+    with pytest.raises(UNREADABLE):
+        screen.read(text)
+
+
+# --- and does not ask twice -------------------------------------------------------------------------------------------
+
+
+def judged(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many records of a file the exact validator was asked about."""
+    asked = []
+    real = validation._Judge.reasons
+    monkeypatch.setattr(
+        validation._Judge, "reasons", lambda self, raw, record: asked.append(raw) or real(self, raw, record)
+    )
+    validate(data, folder)
+    return len(asked)
+
+
+def test_northwind_needs_no_second_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert judged(NORTHWIND.read_bytes(), tmp_path, monkeypatch) == 0
+
+
+def test_generated_orders_need_one_only_where_they_are_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list(generate(len(DEFECTS) * 20, seed=3, invalid_ratio=0.2))
+    bad = sum(defect is not None for _, defect in made)
+    assert 0 < judged(b"".join(line.rstrip() + b"\n" for line, _ in made), tmp_path, monkeypatch) <= bad
+
+
+def test_an_amount_of_more_digits_than_a_float_surely_keeps_is_judged_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = order(items=[item(unit_price=999_999_999_999, quantity=1, discount=0)], shipping_cost=0)
+    large["total_amount"] = 999_999_999_999
+    assert judged(lines([order(), large, order()]), tmp_path, monkeypatch) == 1
+    with duckdb.connect() as connection:
+        query = f"SELECT _kept, total_amount FROM read_parquet('{tmp_path}/records.parquet') ORDER BY _position"
+        rows = connection.execute(query).fetchall()
+    assert [is_kept for is_kept, _ in rows] == [True, True, True]
+    assert rows[1][1] == 999_999_999_999
+
+
+# --- what is rejected late is what came -------------------------------------------------------------------------------
+
+
+def test_a_reject_that_sql_found_stands_as_it_came(tmp_path: Path) -> None:
+    inexact = b'{"order_id": "1", ' + lines([order()])[len(b'{"order_id":"10248",') :].replace(b"32.38", b"32.380010")
+    validate(lines([order()]) + inexact, tmp_path)
+    (reject,) = (tmp_path / "rejected.jsonl").read_bytes().splitlines()
+    assert inexact.strip() in reject
+    assert orjson.loads(reject)["reason"] == "not_an_exact_decimal"
+
+
+def test_a_rule_that_fails_on_a_record_that_was_judged_is_told(tmp_path: Path) -> None:
+    large = order(customer=customer(name="no number"), shipping_cost=0, total_amount=999_999_999_999)
+    rule = Rule("fails", "/customer/name", "CAST(customer.name AS INTEGER) > 0", "must be a number")
+    with pytest.raises(ContractError, match="the SQL of the rule fails failed"):
+        validate(lines([large]), tmp_path, contract=replace(CONTRACT, rules=(rule,)))
+
+
+def test_a_rule_is_not_asked_of_what_breaks_the_schema(tmp_path: Path) -> None:
+    rule = Rule("year", "/order_date", "CAST(strftime(order_date, '%Y') AS INTEGER) > 0", "must be a year")
+    counts = validate(
+        lines([order(order_date="yesterday"), order()]), tmp_path, contract=replace(CONTRACT, rules=(rule,))
+    )
+    assert counts["rejected_by_reason"] == {"bad_format": 1}
+
+
+@pytest.mark.parametrize(("precision", "scale"), [(16, 4), (18, 4), (38, 10), (38, 18), (20, 15)])
+def test_every_digit_of_a_decimal_is_kept_however_large_it_is(precision: int, scale: int, tmp_path: Path) -> None:
+    contract = contract_of({"type": "number", "decimal": [precision, scale]})
+    digits = "123456789012345"
+    texts = [f"{digits[:n]}.{digits[n:]}".rstrip(".") for n in range(1, 16)]
+    texts += ["0.1", "1.1", "1.000000000000001", "-999999999999.999", "0." + digits, "9" * 15 + ".0", "7" * 18, "0"]
+    records = [text for text in texts if is_decimal(orjson.loads(text), precision, scale)]
+    assert len(records) > 3
+    data = b"".join(b'{"x":%b}\n' % text.encode() for text in records)
+    assert kept(data, tmp_path, contract) == [*range(len(records))]
+    with duckdb.connect() as connection:
+        rows = connection.execute(f"SELECT x FROM read_parquet('{tmp_path}/records.parquet')").fetchall()
+    assert [row[0] for row in rows] == [Decimal(text) for text in records]
