@@ -13,8 +13,7 @@ import pytest
 from functions.common.batch import Batch, revision_of
 from functions.common.errors import PipelineError
 from functions.common.planning import padded_sequencer, plan_batch
-from functions.record_failure.failure import Failure
-from functions.record_failure.index import _record
+from functions.record_failure import index as record_failure
 from functions.write import index as write
 from tests import harness
 from tests.unit.orders import Order, lines, tables
@@ -75,7 +74,8 @@ class Lake:
         try:
             harness.run_steps(batch)
         except PipelineError as exc:
-            _record(Failure(batch, batch.batch_id, "FAILED", type(exc).__name__, str(exc)), {})
+            failure = {"Error": type(exc).__name__, "Cause": str(exc)}
+            record_failure.handler({"batch": batch.to_input(), "execution": batch.batch_id, "failure": failure})
             return
         self.runs.append((batch, file.records))
         if file.republished:

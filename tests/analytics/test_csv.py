@@ -13,14 +13,14 @@ import pytest
 
 from functions.common.contract import LINEAGE, load_contract
 from tests.hostile.ledger import as_csv
-from tests.unit.orders import _ODD_TEXTS, customer, item, lines, order
+from tests.unit.orders import ODD_TEXTS, customer, item, lines, order
 from tests.unit.steps import publish
 
 TABLES = {table.name: table for table in load_contract("orders").tables}
 Rows = list[list[str | None]]
 
 TEXTS = (
-    *("", *_ODD_TEXTS, "end\r", "x\ry", "\n", " lead", "trail ", ",", '"', '""', '","'),
+    *("", *ODD_TEXTS, "end\r", "x\ry", "\n", " lead", "trail ", ",", '"', '""', '","'),
     *("1.50", "0042", "1e400", "12345678901234567890", "2026-01-02", "1/2", "10:30", "50%", "$5", "(5)", "1,234.5"),
 )
 """Texts that some reader could take for a number, a date, nothing, a separator or an end."""

@@ -98,7 +98,7 @@ def test_failures_are_there(pipeline: Pipeline, select: Select) -> None:
     assert found == [[failed.error, "false"]]
 
 
-def test_results_go_where_the_workgroup_says_and_nowhere_else(place: Target, select: Select) -> None:
+def test_results_go_where_the_workgroup_says(place: Target, select: Select) -> None:
     select("SELECT count(*) FROM orders")
     listing = place.s3.list_objects_v2(Bucket=place.outputs["processed_bucket"], Prefix="queries/")
     assert listing["KeyCount"] > 0
