@@ -6,7 +6,7 @@ SELECT
     currency,
     customer.customer_id AS customer_id,
     len(items) AS item_count,
-    items_total(items) AS items_total,
+    items_total,
     shipping_cost,
     total_amount
 FROM records

@@ -36,7 +36,10 @@ KEPT = "_kept"
 SENT = "_sent"
 """The column that holds a record as it was sent, beside what it is read as, while `validate` compares the two."""
 
-RESERVED = frozenset({POSITION, KEPT, SENT})
+TOTALS = "_totals"
+"""The column that holds in staging what each record adds to the control totals."""
+
+RESERVED = frozenset({POSITION, KEPT, SENT, TOTALS})
 """What no property of a record can be called."""
 
 
@@ -58,6 +61,14 @@ class Table:
     references: tuple[Reference, ...]
     sql: str
     """A SELECT over `records` that gives `_position` and every column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What is computed of a record once, for its rules, control totals and tables to use as a column of `records`."""
+
+    name: str
+    sql: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,7 @@ class Contract:
     record_table: Table
     """The table with one row a record; its key is the record's key."""
     tables: tuple[Table, ...]
+    derived: tuple[Derived, ...]
     rules: tuple[Rule, ...]
     control_totals: tuple[ControlTotal, ...]
     macros: str
@@ -116,8 +128,9 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
     with _reading(folder / f"v{data['current_version']}.schema.json") as path:
         schema = json.loads(path.read_text("utf-8"))
         kind = record_type(schema)
-        if not schema.get("properties") or RESERVED & set(map(str.lower, schema["properties"])):
-            raise ValueError(f"a record must have properties of its own, none called {', '.join(sorted(RESERVED))}")
+        taken = RESERVED | {derived["name"] for derived in data.get("derived", [])}
+        if not schema.get("properties") or taken & set(map(str.lower, schema["properties"])):
+            raise ValueError(f"a record must have properties of its own, none called {', '.join(sorted(taken))}")
     tables = tuple(_table(folder, table) for table in data["tables"])
     by_name = {table.name: table for table in tables}
     macros = folder / "macros.sql"
@@ -128,6 +141,7 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
         schema=schema,
         record_table=by_name[data["record_table"]],
         tables=tables,
+        derived=tuple(Derived(one["name"], one["sql"]) for one in data.get("derived", [])),
         rules=tuple(Rule(**rule) for rule in data.get("rules", [])),
         control_totals=tuple(ControlTotal(**total) for total in data.get("control_totals", [])),
         macros=_sql(macros) if macros.exists() else "",

@@ -13,7 +13,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TYPE = re.compile(r"VARCHAR|BOOLEAN|INTEGER|BIGINT|DOUBLE|DATE|TIMESTAMP|DECIMAL\(([1-9]\d?),(\d\d?)\)")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
 _MAX_DECIMAL = 38
-_OF_THE_PIPELINE = frozenset({"records", "sent", "superseded", "runs", "rejects", "rejected_lines", "failures"})
+_OF_THE_PIPELINE = frozenset({"records", "superseded", "runs", "rejects", "rejected_lines", "failures"})
 """Names of tables and views that the steps make, and that are in every database that analysts query."""
 
 _PARTITION = "ingest_date"
@@ -40,7 +40,7 @@ _MEMBERS = {
             "record_table": _NAMED,
             "tables": _ARRAY,
         },
-        {"description": _TEXT, "rules": _ARRAY, "control_totals": _ARRAY},
+        {"description": _TEXT, "derived": _ARRAY, "rules": _ARRAY, "control_totals": _ARRAY},
     ),
     "table": (
         {"name": _NAMED, "columns": _ARRAY, "key": _ARRAY},
@@ -48,6 +48,7 @@ _MEMBERS = {
     ),
     "column": ({"name": _NAMED, "type": _TEXT}, {"description": _TEXT}),
     "reference": ({"columns": _ARRAY, "table": _NAMED}, {}),
+    "derived": ({"name": _NAMED, "sql": _TEXT}, {"description": _TEXT}),
     "rule": ({"code": _NAMED, "pointer": _TEXT, "sql": _TEXT, "message": _TEXT}, {}),
     "control_total": ({"name": _NAMED, "record_sql": _TEXT, "table": _NAMED, "column": _NAMED}, {}),
 }
@@ -71,6 +72,7 @@ def check_contract(data: Any, dataset: str, reserved: Collection[str]) -> None:
         for number, reference in enumerate(table.get("references", [])):
             _check_reference(reference, table, tables, f"tables.{name}.references[{number}]")
     _known([data["record_table"]], tables, "record_table")
+    _by_name(data.get("derived", []), "derived", "derived")
     for code, rule in _by_name(data.get("rules", []), "rule", "rules", "code").items():
         if not _POINTER.fullmatch(rule["pointer"]):
             raise ValueError(f"rules.{code}.pointer must be a JSON Pointer")

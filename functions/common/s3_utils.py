@@ -1,10 +1,11 @@
 """The few S3 calls that the steps make. Faults that pass become TransientError; all else stays as it is."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -168,19 +169,26 @@ def download(bucket: str, key: str, path: Path) -> None:
         client().download_file(bucket, key, str(path), Config=_transfer())
 
 
-def upload(path: Path, bucket: str, key: str, content_type: str) -> dict[str, Any]:
+def publish(path: Path, bucket: str, key: str, content_type: str) -> dict[str, Any]:
     """Copy a local file to an object; answers its key, bytes and SHA-256, which also stands in its metadata."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
+    upload(path, bucket, key, content_type, {"sha256": digest})
+    return {"key": key, "bytes": path.stat().st_size, "sha256": digest}
+
+
+def upload(
+    path: Path, bucket: str, key: str, content_type: str, metadata: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Copy a local file to an object."""
     with transient_faults(f"PUT s3://{bucket}/{key}"):
         client().upload_file(
             str(path),
             bucket,
             key,
-            ExtraArgs={"ContentType": content_type, "Metadata": {"sha256": digest}},
+            ExtraArgs={"ContentType": content_type, "Metadata": dict(metadata)},
             Config=_transfer(),
         )
-    return {"key": key, "bytes": path.stat().st_size, "sha256": digest}
 
 
 @cache

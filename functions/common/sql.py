@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from functions.common.contract import KEPT, Contract
+from functions.common.contract import KEPT, TOTALS, Contract
 from functions.common.errors import ContractError, ResourceLimitError
 
 # https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
@@ -60,7 +60,9 @@ def open_records(connection: duckdb.DuckDBPyConnection, records: Path) -> None:
     connection.execute(
         f"""
         CREATE OR REPLACE VIEW records AS
-        SELECT * EXCLUDE ({KEPT}) FROM read_parquet({literal(records)}) WHERE {KEPT}
+        SELECT COLUMNS(name -> name NOT IN ({literal(KEPT)}, {literal(TOTALS)}))
+        FROM read_parquet({literal(records)})
+        WHERE {KEPT}
         """
     )
 

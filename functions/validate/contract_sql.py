@@ -9,14 +9,17 @@ from pathlib import Path
 
 import duckdb
 
-from functions.common.contract import KEPT, POSITION, SENT, Contract
+from functions.common.contract import KEPT, POSITION, SENT, TOTALS, Contract
 from functions.common.errors import ContractError
 from functions.common.record_types import sent_type
-from functions.common.sql import identifier, literal, make_macros, open_records
+from functions.common.sql import identifier, literal, make_macros
 from functions.validate.predicates import fits, predicate_of
 
-_ROW_GROUP = 20_480
-"""Rows that DuckDB holds before it writes them: 20 MB of common records."""
+_STAGED = "FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20480"
+"""DuckDB holds a row group before it writes it: 20 MB of common records."""
+
+_FAST, _EXACT = "sent", "sent_exactly"
+"""The views of what was sent: decimals are floats, or texts, of which more digits are read exactly, but more slowly."""
 
 
 def open_checked(connection: duckdb.DuckDBPyConnection, contract: Contract, lines: Path, max_record_bytes: int) -> None:
@@ -27,33 +30,22 @@ def open_checked(connection: duckdb.DuckDBPyConnection, contract: Contract, line
     with _naming(contract, "macros.sql"):
         make_macros(connection, contract)
     with _naming(contract, f"v{contract.version}.schema.json"):
-        open_lines(connection, contract, lines, max_record_bytes)
+        for name, decimals in ((_FAST, "DOUBLE"), (_EXACT, "VARCHAR")):
+            _view_lines(connection, name, lines, sent_type(contract.schema, decimals), max_record_bytes)
+    with _naming(contract, "contract.json: derived"):
+        _view_records(connection, contract, _FAST, "records")
     with _naming(contract, "contract.json: rules"):
         if contract.rules:
-            connection.execute(f"EXPLAIN SELECT {', '.join(_verdicts(contract))} FROM records")
+            connection.execute(f"EXPLAIN SELECT {_verdict_list(contract)} FROM records")
     with _naming(contract, "contract.json: control_totals"):
         if contract.control_totals:
-            connection.execute(f"EXPLAIN {summed_totals(contract)}")
+            connection.execute(
+                f"EXPLAIN SELECT {', '.join(f'sum({t.record_sql})' for t in contract.control_totals)} FROM records"
+            )
     for table in contract.tables:
         with _naming(contract, f"{table.name}.sql"):
             columns = ", ".join(f"CAST({identifier(column.name)} AS {column.type})" for column in table.columns)
             connection.execute(f"EXPLAIN SELECT {POSITION}, {columns} FROM ({table.sql})")
-
-
-def open_lines(connection: duckdb.DuckDBPyConnection, contract: Contract, lines: Path, max_record_bytes: int) -> None:
-    """Views over `lines`: `sent` has each record as JSON has it, and `records` beside that what it is read as.
-
-    In `sent_exactly` decimals are texts, of which more digits are read exactly than of floats, but more slowly.
-    """
-    _view_lines(connection, "sent", lines, sent_type(contract.schema), max_record_bytes)
-    _view_lines(connection, "sent_exactly", lines, sent_type(contract.schema, decimals="VARCHAR"), max_record_bytes)
-    connection.execute(
-        f"""
-        CREATE VIEW records AS
-        SELECT {POSITION}, {SENT}, read_as.*
-        FROM (SELECT {POSITION}, {SENT}, TRY_CAST({SENT} AS {contract.record_type}) AS read_as FROM sent)
-        """
-    )
 
 
 def _view_lines(
@@ -73,72 +65,137 @@ def _view_lines(
     )
 
 
-def keep(connection: duckdb.DuckDBPyConnection, contract: Contract, predicate: str, records: Path) -> None:
-    """Write the Parquet file `records`, where each record says whether it is kept, and make the view `records` over it.
+def _view_records(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, lines: str, name: str, derivation: str = "{}"
+) -> None:
+    """The view `name` over the view `lines`: what each record was sent as and is read as, and what is derived of it.
 
-    It is kept where the `predicate` over the record as it was sent is true, and every rule. A rule that gives NULL
-    is broken; one is only asked where the predicate is true.
+    `derivation` is put around the SQL of each derived column.
     """
-    kept = f"CASE WHEN {predicate} THEN {' AND '.join(['true', *_verdicts(contract)])} ELSE false END"
+    derived = [f"{derivation.format(one.sql)} AS {identifier(one.name)}" for one in contract.derived]
     connection.execute(
         f"""
-        COPY (SELECT * EXCLUDE ({SENT}), {kept} AS {KEPT} FROM records)
-        TO {literal(records)} (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE {_ROW_GROUP})
+        CREATE OR REPLACE VIEW {name} AS
+        SELECT {", ".join(["*", *derived])}
+        FROM (
+            SELECT {POSITION}, {SENT}, read_as.*
+            FROM (SELECT {POSITION}, {SENT}, TRY_CAST({SENT} AS {contract.record_type}) AS read_as FROM {lines})
+        )
         """
     )
-    open_records(connection, records)
+
+
+def keep(connection: duckdb.DuckDBPyConnection, contract: Contract, predicate: str, records: Path) -> None:
+    """Write the Parquet file `records`: what each record is read as, whether it is kept, what it adds to the totals.
+
+    It is kept where the `predicate` over the record as it was sent is true, and every rule; NULL says that the
+    predicate is not true.
+    """
+    try:
+        _write_records(connection, contract, predicate, records)
+    except duckdb.OperationalError:  # memory or disk
+        raise
+    except duckdb.Error:  # perhaps nothing can be derived of a record that breaks the schema
+        _view_records(connection, contract, _FAST, "records", f"CASE WHEN {_braced(predicate)} THEN {{}} END")
+        _write_records(connection, contract, predicate, records)
+
+
+def _write_records(connection: duckdb.DuckDBPyConnection, contract: Contract, predicate: str, records: Path) -> None:
+    connection.execute(
+        f"""
+        COPY (
+            SELECT
+                * EXCLUDE ({SENT}),
+                CASE WHEN {predicate} THEN {_all_rules(contract)} END AS {KEPT},
+                CASE WHEN {predicate} THEN {_totals(contract)} END AS {TOTALS}
+            FROM records
+        )
+        TO {literal(records)} ({_STAGED})
+        """
+    )
 
 
 def not_kept(contract: Contract, records: Path) -> str:
-    """The query of the records that are not kept, in the order of the file: position, and of each rule its verdict.
+    """The query of the records that are not kept, in the order of the file: position, and the verdict of each rule.
 
-    A verdict is NULL where the rule's SQL fails, as it may on a record that breaks the schema.
+    NULL instead of the verdicts says that no rule was asked, since the predicate is not true.
     """
-    columns = ", ".join([POSITION, *(f"TRY({verdict})" for verdict in _verdicts(contract))])
-    return f"SELECT {columns} FROM read_parquet({literal(records)}) WHERE NOT {KEPT}"
+    staged = f"read_parquet({literal(records)})"
+    return f"""
+        SELECT {POSITION}, {_verdict_list(contract)} AS verdicts FROM {staged} WHERE NOT {KEPT}
+        UNION ALL
+        SELECT {POSITION}, NULL FROM {staged} WHERE {KEPT} IS NULL
+        ORDER BY {POSITION}
+    """
 
 
-def keep_also(connection: duckdb.DuckDBPyConnection, contract: Contract, cleared: Path, records: Path) -> None:
-    """Keep the records at the positions that stand in the file `cleared`, one a line, with every digit that they have.
+def keep_cleared(connection: duckdb.DuckDBPyConnection, contract: Contract, cleared: Path, records: Path) -> str:
+    """Read the records at the positions in the file `cleared` anew, with every digit; keep those that keep the rules.
 
-    Raises ContractError where the schema lets pass what the record's columns can't hold.
+    The answer is the query of those that don't, as `not_kept` answers it. Raises ContractError where the schema lets
+    pass what the record's columns can't hold.
     """
     connection.execute(
-        f"CREATE TABLE cleared AS FROM read_csv({literal(cleared)}, header = false, columns = {{{POSITION}: 'BIGINT'}})"
+        f"""
+        CREATE TABLE cleared AS
+        FROM {_EXACT}
+        SEMI JOIN read_csv({literal(cleared)}, header = false, columns = {{{POSITION}: 'BIGINT'}}) USING ({POSITION})
+        """
     )
     fitting = predicate_of(contract.schema, fits)
-    those = f"sent_exactly SEMI JOIN cleared USING ({POSITION})"
-    row = connection.execute(f"SELECT min({POSITION}) FROM {those} WHERE NOT coalesce({fitting}, false)").fetchone()
+    row = connection.execute(f"SELECT min({POSITION}) FROM cleared WHERE NOT coalesce({fitting}, false)").fetchone()
     if row and row[0] is not None:
         raise ContractError(
             f"contracts/{contract.dataset}/v{contract.version}.schema.json lets pass a time that there is not, or a "
             f"number that its column can't hold: the record at position {row[0]} has one."
         )
+    _view_records(connection, contract, "cleared", "cleared_records")
     more = records.with_suffix(".more")
     connection.execute(
         f"""
         COPY (
             FROM read_parquet({literal(records)}) ANTI JOIN cleared USING ({POSITION})
             UNION ALL
-            SELECT {POSITION}, read_as.*, true
-            FROM (SELECT {POSITION}, TRY_CAST({SENT} AS {contract.record_type}) AS read_as FROM sent_exactly)
-            SEMI JOIN cleared USING ({POSITION})
+            SELECT * EXCLUDE ({SENT}), {_all_rules(contract)}, {_totals(contract)} FROM cleared_records
             ORDER BY {POSITION}
         )
-        TO {literal(more)} (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE {_ROW_GROUP})
+        TO {literal(more)} ({_STAGED})
         """
     )
     more.replace(records)
+    return f"""
+        SELECT {POSITION}, {_verdict_list(contract)}
+        FROM read_parquet({literal(records)}) SEMI JOIN cleared USING ({POSITION})
+        WHERE NOT {KEPT}
+        ORDER BY {POSITION}
+    """
 
 
-def _verdicts(contract: Contract) -> list[str]:
-    return [f"coalesce({rule.sql}, false)" for rule in contract.rules]
+def _all_rules(contract: Contract) -> str:
+    """An SQL expression that is true where a record keeps every rule, else false; a rule that gives NULL is broken."""
+    return " AND ".join(["true", *(f"coalesce({rule.sql}, false)" for rule in contract.rules)])
 
 
-def summed_totals(contract: Contract) -> str:
+def _verdict_list(contract: Contract) -> str:
+    return f"CAST([{', '.join(f'coalesce({rule.sql}, false)' for rule in contract.rules)}] AS BOOLEAN[])"
+
+
+def _braced(sql: str) -> str:
+    """`sql` as a part of a format."""
+    return sql.replace("{", "{{").replace("}", "}}")
+
+
+def _totals(contract: Contract) -> str:
+    """What a record adds to each control total, as a struct; NULL where there are none."""
+    members = ", ".join(f"{identifier(total.name)}: {total.record_sql}" for total in contract.control_totals)
+    return f"{{{members}}}" if members else "NULL"
+
+
+def summed_totals(contract: Contract, records: Path) -> str:
     """The query of the exact sum of each control total, as text; 0 where there are no records."""
-    sums = ", ".join(f"CAST(coalesce(sum({total.record_sql}), 0) AS VARCHAR)" for total in contract.control_totals)
-    return f"SELECT {sums} FROM records"
+    names = [identifier(total.name) for total in contract.control_totals]
+    sums = ", ".join(f"CAST(coalesce(sum({TOTALS}.{name}), 0) AS VARCHAR)" for name in names)
+    return f"SELECT {sums} FROM read_parquet({literal(records)}) WHERE {KEPT}"
 
 
 @contextmanager

@@ -40,7 +40,7 @@ _WITHOUT_CHARACTERS = re.compile(r"\^\[\^((?:\\u00[0-7][0-9a-fA-F](?:-\\u00[0-7]
 """A pattern that says no more than that some ASCII characters must not stand in a text."""
 
 _RANGE = re.compile(r"\\u(....)(?:-\\u(....))?")
-_SHORT_ESCAPES = {0x08: "b", 0x09: "t", 0x0A: "n", 0x0C: "f", 0x0D: "r", 0x22: '"', 0x2F: "/", 0x5C: "\\\\"}
+_SHORT_ESCAPES = {0x08: "b", 0x09: "t", 0x0A: "n", 0x0C: "f", 0x0D: "r", 0x22: '"', 0x2F: "/", 0x5C: "\\"}
 _PLAIN_PATTERN = re.compile(r"(?:[ -\[\]-~]|\\[^0-9A-Za-z])*")
 """Patterns that mean the same to RE2 as to the exact validator: ASCII, and no escape but of signs."""
 
@@ -226,9 +226,8 @@ def _plain_test(parts: Iterable[Mapping[str, Any]]) -> Callable[[bytes], bool]:
     if not forbidden:
         return lambda _data: True
     written = [bytes([character]) for character in forbidden if character >= 0x20]
-    escapes = [f"u(?i:{character:04x})" for character in forbidden]
-    escapes += [sign for character, sign in _SHORT_ESCAPES.items() if character in forbidden]
-    is_escaped = re.compile(rf"\\(?:{'|'.join(escapes)})".encode()).search
+    short = "".join(sign for character, sign in _SHORT_ESCAPES.items() if character in forbidden)
+    is_escaped = re.compile(rf"\\(?:u00|[{re.escape(short)}])".encode() if short else rb"\\u00").search
     return lambda data: not (any(character in data for character in written) or is_escaped(data))
 
 

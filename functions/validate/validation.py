@@ -6,8 +6,10 @@ not let pass is fetched once more as it stood in the file and judged exactly. In
 iterators; nothing here knows S3.
 """
 
+import gc
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -19,8 +21,8 @@ import orjson
 
 from functions.common.config import Settings
 from functions.common.contract import Contract
-from functions.common.errors import ContractError, EncodingError, MalformedDocumentError, ReconciliationError
-from functions.validate.contract_sql import keep, keep_also, not_kept, open_checked, summed_totals
+from functions.common.errors import EncodingError, MalformedDocumentError, ReconciliationError
+from functions.validate.contract_sql import keep, keep_cleared, not_kept, open_checked, summed_totals
 from functions.validate.documents import Document
 from functions.validate.explain import TOO_DEEP, Reason, broken_schema, nested_too_deeply, too_large, unparsable
 from functions.validate.nesting import nests_deeper
@@ -84,15 +86,26 @@ def validate_chunk(
     document = open_document()
     rejects = Rejects(batch_id, contract.version, document.position_kind, limits.max_reject_bytes, sample_uri)
     judge = _Judge(contract, limits)
-    with lines.open("wb", 0) as lines_file, rejected.open("wb", _BUFFER) as rejected_file:
+    with _no_garbage_collection(), lines.open("wb", 0) as lines_file, rejected.open("wb", _BUFFER) as rejected_file:
         received = _Sieve(judge, rejects, document.position_kind, lines_file, rejected_file).divide(document.records)
     keep(connection, contract, judge.predicate, records)
-    cleared = _judge_not_kept(connection, judge, rejects, open_document, records, rejected)
+    late = _Late(connection, judge, rejects, open_document, rejected)
+    cleared = late.reject(not_kept(contract, records))
     if cleared.stat().st_size:
-        keep_also(connection, contract, cleared, records)
+        late.reject(keep_cleared(connection, contract, cleared, records))
     n_rejected = rejects.by_reason.total()
-    totals = _control_totals(connection, contract)
+    totals = _control_totals(connection, contract, records)
     return document, Counts(received, received - n_rejected, n_rejected, dict(rejects.by_reason), totals)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Leave out the search for cycles, of which records make none, while millions of them come and go."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class _Judge:
@@ -131,16 +144,8 @@ class _Judge:
             return broken_schema([first], self.contract.schema)
         raise AssertionError("a record that is not valid breaks the schema somewhere")
 
-    def rules(self, verdicts: Sequence[bool | None]) -> list[Reason]:
-        """Why a record is rejected that keeps the schema, by the verdict of each of the contract's rules.
-
-        Raises ContractError where there is none: the rule's SQL failed.
-        """
-        if None in verdicts:
-            failed = self.contract.rules[verdicts.index(None)].code
-            raise ContractError(
-                f"contracts/{self.contract.dataset}/contract.json: the SQL of the rule {failed} failed."
-            )
+    def broken_rules(self, verdicts: Sequence[bool]) -> list[Reason]:
+        """Why a record is rejected that keeps the schema, by the verdict of each of the contract's rules."""
         return [
             Reason(rule.code, rule.pointer, rule.code, f"{rule.pointer} {rule.message}")
             for rule, is_kept in zip(self.contract.rules, verdicts, strict=True)
@@ -235,36 +240,43 @@ def _parsed(raw: RawRecord) -> object:
         return _UNREADABLE
 
 
-def _judge_not_kept(
-    connection: duckdb.DuckDBPyConnection,
-    judge: _Judge,
-    rejects: Rejects,
-    open_document: Callable[[], Document],
-    records: Path,
-    rejected: Path,
-) -> Path:
-    """Reject the records that SQL did not let pass, unless they are found valid: their positions are in the answer.
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """Rejects records that had passed the sieve, as they stand in the source, which is read once more for it."""
 
-    The rejects stay in the order of the source, and nothing is held in memory but one record.
-    """
-    cleared, late = records.with_suffix(".cleared"), rejected.with_suffix(".late")
-    rows = connection.execute(not_kept(judge.contract, records))
-    try:
-        with cleared.open("w") as cleared_file, late.open("wb", _BUFFER) as late_file:
-            if row := rows.fetchone():
-                raws = iter(open_document().records)
+    connection: duckdb.DuckDBPyConnection
+    judge: _Judge
+    rejects: Rejects
+    open_document: Callable[[], Document]
+    rejected: Path
+
+    def reject(self, query: str) -> Path:
+        """Reject what a query gives (see `not_kept`); the file in the answer has the positions of those that are valid.
+
+        The rejects stay in the order of the source, and nothing is held in memory but one record.
+        """
+        cleared, late = self.rejected.with_suffix(".cleared"), self.rejected.with_suffix(".late")
+        rows = self.connection.execute(query)
+        try:
+            with cleared.open("w") as cleared_file, late.open("wb", _BUFFER) as late_file:
+                row = rows.fetchone()
+                raws = iter(self.open_document().records if row else ())
                 while row:
-                    raw = _at(row[0], raws)
+                    position, verdicts = row
+                    raw = _at(position, raws)
                     record = _parsed(raw)
-                    reasons = judge.reasons(raw, record)[0] or judge.rules(row[1:])
-                    if reasons:
-                        late_file.write(_reject_line(rejects, raw, record, reasons))
+                    if verdicts is None:
+                        reasons, _ = self.judge.reasons(raw, record)
                     else:
-                        cleared_file.write(f"{raw.position}\n")
+                        reasons = self.judge.broken_rules(verdicts)
+                    if reasons:
+                        late_file.write(_reject_line(self.rejects, raw, record, reasons))
+                    else:
+                        cleared_file.write(f"{position}\n")
                     row = rows.fetchone()
-    finally:  # also where there are too many: they are the sample
-        _merge_by_position(rejected, late)
-    return cleared
+        finally:  # also where there are too many: they are the sample
+            _merge_by_position(self.rejected, late)
+        return cleared
 
 
 def _at(position: int, raws: Iterator[RawRecord]) -> RawRecord:
@@ -295,9 +307,9 @@ def _with_positions(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
         yield orjson.loads(line)["position"], line
 
 
-def _control_totals(connection: duckdb.DuckDBPyConnection, contract: Contract) -> dict[str, str]:
+def _control_totals(connection: duckdb.DuckDBPyConnection, contract: Contract, records: Path) -> dict[str, str]:
     """The exact sum of each control total over the valid records, `0` where there are none."""
     if not contract.control_totals:
         return {}
-    row = connection.execute(summed_totals(contract)).fetchone()
+    row = connection.execute(summed_totals(contract, records)).fetchone()
     return dict(zip((total.name for total in contract.control_totals), row or (), strict=True))

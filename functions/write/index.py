@@ -60,7 +60,7 @@ def _publish(batch: Batch) -> bytes:
         for table in contract.tables:
             for suffix, key in ((".parquet", batch.parquet_key(table.name)), (".csv", batch.csv_key(table.name))):
                 name = f"{table.name}{suffix}"
-                outputs[name] = s3_utils.upload(folder / name, bucket, key, _CONTENT_TYPES[suffix])
+                outputs[name] = s3_utils.publish(folder / name, bucket, key, _CONTENT_TYPES[suffix])
     return _commit(batch, publish.manifest(batch, contract, totals, merged, outputs, settings().release))
 
 
@@ -105,7 +105,7 @@ def _upload_rejects(
         return path
 
     write_rejects(folder / REJECTS, batch.batch_id, contract.version, counts, superseded, staged)
-    return s3_utils.upload(folder / REJECTS, settings().processed_bucket, batch.rejected_key, "application/x-ndjson")
+    return s3_utils.publish(folder / REJECTS, settings().processed_bucket, batch.rejected_key, "application/x-ndjson")
 
 
 def _digest(key: str) -> str | None:

@@ -2,6 +2,9 @@
 
 For AWS a function's zip holds its code, and its third-party packages come in layers. The embedded AWS does not
 unpack layers for a custom runtime, so there a zip holds everything, AWS's runtime client included.
+
+Beside each module is its bytecode: Lambda can't keep what it compiles, and would do it anew at each cold start, which
+takes longer than all the rest.
 """
 
 import hashlib
@@ -13,6 +16,7 @@ import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pipeline import ROOT
@@ -38,8 +42,9 @@ _BOTOCORE_SERVICES = ("lambda", "s3", "sns", "stepfunctions", "sts")
 """The services whose models the functions need; all of botocore's would be ten times the rest of the layer."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+_CACHE = "__pycache__"
 _NOT_PACKED = (
-    *("__pycache__", "bin", "_duckdb-stubs", ".lock"),
+    *("bin", "_duckdb-stubs", ".lock"),
     *("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"),
 )
 
@@ -78,12 +83,15 @@ def build(runtime: Runtime) -> list[Path]:
 
 def _build(runtime: Runtime) -> list[Path]:
     zips = []
+    if _interpreter(runtime) is None:
+        print(f"· without bytecode, since python{runtime.python} is not here: cold starts take longer", file=sys.stderr)
     if not runtime.embedded:
         for layer in LAYERS:
             tree = {f"python/{name}": path for name, path in _packages(f"layer-{layer}", runtime).items()}
             zips.append(_write_zip(runtime.folder / f"layer-{layer}.zip", tree))
+    code = _compiled_code(runtime)
     for function, layers in FUNCTIONS.items():
-        tree = dict(_code(function))
+        tree = dict(_code(function, code))
         if runtime.embedded:
             for group in (*(f"layer-{layer}" for layer in layers), "local-runtime"):
                 tree |= _packages(group, runtime)
@@ -92,20 +100,35 @@ def _build(runtime: Runtime) -> list[Path]:
     return zips
 
 
-def _code(function: str) -> Iterator[tuple[str, Path]]:
+def _compiled_code(runtime: Runtime) -> Path:
+    """A folder with a copy of `functions/` and its bytecode, made once for each content and each runtime."""
+    made_of = hashlib.sha256(repr((runtime, _interpreter(runtime))).encode())
+    for path in _files(ROOT / "functions", bytecode=False):
+        made_of.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    folder = ROOT / "build" / "packages" / f"code-{runtime.name}-{made_of.hexdigest()[:16]}"
+    if not folder.is_dir():
+        unfinished = folder.with_suffix(f".{os.getpid()}")
+        shutil.copytree(ROOT / "functions", unfinished / "functions", ignore=shutil.ignore_patterns(_CACHE))
+        _compile(unfinished, runtime)
+        unfinished.replace(folder)
+    return folder
+
+
+def _code(function: str, compiled: Path) -> Iterator[tuple[str, Path]]:
     """A function's own package, what is common, and every contract but its saved queries: no function runs those."""
-    for path in [ROOT / "functions" / "__init__.py", *_files(ROOT / "functions" / "common")]:
-        yield str(path.relative_to(ROOT)), path
-    for folder in (ROOT / "functions" / function, ROOT / "contracts"):
-        for path in _files(folder):
-            if path.parent.name != "queries":
-                yield str(path.relative_to(ROOT)), path
+    package = compiled / "functions"
+    own = [package / "__init__.py", *package.glob(f"{_CACHE}/__init__.*")]
+    for path in [*own, *_files(package / "common"), *_files(package / function)]:
+        yield str(path.relative_to(compiled)), path
+    for path in _files(ROOT / "contracts"):
+        if path.parent.name != "queries":
+            yield str(path.relative_to(ROOT)), path
 
 
 def _packages(group: str, runtime: Runtime) -> dict[str, Path]:
     """The files of a requirements group, unpacked once for each content of its lock file and each runtime."""
     requirements = ROOT / "requirements" / f"{group}.txt"
-    made_of = requirements.read_bytes() + repr((runtime, _BOTOCORE_SERVICES)).encode()
+    made_of = requirements.read_bytes() + repr((runtime, _interpreter(runtime), _BOTOCORE_SERVICES)).encode()
     key = hashlib.sha256(made_of).hexdigest()[:16]
     folder = ROOT / "build" / "packages" / f"{group}-{runtime.name}-{key}"
     if not folder.is_dir():
@@ -113,6 +136,7 @@ def _packages(group: str, runtime: Runtime) -> dict[str, Path]:
         _install(requirements, unfinished, runtime)
         if group == "layer-aws":
             _prune_botocore(unfinished)
+        _compile(unfinished, runtime)
         unfinished.replace(folder)
     return {str(path.relative_to(folder)): path for path in _files(folder)}
 
@@ -134,6 +158,31 @@ def _install(requirements: Path, folder: Path, runtime: Runtime) -> None:
         )
 
 
+def _compile(folder: Path, runtime: Runtime) -> None:
+    """Put its bytecode beside each module, for the runtime's version of Python, if that is on this machine.
+
+    It is taken without a look at the source (PEP 552, unchecked), since a zip keeps no times; and it names no path.
+    """
+    if interpreter := _interpreter(runtime):
+        options = ["-q", "-f", "--invalidation-mode", "unchecked-hash", "-s", str(folder)]
+        subprocess.run([interpreter, "-m", "compileall", *options, str(folder)], capture_output=True, check=False)
+
+
+@cache
+def _interpreter(runtime: Runtime) -> Path | None:
+    """A Python of the version that the zips will run on, or None."""
+    if runtime.embedded:
+        return _own_interpreter(runtime)
+    command = [sys.executable, "-m", "uv", "python", "find", "--no-python-downloads", "--no-project", runtime.python]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return Path(found.stdout.strip()) if found.returncode == 0 else None
+
+
+def _own_interpreter(runtime: Runtime) -> Path:
+    """This machine's own Python, outside of any virtual environment."""
+    return Path(sys.base_prefix) / "bin" / f"python{runtime.python}"
+
+
 def _prune_botocore(folder: Path) -> None:
     for data in (folder / "botocore" / "data").iterdir():
         if data.is_dir() and data.name not in _BOTOCORE_SERVICES:
@@ -143,7 +192,7 @@ def _prune_botocore(folder: Path) -> None:
 
 def _bootstrap(runtime: Runtime) -> Path:
     """The custom runtime's entry: AWS's runtime client on this machine's Python, seeing only what is in the zip."""
-    interpreter = Path(sys.base_prefix) / "bin" / f"python{runtime.python}"
+    interpreter = _own_interpreter(runtime)
     path = runtime.folder / "bootstrap"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
@@ -154,12 +203,11 @@ def _bootstrap(runtime: Runtime) -> Path:
     return path
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path, *, bytecode: bool = True) -> list[Path]:
     """The files under `folder` that belong in a zip, in a fixed order."""
+    left_out = {*_NOT_PACKED, *([] if bytecode else [_CACHE])}
     return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and not set(path.relative_to(folder).parts) & set(_NOT_PACKED)
+        path for path in folder.rglob("*") if path.is_file() and not set(path.relative_to(folder).parts) & left_out
     )
 
 

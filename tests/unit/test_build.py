@@ -1,6 +1,7 @@
 """The zips: the same bytes from the same inputs, and in each all that its function imports."""
 
 import ast
+import importlib.util
 import re
 import sys
 import time
@@ -58,9 +59,32 @@ def test_only_the_bootstrap_can_be_executed(tmp_path: Path) -> None:
 
 
 def test_what_differs_between_machines_is_not_packed(tmp_path: Path) -> None:
-    names = ["a.py", "__pycache__/a.pyc", "bin/tool", "x.dist-info/RECORD", "x.dist-info/METADATA", "b.pyc"]
+    names = ["a.py", "__pycache__/a.pyc", "bin/tool", "x.dist-info/RECORD", "x.dist-info/METADATA"]
     tree(tmp_path, dict.fromkeys(names, ""))
-    assert [str(path.relative_to(tmp_path)) for path in build._files(tmp_path)] == ["a.py", "x.dist-info/METADATA"]
+    found = [str(path.relative_to(tmp_path)) for path in build._files(tmp_path, bytecode=False)]
+    assert found == ["a.py", "x.dist-info/METADATA"]
+
+
+def test_bytecode_is_taken_as_it_is_and_names_no_path(tmp_path: Path) -> None:
+    tree(tmp_path, {"package/module.py": "def work():\n    raise ValueError\n"})
+    build._compile(tmp_path, build.local_runtime())
+    (cached,) = (tmp_path / "package" / "__pycache__").iterdir()
+    data = cached.read_bytes()
+    assert data[:4] == importlib.util.MAGIC_NUMBER
+    assert int.from_bytes(data[4:8], "little") == 0b01, "a hash of the source, which is not checked (PEP 552)"
+    assert str(tmp_path).encode() not in data
+    assert cached in build._files(tmp_path)
+
+
+def test_the_functions_code_is_compiled_anew_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    module = tmp_path / "functions" / "step" / "index.py"
+    folders = []
+    for source in ("one = 1", "one = 2", "one = 1"):
+        tree(tmp_path, {"functions/__init__.py": "", "functions/step/index.py": source})
+        folders.append(build._compiled_code(build.local_runtime()))
+        assert (folders[-1] / "functions" / "step" / "index.py").read_text() == source == module.read_text()
+    assert folders[0] == folders[2] != folders[1]
 
 
 def test_terraform_and_the_build_agree_on_the_layers() -> None:

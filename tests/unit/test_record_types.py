@@ -1,9 +1,9 @@
 """Numbers are exact decimals or rejected, and DuckDB reads each record as its schema says."""
 
 import math
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from functions.common import sql
 from functions.common.record_types import is_decimal, record_type
 from functions.common.records import valid_line
-from functions.validate.contract_sql import open_lines
+from functions.validate.contract_sql import open_checked
 from tests.unit.orders import CONTRACT
 
 DECIMALS = [(16, 4), (12, 3), (5, 4), (9, 0)]
@@ -64,9 +64,17 @@ def read(values: list[Any], schema: dict[str, Any], folder: Path, expression: st
     path = folder / "records.jsonl"
     path.write_bytes(b"".join(valid_line(n, orjson.dumps({"x": value})) for n, value in enumerate(values)))
     of_record = {"type": "object", "properties": {"x": schema}}
-    contract = SimpleNamespace(schema=of_record, record_type=record_type(of_record))
+    contract = replace(
+        CONTRACT,
+        schema=of_record,
+        record_type=record_type(of_record),
+        derived=(),
+        rules=(),
+        control_totals=(),
+        tables=(),
+    )
     with sql.connect(folder, 512) as connection:
-        open_lines(connection, contract, path, 10_000)  # type: ignore[arg-type]
+        open_checked(connection, contract, path, 10_000)
         rows = connection.execute(f"SELECT {expression} FROM records ORDER BY _position").fetchall()
         return [row[0] for row in rows]
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.common.contract import Contract, Rule
+from functions.common.contract import Contract, Derived, Rule
 from functions.common.errors import ContractError
 from functions.common.record_types import is_decimal, record_type
 from functions.validate import validation
@@ -42,7 +42,14 @@ def contract_of(schema: dict[str, Any], **more: Any) -> Contract:
     """A contract whose records are objects with a property `x` of this schema."""
     record = {"type": "object", "additionalProperties": False, "required": ["x"], "properties": {"x": schema}, **more}
     return replace(
-        CONTRACT, schema=record, record_type=record_type(record), rules=(), control_totals=(), tables=(), macros=""
+        CONTRACT,
+        schema=record,
+        record_type=record_type(record),
+        derived=(),
+        rules=(),
+        control_totals=(),
+        tables=(),
+        macros="",
     )
 
 
@@ -223,10 +230,10 @@ def test_a_reject_that_sql_found_stands_as_it_came(tmp_path: Path) -> None:
     assert orjson.loads(reject)["reason"] == "not_an_exact_decimal"
 
 
-def test_a_rule_that_fails_on_a_record_that_was_judged_is_told(tmp_path: Path) -> None:
+def test_a_rule_whose_sql_fails_on_a_valid_record_fails_the_file(tmp_path: Path) -> None:
     large = order(customer=customer(name="no number"), shipping_cost=0, total_amount=999_999_999_999)
     rule = Rule("fails", "/customer/name", "CAST(customer.name AS INTEGER) > 0", "must be a number")
-    with pytest.raises(ContractError, match="the SQL of the rule fails failed"):
+    with pytest.raises(ContractError, match="SQL failed"):
         validate(lines([large]), tmp_path, contract=replace(CONTRACT, rules=(rule,)))
 
 
@@ -251,3 +258,20 @@ def test_every_digit_of_a_decimal_is_kept_however_large_it_is(precision: int, sc
     with duckdb.connect() as connection:
         rows = connection.execute(f"SELECT x FROM read_parquet('{tmp_path}/records.parquet')").fetchall()
     assert [row[0] for row in rows] == [Decimal(text) for text in records]
+
+
+def test_what_can_not_be_derived_of_a_record_is_told(tmp_path: Path) -> None:
+    large = order(customer=customer(name="no number"), shipping_cost=0, total_amount=999_999_999_999)
+    derived = (Derived("number", "CAST(customer.name AS INTEGER)"),)
+    for records in ([order()], [large]):
+        with pytest.raises(ContractError):
+            validate(lines(records), tmp_path, contract=replace(WITHOUT_RULES, derived=derived, tables=()))
+
+
+def test_nothing_is_derived_of_what_breaks_the_schema(tmp_path: Path) -> None:
+    derived = (Derived("year", "CAST(strftime(order_date, '%Y') AS INTEGER) // (len(items) - 1)"),)
+    rule = Rule("late", "/order_date", "year > 1990", "must be late")
+    contract = replace(CONTRACT, derived=(*CONTRACT.derived, *derived), rules=(rule,))
+    both = order(items=[item(), item(line_number=2)])
+    counts = validate(lines([order(order_date="yesterday"), both]), tmp_path, contract=contract)
+    assert counts["rejected_by_reason"] == {"bad_format": 1}

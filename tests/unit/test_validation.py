@@ -408,7 +408,7 @@ def test_a_contract_without_rules_and_control_totals_works(tmp_path: Path) -> No
     counts = validate(
         lines([order(total_amount=5)]),
         tmp_path,
-        contract=replace(CONTRACT, rules=(), control_totals=(), macros="", tables=()),
+        contract=replace(CONTRACT, derived=(), rules=(), control_totals=(), macros="", tables=()),
     )
     assert (counts["valid"], counts["control_totals"]) == (1, {})
 
