@@ -135,7 +135,6 @@ run "functions" {
       }
       transform = {
         PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"
-        MAX_RECORD_BYTES = "8388608"
       }
       write = {
         PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"
