@@ -53,7 +53,7 @@ demo: $(READY) ## Run a file (INPUT=...) through the whole pipeline on an embedd
 	@$(BIN)/python -m pipeline demo $(if $(INPUT),"$(INPUT)")
 
 test: $(READY) $(TOOLS)/policy-lint/ready ## Run every test but the long ones
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
+	@$(BIN)/python -m pytest --numprocesses=2
 
 test-long: $(READY) ## Run the long tests: a thousand files under faults, every fault at every call, deep fuzzing
 	@$(BIN)/python -m pytest -m long

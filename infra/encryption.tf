@@ -19,6 +19,7 @@ locals {
     reconciler     = { reads = ["lambda", "s3", "sqs"], writes = ["sqs"] }
     state_machine  = { reads = ["sns"], writes = ["sns"] }
     scheduler      = { reads = ["sqs"], writes = ["sqs"] }
+    analyst        = { reads = ["s3"], writes = ["s3"] } # no role of ours: athena.tf
   }
 
   # What each role's policy begins with: nothing, where the key is off.

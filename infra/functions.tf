@@ -32,7 +32,6 @@ locals {
       layers      = ["aws", "sql"]
       environment = {
         PROCESSED_BUCKET = local.buckets.processed
-        MAX_RECORD_BYTES = var.max_record_bytes
       }
     }
     write = {

@@ -57,6 +57,26 @@ output "kms_key_arn" {
   value       = local.key_arn
 }
 
+output "athena_workgroup" {
+  description = "The Athena workgroup to query in."
+  value       = aws_athena_workgroup.this.name
+}
+
+output "databases" {
+  description = "The Glue database of each feed."
+  value       = { for dataset, database in aws_glue_catalog_database.this : dataset => database.name }
+}
+
+output "analyst_policy" {
+  description = "The IAM policy that whoever queries needs: attach it to a role or a permission set."
+  value       = data.aws_iam_policy_document.analyst.json
+}
+
+output "athena_console_url" {
+  description = "Athena's query editor in the AWS console, where the saved queries are."
+  value       = "${local.console}/athena/home?region=${var.region}#/query-editor"
+}
+
 output "function_names" {
   description = "The name of each function."
   value       = { for key, function in aws_lambda_function.this : key => function.function_name }

@@ -12,6 +12,7 @@ locals {
       tables    = var.retention_days.tables
       manifests = var.retention_days.manifests
       failures  = var.retention_days.failures
+      queries   = var.retention_days.queries
       runs      = var.retention_days.runs
     }
   }
@@ -61,9 +62,9 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
         days = rule.value
       }
 
-      # Staging is large and can be made again: nobody restores it.
+      # What can be made again nobody restores.
       dynamic "noncurrent_version_expiration" {
-        for_each = rule.key == "staging" ? [1] : []
+        for_each = contains(["staging", "queries"], rule.key) ? [1] : []
 
         content {
           noncurrent_days = noncurrent_version_expiration.value

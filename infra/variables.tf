@@ -323,14 +323,43 @@ variable "reconcile" {
 }
 
 # ---------------------------------------------------------------------------------------------------------------
+# How tables are queried
+# ---------------------------------------------------------------------------------------------------------------
+
+variable "first_ingest_date" {
+  description = "The first day, as 2026-01-31, of which Athena looks for rows: no file may have arrived before. Each day since costs a query that names none a request to S3 a table."
+  type        = string
+  default     = "2026-01-01"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^\\d{4}-\\d{2}-\\d{2}$", var.first_ingest_date)) && can(timeadd("${var.first_ingest_date}T00:00:00Z", "0s"))
+    error_message = "first_ingest_date must be a date such as 2026-01-31."
+  }
+}
+
+variable "max_query_bytes" {
+  description = "The most bytes that one Athena query may scan; one that would scan more is stopped. A TiB costs about $5."
+  type        = number
+  default     = 10737418240 # 10 GiB
+  nullable    = false
+
+  validation {
+    condition     = var.max_query_bytes >= 10485760 && floor(var.max_query_bytes) == var.max_query_bytes
+    error_message = "max_query_bytes must be a whole number of at least 10485760, the least that Athena takes."
+  }
+}
+
+# ---------------------------------------------------------------------------------------------------------------
 # How long things are kept
 # ---------------------------------------------------------------------------------------------------------------
 
 variable "retention_days" {
   description = <<-EOT
     Days that each kind of object is kept; 0 keeps it for ever. What was deleted, expired or replaced stays for
-    another `replaced` days (staging: one), and is gone for good then. `incoming` and `rejected` hold records as
-    they came, with the personal data in them; so do `processed` and `tables`.
+    another `replaced` days (staging and queries: one), and is gone for good then. `incoming` and `rejected` hold
+    records as they came, with the personal data in them; so do `processed` and `tables`, and `queries`, the results
+    of Athena's.
   EOT
   type = object({
     incoming  = optional(number, 0)
@@ -340,6 +369,7 @@ variable "retention_days" {
     tables    = optional(number, 0)
     manifests = optional(number, 0)
     failures  = optional(number, 0)
+    queries   = optional(number, 7)
     runs      = optional(number, 400)
     replaced  = optional(number, 30)
   })

@@ -9,6 +9,8 @@ The layout of the processed bucket is defined here and nowhere else:
     manifests/<dataset>/<batch_id>.json
     failures/<dataset>/<batch_id>/<execution>.json
     runs/<dataset>/<batch_id>/<execution>.json
+
+Athena puts what it answers under queries/ (infra/athena.tf).
 """
 
 import hashlib

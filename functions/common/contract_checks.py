@@ -13,8 +13,11 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TYPE = re.compile(r"VARCHAR|BOOLEAN|INTEGER|BIGINT|DOUBLE|DATE|TIMESTAMP|DECIMAL\(([1-9]\d?),(\d\d?)\)")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
 _MAX_DECIMAL = 38
-_OF_THE_PIPELINE = frozenset({"records", "superseded"})
-"""Names of tables and views that the steps make."""
+_OF_THE_PIPELINE = frozenset({"records", "superseded", "runs", "rejects", "rejected_lines", "failures"})
+"""Names of tables and views that the steps make, and that are in every database that analysts query."""
+
+_PARTITION = "ingest_date"
+"""The column that a table has by the folder of its files."""
 
 _TEXT, _NAMED, _NUMBER, _ARRAY = (
     "a text",
@@ -62,7 +65,7 @@ def check_contract(data: Any, dataset: str, reserved: Collection[str]) -> None:
         raise ValueError(f"dataset must be {dataset}, as its folder is called")
     tables = _by_name(data["tables"], "table", "tables")
     for name, table in tables.items():
-        if name in _OF_THE_PIPELINE or name.startswith("part_"):
+        if name in _OF_THE_PIPELINE or name.startswith("part_") or name.endswith("_current"):
             raise ValueError(f"a table can't be called {name}: the pipeline has a table of that name")
         _check_table(table, reserved, f"tables.{name}")
     for name, table in tables.items():
@@ -80,7 +83,7 @@ def check_contract(data: Any, dataset: str, reserved: Collection[str]) -> None:
 
 def _check_table(table: Mapping[str, Any], reserved: Collection[str], place: str) -> None:
     for name, column in _by_name(table["columns"], "column", f"{place}.columns").items():
-        if name in reserved:
+        if name in reserved or name == _PARTITION:
             raise ValueError(f"{place} can't have a column {name}: the pipeline adds one of that name")
         kind = _TYPE.fullmatch(column["type"])
         if not kind or (kind[1] and (int(kind[1]) > _MAX_DECIMAL or int(kind[2]) > int(kind[1]))):

@@ -88,7 +88,8 @@ def _was_notified(execution_arn: str) -> bool:
 
 
 def _serialised(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, indent=2, ensure_ascii=False).encode()
+    """One line, since Athena reads an object a line."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 @cache

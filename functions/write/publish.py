@@ -42,7 +42,7 @@ def refusal(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> Pipeli
 def manifest(batch: Batch, contract: Contract, totals: Totals, merged: Merged, outputs: Outputs, release: str) -> bytes:
     """The manifest: what was published, from what, by which release, and the whole account.
 
-    Nothing in it differs between the attempts of one release.
+    Nothing in it differs between the attempts of one release. One line, since Athena reads an object a line.
     """
     tables = {
         table.name: {
@@ -74,7 +74,7 @@ def manifest(batch: Batch, contract: Contract, totals: Totals, merged: Merged, o
         "tables": tables,
         "rejects": outputs.get(REJECTS),
     }
-    return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def verify(committed: Mapping[str, Any], digest_of: Callable[[str], str | None]) -> None:

@@ -135,7 +135,6 @@ run "functions" {
       }
       transform = {
         PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"
-        MAX_RECORD_BYTES = "8388608"
       }
       write = {
         PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"
@@ -333,7 +332,7 @@ run "buckets" {
       }
       } == {
       ingest    = {}
-      processed = { "staging/" = 7, "rejected/" = 90, "runs/" = 400 }
+      processed = { "staging/" = 7, "rejected/" = 90, "runs/" = 400, "queries/" = 7 }
     }
     error_message = "What expires is not what retention_days says by default."
   }
@@ -426,7 +425,7 @@ run "everything_set" {
     max_nesting          = 8
     max_reject_bytes     = 1048576
     reconcile            = { schedule = "cron(0 6 * * ? *)", since_hours = 168, grace_minutes = 30 }
-    retention_days       = { incoming = 30, processed = 31, tables = 32, manifests = 33, rejected = 34, failures = 35, runs = 36, staging = 3, replaced = 2 }
+    retention_days       = { incoming = 30, processed = 31, tables = 32, manifests = 33, rejected = 34, failures = 35, queries = 37, runs = 36, staging = 3, replaced = 2 }
     force_destroy        = true
   }
 
@@ -471,7 +470,8 @@ run "everything_set" {
       } == {
       ingest = { "incoming/" = 30 }
       processed = {
-        "staging/" = 3, "rejected/" = 34, "processed/" = 31, "tables/" = 32, "manifests/" = 33, "failures/" = 35, "runs/" = 36
+        "staging/" = 3, "rejected/" = 34, "processed/" = 31, "tables/" = 32, "manifests/" = 33, "failures/" = 35,
+        "runs/"    = 36, "queries/" = 37
       }
     }
     error_message = "Each folder must be kept for as long as retention_days says."
@@ -481,8 +481,8 @@ run "everything_set" {
     condition = {
       for rule in flatten([for lifecycle in aws_s3_bucket_lifecycle_configuration.this : lifecycle.rule]) :
       rule.id => rule.noncurrent_version_expiration[0].noncurrent_days... if length(rule.noncurrent_version_expiration) > 0
-    } == { clean-up = [2, 2], expire-staging = [1] }
-    error_message = "Replaced versions must be kept for as long as retention_days.replaced says, and for a day in staging."
+    } == { clean-up = [2, 2], expire-staging = [1], expire-queries = [1] }
+    error_message = "Replaced versions must be kept for as long as retention_days.replaced says, and for a day in staging and queries."
   }
 
   assert {
@@ -562,7 +562,7 @@ run "replaced_versions_kept_for_ever" {
       for lifecycle in aws_s3_bucket_lifecycle_configuration.this : [
         for rule in lifecycle.rule : rule.id if length(rule.noncurrent_version_expiration) > 0
       ]
-    ]) == ["expire-staging"]
-    error_message = "With replaced = 0, replaced versions are kept for ever, but for staging."
+    ]) == ["expire-queries", "expire-staging"]
+    error_message = "With replaced = 0, replaced versions are kept for ever, but for staging and queries."
   }
 }

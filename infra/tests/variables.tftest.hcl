@@ -28,6 +28,8 @@ run "wrong_kinds" {
     max_record_bytes     = 0
     max_nesting          = 0
     max_reject_bytes     = 0
+    max_query_bytes      = 10485759
+    first_ingest_date    = "2026-13-01"
     reconcile            = { schedule = "hourly" }
     retention_days       = { rejected = -1 }
   }
@@ -53,6 +55,8 @@ run "wrong_kinds" {
     var.max_record_bytes,
     var.max_nesting,
     var.max_reject_bytes,
+    var.max_query_bytes,
+    var.first_ingest_date,
     var.reconcile,
     var.retention_days,
   ]

@@ -115,13 +115,14 @@ def _compiled_code(runtime: Runtime) -> Path:
 
 
 def _code(function: str, compiled: Path) -> Iterator[tuple[str, Path]]:
-    """A function's own package, what is common, and every contract."""
+    """A function's own package, what is common, and every contract but its saved queries: no function runs those."""
     package = compiled / "functions"
     own = [package / "__init__.py", *package.glob(f"{_CACHE}/__init__.*")]
     for path in [*own, *_files(package / "common"), *_files(package / function)]:
         yield str(path.relative_to(compiled)), path
     for path in _files(ROOT / "contracts"):
-        yield str(path.relative_to(ROOT)), path
+        if path.parent.name != "queries":
+            yield str(path.relative_to(ROOT)), path
 
 
 def _packages(group: str, runtime: Runtime) -> dict[str, Path]:

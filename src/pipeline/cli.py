@@ -72,6 +72,8 @@ def deploy_command(target_name: TargetName = "aws") -> None:
     show.out.print(f"Deployed {outputs['name']} to {outputs['region']}.")
     show.out.print(f"  drop files into s3://{outputs['ingest_bucket']}/incoming/orders/")
     show.out.print(f"  state machine:  {outputs['state_machine_console_url']}")
+    databases = ", ".join(outputs["databases"].values())
+    show.out.print(f"  Athena:         workgroup {outputs['athena_workgroup']}, databases: {databases}")
     show.out.print(f"Next: make run-pipeline TARGET={target_name}")
 
 

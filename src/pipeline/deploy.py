@@ -39,6 +39,7 @@ _LISTINGS = (
     ("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName", "AlarmNamePrefix"),
     ("kms", "list_aliases", "Aliases[].AliasName", None),
     ("stepfunctions", "list_state_machines", "stateMachines[].name", None),
+    ("glue", "get_databases", "DatabaseList[].Name", None),
 )
 """Each service that infra/ uses: how it lists what it has, where the names are in its answer, what narrows it."""
 
@@ -111,8 +112,11 @@ def _pages(place: Target, service: str, operation: str, **arguments: Any) -> Any
 
 
 def _belongs(identifier: str, name: str) -> bool:
-    """Whether a name, an ARN, a URL or a log group ends in the name of something of this deployment."""
-    last = re.split("[:/]", identifier)[-1]
+    """Whether a name, an ARN, a URL or a log group ends in the name of something of this deployment.
+
+    A database's has underscores for dashes, since Athena takes none.
+    """
+    last = re.split("[:/]", identifier)[-1].replace("_", "-")
     return last == name or last.startswith(f"{name}-")
 
 

@@ -101,4 +101,8 @@ def copy(folder: Path) -> None:
         if not path.name.endswith("override.tf"):
             shutil.copy(path, folder)
     (folder / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
-    shutil.copytree(ROOT / "statemachine", folder.parent / "statemachine", dirs_exist_ok=True)
+    read = [(INFRA / name, folder / name) for name in ("views", "queries")]
+    read += [(ROOT / name, folder.parent / name) for name in ("contracts", "statemachine")]
+    for original, copied in read:
+        shutil.rmtree(copied, ignore_errors=True)  # what is gone from the original must go here too
+        shutil.copytree(original, copied)

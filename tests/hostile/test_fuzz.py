@@ -242,7 +242,7 @@ def test_no_key_escapes_its_prefix(key: str, version_id: str, revision: int) -> 
 
 # --- contracts --------------------------------------------------------------------------------------------------------
 
-FILES = {path.name: path.read_bytes() for path in (CONTRACTS / "orders").iterdir()}
+FILES = {path.name: path.read_bytes() for path in (CONTRACTS / "orders").glob("*.*")}
 PARSED = {name: json.loads(data) for name, data in FILES.items() if name.endswith(".json")}
 PLAIN_ORDERS = lines([order(order_id=str(number)) for number in range(3)])
 

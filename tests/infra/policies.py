@@ -37,8 +37,9 @@ def resource_policies(plan: Run) -> list[list[dict[str, Any]]]:
 
 
 def policies(plan: Run) -> Iterator[tuple[str, str]]:
-    """Every policy in a plan, of whatever resource: its address and attribute, and the JSON."""
-    for address, values in plan.planned().items():
+    """Every policy in a plan, of whatever resource or output: its address and attribute, and the JSON."""
+    outputs = {name: change["after"] for name, change in plan.plan["output_changes"].items() if "after" in change}
+    for address, values in {**plan.planned(), "output": outputs}.items():
         for attribute, value in values.items():
             if isinstance(value, str) and value.startswith("{") and "Statement" in json.loads(value):
                 yield f"{address}.{attribute}", value

@@ -90,7 +90,7 @@ def test_the_account_administers_the_key_and_nobody_else_is_let_in(plan_with_key
 def test_all_that_is_kept_has_the_key(plan_with_key: Run) -> None:
     kinds = (
         *("aws_lambda_function", "aws_cloudwatch_log_group", "aws_sns_topic", "aws_sqs_queue"),
-        "aws_s3_bucket_server_side_encryption_configuration",
+        *("aws_s3_bucket_server_side_encryption_configuration", "aws_athena_workgroup"),
     )
     planned = plan_with_key.planned(*kinds)
     assert {address.split(".")[0] for address in planned} == set(kinds)

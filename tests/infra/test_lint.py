@@ -29,6 +29,7 @@ ACCEPTED = {
     ("missing_condition", r"aws_iam_role_policy\.state_machine.* DeliverLogs"): (
         "what Step Functions needs to deliver its logs; AWS has no condition that fits"
     ),
+    ("missing_condition", r"output\.analyst_policy QueryInWorkgroup"): "what it opens is one workgroup's",
     ("missing_condition", r"aws_kms_key.* AccountAdministers"): "the account administers its key, or nobody could",
     ("overly_permissive", r"aws_kms_key.*"): 'in a key\'s policy "*" is the key; kms:* is for who administers it',
     (

@@ -22,6 +22,7 @@ from tests.infra.policies import (
     QUEUE,
     ROLES,
     listed,
+    policies,
     resource_policies,
     role_policies,
     statements_of,
@@ -187,6 +188,40 @@ def test_a_role_may_do_its_own_work_only(
         for statement in role_policies(first_plan)[role]
     )
     assert allowed == expected, f"{role} {'may' if allowed else 'may not'} {action} on {resource}"
+
+
+ANALYSTS = f"arn:aws:athena:{HERE}:workgroup/{NAME}"
+GLUE = f"arn:aws:glue:{HERE}"
+DATABASE = "order_pipeline_dev_orders"
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "expected"),
+    [
+        ("athena:StartQueryExecution", ANALYSTS, True),
+        ("athena:StartQueryExecution", f"arn:aws:athena:{HERE}:workgroup/primary", False),  # which has no limit
+        ("athena:UpdateWorkGroup", ANALYSTS, False),
+        ("glue:GetTable", f"{GLUE}:table/{DATABASE}/orders_current", True),
+        ("glue:GetTable", f"{GLUE}:table/another/orders", False),
+        ("glue:UpdateTable", f"{GLUE}:table/{DATABASE}/orders_current", False),
+        *[
+            ("s3:GetObject", f"{PROCESSED}/{folder}/x", folder not in ("staging", "processed"))
+            for folder in ("tables", "rejected", "manifests", "failures", "queries", "staging", "processed")
+        ],
+        ("s3:GetObject", f"{INGEST}/incoming/orders/x.json", False),
+        ("s3:PutObject", f"{PROCESSED}/queries/x", True),
+        *[("s3:PutObject", f"{PROCESSED}/{folder}/x", False) for folder in ("tables", "manifests", "failures")],
+        ("s3:DeleteObject", f"{PROCESSED}/queries/x", False),
+    ],
+)
+def test_an_analyst_may_query_and_change_nothing(first_plan: Run, action: str, resource: str, expected: bool) -> None:
+    policy = statements_of(dict(policies(first_plan))["output.analyst_policy"])
+    allowed = any(
+        action in listed(statement["Action"])
+        and any(fnmatchcase(resource, pattern) for pattern in listed(statement["Resource"]))
+        for statement in policy
+    )
+    assert allowed == expected, f"an analyst {'may' if allowed else 'may not'} {action} on {resource}"
 
 
 def test_each_function_writes_to_its_own_log_group(first_plan: Run) -> None:

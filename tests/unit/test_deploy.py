@@ -94,6 +94,8 @@ def test_leftovers_are_found_by_name_in_every_service(place: Target) -> None:
         Target=target,
     )
 
+    boto3.client("glue", **region).create_database(DatabaseInput={"Name": f"{NAME}_orders".replace("-", "_")})
+
     found = deploy.leftovers(place, NAME)
 
     assert {service: sum(line.startswith(f"{service} ") for line in found) for service, *_ in deploy._LISTINGS} == {
@@ -108,6 +110,7 @@ def test_leftovers_are_found_by_name_in_every_service(place: Target) -> None:
         "cloudwatch": 1,
         "kms": 1,
         "stepfunctions": 1,
+        "glue": 1,
     }
 
 

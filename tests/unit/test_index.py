@@ -303,7 +303,11 @@ RECORD_KEY = BATCH.failure_key(STATE["execution"])
 
 
 def recorded() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(harness.get(RECORD_KEY))
+    """The failure record, which is one line: Athena reads an object a line."""
+    line = harness.get(RECORD_KEY)
+    assert line.endswith(b"}\n")
+    assert line.count(b"\n") == 1
+    content: dict[str, Any] = json.loads(line)
     return content
 
 

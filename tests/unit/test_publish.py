@@ -183,7 +183,7 @@ def test_of_two_writers_the_first_commit_stands(same: bool, monkeypatch: pytest.
     batch = harness.run(WITH_REJECT)
     committed = harness.get(batch.manifest_key)
     if not same:
-        committed = committed.replace(b'"received": 12', b'"received": 13')
+        committed = committed.replace(b'"received":12', b'"received":13')
     s3_utils.put_bytes(harness.PROCESSED, batch.manifest_key, committed)
     real, looked = s3_utils.get_bytes, []
 
@@ -200,6 +200,14 @@ def test_of_two_writers_the_first_commit_stands(same: bool, monkeypatch: pytest.
         with pytest.raises(CommitConflictError, match="the first commit stands"):
             write.handler(batch.to_input())
     assert harness.get(batch.manifest_key) == committed
+
+
+@on_moto
+def test_a_manifest_is_one_line() -> None:
+    """Athena reads an object a line."""
+    manifest = harness.get(harness.run(WITH_REJECT).manifest_key)
+    assert manifest.endswith(b"}\n")
+    assert manifest.count(b"\n") == 1
 
 
 UNTIL_COMMIT = 7

@@ -73,15 +73,21 @@ def test_a_copy_is_ruled_by_no_setting_and_no_backend_of_the_checkout(
     (checkout / "tests").mkdir(parents=True)
     for name in ("main.tf", ".terraform.lock.hcl", "terraform.tfvars", "my.auto.tfvars", "my_override.tf", "x.tfstate"):
         (checkout / name).touch()
-    folder.mkdir(parents=True)
-    (folder / "removed.tf").touch()
+    for name in ("views", "queries"):
+        (checkout / name).mkdir()
+        (checkout / name / "new.sql").touch()
+    for gone in (folder / "removed.tf", folder / "queries" / "gone.sql", folder.parent / "contracts" / "gone" / "x"):
+        gone.parent.mkdir(parents=True, exist_ok=True)
+        gone.touch()
     monkeypatch.setattr(workspace, "INFRA", checkout)
 
     workspace.copy(folder)
 
-    assert {path.name for path in folder.iterdir()} == {"main.tf", ".terraform.lock.hcl", "backend_override.tf"}
+    files = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert files == {"main.tf", ".terraform.lock.hcl", "backend_override.tf", "new.sql"}
     assert 'backend "local"' in (folder / "backend_override.tf").read_text()
-    assert (folder / ".." / "statemachine" / "pipeline.asl.json").is_file()
+    assert (folder.parent / "statemachine" / "pipeline.asl.json").is_file()
+    assert not (folder.parent / "contracts" / "gone").exists()
 
 
 TAGS = {"Project": "shop", "Environment": "prod", "ManagedBy": "terraform"}

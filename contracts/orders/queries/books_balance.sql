@@ -1,0 +1,12 @@
+-- Do the books balance? Of each run the revenue in the table and in its control total; a run where they differ is one to
+-- look into.
+SELECT
+    runs.batch_id,
+    runs.source.key AS source_key,
+    CAST(runs.control_totals['total_amount'].published AS decimal(38, 4)) AS control_total,
+    sum(orders.total_amount) AS in_table
+FROM runs
+JOIN orders ON orders.batch_id = runs.batch_id
+GROUP BY runs.batch_id, runs.source.key, runs.control_totals['total_amount'].published
+HAVING sum(orders.total_amount) <> CAST(runs.control_totals['total_amount'].published AS decimal(38, 4))
+ORDER BY runs.batch_id

@@ -1,0 +1,99 @@
+"""docs/analytics.md: its SQL is what is saved in Athena, and its Python runs over the output of real runs."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import ROOT
+from tests import harness
+from tests.analytics.catalog import Catalog
+from tests.analytics.lake import File, Lake, current
+from tests.analytics.test_current_views import make
+
+PAGE = (ROOT / "docs" / "analytics.md").read_text("utf-8")
+SQL = dict(re.findall(r"^`([\w/]+\.sql)`[^`]*```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+PYTHON = re.findall(r"^### ([\w ]+)$|^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+FILES = [
+    File([make(1, lines=2), make(2)], broken=1),
+    File([make(1, lines=1, status="shipped")], after=60),
+    File([make(3)], after=120, committed=False),
+]
+
+
+def snippets() -> list[tuple[str, str]]:
+    """Each block of Python with the heading that it stands under."""
+    found, heading = [], ""
+    for title, code in PYTHON:
+        heading = title or heading
+        if code:
+            found.append((heading, code))
+    return found
+
+
+def joined(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The same, but that a block without an import goes on where the one before it ended."""
+    result: list[tuple[str, str]] = []
+    for heading, code in found:
+        if code.startswith("import "):
+            result.append((heading, code))
+        else:
+            result[-1] = (heading, result[-1][1] + code)
+    return result
+
+
+SAVED = sorted([*ROOT.glob("contracts/*/queries/*.sql"), *ROOT.glob("infra/queries/*.sql")])
+
+
+@pytest.mark.parametrize("path", SAVED, ids=lambda path: path.stem)
+def test_the_page_quotes_the_saved_query(path: Path) -> None:
+    place = str(path.relative_to(ROOT))
+    assert SQL.get(place) == path.read_text("utf-8"), f"docs/analytics.md does not quote {place} as it is"
+
+
+def test_every_sql_of_the_page_is_saved_in_athena(catalog: Catalog) -> None:
+    assert {Path(path).stem for path in SQL} == set(catalog.queries["orders"])
+    assert PAGE.count("```sql") == len(SQL)
+
+
+@pytest.mark.parametrize(("heading", "code"), joined(snippets()))
+def test_a_snippet_runs(heading: str, code: str, lake: tuple[Path, Lake]) -> None:
+    bucket, history = lake
+    batch, records = history.runs[0]
+    said: dict[str, Any] = {"bucket": str(bucket), "batch_id": batch.batch_id}
+    exec(code, said)
+    match heading:
+        case "One batch":
+            assert sorted(rows(said["orders"], "order_id")) == [(record["order_id"],) for record in records]
+            assert all(isinstance(total, Decimal) for (total,) in rows(said["orders"], "total_amount"))
+        case "All batches":
+            assert len(rows(said["orders"], "order_id")) == sum(len(records) for _, records in history.runs)
+            expected = [(row["order_id"], row["status"]) for row in current(history.runs)["orders"]]
+            assert sorted(rows(said["current"], "order_id", "status")) == expected
+        case "Rejects":
+            assert len(rows(said["rejects"], "reason")) == 1
+        case _:
+            pytest.fail(f"What does the Python under {heading} have to give?")
+
+
+def test_five_lines_are_enough() -> None:
+    assert [code for _, code in snippets() if len([line for line in code.splitlines() if line]) > 5] == []
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Lake]:
+    with pytest.MonkeyPatch.context() as monkeypatch, harness.buckets(monkeypatch, MAX_REJECT_RATIO="0.5"):
+        history = Lake(tmp_path_factory.mktemp("lake"), monkeypatch)
+        history.add(FILES)
+        return history.download(), history
+
+
+def rows(table: Any, *names: str) -> list[tuple[Any, ...]]:
+    """Some columns of a DuckDB relation or of a pandas frame."""
+    if hasattr(table, "fetchall"):
+        found: list[tuple[Any, ...]] = table.project(", ".join(names)).fetchall()
+        return found
+    return [tuple(row) for row in table[list(names)].to_numpy().tolist()]

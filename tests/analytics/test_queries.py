@@ -1,0 +1,130 @@
+"""The saved queries over the output of real runs: what each answers, reckoned anew in plain Python."""
+
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests import harness
+from tests.analytics.catalog import Catalog, transpiled
+from tests.analytics.lake import File, Lake, current
+from tests.unit.orders import Order, customer, item, order
+
+Row = tuple[Any, ...]
+
+
+def an_order(number: int, day: str, by: str, price: float = 10.0, **changes: Any) -> Order:
+    items = [item(line_number=1, unit_price=price, quantity=3), item(line_number=2, product_id="2", quantity=1)]
+    return order(
+        **{"order_id": str(number), "order_date": f"{day}T10:00:00Z", "customer": customer(customer_id=by, name=by)},
+        **{"items": items, "shipping_cost": 1.25, **changes},
+    )
+
+
+FILES = [
+    File([an_order(1, "2026-10-31", "A"), an_order(2, "2026-11-01", "B", 0.01)], key="berlin/1.jsonl", broken=1),
+    File([an_order(3, "2026-11-01", "A", currency="USD"), an_order(4, "2026-10-01", "C")], after=3600, key="x.jsonl"),
+    File([an_order(1, "2026-10-31", "A", 99.99)], after=7200, key="berlin/2.jsonl"),  # a correction
+    File([an_order(5, "2026-11-01", "B", status="cancelled")], after=7300, key="berlin/3.jsonl"),
+    File([an_order(6, "2026-11-01", "B")], after=7400, key="rome/1.jsonl", broken=3),  # fails as a whole
+    File([an_order(7, "2026-11-01", "B")], after=7500, key="rome/2.jsonl", committed=False),
+]
+
+
+@dataclass
+class Answers:
+    """A bucket with a history, and what the saved queries say of it."""
+
+    lake: Lake
+    connection: duckdb.DuckDBPyConnection
+    queries: dict[str, str]
+
+    def to(self, query: str) -> list[Row]:
+        return self.connection.execute(transpiled(self.queries[query])).fetchall()
+
+    @property
+    def orders(self) -> list[dict[str, Any]]:
+        """The orders that stand and count."""
+        return [row for row in current(self.lake.runs)["orders"] if row["status"] != "cancelled"]
+
+
+@pytest.fixture(scope="module")
+def answers(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    with pytest.MonkeyPatch.context() as monkeypatch, harness.buckets(monkeypatch, MAX_REJECT_RATIO="0.5"):
+        lake = Lake(tmp_path_factory.mktemp("lake"), monkeypatch)
+        lake.add(FILES)
+        return Answers(lake, catalog.open(lake.download()), catalog.queries["orders"])
+
+
+def test_revenue_by_day(answers: Answers) -> None:
+    sums: dict[tuple[Any, str], list[Decimal | int]] = {}
+    for row in answers.orders:
+        found = sums.setdefault((row["order_date"].date(), row["currency"]), [0, Decimal(0), Decimal(0), Decimal(0)])
+        for at, value in enumerate((1, row["items_total"], row["shipping_cost"], row["total_amount"])):
+            found[at] += value
+    assert answers.to("revenue_by_day") == [(*key, *sums[key]) for key in sorted(sums)]
+    assert all(isinstance(row[-1], Decimal) for row in answers.to("revenue_by_day"))
+
+
+def test_top_customers(answers: Answers) -> None:
+    spent: Counter[tuple[str, str]] = Counter()
+    for row in answers.orders:
+        spent[row["currency"], row["customer_id"]] += row["total_amount"]
+    found = answers.to("top_customers")
+    assert {(row[0], row[2]): row[6] for row in found} == spent
+    euros = [row for row in found if row[0] == "EUR"]
+    assert [row[1] for row in euros] == [1, 2, 3]
+    assert [row[6] for row in euros] == sorted((row[6] for row in euros), reverse=True)
+
+
+def test_best_selling_products(answers: Answers) -> None:
+    counted = {row["order_id"]: row["currency"] for row in answers.orders}
+    units: Counter[tuple[str, str]] = Counter()
+    for row in current(answers.lake.runs)["items"]:
+        if row["order_id"] in counted:
+            units[row["product_id"], counted[row["order_id"]]] += row["quantity"]
+    assert {(row[0], row[2]): row[3] for row in answers.to("best_selling_products")} == units
+
+
+def test_late_orders(answers: Answers) -> None:
+    """Order 1 is late by its first file; that it was corrected later still does not make it later."""
+    assert [(row[0], row[3]) for row in answers.to("late_orders")] == [("4", 32), ("1", 1)]
+
+
+def test_reject_reasons_by_producer(answers: Answers) -> None:
+    found = [(row[0], row[1], row[3]) for row in answers.to("reject_reasons_by_producer")]
+    assert found == [("rome", "failed", 3), ("berlin", "published", 1)]
+
+
+def test_files_by_day(answers: Answers) -> None:
+    counted: dict[str, list[int]] = {}
+    for batch, records in answers.lake.runs:
+        of_day = counted.setdefault(batch.ingest_date, [0, 0])
+        of_day[0] += 1
+        of_day[1] += len(records)
+    assert [(row[0], row[1], row[5]) for row in answers.to("files_by_day")] == [
+        (day, *counted[day]) for day in sorted(counted)
+    ]
+
+
+def test_failed_files(answers: Answers) -> None:
+    [row] = answers.to("failed_files")
+    assert row[1:3] == ("incoming/orders/rome/1.jsonl", "TooManyRejectsError")
+
+
+def test_books_balance(answers: Answers) -> None:
+    assert answers.to("books_balance") == []
+    assert answers.connection.execute(
+        transpiled(answers.queries["books_balance"].replace("HAVING sum(orders.total_amount) <>", "HAVING 0 <>"))
+    ).fetchall(), "the query finds nothing because it looks at nothing"
+
+
+def test_every_query_is_tested_and_says_what_it_answers(catalog: Catalog) -> None:
+    tests = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert set(catalog.queries["orders"]) <= tests, "each query needs a test of its name here"
+    for queries in catalog.queries.values():
+        for sql in queries.values():
+            assert sql.startswith("-- "), "the first line of a query says what it answers"
