@@ -5,16 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import orjson
 
 from functions.common import s3_utils, sql, staging
 from functions.common.batch import Batch
 from functions.common.config import settings
-from functions.common.contract import Contract, load_contract
+from functions.common.contract import Contract, Table, load_contract
 from functions.common.errors import ReconciliationError
 from functions.common.telemetry import count, step
 from functions.common.workdir import workdir
 from functions.write import publish
+from functions.write.csv_file import write_csv
 from functions.write.merge import Superseded, add_up, merge, read_superseded
 from functions.write.publish import REJECTS
 from functions.write.rejects import write_rejects
@@ -54,14 +56,26 @@ def _publish(batch: Batch) -> bytes:
         _download_parts(batch, contract, folder)
         with sql.connect(folder, settings().memory_mb) as connection:
             merged = merge(batch, contract, totals, folder, connection)
-        outputs = {}
-        if totals.rejected or merged.superseded:
-            outputs[REJECTS] = _upload_rejects(batch, counts, read_superseded(folder), contract, folder)
-        for table in contract.tables:
-            for suffix, key in ((".parquet", batch.parquet_key(table.name)), (".csv", batch.csv_key(table.name))):
-                name = f"{table.name}{suffix}"
-                outputs[name] = s3_utils.publish(folder / name, bucket, key, _CONTENT_TYPES[suffix])
+            outputs = {}
+            if totals.rejected or merged.superseded:
+                outputs[REJECTS] = _upload_rejects(batch, counts, read_superseded(folder), contract, folder)
+            for table in contract.tables:
+                outputs |= _publish_table(batch, table, folder, connection)
     return _commit(batch, publish.manifest(batch, contract, totals, merged, outputs, settings().release))
+
+
+def _publish_table(
+    batch: Batch, table: Table, folder: Path, connection: duckdb.DuckDBPyConnection
+) -> dict[str, dict[str, Any]]:
+    """Upload a table's two files. CSV, the large one, is made only now and gone before the next: /tmp has an end."""
+    parquet, csv = folder / f"{table.name}.parquet", write_csv(table, folder, connection)
+    keys = {parquet: batch.parquet_key(table.name), csv: batch.csv_key(table.name)}
+    bucket = settings().processed_bucket
+    outputs = {
+        path.name: s3_utils.publish(path, bucket, key, _CONTENT_TYPES[path.suffix]) for path, key in keys.items()
+    }
+    csv.unlink()
+    return outputs
 
 
 def _counts(batch: Batch) -> list[dict[str, Any]]:

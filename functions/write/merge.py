@@ -9,12 +9,9 @@ from typing import Any
 import duckdb
 
 from functions.common.batch import Batch
-from functions.common.contract import LINEAGE, Column, Contract, Table
+from functions.common.contract import Contract, Table
 from functions.common.errors import ReconciliationError
 from functions.common.sql import identifier, identifiers, literal
-
-_FORMULA_SIGNS = ", ".join(str(ord(sign)) for sign in "=+-@\t\r")
-"""A cell that begins so is a formula to a spreadsheet (OWASP, CSV Injection); in CSV it gets an apostrophe."""
 
 SUPERSEDED = "superseded.csv"
 
@@ -79,7 +76,7 @@ def add_up(counts: Sequence[Mapping[str, Any]], batch: Batch) -> Totals:
 def merge(
     batch: Batch, contract: Contract, totals: Totals, workdir: Path, connection: duckdb.DuckDBPyConnection
 ) -> Merged:
-    """Write `<table>.parquet` and `<table>.csv` into `workdir` from the parts `<chunk>.<table>.part` there.
+    """Write `<table>.parquet` into `workdir`, and make a view of it, from the parts `<chunk>.<table>.part` there.
 
     Of records with one key the last in the file is kept; of rows with one key the latest by the contract's
     `latest_by`. Rows are sorted by key, so that the same records give the same bytes however the file was cut.
@@ -153,13 +150,6 @@ def _write_table(table: Table, batch: Batch, workdir: Path, connection: duckdb.D
         """
     )
     connection.execute(f"CREATE VIEW {identifier(table.name)} AS SELECT * FROM read_parquet({parquet})")
-    cells = ", ".join(_csv_cell(c) for c in (*table.columns, *LINEAGE))
-    connection.execute(
-        f"""
-        COPY (SELECT {cells} FROM {identifier(table.name)})
-        TO {literal(workdir / f"{table.name}.csv")} (FORMAT csv, HEADER)
-        """
-    )
     return int(_one(connection, f"SELECT count(*) FROM {identifier(table.name)}"))
 
 
@@ -185,15 +175,6 @@ def _latest(table: Table) -> str:
         ON {same} AND part.{first} IS NOT DISTINCT FROM highest._latest
         QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {order}, _position DESC) = 1
     """
-
-
-def _csv_cell(column: Column) -> str:
-    name = identifier(column.name)
-    if column.type == "TIMESTAMP":
-        return f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {name}"
-    if column.type == "VARCHAR":
-        return f"CASE WHEN ascii({name}) IN ({_FORMULA_SIGNS}) THEN '''' || {name} ELSE {name} END AS {name}"
-    return name
 
 
 def _check_keys(contract: Contract, connection: duckdb.DuckDBPyConnection) -> None:

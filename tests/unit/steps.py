@@ -18,6 +18,7 @@ from functions.transform.transform import write_parts
 from functions.validate.documents import Document
 from functions.validate.source import open_chunk
 from functions.validate.validation import RECORDS, validate_chunk
+from functions.write.csv_file import write_csv
 from functions.write.merge import Merged, Superseded, Totals, add_up, merge, read_superseded
 from functions.write.rejects import write_rejects
 from tests.unit.orders import CONTRACT
@@ -91,7 +92,10 @@ class Staged:
 
     def merge(self) -> Merged:
         with sql.connect(self.parts, MEMORY_MB) as connection:
-            return merge(self.batch, self.contract, self.totals, self.parts, connection)
+            merged = merge(self.batch, self.contract, self.totals, self.parts, connection)
+            for table in self.contract.tables:
+                write_csv(table, self.parts, connection)
+            return merged
 
 
 def stage(

@@ -204,7 +204,7 @@ def test_the_folder_answers_as_s3_does(folder: FolderS3, tmp_path: Path) -> None
     assert b"".join(s3_utils.read_blocks("b", "k", "1", start=4)) == b"456789"
     assert folder.get_object(Bucket="b", Key="k", Range="bytes=2-3")["Body"].read() == b"23"
     s3_utils.download("b", "k", tmp_path / "copy")
-    uploaded = s3_utils.upload(tmp_path / "copy", "b", "folder/again", "text/plain")
+    uploaded = s3_utils.publish(tmp_path / "copy", "b", "folder/again", "text/plain")
     head = s3_utils.head("b", "folder/again")
     assert head is not None
     assert (head["ContentLength"], head["Metadata"]["sha256"]) == (10, uploaded["sha256"])

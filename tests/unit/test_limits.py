@@ -85,7 +85,7 @@ def test_a_record_that_grows_past_the_cap_when_it_is_written_is_rejected(tmp_pat
     """1e15 is written as 1000000000000000.0; DuckDB reads lines up to twice the cap, and fails on longer ones."""
     numbers = {"type": "object", "properties": {"n": {"type": "array", "items": {"type": "number"}}}}
     contract = replace(
-        CONTRACT, schema=numbers, record_type=record_type(numbers), rules=(), control_totals=(), tables=()
+        CONTRACT, schema=numbers, record_type=record_type(numbers), derived=(), rules=(), control_totals=(), tables=()
     )
     data = b"".join(b'{"n":[' + b",".join([b"1e15"] * times) + b"]}\n" for times in (1, 100, 200))
     counts = validate(data, tmp_path, contract=contract, max_record_bytes=1_990)

@@ -162,11 +162,11 @@ def test_put_new_writes_once() -> None:
 
 
 @on_moto
-def test_upload_tells_size_and_digest_and_puts_the_digest_beside(tmp_path: Path) -> None:
+def test_publish_tells_size_and_digest_and_puts_the_digest_beside(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(DATA)
     digest = hashlib.sha256(DATA).hexdigest()
-    assert s3_utils.upload(path, PROCESSED, "a", "text/csv") == {"key": "a", "bytes": len(DATA), "sha256": digest}
+    assert s3_utils.publish(path, PROCESSED, "a", "text/csv") == {"key": "a", "bytes": len(DATA), "sha256": digest}
     found = s3_utils.head(PROCESSED, "a")
     assert found is not None
     assert (found["Metadata"], found["ContentType"]) == ({"sha256": digest}, "text/csv")

@@ -128,16 +128,17 @@ def test_candidates_stay_in_the_parts_with_their_positions(tmp_path: Path) -> No
     assert len(found["items"]) == 6
 
 
-def test_duckdb_is_bounded_and_fetches_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("memory_mb", "limit"), [(128, "76.0 MiB"), (1769, "140.0 MiB")])
+def test_duckdb_is_bounded_and_fetches_nothing(memory_mb: int, limit: str, tmp_path: Path) -> None:
     expected = {
         "threads": "1",
-        "memory_limit": "600.0 MiB",
+        "memory_limit": limit,
         "TimeZone": "UTC",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "temp_directory": str(tmp_path / "spill"),
     }
-    with sql.connect(tmp_path, 1000) as connection:
+    with sql.connect(tmp_path, memory_mb) as connection:
         found = dict(connection.execute("SELECT name, value FROM duckdb_settings()").fetchall())
     assert {name: found[name] for name in expected} == expected
 

@@ -1,0 +1,31 @@
+"""A published table as CSV, for people: the same rows as its Parquet file, in the same order."""
+
+from pathlib import Path
+
+import duckdb
+
+from functions.common.contract import LINEAGE, Column, Table
+from functions.common.sql import identifier, literal
+
+_FORMULA_SIGNS = ", ".join(str(ord(sign)) for sign in "=+-@\t\r")
+"""A cell that begins so is a formula to a spreadsheet (OWASP, CSV Injection); in CSV it gets an apostrophe."""
+
+
+def write_csv(table: Table, workdir: Path, connection: duckdb.DuckDBPyConnection) -> Path:
+    """Write `<table>.csv` into `workdir` from the view that `merge` made of the table; answers its path.
+
+    RFC 4180 with a header, `\\n` as line end, UTF-8; timestamps are ISO 8601 with `Z`.
+    """
+    path = workdir / f"{table.name}.csv"
+    cells = ", ".join(_cell(column) for column in (*table.columns, *LINEAGE))
+    connection.execute(f"COPY (SELECT {cells} FROM {identifier(table.name)}) TO {literal(path)} (FORMAT csv, HEADER)")
+    return path
+
+
+def _cell(column: Column) -> str:
+    name = identifier(column.name)
+    if column.type == "TIMESTAMP":
+        return f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {name}"
+    if column.type == "VARCHAR":
+        return f"CASE WHEN ascii({name}) IN ({_FORMULA_SIGNS}) THEN '''' || {name} ELSE {name} END AS {name}"
+    return name
