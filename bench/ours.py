@@ -76,13 +76,18 @@ def upload(path: Path) -> None:
 
 def step(name: str, report: Path) -> None:
     """Measure one step of the file that was uploaded; those before it must have run."""
-    handler = importlib.import_module(f"functions.{name}.index").handler
-    _s3()
-    batch = _plan()
+    batch = plan()
     event = batch.to_input() if name == "write" else {"batch": batch.to_input(), "chunk": 0}
-    measured, _ = measure(lambda: handler(event))
+    measured, _ = measure(lambda: handler(name)(event))
     rows = _rows(batch) if name == "write" else {}
     report.write_text(json.dumps({**measured, "rows": rows}))
+
+
+def handler(name: str) -> Callable[[Any], Any]:
+    """A step's handler, with S3 where it is to be."""
+    _s3()
+    found: Callable[[Any], Any] = importlib.import_module(f"functions.{name}.index").handler
+    return found
 
 
 def warm(path: Path, repeats: int) -> list[dict[str, dict[str, float]]]:
@@ -91,14 +96,14 @@ def warm(path: Path, repeats: int) -> list[dict[str, dict[str, float]]]:
     `wall` is the time that the handler takes, with the endpoint's answers; `cpu` what of it this process computes.
     The first run, which makes clients and reads the contract, is not among the answers.
     """
-    handlers = {name: importlib.import_module(f"functions.{name}.index").handler for name in FUNCTIONS}
+    handlers = {name: handler(name) for name in FUNCTIONS}
     runs = [_warm_run(handlers, path) for _ in range(1 + repeats)]
     return runs[1:]
 
 
 def _warm_run(handlers: dict[str, Callable[[Any], Any]], path: Path) -> dict[str, dict[str, float]]:
     _s3().upload_file(str(path), INGEST, KEY)
-    batch = _plan()
+    batch = plan()
     chunk = {"batch": batch.to_input(), "chunk": 0}
     events = {"starter": _notification(batch), "validate": chunk, "transform": chunk, "write": batch.to_input()}
     taken = {}
@@ -135,8 +140,9 @@ def _make_endpoint_ready(s3: Any) -> None:
     )
 
 
-def _plan() -> Any:
+def plan() -> Any:
     """The batch of the uploaded file, as the starter plans it."""
+    _s3()
     from functions.common import s3_utils
     from functions.common.config import settings
     from functions.common.planning import plan_batch, source_of

@@ -97,7 +97,7 @@ def _warm_up() -> None:
 
 def _on_folder(source: Input) -> dict[str, Sample]:
     """The pipeline's steps, each in a process of its own, with a folder in place of S3."""
-    with _folder("s3") as folder:
+    with folder("s3") as folder:
         return _steps(source, {ours.FOLDER: str(folder)})
 
 
@@ -116,7 +116,7 @@ def _steps(source: Input, environment: Mapping[str, str]) -> dict[str, Sample]:
 
 
 def _on_subject(subject: Subject, source: Input) -> Sample:
-    with _folder("out") as out:
+    with folder("out") as out:
         sample = measure(subject.command(source.path, out), subject.environment)
     _check_orders(subject.title, sample, source)
     return sample
@@ -153,7 +153,7 @@ def _add(samples: Samples, more: Mapping[str, Sample]) -> None:
 
 
 @contextmanager
-def _folder(name: str) -> Iterator[Path]:
+def folder(name: str) -> Iterator[Path]:
     """An empty folder under build/, which is gone afterwards."""
     folder = WORK / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -169,7 +169,7 @@ def _server() -> Iterator[dict[str, str]]:
     """The embedded AWS in a process of its own, with TLS as on AWS; what a client needs in its environment."""
     from pipeline import embedded  # here, so that only those runs need it that use it
 
-    with _folder("server") as home:
+    with folder("server") as home:
         server = embedded.start(home, AUTH="false")
         try:
             yield server.environment()

@@ -91,7 +91,7 @@ class ControlTotal:
     column: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Contract:
     dataset: str
     version: int

@@ -1,7 +1,10 @@
 """DuckDB as the functions use it: one thread, bounded memory, nothing fetched, the contract's macros known."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from itertools import count
 from pathlib import Path
 
 import duckdb
@@ -15,6 +18,9 @@ _MOST_MEMORY_MB = 140
 """More makes nothing faster but the sorting of files over half a gigabyte, which spills to disk beyond it."""
 
 
+_numbers = count()
+
+
 @contextmanager
 def connect(workdir: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory database that spills to `workdir` and uses no more than its share of `memory_mb` MiB.
@@ -24,7 +30,7 @@ def connect(workdir: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection
     raises ResourceLimitError where memory or disk run out, ContractError where the contract's SQL fails.
     """
     try:
-        with _open(workdir, memory_mb) as connection:
+        with _session(workdir, memory_mb) as connection:
             yield connection
     except (duckdb.OutOfMemoryException, duckdb.IOException) as exc:
         raise ResourceLimitError(f"DuckDB ran out of memory or disk ({type(exc).__name__}).") from None
@@ -32,20 +38,47 @@ def connect(workdir: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection
         raise ContractError(f"The contract's SQL failed on these records ({type(exc).__name__}).") from None
 
 
-def _open(workdir: Path, memory_mb: int) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(
+@contextmanager
+def _session(workdir: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A new database in the process's DuckDB, gone at the end: to start a DuckDB takes longer than a small file does.
+
+    One in which something went wrong is not used again.
+    """
+    name = f"work_{next(_numbers)}"
+    try:
+        session = _spilling_to(workdir, memory_mb).cursor()
+        session.execute(f"SET TimeZone = 'UTC'; ATTACH ':memory:' AS {name}; USE {name}")
+        yield session
+        session.execute(f"USE memory; DETACH {name}")
+        session.close()
+    except BaseException:
+        _instance.cache_clear()
+        raise
+
+
+def _spilling_to(workdir: Path, memory_mb: int) -> duckdb.DuckDBPyConnection:
+    """The process's DuckDB, or where it has spilled elsewhere, which it can't change then, a new one."""
+    spill = f"SET GLOBAL temp_directory = {literal(workdir / 'spill')}"
+    try:
+        _instance(memory_mb).execute(spill)
+    except duckdb.NotImplementedException:
+        _instance.cache_clear()
+        _instance(memory_mb).execute(spill)
+    return _instance(memory_mb)
+
+
+@cache
+def _instance(memory_mb: int) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(
         config={
             "threads": 1,
             "memory_limit": f"{int(min(memory_mb * _MEMORY_SHARE, _MOST_MEMORY_MB))}MiB",
-            "temp_directory": str(workdir / "spill"),
-            "home_directory": str(workdir),
+            "home_directory": tempfile.gettempdir(),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "preserve_insertion_order": True,
         }
     )
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
 
 
 def make_macros(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:

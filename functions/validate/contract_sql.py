@@ -6,6 +6,7 @@ Without records an error of DuckDB quotes nothing but the contract, and so can b
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakSet
 
 import duckdb
 
@@ -25,7 +26,8 @@ _FAST, _EXACT = "sent", "sent_exactly"
 def open_checked(connection: duckdb.DuckDBPyConnection, contract: Contract, lines: Path, max_record_bytes: int) -> None:
     """Make the view `records` over `lines`, which is still empty, and see that all of the contract's SQL fits it.
 
-    `lines` are made by `functions.common.records.valid_line`. Raises ContractError, which names the file.
+    `lines` are made by `functions.common.records.valid_line`. Raises ContractError, which names the file. A contract
+    that was seen to fit is not looked at again in this process.
     """
     with _naming(contract, "macros.sql"):
         make_macros(connection, contract)
@@ -34,14 +36,20 @@ def open_checked(connection: duckdb.DuckDBPyConnection, contract: Contract, line
             _view_lines(connection, name, lines, sent_type(contract.schema, decimals), max_record_bytes)
     with _naming(contract, "contract.json: derived"):
         _view_records(connection, contract, _FAST, "records")
+    if contract not in _checked:
+        _check(connection, contract)
+        _checked.add(contract)
+
+
+_checked: WeakSet[Contract] = WeakSet()
+
+
+def _check(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
     with _naming(contract, "contract.json: rules"):
-        if contract.rules:
-            connection.execute(f"EXPLAIN SELECT {_verdict_list(contract)} FROM records")
+        connection.execute(f"EXPLAIN SELECT {_verdict_list(contract)} FROM records")
     with _naming(contract, "contract.json: control_totals"):
-        if contract.control_totals:
-            connection.execute(
-                f"EXPLAIN SELECT {', '.join(f'sum({t.record_sql})' for t in contract.control_totals)} FROM records"
-            )
+        sums = ", ".join(["count(*)", *(f"sum({total.record_sql})" for total in contract.control_totals)])
+        connection.execute(f"EXPLAIN SELECT {sums} FROM records")
     for table in contract.tables:
         with _naming(contract, f"{table.name}.sql"):
             columns = ", ".join(f"CAST({identifier(column.name)} AS {column.type})" for column in table.columns)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from functions.common import sql
 from functions.common.contract import CONTRACTS
+from functions.common.errors import ResourceLimitError
 from functions.transform.transform import write_parts
 from functions.validate.validation import RECORDS
 from tests.unit.orders import CONTRACT, Order, customer, item, lines, order, tables, valid_orders
@@ -126,6 +127,27 @@ def test_candidates_stay_in_the_parts_with_their_positions(tmp_path: Path) -> No
     assert found["orders"].project("_position").fetchall() == [(0,), (second,), (2 * second,)]
     assert found["customers"].project("_position, name").fetchall()[-1] == (2 * second, "Later")
     assert len(found["items"]) == 6
+
+
+def test_a_connection_sees_nothing_of_the_one_before(tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        with sql.connect(tmp_path / folder, 512) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 1; CREATE MACRO one() AS 1; CREATE VIEW seen AS FROM kept")
+            found = dict(connection.execute("SELECT name, value FROM duckdb_settings()").fetchall())
+            assert found["temp_directory"] == str(tmp_path / folder / "spill")
+            assert found["TimeZone"] == "UTC"
+
+
+def test_after_an_error_and_after_a_spill_a_connection_is_as_new(tmp_path: Path) -> None:
+    (tmp_path / "spills").mkdir()
+    with pytest.raises(ResourceLimitError), sql.connect(tmp_path / "none", 4) as connection:
+        connection.execute("CREATE TABLE large AS SELECT list(range) FROM range(10000000)")
+    with sql.connect(tmp_path / "spills", 128) as connection:
+        connection.execute("CREATE TABLE large AS SELECT hash(range)::VARCHAR || range FROM range(8000000)")
+    with sql.connect(tmp_path / "after", 128) as connection:
+        assert connection.execute("SELECT count(*) FROM duckdb_tables()").fetchone() == (0,)
+        found = dict(connection.execute("SELECT name, value FROM duckdb_settings()").fetchall())
+        assert found["temp_directory"] == str(tmp_path / "after" / "spill")
 
 
 @pytest.mark.parametrize(("memory_mb", "limit"), [(128, "76.0 MiB"), (1769, "140.0 MiB")])
