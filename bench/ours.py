@@ -78,7 +78,8 @@ def step(name: str, report: Path) -> None:
     """Measure one step of the file that was uploaded; those before it must have run."""
     batch = plan()
     event = batch.to_input() if name == "write" else {"batch": batch.to_input(), "chunk": 0}
-    measured, _ = measure(lambda: handler(name)(event))
+    run = handler(name)
+    measured, _ = measure(lambda: run(event))
     rows = _rows(batch) if name == "write" else {}
     report.write_text(json.dumps({**measured, "rows": rows}))
 

@@ -97,8 +97,8 @@ def _warm_up() -> None:
 
 def _on_folder(source: Input) -> dict[str, Sample]:
     """The pipeline's steps, each in a process of its own, with a folder in place of S3."""
-    with folder("s3") as folder:
-        return _steps(source, {ours.FOLDER: str(folder)})
+    with folder("s3") as s3:
+        return _steps(source, {ours.FOLDER: str(s3)})
 
 
 def _on_endpoint(source: Input) -> dict[str, Sample]:
