@@ -14,23 +14,26 @@ from functions.common.errors import ContractError, ResourceLimitError
 
 # https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
 _MEMORY_SHARE = 0.6
-_MOST_MEMORY_MB = 140
-"""More makes nothing faster but the sorting of files over half a gigabyte, which spills to disk beyond it."""
+_ENOUGH_MB = 140
+"""With more, nothing gets faster but what sorts or groups more than that."""
 
 
 _numbers = count()
 
 
 @contextmanager
-def connect(workdir: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(workdir: Path, memory_mb: int, data_bytes: int = 0) -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory database that spills to `workdir` and uses no more than its share of `memory_mb` MiB.
+
+    It uses about as much as there is data to sort or to group, `data_bytes`: with far less DuckDB can't do either.
 
     One thread, so that the same rows give the same bytes. Extensions are neither fetched nor loaded: json,
     parquet and icu are built in. What DuckDB says of an error quotes values, so only the error's kind goes on:
     raises ResourceLimitError where memory or disk run out, ContractError where the contract's SQL fails.
     """
     try:
-        with _session(workdir, memory_mb) as connection:
+        limit_mb = min(memory_mb * _MEMORY_SHARE, max(_ENOUGH_MB, data_bytes >> 20))
+        with _session(workdir, int(limit_mb)) as connection:
             yield connection
     except (duckdb.OutOfMemoryException, duckdb.IOException) as exc:
         raise ResourceLimitError(f"DuckDB ran out of memory or disk ({type(exc).__name__}).") from None
@@ -39,14 +42,14 @@ def connect(workdir: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection
 
 
 @contextmanager
-def _session(workdir: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
+def _session(workdir: Path, limit_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
     """A new database in the process's DuckDB, gone at the end: to start a DuckDB takes longer than a small file does.
 
     One in which something went wrong is not used again.
     """
     name = f"work_{next(_numbers)}"
     try:
-        session = _spilling_to(workdir, memory_mb).cursor()
+        session = _spilling_to(workdir, limit_mb).cursor()
         session.execute(f"SET TimeZone = 'UTC'; ATTACH ':memory:' AS {name}; USE {name}")
         yield session
         session.execute(f"USE memory; DETACH {name}")
@@ -56,23 +59,23 @@ def _session(workdir: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnectio
         raise
 
 
-def _spilling_to(workdir: Path, memory_mb: int) -> duckdb.DuckDBPyConnection:
+def _spilling_to(workdir: Path, limit_mb: int) -> duckdb.DuckDBPyConnection:
     """The process's DuckDB, or where it has spilled elsewhere, which it can't change then, a new one."""
     spill = f"SET GLOBAL temp_directory = {literal(workdir / 'spill')}"
     try:
-        _instance(memory_mb).execute(spill)
+        _instance(limit_mb).execute(spill)
     except duckdb.NotImplementedException:
         _instance.cache_clear()
-        _instance(memory_mb).execute(spill)
-    return _instance(memory_mb)
+        _instance(limit_mb).execute(spill)
+    return _instance(limit_mb)
 
 
 @cache
-def _instance(memory_mb: int) -> duckdb.DuckDBPyConnection:
+def _instance(limit_mb: int) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(
         config={
             "threads": 1,
-            "memory_limit": f"{int(min(memory_mb * _MEMORY_SHARE, _MOST_MEMORY_MB))}MiB",
+            "memory_limit": f"{limit_mb}MiB",
             "home_directory": tempfile.gettempdir(),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,

@@ -53,8 +53,8 @@ def _publish(batch: Batch) -> bytes:
             _upload_rejects(batch, counts, iter(()), contract, folder)
         if refusal:
             raise refusal
-        _download_parts(batch, contract, folder)
-        with sql.connect(folder, settings().memory_mb) as connection:
+        parts_bytes = _download_parts(batch, contract, folder)
+        with sql.connect(folder, settings().memory_mb, parts_bytes) as connection:
             merged = merge(batch, contract, totals, folder, connection)
             outputs = {}
             if totals.rejected or merged.superseded:
@@ -92,16 +92,18 @@ def _counts(batch: Batch) -> list[dict[str, Any]]:
         return list(pool.map(read, range(batch.chunk_count)))
 
 
-def _download_parts(batch: Batch, contract: Contract, folder: Path) -> None:
-    """Every table's parts, as `<chunk>.<table>.part` in `folder`."""
+def _download_parts(batch: Batch, contract: Contract, folder: Path) -> int:
+    """Every table's parts, as `<chunk>.<table>.part` in `folder`; answers their bytes."""
 
-    def download(place: tuple[int, str]) -> None:
+    def download(place: tuple[int, str]) -> int:
         chunk, table = place
-        staging.fetch(batch, chunk, f"{table}.parquet", folder / f"{chunk:05d}.{table}.part")
+        part = folder / f"{chunk:05d}.{table}.part"
+        staging.fetch(batch, chunk, f"{table}.parquet", part)
+        return part.stat().st_size
 
     places = [(chunk, table.name) for chunk in range(batch.chunk_count) for table in contract.tables]
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        list(pool.map(download, places))
+        return sum(pool.map(download, places))
 
 
 def _upload_rejects(

@@ -150,8 +150,11 @@ def test_after_an_error_and_after_a_spill_a_connection_is_as_new(tmp_path: Path)
         assert found["temp_directory"] == str(tmp_path / "after" / "spill")
 
 
-@pytest.mark.parametrize(("memory_mb", "limit"), [(128, "76.0 MiB"), (1769, "140.0 MiB")])
-def test_duckdb_is_bounded_and_fetches_nothing(memory_mb: int, limit: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("memory_mb", "data_mb", "limit"),
+    [(128, 0, "76.0 MiB"), (1769, 0, "140.0 MiB"), (1769, 500, "500.0 MiB"), (1769, 5000, "1.0 GiB")],
+)
+def test_duckdb_is_bounded_and_fetches_nothing(memory_mb: int, data_mb: int, limit: str, tmp_path: Path) -> None:
     expected = {
         "threads": "1",
         "memory_limit": limit,
@@ -160,7 +163,7 @@ def test_duckdb_is_bounded_and_fetches_nothing(memory_mb: int, limit: str, tmp_p
         "autoload_known_extensions": "false",
         "temp_directory": str(tmp_path / "spill"),
     }
-    with sql.connect(tmp_path, memory_mb) as connection:
+    with sql.connect(tmp_path, memory_mb, data_mb << 20) as connection:
         found = dict(connection.execute("SELECT name, value FROM duckdb_settings()").fetchall())
     assert {name: found[name] for name in expected} == expected
 
