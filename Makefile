@@ -24,7 +24,7 @@ VAULT := $(if $(and $(AWS_VAULT_PROFILE),$(filter aws,$(TARGET))),aws-vault exec
 PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault is not on the PATH: install it, or leave AWS_VAULT_PROFILE out)))$(VAULT) $(BIN)/python -m pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long bench bench-huge check fmt build lock deploy-infra run-pipeline monitor console destroy-infra local-up local-down
+.PHONY: help demo test test-long bench bench-huge bench-memory check fmt build lock deploy-infra run-pipeline monitor console destroy-infra local-up local-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench: $(READY) $(TOOLS)/bench/ready ## Measure speed, memory and latency, besid
 
 bench-huge: $(READY) ## Run a file of 10 GB through the functions' code within their memory and /tmp (10 minutes, 50 GB of disk)
 	@$(BIN)/python -m bench.huge
+
+bench-memory: $(READY) ## Measure time and cost of each step by the function's memory (as root, on Linux)
+	@$(BIN)/python -m bench.memory_sizes
 
 check: $(READY) $(TOOLS)/checkov/ready ## Check format, lint, types, Terraform and its security; changes nothing
 	@$(BIN)/ruff format --check

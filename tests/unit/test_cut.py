@@ -1,0 +1,31 @@
+"""However a file is cut, what is published is the same to the last byte."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.orders import lines, order
+from tests.unit.steps import publish
+from tests.unit.test_schema_agreement import NORTHWIND
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    """Northwind, with rejects of all kinds, orders that come again, and an amount that is read twice."""
+    northwind = NORTHWIND.read_bytes().splitlines(keepends=True)
+    large = order(order_id="large", items=order()["items"][:1], shipping_cost=500_000_000_000)
+    large["total_amount"] = 500_000_000_000 + 168
+    bad = lines([{}, order(total_amount=1), order(order_date="yesterday"), large]) + b"not JSON\n"
+    return b"".join([*northwind[:400], bad, *northwind[400:], *northwind[100:110]])
+
+
+@pytest.mark.parametrize("chunks", [7, 500])
+def test_one_chunk_and_many_publish_the_same_bytes(chunks: int, data: bytes, tmp_path: Path) -> None:
+    whole = publish(data, tmp_path / "whole")
+    cut = publish(data, tmp_path / "cut", chunk_bytes=-(-len(data) // chunks))
+    assert cut.staged.batch.chunk_count == chunks
+    assert whole.totals == cut.totals
+    assert (whole.totals.rejected, whole.merged.superseded) == (4, 10)
+    assert whole.files().keys() == cut.files().keys()
+    differ = [name for name, content in whole.files().items() if content != cut.files()[name]]
+    assert not differ, f"cut in {chunks}, these have other bytes: {differ}"
