@@ -1,4 +1,4 @@
-"""`make bench-memory`: what each step takes and costs at several sizes of memory, that is: at several shares of a processor.
+"""`make bench-memory`: what each step takes and costs at several sizes of memory, that is, at shares of a processor.
 
 Lambda gives a function one vCPU at 1,769 MB, and less or more in proportion
 (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html). Here a control group gives a process that
@@ -45,7 +45,9 @@ def _share_of_a_core(share: float) -> Iterator[str]:
         else:
             (group / "cpu.max").write_text(f"{round(_PERIOD_US * share)} {_PERIOD_US}")
     except OSError as exc:
-        raise BenchError(f"A control group can't be made ({exc.strerror}): this needs root, and Linux with cgroups.") from exc
+        raise BenchError(
+            f"A control group can't be made ({exc.strerror}): this needs root, and Linux with cgroups."
+        ) from exc
     try:
         yield f"echo $$ > {group / 'cgroup.procs'}"
     finally:

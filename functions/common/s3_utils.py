@@ -1,6 +1,7 @@
 """The few S3 calls that the steps make. Faults that pass become TransientError; all else stays as it is."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cache
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 BLOCK_BYTES = 1 << 20
+_MULTIPART_BYTES = 64 << 20
 
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed", "405"})
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and 409 of a conditional write
@@ -164,8 +166,14 @@ def put_new(bucket: str, key: str, data: bytes, *, content_type: str = "applicat
 
 
 def download(bucket: str, key: str, path: Path) -> None:
-    """Copy an object to a local file."""
+    """Copy an object to a local file: in one request, or a large one in parts, several at a time."""
     with transient_faults(f"GET s3://{bucket}/{key}"):
+        answer = client().get_object(Bucket=bucket, Key=key)
+        with closing(answer["Body"]) as body:
+            if answer["ContentLength"] < _MULTIPART_BYTES:
+                with path.open("wb") as file:
+                    shutil.copyfileobj(body, file, BLOCK_BYTES)
+                return
         client().download_file(bucket, key, str(path), Config=_transfer())
 
 
@@ -180,17 +188,16 @@ def publish(path: Path, bucket: str, key: str, content_type: str) -> dict[str, A
 def upload(
     path: Path, bucket: str, key: str, content_type: str, metadata: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Copy a local file to an object."""
+    """Copy a local file to an object: in one request, or a large one in parts, several at a time."""
+    described: Any = {"ContentType": content_type, "Metadata": dict(metadata)}
     with transient_faults(f"PUT s3://{bucket}/{key}"):
-        client().upload_file(
-            str(path),
-            bucket,
-            key,
-            ExtraArgs={"ContentType": content_type, "Metadata": dict(metadata)},
-            Config=_transfer(),
-        )
+        if path.stat().st_size < _MULTIPART_BYTES:  # boto3's upload_file starts a pool of threads for it
+            with path.open("rb") as file:
+                client().put_object(Bucket=bucket, Key=key, Body=file, **described)
+        else:
+            client().upload_file(str(path), bucket, key, ExtraArgs=described, Config=_transfer())
 
 
 @cache
 def _transfer() -> TransferConfig:
-    return TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=16 << 20, max_concurrency=4)
+    return TransferConfig(multipart_threshold=_MULTIPART_BYTES, multipart_chunksize=16 << 20, max_concurrency=4)

@@ -48,8 +48,8 @@ def upload(n_bytes: int) -> Calls:
 
 
 def download(n_bytes: int) -> Calls:
-    """HeadObject, and GetObject of the whole or of one part after the other."""
-    return Calls(get=2 if n_bytes < MULTIPART_BYTES else 1 + _parts(n_bytes))
+    """GetObject; of a large object that is broken off for HeadObject and GetObject of one part after the other."""
+    return Calls(get=1 if n_bytes < MULTIPART_BYTES else 2 + _parts(n_bytes))
 
 
 def download_unless_empty(n_bytes: int) -> Calls:

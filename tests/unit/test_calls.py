@@ -100,6 +100,7 @@ def test_large_objects_go_in_parts(n_bytes: int, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(calls, "PART_BYTES", 5 << 20)
     config = TransferConfig(multipart_threshold=1 << 20, multipart_chunksize=5 << 20)
     monkeypatch.setattr(s3_utils, "_transfer", lambda: config)
+    monkeypatch.setattr(s3_utils, "_MULTIPART_BYTES", 1 << 20)
     path = tmp_path / "large"
     path.write_bytes(bytes(n_bytes))
     with counting() as counted:

@@ -196,7 +196,7 @@ CALLS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "get_bytes": ("get_object", lambda _: s3_utils.get_bytes("b", "k")),
     "put_bytes": ("put_object", lambda _: s3_utils.put_bytes("b", "k", b"")),
     "put_new": ("put_object", lambda _: s3_utils.put_new("b", "k", b"")),
-    "download": ("head_object", lambda file: s3_utils.download("b", "k", file)),
+    "download": ("get_object", lambda file: s3_utils.download("b", "k", file)),
     "upload": ("put_object", lambda file: s3_utils.upload(file, "b", "k", "text/plain")),
 }
 each_call = pytest.mark.parametrize("call", CALLS)
@@ -318,3 +318,18 @@ def test_an_error_of_the_reader_is_not_taken_for_one_of_s3() -> None:
     blocks = s3_utils.read_blocks(INGEST, "a", put("a"))
     with pytest.raises(ZeroDivisionError):
         b"".join(1 // 0 for _ in blocks)  # type: ignore[misc]
+
+
+@on_moto
+def test_a_large_object_goes_in_parts_and_comes_back_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_utils, "_MULTIPART_BYTES", 6 << 20)
+    s3_utils._transfer.cache_clear()
+    path, data = tmp_path / "file", DATA * 4000
+    path.write_bytes(data)
+    s3_utils.upload(path, PROCESSED, "large", "text/plain", {"sha256": "x"})
+    found = s3_utils.head(PROCESSED, "large")
+    assert found is not None
+    assert (found["ContentLength"], found["Metadata"], "-" in found["ETag"]) == (len(data), {"sha256": "x"}, True)
+    s3_utils.download(PROCESSED, "large", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == data
+    s3_utils._transfer.cache_clear()
