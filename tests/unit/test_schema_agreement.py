@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from functions.common.contract import CONTRACTS, load_contract
 from functions.common.record_types import is_decimal, resolve
 from functions.validate.explain import broken_schema
-from functions.validate.validation import schema_validator
+from functions.validate.schema import schema_validator
 from generate_data import DEFECTS, generate
 from tests.unit.orders import CONTRACT, Order, order, valid_orders
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from functions.common.contract import Contract, Derived, Rule
 from functions.common.errors import ContractError
 from functions.common.record_types import is_decimal, record_type
-from functions.validate import validation
+from functions.validate.judge import Judge
 from functions.validate.schema import schema_validator
 from functions.validate.screen import UNREADABLE, screen_of
 from generate_data import DEFECTS, generate
@@ -188,10 +188,8 @@ def test_what_the_parser_refuses_the_screen_refuses(text: bytes) -> None:
 def judged(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many records of a file the exact validator was asked about."""
     asked = []
-    real = validation._Judge.reasons
-    monkeypatch.setattr(
-        validation._Judge, "reasons", lambda self, raw, record: asked.append(raw) or real(self, raw, record)
-    )
+    real = Judge.reasons
+    monkeypatch.setattr(Judge, "reasons", lambda self, raw, record: asked.append(raw) or real(self, raw, record))
     validate(data, folder)
     return len(asked)
 

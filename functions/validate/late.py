@@ -1,0 +1,84 @@
+"""The rejects that SQL finds: fetched once more as they stand in the source, judged, and merged into the others."""
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import orjson
+
+from functions.common.errors import ReconciliationError
+from functions.validate.documents import Document
+from functions.validate.judge import Judge, parsed, reject_line_of
+from functions.validate.raw import RawRecord
+from functions.validate.rejected import Rejects
+
+_BUFFER = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Rejects records that had passed the sieve, as they stand in the source, which is read once more for it."""
+
+    connection: duckdb.DuckDBPyConnection
+    judge: Judge
+    rejects: Rejects
+    open_document: Callable[[], Document]
+    rejected: Path
+
+    def reject(self, query: str) -> Path:
+        """Reject what a query gives (see `not_kept`); the file in the answer has the positions of those that are valid.
+
+        The rejects stay in the order of the source, and nothing is held in memory but one record.
+        """
+        cleared, late = self.rejected.with_suffix(".cleared"), self.rejected.with_suffix(".late")
+        rows = self.connection.execute(query)
+        try:
+            with cleared.open("w") as cleared_file, late.open("wb", _BUFFER) as late_file:
+                row = rows.fetchone()
+                raws = iter(self.open_document().records if row else ())
+                while row:
+                    position, verdicts = row
+                    raw = _at(position, raws)
+                    record = parsed(raw)
+                    if verdicts is None:
+                        reasons, _ = self.judge.reasons(raw, record)
+                    else:
+                        reasons = self.judge.broken_rules(verdicts)
+                    if reasons:
+                        late_file.write(reject_line_of(self.rejects, raw, record, reasons))
+                    else:
+                        cleared_file.write(f"{position}\n")
+                    row = rows.fetchone()
+        finally:  # also where there are too many: they are the sample
+            _merge_by_position(self.rejected, late)
+        return cleared
+
+
+def _at(position: int, raws: Iterator[RawRecord]) -> RawRecord:
+    """The record at a position, from those that are still to come."""
+    for raw in raws:
+        if raw.position == position:
+            return raw
+    raise ReconciliationError(f"The record at {position} does not stand there when the file is read again.")
+
+
+def _merge_by_position(rejected: Path, late: Path) -> None:
+    """Merge the reject lines of `late` into `rejected`; both are in the order of the source."""
+    if late.stat().st_size:
+        merged = rejected.with_suffix(".merged")
+        with (
+            rejected.open("rb") as early_lines,
+            late.open("rb") as late_lines,
+            merged.open("wb", _BUFFER) as merged_file,
+        ):
+            in_order = heapq.merge(_with_positions(early_lines), _with_positions(late_lines), key=lambda pair: pair[0])
+            merged_file.writelines(line for _, line in in_order)
+        merged.replace(rejected)
+    late.unlink()
+
+
+def _with_positions(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    for line in lines:
+        yield orjson.loads(line)["position"], line
