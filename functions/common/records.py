@@ -9,13 +9,8 @@ _POSITION = b'{"_position":'
 _RECORD = b',"record":'
 
 
-def valid_line(position: int, record: bytes) -> bytes:
-    """A valid record, serialised, with the place where it stood."""
-    return b"%b%d%b%b}\n" % (_POSITION, position, _RECORD, record)
-
-
 def read_valid_line(line: bytes) -> tuple[int, bytes]:
-    """The place and the serialised record of a line that `valid_line` made."""
+    """The place and the serialised record of a line of `records.jsonl`: a `functions.validate.screen.Line`."""
     position, record = line.split(_RECORD, 1)
     return int(position[len(_POSITION) :]), record.rstrip(b"\n")[:-1]
 

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def _spilling_to(workdir: Path, limit_mb: int) -> duckdb.DuckDBPyConnection:
     return _instance(limit_mb)
 
 
-@cache
+@lru_cache(maxsize=1)
 def _instance(limit_mb: int) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(
         config={

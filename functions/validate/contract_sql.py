@@ -26,7 +26,7 @@ _FAST, _EXACT = "sent", "sent_exactly"
 def open_checked(connection: duckdb.DuckDBPyConnection, contract: Contract, lines: Path, max_record_bytes: int) -> None:
     """Make the view `records` over `lines`, which is still empty, and see that all of the contract's SQL fits it.
 
-    `lines` are made by `functions.common.records.valid_line`. Raises ContractError, which names the file. A contract
+    `lines` are `functions.validate.screen.Line`s. Raises ContractError, which names the file. A contract
     that was seen to fit is not looked at again in this process.
     """
     with _naming(contract, "macros.sql"):

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -24,7 +25,20 @@ from functions.validate.predicates import predicate_of, surely_fits
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 """What `Screen.read` raises."""
 
-_ANNOTATIONS = frozenset({"$schema", "$comment", "$defs", "title", "description", "examples", "deprecated"})
+_ANNOTATIONS = frozenset(
+    {
+        "$schema",
+        "$comment",
+        "$defs",
+        "title",
+        "description",
+        "examples",
+        "default",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+    }
+)
 _KNOWN = {
     "object": {"properties", "required", "additionalProperties"},
     "array": {"items", "minItems", "maxItems"},
@@ -35,14 +49,18 @@ _KNOWN = {
 }
 """The keywords of each type that the screen understands, beside `type`."""
 
-_BIGINT = 2**63
+_INT64 = 2**63 - 1
+_EXACT_IN_A_FLOAT = 2**53
 _WITHOUT_CHARACTERS = re.compile(r"\^\[\^((?:\\u00[0-7][0-9a-fA-F](?:-\\u00[0-7][0-9a-fA-F])?)+)\]\*\$")
 """A pattern that says no more than that some ASCII characters must not stand in a text."""
 
 _RANGE = re.compile(r"\\u(....)(?:-\\u(....))?")
 _SHORT_ESCAPES = {0x08: "b", 0x09: "t", 0x0A: "n", 0x0C: "f", 0x0D: "r", 0x22: '"', 0x2F: "/", 0x5C: "\\"}
 _PLAIN_PATTERN = re.compile(r"(?:[ -\[\]-~]|\\[^0-9A-Za-z])*")
-"""Patterns that mean the same to RE2 as to the exact validator: ASCII, and no escape but of signs."""
+_NOT_PLAIN = re.compile(r"\(\?|\[:|\[[^\]]*\[|[*+?}][*+{]")
+_REPEATED = re.compile(r"\{(\d*),?(\d*)\}")
+_MOST_REPEATS = 1000
+"""RE2's limit, also of repeats within repeats (https://github.com/google/re2/wiki/Syntax)."""
 
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _FORMATS = {
@@ -143,6 +161,8 @@ def _object(part: Mapping[str, Any], root: Any) -> Any:
     fields: list[Any] = []
     names = {}
     for number, (name, schema) in enumerate(part["properties"].items()):
+        if not name.isprintable() or {'"', "\\"} & {*name}:
+            raise _NotUnderstoodError  # msgspec takes no name that JSON must escape
         names[f"f{number}"] = name
         made = _type(schema, root)
         required = name in part.get("required", [])
@@ -159,21 +179,23 @@ def _string(part: Mapping[str, Any], _root: Any) -> Any:
     if "enum" in part:
         if part.keys() & {"minLength", "maxLength", "pattern", "format"}:
             raise _NotUnderstoodError
-        return Literal[tuple(value for value in part["enum"] if value is not None)]
+        texts = tuple(value for value in part["enum"] if value is not None)
+        if not texts:
+            raise _NotUnderstoodError
+        return Literal[texts]
     return _annotated(str, {"min_length": part.get("minLength"), "max_length": part.get("maxLength")})
 
 
 def _integer(part: Mapping[str, Any], _root: Any) -> Any:
-    return _annotated(int, _bounds(part, -_BIGINT - 1, _BIGINT))
+    return _annotated(int, _bounds(part, _INT64))
 
 
 def _number(part: Mapping[str, Any], _root: Any) -> Any:
     """A whole number stays one, so that it is written again as it came."""
     if "decimal" not in part:
-        return _annotated(int, _bounds(part, -_BIGINT - 1, _BIGINT)) | _annotated(float, _bounds(part, None, None))
+        return _annotated(int, _bounds(part, _INT64)) | _annotated(float, _bounds(part, None))
     precision, scale = decimal_of(part["decimal"])
-    limit = min(10 ** (precision - scale), _BIGINT)
-    bounds = _bounds(part, -limit, limit)
+    bounds = _bounds(part, min(10 ** (precision - scale), _INT64))
     return _annotated(int, bounds) | _annotated(float, bounds)
 
 
@@ -191,14 +213,15 @@ _MAKERS: Mapping[str, Callable[[Mapping[str, Any], Any], Any]] = {
 }
 
 
-def _bounds(part: Mapping[str, Any], above: int | None, below: int | None) -> dict[str, int | None]:
-    """The tighter of a part's bounds and those that its type brings, which are exclusive."""
+def _bounds(part: Mapping[str, Any], limit: int | None) -> dict[str, int | None]:
+    """The tighter of a part's bounds and those that its type brings: below `limit` and above its negative."""
     given = [part[name] for name in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if name in part]
-    if any(type(bound) is not int for bound in given):
+    if any(type(bound) is not int or abs(bound) > _EXACT_IN_A_FLOAT for bound in given):
         raise _NotUnderstoodError
     least, most = part.get("minimum"), part.get("maximum")
-    above = max((bound for bound in (above, part.get("exclusiveMinimum")) if bound is not None), default=None)
-    below = min((bound for bound in (below, part.get("exclusiveMaximum")) if bound is not None), default=None)
+    lows = [bound for bound in (None if limit is None else -limit, part.get("exclusiveMinimum")) if bound is not None]
+    highs = [bound for bound in (limit, part.get("exclusiveMaximum")) if bound is not None]
+    above, below = max(lows, default=None), min(highs, default=None)
     lower = {"gt": above} if least is None or (above is not None and above >= least) else {"ge": least}
     upper = {"lt": below} if most is None or (below is not None and below <= most) else {"le": most}
     return {**lower, **upper}
@@ -208,8 +231,6 @@ def _annotated(made: Any, limits: Mapping[str, int | None]) -> Any:
     given: Any = {name: limit for name, limit in limits.items() if limit is not None}
     if any(type(limit) is not int for limit in given.values()):
         raise _NotUnderstoodError
-    if made is int:  # msgspec takes bounds of 64 bits
-        given = {name: limit for name, limit in given.items() if -_BIGINT <= limit < _BIGINT}
     return Annotated[made, msgspec.Meta(**given)] if given else made
 
 
@@ -243,7 +264,7 @@ def _of_value(part: Mapping[str, Any], kind: str, place: str) -> Iterator[str]:
     """What must be true of the value at `place`, beside what its type says."""
     pattern, form = part.get("pattern"), part.get("format")
     if pattern is not None and not _WITHOUT_CHARACTERS.fullmatch(pattern):
-        if not _PLAIN_PATTERN.fullmatch(pattern) or "(?" in pattern:
+        if not _means_the_same_to_re2(pattern):
             raise _NotUnderstoodError
         yield f"regexp_matches({place}, {literal(pattern)})"
     if form is not None:
@@ -251,3 +272,13 @@ def _of_value(part: Mapping[str, Any], kind: str, place: str) -> Iterator[str]:
             raise _NotUnderstoodError
         yield f"regexp_matches({place}, {literal(_FORMATS[form])})"
     yield from surely_fits(part, kind, place)
+
+
+def _means_the_same_to_re2(pattern: str) -> bool:
+    """Whether a pattern surely means to DuckDB's RE2 what it means to the exact validator.
+
+    It is ASCII, escapes nothing but signs, has no class within a class, no repeat of a repeat, and few repeats.
+    """
+    repeats = [max(map(int, filter(None, found)), default=1) for found in _REPEATED.findall(pattern)]
+    is_plain = _PLAIN_PATTERN.fullmatch(pattern) and not _NOT_PLAIN.search(pattern)
+    return bool(is_plain) and prod(max(times, 1) for times in repeats) <= _MOST_REPEATS

@@ -161,7 +161,8 @@ def _install(requirements: Path, folder: Path, runtime: Runtime) -> None:
 def _compile(folder: Path, runtime: Runtime) -> None:
     """Put its bytecode beside each module, for the runtime's version of Python, if that is on this machine.
 
-    It is taken without a look at the source (PEP 552, unchecked), since a zip keeps no times; and it names no path.
+    It is taken without a look at the source (PEP 552, unchecked), since a zip keeps no times; and it names no path. A
+    module that does not compile, as some packages carry for other versions, goes without.
     """
     if interpreter := _interpreter(runtime):
         options = ["-q", "-f", "--invalidation-mode", "unchecked-hash", "-s", str(folder)]

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from functions.common import sql
 from functions.common.record_types import is_decimal, record_type
-from functions.common.records import valid_line
 from functions.validate.contract_sql import open_checked
 from tests.unit.orders import CONTRACT
 
@@ -62,7 +61,9 @@ def test_a_number_is_exact_if_its_shortest_decimal_is(number: float) -> None:
 def read(values: list[Any], schema: dict[str, Any], folder: Path, expression: str = "x") -> list[Any]:
     """What DuckDB makes of values `x` of one type."""
     path = folder / "records.jsonl"
-    path.write_bytes(b"".join(valid_line(n, orjson.dumps({"x": value})) for n, value in enumerate(values)))
+    path.write_bytes(
+        b"".join(orjson.dumps({"_position": n, "record": {"x": value}}) + b"\n" for n, value in enumerate(values))
+    )
     of_record = {"type": "object", "properties": {"x": schema}}
     contract = replace(
         CONTRACT,

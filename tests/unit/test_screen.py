@@ -96,7 +96,20 @@ SCHEMAS: dict[str, tuple[dict[str, Any], bool]] = {
     "one of some numbers": ({"type": "integer", "enum": [0, 1]}, False),
     "a whole number": ({"type": "integer"}, True),
     "a whole number within bounds": ({"type": "integer", "minimum": 0, "exclusiveMaximum": 1000000}, True),
-    "a whole number within wide bounds": ({"type": "integer", "minimum": -(10**30), "maximum": 2**62}, True),
+    "a whole number within wide bounds": ({"type": "integer", "minimum": -(10**30), "maximum": 2**62}, False),
+    "a whole number above a large one": ({"type": "integer", "minimum": 2**60}, False),
+    "a number up to what no float is": ({"type": "number", "maximum": 2**53 + 3}, False),
+    "a text of many characters": ({"type": "string", "pattern": "^.{0,2000}$"}, False),
+    "a text of many repeats": ({"type": "string", "pattern": "^(a{100}b){100}$"}, False),
+    "a text of a named class": ({"type": "string", "pattern": "^[[:alpha:]]$"}, False),
+    "a text of a possessive pattern": ({"type": "string", "pattern": "^A++$"}, False),
+    "a text of some repeats": ({"type": "string", "pattern": "^[A-Z]{1,3}(-[0-9]{1,4})*?$"}, True),
+    "null in words": ({"type": ["string", "null"], "enum": [None]}, False),
+    "a text with a default": ({"type": "string", "default": "x"}, True),
+    "an object with a quoted name": (
+        {"type": "object", "additionalProperties": False, "properties": {'a"b': {"type": "string"}}},
+        False,
+    ),
     "a whole number with a fractional bound": ({"type": "integer", "minimum": 0.5}, False),
     "a number": ({"type": "number"}, True),
     "a number within bounds": ({"type": "number", "exclusiveMinimum": 0, "maximum": 10**9}, True),
@@ -273,3 +286,12 @@ def test_nothing_is_derived_of_what_breaks_the_schema(tmp_path: Path) -> None:
     both = order(items=[item(), item(line_number=2)])
     counts = validate(lines([order(order_date="yesterday"), both]), tmp_path, contract=contract)
     assert counts["rejected_by_reason"] == {"bad_format": 1}
+
+
+@pytest.mark.parametrize("kind", ["integer", "number"])
+def test_a_number_of_hundreds_of_digits_is_one_reject(kind: str, tmp_path: Path) -> None:
+    data = b'{"x":1}\n{"x":%s}\n{"x":2}\n' % (b"1" * 400)
+    contract = contract_of({"type": kind})
+    assert kept(data, tmp_path, contract) == [0, 2]
+    (reject,) = (tmp_path / "rejected.jsonl").read_bytes().splitlines()
+    assert orjson.loads(reject)["reason"] == "non_finite_number"
