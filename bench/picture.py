@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from bench.subjects import PEERS
 
-_WIDTH, _MARGIN, _BARS = 860, 20, 224
+_WIDTH, _MARGIN, _BARS = 880, 20, 244
 """Pixels: the picture, its edge, and where the bars begin."""
 _LONGEST = _WIDTH - _BARS - _MARGIN - 50
 _TOP, _ROW, _BAR, _BOTTOM = 78, 52, 20, 58

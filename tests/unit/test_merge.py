@@ -118,6 +118,11 @@ TWO = lines([order(order_id="1"), order(order_id="2", customer=customer(customer
             "Table items: 4 rows have no row in orders.",
         ),
         ("items", "SELECT * REPLACE (1 AS line_number) FROM part", "Table items: 2 rows repeat the key (order_id, l"),
+        (
+            "items",
+            "SELECT * REPLACE (NULL AS line_number) FROM part WHERE order_id = '1' LIMIT 1",
+            "Table items: 1 rows have no key",
+        ),
         ("items", "FROM part UNION ALL FROM part", "Table items: 4 rows repeat the key"),
         ("orders", "FROM part UNION ALL FROM part", "Table orders: 2 rows repeat the key (order_id)."),
         ("items", "FROM part WHERE line_number = 1", "Control total line_total:"),
