@@ -29,6 +29,7 @@ def small_parts() -> Iterator[None]:
     config = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=4)
     with (
         patch.object(s3_utils, "_transfer", lambda: config),
+        patch.object(s3_utils, "_MULTIPART_BYTES", PART),
         patch.object(ChunksizeAdjuster, "adjust_chunksize", lambda _, size, __=None: size),
         patch.object(models, "S3_UPLOAD_PART_MIN_SIZE", 1),
     ):
@@ -73,7 +74,7 @@ def test_a_fault_on_the_wire_leaves_no_trace(scene: Scene, fault: Fault) -> None
     ledger.check(cloud, notices_may_repeat=fault is Fault.LOSE_ANSWER)
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [2, 3])  # the first finds that it is large, and is broken off
 def test_an_object_that_is_replaced_while_it_is_read_is_read_again_later(
     scene: Scene, number: int, tmp_path: Path
 ) -> None:
