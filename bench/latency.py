@@ -18,7 +18,7 @@ def cold_starts(starts: int) -> dict[str, dict[str, list[float]]]:
     """Milliseconds from the first import until a function has its clients, `starts` times in fresh interpreters.
 
     `venv`: from .venv, with bytecode cached. `zip`: from what the function's zip holds and nothing else, as the
-    runtime client does it, where each module is compiled anew. Files are in the page cache in both.
+    runtime client does it. Files are in the page cache in both.
     """
     script = {function: ours.cold_start_script(function) for function in ours.FUNCTIONS}
     zips = _unpack_zips()

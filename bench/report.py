@@ -80,7 +80,7 @@ def _notes(results: Mapping[str, Any]) -> str:
         "MB is 10⁶ bytes of input. CPU is user and system time of the work, all threads, in a fresh process;\n"
         "what the process takes to start (start s) is not in it. Peaks are the highest of all rounds. Warm: the\n"
         "handlers in one process, against a local S3 endpoint with TLS, its answers included. Cold: from the first\n"
-        "import until the clients are made, from .venv and from what the zips hold, which is no bytecode.\n"
+        "import until the clients are made, from .venv and from what the zips hold.\n"
         f"¹ {shares}: all would take minutes.\n"
         "The pipeline validates, writes Parquet, CSV, rejects and a manifest. The others write Parquet, and do it\n"
         f"{each}"
