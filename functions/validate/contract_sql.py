@@ -181,11 +181,15 @@ def keep_cleared(connection: duckdb.DuckDBPyConnection, contract: Contract, clea
 
 def _all_rules(contract: Contract) -> str:
     """An SQL expression that is true where a record keeps every rule, else false; a rule that gives NULL is broken."""
-    return " AND ".join(["true", *(f"coalesce({rule.sql}, false)" for rule in contract.rules)])
+    return " AND ".join(["true", *_verdicts(contract)])
 
 
 def _verdict_list(contract: Contract) -> str:
-    return f"CAST([{', '.join(f'coalesce({rule.sql}, false)' for rule in contract.rules)}] AS BOOLEAN[])"
+    return f"CAST([{', '.join(_verdicts(contract))}] AS BOOLEAN[])"
+
+
+def _verdicts(contract: Contract) -> list[str]:
+    return [f"coalesce({rule.sql}, false)" for rule in contract.rules]
 
 
 def _braced(sql: str) -> str:

@@ -178,15 +178,15 @@ def _latest(table: Table) -> str:
 
 
 def _check_keys(contract: Contract, connection: duckdb.DuckDBPyConnection) -> None:
-    """See that no key occurs twice: the rows are sorted by it, so that the same ones would stand side by side."""
+    """See that each row has a key, and no other the same: sorted by it, those would stand side by side."""
     for table in contract.tables:
         key, has_none = f"row({identifiers(table.key)})", " OR ".join(f"{identifier(n)} IS NULL" for n in table.key)
         columns = f"{key} AS key, lag({key}) OVER () AS key_before, {has_none} AS has_none"
         rows = f"SELECT {columns} FROM {identifier(table.name)}"
-        twice = _one(connection, f"SELECT count(*) FROM ({rows}) WHERE key = key_before")
+        counts = "[count(*) FILTER (WHERE key = key_before), count(*) FILTER (WHERE has_none)]"
+        twice, keyless = _one(connection, f"SELECT {counts} FROM ({rows})")
         if twice:
             raise ReconciliationError(f"Table {table.name}: {twice} rows repeat the key ({', '.join(table.key)}).")
-        keyless = _one(connection, f"SELECT count(*) FROM ({rows}) WHERE has_none")
         if keyless:
             raise ReconciliationError(f"Table {table.name}: {keyless} rows have no key ({', '.join(table.key)}).")
 
