@@ -234,6 +234,20 @@ class Rejects:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchRejects:
+    """The rejects of a batch without the rest of its story."""
+
+    batch_id: str
+    state: str
+    """What became of the batch, as `functions/reconciler/survey.py` calls it."""
+    error: str
+    """Why it failed; empty where it did not."""
+    cause: str
+    rejects: Rejects | None
+    """None where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """One file that was published."""
 
