@@ -14,13 +14,7 @@ ShowValues = Annotated[bool, typer.Option("--show-values", help="Show the record
 Samples = Annotated[int, typer.Option(min=0, max=20, help="How many rejects of each rule are shown.")]
 
 
-def explain(
-    what: What,
-    target_name: TargetName = "aws",
-    samples: Samples = 1,
-    show_values: ShowValues = False,
-    json_: AsJson = False,
-) -> None:
+def explain(what: What, target_name: TargetName = "aws", json_: AsJson = False) -> None:
     """Tell what happened to a file, in order, and what to do next.
 
     \b
@@ -32,7 +26,7 @@ def explain(
 
     Exits with 0 whatever became of the file; 2 if there is none such.
     """
-    told = story_of(target(target_name), what, samples=samples, show_values=show_values)
+    told = story_of(target(target_name), what, samples=0)
     if json_:
         as_json.dump(as_json.story(told))
     else:

@@ -28,7 +28,7 @@ COLORS = {
 }
 """Of outcomes, each of which is also said in words."""
 
-_TABLE_WIDTH = 150
+_TABLE_WIDTH = 170
 
 
 def runs(recent: Sequence[Run], waiting: int) -> None:
@@ -47,15 +47,16 @@ def runs(recent: Sequence[Run], waiting: int) -> None:
 def table(title: str, shown: Sequence[Run]) -> Table:
     """A row a run."""
     made = grid(title)
-    for name in ("started (UTC)", "outcome", "file", "received", "published", "rejected"):
-        made.add_column(name, no_wrap=True, overflow="ellipsis", justify="right" if name.endswith("ed") else "left")
-    for name in ("seconds", "USD", "batch or replay", "error"):
-        made.add_column(name, no_wrap=name != "error", justify="right" if name in ("seconds", "USD") else "left")
+    for name in ("started (UTC)", "outcome", "file"):
+        made.add_column(name, no_wrap=name != "file", overflow="fold")
+    for name in ("received", "published", "rejected", "seconds", "USD"):
+        made.add_column(name, no_wrap=True, justify="right")
+    made.add_column("batch or replay", no_wrap=True)
     for run in shown:
+        file = Text(printable(run.key.removeprefix("incoming/")))
+        outcome = Text.assemble(_outcome(run.outcome), f"\n{printable(run.error)}" if run.error else "")
         numbers = [f"{run.counts[name]:,}" if run.counts else "" for name in ("received", "published", "rejected")]
-        file, error = Text(printable(run.key.removeprefix("incoming/"))), Text(printable(run.error))
-        first: tuple[str | Text, ...] = (_time(run.started), _outcome(run.outcome), file)
-        made.add_row(*first, *numbers, f"{run.seconds:,.1f}", run.usd, run.name, error)
+        made.add_row(_time(run.started), outcome, file, *numbers, f"{run.seconds:,.1f}", run.usd, run.name)
     return made
 
 

@@ -13,6 +13,7 @@ from pipeline.story.model import (
     Chunk,
     Ended,
     Execution,
+    Heard,
     Outcome,
     Reject,
     RejectGroup,
@@ -20,7 +21,9 @@ from pipeline.story.model import (
     Step,
     Story,
 )
+from pipeline.story.rejects import SUPERSEDED
 
+_PLACES = {"byte": "at byte", "index": "record"}
 _MAX_CHUNKS = 10
 _MAX_RECORD = 2000
 _MAX_PROBLEMS = 5
@@ -49,14 +52,14 @@ def story(told: Story) -> None:
     _account(told)
     if told.rejects:
         _title(f"Rejects, in s3://{told.processed_bucket}/{told.rejects.key}")
-        rejects(told.rejects)
+        _groups(told.rejects)
     _versions(told)
     if told.outputs:
         _title(f"Outputs, in s3://{told.processed_bucket}/")
         for output in told.outputs:
             out.print(f"  {plain(output.key)}  {many(output.rows, 'row')}, {many(output.bytes, 'byte')}")
         out.print(f"  {plain(told.manifest_key)}")
-    _title("In the console")
+    _title("In the console" if told.target == "aws" else "In the console (the embedded AWS has none: as it is on AWS)")
     out.print(f"  {told.console_url}", markup=False)
     for sentence in told.unknown:
         out.print(f"[yellow]Not looked up:[/yellow] {plain(sentence)}")
@@ -66,7 +69,9 @@ def story(told: Story) -> None:
 def _headline(told: Story) -> None:
     title = plain(title_of({"bucket": told.source.bucket, "key": told.source.key})) if told.source else told.batch_id
     out.print(f"[bold {COLORS[told.outcome]}]{told.outcome.upper()}[/]  {title}")
-    out.print(f"  {_SENTENCES[told.outcome]}")
+    counts = told.balance.counts if told.balance else None
+    numbers = f" {counts['published']:,} of {many(counts['received'], 'record')} are published." if counts else ""
+    out.print(f"  {_SENTENCES[told.outcome]}{numbers}")
     failed = told.failed
     if failed and (failed.error or failed.cause):
         after = "A step after that failed: " if told.outcome.is_published else ""
@@ -85,14 +90,18 @@ def _arrival(told: Story) -> None:
         if told.source.corrects:
             out.print(f"  it corrects rejects of the batch {plain(told.source.corrects)}")
     for event in told.heard:
-        said = "started its execution" if event.started else "was told of it once more, and started nothing"
-        never = ": S3's event never came" if event.by == "reconciler" else ""
-        out.print(f"  {_time(event.time)}  {event.by} {said}{never}")
+        out.print(f"  {_time(event.time)}  {_heard(event)}")
     for waiting in told.queued:
         out.print(
             f"  {_time(waiting.since)}  [red]in the on-failure queue[/red]: the event for {plain(waiting.function)}"
         )
         out.print(f"    {plain(waiting.error)}")
+
+
+def _heard(event: Heard) -> str:
+    if event.by == "reconciler":
+        return "S3's event never came; the reconciler found the file and started its execution"
+    return f"S3's event came{'; the starter started its execution' if event.started else ' again, and started nothing'}"
 
 
 def _execution(execution: Execution) -> None:
@@ -108,7 +117,8 @@ def _execution(execution: Execution) -> None:
         _step(step)
     if execution.steps and execution.status != "RUNNING" and execution.not_reached:
         out.print(f"  [dim]not reached: {', '.join(map(plain, execution.not_reached))}[/dim]")
-    if execution.error and execution.status != "RUNNING":
+    shown = {step.error for step in execution.steps if step.tries or step.chunks}
+    if execution.error and execution.status != "RUNNING" and execution.error not in shown:
         out.print(f"  [bold]{plain(execution.error)}[/bold]: {plain(execution.cause)}")
     failure = execution.failure
     if failure:
@@ -117,9 +127,11 @@ def _execution(execution: Execution) -> None:
 
 
 def _step(step: Step) -> None:
-    took = f"  {step.seconds:,.2f} s" if step.seconds is not None and step.kind in ("Task", "Map") else ""
     retried = f", {many(step.retries, 'retry', 'retries')}" if step.retries else ""
-    out.print(f"  {step.entered:%H:%M:%S.%f}"[:-3] + f"  {plain(step.name)}  {_ended(step.outcome)}{retried}{took}")
+    worked = step.kind in ("Task", "Map") or step.outcome is not Ended.SUCCEEDED
+    took = f", {step.seconds:,.2f} s" if step.seconds is not None and worked and step.kind != "Fail" else ""
+    how = f"  {_ended(step.outcome)}{retried}{took}" if worked and step.kind != "Fail" else ""
+    out.print(f"  {step.entered:%H:%M:%S.%f}"[:-3] + f"  {plain(step.name)}{how}")
     if step.inside_untold:
         out.print(f"      [dim]{many(step.scheduled, 'task')} in it; the history does not tell its chunks apart[/dim]")
     _tries(step, "      ")
@@ -165,55 +177,53 @@ def _account(told: Story) -> None:
     for name, total in balance.control_totals.items():
         sides = f"validated {total['validated']} − superseded {total['superseded']} = published {total['published']}"
         out.print(f"  {plain(name)}: {plain(sides)}")
+    if told.manifest:
+        version, release = told.manifest["contract_version"], told.manifest["release"]
+        out.print(f"  by version {version} of the contract {plain(told.dataset)}, release {plain(release)}")
     if balance.records_by_version:
         versions = ", ".join(f"version {name}: {number:,}" for name, number in balance.records_by_version.items())
-        out.print(f"  by contract {plain(versions)}")
+        out.print(f"  records of {plain(versions)}")
     if balance.drift:
         out.print(f"  unknown fields that were dropped: {plain(json.dumps(balance.drift, ensure_ascii=False))}")
 
 
-def rejects(found: Rejects) -> None:
-    """Rejects by rule and place, the most frequent first, with samples."""
+def all_rejects(found: BatchRejects) -> None:
+    """The rejects of a batch by rule and place, the most frequent first, with samples; or why there are none."""
+    rejects = found.rejects
+    if rejects is None:
+        out.print(f"No file of rejects belongs to {found.batch_id}: it is {found.state}.")
+        if found.error:
+            out.print(f"  {plain(found.error)}: {plain(found.cause)}")
+        return
+    out.print(f"[bold]{many(rejects.read, 'reject')}[/bold] of {found.batch_id}")
+    _groups(rejects)
+    if rejects.masked and any(group.samples for group in rejects.groups):
+        out.print("[dim]Values are hidden: they may be personal data. --show-values shows them.[/dim]")
+
+
+def _groups(found: Rejects) -> None:
     if found.is_missing:
         out.print("  The file is not there any more: rejects are kept for a shorter time than tables.")
-        return
     if not found.is_whole:
         out.print(f"  Of the first {found.read:,} rejects; pipeline rejects reads them all.")
     for group in found.groups:
         _group(group)
     if found.ungrouped:
         out.print(f"  … and {found.ungrouped:,} rejects that break rules at yet other places")
-    if found.masked and any(group.samples for group in found.groups):
-        out.print(
-            "  [dim]Values are hidden, since they may be personal data: pipeline rejects BATCH --show-values[/dim]"
-        )
-
-
-def all_rejects(found: BatchRejects) -> None:
-    """The rejects of a batch, or why there are none."""
-    if found.rejects is not None:
-        out.print(f"[bold]{many(found.rejects.read, 'reject')}[/bold] of {found.batch_id}")
-        rejects(found.rejects)
-        return
-    out.print(f"No file of rejects belongs to {found.batch_id}: it is {found.state}.")
-    if found.error:
-        out.print(f"  {plain(found.error)}: {plain(found.cause)}")
 
 
 def _group(group: RejectGroup) -> None:
     where = f" at {plain(group.pointer)}" if group.pointer else ""
     rule = f", rule {plain(group.rule)}" if group.rule else ""
-    out.print(f"  [bold]{group.count:,} × {plain(group.reason)}[/bold]{where}{rule}")
+    color = "dim" if group.reason == SUPERSEDED else "yellow"
+    out.print(f"  [{color}]{group.count:,} × {plain(group.reason)}[/]{where}{rule}")
     more = ", …" if group.count > len(group.places) else ""
-    kind = group.samples[0].position_kind if group.samples else "position"
-    out.print(f"    {_PLACES.get(kind, plain(kind))} {', '.join(f'{place:,}' for place in group.places)}{more}")
+    places = ", ".join(f"{place:,}" for place in group.places)
+    out.print(f"    {_PLACES.get(group.position_kind, plain(group.position_kind))} {places}{more}")
     for sample in group.samples:
         _sample(sample)
     if not group.samples:
         out.print(f"    {plain(group.message)}")
-
-
-_PLACES = {"byte": "at byte", "index": "record"}
 
 
 def _sample(sample: Reject) -> None:

@@ -209,6 +209,7 @@ class RejectGroup:
     message: str
     """The sentence of the first of them."""
     count: int
+    position_kind: str
     places: tuple[int, ...]
     """The positions of the first of them."""
     samples: tuple[Reject, ...]
@@ -221,7 +222,7 @@ class Rejects:
     key: str
     """Of the file, in the processed bucket."""
     groups: tuple[RejectGroup, ...]
-    """The largest first."""
+    """The largest first; superseded records last."""
     read: int
     """How many rejects were read for the groups."""
     is_whole: bool
