@@ -50,6 +50,8 @@ def look_up(place: Target, what: str) -> Asked:
     That the batch exists is seen only of a key.
     """
     text = what.strip()
+    if not text:
+        raise UsageError("Nothing was named.", _HELP)
     if "arn:" in text and ":execution:" in text:  # by itself, or in the console's address
         return Asked(_by_execution(place, _name_in(place, text[text.index("arn:") :])))
     if text.startswith("s3://"):
