@@ -203,7 +203,5 @@ def test_the_monitor_shows_runs_and_structured_logs(pipeline: Pipeline) -> None:
     assert Decimal(shown.usd) > 0
     assert (shown.status, shown.counts["published"]) == ("SUCCEEDED", 1)
     since = datetime.now(UTC) - timedelta(minutes=10)
-    lines = [
-        line for line in logs.logs(pipeline.place, since, 10_000) if outcome.upload.batch_id in str(line.fields)
-    ]
+    lines = [line for line in logs.logs(pipeline.place, since, 10_000) if outcome.upload.batch_id in str(line.fields)]
     assert {line.function for line in lines} == {"starter", "validate", "transform", "write", "record_run"}
