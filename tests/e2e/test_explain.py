@@ -13,7 +13,7 @@ from tests.e2e.test_outcomes import LINES
 
 Command = Callable[..., tuple[int, str]]
 BAD = LINES[1].replace(b'"country":"DE"', b'"country":"Germany"')
-NAME = "odd [red]name[/] + %20.jsonl"
+NAME = "odd [red]name[red] + %20.jsonl"
 
 
 def explained(command: Command, what: str) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def test_the_story_of_a_key_is_that_of_its_newest_version(pipeline: Pipeline, co
     assert told["actions"][0]["sentence"].startswith("Correct the file")
 
 
-def test_a_crash_is_told_with_its_retry_and_the_command_that_mends_it(pipeline: Pipeline, command: Command) -> None:
+def test_a_fault_of_the_pipeline_is_told_with_the_command_that_mends_it(pipeline: Pipeline, command: Command) -> None:
     iam, function = pipeline.place.client("iam"), pipeline.place.outputs["function_names"]["write"]
     before = iam.get_role_policy(RoleName=function, PolicyName="permissions")["PolicyDocument"]
     denied = {"Effect": "Deny", "Action": ["s3:*"], "Resource": "*"}
