@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from functions.common.batch import title_of
+from functions.reconciler.survey import State
 from pipeline.show import out, plain, plain_lines
 from pipeline.show_recovery import many
 from pipeline.show_runs import COLORS
@@ -37,7 +38,7 @@ _SENTENCES = {
     Outcome.STUCK: "Its execution runs for longer than any should.",
     Outcome.WAITING: "It was never started: its event could not be handled, and waits in the on-failure queue.",
     Outcome.NOT_STARTED: "It was never started, and no event about it waits in the on-failure queue.",
-    Outcome.GONE: "It was processed, but neither its outputs nor its source are there any more: erased, or expired.",
+    Outcome.GONE: "It was processed, but neither what that wrote nor its source is there any more: erased, or expired.",
     Outcome.LOST: "Its execution succeeded, but its manifest is not there any more.",
     Outcome.UNKNOWN: "AWS does not say what became of it.",
 }
@@ -191,7 +192,9 @@ def all_rejects(found: BatchRejects) -> None:
     """The rejects of a batch by rule and place, the most frequent first, with samples; or why there are none."""
     rejects = found.rejects
     if rejects is None:
-        out.print(f"No file of rejects belongs to {found.batch_id}: it is {found.state}.")
+        no_reject = found.state == State.PUBLISHED
+        said = "no record of it was rejected" if no_reject else f"it has no file of rejects, and is {found.state}"
+        out.print(f"{found.batch_id}: {said}.")
         if found.error:
             out.print(f"  {plain(found.error)}: {plain(found.cause)}")
         return

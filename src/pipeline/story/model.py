@@ -30,7 +30,7 @@ class Outcome(StrEnum):
     NOT_STARTED = "not started"
     """No execution, no record, no event in the queue: the event is on its way, or was lost."""
     GONE = "gone"
-    """An execution ended, but what it wrote is not there any more, nor is the source: erased, or expired."""
+    """An execution ended, but neither what it wrote nor the source is there any more: erased, or expired."""
     LOST = "lost"
     """Its execution succeeded, but the manifest is not there any more, though the source is."""
     UNKNOWN = "unknown"
