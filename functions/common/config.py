@@ -12,6 +12,9 @@ MOST_NESTING = 250
 """What `max_nesting` can be raised to: jsonschema-rs reads 255 levels, orjson writes 254, and the lines that
 records travel in add one."""
 
+REJECT, DROP = "reject", "drop"
+"""What `unknown_fields` can be."""
+
 
 def _required(name: str) -> str:
     value = os.environ.get(name, "")
@@ -110,6 +113,14 @@ class Settings:
         if not 0 <= ratio <= 1:
             raise ConfigurationError("The environment variable MAX_REJECT_RATIO must be a number from 0 to 1.")
         return ratio
+
+    @cached_property
+    def unknown_fields(self) -> str:
+        """What becomes of a field that the contract does not know: REJECT its record, or DROP it and keep the record."""
+        choice = _required("UNKNOWN_FIELDS")
+        if choice not in (REJECT, DROP):
+            raise ConfigurationError(f"The environment variable UNKNOWN_FIELDS must be {REJECT} or {DROP}.")
+        return choice
 
     @cached_property
     def deployment(self) -> Mapping[str, Any]:

@@ -120,7 +120,7 @@ def _upload_rejects(
         staging.fetch(batch, chunk, name, path)
         return path
 
-    write_rejects(folder / REJECTS, batch.batch_id, contract.version, counts, superseded, staged)
+    write_rejects(folder / REJECTS, batch.batch_id, contract, counts, superseded, staged)
     return s3_utils.publish(folder / REJECTS, settings().processed_bucket, batch.rejected_key, "application/x-ndjson")
 
 

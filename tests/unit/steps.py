@@ -34,6 +34,7 @@ LIMITS = SimpleNamespace(
     max_record_bytes=MAX_RECORD_BYTES,
     max_nesting=MAX_NESTING,
     max_reject_bytes=10**9,
+    unknown_fields="reject",
 )
 
 
