@@ -47,6 +47,7 @@ ENVIRONMENT = {
     "MAX_RECORD_BYTES": str(8 << 20),
     "MAX_NESTING": "64",
     "MAX_REJECT_BYTES": str(256 << 20),
+    "UNKNOWN_FIELDS": "reject",
     "MAX_REJECT_RATIO": "0.1",
 }
 """The functions' settings: Terraform's defaults, but for the caps that would cut the file or refuse it."""

@@ -116,7 +116,7 @@ class Settings:
 
     @cached_property
     def unknown_fields(self) -> str:
-        """What becomes of a field that the contract does not know: REJECT its record, or DROP it and keep the record."""
+        """What becomes of a field that the contract does not know: REJECT its record, or DROP only the field."""
         choice = _required("UNKNOWN_FIELDS")
         if choice not in (REJECT, DROP):
             raise ConfigurationError(f"The environment variable UNKNOWN_FIELDS must be {REJECT} or {DROP}.")

@@ -171,7 +171,7 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
     return Contract(
         dataset=data["dataset"],
         versions=_versions(folder, data),
-        version_path=path_of(data.get("schema_version", {}).get("pointer", "")),
+        version_path=path_of(data.get("record_version", {}).get("pointer", "")),
         default_version=_default_version(data),
         envelope=data["envelope"],
         record_table=by_name[data["record_table"]],
@@ -189,16 +189,14 @@ def path_of(pointer: str) -> tuple[str, ...]:
 
 
 def _default_version(data: Mapping[str, Any]) -> int:
-    named = data.get("schema_version")
+    named = data.get("record_version")
     return int(named.get("default", 1) if named else data["current_version"])
 
 
 def _versions(folder: Path, data: Mapping[str, Any]) -> tuple[Version, ...]:
     numbers = [one["version"] for one in data.get("versions", [{"version": data["current_version"]}])]
     upcasts = [_sql(folder / f"v{older}_to_v{newer}.sql") for older, newer in pairwise(numbers)]
-    return tuple(
-        _version(folder, number, data, upcast) for number, upcast in zip(numbers, [*upcasts, ""], strict=True)
-    )
+    return tuple(_version(folder, number, data, upcast) for number, upcast in zip(numbers, [*upcasts, ""], strict=True))
 
 
 def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) -> Version:
@@ -208,7 +206,7 @@ def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) ->
         taken = RESERVED | {derived["name"] for derived in data.get("derived", [])}
         if not schema.get("properties") or taken & set(map(str.lower, schema["properties"])):
             raise ValueError(f"a record must have properties of its own, none called {', '.join(sorted(taken))}")
-        if named := data.get("schema_version"):
+        if named := data.get("record_version"):
             _check_names_itself(schema, number, named["pointer"], is_default=number == _default_version(data))
         return version
 
@@ -217,7 +215,9 @@ def _check_names_itself(schema: Mapping[str, Any], number: int, pointer: str, *,
     """See that the schema of a version takes no record that names another one, or none where that is not its own."""
     constant, is_required = constant_of(schema, path_of(pointer))
     if constant != number or type(constant) is not int:
-        raise ValueError(f'{pointer}, where a record names its version, must be {{"type": "integer", "const": {number}}}')
+        raise ValueError(
+            f'{pointer}, where a record names its version, must be {{"type": "integer", "const": {number}}}'
+        )
     if not is_required and not is_default:
         raise ValueError(f"{pointer} must be required: a record without it is of the default version")
 

@@ -44,14 +44,14 @@ _MEMBERS = {
         },
         {
             "description": _TEXT,
-            "schema_version": _OBJECT,
+            "record_version": _OBJECT,
             "versions": _ARRAY,
             "derived": _ARRAY,
             "rules": _ARRAY,
             "control_totals": _ARRAY,
         },
     ),
-    "schema_version": ({"pointer": _TEXT}, {"default": _NUMBER}),
+    "record_version": ({"pointer": _TEXT}, {"default": _NUMBER}),
     "version": ({"version": _NUMBER, "description": _TEXT}, {}),
     "table": (
         {"name": _NAMED, "columns": _ARRAY, "key": _ARRAY},
@@ -97,14 +97,14 @@ def _check_versions(data: Mapping[str, Any]) -> None:
     numbers = list(_by_name(data.get("versions", []), "version", "versions", "version")) or [data["current_version"]]
     if numbers != sorted(numbers) or numbers[-1] != data["current_version"]:
         raise ValueError("versions must be in ascending order, and end with current_version")
-    if "schema_version" not in data:
+    if "record_version" not in data:
         if len(numbers) > 1:
-            raise ValueError("the contract lacks schema_version, which says where a record names one of its versions")
+            raise ValueError("the contract lacks record_version, which says where a record names one of its versions")
         return
-    named = data["schema_version"]
-    _check_members(named, "schema_version", "schema_version")
+    named = data["record_version"]
+    _check_members(named, "record_version", "record_version")
     if not named["pointer"].startswith("/") or not _POINTER.fullmatch(named["pointer"]):
-        raise ValueError("schema_version.pointer must be a JSON Pointer such as /schema_version")
+        raise ValueError("record_version.pointer must be a JSON Pointer that names a member")
 
 
 def _check_table(table: Mapping[str, Any], reserved: Collection[str], place: str) -> None:

@@ -29,7 +29,8 @@ def record_fields(schema: Any) -> dict[str, str]:
     """The DuckDB type of each property of the record that `schema` describes, by its name."""
     part = merged(schema, schema)
     return {
-        name: _type(inner, schema, f"/properties/{name}", kept_type) for name, inner in part.get("properties", {}).items()
+        name: _type(inner, schema, f"/properties/{name}", kept_type)
+        for name, inner in part.get("properties", {}).items()
     }
 
 

@@ -203,9 +203,7 @@ class ContractSql:
 
     def _totals(self) -> str:
         """What a record adds to each control total, as a struct; NULL where there are none."""
-        members = ", ".join(
-            f"{identifier(total.name)}: {total.record_sql}" for total in self.contract.control_totals
-        )
+        members = ", ".join(f"{identifier(total.name)}: {total.record_sql}" for total in self.contract.control_totals)
         return f"{{{members}}}" if members else "NULL"
 
 

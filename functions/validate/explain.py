@@ -6,7 +6,7 @@ of value that was found, never the value.
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain, islice
@@ -25,6 +25,9 @@ MAX_REASONS = 20
 TOO_DEEP = "nested_too_deeply"
 
 _MAX_NAMED_VALUES = 8
+_MAX_COMPARED = 128
+"""How much of an unknown field's name is compared with those that are known."""
+
 _ORJSON_LEVELS = 1024
 _NOTHING = object()
 """Stands for a value that is not there; None is what `null` says."""
@@ -83,12 +86,16 @@ class Reason:
     message: str
 
 
-def broken_schema(errors: Iterable[jsonschema_rs.ValidationError], version: Version) -> list[Reason]:
+def broken_schema(
+    errors: Iterable[jsonschema_rs.ValidationError], contract: Contract, version: Version
+) -> list[Reason]:
     """The reasons of a record that breaks its schema, in the order of their places, at most MAX_REASONS."""
     in_order = sorted(
         errors, key=lambda error: [f"{step:09}" if isinstance(step, int) else step for step in error.instance_path]
     )
-    return list(islice(chain.from_iterable(_schema_reasons(error, version) for error in in_order), MAX_REASONS))
+    return list(
+        islice(chain.from_iterable(_schema_reasons(error, contract, version) for error in in_order), MAX_REASONS)
+    )
 
 
 def broken_rule(rule: Rule, record: Any) -> Reason:
@@ -105,10 +112,10 @@ def unknown_version(record: Any, contract: Contract) -> Reason:
     sentence = f"must be a version of the contract, which are {', '.join(numbers)}; found {found}"
     if contract.default_version not in {version.number for version in contract.versions}:
         sentence = f"must be there, and {sentence.removeprefix('must ')}"
-    return Reason("unknown_version", pointer, "schema_version", f"{pointer} {sentence}")
+    return Reason("unknown_version", pointer, "record_version", f"{pointer} {sentence}")
 
 
-def _schema_reasons(error: jsonschema_rs.ValidationError, version: Version) -> Iterator[Reason]:
+def _schema_reasons(error: jsonschema_rs.ValidationError, contract: Contract, version: Version) -> Iterator[Reason]:
     keyword, kinds = error.kind.name, jsonschema_rs.ValidationErrorKind
     part = _part(version.schema, error.evaluation_path[:-1])
     if isinstance(error.kind, kinds.Required):
@@ -117,12 +124,21 @@ def _schema_reasons(error: jsonschema_rs.ValidationError, version: Version) -> I
         yield _reason(keyword, [*error.instance_path, name], f"is missing; it must be {_right(inner)}")
     elif isinstance(error.kind, kinds.AdditionalProperties | kinds.UnevaluatedProperties):
         for name in error.kind.unexpected:
-            near = get_close_matches(name, part.get("properties", {}), n=1)
-            advice = f"did you mean {near[0]}?" if near else "leave it out, or have it taken into the contract"
-            sentence = f"is not a field of version {version.number} of the contract: {advice}"
+            advice = _advice(name, part, error.evaluation_path[:-1], contract)
+            sentence = f"is not a field of version {version.number} of the contract; {advice}"
             yield _reason(keyword, [*error.instance_path, name], sentence)
     else:
         yield _reason(keyword, error.instance_path, _sentence(keyword, part, error.instance))
+
+
+def _advice(name: str, part: Mapping[str, Any], path: Sequence[str | int], contract: Contract) -> str:
+    """What to do about a field that a part of a version's schema, at `path` in it, does not know."""
+    for version in contract.versions:
+        if name in _part(version.schema, path).get("properties", {}):
+            pointer = "".join(f"/{escaped(step)}" for step in contract.version_path)
+            return f"it is one of version {version.number}, which a record names in {pointer}"
+    near = get_close_matches(name[:_MAX_COMPARED], part.get("properties", {}), n=1)
+    return f"did you mean {near[0]}?" if near else "leave it out, or have the contract take it in"
 
 
 def _reason(keyword: str, path: Iterable[str | int], sentence: str) -> Reason:
@@ -153,7 +169,8 @@ def _right(part: Mapping[str, Any]) -> str:
 
 
 def _such_as_of(part: Mapping[str, Any]) -> str:
-    examples = part.get("examples")
+    """An example of a right value, where the schema has one that fits into a sentence."""
+    examples = [one for one in part.get("examples", []) if not isinstance(one, dict | list)]
     return _such_as(json.dumps(examples[0], ensure_ascii=False)) if examples else ""
 
 

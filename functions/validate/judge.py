@@ -93,11 +93,11 @@ class Judge:
     def _breaks_schema(self, raw: RawRecord, record: object, version: Version) -> list[Reason]:
         validator = schema_validator(self.contract, version)
         if raw.length <= _FULLY_EXPLAINED_BYTES:
-            return broken_schema(validator.iter_errors(record), version)
+            return broken_schema(validator.iter_errors(record), self.contract, version)
         try:
             validator.validate(record)
         except jsonschema_rs.ValidationError as first:
-            return broken_schema([first], version)
+            return broken_schema([first], self.contract, version)
         raise AssertionError("a record that is not valid breaks the schema somewhere")
 
     def rules_verdict(self, record: object, kept: Sequence[bool]) -> Verdict:

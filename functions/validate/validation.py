@@ -8,7 +8,7 @@ iterators; nothing here knows S3.
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ LINES, RECORDS, REJECTED = "records.jsonl", "records.parquet", "rejected.jsonl"
 UNKNOWN_VERSION = "unknown"
 """Stands for the version of a record that can't be read, or that names none of the contract's."""
 
+_LINES_OF = "records.v{}.jsonl"
 _BUFFER = 1 << 20
 
 
@@ -61,7 +62,7 @@ def validate_chunk(
     limits: Settings,
     sample_uri: str = "",
 ) -> tuple[Document, Counts]:
-    """Write LINES, RECORDS and REJECTED into `workdir`; answers the document and counts.
+    """Write RECORDS, REJECTED and what `merge_lines` makes LINES of into `workdir`; answers the document and counts.
 
     `open_document` is called again where records are rejected that were let pass at first. LINES has every record that
     was parsed, serialised by the parser that read it; RECORDS the same as records of the current version, typed, and
@@ -71,7 +72,7 @@ def validate_chunk(
     """
     records, rejected = workdir / RECORDS, workdir / REJECTED
     judge = Judge(contract, limits)
-    lines = {version: workdir / f"records.v{version.number}.jsonl" for version in contract.versions}
+    lines = {version: workdir / _LINES_OF.format(version.number) for version in contract.versions}
     contract_sql = ContractSql(connection, contract, judge.predicates, lines, limits.max_record_bytes)
     contract_sql.check()
     document = open_document()
@@ -89,7 +90,6 @@ def validate_chunk(
     cleared = late.reject(contract_sql.not_kept(records))
     if cleared.stat().st_size:
         late.reject(contract_sql.keep_cleared(present, cleared, records))
-    _in_one_file([lines[version] for version in present], workdir / LINES)
     n_rejected = rejects.by_reason.total()
     return document, Counts(
         received=received,
@@ -112,11 +112,16 @@ def _by_version(received: Counter[int | None], rejected: Counter[int | None]) ->
     }
 
 
-def _in_one_file(lines: Sequence[Path], path: Path) -> None:
-    """Merge the lines of all versions, each in the order of the source, into one file in that order."""
-    if len(lines) == 1:
-        lines[0].rename(path)
-        return
-    with ExitStack() as files, path.open("wb", _BUFFER) as merged:
-        versions = [files.enter_context(one.open("rb")) for one in lines]
-        merged.writelines(heapq.merge(*versions, key=position_of_valid_line))
+def merge_lines(workdir: Path) -> Path:
+    """Put the lines of all versions that `validate_chunk` left into one file, LINES, in the order of the source.
+
+    This is apart from it so that RECORDS can make room before.
+    """
+    merged = workdir / LINES
+    filled = [path for path in workdir.glob(_LINES_OF.format("*")) if path.stat().st_size]
+    if len(filled) == 1:
+        return filled[0].rename(merged)
+    with ExitStack() as files, merged.open("wb", _BUFFER) as merged_file:
+        versions = [files.enter_context(path.open("rb")) for path in filled]
+        merged_file.writelines(heapq.merge(*versions, key=position_of_valid_line))
+    return merged

@@ -28,6 +28,7 @@ NAMES = {
     "processed_bucket": "PROCESSED_BUCKET",
     "state_machine_arn": "STATE_MACHINE_ARN",
     "topic_arn": "TOPIC_ARN",
+    "unknown_fields": "UNKNOWN_FIELDS",
 }
 ALL = {**NUMBERS, **NAMES, "max_reject_ratio": "MAX_REJECT_RATIO", "deployment": "DEPLOYMENT"}
 SET_BY_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
