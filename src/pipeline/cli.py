@@ -18,6 +18,7 @@ from pipeline import ROOT, build, demo, deploy, embedded, monitor, recovery_comm
 from pipeline.errors import CliError, UsageError
 from pipeline.estimate_command import estimate
 from pipeline.targets import check_name, target
+from pipeline.validate_command import validate
 
 app = typer.Typer(
     help="Builds, deploys, drives and explains the pipeline, on AWS and on the embedded AWS alike.",
@@ -146,6 +147,7 @@ def console(
         webbrowser.open(url)
 
 
+app.command("validate")(validate)
 for command in (estimate, *recovery_commands.COMMANDS):
     app.command(command.__name__)(command)
 
