@@ -14,7 +14,19 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from functions.common.errors import PipelineError
-from pipeline import ROOT, build, demo, deploy, embedded, monitor, recovery_commands, runs, show, terraform
+from pipeline import (
+    ROOT,
+    build,
+    contract_commands,
+    demo,
+    deploy,
+    embedded,
+    monitor,
+    recovery_commands,
+    runs,
+    show,
+    terraform,
+)
 from pipeline.errors import CliError, UsageError
 from pipeline.estimate_command import estimate
 from pipeline.targets import check_name, target
@@ -148,6 +160,7 @@ def console(
 
 
 app.command("validate")(validate)
+app.add_typer(contract_commands.app, name="contract")
 for command in (estimate, *recovery_commands.COMMANDS):
     app.command(command.__name__)(command)
 
