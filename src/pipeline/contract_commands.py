@@ -43,7 +43,8 @@ def check_command(
     refused = _compare_with_base(chosen, since or base_revision())
     if refused:
         raise CliError(f"{refused} changes of contracts break who depends on them.", "Mend each as it says above.")
-    show.out.print(f"{len(chosen)} contracts agree with themselves: {', '.join(folder.name for folder in chosen)}.")
+    agree = "contract agrees with itself" if len(chosen) == 1 else "contracts agree with themselves"
+    show.out.print(f"{len(chosen)} {agree}: {', '.join(folder.name for folder in chosen)}.")
 
 
 def _compare_with_base(folders: list[Path], revision: str) -> int:

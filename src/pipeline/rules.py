@@ -70,10 +70,8 @@ def rules_of(place: Target, folder: Path) -> Rules:
 
     The contracts are unpacked into `folder`. Raises CliError where what is deployed is of an earlier release.
     """
-    functions = place.client("lambda")
-    found = {}
-    for name in ("starter", "validate", "write"):
-        found[name] = functions.get_function(FunctionName=f"{place.outputs['name']}-{name}")
+    names, functions = place.outputs["function_names"], place.client("lambda")
+    found = {name: functions.get_function(FunctionName=names[name]) for name in ("starter", "validate", "write")}
     environment = {
         key: value for one in found.values() for key, value in one["Configuration"]["Environment"]["Variables"].items()
     }

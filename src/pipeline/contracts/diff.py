@@ -6,7 +6,7 @@ version. What tables give may change with a new version, whose description says 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,16 @@ def diff(before: Path, after: Path) -> Diff:
     return Diff(changes, described.get(new.current.number, "") if is_newer else "")
 
 
+def _only(names: Iterable[str], others: Container[str]) -> list[str]:
+    """Those of the names that the others have not, in their order."""
+    return [name for name in names if name not in others]
+
+
+def _both(names: Iterable[str], others: Container[str]) -> list[str]:
+    """Those of the names that the others have too, in their order."""
+    return [name for name in names if name in others]
+
+
 def _data(folder: Path) -> Any:
     return json.loads((folder / "contract.json").read_text("utf-8"))
 
@@ -99,16 +109,16 @@ def _narrowed(old: Any, new: Any, roots: tuple[Any, Any], place: str) -> Iterato
     for says, is_narrower in _of_value(was, now):
         yield Change(place, says, (PRODUCERS,), _KEEP) if is_narrower else Change(place, says)
     had, has = was.get("properties", {}), now.get("properties", {})
-    for name in (name for name in had if name not in has):
+    for name in _only(had, has):
         yield Change(f"{place}#/{name}", "the field is gone", (PRODUCERS,), _KEEP)
-    for name in (name for name in has if name not in had):
+    for name in _only(has, had):
         if name not in now.get("required", []):
             yield Change(f"{place}#/{name}", "a new field, which may be left out")
     for name in sorted(set(now.get("required", [])) - set(was.get("required", []))):
         yield Change(f"{place}#/{name}", "the field must be there now", (PRODUCERS,), _KEEP)
     for name in sorted(set(was.get("required", [])) - set(now.get("required", []))):
         yield Change(f"{place}#/{name}", "the field may be left out now: readers may find null")
-    for name in (name for name in had if name in has):
+    for name in _both(had, has):
         yield from _narrowed(had[name], has[name], roots, f"{place}#/{name}" if "#" not in place else f"{place}/{name}")
     if isinstance(was.get("items"), Mapping) and isinstance(now.get("items"), Mapping):
         yield from _narrowed(was["items"], now["items"], roots, f"{place}/*")
@@ -151,7 +161,7 @@ def _of_enum(was: list[Any] | None, now: list[Any] | None) -> Iterator[tuple[str
 
 
 def _types(part: Mapping[str, Any]) -> set[str]:
-    given = part.get("type", [])
+    given = part.get("type", ["null" if value is None else "string" for value in part.get("enum", [])])
     types = set(given if isinstance(given, list) else [given])
     return types | ({"integer"} if "number" in types else set())
 
@@ -172,13 +182,13 @@ def _said(value: Any) -> str:
 
 def _rules(was: Any, now: Any) -> Iterator[Change]:
     old, new = ({rule["code"]: rule for rule in data.get("rules", [])} for data in (was, now))
-    for code in (code for code in new if code not in old):
+    for code in _only(new, old):
         yield Change(
             f"contract.json: rules.{code}", "a new rule, which may reject what was taken", (PRODUCERS,), _NEW_VERSION
         )
-    for code in (code for code in old if code not in new):
+    for code in _only(old, new):
         yield Change(f"contract.json: rules.{code}", "the rule is gone")
-    for code in (code for code in old if code in new):
+    for code in _both(old, new):
         if old[code]["sql"] != new[code]["sql"]:
             says = "the rule is another, and may reject what was taken"
             yield Change(f"contract.json: rules.{code}", says, (PRODUCERS,), _NEW_VERSION)
@@ -189,11 +199,11 @@ def _rules(was: Any, now: Any) -> Iterator[Change]:
 
 def _tables(was: Any, now: Any) -> Iterator[Change]:
     old, new = ({table["name"]: table for table in data["tables"]} for data in (was, now))
-    for name in (name for name in old if name not in new):
+    for name in _only(old, new):
         yield Change(f"contract.json: tables.{name}", "the table is gone", (READERS, STORED), _NEW_VERSION)
-    for name in (name for name in new if name not in old):
+    for name in _only(new, old):
         yield Change(f"contract.json: tables.{name}", "a new table")
-    for name in (name for name in old if name in new):
+    for name in _both(old, new):
         place = f"contract.json: tables.{name}"
         yield from _columns(old[name]["columns"], new[name]["columns"], place)
         for member in ("key", "latest_by", "references"):
@@ -203,16 +213,16 @@ def _tables(was: Any, now: Any) -> Iterator[Change]:
 
 def _columns(was: list[Any], now: list[Any], place: str) -> Iterator[Change]:
     old, new = ({column["name"]: column["type"] for column in columns} for columns in (was, now))
-    for name in (name for name in old if name not in new):
+    for name in _only(old, new):
         yield Change(f"{place}.{name}", "the column is gone", (READERS,), _NEW_VERSION)
-    for name in (name for name in old if name in new):
+    for name in _both(old, new):
         if old[name] != new[name]:
             says = f"was {old[name]}, and is {new[name]}: Athena can't read the older files as that"
             yield Change(f"{place}.{name}", says, (READERS, STORED), _NEW_VERSION)
-    kept = [name for name in old if name in new]
-    if [name for name in new if name in old] != kept or list(new)[: len(kept)] != kept:
+    kept = _both(old, new)
+    if _both(new, old) != kept or list(new)[: len(kept)] != kept:
         yield Change(place, "columns stand elsewhere in CSV files than before", (READERS,), _NEW_VERSION)
-    for name in (name for name in new if name not in old):
+    for name in _only(new, old):
         says = "a new column: null in what is published already, until pipeline replay --republish"
         yield Change(f"{place}.{name}", says)
 

@@ -127,8 +127,13 @@ def _can_be(given: str, declared: str) -> bool:
 
 
 def _described(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
-    """The columns that a SELECT gives, with their types."""
-    return {row[0]: row[1] for row in connection.execute(f"DESCRIBE {sql}").fetchall()}
+    """The columns that a SELECT gives, with their types. Raises duckdb.Error where it can't be run."""
+    columns: dict[str, str] = {}
+    for name, kind, *_ in connection.execute(f"DESCRIBE {sql}").fetchall():
+        if name in columns:
+            raise duckdb.BinderException(f"It gives the column {name} twice.")
+        columns[name] = kind
+    return columns
 
 
 def _missing(path: Path, names: Any, mend: str) -> Iterator[Fault]:
