@@ -15,6 +15,7 @@ from functions.common.errors import PipelineError
 from pipeline import (
     ROOT,
     build,
+    contract_commands,
     demo,
     deploy,
     embedded,
@@ -29,6 +30,7 @@ from pipeline.errors import CliError, UsageError
 from pipeline.estimate_command import estimate
 from pipeline.options import TargetName
 from pipeline.targets import check_name, target
+from pipeline.validate_command import validate
 
 app = typer.Typer(
     help="Builds, deploys, drives and explains the pipeline, on AWS and on the embedded AWS alike.",
@@ -124,8 +126,11 @@ def demo_command(
     _finish(demo.demo(path, dataset, out))
 
 
-for command in (*monitor_commands.COMMANDS, *explain_commands.COMMANDS, *recovery_commands.COMMANDS, estimate):
+for command in (*monitor_commands.COMMANDS, *explain_commands.COMMANDS, *recovery_commands.COMMANDS):
     app.command(command.__name__.removesuffix("_command"))(command)
+app.command("estimate")(estimate)
+app.command("validate")(validate)
+app.add_typer(contract_commands.app, name="contract")
 
 
 def _finish(result: runs.Outcome) -> None:

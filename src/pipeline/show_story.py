@@ -1,10 +1,9 @@
 """What `explain` prints: plain lines, which neither a narrow terminal nor a pipe cuts."""
 
-import json
 from datetime import UTC, datetime
 
 from functions.common.batch import title_of
-from pipeline import show_rejects
+from pipeline import show, show_rejects
 from pipeline.show import out, plain, plain_lines
 from pipeline.show_recovery import many
 from pipeline.show_runs import COLORS
@@ -159,24 +158,11 @@ def _is_notable(chunk: Chunk) -> bool:
 
 
 def _account(told: Story) -> None:
-    balance = told.balance
-    if balance is None:
+    if told.manifest is None:
         return
-    counts = balance.counts
-    _title("Balance")
-    out.print(f"  received {counts['received']:,} = valid {counts['valid']:,} + rejected {counts['rejected']:,}")
-    out.print(f"  valid {counts['valid']:,} = published {counts['published']:,} + superseded {counts['superseded']:,}")
-    for name, total in balance.control_totals.items():
-        sides = f"validated {total['validated']} − superseded {total['superseded']} = published {total['published']}"
-        out.print(f"  {plain(name)}: {plain(sides)}")
-    if told.manifest:
-        version, release = told.manifest["contract_version"], told.manifest["release"]
-        out.print(f"  by version {version} of the contract {plain(told.dataset)}, release {plain(release)}")
-    if balance.records_by_version:
-        versions = ", ".join(f"version {name}: {number:,}" for name, number in balance.records_by_version.items())
-        out.print(f"  records of {plain(versions)}")
-    if balance.drift:
-        out.print(f"  unknown fields that were dropped: {plain(json.dumps(balance.drift, ensure_ascii=False))}")
+    show.balance(told.manifest)
+    version, release = told.manifest["contract_version"], told.manifest["release"]
+    out.print(f"  by version {version} of the contract {plain(told.dataset)}, release {plain(release)}")
 
 
 def _versions(told: Story) -> None:

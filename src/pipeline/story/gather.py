@@ -203,8 +203,8 @@ def _balance(manifest: Mapping[str, Any]) -> Balance:
         counts=manifest["counts"],
         rejected_by_reason=manifest["rejected_by_reason"],
         control_totals=manifest["control_totals"],
-        records_by_version=manifest.get("records_by_version") or {},
-        drift=manifest.get("drift") or None,
+        records_by_version=manifest.get("records_by_version", {}),
+        drift=tuple(manifest.get("drift", [])),
     )
 
 

@@ -270,10 +270,10 @@ class Balance:
     rejected_by_reason: Mapping[str, int]
     control_totals: Mapping[str, Mapping[str, str]]
     """By name: validated, superseded, published, as exact decimals."""
-    records_by_version: Mapping[str, int] = field(default_factory=dict)
-    """Valid records by the version of the contract that they name; empty where the manifest does not say."""
-    drift: Any = None
-    """Unknown fields that were dropped, as the manifest lists them; None where there were none."""
+    records_by_version: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """`valid` and `rejected` of each version of the contract; empty in a manifest of an earlier release."""
+    drift: tuple[Mapping[str, Any], ...] = ()
+    """Fields that the contract does not know: contract_version, field, records, dropped."""
 
 
 @dataclass(frozen=True, slots=True)
