@@ -355,6 +355,14 @@ def test_the_log_tells_of_the_event_of_duplicates_and_of_none(place: Place, run:
     assert "S3's event never came; the reconciler found the file" in run("explain", other.batch_id)[1]
 
 
+def test_messages_that_somebody_else_looks_at_are_said_to_be_hidden(place: Place, run: Run) -> None:
+    batch = waiting(place)
+    boto3.client("sqs").receive_message(QueueUrl=place.outputs["on_failure_queue_url"], MaxNumberOfMessages=10)
+    out = run("explain", batch.batch_id)[1]
+    assert out.startswith("NOT STARTED")
+    assert "Not looked up: About 2 of the messages in the on-failure queue" in out
+
+
 def test_logs_that_may_not_be_read_keep_no_story_from_being_told(place: Place, run: Run) -> None:
     published(place)
     place.logs.delete_log_group(logGroupName="starter")
