@@ -45,14 +45,17 @@ def step(name: str, batch_id: str, **place: Any) -> Iterator[dict[str, Any]]:
     logger().info(f"{name} ended", extra={**context, **outcome, "milliseconds": milliseconds})
 
 
-def count(dataset: str | None, numbers: Mapping[str, float], unit: str = "Count") -> None:
-    """Emit `numbers` as CloudWatch metrics of the step, and of the dataset if they belong to one.
+def count(dataset: str | None, numbers: Mapping[str, float], unit: str = "Count", **dimensions: str) -> None:
+    """Emit `numbers` as CloudWatch metrics of the step, of the dataset if they belong to one, and of `dimensions`.
 
-    `unit` is one of CloudWatch's; `None`, as a text, is that of money.
+    `unit` is one of CloudWatch's; `None`, as a text, is that of money. Each value of a dimension is a metric that
+    costs, so that only what has few values may be one.
     """
     emitted = metrics()
     if dataset is not None:
         emitted.add_dimension(name="dataset", value=dataset)
+    for name, value in dimensions.items():
+        emitted.add_dimension(name=name, value=value)
     for name, number in numbers.items():
         emitted.add_metric(name=name, unit=unit, value=number)
     emitted.flush_metrics()
