@@ -58,6 +58,7 @@ locals {
       text = <<-EOT
         # The 50 slowest calls: of which batch and chunk.
         fields @timestamp, service, batch_id, chunk, milliseconds
+        | filter ispresent(milliseconds)
         | sort milliseconds desc
         | limit 50
       EOT

@@ -382,7 +382,7 @@ variable "budget" {
   }
 
   validation {
-    condition     = try(can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", coalesce(var.budget.email, var.notification_email))), var.budget == null)
+    condition     = var.budget == null || can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", coalesce(var.budget.email, var.notification_email)))
     error_message = "budget.email must be one e-mail address; null only where notification_email is one."
   }
 }

@@ -8,7 +8,9 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 
+from functions.common.contract import CONTRACTS
 from functions.common.errors import PipelineError
+from functions.common.planning import UNKNOWN_DATASET
 
 
 @cache
@@ -49,11 +51,12 @@ def count(dataset: str | None, numbers: Mapping[str, float], unit: str = "Count"
     """Emit `numbers` as CloudWatch metrics of the step, of the dataset if they belong to one, and of `dimensions`.
 
     `unit` is one of CloudWatch's; `None`, as a text, is that of money. Each value of a dimension is a metric that
-    costs, so that only what has few values may be one.
+    costs by the month, so none may be of a sender's choice: a dataset without a contract is UNKNOWN_DATASET.
     """
     emitted = metrics()
     if dataset is not None:
-        emitted.add_dimension(name="dataset", value=dataset)
+        is_known = (CONTRACTS / dataset / "contract.json").is_file()
+        emitted.add_dimension(name="dataset", value=dataset if is_known else UNKNOWN_DATASET)
     for name, value in dimensions.items():
         emitted.add_dimension(name=name, value=value)
     for name, number in numbers.items():
