@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import ROOT
+from pipeline import ROOT, estimate
 from tests import harness
 from tests.infra.conftest import Run
 from tests.infra.emitted import Emitted, emitted_by_all
@@ -203,6 +203,15 @@ def test_each_alarm_names_a_section_of_the_runbook_and_each_section_an_alarm(fir
     assert all(named), "an alarm names no section at its end"
     optional = {"nothing-arrives"}  # is there only where alarms.silent_hours is set
     assert {found[1] for found in named if found} | optional == sections
+
+
+def test_the_estimate_counts_what_watches(first_plan: Run) -> None:
+    """An alarm costs for each metric that it looks at, by the month."""
+    alarms = first_plan.planned("aws_cloudwatch_metric_alarm").values()
+    looked_at = sum(len([query for query in alarm["metric_query"] if query["metric"]]) or 1 for alarm in alarms)
+    assert looked_at == estimate.ALARM_METRICS
+    assert len(first_plan.planned("aws_cloudwatch_dashboard")) == estimate.DASHBOARDS
+    assert f"{looked_at} metrics that {len(alarms)} alarms look at" in (ROOT / "docs" / "cost.md").read_text("utf-8")
 
 
 # --- Saved log queries ---
