@@ -97,7 +97,7 @@ locals {
 
 # The console shows what stands before a slash as a folder.
 resource "aws_cloudwatch_query_definition" "this" {
-  for_each = local.log_queries
+  for_each = { for name, query in local.log_queries : name => query if var.log_queries }
 
   name            = "${local.name}/${each.key}"
   log_group_names = each.value.logs

@@ -364,6 +364,13 @@ variable "dashboard" {
   nullable    = false
 }
 
+variable "log_queries" {
+  description = "Whether questions to the logs are saved in CloudWatch Logs Insights. Off is for an embedded AWS, which can save none."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "budget" {
   description = <<-EOT
     An AWS budget over all that carries this project's tag, in every environment: how many USD a month, and whom AWS
