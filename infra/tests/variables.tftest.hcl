@@ -33,7 +33,6 @@ run "wrong_kinds" {
     reconcile            = { schedule = "hourly" }
     alarms               = { reject_ratio = 1.1 }
     runbook_url          = "docs/runbook.md"
-    budget               = { monthly_usd = 0, email = "data@example.org" }
     retention_days       = { rejected = -1 }
   }
 
@@ -63,7 +62,6 @@ run "wrong_kinds" {
     var.reconcile,
     var.alarms,
     var.runbook_url,
-    var.budget,
     var.retention_days,
   ]
 }
@@ -143,6 +141,16 @@ run "reconciler_must_look_at_something" {
   }
 
   expect_failures = [var.reconcile]
+}
+
+run "a_budget_is_money" {
+  command = plan
+
+  variables {
+    budget = { monthly_usd = 0, email = "data@example.org" }
+  }
+
+  expect_failures = [var.budget]
 }
 
 run "a_budget_needs_an_address" {

@@ -77,7 +77,7 @@ def deploy_command(target_name: TargetName = "aws") -> None:
     show.out.print(f"  Athena:         workgroup {outputs['athena_workgroup']}, databases: {databases}")
     if outputs["dashboard_url"]:
         show.out.print(f"  dashboard:      {outputs['dashboard_url']}")
-    for sentence in deploy.untold(place):
+    for sentence in deploy.untold(place, outputs):
         show.out.print(f"[yellow]warning:[/yellow] {escape(sentence)}")
     show.out.print(f"Next: make run-pipeline TARGET={target_name}")
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -55,14 +55,13 @@ def deploy(place: Target) -> dict[str, Any]:
     return place.outputs
 
 
-def untold(place: Target) -> list[str]:
+def untold(place: Target, outputs: Mapping[str, Any]) -> list[str]:
     """Who will not hear of notices or alarms: an address that is not confirmed, or on AWS nobody at all.
 
     https://docs.aws.amazon.com/sns/latest/api/API_Subscription.html
     """
     sentences = []
-    for what in ("notices", "alarms"):
-        topic = place.outputs["topic_arn" if what == "notices" else "alarms_topic_arn"]
+    for what, topic in (("notices", outputs["topic_arn"]), ("alarms", outputs["alarms_topic_arn"])):
         pages = _pages(place, "sns", "list_subscriptions_by_topic", TopicArn=topic)
         subscribed = [one for page in pages for one in page["Subscriptions"]]
         if not subscribed and place.name == "aws":
