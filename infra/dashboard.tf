@@ -116,7 +116,7 @@ locals {
           width = 8
           type  = "metric"
           properties = {
-            title   = "Why are records rejected? Those of refused files included"
+            title   = "Why are records rejected? Refused files included"
             view    = "timeSeries"
             stacked = true
             period  = 900
@@ -138,7 +138,7 @@ locals {
           width = 8
           type  = "metric"
           properties = {
-            title  = "How long does a step take, in ms? Half of the calls, and 99 of 100"
+            title  = "How long does a step take (p50, p99), in ms?"
             view   = "timeSeries"
             period = 900
             yAxis  = local.from_zero
@@ -189,7 +189,7 @@ locals {
           width = 8
           type  = "metric"
           properties = {
-            title   = "Which function fails? Retried calls and bad files included"
+            title   = "Which function fails? Retries and bad files included"
             view    = "timeSeries"
             stacked = true
             stat    = "Sum"
@@ -218,7 +218,7 @@ locals {
           width = 8
           type  = "metric"
           properties = {
-            title  = "Do events wait for somebody? How many, and for how long"
+            title  = "Do events wait for somebody? How many, for how long?"
             view   = "timeSeries"
             stat   = "Maximum"
             period = 300
@@ -242,7 +242,7 @@ locals {
           width = 8
           type  = "metric"
           properties = {
-            title  = "What does it cost a day, and for 1,000 published records?"
+            title  = "What does it cost, a day and for 1,000 records?"
             view   = "timeSeries"
             start  = "-P14D" # whatever is chosen above: a day is a point
             period = 86400
