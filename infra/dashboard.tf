@@ -263,7 +263,7 @@ locals {
           properties = {
             title = "Which files failed, and why? The newest first"
             view  = "table"
-            query = "SOURCE '${local.log_group.record_failure}' | ${local.log_queries.failed-files.text}"
+            query = "SOURCE '${local.log_group.record_failure}' | ${trimspace(local.log_queries.failed-files.text)}"
           }
         },
       ]

@@ -6,9 +6,9 @@ locals {
 
   log_queries = {
     story-of-a-batch = {
-      logs = concat(local.function_logs, [local.log_group.state_machine])
-      text = <<-EOT
-        # All that was said of one batch, in order: put its id in place of BATCH, twice.
+      logs  = concat(local.function_logs, [local.log_group.state_machine])
+      about = "All that was said of one batch, in order: put its id in place of BATCH, twice."
+      text  = <<-EOT
         fields @timestamp, coalesce(service, type) as who, coalesce(message, details.name) as said,
           coalesce(error, details.error) as problem, coalesce(cause, details.cause) as why, chunk, milliseconds
         | filter batch_id = "BATCH" or execution_arn like "BATCH"
@@ -17,9 +17,9 @@ locals {
       EOT
     }
     failed-files = {
-      logs = [local.log_group.record_failure]
-      text = <<-EOT
-        # Which files failed, the newest first. The failure record has the cause: pipeline status.
+      logs  = [local.log_group.record_failure]
+      about = "Which files failed, the newest first. The failure record has the cause: pipeline status."
+      text  = <<-EOT
         filter message = "record_failure started"
         | stats max(@timestamp) as last by error, batch_id, execution
         | sort last desc
@@ -27,36 +27,36 @@ locals {
       EOT
     }
     errors-by-name = {
-      logs = local.function_logs
-      text = <<-EOT
-        # What goes wrong most. One line a failed step, retries included.
+      logs  = local.function_logs
+      about = "What goes wrong most. One line a failed step, retries included."
+      text  = <<-EOT
         filter level = "ERROR" and ispresent(error)
         | stats count(*) as times, count_distinct(batch_id) as batches, max(@timestamp) as last by error, service
         | sort times desc
       EOT
     }
     rejects-by-reason = {
-      logs = [local.log_group.write]
-      text = <<-EOT
-        # For which reasons records were rejected, also of files that were refused as a whole.
+      logs  = [local.log_group.write]
+      about = "For which reasons records were rejected, also of files that were refused as a whole."
+      text  = <<-EOT
         filter ispresent(RejectsByReason.0)
         | stats sum(RejectsByReason.0) as records, count(*) as files, max(@timestamp) as last by dataset, reason
         | sort records desc
       EOT
     }
     slowest-steps = {
-      logs = local.function_logs
-      text = <<-EOT
-        # How long the steps take that ended well, in milliseconds.
+      logs  = local.function_logs
+      about = "How long the steps take that ended well, in milliseconds."
+      text  = <<-EOT
         filter ispresent(milliseconds)
         | stats count(*) as calls, pct(milliseconds, 50) as p50, pct(milliseconds, 99) as p99, max(milliseconds) as longest by service
         | sort p99 desc
       EOT
     }
     slowest-calls = {
-      logs = local.function_logs
-      text = <<-EOT
-        # The 50 slowest calls: of which batch and chunk.
+      logs  = local.function_logs
+      about = "The 50 slowest calls: of which batch and chunk."
+      text  = <<-EOT
         fields @timestamp, service, batch_id, chunk, milliseconds
         | filter ispresent(milliseconds)
         | sort milliseconds desc
@@ -64,18 +64,18 @@ locals {
       EOT
     }
     memory = {
-      logs = local.function_logs
-      text = <<-EOT
-        # How much of its memory each function has used, in MB: what Lambda reports of each call.
+      logs  = local.function_logs
+      about = "How much of its memory each function has used, in MB: what Lambda reports of each call."
+      text  = <<-EOT
         filter @type = "REPORT"
         | stats max(@maxMemoryUsed / 1000000) as used, max(@memorySize / 1000000) as given, count(*) as calls by @log
         | sort used desc
       EOT
     }
     crashes = {
-      logs = local.function_logs
-      text = <<-EOT
-        # Calls that ended without a word of their own: out of time, out of memory, killed.
+      logs  = local.function_logs
+      about = "Calls that ended without a word of their own: out of time, out of memory, killed."
+      text  = <<-EOT
         filter @message like /Task timed out|Runtime exited|Runtime.ExitError|Runtime.OutOfMemory/
         | fields @timestamp, @log, @message
         | sort @timestamp desc
@@ -83,9 +83,9 @@ locals {
       EOT
     }
     troubled-states = {
-      logs = [local.log_group.state_machine]
-      text = <<-EOT
-        # Each task that failed or ran out of time, retried or not, and each execution that ended badly.
+      logs  = [local.log_group.state_machine]
+      about = "Each task that failed or ran out of time, retried or not, and each execution that ended badly."
+      text  = <<-EOT
         filter type like /Failed|TimedOut|Aborted/
         | fields @timestamp, type, details.error, details.cause, execution_arn
         | sort @timestamp desc
@@ -101,7 +101,7 @@ resource "aws_cloudwatch_query_definition" "this" {
 
   name            = "${local.name}/${each.key}"
   log_group_names = each.value.logs
-  query_string    = trimspace(each.value.text)
+  query_string    = "# ${each.value.about}\n${trimspace(each.value.text)}"
 
   depends_on = [aws_cloudwatch_log_group.function, aws_cloudwatch_log_group.state_machine]
 }

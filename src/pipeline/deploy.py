@@ -126,20 +126,20 @@ def leftovers(place: Target, name: str, others: Iterable[str] = ()) -> list[str]
         for service, operation, result, narrowing in _LISTINGS
         for found in _pages(place, service, operation, **({narrowing: name} if narrowing else {})).search(result)
     ]
-    listed += [("logs", found) for found in _log_queries(place, name)]
     listed += [("budgets", found) for found in _budgets(place)]
-    return [
+    named = [
         f"{service} {found}"
         for service, found in listed
         if found and _belongs(found, name) and not any(_belongs(found, other) for other in longer)
     ]
+    return named + [f"logs {found}" for found in _log_queries(place, name)]
 
 
 def _log_queries(place: Target, name: str) -> list[str]:
-    """The names of saved log queries; boto3 has no pages of them, and here are a dozen. The embedded AWS has none."""
+    """The names of its saved log queries, a dozen, so that one answer has them all. The embedded AWS can save none."""
     if place.name == "local":
         return []
-    answer = place.client("logs").describe_query_definitions(queryDefinitionNamePrefix=name)
+    answer = place.client("logs").describe_query_definitions(queryDefinitionNamePrefix=f"{name}/")
     return [query["name"] for query in answer["queryDefinitions"]]
 
 
@@ -160,12 +160,12 @@ def _pages(place: Target, service: str, operation: str, **arguments: Any) -> Any
 
 
 def _belongs(identifier: str, name: str) -> bool:
-    """Whether a part of a name, an ARN, a URL or a log group is the name of something of this deployment.
+    """Whether a name, an ARN, a URL or a log group ends in the name of something of this deployment.
 
     A database's has underscores for dashes, since Athena takes none.
     """
-    parts = re.split("[:/]", identifier.replace("_", "-"))
-    return any(part == name or part.startswith(f"{name}-") for part in parts)
+    last = re.split("[:/]", identifier)[-1].replace("_", "-")
+    return last == name or last.startswith(f"{name}-")
 
 
 def _tags(place: Target, project: str) -> dict[str, dict[str, str]]:

@@ -244,7 +244,8 @@ def test_saved_queries_ask_for_fields_that_are_logged(first_plan: Run, emitted: 
 
 
 def test_the_log_widget_asks_a_saved_query(first_plan: Run, widgets: list[dict[str, Any]]) -> None:
-    saved = {query["query_string"]: query for query in first_plan.planned("aws_cloudwatch_query_definition").values()}
+    queries = first_plan.planned("aws_cloudwatch_query_definition").values()
+    saved = {query["query_string"].partition("\n")[2]: query["log_group_names"] for query in queries}
     [shown] = [widget["properties"]["query"] for widget in widgets if widget["type"] == "log"]
     sources, _, text = shown.partition(" | ")
-    assert saved[text.strip()]["log_group_names"] == re.findall(r"SOURCE '([^']+)'", sources)
+    assert saved[text] == re.findall(r"SOURCE '([^']+)'", sources)

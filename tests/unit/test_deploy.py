@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 
@@ -17,6 +18,8 @@ from pipeline.terraform import Lines
 from pipeline.workspace import State, Workspace
 
 NAME = "shop-dev"
+LOG_QUERIES = deploy._log_queries
+"""The real one; moto has no saved queries."""
 TAGS = {"Project": "shop", "Environment": "dev"}
 HALF = State({}, [("aws_sqs_queue", {"arn": f"arn:aws:sqs:eu-west-1:1:{NAME}-on-failure", "tags": TAGS})])
 
@@ -48,7 +51,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     monkeypatch.setattr(deploy, "_FORGETTING_SECONDS", 0)
     monkeypatch.setattr(deploy, "_PAUSE_SECONDS", 0)
     monkeypatch.setattr(FakeWorkspace, "refusal", "")
-    monkeypatch.setattr(deploy, "_log_queries", lambda *_: [])  # moto has no saved queries
+    monkeypatch.setattr(deploy, "_log_queries", lambda *_: [])
     with mock_aws():
         yield Target("aws", {}, build.aws_runtime("arm64"), FakeWorkspace({}, {}))
 
@@ -107,7 +110,7 @@ def test_leftovers_are_found_by_name_in_every_service(place: Target, monkeypatch
     boto3.client("glue", **region).create_database(DatabaseInput={"Name": f"{NAME}_orders".replace("-", "_")})
     boto3.client("cloudwatch", **region).put_dashboard(DashboardName=NAME, DashboardBody='{"widgets": []}')
     make_budget(NAME)
-    monkeypatch.setattr(deploy, "_log_queries", lambda *_: [f"{NAME}/story-of-a-batch", f"{NAME}2/story-of-a-batch"])
+    monkeypatch.setattr(deploy, "_log_queries", lambda _, name: [f"{name}/story-of-a-batch"])
 
     found = deploy.leftovers(place, NAME)
 
@@ -171,6 +174,15 @@ def test_half_a_deployment_cannot_be_used_and_says_so(place: Target) -> None:
     with pytest.raises(CliError, match="not complete") as refused:
         _ = place.outputs
     assert "deploy-infra again" in refused.value.next_step
+
+
+def test_saved_queries_are_looked_for_in_the_deployments_folder(place: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = boto3.client("logs", "eu-west-1")
+    monkeypatch.setattr(Target, "client", lambda *_: client)
+    with Stubber(client) as logs:
+        answer = {"queryDefinitions": [{"name": f"{NAME}/memory"}]}
+        logs.add_response("describe_query_definitions", answer, {"queryDefinitionNamePrefix": f"{NAME}/"})
+        assert LOG_QUERIES(place, NAME) == [f"{NAME}/memory"]
 
 
 def test_who_may_not_see_budgets_can_destroy(
