@@ -36,11 +36,16 @@ locals {
       records_in       = ["records came", local.colours.came]
       records_out      = ["records published", local.colours.good]
       records_rejected = ["records rejected", local.colours.bad]
-      cost             = ["USD", local.colours.grey]
+      cost             = ["USD, estimated", local.colours.grey]
     } : name => concat(local.summands[name], [[{ id = name, expression = local.sum[name], label = how[0], color = how[1] }]])
   }
 
-  steps = { validate = ["#aec7e8", "#1f77b4"], transform = ["#98df8a", "#2ca02c"], write = ["#c5b0d5", "#9467bd"] }
+  # In their order, each with the colours of its half and of its 99 in 100.
+  steps = [
+    { function = "validate", shades = ["#aec7e8", "#1f77b4"] },
+    { function = "transform", shades = ["#98df8a", "#2ca02c"] },
+    { function = "write", shades = ["#c5b0d5", "#9467bd"] },
+  ]
 
   from_zero = { left = { min = 0, showUnits = false } }
 
@@ -143,9 +148,9 @@ locals {
             period = 900
             yAxis  = local.from_zero
             metrics = concat([
-              for step, shades in local.steps : [
+              for step in local.steps : [
                 for number, percentile in ["p50", "p99"] :
-                ["AWS/Lambda", "Duration", "FunctionName", local.functions[step].name, { stat = percentile, label = "${step} ${percentile}", color = shades[number] }]
+                ["AWS/Lambda", "Duration", "FunctionName", local.functions[step.function].name, { stat = percentile, label = "${step.function} ${percentile}", color = step.shades[number] }]
               ]
             ]...)
           }
