@@ -99,8 +99,8 @@ def emitted_by_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
         harness.plan(harness.upload(b"{}\n" * 2 + lines(good[:1]))),
     )
     stray = harness.plan(harness.upload(b"{}", folder="incoming/nowhere/"))
+    monkeypatch.setattr(executions, "start", lambda *_: True)
     for batch in (published, stray):
-        monkeypatch.setattr(executions, "start", lambda *_: True)
         call("starter", lambda batch=batch: starter.handler(event_of(batch)))  # type: ignore[misc]
     process(published)
     process(refused, TooManyRejectsError)
