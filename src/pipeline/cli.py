@@ -80,12 +80,17 @@ def local_down() -> None:
 @app.command("deploy")
 def deploy_command(target_name: TargetName = "aws") -> None:
     """Build what is out of date and apply infra/."""
-    outputs = deploy.deploy(target(target_name))
+    place = target(target_name)
+    outputs = deploy.deploy(place)
     show.out.print(f"Deployed {outputs['name']} to {outputs['region']}.")
     show.out.print(f"  drop files into s3://{outputs['ingest_bucket']}/incoming/orders/")
     show.out.print(f"  state machine:  {outputs['state_machine_console_url']}")
     databases = ", ".join(outputs["databases"].values())
     show.out.print(f"  Athena:         workgroup {outputs['athena_workgroup']}, databases: {databases}")
+    if outputs["dashboard_url"]:
+        show.out.print(f"  dashboard:      {outputs['dashboard_url']}")
+    for sentence in deploy.untold(place, outputs):
+        show.out.print(f"[yellow]warning:[/yellow] {escape(sentence)}")
     show.out.print(f"Next: make run-pipeline TARGET={target_name}")
 
 

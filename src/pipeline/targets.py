@@ -177,6 +177,7 @@ def embedded_target(server: embedded.Server, home: Path, **variables: str) -> Ta
         "packages_dir": str(runtime.folder),
         "region": embedded.REGION,
         "force_destroy": "true",
+        "log_queries": "false",  # it can save none
         "lifecycle_rules": "false",  # the provider waits a minute for them, and nothing here lives for a day
         **variables,
     }

@@ -34,7 +34,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     build.build(build.local_runtime())
     server = embedded.start(home / "server", LAMBDA_ASYNC_RETRY_BASE_SECONDS="0.2")
     try:
-        place = embedded_target(server, home, chunk_bytes=str(CHUNK_BYTES), environment="e2e")
+        watched = {"notification_email": "somebody@example.org", "budget": "{ monthly_usd = 20 }"}
+        place = embedded_target(server, home, chunk_bytes=str(CHUNK_BYTES), environment="e2e", **watched)
         deploy.deploy(place)
         hand_over_failed_events(place)
         hear(place, "notices", place.outputs["topic_arn"])
