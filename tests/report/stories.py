@@ -228,7 +228,7 @@ def _story(outcome: Outcome, events: list[Event], status: str, **changes: Any) -
         "executions": (run,),
         "balance": None,
         "outputs": tuple(
-            Output(table, kind, f"{folder}/orders/2026-01-01/{BATCH}/{table}.{kind}", 40_000, number)
+            Output(table, kind, f"{folder}/orders/2026-01-01/{BATCH}/{table}.{kind}", 400, number)
             for table, number in rows.items()
             for folder, kind in (("tables", "parquet"), ("processed", "csv"))
         ),

@@ -11,9 +11,9 @@ from pipeline.report.graph import CATCH, Machine, State, Transition
 from pipeline.report.layout import Layout, layout_of
 
 _HEIGHT = 46
-_NARROWEST, _WIDEST, _LETTER, _SIDES = 118, 210, 7.3, 20
-_BETWEEN_ROWS, _BETWEEN_COLUMNS = 30, 20
-_FRAME = 10
+_NARROWEST, _WIDEST, _LETTER, _SIDES = 122, 210, 7.1, 24
+_BETWEEN_ROWS, _BETWEEN_COLUMNS = 30, 16
+_FRAME = 9
 _MARGIN, _ABOVE = 3, 26
 _CORNER = 9
 _PARALLEL, _SIDE_BY_SIDE = 18, 12

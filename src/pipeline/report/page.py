@@ -29,7 +29,7 @@ from pipeline.story.model import Balance, Execution, Outcome, Reject, Story
 _TEMPLATES = Path(__file__).parent / "templates"
 _LOOKS = {
     Outcome.PUBLISHED: "succeeded",
-    Outcome.PARTLY_REJECTED: "retried",
+    Outcome.PARTLY_REJECTED: "warned",
     Outcome.FAILED: "failed",
     Outcome.LOST: "failed",
     Outcome.STUCK: "failed",
