@@ -3,6 +3,7 @@
 All lengths are in SVG's user units, from the upper left corner.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +11,12 @@ from dataclasses import dataclass, field
 from pipeline.report.graph import CATCH, Machine, State, Transition
 from pipeline.report.layout import Layout, layout_of
 
-_HEIGHT = 46
-_NARROWEST, _WIDEST, _LETTER, _SIDES = 122, 210, 7.1, 24
-_BETWEEN_ROWS, _BETWEEN_COLUMNS = 30, 16
+_HEIGHT = 58
+_NARROWEST, _WIDEST, _LETTER, _SIDES = 110, 190, 7.3, 24
+_LINE = 10
+"""The longest name, in letters, that is not broken in two."""
+
+_BETWEEN_ROWS, _BETWEEN_COLUMNS = 26, 14
 _FRAME = 9
 _MARGIN, _ABOVE = 3, 26
 _CORNER = 9
@@ -46,12 +50,14 @@ class Box:
     height: float
     mark: Mark
     letters: int
+    """How many there is room for in a line."""
 
     @property
-    def label(self) -> str:
-        """Its name, or as much of it as there is room for."""
-        name = self.state.name
-        return name if len(name) <= self.letters else f"{name[: self.letters - 1]}…"
+    def label(self) -> tuple[str, ...]:
+        """Its name in one line or two, or as much of it as there is room for."""
+        return tuple(
+            line if len(line) <= self.letters else f"{line[: self.letters - 1]}…" for line in _broken(self.state.name)
+        )
 
     @property
     def is_frame(self) -> bool:
@@ -90,7 +96,7 @@ class Drawing:
 
 def draw(machine: Machine, marks: Mapping[str, Mark], taken: Collection[Transition] = ()) -> Drawing:
     """Draw a machine; a state without a mark was not reached, and `taken` are the transitions that a run took."""
-    longest = max(len(state.name) for state in machine.all_states())
+    longest = max(len(line) for state in machine.all_states() for line in _broken(state.name))
     width = min(_WIDEST, max(_NARROWEST, longest * _LETTER + _SIDES))
     drawing = Drawing()
     pen = _Pen(drawing, width, marks, taken)
@@ -99,6 +105,15 @@ def draw(machine: Machine, marks: Mapping[str, Mark], taken: Collection[Transiti
     drawing.start = (first.middle, first.y)
     drawing.width, drawing.height = right + _MARGIN, bottom + _MARGIN
     return drawing
+
+
+def _broken(name: str) -> tuple[str, ...]:
+    """A name in one line, or, where it is long and of several words, in two of about the same length."""
+    words = re.findall(r"[A-Z]?[^A-Z _-]+[ _-]?|.", name)
+    if len(name) <= _LINE or len(words) == 1:
+        return (name,)
+    breaks = [("".join(words[:at]), "".join(words[at:])) for at in range(1, len(words))]
+    return min(breaks, key=lambda lines: max(map(len, lines)))
 
 
 @dataclass(frozen=True)
