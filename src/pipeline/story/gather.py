@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from botocore.exceptions import ClientError
 
 from functions.common.batch import Source, manifest_key, revision_of
@@ -20,6 +20,7 @@ from pipeline.story.judge import judged
 from pipeline.story.model import (
     NOTHING,
     Balance,
+    BatchRejects,
     Execution,
     FileVersion,
     Heard,
@@ -47,10 +48,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
     Of each group of rejects `samples` are kept, with their values masked unless `show_values`. Some twenty requests,
     and two or three for each other version of the key. Raises UsageError for what names nothing.
     """
-    asked = lookup.look_up(place, what)
-    revisions = tuple(_revisions(place, asked.batch_id))
-    batch_id = _of_readers(revisions) if asked.by_key else asked.batch_id
-    finding = recovery.find(place, batch_id or asked.batch_id, recovery.patience())
+    finding, revisions = _find(place, what)
     dataset, batch_id = finding.dataset, finding.batch_id
     manifest = read_json(place, manifest_key(dataset, batch_id))
     found = tuple(traces.executions_of(place, dataset, batch_id))
@@ -83,6 +81,29 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         unknown=unknown,
     )
     return judged(story, finding.state, datetime.now(UTC))
+
+
+def rejects_of(place: Target, what: str, samples: int = 3, *, show_values: bool = False) -> BatchRejects:
+    """All rejects of the batch that `what` names, read to the end. Raises UsageError for what names nothing."""
+    finding, _ = _find(place, what)
+    manifest = read_json(place, manifest_key(finding.dataset, finding.batch_id))
+    failures = list(traces.failures_of(place, finding.dataset, finding.batch_id).values())
+    key = rejects_key(manifest, failures)
+    return BatchRejects(
+        batch_id=finding.batch_id,
+        state=finding.state.value,
+        error=failures[-1]["error"] if failures and not manifest else "",
+        cause=failures[-1]["cause"] if failures and not manifest else "",
+        rejects=rejects_in(place, key, samples, show_values=show_values) if key else None,
+    )
+
+
+def _find(place: Target, what: str) -> tuple[Finding, tuple[Revision, ...]]:
+    """What a survey finds of the batch that `what` names, and the batch's revisions."""
+    asked = lookup.look_up(place, what)
+    revisions = tuple(_revisions(place, asked.batch_id))
+    batch_id = _of_readers(revisions) if asked.by_key else None
+    return recovery.find(place, batch_id or asked.batch_id, recovery.patience()), revisions
 
 
 def _revisions(place: Target, batch_id: str) -> Iterator[Revision]:
@@ -195,33 +216,34 @@ def _rejects(
     place: Target, manifest: Mapping[str, Any] | None, found: Sequence[Execution], samples: int, show_values: bool
 ) -> Rejects | None:
     """The rejects that the manifest names, or the latest failure record."""
-    key = rejects_key(manifest, found)
+    key = rejects_key(manifest, [execution.failure for execution in found if execution.failure])
     if key is None:
         return None
-    lines = reject_lines(place, key)
-    if lines is None:
-        return missing(key)
-    try:
-        return read_rejects(key, lines, samples, show_values=show_values, max_bytes=_REJECT_BYTES)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as exc:
-        raise CliError(
-            f"s3://{place.outputs['processed_bucket']}/{key} is no file of rejects ({type(exc).__name__}).",
-            "Somebody changed it: bring back the version that the pipeline wrote.",
-        ) from exc
+    return rejects_in(place, key, samples, show_values=show_values, max_bytes=_REJECT_BYTES)
 
 
-def rejects_key(manifest: Mapping[str, Any] | None, found: Sequence[Execution]) -> str | None:
-    """Where the rejects of a batch are in the processed bucket, or None where it has none."""
-    if manifest:
-        return str(manifest["rejects"]["key"]) if manifest["rejects"] else None
-    named = [e.failure["rejects"] for e in found if e.failure and e.failure["rejects"]]
-    return str(named[-1]).removeprefix("s3://").partition("/")[2] if named else None
-
-
-def reject_lines(place: Target, key: str) -> Iterator[bytes] | None:
-    """The lines of a file of rejects, one after the other, or None where it is not there."""
+def rejects_in(
+    place: Target, key: str, samples: int, *, show_values: bool = False, max_bytes: int | None = None
+) -> Rejects:
+    """The rejects in a file of the processed bucket, read line by line. Raises CliError where it is something else."""
     try:
         body = place.s3.get_object(Bucket=place.outputs["processed_bucket"], Key=key)["Body"]
     except place.s3.exceptions.NoSuchKey:
-        return None
-    return (line for line in body.iter_lines(chunk_size=1 << 16))
+        return missing(key)
+    with closing(body):
+        try:
+            lines = body.iter_lines(chunk_size=1 << 16)
+            return read_rejects(key, lines, samples, show_values=show_values, max_bytes=max_bytes)
+        except (KeyError, TypeError, ValueError) as exc:
+            raise CliError(
+                f"s3://{place.outputs['processed_bucket']}/{key} is no file of rejects ({type(exc).__name__}).",
+                "Somebody changed it: bring back the version that the pipeline wrote.",
+            ) from exc
+
+
+def rejects_key(manifest: Mapping[str, Any] | None, failures: Sequence[Mapping[str, Any]]) -> str | None:
+    """Where the rejects of a batch are in the processed bucket, or None where it has none."""
+    if manifest:
+        return str(manifest["rejects"]["key"]) if manifest["rejects"] else None
+    named = [failure["rejects"] for failure in failures if failure["rejects"]]
+    return str(named[-1]).removeprefix("s3://").partition("/")[2] if named else None

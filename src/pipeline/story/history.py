@@ -8,7 +8,7 @@ what is billed.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from functions.record_failure.failure import plain_cause
@@ -100,8 +100,8 @@ def read_steps(events: Iterable[Mapping[str, Any]], definition: Mapping[str, Any
         if end is not Ended.RUNNING and kind != "ExecutionRedriven":
             continue  # what an engine says after the end
         previous = places.get(event.get("previousEventId", event["id"] - 1), _Place(root, None))
-        end, time = _CUT_OFF.get(kind, Ended.RUNNING), event["timestamp"]
-        places[event["id"]] = _place(root, previous, event)
+        end, time = _CUT_OFF.get(kind, Ended.RUNNING), event["timestamp"].astimezone(UTC)
+        places[event["id"]] = _place(root, previous, {**event, "timestamp": time})
     catches = dict(_catches(definition or {}))
     return tuple(_finished(root, end, time if end is not Ended.RUNNING else None, catches))
 
@@ -243,7 +243,7 @@ def _step(step: _Step, following: str, end: Ended, ended: datetime | None, catch
         name=step.name,
         kind=step.kind,
         entered=step.entered,
-        exited=step.exited,
+        exited=step.entered if step.kind == "Fail" else step.exited,  # it is never left
         outcome=outcome,
         tries=tries,
         chunks=tuple(sorted(chunks, key=lambda chunk: chunk.number)),

@@ -51,7 +51,7 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
         sentence = "Mend what the message in the queue says, and send its event back to the function."
         yield Action(sentence, "pipeline redrive --apply")
     if outcome is Outcome.PARTLY_REJECTED:
-        yield _look_at_rejects(story)
+        yield Action("See what is wrong with the rejects.", f"pipeline rejects {story.batch_id}")
         sentence = "Have them corrected and sent: as a new file, or as the file of rejects with corrected records."
         yield Action(sentence, "pipeline replay --rejects FILE --apply")
     elif outcome is Outcome.FAILED:
@@ -77,19 +77,14 @@ def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
     if latest and latest.failure:
         next_step = str(latest.failure["next_step"])
     by_replay = is_mended_by_replay(next_step)
-    yield Action(next_step, f"pipeline logs {story.batch_id}" if by_replay else "")
-    if story.rejects:
-        yield _look_at_rejects(story)
+    look = "logs" if by_replay else "rejects" if story.rejects else ""
+    yield Action(next_step, look and f"pipeline {look} {story.batch_id}")
     if by_replay and story.is_source_there:
         yield Action("When the cause is mended, run it again.", f"pipeline replay {story.batch_id} --apply")
     elif by_replay:
         yield Action("Its source is not there any more: it can't be run again, only uploaded again.")
     if latest and not story.queued and _is_untold(latest, now):
         yield Action("Nobody was told of this failure: have it told.", "pipeline reconcile --apply")
-
-
-def _look_at_rejects(story: Story) -> Action:
-    return Action("See what is wrong with the rejects.", f"pipeline rejects {story.batch_id}")
 
 
 def _is_untold(execution: Execution, now: datetime) -> bool:

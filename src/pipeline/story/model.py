@@ -209,6 +209,7 @@ class RejectGroup:
     message: str
     """The sentence of the first of them."""
     count: int
+    position_kind: str
     places: tuple[int, ...]
     """The positions of the first of them."""
     samples: tuple[Reject, ...]
@@ -221,7 +222,7 @@ class Rejects:
     key: str
     """Of the file, in the processed bucket."""
     groups: tuple[RejectGroup, ...]
-    """The largest first."""
+    """The largest first; superseded records last."""
     read: int
     """How many rejects were read for the groups."""
     is_whole: bool
@@ -231,6 +232,20 @@ class Rejects:
     """Rejects beyond the largest number of groups that is kept."""
     is_missing: bool = False
     """The manifest names the file, but it is not there any more: rejects are kept for a shorter time."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRejects:
+    """The rejects of a batch without the rest of its story."""
+
+    batch_id: str
+    state: str
+    """What became of the batch, as `functions/reconciler/survey.py` calls it."""
+    error: str
+    """Why it failed; empty where it did not."""
+    cause: str
+    rejects: Rejects | None
+    """None where it has none."""
 
 
 @dataclass(frozen=True, slots=True)

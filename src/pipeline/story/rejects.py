@@ -7,12 +7,15 @@ not grow with the file: groups, places and samples are few, and of a large recor
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from pipeline.story.model import Problem, Reject, RejectGroup, Rejects
+
+SUPERSEDED = "superseded"
+"""The reason of records that break no rule: a later one of the same file replaced them."""
 
 MAX_GROUPS = 100
 MAX_PLACES = 5
@@ -53,18 +56,13 @@ def read_rejects(
             continue
         _add(groups.setdefault(name, _Group(reject)), reject, samples)
     found = [_finished(name, group) for name, group in groups.items()]
-    found.sort(key=lambda group: -group.count)  # the first in the file first among equals
+    found.sort(key=lambda group: (group.reason == SUPERSEDED, -group.count))  # then in the order of the file
     return Rejects(key, tuple(found), read, is_whole, not show_values, ungrouped)
 
 
 def missing(key: str) -> Rejects:
     """The rejects of a file that is not there any more."""
     return Rejects(key, (), 0, is_whole=True, masked=True, is_missing=True)
-
-
-def without_samples(rejects: Rejects) -> Rejects:
-    """The same without samples."""
-    return replace(rejects, groups=tuple(replace(group, samples=()) for group in rejects.groups))
 
 
 def _add(group: _Group, reject: Reject, samples: int) -> None:
@@ -83,7 +81,9 @@ def _group_of(reject: Reject) -> tuple[str, str, str]:
 
 def _finished(name: tuple[str, str, str], group: _Group) -> RejectGroup:
     message = group.first.problems[0].message if group.first.problems else ""
-    return RejectGroup(*name, message, group.count, tuple(group.places), tuple(group.samples))
+    return RejectGroup(
+        *name, message, group.count, group.first.position_kind, tuple(group.places), tuple(group.samples)
+    )
 
 
 def _read(line: bytes, show_values: bool) -> Reject:
@@ -134,7 +134,7 @@ def _raw(content: Mapping[str, Any], show_values: bool) -> str | None:
 def masked(value: Any, levels: int = 0) -> Any:
     """A JSON value of the same structure that tells no text and no number. Of long arrays the beginning is kept."""
     if isinstance(value, str):
-        return f"<text, {len(value)} long>"
+        return f"<text:{len(value)}>"
     if value is None or isinstance(value, bool):
         return value
     if not isinstance(value, dict | list):

@@ -32,7 +32,7 @@ _STARTED = {
 
 def executions_of(place: Target, dataset: str, batch_id: str) -> Iterator[Execution]:
     """The executions of a batch, the first and then the replays; those that AWS has forgotten by their records."""
-    failures = _records(place, failure_prefix(dataset, batch_id))
+    failures = failures_of(place, dataset, batch_id)
     costs = _records(place, run_prefix(dataset, batch_id))
     described = dict(_described(place, batch_id, {*failures, *costs}))
     with_steps = list(described)[-MAX_HISTORIES:]
@@ -42,6 +42,12 @@ def executions_of(place: Target, dataset: str, batch_id: str) -> Iterator[Execut
             yield _forgotten(place, name, failure, run or {})
         else:
             yield _execution(place, told, failure, run, with_steps=name in with_steps)
+
+
+def failures_of(place: Target, dataset: str, batch_id: str) -> Mapping[str, Mapping[str, Any]]:
+    """The failure records of a batch by execution, the first and then the replays."""
+    found = _records(place, failure_prefix(dataset, batch_id))
+    return {name: found[name] for name in sorted(found, key=lambda name: replay_of(name)[1])}
 
 
 def definition_of(place: Target, execution_arn: str | None) -> Mapping[str, Any]:
