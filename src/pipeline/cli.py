@@ -28,6 +28,7 @@ from pipeline import (
 from pipeline.errors import CliError, UsageError
 from pipeline.estimate_command import estimate
 from pipeline.options import TargetName
+from pipeline.report_command import report
 from pipeline.targets import check_name, target
 
 app = typer.Typer(
@@ -124,7 +125,7 @@ def demo_command(
     _finish(demo.demo(path, dataset, out))
 
 
-for command in (*monitor_commands.COMMANDS, *explain_commands.COMMANDS, *recovery_commands.COMMANDS, estimate):
+for command in (*monitor_commands.COMMANDS, *explain_commands.COMMANDS, *recovery_commands.COMMANDS, report, estimate):
     app.command(command.__name__.removesuffix("_command"))(command)
 
 

@@ -1,11 +1,13 @@
 """Stories of batches as `story_of` tells them: published, partly rejected after retries, failed, and hostile."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.common.batch import Source
+from functions.common.records import reject_line
 from pipeline.report.tables import Preview, preview
 from pipeline.story.history import not_reached, read_steps
 from pipeline.story.model import (
@@ -16,12 +18,10 @@ from pipeline.story.model import (
     Outcome,
     Output,
     Problem,
-    Reject,
-    RejectGroup,
     Rejects,
     Story,
 )
-from pipeline.story.rejects import masked
+from pipeline.story.rejects import read_rejects
 from tests.statemachine import definition as asl
 from tests.unit import histories
 from tests.unit.histories import START, Book, Event
@@ -136,27 +136,36 @@ def rejects(*, show_values: bool) -> Rejects:
         "items": [{"line_number": 1, "quantity": 10, "unit_price": 7.7}],
         "total_amount": 1552.61,
     }
-    country = Problem(
-        "not_an_allowed_value",
-        "/customer/address/country",
-        "enum",
-        "must be one of the values that the contract allows: an ISO 3166-1 alpha-2 code such as DE",
+    country = "must be one of the values that the contract allows: an ISO 3166-1 alpha-2 code such as DE"
+    problems = [
+        Problem("not_an_allowed_value", "/customer/address/country", "enum", country),
+        Problem("total_mismatch", "/total_amount", "total_mismatch", "must be shipping_cost plus the sum of every item"),
+        Problem("not_json", "", "json", "must be JSON: the text ends in the middle of a string"),
+    ]
+    text = json.dumps(record).encode()
+    return read_rejects(
+        f"rejected/orders/ingest_date=2026-01-01/{BATCH}.jsonl",
+        [
+            reject(20481, problems[:2], text),
+            reject(31772, problems[:1], text),
+            reject(0, problems[2:], b'{"order_id": "half an order', readable=False),
+        ],
+        show_values=show_values,
     )
-    total = Problem("total_mismatch", "/total_amount", "sql", "must be shipping_cost plus the sum of every item")
-    shown = record if show_values else masked(record)
-    broken = '{"order_id": "half an order'
-    samples = (
-        Reject(20481, "byte", country.code, (country, total), shown),
-        Reject(31772, "byte", country.code, (country,), shown),
+
+
+def reject(position: int, problems: list[Problem], record: bytes, *, readable: bool = True) -> bytes:
+    """The line of a reject, as `validate` writes it."""
+    return reject_line(
+        batch_id=BATCH,
+        contract_version=1,
+        position=position,
+        position_kind="byte",
+        reason=problems[0].code,
+        errors=[asdict(problem) for problem in problems],
+        record=record,
+        readable=readable,
     )
-    unread = Problem("not_json", "", "json", "must be JSON: the text ends in the middle of a string")
-    text = Reject(0, "byte", unread.code, (unread,), None, raw=broken if show_values else masked(broken))
-    groups = (
-        RejectGroup(country.code, country.rule, country.pointer, country.message, 2, (20481, 31772), samples),
-        RejectGroup(unread.code, unread.rule, "", unread.message, 1, (0,), (text,)),
-    )
-    key = f"rejected/orders/ingest_date=2026-01-01/{BATCH}.jsonl"
-    return Rejects(key, groups, 3, is_whole=True, masked=not show_values)
 
 
 def write_fails(error: str, cause: str, tries: int = 7) -> list[Event]:
