@@ -20,7 +20,8 @@ SUPERSEDED = "superseded"
 MAX_GROUPS = 100
 MAX_PLACES = 5
 _LARGEST_SAMPLE = 64 << 10
-_MAX_ELEMENTS, _MAX_LEVELS = 10, 20
+_MAX_ELEMENTS, _MAX_LEVELS = 10, 64
+_DEEPER = "<nested deeper>"
 _INDEX = re.compile(r"/\d+(?=/|$)")
 _RECORD = b',"record":'
 _RAW = re.compile(rb',"raw(?:_base64)?":')
@@ -123,7 +124,7 @@ class _NotShown:
 def _record(value: Any, show_values: bool) -> Any:
     if isinstance(value, _NotShown):
         return f"<a record of about {value.n_bytes:,} bytes, not shown>"
-    return value if show_values else masked(value)
+    return _cut(value) if show_values else masked(value)
 
 
 def _raw(content: Mapping[str, Any], show_values: bool) -> str | None:
@@ -140,8 +141,19 @@ def masked(value: Any, levels: int = 0) -> Any:
     if not isinstance(value, dict | list):
         return "<number>"
     if levels == _MAX_LEVELS:
-        return "<nested deeper>"
+        return _DEEPER
     if isinstance(value, dict):
         return {name: masked(part, levels + 1) for name, part in value.items()}
     more = len(value) - _MAX_ELEMENTS
     return [*(masked(part, levels + 1) for part in value[:_MAX_ELEMENTS]), *([f"<{more} more>"] if more > 0 else [])]
+
+
+def _cut(value: Any, levels: int = 0) -> Any:
+    """A JSON value as it is, to a depth that whoever prints it can follow."""
+    if not isinstance(value, dict | list):
+        return value
+    if levels == _MAX_LEVELS:
+        return _DEEPER
+    if isinstance(value, dict):
+        return {name: _cut(part, levels + 1) for name, part in value.items()}
+    return [_cut(part, levels + 1) for part in value]
