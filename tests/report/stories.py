@@ -98,7 +98,7 @@ def failed_by_rejects() -> Story:
 def previews(story: Story, *, show_values: bool = False) -> list[Preview]:
     """The first rows of two tables of a published batch."""
     texts = {"orders": _ORDERS, "customers": _CUSTOMERS}
-    seen = {"orders": {"order_date", "item_count", "total_amount"}, "customers": {"last_order_date", "batch_id"}}
+    seen = {"orders": {"order_date", "item_count", "total_amount"}, "customers": {"last_order_date"}}
     return [
         preview(output, texts[output.table].encode(), None if show_values else seen[output.table])
         for output in story.outputs

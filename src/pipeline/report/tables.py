@@ -1,7 +1,12 @@
-"""The first rows of the published tables, from their CSV files. What may be personal is masked unless asked for."""
+"""The first rows of the published tables, from their CSV files, without the columns that name the batch.
+
+Texts are masked unless they are asked for: a telephone number, a postal code and a name may all be personal, and which
+column holds what is the feed's own matter. Numbers and times are not.
+"""
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +19,8 @@ from pipeline.targets import Target
 ROWS = 5
 _MOST_BYTES = 64 << 10
 _TEXT = "VARCHAR"
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_LEFT_OUT = {column.name for column in LINEAGE}
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,11 @@ class Preview:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     is_missing: bool = False
+
+    def is_amount(self, column: int) -> bool:
+        """Whether a column holds nothing but numbers that are shown."""
+        texts = [row[column].text for row in self.rows if row[column].text]
+        return bool(texts) and all(_NUMBER.fullmatch(text) for text in texts)
 
     @property
     def is_masked(self) -> bool:
@@ -60,24 +72,24 @@ def preview(output: Output, beginning: bytes, open_columns: set[str] | None) -> 
     rows = list(islice(csv.reader(io.StringIO(text, newline="")), ROWS + 2))
     is_cut = len(beginning) < output.bytes and len(rows) < ROWS + 2
     header, *rows = rows[:-1] if is_cut else rows
-    shown = tuple(tuple(_cells(header, row, open_columns)) for row in rows[:ROWS])
-    return Preview(output, tuple(header), shown)
+    shown = tuple(tuple(_cells(header, row, open_columns)) for row in rows[:ROWS] if len(row) == len(header))
+    return Preview(output, tuple(column for column in header if column not in _LEFT_OUT), shown)
 
 
 def _cells(header: Sequence[str], row: Sequence[str], open_columns: set[str] | None) -> Iterator[Cell]:
-    for column, value in zip(header, row, strict=False):
+    for column, value in zip(header, row, strict=True):
+        if column in _LEFT_OUT:
+            continue
         is_open = open_columns is None or column in open_columns or not value
         yield Cell(value) if is_open else Cell("", len(value))
 
 
 def _open_columns(dataset: str) -> dict[str, set[str]]:
-    """Of each table the columns that tell nobody's name: numbers, times and the batch. None of an unknown dataset."""
+    """Of each table the columns whose values are shown; none of a dataset that is not known here."""
     try:
         contract = load_contract(dataset)
     except PipelineError:
         return {}
-    lineage = {column.name for column in LINEAGE}
     return {
-        table.name: lineage | {column.name for column in table.columns if column.type != _TEXT}
-        for table in contract.tables
+        table.name: {column.name for column in table.columns if column.type != _TEXT} for table in contract.tables
     }
