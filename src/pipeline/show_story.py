@@ -70,7 +70,7 @@ def _headline(told: Story) -> None:
     title = plain(title_of({"bucket": told.source.bucket, "key": told.source.key})) if told.source else told.batch_id
     out.print(f"[bold {COLORS[told.outcome]}]{told.outcome.upper()}[/]  {title}")
     counts = told.balance.counts if told.balance else None
-    numbers = f" {counts['published']:,} of {many(counts['received'], 'record')} are published." if counts else ""
+    numbers = f" Published: {counts['published']:,} of {many(counts['received'], 'record')}." if counts else ""
     out.print(f"  {_SENTENCES[told.outcome]}{numbers}")
     failed = told.failed
     if failed and (failed.error or failed.cause):
