@@ -100,7 +100,7 @@ def previews(story: Story, *, show_values: bool = False) -> list[Preview]:
     texts = {"orders": _ORDERS, "customers": _CUSTOMERS}
     seen = {"orders": {"order_date", "item_count", "total_amount"}, "customers": {"last_order_date"}}
     return [
-        preview(output, texts[output.table].encode(), None if show_values else seen[output.table])
+        preview(replace(output, bytes=1), texts[output.table].encode(), None if show_values else seen[output.table])
         for output in story.outputs
         if output.kind == "csv" and output.table in texts
     ]

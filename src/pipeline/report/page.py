@@ -92,7 +92,7 @@ def headline(story: Story) -> str:
     rejected = counts.get("rejected", 0)
     received = words.many(counts.get("received", 0), "record")
     sentences = {
-        Outcome.PUBLISHED: f"Published: {'it was' if counts.get('received') == 1 else 'all'} {received}",
+        Outcome.PUBLISHED: "Published: its one record" if counts.get("received") == 1 else f"Published: all {received}",
         Outcome.PARTLY_REJECTED: f"Published, without {rejected:,} of its {received}",
         Outcome.FAILED: "Failed: nothing was published",
         Outcome.RUNNING: "It is running",
