@@ -40,9 +40,9 @@ def test_a_partly_rejected_file_is_told_from_upload_to_cost(pipeline: Pipeline) 
 
 
 def test_a_failed_file_is_told_with_its_failure_branch(pipeline: Pipeline) -> None:
-    page = report(pipeline, pipeline.run(b"", "nothing.json"))
+    page = report(pipeline, pipeline.run(b"[" + LINES[0], "truncated.json"))
     assert "<h1>Failed: nothing was published</h1>" in page
-    assert "EmptyFileError" in page
+    assert "MalformedDocumentError" in page
     drawn = looks(page)
     assert (drawn["ProcessChunks"], drawn["RecordFailure"], drawn["Failed"]) == ("failed", "succeeded", "failed")
     assert drawn["Write"] == "unreached"
