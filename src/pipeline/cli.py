@@ -21,6 +21,7 @@ from pipeline import (
     explain_commands,
     monitor_commands,
     recovery_commands,
+    report_command,
     runs,
     show,
     terraform,
@@ -28,7 +29,6 @@ from pipeline import (
 from pipeline.errors import CliError, UsageError
 from pipeline.estimate_command import estimate
 from pipeline.options import TargetName
-from pipeline.report_command import report
 from pipeline.targets import check_name, target
 
 app = typer.Typer(
@@ -125,7 +125,13 @@ def demo_command(
     _finish(demo.demo(path, dataset, out))
 
 
-for command in (*monitor_commands.COMMANDS, *explain_commands.COMMANDS, *recovery_commands.COMMANDS, report, estimate):
+for command in (
+    *monitor_commands.COMMANDS,
+    *explain_commands.COMMANDS,
+    *report_command.COMMANDS,
+    *recovery_commands.COMMANDS,
+    estimate,
+):
     app.command(command.__name__.removesuffix("_command"))(command)
 
 

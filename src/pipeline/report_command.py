@@ -1,6 +1,7 @@
 """The command `pipeline report`."""
 
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -36,3 +37,6 @@ def report(
     show.out.print(str(path), markup=False)
     if open_ and not webbrowser.open(path.absolute().as_uri()):
         raise CliError("The page is written, but no browser could be started.", f"Open {path} yourself.")
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (report,)

@@ -40,7 +40,8 @@ _CUSTOMERS = (
     "customer_id,name,email,phone,postal_code,last_order_date,batch_id,ingested_at\n"
     f'TOMSP,"Toms, Spezialitäten",tom@example.com,0251-031259,44087,1998-03-23T00:00:00.000000Z,{BATCH},'
     "2026-01-01T00:00:00.000000Z\n"
-    f"VINET,Vins et alcools Chevalier,,26.47.15.10,51100,1997-11-12T00:00:00.000000Z,{BATCH},2026-01-01T00:00:00.000000Z\n"
+    f"VINET,Vins et alcools Chevalier,,26.47.15.10,51100,1997-11-12T00:00:00.000000Z,{BATCH},"
+    "2026-01-01T00:00:00.000000Z\n"
 )
 _ORDERS = (
     "order_id,order_date,status,currency,customer_id,item_count,total_amount\n"
@@ -110,9 +111,7 @@ def execution(events: list[Event], status: str, **changes: Any) -> Execution:
     """An execution with this history."""
     definition = asl.load()
     steps = read_steps(events, definition)
-    lines = tuple(
-        dict(zip(("item", "quantity", "price_of", "price", "usd"), line, strict=True)) for line in _LINES
-    )
+    lines = tuple(dict(zip(("item", "quantity", "price_of", "price", "usd"), line, strict=True)) for line in _LINES)
     told = Execution(
         name=BATCH,
         arn=f"arn:aws:states:eu-central-1:1:execution:x:{BATCH}",
@@ -139,7 +138,9 @@ def rejects(*, show_values: bool) -> Rejects:
     country = "must be one of the values that the contract allows: an ISO 3166-1 alpha-2 code such as DE"
     problems = [
         Problem("not_an_allowed_value", "/customer/address/country", "enum", country),
-        Problem("total_mismatch", "/total_amount", "total_mismatch", "must be shipping_cost plus the sum of every item"),
+        Problem(
+            "total_mismatch", "/total_amount", "total_mismatch", "must be shipping_cost plus the sum of every item"
+        ),
         Problem("not_json", "", "json", "must be JSON: the text ends in the middle of a string"),
     ]
     text = json.dumps(record).encode()

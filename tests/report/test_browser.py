@@ -4,6 +4,7 @@ and whatever stands in a record stays text.
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.unit import histories
 NARROW, WIDE = {"width": 360, "height": 640}, {"width": 1280, "height": 900}
 HOSTILE = (
     "<script>document.title='owned'</script>",
-    "\"><img src=x onerror=\"document.title='owned'\">",
+    '"><img src=x onerror="document.title=\'owned\'">',
     "</style></title></pre></svg><h1 id=owned>x",
     "{{ 7 * 7 }}{% raw %}",
     "&lt;b&gt;&amp;",
@@ -38,7 +39,9 @@ def hostile() -> Story:
     assert source is not None
     problems = [Problem(evil, f"/{evil}", evil, evil)]
     lines = [
-        stories.reject(1, problems, b'{"a": "<img src=x onerror=1>", "b</pre><script>": ["\\u202e", "%s"]}' % (b"z" * 500)),
+        stories.reject(
+            1, problems, b'{"a": "<img src=x onerror=1>", "b</pre><script>": ["\\u202e", "%s"]}' % (b"z" * 500)
+        ),
         stories.reject(2, problems, evil.encode(), readable=False),
     ]
     run = replace(story.executions[0], error=evil, cause=evil)
@@ -55,6 +58,8 @@ def hostile() -> Story:
         definition=definition,
     )
 
+
+UNFOLD = "document.querySelectorAll('details').forEach(one => one.open = true)"
 
 HOSTILE_ROWS = preview(
     Output("t", "csv", "t.csv", 0, 1), f'"{HOSTILE[2]}",b\n"{HOSTILE[0]}","{HOSTILE[5]}{HOSTILE[6]}"\n'.encode(), None
@@ -115,7 +120,9 @@ def test_the_page_says_what_became_of_the_file(open_page: Open, name: str) -> No
     assert titles[:2] == ["What to do now", "The run"]
     assert ("The balance" in titles) == (name in ("published", "partly rejected"))
     assert ("The rejects, by rule" in titles) == (name not in ("published", "failed"))
-    boxes = page.locator("section, header, figure, table").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    boxes = page.locator("section, header, figure, table").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect().height)"
+    )
     assert min(boxes) > 0
 
 
@@ -124,7 +131,9 @@ def test_the_drawing_is_the_definition(open_page: Open, name: str) -> None:
     page = open_page(name).page
     states = page.locator("svg.drawing [data-state]").evaluate_all("all => all.map(one => one.dataset.state)")
     assert sorted(states) == sorted(asl.states(asl.load()))
-    lines = page.locator("svg.drawing [data-from]").evaluate_all("all => all.map(one => [one.dataset.from, one.dataset.to])")
+    lines = page.locator("svg.drawing [data-from]").evaluate_all(
+        "all => all.map(one => [one.dataset.from, one.dataset.to])"
+    )
     expected = [
         [state, target]
         for machine in asl.machines(asl.load())
@@ -142,7 +151,8 @@ def test_every_label_fits_into_its_state(open_page: Open) -> None:
                 const box = state.querySelector('.box').getBBox();
                 return [...state.querySelectorAll('text')].some(text => {
                     const label = text.getBBox();
-                    return label.x < box.x || label.x + label.width > box.x + box.width || label.y + label.height > box.y + box.height;
+                    const [right, below] = [box.x + box.width, box.y + box.height];
+                    return label.x < box.x || label.x + label.width > right || label.y + label.height > below;
                 });
             }).map(state => state.textContent)"""
         )
@@ -152,10 +162,11 @@ def test_every_label_fits_into_its_state(open_page: Open) -> None:
 @pytest.mark.parametrize("name", STORIES)
 def test_nothing_is_wider_than_a_phone(open_page: Open, name: str) -> None:
     page = open_page(name, viewport=NARROW).page
-    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    page.evaluate(UNFOLD)
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
     wider = page.locator("body *:not(.scroll *):not(.skip):not(.hidden)").evaluate_all(
-        "all => all.filter(one => one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 200))"
+        """all => all.filter(one => one.getBoundingClientRect().right > innerWidth + 1)
+            .map(one => one.outerHTML.slice(0, 200))"""
     )
     assert wider == []
 
@@ -167,7 +178,8 @@ CONTRAST = """() => {
         return [0, 1, 2].map(at => top[at] * alpha + below[at] * (1 - alpha));
     };
     const light = colour => {
-        const [r, g, b] = colour.map(value => value / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        const linear = part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+        const [r, g, b] = colour.map(value => linear(value / 255));
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
     const behind = element => {
@@ -198,7 +210,7 @@ CONTRAST = """() => {
 def test_all_text_stands_out(open_page: Open, name: str, scheme: Any) -> None:
     """WCAG 2.2, 1.4.3: a contrast of 4.5 to 1."""
     page = open_page(name, color_scheme=scheme).page
-    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    page.evaluate(UNFOLD)
     ratios = page.evaluate(CONTRAST)
     assert len(ratios) > 50
     assert [(round(ratio, 2), text) for ratio, text in ratios if ratio < 4.5] == []
@@ -208,7 +220,7 @@ def test_all_text_stands_out(open_page: Open, name: str, scheme: Any) -> None:
 
 def test_whatever_is_in_a_record_stays_text(open_page: Open) -> None:
     page = open_page("hostile", viewport=WIDE).page
-    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    page.evaluate(UNFOLD)
     assert page.locator("script, img, #owned, iframe, b:text('&')").count() == 0
     assert page.title().startswith("failed: incoming/orders/<script>")
     text = page.locator("main").inner_text()
@@ -255,7 +267,7 @@ def test_headings_names_and_tables_tell_a_screen_reader_where_it_is(open_page: O
     levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(one => Number(one.tagName[1]))")
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert page.locator("table:not(:has(caption))").count() == 0
     assert page.locator("th:not([scope])").count() == 0
     assert page.locator("[role=region]:not([aria-label])").count() == 0

@@ -1,7 +1,7 @@
 """The drawing of the state machine: everything in a definition is drawn, and nothing stands on anything else."""
 
 import re
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
@@ -98,9 +98,11 @@ def test_no_line_of_our_definition_runs_through_a_state() -> None:
         around = {box.state.name for box in drawing.boxes if box.is_frame and ends & inside(box)}
         corners = points(line.path)
         for box in drawing.boxes:
-            if box.state.name in ends | around or any(box.state.name in inside(b) for b in drawing.boxes if b.state.name in ends):
+            if box.state.name in ends | around or any(
+                box.state.name in inside(b) for b in drawing.boxes if b.state.name in ends
+            ):
                 continue
-            for (x1, y1), (x2, y2) in zip(corners, corners[1:], strict=False):
+            for (x1, y1), (x2, y2) in pairwise(corners):
                 apart = (
                     max(x1, x2) <= box.x
                     or min(x1, x2) >= box.x + box.width
@@ -130,7 +132,11 @@ def machine(**states: dict[str, Any]) -> asl.Definition:
         pytest.param(
             machine(
                 Ask={"Type": "Task", "Next": "Done"},
-                Done={"Type": "Choice", "Choices": [{"Variable": "$.a", "IsNull": True, "Next": "Wait"}], "Default": "End"},
+                Done={
+                    "Type": "Choice",
+                    "Choices": [{"Variable": "$.a", "IsNull": True, "Next": "Wait"}],
+                    "Default": "End",
+                },
                 Wait={"Type": "Wait", "Next": "Ask"},
                 End={"Type": "Succeed"},
             ),
@@ -138,7 +144,11 @@ def machine(**states: dict[str, Any]) -> asl.Definition:
         ),
         pytest.param(
             machine(
-                A={"Type": "Choice", "Choices": [{"Variable": "$.a", "StringEquals": "x", "Next": "C"}], "Default": "B"},
+                A={
+                    "Type": "Choice",
+                    "Choices": [{"Variable": "$.a", "StringEquals": "x", "Next": "C"}],
+                    "Default": "B",
+                },
                 B={**PASS, "Next": "C"},
                 C={**PASS, "Next": "D"},
                 D={"Type": "Task", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "D2"}], "End": True},
@@ -150,13 +160,18 @@ def machine(**states: dict[str, Any]) -> asl.Definition:
             machine(
                 Both={
                     "Type": "Parallel",
-                    "Branches": [machine(L={**PASS, "Next": "M"}, M={**PASS, "End": True}), machine(R={"Type": "Succeed"})],
+                    "Branches": [
+                        machine(L={**PASS, "Next": "M"}, M={**PASS, "End": True}),
+                        machine(R={"Type": "Succeed"}),
+                    ],
                     "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "No"}],
                     "Next": "Inner",
                 },
                 Inner={
                     "Type": "Map",
-                    "ItemProcessor": machine(Deep={"Type": "Map", "Iterator": machine(X={**PASS, "End": True}), "End": True}),
+                    "ItemProcessor": machine(
+                        Deep={"Type": "Map", "Iterator": machine(X={**PASS, "End": True}), "End": True}
+                    ),
                     "End": True,
                 },
                 No={"Type": "Fail"},

@@ -57,7 +57,9 @@ def test_the_page_names_nothing_outside_but_the_console(story: Story) -> None:
     [style] = re.findall(r"<style>(.*?)</style>", page(story), re.DOTALL)
     assert "url(" not in style
     assert "@import" not in style
-    assert not any("style" in attributes or any(name.startswith("on") for name in attributes) for _, attributes in read.tags)
+    assert not any(
+        "style" in attributes or any(name.startswith("on") for name in attributes) for _, attributes in read.tags
+    )
 
 
 def test_the_policy_lets_nothing_run_and_nothing_load() -> None:
@@ -88,7 +90,10 @@ def test_every_outcome_has_a_page(outcome: Outcome) -> None:
 
 
 def test_values_are_masked_unless_they_are_asked_for() -> None:
-    hidden, shown = stories.partly_rejected(), replace(stories.partly_rejected(), rejects=stories.rejects(show_values=True))
+    hidden, shown = (
+        stories.partly_rejected(),
+        replace(stories.partly_rejected(), rejects=stories.rejects(show_values=True)),
+    )
     text = Reader(page(hidden)).text
     assert not [value for value in VALUES if value in text]
     assert f"pipeline report {stories.BATCH} --show-values shows them" in text
@@ -132,7 +137,10 @@ def test_first_rows_are_those_of_the_csv() -> None:
     output = Output("t", "csv", "t.csv", len(CSV), 2)
     found = preview(output, CSV.encode(), None)
     assert found.columns == ("id", "name", "amount")
-    assert [[cell.text for cell in row] for row in found.rows] == [["a,1", "two\nlines", "1.50"], ["b2", '="quoted"', ""]]
+    assert [[cell.text for cell in row] for row in found.rows] == [
+        ["a,1", "two\nlines", "1.50"],
+        ["b2", '="quoted"', ""],
+    ]
     assert [found.is_amount(column) for column in range(3)] == [False, False, True]
 
 

@@ -10,7 +10,7 @@ from pipeline.targets import Target
 
 
 def write_report(place: Target, what: str, out: Path | None = None, *, show_values: bool = False) -> Path:
-    """Write the report of the batch that `what` names, and answer where: `out`, or `<batch>.html` in that folder or here.
+    """Write the report of the batch that `what` names, and answer where: `out`, or in that folder <batch>.html.
 
     Values of records are masked unless `show_values`. Raises UsageError for what names nothing.
     """

@@ -37,9 +37,9 @@ class Layout:
         down = [(column, below) for below in range(first, self.rows[target])]
         left, right = sorted((self.columns[source], column))
         across = [(between, row) for between in range(left + 1, right)]
-        return all(
-            cell not in self._boxes and self._trunks.get(cell, target) == target for cell in down
-        ) and not any(cell in self._boxes for cell in across)
+        return all(cell not in self._boxes and self._trunks.get(cell, target) == target for cell in down) and not any(
+            cell in self._boxes for cell in across
+        )
 
     def place(self, chain: Iterable[str], column: int, transitions: Iterable[Transition]) -> None:
         """Put states below each other into `column`, or the nearest to its right where they and their lines fit."""

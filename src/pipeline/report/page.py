@@ -54,19 +54,23 @@ def render(story: Story, previews: Sequence[Preview], written: datetime, *, show
     """The whole page as HTML. `show_values` says that story and previews hold values as they came."""
     style = (_TEMPLATES / "style.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return _environment().get_template("page.html.jinja").render(
-        story=story,
-        look=_LOOKS.get(story.outcome, "unreached"),
-        headline=headline(story),
-        drawing=drawing_of(story),
-        timelines=timelines_of(story, written),
-        scale=SCALE,
-        sums=tuple(sums_of(story.balance)) if story.balance else (),
-        previews=previews,
-        written=written,
-        show_values=show_values,
-        style=Markup(style),  # noqa: S704 (our own file, the only text that is not escaped)
-        style_hash=digest,
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            story=story,
+            look=_LOOKS.get(story.outcome, "unreached"),
+            headline=headline(story),
+            drawing=drawing_of(story),
+            timelines=timelines_of(story, written),
+            scale=SCALE,
+            sums=tuple(sums_of(story.balance)) if story.balance else (),
+            previews=previews,
+            written=written,
+            show_values=show_values,
+            style=Markup(style),
+            style_hash=digest,
+        )
     )
 
 

@@ -90,6 +90,4 @@ def _open_columns(dataset: str) -> dict[str, set[str]]:
         contract = load_contract(dataset)
     except PipelineError:
         return {}
-    return {
-        table.name: {column.name for column in table.columns if column.type != _TEXT} for table in contract.tables
-    }
+    return {table.name: {column.name for column in table.columns if column.type != _TEXT} for table in contract.tables}
