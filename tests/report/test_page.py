@@ -12,7 +12,7 @@ import pytest
 from pipeline import report
 from pipeline.report.page import Sum, headline, render, sums_of
 from pipeline.report.tables import preview
-from pipeline.story.model import Outcome, Output, Story
+from pipeline.story.model import FileVersion, Heard, Outcome, Output, Queued, Revision, Story
 from tests.report import stories
 
 FOLDER = Path(report.__file__).parent
@@ -87,6 +87,38 @@ def test_every_outcome_has_a_page(outcome: Outcome) -> None:
     )
     for story in (nothing, replace(stories.partly_rejected(), outcome=outcome)):
         assert headline(story) in Reader(page(story)).text
+
+
+def test_what_is_known_of_events_versions_and_fields_is_told() -> None:
+    story = stories.partly_rejected()
+    assert story.balance is not None
+    assert story.source is not None
+    when, other = stories.START, f"{stories.BATCH[:-1]}0"
+    versions = (
+        FileVersion("v2", when, 9, other, is_current=True, is_this=False, state="failed"),
+        FileVersion("v1", when, 9, stories.BATCH, is_current=False, is_this=True, state="published"),
+    )
+    told = replace(
+        story,
+        source=replace(story.source, corrects=other),
+        heard=(Heard(when, "starter", True), Heard(when, "starter", False), Heard(when, "reconciler", True)),
+        queued=(Queued(when, "starter", "ThrottlingException"),),
+        versions=versions,
+        revisions=(
+            Revision(1, stories.BATCH, "published", False),
+            Revision(2, f"{stories.BATCH}-r2", "published", True),
+        ),
+        balance=replace(story.balance, records_by_version={"1": 90, "2": 10}, drift={"/gift": 3}),
+        executions=(replace(story.executions[0], status="FAILED", error="NoticeError", redrives=1),),
+    )
+    text = " ".join(Reader(page(told)).text.split())
+    for part in (
+        *(f"rejects of {other}", "S3's event came again, and started nothing", "never came: the reconciler"),
+        *("In the on-failure queue since 2026-01-01 00:00:00 UTC, for starter: ThrottlingException", "failed, current"),
+        *("version 1, 90 records; version 2, 10 records", '{"/gift": 3}', "2 (what readers take)", "(this page)"),
+        *("A step after that failed: NoticeError", "redriven 1 time"),
+    ):
+        assert part in text, part
 
 
 def test_values_are_masked_unless_they_are_asked_for() -> None:

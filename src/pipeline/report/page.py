@@ -24,7 +24,7 @@ from pipeline.report.graph import machine_of
 from pipeline.report.marks import marks_of, taken_by
 from pipeline.report.tables import Preview
 from pipeline.report.timeline import SCALE, Timeline, timeline_of
-from pipeline.story.model import Balance, Execution, Outcome, Reject, Story
+from pipeline.story.model import Balance, Execution, Heard, Outcome, Reject, Story
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LOOKS = {
@@ -64,6 +64,7 @@ def render(story: Story, previews: Sequence[Preview], written: datetime, *, show
             drawing=drawing_of(story),
             timelines=timelines_of(story, written),
             scale=SCALE,
+            figures=tuple(figures_of(story)),
             sums=tuple(sums_of(story.balance)) if story.balance else (),
             previews=previews,
             written=written,
@@ -86,7 +87,7 @@ def _environment() -> Environment:
     )
     for name in ("number", "cents", "rounded", "size", "duration", "utc", "clock", "many"):
         environment.filters[name] = getattr(words, name)
-    environment.filters["record"] = record_text
+    environment.filters |= {"record": record_text, "json": json_text, "heard": heard}
     return environment
 
 
@@ -108,6 +109,26 @@ def headline(story: Story) -> str:
         Outcome.UNKNOWN: "AWS did not say what became of it",
     }
     return sentences[story.outcome]
+
+
+def figures_of(story: Story) -> Iterator[tuple[str, str]]:
+    """The numbers that say most, each with what it is."""
+    counts = story.balance.counts if story.balance else {}
+    for name in ("received", "published", "rejected", "superseded"):
+        if name in counts:
+            yield name, words.number(counts[name])
+    latest = story.latest
+    if latest and latest.seconds is not None:
+        yield "took", words.duration(latest.seconds)
+    if latest and latest.cost:
+        yield "cost, USD", words.cents(latest.cost.usd)
+
+
+def heard(event: Heard) -> str:
+    """What the log says of an event, in words."""
+    if event.by == "reconciler":
+        return "S3's event never came: the reconciler found the file"
+    return "S3's event came" if event.started else "S3's event came again, and started nothing"
 
 
 def drawing_of(story: Story) -> Drawing | None:
@@ -134,8 +155,9 @@ def record_text(reject: Reject) -> str:
     """A rejected record as text, for people."""
     if reject.record is None:
         return reject.raw or ""
-    return json.dumps(reject.record, indent=2, ensure_ascii=False, default=_plain)
+    return json_text(reject.record, indent=2)
 
 
-def _plain(value: Any) -> str:
-    return str(value)
+def json_text(value: Any, indent: int | None = None) -> str:
+    """A JSON value as text."""
+    return json.dumps(value, indent=indent, ensure_ascii=False)
