@@ -65,8 +65,12 @@ def logs_command(
     if minutes is not None:
         since = datetime.now(UTC) - timedelta(minutes=minutes)
     shown = follow_logs(place, since, batch_id) if follow else logs(place, since, lines, batch_id)
+    nothing = True
     for line in shown:
+        nothing = False
         _print(line, json_)
+    if nothing and not json_:
+        show.out.print(f"No log line since {since:%Y-%m-%d %H:%M:%S} UTC. Next: --minutes looks further back")
 
 
 def watch(
@@ -88,7 +92,7 @@ def watch(
         return
     with Live(console=show.out, auto_refresh=False) as picture:
         for look in looks(place, since):
-            picture.update(show_runs.live(look.running, look.ended[:20], look.waiting), refresh=True)
+            picture.update(show_runs.live(look), refresh=True)
 
 
 def console(
@@ -127,9 +131,8 @@ def _print_changes(look: Look, json_: bool) -> None:
         for run in changed:
             if json_:
                 as_json.dump({"change": change, "run": run}, indent=None)
-                continue
-            for line in show_runs.lines(run):
-                show.out.print(line)
+            else:
+                show_runs.one_line(run)
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (status, logs_command, watch, console)

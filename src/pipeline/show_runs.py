@@ -13,6 +13,7 @@ from pipeline.logs import LogLine
 from pipeline.monitor import Run
 from pipeline.show import grid, out, plain
 from pipeline.show_recovery import many
+from pipeline.watch import Look
 
 COLORS = {
     "published": "green",
@@ -64,24 +65,31 @@ def lines(run: Run) -> list[Text]:
     """A run in two lines: when, how and which; then the numbers."""
     first = Text.assemble(_time(run.started), "  ", _outcome(run.outcome), "  ", printable(run.key))
     counts = [f"{name} {run.counts[name]:,}" for name in ("received", "published", "rejected") if run.counts]
-    parts = [run.name, *counts, f"{run.seconds:,.1f} s", *([f"USD {run.usd}"] if run.usd else []), printable(run.error)]
-    return [first, Text("  " + "  ".join(part for part in parts if part))]
+    parts = [run.name, *counts, f"{run.seconds:,.1f} s", f"USD {run.usd}" if run.usd else "", printable(run.error)]
+    return [first, Text("  " + "  ".join(filter(None, parts)))]
 
 
-def live(running: Sequence[tuple[Run, str]], ended: Sequence[Run], waiting: int) -> RenderableType:
-    """The picture of `watch`: what runs, with the state that it is in, and what has ended."""
-    parts: list[RenderableType] = [Text(f"{many(len(running), 'execution')} running", style="bold")]
-    for run, state in running:
+def one_line(run: Run) -> None:
+    """A run in one line, for files and pipes."""
+    out.print(Text("  ").join(line for line in lines(run)))
+
+
+def live(look: Look) -> RenderableType:
+    """The picture of `watch`: what runs, with the state that it is in, and of what has ended as much as has room."""
+    running = many(len(look.running), "execution")
+    parts = [Text.assemble((f"{running} running", "bold"), (f"  {datetime.now(UTC):%H:%M:%S} UTC, Ctrl-C ends", "dim"))]
+    if look.waiting:
+        parts.append(
+            Text(f"About {many(look.waiting, 'event')} in the on-failure queue: pipeline redrive", style="red")
+        )
+    for run, state in look.running:
         where = f"{printable(state) or 'starting'}, {run.seconds:,.0f} s"
         parts.append(Text.assemble("  ", _outcome("running"), "  ", printable(run.key), "  ", (where, "cyan")))
-    if ended:
+    if look.ended:
         parts.append(Text("Ended", style="bold"))
-    for run in ended:
+    for run in look.ended:
         parts += [Text.assemble("  ", line) for line in lines(run)]
-    if waiting:
-        parts.append(Text(f"About {many(waiting, 'event')} in the on-failure queue: pipeline redrive", style="red"))
-    parts.append(Text(f"{datetime.now(UTC):%H:%M:%S} UTC · Ctrl-C ends", style="dim"))
-    return Group(*parts)
+    return Group(*parts[: max(4, out.height - 1)])
 
 
 def log_line(line: LogLine) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from pipeline import build, cli, deploy, embedded, recovery_commands, runs
+from pipeline import build, cli, deploy, embedded, explain_commands, monitor_commands, recovery_commands, runs
 from pipeline.targets import Target, embedded_target
 
 CHUNK_BYTES = 65_536
@@ -172,7 +172,8 @@ def command(
     place: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
     """Run a command of the CLI here; answers its exit status and what it printed."""
-    monkeypatch.setattr(recovery_commands, "target", lambda _: place)
+    for commands in (explain_commands, monitor_commands, recovery_commands):
+        monkeypatch.setattr(commands, "target", lambda _: place)
 
     def run(*arguments: str) -> tuple[int, str]:
         capsys.readouterr()

@@ -255,7 +255,7 @@ def test_an_execution_that_somebody_named_otherwise_is_found_by_its_input(place:
     ("what", "sentence"),
     [
         ("x.jsonl", "is neither a key nor a batch nor an execution"),
-        ("", "is neither a key nor a batch nor an execution"),
+        (" ", "Nothing was named"),
         ("tests/data/x.jsonl", "is neither a key nor a batch nor an execution"),
         ("nonsense", "There is no batch and no execution nonsense"),
         ("orders-" + "0" * 32, "Nothing is known of a batch"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from functions.common.batch import Source, manifest_key, revision_of
 from functions.common.s3_utils import is_missing
-from functions.reconciler.survey import Finding, State, look_at_batch
+from functions.reconciler.survey import Finding, State, batch_id_of, look_at_batch
 from pipeline import recovery
 from pipeline.errors import CliError
 from pipeline.monitor import console_url
@@ -55,6 +56,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
     source, uploaded = _source(place, finding, manifest, found)
     latest = found[-1] if found else None
     events, unknown = _heard(place, batch_id, uploaded)
+    deleted = source is not None and lookup.is_deleted(place, source.key)
     story = Story(
         asked=what,
         target=place.name,
@@ -64,8 +66,8 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         source=source,
         uploaded=uploaded,
         is_source_there=source is not None and _is_there(place, source),
-        versions=tuple(_versions(place, source, batch_id)) if source else (),
-        is_deleted=source is not None and lookup.is_deleted(place, source.key),
+        versions=tuple(_versions(place, source, batch_id, deleted)) if source else (),
+        is_deleted=deleted,
         revisions=revisions,
         heard=events,
         queued=_queued(place, finding, source, found),
@@ -102,8 +104,12 @@ def _find(place: Target, what: str) -> tuple[Finding, tuple[Revision, ...]]:
     """What a survey finds of the batch that `what` names, and the batch's revisions."""
     asked = lookup.look_up(place, what)
     revisions = tuple(_revisions(place, asked.batch_id))
-    batch_id = _of_readers(revisions) if asked.by_key else None
-    return recovery.find(place, batch_id or asked.batch_id, recovery.patience()), revisions
+    if asked.version is None:
+        return recovery.find(place, asked.batch_id, recovery.patience()), revisions
+    batch_id = _of_readers(revisions) or asked.batch_id
+    pipeline, dataset = recovery.pipeline_of(place), recovery.dataset_of_batch(batch_id)
+    found = look_at_batch(pipeline, dataset, batch_id, recovery.patience())
+    return replace(found, version=asked.version), revisions
 
 
 def _revisions(place: Target, batch_id: str) -> Iterator[Revision]:
@@ -153,9 +159,9 @@ def _is_there(place: Target, source: Source) -> bool:
     return True
 
 
-def _versions(place: Target, source: Source, batch_id: str) -> Iterator[FileVersion]:
+def _versions(place: Target, source: Source, batch_id: str, is_deleted: bool) -> Iterator[FileVersion]:
     pipeline, patient = recovery.pipeline_of(place), recovery.patience()
-    listed = [(version, lookup.batch_id_of(place, version)) for version in lookup.versions_of(place, source.key)]
+    listed = [(version, batch_id_of(pipeline, version)) for version in lookup.versions_of(place, source.key)]
 
     def state_of(name: str) -> str:
         return look_at_batch(pipeline, recovery.dataset_of_batch(name), name, patient).state.value
@@ -165,10 +171,10 @@ def _versions(place: Target, source: Source, batch_id: str) -> Iterator[FileVers
     for at, (version, name) in enumerate(listed):
         yield FileVersion(
             version_id=version.version_id,
-            uploaded=version.uploaded.astimezone(UTC),
+            uploaded=version.last_modified.astimezone(UTC),
             size=version.size,
             batch_id=name,
-            is_current=version.is_latest,
+            is_current=at == 0 and not is_deleted,
             is_this=name == revision_of(batch_id)[0],
             state=states[at] if at < len(states) else "",
         )
@@ -187,10 +193,11 @@ def _heard(place: Target, batch_id: str, since: datetime | None) -> tuple[tuple[
     if since is None:
         return (), ()
     try:
-        lines = sorted(traces.heard(place, revision_of(batch_id)[0], since), key=lambda line: line.time)
+        found, is_whole = traces.heard(place, revision_of(batch_id)[0], since)
     except ClientError as exc:
         return (), (f"The log of events can't be read ({exc.response['Error']['Code']}).",)
-    return tuple(lines), ()
+    unknown = () if is_whole else ("The log of events is long: only its beginning was searched.",)
+    return tuple(sorted(found, key=lambda event: event.time)), unknown
 
 
 def _balance(manifest: Mapping[str, Any]) -> Balance:

@@ -3,14 +3,15 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import orjson
 
 from functions.common import executions
-from functions.common.batch import Batch, batch_id_for, is_batch_id, replay_of
-from functions.common.planning import PREFIX, dataset_of
+from functions.common.batch import Batch, is_batch_id, replay_of
+from functions.common.planning import PREFIX
+from functions.reconciler.survey import Version, batch_id_of
+from pipeline import recovery
 from pipeline.errors import UsageError
 from pipeline.outputs import batch_in
 from pipeline.targets import Target
@@ -25,23 +26,12 @@ _HELP = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A version of a key, as S3 lists it."""
-
-    key: str
-    version_id: str
-    size: int
-    uploaded: datetime
-    is_latest: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
     """The batch that was asked for."""
 
     batch_id: str
-    by_key: bool = False
-    """Whether a key was named, and so no revision."""
+    version: Version | None = None
+    """Of the key, where one was named, and so no revision."""
 
 
 def look_up(place: Target, what: str) -> Asked:
@@ -50,6 +40,8 @@ def look_up(place: Target, what: str) -> Asked:
     That the batch exists is seen only of a key.
     """
     text = what.strip()
+    if not text:
+        raise UsageError("Nothing was named.", _HELP)
     if "arn:" in text and ":execution:" in text:  # by itself, or in the console's address
         return Asked(_by_execution(place, _name_in(place, text[text.index("arn:") :])))
     if text.startswith("s3://"):
@@ -112,21 +104,16 @@ def _by_key(place: Target, key: str) -> Asked:
             "Name its key in the ingest bucket, as it is, not encoded. What was erased or has expired is known by its "
             "batch alone.",
         )
-    return Asked(batch_id_of(place, found[0]), by_key=True)
+    return Asked(batch_id_of(recovery.pipeline_of(place), found[0]), found[0])
 
 
-def batch_id_of(place: Target, version: Found) -> str:
-    """The batch that a version makes, in its first revision."""
-    return batch_id_for(dataset_of(version.key), place.outputs["ingest_bucket"], version.key, version.version_id)
-
-
-def versions_of(place: Target, key: str) -> list[Found]:
+def versions_of(place: Target, key: str) -> list[Version]:
     """The versions of a key, newest first, at most a hundred."""
-    return [Found(key, v["VersionId"], v["Size"], v["LastModified"], v["IsLatest"]) for v in _listed(place, key)]
+    return [Version(key, one["VersionId"], one["Size"], one["LastModified"]) for one in _listed(place, key)]
 
 
 def is_deleted(place: Target, key: str) -> bool:
-    """Whether a key's latest version is a delete marker."""
+    """Whether a key's latest version is a delete marker: then none of its versions is current."""
     answer = place.s3.list_object_versions(Bucket=place.outputs["ingest_bucket"], Prefix=key, MaxKeys=1)
     return any(marker["Key"] == key and marker["IsLatest"] for marker in answer.get("DeleteMarkers", []))
 

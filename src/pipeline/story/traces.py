@@ -172,12 +172,12 @@ def _versions_in(event: Any) -> list[tuple[str, str]]:
         return []
 
 
-def heard(place: Target, batch_id: str, since: datetime) -> Iterator[Heard]:
-    """What starter and reconciler have logged of events about a batch, the first ten pages of it.
+def heard(place: Target, batch_id: str, since: datetime) -> tuple[list[Heard], bool]:
+    """What starter and reconciler have logged of events about a batch, and whether all of their logs was searched.
 
     Raises ClientError where the logs may not be read.
     """
-    groups = place.outputs.get("log_group_names", {})
+    groups, found, is_whole = place.outputs.get("log_group_names", {}), list[Heard](), True
     for function in ("starter", "reconciler"):
         if function not in groups:
             continue
@@ -185,20 +185,21 @@ def heard(place: Target, batch_id: str, since: datetime) -> Iterator[Heard]:
             logGroupName=groups[function],
             startTime=int((since - timedelta(minutes=1)).timestamp() * 1000),
             filterPattern=f'"{batch_id}"',
-            PaginationConfig={"MaxItems": 10_000, "PageSize": 1000},
         )
-        for number, page in enumerate(pages):
-            for event in page["events"]:
-                yield from _heard(function, event, batch_id)
-            if number + 1 == _LOG_PAGES:
+        for number, page in enumerate(pages, 1):
+            found += [one for event in page["events"] if (one := _heard(function, event, batch_id))]
+            if number == _LOG_PAGES:
+                is_whole = is_whole and "nextToken" not in page
                 break
+    return found, is_whole
 
 
-def _heard(function: str, event: Mapping[str, Any], batch_id: str) -> Iterator[Heard]:
+def _heard(function: str, event: Mapping[str, Any], batch_id: str) -> Heard | None:
     try:
         line = json.loads(event["message"])
         started = _STARTED.get((function, line["message"]))
     except (ValueError, KeyError, TypeError):
-        return
-    if started is not None and line.get("batch_id") == batch_id:
-        yield Heard(datetime.fromtimestamp(event["timestamp"] / 1000, UTC), function, started)
+        return None
+    if started is None or line.get("batch_id") != batch_id:
+        return None
+    return Heard(datetime.fromtimestamp(event["timestamp"] / 1000, UTC), function, started)
