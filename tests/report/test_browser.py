@@ -20,6 +20,9 @@ from tests.statemachine import definition as asl
 from tests.unit import histories
 
 NARROW, WIDE = {"width": 360, "height": 640}, {"width": 1280, "height": 900}
+A4 = {"width": 718, "height": 1047}
+"""Its part inside usual margins, at 96 pixels an inch."""
+
 HOSTILE = (
     "<script>document.title='owned'</script>",
     '"><img src=x onerror="document.title=\'owned\'">',
@@ -279,8 +282,9 @@ def test_headings_names_and_tables_tell_a_screen_reader_where_it_is(open_page: O
 
 
 def test_it_prints_all_of_it_on_white(open_page: Open) -> None:
-    page = open_page("partly rejected", color_scheme="dark").page
+    page = open_page("partly rejected", color_scheme="dark", viewport=A4).page
     page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= A4["width"]
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.locator("nav").is_hidden()
     assert page.locator("#rejects pre").first.evaluate("one => one.getBoundingClientRect().height") > 0

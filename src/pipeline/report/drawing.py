@@ -1,14 +1,14 @@
-"""The state machine as a drawing: boxes and lines with their coordinates, which `drawing.svg.jinja` makes into SVG.
+"""The state machine as a drawing: boxes and lines with their coordinates, which `templates/drawing.jinja` makes into SVG.
 
 All lengths are in SVG's user units, from the upper left corner.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.report.graph import CATCH, Machine, State, Transition
+from pipeline.report.graph import Machine, State, Transition
 from pipeline.report.layout import Layout, layout_of
 
 _HEIGHT = 58
@@ -23,7 +23,6 @@ _CORNER = 9
 _PARALLEL, _SIDE_BY_SIDE = 18, 12
 
 Point = tuple[float, float]
-Taken = Callable[[Transition], bool]
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ UNREACHED = Mark("unreached", "not reached")
 
 @dataclass(frozen=True)
 class Box:
-    """One state; `inner` has the machines that it runs."""
+    """One state; what it runs inside has boxes of its own."""
 
     state: State
     x: float
@@ -235,6 +234,3 @@ def _toward(corner: Point, other: Point) -> Point:
     length = abs(across) + abs(down)  # lines run along one axis
     share = min(_CORNER, length / 2) / length if length else 0
     return corner[0] + across * share, corner[1] + down * share
-
-
-__all__ = ["CATCH", "UNREACHED", "Box", "Drawing", "Line", "Mark", "draw"]
