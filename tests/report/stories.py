@@ -135,13 +135,16 @@ def rejects(*, show_values: bool) -> Rejects:
         "items": [{"line_number": 1, "quantity": 10, "unit_price": 7.7}],
         "total_amount": 1552.61,
     }
-    country = "must be one of the values that the contract allows: an ISO 3166-1 alpha-2 code such as DE"
+    country = '/customer/address/country must be an ISO 3166-1 alpha-2 code in capitals, for example "DE"'
     problems = [
         Problem("not_an_allowed_value", "/customer/address/country", "enum", country),
         Problem(
-            "total_mismatch", "/total_amount", "total_mismatch", "must be shipping_cost plus the sum of every item"
+            "total_mismatch",
+            "/total_amount",
+            "total_mismatch",
+            "/total_amount must be shipping_cost plus the sum of all",
         ),
-        Problem("not_json", "", "json", "must be JSON: the text ends in the middle of a string"),
+        Problem("not_json", "", "json", "the record is not JSON from its character 26 on"),
     ]
     text = json.dumps(record).encode()
     return read_rejects(

@@ -1,4 +1,4 @@
-"""The state machine as a drawing: boxes and lines with their coordinates, which `templates/drawing.jinja` makes into SVG.
+"""The state machine as a drawing: boxes and lines with their coordinates; `templates/drawing.jinja` makes SVG of it.
 
 All lengths are in SVG's user units, from the upper left corner.
 """
