@@ -24,6 +24,7 @@ locals {
         MAX_RECORD_BYTES    = var.max_record_bytes
         MAX_NESTING         = var.max_nesting
         MAX_REJECT_BYTES    = var.max_reject_bytes
+        UNKNOWN_FIELDS      = var.unknown_fields
       }
     }
     transform = {
@@ -175,8 +176,8 @@ resource "aws_lambda_function" "this" {
       error_message = "There is no ${local.package_file[each.key]}. Run `make build` first."
     }
 
-    # What is valid is written to /tmp, and once more where a rule rejects some of it. Rejects stand there as the schema's,
-    # the rules', and both merged.
+    # What is valid is written to /tmp twice: as text and typed, and when that is uploaded, where versions are mixed, as
+    # text in one file. Rejects stand there as the schema's, the rules', and both merged.
     precondition {
       condition     = each.key != "validate" || 2 * var.max_inflated_bytes + 3 * var.max_reject_bytes <= var.ephemeral_storage_mb.validate * 1048576
       error_message = "2 × max_inflated_bytes + 3 × max_reject_bytes must fit into ephemeral_storage_mb.validate: valid records may stand there twice, rejects three times."

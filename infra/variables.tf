@@ -286,6 +286,18 @@ variable "max_reject_bytes" {
   }
 }
 
+variable "unknown_fields" {
+  description = "What becomes of a field that the contract does not know: reject its record, or drop the field and keep the record. Either way the manifest counts them."
+  type        = string
+  default     = "reject"
+  nullable    = false
+
+  validation {
+    condition     = contains(["reject", "drop"], var.unknown_fields)
+    error_message = "unknown_fields must be reject or drop."
+  }
+}
+
 # ---------------------------------------------------------------------------------------------------------------
 # What is watched
 # ---------------------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ ENVIRONMENT = {
     "MAX_RECORD_BYTES": "1000000",
     "MAX_NESTING": "64",
     "MAX_REJECT_BYTES": "100000000",
+    "UNKNOWN_FIELDS": "reject",
     "MAX_REJECT_RATIO": "0.1",
     "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:123456789012:stateMachine:test",
     "RECORD_FAILURE_ARN": f"arn:aws:lambda:{REGION}:123456789012:function:record_failure",

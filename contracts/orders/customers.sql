@@ -10,5 +10,6 @@ SELECT
     customer.address.region AS region,
     customer.address.postal_code AS postal_code,
     customer.address.country AS country,
-    order_date AS last_order_date
+    order_date AS last_order_date,
+    customer.loyalty_tier AS loyalty_tier
 FROM records

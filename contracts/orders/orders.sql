@@ -3,10 +3,12 @@ SELECT
     order_id,
     order_date,
     status,
-    currency,
+    upper(currency) AS currency,
     customer.customer_id AS customer_id,
     len(items) AS item_count,
     items_total,
     shipping_cost,
-    total_amount
+    total_amount,
+    tax_amount,
+    discount_amount
 FROM records

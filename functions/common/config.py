@@ -4,13 +4,18 @@ import json
 import os
 from collections.abc import Mapping
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
+from functions.common.contract import CONTRACTS
 from functions.common.errors import ConfigurationError
 
 MOST_NESTING = 250
 """What `max_nesting` can be raised to: jsonschema-rs reads 255 levels, orjson writes 254, and the lines that
 records travel in add one."""
+
+REJECT, DROP = "reject", "drop"
+"""What `unknown_fields` can be."""
 
 
 def _required(name: str) -> str:
@@ -65,6 +70,11 @@ class Settings:
         return _required("RELEASE")
 
     @cached_property
+    def contracts(self) -> Path:
+        """The folder of the contracts: by default those that are packed beside the code."""
+        return Path(os.environ.get("CONTRACTS", "") or CONTRACTS)
+
+    @cached_property
     def chunk_bytes(self) -> int:
         """The planned size of one chunk of a JSON Lines file, in bytes."""
         return _positive_int("CHUNK_BYTES")
@@ -110,6 +120,14 @@ class Settings:
         if not 0 <= ratio <= 1:
             raise ConfigurationError("The environment variable MAX_REJECT_RATIO must be a number from 0 to 1.")
         return ratio
+
+    @cached_property
+    def unknown_fields(self) -> str:
+        """What becomes of a field that the contract does not know: REJECT its record, or DROP only the field."""
+        choice = _required("UNKNOWN_FIELDS")
+        if choice not in (REJECT, DROP):
+            raise ConfigurationError(f"The environment variable UNKNOWN_FIELDS must be {REJECT} or {DROP}.")
+        return choice
 
     @cached_property
     def deployment(self) -> Mapping[str, Any]:

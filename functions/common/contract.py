@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from functions.common.contract_checks import check_contract
 from functions.common.errors import ContractError, UnknownDatasetError
-from functions.common.record_types import record_type
+from functions.common.record_types import constant_of, record_fields, record_type
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
@@ -30,6 +31,9 @@ LINEAGE = (Column("batch_id", "VARCHAR"), Column("ingested_at", "TIMESTAMP"))
 POSITION = "_position"
 """The column that a table's SELECT gives beside its own: where the row's record stands in its file."""
 
+FITS = "_fits"
+"""The column that says whether a record, as it was sent, surely keeps its version's schema."""
+
 KEPT = "_kept"
 """The column that says in staging whether a record is valid: it also holds some that are not."""
 
@@ -39,7 +43,7 @@ SENT = "_sent"
 TOTALS = "_totals"
 """The column that holds in staging what each record adds to the control totals."""
 
-RESERVED = frozenset({POSITION, KEPT, SENT, TOTALS})
+RESERVED = frozenset({POSITION, FITS, KEPT, SENT, TOTALS})
 """What no property of a record can be called."""
 
 
@@ -79,6 +83,7 @@ class Rule:
     pointer: str
     sql: str
     message: str
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +97,33 @@ class ControlTotal:
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Version:
+    """One form in which a feed's records come."""
+
+    number: int
+    schema: Mapping[str, Any]
+    record_type: str
+    """The DuckDB STRUCT that a record of this version is read as."""
+    upcast: str = ""
+    """A SELECT over `records` of this version that gives the columns of the next one; empty for the current version."""
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The DuckDB type of each property of a record."""
+        return record_fields(self.schema)
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Contract:
     dataset: str
-    version: int
+    versions: tuple[Version, ...]
+    """The versions that producers may send, oldest first; the last is the current one, which tables are made of."""
+    version_path: tuple[str, ...]
+    """The members that lead to where a record names its version; empty: records name none."""
+    default_version: int
+    """The version of a record that names none."""
     envelope: str
     """The member of a document's object that holds the array of records."""
-    schema: Mapping[str, Any]
     record_table: Table
     """The table with one row a record; its key is the record's key."""
     tables: tuple[Table, ...]
@@ -105,8 +131,22 @@ class Contract:
     rules: tuple[Rule, ...]
     control_totals: tuple[ControlTotal, ...]
     macros: str
-    record_type: str
-    """The DuckDB STRUCT that a record is read as."""
+
+    @property
+    def current(self) -> Version:
+        return self.versions[-1]
+
+    def version_of(self, record: Any) -> Version | None:
+        """The version that a parsed record names, or None where there is no such version."""
+        named = record
+        for member in self.version_path:
+            if not isinstance(named, dict) or member not in named:
+                named = self.default_version
+                break
+            named = named[member]
+        else:
+            named = named if self.version_path else self.default_version
+        return next((one for one in self.versions if type(named) is int and named == one.number), None)
 
 
 @cache
@@ -125,28 +165,61 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
     with _reading(folder / "contract.json") as path:
         data = json.loads(path.read_text("utf-8"))
         check_contract(data, dataset, reserved=(POSITION, "filename", *(column.name for column in LINEAGE)))
-    with _reading(folder / f"v{data['current_version']}.schema.json") as path:
-        schema = json.loads(path.read_text("utf-8"))
-        kind = record_type(schema)
-        taken = RESERVED | {derived["name"] for derived in data.get("derived", [])}
-        if not schema.get("properties") or taken & set(map(str.lower, schema["properties"])):
-            raise ValueError(f"a record must have properties of its own, none called {', '.join(sorted(taken))}")
     tables = tuple(_table(folder, table) for table in data["tables"])
     by_name = {table.name: table for table in tables}
     macros = folder / "macros.sql"
     return Contract(
         dataset=data["dataset"],
-        version=data["current_version"],
+        versions=_versions(folder, data),
+        version_path=path_of(data.get("record_version", {}).get("pointer", "")),
+        default_version=_default_version(data),
         envelope=data["envelope"],
-        schema=schema,
         record_table=by_name[data["record_table"]],
         tables=tables,
         derived=tuple(Derived(one["name"], one["sql"]) for one in data.get("derived", [])),
         rules=tuple(Rule(**rule) for rule in data.get("rules", [])),
         control_totals=tuple(ControlTotal(**total) for total in data.get("control_totals", [])),
         macros=_sql(macros) if macros.exists() else "",
-        record_type=kind,
     )
+
+
+def path_of(pointer: str) -> tuple[str, ...]:
+    """The members that a JSON Pointer names (RFC 6901)."""
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
+
+
+def _default_version(data: Mapping[str, Any]) -> int:
+    named = data.get("record_version")
+    return int(named.get("default", 1) if named else data["current_version"])
+
+
+def _versions(folder: Path, data: Mapping[str, Any]) -> tuple[Version, ...]:
+    numbers = [one["version"] for one in data.get("versions", [{"version": data["current_version"]}])]
+    upcasts = [_sql(folder / f"v{older}_to_v{newer}.sql") for older, newer in pairwise(numbers)]
+    return tuple(_version(folder, number, data, upcast) for number, upcast in zip(numbers, [*upcasts, ""], strict=True))
+
+
+def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) -> Version:
+    with _reading(folder / f"v{number}.schema.json") as path:
+        schema = json.loads(path.read_text("utf-8"))
+        version = Version(number, schema, record_type(schema), upcast)
+        taken = RESERVED | {derived["name"] for derived in data.get("derived", [])}
+        if not schema.get("properties") or taken & set(map(str.lower, schema["properties"])):
+            raise ValueError(f"a record must have properties of its own, none called {', '.join(sorted(taken))}")
+        if named := data.get("record_version"):
+            _check_names_itself(schema, number, named["pointer"], is_default=number == _default_version(data))
+        return version
+
+
+def _check_names_itself(schema: Mapping[str, Any], number: int, pointer: str, *, is_default: bool) -> None:
+    """See that the schema of a version takes no record that names another one, or none where that is not its own."""
+    constant, is_required = constant_of(schema, path_of(pointer))
+    if constant != number or type(constant) is not int:
+        raise ValueError(
+            f'{pointer}, where a record names its version, must be {{"type": "integer", "const": {number}}}'
+        )
+    if not is_required and not is_default:
+        raise ValueError(f"{pointer} must be required: a record without it is of the default version")
 
 
 @contextmanager

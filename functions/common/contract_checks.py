@@ -19,17 +19,19 @@ _OF_THE_PIPELINE = frozenset({"records", "superseded", "runs", "rejects", "rejec
 _PARTITION = "ingest_date"
 """The column that a table has by the folder of its files."""
 
-_TEXT, _NAMED, _NUMBER, _ARRAY = (
+_TEXT, _NAMED, _NUMBER, _ARRAY, _OBJECT = (
     "a text",
     "a name of a-z, 0-9 and _",
     "a whole number above 0",
     "an array with elements",
+    "an object",
 )
 _KINDS: Mapping[str, Callable[[Any], bool]] = {
     _TEXT: lambda value: isinstance(value, str) and bool(value.strip()) and "\0" not in value,
     _NAMED: lambda value: isinstance(value, str) and bool(_NAME.fullmatch(value)),
     _NUMBER: lambda value: type(value) is int and value > 0,
     _ARRAY: lambda value: isinstance(value, list) and bool(value),
+    _OBJECT: lambda value: isinstance(value, dict),
 }
 _MEMBERS = {
     "contract": (
@@ -40,8 +42,17 @@ _MEMBERS = {
             "record_table": _NAMED,
             "tables": _ARRAY,
         },
-        {"description": _TEXT, "derived": _ARRAY, "rules": _ARRAY, "control_totals": _ARRAY},
+        {
+            "description": _TEXT,
+            "record_version": _OBJECT,
+            "versions": _ARRAY,
+            "derived": _ARRAY,
+            "rules": _ARRAY,
+            "control_totals": _ARRAY,
+        },
     ),
+    "record_version": ({"pointer": _TEXT}, {"default": _NUMBER}),
+    "version": ({"version": _NUMBER, "description": _TEXT}, {}),
     "table": (
         {"name": _NAMED, "columns": _ARRAY, "key": _ARRAY},
         {"description": _TEXT, "latest_by": _ARRAY, "references": _ARRAY},
@@ -49,7 +60,7 @@ _MEMBERS = {
     "column": ({"name": _NAMED, "type": _TEXT}, {"description": _TEXT}),
     "reference": ({"columns": _ARRAY, "table": _NAMED}, {}),
     "derived": ({"name": _NAMED, "sql": _TEXT}, {"description": _TEXT}),
-    "rule": ({"code": _NAMED, "pointer": _TEXT, "sql": _TEXT, "message": _TEXT}, {}),
+    "rule": ({"code": _NAMED, "pointer": _TEXT, "sql": _TEXT, "message": _TEXT}, {"example": _TEXT}),
     "control_total": ({"name": _NAMED, "record_sql": _TEXT, "table": _NAMED, "column": _NAMED}, {}),
 }
 """What each part must have, and what it may have."""
@@ -63,6 +74,7 @@ def check_contract(data: Any, dataset: str, reserved: Collection[str]) -> None:
     _check_members(data, "contract", "the contract")
     if data["dataset"] != dataset:
         raise ValueError(f"dataset must be {dataset}, as its folder is called")
+    _check_versions(data)
     tables = _by_name(data["tables"], "table", "tables")
     for name, table in tables.items():
         if name in _OF_THE_PIPELINE or name.startswith("part_") or name.endswith("_current"):
@@ -79,6 +91,20 @@ def check_contract(data: Any, dataset: str, reserved: Collection[str]) -> None:
     for name, total in _by_name(data.get("control_totals", []), "control_total", "control_totals").items():
         _known([total["table"]], tables, f"control_totals.{name}.table")
         _known([total["column"]], _columns(tables[total["table"]]), f"control_totals.{name}.column")
+
+
+def _check_versions(data: Mapping[str, Any]) -> None:
+    numbers = list(_by_name(data.get("versions", []), "version", "versions", "version")) or [data["current_version"]]
+    if numbers != sorted(numbers) or numbers[-1] != data["current_version"]:
+        raise ValueError("versions must be in ascending order, and end with current_version")
+    if "record_version" not in data:
+        if len(numbers) > 1:
+            raise ValueError("the contract lacks record_version, which says where a record names one of its versions")
+        return
+    named = data["record_version"]
+    _check_members(named, "record_version", "record_version")
+    if not named["pointer"].startswith("/") or not _POINTER.fullmatch(named["pointer"]):
+        raise ValueError("record_version.pointer must be a JSON Pointer that names a member")
 
 
 def _check_table(table: Mapping[str, Any], reserved: Collection[str], place: str) -> None:

@@ -6,7 +6,7 @@ in for a fractional `multipleOf`, on which binary floating point makes validator
 of 0.01 to some of them).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +23,24 @@ SIGNIFICANT_DIGITS = 15
 def record_type(schema: Any) -> str:
     """The DuckDB type of what `schema` describes. Raises ValueError or TypeError where it does not say one type."""
     return _type(schema, schema, "", kept_type)
+
+
+def record_fields(schema: Any) -> dict[str, str]:
+    """The DuckDB type of each property of the record that `schema` describes, by its name."""
+    part = merged(schema, schema)
+    return {
+        name: _type(inner, schema, f"/properties/{name}", kept_type)
+        for name, inner in part.get("properties", {}).items()
+    }
+
+
+def constant_of(schema: Any, path: Sequence[str]) -> tuple[Any, bool]:
+    """The `const` of the property that `path` leads to, and whether a record must have it; None where there is none."""
+    part, is_required = merged(schema, schema), True
+    for name in path:
+        is_required = is_required and name in part.get("required", [])
+        part = merged(part.get("properties", {}).get(name, {}), schema)
+    return part.get("const"), is_required
 
 
 def sent_type(schema: Any, decimals: str = "DOUBLE") -> str:

@@ -15,6 +15,11 @@ def read_valid_line(line: bytes) -> tuple[int, bytes]:
     return int(position[len(_POSITION) :]), record.rstrip(b"\n")[:-1]
 
 
+def position_of_valid_line(line: bytes) -> int:
+    """The place in a line of `records.jsonl`."""
+    return int(line[len(_POSITION) : line.index(b",")])
+
+
 def reject_line(
     *,
     batch_id: str,

@@ -5,26 +5,27 @@ of value that was found, never the value.
 """
 
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from itertools import chain, islice
-from typing import Any, NoReturn
+from typing import Any
 
 import jsonschema_rs
 
-from functions.common.record_types import resolve
-from functions.validate.nesting import nests_deeper
+from functions.common.contract import Contract, Rule, Version, path_of
+from functions.common.record_types import merged
+from functions.validate.drift import escaped
+from functions.validate.reasons import Reason
 
 MAX_REASONS = 20
 """How many reasons a reject gives at most; a record may break a rule in each of thousands of items."""
 
-TOO_DEEP = "nested_too_deeply"
-
 _MAX_NAMED_VALUES = 8
-_ORJSON_LEVELS = 1024
-_MAX_NAME = 64
-"""How much of a field's name a pointer gives: producers make names up, of any length."""
+_MAX_COMPARED = 128
+"""How much of an unknown field's name is compared with those that are known."""
+
+_NOTHING = object()
+"""Stands for a value that is not there; None is what `null` says."""
 
 _CODES = {
     "type": "wrong_type",
@@ -47,6 +48,7 @@ _CODES = {
     "uniqueItems": "not_unique",
 }
 _KINDS = {str: "a text", bool: "true or false", int: "a number", float: "a number", list: "an array", dict: "an object"}
+_SIZES = {"minLength", "maxLength", "minItems", "maxItems"}
 _TYPE_NAMES = {
     "string": "a text",
     "number": "a number",
@@ -68,56 +70,125 @@ _LIMITS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One way in which a record breaks the contract."""
-
-    code: str
-    pointer: str
-    """RFC 6901; empty for the whole record."""
-    rule: str
-    message: str
-
-
-def broken_schema(errors: Iterable[jsonschema_rs.ValidationError], schema: Mapping[str, Any]) -> list[Reason]:
-    """The reasons of a record that breaks the schema, in the order of their places, at most MAX_REASONS."""
+def broken_schema(
+    errors: Iterable[jsonschema_rs.ValidationError], contract: Contract, version: Version
+) -> list[Reason]:
+    """The reasons of a record that breaks its schema, in the order of their places, at most MAX_REASONS."""
     in_order = sorted(
         errors, key=lambda error: [f"{step:09}" if isinstance(step, int) else step for step in error.instance_path]
     )
-    return list(islice(chain.from_iterable(_schema_reasons(error, schema) for error in in_order), MAX_REASONS))
+    return list(
+        islice(chain.from_iterable(_schema_reasons(error, contract, version) for error in in_order), MAX_REASONS)
+    )
 
 
-def _schema_reasons(error: jsonschema_rs.ValidationError, schema: Mapping[str, Any]) -> Iterator[Reason]:
-    keyword = error.kind.name
-    part = _part(schema, error.evaluation_path[:-1])
-    if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
-        yield _reason(keyword, [*error.instance_path, error.kind.property], "is missing")
-    elif isinstance(error.kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
+def broken_rule(rule: Rule, record: Any) -> Reason:
+    """The reason of a record that keeps its schema, but breaks a rule of the contract."""
+    found = _found(_value_at(record, path_of(rule.pointer)), is_of_a_right_type=True)
+    return Reason(rule.code, rule.pointer, rule.code, f"{rule.pointer} {rule.message}{_such_as(rule.example)}; {found}")
+
+
+def unknown_version(record: Any, contract: Contract) -> Reason:
+    """The reason of a record that names a version that the contract does not have."""
+    pointer = "".join(f"/{escaped(name)}" for name in contract.version_path)
+    numbers = [str(version.number) for version in contract.versions]
+    found = _kind_of(_value_at(record, contract.version_path))
+    sentence = f"must be a version of the contract, which are {', '.join(numbers)}; found {found}"
+    if contract.default_version not in {version.number for version in contract.versions}:
+        sentence = f"must be there, and {sentence.removeprefix('must ')}"
+    return Reason("unknown_version", pointer, "record_version", f"{pointer} {sentence}")
+
+
+def _schema_reasons(error: jsonschema_rs.ValidationError, contract: Contract, version: Version) -> Iterator[Reason]:
+    keyword, kinds = error.kind.name, jsonschema_rs.ValidationErrorKind
+    part = _part(version.schema, error.evaluation_path[:-1])
+    if isinstance(error.kind, kinds.Required):
+        name = error.kind.property
+        inner = _part(version.schema, [*error.evaluation_path[:-1], "properties", name])
+        yield _reason(keyword, [*error.instance_path, name], f"is missing; it must be {_right(inner)}")
+    elif isinstance(error.kind, kinds.AdditionalProperties | kinds.UnevaluatedProperties):
         for name in error.kind.unexpected:
-            yield _reason(keyword, [*error.instance_path, name], "is not a field of the contract")
+            advice = _advice(name, part, error.evaluation_path[:-1], contract)
+            sentence = f"is not a field of version {version.number} of the contract; {advice}"
+            yield _reason(keyword, [*error.instance_path, name], sentence)
     else:
-        sentence = _sentence(keyword, part, error)
-        if examples := part.get("examples"):
-            sentence += f", for example {json.dumps(examples[0], ensure_ascii=False)}"
-        yield _reason(keyword, error.instance_path, sentence)
+        yield _reason(keyword, error.instance_path, _sentence(keyword, part, error.instance))
+
+
+def _advice(name: str, part: Mapping[str, Any], path: Sequence[str | int], contract: Contract) -> str:
+    """What to do about a field that a part of a version's schema, at `path` in it, does not know."""
+    for version in contract.versions:
+        if name in _part(version.schema, path).get("properties", {}):
+            pointer = "".join(f"/{escaped(step)}" for step in contract.version_path)
+            return f"it is one of version {version.number}, which a record names in {pointer}"
+    near = get_close_matches(name[:_MAX_COMPARED], part.get("properties", {}), n=1)
+    return f"did you mean {near[0]}?" if near else "leave it out, or have the contract take it in"
 
 
 def _reason(keyword: str, path: Iterable[str | int], sentence: str) -> Reason:
-    pointer = "".join(f"/{_escape(step)}" for step in path)
+    pointer = "".join(f"/{escaped(str(step))}" for step in path)
     return Reason(_CODES.get(keyword, "breaks_schema"), pointer, keyword, f"{pointer or 'the record'} {sentence}")
 
 
-def _sentence(keyword: str, part: Mapping[str, Any], error: jsonschema_rs.ValidationError) -> str:
-    value = part.get(keyword)
-    if keyword == "type" and value:
-        kinds = [value] if isinstance(value, str) else value
-        found = _KINDS.get(type(error.instance), "null")  # a copy of it, which may be large
-        return f"must be {' or '.join(_TYPE_NAMES[kind] for kind in kinds)}, not {found}"
-    if keyword == "enum" and value and len(value) <= _MAX_NAMED_VALUES:
-        return f"must be one of {', '.join(map(str, value))}"
-    if keyword in _LIMITS:
-        return _LIMITS[keyword].format(value)
-    return f"must be {part.get('description', 'as the contract says')}"
+def _sentence(keyword: str, part: Mapping[str, Any], value: Any) -> str:
+    """The rule, an example of a right value, and what kind of value was found; `value` is never quoted."""
+    limit, rule = part.get(keyword), f"must be {part.get('description', 'as the contract says')}"
+    if keyword == "type" and limit:
+        kinds = [limit] if isinstance(limit, str) else limit
+        rule = f"must be {' or '.join(_TYPE_NAMES[kind] for kind in kinds)}"
+    elif keyword == "enum" and limit and len(limit) <= _MAX_NAMED_VALUES:
+        rule = f"must be one of {', '.join(map(str, limit))}"
+    elif keyword in _LIMITS:
+        rule = _LIMITS[keyword].format(limit) if limit != 1 else _LIMITS[keyword].format(limit).removesuffix("s")
+    if keyword in _SIZES:
+        return f"{rule}{_such_as_of(part)}; found {len(value)}"
+    return f"{rule}{_such_as_of(part)}; {_found(value, is_of_a_right_type=keyword != 'type')}"
+
+
+def _right(part: Mapping[str, Any]) -> str:
+    """What a right value is, with an example."""
+    given = part.get("type", "string")
+    named = _TYPE_NAMES[given[0] if isinstance(given, list) else given]
+    return f"{part.get('description', named)}{_such_as_of(part)}"
+
+
+def _such_as_of(part: Mapping[str, Any]) -> str:
+    """An example of a right value, where the schema has one that fits into a sentence."""
+    examples = [one for one in part.get("examples", []) if not isinstance(one, dict | list)]
+    return _such_as(json.dumps(examples[0], ensure_ascii=False)) if examples else ""
+
+
+def _such_as(example: str) -> str:
+    return f", for example {example}" if example else ""
+
+
+def _found(value: Any, *, is_of_a_right_type: bool) -> str:
+    """What kind of value was found: another of the right type, or one of another type."""
+    kind = _kind_of(value)
+    if is_of_a_right_type and kind.startswith(("a ", "an ")):
+        return f"found another {kind.partition(' ')[2]}"
+    return f"found {kind}"
+
+
+def _kind_of(value: Any) -> str:
+    if value is _NOTHING:
+        return "nothing"
+    if value in ("", []):
+        return "an empty text" if value == "" else "an empty array"
+    return _KINDS.get(type(value), "null")
+
+
+def _value_at(record: Any, path: Iterable[str]) -> Any:
+    """The value at a place in a parsed record, or _NOTHING."""
+    value = record
+    for step in path:
+        if isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        elif isinstance(value, dict) and step in value:
+            value = value[step]
+        else:
+            return _NOTHING
+    return value
 
 
 def _part(schema: Mapping[str, Any], path: Iterable[str | int]) -> Mapping[str, Any]:
@@ -128,60 +199,7 @@ def _part(schema: Mapping[str, Any], path: Iterable[str | int]) -> Mapping[str, 
     part: Any = schema
     try:
         for step in path:
-            part = {**resolve(part["$ref"], schema), **part} if step == "$ref" else part[step]
+            part = merged(part, schema) if step == "$ref" else part[step]
+        return merged(part, schema)
     except (KeyError, IndexError, TypeError, ValueError):
         return {}
-    return part if isinstance(part, Mapping) else {}
-
-
-def _escape(step: str | int) -> str:
-    return str(step)[:_MAX_NAME].replace("~", "~0").replace("/", "~1")
-
-
-def unparsable(data: bytes, max_nesting: int) -> Reason:
-    """Why orjson did not take these bytes, found by asking the standard library's slower, laxer parser.
-
-    What that one takes all the same is nested deeper than orjson goes, or has half of a surrogate pair.
-    """
-    try:
-        read = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, parse_int=_finite)
-    except UnicodeDecodeError as exc:
-        return Reason("not_utf8", "", "encoding", f"the record is not UTF-8 from its byte {exc.start} on")
-    except _NonFiniteError:
-        sentence = "the record has NaN, infinity, or a number that is too large for a 64-bit float"
-        return Reason("non_finite_number", "", "number", sentence)
-    except RecursionError:
-        return nested_too_deeply(max_nesting)
-    except json.JSONDecodeError as exc:
-        return Reason("not_json", "", "json", f"the record is not JSON from its character {exc.pos} on")
-    if nests_deeper(read, data, _ORJSON_LEVELS):
-        return nested_too_deeply(max_nesting)
-    return Reason("lone_surrogate", "", "text", "the record has half of a surrogate pair (\\ud800 to \\udfff)")
-
-
-def nested_too_deeply(max_nesting: int) -> Reason:
-    """The reason of a record whose arrays and objects nest deeper than the cap."""
-    sentence = f"the record is nested more than {max_nesting} levels deep"
-    return Reason(TOO_DEEP, "", "max_nesting", sentence)
-
-
-def too_large(max_record_bytes: int) -> Reason:
-    """The reason of a record that was not looked at because of its size."""
-    return Reason(
-        "record_too_large", "", "max_record_bytes", f"the record has more than {max_record_bytes} bytes of JSON"
-    )
-
-
-class _NonFiniteError(ValueError):
-    """The document has NaN, Infinity, or a number that overflows to it."""
-
-
-def _refuse_constant(_: str) -> NoReturn:
-    raise _NonFiniteError
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise _NonFiniteError
-    return number

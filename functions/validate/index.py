@@ -17,7 +17,7 @@ from functions.common.telemetry import step
 from functions.common.workdir import workdir
 from functions.validate.documents import Document
 from functions.validate.source import open_chunk
-from functions.validate.validation import LINES, RECORDS, REJECTED, Counts, validate_chunk
+from functions.validate.validation import RECORDS, REJECTED, Counts, merge_lines, validate_chunk
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
@@ -25,8 +25,10 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
     batch, chunk = Batch.from_input(event["batch"]), event["chunk"]
     with step("validate", batch.batch_id, chunk=chunk) as outcome, workdir() as folder:
         document, counts = _validate(batch, chunk, folder)
-        for name in (LINES, RECORDS, REJECTED):
-            _upload(batch, chunk, folder / name)
+        for path in (folder / RECORDS, folder / REJECTED):
+            _upload(batch, chunk, path)
+            path.unlink()
+        _upload(batch, chunk, merge_lines(folder))
         summary = {
             "chunk": chunk,
             "chunk_bytes": batch.chunk_bytes,
@@ -41,7 +43,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
 
 def _validate(batch: Batch, chunk: int, folder: Path) -> tuple[Document, Counts]:
     """Divide the chunk's records into files in `folder`; of rejects that are too many, a sample goes to staging."""
-    contract = load_contract(batch.dataset)
+    contract = load_contract(batch.dataset, settings().contracts)
 
     def open_document() -> Document:
         return open_chunk(batch, chunk, contract, settings(), lambda start: _read(batch, start))

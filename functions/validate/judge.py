@@ -1,19 +1,23 @@
 """Judges one record exactly: parser, caps and jsonschema-rs have the last word on all but the contract's rules."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import jsonschema_rs
 import orjson
 
-from functions.common.config import Settings
-from functions.common.contract import Contract
-from functions.validate.explain import TOO_DEEP, Reason, broken_schema, nested_too_deeply, too_large, unparsable
+from functions.common.config import DROP, Settings
+from functions.common.contract import Contract, Version
+from functions.validate.drift import UnknownField, unknown_fields
+from functions.validate.explain import broken_rule, broken_schema, unknown_version
 from functions.validate.nesting import nests_deeper
 from functions.validate.predicates import predicate_of, surely_fits
 from functions.validate.raw import RawRecord
+from functions.validate.reasons import Reason
 from functions.validate.rejected import Rejects
 from functions.validate.schema import schema_validator
-from functions.validate.screen import screen_of
+from functions.validate.screen import Screen, screen_of
+from functions.validate.unreadable import TOO_DEEP, nested_too_deeply, too_large, unparsable
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
 """Of a larger record only the first error is looked for: 8 MiB of nonsense has a million, and all would be held."""
@@ -22,49 +26,77 @@ _UNPARSED = object()
 """Stands for a record that was not parsed; None is what `null` says."""
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is found of one record."""
+
+    reasons: list[Reason]
+    """Why it is rejected; empty if it is not."""
+    version: Version | None = None
+    """The version that it is of; None where that can't be told, or where the contract has no such version."""
+    written: bytes = b""
+    """A valid record as it is handed on."""
+    unknown: Sequence[UnknownField] = ()
+
+
 class Judge:
-    """Says of one record why it is rejected; the last word on it, but for the contract's rules."""
+    """Says of one record whether it is valid; the last word on it, but for the contract's rules."""
 
     def __init__(self, contract: Contract, limits: Settings) -> None:
-        screen = screen_of(contract)
-        self.screen = screen if screen and screen.levels <= limits.max_nesting else None
-        self.predicate = self.screen.predicate if self.screen else predicate_of(contract.schema, surely_fits)
-        self.limits = limits
         self.contract = contract
+        self.limits = limits
+        screens = {version: screen_of(version) for version in contract.versions}
+        self.screens: dict[Version, Screen] = {
+            version: screen for version, screen in screens.items() if screen and screen.levels <= limits.max_nesting
+        }
+        self.predicates = {
+            version.number: self.screens[version].predicate
+            if version in self.screens
+            else predicate_of(version.schema, surely_fits)
+            for version in contract.versions
+        }
 
-    def reasons(self, raw: RawRecord, record: object) -> tuple[list[Reason], bytes]:
-        """Why a record is rejected, or no reason and the record as it is handed on."""
+    def verdict(self, raw: RawRecord, record: object) -> Verdict:
+        """Judge a record that `parsed` gave. Where unknown fields are dropped, they are gone from it then."""
         limits = self.limits
         if raw.oversize:
-            return [too_large(limits.max_record_bytes)], b""
+            return Verdict([too_large(limits.max_record_bytes)])
         if record is _UNPARSED:
-            return [unparsable(raw.data, limits.max_nesting)], b""
+            return Verdict([unparsable(raw.data, limits.max_nesting)])
         if nests_deeper(record, raw.data, limits.max_nesting):
-            return [nested_too_deeply(limits.max_nesting)], b""
-        if not schema_validator(self.contract).is_valid(record):
-            return self._breaks_schema(raw, record), b""
+            return Verdict([nested_too_deeply(limits.max_nesting)])
+        version = self.contract.version_of(record)
+        if version is None:
+            return Verdict([unknown_version(record, self.contract)])
+        validator, unknown = schema_validator(self.contract, version), list[UnknownField]()
+        is_valid = validator.is_valid(record)
+        if not is_valid:
+            unknown = unknown_fields(record, version)
+            if unknown and limits.unknown_fields == DROP:
+                for one in unknown:
+                    one.holder.pop(one.name)
+                is_valid = validator.is_valid(record)
+        if not is_valid:
+            return Verdict(self._breaks_schema(raw, record, version), version, unknown=unknown)
         written = orjson.dumps(record)
         if len(written) > limits.max_record_bytes:
-            return [too_large(limits.max_record_bytes)], b""
-        return [], written
+            return Verdict([too_large(limits.max_record_bytes)], version, unknown=unknown)
+        return Verdict([], version, written, unknown)
 
-    def _breaks_schema(self, raw: RawRecord, record: object) -> list[Reason]:
-        validator = schema_validator(self.contract)
+    def _breaks_schema(self, raw: RawRecord, record: object, version: Version) -> list[Reason]:
+        validator = schema_validator(self.contract, version)
         if raw.length <= _FULLY_EXPLAINED_BYTES:
-            return broken_schema(validator.iter_errors(record), self.contract.schema)
+            return broken_schema(validator.iter_errors(record), self.contract, version)
         try:
             validator.validate(record)
         except jsonschema_rs.ValidationError as first:
-            return broken_schema([first], self.contract.schema)
+            return broken_schema([first], self.contract, version)
         raise AssertionError("a record that is not valid breaks the schema somewhere")
 
-    def broken_rules(self, verdicts: Sequence[bool]) -> list[Reason]:
-        """Why a record is rejected that keeps the schema, by the verdict of each of the contract's rules."""
-        return [
-            Reason(rule.code, rule.pointer, rule.code, f"{rule.pointer} {rule.message}")
-            for rule, is_kept in zip(self.contract.rules, verdicts, strict=True)
-            if not is_kept
-        ]
+    def rules_verdict(self, record: object, kept: Sequence[bool]) -> Verdict:
+        """Judge a record that keeps its schema by whether it keeps each of the contract's rules."""
+        broken = [rule for rule, is_kept in zip(self.contract.rules, kept, strict=True) if not is_kept]
+        return Verdict([broken_rule(rule, record) for rule in broken], self.contract.version_of(record))
 
 
 def parsed(raw: RawRecord) -> object:
@@ -77,7 +109,9 @@ def parsed(raw: RawRecord) -> object:
         return _UNPARSED
 
 
-def reject_line_of(rejects: Rejects, raw: RawRecord, record: object, reasons: list[Reason]) -> bytes:
-    readable = record is not _UNPARSED and reasons[0].code != TOO_DEEP
+def reject_line_of(rejects: Rejects, raw: RawRecord, record: object, verdict: Verdict) -> bytes:
+    """The line of a rejected record."""
+    readable = record is not _UNPARSED and verdict.reasons[0].code != TOO_DEEP
     cut = raw.length if raw.oversize else None
-    return rejects.line(raw.position, reasons, raw.data, readable=readable, truncated_from=cut)
+    number = verdict.version.number if verdict.version else None
+    return rejects.line(raw.position, number, verdict.reasons, raw.data, readable=readable, truncated_from=cut)

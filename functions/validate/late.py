@@ -39,15 +39,14 @@ class Late:
                 row = rows.fetchone()
                 raws = iter(self.open_document().records if row else ())
                 while row:
-                    position, verdicts = row
+                    position, kept = row
                     raw = _at(position, raws)
                     record = parsed(raw)
-                    if verdicts is None:
-                        reasons, _ = self.judge.reasons(raw, record)
-                    else:
-                        reasons = self.judge.broken_rules(verdicts)
-                    if reasons:
-                        late_file.write(reject_line_of(self.rejects, raw, record, reasons))
+                    verdict = (
+                        self.judge.verdict(raw, record) if kept is None else self.judge.rules_verdict(record, kept)
+                    )
+                    if verdict.reasons:
+                        late_file.write(reject_line_of(self.rejects, raw, record, verdict))
                     else:
                         cleared_file.write(f"{position}\n")
                     row = rows.fetchone()

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from functions.common.errors import RejectVolumeError
 from functions.common.records import reject_line
-from functions.validate.explain import Reason
+from functions.validate.reasons import Reason
 
 
 @dataclass(slots=True)
@@ -16,18 +16,22 @@ class Rejects:
     """
 
     batch_id: str
-    contract_version: int
+    current_version: int
+    """Stands in the line of a record that names no version that there is."""
     position_kind: str
     max_bytes: int
     sample_uri: str
     """Where the rejects lie that were written before the cap was passed."""
     by_reason: Counter[str] = field(default_factory=Counter)
     """How many records are rejected, by the code of their first reason."""
+    by_version: Counter[int | None] = field(default_factory=Counter)
+    """How many records are rejected, by the version that they are of."""
     n_bytes: int = 0
 
     def line(
         self,
         position: int,
+        version: int | None,
         reasons: list[Reason],
         record: bytes,
         *,
@@ -37,7 +41,7 @@ class Rejects:
         """The line of one more reject. Raises RejectVolumeError where all of them take more than the cap."""
         line = reject_line(
             batch_id=self.batch_id,
-            contract_version=self.contract_version,
+            contract_version=self.current_version if version is None else version,
             position=position,
             position_kind=self.position_kind,
             reason=reasons[0].code,
@@ -47,6 +51,7 @@ class Rejects:
             truncated_from=truncated_from,
         )
         self.by_reason[reasons[0].code] += 1
+        self.by_version[version] += 1
         self.n_bytes += len(line)
         if self.n_bytes > self.max_bytes:
             reasons_so_far = ", ".join(f"{reason} {number}" for reason, number in sorted(self.by_reason.items()))

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from functions.common.contract import Contract
+from functions.common.contract import Version
 from functions.common.record_types import decimal_of, merged, resolve, type_of
 from functions.common.sql import literal
 from functions.validate.predicates import predicate_of, surely_fits
@@ -25,7 +25,7 @@ from functions.validate.predicates import predicate_of, surely_fits
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 """What `Screen.read` raises."""
 
-_ANNOTATIONS = frozenset(
+ANNOTATIONS = frozenset(
     {
         "$schema",
         "$comment",
@@ -39,12 +39,13 @@ _ANNOTATIONS = frozenset(
         "writeOnly",
     }
 )
+_BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _KNOWN = {
     "object": {"properties", "required", "additionalProperties"},
     "array": {"items", "minItems", "maxItems"},
     "string": {"minLength", "maxLength", "pattern", "format", "enum"},
-    "integer": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
-    "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "decimal"},
+    "integer": {*_BOUNDS, "const"},
+    "number": {*_BOUNDS, "decimal"},
     "boolean": set[str](),
 }
 """The keywords of each type that the screen understands, beside `type`."""
@@ -93,15 +94,16 @@ class Screen:
 
 
 @cache
-def screen_of(contract: Contract) -> Screen | None:
-    """The contract's screen, made once a process; None where its schema says what the screen does not understand."""
+def screen_of(version: Version) -> Screen | None:
+    """The screen of a version, made once a process; None where its schema says what the screen does not understand."""
+    schema = version.schema
     try:
-        parts = list(_parts(contract.schema, contract.schema))
+        parts = list(_parts(schema, schema))
         return Screen(
-            read=msgspec.json.Decoder(_type(contract.schema, contract.schema)).decode,
+            read=msgspec.json.Decoder(_type(schema, schema)).decode,
             is_plain=_plain_test(parts),
-            predicate=predicate_of(contract.schema, _of_value),
-            levels=_levels(contract.schema, contract.schema),
+            predicate=predicate_of(schema, _of_value),
+            levels=_levels(schema, schema),
         )
     except _NotUnderstoodError:
         return None
@@ -115,9 +117,9 @@ def _understood(schema: Any, root: Any) -> tuple[dict[str, Any], str, bool]:
     """A part of a schema with its references merged in, its one type, and whether it may be null."""
     part = dict(merged(schema, root))
     kind, nullable = type_of(part)
-    if "$ref" in schema and (schema.keys() & resolve(schema["$ref"], root).keys()) - _ANNOTATIONS:
+    if "$ref" in schema and (schema.keys() & resolve(schema["$ref"], root).keys()) - ANNOTATIONS:
         raise _NotUnderstoodError  # both hold then, and neither outranks the other
-    if part.keys() - _ANNOTATIONS - _KNOWN[kind] - {"type"}:
+    if part.keys() - ANNOTATIONS - _KNOWN[kind] - {"type"}:
         raise _NotUnderstoodError
     if "enum" in part:
         if not all(isinstance(value, str) or value is None for value in part["enum"]):
@@ -187,6 +189,10 @@ def _string(part: Mapping[str, Any], _root: Any) -> Any:
 
 
 def _integer(part: Mapping[str, Any], _root: Any) -> Any:
+    if "const" in part:
+        if part.keys() & _BOUNDS or type(part["const"]) is not int:
+            raise _NotUnderstoodError
+        return Literal[part["const"]]
     return _annotated(int, _bounds(part, _INT64))
 
 
@@ -215,7 +221,7 @@ _MAKERS: Mapping[str, Callable[[Mapping[str, Any], Any], Any]] = {
 
 def _bounds(part: Mapping[str, Any], limit: int | None) -> dict[str, int | None]:
     """The tighter of a part's bounds and those that its type brings: below `limit` and above its negative."""
-    given = [part[name] for name in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if name in part]
+    given = [part[name] for name in _BOUNDS if name in part]
     if any(type(bound) is not int or abs(bound) > _EXACT_IN_A_FLOAT for bound in given):
         raise _NotUnderstoodError
     least, most = part.get("minimum"), part.get("maximum")

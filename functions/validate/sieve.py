@@ -1,17 +1,18 @@
 """The first look at each record, while the chunk streams by: what passes is written anew, what can't is rejected."""
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any, NoReturn
 
 import msgspec
-import orjson
 
+from functions.common.contract import Version
 from functions.common.errors import EncodingError, MalformedDocumentError
-from functions.validate.explain import Reason
-from functions.validate.judge import Judge, parsed, reject_line_of
+from functions.validate.drift import Drift
+from functions.validate.judge import Judge, Verdict, parsed, reject_line_of
 from functions.validate.raw import RawRecord
 from functions.validate.rejected import Rejects
 from functions.validate.screen import UNREADABLE, Line, Screen
@@ -28,16 +29,28 @@ _HELD_BYTES = 1 << 18
 
 @dataclass(slots=True)
 class Sieve:
-    """Divides the records that stream by; what passes is held back until enough can be written at once."""
+    """Divides the records that stream by; what passes is held back until enough can be written at once.
+
+    Most chunks have records of one version, so each record is first read as the one before it was.
+    """
 
     judge: Judge
     rejects: Rejects
+    drift: Drift
     position_kind: str
-    lines: IO[bytes]
+    lines: Mapping[Version, IO[bytes]]
+    """Where the records of each version go that pass."""
     rejected: IO[bytes]
-    passed: list[Line] = field(default_factory=list)
-    raws: list[RawRecord] = field(default_factory=list)
-    """The records of `passed`, as they came."""
+    passed_by_version: Counter[int] = field(default_factory=Counter)
+    _version: Version = field(init=False)
+    _read: Callable[[bytes], Any] = field(init=False)
+    _passed: list[Line] = field(default_factory=list)
+    """Records of `_version`, not yet written."""
+    _raws: list[RawRecord] = field(default_factory=list)
+    """The same as they came."""
+
+    def __post_init__(self) -> None:
+        self._become(self.judge.contract.current)
 
     def divide(self, records: Iterable[RawRecord]) -> int:
         """Write each record where it belongs; answers how many there were."""
@@ -46,17 +59,15 @@ class Sieve:
 
     def _divide(self, records: Iterable[RawRecord]) -> int:
         received = held = 0
-        screen = self.judge.screen
-        screened_bytes = self.judge.limits.max_record_bytes // _MOST_GROWTH if screen else -1
-        read = screen.read if screen else orjson.loads
+        screened_bytes = self.judge.limits.max_record_bytes // _MOST_GROWTH
         for received, raw in enumerate(records, 1):  # noqa: B007 the count is what is wanted
             if raw.length <= screened_bytes:
                 try:
-                    self.passed.append(Line(raw.position, read(raw.data)))
+                    self._passed.append(Line(raw.position, self._read(raw.data)))
                 except UNREADABLE:
-                    self._pass_or_reject(raw)
+                    self._pass_as_another_version(raw)
                 else:
-                    self.raws.append(raw)
+                    self._raws.append(raw)
             else:
                 self._pass_or_reject(raw)
             held += raw.length
@@ -66,39 +77,71 @@ class Sieve:
         self._write()
         return received
 
+    def _pass_as_another_version(self, raw: RawRecord) -> None:
+        for version, screen in self.judge.screens.items():
+            if version is not self._version:
+                try:
+                    record = screen.read(raw.data)
+                except UNREADABLE:
+                    continue
+                self._pass(version, raw, record)
+                return
+        self._pass_or_reject(raw)
+
     def _pass_or_reject(self, raw: RawRecord) -> None:
         record = parsed(raw)
-        reasons, written = self.judge.reasons(raw, record)
-        if reasons:
+        verdict = self.judge.verdict(raw, record)
+        if verdict.version:
+            self.drift.add(verdict.version, verdict.unknown)
+        if verdict.reasons or verdict.version is None:
             self._write()  # what is held back stood before it
-            self._reject(raw, record, reasons)
+            self._reject(raw, record, verdict)
         else:
-            self.passed.append(Line(raw.position, msgspec.Raw(written)))
-            self.raws.append(raw)
+            self._pass(verdict.version, raw, msgspec.Raw(verdict.written))
+
+    def _pass(self, version: Version, raw: RawRecord, record: Any) -> None:
+        if version is not self._version:
+            self._write()
+            self._become(version)
+        self._passed.append(Line(raw.position, record))
+        self._raws.append(raw)
+
+    def _become(self, version: Version) -> None:
+        screen = self.judge.screens.get(version)
+        self._version, self._read = version, screen.read if screen else _read_nothing
 
     def _write(self) -> None:
-        screen = self.judge.screen
-        lines = msgspec.json.Encoder().encode_lines(self.passed)
+        screen = self.judge.screens.get(self._version)
+        passed = self._passed
+        lines = msgspec.json.Encoder().encode_lines(passed)
         if screen and not screen.is_plain(lines):
-            lines = msgspec.json.Encoder().encode_lines(list(self._without_forbidden_characters(screen)))
-        self.lines.write(lines)
-        self.passed.clear()
-        self.raws.clear()
+            passed = list(self._without_forbidden_characters(screen))
+            lines = msgspec.json.Encoder().encode_lines(passed)
+        self.lines[self._version].write(lines)
+        self.passed_by_version[self._version.number] += len(passed)
+        self._passed.clear()
+        self._raws.clear()
 
     def _without_forbidden_characters(self, screen: Screen) -> Iterator[Line]:
-        for line, raw in zip(self.passed, self.raws, strict=True):
+        for line, raw in zip(self._passed, self._raws, strict=True):
             if not screen.is_plain(raw.data):
                 record = parsed(raw)
-                reasons, _ = self.judge.reasons(raw, record)
-                if reasons:
-                    self._reject(raw, record, reasons)
+                verdict = self.judge.verdict(raw, record)
+                if verdict.reasons:
+                    self._reject(raw, record, verdict)
                     continue
             yield line
 
-    def _reject(self, raw: RawRecord, record: object, reasons: list[Reason]) -> None:
-        if self.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reasons[0].code)):
-            raise error(f"In record {raw.position} of the document {reasons[0].message}.")
-        self.rejected.write(reject_line_of(self.rejects, raw, record, reasons))
+    def _reject(self, raw: RawRecord, record: object, verdict: Verdict) -> None:
+        reason = verdict.reasons[0]
+        if self.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reason.code)):
+            raise error(f"In record {raw.position} of the document {reason.message}.")
+        self.rejected.write(reject_line_of(self.rejects, raw, record, verdict))
+
+
+def _read_nothing(_data: bytes) -> NoReturn:
+    """Stands for a screen where there is none."""
+    raise msgspec.MsgspecError
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def open_chunk(
     if chunk == 0:
         blocks = check_encoding(blocks)
     if name.endswith(DOCUMENT):
-        fields = contract.schema["properties"]
+        fields = {name for version in contract.versions for name in version.schema["properties"]}
         return read_document(blocks, contract.envelope, fields, limits.max_record_bytes)
     end = start + batch.chunk_bytes if batch.last_chunk else None
     return Document("byte", read_lines(blocks, limits.max_record_bytes, start, end))

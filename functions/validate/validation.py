@@ -6,16 +6,22 @@ not let pass is fetched once more as it stood in the file and judged exactly. In
 iterators; nothing here knows S3.
 """
 
-from collections.abc import Callable
+import heapq
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from functions.common.config import Settings
+from functions.common.config import DROP, Settings
 from functions.common.contract import Contract
-from functions.validate.contract_sql import keep, keep_cleared, not_kept, open_checked, summed_totals
+from functions.common.records import position_of_valid_line
+from functions.validate.contract_sql import ContractSql
 from functions.validate.documents import Document
+from functions.validate.drift import Drift
 from functions.validate.judge import Judge
 from functions.validate.late import Late
 from functions.validate.rejected import Rejects
@@ -24,6 +30,10 @@ from functions.validate.sieve import Sieve
 LINES, RECORDS, REJECTED = "records.jsonl", "records.parquet", "rejected.jsonl"
 """What a chunk's records are divided into: as they are handed on, in text and typed, and those that are not."""
 
+UNKNOWN_VERSION = "unknown"
+"""Stands for the version of a record that can't be read, or that names none of the contract's."""
+
+_LINES_OF = "records.v{}.jsonl"
 _BUFFER = 1 << 20
 
 
@@ -35,6 +45,10 @@ class Counts:
     valid: int
     rejected: int
     rejected_by_reason: dict[str, int]
+    records_by_version: dict[str, dict[str, int]]
+    """How many records of each version are valid and rejected; UNKNOWN_VERSION has those whose version is not told."""
+    drift: list[Mapping[str, Any]]
+    """Which unknown fields how many records had."""
     control_totals: dict[str, str]
     """Sums over the valid records, as exact decimals."""
 
@@ -48,34 +62,66 @@ def validate_chunk(
     limits: Settings,
     sample_uri: str = "",
 ) -> tuple[Document, Counts]:
-    """Write LINES, RECORDS and REJECTED into `workdir`, all in the order of the file; answers the document and counts.
+    """Write RECORDS, REJECTED and what `merge_lines` makes LINES of into `workdir`; answers the document and counts.
 
     `open_document` is called again where records are rejected that were let pass at first. LINES has every record that
-    was parsed, serialised by the parser that read it; RECORDS the same, typed, and says which of them are kept. Raises
-    MalformedDocumentError or EncodingError where the structure around the records is broken, and RejectVolumeError,
-    which names `sample_uri`, where the rejects are too many bytes; REJECTED then has those that came before.
+    was parsed, serialised by the parser that read it; RECORDS the same as records of the current version, typed, and
+    says which of them are kept; LINES and REJECTED are in the order of the file. Raises MalformedDocumentError or
+    EncodingError where the structure around the records is broken, and RejectVolumeError, which names `sample_uri`,
+    where the rejects are too many bytes; REJECTED then has those that came before.
     """
-    lines, records, rejected = workdir / LINES, workdir / RECORDS, workdir / REJECTED
-    lines.write_bytes(b"")
-    open_checked(connection, contract, lines, limits.max_record_bytes)
-    document = open_document()
-    rejects = Rejects(batch_id, contract.version, document.position_kind, limits.max_reject_bytes, sample_uri)
+    records, rejected = workdir / RECORDS, workdir / REJECTED
     judge = Judge(contract, limits)
-    with lines.open("wb", _BUFFER) as lines_file, rejected.open("wb", _BUFFER) as rejected_file:
-        received = Sieve(judge, rejects, document.position_kind, lines_file, rejected_file).divide(document.records)
-    keep(connection, contract, judge.predicate, records)
+    lines = {version: workdir / _LINES_OF.format(version.number) for version in contract.versions}
+    contract_sql = ContractSql(connection, contract, judge.predicates, lines, limits.max_record_bytes)
+    contract_sql.check()
+    document = open_document()
+    rejects = Rejects(batch_id, contract.current.number, document.position_kind, limits.max_reject_bytes, sample_uri)
+    drift = Drift(dropped=limits.unknown_fields == DROP)
+    with ExitStack() as files:
+        lines_files = {version: files.enter_context(path.open("wb", _BUFFER)) for version, path in lines.items()}
+        rejected_file = files.enter_context(rejected.open("wb", _BUFFER))
+        sieve = Sieve(judge, rejects, drift, document.position_kind, lines_files, rejected_file)
+        received = sieve.divide(document.records)
+    received_by_version = sieve.passed_by_version + rejects.by_version
+    present = [version for version in contract.versions if sieve.passed_by_version[version.number]]
+    contract_sql.keep(present or [contract.current], records)
     late = Late(connection, judge, rejects, open_document, rejected)
-    cleared = late.reject(not_kept(contract, records))
+    cleared = late.reject(contract_sql.not_kept(records))
     if cleared.stat().st_size:
-        late.reject(keep_cleared(connection, contract, cleared, records))
+        late.reject(contract_sql.keep_cleared(present, cleared, records))
     n_rejected = rejects.by_reason.total()
-    totals = _control_totals(connection, contract, records)
-    return document, Counts(received, received - n_rejected, n_rejected, dict(rejects.by_reason), totals)
+    return document, Counts(
+        received=received,
+        valid=received - n_rejected,
+        rejected=n_rejected,
+        rejected_by_reason=dict(rejects.by_reason),
+        records_by_version=_by_version(received_by_version, rejects.by_version),
+        drift=drift.content(),
+        control_totals=contract_sql.control_totals(records),
+    )
 
 
-def _control_totals(connection: duckdb.DuckDBPyConnection, contract: Contract, records: Path) -> dict[str, str]:
-    """The exact sum of each control total over the valid records, `0` where there are none."""
-    if not contract.control_totals:
-        return {}
-    row = connection.execute(summed_totals(contract, records)).fetchone()
-    return dict(zip((total.name for total in contract.control_totals), row or (), strict=True))
+def _by_version(received: Counter[int | None], rejected: Counter[int | None]) -> dict[str, dict[str, int]]:
+    return {
+        UNKNOWN_VERSION if version is None else str(version): {
+            "valid": received[version] - rejected[version],
+            "rejected": rejected[version],
+        }
+        for version in sorted(received, key=lambda version: version or 0)
+    }
+
+
+def merge_lines(workdir: Path) -> Path:
+    """Put the lines of all versions that `validate_chunk` left into one file, LINES, in the order of the source.
+
+    This is apart from it so that RECORDS can make room before.
+    """
+    merged = workdir / LINES
+    filled = [path for path in workdir.glob(_LINES_OF.format("*")) if path.stat().st_size]
+    if len(filled) == 1:
+        return filled[0].rename(merged)
+    with ExitStack() as files, merged.open("wb", _BUFFER) as merged_file:
+        versions = [files.enter_context(path.open("rb")) for path in filled]
+        merged_file.writelines(heapq.merge(*versions, key=position_of_valid_line))
+    return merged

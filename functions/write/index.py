@@ -44,7 +44,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
 
 
 def _publish(batch: Batch) -> bytes:
-    bucket, contract = settings().processed_bucket, load_contract(batch.dataset)
+    bucket, contract = settings().processed_bucket, load_contract(batch.dataset, settings().contracts)
     counts = _counts(batch)
     totals = add_up(counts, batch)
     with workdir() as folder:
@@ -120,7 +120,7 @@ def _upload_rejects(
         staging.fetch(batch, chunk, name, path)
         return path
 
-    write_rejects(folder / REJECTS, batch.batch_id, contract.version, counts, superseded, staged)
+    write_rejects(folder / REJECTS, batch.batch_id, contract, counts, superseded, staged)
     return s3_utils.publish(folder / REJECTS, settings().processed_bucket, batch.rejected_key, "application/x-ndjson")
 
 

@@ -1,10 +1,10 @@
 """Merges the parts of a batch into its tables, and proves that the books balance before anything is published."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -14,6 +14,8 @@ from functions.common.errors import ReconciliationError
 from functions.common.sql import identifier, identifiers, literal
 
 SUPERSEDED = "superseded.csv"
+
+_K = TypeVar("_K")
 
 _EXACT = Context(prec=64)
 """The default context rounds to 28 digits, silently; a sum of DECIMAL(38, s) has up to 38."""
@@ -27,6 +29,10 @@ class Totals:
     valid: int
     rejected: int
     rejected_by_reason: Mapping[str, int]
+    records_by_version: Mapping[str, Mapping[str, int]]
+    """Of each version of the contract how many records are `valid` and `rejected`."""
+    drift: Sequence[Mapping[str, Any]]
+    """How many records had which field that the contract does not know."""
     control_totals: Mapping[str, Decimal]
 
 
@@ -52,25 +58,56 @@ class Merged:
 
 def add_up(counts: Sequence[Mapping[str, Any]], batch: Batch) -> Totals:
     """The account of all chunks together. Raises ReconciliationError where a chunk's own does not balance."""
-    by_reason: dict[str, int] = {}
     sums: dict[str, Decimal] = {}
     for chunk, count in enumerate(counts):
-        if count["chunk_bytes"] != batch.chunk_bytes:
-            raise ReconciliationError(f"Chunk {chunk} was cut by another plan; two runs of this batch overlap.")
-        if count["received"] != count["valid"] + count["rejected"]:
-            sides = f"received {count['received']}, valid {count['valid']}, rejected {count['rejected']}"
-            raise ReconciliationError(f"Chunk {chunk}: received is not valid + rejected ({sides}).")
-        for reason, number in count["rejected_by_reason"].items():
-            by_reason[reason] = by_reason.get(reason, 0) + number
+        _check_balance(chunk, count, batch)
         for name, total in count["control_totals"].items():
             sums[name] = _EXACT.add(sums.get(name, Decimal(0)), Decimal(total))
+    by_version = _added(
+        ((version, what), number)
+        for count in counts
+        for version, numbers in count["records_by_version"].items()
+        for what, number in numbers.items()
+    )
+    fields = _added(
+        ((one["contract_version"], one["field"], one["dropped"]), one["records"])
+        for count in counts
+        for one in count["drift"]
+    )
     return Totals(
         received=sum(count["received"] for count in counts),
         valid=sum(count["valid"] for count in counts),
         rejected=sum(count["rejected"] for count in counts),
-        rejected_by_reason=dict(sorted(by_reason.items())),
+        rejected_by_reason=_added(pair for count in counts for pair in count["rejected_by_reason"].items()),
+        records_by_version={
+            version: {what: by_version[version, what] for what in ("valid", "rejected")}
+            for version in sorted({version for version, _ in by_version})
+        },
+        drift=[
+            {"contract_version": version, "field": field, "records": records, "dropped": dropped}
+            for (version, field, dropped), records in fields.items()
+        ],
         control_totals=sums,
     )
+
+
+def _check_balance(chunk: int, count: Mapping[str, Any], batch: Batch) -> None:
+    if count["chunk_bytes"] != batch.chunk_bytes:
+        raise ReconciliationError(f"Chunk {chunk} was cut by another plan; two runs of this batch overlap.")
+    if count["received"] != count["valid"] + count["rejected"]:
+        sides = f"received {count['received']}, valid {count['valid']}, rejected {count['rejected']}"
+        raise ReconciliationError(f"Chunk {chunk}: received is not valid + rejected ({sides}).")
+    for what in ("valid", "rejected"):
+        if sum(numbers[what] for numbers in count["records_by_version"].values()) != count[what]:
+            raise ReconciliationError(f"Chunk {chunk}: the {what} records of all versions are not {count[what]}.")
+
+
+def _added(pairs: Iterable[tuple[_K, int]]) -> dict[_K, int]:
+    """The sum of the numbers of each key, in the order of the keys."""
+    sums: dict[_K, int] = {}
+    for key, number in pairs:
+        sums[key] = sums.get(key, 0) + number
+    return dict(sorted(sums.items()))
 
 
 def merge(

@@ -6,6 +6,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from functions.common.contract import Contract
 from functions.common.records import read_valid_line, reject_line
 from functions.write.merge import Superseded
 
@@ -13,7 +16,7 @@ from functions.write.merge import Superseded
 def write_rejects(
     path: Path,
     batch_id: str,
-    contract_version: int,
+    contract: Contract,
     counts: Sequence[Mapping[str, Any]],
     superseded: Iterable[Superseded],
     staged: Callable[[int, str], Path],
@@ -38,7 +41,7 @@ def write_rejects(
                     rejects.write(
                         reject_line(
                             batch_id=batch_id,
-                            contract_version=contract_version,
+                            contract_version=_version_of(contract, content),
                             position=record.position,
                             position_kind=counts[chunk]["position_kind"],
                             reason="superseded",
@@ -48,6 +51,11 @@ def write_rejects(
                         )
                     )
             fetched.unlink()
+
+
+def _version_of(contract: Contract, record: bytes) -> int:
+    version = contract.version_of(orjson.loads(record)) if contract.version_path else contract.current
+    return (version or contract.current).number
 
 
 def _superseded_by(position: int) -> dict[str, str]:

@@ -132,6 +132,7 @@ run "functions" {
         MAX_RECORD_BYTES    = "8388608"
         MAX_NESTING         = "64"
         MAX_REJECT_BYTES    = "268435456"
+        UNKNOWN_FIELDS      = "reject"
       }
       transform = {
         PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"

@@ -15,6 +15,7 @@ from functions.common.errors import PipelineError
 from pipeline import (
     ROOT,
     build,
+    contract_commands,
     demo,
     deploy,
     embedded,
@@ -30,6 +31,7 @@ from pipeline.errors import CliError, UsageError
 from pipeline.estimate_command import estimate
 from pipeline.options import TargetName
 from pipeline.targets import check_name, target
+from pipeline.validate_command import validate
 
 app = typer.Typer(
     help="Builds, deploys, drives and explains the pipeline, on AWS and on the embedded AWS alike.",
@@ -125,14 +127,12 @@ def demo_command(
     _finish(demo.demo(path, dataset, out))
 
 
-for command in (
-    *monitor_commands.COMMANDS,
-    *explain_commands.COMMANDS,
-    *report_command.COMMANDS,
-    *recovery_commands.COMMANDS,
-    estimate,
-):
+_GROUPS = (monitor_commands, explain_commands, report_command, recovery_commands)
+for command in (command for group in _GROUPS for command in group.COMMANDS):
     app.command(command.__name__.removesuffix("_command"))(command)
+app.command("estimate")(estimate)
+app.command("validate")(validate)
+app.add_typer(contract_commands.app, name="contract")
 
 
 def _finish(result: runs.Outcome) -> None:

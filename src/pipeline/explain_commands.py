@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import as_json, show_story
+from pipeline import as_json, show_rejects, show_story
 from pipeline.options import AsJson, TargetName, What
 from pipeline.story import rejects_of, story_of
 from pipeline.targets import target
@@ -54,7 +54,7 @@ def rejects(
     if json_:
         as_json.dump(as_json.rejects(found))
     else:
-        show_story.all_rejects(found)
+        show_rejects.of_batch(found)
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (explain, rejects)

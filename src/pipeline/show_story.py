@@ -1,32 +1,23 @@
-"""What `explain` and `rejects` print: plain lines, which neither a narrow terminal nor a pipe cuts."""
+"""What `explain` prints: plain lines, which neither a narrow terminal nor a pipe cuts."""
 
-import json
 from datetime import UTC, datetime
-from typing import Any
 
 from functions.common.batch import title_of
+from pipeline import show, show_rejects
 from pipeline.show import out, plain, plain_lines
 from pipeline.show_recovery import many
 from pipeline.show_runs import COLORS
 from pipeline.story.model import (
-    BatchRejects,
     Chunk,
     Ended,
     Execution,
     Heard,
     Outcome,
-    Reject,
-    RejectGroup,
-    Rejects,
     Step,
     Story,
 )
-from pipeline.story.rejects import SUPERSEDED
 
-_PLACES = {"byte": "at byte", "index": "record"}
 _MAX_CHUNKS = 10
-_MAX_RECORD = 2000
-_MAX_PROBLEMS = 5
 _ENDED_COLORS = {Ended.SUCCEEDED: "green", Ended.RUNNING: "cyan", Ended.CAUGHT: "yellow"}
 
 _SENTENCES = {
@@ -37,7 +28,7 @@ _SENTENCES = {
     Outcome.STUCK: "Its execution runs for longer than any should.",
     Outcome.WAITING: "It was never started: its event could not be handled, and waits in the on-failure queue.",
     Outcome.NOT_STARTED: "It was never started, and no event about it waits in the on-failure queue.",
-    Outcome.GONE: "It was processed, but neither its outputs nor its source are there any more: erased, or expired.",
+    Outcome.GONE: "It was processed, but neither what that wrote nor its source is there any more: erased, or expired.",
     Outcome.LOST: "Its execution succeeded, but its manifest is not there any more.",
     Outcome.UNKNOWN: "AWS does not say what became of it.",
 }
@@ -52,7 +43,7 @@ def story(told: Story) -> None:
     _account(told)
     if told.rejects:
         _title(f"Rejects, in s3://{told.processed_bucket}/{told.rejects.key}")
-        _groups(told.rejects)
+        show_rejects.groups(told.rejects)
     _versions(told)
     if told.outputs:
         _title(f"Outputs, in s3://{told.processed_bucket}/")
@@ -167,77 +158,11 @@ def _is_notable(chunk: Chunk) -> bool:
 
 
 def _account(told: Story) -> None:
-    balance = told.balance
-    if balance is None:
+    if told.manifest is None:
         return
-    counts = balance.counts
-    _title("Balance")
-    out.print(f"  received {counts['received']:,} = valid {counts['valid']:,} + rejected {counts['rejected']:,}")
-    out.print(f"  valid {counts['valid']:,} = published {counts['published']:,} + superseded {counts['superseded']:,}")
-    for name, total in balance.control_totals.items():
-        sides = f"validated {total['validated']} − superseded {total['superseded']} = published {total['published']}"
-        out.print(f"  {plain(name)}: {plain(sides)}")
-    if told.manifest:
-        version, release = told.manifest["contract_version"], told.manifest["release"]
-        out.print(f"  by version {version} of the contract {plain(told.dataset)}, release {plain(release)}")
-    if balance.records_by_version:
-        versions = ", ".join(f"version {name}: {number:,}" for name, number in balance.records_by_version.items())
-        out.print(f"  records of {plain(versions)}")
-    if balance.drift:
-        out.print(f"  unknown fields that were dropped: {plain(json.dumps(balance.drift, ensure_ascii=False))}")
-
-
-def all_rejects(found: BatchRejects) -> None:
-    """The rejects of a batch by rule and place, the most frequent first, with samples; or why there are none."""
-    rejects = found.rejects
-    if rejects is None:
-        out.print(f"No file of rejects belongs to {found.batch_id}: it is {found.state}.")
-        if found.error:
-            out.print(f"  {plain(found.error)}: {plain(found.cause)}")
-        return
-    out.print(f"[bold]{many(rejects.read, 'reject')}[/bold] of {found.batch_id}")
-    _groups(rejects)
-    if rejects.masked and any(group.samples for group in rejects.groups):
-        out.print("[dim]Values are hidden: they may be personal data. --show-values shows them.[/dim]")
-
-
-def _groups(found: Rejects) -> None:
-    if found.is_missing:
-        out.print("  The file is not there any more: rejects are kept for a shorter time than tables.")
-    if not found.is_whole:
-        out.print(f"  Of the first {found.read:,} rejects; pipeline rejects reads them all.")
-    for group in found.groups:
-        _group(group)
-    if found.ungrouped:
-        out.print(f"  … and {found.ungrouped:,} rejects that break rules at yet other places")
-
-
-def _group(group: RejectGroup) -> None:
-    where = f" at {plain(group.pointer)}" if group.pointer else ""
-    rule = f", rule {plain(group.rule)}" if group.rule else ""
-    color = "dim" if group.reason == SUPERSEDED else "yellow"
-    out.print(f"  [{color}]{group.count:,} × {plain(group.reason)}[/]{where}{rule}")
-    more = ", …" if group.count > len(group.places) else ""
-    places = ", ".join(f"{place:,}" for place in group.places)
-    out.print(f"    {_PLACES.get(group.position_kind, plain(group.position_kind))} {places}{more}")
-    for sample in group.samples:
-        _sample(sample)
-    if not group.samples:
-        out.print(f"    {plain(group.message)}")
-
-
-def _sample(sample: Reject) -> None:
-    for problem in sample.problems[:_MAX_PROBLEMS]:
-        out.print(f"    • {plain(problem.message)}")
-    if len(sample.problems) > _MAX_PROBLEMS:
-        out.print(f"    • and {len(sample.problems) - _MAX_PROBLEMS} more")
-    out.print(f"      [dim]{plain(_record(sample))}[/dim]")
-
-
-def _record(sample: Reject) -> str:
-    content: Any = sample.record if sample.raw is None else sample.raw
-    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-    return text if len(text) <= _MAX_RECORD else f"{text[:_MAX_RECORD]} … ({len(text):,} characters)"
+    show.balance(told.manifest)
+    version, release = told.manifest["contract_version"], told.manifest["release"]
+    out.print(f"  by version {version} of the contract {plain(told.dataset)}, release {plain(release)}")
 
 
 def _versions(told: Story) -> None:

@@ -35,6 +35,7 @@ LIMITS: Any = SimpleNamespace(
     max_record_bytes=MAX_RECORD_BYTES,
     max_nesting=64,
     max_reject_bytes=16 * MIB,
+    unknown_fields="reject",
 )
 GOOD = lines([order(order_id="good")])
 

@@ -74,6 +74,11 @@ def partly_rejected() -> Story:
     )
 
 
+def large() -> Story:
+    """A file of 500 chunks, of which one was tried again; it takes the most room."""
+    return _story(Outcome.PUBLISHED, many_chunks(500, failing=3), "SUCCEEDED", balance=_balance(1_000_000, 0, 0))
+
+
 def failed() -> Story:
     """Write was tried seven times; the first execution of two was stopped by somebody."""
     error, cause = "TransientError", "S3 asked to slow down (SlowDown): PutObject of items.parquet."
@@ -202,6 +207,26 @@ def write_fails(error: str, cause: str, tries: int = 7) -> list[Event]:
         at, ms = book.leave("Task", name, ms + 201, at), ms + 201
     at = book.enter("Fail", "Failed", ms + 1, at)
     book.add("ExecutionFailed", ms + 1, at, executionFailedEventDetails=failure)
+    return book.events
+
+
+def many_chunks(number: int, failing: int) -> list[Event]:
+    """A Map of so many chunks, each a bit longer than the one before; one of them was tried twice."""
+    book = Book()
+    at = book.add("ExecutionStarted", 0, 0)
+    entered = book.enter("Map", "ProcessChunks", 1, at)
+    started = book.add("MapStateStarted", 1, entered, mapStateStartedEventDetails={"length": number})
+    for index in range(number):
+        details = {"name": "ProcessChunks", "index": index}
+        at = book.add("MapIterationStarted", 2, started, mapIterationStartedEventDetails=details)
+        at = book.enter("Task", "Validate", 3, at)
+        if index == failing:
+            at = book.end("Failed", 5, book.begin(4, at))
+        at = book.end("Succeeded", 100 + index, book.begin(10, at))
+        at = book.leave("Task", "Validate", 101 + index, at)
+        book.add("MapIterationSucceeded", 102 + index, at, mapIterationSucceededEventDetails=details)
+    at = book.add("MapStateSucceeded", 1000, started)
+    book.add("ExecutionSucceeded", 1001, book.leave("Map", "ProcessChunks", 1000, at))
     return book.events
 
 

@@ -71,6 +71,7 @@ HOSTILE_ROWS = preview(
 STORIES: dict[str, Callable[[], Story]] = {
     "published": stories.published,
     "partly rejected": stories.partly_rejected,
+    "large": stories.large,
     "failed": stories.failed,
     "failed by its rejects": stories.failed_by_rejects,
     "hostile": hostile,
@@ -121,8 +122,8 @@ def test_the_page_says_what_became_of_the_file(open_page: Open, name: str) -> No
     assert page.locator("h1").inner_text() == headline(STORIES[name]())
     titles = page.locator("h2").all_inner_texts()
     assert titles[:2] == ["What to do now", "The run"]
-    assert ("The balance" in titles) == (name in ("published", "partly rejected"))
-    assert ("The rejects, by rule" in titles) == (name not in ("published", "failed"))
+    assert ("The balance" in titles) == (name in ("published", "partly rejected", "large"))
+    assert ("The rejects, by rule" in titles) == (name not in ("published", "large", "failed"))
     boxes = page.locator("section, header, figure, table").evaluate_all(
         "all => all.map(one => one.getBoundingClientRect().height)"
     )

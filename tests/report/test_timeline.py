@@ -11,7 +11,7 @@ from pipeline.story.model import Execution
 from tests.report import stories
 from tests.statemachine import definition as asl
 from tests.unit import histories
-from tests.unit.histories import START, Book, Event
+from tests.unit.histories import START
 
 MACHINE = machine_of(asl.load())
 
@@ -58,28 +58,8 @@ def test_what_failed_is_listed_with_error_and_time() -> None:
     ]
 
 
-def many_chunks(number: int, failing: int) -> list[Event]:
-    """A Map of so many chunks, each a bit longer than the one before; one of them was tried twice."""
-    book = Book()
-    at = book.add("ExecutionStarted", 0, 0)
-    entered = book.enter("Map", "ProcessChunks", 1, at)
-    started = book.add("MapStateStarted", 1, entered, mapStateStartedEventDetails={"length": number})
-    for index in range(number):
-        details = {"name": "ProcessChunks", "index": index}
-        at = book.add("MapIterationStarted", 2, started, mapIterationStartedEventDetails=details)
-        at = book.enter("Task", "Validate", 3, at)
-        if index == failing:
-            at = book.end("Failed", 5, book.begin(4, at))
-        at = book.end("Succeeded", 100 + index, book.begin(10, at))
-        at = book.leave("Task", "Validate", 101 + index, at)
-        book.add("MapIterationSucceeded", 102 + index, at, mapIterationSucceededEventDetails=details)
-    at = book.add("MapStateSucceeded", 1000, started)
-    book.add("ExecutionSucceeded", 1001, book.leave("Map", "ProcessChunks", 1000, at))
-    return book.events
-
-
 def test_of_many_chunks_those_with_trouble_and_the_longest_are_shown() -> None:
-    found = timeline(stories.execution(many_chunks(100, failing=3), "SUCCEEDED"))
+    found = timeline(stories.execution(stories.many_chunks(100, failing=3), "SUCCEEDED"))
     shown = [row.name for row in found.rows if row.level == 1]
     assert shown == [f"Chunk {number}" for number in (3, *range(89, 100))]
     assert found.chunks_left_out == 88

@@ -17,7 +17,7 @@ from functions.common.planning import plan_batch
 from functions.transform.transform import write_parts
 from functions.validate.documents import Document
 from functions.validate.source import open_chunk
-from functions.validate.validation import RECORDS, validate_chunk
+from functions.validate.validation import RECORDS, merge_lines, validate_chunk
 from functions.write.csv_file import write_csv
 from functions.write.merge import Merged, Superseded, Totals, add_up, merge, read_superseded
 from functions.write.rejects import write_rejects
@@ -34,6 +34,7 @@ LIMITS = SimpleNamespace(
     max_record_bytes=MAX_RECORD_BYTES,
     max_nesting=MAX_NESTING,
     max_reject_bytes=10**9,
+    unknown_fields="reject",
 )
 
 
@@ -66,6 +67,7 @@ def validate(
         document, counts = validate_chunk(
             open_document, contract, batch.batch_id, folder, connection, under, "s3://sample"
         )
+    merge_lines(folder)
     return {"chunk_bytes": batch.chunk_bytes, "position_kind": document.position_kind, **asdict(counts)}
 
 
@@ -161,5 +163,5 @@ def publish(
 
     rejects = out / "rejects.jsonl"
     superseded = list(read_superseded(staged.parts))
-    write_rejects(rejects, staged.batch.batch_id, contract.version, staged.counts, superseded, staged_file)
+    write_rejects(rejects, staged.batch.batch_id, contract, staged.counts, superseded, staged_file)
     return Published(out, staged, merged, superseded)

@@ -2,7 +2,6 @@
 
 import errno
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -13,10 +12,9 @@ from hypothesis import strategies as st
 
 from functions.common import sql
 from functions.common.errors import ContractError, ResourceLimitError
-from functions.common.record_types import record_type
 from functions.common.workdir import workdir
 from functions.validate.nesting import nests_deeper
-from tests.unit.orders import CONTRACT, order
+from tests.unit.orders import contract_of_records, order
 from tests.unit.steps import MAX_RECORD_BYTES, validate
 
 MARKER = "marker-of-a-customer"
@@ -78,15 +76,13 @@ def test_a_reject_that_nests_deeply_is_text_that_any_parser_reads(levels: int, t
     assert counts["rejected_by_reason"] == {"nested_too_deeply": 1, "total_mismatch": 1}
     first, _ = [orjson.loads(line) for line in (tmp_path / "rejected.jsonl").read_bytes().splitlines()]
     assert first["raw"] == record.decode()
-    assert first["errors"][0]["message"] == "the record is nested more than 64 levels deep"
+    assert first["errors"][0]["message"].startswith("the record is nested more than 64 levels deep")
 
 
 def test_a_record_that_grows_past_the_cap_when_it_is_written_is_rejected(tmp_path: Path) -> None:
     """1e15 is written as 1000000000000000.0; DuckDB reads lines up to twice the cap, and fails on longer ones."""
     numbers = {"type": "object", "properties": {"n": {"type": "array", "items": {"type": "number"}}}}
-    contract = replace(
-        CONTRACT, schema=numbers, record_type=record_type(numbers), derived=(), rules=(), control_totals=(), tables=()
-    )
+    contract = contract_of_records(numbers)
     data = b"".join(b'{"n":[' + b",".join([b"1e15"] * times) + b"]}\n" for times in (1, 100, 200))
     counts = validate(data, tmp_path, contract=contract, max_record_bytes=1_990)
     assert (counts["valid"], counts["rejected_by_reason"]) == (2, {"record_too_large": 1})

@@ -184,6 +184,8 @@ def chunk_counts(**changes: Any) -> dict[str, Any]:
         "valid": 2,
         "rejected": 1,
         "rejected_by_reason": {"not_json": 1},
+        "records_by_version": {"1": {"valid": 2, "rejected": 0}, "unknown": {"valid": 0, "rejected": 1}},
+        "drift": [],
         "control_totals": {"total": "1.10"},
         **changes,
     }
@@ -195,12 +197,20 @@ def test_chunks_add_up() -> None:
         valid=0,
         rejected=2,
         rejected_by_reason={"not_json": 1, "missing_field": 1},
+        records_by_version={"2": {"valid": 0, "rejected": 1}, "1": {"valid": 0, "rejected": 1}},
+        drift=[{"contract_version": 2, "field": "/x", "records": 1, "dropped": False}],
         control_totals={"total": "99999999999999999999999999999999999.9999"},  # 39 digits: the default context has 28
     )
     totals = add_up([chunk_counts(), second], batch_of(b""))
     assert (totals.received, totals.valid, totals.rejected) == (5, 2, 3)
     assert list(totals.rejected_by_reason.items()) == [("missing_field", 1), ("not_json", 2)]
     assert totals.control_totals == {"total": Decimal("100000000000000000000000000000000001.0999")}
+    assert totals.records_by_version == {
+        "1": {"valid": 2, "rejected": 1},
+        "2": {"valid": 0, "rejected": 1},
+        "unknown": {"valid": 0, "rejected": 1},
+    }
+    assert totals.drift == [{"contract_version": 2, "field": "/x", "records": 1, "dropped": False}]
 
 
 @pytest.mark.parametrize(
@@ -208,6 +218,10 @@ def test_chunks_add_up() -> None:
     [
         ({"received": 4}, r"Chunk 1: received is not valid \+ rejected \(received 4, valid 2, rejected 1\)"),
         ({"rejected": 2}, r"Chunk 1: received is not valid \+ rejected"),
+        (
+            {"records_by_version": {"1": {"valid": 1, "rejected": 1}}},
+            "Chunk 1: the valid records of all versions are not 2",
+        ),
         ({"chunk_bytes": 5}, "Chunk 1 was cut by another plan; two runs of this batch overlap"),
     ],
 )
@@ -306,9 +320,9 @@ def test_csv_as_a_spreadsheet_sees_it(tmp_path: Path) -> None:
     result = publish(lines([record]), tmp_path)
     batch = result.staged.batch.batch_id
     assert result.csv("customers") == (
-        "customer_id,name,email,phone,street,city,region,postal_code,country,last_order_date,batch_id,ingested_at\n"
+        "customer_id,name,email,phone,street,city,region,postal_code,country,last_order_date,loyalty_tier,batch_id,ingested_at\n"
         '007,"\'=HYPERLINK(""http://x""),1","",,"\'+1\r\nline 2",\'@München 😀,\'-,\'\tx,DE,'
-        f"2023-12-31T23:00:00.500000Z,{batch},2026-01-02T03:04:05.000000Z\n"
+        f"2023-12-31T23:00:00.500000Z,,{batch},2026-01-02T03:04:05.000000Z\n"
     )
     assert "\n'-5,2023-12-31T23:00:00.500000Z,shipped,EUR,007,2,261.1000,-7.5000,253.6000," in result.csv("orders")
     assert result.rows("customers")[0]["name"] == '=HYPERLINK("http://x"),1'

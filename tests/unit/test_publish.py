@@ -28,7 +28,7 @@ from tests.unit.orders import lines, order
 
 
 def totals(rejected: int, received: int) -> Totals:
-    return Totals(received, received - rejected, rejected, {"not_json": rejected}, {})
+    return Totals(received, received - rejected, rejected, {"not_json": rejected}, {}, [], {})
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_the_manifest_tells_all() -> None:
         "customers": 1,
         "items": 20,
     }
-    rest = ("counts", "rejected_by_reason", "control_totals", "tables", "rejects")
+    rest = ("counts", "rejected_by_reason", "records_by_version", "drift", "control_totals", "tables", "rejects")
     assert {name: value for name, value in manifest.items() if name not in rest} == {
         "manifest_version": 1,
         "dataset": "orders",
         "batch_id": batch.batch_id,
         "revision": 1,
-        "contract_version": 1,
+        "contract_version": 2,
         "release": "test",
         "source": batch.to_input()["source"],
         "ingested_at": batch.ingested_at,

@@ -1,7 +1,6 @@
 """Numbers are exact decimals or rejected, and DuckDB reads each record as its schema says."""
 
 import math
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from functions.common import sql
-from functions.common.record_types import is_decimal, record_type
-from functions.validate.contract_sql import open_checked
-from tests.unit.orders import CONTRACT
+from functions.common.record_types import is_decimal, record_type, sent_type
+from functions.validate import record_views
+from tests.unit.orders import V1, contract_of_records
 
 DECIMALS = [(16, 4), (12, 3), (5, 4), (9, 0)]
 """Precision and scale."""
@@ -65,18 +64,11 @@ def read(values: list[Any], schema: dict[str, Any], folder: Path, expression: st
         b"".join(orjson.dumps({"_position": n, "record": {"x": value}}) + b"\n" for n, value in enumerate(values))
     )
     of_record = {"type": "object", "properties": {"x": schema}}
-    contract = replace(
-        CONTRACT,
-        schema=of_record,
-        record_type=record_type(of_record),
-        derived=(),
-        rules=(),
-        control_totals=(),
-        tables=(),
-    )
+    contract = contract_of_records(of_record)
     with sql.connect(folder, 512) as connection:
-        open_checked(connection, contract, path, 10_000)
-        rows = connection.execute(f"SELECT {expression} FROM records ORDER BY _position").fetchall()
+        connection.execute(f"CREATE VIEW sent AS {record_views.lines(path, sent_type(of_record), 10_000)}")
+        records = record_views.records(contract, contract.current, "sent", "true")
+        rows = connection.execute(f"SELECT {expression} FROM ({records}) ORDER BY _position").fetchall()
         return [row[0] for row in rows]
 
 
@@ -169,9 +161,9 @@ def test_a_name_with_quotes_is_quoted() -> None:
 
 
 def test_duckdb_knows_the_type_of_an_order() -> None:
-    (kind,) = duckdb.sql(f"SELECT CAST(NULL AS {CONTRACT.record_type}) AS x").types
+    (kind,) = duckdb.sql(f"SELECT CAST(NULL AS {V1.record_type}) AS x").types
     names = [name for name, _ in kind.children]
-    assert names == list(CONTRACT.schema["properties"])
+    assert names == list(V1.schema["properties"])
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.common.contract import CONTRACTS, load_contract
+from functions.common.contract import CONTRACTS, Version
 from functions.common.record_types import is_decimal, resolve
 from functions.validate.explain import broken_schema
 from functions.validate.schema import schema_validator
 from generate_data import DEFECTS, generate
-from tests.unit.orders import CONTRACT, Order, order, valid_orders
+from tests.unit.orders import CONTRACT, V1, Order, order, valid_orders
 
 NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
 SCHEMAS = {
@@ -47,8 +47,12 @@ Reference = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"patt
 
 
 @cache
-def reference(dataset: str = "orders") -> Any:
-    return Reference(load_contract(dataset).schema, format_checker=jsonschema.FormatChecker(["date-time", "date"]))
+def reference(version: Version = V1) -> Any:
+    return Reference(version.schema, format_checker=jsonschema.FormatChecker(["date-time", "date"]))
+
+
+def validator(version: Version = V1) -> Any:
+    return schema_validator(CONTRACT, version)
 
 
 Faults = Counter[tuple[tuple[str | int, ...], str]]
@@ -60,9 +64,7 @@ def faults_by_reference(record: Any) -> Faults:
 
 
 def faults(record: Any) -> Faults:
-    return Counter(
-        (tuple(error.instance_path), error.kind.name) for error in schema_validator(CONTRACT).iter_errors(record)
-    )
+    return Counter((tuple(error.instance_path), error.kind.name) for error in validator().iter_errors(record))
 
 
 # --- orders, good and bad ---------------------------------------------------------------------------------------------
@@ -138,12 +140,12 @@ def mutated_orders(draw: st.DrawFn) -> Any:
 @given(mutated_orders())
 def test_both_find_the_same_faults_at_the_same_places(record: Any) -> None:
     assert faults(record) == faults_by_reference(record)
-    assert schema_validator(CONTRACT).is_valid(record) is (not faults(record))
+    assert validator().is_valid(record) is (not faults(record))
 
 
 @given(mutated_orders())
 def test_every_fault_has_a_code_and_a_sentence(record: Any) -> None:
-    reasons = broken_schema(schema_validator(CONTRACT).iter_errors(record), CONTRACT.schema)
+    reasons = broken_schema(validator().iter_errors(record), CONTRACT, V1)
     assert bool(reasons) is not reference().is_valid(record)
     for reason in reasons:
         assert reason.code != "breaks_schema", f"give {reason.rule} a code in explain.py"
@@ -157,7 +159,7 @@ def test_both_agree_on_close_calls_everywhere(value: Any) -> None:
         holder, step = list(places(record))[number]
         holder[step] = value
         record = orjson.loads(json.dumps(record))
-        assert reference().is_valid(record) is schema_validator(CONTRACT).is_valid(record), f"at {step}: {value!a}"
+        assert reference().is_valid(record) is validator().is_valid(record), f"at {step}: {value!a}"
 
 
 @settings(max_examples=50)
@@ -178,7 +180,7 @@ def test_both_agree_on_generated_orders() -> None:
             record = orjson.loads(line)
         except orjson.JSONDecodeError:
             continue
-        assert reference().is_valid(record) is schema_validator(CONTRACT).is_valid(record), line
+        assert reference().is_valid(record) is validator().is_valid(record), line
 
 
 # --- what a contract's schema must keep to ----------------------------------------------------------------------------

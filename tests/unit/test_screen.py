@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from functions.common.contract import Contract, Derived, Rule
 from functions.common.errors import ContractError
-from functions.common.record_types import is_decimal, record_type
+from functions.common.record_types import is_decimal
 from functions.validate.judge import Judge
 from functions.validate.schema import schema_validator
 from functions.validate.screen import UNREADABLE, screen_of
 from generate_data import DEFECTS, generate
-from tests.unit.orders import CONTRACT, customer, item, lines, order
+from tests.unit.orders import CONTRACT, contract_of_records, customer, item, lines, order
 from tests.unit.steps import validate
 from tests.unit.test_schema_agreement import CLOSE_CALLS, NORTHWIND, mutated_orders, places, reference
 
@@ -41,16 +41,7 @@ def kept(data: bytes, folder: Path, contract: Contract = WITHOUT_RULES) -> list[
 def contract_of(schema: dict[str, Any], **more: Any) -> Contract:
     """A contract whose records are objects with a property `x` of this schema."""
     record = {"type": "object", "additionalProperties": False, "required": ["x"], "properties": {"x": schema}, **more}
-    return replace(
-        CONTRACT,
-        schema=record,
-        record_type=record_type(record),
-        derived=(),
-        rules=(),
-        control_totals=(),
-        tables=(),
-        macros="",
-    )
+    return contract_of_records(record)
 
 
 # --- it lets pass what is valid, and nothing else ---------------------------------------------------------------------
@@ -132,7 +123,7 @@ SCHEMAS: dict[str, tuple[dict[str, Any], bool]] = {
 def test_of_any_schema_just_what_is_valid_is_kept(name: str, tmp_path: Path) -> None:
     schema, is_screened = SCHEMAS[name]
     contract = contract_of(schema)
-    assert (screen_of(contract) is not None) is is_screened
+    assert (screen_of(contract.current) is not None) is is_screened
     nested = [[value] for value in CLOSE_CALLS] + [[[value]] for value in CLOSE_CALLS] + [{"y": v} for v in CLOSE_CALLS]
     texts = [
         "ABC",
@@ -152,7 +143,9 @@ def test_of_any_schema_just_what_is_valid_is_kept(name: str, tmp_path: Path) -> 
     values = [*CLOSE_CALLS, *nested, *texts, 12.25, 99999.99, 999.994, 2**62, 2**62 + 1, -(2**63)]
     records = [orjson.loads(json.dumps({"x": value})) for value in values]
     held = [record for record in records if not _beyond_bigint(record["x"])]
-    valid = [number for number, record in enumerate(held) if schema_validator(contract).is_valid(record)]
+    valid = [
+        number for number, record in enumerate(held) if schema_validator(contract, contract.current).is_valid(record)
+    ]
     data = b"".join(json.dumps(record).encode() + b"\n" for record in held)
     if schema.get("format") == "date-time":  # 23:59:60 keeps the format, but is no TIMESTAMP
         with pytest.raises(ContractError, match="lets pass a time that there is not"):
@@ -176,7 +169,7 @@ def _beyond_bigint(value: Any) -> bool:
 )
 def test_a_control_character_is_found_however_it_is_written(text: bytes, tmp_path: Path) -> None:
     contract = contract_of({"type": "string", "pattern": CONTROL})
-    expected = [1] if schema_validator(contract).is_valid(orjson.loads(text)) else []
+    expected = [1] if schema_validator(contract, contract.current).is_valid(orjson.loads(text)) else []
     assert [n for n in kept(b'{"x":"-"}\n' + text + b"\n", tmp_path, contract) if n] == expected
 
 
@@ -189,7 +182,7 @@ def test_a_control_character_is_found_however_it_is_written(text: bytes, tmp_pat
     ],
 )
 def test_what_the_parser_refuses_the_screen_refuses(text: bytes) -> None:
-    screen = screen_of(contract_of({"type": "string"}))
+    screen = screen_of(contract_of({"type": "string"}).current)
     assert screen
     with pytest.raises(UNREADABLE):
         screen.read(text)
@@ -201,8 +194,8 @@ def test_what_the_parser_refuses_the_screen_refuses(text: bytes) -> None:
 def judged(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many records of a file the exact validator was asked about."""
     asked = []
-    real = Judge.reasons
-    monkeypatch.setattr(Judge, "reasons", lambda self, raw, record: asked.append(raw) or real(self, raw, record))
+    real = Judge.verdict
+    monkeypatch.setattr(Judge, "verdict", lambda self, raw, record: asked.append(raw) or real(self, raw, record))
     validate(data, folder)
     return len(asked)
 

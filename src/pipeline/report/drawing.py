@@ -12,7 +12,10 @@ from pipeline.report.graph import Machine, State, Transition
 from pipeline.report.layout import Layout, layout_of
 
 _HEIGHT = 58
-_NARROWEST, _WIDEST, _LETTER, _SIDES = 110, 190, 7.3, 24
+_NARROWEST, _WIDEST, _SIDES = 110, 190, 24
+_LETTER, _SMALL_LETTER, _SIGN = 7.3, 5.8, 16
+"""How wide a letter of a name is, one of what became of the state, and the sign before that."""
+
 _LINE = 10
 """The longest name, in letters, that is not broken in two."""
 
@@ -96,7 +99,8 @@ class Drawing:
 def draw(machine: Machine, marks: Mapping[str, Mark], taken: Collection[Transition] = ()) -> Drawing:
     """Draw a machine; a state without a mark was not reached, and `taken` are the transitions that a run took."""
     longest = max(len(line) for state in machine.all_states() for line in _broken(state.name))
-    width = min(_WIDEST, max(_NARROWEST, longest * _LETTER + _SIDES))
+    said = max((len(mark.words) for mark in marks.values()), default=0)
+    width = min(_WIDEST, max(_NARROWEST, longest * _LETTER + _SIDES, said * _SMALL_LETTER + _SIDES + _SIGN))
     drawing = Drawing()
     pen = _Pen(drawing, width, marks, taken)
     right, bottom = pen.machine(machine, _MARGIN, _ABOVE)

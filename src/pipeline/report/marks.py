@@ -45,9 +45,8 @@ def mark_of(steps: Sequence[Step]) -> Mark:
     looks = [look(step) for step in steps]
     worst = min(looks, key=_WORST.index)
     if len(steps) > 1:
-        number = looks.count(worst)
-        word = {"retried": "retried", "succeeded": "succeeded"}.get(worst, worst)
-        return Mark(worst, f"{number} of {len(steps)} {word}" if number < len(steps) else f"all {number} {word}")
+        number, of_all = looks.count(worst), f" of {len(steps)}"
+        return Mark(worst, f"{number}{of_all if number < len(steps) else ''} {worst}")
     return Mark(worst, _words(steps[0]))
 
 

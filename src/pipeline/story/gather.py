@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +12,6 @@ from functions.common.batch import Source, manifest_key, revision_of
 from functions.common.s3_utils import is_missing
 from functions.reconciler.survey import Finding, State, batch_id_of, look_at_batch
 from pipeline import recovery
-from pipeline.errors import CliError
 from pipeline.monitor import console_url
 from pipeline.runs import read_json
 from pipeline.story import lookup, traces
@@ -31,7 +29,7 @@ from pipeline.story.model import (
     Revision,
     Story,
 )
-from pipeline.story.rejects import missing, read_rejects
+from pipeline.story.reject_file import rejects_in, rejects_key
 from pipeline.targets import Target
 
 _REJECT_BYTES = 8 << 20
@@ -205,8 +203,8 @@ def _balance(manifest: Mapping[str, Any]) -> Balance:
         counts=manifest["counts"],
         rejected_by_reason=manifest["rejected_by_reason"],
         control_totals=manifest["control_totals"],
-        records_by_version=manifest.get("records_by_version") or {},
-        drift=manifest.get("drift") or None,
+        records_by_version=manifest.get("records_by_version", {}),
+        drift=tuple(manifest.get("drift", [])),
     )
 
 
@@ -227,30 +225,3 @@ def _rejects(
     if key is None:
         return None
     return rejects_in(place, key, samples, show_values=show_values, max_bytes=_REJECT_BYTES)
-
-
-def rejects_in(
-    place: Target, key: str, samples: int, *, show_values: bool = False, max_bytes: int | None = None
-) -> Rejects:
-    """The rejects in a file of the processed bucket, read line by line. Raises CliError where it is something else."""
-    try:
-        body = place.s3.get_object(Bucket=place.outputs["processed_bucket"], Key=key)["Body"]
-    except place.s3.exceptions.NoSuchKey:
-        return missing(key)
-    with closing(body):
-        try:
-            lines = body.iter_lines(chunk_size=1 << 16)
-            return read_rejects(key, lines, samples, show_values=show_values, max_bytes=max_bytes)
-        except (KeyError, TypeError, ValueError) as exc:
-            raise CliError(
-                f"s3://{place.outputs['processed_bucket']}/{key} is no file of rejects ({type(exc).__name__}).",
-                "Somebody changed it: bring back the version that the pipeline wrote.",
-            ) from exc
-
-
-def rejects_key(manifest: Mapping[str, Any] | None, failures: Sequence[Mapping[str, Any]]) -> str | None:
-    """Where the rejects of a batch are in the processed bucket, or None where it has none."""
-    if manifest:
-        return str(manifest["rejects"]["key"]) if manifest["rejects"] else None
-    named = [failure["rejects"] for failure in failures if failure["rejects"]]
-    return str(named[-1]).removeprefix("s3://").partition("/")[2] if named else None

@@ -7,12 +7,13 @@ what is billed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from functions.record_failure.failure import plain_cause
-from pipeline.story.model import Chunk, Ended, Step, Try
+from pipeline.story.model import Ended, Step, Try
+from pipeline.story.open_steps import FAILURES, Branch, OpenStep, finished
 
 _ENTERED, _EXITED = "StateEntered", "StateExited"
 _SCHEDULED = ("TaskScheduled", "LambdaFunctionScheduled")
@@ -41,49 +42,14 @@ _CUT_OFF = {
     "ExecutionFailed": Ended.FAILED,
     "ExecutionSucceeded": Ended.SUCCEEDED,
 }
-_FAILURES = (Ended.FAILED, Ended.TIMED_OUT)
-
-
-@dataclass(eq=False)
-class _Step:
-    name: str
-    kind: str
-    entered: datetime
-    branch: "_Branch"
-    exited: datetime | None = None
-    outcome: Ended | None = None
-    tries: list[Try] = field(default_factory=list)
-    chunks: list["_Branch"] = field(default_factory=list)
-    shows_inside: bool = False
-    """Whether a Map has said that it starts iterations."""
-    scheduled: int = 0
-    error: str = ""
-    cause: str = ""
-
-    @property
-    def inside_untold(self) -> bool:
-        return self.kind == "Map" and not self.shows_inside and self.scheduled > 0
-
-
-@dataclass(eq=False)
-class _Branch:
-    """States that follow each other: those of the machine, or of one iteration of a Map."""
-
-    of: _Step | None = None
-    """The Map that it is an iteration of."""
-    number: int = 0
-    started: datetime | None = None
-    ended: datetime | None = None
-    outcome: Ended | None = None
-    steps: list[_Step] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class _Place:
     """Where in the machine an event belongs."""
 
-    branch: _Branch
-    step: _Step | None
+    branch: Branch
+    step: OpenStep | None
 
 
 def read_steps(events: Iterable[Mapping[str, Any]], definition: Mapping[str, Any] | None = None) -> tuple[Step, ...]:
@@ -91,7 +57,7 @@ def read_steps(events: Iterable[Mapping[str, Any]], definition: Mapping[str, Any
 
     `definition` tells a failure that a Catch took where the history does not.
     """
-    root = _Branch()
+    root = Branch()
     places: dict[int, _Place] = {}
     end = Ended.RUNNING
     time: datetime | None = None
@@ -103,14 +69,14 @@ def read_steps(events: Iterable[Mapping[str, Any]], definition: Mapping[str, Any
         end, time = _CUT_OFF.get(kind, Ended.RUNNING), event["timestamp"].astimezone(UTC)
         places[event["id"]] = _place(root, previous, {**event, "timestamp": time})
     catches = dict(_catches(definition or {}))
-    return tuple(_finished(root, end, time if end is not Ended.RUNNING else None, catches))
+    return tuple(finished(root, end, time if end is not Ended.RUNNING else None, catches))
 
 
-def _place(root: _Branch, previous: _Place, event: Mapping[str, Any]) -> _Place:
+def _place(root: Branch, previous: _Place, event: Mapping[str, Any]) -> _Place:
     """Take an event over, and answer where it belongs."""
     kind, time, branch, step = event["type"], event["timestamp"], previous.branch, previous.step
     if kind.endswith(_ENTERED):
-        step = _Step(event["stateEnteredEventDetails"]["name"], kind.removesuffix(_ENTERED), time, branch)
+        step = OpenStep(event["stateEnteredEventDetails"]["name"], kind.removesuffix(_ENTERED), time, branch)
         branch.steps.append(step)
     elif kind.endswith(_EXITED):
         step = _called(previous, event.get("stateExitedEventDetails", {}).get("name"))
@@ -141,7 +107,7 @@ def _place(root: _Branch, previous: _Place, event: Mapping[str, Any]) -> _Place:
     return _Place(branch, step)
 
 
-def _count_try(step: _Step, event: Mapping[str, Any]) -> None:
+def _count_try(step: OpenStep, event: Mapping[str, Any]) -> None:
     kind, time = event["type"], event["timestamp"]
     under_way = bool(step.tries) and step.tries[-1].outcome is Ended.RUNNING
     if kind in _SCHEDULED:
@@ -156,11 +122,11 @@ def _count_try(step: _Step, event: Mapping[str, Any]) -> None:
             error = "States.Timeout"
         if under_way and not step.inside_untold:
             step.tries[-1] = Try(step.tries[-1].started, time, outcome, error, cause)
-        elif outcome in _FAILURES:
+        elif outcome in FAILURES:
             step.tries.append(Try(None, time, outcome, error, cause))
 
 
-def _called(place: _Place, name: str | None) -> _Step | None:
+def _called(place: _Place, name: str | None) -> OpenStep | None:
     """The step of that name that a place is in: the one that is left may be the Map around."""
     step, branch = place.step, place.branch
     while True:
@@ -171,17 +137,17 @@ def _called(place: _Place, name: str | None) -> _Step | None:
         step, branch = branch.of, branch.of.branch
 
 
-def _map_of(place: _Place) -> _Step | None:
+def _map_of(place: _Place) -> OpenStep | None:
     """The Map that a place is in."""
     if place.step and place.step.kind == "Map":
         return place.step
     return place.branch.of
 
 
-def _iteration(map_step: _Step, number: int, time: datetime) -> _Branch:
+def _iteration(map_step: OpenStep, number: int, time: datetime) -> Branch:
     """The branch of an iteration; one that is redriven begins anew."""
     map_step.chunks = [chunk for chunk in map_step.chunks if chunk.number != number]
-    branch = _Branch(map_step, number, time)
+    branch = Branch(map_step, number, time)
     map_step.chunks.append(branch)
     return branch
 
@@ -198,12 +164,12 @@ def _end_chunk(previous: _Place, event: Mapping[str, Any], outcome: Ended) -> _P
     return _Place(branch, previous.step if previous.branch is branch else None)
 
 
-def _resume(step: _Step | None) -> None:
+def _resume(step: OpenStep | None) -> None:
     if step:
         step.exited = step.outcome = None
 
 
-def _explain(step: _Step, event: Mapping[str, Any]) -> None:
+def _explain(step: OpenStep, event: Mapping[str, Any]) -> None:
     step.error, step.cause = _reason(event)
 
 
@@ -217,64 +183,6 @@ def _catches(definition: Mapping[str, Any]) -> Iterator[tuple[str, set[str]]]:
     """Of each state where its Catch leads to, and its Next does not."""
     for name, state in definition.get("States", {}).items():
         yield name, {catch["Next"] for catch in state.get("Catch", [])} - {state.get("Next")}
-
-
-def _finished(branch: _Branch, end: Ended, ended: datetime | None, catches: Mapping[str, set[str]]) -> Iterator[Step]:
-    """The steps of a branch as they were when the execution ended, or are now."""
-    for at, step in enumerate(branch.steps):
-        following = branch.steps[at + 1].name if at + 1 < len(branch.steps) else ""
-        yield _step(step, following, end, ended, catches)
-
-
-def _step(step: _Step, following: str, end: Ended, ended: datetime | None, catches: Mapping[str, set[str]]) -> Step:
-    cut = Ended.FAILED if step.kind == "Fail" else end
-    inner_end = cut if step.exited is None else Ended.ABORTED  # what a Map left behind
-    tries = tuple(
-        one if one.outcome is not Ended.RUNNING or inner_end is Ended.RUNNING else Try(one.started, ended, inner_end)
-        for one in step.tries
-    )
-    chunks = tuple(_chunk(chunk, inner_end, step.exited or ended, catches) for chunk in step.chunks)
-    last = tries[-1] if tries and tries[-1].outcome in _FAILURES else None
-    outcome = _outcome(step, last, following in catches.get(step.name, set()), cut)
-    error, cause = step.error, step.cause
-    if outcome is not Ended.SUCCEEDED and not error:
-        error, cause = (last.error, last.cause) if last else _worst(chunks)
-    return Step(
-        name=step.name,
-        kind=step.kind,
-        entered=step.entered,
-        exited=step.entered if step.kind == "Fail" else step.exited,  # it is never left
-        outcome=outcome,
-        tries=tries,
-        chunks=tuple(sorted(chunks, key=lambda chunk: chunk.number)),
-        scheduled=step.scheduled + sum(inner.scheduled for chunk in chunks for inner in chunk.steps),
-        inside_untold=step.inside_untold,
-        error=error,
-        cause=cause,
-    )
-
-
-def _outcome(step: _Step, last: Try | None, is_caught: bool, cut: Ended) -> Ended:
-    if step.exited is None:
-        if step.outcome or last:  # that failed, and nothing caught it
-            return step.outcome or (last.outcome if last and cut is not Ended.RUNNING else cut)
-        return cut
-    failed = is_caught or step.outcome in _FAILURES or (last is not None and not step.inside_untold)
-    return Ended.CAUGHT if failed else Ended.SUCCEEDED
-
-
-def _chunk(branch: _Branch, end: Ended, ended: datetime | None, catches: Mapping[str, set[str]]) -> Chunk:
-    assert branch.started is not None
-    outcome = branch.outcome or (Ended.ABORTED if end in _FAILURES else end)
-    steps = tuple(_finished(branch, outcome, branch.ended or ended, catches))
-    return Chunk(branch.number, branch.started, branch.ended, outcome, steps)
-
-
-def _worst(chunks: Iterable[Chunk]) -> tuple[str, str]:
-    """Error and cause of the chunk that failed first."""
-    failed = [chunk for chunk in chunks if chunk.outcome is Ended.FAILED and chunk.steps]
-    first = min(failed, key=lambda chunk: chunk.ended or chunk.started, default=None)
-    return (first.steps[-1].error, first.steps[-1].cause) if first else ("", "")
 
 
 def not_reached(steps: Iterable[Step], definition: Mapping[str, Any]) -> tuple[str, ...]:

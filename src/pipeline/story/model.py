@@ -30,7 +30,7 @@ class Outcome(StrEnum):
     NOT_STARTED = "not started"
     """No execution, no record, no event in the queue: the event is on its way, or was lost."""
     GONE = "gone"
-    """An execution ended, but what it wrote is not there any more, nor is the source: erased, or expired."""
+    """An execution ended, but neither what it wrote nor the source is there any more: erased, or expired."""
     LOST = "lost"
     """Its execution succeeded, but the manifest is not there any more, though the source is."""
     UNKNOWN = "unknown"
@@ -270,10 +270,10 @@ class Balance:
     rejected_by_reason: Mapping[str, int]
     control_totals: Mapping[str, Mapping[str, str]]
     """By name: validated, superseded, published, as exact decimals."""
-    records_by_version: Mapping[str, int] = field(default_factory=dict)
-    """Valid records by the version of the contract that they name; empty where the manifest does not say."""
-    drift: Any = None
-    """Unknown fields that were dropped, as the manifest lists them; None where there were none."""
+    records_by_version: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """`valid` and `rejected` of each version of the contract; empty in a manifest of an earlier release."""
+    drift: tuple[Mapping[str, Any], ...] = ()
+    """Fields that the contract does not know: contract_version, field, records, dropped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,15 @@ _RAW = re.compile(rb',"raw(?:_base64)?":')
 
 @dataclass
 class _Group:
-    first: Reject
+    message: str
+    position_kind: str
     count: int = 0
     places: list[int] = field(default_factory=list)
     samples: list[Reject] = field(default_factory=list)
+
+    def finished(self, name: tuple[str, str, str]) -> RejectGroup:
+        places, samples = tuple(self.places), tuple(self.samples)
+        return RejectGroup(*name, self.message, self.count, self.position_kind, places, samples)
 
 
 def read_rejects(
@@ -50,13 +55,18 @@ def read_rejects(
             is_whole = False
             break
         read, n_bytes = read + 1, n_bytes + len(line)
-        reject = _read(line, show_values)
-        name = _group_of(reject)
+        content = _content(line.rstrip(b"\n"))
+        name = _group_of(content)
         if name not in groups and len(groups) == MAX_GROUPS:
             ungrouped += 1
             continue
-        _add(groups.setdefault(name, _Group(reject)), reject, samples)
-    found = [_finished(name, group) for name, group in groups.items()]
+        group = groups.setdefault(name, _Group(_message_of(content), str(content["position_kind"])))
+        group.count += 1
+        if len(group.places) < MAX_PLACES:
+            group.places.append(int(content["position"]))
+        if len(group.samples) < samples:
+            group.samples.append(_sample(content, show_values))
+    found = [group.finished(name) for name, group in groups.items()]
     found.sort(key=lambda group: (group.reason == SUPERSEDED, -group.count))  # then in the order of the file
     return Rejects(key, tuple(found), read, is_whole, not show_values, ungrouped)
 
@@ -66,35 +76,22 @@ def missing(key: str) -> Rejects:
     return Rejects(key, (), 0, is_whole=True, masked=True, is_missing=True)
 
 
-def _add(group: _Group, reject: Reject, samples: int) -> None:
-    group.count += 1
-    if len(group.places) < MAX_PLACES:
-        group.places.append(reject.position)
-    if len(group.samples) < samples:
-        group.samples.append(reject)
-
-
-def _group_of(reject: Reject) -> tuple[str, str, str]:
+def _group_of(content: Mapping[str, Any]) -> tuple[str, str, str]:
     """Reason, rule and place of the first thing that is wrong with a record; an array's indices are one place."""
-    first = reject.problems[0] if reject.problems else Problem(reject.reason, "", "", "")
-    return reject.reason, first.rule, _INDEX.sub("/*", first.pointer)
+    first: Mapping[str, str] = content["errors"][0] if content["errors"] else {"rule": "", "pointer": ""}
+    return str(content["reason"]), first["rule"], _INDEX.sub("/*", first["pointer"])
 
 
-def _finished(name: tuple[str, str, str], group: _Group) -> RejectGroup:
-    message = group.first.problems[0].message if group.first.problems else ""
-    return RejectGroup(
-        *name, message, group.count, group.first.position_kind, tuple(group.places), tuple(group.samples)
-    )
+def _message_of(content: Mapping[str, Any]) -> str:
+    return str(content["errors"][0]["message"]) if content["errors"] else ""
 
 
-def _read(line: bytes, show_values: bool) -> Reject:
-    line = line.rstrip(b"\n")
-    content = _content(line)
+def _sample(content: Mapping[str, Any], show_values: bool) -> Reject:
     return Reject(
         position=int(content["position"]),
         position_kind=str(content["position_kind"]),
         reason=str(content["reason"]),
-        problems=tuple(Problem(**problem) for problem in content["errors"]),
+        problems=tuple(Problem(one["code"], one["pointer"], one["rule"], one["message"]) for one in content["errors"]),
         record=_record(content.get("record"), show_values),
         raw=_raw(content, show_values),
         truncated_from=content.get("truncated_from"),

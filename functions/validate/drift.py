@@ -1,0 +1,75 @@
+"""Fields that a contract does not know: where a record has some, and the account of those that appeared."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from functions.common.contract import Version
+from functions.common.record_types import merged
+
+MOST_FIELDS = 100
+"""How many fields are told apart in one chunk; producers make names up."""
+
+OTHERS = ""
+"""Stands for the fields beyond those."""
+
+_ELEMENT = "*"
+_MAX_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownField:
+    """A member of a record that its schema has no property for."""
+
+    holder: dict[str, Any]
+    """The object in the record that has it."""
+    name: str
+    place: str
+    """The JSON Pointer of it, with `*` for the index of an element."""
+
+
+def unknown_fields(record: Any, version: Version) -> list[UnknownField]:
+    """Every member of a parsed record that a schema with `"additionalProperties": false` does not name."""
+    return list(_unknown(record, version.schema, version.schema, ""))
+
+
+def _unknown(value: Any, schema: Any, root: Any, place: str) -> Iterator[UnknownField]:
+    part = merged(schema, root)
+    if isinstance(value, dict):
+        properties = part.get("properties", {})
+        if part.get("additionalProperties") is False and "patternProperties" not in part:
+            for name in value.keys() - properties.keys():
+                yield UnknownField(value, name, f"{place}/{escaped(name)}")
+        for name in value.keys() & properties.keys():
+            yield from _unknown(value[name], properties[name], root, f"{place}/{escaped(name)}")
+    elif isinstance(value, list) and "items" in part:
+        for element in value:
+            yield from _unknown(element, part["items"], root, f"{place}/{_ELEMENT}")
+
+
+def escaped(name: str) -> str:
+    """A member's name as a part of a JSON Pointer (RFC 6901), cut where it is long."""
+    return name[:_MAX_NAME].replace("~", "~0").replace("/", "~1")
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How many records had which unknown field, by version and place."""
+
+    dropped: bool
+    """Whether the fields were left out, and the records kept."""
+    records: Counter[tuple[int, str]] = field(default_factory=Counter)
+
+    def add(self, version: Version, found: Iterable[UnknownField]) -> None:
+        """Count the unknown fields of one record, each once."""
+        for place in {one.place for one in found}:
+            known = (version.number, place) in self.records or len(self.records) < MOST_FIELDS
+            self.records[version.number, place if known else OTHERS] += 1
+
+    def content(self) -> list[Mapping[str, Any]]:
+        """The account as it is staged and published."""
+        return [
+            {"contract_version": number, "field": place, "records": records, "dropped": self.dropped}
+            for (number, place), records in sorted(self.records.items())
+        ]

@@ -1,0 +1,228 @@
+"""Records of several versions in one file: each is validated by its own schema, and all make the current tables."""
+
+from dataclasses import asdict, replace
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from functions.common.contract import Contract, Version
+from functions.common.errors import ContractError
+from functions.common.record_types import record_type
+from tests.unit.orders import CONTRACT, Order, customer, lines, order, tables, valid_orders
+from tests.unit.steps import publish, validate
+
+
+def order_2(**changes: Any) -> Order:
+    """A plain order of version 2."""
+    return order(**{"schema_version": 2, "tax_amount": 8.5, "discount_amount": 2, **changes})
+
+
+def published(records: list[Order], folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each table, without the lineage."""
+    result = publish(lines(records), folder)
+    rows = {}
+    for table in CONTRACT.tables:
+        columns = ", ".join(column.name for column in table.columns)
+        relation = duckdb.sql(f"SELECT {columns} FROM read_parquet('{result.folder}/{table.name}.parquet')")
+        rows[table.name] = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+    return rows
+
+
+MIXED = [
+    order(order_id="1"),
+    order_2(order_id="2", currency="eur"),
+    order(order_id="3", schema_version=1),
+    order_2(order_id="4", customer=customer(customer_id="C", loyalty_tier="gold"), tax_amount=0.0001),
+]
+
+
+def test_versions_share_a_file_and_make_the_current_tables(tmp_path: Path) -> None:
+    found = published(MIXED, tmp_path)
+    assert found == tables(MIXED)
+    told = [(row["order_id"], row["currency"], row["tax_amount"], row["discount_amount"]) for row in found["orders"]]
+    assert told == [
+        ("1", "EUR", Decimal(0), Decimal(0)),
+        ("2", "EUR", Decimal("8.5"), Decimal(2)),
+        ("3", "EUR", Decimal(0), Decimal(0)),
+        ("4", "EUR", Decimal("0.0001"), Decimal(2)),
+    ]
+    assert [row["loyalty_tier"] for row in found["customers"]] == ["gold", None]
+
+
+@settings(max_examples=10)
+@given(st.lists(st.tuples(valid_orders(), st.booleans()), max_size=12))
+def test_any_mix_agrees_with_the_reference_model(tmp_path: Path, drawn: list[tuple[Order, bool]]) -> None:
+    records = []
+    for record, is_newer in drawn:
+        newer = {"schema_version": 2, "tax_amount": 1.25, "discount_amount": 0.5} if is_newer else {}
+        added = Decimal("0.75") if is_newer else 0
+        records.append({**record, **newer, "total_amount": float(Decimal(repr(record["total_amount"])) + added)})
+    with TemporaryDirectory(dir=tmp_path) as folder:
+        assert published(records, Path(folder)) == tables(records)
+
+
+def test_a_version_is_judged_by_its_own_schema(tmp_path: Path) -> None:
+    records = [
+        order(currency="eur"),  # small letters came with version 2
+        order(tax_amount=8.5),
+        order(customer=customer(loyalty_tier="gold")),
+        order_2(currency="Eur"),
+        {name: value for name, value in order_2().items() if name != "tax_amount"},
+        order_2(total_amount=1),
+        order(total_amount=1),
+        order_2(discount_amount=-1),
+    ]
+    counts = validate(lines(records), tmp_path)
+    rejects = [orjson.loads(line) for line in (tmp_path / "rejected.jsonl").read_bytes().splitlines()]
+    assert [(one["contract_version"], one["reason"], one["errors"][0]["pointer"]) for one in rejects] == [
+        (1, "not_an_allowed_value", "/currency"),
+        (1, "unknown_field", "/tax_amount"),
+        (1, "unknown_field", "/customer/loyalty_tier"),
+        (2, "not_an_allowed_value", "/currency"),
+        (2, "missing_field", "/tax_amount"),
+        (2, "total_mismatch", "/total_amount"),
+        (1, "total_mismatch", "/total_amount"),
+        (2, "out_of_range", "/discount_amount"),
+    ]
+    assert counts["records_by_version"] == {"1": {"valid": 0, "rejected": 4}, "2": {"valid": 0, "rejected": 4}}
+
+
+def test_every_record_is_counted_by_its_version(tmp_path: Path) -> None:
+    data = lines([*MIXED, order(schema_version=3), order(schema_version=True), order(status="lost")]) + b"nonsense\n"
+    counts = validate(data, tmp_path)
+    assert counts["records_by_version"] == {
+        "1": {"valid": 2, "rejected": 1},
+        "2": {"valid": 2, "rejected": 0},
+        "unknown": {"valid": 0, "rejected": 3},
+    }
+    assert counts["rejected_by_reason"] == {"unknown_version": 2, "not_an_allowed_value": 1, "not_json": 1}
+
+
+def test_lines_stay_in_the_order_of_the_file(tmp_path: Path) -> None:
+    validate(lines(MIXED * 3), tmp_path)
+    passed = [orjson.loads(line) for line in (tmp_path / "records.jsonl").read_bytes().splitlines()]
+    assert [one["record"]["order_id"] for one in passed] == ["1", "2", "3", "4"] * 3
+    assert [one["_position"] for one in passed] == sorted(one["_position"] for one in passed)
+
+
+def test_a_later_version_supersedes_an_earlier_one(tmp_path: Path) -> None:
+    result = publish(lines([order(), order_2(), order(order_id="other"), order()]), tmp_path)
+    assert result.merged.superseded == 2
+    superseded = [orjson.loads(line) for line in (result.folder / "rejects.jsonl").read_bytes().splitlines()]
+    assert [(one["reason"], one["contract_version"]) for one in superseded] == [("superseded", 1), ("superseded", 2)]
+    totals = asdict(result.merged)["control_totals"]["total_amount"]
+    assert Decimal(totals["validated"]) - Decimal(totals["superseded"]) == Decimal(totals["published"])
+
+
+# --- what a contract may say ------------------------------------------------------------------------------------------
+
+
+def nested_version(number: int, **more: Any) -> dict[str, Any]:
+    """A schema whose records name their version inside of an object."""
+    named = {"type": "integer", "const": number}
+    meta = {"type": "object", "additionalProperties": False, "required": ["v"], "properties": {"v": named}}
+    properties = {"meta": meta, **more}
+    return {"type": "object", "additionalProperties": False, "required": [*properties], "properties": properties}
+
+
+def contract_of(*schemas: dict[str, Any], upcasts: tuple[str, ...]) -> Contract:
+    versions = [
+        Version(number, schema, record_type(schema), upcast)
+        for number, (schema, upcast) in enumerate(zip(schemas, [*upcasts, ""], strict=True), 1)
+    ]
+    bare: Any = {"tables": (), "macros": "", "derived": (), "rules": (), "control_totals": ()}
+    return replace(CONTRACT, **bare, versions=tuple(versions), version_path=("meta", "v"), default_version=1)
+
+
+A_TEXT, A_NUMBER = {"type": "string", "pattern": "^[0-9]+$"}, {"type": "integer"}
+THREE = contract_of(
+    nested_version(1, x=A_TEXT),
+    nested_version(2, x=A_NUMBER),
+    nested_version(3, x=A_NUMBER, y=A_NUMBER),
+    upcasts=(
+        "SELECT * REPLACE (CAST(x AS BIGINT) AS x) FROM records -- a comment at the end",
+        "-- and one in front\nSELECT *, x * 2 AS y FROM records",
+    ),
+)
+
+
+def test_upcasts_follow_each_other_wherever_the_version_stands(tmp_path: Path) -> None:
+    records = [{"meta": {"v": 1}, "x": "7"}, {"meta": {"v": 3}, "x": 1, "y": 1}, {"meta": {"v": 2}, "x": 5}]
+    counts = validate(lines([*records, {"meta": {"v": 4}, "x": 5}, {"x": 5}]), tmp_path, contract=THREE)
+    assert (counts["valid"], counts["rejected_by_reason"]) == (3, {"unknown_version": 1, "missing_field": 1})
+    with duckdb.connect() as connection:
+        query = f"SELECT x, y FROM read_parquet('{tmp_path}/records.parquet') ORDER BY _position"
+        assert connection.execute(query).fetchall() == [(7, 14), (1, 1), (5, 10)]
+
+
+def test_an_upcast_is_not_asked_of_what_breaks_the_schema(tmp_path: Path) -> None:
+    records = [{"meta": {"v": 1}, "x": text} for text in ("many", "7", "")]
+    counts = validate(lines(records), tmp_path, contract=THREE)
+    assert (counts["valid"], counts["rejected_by_reason"]) == (1, {"bad_format": 2})
+
+
+@pytest.mark.parametrize(
+    ("upcast", "says"),
+    [
+        ("SELECT x FROM records", 'v1_to_v2.sql cannot be used: Binder Error: Referenced column "_position" not found'),
+        ("SELEKT", "v1_to_v2.sql cannot be used: Parser Error"),
+        ("SELECT * EXCLUDE (x) FROM records", 'does not have a column named "x"'),
+    ],
+)
+def test_an_upcast_that_can_not_work_is_named_before_any_record(upcast: str, says: str, tmp_path: Path) -> None:
+    contract = contract_of(nested_version(1, x=A_TEXT), nested_version(2, x=A_NUMBER), upcasts=(upcast,))
+    with pytest.raises(ContractError) as caught:
+        validate(b"", tmp_path, contract=contract)
+    assert says in str(caught.value)
+
+
+# --- fields that the contract does not know ---------------------------------------------------------------------------
+
+STRANGE = [
+    order(coupon="WELCOME", channel="web"),
+    order_2(items=[{**order()["items"][0], "sku": n} for n in range(3)][:1], customer=customer(vip=True)),
+    order(),
+    order_2(coupon=1, status="lost"),
+]
+
+
+def test_unknown_fields_are_dropped_where_that_is_wanted_and_counted(tmp_path: Path) -> None:
+    counts = validate(lines(STRANGE), tmp_path, unknown_fields="drop")
+    assert (counts["valid"], counts["rejected_by_reason"]) == (3, {"not_an_allowed_value": 1})
+    found = {(one["contract_version"], one["field"]): one["records"] for one in counts["drift"]}
+    assert found == {
+        (1, "/channel"): 1,
+        (1, "/coupon"): 1,
+        (2, "/coupon"): 1,
+        (2, "/customer/vip"): 1,
+        (2, "/items/*/sku"): 1,
+    }
+    assert all(one["dropped"] for one in counts["drift"])
+    passed = (tmp_path / "records.jsonl").read_bytes()
+    assert not any(name in passed for name in (b"coupon", b"channel", b"sku", b"vip"))
+    (reject,) = (tmp_path / "rejected.jsonl").read_bytes().splitlines()
+    assert orjson.loads(reject)["record"]["coupon"] == 1, "a reject stands as it came"
+
+
+def test_unknown_fields_are_counted_where_they_are_rejected_too(tmp_path: Path) -> None:
+    counts = validate(lines(STRANGE), tmp_path)
+    assert counts["rejected_by_reason"] == {"unknown_field": 3}
+    assert {one["field"]: one["dropped"] for one in counts["drift"]} == dict.fromkeys(
+        ("/channel", "/coupon", "/customer/vip", "/items/*/sku"), False
+    )
+
+
+def test_a_producer_that_makes_names_up_can_not_fill_the_manifest(tmp_path: Path) -> None:
+    counts = validate(lines(order(**{f"{n:03}" * 50: 1}) for n in range(300)), tmp_path, unknown_fields="drop")
+    assert counts["valid"] == 300
+    assert len(counts["drift"]) == 101
+    assert sum(one["records"] for one in counts["drift"]) == 300
+    assert counts["drift"][0] == {"contract_version": 1, "field": "", "records": 200, "dropped": True}
+    assert max(len(one["field"]) for one in counts["drift"]) == 65
