@@ -22,6 +22,11 @@ STORIES = {
     "failed": stories.failed(),
     "failed by its rejects": stories.failed_by_rejects(),
 }
+BY_VERSION = {"1": {"valid": 90, "rejected": 3}, "2": {"valid": 10, "rejected": 0}}
+DRIFT = (
+    {"contract_version": 1, "field": "/gift", "records": 3, "dropped": True},
+    {"contract_version": 2, "field": "", "records": 2, "dropped": False},
+)
 VALUES = ("Hanari Carnes", "mario@example.com", "Brazil", "1552.61", "half an order", "Spezialitäten", "0251-031259")
 
 
@@ -108,14 +113,21 @@ def test_what_is_known_of_events_versions_and_fields_is_told() -> None:
             Revision(1, stories.BATCH, "published", False),
             Revision(2, f"{stories.BATCH}-r2", "published", True),
         ),
-        balance=replace(story.balance, records_by_version={"1": 90, "2": 10}, drift={"/gift": 3}),
+        balance=replace(story.balance, records_by_version=BY_VERSION, drift=DRIFT),
         executions=(replace(story.executions[0], status="FAILED", error="NoticeError", redrives=1),),
     )
     text = " ".join(Reader(page(told)).text.split())
     for part in (
         *(f"rejects of {other}", "S3's event came again, and started nothing", "never came: the reconciler"),
         *("In the on-failure queue since 2026-01-01 00:00:00 UTC, for starter: ThrottlingException", "failed, current"),
-        *("version 1, 90 records; version 2, 10 records", '{"/gift": 3}', "2 (what readers take)", "(this page)"),
+        *(
+            "the field was dropped",
+            "the record was rejected",
+            "/gift",
+            "others",
+            "2 (what readers take)",
+            "(this page)",
+        ),
         *("A step after that failed: NoticeError", "redriven 1 time"),
     ):
         assert part in text, part

@@ -13,7 +13,6 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -87,7 +86,7 @@ def _environment() -> Environment:
     )
     for name in ("number", "cents", "rounded", "size", "duration", "utc", "clock", "many"):
         environment.filters[name] = getattr(words, name)
-    environment.filters |= {"record": record_text, "json": json_text, "heard": heard}
+    environment.filters |= {"record": record_text, "heard": heard}
     return environment
 
 
@@ -155,9 +154,4 @@ def record_text(reject: Reject) -> str:
     """A rejected record as text, for people."""
     if reject.record is None:
         return reject.raw or ""
-    return json_text(reject.record, indent=2)
-
-
-def json_text(value: Any, indent: int | None = None) -> str:
-    """A JSON value as text."""
-    return json.dumps(value, indent=indent, ensure_ascii=False)
+    return json.dumps(reject.record, indent=2, ensure_ascii=False)
