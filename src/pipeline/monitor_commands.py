@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.live import Live
 
 from pipeline import as_json, monitor, recovery, show, show_runs, undelivered
@@ -90,7 +91,7 @@ def watch(
         for look in looks(place, since):
             _print_changes(look, json_)
         return
-    with Live(console=show.out, auto_refresh=False) as picture:
+    with Live(console=Console(highlight=False), auto_refresh=False) as picture:  # one that wraps: nothing scrolls here
         for look in looks(place, since):
             picture.update(show_runs.live(look), refresh=True)
 

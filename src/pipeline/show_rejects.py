@@ -35,7 +35,7 @@ def groups(found: Rejects) -> None:
     if found.is_missing:
         out.print("  The file is not there any more: rejects are kept for a shorter time than tables.")
     if not found.is_whole:
-        out.print(f"  Of the first {found.read:,} rejects; pipeline rejects reads them all.")
+        out.print(f"  Of these the first {found.read:,}; pipeline rejects reads them all:")
     for group in found.groups:
         _group(group)
     if found.ungrouped:

@@ -42,7 +42,10 @@ def story(told: Story) -> None:
         _execution(execution)
     _account(told)
     if told.rejects:
-        _title(f"Rejects, in s3://{told.processed_bucket}/{told.rejects.key}")
+        _title(f"Rejects and superseded records, in s3://{told.processed_bucket}/{told.rejects.key}")
+        if told.balance and not told.rejects.is_whole:
+            reasons = {**told.balance.rejected_by_reason, "superseded": told.balance.counts["superseded"]}
+            out.print("  " + ", ".join(f"{plain(reason)} {number:,}" for reason, number in reasons.items()))
         show_rejects.groups(told.rejects)
     _versions(told)
     if told.outputs:
@@ -61,13 +64,16 @@ def _headline(told: Story) -> None:
     title = plain(title_of({"bucket": told.source.bucket, "key": told.source.key})) if told.source else told.batch_id
     out.print(f"[bold {COLORS[told.outcome]}]{told.outcome.upper()}[/]  {title}")
     counts = told.balance.counts if told.balance else None
-    numbers = f" Published: {counts['published']:,} of {many(counts['received'], 'record')}." if counts else ""
+    numbers = f" Published: {counts['published']:,} of {counts['received']:,}." if counts else ""
     out.print(f"  {_SENTENCES[told.outcome]}{numbers}")
     failed = told.failed
     if failed and (failed.error or failed.cause):
         after = "A step after that failed: " if told.outcome.is_published else ""
         out.print(f"  {after}[bold]{plain(failed.error)}[/bold]: {plain(failed.cause)}")
     out.print(f"  batch {told.batch_id}" + (f", revision {told.revision}" if told.revision > 1 else ""))
+    read = next((one.batch_id for one in told.revisions if one.is_read), told.batch_id)
+    if read != told.batch_id:
+        out.print(f"  readers take another revision: {read}")
 
 
 def _arrival(told: Story) -> None:
@@ -98,6 +104,8 @@ def _heard(event: Heard) -> str:
 def _execution(execution: Execution) -> None:
     kind = f"Replay {execution.replay}" if execution.replay else "First execution"
     took = "" if execution.seconds is None else f" after {execution.seconds:,.1f} s"
+    if execution.status == "RUNNING" and execution.started:
+        took = f" for {(datetime.now(UTC) - execution.started).total_seconds():,.0f} s"
     cost = f", USD {float(execution.cost.usd):.6f}" if execution.cost else ""
     redriven = f", resumed {many(execution.redrives, 'time')} in the console" if execution.redrives else ""
     _title(f"{kind}: {execution.status}{took}{cost}{redriven}")

@@ -80,7 +80,7 @@ def test_a_fault_of_the_pipeline_is_told_with_the_command_that_mends_it(pipeline
     assert f"pipeline replay {batch_id} --apply --target local" in out
     assert f"pipeline logs {batch_id} --target local" in out
     status, logs = command("logs", batch_id)
-    assert (status, "write failed" in logs, "ClientError" in logs) == (0, True, True)
+    assert (status, "write failed" in logs, f"error={outcome.error}" in logs) == (0, True, True)
     assert printable("".join(logs.split("\n"))) == "".join(logs.split("\n"))
     wait_for(lambda: "usd" in json.dumps(explained(command, batch_id)["executions"][0]["cost"]), "the cost")
     assert command("replay", batch_id, "--apply")[0] == 0

@@ -15,7 +15,7 @@ from functions.common.batch import Batch, batch_id_for, printable
 from functions.common.errors import ContractError, PipelineError
 from functions.record_failure import index as record_failure
 from pipeline import cli, explain_commands, recovery, recovery_commands, show_story, undelivered
-from pipeline.story import Outcome, story_of
+from pipeline.story import Outcome, gather, story_of
 from pipeline.story.judge import is_mended_by_replay
 from pipeline.story.lookup import look_up
 from tests import harness
@@ -175,11 +175,11 @@ def notice_not_sent(place: Place) -> Batch:
 
 SEND = "replay --rejects FILE --apply"
 WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
-    (published, Outcome.PUBLISHED, "Published: 1 of 1 record.", []),
+    (published, Outcome.PUBLISHED, "Published: 1 of 1.", []),
     (
         partly_rejected,
         Outcome.PARTLY_REJECTED,
-        "Published: 11 of 12 records.",
+        "Published: 11 of 12.",
         ["rejects BATCH", SEND],
     ),
     (hopeless, Outcome.FAILED, "NoValidRecordsError: All 5 records", ["rejects BATCH"]),
@@ -337,7 +337,8 @@ def test_a_republished_batch_is_told_in_the_revision_that_readers_take(
     assert (told.batch_id, told.revision) == (second, 2)
     assert [(one.batch_id, one.is_read) for one in told.revisions] == [(batch.batch_id, False), (second, True)]
     out = run("explain", batch.batch_id)[1]
-    assert f"{second}  published (readers take this one)" in out, "whoever asks for the first is told of the second"
+    assert f"readers take another revision: {second}" in out
+    assert f"{second}  published (readers take this one)" in out
 
 
 def test_the_log_tells_of_the_event_of_duplicates_and_of_none(place: Place, run: Run) -> None:
@@ -352,6 +353,14 @@ def test_the_log_tells_of_the_event_of_duplicates_and_of_none(place: Place, run:
     other = place.process(GOOD, "found.jsonl")
     place.log("reconciler", "started a version whose event never came", level="WARNING", batch_id=other.batch_id)
     assert "S3's event never came; the reconciler found the file" in run("explain", other.batch_id)[1]
+
+
+def test_messages_that_somebody_else_looks_at_are_said_to_be_hidden(place: Place, run: Run) -> None:
+    batch = waiting(place)
+    boto3.client("sqs").receive_message(QueueUrl=place.outputs["on_failure_queue_url"], MaxNumberOfMessages=10)
+    out = run("explain", batch.batch_id)[1]
+    assert out.startswith("NOT STARTED")
+    assert "Not looked up: About 2 of the messages in the on-failure queue" in out
 
 
 def test_logs_that_may_not_be_read_keep_no_story_from_being_told(place: Place, run: Run) -> None:
@@ -416,6 +425,17 @@ def test_a_manifest_of_a_release_that_did_not_tell_of_versions_is_told_all_the_s
     del content["records_by_version"], content["drift"]
     s3_utils.put_bytes(harness.PROCESSED, batch.manifest_key, json.dumps(content).encode())
     assert run("explain", KEY)[1].startswith("PUBLISHED")
+
+
+def test_of_a_long_file_of_rejects_the_manifest_tells_the_numbers(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "_REJECT_BYTES", 0)
+    place.process(lines([order()] * 30), "again.jsonl")
+    out = run("explain", "incoming/orders/again.jsonl")[1]
+    assert "superseded 29\n" in out
+    assert "Of these the first 1; pipeline rejects reads them all" in out
+    assert "29 × superseded" in run("rejects", "incoming/orders/again.jsonl")[1]
 
 
 # --- rejects ----------------------------------------------------------------------------------------------------------

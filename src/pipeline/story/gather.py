@@ -54,6 +54,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
     source, uploaded = _source(place, finding, manifest, found)
     latest = found[-1] if found else None
     events, unknown = _heard(place, batch_id, uploaded)
+    queued, unseen = _queued(place, finding, source, found)
     deleted = source is not None and lookup.is_deleted(place, source.key)
     story = Story(
         asked=what,
@@ -68,7 +69,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         is_deleted=deleted,
         revisions=revisions,
         heard=events,
-        queued=_queued(place, finding, source, found),
+        queued=queued,
         executions=found,
         balance=_balance(manifest) if manifest else None,
         outputs=tuple(_outputs(manifest or NOTHING)),
@@ -78,7 +79,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         processed_bucket=place.outputs["processed_bucket"],
         console_url=latest.console_url if latest else console_url(place, None),
         definition=traces.definition_of(place, latest.arn if latest and not latest.is_forgotten else None),
-        unknown=unknown,
+        unknown=(*unknown, *unseen),
     )
     return judged(story, finding.state, datetime.now(UTC))
 
@@ -178,12 +179,16 @@ def _versions(place: Target, source: Source, batch_id: str, is_deleted: bool) ->
         )
 
 
-def _queued(place: Target, finding: Finding, source: Source | None, found: Sequence[Execution]) -> tuple[Queued, ...]:
-    """Only what may wait there is looked for: looking hides the messages from others for a while."""
+def _queued(
+    place: Target, finding: Finding, source: Source | None, found: Sequence[Execution]
+) -> tuple[tuple[Queued, ...], tuple[str, ...]]:
+    """The events that wait, and what could not be seen. Only what may wait there is looked for: looking hides it."""
     if finding.state not in (State.MISSING, State.UNTOLD):
-        return ()
+        return (), ()
     key, version_id = (source.key, source.version_id) if source else ("", "")
-    return tuple(traces.queued(place, key, version_id, {execution.name for execution in found}))
+    waiting, hidden = traces.queued(place, key, version_id, {execution.name for execution in found})
+    unseen = f"About {hidden} of the messages in the on-failure queue: somebody is at them. Ask again in a minute."
+    return tuple(waiting), (unseen,) if hidden else ()
 
 
 def _heard(place: Target, batch_id: str, since: datetime | None) -> tuple[tuple[Heard, ...], tuple[str, ...]]:

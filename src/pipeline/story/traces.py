@@ -153,16 +153,19 @@ def _utc(time: datetime) -> datetime:
     return time.astimezone(UTC)
 
 
-def queued(place: Target, key: str, version_id: str, names: set[str]) -> Iterator[Queued]:
+def queued(place: Target, key: str, version_id: str, names: set[str]) -> tuple[list[Queued], int]:
     """The events in the on-failure queue about a version of a key, or about executions with these names.
 
-    Whoever looks at the queue hides its messages for as long as that takes.
+    Also about how many messages could not be seen, since somebody else is looking: whoever looks hides them meanwhile.
     """
-    if not undelivered.waiting(place):
-        return
+    waiting, seen, found = undelivered.waiting(place), 0, list[Queued]()
+    if not waiting:
+        return [], 0
     for message, error in undelivered.peek(place):
+        seen += 1
         if message.about in names or (key, version_id) in _versions_in(message.event):
-            yield Queued(message.sent, message.function, error)
+            found.append(Queued(message.sent, message.function, error))
+    return found, max(0, waiting - seen)
 
 
 def _versions_in(event: Any) -> list[tuple[str, str]]:
