@@ -11,7 +11,7 @@ SCALE = 1000
 """Bars go from 0 to this."""
 
 _SHORTEST = 4
-_MOST_CHUNKS = 12
+_MOST_CHUNKS = 8
 
 
 @dataclass(frozen=True)
