@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import urlopen
 
 from pipeline import ROOT
 from pipeline.errors import CliError
@@ -80,8 +79,7 @@ def rules_of(place: Target, folder: Path) -> Rules:
             f"What is deployed has no {', '.join(missing)}: it is of another release.",
             "Check out its release, or run make deploy-infra.",
         )
-    with urlopen(found["validate"]["Code"]["Location"]) as package:
-        _unpack_contracts(package.read(), folder)
+    _unpack_contracts(place.download(found["validate"]["Code"]["Location"]), folder)
     settings = {name.upper(): environment[name.upper()] for name in SETTINGS}
     return Rules(folder / _CONTRACTS, settings, f"{place.outputs['name']}, release {environment['RELEASE']}")
 

@@ -10,7 +10,17 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from pipeline import build, cli, deploy, embedded, explain_commands, monitor_commands, recovery_commands, runs
+from pipeline import (
+    build,
+    cli,
+    deploy,
+    embedded,
+    explain_commands,
+    monitor_commands,
+    recovery_commands,
+    runs,
+    validate_command,
+)
 from pipeline.targets import Target, embedded_target
 
 CHUNK_BYTES = 65_536
@@ -172,8 +182,8 @@ def command(
     place: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
     """Run a command of the CLI here; answers its exit status and what it printed."""
-    for commands in (explain_commands, monitor_commands, recovery_commands):
-        monkeypatch.setattr(commands, "target", lambda _: place)
+    for module in (explain_commands, monitor_commands, recovery_commands, validate_command):
+        monkeypatch.setattr(module, "target", lambda _: place)
 
     def run(*arguments: str) -> tuple[int, str]:
         capsys.readouterr()

@@ -267,6 +267,7 @@ def test_an_execution_that_somebody_named_otherwise_is_found_by_its_input(place:
         ("tests/data/x.jsonl", "is neither a key nor a batch nor an execution"),
         ("nonsense", "There is no batch and no execution nonsense"),
         ("orders-" + "0" * 32, "Nothing is known of a batch"),
+        ("orders-" + "0" * 32 + "-r99999999", "Nothing is known of a batch"),
         ("incoming/orders/none.jsonl", "There is no file incoming/orders/none.jsonl"),
         ("incoming/", "There is no file incoming/"),
         (f"{KEY}?versionId=v9", "There is no version v9"),

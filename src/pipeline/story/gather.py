@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -114,20 +115,26 @@ def _find(place: Target, what: str) -> tuple[Finding, tuple[Revision, ...]]:
 def _revisions(place: Target, batch_id: str) -> Iterator[Revision]:
     """The revisions of a batch that have left a manifest or a failure record, or whose execution is known."""
     base, asked = revision_of(batch_id)
+    found = dict(_known_revisions(place, base, 1))
+    if asked not in found:  # one may be there whose first revision is not any more
+        found |= dict(_known_revisions(place, base, asked))
+    read = max((number for number, state in found.items() if state is State.PUBLISHED), default=0)
+    for number, state in sorted(found.items()):
+        yield Revision(number, _revision(base, number), state.value, number == read)
+
+
+def _known_revisions(place: Target, base: str, first: int) -> Iterator[tuple[int, State]]:
+    """The revisions from `first` on until there is none, with what became of each."""
     pipeline, dataset, patient = recovery.pipeline_of(place), recovery.dataset_of_batch(base), recovery.patience()
-    found: list[tuple[int, str, State]] = []
-    number = 1
-    while True:
-        name = base if number == 1 else f"{base}-r{number}"
-        state = look_at_batch(pipeline, dataset, name, patient).state
-        if state is State.MISSING and number > asked:
-            break
-        if state is not State.MISSING:
-            found.append((number, name, state))
-        number += 1
-    read = max((number for number, _, state in found if state is State.PUBLISHED), default=0)
-    for number, name, state in found:
-        yield Revision(number, name, state.value, number == read)
+    for number in count(first):
+        state = look_at_batch(pipeline, dataset, _revision(base, number), patient).state
+        if state is State.MISSING:
+            return
+        yield number, state
+
+
+def _revision(base: str, number: int) -> str:
+    return base if number == 1 else f"{base}-r{number}"
 
 
 def _of_readers(revisions: Sequence[Revision]) -> str | None:
