@@ -25,7 +25,7 @@ VAULT := $(if $(and $(AWS_VAULT_PROFILE),$(filter aws,$(TARGET))),aws-vault exec
 PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault is not on the PATH: install it, or leave AWS_VAULT_PROFILE out)))$(VAULT) $(BIN)/python -m pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long bench bench-huge bench-memory check fmt build lock deploy-infra run-pipeline monitor explain console destroy-infra local-up local-down
+.PHONY: help demo test test-long bench bench-huge bench-memory check fmt build lock deploy-infra run-pipeline monitor explain console destroy-infra smoke local-up local-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ console: $(READY) ## Open or print the console address of the state machine or o
 
 destroy-infra: $(READY) ## Destroy everything that deploy-infra made on TARGET
 	@$(PIPELINE) destroy --target $(TARGET)
+
+smoke: $(READY) ## Deploy under a throw-away name on TARGET, try everything, destroy it, see that nothing is left
+	@$(PIPELINE) smoke --target $(TARGET) $(if $(SETTINGS),--settings "$(SETTINGS)")
 
 local-up: $(READY) ## Start the embedded AWS and leave it running
 	@$(BIN)/python -m pipeline local-up

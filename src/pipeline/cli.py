@@ -132,7 +132,7 @@ def demo_command(
     _finish(demo.demo(path, dataset, out))
 
 
-_GROUPS = (monitor_commands, explain_commands, report_command, recovery_commands)
+_GROUPS = (monitor_commands, explain_commands, report_command, recovery_commands, smoke_command)
 for command in (command for group in _GROUPS for command in group.COMMANDS):
     app.command(command.__name__.removesuffix("_command"))(command)
 app.command("estimate")(estimate)

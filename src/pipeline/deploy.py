@@ -168,6 +168,11 @@ def _belongs(identifier: str, name: str) -> bool:
     return last == name or last.startswith(f"{name}-")
 
 
+def tagged(place: Target, project: str, environment: str) -> list[str]:
+    """The ARNs of what carries the tags of a deployment, but for keys, which wait for their deletion with them."""
+    return [arn for arn, tags in _tags(place, project).items() if tags.get("Environment") == environment]
+
+
 def _tags(place: Target, project: str) -> dict[str, dict[str, str]]:
     """The tags of each resource of the project, by its ARN, in all environments."""
     of_project = [{"Key": "Project", "Values": [project]}]

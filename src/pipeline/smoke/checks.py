@@ -1,0 +1,37 @@
+"""All checks, and how they are run: each by itself, so that one that fails leaves the others their say."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from botocore.exceptions import ClientError
+
+from pipeline.smoke import alarms, athena, files, permissions, states
+from pipeline.smoke.model import Check, Outcome, Result
+from pipeline.smoke.trial import Trial
+
+CHECKS: Sequence[Check] = (
+    *files.CHECKS,
+    *alarms.CHECKS,
+    *permissions.CHECKS,
+    *states.CHECKS,
+    *athena.CHECKS,
+)
+
+
+def run_checks(trial: Trial, checks: Sequence[Check] = CHECKS) -> Iterator[Result]:
+    """What comes of each check, as it comes."""
+    for check in checks:
+        yield run_check(trial, check)
+
+
+def run_check(trial: Trial, check: Check) -> Result:
+    """What comes of one check; whatever it raises is its failure, but for an interrupt."""
+    if trial.place.name == "local" and check.not_local:
+        return Result(check.name, Outcome.OMITTED, f"the embedded AWS {check.not_local}")
+    started = time.monotonic()
+    try:
+        outcome, detail = Outcome.OK, check.run(trial)
+    except Exception as exc:
+        is_said = isinstance(exc, ClientError) or type(exc).__module__.startswith("pipeline.")
+        outcome, detail = Outcome.FAILED, str(exc) if is_said else f"{type(exc).__name__}: {exc}"
+    return Result(check.name, outcome, detail, round(time.monotonic() - started, 1))

@@ -1,0 +1,121 @@
+"""A deployment for one run: under a name of its own, from a copy of infra/, with its state in that copy."""
+
+import json
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline import ROOT, build, deploy, embedded, show
+from pipeline.errors import CliError, UsageError
+from pipeline.smoke.model import Outcome, Result
+from pipeline.targets import Target, aws_target, embedded_target
+from pipeline.terraform import INFRA
+from pipeline.workspace import Workspace
+
+HOME = ROOT / ".smoke"
+"""Where each run on AWS keeps its copy of infra/ with the state, until all of it is destroyed."""
+
+_NAME = re.compile(r"smoke-[0-9a-f]{6}")
+_NOT_TAKEN_OVER = re.compile(r"^\s*(environment|notification_email|force_destroy)\s*=.*\n?", re.MULTILINE)
+_FORGETTING_SECONDS = 600
+"""How long AWS may go on listing by its tags what is gone."""
+_PAUSE_SECONDS = 10
+
+
+def new_name() -> str:
+    """An environment that nobody has: at most 12 characters, as infra/variables.tf wants."""
+    return f"smoke-{secrets.token_hex(3)}"
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for a name that no run that was left half done has."""
+    left = sorted(path.name for path in HOME.glob("smoke-*")) if HOME.is_dir() else []
+    if not _NAME.fullmatch(name) or name not in left:
+        raise UsageError(
+            f"No run called {name} is left half done on this machine.",
+            f"Name one of {', '.join(left)}." if left else "There is none; nothing has to be destroyed.",
+        )
+
+
+def on_aws(name: str, settings: Path | None) -> Target:
+    """The throw-away deployment called `name` in the account of the credentials in the environment.
+
+    `settings`, a .tfvars file, hold for it too, but for who is notified.
+    """
+    base, folder = aws_target(), HOME / name / "infra"
+    folder.mkdir(parents=True, exist_ok=True)
+    if settings:
+        (folder / "terraform.tfvars").write_text(_NOT_TAKEN_OVER.sub("", settings.read_text()))
+    variables = {
+        **base.workspace.variables,
+        "packages_dir": str(base.runtime.folder),
+        "environment": name,
+        "force_destroy": "true",
+    }
+    return Target("aws", base.environment, base.runtime, Workspace(base.environment, variables, folder))
+
+
+def settings_of_the_user() -> Path | None:
+    """The settings in infra/, if there are any."""
+    path = INFRA / "terraform.tfvars"
+    return path if path.is_file() else None
+
+
+@contextmanager
+def on_embedded() -> Iterator[Target]:
+    """A throw-away deployment to be, on an embedded AWS that is started for it and stopped again."""
+    with tempfile.TemporaryDirectory(prefix="pipeline-smoke-") as temporary:
+        show.step("starting the embedded AWS")
+        build.build(build.local_runtime())
+        server = embedded.start(Path(temporary) / "server")
+        try:
+            yield embedded_target(server, Path(temporary), environment=new_name())
+        finally:
+            show.step("stopping the embedded AWS")
+            server.stop()
+
+
+def destroy(place: Target) -> Result:
+    """Destroy what was deployed, whole or half, and see that nothing is left, neither by name nor by tag."""
+    started, name = time.monotonic(), place.workspace.variables["environment"]
+    advice = f"Destroy it: pipeline smoke --destroy {name}" if place.name == "aws" else ""
+    try:
+        left = _destroyed(place, name)
+    except CliError as refused:
+        left = [str(refused), refused.next_step]
+    except KeyboardInterrupt:
+        show.step(f"interrupted; {name} may still be there. {advice}")
+        raise
+    seconds = round(time.monotonic() - started, 1)
+    if left:
+        return Result("nothing is left", Outcome.FAILED, "\n".join(filter(None, [*left, advice])), seconds)
+    shutil.rmtree(HOME / name, ignore_errors=True)
+    what = "nothing by name or tag" + (", but for keys that wait for their deletion" if place.name == "aws" else "")
+    return Result("nothing is left", Outcome.OK, what, seconds)
+
+
+def _destroyed(place: Target, name: str) -> list[str]:
+    """What is left after all was destroyed, by name or by tag."""
+    if not _has_resources(place.workspace.folder / "terraform.tfstate"):
+        return []
+    project = place.state.tags["Project"]
+    left = deploy.destroy(place)
+    deadline = time.monotonic() + (_FORGETTING_SECONDS if place.name == "aws" else 0)
+    while tagged := deploy.tagged(place, project, name):
+        if time.monotonic() > deadline:
+            break
+        show.step(f"AWS still lists {len(tagged)} resources by their tags; waiting")
+        time.sleep(_PAUSE_SECONDS)
+    return left + tagged
+
+
+def _has_resources(state: Path) -> bool:
+    """Whether Terraform knows of anything that it made; the throw-away's state is always a file."""
+    if not state.is_file():
+        return False
+    return any(kind["mode"] == "managed" for kind in json.loads(state.read_text())["resources"])

@@ -1,0 +1,106 @@
+"""The command `pipeline smoke`."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline import as_json, deploy, show
+from pipeline.errors import CliError, UsageError
+from pipeline.options import AsJson, TargetName
+from pipeline.smoke import throwaway
+from pipeline.smoke.checks import run_checks
+from pipeline.smoke.model import Outcome, Result, held
+from pipeline.smoke.trial import Trial, listening
+from pipeline.targets import Target, check_name
+
+_STYLES = {Outcome.OK: "green", Outcome.FAILED: "bold red", Outcome.OMITTED: "dim"}
+
+
+def smoke(
+    target_name: TargetName = "aws",
+    settings: Annotated[
+        Path | None,
+        typer.Option(metavar="TFVARS", help="Settings for AWS; by default those in infra/terraform.tfvars, if any."),
+    ] = None,
+    destroy: Annotated[
+        str, typer.Option(metavar="NAME", help="Only destroy what a run called NAME (smoke-…) has left.")
+    ] = "",
+    json_: AsJson = False,
+) -> None:
+    """Deploy under a throw-away name, try everything, destroy it, and see that nothing is left.
+
+    \b
+    pipeline smoke                                              on AWS, for some cents
+    pipeline smoke --settings infra/environments/prod.tfvars    with the settings of production
+    pipeline smoke --target local                               what the embedded AWS can show of it
+    pipeline smoke --destroy smoke-1a2b3c                       after a run that was killed
+
+    What is deployed already is not touched. All is destroyed after a failure or an interrupt too. Exit 0 only if all
+    held.
+    """
+    check_name(target_name)
+    if target_name == "local" and (settings or destroy):
+        raise UsageError(
+            "--settings and --destroy are for AWS: the embedded AWS has its own, and is stopped with all that is on it."
+        )
+    if settings and not settings.is_file():
+        raise UsageError(f"There is no file {settings}.", "Name a file of settings, such as infra/terraform.tfvars.")
+    with _place(target_name, settings, destroy) as place:
+        place.account()
+        results = [throwaway.destroy(place)] if destroy else _smoke(place)
+        name = place.workspace.variables["environment"]
+    if json_:
+        as_json.dump(
+            {"smoke_version": 1, "target": target_name, "name": name, "held": held(results), "checks": results}
+        )
+    else:
+        _show(name, results)
+    if not held(results):
+        raise typer.Exit(1)
+
+
+def _place(target_name: str, settings: Path | None, left: str) -> Any:
+    if target_name == "local":
+        return throwaway.on_embedded()
+    if left:
+        throwaway.check_name(left)
+    return nullcontext(throwaway.on_aws(left or throwaway.new_name(), settings or throwaway.settings_of_the_user()))
+
+
+def _smoke(place: Target) -> list[Result]:
+    """Deploy, try and destroy; the last comes also after a failure or an interrupt."""
+    results: list[Result] = []
+    try:
+        deploy.deploy(place)
+        with tempfile.TemporaryDirectory(prefix="pipeline-smoke-") as folder, listening(place) as ear:
+            for result in run_checks(Trial(place, Path(folder), ear)):
+                show.step(f"{result.outcome}: {result.name}")
+                results.append(result)
+    except CliError as refused:
+        results.append(Result("a deployment", Outcome.FAILED, str(refused)))
+    finally:
+        gone = throwaway.destroy(place)
+        show.step(f"{gone.outcome}: {gone.name}: {gone.detail}")
+        results.append(gone)
+    return results
+
+
+def _show(name: str, results: list[Result]) -> None:
+    table = show.grid(f"Smoke test {name}")
+    for column in ("check", "", "s", "found"):
+        table.add_column(column, overflow="fold")
+    for one in results:
+        outcome = f"[{_STYLES[one.outcome]}]{one.outcome}[/]"
+        seconds = "" if one.outcome is Outcome.OMITTED else f"{one.seconds:.1f}"
+        table.add_row(show.plain(one.name), outcome, seconds, show.plain_lines(one.detail))
+    show.out.print(table)
+    counts = {outcome: sum(one.outcome is outcome for one in results) for outcome in Outcome}
+    told = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+    show.out.print(f"{'HELD' if held(results) else 'FAILED'} {told}")
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (smoke,)
