@@ -25,6 +25,7 @@ from pipeline import (
     report_command,
     runs,
     show,
+    smoke_command,
     terraform,
 )
 from pipeline.errors import CliError, UsageError
