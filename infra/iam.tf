@@ -139,7 +139,7 @@ data "aws_iam_policy_document" "validate" {
 
   statement {
     sid       = "ReadIncoming"
-    actions   = ["s3:GetObject", "s3:GetObjectVersion"]
+    actions   = ["s3:GetObjectVersion"] # it names the version, always
     resources = ["${local.arn.ingest}/incoming/*"]
   }
 
@@ -183,8 +183,14 @@ data "aws_iam_policy_document" "write" {
       "${local.arn.processed}/rejected/*",
       "${local.arn.processed}/processed/*",
       "${local.arn.processed}/tables/*",
-      "${local.arn.processed}/manifests/*",
     ]
+  }
+
+  # In one request: a manifest is there or not.
+  statement {
+    sid       = "ReadAndWriteManifests"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${local.arn.processed}/manifests/*"]
   }
 
   statement {

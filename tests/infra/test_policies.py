@@ -96,6 +96,7 @@ def test_no_unexpected_star(any_plan: Run, role: str) -> None:
         ("starter", "sqs:SendMessage", QUEUE, True),
         ("starter", "s3:GetObject", f"{PROCESSED}/tables/x", False),
         ("validate", "s3:GetObjectVersion", f"{INGEST}/incoming/orders/x.json", True),
+        ("validate", "s3:GetObject", f"{INGEST}/incoming/orders/x.json", False),
         ("validate", "s3:ListBucket", INGEST, True),
         ("validate", "s3:PutObject", f"{PROCESSED}/staging/x", True),
         ("validate", "s3:PutObject", f"{PROCESSED}/tables/x", False),
@@ -110,8 +111,11 @@ def test_no_unexpected_star(any_plan: Run, role: str) -> None:
         *[
             ("write", action, f"{PROCESSED}/{folder}/x", True)
             for action in ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload")
-            for folder in ("rejected", "processed", "tables", "manifests")
+            for folder in ("rejected", "processed", "tables")
         ],
+        ("write", "s3:GetObject", f"{PROCESSED}/manifests/x", True),
+        ("write", "s3:PutObject", f"{PROCESSED}/manifests/x", True),
+        ("write", "s3:AbortMultipartUpload", f"{PROCESSED}/manifests/x", False),
         ("write", "s3:PutObject", f"{PROCESSED}/failures/x", False),
         ("record_failure", "s3:GetObject", f"{PROCESSED}/manifests/x", True),
         ("record_failure", "s3:GetObject", f"{PROCESSED}/rejected/x", True),
