@@ -2,9 +2,9 @@
 
 import tempfile
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -63,12 +63,13 @@ def smoke(
         raise typer.Exit(1)
 
 
-def _place(target_name: str, settings: Path | None, left: str) -> Any:
+def _place(target_name: str, settings: Path | None, left: str) -> AbstractContextManager[Target]:
     if target_name == "local":
         return throwaway.on_embedded()
     if left:
         throwaway.check_name(left)
-    return nullcontext(throwaway.on_aws(left or throwaway.new_name(), settings or throwaway.settings_of_the_user()))
+        return nullcontext(throwaway.on_aws(left, None))
+    return nullcontext(throwaway.on_aws(throwaway.new_name(), settings or throwaway.settings_of_the_user()))
 
 
 def _smoke(place: Target) -> list[Result]:

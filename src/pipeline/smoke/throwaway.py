@@ -1,6 +1,7 @@
 """A deployment for one run: under a name of its own, from a copy of infra/, with its state in that copy."""
 
 import json
+import os
 import re
 import secrets
 import shutil
@@ -22,6 +23,8 @@ HOME = ROOT / ".smoke"
 
 _NAME = re.compile(r"smoke-[0-9a-f]{6}")
 _NOT_TAKEN_OVER = re.compile(r"^\s*(environment|notification_email|force_destroy)\s*=.*\n?", re.MULTILINE)
+_OF_OTHERS = ("TF_WORKSPACE", "TF_CLI_ARGS")
+"""What in the environment is meant for the deployment in infra/."""
 _FORGETTING_SECONDS = 600
 """How long AWS may go on listing by its tags what is gone."""
 _PAUSE_SECONDS = 10
@@ -45,9 +48,11 @@ def check_name(name: str) -> None:
 def on_aws(name: str, settings: Path | None) -> Target:
     """The throw-away deployment called `name` in the account of the credentials in the environment.
 
-    `settings`, a .tfvars file, hold for it too, but for who is notified.
+    `settings`, a .tfvars file, hold for it too, but for who is notified; one that is there already keeps its own.
     """
     base, folder = aws_target(), HOME / name / "infra"
+    # another Terraform workspace would have its state elsewhere, where it would not be found again
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(_OF_OTHERS)}
     folder.mkdir(parents=True, exist_ok=True)
     if settings:
         (folder / "terraform.tfvars").write_text(_NOT_TAKEN_OVER.sub("", settings.read_text()))
@@ -57,7 +62,7 @@ def on_aws(name: str, settings: Path | None) -> Target:
         "environment": name,
         "force_destroy": "true",
     }
-    return Target("aws", base.environment, base.runtime, Workspace(base.environment, variables, folder))
+    return Target("aws", environment, base.runtime, Workspace(environment, variables, folder))
 
 
 def settings_of_the_user() -> Path | None:

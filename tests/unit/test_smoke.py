@@ -1,0 +1,395 @@
+"""`pipeline smoke`: what is tried where, that all is destroyed whatever happens, and the checks that need AWS."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+from functions.common.errors import NoValidRecordsError
+from pipeline import cli, deploy, smoke_command
+from pipeline.errors import CliError
+from pipeline.smoke import athena, files, permissions, states, throwaway
+from pipeline.smoke.checks import CHECKS, run_check
+from pipeline.smoke.model import Check, CheckFailedError, Outcome, Result, held
+from pipeline.targets import Target
+from tests import harness
+from tests.statemachine import definition as asl
+from tests.unit.test_call_shapes import faults
+
+OUTPUTS = {
+    "name": "order-pipeline-smoke-1a2b3c",
+    "state_machine_arn": "arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-smoke-1a2b3c",
+    "function_names": {"starter": "order-pipeline-smoke-1a2b3c-starter"},
+    "athena_workgroup": "order-pipeline-smoke-1a2b3c",
+    "databases": {"orders": "order_pipeline_smoke_1a2b3c_orders"},
+}
+
+
+class Stubbed:
+    """A trial on AWS whose clients answer what they are told to."""
+
+    def __init__(self) -> None:
+        self.stubbers: dict[str, Stubber] = {}
+        self.place: Any = SimpleNamespace(name="aws", outputs=OUTPUTS, client=self.client)
+        self.definition = asl.load()
+        self.waited: list[str] = []
+
+    def client(self, service: str, *_: object) -> Any:
+        return self.stub(service).client
+
+    def stub(self, service: str) -> Stubber:
+        if service not in self.stubbers:
+            self.stubbers[service] = Stubber(harness._session().client(service))
+            self.stubbers[service].activate()
+        return self.stubbers[service]
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        if not condition():
+            raise CliError(f"{what} did not come within 0 s")
+
+
+@pytest.fixture
+def trial() -> Any:
+    return Stubbed()
+
+
+# --- states ---
+
+
+def test_every_state_of_the_definition_is_tried() -> None:
+    assert {case.state for case in states.CASES} == set(asl.states(asl.load())) == set(states.states(asl.load()))
+
+
+@pytest.mark.parametrize("case", states.CASES, ids=lambda case: case.name)
+def test_a_state_is_tried_with_what_aws_takes(case: states.Case) -> None:
+    asked = states.request(asl.load(), case)
+    shape = harness._session().client("stepfunctions").meta.service_model.operation_model("TestState").input_shape
+    assert faults(asked, shape) == []
+    assert "$$.Execution" not in asked["definition"], "a context object is taken with a mock only"
+    kind = json.loads(asked["definition"])["Type"]
+    assert ("mock" in asked) == (kind in ("Task", "Map")), "without a mock a role would be needed; others take none"
+    assert "roleArn" not in asked
+
+
+def test_what_step_functions_finds_in_the_definition(trial: Any) -> None:
+    warning = {"severity": "WARNING", "code": "NO_PATH", "message": "m", "location": "/States/Write"}
+    error = {"severity": "ERROR", "code": "MISSING_TRANSITION_TARGET", "message": "m"}
+    trial.place.step_functions = trial.client("stepfunctions")
+    for result, found in (("OK", []), ("OK", [warning]), ("FAIL", [error])):
+        answer = {"result": result, "diagnostics": found}
+        trial.stub("stepfunctions").add_response("validate_state_machine_definition", answer)
+    assert states.definition_valid(trial) == "no error and no warning"
+    assert states.definition_valid(trial) == "WARNING NO_PATH at /States/Write"
+    with pytest.raises(CheckFailedError, match="MISSING_TRANSITION_TARGET"):
+        states.definition_valid(trial)
+
+
+# --- what only AWS can show ---
+
+
+def test_a_role_that_can_be_taken_on_is_found(trial: Any) -> None:
+    sts = trial.stub("sts")
+    for _ in range(2):
+        sts.add_client_error("assume_role", "AccessDenied")
+    assert permissions.trust(trial) == "2 roles refused"
+    keys = {"AccessKeyId": "A" * 16, "SecretAccessKey": "s", "SessionToken": "t", "Expiration": "2026-01-01T00:00:00Z"}
+    sts.add_response("assume_role", {"Credentials": keys})
+    with pytest.raises(CheckFailedError, match="the role of starter can be taken on"):
+        permissions.trust(trial)
+
+
+def test_a_role_that_may_what_it_should_not_is_found(trial: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(permissions, "_ALLOWED", (("starter", "states:StartExecution", "machine"),))
+    monkeypatch.setattr(permissions, "_DENIED", (("starter", "states:StopExecution", "machine"),))
+
+    def decide(stop: str) -> None:
+        decisions = (("states:StartExecution", "allowed"), ("states:StopExecution", stop))
+        answer = {"EvaluationResults": [{"EvalActionName": name, "EvalDecision": made} for name, made in decisions]}
+        role = f"arn:aws:iam::123456789012:role/{OUTPUTS['name']}-starter"
+        asked = {
+            "PolicySourceArn": role,
+            "ActionNames": ["states:StartExecution", "states:StopExecution"],
+            "ResourceArns": [OUTPUTS["state_machine_arn"]],
+        }
+        trial.stub("iam").add_response("simulate_principal_policy", answer, asked)
+
+    decide("implicitDeny")
+    assert permissions.roles(trial) == "1 allowed, 1 denied"
+    decide("allowed")
+    with pytest.raises(CheckFailedError, match="starter states:StopExecution on machine"):
+        permissions.roles(trial)
+
+
+@pytest.mark.parametrize(("rows", "fault"), [("7", ""), ("6", "rows"), (None, "FAILED: no such table")])
+def test_views_are_counted(trial: Any, monkeypatch: pytest.MonkeyPatch, rows: str | None, fault: str) -> None:
+    monkeypatch.setattr(athena, "_published_keys", lambda _: {"orders": set(map(str, range(7)))})
+    names = ["orders_current", "rejects", "runs_current"]
+    listed = [{"Name": name, "TableType": "VIRTUAL_VIEW"} for name in names]
+    trial.stub("glue").add_response("get_tables", {"TableList": [{"Name": "orders"}, *listed]})
+    stub = trial.stub("athena")
+    for view, number in zip(names, (rows, "12", "2"), strict=True):
+        asked = {
+            "QueryString": f"SELECT count(*) FROM {view}",
+            "WorkGroup": OUTPUTS["athena_workgroup"],
+            "QueryExecutionContext": {"Database": "order_pipeline_smoke_1a2b3c_orders"},
+        }
+        stub.add_response("start_query_execution", {"QueryExecutionId": "q"}, asked)
+        status = {"State": "SUCCEEDED"} if number else {"State": "FAILED", "StateChangeReason": "FAILED: no such table"}
+        stub.add_response("get_query_execution", {"QueryExecution": {"Status": status}})
+        if number:
+            texts = [{"Data": [{"VarCharValue": text}]} for text in ("_col0", number)]
+            stub.add_response("get_query_results", {"ResultSet": {"Rows": texts}})
+    result = run_check(trial, Check("views", athena.views))
+    assert (result.outcome, fault in result.detail) == (Outcome.FAILED if fault else Outcome.OK, True)
+
+
+def test_metrics_are_looked_for_where_the_alarms_do(trial: Any) -> None:
+    trial.good = SimpleNamespace(upload=SimpleNamespace(dataset="orders"))
+    stub = trial.stub("cloudwatch")
+    stub.add_response("get_metric_statistics", {"Datapoints": [{"Sum": 30.0}, {"Sum": 10.0}]})
+    assert files.metrics(trial) == "RecordsReceived has arrived"
+    stub.add_response("get_metric_statistics", {"Datapoints": []})
+    with pytest.raises(CliError, match="RecordsReceived did not come"):
+        files.metrics(trial)
+
+
+# --- the run ---
+
+
+def test_only_a_run_in_which_something_held_and_nothing_failed_has_held() -> None:
+    ok, failed, omitted = (Result("x", outcome, "") for outcome in Outcome)
+    assert held([ok, omitted])
+    assert not held([ok, failed])
+    assert not held([omitted])
+    assert not held([])
+
+
+@pytest.mark.parametrize(
+    ("raised", "detail"),
+    [
+        (CheckFailedError("rows: 6, not 7"), "rows: 6, not 7"),
+        (CliError("No execution was started"), "No execution was started"),
+        (NoValidRecordsError("none"), "NoValidRecordsError: none"),
+        (KeyError("usd"), "KeyError: 'usd'"),
+    ],
+)
+def test_whatever_a_check_raises_is_its_failure(trial: Any, raised: Exception, detail: str) -> None:
+    def run(_: object) -> str:
+        raise raised
+
+    result = run_check(trial, Check("x", run, not_local="can't"))
+    assert (result.outcome, result.detail) == (Outcome.FAILED, detail)
+
+
+def test_the_embedded_aws_is_not_asked_for_what_it_does_not_do() -> None:
+    trial: Any = SimpleNamespace(place=SimpleNamespace(name="local"))
+    omitted = [run_check(trial, check) for check in CHECKS if check.not_local]
+    assert {result.outcome for result in omitted} == {Outcome.OMITTED}
+    assert all(result.detail.startswith("the embedded AWS ") for result in omitted)
+
+
+class Run:
+    """A run of the command in which nothing is deployed; tells what was done in its stead."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path) -> None:
+        self.done: list[str] = []
+        self.checks: list[Result | BaseException] = [Result("a check", Outcome.OK, "well")]
+        self.gone = Result("nothing is left", Outcome.OK, "nothing by name or tag")
+        self.deploying: BaseException | None = None
+        self._patch, self._capsys = monkeypatch, capsys
+        monkeypatch.setattr(throwaway, "HOME", home / ".smoke")
+        monkeypatch.setattr(Target, "account", lambda _: "123456789012")
+        monkeypatch.setattr(deploy, "deploy", self._deploy)
+        monkeypatch.setattr(smoke_command, "listening", lambda _: nullcontext())
+        monkeypatch.setattr(smoke_command, "run_checks", self._checks)
+        monkeypatch.setattr(throwaway, "destroy", self._destroy)
+
+    def __call__(self, *arguments: str) -> tuple[int, str]:
+        self._patch.setattr(sys, "argv", ["pipeline", "smoke", *arguments])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        self.err = ""
+        out, self.err = self._capsys.readouterr()
+        return int(left.value.code or 0), out
+
+    def _deploy(self, place: Target) -> None:
+        self.done.append("deploy")
+        self.variables = place.workspace.variables
+        if self.deploying:
+            raise self.deploying
+
+    def _checks(self, _: object) -> Iterator[Result]:
+        for result in self.checks:
+            if isinstance(result, BaseException):
+                raise result
+            yield result
+
+    def _destroy(self, _: Target) -> Result:
+        self.done.append("destroy")
+        return self.gone
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    return Run(monkeypatch, capsys, tmp_path)
+
+
+def test_what_held_is_shown_and_exits_with_0(run: Run) -> None:
+    run.checks.append(Result("another", Outcome.OMITTED, "the embedded AWS can't"))
+    status, out = run()
+    assert status == 0
+    assert out.splitlines()[-1] == "HELD 2 ok, 0 failed, 1 omitted"
+    assert "the embedded AWS can't" in out
+    assert run.done == ["deploy", "destroy"]
+
+
+def test_one_failure_is_enough(run: Run) -> None:
+    run.checks.append(Result("another", Outcome.FAILED, "rows: 6, not 7"))
+    status, out = run()
+    assert (status, out.splitlines()[-1]) == (1, "FAILED 2 ok, 1 failed, 0 omitted")
+    assert "rows: 6, not 7" in out
+
+
+def test_what_is_left_is_a_failure(run: Run) -> None:
+    run.gone = Result("nothing is left", Outcome.FAILED, "sqs order-pipeline-smoke-1a2b3c-x")
+    status, out = run()
+    assert status == 1
+    assert "sqs order-pipeline-smoke-1a2b3c-x" in out
+
+
+@pytest.mark.parametrize(("raised", "status"), [(CliError("Terraform failed"), 1), (KeyboardInterrupt(), 130)])
+def test_a_deploy_that_fails_is_destroyed(run: Run, raised: BaseException, status: int) -> None:
+    run.deploying = raised
+    assert run()[0] == status
+    assert run.done == ["deploy", "destroy"]
+
+
+def test_an_interrupted_check_is_destroyed(run: Run) -> None:
+    run.checks.append(KeyboardInterrupt())
+    assert run()[0] == 130
+    assert run.done == ["deploy", "destroy"]
+    assert "nothing is left" in run.err
+
+
+def test_as_json(run: Run) -> None:
+    status, out = run("--json")
+    said = json.loads(out)
+    assert status == 0
+    assert said["checks"][0] == {"name": "a check", "outcome": "ok", "detail": "well", "seconds": 0.0}
+    assert (said["smoke_version"], said["target"], said["held"]) == (1, "aws", True)
+    assert said["name"] == run.variables["environment"]
+
+
+def test_it_has_a_name_and_a_folder_of_its_own_and_the_settings(run: Run, tmp_path: Path) -> None:
+    settings = tmp_path / "prod.tfvars"
+    settings.write_text(
+        'environment = "prod"\nregion = "eu-west-1"\nnotification_email = "a@example.com"\nforce_destroy = false\n'
+    )
+    assert run("--settings", str(settings))[0] == 0
+    name = run.variables["environment"]
+    assert throwaway._NAME.fullmatch(name)
+    assert run.variables["force_destroy"] == "true"
+    assert (throwaway.HOME / name / "infra" / "terraform.tfvars").read_text() == 'region = "eu-west-1"\n'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--target", "moon"], "TARGET must be one of"),
+        (["--target", "local", "--destroy", "smoke-1a2b3c"], "are for AWS"),
+        (["--settings", "nowhere.tfvars"], "There is no file nowhere.tfvars."),
+        (["--destroy", "smoke-1a2b3c"], "No run called smoke-1a2b3c is left half done"),
+        (["--destroy", "../infra"], "No run called ../infra is left half done"),
+    ],
+)
+def test_what_can_t_be_used_is_said(run: Run, arguments: list[str], said: str) -> None:
+    assert run(*arguments)[0] == 2
+    assert said in run.err
+    assert run.done == []
+
+
+def test_what_a_killed_run_left_is_destroyed_by_name_with_its_own_settings(run: Run) -> None:
+    settings = throwaway.HOME / "smoke-1a2b3c" / "infra" / "terraform.tfvars"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('region = "eu-west-1"')
+    assert run("--destroy", "smoke-1a2b3c")[0] == 0
+    assert run.done == ["destroy"]
+    assert settings.read_text() == 'region = "eu-west-1"'
+
+
+def test_the_users_terraform_workspace_is_another_deployments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(throwaway, "HOME", tmp_path)
+    monkeypatch.setenv("TF_WORKSPACE", "prod")
+    monkeypatch.setenv("TF_CLI_ARGS_apply", "-state=elsewhere")
+    monkeypatch.setenv("TF_VAR_region", "eu-west-1")
+    place = throwaway.on_aws("smoke-1a2b3c", None)
+    assert {"TF_WORKSPACE", "TF_CLI_ARGS_apply"}.isdisjoint(place.workspace.environment)
+    assert place.workspace.environment["TF_VAR_region"] == "eu-west-1"
+
+
+# --- destroying ---
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.setattr(throwaway, "HOME", tmp_path)
+    monkeypatch.setattr(throwaway, "_FORGETTING_SECONDS", 0)
+    monkeypatch.setattr(throwaway, "_PAUSE_SECONDS", 0)
+    folder = tmp_path / "smoke-1a2b3c" / "infra"
+    folder.mkdir(parents=True)
+    (folder / "terraform.tfstate").write_text('{"resources": [{"mode": "managed"}]}')
+    workspace = SimpleNamespace(folder=folder, variables={"environment": "smoke-1a2b3c"})
+    return SimpleNamespace(name="aws", workspace=workspace, state=SimpleNamespace(tags={"Project": "order-pipeline"}))
+
+
+@contextmanager
+def destroying(monkeypatch: pytest.MonkeyPatch, by_name: Any, by_tag: list[str]) -> Iterator[None]:
+    def destroy(_: object) -> list[str]:
+        if isinstance(by_name, BaseException):
+            raise by_name
+        return list(by_name)
+
+    monkeypatch.setattr(deploy, "destroy", destroy)
+    monkeypatch.setattr(deploy, "tagged", lambda *_: by_tag)
+    yield
+
+
+@pytest.mark.parametrize(
+    ("by_name", "by_tag", "said"),
+    [
+        ([], [], None),
+        (["sqs x"], [], "sqs x"),
+        ([], ["arn:aws:sqs:x"], "arn:aws:sqs:x"),
+        (CliError("terraform destroy failed", "Mend it."), [], "terraform destroy failed\nMend it."),
+    ],
+)
+def test_what_is_left_is_said_and_the_state_kept(
+    place: Any, monkeypatch: pytest.MonkeyPatch, by_name: Any, by_tag: list[str], said: str | None
+) -> None:
+    with destroying(monkeypatch, by_name, by_tag):
+        result = throwaway.destroy(place)
+    assert (result.outcome is Outcome.FAILED, place.workspace.folder.is_dir()) == (said is not None, said is not None)
+    if said:
+        assert result.detail == f"{said}\nDestroy it: pipeline smoke --destroy smoke-1a2b3c"
+
+
+def test_where_nothing_was_made_nothing_is_destroyed(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place.workspace.folder / "terraform.tfstate").unlink()
+    with destroying(monkeypatch, AssertionError("there is nothing"), []):
+        assert throwaway.destroy(place).outcome is Outcome.OK
+    assert not place.workspace.folder.exists()
+
+
+def test_an_interrupt_while_destroying_says_how_to_go_on(
+    place: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with destroying(monkeypatch, KeyboardInterrupt(), []), pytest.raises(KeyboardInterrupt):
+        throwaway.destroy(place)
+    assert "pipeline smoke --destroy smoke-1a2b3c" in capsys.readouterr().err
+    assert place.workspace.folder.is_dir()
