@@ -1,12 +1,14 @@
 # Thin targets: the work is in src/pipeline. `make help` lists them.
 #
-#   TARGET=aws|local          where deploy-infra, run-pipeline, monitor, explain, console and destroy-infra work
+#   TARGET=aws|local          where deploy-infra, run-pipeline, monitor, explain, console, destroy-infra and smoke work
 #   INPUT=path                the file that demo and run-pipeline send
+#   SETTINGS=path             the .tfvars that smoke deploys with; by default infra/terraform.tfvars, if there is one
 #   AWS_VAULT_PROFILE=name    run the AWS targets under aws-vault
 #   PYTHON=python3.13         the Python that .venv is made with
 
 TARGET ?= aws
 INPUT ?=
+SETTINGS ?=
 EXECUTION ?=
 WHAT ?=
 PYTHON ?= python3
@@ -30,7 +32,7 @@ PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault i
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@sed -n 's/^#  / /p' $(MAKEFILE_LIST) | head -4
+	@sed -n 's/^#  / /p' $(MAKEFILE_LIST) | head -5
 
 # The environment: uv first, which then installs the rest in seconds; every file is pinned by hash.
 $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml

@@ -18,7 +18,7 @@ OMITTED = {
     "state Write, a fault that passes": "looks at Catch before Retry when it tries a state by itself",
     "Athena's views": "knows no views; their SQL is tested on DuckDB",
 }
-"""Everything that is only tried on AWS, and why; docs/reliability.md lists it too."""
+"""Everything that is only tried on AWS, and why; docs/engineering.md lists it too."""
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """`pipeline smoke`: what is tried where, that all is destroyed whatever happens, and the checks that need AWS."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,7 +13,7 @@ import pytest
 from botocore.stub import Stubber
 
 from functions.common.errors import NoValidRecordsError
-from pipeline import cli, deploy, smoke_command
+from pipeline import ROOT, cli, deploy, smoke_command
 from pipeline.errors import CliError
 from pipeline.smoke import athena, files, permissions, states, throwaway
 from pipeline.smoke.checks import CHECKS, run_check
@@ -192,6 +193,13 @@ def test_the_embedded_aws_is_not_asked_for_what_it_does_not_do() -> None:
     omitted = [run_check(trial, check) for check in CHECKS if check.not_local]
     assert {result.outcome for result in omitted} == {Outcome.OMITTED}
     assert all(result.detail.startswith("the embedded AWS ") for result in omitted)
+
+
+def test_what_is_only_tried_on_aws_is_documented() -> None:
+    page = (ROOT / "docs" / "engineering.md").read_text("utf-8")
+    said = dict(re.findall(r"^\| (.+?) \| (.+?) \| .+ \|$", page.partition("## On AWS itself")[2], re.MULTILINE))
+    wanted = {check.name: check.not_local for check in CHECKS if check.not_local}
+    assert {name: said.get(name) for name in wanted} == wanted
 
 
 class Run:
