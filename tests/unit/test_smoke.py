@@ -18,6 +18,7 @@ from pipeline.errors import CliError
 from pipeline.smoke import athena, files, permissions, states, throwaway
 from pipeline.smoke.checks import CHECKS, run_check
 from pipeline.smoke.model import Check, CheckFailedError, Outcome, Result, held
+from pipeline.smoke.state_cases import CASES, Case
 from pipeline.targets import Target
 from tests import harness
 from tests.statemachine import definition as asl
@@ -64,11 +65,11 @@ def trial() -> Any:
 
 
 def test_every_state_of_the_definition_is_tried() -> None:
-    assert {case.state for case in states.CASES} == set(asl.states(asl.load())) == set(states.states(asl.load()))
+    assert {case.state for case in CASES} == set(asl.states(asl.load())) == set(states.states(asl.load()))
 
 
-@pytest.mark.parametrize("case", states.CASES, ids=lambda case: case.name)
-def test_a_state_is_tried_with_what_aws_takes(case: states.Case) -> None:
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_state_is_tried_with_what_aws_takes(case: Case) -> None:
     asked = states.request(asl.load(), case)
     shape = harness._session().client("stepfunctions").meta.service_model.operation_model("TestState").input_shape
     assert faults(asked, shape) == []
