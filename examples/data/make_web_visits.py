@@ -108,9 +108,9 @@ def _first_view(**changes: Any) -> Callable[[Visit], None]:
 BROKEN: Mapping[int, tuple[str, Callable[[Visit], None]]] = {
     7: ("missing_field", _without_device),
     19: ("wrong_type", lambda visit: visit.update(logged_in="yes")),
-    31: ("wrong_format", lambda visit: visit["visitor"].update(first_seen_on="2026-02-30")),
+    31: ("bad_format", lambda visit: visit["visitor"].update(first_seen_on="2026-02-30")),
     43: ("out_of_range", _first_view(scroll_depth=1.5)),
-    55: ("wrong_format", _first_view(tags=["sale", "Half Price"])),
+    55: ("bad_format", _first_view(tags=["sale", "Half Price"])),
     67: ("ends_before_it_starts", lambda visit: visit.update(ended_at="2026-01-31T23:59:59Z")),
     79: ("duplicate_tag", _first_view(tags=["sale", "sale"])),
 }
