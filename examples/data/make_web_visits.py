@@ -5,7 +5,7 @@ contract, each in another way, and one stands there twice. No visitor, site or p
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,8 +15,8 @@ import orjson
 Visit = dict[str, Any]
 
 HERE = Path(__file__).parent
-_START = datetime(2026, 3, 2, tzinfo=timezone.utc)
-_ZONES = (timezone.utc, timezone(timedelta(hours=1)), timezone(timedelta(hours=-3, minutes=-30)))
+_START = datetime(2026, 3, 2, tzinfo=UTC)
+_ZONES = (UTC, timezone(timedelta(hours=1)), timezone(timedelta(hours=-3, minutes=-30)))
 _PAGES = {
     "/": ("home",),
     "/tents": ("tents", "list"),

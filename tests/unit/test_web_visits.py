@@ -1,4 +1,4 @@
-"""The feed under examples/, which shares no field with orders: its files become the tables of a model in plain Python."""
+"""The feed under examples/, which shares no field with orders: its files become the tables of a model in Python."""
 
 import csv
 import importlib.util
