@@ -197,7 +197,10 @@ def _finish(result: runs.Outcome) -> None:
 
 def _check_has_file(path: Path | None, dataset: str) -> None:
     if path is None and dataset != ORDERS:
-        raise UsageError(f"There is no file of {dataset} to send: only orders come without.", "Name a file: INPUT=….")
+        raise UsageError(
+            f"There is no file of {dataset} to send: only orders come without.",
+            "Name a file: INPUT=path/to/visits.jsonl.",
+        )
 
 
 def _generate() -> Path:
