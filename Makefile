@@ -75,6 +75,7 @@ check: $(READY) $(TOOLS)/checkov/ready ## Check format, lint, types, Terraform a
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
+	@$(BIN)/python -m pipeline contract check
 	@$(BIN)/python -m pipeline check-infra
 	@$(CHECKOV) || { echo "error: checkov finds fault with infra/ (above), or can't read a file of it. Mend it, or say in" \
 		"the resource why it is right: #checkov:skip=ID:reason" >&2; exit 1; }

@@ -4,8 +4,10 @@ import json
 import os
 from collections.abc import Mapping
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
+from functions.common.contract import CONTRACTS
 from functions.common.errors import ConfigurationError
 
 MOST_NESTING = 250
@@ -66,6 +68,11 @@ class Settings:
     def release(self) -> str:
         """What tells this deployment's code and contracts from another's; the manifest names it."""
         return _required("RELEASE")
+
+    @cached_property
+    def contracts(self) -> Path:
+        """The folder of the contracts: by default those that are packed beside the code."""
+        return Path(os.environ.get("CONTRACTS", "") or CONTRACTS)
 
     @cached_property
     def chunk_bytes(self) -> int:

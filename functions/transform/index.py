@@ -20,7 +20,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
         records = folder / "records.parquet"
         staging.fetch(batch, chunk, records.name, records)
         with sql.connect(folder, settings().memory_mb) as connection:
-            rows = write_parts(records, load_contract(batch.dataset), folder, connection)
+            rows = write_parts(records, load_contract(batch.dataset, settings().contracts), folder, connection)
         for table in rows:
             key = batch.staging_key(chunk, f"{table}.parquet")
             s3_utils.upload(folder / f"{table}.parquet", bucket, key, "application/vnd.apache.parquet")

@@ -1,5 +1,6 @@
 """Fields that a contract does not know: where a record has some, and the account of those that appeared."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,10 +13,11 @@ MOST_FIELDS = 100
 """How many fields are told apart in one chunk; producers make names up."""
 
 OTHERS = ""
-"""Stands for the fields beyond those."""
+"""Stands for the fields beyond those, and for what does not look like a name: it may be a value that slipped."""
 
 _ELEMENT = "*"
 _MAX_NAME = 64
+_NAME = re.compile(rf"[A-Za-z_$][A-Za-z0-9_$-]{{0,{_MAX_NAME - 1}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class UnknownField:
     """The object in the record that has it."""
     name: str
     place: str
-    """The JSON Pointer of it, with `*` for the index of an element."""
+    """The JSON Pointer of it, with `*` for the index of an element; OTHERS where its name looks like none."""
 
 
 def unknown_fields(record: Any, version: Version) -> list[UnknownField]:
@@ -40,7 +42,7 @@ def _unknown(value: Any, schema: Any, root: Any, place: str) -> Iterator[Unknown
         properties = part.get("properties", {})
         if part.get("additionalProperties") is False and "patternProperties" not in part:
             for name in value.keys() - properties.keys():
-                yield UnknownField(value, name, f"{place}/{escaped(name)}")
+                yield UnknownField(value, name, f"{place}/{name}" if _NAME.fullmatch(name) else OTHERS)
         for name in value.keys() & properties.keys():
             yield from _unknown(value[name], properties[name], root, f"{place}/{escaped(name)}")
     elif isinstance(value, list) and "items" in part:

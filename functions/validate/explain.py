@@ -5,30 +5,25 @@ of value that was found, never the value.
 """
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain, islice
-from typing import Any, NoReturn
+from typing import Any
 
 import jsonschema_rs
 
 from functions.common.contract import Contract, Rule, Version, path_of
 from functions.common.record_types import merged
 from functions.validate.drift import escaped
-from functions.validate.nesting import nests_deeper
+from functions.validate.reasons import Reason
 
 MAX_REASONS = 20
 """How many reasons a reject gives at most; a record may break a rule in each of thousands of items."""
-
-TOO_DEEP = "nested_too_deeply"
 
 _MAX_NAMED_VALUES = 8
 _MAX_COMPARED = 128
 """How much of an unknown field's name is compared with those that are known."""
 
-_ORJSON_LEVELS = 1024
 _NOTHING = object()
 """Stands for a value that is not there; None is what `null` says."""
 
@@ -73,17 +68,6 @@ _LIMITS = {
     "minItems": "must have at least {} elements",
     "maxItems": "must have at most {} elements",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One way in which a record breaks the contract."""
-
-    code: str
-    pointer: str
-    """RFC 6901; empty for the whole record."""
-    rule: str
-    message: str
 
 
 def broken_schema(
@@ -155,7 +139,7 @@ def _sentence(keyword: str, part: Mapping[str, Any], value: Any) -> str:
     elif keyword == "enum" and limit and len(limit) <= _MAX_NAMED_VALUES:
         rule = f"must be one of {', '.join(map(str, limit))}"
     elif keyword in _LIMITS:
-        rule = _LIMITS[keyword].format(limit)
+        rule = _LIMITS[keyword].format(limit) if limit != 1 else _LIMITS[keyword].format(limit).removesuffix("s")
     if keyword in _SIZES:
         return f"{rule}{_such_as_of(part)}; found {len(value)}"
     return f"{rule}{_such_as_of(part)}; {_found(value, is_of_a_right_type=keyword != 'type')}"
@@ -219,52 +203,3 @@ def _part(schema: Mapping[str, Any], path: Iterable[str | int]) -> Mapping[str, 
         return merged(part, schema)
     except (KeyError, IndexError, TypeError, ValueError):
         return {}
-
-
-def unparsable(data: bytes, max_nesting: int) -> Reason:
-    """Why orjson did not take these bytes, found by asking the standard library's slower, laxer parser.
-
-    What that one takes all the same is nested deeper than orjson goes, or has half of a surrogate pair.
-    """
-    try:
-        read = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, parse_int=_finite)
-    except UnicodeDecodeError as exc:
-        return Reason("not_utf8", "", "encoding", f"the record is not UTF-8 from its byte {exc.start} on")
-    except _NonFiniteError:
-        sentence = "the record has NaN, infinity, or a number that is too large for a 64-bit float"
-        return Reason("non_finite_number", "", "number", sentence)
-    except RecursionError:
-        return nested_too_deeply(max_nesting)
-    except json.JSONDecodeError as exc:
-        return Reason("not_json", "", "json", f"the record is not JSON from its character {exc.pos} on")
-    if nests_deeper(read, data, _ORJSON_LEVELS):
-        return nested_too_deeply(max_nesting)
-    return Reason("lone_surrogate", "", "text", "the record has half of a surrogate pair (\\ud800 to \\udfff)")
-
-
-def nested_too_deeply(max_nesting: int) -> Reason:
-    """The reason of a record whose arrays and objects nest deeper than the cap."""
-    sentence = f"the record is nested more than {max_nesting} levels deep"
-    return Reason(TOO_DEEP, "", "max_nesting", sentence)
-
-
-def too_large(max_record_bytes: int) -> Reason:
-    """The reason of a record that was not looked at because of its size."""
-    return Reason(
-        "record_too_large", "", "max_record_bytes", f"the record has more than {max_record_bytes} bytes of JSON"
-    )
-
-
-class _NonFiniteError(ValueError):
-    """The document has NaN, Infinity, or a number that overflows to it."""
-
-
-def _refuse_constant(_: str) -> NoReturn:
-    raise _NonFiniteError
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise _NonFiniteError
-    return number

@@ -43,7 +43,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
 
 def _validate(batch: Batch, chunk: int, folder: Path) -> tuple[Document, Counts]:
     """Divide the chunk's records into files in `folder`; of rejects that are too many, a sample goes to staging."""
-    contract = load_contract(batch.dataset)
+    contract = load_contract(batch.dataset, settings().contracts)
 
     def open_document() -> Document:
         return open_chunk(batch, chunk, contract, settings(), lambda start: _read(batch, start))

@@ -9,22 +9,15 @@ import orjson
 from functions.common.config import DROP, Settings
 from functions.common.contract import Contract, Version
 from functions.validate.drift import UnknownField, unknown_fields
-from functions.validate.explain import (
-    TOO_DEEP,
-    Reason,
-    broken_rule,
-    broken_schema,
-    nested_too_deeply,
-    too_large,
-    unknown_version,
-    unparsable,
-)
+from functions.validate.explain import broken_rule, broken_schema, unknown_version
 from functions.validate.nesting import nests_deeper
 from functions.validate.predicates import predicate_of, surely_fits
 from functions.validate.raw import RawRecord
+from functions.validate.reasons import Reason
 from functions.validate.rejected import Rejects
 from functions.validate.schema import schema_validator
 from functions.validate.screen import Screen, screen_of
+from functions.validate.unreadable import TOO_DEEP, nested_too_deeply, too_large, unparsable
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
 """Of a larger record only the first error is looked for: 8 MiB of nonsense has a million, and all would be held."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from functions.common.errors import RejectVolumeError
 from functions.common.records import reject_line
-from functions.validate.explain import Reason
+from functions.validate.reasons import Reason
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """A contract's JSON Schemas, compiled."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -23,20 +24,25 @@ class _Decimal:
             raise ValueError("not an exact decimal")
 
 
-@cache
-def schema_validator(contract: Contract, version: Version) -> jsonschema_rs.Draft202012Validator:
-    """The schema of a version, compiled once a process, with formats asserted. Raises ContractError.
+def compiled(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    """A schema, compiled, with formats asserted. Raises ValueError where it is none.
 
     Patterns run in linear time, whatever text they meet, and so can't look ahead or behind; nothing is fetched.
     """
+    return jsonschema_rs.Draft202012Validator(
+        dict(schema),
+        validate_formats=True,
+        keywords={"decimal": _Decimal},
+        pattern_options=jsonschema_rs.RegexOptions(),
+        offline=True,
+    )
+
+
+@cache
+def schema_validator(contract: Contract, version: Version) -> jsonschema_rs.Draft202012Validator:
+    """The schema of a version, compiled once a process. Raises ContractError."""
     try:
-        return jsonschema_rs.Draft202012Validator(
-            dict(version.schema),
-            validate_formats=True,
-            keywords={"decimal": _Decimal},
-            pattern_options=jsonschema_rs.RegexOptions(),
-            offline=True,
-        )
+        return compiled(version.schema)
     except ValueError as exc:
         place = f"contracts/{contract.dataset}/v{version.number}.schema.json"
         raise ContractError(f"{place} cannot be used: {str(exc).splitlines()[0]}.") from exc

@@ -25,7 +25,7 @@ from functions.validate.predicates import predicate_of, surely_fits
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 """What `Screen.read` raises."""
 
-_ANNOTATIONS = frozenset(
+ANNOTATIONS = frozenset(
     {
         "$schema",
         "$comment",
@@ -117,9 +117,9 @@ def _understood(schema: Any, root: Any) -> tuple[dict[str, Any], str, bool]:
     """A part of a schema with its references merged in, its one type, and whether it may be null."""
     part = dict(merged(schema, root))
     kind, nullable = type_of(part)
-    if "$ref" in schema and (schema.keys() & resolve(schema["$ref"], root).keys()) - _ANNOTATIONS:
+    if "$ref" in schema and (schema.keys() & resolve(schema["$ref"], root).keys()) - ANNOTATIONS:
         raise _NotUnderstoodError  # both hold then, and neither outranks the other
-    if part.keys() - _ANNOTATIONS - _KNOWN[kind] - {"type"}:
+    if part.keys() - ANNOTATIONS - _KNOWN[kind] - {"type"}:
         raise _NotUnderstoodError
     if "enum" in part:
         if not all(isinstance(value, str) or value is None for value in part["enum"]):

@@ -44,7 +44,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
 
 
 def _publish(batch: Batch) -> bytes:
-    bucket, contract = settings().processed_bucket, load_contract(batch.dataset)
+    bucket, contract = settings().processed_bucket, load_contract(batch.dataset, settings().contracts)
     counts = _counts(batch)
     totals = add_up(counts, batch)
     with workdir() as folder:

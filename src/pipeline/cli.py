@@ -14,10 +14,23 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from functions.common.errors import PipelineError
-from pipeline import ROOT, build, demo, deploy, embedded, monitor, recovery_commands, runs, show, terraform
+from pipeline import (
+    ROOT,
+    build,
+    contract_commands,
+    demo,
+    deploy,
+    embedded,
+    monitor,
+    recovery_commands,
+    runs,
+    show,
+    terraform,
+)
 from pipeline.errors import CliError, UsageError
 from pipeline.estimate_command import estimate
 from pipeline.targets import check_name, contracts_folder, target
+from pipeline.validate_command import validate
 
 app = typer.Typer(
     help="Builds, deploys, drives and explains the pipeline, on AWS and on the embedded AWS alike.",
@@ -152,6 +165,8 @@ def console(
         webbrowser.open(url)
 
 
+app.command("validate")(validate)
+app.add_typer(contract_commands.app, name="contract")
 for command in (estimate, *recovery_commands.COMMANDS):
     app.command(command.__name__)(command)
 

@@ -2,11 +2,13 @@
 
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
 
 import boto3
 from botocore.config import Config
@@ -78,6 +80,18 @@ class Target:
     def bucket(self, name: str) -> "Bucket":
         """A bucket as a boto3 resource."""
         return self._session.resource("s3", **self._place).Bucket(name)
+
+    def download(self, address: str) -> bytes:
+        """What is at an address that AWS has signed, such as that of a function's code. Raises CliError."""
+        authorities = None
+        if self.name == "local":  # which gives its address without TLS, and takes none but TLS
+            address = address.replace("http:", "https:", 1)
+            authorities = ssl.create_default_context(cafile=self.environment["AWS_CA_BUNDLE"])
+        try:
+            with urlopen(address, context=authorities) as answer:
+                return bytes(answer.read())
+        except OSError as exc:
+            raise CliError(f"What AWS gave an address of can't be fetched: {exc}.", "Run the same again.") from exc
 
     def account(self) -> str:
         """The account's id. Raises CliError where there are no usable credentials."""

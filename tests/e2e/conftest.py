@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from pipeline import ROOT, build, cli, deploy, embedded, recovery_commands, runs
+from pipeline import ROOT, build, cli, deploy, embedded, recovery_commands, runs, validate_command
 from pipeline.targets import Target, embedded_target
 from tests.unit.web_visits import CONTRACTS as EXAMPLES
 
@@ -187,7 +187,8 @@ def command(
     place: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
     """Run a command of the CLI here; answers its exit status and what it printed."""
-    monkeypatch.setattr(recovery_commands, "target", lambda _: place)
+    for module in (recovery_commands, validate_command):
+        monkeypatch.setattr(module, "target", lambda _: place)
 
     def run(*arguments: str) -> tuple[int, str]:
         capsys.readouterr()

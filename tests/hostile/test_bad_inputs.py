@@ -323,7 +323,7 @@ RECORDS = [
     bad("true for a number", "wrong_type", "/shipping_cost", shipping_cost=True),
     told("true for a number", "wrong_type", '"quantity": 12', '"quantity": true', "/items/0/quantity"),
     bad("a total that does not add up", "total_mismatch", "/total_amount", total_amount=293.49),
-    bad("unknown schema version", "unknown_field", "/schema_version", schema_version=2),
+    bad("unknown schema version", "unknown_version", "/schema_version", schema_version=3),
     bad("unknown schema version", "unknown_field", "/$schema", **{"$schema": "v2.schema.json"}),
     told("duplicate keys in an object: the last counts", "wrong_type", '"s', '"order_id": 5, "s', "/order_id"),
 ]  # fmt: skip

@@ -31,9 +31,9 @@ from functions.common.errors import ContractError, PipelineError, Reconciliation
 from functions.common.planning import UNKNOWN_DATASET, dataset_of
 from functions.starter.events import objects_created
 from functions.validate.documents import Document, check_encoding, read_document, read_lines
-from functions.validate.explain import unparsable
 from functions.validate.sieve import _FAILS_A_DOCUMENT
 from functions.validate.source import inflate
+from functions.validate.unreadable import unparsable
 from tests.hostile.corpus import json_checker, json_test_suite, seeds
 from tests.hostile.mutations import disfigured, fuzz, spoiled
 from tests.unit.orders import CONTRACT, lines, order

@@ -15,7 +15,6 @@ from bench.__main__ import _options, _plan
 from bench.child import measure, peak_rss_bytes
 from bench.errors import BenchError
 from bench.figures import Measured, Series, results, with_total
-from bench.folder_s3 import FolderS3
 from bench.inputs import Input
 from bench.picture import bars, pictures
 from bench.process import ROOT, Sample
@@ -24,6 +23,7 @@ from bench.session import QUICK, Plan, _check_orders, _check_same_rows
 from bench.subjects import FLOOR, PEERS
 from functions.common import s3_utils
 from functions.common.config import Settings, settings
+from pipeline.folder_s3 import FolderS3
 
 MB, GB = 10**6, 10**9
 

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from functions.common.config import Settings, settings
+from functions.common.contract import CONTRACTS
 from functions.common.errors import ConfigurationError
 from pipeline import ROOT
 from tests.harness import ENVIRONMENT
@@ -44,7 +46,14 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_every_setting_is_known_here() -> None:
-    assert ALL.keys() == {name for name in vars(Settings) if not name.startswith("_")}
+    assert {*ALL, "contracts"} == {name for name in vars(Settings) if not name.startswith("_")}
+
+
+def test_the_contracts_are_those_beside_the_code_or_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings().contracts == CONTRACTS
+    settings.cache_clear()
+    monkeypatch.setenv("CONTRACTS", "others")
+    assert settings().contracts == Path("others")
 
 
 @pytest.mark.parametrize("setting", ALL)

@@ -76,7 +76,7 @@ def test_a_reject_that_nests_deeply_is_text_that_any_parser_reads(levels: int, t
     assert counts["rejected_by_reason"] == {"nested_too_deeply": 1, "total_mismatch": 1}
     first, _ = [orjson.loads(line) for line in (tmp_path / "rejected.jsonl").read_bytes().splitlines()]
     assert first["raw"] == record.decode()
-    assert first["errors"][0]["message"] == "the record is nested more than 64 levels deep"
+    assert first["errors"][0]["message"].startswith("the record is nested more than 64 levels deep")
 
 
 def test_a_record_that_grows_past_the_cap_when_it_is_written_is_rejected(tmp_path: Path) -> None:

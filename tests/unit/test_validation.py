@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from functions.common.contract import Rule
 from functions.common.errors import EncodingError, MalformedDocumentError
 from functions.common.records import read_valid_line
-from functions.validate.explain import MAX_REASONS, unparsable
+from functions.validate.explain import MAX_REASONS
+from functions.validate.unreadable import unparsable
 from tests.unit.orders import CONTRACT, Order, customer, item, lines, order, total
 from tests.unit.steps import MAX_NESTING, MAX_RECORD_BYTES, batch_of, validate
 
@@ -185,9 +186,9 @@ BROKEN = [
     ("bad_format", "pattern", "/order_date", "2024-01-31T00:00:00Z\n", A_DATE),
     ("bad_format", "pattern", "/customer/name", f"{SECRET}\0", "without control characters"),
     ("bad_format", "pattern", "/order_id", "\x7f", "without control characters"),
-    ("bad_length", "minLength", "/order_id", "", 'must have at least 1 characters, for example "10248"; found 0'),
+    ("bad_length", "minLength", "/order_id", "", 'must have at least 1 character, for example "10248"; found 0'),
     ("bad_length", "maxLength", "/order_id", SECRET * 20, "must have at most 128 characters"),
-    ("bad_length", "minItems", "/items", [], "must have at least 1 elements"),
+    ("bad_length", "minItems", "/items", [], "must have at least 1 element; found 0"),
     ("out_of_range", "exclusiveMinimum", "/items/0/quantity", 0, "must be above 0"),
     ("out_of_range", "exclusiveMinimum", "/items/0/quantity", -1, "must be above 0"),
     ("out_of_range", "minimum", "/items/0/unit_price", -0.01, "must be at least 0"),

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from botocore.response import StreamingBody
 class FolderS3:
     """`<root>/<bucket>/<key>` is an object. There are no versions: any version id names the one that is there.
 
-    Files go in and out as hard links where the file system allows, so that what is measured is the functions' own
-    work. Answers have boto3's shape; what is missing is a ClientError with 404, and a conditional write 412.
+    Files go in and out as hard links where the file system allows, so that what takes time is the functions' own
+    work. Answers have boto3's shape; what is missing is a ClientError with 404, and a conditional write 412. `on_read`
+    is told of each read from an object: its key, and how far the read got in it, in bytes.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, on_read: Callable[[str, int], object] = lambda _key, _at: None) -> None:
         self._root = root
+        self._on_read = on_read
         self._metadata: dict[Path, dict[str, str]] = {}
 
     def head_object(self, *, Bucket: str, Key: str, **_: Any) -> dict[str, Any]:
@@ -34,7 +37,7 @@ class FolderS3:
             first, last = int(asked[1]), min(int(asked[2] or size), size - 1)
             file.seek(first)
             answer |= {"ContentRange": f"bytes {first}-{last}/{size}", "ContentLength": last + 1 - first}
-        body: Any = _Limited(file, answer["ContentLength"])
+        body: Any = _Limited(file, answer["ContentLength"], lambda: self._on_read(Key, file.tell()))
         return {**answer, "Body": StreamingBody(body, answer["ContentLength"])}
 
     def put_object(
@@ -73,12 +76,13 @@ class FolderS3:
 class _Limited:
     """The next `left` bytes of a file, as the body of an answer."""
 
-    def __init__(self, file: Any, left: int) -> None:
-        self._file, self._left = file, left
+    def __init__(self, file: Any, left: int, on_read: Callable[[], object]) -> None:
+        self._file, self._left, self._on_read = file, left, on_read
 
     def read(self, amount: int | None = None) -> bytes:
         data: bytes = self._file.read(self._left if amount is None else min(amount, self._left))
         self._left -= len(data)
+        self._on_read()
         return data
 
     def close(self) -> None:

@@ -1,0 +1,42 @@
+"""Contracts as they are deployed: versions in one file, and a file that is tried before it is sent."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.e2e.conftest import Pipeline
+from tests.unit.orders import lines, order
+from tests.unit.test_versions import order_2
+
+MIXED = lines(
+    [
+        *(order(order_id=f"one-{n}") for n in range(10)),
+        *(order_2(order_id=f"two-{n}", currency="eur") for n in range(10)),
+        order_2(order_id="strange", coupon="WELCOME"),
+    ]
+)
+
+
+def test_versions_share_a_file_and_what_is_unknown_is_told(pipeline: Pipeline) -> None:
+    outcome = pipeline.run(MIXED, "versions.jsonl")
+    assert outcome.manifest, outcome.cause
+    assert outcome.manifest["counts"]["published"] == 20
+    assert outcome.manifest["records_by_version"] == {
+        "1": {"valid": 10, "rejected": 0},
+        "2": {"valid": 10, "rejected": 1},
+    }
+    (drift,) = outcome.manifest["drift"]
+    assert drift == {"contract_version": 2, "field": "/coupon", "records": 1, "dropped": False}
+
+
+def test_a_file_is_tried_against_what_is_deployed(
+    pipeline: Pipeline, command: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    path = tmp_path / "tried.jsonl"
+    path.write_bytes(MIXED)
+    status, printed = command("validate", str(path), "--json")
+    outcome = pipeline.run(MIXED, path.name)
+    assert outcome.manifest, outcome.cause
+    assert (status, json.loads(printed)["manifest"]["counts"]) == (0, outcome.manifest["counts"])
+    status, printed = command("validate", str(path))
+    assert f"by the rules of {pipeline.place.outputs['name']}, release {outcome.manifest['release']}" in printed

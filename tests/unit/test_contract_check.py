@@ -1,0 +1,199 @@
+"""`pipeline contract check`: what is wrong with a contract is named by file and line, with how to mend it."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.validate.reasons import CODES
+from pipeline import ROOT
+from pipeline.contracts.check import check
+from pipeline.contracts.fault import line_at
+
+SHIPPED = sorted(path.parent for path in ROOT.glob("*/contract.json")) or sorted(
+    path.parent for path in (*ROOT.glob("contracts/*/contract.json"), *ROOT.glob("examples/contracts/*/contract.json"))
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the contract of orders that may be spoiled."""
+    return Path(shutil.copytree(ROOT / "contracts" / "orders", tmp_path / "contracts" / "orders"))
+
+
+@pytest.mark.parametrize("shipped", SHIPPED, ids=lambda path: path.name)
+def test_what_is_shipped_has_no_fault(shipped: Path) -> None:
+    assert check(shipped) == []
+
+
+def replaced(old: str, new: str, times: int = 1) -> Callable[[str], str]:
+    def replace(text: str) -> str:
+        assert old in text, f"{old!r} is not there any more"
+        return text.replace(old, new, times)
+
+    return replace
+
+
+def changed(pointer: str, value: Any) -> Callable[[str], str]:
+    """Set what a JSON Pointer leads to; lines stay readable."""
+
+    def change(text: str) -> str:
+        data = json.loads(text)
+        *path, last = pointer.split("/")[1:]
+        part = data
+        for step in path:
+            part = part[int(step) if isinstance(part, list) else step]
+        part[int(last) if isinstance(part, list) else last] = value
+        return json.dumps(data, indent=2)
+
+    return change
+
+
+SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
+    # file, how it is spoiled, a line that is found by its text, what is said
+    ("contract.json", replaced('"rules": [', '"rules": [,'), '"rules": [,', "Expecting value"),
+    ("contract.json", replaced('"key": ["order_id"],', '"key": ["nothing"],'), '"key": ["nothing"]', "is not there"),
+    ("contract.json", replaced("DECIMAL(5,4)", "DECIMAL(5,6)"), "DECIMAL(5,6)", "is no type that a table can have"),
+    (
+        "contract.json",
+        replaced('"pointer": "/items"', '"pointer": "/lines"'),
+        '"/lines"',
+        "which no record of the current",
+    ),
+    (
+        "contract.json",
+        replaced("duplicate_line_number", "missing_field"),
+        '"missing_field"',
+        "one of the pipeline's own",
+    ),
+    (
+        "contract.json",
+        replaced("total_amount = items", "total_amount - items"),
+        '"sql": "total_amount -',
+        "the rule gives DECIMAL",
+    ),
+    (
+        "contract.json",
+        replaced('"items_total(items)"', '"items_totals(items)"'),
+        '"derived"',
+        "a derived column can't be had",
+    ),
+    (
+        "contract.json",
+        replaced('record_sql": "total_amount"', 'record_sql": "status"'),
+        'record_sql": "status"',
+        "not exact",
+    ),
+    (
+        "contract.json",
+        replaced('record_sql": "total_amount"', 'record_sql": "-total_amount"'),
+        "",
+        "Control total total_amount",
+    ),
+    ("contract.json", replaced('"key": ["order_id", "line_number"]', '"key": ["order_id"]'), "", "rows repeat the key"),
+    ("v1.schema.json", replaced('"minLength": 1', '"minLength": "x"'), '"minLength": "x"', "is no JSON Schema"),
+    (
+        "v2.schema.json",
+        replaced('"examples": [53.9]', '"examples": ["x"]'),
+        '"examples": ["x"]',
+        "the example breaks the schema",
+    ),
+    ("v2.schema.json", changed("/examples", []), "{", 'has no "examples"'),
+    ("v2.schema.json", changed("/$defs/item/properties/discount/default", 0), '"default": 0', "which nothing fills in"),
+    ("v2.schema.json", changed("/$defs/money/multipleOf", 0.01), '"multipleOf": 0.01', "on which validators disagree"),
+    ("v2.schema.json", changed("/$defs/address/additionalProperties", True), '"address": {', "lets fields pass"),
+    (
+        "v2.schema.json",
+        replaced('"total_amount": 328.94', '"total_amount": 328.95'),
+        '"total_amount": 328.95',
+        "example is rejected",
+    ),
+    ("v2.schema.json", replaced('"const": 2', '"const": 3'), "", "where a record names its version"),
+    ("macros.sql", replaced("CREATE MACRO items_total", "CREATE MACRO ("), "CREATE MACRO (", "Parser Error"),
+    (
+        "macros.sql",
+        replaced("line_total(item)));", "line_total(item))) + random();"),
+        "CREATE MACRO items_total",
+        "calls random",
+    ),
+    ("orders.sql", replaced("    status,", "    state,"), "    state,", 'Referenced column "state" not found'),
+    ("orders.sql", replaced("    order_date,", "    now() AS order_date,"), "now() AS order_date", "calls now"),
+    (
+        "orders.sql",
+        replaced("    order_date,", "    current_date AS order_date,"),
+        "current_date AS",
+        "calls current_date",
+    ),
+    (
+        "orders.sql",
+        replaced("    status,", "    status, currency AS money,"),
+        "",
+        "a column money, which contract.json does",
+    ),
+    ("orders.sql", replaced("    status,\n", ""), "", "does not give the column status"),
+    ("orders.sql", replaced("    order_id,", "    1.5::DOUBLE AS order_id,"), "", "gives order_id as DOUBLE"),
+    ("items.sql", replaced("    _position,\n", ""), "", "does not give the column _position"),
+    (
+        "items.sql",
+        replaced("line_total(item) AS", "CAST(line_total(item) AS DECIMAL(18, 4)) AS"),
+        "",
+        "as DECIMAL(18,4)",
+    ),
+    ("v1_to_v2.sql", replaced("* REPLACE", "order_id, * REPLACE"), "", "gives the column order_id twice"),
+    ("v1_to_v2.sql", replaced("0 AS tax_amount", "0 AS tax"), "", "does not give the column tax_amount"),
+]
+
+
+@pytest.mark.parametrize(("file", "spoil", "line", "says"), SPOILED, ids=[f"{one[0]}-{one[3]}" for one in SPOILED])
+def test_a_fault_is_named_by_file_and_line(
+    folder: Path, file: str, spoil: Callable[[str], str], line: str, says: str
+) -> None:
+    path = folder / file
+    path.write_text(spoil(path.read_text("utf-8")), "utf-8")
+    faults = check(folder)
+    fault = next((one for one in faults if says in one.says), None)
+    assert fault, f"not found among {[one.says for one in faults]}"
+    assert fault.file.name == file
+    assert fault.mend
+    if line:
+        assert line in path.read_text("utf-8").splitlines()[fault.line - 1]
+
+
+def test_a_missing_file_is_named(folder: Path) -> None:
+    (folder / "v1_to_v2.sql").unlink()
+    (fault,) = check(folder)
+    assert (fault.file.name, fault.line) == ("v1_to_v2.sql", 1)
+    assert "No such file" in fault.says
+
+
+def test_lines_are_those_of_the_names(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('{\n "a": [1,\n  {"b/c":\n "}, [" }],\n "d": "\\"," }')
+    assert [line_at(path, pointer) for pointer in ("", "/a", "/a/0", "/a/1", "/a/1/b~1c", "/d", "/a/1/x", "/x/y")] == [
+        *(1, 2, 2, 3, 3, 5, 3, 1)
+    ]
+
+
+def test_every_code_of_the_functions_is_one_of_those_that_are_promised() -> None:
+    text = "".join(path.read_text("utf-8") for path in (ROOT / "functions").rglob("*.py") if path.name != "reasons.py")
+    used = set(
+        re.findall(r'Reason\(\s*"([a-z0-9_]+)"|_of_the_record\(\s*"([a-z0-9_]+)"|": "([a-z_]+_[a-z_]+)",\n', text)
+    )
+    codes = {code for found in used for code in found if code}
+    assert {"missing_field", "not_json", "unknown_version"} <= codes
+    explained = text[text.index("_CODES = {") : text.index("_KINDS = {")]
+    for code in {
+        *re.findall(r': "([a-z_]+)"', explained),
+        *re.findall(r'(?:Reason|_of_the_record)\(\s*"([a-z0-9_]+)"', text),
+    }:
+        assert code in CODES, f"{code} is not in functions/validate/reasons.py"
+
+
+def test_every_code_is_documented() -> None:
+    text = (ROOT / "docs" / "contracts.md").read_text("utf-8")
+    documented = dict(re.findall(r"^\| `([a-z0-9_]+)` \| (.*?) \|$", text, re.MULTILINE))
+    assert {code: documented.get(code) for code in CODES} == CODES
