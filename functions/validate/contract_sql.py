@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import duckdb
 
@@ -25,7 +25,8 @@ _STAGED = "FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20480"
 _HUGE = re.compile(r"\bU?HUGEINT\b")
 """What DuckDB gives a sum of whole numbers. Parquet lacks it, and DuckDB would write floats."""
 
-_checked: WeakSet[Contract] = WeakSet()
+_checked: WeakKeyDictionary[Contract, Sequence[str]] = WeakKeyDictionary()
+"""The contracts that were seen to fit; of each what stands in staging in place of columns that Parquet can't hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class ContractSql:
             for path in self.lines.values():
                 path.write_bytes(b"")
             self._check()
-            _checked.add(self.contract)
+            _checked[self.contract] = self._decimals()
 
     def _check(self) -> None:
         self._view([self.contract.current])
@@ -120,14 +121,18 @@ class ContractSql:
         """
         self.connection.execute(f"COPY ({self._storable(query)}) TO {literal(records)} ({_STAGED})")
 
-    def _storable(self, query: str) -> str:
-        """The same rows as `query` gives, with decimals for whole numbers that Parquet can't hold."""
-        described = self.connection.execute(f"DESCRIBE {query}").fetchall()
-        decimals = [
+    def _decimals(self) -> list[str]:
+        """For each column of whole numbers that Parquet can't hold the expression that makes decimals of them."""
+        query = f"DESCRIBE SELECT *, {self._totals()} AS {TOTALS} FROM records"
+        return [
             f"CAST({identifier(name)} AS {_HUGE.sub('DECIMAL(38,0)', kind)}) AS {identifier(name)}"
-            for name, kind, *_ in described
+            for name, kind, *_ in self.connection.execute(query).fetchall()
             if _HUGE.search(kind)
         ]
+
+    def _storable(self, query: str) -> str:
+        """The same rows as `query` gives, of types that Parquet has."""
+        decimals = _checked[self.contract]
         return f"SELECT * REPLACE ({', '.join(decimals)}) FROM ({query})" if decimals else query
 
     def not_kept(self, records: Path) -> str:
