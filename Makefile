@@ -1,6 +1,6 @@
 # Thin targets: the work is in src/pipeline. `make help` lists them.
 #
-#   TARGET=aws|local          where deploy-infra, run-pipeline, monitor, console and destroy-infra work
+#   TARGET=aws|local          where deploy-infra, run-pipeline, monitor, explain, console and destroy-infra work
 #   INPUT=path                the file that demo and run-pipeline send
 #   DATASET=name              the feed that it is of (default: orders)
 #   AWS_VAULT_PROFILE=name    run the AWS targets under aws-vault
@@ -10,6 +10,7 @@ TARGET ?= aws
 INPUT ?=
 DATASET ?=
 EXECUTION ?=
+WHAT ?=
 PYTHON ?= python3
 UV_LOCK := compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 LOCKS := layer-aws layer-json layer-schema layer-sql local-runtime uv bench
@@ -26,7 +27,7 @@ VAULT := $(if $(and $(AWS_VAULT_PROFILE),$(filter aws,$(TARGET))),aws-vault exec
 PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault is not on the PATH: install it, or leave AWS_VAULT_PROFILE out)))$(VAULT) $(BIN)/python -m pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long bench bench-huge bench-memory check fmt build lock deploy-infra run-pipeline monitor console destroy-infra local-up local-down
+.PHONY: help demo test test-long bench bench-huge bench-memory check fmt build lock deploy-infra run-pipeline monitor explain console destroy-infra local-up local-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -103,6 +104,10 @@ run-pipeline: $(READY) ## Send INPUT (default: generated orders) through the pip
 
 monitor: $(READY) ## Show the executions and structured logs of TARGET
 	@$(PIPELINE) status --target $(TARGET)
+	@$(PIPELINE) logs --target $(TARGET)
+
+explain: $(READY) ## Tell what happened to WHAT (a key, a batch or an execution) on TARGET, and what to do next
+	@$(PIPELINE) explain "$(WHAT)" --target $(TARGET)
 
 console: $(READY) ## Open or print the console address of the state machine or of EXECUTION
 	@$(PIPELINE) console $(if $(EXECUTION),"$(EXECUTION)") --target $(TARGET)

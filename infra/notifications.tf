@@ -84,3 +84,12 @@ resource "aws_sns_topic_subscription" "email" {
   protocol  = "email"
   endpoint  = var.notification_email
 }
+
+# Nothing reaches an address that has not confirmed. Terraform can't wait for a person, and says so at each plan and
+# apply; pipeline deploy says it too.
+check "subscriptions_are_confirmed" {
+  assert {
+    condition     = alltrue([for subscription in aws_sns_topic_subscription.email : !subscription.pending_confirmation])
+    error_message = "${coalesce(var.notification_email, "Nobody")} has not confirmed each subscription yet, and gets no notice or no alarm until then. Follow the link in each of AWS's two mails (\"AWS Notification - Subscription Confirmation\")."
+  }
+}

@@ -122,3 +122,8 @@ output "release" {
   description = "What tells this deployment's code and contracts from another's; manifests name it."
   value       = local.release
 }
+
+output "dashboard_url" {
+  description = "The dashboard in the AWS console; null with dashboard off."
+  value       = var.dashboard ? "${local.console}/cloudwatch/home?region=${var.region}#dashboards/dashboard/${local.name}" : null
+}

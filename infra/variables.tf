@@ -345,6 +345,78 @@ variable "reconcile" {
   }
 }
 
+variable "alarms" {
+  description = <<-EOT
+    When two of the alarms go off. reject_ratio: when more than this share of a feed's records is rejected in five
+    minutes; null is half of max_reject_ratio, above which a file fails anyway. silent_hours: when no file has come for
+    a feed for so long, in hours up to 168; 0 never.
+  EOT
+  type = object({
+    reject_ratio = optional(number)
+    silent_hours = optional(number, 0)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = try(var.alarms.reject_ratio >= 0 && var.alarms.reject_ratio <= 1, var.alarms.reject_ratio == null)
+    error_message = "alarms.reject_ratio must be a number from 0 to 1, or null."
+  }
+
+  validation {
+    condition     = var.alarms.silent_hours >= 0 && var.alarms.silent_hours <= 168 && floor(var.alarms.silent_hours) == var.alarms.silent_hours
+    error_message = "alarms.silent_hours must be a whole number from 0 to 168: CloudWatch looks back a week."
+  }
+}
+
+variable "runbook_url" {
+  description = "Where docs/runbook.md can be read, for links in alarms and on the dashboard; null names the file only."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.runbook_url == null || can(regex("^https://[^\\s#()]+$", var.runbook_url))
+    error_message = "runbook_url must begin with https:// and have no # part, or be null."
+  }
+}
+
+variable "dashboard" {
+  description = "Whether there is a dashboard in CloudWatch. An account's first three cost nothing, any other $3 a month."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "log_queries" {
+  description = "Whether questions to the logs are saved in CloudWatch Logs Insights. Off is for an embedded AWS, which can save none."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "budget" {
+  description = <<-EOT
+    An AWS budget over all that carries this project's tag, in every environment: how many USD a month, and whom AWS
+    tells by e-mail at 80 %, at 100 % and when the month is likely to end above (email; null is notification_email).
+    null makes none. AWS counts by a tag only once it is activated as a cost allocation tag.
+  EOT
+  type = object({
+    monthly_usd = number
+    email       = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = try(var.budget.monthly_usd > 0, var.budget == null)
+    error_message = "budget.monthly_usd must be above 0."
+  }
+
+  validation {
+    condition     = var.budget == null || can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", coalesce(var.budget.email, var.notification_email)))
+    error_message = "budget.email must be one e-mail address; null only where notification_email is one."
+  }
+}
+
 # ---------------------------------------------------------------------------------------------------------------
 # How tables are queried
 # ---------------------------------------------------------------------------------------------------------------

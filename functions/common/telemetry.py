@@ -8,7 +8,9 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 
+from functions.common.contract import CONTRACTS
 from functions.common.errors import PipelineError
+from functions.common.planning import UNKNOWN_DATASET
 
 
 @cache
@@ -45,14 +47,18 @@ def step(name: str, batch_id: str, **place: Any) -> Iterator[dict[str, Any]]:
     logger().info(f"{name} ended", extra={**context, **outcome, "milliseconds": milliseconds})
 
 
-def count(dataset: str | None, numbers: Mapping[str, float], unit: str = "Count") -> None:
-    """Emit `numbers` as CloudWatch metrics of the step, and of the dataset if they belong to one.
+def count(dataset: str | None, numbers: Mapping[str, float], unit: str = "Count", **dimensions: str) -> None:
+    """Emit `numbers` as CloudWatch metrics of the step, of the dataset if they belong to one, and of `dimensions`.
 
-    `unit` is one of CloudWatch's; `None`, as a text, is that of money.
+    `unit` is one of CloudWatch's; `None`, as a text, is that of money. Each value of a dimension is a metric that
+    costs by the month, so none may be of a sender's choice: a dataset without a contract is UNKNOWN_DATASET.
     """
     emitted = metrics()
     if dataset is not None:
-        emitted.add_dimension(name="dataset", value=dataset)
+        is_known = (CONTRACTS / dataset / "contract.json").is_file()
+        emitted.add_dimension(name="dataset", value=dataset if is_known else UNKNOWN_DATASET)
+    for name, value in dimensions.items():
+        emitted.add_dimension(name=name, value=value)
     for name, number in numbers.items():
         emitted.add_metric(name=name, unit=unit, value=number)
     emitted.flush_metrics()

@@ -52,6 +52,7 @@ def _publish(batch: Batch) -> bytes:
         if refusal and totals.rejected:
             _upload_rejects(batch, counts, iter(()), contract, folder)
         if refusal:
+            _count_rejects(batch, totals.rejected_by_reason)
             raise refusal
         parts_bytes = _download_parts(batch, contract, folder)
         with sql.connect(folder, settings().memory_mb, parts_bytes) as connection:
@@ -135,6 +136,13 @@ def _commit(batch: Batch, manifest: bytes) -> bytes:
     if not s3_utils.put_new(bucket, batch.manifest_key, manifest):
         publish.check_same(s3_utils.get_bytes(bucket, batch.manifest_key) or b"", manifest)
         return manifest
-    numbers = orjson.loads(manifest)["counts"]
-    count(batch.dataset, {f"Records{name.capitalize()}": number for name, number in numbers.items()})
+    account = orjson.loads(manifest)
+    count(batch.dataset, {f"Records{name.capitalize()}": number for name, number in account["counts"].items()})
+    _count_rejects(batch, account["rejected_by_reason"])
     return manifest
+
+
+def _count_rejects(batch: Batch, by_reason: Mapping[str, int]) -> None:
+    """Emit the rejects by reason: of a published file once, of a refused one each time that it is run."""
+    for reason, number in by_reason.items():
+        count(batch.dataset, {"RejectsByReason": number}, reason=reason)

@@ -48,16 +48,22 @@ run "alarms" {
   assert {
     condition = {
       for key, alarm in aws_cloudwatch_metric_alarm.this :
-      key => "${alarm.statistic} ${alarm.namespace} ${alarm.metric_name} ${jsonencode(alarm.dimensions)} ${alarm.period} ${alarm.treat_missing_data}"
+      key => "${alarm.statistic} ${alarm.namespace} ${alarm.metric_name} ${join(" ", values(alarm.dimensions))} ${alarm.evaluation_periods}×${alarm.period} ${alarm.treat_missing_data}"
       } == {
-      on-failure-queue           = "Maximum AWS/SQS ApproximateNumberOfMessagesVisible {\"QueueName\":\"order-pipeline-dev-on-failure\"} 60 notBreaching"
-      unaccounted                = "Maximum order-pipeline-dev BatchesUnaccounted {\"service\":\"reconciler\"} 300 ignore"
-      reconciler-errors          = "Sum AWS/Lambda Errors {\"FunctionName\":\"order-pipeline-dev-reconciler\"} 3600 notBreaching"
-      reconciler-silent          = "Sum AWS/Lambda Invocations {\"FunctionName\":\"order-pipeline-dev-reconciler\"} 86400 breaching"
-      undelivered-starter        = "Sum AWS/Lambda DestinationDeliveryFailures {\"FunctionName\":\"order-pipeline-dev-starter\"} 3600 notBreaching"
-      undelivered-record-failure = "Sum AWS/Lambda DestinationDeliveryFailures {\"FunctionName\":\"order-pipeline-dev-record-failure\"} 3600 notBreaching"
-      undelivered-record-run     = "Sum AWS/Lambda DestinationDeliveryFailures {\"FunctionName\":\"order-pipeline-dev-record-run\"} 3600 notBreaching"
-      undelivered-reconciler     = "Sum AWS/Lambda DestinationDeliveryFailures {\"FunctionName\":\"order-pipeline-dev-reconciler\"} 3600 notBreaching"
+      on-failure-queue           = "Maximum AWS/SQS ApproximateNumberOfMessagesVisible order-pipeline-dev-on-failure 1×60 notBreaching"
+      unaccounted                = "Maximum order-pipeline-dev BatchesUnaccounted reconciler 1×300 ignore"
+      reconciler-errors          = "Sum AWS/Lambda Errors order-pipeline-dev-reconciler 1×3600 notBreaching"
+      reconciler-silent          = "Sum AWS/Lambda Invocations order-pipeline-dev-reconciler 25×3600 breaching"
+      undelivered-starter        = "Sum AWS/Lambda DestinationDeliveryFailures order-pipeline-dev-starter 1×3600 notBreaching"
+      undelivered-record-failure = "Sum AWS/Lambda DestinationDeliveryFailures order-pipeline-dev-record-failure 1×3600 notBreaching"
+      undelivered-record-run     = "Sum AWS/Lambda DestinationDeliveryFailures order-pipeline-dev-record-run 1×3600 notBreaching"
+      undelivered-reconciler     = "Sum AWS/Lambda DestinationDeliveryFailures order-pipeline-dev-reconciler 1×3600 notBreaching"
+      notices-undelivered        = "Sum AWS/SNS NumberOfNotificationsFailed order-pipeline-dev-notices 1×300 notBreaching"
+      execution-failed           = "Sum AWS/States ExecutionsFailed ${aws_sfn_state_machine.pipeline.arn} 1×60 notBreaching"
+      execution-timed-out        = "Sum AWS/States ExecutionsTimedOut ${aws_sfn_state_machine.pipeline.arn} 1×60 notBreaching"
+      execution-aborted          = "Sum AWS/States ExecutionsAborted ${aws_sfn_state_machine.pipeline.arn} 1×60 notBreaching"
+      throttled-starter          = "Sum AWS/Lambda Throttles order-pipeline-dev-starter 3×300 notBreaching"
+      throttled-validate         = "Sum AWS/Lambda Throttles order-pipeline-dev-validate 3×300 notBreaching"
     }
     error_message = "An alarm watches something else than it should."
   }
@@ -68,15 +74,19 @@ run "alarms" {
       alarm.alarm_name == "order-pipeline-dev-${key}"
       && alarm.threshold == 1
       && alarm.comparison_operator == (key == "reconciler-silent" ? "LessThanThreshold" : "GreaterThanOrEqualToThreshold")
-      && alarm.evaluation_periods == 1
       && alarm.alarm_actions == toset([aws_sns_topic.alarms.arn])
     ])
     error_message = "Every alarm goes off at the first, and to the topic of alarms."
   }
 
   assert {
-    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : can(regex("pipeline (redrive|reconcile)", alarm.alarm_description)) && length(alarm.alarm_description) <= 1024])
-    error_message = "Every alarm must say what to do, in 1,024 characters."
+    condition = alltrue([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.reject_ratio)) :
+      can(regex("pipeline (redrive|reconcile|replay|status)", alarm.alarm_description))
+      && can(regex(" docs/runbook\\.md#[a-z-]+$", alarm.alarm_description))
+      && length(alarm.alarm_description) <= 1024
+    ])
+    error_message = "Every alarm must say what to do and where to read on, in 1,024 characters."
   }
 
   # A metric reaches an alarm only in exactly its namespace and dimensions: functions/common/telemetry.py takes them from these.
@@ -92,6 +102,144 @@ run "alarms" {
     condition     = aws_sns_topic.alarms.kms_master_key_id == null && aws_sns_topic.notices.kms_master_key_id == "alias/aws/sns"
     error_message = "CloudWatch can't publish to a topic with SNS's own key."
   }
+}
+
+run "share_of_rejects" {
+  assert {
+    condition = (
+      toset(keys(aws_cloudwatch_metric_alarm.reject_ratio)) == toset(["orders"])
+      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].alarm_name == "order-pipeline-dev-reject-ratio-orders"
+      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].threshold == 0.05
+      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].comparison_operator == "GreaterThanThreshold"
+      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].treat_missing_data == "notBreaching"
+      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].alarm_actions == toset([aws_sns_topic.alarms.arn])
+    )
+    error_message = "Each feed has an alarm, at half of what would fail a file."
+  }
+
+  assert {
+    condition = {
+      for query in aws_cloudwatch_metric_alarm.reject_ratio["orders"].metric_query :
+      query.id => join(" ", concat([query.expression == null ? "" : query.expression], [for metric in query.metric : "${metric.stat} ${metric.metric_name} ${join(" ", values(metric.dimensions))}"]))
+      } == {
+      ratio    = "rejected / received"
+      rejected = " Sum RecordsRejected orders write"
+      received = " Sum RecordsReceived orders write"
+    }
+    error_message = "The share is of what write has counted."
+  }
+}
+
+run "alarms_as_wished" {
+  variables {
+    alarms      = { reject_ratio = 0, silent_hours = 72 }
+    runbook_url = "https://example.org/docs/runbook.md"
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.reject_ratio["orders"].threshold == 0
+      && aws_cloudwatch_metric_alarm.this["nothing-arrives-orders"].evaluation_periods == 72
+      && aws_cloudwatch_metric_alarm.this["nothing-arrives-orders"].period == 3600
+      && aws_cloudwatch_metric_alarm.this["nothing-arrives-orders"].comparison_operator == "LessThanThreshold"
+      && aws_cloudwatch_metric_alarm.this["nothing-arrives-orders"].treat_missing_data == "breaching"
+      && aws_cloudwatch_metric_alarm.this["nothing-arrives-orders"].metric_name == "FilesStarted"
+    )
+    error_message = "A feed from which nothing comes for so long has an alarm, and no reject is too few."
+  }
+
+  assert {
+    condition     = endswith(aws_cloudwatch_metric_alarm.this["nothing-arrives-orders"].alarm_description, " https://example.org/docs/runbook.md#nothing-arrives")
+    error_message = "Alarms link to the runbook where it can be read."
+  }
+
+  assert {
+    condition     = strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "[Runbook](https://example.org/docs/runbook.md)") && strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, ":alarm:order-pipeline-dev-nothing-arrives-orders")
+    error_message = "So does the dashboard, which shows every alarm."
+  }
+}
+
+run "dashboard" {
+  assert {
+    condition     = aws_cloudwatch_dashboard.this[0].dashboard_name == "order-pipeline-dev" && output.dashboard_url == "https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1#dashboards/dashboard/order-pipeline-dev"
+    error_message = "The dashboard is found by the deployment's name."
+  }
+
+  assert {
+    condition = toset(jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets[0].properties.alarms) == toset([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.reject_ratio)) :
+      "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:${alarm.alarm_name}"
+    ])
+    error_message = "The dashboard shows each alarm."
+  }
+}
+
+run "without_dashboard_and_log_queries" {
+  variables {
+    dashboard   = false
+    log_queries = false
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_dashboard.this) == 0 && output.dashboard_url == null && length(aws_cloudwatch_query_definition.this) == 0
+    error_message = "Neither is made where nobody wants it."
+  }
+}
+
+run "budget" {
+  variables {
+    notification_email = "somebody@example.org"
+    budget             = { monthly_usd = 12.5 }
+  }
+
+  assert {
+    condition = (
+      aws_budgets_budget.this[0].name == "order-pipeline-dev"
+      && aws_budgets_budget.this[0].limit_amount == "12.50"
+      && tolist(aws_budgets_budget.this[0].cost_filter)[0].name == "TagKeyValue"
+      && tolist(aws_budgets_budget.this[0].cost_filter)[0].values == tolist(["user:Project$order-pipeline"])
+    )
+    error_message = "The budget is over all that has the project's tag."
+  }
+
+  assert {
+    condition = toset([
+      for notification in aws_budgets_budget.this[0].notification :
+      "${notification.notification_type} ${notification.threshold} ${join(",", notification.subscriber_email_addresses)}"
+    ]) == toset(["ACTUAL 80 somebody@example.org", "ACTUAL 100 somebody@example.org", "FORECASTED 100 somebody@example.org"])
+    error_message = "The budget tells somebody before and when it is used up."
+  }
+}
+
+run "budget_with_an_address_of_its_own" {
+  variables {
+    budget = { monthly_usd = 5, email = "money@example.org" }
+  }
+
+  assert {
+    condition     = alltrue([for notification in aws_budgets_budget.this[0].notification : notification.subscriber_email_addresses == toset(["money@example.org"])])
+    error_message = "The budget tells the address that is given for it."
+  }
+}
+
+run "no_budget_by_default" {
+  assert {
+    condition     = length(aws_budgets_budget.this) == 0
+    error_message = "How much it may cost is for somebody to say."
+  }
+}
+
+run "who_has_not_confirmed_is_named" {
+  variables {
+    notification_email = "somebody@example.org"
+  }
+
+  override_resource {
+    target = aws_sns_topic_subscription.email
+    values = { pending_confirmation = true }
+  }
+
+  expect_failures = [check.subscriptions_are_confirmed]
 }
 
 run "customer_managed_key" {

@@ -399,6 +399,7 @@ run "outputs_that_the_cli_reads" {
       && output.on_failure_queue_url == aws_sqs_queue.on_failure.url
       && toset(keys(output.function_names)) == toset(["starter", "validate", "transform", "write", "record_failure", "record_run", "reconciler"])
       && toset(keys(output.log_group_names)) == toset(["starter", "validate", "transform", "write", "record_failure", "record_run", "reconciler", "state_machine"])
+      && output.dashboard_url == "https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1#dashboards/dashboard/order-pipeline-dev"
       && output.state_machine_console_url == "https://eu-central-1.console.aws.amazon.com/states/home?region=eu-central-1#/statemachines/view/arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-dev"
     )
     error_message = "src/pipeline reads these outputs."

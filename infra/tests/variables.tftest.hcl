@@ -41,6 +41,8 @@ run "wrong_kinds" {
     max_query_bytes      = 10485759
     first_ingest_date    = "2026-13-01"
     reconcile            = { schedule = "hourly" }
+    alarms               = { reject_ratio = 1.1 }
+    runbook_url          = "docs/runbook.md"
     retention_days       = { rejected = -1 }
   }
 
@@ -68,6 +70,8 @@ run "wrong_kinds" {
     var.max_query_bytes,
     var.first_ingest_date,
     var.reconcile,
+    var.alarms,
+    var.runbook_url,
     var.retention_days,
   ]
 }
@@ -92,6 +96,8 @@ run "just_too_much" {
     max_nesting          = 1001
     max_reject_bytes     = 1.5
     reconcile            = { schedule = "rate(1 hours)" }
+    alarms               = { silent_hours = 169 }
+    runbook_url          = "https://example.org/runbook.md#alarms"
     retention_days       = { staging = 1 }
   }
 
@@ -112,6 +118,8 @@ run "just_too_much" {
     var.max_nesting,
     var.max_reject_bytes,
     var.reconcile,
+    var.alarms,
+    var.runbook_url,
     var.retention_days,
   ]
 }
@@ -125,11 +133,13 @@ run "fractions" {
     ephemeral_storage_mb = { write = 1024.5 }
     max_nesting          = 2.5
     reconcile            = { since_hours = 1.5 }
+    alarms               = { silent_hours = 1.5 }
     retention_days       = { failures = 0.5 }
   }
 
   expect_failures = [
-    var.memory_mb, var.timeout_seconds, var.ephemeral_storage_mb, var.max_nesting, var.reconcile, var.retention_days
+    var.memory_mb, var.timeout_seconds, var.ephemeral_storage_mb, var.max_nesting, var.reconcile, var.alarms,
+    var.retention_days
   ]
 }
 
@@ -141,6 +151,26 @@ run "reconciler_must_look_at_something" {
   }
 
   expect_failures = [var.reconcile]
+}
+
+run "a_budget_is_money" {
+  command = plan
+
+  variables {
+    budget = { monthly_usd = 0, email = "data@example.org" }
+  }
+
+  expect_failures = [var.budget]
+}
+
+run "a_budget_needs_an_address" {
+  command = plan
+
+  variables {
+    budget = { monthly_usd = 20 }
+  }
+
+  expect_failures = [var.budget]
 }
 
 run "grace_is_whole_minutes" {

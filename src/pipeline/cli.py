@@ -3,8 +3,6 @@
 import signal
 import subprocess
 import sys
-import webbrowser
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -21,7 +19,8 @@ from pipeline import (
     demo,
     deploy,
     embedded,
-    monitor,
+    explain_commands,
+    monitor_commands,
     recovery_commands,
     runs,
     show,
@@ -29,6 +28,7 @@ from pipeline import (
 )
 from pipeline.errors import CliError, UsageError
 from pipeline.estimate_command import estimate
+from pipeline.options import TargetName
 from pipeline.targets import check_name, contracts_folder, target
 from pipeline.validate_command import validate
 
@@ -45,7 +45,6 @@ NORTHWIND = ROOT / "tests" / "data" / "northwind_orders.jsonl"
 GENERATED = ROOT / "build" / "data" / "orders.jsonl"
 _GENERATED_ORDERS = 1000
 
-TargetName = Annotated[str, typer.Option("--target", metavar="aws|local", help="An AWS account, or the embedded AWS.")]
 Dataset = Annotated[str, typer.Option(help="The folder under incoming/ that the file goes to.")]
 
 
@@ -83,13 +82,18 @@ def local_down() -> None:
 @app.command("deploy")
 def deploy_command(target_name: TargetName = "aws") -> None:
     """Build what is out of date and apply infra/."""
-    outputs = deploy.deploy(target(target_name))
+    place = target(target_name)
+    outputs = deploy.deploy(place)
     show.out.print(f"Deployed {outputs['name']} to {outputs['region']}.")
     for dataset in outputs["databases"]:
         show.out.print(f"  drop files into s3://{outputs['ingest_bucket']}/incoming/{dataset}/")
     show.out.print(f"  state machine:  {outputs['state_machine_console_url']}")
     databases = ", ".join(outputs["databases"].values())
     show.out.print(f"  Athena:         workgroup {outputs['athena_workgroup']}, databases: {databases}")
+    if outputs["dashboard_url"]:
+        show.out.print(f"  dashboard:      {outputs['dashboard_url']}")
+    for sentence in deploy.untold(place, outputs):
+        show.out.print(f"[yellow]warning:[/yellow] {escape(sentence)}")
     feed = "" if ORDERS in outputs["databases"] else " INPUT=… DATASET=…"
     show.out.print(f"Next: make run-pipeline TARGET={target_name}{feed}")
 
@@ -133,74 +137,11 @@ def demo_command(
     _finish(demo.demo(path or NORTHWIND, dataset, out))
 
 
-@app.command("status")
-def status(
-    target_name: TargetName = "aws",
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many executions are shown.")] = 10,
-    minutes: Annotated[int, typer.Option(min=1, help="How far back the logs are shown.")] = 15,
-    lines: Annotated[int, typer.Option(min=0, max=10_000, help="How many log lines are shown at most.")] = 30,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on showing new log lines until interrupted.")] = False,
-) -> None:
-    """Show the latest executions with their outcomes, and the functions' structured logs."""
-    place = target(target_name)
-    _show_runs(monitor.recent_runs(place, limit))
-    since = datetime.now(UTC) - timedelta(minutes=minutes)
-    shown = monitor.follow_logs(place, since) if follow else monitor.logs(place, since, lines) if lines else []
-    for line in shown:
-        _show_log_line(line)
-
-
-@app.command("console")
-def console(
-    execution: Annotated[str | None, typer.Argument(help="An execution's name or ARN; else the state machine.")] = None,
-    target_name: TargetName = "aws",
-) -> None:
-    """Print the console's address of the state machine or of an execution, and open it where somebody is looking."""
-    place = target(target_name)
-    url = monitor.console_url(place, execution)
-    show.out.print(url)
-    if target_name == "local":
-        show.err.print("The embedded AWS has no console: this is the address that the same has on AWS.")
-    elif show.is_interactive():
-        webbrowser.open(url)
-
-
+for command in (*monitor_commands.COMMANDS, *explain_commands.COMMANDS, *recovery_commands.COMMANDS):
+    app.command(command.__name__.removesuffix("_command"))(command)
+app.command("estimate")(estimate)
 app.command("validate")(validate)
 app.add_typer(contract_commands.app, name="contract")
-for command in (estimate, *recovery_commands.COMMANDS):
-    app.command(command.__name__)(command)
-
-
-def _show_runs(recent: list[monitor.Run]) -> None:
-    if not recent:
-        show.out.print("No execution yet. Next: make run-pipeline")
-        return
-    grid = show.grid("Executions, newest first")
-    for name in (
-        "execution",
-        "status",
-        "started (UTC)",
-        "seconds",
-        "received",
-        "published",
-        "rejected",
-        "USD",
-        "error",
-    ):
-        grid.add_column(name, no_wrap=True)
-    for run in recent:
-        numbers = [str(run.counts.get(name, "")) for name in ("received", "published", "rejected")]
-        started = f"{run.started.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-        grid.add_row(run.name, run.status, started, f"{run.seconds:.1f}", *numbers, run.usd, run.error)
-    show.out.print(grid)
-
-
-def _show_log_line(line: monitor.LogLine) -> None:
-    fields = " ".join(f"{name}={value}" for name, value in line.fields.items())
-    color = {"ERROR": "red", "WARNING": "yellow"}.get(line.level, "default")
-    show.out.print(
-        f"{line.time:%H:%M:%S} [{color}]{line.level:<7}[/] {line.function:<14} {escape(f'{line.message} {fields}')}"
-    )
 
 
 def _finish(result: runs.Outcome) -> None:

@@ -2,10 +2,11 @@
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
+from botocore.exceptions import ClientError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline import build, show
@@ -37,6 +38,7 @@ _LISTINGS = (
     ("scheduler", "list_schedules", "Schedules[].Name", "NamePrefix"),
     ("scheduler", "list_schedule_groups", "ScheduleGroups[].Name", "NamePrefix"),
     ("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName", "AlarmNamePrefix"),
+    ("cloudwatch", "list_dashboards", "DashboardEntries[].DashboardName", "DashboardNamePrefix"),
     ("kms", "list_aliases", "Aliases[].AliasName", None),
     ("stepfunctions", "list_state_machines", "stateMachines[].name", None),
     ("glue", "get_databases", "DatabaseList[].Name", None),
@@ -51,6 +53,26 @@ def deploy(place: Target) -> dict[str, Any]:
     place.workspace.init()
     _watch("deploying", place.workspace.apply())
     return place.outputs
+
+
+def untold(place: Target, outputs: Mapping[str, Any]) -> list[str]:
+    """Who will not hear of notices or alarms: an address that is not confirmed, or on AWS nobody at all.
+
+    https://docs.aws.amazon.com/sns/latest/api/API_Subscription.html
+    """
+    sentences = []
+    for what, topic in (("notices", outputs["topic_arn"]), ("alarms", outputs["alarms_topic_arn"])):
+        pages = _pages(place, "sns", "list_subscriptions_by_topic", TopicArn=topic)
+        subscribed = [one for page in pages for one in page["Subscriptions"]]
+        if not subscribed and place.name == "aws":
+            sentences.append(f"nobody subscribes to {what}: set notification_email, or subscribe to {topic}")
+        sentences += [
+            f"{one['Endpoint']} gets no {what} until the link in AWS's mail is followed (AWS Notification - "
+            "Subscription Confirmation)"
+            for one in subscribed
+            if one["SubscriptionArn"] == "PendingConfirmation"
+        ]
+    return sentences
 
 
 def destroy(place: Target) -> list[str]:
@@ -99,12 +121,38 @@ def leftovers(place: Target, name: str, others: Iterable[str] = ()) -> list[str]
     A deployment called dev-2 begins with dev- too, so that it must be known to be told apart.
     """
     longer = [other for other in others if other.startswith(f"{name}-")]
-    return [
-        f"{service} {found}"
+    listed = [
+        (service, found)
         for service, operation, result, narrowing in _LISTINGS
         for found in _pages(place, service, operation, **({narrowing: name} if narrowing else {})).search(result)
+    ]
+    listed += [("budgets", found) for found in _budgets(place)]
+    named = [
+        f"{service} {found}"
+        for service, found in listed
         if found and _belongs(found, name) and not any(_belongs(found, other) for other in longer)
     ]
+    return named + [f"logs {found}" for found in _log_queries(place, name)]
+
+
+def _log_queries(place: Target, name: str) -> list[str]:
+    """The names of its saved log queries, a dozen, so that one answer has them all. The embedded AWS can save none."""
+    if place.name == "local":
+        return []
+    answer = place.client("logs").describe_query_definitions(queryDefinitionNamePrefix=f"{name}/")
+    return [query["name"] for query in answer["queryDefinitions"]]
+
+
+def _budgets(place: Target) -> list[str]:
+    """The names of the account's budgets, which many who deploy may not see: then a warning, and none."""
+    try:
+        pages = _pages(place, "budgets", "describe_budgets", AccountId=place.account())
+        return [name for name in pages.search("Budgets[].BudgetName") if name]
+    except ClientError as refused:
+        if refused.response["Error"]["Code"] not in ("AccessDenied", "AccessDeniedException"):
+            raise
+        show.step("warning: budgets can't be seen with these credentials; one that you have set may still be there")
+        return []
 
 
 def _pages(place: Target, service: str, operation: str, **arguments: Any) -> Any:

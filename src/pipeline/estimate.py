@@ -51,7 +51,8 @@ STATES_A_FILE, STATES_A_CHUNK = 5, 2
 """Events and transitions of an execution without rejects and retries, beside its chunks and for each of them."""
 TRACES_A_FILE = 3
 
-METRICS_OF_RUNS, METRICS_OF_THE_RECONCILER, ALARMS = 7, 2, 8
+METRICS_OF_RUNS, METRICS_OF_THE_RECONCILER, ALARM_METRICS, DASHBOARDS = 7, 2, 16, 1
+"""Those of a run without rejects. An alarm costs for each metric that it looks at."""
 RECONCILER_MS, RECONCILED_DAYS, RUNS_A_DAY = 1000, 3, 24
 RESULTS = ROOT / "bench" / "results" / "latest.json"
 
@@ -183,7 +184,8 @@ def standing(asked: Question) -> list[Line]:
         ("the reconciler's listings", "s3_put", runs * (1 + looked_at // 1000)),
         ("the reconciler's looks", "s3_get", runs * looked_at),
         ("metrics", "metric_month", METRICS_OF_THE_RECONCILER + Fraction(METRICS_OF_RUNS * hours, 24)),
-        ("alarms", "alarm_month", ALARMS),
+        ("alarms", "alarm_month", ALARM_METRICS),
+        ("the dashboard", "dashboard_month", DASHBOARDS),
     ]
     return [Line(item, rounded(quantity), price, prices.usd[price]) for item, price, quantity in some]
 

@@ -1,19 +1,20 @@
-"""What runs and what it says: recent executions with their outcomes, and the functions' structured logs."""
+"""What runs and what has run: executions with their outcomes, and their addresses in the console."""
 
 import json
-import time
-from collections.abc import Iterator
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from functions.common import executions
 from functions.common.batch import failure_key, manifest_key, replay_of, run_key
 from functions.common.executions import execution_arn
 from pipeline.runs import read_json
 from pipeline.targets import Target
 
-_NOT_SHOWN = {"level", "location", "message", "timestamp", "service", "function_name", "function_arn", "xray_trace_id"}
+_PARALLEL = 8
 
 
 @dataclass(frozen=True)
@@ -21,85 +22,92 @@ class Run:
     """One execution, the counts of its batch where it was published, and what it cost."""
 
     name: str
+    batch_id: str
+    key: str
+    """Of the source; empty where nothing tells it."""
     status: str
+    """As Step Functions says."""
+    outcome: str
+    """published, partly rejected, failed, running, or lost: it succeeded, but its manifest is not there any more."""
     started: datetime
-    seconds: float
+    stopped: datetime | None
     counts: dict[str, int]
+    """Empty unless it is published."""
     error: str
+    """Also of a published batch, where something failed after that."""
     usd: str
     """What it cost, as its run record says; empty until there is one, seconds after the end."""
 
-
-@dataclass(frozen=True)
-class LogLine:
-    """One structured line of a function's log."""
-
-    time: datetime
-    function: str
-    level: str
-    message: str
-    fields: dict[str, Any]
+    @property
+    def seconds(self) -> float:
+        """How long it took, or has taken until now."""
+        return ((self.stopped or datetime.now(UTC)) - self.started).total_seconds()
 
 
 def recent_runs(place: Target, limit: int) -> list[Run]:
-    """The latest executions, newest first."""
+    """The latest executions, newest first: one request for all, and two or three for each."""
+    listed = listed_runs(place, limit)
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        place.s3, place.step_functions  # noqa: B018 (made once, before the threads)
+        return list(pool.map(lambda execution: run_of(place, execution), listed))
+
+
+def listed_runs(place: Target, limit: int) -> list[Mapping[str, Any]]:
+    """The latest executions, newest first, as ListExecutions answers them."""
     arn = place.outputs["state_machine_arn"]
-    executions = place.step_functions.list_executions(stateMachineArn=arn, maxResults=limit)["executions"]
-    return [_run(place, execution) for execution in executions]
+    return [
+        dict(one) for one in place.step_functions.list_executions(stateMachineArn=arn, maxResults=limit)["executions"]
+    ]
 
 
-def _run(place: Target, execution: Any) -> Run:
+def run_of(place: Target, execution: Mapping[str, Any]) -> Run:
+    """An execution as ListExecutions answers it, with what its records say."""
     name, status = execution["name"], execution["status"]
     batch_id, _ = replay_of(name)
     dataset = name.partition("-")[0]
-    stopped = execution.get("stopDate") or datetime.now(UTC)
     manifest = read_json(place, manifest_key(dataset, batch_id)) if status != "RUNNING" else None
-    failed = status not in ("RUNNING", "SUCCEEDED")
-    failure = read_json(place, failure_key(dataset, batch_id, name)) if failed else None
-    record = read_json(place, run_key(dataset, batch_id, name)) if status != "RUNNING" else None
+    failure = None
+    if status not in ("RUNNING", "SUCCEEDED"):
+        failure = read_json(place, failure_key(dataset, batch_id, name))
+    told, outcome = manifest or failure, _outcome(status, manifest, failure)
     return Run(
         name=name,
+        batch_id=batch_id,
+        key=told["source"]["key"] if told else _key_of(place, name),
         status=status,
+        outcome=outcome,
         started=execution["startDate"],
-        seconds=(stopped - execution["startDate"]).total_seconds(),
-        counts=manifest["counts"] if manifest else {},
-        error=failure["error"] if failure else "",
-        usd=f"{Decimal(record['usd']):.6f}" if record else "",
+        stopped=execution.get("stopDate"),
+        counts=manifest["counts"] if manifest and outcome != "failed" else {},
+        error=failure["error"] if failure else "" if status in ("RUNNING", "SUCCEEDED") else status,
+        usd=cost_of(place, name) if status != "RUNNING" else "",
     )
 
 
-def logs(place: Target, since: datetime, limit: int) -> list[LogLine]:
-    """The functions' structured log lines since a time, oldest first, at most the `limit` latest."""
-    lines = []
-    for function, group in place.outputs["log_group_names"].items():
-        if function == "state_machine":
-            continue
-        pages = place.logs.get_paginator("filter_log_events").paginate(
-            logGroupName=group, startTime=int(since.timestamp() * 1000)
-        )
-        lines += [line for page in pages for event in page["events"] if (line := _line(function, dict(event)))]
-    return sorted(lines, key=lambda line: line.time)[-limit:]
+def cost_of(place: Target, name: str) -> str:
+    """What an execution cost, in USD, as its run record says; empty where there is none."""
+    record = read_json(place, run_key(name.partition("-")[0], replay_of(name)[0], name))
+    return f"{Decimal(record['usd']):.6f}" if record else ""
 
 
-def _line(function: str, event: dict[str, Any]) -> LogLine | None:
-    """A line of ours; None for what Lambda and the metrics write."""
+def _outcome(status: str, manifest: Mapping[str, Any] | None, failure: Mapping[str, Any] | None) -> str:
+    """How an execution ended; that a later one published the batch does not make it a success."""
+    if status == "RUNNING":
+        return "running"
+    if status != "SUCCEEDED" and not (failure and failure["published"]):
+        return "failed"
+    if manifest:
+        return "partly rejected" if manifest["counts"]["rejected"] else "published"
+    return "lost"
+
+
+def _key_of(place: Target, name: str) -> str:
+    """The key of an execution's source, by its input."""
+    execution = executions.describe(place.step_functions, place.outputs["state_machine_arn"], name)
     try:
-        content = json.loads(event["message"])
-        fields = {name: value for name, value in content.items() if name not in _NOT_SHOWN}
-        when = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-        return LogLine(when, function, content["level"], content["message"], fields)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def follow_logs(place: Target, since: datetime, pause: float = 2.0) -> Iterator[LogLine]:
-    """New log lines for as long as the caller wants them."""
-    while True:
-        lines = logs(place, since, 1000)
-        yield from lines
-        if lines:
-            since = datetime.fromtimestamp(lines[-1].time.timestamp() + 0.001, UTC)
-        time.sleep(pause)
+        return str(json.loads(execution["input"])["source"]["key"]) if execution else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def console_url(place: Target, execution: str | None) -> str:

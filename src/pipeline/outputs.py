@@ -73,12 +73,17 @@ def _of_day(place: Target, day: date) -> dict[str, Listed]:
     batches: defaultdict[str, Listed] = defaultdict(Listed)
     for prefix in prefixes_of_day(place, day):
         for found in _objects(place, prefix):
-            batch = _BATCH.search(found["Key"])
-            if batch:
-                listed = batches[batch[0]]
+            if batch_id := batch_in(found["Key"]):
+                listed = batches[batch_id]
                 listed.sizes[found["Key"]] = found["Size"]
                 listed.written = max(listed.written, found["LastModified"])
     return dict(batches)
+
+
+def batch_in(key: str) -> str | None:
+    """The batch whose name stands in a key of the processed bucket, or None."""
+    batch = _BATCH.search(key)
+    return batch[0] if batch else None
 
 
 def prefixes_of_day(place: Target, day: date | str) -> Iterator[str]:

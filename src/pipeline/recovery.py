@@ -288,4 +288,4 @@ def tell_of_failure(place: Target, name: str) -> None:
     payload = orjson.dumps(status_change(execution))
     answer = place.client("lambda").invoke(FunctionName=function, Qualifier="live", Payload=payload)
     if "FunctionError" in answer:
-        raise CliError(f"record_failure could not record {name}.", "Look at its log (make monitor) and repeat.")
+        raise CliError(f"record_failure could not record {name}.", "Look at its log (pipeline logs) and repeat.")

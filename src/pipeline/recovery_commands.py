@@ -15,9 +15,9 @@ from functions.common.planning import PREFIX
 from functions.reconciler.survey import Finding, Patience, State, executions_since, untold
 from pipeline import corrections, erasure, outputs, recovery, runs, show, show_recovery, undelivered
 from pipeline.errors import CliError, UsageError
+from pipeline.options import TargetName
 from pipeline.targets import Target, target
 
-TargetName = Annotated[str, typer.Option("--target", metavar="aws|local", help="An AWS account, or the embedded AWS.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this the command only says what it would do.")]
 Concurrency = Annotated[int, typer.Option(min=1, max=100, help="How many executions may run at a time.")]
 OnlyPrefix = Annotated[str | None, typer.Option("--prefix", help="Only files whose keys begin so.")]

@@ -104,7 +104,7 @@ def follow(place: Target, uploaded: Upload) -> Iterator[str]:
             if time.monotonic() > deadline:
                 raise CliError(
                     f"No execution of {uploaded.batch_id} was started within {_START_SECONDS} seconds.",
-                    "Look at the starter's log (make monitor) and at the queue of events that it could not handle.",
+                    f"Ask what became of it: pipeline explain {uploaded.batch_id}. Its event may wait in the queue.",
                 ) from exc
             time.sleep(_POLL_SECONDS[place.name])
             continue

@@ -36,6 +36,11 @@ def plain(text: str) -> str:
     return escape(printable(text))
 
 
+def plain_lines(text: str) -> str:
+    """The same of a text whose line breaks are meant."""
+    return "\n".join(map(plain, text.splitlines()))
+
+
 @contextmanager
 def counting(text: str) -> Iterator[Callable[[T], T]]:
     """Show on a terminal how many things went through the function that is given; `text` has {} for the number."""
@@ -59,18 +64,18 @@ def step(text: str) -> None:
 
 def error(problem: CliError) -> None:
     """What could not be done, and what to do next."""
-    err.print(f"[bold red]error:[/bold red] {escape(str(problem))}")
+    err.print(f"[bold red]error:[/bold red] {plain_lines(str(problem))}")
     if problem.next_step:
-        err.print(f"[bold]next:[/bold]  {escape(problem.next_step)}")
+        err.print(f"[bold]next:[/bold]  {plain_lines(problem.next_step)}")
 
 
 def outcome(result: Outcome) -> None:
     """How a run ended, for a person; the line for machines is printed separately."""
     if result.manifest is None or not result.published:
-        out.print(f"\n[bold red]FAILED[/bold red] after {result.seconds:.1f} s: {escape(result.error)}")
-        out.print(f"  {escape(result.cause)}")
+        out.print(f"\n[bold red]FAILED[/bold red] after {result.seconds:.1f} s: {plain(result.error)}")
+        out.print(f"  {plain_lines(result.cause)}")
         if result.failure:
-            out.print(f"  [bold]next:[/bold] {escape(result.failure['next_step'])}")
+            out.print(f"  [bold]next:[/bold] {plain(result.failure['next_step'])}")
         return
     out.print(f"\n[bold green]PUBLISHED[/bold green] after {result.seconds:.1f} s")
     balance(result.manifest)
@@ -83,7 +88,7 @@ def balance(manifest: Mapping[str, Any]) -> None:
     out.print(f"  received {counts['received']} = valid {counts['valid']} + rejected {counts['rejected']}")
     out.print(f"  valid {counts['valid']} = published {counts['published']} + superseded {counts['superseded']}")
     for version, numbers in manifest.get("records_by_version", {}).items():
-        out.print(f"  version {version}: valid {numbers['valid']}, rejected {numbers['rejected']}")
+        out.print(f"  version {plain(version)}: valid {numbers['valid']}, rejected {numbers['rejected']}")
     for name, total in manifest["control_totals"].items():
         sides = f"validated {total['validated']} − superseded {total['superseded']} = published {total['published']}"
         out.print(f"  {escape(name)}: {sides}")

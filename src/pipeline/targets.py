@@ -194,6 +194,7 @@ def embedded_target(server: embedded.Server, home: Path, contracts: Path | None 
         "packages_dir": str(runtime.folder),
         "region": embedded.REGION,
         "force_destroy": "true",
+        "log_queries": "false",  # it can save none
         "lifecycle_rules": "false",  # the provider waits a minute for them, and nothing here lives for a day
         **variables,
     }

@@ -11,7 +11,18 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from pipeline import ROOT, build, cli, deploy, embedded, recovery_commands, runs, validate_command
+from pipeline import (
+    ROOT,
+    build,
+    cli,
+    deploy,
+    embedded,
+    explain_commands,
+    monitor_commands,
+    recovery_commands,
+    runs,
+    validate_command,
+)
 from pipeline.targets import Target, embedded_target
 from tests.unit.web_visits import CONTRACTS as EXAMPLES
 
@@ -27,7 +38,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     build.build(build.local_runtime(contracts))
     server = embedded.start(home / "server", LAMBDA_ASYNC_RETRY_BASE_SECONDS="0.2")
     try:
-        place = embedded_target(server, home, contracts, chunk_bytes=str(CHUNK_BYTES), environment="e2e")
+        watched = {"notification_email": "somebody@example.org", "budget": "{ monthly_usd = 20 }"}
+        place = embedded_target(server, home, contracts, chunk_bytes=str(CHUNK_BYTES), environment="e2e", **watched)
         deploy.deploy(place)
         hand_over_failed_events(place)
         hear(place, "notices", place.outputs["topic_arn"])
@@ -187,7 +199,7 @@ def command(
     place: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
     """Run a command of the CLI here; answers its exit status and what it printed."""
-    for module in (recovery_commands, validate_command):
+    for module in (explain_commands, monitor_commands, recovery_commands, validate_command):
         monkeypatch.setattr(module, "target", lambda _: place)
 
     def run(*arguments: str) -> tuple[int, str]:

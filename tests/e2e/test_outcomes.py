@@ -3,7 +3,6 @@
 import csv
 import gzip
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +11,7 @@ import duckdb
 import pytest
 
 from functions.common.batch import Batch, run_key
-from pipeline import monitor, runs
+from pipeline import logs, monitor, runs
 from tests.e2e.conftest import CHUNK_BYTES, Pipeline, event_of, wait_for
 
 NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
@@ -158,7 +157,7 @@ def test_every_run_has_a_record_of_its_cost(pipeline: Pipeline, data: bytes, nam
     assert ("Write" in steps, "RecordFailure" in steps) == (status == "SUCCEEDED", status == "FAILED")
     billed = sum(step["billed_ms"] for step in steps.values() if step["measured"] != "assumed")
     assert 0 < billed / 1000 <= outcome.seconds + 1
-    lines = monitor.logs(pipeline.place, datetime.now(UTC) - timedelta(minutes=5), 10_000)
+    lines = logs.logs(pipeline.place, datetime.now(UTC) - timedelta(minutes=5), 10_000)
     told = [line for line in lines if line.function == "record_run" and line.fields["batch_id"] == record["batch_id"]]
     assert told[-1].fields["usd"] == record["usd"]
 
@@ -203,8 +202,6 @@ def test_the_monitor_shows_runs_and_structured_logs(pipeline: Pipeline) -> None:
     shown = shown_run()
     assert Decimal(shown.usd) > 0
     assert (shown.status, shown.counts["published"]) == ("SUCCEEDED", 1)
-    since = monitor.datetime.fromtimestamp(time.time() - 600, monitor.UTC)
-    lines = [
-        line for line in monitor.logs(pipeline.place, since, 10_000) if outcome.upload.batch_id in str(line.fields)
-    ]
+    since = datetime.now(UTC) - timedelta(minutes=10)
+    lines = [line for line in logs.logs(pipeline.place, since, 10_000) if outcome.upload.batch_id in str(line.fields)]
     assert {line.function for line in lines} == {"starter", "validate", "transform", "write", "record_run"}

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
+from pipeline.story.history import not_reached, read_steps
+from pipeline.story.model import Ended
 from tests.statemachine import definition as asl
 from tests.statemachine import doubles
-from tests.statemachine.cases import CASES, TRANSIENT, Case
+from tests.statemachine.cases import CASES, DATA_ERROR, TRANSIENT, Case
 from tests.statemachine.doubles import CRASH
 from tests.statemachine.engine import FUNCTIONS, Engine, check, run
 from tests.statemachine.moto_engine import CONFIG, crash, make_engine, serve, skip_waits
@@ -60,3 +62,21 @@ def test_the_history_has_as_many_events_as_the_limit_is_reckoned_with(engine: En
     assert events(Case("retried", {"validate": (TRANSIENT,) * 4})) - one == 4 * asl.EVENTS_OF_A_TRY
     worst = {"write": (*[TRANSIENT] * 6, CRASH, CRASH), "record_failure": (*[TRANSIENT] * 6, CRASH, CRASH)}
     assert events(Case("all else fails", worst)) - asl.chunk_events(1) < asl.EVENTS_OUTSIDE / 2
+
+
+def test_the_history_of_chunks_side_by_side_is_told_apart(engine: Engine) -> None:
+    """What `pipeline explain` reads: here it has the events of iterations, as on AWS."""
+    case = Case("the second of three chunks fails", {"validate-1": (TRANSIENT, DATA_ERROR)}, chunks=3)
+    steps = read_steps(run(engine, case).history, asl.load())
+    chunks = {step.name: step for step in steps}["ProcessChunks"]
+    assert (chunks.outcome, chunks.error, len(chunks.chunks)) == (Ended.CAUGHT, DATA_ERROR, 3)
+    [validate] = chunks.chunks[1].steps
+    assert [one.error for one in validate.tries] == [TRANSIENT, DATA_ERROR]
+    assert (validate.outcome, validate.retries, chunks.chunks[1].outcome) == (Ended.FAILED, 1, Ended.FAILED)
+    assert [step.name for step in steps[-3:]] == ["RecordFailure", "NotifyFailure", "Failed"]
+    assert not_reached(steps, asl.load())[0] == "Write"
+
+    case = Case("all is well but for retries", {"write": (TRANSIENT,)}, chunks=2, rejected=1)
+    steps = read_steps(run(engine, case).history)
+    assert {step.outcome for outer in steps for step in outer.walk()} == {Ended.SUCCEEDED}
+    assert {step.name: step.retries for step in steps if step.kind == "Task"} == {"Write": 1, "NotifyRejects": 0}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -21,6 +22,7 @@ from functions.reconciler.index import status_change
 from functions.record_failure import index as record_failure
 from functions.starter import index as starter
 from tests import harness
+from tests.statemachine import definition as asl
 
 MACHINE = harness.ENVIRONMENT["STATE_MACHINE_ARN"]
 CHUNK_BYTES = int(harness.ENVIRONMENT["CHUNK_BYTES"])
@@ -32,10 +34,24 @@ class StepFunctions:
     def __init__(self) -> None:
         self._client: Any = executions.client()
         self.started: list[str] = []
+        self.histories: dict[str, list[dict[str, Any]]] = {}
+        """Of executions by name; moto has none of what does not run on its own engine."""
         self.runs: Callable[[Batch], Any] = harness.run_steps
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
+
+    def get_execution_history(self, executionArn: str, reverseOrder: bool = False, **_: Any) -> Any:
+        events = self.histories.get(executionArn.rpartition(":")[2], [])
+        return {"events": events[::-1] if reverseOrder else events}
+
+    def get_paginator(self, operation: str) -> Any:
+        if operation == "get_execution_history":
+            return SimpleNamespace(paginate=lambda **arguments: [self.get_execution_history(**arguments)])
+        return self._client.get_paginator(operation)
+
+    def describe_state_machine_for_execution(self, **_: Any) -> Any:
+        return {"definition": json.dumps(asl.load())}
 
     def start_execution(self, **arguments: Any) -> Any:
         answer = self._client.start_execution(**arguments)
@@ -115,11 +131,17 @@ class Place:
         self.s3 = s3_utils.client()
         self.step_functions = StepFunctions()
         self.functions = Lambda(self.step_functions)
+        self.logs = boto3.client("logs")
+        for function in ("starter", "reconciler"):
+            self.logs.create_log_group(logGroupName=function)
+            self.logs.create_log_stream(logGroupName=function, logStreamName="x")
         queue = boto3.client("sqs").create_queue(QueueName="on-failure")["QueueUrl"]
         self.outputs = {
             "ingest_bucket": harness.INGEST,
             "processed_bucket": harness.PROCESSED,
             "state_machine_arn": MACHINE,
+            "state_machine_console_url": f"https://console/states/home?region=x#/statemachines/view/{MACHINE}",
+            "log_group_names": {name: name for name in ("starter", "reconciler", "state_machine")},
             "chunk_bytes": CHUNK_BYTES,
             "release": harness.ENVIRONMENT["RELEASE"],
             "on_failure_queue_url": queue,
@@ -137,6 +159,12 @@ class Place:
 
     def client(self, service: str, config: Any = None) -> Any:
         return self.functions if service == "lambda" else boto3.client(service, config=config)
+
+    def log(self, function: str, message: str, level: str = "INFO", **fields: Any) -> None:
+        """Let a function have logged a line just now."""
+        line = json.dumps({"level": level, "message": message, **fields})
+        event: Any = {"timestamp": int(datetime.now(UTC).timestamp() * 1000), "message": line}
+        self.logs.put_log_events(logGroupName=function, logStreamName="x", logEvents=[event])
 
     def upload(self, data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Batch:
         """A file whose event never came."""

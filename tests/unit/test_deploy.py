@@ -1,11 +1,15 @@
 """Destroying: from half a deployment too, with a look at what is left that neither overlooks nor accuses."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
 
 from pipeline import build, deploy
 from pipeline.errors import CliError
@@ -14,6 +18,8 @@ from pipeline.terraform import Lines
 from pipeline.workspace import State, Workspace
 
 NAME = "shop-dev"
+LOG_QUERIES = deploy._log_queries
+"""The real one; moto has no saved queries."""
 TAGS = {"Project": "shop", "Environment": "dev"}
 HALF = State({}, [("aws_sqs_queue", {"arn": f"arn:aws:sqs:eu-west-1:1:{NAME}-on-failure", "tags": TAGS})])
 
@@ -45,6 +51,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     monkeypatch.setattr(deploy, "_FORGETTING_SECONDS", 0)
     monkeypatch.setattr(deploy, "_PAUSE_SECONDS", 0)
     monkeypatch.setattr(FakeWorkspace, "refusal", "")
+    monkeypatch.setattr(deploy, "_log_queries", lambda *_: [])
     with mock_aws():
         yield Target("aws", {}, build.aws_runtime("arm64"), FakeWorkspace({}, {}))
 
@@ -53,11 +60,17 @@ def make_queue(name: str, **tags: str) -> None:
     boto3.client("sqs", "eu-west-1").create_queue(QueueName=name, tags=tags)
 
 
+def make_budget(name: str) -> None:
+    limit = {"Amount": "20", "Unit": "USD"}
+    budget: Any = {"BudgetName": name, "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit}
+    boto3.client("budgets", "us-east-1").create_budget(AccountId=DEFAULT_ACCOUNT_ID, Budget=budget)
+
+
 def test_half_a_deployment_is_destroyed_without_outputs(place: Target) -> None:
     assert deploy.destroy(place) == []
 
 
-def test_leftovers_are_found_by_name_in_every_service(place: Target) -> None:
+def test_leftovers_are_found_by_name_in_every_service(place: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     region: Any = {"region_name": "eu-west-1"}
     trust = '{"Version": "2012-10-17", "Statement": []}'
     role = boto3.client("iam", **region).create_role(RoleName=f"{NAME}-write", AssumeRolePolicyDocument=trust)
@@ -95,19 +108,24 @@ def test_leftovers_are_found_by_name_in_every_service(place: Target) -> None:
     )
 
     boto3.client("glue", **region).create_database(DatabaseInput={"Name": f"{NAME}_orders".replace("-", "_")})
+    boto3.client("cloudwatch", **region).put_dashboard(DashboardName=NAME, DashboardBody='{"widgets": []}')
+    make_budget(NAME)
+    monkeypatch.setattr(deploy, "_log_queries", lambda _, name: [f"{name}/story-of-a-batch"])
 
     found = deploy.leftovers(place, NAME)
 
-    assert {service: sum(line.startswith(f"{service} ") for line in found) for service, *_ in deploy._LISTINGS} == {
+    services = {*(service for service, *_ in deploy._LISTINGS), "budgets"}
+    assert {service: sum(line.startswith(f"{service} ") for line in found) for service in services} == {
         "s3": 1,
         "lambda": 0,
         "iam": 1,
-        "logs": 2,
+        "logs": 3,
         "sns": 1,
         "sqs": 1,
         "events": 1,
         "scheduler": 2,
-        "cloudwatch": 1,
+        "cloudwatch": 2,
+        "budgets": 1,
         "kms": 1,
         "stepfunctions": 1,
         "glue": 1,
@@ -156,3 +174,68 @@ def test_half_a_deployment_cannot_be_used_and_says_so(place: Target) -> None:
     with pytest.raises(CliError, match="not complete") as refused:
         _ = place.outputs
     assert "deploy-infra again" in refused.value.next_step
+
+
+def test_saved_queries_are_looked_for_in_the_deployments_folder(place: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = boto3.client("logs", "eu-west-1")
+    monkeypatch.setattr(Target, "client", lambda *_: client)
+    with Stubber(client) as logs:
+        answer = {"queryDefinitions": [{"name": f"{NAME}/memory"}]}
+        logs.add_response("describe_query_definitions", answer, {"queryDefinitionNamePrefix": f"{NAME}/"})
+        assert LOG_QUERIES(place, NAME) == [f"{NAME}/memory"]
+
+
+def test_who_may_not_see_budgets_can_destroy(
+    place: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages = deploy._pages
+
+    def refusing(place: Target, service: str, operation: str, **arguments: Any) -> Any:
+        if service == "budgets":
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, operation)
+        return pages(place, service, operation, **arguments)
+
+    monkeypatch.setattr(deploy, "_pages", refusing)
+    assert deploy.destroy(place) == []
+    assert "budgets can't be seen" in capsys.readouterr().err
+
+
+# --- Who hears of it ---
+
+
+@pytest.fixture
+def topics(place: Target) -> dict[str, str]:
+    """The topics of notices and alarms, as outputs name them."""
+    sns = boto3.client("sns", "eu-west-1")
+    names = {"topic_arn": "notices", "alarms_topic_arn": "alarms"}
+    return {output: sns.create_topic(Name=f"{NAME}-{name}")["TopicArn"] for output, name in names.items()}
+
+
+def test_that_nobody_subscribes_is_said_but_for_the_embedded_aws(
+    place: Target, topics: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices, alarms = deploy.untold(place, topics)
+    assert notices.startswith("nobody subscribes to notices: set notification_email")
+    assert topics["alarms_topic_arn"] in alarms
+    monkeypatch.setattr(deploy, "_pages", lambda *_, **__: [{"Subscriptions": []}])
+    assert deploy.untold(replace(place, name="local"), topics) == []
+
+
+def test_who_has_not_confirmed_is_named(place: Target, topics: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS gives such a subscription this in place of its ARN; moto takes each for confirmed."""
+    subscribe = boto3.client("sns", "eu-west-1").subscribe
+    for arn in topics.values():
+        subscribe(TopicArn=arn, Protocol="email", Endpoint="somebody@example.org")
+    assert deploy.untold(place, topics) == []
+    pages = deploy._pages
+
+    def pending(place: Target, service: str, operation: str, **arguments: Any) -> Any:
+        for page in pages(place, service, operation, **arguments):
+            for one in page["Subscriptions"]:
+                one["SubscriptionArn"] = "PendingConfirmation"
+            yield page
+
+    monkeypatch.setattr(deploy, "_pages", pending)
+    notices, alarms = deploy.untold(place, topics)
+    assert notices.startswith("somebody@example.org gets no notices until the link in AWS's mail is followed")
+    assert alarms.startswith("somebody@example.org gets no alarms until")

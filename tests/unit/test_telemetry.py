@@ -85,7 +85,7 @@ def test_metrics_are_lines_with_their_dataset(logged: Lines) -> None:
         ("RecordsPublished", "Count"),
         ("RecordsRejected", "Count"),
     }
-    assert second["dataset"] == "visits"
+    assert second["dataset"] == "unknown", "whoever uploads may call folders anything, and each would be a metric"
     assert not {"RecordsPublished", "RecordsRejected"} & second.keys(), "the numbers of another call stand in it"
 
 
@@ -115,6 +115,30 @@ def test_each_step_of_a_batch_logs_its_counts(aws: None, logged: Lines) -> None:
     assert [ends["validate ended"][name] for name in ("received", "valid", "rejected")] == [11, 10, 1]
     assert ends["transform ended"]["rows"] == {"orders": 10, "customers": 10, "items": 20}
     assert [ends["write ended"][name] for name in ("published", "superseded")] == [10, 0]
+
+
+def test_rejects_are_counted_by_reason_once_for_a_published_file(aws: None, logged: Lines) -> None:
+    orders = [order(order_id=str(number)) for number in range(30)]
+    batch = harness.run(lines([*orders, {}, {}, order(total_amount=0.5)]))
+    harness.run_steps(batch)
+    assert reasons(logged()) == [("missing_field", [2.0]), ("total_mismatch", [1.0])]
+
+
+def test_rejects_of_a_refused_file_are_counted_by_reason_too(aws: None, logged: Lines) -> None:
+    with pytest.raises(TooManyRejectsError):
+        harness.run(lines([order(), {}, {}]))
+    written = logged()
+    assert reasons(written) == [("missing_field", [2.0])]
+    assert not [line for line in written if "RecordsRejected" in line], "the account is that of published files"
+
+
+def reasons(written: list[dict[str, Any]]) -> list[tuple[str, list[float]]]:
+    """Each reason that was counted, with its number, and that it is a dimension beside the dataset."""
+    counted = [line for line in written if "RejectsByReason" in line]
+    for line in counted:
+        [directive] = line["_aws"]["CloudWatchMetrics"]
+        assert [set(names) for names in directive["Dimensions"]] == [{"service", "dataset", "reason"}]
+    return [(line["reason"], line["RejectsByReason"]) for line in counted]
 
 
 def test_metrics_count_a_published_and_a_failed_batch_once(aws: None, logged: Lines) -> None:

@@ -1,0 +1,139 @@
+"""The commands that look on: status, logs, watch, console. None changes anything."""
+
+import webbrowser
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from pipeline import as_json, monitor, recovery, show, show_runs, undelivered
+from pipeline.logs import LogLine, follow_logs, logs
+from pipeline.options import AsJson, TargetName
+from pipeline.story.lookup import look_up
+from pipeline.targets import Target, target
+from pipeline.watch import Look
+from pipeline.watch import watch as looks
+
+
+def status(
+    target_name: TargetName = "aws",
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many executions are shown.")] = 10,
+    json_: AsJson = False,
+) -> None:
+    """Show the latest executions: outcome, counts, rejects, duration, cost; and what waits in the on-failure queue.
+
+    \b
+    pipeline status
+    pipeline status --limit 50
+    pipeline status --json | jq '.runs[] | select(.outcome == "failed") | .batch_id'
+
+    Asks once for all, and two or three times for each execution, eight at a time.
+    """
+    place = target(target_name)
+    recent, waiting = monitor.recent_runs(place, limit), undelivered.waiting(place)
+    if json_:
+        as_json.dump({"status_version": 1, "runs": recent, "waiting_events": waiting})
+    elif not recent and not waiting:
+        show.out.print("No execution yet. Next: make run-pipeline")
+    else:
+        show_runs.runs(recent, waiting)
+
+
+def logs_command(
+    what: Annotated[
+        str | None, typer.Argument(metavar="[KEY|BATCH|EXECUTION]", help="Only what is about this; else all.")
+    ] = None,
+    target_name: TargetName = "aws",
+    minutes: Annotated[
+        int | None, typer.Option(min=1, help="How far back; by default 15, or of a batch all since its upload.")
+    ] = None,
+    lines: Annotated[int, typer.Option(min=1, max=10_000, help="How many lines are shown at most.")] = 30,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on showing new lines until interrupted.")] = False,
+    json_: AsJson = False,
+) -> None:
+    """Show the functions' structured logs, of all batches or of one, oldest first.
+
+    \b
+    pipeline logs --minutes 60 --lines 200
+    pipeline logs orders-0123…
+    pipeline logs --follow
+    """
+    place = target(target_name)
+    batch_id, since = _about(place, what)
+    if minutes is not None:
+        since = datetime.now(UTC) - timedelta(minutes=minutes)
+    shown = follow_logs(place, since, batch_id) if follow else logs(place, since, lines, batch_id)
+    nothing = True
+    for line in shown:
+        nothing = False
+        _print(line, json_)
+    if nothing and not json_:
+        show.out.print(f"No log line since {since:%Y-%m-%d %H:%M:%S} UTC. Next: --minutes looks further back")
+
+
+def watch(
+    target_name: TargetName = "aws",
+    minutes: Annotated[int, typer.Option(min=0, help="Show also what ended so long ago.")] = 5,
+    json_: AsJson = False,
+) -> None:
+    """Show what runs now and what has just ended, live, until interrupted.
+
+    \b
+    pipeline watch                     a picture that renews itself
+    pipeline watch | tee watched.txt   a line for each start and each end
+    pipeline watch --json              the same as one JSON object a line
+    """
+    place, since = target(target_name), datetime.now(UTC) - timedelta(minutes=minutes)
+    if json_ or not show.out.is_terminal:
+        for look in looks(place, since):
+            _print_changes(look, json_)
+        return
+    with Live(console=Console(highlight=False), auto_refresh=False) as picture:  # one that wraps: nothing scrolls here
+        for look in looks(place, since):
+            picture.update(show_runs.live(look), refresh=True)
+
+
+def console(
+    execution: Annotated[str | None, typer.Argument(help="An execution's name or ARN; else the state machine.")] = None,
+    target_name: TargetName = "aws",
+) -> None:
+    """Print the console's address of the state machine or of an execution, and open it where somebody is looking."""
+    place = target(target_name)
+    url = monitor.console_url(place, execution)
+    show.out.print(url, markup=False)
+    if target_name == "local":
+        show.err.print("The embedded AWS has no console: this is the address that the same has on AWS.")
+    elif show.is_interactive():
+        webbrowser.open(url)
+
+
+def _about(place: Target, what: str | None) -> tuple[str, datetime]:
+    """The batch that logs are asked of, and since when there may be any."""
+    since = datetime.now(UTC) - timedelta(minutes=15)
+    if what is None:
+        return "", since
+    batch_id = look_up(place, what).batch_id
+    batch = recovery.batch_of(place, recovery.find(place, batch_id, recovery.patience()))
+    return batch_id, datetime.fromisoformat(batch.ingested_at) - timedelta(minutes=1) if batch else since
+
+
+def _print(line: LogLine, json_: bool) -> None:
+    if json_:
+        as_json.dump(line, indent=None)
+    else:
+        show_runs.log_line(line)
+
+
+def _print_changes(look: Look, json_: bool) -> None:
+    for change, changed in (("started", look.begun), ("ended", look.over)):
+        for run in changed:
+            if json_:
+                as_json.dump({"change": change, "run": run}, indent=None)
+            else:
+                show_runs.one_line(run)
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (status, logs_command, watch, console)

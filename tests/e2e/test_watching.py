@@ -1,0 +1,30 @@
+"""What watches the deployed pipeline stands, knows what else stands, and reaches people."""
+
+import json
+from typing import Any
+
+from tests.e2e.conftest import Pipeline
+
+
+def test_one_failed_execution_raises_an_alarm_that_names_its_section_of_the_runbook(pipeline: Pipeline) -> None:
+    """The metric is sent here; on AWS it comes from Step Functions itself."""
+    outputs, cloudwatch = pipeline.place.outputs, pipeline.place.client("cloudwatch")
+    dimensions = [{"Name": "StateMachineArn", "Value": outputs["state_machine_arn"]}]
+    data: Any = [{"MetricName": "ExecutionsFailed", "Value": 1, "Dimensions": dimensions}]
+    cloudwatch.put_metric_data(Namespace="AWS/States", MetricData=data)
+    heard = pipeline.heard_on("alarms", "docs/runbook.md#execution-failed")
+    assert f"{outputs['name']}-execution-failed" in heard
+
+
+def test_the_dashboard_shows_alarms_that_stand(pipeline: Pipeline) -> None:
+    outputs, cloudwatch = pipeline.place.outputs, pipeline.place.client("cloudwatch")
+    widgets = json.loads(cloudwatch.get_dashboard(DashboardName=outputs["name"])["DashboardBody"])["widgets"]
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=outputs["name"])
+    assert set(widgets[0]["properties"]["alarms"]) == {a["AlarmArn"] for page in pages for a in page["MetricAlarms"]}
+
+
+def test_the_budget_is_over_the_projects_tag(pipeline: Pipeline) -> None:
+    place = pipeline.place
+    [budget] = place.client("budgets").describe_budgets(AccountId=place.account())["Budgets"]
+    assert budget["CostFilters"] == {"TagKeyValue": [f"user:Project${place.outputs['tags']['Project']}"]}
+    assert budget["BudgetLimit"] == {"Amount": "20.00", "Unit": "USD"}

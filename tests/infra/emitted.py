@@ -1,0 +1,128 @@
+"""Runs every function, each under its own name as on Lambda, and reads what it emitted and logged."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from functions.common import executions, telemetry
+from functions.common.batch import Batch
+from functions.common.errors import TooManyRejectsError, UnknownDatasetError
+from functions.reconciler import index as reconciler
+from functions.record_failure import index as record_failure
+from functions.record_run import index as record_run
+from functions.starter import index as starter
+from functions.transform import index as transform
+from functions.validate import index as validate
+from functions.write import index as write
+from tests import harness
+from tests.infra.policies import NAME
+from tests.unit import histories
+from tests.unit.deployed import Place
+from tests.unit.orders import lines, order
+from tests.unit.test_reconciler import pipeline
+from tests.unit.test_record_run import StepFunctions, ended
+
+Metric = tuple[str, frozenset[tuple[str, str]]]
+"""A metric's name and its dimensions, each with its value."""
+
+
+@dataclass
+class Emitted:
+    """What the functions have written to their logs."""
+
+    metrics: set[Metric] = field(default_factory=set)
+    fields: dict[str, set[str]] = field(default_factory=dict)
+    """The fields of each function's lines, metrics and log lines alike, as Logs Insights calls them."""
+
+    def read(self, function: str, output: str) -> None:
+        for line in map(json.loads, output.splitlines()):
+            self.fields.setdefault(function, set()).update(flattened(line))
+            for directive in line.get("_aws", {}).get("CloudWatchMetrics", []):
+                assert directive["Namespace"] == NAME
+                for names in directive["Dimensions"]:
+                    place = frozenset((name, line[name]) for name in names)
+                    self.metrics |= {(metric["Name"], place) for metric in directive["Metrics"]}
+
+
+def flattened(line: dict[str, Any]) -> Iterator[str]:
+    """The fields of a line; a number in an array is called after its place."""
+    for name, value in line.items():
+        yield name
+        if isinstance(value, list):
+            yield from (f"{name}.{number}" for number, _ in enumerate(value))
+
+
+@contextmanager
+def called(function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Metrics as those of `function`; its logger has a name of its own, with which its stream stays."""
+    telemetry.logger.cache_clear()
+    telemetry.metrics.cache_clear()
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", NAME)
+    for make, name in ((telemetry.logger, f"{function}-{uuid.uuid4()}"), (telemetry.metrics, function)):
+        monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", name)
+        make()
+    yield
+    telemetry.logger.cache_clear()
+    telemetry.metrics.cache_clear()
+
+
+def emitted_by_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Emitted:
+    """What comes of a published file with a reject, a refused one, and one of no feed."""
+    emitted = Emitted()
+
+    def call(function: str, work: Callable[[], Any], refusal: type[Exception] | None = None) -> None:
+        capsys.readouterr()
+        with called(function, monkeypatch):
+            if refusal:
+                with pytest.raises(refusal):
+                    work()
+            else:
+                work()
+        emitted.read(function, capsys.readouterr().out)
+
+    def process(batch: Batch, refusal: type[Exception] | None = None) -> None:
+        chunk = {"batch": batch.to_input(), "chunk": 0}
+        call("validate", lambda: validate.handler(chunk))
+        call("transform", lambda: transform.handler(chunk))
+        call("write", lambda: write.handler(batch.to_input()), refusal)
+
+    good = [order(order_id=str(number)) for number in range(10)]
+    published, refused = (
+        harness.plan(harness.upload(lines([*good, {}]))),
+        harness.plan(harness.upload(b"{}\n" * 2 + lines(good[:1]))),
+    )
+    stray = harness.plan(harness.upload(b"{}", folder="incoming/nowhere/"))
+    monkeypatch.setattr(executions, "start", lambda *_: True)
+    for batch in (published, stray):
+        call("starter", lambda batch=batch: starter.handler(event_of(batch)))  # type: ignore[misc]
+    process(published)
+    process(refused, TooManyRejectsError)
+    call("validate", lambda: validate.handler({"batch": stray.to_input(), "chunk": 0}), UnknownDatasetError)
+    for batch in (refused, stray):
+        failure = {"Error": "E", "Cause": "c"}
+        event = {"batch": batch.to_input(), "execution": batch.batch_id, "failure": failure}
+        call("record_failure", lambda event=event: record_failure.handler(event))  # type: ignore[misc]
+    for batch in (published, stray):
+        with patch.object(executions, "client", lambda: StepFunctions(histories.troubled())):
+            call("record_run", lambda batch=batch: record_run.handler(ended(batch)))  # type: ignore[misc]
+    place = Place()
+    monkeypatch.setattr(reconciler, "_pipeline", lambda: pipeline(place))
+    monkeypatch.setattr(reconciler, "_lambda", lambda: place.functions)
+    call("reconciler", lambda: reconciler.handler({"since_hours": 1, "grace_minutes": 60}))
+    return emitted
+
+
+def event_of(batch: Batch) -> dict[str, Any]:
+    """S3's event of a batch's source."""
+    source = batch.source
+    thing = {"key": source.key, "size": source.size, "versionId": source.version_id, "eTag": "e", "sequencer": "1"}
+    s3 = {"bucket": {"name": source.bucket}, "object": thing}
+    time = datetime.now(UTC).isoformat()
+    return {"Records": [{"eventName": "ObjectCreated:Put", "eventTime": time, "s3": s3}]}

@@ -1,0 +1,509 @@
+"""explain and rejects: what they say of every way that a file can go, and what they say to do next."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from functions.common import errors, executions, s3_utils
+from functions.common.batch import Batch, batch_id_for, printable
+from functions.common.errors import ContractError, PipelineError
+from functions.record_failure import index as record_failure
+from pipeline import cli, explain_commands, recovery, recovery_commands, show_story, undelivered
+from pipeline.story import Outcome, gather, story_of
+from pipeline.story.judge import is_mended_by_replay
+from pipeline.story.lookup import look_up
+from tests import harness
+from tests.unit import histories
+from tests.unit.deployed import MACHINE, Place, end, execution_called
+from tests.unit.orders import lines, order
+
+GOOD, HOPELESS = lines([order()]), b"{}\n" * 5
+MIXED = lines([*(order(order_id=str(number)) for number in range(1, 12)), order(order_id="12", total_amount=1)])
+KEY = "incoming/orders/x.jsonl"
+Run = Callable[..., tuple[int, str, str]]
+LONG_AGO = timedelta(hours=2)
+
+
+@pytest.fixture
+def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
+    place = Place()
+    for commands in (explain_commands, recovery_commands):
+        monkeypatch.setattr(commands, "target", lambda _: place)
+    monkeypatch.setattr(recovery, "_POLL_SECONDS", {"local": 0})
+    monkeypatch.setattr(undelivered, "_WAIT_SECONDS", 0)
+    monkeypatch.setattr(recovery, "patience", patience)
+    return place
+
+
+def patience(grace: timedelta = timedelta(0)) -> recovery.Patience:
+    """A second from now: S3's times have no fractions."""
+    return recovery.Patience(datetime.now(UTC) + timedelta(seconds=1), grace)
+
+
+@pytest.fixture
+def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command; answers its exit status and what it printed to stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--target", "local"])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def failing_with(place: Place, error: PipelineError) -> None:
+    """From now on every run fails with this."""
+
+    def fail(_: Batch) -> None:
+        raise error
+
+    place.step_functions.runs = fail
+
+
+# --- every way that a file can go -------------------------------------------------------------------------------------
+
+
+def published(place: Place) -> Batch:
+    return place.process(GOOD)
+
+
+def partly_rejected(place: Place) -> Batch:
+    return place.process(MIXED)
+
+
+def hopeless(place: Place) -> Batch:
+    return place.process(HOPELESS)
+
+
+def crashed(place: Place) -> Batch:
+    crash = type("Runtime.ExitError", (PipelineError,), {})
+    failing_with(place, crash("RequestId: 1 Error: Runtime exited with error: exit status 1"))
+    return place.process(GOOD)
+
+
+def crashed_and_erased(place: Place) -> Batch:
+    batch = crashed(place)
+    place.s3.delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
+    return batch
+
+
+def untold(place: Place) -> Batch:
+    place.step_functions.tell = lambda _: None  # type: ignore[method-assign]
+    batch = crashed(place)
+    end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
+    return batch
+
+
+def running(place: Place) -> Batch:
+    batch = crashed(place)
+    end(batch.batch_id, "RUNNING")
+    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
+    return batch
+
+
+def stuck(place: Place) -> Batch:
+    batch = running(place)
+    end(batch.batch_id, "RUNNING", ago=LONG_AGO)
+    return batch
+
+
+def event_of(batch: Batch) -> dict[str, Any]:
+    source = {"key": batch.source.key, "size": 1, "eTag": "e", "versionId": batch.source.version_id, "sequencer": "1"}
+    record = {"bucket": {"name": batch.source.bucket}, "object": source}
+    time = "2026-01-01T00:00:00.000Z"
+    return {"Records": [{"eventName": "ObjectCreated:Put", "eventTime": time, "s3": record}]}
+
+
+def queue(place: Place, event: dict[str, Any], error: str = "AccessDenied") -> None:
+    """Let an event wait in the on-failure queue."""
+    message = {
+        "requestContext": {"functionArn": "arn:aws:lambda:eu-central-1:1:function:starter:live"},
+        "requestPayload": event,
+        "responsePayload": {"errorType": "ClientError", "errorMessage": error},
+    }
+    boto3.client("sqs").send_message(QueueUrl=place.outputs["on_failure_queue_url"], MessageBody=json.dumps(message))
+
+
+def waiting(place: Place) -> Batch:
+    batch = place.upload(GOOD)
+    queue(place, event_of(batch))
+    queue(place, event_of(place.upload(GOOD, "another.jsonl")), "something else")
+    return batch
+
+
+def never_started(place: Place) -> Batch:
+    return place.upload(GOOD)
+
+
+def lost(place: Place) -> Batch:
+    batch = published(place)
+    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
+    end(batch.batch_id, "SUCCEEDED", ago=LONG_AGO)
+    return batch
+
+
+def gone(place: Place) -> Batch:
+    batch = lost(place)
+    place.s3.delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
+    return batch
+
+
+def failed_and_erased(place: Place) -> Batch:
+    batch = untold(place)
+    place.s3.delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
+    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
+    return batch
+
+
+def notice_not_sent(place: Place) -> Batch:
+    batch = published(place)
+    failure = {"Error": "SNS.NotFoundException", "Cause": "Topic does not exist"}
+    record_failure.handler({"batch": batch.to_input(), "execution": batch.batch_id, "failure": failure})
+    end(batch.batch_id, "FAILED", "SNS.NotFoundException")
+    return batch
+
+
+SEND = "replay --rejects FILE --apply"
+WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
+    (published, Outcome.PUBLISHED, "Published: 1 of 1.", []),
+    (
+        partly_rejected,
+        Outcome.PARTLY_REJECTED,
+        "Published: 11 of 12.",
+        ["rejects BATCH", SEND],
+    ),
+    (hopeless, Outcome.FAILED, "NoValidRecordsError: All 5 records", ["rejects BATCH"]),
+    (crashed, Outcome.FAILED, "Runtime exited with error", ["logs BATCH", "replay BATCH --apply"]),
+    (crashed_and_erased, Outcome.FAILED, "can't be run again, only uploaded", ["logs BATCH"]),
+    (untold, Outcome.FAILED, "Nobody was told", ["logs BATCH", "replay BATCH --apply", "reconcile --apply"]),
+    (running, Outcome.RUNNING, "on its way", ["watch"]),
+    (stuck, Outcome.STUCK, "longer than any should", ["replay BATCH --apply"]),
+    (waiting, Outcome.WAITING, "ClientError: AccessDenied", ["redrive --apply"]),
+    (never_started, Outcome.NOT_STARTED, "never started", ["replay BATCH --apply"]),
+    (lost, Outcome.LOST, "its manifest is not there", ["replay BATCH --apply"]),
+    (gone, Outcome.GONE, "erased, or expired", []),
+    (failed_and_erased, Outcome.GONE, "erased, or expired", []),
+    (notice_not_sent, Outcome.PUBLISHED, "A step after that failed: SNS.NotFoundException", []),
+]
+
+
+@pytest.mark.parametrize(
+    ("way", "outcome", "sentence", "commands"), WAYS, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_every_outcome_is_said_with_its_reason_and_the_next_command(
+    place: Place, run: Run, way: Callable[[Place], Batch], outcome: Outcome, sentence: str, commands: list[str]
+) -> None:
+    batch = way(place)
+    status, out, _ = run("explain", batch.batch_id)
+    assert status == 0, "that a file failed is no failure of the command"
+    assert out.startswith(outcome.upper())
+    assert sentence in out
+    named = [f"pipeline {command} --target local".replace("BATCH", batch.batch_id) for command in commands]
+    assert [line.strip() for line in out.splitlines() if line.startswith("    pipeline ")] == named
+    told = json.loads(run("explain", batch.batch_id, "--json")[1])
+    assert (told["outcome"], told["batch_id"]) == (outcome, batch.batch_id)
+    assert [action["command"] for action in told["actions"] if action["command"]] == named
+    assert ("Nothing needs to be done." in out) == (not told["actions"])
+
+
+def test_every_command_that_is_named_exists(place: Place) -> None:
+    known = {command.name for command in cli.app.registered_commands}
+    named = {word.split()[0] for *_, commands in WAYS for word in commands}
+    assert named <= known
+
+
+@pytest.mark.parametrize("error", [error for error in vars(errors).values() if isinstance(error, type)], ids=str)
+def test_an_error_is_mended_by_a_replay_or_by_another_file(error: type[PipelineError]) -> None:
+    by_file = any(
+        word in error.next_step.lower() for word in ("upload", "send the", "split", "report it", "check that")
+    )
+    assert is_mended_by_replay(error.next_step) or by_file or error is errors.CommitConflictError
+
+
+# --- how it is asked for ----------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_found_by_whatever_names_it(place: Place) -> None:
+    batch = partly_rejected(place)
+    arn = executions.execution_arn(MACHINE, batch.batch_id)
+    for what in (
+        batch.batch_id,
+        f"{batch.batch_id}-replay-3",
+        arn,
+        f"https://console/states/home?region=x#/v2/executions/details/{arn}",
+        KEY,
+        f" {KEY} ",
+        f"{KEY}?versionId={batch.source.version_id}",
+        f"s3://{harness.INGEST}/{KEY}",
+        f"s3://{harness.INGEST}/{KEY}?versionId={batch.source.version_id}",
+        f"s3://{harness.PROCESSED}/{batch.manifest_key}",
+        f"s3://{harness.PROCESSED}/{batch.csv_key('items')}",
+        batch.rejected_key,
+    ):
+        assert look_up(place, what).batch_id == batch.batch_id  # type: ignore[arg-type]
+
+
+def test_an_execution_that_somebody_named_otherwise_is_found_by_its_input(place: Place) -> None:
+    batch = place.upload(GOOD)
+    place.start(batch, "by-hand")
+    assert look_up(place, "by-hand").batch_id == batch.batch_id  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("x.jsonl", "is neither a key nor a batch nor an execution"),
+        (" ", "Nothing was named"),
+        ("tests/data/x.jsonl", "is neither a key nor a batch nor an execution"),
+        ("nonsense", "There is no batch and no execution nonsense"),
+        ("orders-" + "0" * 32, "Nothing is known of a batch"),
+        ("orders-" + "0" * 32 + "-r99999999", "Nothing is known of a batch"),
+        ("incoming/orders/none.jsonl", "There is no file incoming/orders/none.jsonl"),
+        ("incoming/", "There is no file incoming/"),
+        (f"{KEY}?versionId=v9", "There is no version v9"),
+        ("s3://elsewhere/x", "is in no bucket of this deployment"),
+        ("s3://", "is in no bucket of this deployment"),
+        (f"s3://{harness.PROCESSED}/tables/x", "belongs to no batch"),
+        ("arn:aws:states:eu-central-1:1:execution:other:orders-1", "is no execution of this deployment"),
+        ("foreign", "was not started by the pipeline"),
+    ],
+)
+def test_what_names_nothing_is_a_sentence_with_a_next_step(place: Place, run: Run, what: str, sentence: str) -> None:
+    place.step_functions._client.start_execution(stateMachineArn=MACHINE, name="foreign", input='{"a": 1}')
+    for command in ("explain", "rejects"):
+        status, out, err = run(command, what)
+        assert (status, out) == (2, ""), err
+        assert sentence in err
+        assert "next:" in err
+
+
+# --- what is told -----------------------------------------------------------------------------------------------------
+
+
+def test_a_key_s_versions_are_told_with_what_became_of_each(place: Place, run: Run) -> None:
+    batches = [hopeless(place), published(place), partly_rejected(place)]
+    told = story_of(place, KEY)  # type: ignore[arg-type]
+    assert told.batch_id == batches[2].batch_id, "a key is its newest version"
+    found = [(version.batch_id, version.state, version.is_current, version.is_this) for version in told.versions]
+    assert found == [
+        (batches[2].batch_id, "published", True, True),
+        (batches[1].batch_id, "published", False, False),
+        (batches[0].batch_id, "failed", False, False),
+    ]
+    out = run("explain", batches[0].batch_id)[1]
+    assert f"{batches[2].batch_id}  published (current)" in out
+    assert f"{batches[0].batch_id}  failed (this one)" in out
+    place.s3.delete_object(Bucket=harness.INGEST, Key=KEY)
+    assert "the key is deleted now; its versions are not" in run("explain", KEY)[1]
+
+
+def test_versions_of_other_keys_that_begin_alike_are_not_this_key_s(place: Place) -> None:
+    batch = published(place)
+    place.process(GOOD, "x.jsonl.gz.jsonl")
+    told = story_of(place, KEY)  # type: ignore[arg-type]
+    assert [version.batch_id for version in told.versions] == [batch.batch_id]
+
+
+def test_a_replayed_batch_has_both_executions(place: Place, run: Run) -> None:
+    batch = crashed(place)
+    place.step_functions.runs = harness.run_steps
+    run("replay", batch.batch_id, "--apply")
+    told = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    assert [(one.replay, one.status) for one in told.executions] == [(0, "FAILED"), (1, "SUCCEEDED")]
+    assert (told.outcome, told.failed) == (Outcome.PUBLISHED, None)
+    out = run("explain", KEY)[1]
+    assert out.startswith("PUBLISHED")
+    assert "Replay 1: SUCCEEDED" in out
+    assert "Runtime.ExitError" in out, "the first execution's end is part of the story"
+
+
+def test_a_republished_batch_is_told_in_the_revision_that_readers_take(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = published(place)
+    place.deploy("new", monkeypatch)
+    run("replay", KEY, "--republish", "--apply")
+    second = batch_id_for("orders", batch.source.bucket, KEY, batch.source.version_id, 2)
+    told = story_of(place, KEY)  # type: ignore[arg-type]
+    assert (told.batch_id, told.revision) == (second, 2)
+    assert [(one.batch_id, one.is_read) for one in told.revisions] == [(batch.batch_id, False), (second, True)]
+    out = run("explain", batch.batch_id)[1]
+    assert f"readers take another revision: {second}" in out
+    assert f"{second}  published (readers take this one)" in out
+
+
+def test_the_log_tells_of_the_event_of_duplicates_and_of_none(place: Place, run: Run) -> None:
+    batch = published(place)
+    place.log("starter", "execution started", batch_id=batch.batch_id)
+    place.log("starter", "execution known", batch_id=batch.batch_id)
+    place.log("starter", "execution known", batch_id="orders-of-another")
+    place.log("starter", f"not a line of ours about {batch.batch_id}")
+    out = run("explain", KEY)[1]
+    assert out.count("S3's event came; the starter started its execution") == 1
+    assert out.count("S3's event came again, and started nothing") == 1
+    other = place.process(GOOD, "found.jsonl")
+    place.log("reconciler", "started a version whose event never came", level="WARNING", batch_id=other.batch_id)
+    assert "S3's event never came; the reconciler found the file" in run("explain", other.batch_id)[1]
+
+
+def test_messages_that_somebody_else_looks_at_are_said_to_be_hidden(place: Place, run: Run) -> None:
+    batch = waiting(place)
+    boto3.client("sqs").receive_message(QueueUrl=place.outputs["on_failure_queue_url"], MaxNumberOfMessages=10)
+    out = run("explain", batch.batch_id)[1]
+    assert out.startswith("NOT STARTED")
+    assert "Not looked up: About 2 of the messages in the on-failure queue" in out
+
+
+def test_logs_that_may_not_be_read_keep_no_story_from_being_told(place: Place, run: Run) -> None:
+    published(place)
+    place.logs.delete_log_group(logGroupName="starter")
+    status, out, _ = run("explain", KEY)
+    assert status == 0
+    assert "Not looked up: The log of events can't be read (ResourceNotFoundException)." in out
+
+
+def test_each_step_is_told_with_its_tries(place: Place, run: Run) -> None:
+    batch = partly_rejected(place)
+    place.step_functions.histories[batch.batch_id] = histories.troubled()
+    out = run("explain", KEY)[1]
+    told = [line.strip() for line in out.splitlines()]
+    assert "00:00:06.064  Write  succeeded, 0.34 s" in told
+    assert "2 chunks: 2 succeeded" in told
+    assert "Transform  succeeded, 1 retry" in told
+    assert "try 1  00:00:00  timed out after 1.00 s: States.Timeout" in told
+    assert "try 2  00:00:06  succeeded after 0.05 s" in told
+    assert "not reached: NoticeNotSent, DescribeFailure, RecordFailure, NotifyFailure, Failed" in told
+
+
+def test_an_execution_that_aws_has_forgotten_is_told_from_its_records(place: Place, run: Run) -> None:
+    batch = crashed(place)
+    execution = execution_called(batch.batch_id)
+    execution.name, execution.execution_arn = "forgotten", "arn:forgotten"
+    status, out, _ = run("explain", KEY)
+    assert (status, "AWS has forgotten it" in out) == (0, True)
+    assert "Runtime.ExitError" in out
+
+
+def test_a_file_of_rejects_that_has_expired_is_said_to_have(place: Place, run: Run) -> None:
+    batch = partly_rejected(place)
+    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.rejected_key)
+    for command in ("explain", "rejects"):
+        status, out, _ = run(command, KEY)
+        assert (status, "The file is not there any more" in out) == (0, True)
+
+
+def test_a_file_of_rejects_that_somebody_changed_is_an_error_that_says_so(place: Place, run: Run) -> None:
+    batch = partly_rejected(place)
+    s3_utils.put_bytes(harness.PROCESSED, batch.rejected_key, b"mine\n")
+    status, _, err = run("rejects", KEY)
+    assert (status, "is no file of rejects" in err, "next:" in err) == (1, True, True)
+
+
+def test_versions_of_the_contract_and_unknown_fields_are_told(place: Place, run: Run) -> None:
+    many = [order(order_id=str(number)) for number in range(11)]
+    batch = place.process(lines([*many, order(order_id="odd", loyalty=7)]))
+    out = run("explain", batch.batch_id)[1]
+    assert "version 1: valid 11, rejected 1" in out
+    assert "/loyalty: 1 records of version 1, their records rejected" in out
+    balance = json.loads(run("explain", batch.batch_id, "--json")[1])["balance"]
+    assert balance["records_by_version"] == {"1": {"valid": 11, "rejected": 1}}
+    assert balance["drift"] == [{"contract_version": 1, "field": "/loyalty", "records": 1, "dropped": False}]
+
+
+def test_a_manifest_of_a_release_that_did_not_tell_of_versions_is_told_all_the_same(place: Place, run: Run) -> None:
+    batch = published(place)
+    content = harness.manifest(batch)
+    del content["records_by_version"], content["drift"]
+    s3_utils.put_bytes(harness.PROCESSED, batch.manifest_key, json.dumps(content).encode())
+    assert run("explain", KEY)[1].startswith("PUBLISHED")
+
+
+def test_of_a_long_file_of_rejects_the_manifest_tells_the_numbers(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "_REJECT_BYTES", 0)
+    place.process(lines([order()] * 30), "again.jsonl")
+    out = run("explain", "incoming/orders/again.jsonl")[1]
+    assert "superseded 29\n" in out
+    assert "Of these the first 1; pipeline rejects reads them all" in out
+    assert "29 × superseded" in run("rejects", "incoming/orders/again.jsonl")[1]
+
+
+# --- rejects ----------------------------------------------------------------------------------------------------------
+
+
+def test_rejects_are_shown_by_rule_with_places_and_hidden_values(place: Place, run: Run) -> None:
+    partly_rejected(place)
+    status, out, _ = run("rejects", KEY)
+    assert status == 0
+    assert "1 × total_mismatch at /total_amount" in out
+    assert "Vins et alcools" not in out
+    assert '"name": "<text:25>"' in out
+    assert "--show-values shows them" in out
+    assert "Vins et alcools" in run("rejects", KEY, "--show-values")[1]
+    assert "<text" not in run("rejects", KEY, "--samples", "0")[1]
+    told = json.loads(run("rejects", KEY, "--json")[1])
+    assert [(group["reason"], group["count"]) for group in told["rejects"]["groups"]] == [("total_mismatch", 1)]
+
+
+@pytest.mark.parametrize(
+    ("way", "sentence"),
+    [(published, "no record of it was rejected"), (crashed, "Runtime.ExitError"), (never_started, "is missing")],
+)
+def test_a_batch_without_rejects_says_why(place: Place, run: Run, way: Callable[[Place], Batch], sentence: str) -> None:
+    batch = way(place)
+    status, out, _ = run("rejects", batch.batch_id)
+    assert (status, sentence in out) == (0, True)
+    assert json.loads(run("rejects", batch.batch_id, "--json")[1])["rejects"] is None
+
+
+# --- hostile texts ----------------------------------------------------------------------------------------------------
+
+HOSTILE = "\x1b]0;owned\x07\x9b2J[red]boo[/red] [/] \u202e\r\n"
+
+
+@pytest.mark.parametrize("json_", [(), ("--json",)])
+def test_hostile_texts_stay_text(place: Place, run: Run, json_: tuple[str, ...]) -> None:
+    failing_with(place, ContractError(HOSTILE))
+    name = "[bold]x[/bold][/]\u202egnp.jsonl"
+    batch = place.process(GOOD, name)
+    place.step_functions.runs = harness.run_steps
+    bad = {**order(order_id="y"), HOSTILE: HOSTILE, "status": HOSTILE}
+    rejecting = place.process(lines([*(order(order_id=str(number)) for number in range(11)), bad]))
+    shown = [
+        run("explain", batch.batch_id, *json_),
+        run("explain", rejecting.batch_id, *json_),
+        run("rejects", rejecting.batch_id, "--show-values", *json_),
+    ]
+    for status, out, err in shown:
+        assert status == 0, err
+        text = "".join(out.split("\n"))
+        assert printable(text) == text, "a character that steers the terminal got through"
+        assert "owned" in out or "bold" in out
+    if not json_:
+        assert "[bold]x[/bold][/]" in shown[0][1], "markup is text"
+        assert all("[red]boo[" in out for _, out, _ in shown)
+    status, _, err = run("explain", HOSTILE)
+    assert (status, "\x1b" in err, "[red]boo[/red]" in err) == (2, False, True)
+
+
+def test_a_key_that_no_listing_can_tell_stays_text(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """moto's listings can't hold such a key; S3's can."""
+    batch = published(place)
+    told = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    assert told.source is not None
+    capsys.readouterr()
+    show_story.story(replace(told, source=replace(told.source, key=HOSTILE, version_id=HOSTILE, etag=HOSTILE)))
+    text = "".join(capsys.readouterr().out.split("\n"))
+    assert printable(text) == text
+    assert text.count("[red]boo[/red] [/]") == 3

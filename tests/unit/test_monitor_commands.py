@@ -1,0 +1,234 @@
+"""status, logs, watch and console: what they show of what runs, has run and was said; on a terminal and on a pipe."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from functions.common import s3_utils
+from functions.common.batch import Batch, failure_key, run_key
+from pipeline import cli, monitor, monitor_commands, recovery, show, show_runs, undelivered, watch
+from tests import harness
+from tests.unit import histories
+from tests.unit.deployed import MACHINE, Place, end
+from tests.unit.test_explain import GOOD, HOPELESS, MIXED, crashed, notice_not_sent, published, queue
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
+    place = Place()
+    monkeypatch.setattr(monitor_commands, "target", lambda _: place)
+    monkeypatch.setattr(undelivered, "_WAIT_SECONDS", 0)
+    return place
+
+
+@pytest.fixture
+def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command; answers its exit status and what it printed to stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--target", "local"])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def with_cost(batch: Batch, usd: str = "0.00034") -> Batch:
+    s3_utils.put_bytes(
+        harness.PROCESSED, run_key("orders", batch.batch_id, batch.batch_id), f'{{"usd": "{usd}"}}'.encode()
+    )
+    return batch
+
+
+# --- status -----------------------------------------------------------------------------------------------------------
+
+
+def test_status_tells_each_execution_s_outcome_counts_duration_and_cost(place: Place, run: Run) -> None:
+    good = with_cost(place.process(GOOD, "good.jsonl"))
+    mixed, hopeless = place.process(MIXED, "mixed.jsonl"), place.process(HOPELESS, "hopeless.jsonl")
+    running = place.process(GOOD, "running.jsonl")
+    end(running.batch_id, "RUNNING", ago=timedelta(seconds=5))
+    told = json.loads(run("status", "--json")[1])
+    runs = {one["batch_id"]: one for one in told["runs"]}
+    assert {name: one["outcome"] for name, one in runs.items()} == {
+        good.batch_id: "published",
+        mixed.batch_id: "partly rejected",
+        hopeless.batch_id: "failed",
+        running.batch_id: "running",
+    }
+    assert {one["key"] for one in runs.values()} == {
+        f"incoming/orders/{name}.jsonl" for name in ("good", "mixed", "hopeless", "running")
+    }
+    assert (runs[good.batch_id]["usd"], runs[mixed.batch_id]["usd"]) == ("0.000340", "")
+    assert runs[mixed.batch_id]["counts"]["rejected"] == 1
+    assert runs[hopeless.batch_id]["error"] == "NoValidRecordsError"
+    assert runs[running.batch_id]["stopped"] is None
+    assert 5 <= runs[running.batch_id]["seconds"] < 60
+    status, out, _ = run("status")
+    assert status == 0
+    assert "4 executions: " in out
+    assert "Records: 13 received, 12 published, 1 rejected." in out
+    assert len(json.loads(run("status", "--limit", "2", "--json")[1])["runs"]) == 2
+
+
+def test_status_of_a_batch_that_was_replayed_tells_both_executions(place: Place) -> None:
+    batch = crashed(place)
+    place.step_functions.runs = harness.run_steps
+    place.start(batch, f"{batch.batch_id}-replay-1")
+    outcomes = {one.name: one.outcome for one in monitor.recent_runs(place, 10)}  # type: ignore[arg-type]
+    assert outcomes == {batch.batch_id: "failed", f"{batch.batch_id}-replay-1": "published"}
+
+
+def test_what_failed_after_the_commit_is_published_and_has_an_error(place: Place) -> None:
+    notice_not_sent(place)
+    [one] = monitor.recent_runs(place, 10)  # type: ignore[arg-type]
+    assert (one.outcome, one.error, one.counts["published"]) == ("published", "SNS.NotFoundException", 1)
+
+
+def test_a_manifest_that_was_deleted_is_lost(place: Place) -> None:
+    batch = published(place)
+    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
+    [one] = monitor.recent_runs(place, 10)  # type: ignore[arg-type]
+    assert (one.outcome, one.counts) == ("lost", {})
+
+
+def test_an_execution_that_somebody_started_by_hand_is_listed_too(place: Place) -> None:
+    place.step_functions._client.start_execution(stateMachineArn=MACHINE, name="by-hand", input="{}")
+    end("by-hand", "ABORTED")
+    [one] = monitor.recent_runs(place, 10)  # type: ignore[arg-type]
+    assert (one.name, one.key, one.outcome, one.error) == ("by-hand", "", "failed", "ABORTED")
+
+
+def test_status_tells_what_waits_and_where_nothing_is_what_to_do(place: Place, run: Run) -> None:
+    assert "No execution yet. Next:" in run("status")[1]
+    queue(place, {"Records": []})
+    assert "About 1 event in the on-failure queue: pipeline redrive" in run("status")[1]
+    assert json.loads(run("status", "--json")[1])["waiting_events"] == 1
+
+
+@pytest.mark.parametrize("width", [40, 80, 160, 240])
+def test_nothing_that_must_be_copied_is_cut(place: Place, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    batch = with_cost(place.process(HOPELESS, "a-rather-long-name-of-a-file-" * 3 + ".jsonl"))
+    console = Console(width=width, soft_wrap=True, highlight=False, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    for module in (show, show_runs):
+        monkeypatch.setattr(module, "out", console)
+    show_runs.runs(monitor.recent_runs(place, 10), 0)  # type: ignore[arg-type]
+    text = console.export_text()
+    assert batch.batch_id in text
+    assert "NoValidRecordsError" in text
+    if width < 170:
+        assert batch.source.key in text
+    else:
+        assert "outcome" in text, "a table has a head"
+
+
+# --- logs -------------------------------------------------------------------------------------------------------------
+
+
+def test_logs_are_told_of_all_or_of_one_batch(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = published(place), place.process(GOOD, "second.jsonl")
+    for batch in (first, second):
+        place.log("starter", "execution started", batch_id=batch.batch_id, chunks=1)
+    place.log("reconciler", "\x1b[31m[red]boo", level="ERROR")
+    _, out, _ = run("logs")
+    assert [batch.batch_id in out for batch in (first, second)] == [True, True]
+    assert "[red]boo" in out
+    assert "\x1b" not in out
+    monkeypatch.setattr(recovery, "patience", lambda: recovery.Patience(datetime.now(UTC), timedelta(0)))
+    lines = [json.loads(line) for line in run("logs", second.batch_id, "--json")[1].splitlines()]
+    told = [line for line in lines if "function" in line]
+    assert [(line["function"], line["message"]) for line in told] == [("starter", "execution started")]
+    assert told[0]["fields"] == {"batch_id": second.batch_id, "chunks": 1}
+    assert len(run("logs", "--lines", "1")[1].splitlines()) == 1
+
+
+def test_logs_say_where_there_are_none(place: Place, run: Run) -> None:
+    assert "--minutes looks further back" in run("logs")[1]
+
+
+# --- watch ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def looks(place: Place, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Any]]:
+    """What happens between one look and the next; then somebody interrupts."""
+    happens: list[Callable[[], Any]] = []
+
+    def sleep(_: float) -> None:
+        if not happens:
+            raise KeyboardInterrupt
+        happens.pop(0)()
+
+    monkeypatch.setattr(watch.time, "sleep", sleep)
+    return happens
+
+
+def changes(out: str) -> list[tuple[str, str, str]]:
+    found = [json.loads(line) for line in out.splitlines() if line.startswith('{"change"')]
+    return [(one["change"], one["run"]["outcome"], one["run"]["key"].rpartition("/")[2]) for one in found]
+
+
+def test_watch_tells_each_start_and_each_end_once_until_it_is_interrupted(
+    place: Place, run: Run, looks: list[Callable[[], Any]]
+) -> None:
+    before = place.process(GOOD, "before.jsonl")
+    end(before.batch_id, "SUCCEEDED", ago=timedelta(hours=1))
+    batches: list[Batch] = []
+
+    def starts() -> None:
+        batches.append(place.process(GOOD, "x.jsonl"))
+        end(batches[0].batch_id, "RUNNING")
+
+    looks += [starts, lambda: None, lambda: end(batches[0].batch_id, "SUCCEEDED"), lambda: None]
+    status, out, err = run("watch", "--json")
+    assert (status, err.splitlines()[-1]) == (130, "interrupted")
+    assert changes(out) == [("started", "running", "x.jsonl"), ("ended", "published", "x.jsonl")]
+
+
+def test_watch_tells_of_the_last_minutes_and_of_what_came_and_went_between_two_looks(
+    place: Place, run: Run, looks: list[Callable[[], Any]]
+) -> None:
+    place.process(HOPELESS, "before.jsonl")
+    looks += [lambda: place.process(MIXED, "quick.jsonl")]
+    _, out, _ = run("watch")
+    told = [line for line in out.splitlines() if not line.startswith("{")]
+    assert len(told) == 2, "a line each"
+    assert "failed  incoming/orders/before.jsonl" in told[0]
+    assert "NoValidRecordsError" in told[0]
+    assert "partly rejected  incoming/orders/quick.jsonl" in told[1]
+    assert "received 12  published 11  rejected 1" in told[1]
+
+
+def test_the_picture_shows_the_state_that_each_is_in_and_later_what_it_cost(
+    place: Place, looks: list[Callable[[], Any]]
+) -> None:
+    running, over = place.process(GOOD, "running.jsonl"), place.process(GOOD, "over.jsonl")
+    end(running.batch_id, "RUNNING")
+    place.step_functions.histories[running.batch_id] = histories.troubled()[:4]
+    looks += [lambda: with_cost(over)]
+    seen = watch.watch(place, datetime.now(UTC) - timedelta(minutes=1))  # type: ignore[arg-type]
+    first, second = next(seen), next(seen)
+    assert [(run.key, state) for run, state in first.running] == [(running.source.key, "ProcessChunks")]
+    assert [run.usd for run in (*first.ended, *second.ended)] == ["", "0.000340"]
+    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console.print(show_runs.live(second))
+    text = console.export_text()
+    assert "1 execution running" in text
+    assert "ProcessChunks, " in text
+    assert "USD 0.000340" in text
+
+
+def test_a_failure_record_that_is_not_there_yet_is_no_error(place: Place, run: Run) -> None:
+    batch = place.process(HOPELESS)
+    place.s3.delete_object(Bucket=harness.PROCESSED, Key=failure_key("orders", batch.batch_id, batch.batch_id))
+    assert json.loads(run("status", "--json")[1])["runs"][0]["outcome"] == "failed"
