@@ -22,6 +22,7 @@ from pipeline import (
     explain_commands,
     monitor_commands,
     recovery_commands,
+    report_command,
     runs,
     show,
     terraform,
@@ -137,7 +138,8 @@ def demo_command(
     _finish(demo.demo(path or NORTHWIND, dataset, out))
 
 
-for command in (*monitor_commands.COMMANDS, *explain_commands.COMMANDS, *recovery_commands.COMMANDS):
+_GROUPS = (monitor_commands, explain_commands, report_command, recovery_commands)
+for command in (command for group in _GROUPS for command in group.COMMANDS):
     app.command(command.__name__.removesuffix("_command"))(command)
 app.command("estimate")(estimate)
 app.command("validate")(validate)

@@ -6,7 +6,12 @@ from pathlib import Path
 
 from pipeline import build, deploy, embedded, runs, show, terraform
 from pipeline.errors import UsageError
+from pipeline.report import write_report
+from pipeline.runs import REPORT
 from pipeline.targets import Target, contracts_folder, embedded_target
+
+_COST_SECONDS = 15
+"""How long the demo waits for what its run cost, which is reckoned behind it."""
 
 
 def demo(path: Path, dataset: str, folder: Path) -> runs.Outcome:
@@ -30,6 +35,7 @@ def demo(path: Path, dataset: str, folder: Path) -> runs.Outcome:
             deploy.deploy(place)
             result = run(place, path, dataset)
             _show_outputs(place, result, folder)
+            _report(place, result, folder / REPORT)
         finally:
             show.step("stopping the embedded AWS")
             server.stop()
@@ -56,3 +62,10 @@ def _show_outputs(place: Target, result: runs.Outcome, folder: Path) -> None:
     if result.rejects_key:
         show.first_reject(folder / "rejects.jsonl")
     show.out.print(f"\nWhat the run left is in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+
+
+def _report(place: Target, result: runs.Outcome, path: Path) -> None:
+    """Write the report of a run, once it is known what the run cost, and name it."""
+    runs.await_cost(place, result.upload, _COST_SECONDS)
+    write_report(place, result.upload.batch_id, path)
+    show.out.print(f"The report of the run, to open in a browser: {path}", markup=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.common.batch import batch_id_for, failure_key, manifest_key
+from functions.common.batch import batch_id_for, failure_key, manifest_key, run_key
 from functions.common.executions import execution_arn
 from functions.common.planning import dataset_of
 from functions.record_failure.failure import plain_cause
@@ -19,6 +19,9 @@ from pipeline.targets import Target
 _POLL_SECONDS = {"local": 0.25, "aws": 1.0}
 _START_SECONDS = 180
 """How long S3, the starter and its retries may take before an execution is called missing."""
+
+REPORT = "report.html"
+"""What the report is called beside what a run left."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,14 @@ def outcome(place: Target, uploaded: Upload) -> Outcome:
     return Outcome(uploaded, seconds, manifest, failure, error, cause)
 
 
+def await_cost(place: Target, uploaded: Upload, seconds: float) -> None:
+    """Wait until the run record of an upload's first execution is there, which comes after its end, or for so long."""
+    deadline = time.monotonic() + seconds
+    key = run_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id)
+    while read_json(place, key) is None and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS[place.name])
+
+
 def read_json(place: Target, key: str) -> dict[str, Any] | None:
     """A JSON object of the processed bucket, or None where there is none."""
     try:
@@ -176,7 +187,7 @@ def download_outputs(place: Target, result: Outcome, folder: Path) -> None:
 
 def _remove_outputs(folder: Path) -> None:
     """Remove what the run before left in `folder`, by its manifest, and nothing else: it may be anyone's folder."""
-    names = ["rejects.jsonl", "failure.json", "manifest.json"]
+    names = ["rejects.jsonl", "failure.json", "manifest.json", REPORT]
     if (manifest := folder / "manifest.json").is_file():
         tables = json.loads(manifest.read_text("utf-8"))["tables"]
         names += [f"{table}.{kind}" for table in tables for kind in ("csv", "parquet")]

@@ -5,6 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from pipeline import runs
 from tests.unit.test_cli import UPLOAD
 
@@ -56,4 +58,21 @@ def test_a_failed_run_leaves_its_record_and_the_rejects_that_it_names(tmp_path: 
 def test_nothing_of_the_run_before_is_shown_as_this_one_s(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("not the pipeline's")
     left(tmp_path, published("rejected/1.jsonl"))
+    (tmp_path / runs.REPORT).write_text("of the run before")
     assert left(tmp_path, failed(None)) == {"failure.json", "mine.csv"}
+
+
+def test_the_cost_is_awaited_until_it_is_there_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def read(_: Any, key: str) -> dict[str, Any] | None:
+        asked.append(key)
+        return {"usd": "1"} if len(asked) == 3 else None
+
+    monkeypatch.setattr(runs, "read_json", read)
+    monkeypatch.setattr(runs, "_POLL_SECONDS", {"local": 0.001})
+    place: Any = SimpleNamespace(name="local")
+    runs.await_cost(place, UPLOAD, 10)
+    assert asked == [f"runs/{UPLOAD.dataset}/{UPLOAD.batch_id}/{UPLOAD.batch_id}.json"] * 3
+    runs.await_cost(place, UPLOAD, 0)
+    assert len(asked) == 4, "the time was up at once"

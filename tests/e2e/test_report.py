@@ -1,0 +1,48 @@
+"""The report of a real run: what the embedded AWS tells of it is all there."""
+
+import re
+from pathlib import Path
+
+from pipeline import runs
+from pipeline.report import write_report
+from tests.e2e.conftest import Pipeline
+from tests.statemachine import definition as asl
+
+LINES = (Path(__file__).parents[1] / "data" / "northwind_orders.jsonl").read_bytes().splitlines()
+
+
+def looks(page: str) -> dict[str, str]:
+    """How each state is drawn."""
+    found = re.findall(r'<g class="state look-(\w+)[^"]*" data-state="(\w+)"', page)
+    return {name: look for look, name in found}
+
+
+def report(pipeline: Pipeline, outcome: runs.Outcome) -> str:
+    runs.await_cost(pipeline.place, outcome.upload, 60)
+    path = write_report(pipeline.place, outcome.upload.batch_id, pipeline.folder)
+    assert path == pipeline.folder / f"{outcome.upload.batch_id}.html"
+    return path.read_text("utf-8")
+
+
+def test_a_partly_rejected_file_is_told_from_upload_to_cost(pipeline: Pipeline) -> None:
+    bad = LINES[1].replace(b'"country":"DE"', b'"country":"Germany"')
+    page = report(pipeline, pipeline.run(b"\n".join([*LINES[10:30], bad]), "report.jsonl"))
+    assert "<h1>Published, without 1 of its 21 records</h1>" in page
+    drawn = looks(page)
+    assert drawn.keys() == asl.states(asl.load()).keys()
+    assert {name for name, look in drawn.items() if look == "unreached"} == {
+        *("NoticeNotSent", "DescribeFailure", "RecordFailure", "NotifyFailure", "Failed")
+    }
+    assert set(drawn.values()) == {"unreached", "succeeded"}
+    for told in ("not_an_allowed_value", "/customer/address/country", "state_transition", "5 of 20 rows", ".parquet"):
+        assert told in page, told
+    assert "Germany" not in page
+
+
+def test_a_failed_file_is_told_with_its_failure_branch(pipeline: Pipeline) -> None:
+    page = report(pipeline, pipeline.run(b"[" + LINES[0], "truncated.json"))
+    assert "<h1>Failed: nothing was published</h1>" in page
+    assert "MalformedDocumentError" in page
+    drawn = looks(page)
+    assert (drawn["ProcessChunks"], drawn["RecordFailure"], drawn["Failed"]) == ("failed", "succeeded", "failed")
+    assert drawn["Write"] == "unreached"

@@ -1,0 +1,301 @@
+"""The page in a real browser: it loads nothing, fits a phone, can be read in both colour schemes and used by keyboard,
+and whatever stands in a record stays text.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from pipeline.report.page import headline, render
+from pipeline.report.tables import preview
+from pipeline.story.model import Action, Output, Problem, Story
+from pipeline.story.rejects import read_rejects
+from tests.report import stories
+from tests.statemachine import definition as asl
+from tests.unit import histories
+
+NARROW, WIDE = {"width": 360, "height": 640}, {"width": 1280, "height": 900}
+A4 = {"width": 718, "height": 1047}
+"""Its part inside usual margins, at 96 pixels an inch."""
+
+HOSTILE = (
+    "<script>document.title='owned'</script>",
+    '"><img src=x onerror="document.title=\'owned\'">',
+    "</style></title></pre></svg><h1 id=owned>x",
+    "{{ 7 * 7 }}{% raw %}",
+    "&lt;b&gt;&amp;",
+    "\u202egnirts siht\u202c \u2066\u2069\x00\x1b[2J\u200f",
+    "x" * 400,
+    "https://example.com/" + "y/" * 100,
+)
+
+
+def hostile() -> Story:
+    """A story of which every text that comes from outside is an attack."""
+    evil = " ".join(HOSTILE)
+    story, source = stories.failed_by_rejects(), stories.partly_rejected().source
+    assert source is not None
+    problems = [Problem(evil, f"/{evil}", evil, evil)]
+    lines = [
+        stories.reject(
+            1, problems, b'{"a": "<img src=x onerror=1>", "b</pre><script>": ["\\u202e", "%s"]}' % (b"z" * 500)
+        ),
+        stories.reject(2, problems, evil.encode(), readable=False),
+    ]
+    run = replace(story.executions[0], error=evil, cause=evil)
+    definition = {**asl.load(), "Comment": evil}
+    definition["States"]["Write"]["Comment"] = evil
+    return replace(
+        story,
+        source=replace(source, key=f"incoming/orders/{evil}", version_id=evil),
+        executions=(run,),
+        rejects=read_rejects(evil, lines, show_values=True),
+        outputs=(Output("t", "csv", evil, 1, 1),),
+        unknown=(evil,),
+        actions=(Action(evil, f"pipeline replay '{evil}'"),),
+        definition=definition,
+    )
+
+
+UNFOLD = "document.querySelectorAll('details').forEach(one => one.open = true)"
+
+HOSTILE_ROWS = preview(
+    Output("t", "csv", "t.csv", 0, 1), f'"{HOSTILE[2]}",b\n"{HOSTILE[0]}","{HOSTILE[5]}{HOSTILE[6]}"\n'.encode(), None
+)
+
+STORIES: dict[str, Callable[[], Story]] = {
+    "published": stories.published,
+    "partly rejected": stories.partly_rejected,
+    "large": stories.large,
+    "failed": stories.failed,
+    "failed by its rejects": stories.failed_by_rejects,
+    "hostile": hostile,
+}
+
+
+class Opened:
+    """A page in the browser, and what it did that it may not do."""
+
+    def __init__(self, browser: Browser, path: Path, **context: Any) -> None:
+        self.context = browser.new_context(**context)
+        self.page: Page = self.context.new_page()
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.faults.append(message.text))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.faults.append(dialog.message))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+
+
+Open = Callable[..., Opened]
+
+
+@pytest.fixture
+def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
+    """Opens the page of a story; at the end nothing but the page itself must have been asked for."""
+    opened: list[Opened] = []
+
+    def open_one(name: str, **context: Any) -> Opened:
+        story, path = STORIES[name](), tmp_path / f"{len(opened)}.html"
+        rows = [HOSTILE_ROWS] if name == "hostile" else stories.previews(story)
+        path.write_text(render(story, rows, stories.WRITTEN), "utf-8")
+        opened.append(Opened(browser, path, **context))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.context.close()
+        assert one.faults == []
+        assert [url for url in one.requests if not url.startswith("file://")] == []
+        assert len(one.requests) == 1
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_page_says_what_became_of_the_file(open_page: Open, name: str) -> None:
+    page = open_page(name, viewport=WIDE).page
+    assert page.locator("h1").inner_text() == headline(STORIES[name]())
+    titles = page.locator("h2").all_inner_texts()
+    assert titles[:2] == ["What to do now", "The run"]
+    assert ("The balance" in titles) == (name in ("published", "partly rejected", "large"))
+    assert ("The rejects, by rule" in titles) == (name not in ("published", "large", "failed"))
+    boxes = page.locator("section, header, figure, table").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect().height)"
+    )
+    assert min(boxes) > 0
+
+
+@pytest.mark.parametrize("name", ["published", "failed"])
+def test_the_drawing_is_the_definition(open_page: Open, name: str) -> None:
+    page = open_page(name).page
+    states = page.locator("svg.drawing [data-state]").evaluate_all("all => all.map(one => one.dataset.state)")
+    assert sorted(states) == sorted(asl.states(asl.load()))
+    lines = page.locator("svg.drawing [data-from]").evaluate_all(
+        "all => all.map(one => [one.dataset.from, one.dataset.to])"
+    )
+    expected = [
+        [state, target]
+        for machine in asl.machines(asl.load())
+        for state, content in machine["States"].items()
+        for target in asl.successors(content)
+    ]
+    assert sorted(lines) == sorted(expected)
+
+
+def test_every_label_fits_into_its_state(open_page: Open) -> None:
+    for name in ("large", "partly rejected", "failed"):
+        page = open_page(name, viewport=WIDE).page
+        outside = page.locator("svg.drawing .state").evaluate_all(
+            """all => all.filter(state => {
+                const box = state.querySelector('.box').getBBox();
+                return [...state.querySelectorAll('text')].some(text => {
+                    const label = text.getBBox();
+                    const [right, below] = [box.x + box.width, box.y + box.height];
+                    return label.x < box.x || label.x + label.width > right || label.y + label.height > below;
+                });
+            }).map(state => state.textContent)"""
+        )
+        assert outside == []
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_nothing_is_wider_than_a_phone(open_page: Open, name: str) -> None:
+    page = open_page(name, viewport=NARROW).page
+    page.evaluate(UNFOLD)
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    wider = page.locator("body *:not(.scroll *):not(.skip):not(.hidden)").evaluate_all(
+        """all => all.filter(one => one.getBoundingClientRect().right > innerWidth + 1)
+            .map(one => one.outerHTML.slice(0, 200))"""
+    )
+    assert wider == []
+
+
+CONTRAST = """() => {
+    const channels = text => text.match(/[\\d.]+/g).map(Number);
+    const over = (top, below) => {
+        const alpha = top.length > 3 ? top[3] : 1;
+        return [0, 1, 2].map(at => top[at] * alpha + below[at] * (1 - alpha));
+    };
+    const light = colour => {
+        const linear = part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+        const [r, g, b] = colour.map(value => linear(value / 255));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = element => {
+        const state = element.closest('.state');
+        if (state) return channels(getComputedStyle(state.querySelector('.box')).fill);
+        for (let one = element; one; one = one.parentElement) {
+            const colour = channels(getComputedStyle(one).backgroundColor);
+            if (colour.length === 3 || colour[3] > 0) return colour;
+        }
+        return [255, 255, 255];
+    };
+    const found = [];
+    for (const element of document.querySelectorAll('body *')) {
+        const ownText = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
+        if (!ownText || !element.getClientRects().length || element.closest('title, desc')) continue;
+        const style = getComputedStyle(element);
+        const below = behind(element).slice(0, 3);
+        const ink = over(channels(element.closest('svg') ? style.fill : style.color), below);
+        const [high, low] = [light(ink), light(below)].sort((a, b) => b - a);
+        found.push([(high + 0.05) / (low + 0.05), element.textContent.trim().slice(0, 60)]);
+    }
+    return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["published", "partly rejected", "failed"])
+def test_all_text_stands_out(open_page: Open, name: str, scheme: Any) -> None:
+    """WCAG 2.2, 1.4.3: a contrast of 4.5 to 1."""
+    page = open_page(name, color_scheme=scheme).page
+    page.evaluate(UNFOLD)
+    ratios = page.evaluate(CONTRAST)
+    assert len(ratios) > 50
+    assert [(round(ratio, 2), text) for ratio, text in ratios if ratio < 4.5] == []
+    is_dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(251, 251, 249)"
+    assert is_dark == (scheme == "dark")
+
+
+def test_whatever_is_in_a_record_stays_text(open_page: Open) -> None:
+    page = open_page("hostile", viewport=WIDE).page
+    page.evaluate(UNFOLD)
+    assert page.locator("script, img, #owned, iframe, b:text('&')").count() == 0
+    assert page.title().startswith("failed: incoming/orders/<script>")
+    text = page.locator("main").inner_text()
+    for attack in (*HOSTILE[:5], HOSTILE[6]):
+        assert attack in text, attack
+    assert "49" not in page.locator(".cause").first.inner_text()
+    steering = [sign for sign in "\u202e\u202c\u2066\u2069\u200f\x00\x1b" if sign in page.content()]
+    assert steering == [], "what turns the direction of text, or a terminal's, is replaced"
+    assert "\ufffdgnirts siht" in text
+
+
+def test_tab_reaches_everything_in_the_order_of_the_page(open_page: Open) -> None:
+    page = open_page("partly rejected", viewport=NARROW).page
+    wanted = page.locator("a[href], summary, [tabindex='0']").evaluate_all(
+        "all => all.filter(one => one.checkVisibility()).map((one, at) => (one.dataset.at = at))"
+    )
+    reached = []
+    for _ in wanted:
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("Number(document.activeElement.dataset.at)"))
+        if len(reached) > 1:
+            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert outline != "none", "the focus can't be seen"
+    assert reached == wanted
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("Number(document.activeElement.dataset.at)") == wanted[-2]
+
+
+def test_keys_fold_and_skip(open_page: Open) -> None:
+    page = open_page("partly rejected").page
+    page.keyboard.press("Tab")
+    assert page.locator(".skip").evaluate("one => one.getBoundingClientRect().left") >= 0, "shown when it has the focus"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    samples = page.locator("#rejects details").first
+    samples.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert samples.evaluate("one => one.open")
+    assert samples.locator("pre").first.is_visible()
+
+
+def test_headings_names_and_tables_tell_a_screen_reader_where_it_is(open_page: Open) -> None:
+    page = open_page("partly rejected").page
+    levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(one => Number(one.tagName[1]))")
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert page.locator("table:not(:has(caption))").count() == 0
+    assert page.locator("th:not([scope])").count() == 0
+    assert page.locator("[role=region]:not([aria-label])").count() == 0
+    assert page.locator("svg:not([aria-hidden]):not([aria-labelledby])").count() == 0
+    ids = page.locator("[id]").evaluate_all("all => all.map(one => one.id)")
+    assert len(ids) == len(set(ids))
+    targets = page.locator("a[href^='#']").evaluate_all("all => all.map(one => one.hash.slice(1))")
+    assert set(targets) <= set(ids)
+
+
+def test_it_prints_all_of_it_on_white(open_page: Open) -> None:
+    page = open_page("partly rejected", color_scheme="dark", viewport=A4).page
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= A4["width"]
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("nav").is_hidden()
+    assert page.locator("#rejects pre").first.evaluate("one => one.getBoundingClientRect().height") > 0
+
+
+def test_a_running_execution_is_drawn_as_such(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    story = stories.partly_rejected()
+    run = stories.execution(histories.troubled()[:-12], "RUNNING", stopped=None, cost=None)
+    running = replace(story, outcome=story.outcome.RUNNING, executions=(run,), balance=None, outputs=(), rejects=None)
+    monkeypatch.setitem(STORIES, "running", lambda: running)
+    page = open_page("running").page
+    assert page.locator(".state.look-running").count() == 1
+    assert page.locator("h1").inner_text() == "It is running"

@@ -1,0 +1,201 @@
+"""The page as text: nothing gets in but through an escaping template, and nothing but the page is needed."""
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pipeline import report
+from pipeline.report.page import Sum, headline, render, sums_of
+from pipeline.report.tables import preview
+from pipeline.story.model import FileVersion, Heard, Outcome, Output, Queued, Revision, Story
+from tests.report import stories
+
+FOLDER = Path(report.__file__).parent
+STORIES = {
+    "published": stories.published(),
+    "partly rejected": stories.partly_rejected(),
+    "failed": stories.failed(),
+    "failed by its rejects": stories.failed_by_rejects(),
+}
+BY_VERSION = {"1": {"valid": 90, "rejected": 3}, "2": {"valid": 10, "rejected": 0}}
+DRIFT = (
+    {"contract_version": 1, "field": "/gift", "records": 3, "dropped": True},
+    {"contract_version": 2, "field": "", "records": 2, "dropped": False},
+)
+VALUES = ("Hanari Carnes", "mario@example.com", "Brazil", "1552.61", "half an order", "Spezialitäten", "0251-031259")
+
+
+def page(story: Story, *, show_values: bool = False) -> str:
+    return render(story, stories.previews(story, show_values=show_values), stories.WRITTEN, show_values=show_values)
+
+
+class Reader(HTMLParser):
+    """The tags, attributes and texts of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+def test_the_page_names_nothing_outside_but_the_console(story: Story) -> None:
+    read = Reader(page(story))
+    assert {tag for tag, _ in read.tags}.isdisjoint({"script", "link", "img", "iframe", "object", "form", "base"})
+    addresses = [value for _, attributes in read.tags for name, value in attributes.items() if name in ("href", "src")]
+    assert {address for address in addresses if address and not address.startswith("#")} == {story.console_url}
+    [style] = re.findall(r"<style>(.*?)</style>", page(story), re.DOTALL)
+    assert "url(" not in style
+    assert "@import" not in style
+    assert not any(
+        "style" in attributes or any(name.startswith("on") for name in attributes) for _, attributes in read.tags
+    )
+
+
+def test_the_policy_lets_nothing_run_and_nothing_load() -> None:
+    html = page(stories.published())
+    [style] = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policies = [meta["content"] for meta in Reader(html).all("meta") if "Policy" in (meta.get("http-equiv") or "")]
+    assert policies == [f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"]
+
+
+def test_templates_trust_no_text() -> None:
+    for template in FOLDER.glob("templates/*jinja"):
+        text = template.read_text()
+        assert not re.search(r"\|\s*safe|autoescape|Markup", text), f"{template.name} turns escaping off"
+    used = [module.name for module in FOLDER.glob("*.py") for _ in re.finditer(r"= ?Markup\(", module.read_text())]
+    assert used == ["page.py"], "only the style sheet is taken as it is"
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_has_a_page(outcome: Outcome) -> None:
+    nothing = replace(
+        stories.published(),
+        **{"outcome": outcome, "source": None, "uploaded": None, "executions": (), "balance": None},
+        **{"outputs": (), "manifest": None, "definition": {}, "unknown": ("The log can't be read.",)},
+    )
+    for story in (nothing, replace(stories.partly_rejected(), outcome=outcome)):
+        assert headline(story) in Reader(page(story)).text
+
+
+def test_what_is_known_of_events_versions_and_fields_is_told() -> None:
+    story = stories.partly_rejected()
+    assert story.balance is not None
+    assert story.source is not None
+    when, other = stories.START, f"{stories.BATCH[:-1]}0"
+    versions = (
+        FileVersion("v2", when, 9, other, is_current=True, is_this=False, state="failed"),
+        FileVersion("v1", when, 9, stories.BATCH, is_current=False, is_this=True, state="published"),
+    )
+    told = replace(
+        story,
+        source=replace(story.source, corrects=other),
+        heard=(Heard(when, "starter", True), Heard(when, "starter", False), Heard(when, "reconciler", True)),
+        queued=(Queued(when, "starter", "ThrottlingException"),),
+        versions=versions,
+        revisions=(
+            Revision(1, stories.BATCH, "published", False),
+            Revision(2, f"{stories.BATCH}-r2", "published", True),
+        ),
+        balance=replace(story.balance, records_by_version=BY_VERSION, drift=DRIFT),
+        executions=(replace(story.executions[0], status="FAILED", error="NoticeError", redrives=1),),
+    )
+    text = " ".join(Reader(page(told)).text.split())
+    for part in (
+        *(f"rejects of {other}", "S3's event came again, and started nothing", "never came: the reconciler"),
+        *("In the on-failure queue since 2026-01-01 00:00:00 UTC, for starter: ThrottlingException", "failed, current"),
+        *(
+            "the field was dropped",
+            "the record was rejected",
+            "/gift",
+            "others",
+            "2 (what readers take)",
+            "(this page)",
+        ),
+        *("A step after that failed: NoticeError", "redriven 1 time"),
+    ):
+        assert part in text, part
+
+
+def test_values_are_masked_unless_they_are_asked_for() -> None:
+    hidden, shown = (
+        stories.partly_rejected(),
+        replace(stories.partly_rejected(), rejects=stories.rejects(show_values=True)),
+    )
+    text = Reader(page(hidden)).text
+    assert not [value for value in VALUES if value in text]
+    assert f"pipeline report {stories.BATCH} --show-values shows them" in text
+    text = Reader(page(shown, show_values=True)).text
+    assert not [value for value in VALUES if value not in text]
+    assert "--show-values" not in text
+    assert "personal data" in text
+
+
+def test_a_command_names_the_target_that_is_not_aws() -> None:
+    assert "--show-values --target local shows them" in Reader(page(stories.published())).text
+
+
+def test_the_balance_is_two_sums_that_are_added_up_here() -> None:
+    story = stories.partly_rejected()
+    assert story.balance is not None
+    sums = list(sums_of(story.balance))
+    assert [(one.whole[0], *(name for name, _ in one.parts)) for one in sums] == [
+        ("received", "valid", "rejected"),
+        ("valid", "published", "superseded"),
+    ]
+    assert all(one.adds_up for one in sums)
+    assert not Sum(("received", sums[0].whole[1] + 1), sums[0].parts).adds_up
+    assert "It adds up" in page(story)
+    wrong = replace(story.balance, counts={**story.balance.counts, "rejected": 4})
+    assert "It does not add up" in page(replace(story, balance=wrong))
+
+
+def test_each_state_s_outcome_is_told_in_text_too() -> None:
+    read = Reader(page(stories.failed()))
+    assert "Write: failed, 7 tries." in read.text
+    assert "Published: not reached." in read.text
+    [drawing] = [svg for svg in read.all("svg") if svg.get("role") == "img"]
+    assert drawing["aria-labelledby"] == "drawing-title drawing-text"
+
+
+CSV = 'id,name,amount,batch_id\n"a,1","two\nlines",1.50,b\nb2,"=""quoted""",,b\n'
+
+
+def test_first_rows_are_those_of_the_csv() -> None:
+    output = Output("t", "csv", "t.csv", len(CSV), 2)
+    found = preview(output, CSV.encode(), None)
+    assert found.columns == ("id", "name", "amount")
+    assert [[cell.text for cell in row] for row in found.rows] == [
+        ["a,1", "two\nlines", "1.50"],
+        ["b2", '="quoted"', ""],
+    ]
+    assert [found.is_amount(column) for column in range(3)] == [False, False, True]
+
+
+def test_texts_are_masked_and_numbers_are_not() -> None:
+    found = preview(Output("t", "csv", "t.csv", len(CSV), 2), CSV.encode(), {"amount"})
+    assert found.is_masked
+    assert [[cell.text or cell.masked_length for cell in row] for row in found.rows] == [[3, 9, "1.50"], [2, 9, None]]
+
+
+def test_a_row_that_is_cut_is_not_shown() -> None:
+    output = Output("t", "csv", "t.csv", len(CSV), 2)
+    for cut in range(CSV.index("b\nb2") + 3, len(CSV)):
+        found = preview(output, CSV.encode()[:cut], None)
+        assert [row[0].text for row in found.rows] == ["a,1"], cut

@@ -1,0 +1,126 @@
+"""The timeline of an execution: when each state ran, with its tries and the waits between them."""
+
+from datetime import timedelta
+
+import pytest
+
+from pipeline.report.graph import machine_of
+from pipeline.report.marks import marks_of, taken_by
+from pipeline.report.timeline import SCALE, Timeline, timeline_of
+from pipeline.story.model import Execution
+from tests.report import stories
+from tests.statemachine import definition as asl
+from tests.unit import histories
+from tests.unit.histories import START
+
+MACHINE = machine_of(asl.load())
+
+
+def timeline(execution: Execution) -> Timeline:
+    found = timeline_of(execution, stories.WRITTEN)
+    assert found is not None
+    return found
+
+
+def test_tries_and_the_waits_between_them_are_bars() -> None:
+    found = timeline(stories.execution(histories.troubled(), "SUCCEEDED"))
+    rows = {(row.name, row.level): row for row in found.rows}
+    assert [row.name for row in found.rows if row.level == 0] == [
+        *("PlanChunks", "ProcessChunks", "Write", "AnyRejects", "NotifyRejects", "Published")
+    ]
+    write = rows["Write", 0]
+    [bar] = write.bars
+    whole = (found.ended - found.started).total_seconds()
+    assert bar.left == pytest.approx((6.100 / whole) * SCALE, abs=0.1)
+    assert bar.width == pytest.approx((0.300 / whole) * SCALE, abs=0.1)
+    transform = next(row for row in found.rows if row.name == "Transform" and row.look == "retried")
+    assert [bar.look for bar in transform.bars] == ["waiting", "failed", "succeeded"]
+    assert transform.words == "succeeded, 2 tries"
+
+
+def test_every_bar_is_on_the_scale_and_can_be_seen() -> None:
+    for execution in (*stories.failed().executions, *stories.partly_rejected().executions):
+        for row in timeline(execution).rows:
+            assert row.bars
+            for bar in row.bars:
+                assert 0 <= bar.left < bar.left + bar.width <= SCALE + 0.1
+                assert bar.width >= 1
+
+
+def test_what_failed_is_listed_with_error_and_time() -> None:
+    troubles = timeline(stories.failed().executions[-1]).troubles
+    assert [trouble.number for trouble in troubles] == [1, 2, 3, 4, 5, 6, 7]
+    assert {(trouble.name, trouble.one.error) for trouble in troubles} == {("Write", "TransientError")}
+    first = timeline(stories.partly_rejected().executions[0]).troubles
+    assert [(trouble.name, trouble.one.error) for trouble in first] == [
+        ("Transform, chunk 0", "States.Timeout"),
+        ("Validate, chunk 1", ""),
+    ]
+
+
+def test_of_many_chunks_those_with_trouble_and_the_longest_are_shown() -> None:
+    found = timeline(stories.execution(stories.many_chunks(100, failing=3), "SUCCEEDED"))
+    shown = [row.name for row in found.rows if row.level == 1]
+    assert shown == [f"Chunk {number}" for number in (3, *range(93, 100))]
+    assert found.chunks_left_out == 92
+
+
+def test_an_execution_that_goes_on_ends_now() -> None:
+    execution = stories.execution(histories.troubled()[:-12], "RUNNING", stopped=None)
+    found = timeline_of(execution, START + timedelta(seconds=10))
+    assert found is not None
+    assert found.ended == START + timedelta(seconds=10)
+    assert "running" in {row.look for row in found.rows}
+
+
+def test_what_aws_has_forgotten_has_no_timeline() -> None:
+    assert timeline_of(stories.execution([*histories.troubled()], "SUCCEEDED", steps=()), stories.WRITTEN) is None
+
+
+def test_marks_tell_retries_failures_and_what_was_not_reached() -> None:
+    marks = marks_of(stories.partly_rejected().executions[0], MACHINE)
+    assert {name: (mark.outcome, mark.words) for name, mark in marks.items()} == {
+        "PlanChunks": ("succeeded", "passed"),
+        "ProcessChunks": ("retried", "2 chunks"),
+        "Validate": ("retried", "1 of 2 retried"),
+        "Transform": ("retried", "1 of 2 retried"),
+        "Write": ("succeeded", "succeeded"),
+        "AnyRejects": ("succeeded", "passed"),
+        "NotifyRejects": ("succeeded", "succeeded"),
+        "Published": ("succeeded", "reached"),
+    }
+    marks = marks_of(stories.failed().executions[-1], MACHINE)
+    assert (marks["Write"].outcome, marks["Write"].words) == ("failed", "failed, 7 tries")
+    assert marks["Failed"].outcome == "failed"
+    assert "Published" not in marks
+    aborted = marks_of(stories.failed().executions[0], MACHINE)
+    assert aborted["ProcessChunks"].outcome == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("story", "taken"),
+    [
+        (
+            stories.failed(),
+            {
+                *(("PlanChunks", "ProcessChunks", "next"), ("Validate", "Transform", "next")),
+                *(("ProcessChunks", "Write", "next"), ("Write", "DescribeFailure", "catch")),
+                *(("DescribeFailure", "RecordFailure", "next"), ("RecordFailure", "NotifyFailure", "next")),
+                ("NotifyFailure", "Failed", "next"),
+            },
+        ),
+        (
+            stories.published(),
+            {
+                *(("PlanChunks", "ProcessChunks", "next"), ("Validate", "Transform", "next")),
+                *(("ProcessChunks", "Write", "next"), ("Write", "AnyRejects", "next")),
+                ("AnyRejects", "Published", "default"),
+            },
+        ),
+    ],
+    ids=["failed", "published, as the embedded AWS tells it"],
+)
+def test_the_way_that_was_taken(story: stories.Story, taken: set[tuple[str, str, str]]) -> None:
+    assert story.latest is not None
+    found = {(one.source, one.target, one.kind) for one in taken_by(story.latest, MACHINE)}
+    assert found == taken
