@@ -2,11 +2,13 @@
 #
 #   TARGET=aws|local          where deploy-infra, run-pipeline, monitor, explain, console and destroy-infra work
 #   INPUT=path                the file that demo and run-pipeline send
+#   DATASET=name              the feed that it is of (default: orders)
 #   AWS_VAULT_PROFILE=name    run the AWS targets under aws-vault
 #   PYTHON=python3.13         the Python that .venv is made with
 
 TARGET ?= aws
 INPUT ?=
+DATASET ?=
 EXECUTION ?=
 WHAT ?=
 PYTHON ?= python3
@@ -30,7 +32,7 @@ PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault i
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@sed -n 's/^#  / /p' $(MAKEFILE_LIST) | head -4
+	@sed -n 's/^#  / /p' $(MAKEFILE_LIST) | head -5
 
 # The environment: uv first, which then installs the rest in seconds; every file is pinned by hash.
 $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
@@ -51,7 +53,7 @@ $(TOOLS)/%/ready: requirements/%.txt $(READY)
 	@touch $@
 
 demo: $(READY) ## Run a file (INPUT=...) through the whole pipeline on an embedded AWS, without an account
-	@$(BIN)/python -m pipeline demo $(if $(INPUT),"$(INPUT)")
+	@$(BIN)/python -m pipeline demo $(if $(INPUT),"$(INPUT)") $(if $(DATASET),--dataset $(DATASET))
 
 test: $(READY) $(TOOLS)/policy-lint/ready ## Run every test but the long ones
 	@$(BIN)/python -m pytest --numprocesses=2
@@ -98,7 +100,7 @@ deploy-infra: $(READY) ## Build and apply infra/ to TARGET
 	@$(PIPELINE) deploy --target $(TARGET)
 
 run-pipeline: $(READY) ## Send INPUT (default: generated orders) through the pipeline on TARGET and follow it
-	@$(PIPELINE) run $(if $(INPUT),"$(INPUT)") --target $(TARGET)
+	@$(PIPELINE) run $(if $(INPUT),"$(INPUT)") --target $(TARGET) $(if $(DATASET),--dataset $(DATASET))
 
 monitor: $(READY) ## Show the executions and structured logs of TARGET
 	@$(PIPELINE) status --target $(TARGET)

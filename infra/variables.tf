@@ -85,6 +85,17 @@ variable "packages_dir" {
   nullable    = false
 }
 
+variable "contracts_dir" {
+  description = <<-EOT
+    The folder of the contracts, absolute or relative to infra/: each feed is a folder there. The zips must hold the
+    same, which `make build` sees to. Other contracts than the project's have zips of their own, which it names: with
+    Terraform alone, let packages_dir say that folder.
+  EOT
+  type        = string
+  default     = "../contracts"
+  nullable    = false
+}
+
 variable "lambda_runtime" {
   description = "python3.13 takes its packages from layers; with provided.al2023 each zip holds a bootstrap and all it needs."
   type        = string

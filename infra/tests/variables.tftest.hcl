@@ -4,6 +4,16 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+run "no_contracts" {
+  command = plan
+
+  variables {
+    contracts_dir = "tests/mocks"
+  }
+
+  expect_failures = [aws_lambda_function.this]
+}
+
 run "wrong_kinds" {
   command = plan
 

@@ -30,7 +30,7 @@ from pipeline import (
 from pipeline.errors import CliError, UsageError
 from pipeline.estimate_command import estimate
 from pipeline.options import TargetName
-from pipeline.targets import check_name, target
+from pipeline.targets import check_name, contracts_folder, target
 from pipeline.validate_command import validate
 
 app = typer.Typer(
@@ -41,6 +41,8 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
+ORDERS = "orders"
+NORTHWIND = ROOT / "tests" / "data" / "northwind_orders.jsonl"
 GENERATED = ROOT / "build" / "data" / "orders.jsonl"
 _GENERATED_ORDERS = 1000
 
@@ -51,7 +53,7 @@ Dataset = Annotated[str, typer.Option(help="The folder under incoming/ that the 
 def build_command(target_name: TargetName = "aws") -> None:
     """Build the functions' zips; the same inputs give the same bytes."""
     check_name(target_name)
-    runtime = target("aws").runtime if target_name == "aws" else build.local_runtime()
+    runtime = target("aws").runtime if target_name == "aws" else build.local_runtime(contracts_folder())
     for path in build.build(runtime):
         show.out.print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
 
@@ -84,7 +86,8 @@ def deploy_command(target_name: TargetName = "aws") -> None:
     place = target(target_name)
     outputs = deploy.deploy(place)
     show.out.print(f"Deployed {outputs['name']} to {outputs['region']}.")
-    show.out.print(f"  drop files into s3://{outputs['ingest_bucket']}/incoming/orders/")
+    for dataset in outputs["databases"]:
+        show.out.print(f"  drop files into s3://{outputs['ingest_bucket']}/incoming/{dataset}/")
     show.out.print(f"  state machine:  {outputs['state_machine_console_url']}")
     databases = ", ".join(outputs["databases"].values())
     show.out.print(f"  Athena:         workgroup {outputs['athena_workgroup']}, databases: {databases}")
@@ -92,7 +95,8 @@ def deploy_command(target_name: TargetName = "aws") -> None:
         show.out.print(f"  dashboard:      {outputs['dashboard_url']}")
     for sentence in deploy.untold(place, outputs):
         show.out.print(f"[yellow]warning:[/yellow] {escape(sentence)}")
-    show.out.print(f"Next: make run-pipeline TARGET={target_name}")
+    feed = "" if ORDERS in outputs["databases"] else " INPUT=… DATASET=…"
+    show.out.print(f"Next: make run-pipeline TARGET={target_name}{feed}")
 
 
 @app.command("destroy")
@@ -108,13 +112,14 @@ def destroy_command(target_name: TargetName = "aws") -> None:
 def run_command(
     path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default 1,000 generated orders.")] = None,
     target_name: TargetName = "aws",
-    dataset: Dataset = "orders",
+    dataset: Dataset = ORDERS,
 ) -> None:
     """Upload a file, follow its execution live and tell how it ended; exit 0 only if it was published.
 
     Example: pipeline run tests/data/northwind_orders.jsonl --target local
     """
     check_name(target_name)
+    _check_has_file(path, dataset)
     if path:
         runs.check_input(path)
     place = target(target_name)
@@ -124,12 +129,13 @@ def run_command(
 
 @app.command("demo")
 def demo_command(
-    path: Annotated[Path, typer.Argument(metavar="[FILE]")] = ROOT / "tests" / "data" / "northwind_orders.jsonl",
-    dataset: Dataset = "orders",
+    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default 830 orders of Northwind.")] = None,
+    dataset: Dataset = ORDERS,
     out: Annotated[Path, typer.Option(help="Where the published tables are downloaded to.")] = Path("demo-output"),
 ) -> None:
     """Run a file through the whole pipeline on an embedded AWS that is started for it and stopped again."""
-    _finish(demo.demo(path, dataset, out))
+    _check_has_file(path, dataset)
+    _finish(demo.demo(path or NORTHWIND, dataset, out))
 
 
 _GROUPS = (monitor_commands, explain_commands, report_command, recovery_commands)
@@ -145,6 +151,14 @@ def _finish(result: runs.Outcome) -> None:
     show.out.print(escape(result.line()))
     if not result.published:
         raise typer.Exit(1)
+
+
+def _check_has_file(path: Path | None, dataset: str) -> None:
+    if path is None and dataset != ORDERS:
+        raise UsageError(
+            f"There is no file of {dataset} to send: only orders come without.",
+            "Name a file: INPUT=path/to/visits.jsonl.",
+        )
 
 
 def _generate() -> Path:

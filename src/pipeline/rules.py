@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline import ROOT
 from pipeline.errors import CliError
-from pipeline.targets import Target
+from pipeline.targets import Target, contracts_folder
 
 SETTINGS = (
     "chunk_bytes",
@@ -43,7 +43,7 @@ class Rules:
 def rules_here(contracts: Path | None = None) -> Rules:
     """The rules of this checkout: its contracts, and Terraform's variables as they would be deployed from here."""
     settings = {name.upper(): _variable(name) for name in SETTINGS}
-    folder = contracts or ROOT / "contracts"
+    folder = contracts or contracts_folder()
     if not folder.is_dir():
         raise CliError(f"There is no folder {folder}.", "Name a folder that has a folder for each feed.")
     return Rules(folder, settings, "this checkout")

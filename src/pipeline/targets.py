@@ -150,27 +150,44 @@ def check_name(name: str) -> None:
 
 def aws_target() -> Target:
     """The AWS account of the credentials in the environment, by Terraform's own state in infra/."""
-    runtime = build.aws_runtime(_architecture())
-    variables = {"packages_dir": str(runtime.folder), "architecture": runtime.architecture}
+    runtime = build.aws_runtime(_architecture(), contracts_folder())
+    variables = {
+        "packages_dir": str(runtime.folder),
+        "architecture": runtime.architecture,
+        "contracts_dir": str(runtime.contracts),
+    }
     return Target("aws", os.environ, runtime, Workspace(os.environ, variables))
 
 
 def _architecture() -> str:
     """The architecture that Terraform is told: the zips must be built for the same."""
-    settings = INFRA / "terraform.tfvars"
-    text = settings.read_text() if settings.is_file() else ""
-    found = re.search(r'^\s*architecture\s*=\s*"(\w+)"', text, re.MULTILINE)
-    name = os.environ.get("TF_VAR_architecture") or (found[1] if found else "arm64")  # noqa: SIM112 (its name)
+    name = _setting("architecture") or "arm64"
     if name not in build.ARCHITECTURES:
         raise UsageError(f"The variable architecture must be one of {', '.join(build.ARCHITECTURES)}, not {name}.")
     return name
 
 
-def embedded_target(server: embedded.Server, home: Path, **variables: str) -> Target:
-    """A server of the embedded AWS, with its own copy of infra/ in `home`; `variables` go to Terraform, for tests."""
+def contracts_folder() -> Path:
+    """The folder of the contracts, by the variable contracts_dir: what Terraform reads the zips must hold, anywhere."""
+    return Path(os.path.normpath(INFRA / (_setting("contracts_dir") or build.CONTRACTS)))
+
+
+def _setting(name: str) -> str | None:
+    """What the environment, else terraform.tfvars, says of a variable that rules the build too; None: nothing."""
+    settings = INFRA / "terraform.tfvars"
+    text = settings.read_text() if settings.is_file() else ""
+    found = re.search(rf'^\s*{name}\s*=\s*"([^"]*)"', text, re.MULTILINE)
+    return os.environ.get(f"TF_VAR_{name}") or (found[1] if found else None)
+
+
+def embedded_target(server: embedded.Server, home: Path, contracts: Path | None = None, **variables: str) -> Target:
+    """A server of the embedded AWS, with its own copy of infra/ in `home`.
+
+    `contracts`, if not those of `contracts_folder`, and `variables`, which go to Terraform, are for tests.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_USER)}
     environment = {**inherited, **server.environment()}
-    runtime = build.local_runtime()
+    runtime = build.local_runtime(contracts or contracts_folder())
     settings = {
         "lambda_runtime": "provided.al2023",
         "architecture": runtime.architecture,
@@ -181,4 +198,5 @@ def embedded_target(server: embedded.Server, home: Path, **variables: str) -> Ta
         "lifecycle_rules": "false",  # the provider waits a minute for them, and nothing here lives for a day
         **variables,
     }
-    return Target("local", environment, runtime, Workspace(environment, settings, home / "deployment" / "infra"))
+    workspace = Workspace(environment, settings, home / "deployment" / "infra", runtime.contracts)
+    return Target("local", environment, runtime, workspace)

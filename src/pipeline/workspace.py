@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import ROOT, terraform
+from pipeline import ROOT, build, terraform
 from pipeline.errors import CliError
 from pipeline.terraform import INFRA, Lines
 
@@ -49,11 +49,13 @@ class Workspace:
     variables: Mapping[str, str]
     folder: Path = INFRA
     """infra/ itself, or a copy of it: settings and backend in infra/ then don't count, and the state is in the copy."""
+    contracts: Path = build.CONTRACTS
+    """What a copy reads its contracts from; infra/ itself is told by a variable."""
 
     def init(self) -> None:
         """`terraform init`, with a provider mirror from this machine where the registry can't be reached."""
         if self.folder != INFRA:
-            copy(self.folder)
+            copy(self.folder, self.contracts)
         terraform.init(self._environment(), folder=self.folder)
 
     def apply(self, *arguments: str) -> Lines:
@@ -89,7 +91,7 @@ class Workspace:
         yield from terraform.run(arguments, self._environment(), folder=self.folder)
 
 
-def copy(folder: Path) -> None:
+def copy(folder: Path, contracts: Path = build.CONTRACTS) -> None:
     """Copy infra/ to `folder`, and what it reads to beside it, without what is one person's or one team's own.
 
     That is settings (*.tfvars), state, overrides and the backend: the copy's state is a file in it.
@@ -102,7 +104,11 @@ def copy(folder: Path) -> None:
             shutil.copy(path, folder)
     (folder / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     read = [(INFRA / name, folder / name) for name in ("views", "queries")]
-    read += [(ROOT / name, folder.parent / name) for name in ("contracts", "statemachine")]
+    read.append((ROOT / "statemachine", folder.parent / "statemachine"))
+    read += [
+        (path.parent, folder.parent / "contracts" / path.parent.name) for path in contracts.glob("*/contract.json")
+    ]
+    shutil.rmtree(folder.parent / "contracts", ignore_errors=True)
     for original, copied in read:
         shutil.rmtree(copied, ignore_errors=True)  # what is gone from the original must go here too
         shutil.copytree(original, copied)
