@@ -1,0 +1,114 @@
+"""Where Terraform's state is kept: in a file beside infra/, or in the team's bucket that TF_STATE_BUCKET names."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pipeline.environments import Environment
+from pipeline.errors import CliError, UsageError
+
+VARIABLE = "TF_STATE_BUCKET"
+OVERRIDE = "backend_override.tf"
+DEFAULT_STATE = "terraform.tfstate"
+_S3 = 'terraform {\n  backend "s3" {\n    use_lockfile = true\n    encrypt      = true\n  }\n}\n'
+
+
+class Backend(Protocol):
+    """A place for the state of one deployment."""
+
+    override: str | None
+    """What infra/ gets instead of its own backend; None leaves it that."""
+
+    def arguments(self) -> list[str]:
+        """What `terraform init` is told. Raises CliError where the place can't be used."""
+
+    def differs_from(self, remembered: dict[str, Any]) -> str | None:
+        """What is wrong with the backend that a folder was initialised for, in a sentence; None where it is this."""
+
+
+@dataclass(frozen=True)
+class LocalBackend:
+    """A file, relative to the folder that Terraform runs in."""
+
+    path: str = DEFAULT_STATE
+    override: str | None = field(default=None, repr=False)
+
+    def arguments(self) -> list[str]:
+        return [] if self.path == DEFAULT_STATE else [f"-backend-config=path={self.path}"]
+
+    def differs_from(self, remembered: dict[str, Any]) -> str | None:
+        if remembered.get("type") != "s3":
+            return None
+        return f"The state is kept in s3://{remembered['config']['bucket']}, but {VARIABLE} is not set."
+
+
+@dataclass(frozen=True)
+class S3Backend:
+    """An object in a bucket, with a lock beside it."""
+
+    bucket: str
+    key: str
+    override: str | None = field(default=_S3, repr=False)
+
+    def arguments(self) -> list[str]:
+        values = {"bucket": self.bucket, "key": self.key, "region": self._region()}
+        return ["-reconfigure", *(f"-backend-config={name}={value}" for name, value in values.items())]
+
+    def differs_from(self, remembered: dict[str, Any]) -> str | None:
+        if remembered.get("type") != "s3" or remembered["config"]["bucket"] == self.bucket:
+            return None
+        return f"The state is kept in s3://{remembered['config']['bucket']}, but {VARIABLE} says {self.bucket}."
+
+    def _region(self) -> str:
+        """The bucket's region. Raises CliError where it isn't there, or these credentials may not use it."""
+        try:
+            session = boto3.Session()
+            client = session.client("s3", region_name=session.region_name or "us-east-1")
+            return client.head_bucket(Bucket=self.bucket)["BucketRegion"]
+        except ClientError as exc:
+            raise self._explained(exc) from exc
+        except BotoCoreError as exc:
+            raise CliError(
+                f"The bucket of the state, {self.bucket}, can't be reached ({type(exc).__name__}).",
+                f"Check {VARIABLE}, the credentials and the network, and run the same again.",
+            ) from exc
+
+    def _explained(self, exc: ClientError) -> CliError:
+        status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status == 404:
+            return CliError(
+                f"There is no bucket {self.bucket}, in which {VARIABLE} keeps the state.",
+                f"Set {VARIABLE} to the bucket that make bootstrap has made, or run that first.",
+            )
+        if status == 403:
+            return CliError(
+                f"These credentials may not use the bucket of the state, {self.bucket}, or it is another account's.",
+                f"Log in as somebody who may, or correct {VARIABLE}.",
+            )
+        return CliError(
+            f"The bucket of the state, {self.bucket}, does not answer: {exc}.", f"Correct {VARIABLE}, or try again."
+        )
+
+
+def chosen(environment: Environment) -> Backend:
+    """The backend of an environment on AWS. Raises UsageError where a bucket is named, but no environment."""
+    bucket = os.environ.get(VARIABLE, "").strip()
+    if not bucket:
+        return LocalBackend(f"{environment.name}.tfstate") if environment.name else LocalBackend()
+    if not environment.name:
+        raise UsageError(
+            f"{VARIABLE} is set, so the state is one of several, and none is named.",
+            "Say which: make … ENV=dev (pipeline reads PIPELINE_ENV).",
+        )
+    return S3Backend(bucket, f"{environment.project}/environments/{environment.name}.tfstate")
+
+
+def remembered(data: Path) -> dict[str, Any]:
+    """The backend that a data folder of Terraform's was initialised for; empty where it was for none."""
+    path = data / "terraform.tfstate"
+    return dict(json.loads(path.read_text()).get("backend", {})) if path.is_file() else {}
