@@ -2,7 +2,7 @@
 # under the same condition become one statement, and so many statements one policy as AWS takes.
 
 locals {
-  statements_a_policy = 9
+  statements_a_policy = 14
 
   # What the names in the table stand for, for each environment's role and for the plan's, which reads all of them.
   scopes = merge(
@@ -36,22 +36,24 @@ locals {
   grants = {
     for key, table in local.tables : key => {
       for grant in flatten(values(table)) :
-      jsonencode([grant.on, try(grant.if, {})]) => flatten([for kind in local.scopes[key].kinds : try(grant[kind], [])])...
+      jsonencode([grant.resources, try(grant.condition, {})]) => flatten([for kind in local.scopes[key].kinds : try(grant[kind], [])])...
     }
   }
 
+  # As texts, since some have a condition and some have none.
   statements = {
     for key, grants in local.grants : key => [
-      for where, actions in grants : merge(
+      for where, actions in grants : jsonencode(merge(
         { Effect = "Allow", Action = sort(distinct(flatten(actions))), Resource = jsondecode(where)[0] },
-        jsondecode(where)[1] == {} ? {} : { Condition = jsondecode(where)[1] }
-      ) if length(flatten(actions)) > 0
+        { for name, condition in { Condition = jsondecode(where)[1] } : name => condition if condition != {} }
+      )) if length(flatten(actions)) > 0
     ]
   }
 
   documents = {
     for key, statements in local.statements : key => [
-      for some in chunklist(statements, local.statements_a_policy) : jsonencode({ Version = "2012-10-17", Statement = some })
+      for some in chunklist(statements, local.statements_a_policy) :
+      "{\"Version\":\"2012-10-17\",\"Statement\":[${join(",", some)}]}"
     ]
   }
 }

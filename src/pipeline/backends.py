@@ -2,9 +2,9 @@
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,21 +14,9 @@ from pipeline.errors import CliError, UsageError
 
 VARIABLE = "TF_STATE_BUCKET"
 OVERRIDE = "backend_override.tf"
+"""The file beside versions.tf that puts another backend into its place."""
 DEFAULT_STATE = "terraform.tfstate"
-_S3 = 'terraform {\n  backend "s3" {\n    use_lockfile = true\n    encrypt      = true\n  }\n}\n'
-
-
-class Backend(Protocol):
-    """A place for the state of one deployment."""
-
-    override: str | None
-    """What infra/ gets instead of its own backend; None leaves it that."""
-
-    def arguments(self) -> list[str]:
-        """What `terraform init` is told. Raises CliError where the place can't be used."""
-
-    def differs_from(self, remembered: dict[str, Any]) -> str | None:
-        """What is wrong with the backend that a folder was initialised for, in a sentence; None where it is this."""
+S3_OVERRIDE = 'terraform {\n  backend "s3" {\n    use_lockfile = true\n    encrypt      = true\n  }\n}\n'
 
 
 @dataclass(frozen=True)
@@ -36,12 +24,13 @@ class LocalBackend:
     """A file, relative to the folder that Terraform runs in."""
 
     path: str = DEFAULT_STATE
-    override: str | None = field(default=None, repr=False)
 
     def arguments(self) -> list[str]:
+        """What `terraform init` is told."""
         return [] if self.path == DEFAULT_STATE else [f"-backend-config=path={self.path}"]
 
     def differs_from(self, remembered: dict[str, Any]) -> str | None:
+        """What is wrong where a folder was initialised for another backend, in a sentence; None where nothing is."""
         if remembered.get("type") != "s3":
             return None
         return f"The state is kept in s3://{remembered['config']['bucket']}, but {VARIABLE} is not set."
@@ -53,13 +42,14 @@ class S3Backend:
 
     bucket: str
     key: str
-    override: str | None = field(default=_S3, repr=False)
 
     def arguments(self) -> list[str]:
+        """What `terraform init` is told. Raises CliError where the bucket can't be used."""
         values = {"bucket": self.bucket, "key": self.key, "region": self._region()}
         return ["-reconfigure", *(f"-backend-config={name}={value}" for name, value in values.items())]
 
     def differs_from(self, remembered: dict[str, Any]) -> str | None:
+        """As that of a LocalBackend."""
         if remembered.get("type") != "s3" or remembered["config"]["bucket"] == self.bucket:
             return None
         return f"The state is kept in s3://{remembered['config']['bucket']}, but {VARIABLE} says {self.bucket}."
@@ -93,6 +83,9 @@ class S3Backend:
         return CliError(
             f"The bucket of the state, {self.bucket}, does not answer: {exc}.", f"Correct {VARIABLE}, or try again."
         )
+
+
+Backend = LocalBackend | S3Backend
 
 
 def chosen(environment: Environment) -> Backend:

@@ -66,9 +66,12 @@ def local_down() -> None:
 
 
 @app.command("deploy")
-def deploy_command(target_name: TargetName = "aws") -> None:
+def deploy_command(
+    target_name: TargetName = "aws",
+    reviewed: Annotated[str, typer.Option(metavar="DIGEST", help="Only if the plan is the one of this digest.")] = "",
+) -> None:
     """Build what is out of date and apply infra/."""
-    outputs = deploy.deploy(target(target_name))
+    outputs = deploy.deploy(target(target_name), reviewed)
     show.out.print(f"Deployed {outputs['name']} to {outputs['region']}.")
     show.out.print(f"  drop files into s3://{outputs['ingest_bucket']}/incoming/orders/")
     show.out.print(f"  state machine:  {outputs['state_machine_console_url']}")
@@ -77,10 +80,40 @@ def deploy_command(target_name: TargetName = "aws") -> None:
     show.out.print(f"Next: make run-pipeline TARGET={target_name}")
 
 
+@app.command("plan")
+def plan_command(
+    target_name: TargetName = "aws",
+    markdown: Annotated[Path | None, typer.Option(help="A file that is to say it too, for a pull request.")] = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 if something changes.")
+    ] = False,
+) -> None:
+    """Show what a deploy would change: which resources and attributes, without their values."""
+    place = target(target_name)
+    planned = deploy.planned(place)
+    for line in planned.lines():
+        show.out.print(escape(line))
+    if markdown:
+        markdown.write_text(planned.markdown(place.workspace.chosen.name or place.name))
+    show.out.print(f"PLAN {planned.count()} digest={planned.digest}")
+    if detailed_exitcode and planned.changes:
+        raise typer.Exit(2)
+
+
+@app.command("move-state")
+def move_state() -> None:
+    """Move Terraform's state from a file into the bucket that TF_STATE_BUCKET names."""
+    moved = target("aws").workspace.move_state()
+    show.out.print(f"Moved. The file is now {moved.name}; when all is well, delete it.")
+
+
 @app.command("destroy")
-def destroy_command(target_name: TargetName = "aws") -> None:
+def destroy_command(
+    target_name: TargetName = "aws",
+    confirm: Annotated[str, typer.Option(metavar="NAME", help="The deployment's name; without it prod is kept.")] = "",
+) -> None:
     """Destroy all that infra/ made, and look for leftovers."""
-    left = deploy.destroy(target(target_name))
+    left = deploy.destroy(target(target_name), confirm)
     if left:
         raise CliError("These are still there:\n" + "\n".join(left), "Delete them by hand.")
     show.out.print("Destroyed; nothing with the deployment's name is left.")

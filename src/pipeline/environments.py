@@ -19,7 +19,7 @@ _SETTING = r'^\s*{}\s*=\s*"([^"]*)"'
 class Environment:
     """One environment on AWS, by its name, or None for that of infra/terraform.tfvars."""
 
-    name: str | None
+    name: str | None = None
 
     @property
     def file(self) -> Path | None:
@@ -55,7 +55,7 @@ def chosen() -> Environment:
     """The environment that PIPELINE_ENV names, which make sets from ENV. Raises UsageError for an unknown one."""
     name = os.environ.get(VARIABLE, "").strip()
     if not name:
-        return Environment(None)
+        return Environment()
     known = names()
     if name not in known:
         raise UsageError(

@@ -1,7 +1,6 @@
 """The two places that the pipeline runs in, an AWS account and the embedded AWS, behind one interface."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from pipeline import build, embedded
+from pipeline import backends, build, embedded, environments
+from pipeline.environments import Environment
 from pipeline.errors import CliError, UsageError
 from pipeline.terraform import INFRA
 from pipeline.workspace import State, Workspace
@@ -135,18 +135,21 @@ def check_name(name: str) -> None:
 
 
 def aws_target() -> Target:
-    """The AWS account of the credentials in the environment, by Terraform's own state in infra/."""
-    runtime = build.aws_runtime(_architecture())
-    variables = {"packages_dir": str(runtime.folder), "architecture": runtime.architecture}
-    return Target("aws", os.environ, runtime, Workspace(os.environ, variables))
+    """The AWS account of the credentials in the environment: of the environment that is chosen, by Terraform's state.
+
+    Raises UsageError where no environment is of the name that is chosen.
+    """
+    chosen = environments.chosen()
+    runtime = build.aws_runtime(_architecture(chosen))
+    packages = os.path.relpath(runtime.folder, INFRA)  # the same in each checkout, or layers would be replaced
+    variables = {"packages_dir": packages, "architecture": runtime.architecture, **chosen.variables}
+    workspace = Workspace(os.environ, variables, backend=backends.chosen(chosen), chosen=chosen)
+    return Target("aws", os.environ, runtime, workspace)
 
 
-def _architecture() -> str:
+def _architecture(chosen: Environment) -> str:
     """The architecture that Terraform is told: the zips must be built for the same."""
-    settings = INFRA / "terraform.tfvars"
-    text = settings.read_text() if settings.is_file() else ""
-    found = re.search(r'^\s*architecture\s*=\s*"(\w+)"', text, re.MULTILINE)
-    name = os.environ.get("TF_VAR_architecture") or (found[1] if found else "arm64")  # noqa: SIM112 (its name)
+    name = chosen.setting("architecture", "arm64")
     if name not in build.ARCHITECTURES:
         raise UsageError(f"The variable architecture must be one of {', '.join(build.ARCHITECTURES)}, not {name}.")
     return name

@@ -62,7 +62,7 @@ class Workspace:
     folder: Path = INFRA
     """infra/ itself, or a copy of it: settings and backend in infra/ then don't count, and the state is in the copy."""
     backend: Backend = field(default_factory=LocalBackend)
-    chosen: Environment = Environment(None)
+    chosen: Environment = field(default_factory=Environment)
 
     def init(self) -> None:
         """`terraform init`, with a provider mirror from this machine where the registry can't be reached.
@@ -82,21 +82,24 @@ class Workspace:
         """Put the state that is in a file into the bucket; answers the file's new name. Raises CliError."""
         behind = self.left_behind()
         if not isinstance(self.backend, S3Backend) or not behind:
+            missing = (
+                "No file here holds a state of it" if isinstance(self.backend, S3Backend) else "No bucket is named"
+            )
             raise CliError(
-                f"There is no state to move: {'no file here holds' if self.backend.override else 'no bucket takes'} it.",
+                f"{missing}: there is nothing to move.",
                 f"Set {backends.VARIABLE} and ENV, in the checkout that was deployed from.",
             )
         self._init()
-        self._drain("state", "push", str(behind))  # refused where there is another deployment's in the bucket
+        self._drain("state", "push", str(behind))  # refused where the bucket has the state of another deployment
         return behind.rename(behind.with_name(f"{behind.name}.moved"))
 
     def left_behind(self) -> Path | None:
         """The file with the state of this environment, from before it had a bucket."""
-        for name in (f"{self.chosen.name}.tfstate", backends.DEFAULT_STATE):
-            path = self.folder / name
-            if path.is_file() and (state := State.read(path.read_text())).resources:
-                if name != backends.DEFAULT_STATE or state.tags.get("Environment") == self.chosen.name:
-                    return path
+        if (path := self.folder / f"{self.chosen.name}.tfstate").is_file() and _read(path).resources:
+            return path
+        path = self.folder / backends.DEFAULT_STATE
+        if path.is_file() and _read(path).tags.get("Environment") == self.chosen.name:
+            return path
         return None
 
     @contextmanager
@@ -152,8 +155,8 @@ class Workspace:
                 f"{self._data.relative_to(self.folder.parent)} and run the same again.",
             )
         override = self.folder / backends.OVERRIDE
-        if self.backend.override:
-            override.write_text(self.backend.override)
+        if isinstance(self.backend, S3Backend):
+            override.write_text(backends.S3_OVERRIDE)
         elif self.folder == INFRA:  # a copy has its own
             override.unlink(missing_ok=True)
 
@@ -186,6 +189,10 @@ class Workspace:
             "cannot import state with lineage": f"The bucket has the state of another deployment under "
             f"{getattr(self.backend, 'key', 'this key')}: look which of the two counts.",
         }
+
+
+def _read(path: Path) -> State:
+    return State.read(path.read_text())
 
 
 def copy(folder: Path) -> None:
