@@ -17,3 +17,8 @@ output "deploy_roles" {
   description = "The variable AWS_DEPLOY_ROLE of each of GitHub's environments."
   value       = { for name in keys(var.environments) : name => aws_iam_role.github["deploy-${name}"].arn if local.with_github }
 }
+
+output "repository" {
+  description = "The repository that the roles are for, so that the next `make bootstrap` need not be told; null without one."
+  value       = var.repository
+}

@@ -57,9 +57,7 @@ class S3Backend:
     def _region(self) -> str:
         """The bucket's region. Raises CliError where it isn't there, or these credentials may not use it."""
         try:
-            session = boto3.Session()
-            client = session.client("s3", region_name=session.region_name or "us-east-1")
-            return client.head_bucket(Bucket=self.bucket)["BucketRegion"]
+            return str(_head(self.bucket)["BucketRegion"])
         except ClientError as exc:
             raise self._explained(exc) from exc
         except BotoCoreError as exc:
@@ -83,6 +81,22 @@ class S3Backend:
         return CliError(
             f"The bucket of the state, {self.bucket}, does not answer: {exc}.", f"Correct {VARIABLE}, or try again."
         )
+
+
+def exists(bucket: str) -> bool:
+    """Whether there is a bucket of this name that these credentials may use. Raises ClientError where they may not."""
+    try:
+        _head(bucket)
+    except ClientError as exc:
+        if exc.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return False
+        raise
+    return True
+
+
+def _head(bucket: str) -> Any:
+    session = boto3.Session()
+    return session.client("s3", region_name=session.region_name or "us-east-1").head_bucket(Bucket=bucket)
 
 
 Backend = LocalBackend | S3Backend

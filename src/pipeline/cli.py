@@ -14,7 +14,7 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from functions.common.errors import PipelineError
-from pipeline import ROOT, build, demo, deploy, embedded, monitor, recovery_commands, runs, show, terraform
+from pipeline import ROOT, bootstrap, build, demo, deploy, embedded, monitor, recovery_commands, runs, show, terraform
 from pipeline.errors import CliError, UsageError
 from pipeline.estimate_command import estimate
 from pipeline.targets import check_name, target
@@ -98,6 +98,28 @@ def plan_command(
     show.out.print(f"PLAN {planned.count()} digest={planned.digest}")
     if detailed_exitcode and planned.changes:
         raise typer.Exit(2)
+
+
+@app.command("bootstrap")
+def bootstrap_command(
+    repository: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="The GitHub repository that gets roles to plan and deploy.")
+    ] = None,
+) -> None:
+    """Make what a team needs once an account: a bucket for Terraform's state, and roles for GitHub."""
+    outputs = bootstrap.bootstrap(target("aws"), repository)
+    bucket = outputs["state_bucket"]
+    show.out.print(f"The state of each environment is kept in {bucket} from now on, where TF_STATE_BUCKET says so:")
+    show.out.print(f"  export TF_STATE_BUCKET={bucket}")
+    if not outputs.get("plan_role"):
+        show.out.print("Next: make deploy-infra ENV=dev; or, for GitHub, make bootstrap REPOSITORY=owner/name")
+        return
+    show.out.print("In the repository, GitHub's workflows need these (gh is GitHub's command line):")
+    show.out.print(f"  gh variable set TF_STATE_BUCKET --body {bucket}")
+    show.out.print(f"  gh variable set AWS_PLAN_ROLE --body {outputs['plan_role']}")
+    for name, role in outputs["deploy_roles"].items():
+        show.out.print(f"  gh variable set AWS_DEPLOY_ROLE --env {name} --body {role}")
+    show.out.print("Next: docs/deployment.md says how to make the environments and who must say yes to a deploy.")
 
 
 @app.command("move-state")

@@ -56,7 +56,7 @@ def deploy(place: Target, reviewed: str = "") -> dict[str, Any]:
     """
     prepare(place)
     if not reviewed:
-        _watch("deploying", place.workspace.apply())
+        watch("deploying", place.workspace.apply())
         return place.outputs
     with place.workspace.planned() as (file, content):
         digest = plan.Plan.read(content).digest
@@ -65,7 +65,7 @@ def deploy(place: Target, reviewed: str = "") -> dict[str, Any]:
                 f"What would change now is not what was reviewed: the plan's digest is {digest}, not {reviewed}.",
                 "Look at the plan anew (make plan), and deploy with its digest.",
             )
-        _watch("deploying", place.workspace.apply(planned=file))
+        watch("deploying", place.workspace.apply(planned=file))
     return place.outputs
 
 
@@ -96,7 +96,7 @@ def destroy(place: Target, confirmation: str = "") -> list[str]:
     if place.name == "local":
         _empty_buckets(place)
     try:
-        _watch("destroying", place.workspace.destroy())
+        watch("destroying", place.workspace.destroy())
     except CliError as refused:
         if "BucketNotEmpty" not in str(refused):
             raise
@@ -176,9 +176,9 @@ def _tags(place: Target, project: str) -> dict[str, dict[str, str]]:
     return {one["ResourceARN"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]} for one in found}
 
 
-def _watch(what: str, lines: Lines) -> None:
+def watch(what: str, lines: Lines, of: str = "infra/") -> None:
     """Say that it begins and how many resources it was; on a terminal a bar shows how many are done."""
-    show.step(f"{what} infra/")
+    show.step(f"{what} {of}")
     columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal)
     with closing(lines), progress:

@@ -12,7 +12,8 @@ from pipeline.errors import UsageError
 from pipeline.terraform import INFRA
 
 VARIABLE = "PIPELINE_ENV"
-_SETTING = r'^\s*{}\s*=\s*"([^"]*)"'
+DEFAULT_REGION = "eu-central-1"
+_SETTING = r'^\s*{}\s*=\s*"?([^"\s#]*)'
 
 
 @dataclass(frozen=True)

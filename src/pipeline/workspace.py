@@ -14,7 +14,7 @@ from pipeline import ROOT, backends, terraform
 from pipeline.backends import Backend, LocalBackend, S3Backend
 from pipeline.environments import Environment
 from pipeline.errors import CliError
-from pipeline.terraform import INFRA, Lines
+from pipeline.terraform import BOOTSTRAP, INFRA, Lines
 
 _REGION_OF_ARN = re.compile(r"arn:[\w-]+:[\w-]+:([\w-]+):")
 
@@ -69,9 +69,9 @@ class Workspace:
 
         Raises CliError where the state would be another than last time, or lies in a file and not in the bucket.
         """
-        if self.folder != INFRA:
+        if self._is_copy:
             copy(self.folder)
-        if (behind := self.left_behind()) and isinstance(self.backend, S3Backend):
+        if isinstance(self.backend, S3Backend) and (behind := self.left_behind()):
             raise CliError(
                 f"{behind.name} in {self.folder.name}/ holds what is deployed, and is not in {self.backend.bucket}.",
                 f"Move it there: make move-state ENV={self.chosen.name}. Or delete the file, if it is of no use.",
@@ -95,11 +95,11 @@ class Workspace:
 
     def left_behind(self) -> Path | None:
         """The file with the state of this environment, from before it had a bucket."""
-        if (path := self.folder / f"{self.chosen.name}.tfstate").is_file() and _read(path).resources:
-            return path
-        path = self.folder / backends.DEFAULT_STATE
-        if path.is_file() and _read(path).tags.get("Environment") == self.chosen.name:
-            return path
+        own, other = self.folder / f"{self.chosen.name}.tfstate", self.folder / backends.DEFAULT_STATE
+        if own.is_file() and _read(own).resources:
+            return own
+        if other.is_file() and (state := _read(other)).resources and state.tags.get("Environment") == self.chosen.name:
+            return other
         return None
 
     @contextmanager
@@ -137,10 +137,13 @@ class Workspace:
         return state
 
     @property
+    def _is_copy(self) -> bool:
+        return self.folder not in (INFRA, BOOTSTRAP)
+
+    @property
     def _data(self) -> Path:
         """Terraform's folder of this deployment, in which it remembers the backend."""
-        data = self.folder / ".terraform"
-        return data / "environments" / self.chosen.name if self.chosen.name else data
+        return self.folder / (f".terraform-{self.chosen.name}" if self.chosen.name else ".terraform")
 
     def _init(self) -> None:
         self._settle_backend()
@@ -157,7 +160,7 @@ class Workspace:
         override = self.folder / backends.OVERRIDE
         if isinstance(self.backend, S3Backend):
             override.write_text(backends.S3_OVERRIDE)
-        elif self.folder == INFRA:  # a copy has its own
+        elif not self._is_copy:  # which has one of its own
             override.unlink(missing_ok=True)
 
     def _environment(self) -> dict[str, str]:
