@@ -1,4 +1,4 @@
-"""What reviewers see of a plan: which resources and attributes, never a value; and a digest that stands for all of it."""
+"""What reviewers see of a plan: which resources and attributes, never a value; and a digest of all of it."""
 
 import json
 from typing import Any
@@ -25,7 +25,12 @@ PLANNED = {
             after_unknown={"version": True, "environment": []},
         ),
         change(
-            "aws_lambda_layer_version.b", "delete", "create", before={"x": 1}, after={"x": 2}, after_unknown={"arn": True}
+            "aws_lambda_layer_version.b",
+            "delete",
+            "create",
+            before={"x": 1},
+            after={"x": 2},
+            after_unknown={"arn": True},
         ),
         change("aws_sqs_queue.gone", "delete", before={"name": SECRET}, after=None, after_unknown={}),
         change("aws_sqs_queue.same", "no-op", before={"name": "a"}, after={"name": "a"}, after_unknown={}),
