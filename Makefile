@@ -28,7 +28,7 @@ VAULT := $(if $(and $(AWS_VAULT_PROFILE),$(filter aws,$(TARGET))),aws-vault exec
 PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault is not on the PATH: install it, or leave AWS_VAULT_PROFILE out)))$(VAULT) $(BIN)/python -m pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long bench bench-huge bench-memory check check-workflows fmt build lock audit hooks changes \
+.PHONY: help demo test test-long bench bench-huge bench-memory check check-workflows fmt build lock audit hooks changes release \
 	bootstrap plan deploy-infra move-state run-pipeline monitor console destroy-infra local-up local-down
 
 help: ## List the targets
@@ -111,6 +111,9 @@ hooks: $(TOOLS)/hooks/ready ## Install the hooks of .pre-commit-config.yaml
 
 changes: $(TOOLS)/changes/ready ## See that this branch brings a note of what it changes, in changes/
 	@$(TOOLS)/changes/bin/towncrier check --compare-with $(or $(BASE),origin/main)
+
+release: $(TOOLS)/changes/ready ## Put the notes of changes/ into CHANGELOG.md, as those of VERSION
+	@$(TOOLS)/changes/bin/towncrier build --yes --version "$(or $(VERSION),$(error Say which: make release VERSION=1.2.0))"
 
 bootstrap: $(READY) ## Make the bucket for Terraform's state and, with REPOSITORY=owner/name, the roles for GitHub
 	@$(PIPELINE) bootstrap $(if $(REPOSITORY),--repository "$(REPOSITORY)")

@@ -30,6 +30,19 @@ ACCEPTED = {
         "what Step Functions needs to deliver its logs; AWS has no condition that fits"
     ),
     ("missing_condition", r"output\.analyst_policy QueryInWorkgroup"): "what it opens is one workgroup's",
+    ("missing_condition", r"aws_iam_policy\.boundary.* DeliverLogsAndTraces"): "a boundary grants nothing; as above",
+    (
+        "missing_condition",
+        r"aws_iam_policy\.github.*",
+    ): "what a deploy takes, held to the environment's names; test_deploy_roles.py looks at what could be misused",
+    (
+        "overly_permissive",
+        r"aws_iam_policy\.github.*",
+    ): "a key that is not there yet has no ARN; the request must bring the project's tag",
+    (
+        "set_operator_on_single_valued_key",
+        r"aws_iam_policy\.boundary.*",
+    ): "it has several values: kms/latest/developerguide/alias-authorization.html",
     ("missing_condition", r"aws_kms_key.* AccountAdministers"): "the account administers its key, or nobody could",
     ("overly_permissive", r"aws_kms_key.*"): 'in a key\'s policy "*" is the key; kms:* is for who administers it',
     (
