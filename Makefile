@@ -106,7 +106,7 @@ audit: $(TOOLS)/audit/ready ## Look for known weaknesses of the locked dependenc
 	@$(TOOLS)/audit/bin/pip-audit --disable-pip --require-hashes --progress-spinner off \
 		$(foreach file,$(wildcard requirements/*.txt),--requirement $(file))
 
-hooks: $(TOOLS)/hooks/ready ## Install the hooks of .pre-commit-config.yaml
+hooks: $(READY) $(TOOLS)/hooks/ready $(TOOLS)/workflow-lint/ready $(TOOLS)/changes/ready ## Install the hooks of .pre-commit-config.yaml
 	@$(TOOLS)/hooks/bin/pre-commit install
 
 changes: $(TOOLS)/changes/ready ## See that this branch brings a note of what it changes, in changes/

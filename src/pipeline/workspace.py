@@ -71,11 +71,7 @@ class Workspace:
         """
         if self._is_copy:
             copy(self.folder)
-        if isinstance(self.backend, S3Backend) and (behind := self.left_behind()):
-            raise CliError(
-                f"{behind.name} in {self.folder.name}/ holds what is deployed, and is not in {self.backend.bucket}.",
-                f"Move it there: make move-state ENV={self.chosen.name}. Or delete the file, if it is of no use.",
-            )
+        self._check_files()
         self._init()
 
     def move_state(self) -> Path:
@@ -89,9 +85,14 @@ class Workspace:
                 f"{missing}: there is nothing to move.",
                 f"Set {backends.VARIABLE} and ENV, in the checkout that was deployed from.",
             )
-        self._init()
-        self._drain("state", "push", str(behind))  # refused where the bucket has the state of another deployment
-        return behind.rename(behind.with_name(f"{behind.name}.moved"))
+        moved = behind.rename(behind.with_name(f"{behind.name}.moved"))  # else Terraform offers to migrate it itself
+        try:
+            self._init()
+            self._drain("state", "push", str(moved))  # refused where the bucket has the state of another deployment
+        except BaseException:
+            moved.rename(behind)
+            raise
+        return moved
 
     def left_behind(self) -> Path | None:
         """The file with the state of this environment, from before it had a bucket."""
@@ -101,6 +102,22 @@ class Workspace:
         if other.is_file() and (state := _read(other)).resources and state.tags.get("Environment") == self.chosen.name:
             return other
         return None
+
+    def _check_files(self) -> None:
+        """Raise CliError where a state in a file is left behind, or would be taken for that of this environment."""
+        if isinstance(self.backend, S3Backend) and (behind := self.left_behind()):
+            raise CliError(
+                f"{behind.name} in {self.folder.name}/ holds what is deployed, and is not in {self.backend.bucket}.",
+                f"Move it there: make move-state ENV={self.chosen.name}. Or delete the file, if it is of no use.",
+            )
+        default = self.folder / backends.DEFAULT_STATE
+        if self.chosen.name and default.is_file() and (state := _read(default)).resources:
+            name = state.tags.get("Environment", "its environment")
+            raise CliError(
+                f"{default.name} in {self.folder.name}/ is the state of {name}, deployed without ENV. Terraform would "
+                f"take it for that of {self.chosen.name}.",
+                f"Rename it to {name}.tfstate, and say ENV={name} from now on where you mean that.",
+            )
 
     @contextmanager
     def planned(self) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import build, cli, deploy, embedded, recovery_commands, runs
 from pipeline.targets import Target, embedded_target
+from tests.e2e.deployer import acting_as, make_bootstrap
 
 CHUNK_BYTES = 65_536
 """Small, so that Northwind is cut into nine chunks."""
@@ -24,8 +25,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     build.build(build.local_runtime())
     server = embedded.start(home / "server", LAMBDA_ASYNC_RETRY_BASE_SECONDS="0.2")
     try:
-        place = embedded_target(server, home, chunk_bytes=str(CHUNK_BYTES), environment="e2e")
-        deploy.deploy(place)
+        settings = {"environment": "e2e", "permissions_boundary": "order-pipeline-boundary"}
+        place = embedded_target(server, home, chunk_bytes=str(CHUNK_BYTES), **settings)
+        make_bootstrap(place, home, "e2e")
+        deploy.deploy(acting_as(place, "order-pipeline-deploy-e2e"))
         hand_over_failed_events(place)
         hear(place, "notices", place.outputs["topic_arn"])
         hear(place, "alarms", place.outputs["alarms_topic_arn"])

@@ -190,23 +190,42 @@ def test_a_forgotten_or_changed_bucket_is_noticed(tmp_path: Path, backend: backe
 
 
 @pytest.mark.parametrize(
-    ("file", "environment", "found"),
-    [("dev.tfstate", "dev", True), ("terraform.tfstate", "dev", True), ("terraform.tfstate", "prod", False)],
+    ("backend", "file", "environment", "said", "step"),
+    [
+        (S3Backend("states", "k"), "dev.tfstate", "dev", "not in states", "make move-state ENV=dev"),
+        (S3Backend("states", "k"), "terraform.tfstate", "dev", "not in states", "make move-state ENV=dev"),
+        (S3Backend("states", "k"), "terraform.tfstate", "prod", "for that of dev", "Rename it to prod.tfstate"),
+        (LocalBackend("dev.tfstate"), "terraform.tfstate", "dev", "for that of dev", "Rename it to dev.tfstate"),
+        (LocalBackend("dev.tfstate"), "terraform.tfstate", "prod", "for that of dev", "say ENV=prod"),
+    ],
 )
 def test_a_state_in_a_file_is_not_overlooked(
-    infra: Path, monkeypatch: pytest.MonkeyPatch, file: str, environment: str, found: bool
+    infra: Path, backend: backends.Backend, file: str, environment: str, said: str, step: str
 ) -> None:
-    content = json.dumps(STATE).replace('"dev"', f'"{environment}"')
+    (infra / file).write_text(json.dumps(STATE).replace('"dev"', f'"{environment}"'))
+    with pytest.raises(CliError, match=f"{file} in infra/ .*{said}") as refused:
+        workspace_in(infra, backend).init()
+    assert step in refused.value.next_step
+
+
+@pytest.mark.parametrize(("file", "content"), [("dev.tfstate", "{}"), ("prod.tfstate", json.dumps(STATE))])
+def test_an_empty_state_or_anothers_is_in_nobodys_way(
+    infra: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: str
+) -> None:
     (infra / file).write_text(content)
-    place = workspace_in(infra, S3Backend("states", "k"))
-    assert (place.left_behind() == infra / file) is found
     monkeypatch.setattr(Workspace, "_init", lambda _: None)
-    if found:
-        with pytest.raises(CliError, match=f"{file} in infra/ holds what is deployed") as refused:
-            place.init()
-        assert "make move-state ENV=dev" in refused.value.next_step
-    else:
-        place.init()
+    workspace_in(infra, S3Backend("states", "k")).init()
+
+
+def test_a_file_whose_state_can_not_be_moved_stays_where_it_is(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise CliError("no")
+
+    (infra / "dev.tfstate").write_text(json.dumps(STATE))
+    monkeypatch.setattr(Workspace, "_init", refuse)
+    with pytest.raises(CliError):
+        workspace_in(infra, S3Backend("states", "k")).move_state()
+    assert (infra / "dev.tfstate").is_file()
 
 
 @pytest.mark.parametrize(
