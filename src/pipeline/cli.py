@@ -17,7 +17,7 @@ from functions.common.errors import PipelineError
 from pipeline import ROOT, bootstrap, build, demo, deploy, embedded, monitor, recovery_commands, runs, show, terraform
 from pipeline.errors import CliError, UsageError
 from pipeline.estimate_command import estimate
-from pipeline.targets import check_name, target
+from pipeline.targets import aws_account, check_name, target
 
 app = typer.Typer(
     help="Builds, deploys, drives and explains the pipeline, on AWS and on the embedded AWS alike.",
@@ -107,7 +107,7 @@ def bootstrap_command(
     ] = None,
 ) -> None:
     """Make what a team needs once an account: a bucket for Terraform's state, and roles for GitHub."""
-    outputs = bootstrap.bootstrap(target("aws"), repository)
+    outputs = bootstrap.bootstrap(aws_account(), repository)
     bucket = outputs["state_bucket"]
     show.out.print(f"The state of each environment is kept in {bucket} from now on, where TF_STATE_BUCKET says so:")
     show.out.print(f"  export TF_STATE_BUCKET={bucket}")

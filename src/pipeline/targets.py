@@ -147,6 +147,11 @@ def aws_target() -> Target:
     return Target("aws", os.environ, runtime, workspace)
 
 
+def aws_account() -> Target:
+    """The AWS account of the credentials in the environment, whatever is deployed there."""
+    return Target("aws", os.environ, build.aws_runtime("arm64"), Workspace(os.environ, {}))
+
+
 def _architecture(chosen: Environment) -> str:
     """The architecture that Terraform is told: the zips must be built for the same."""
     name = chosen.setting("architecture", "arm64")
