@@ -8,7 +8,7 @@ from pipeline import backends, environments, show
 from pipeline.backends import LocalBackend, S3Backend
 from pipeline.deploy import watch
 from pipeline.environments import Environment
-from pipeline.errors import CliError, UsageError
+from pipeline.errors import UsageError
 from pipeline.targets import Target
 from pipeline.terraform import BOOTSTRAP
 from pipeline.workspace import State, Workspace
@@ -27,7 +27,7 @@ def bootstrap(place: Target, repository: str | None) -> dict[str, Any]:
     in_file = bool(workspace.left_behind()) or not backends.exists(bucket)
     workspace = replace(workspace, backend=LocalBackend() if in_file else remote)
     workspace.init()
-    before = _state(workspace)
+    before = workspace.pull()
     repository = repository or before.outputs.get("repository")
     told = {"repository": repository, "oidc_provider_arn": _foreign_provider(place, before) if repository else None}
     workspace = replace(workspace, variables={**variables, **{name: value for name, value in told.items() if value}})
@@ -58,13 +58,6 @@ def _variables(account: str) -> tuple[dict[str, str], str]:
         "customer_managed_key": str(keys).lower(),
     }
     return variables, f"tfstate-{project}-{account}"
-
-
-def _state(workspace: Workspace) -> State:
-    try:
-        return workspace.state()
-    except CliError:  # the first time
-        return State({}, [])
 
 
 def _foreign_provider(place: Target, state: State) -> str | None:

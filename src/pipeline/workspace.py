@@ -141,17 +141,20 @@ class Workspace:
 
     def state(self) -> State:
         """What is deployed. Raises CliError where nothing is."""
+        state = self.pull()
+        if not state.resources:
+            raise CliError(
+                "Nothing is deployed here.", "Deploy first: make deploy-infra, with the same TARGET and ENV."
+            )
+        return state
+
+    def pull(self) -> State:
+        """What is deployed, be it nothing. Raises CliError where the state can't be read."""
         if self._data.is_dir():
             self._settle_backend()
         else:
             self.init()
-        state = State.read("".join(self._run("state", "pull")))
-        if not state.resources:
-            raise CliError(
-                "Nothing is deployed here.",
-                "Deploy first: make deploy-infra, with the same TARGET and ENV.",
-            )
-        return state
+        return State.read("".join(self._run("state", "pull")))
 
     @property
     def _is_copy(self) -> bool:
@@ -200,12 +203,13 @@ class Workspace:
     def _next_steps(self) -> dict[str, str]:
         """What to do where Terraform says so."""
         data = self._data.relative_to(self.folder)
+        settings = f"environments/{self.chosen.name}.tfvars" if self.chosen.name else "terraform.tfvars"
         return {
             "Error acquiring the state lock": "Somebody is deploying: wait, and run the same again. If that deploy has "
             f"died, take its lock away: TF_DATA_DIR={data} terraform -chdir={self.folder.name} force-unlock ID, with "
             "the ID above.",
             "does not exist or is not attachable": "The account has no such permissions boundary. Make it (make "
-            f"bootstrap), or set permissions_boundary = null in infra/environments/{self.chosen.name}.tfvars.",
+            f"bootstrap), or set permissions_boundary = null in infra/{settings}.",
             "cannot import state with lineage": f"The bucket has the state of another deployment under "
             f"{getattr(self.backend, 'key', 'this key')}: look which of the two counts.",
         }
