@@ -63,5 +63,5 @@ def _variables(account: str) -> tuple[dict[str, str], str]:
 def _foreign_provider(place: Target, state: State) -> str | None:
     """The account's provider for GitHub's tokens, where somebody else made it: there can be but one."""
     ours = {attributes.get("arn") for kind, attributes in state.resources if kind == "aws_iam_openid_connect_provider"}
-    found = place.client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    found = place.account_client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"]
     return next((one["Arn"] for one in found if one["Arn"].endswith(_ISSUER) and one["Arn"] not in ours), None)

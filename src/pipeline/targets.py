@@ -75,6 +75,11 @@ class Target:
         """A boto3 client of any other service here."""
         return self._session.client(service, config=config, **self._place)  # type: ignore[call-overload]
 
+    def account_client(self, service: str) -> Any:
+        """A boto3 client of a service that is the account's, in no region: nothing need be deployed yet."""
+        region = self.environment.get("AWS_REGION") or "us-east-1"
+        return self._session.client(service, region_name=region, **self._endpoint)  # type: ignore[call-overload]
+
     def bucket(self, name: str) -> "Bucket":
         """A bucket as a boto3 resource."""
         return self._session.resource("s3", **self._place).Bucket(name)
@@ -82,9 +87,7 @@ class Target:
     def account(self) -> str:
         """The account's id. Raises CliError where there are no usable credentials."""
         try:
-            region = self.environment.get("AWS_REGION") or "us-east-1"  # nothing need be deployed yet
-            client = self._session.client("sts", region_name=region, **self._endpoint)
-            return str(client.get_caller_identity()["Account"])
+            return str(self.account_client("sts").get_caller_identity()["Account"])
         except EndpointConnectionError as exc:
             raise CliError(
                 "AWS can't be reached.", "Check the network and the region, and run the same again."

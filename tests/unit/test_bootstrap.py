@@ -69,7 +69,8 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Target]:
     (tmp_path / "environments" / "prod.tfvars").write_text('region = "eu-west-1"\ncustomer_managed_key = true\n')
     with mock_aws():
         environment = {"HERE": str(tmp_path)}
-        yield Target("aws", environment, build.aws_runtime("arm64"), FakeWorkspace(environment, {}))
+        nothing_deployed = Workspace(environment, {}, tmp_path)
+        yield Target("aws", environment, build.aws_runtime("arm64"), nothing_deployed)
 
 
 def make_bucket() -> None:
