@@ -92,7 +92,7 @@ def destroy(place: Target, confirmation: str = "") -> list[str]:
     place.workspace.init()
     tags = place.state.tags
     if place.name == "aws" and tags["Environment"] == _GUARDED:
-        _confirm(f"{tags['Project']}-{tags['Environment']}", confirmation)
+        _confirm(f"{tags['Project']}-{tags['Environment']}", confirmation, place.workspace.chosen.name)
     if place.name == "local":
         _empty_buckets(place)
     try:
@@ -104,7 +104,7 @@ def destroy(place: Target, confirmation: str = "") -> list[str]:
     return _wait_for_nothing(place, tags["Project"], tags["Environment"])
 
 
-def _confirm(name: str, confirmation: str) -> None:
+def _confirm(name: str, confirmation: str, environment: str | None) -> None:
     """Raise UsageError where somebody doesn't say that it is this deployment that they mean."""
     if not confirmation and sys.stdin.isatty():
         confirmation = show.ask(f"This destroys {name}, which is production. Type its name to go on")
@@ -112,7 +112,7 @@ def _confirm(name: str, confirmation: str) -> None:
         said = f"{confirmation} is not its name" if confirmation else "nobody has typed its name"
         raise UsageError(
             f"{name} is production, and {said}: nothing was destroyed.",
-            f"If you mean it: make destroy-infra ENV={_GUARDED} CONFIRM={name}",
+            f"If you mean it: make destroy-infra{f' ENV={environment}' if environment else ''} CONFIRM={name}",
         )
 
 

@@ -228,7 +228,7 @@ def prod(place: Target, monkeypatch: pytest.MonkeyPatch) -> Target:
 def test_prod_is_not_destroyed_without_its_name(prod: Target, confirmation: str, said: str) -> None:
     with pytest.raises(UsageError, match=f"shop-prod is production, and {said}") as refused:
         deploy.destroy(prod, confirmation)
-    assert refused.value.next_step.endswith("make destroy-infra ENV=prod CONFIRM=shop-prod")
+    assert refused.value.next_step.endswith("make destroy-infra CONFIRM=shop-prod")
 
 
 def test_prod_is_destroyed_by_its_name(prod: Target) -> None:
