@@ -62,6 +62,17 @@ variable "notification_email" {
   }
 }
 
+variable "permissions_boundary" {
+  description = "The name of the IAM policy that bounds every role made here: where a deploy role of infra/bootstrap deploys, it can make no role without. Null bounds none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary == null || can(regex("^[\\w+=,.@/-]+$", var.permissions_boundary))
+    error_message = "permissions_boundary must be the name of an IAM policy of the account, not its ARN; or null."
+  }
+}
+
 variable "customer_managed_key" {
   description = <<-EOT
     Whether files, logs, notices, undelivered events and the functions' settings are encrypted with a KMS key of your

@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from functions.common.errors import PipelineError
 from pipeline import (
     ROOT,
+    bootstrap,
     build,
     contract_commands,
     demo,
@@ -30,7 +31,7 @@ from pipeline import (
 from pipeline.errors import CliError, UsageError
 from pipeline.estimate_command import estimate
 from pipeline.options import TargetName
-from pipeline.targets import check_name, contracts_folder, target
+from pipeline.targets import aws_account, check_name, contracts_folder, target
 from pipeline.validate_command import validate
 
 app = typer.Typer(
@@ -81,10 +82,13 @@ def local_down() -> None:
 
 
 @app.command("deploy")
-def deploy_command(target_name: TargetName = "aws") -> None:
+def deploy_command(
+    target_name: TargetName = "aws",
+    reviewed: Annotated[str, typer.Option(metavar="DIGEST", help="Only if the plan is the one of this digest.")] = "",
+) -> None:
     """Build what is out of date and apply infra/."""
     place = target(target_name)
-    outputs = deploy.deploy(place)
+    outputs = deploy.deploy(place, reviewed)
     show.out.print(f"Deployed {outputs['name']} to {outputs['region']}.")
     for dataset in outputs["databases"]:
         show.out.print(f"  drop files into s3://{outputs['ingest_bucket']}/incoming/{dataset}/")
@@ -99,10 +103,62 @@ def deploy_command(target_name: TargetName = "aws") -> None:
     show.out.print(f"Next: make run-pipeline TARGET={target_name}{feed}")
 
 
+@app.command("plan")
+def plan_command(
+    target_name: TargetName = "aws",
+    markdown: Annotated[Path | None, typer.Option(help="A file that is to say it too, for a pull request.")] = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 if something changes.")
+    ] = False,
+) -> None:
+    """Show what a deploy would change: which resources and attributes, without their values."""
+    place = target(target_name)
+    planned = deploy.planned(place)
+    for line in planned.lines():
+        show.out.print(escape(line))
+    if markdown:
+        markdown.write_text(planned.markdown(place.workspace.chosen.name or place.name))
+    show.out.print(f"PLAN {planned.count()} digest={planned.digest}")
+    if detailed_exitcode and planned.changes:
+        raise typer.Exit(2)
+
+
+@app.command("bootstrap")
+def bootstrap_command(
+    repository: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="The GitHub repository that gets roles to plan and deploy.")
+    ] = None,
+) -> None:
+    """Make what a team needs once an account: a bucket for Terraform's state, and roles for GitHub."""
+    outputs = bootstrap.bootstrap(aws_account(), repository)
+    bucket = outputs["state_bucket"]
+    show.out.print(f"The state of each environment is kept in {bucket} from now on, where TF_STATE_BUCKET says so:")
+    show.out.print(f"  export TF_STATE_BUCKET={bucket}")
+    if not outputs.get("plan_role"):
+        show.out.print("Next: make deploy-infra ENV=dev; or, for GitHub, make bootstrap REPOSITORY=owner/name")
+        return
+    show.out.print("In the repository, GitHub's workflows need these (gh is GitHub's command line):")
+    show.out.print(f"  gh variable set TF_STATE_BUCKET --body {bucket}")
+    show.out.print(f"  gh variable set AWS_PLAN_ROLE --body {outputs['plan_role']}")
+    for name, role in outputs["deploy_roles"].items():
+        show.out.print(f"  gh variable set AWS_DEPLOY_ROLE --env {name} --body {role}")
+    show.out.print("Next: docs/deployment.md says how to make the environments and who must say yes to a deploy.")
+
+
+@app.command("move-state")
+def move_state() -> None:
+    """Move Terraform's state from a file into the bucket that TF_STATE_BUCKET names."""
+    moved = target("aws").workspace.move_state()
+    show.out.print(f"Moved. The file is now {moved.name}; when all is well, delete it.")
+
+
 @app.command("destroy")
-def destroy_command(target_name: TargetName = "aws") -> None:
+def destroy_command(
+    target_name: TargetName = "aws",
+    confirm: Annotated[str, typer.Option(metavar="NAME", help="The deployment's name; without it prod is kept.")] = "",
+) -> None:
     """Destroy all that infra/ made, and look for leftovers."""
-    left = deploy.destroy(target(target_name))
+    left = deploy.destroy(target(target_name), confirm)
     if left:
         raise CliError("These are still there:\n" + "\n".join(left), "Delete them by hand.")
     show.out.print("Destroyed; nothing with the deployment's name is left.")

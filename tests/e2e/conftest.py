@@ -24,6 +24,7 @@ from pipeline import (
     validate_command,
 )
 from pipeline.targets import Target, embedded_target
+from tests.e2e.deployer import acting_as, make_bootstrap
 from tests.unit.web_visits import CONTRACTS as EXAMPLES
 
 CHUNK_BYTES = 65_536
@@ -38,9 +39,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     build.build(build.local_runtime(contracts))
     server = embedded.start(home / "server", LAMBDA_ASYNC_RETRY_BASE_SECONDS="0.2")
     try:
-        watched = {"notification_email": "somebody@example.org", "budget": "{ monthly_usd = 20 }"}
-        place = embedded_target(server, home, contracts, chunk_bytes=str(CHUNK_BYTES), environment="e2e", **watched)
-        deploy.deploy(place)
+        settings = {
+            "environment": "e2e",
+            "permissions_boundary": "order-pipeline-boundary",
+            "notification_email": "somebody@example.org",
+            "budget": "{ monthly_usd = 20 }",
+        }
+        place = embedded_target(server, home, contracts, chunk_bytes=str(CHUNK_BYTES), **settings)
+        make_bootstrap(place, home, "e2e")
+        deploy.deploy(acting_as(place, "order-pipeline-deploy-e2e"))
         hand_over_failed_events(place)
         hear(place, "notices", place.outputs["topic_arn"])
         hear(place, "alarms", place.outputs["alarms_topic_arn"])
