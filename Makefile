@@ -114,6 +114,8 @@ hooks: $(READY) $(TOOLS)/hooks/ready $(TOOLS)/workflow-lint/ready $(TOOLS)/chang
 	@$(TOOLS)/hooks/bin/pre-commit install
 
 changes: $(TOOLS)/changes/ready ## See that this branch brings a note of what it changes, in changes/
+	@git rev-parse --quiet --verify "$(or $(BASE),origin/main)^{commit}" >/dev/null || { echo "error: git knows no" \
+		"$(or $(BASE),origin/main): fetch it, or name what to compare with (make changes BASE=main)" >&2; exit 1; }
 	@$(TOOLS)/changes/bin/towncrier check --compare-with $(or $(BASE),origin/main)
 
 release: $(TOOLS)/changes/ready ## Put the notes of changes/ into CHANGELOG.md, as those of VERSION
