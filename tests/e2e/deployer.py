@@ -29,7 +29,20 @@ UNTOLD = (
     # It knows no condition on the boundary. tests/infra/test_deploy_roles.py sees that it is there.
     *("iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePolicy"),
 )
-MISNAMED = {"lambda:GetAlias": "lambda:ListAliases"}
+MISNAMED = {
+    "lambda:GetAlias": ("lambda:ListAliases",),
+    # AWS has these two for all that is done to a budget; the embedded AWS has each call of the API.
+    "budgets:ModifyBudget": tuple(
+        f"budgets:{verb}{what}"
+        for verb in ("Create", "Update", "Delete")
+        for what in ("Budget", "Notification", "Subscriber")
+    ),
+    "budgets:ViewBudget": tuple(
+        f"budgets:Describe{what}"
+        for what in ("Budget", "Budgets", "NotificationsForBudget", "SubscribersForNotification")
+    ),
+}
+"""What the embedded AWS calls an action, where it is otherwise than AWS."""
 
 
 def make_bootstrap(place: Target, home: Path, environment: str) -> dict[str, Any]:
@@ -59,7 +72,7 @@ def acting_as(place: Target, role: str) -> Target:
         document = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)["PolicyVersion"]["Document"]
         for statement in document["Statement"]:
             granted |= {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"])
-    untold = [MISNAMED.get(action, action) for action in UNTOLD if action in granted]
+    untold = [name for action in UNTOLD if action in granted for name in MISNAMED.get(action, (action,))]
     everywhere = {"Effect": "Allow", "Action": untold, "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [everywhere]})
     iam.put_user_policy(UserName=user, PolicyName="untold", PolicyDocument=document)
