@@ -1,20 +1,23 @@
 # Thin targets: the work is in src/pipeline. `make help` lists them.
 #
 #   TARGET=aws|local          where deploy-infra, run-pipeline, monitor, explain, console, destroy-infra and smoke work
+#   ENV=dev|prod              the environment on AWS, by its file in infra/environments/
 #   INPUT=path                the file that demo and run-pipeline send
-#   SETTINGS=path             the .tfvars that smoke deploys with; by default infra/terraform.tfvars, if there is one
+#   DATASET=name              the feed that it is of (default: orders)
 #   AWS_VAULT_PROFILE=name    run the AWS targets under aws-vault
 #   PYTHON=python3.13         the Python that .venv is made with
 
 TARGET ?= aws
+ENV ?= $(PIPELINE_ENV)
+export PIPELINE_ENV := $(ENV)
 INPUT ?=
-SETTINGS ?=
+DATASET ?=
 EXECUTION ?=
 WHAT ?=
 PYTHON ?= python3
-UV_LOCK := compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
+UV_LOCK = compile --quiet $(if $(UPGRADE),--upgrade) --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 LOCKS := layer-aws layer-json layer-schema layer-sql local-runtime uv bench
-TOOL_LOCKS := checkov policy-lint
+TOOL_LOCKS := checkov policy-lint workflow-lint audit hooks changes
 
 VENV := .venv
 READY := $(VENV)/ready
@@ -23,11 +26,13 @@ TOOLS := build/tools
 # Offline, whatever account of checkov's makers is in the environment; and a file that it can't read is a failure.
 CHECKOV = env -u BC_API_KEY CKV_PARSE_ERROR_FAIL=true $(TOOLS)/checkov/bin/checkov --framework terraform \
 	--directory infra --skip-path tests/ --var-file infra/tests/checkov.tfvars --skip-download --compact --quiet
+WORKFLOW_LINT := $(TOOLS)/workflow-lint/bin
 VAULT := $(if $(and $(AWS_VAULT_PROFILE),$(filter aws,$(TARGET))),aws-vault exec $(AWS_VAULT_PROFILE) --)
 PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault is not on the PATH: install it, or leave AWS_VAULT_PROFILE out)))$(VAULT) $(BIN)/python -m pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long bench bench-huge bench-memory check fmt build lock deploy-infra run-pipeline monitor explain console destroy-infra smoke local-up local-down
+.PHONY: help demo test test-long bench bench-huge bench-memory check check-workflows fmt build lock audit hooks changes release \
+	bootstrap plan deploy-infra move-state run-pipeline monitor explain console destroy-infra smoke local-up local-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +58,7 @@ $(TOOLS)/%/ready: requirements/%.txt $(READY)
 	@touch $@
 
 demo: $(READY) ## Run a file (INPUT=...) through the whole pipeline on an embedded AWS, without an account
-	@$(BIN)/python -m pipeline demo $(if $(INPUT),"$(INPUT)")
+	@$(BIN)/python -m pipeline demo $(if $(INPUT),"$(INPUT)") $(if $(DATASET),--dataset $(DATASET))
 
 test: $(READY) $(TOOLS)/policy-lint/ready ## Run every test but the long ones
 	@$(BIN)/python -m pytest --numprocesses=2
@@ -72,7 +77,7 @@ bench-huge: $(READY) ## Run a file of 10 GB through the functions' code within t
 bench-memory: $(READY) ## Measure time and cost of each step by the function's memory (as root, on Linux)
 	@$(BIN)/python -m bench.memory_sizes
 
-check: $(READY) $(TOOLS)/checkov/ready ## Check format, lint, types, Terraform and its security; changes nothing
+check: $(READY) $(TOOLS)/checkov/ready check-workflows ## Check format, lint, types, Terraform, workflows and their security; changes nothing
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
@@ -80,6 +85,11 @@ check: $(READY) $(TOOLS)/checkov/ready ## Check format, lint, types, Terraform a
 	@$(BIN)/python -m pipeline check-infra
 	@$(CHECKOV) || { echo "error: checkov finds fault with infra/ (above), or can't read a file of it. Mend it, or say in" \
 		"the resource why it is right: #checkov:skip=ID:reason" >&2; exit 1; }
+
+# Offline, so that it says the same everywhere; whether a pinned action is the version beside it, dependabot looks.
+check-workflows: $(TOOLS)/workflow-lint/ready
+	@$(WORKFLOW_LINT)/jactionlint --strict-exit --no-hints
+	@$(WORKFLOW_LINT)/zizmor --offline --quiet --pedantic .github
 
 fmt: $(READY) ## Rewrite Python and Terraform in the project's format
 	@$(BIN)/ruff check --fix --quiet
@@ -89,18 +99,42 @@ fmt: $(READY) ## Rewrite Python and Terraform in the project's format
 build: $(READY) ## Build the functions' zips for TARGET
 	@$(BIN)/python -m pipeline build --target $(TARGET)
 
-lock: $(READY) ## Lock the dependencies of pyproject.toml anew, with hashes
+lock: $(READY) ## Lock the dependencies of pyproject.toml anew, with hashes (UPGRADE=1: the newest of each)
 	@$(BIN)/uv pip $(UV_LOCK) --group dev --output-file requirements/dev.txt
 	@for group in $(LOCKS); do \
 		$(BIN)/uv pip $(UV_LOCK) --group $$group --constraint requirements/dev.txt --output-file requirements/$$group.txt; done
 	@for group in $(TOOL_LOCKS); do \
 		$(BIN)/uv pip $(UV_LOCK) --group $$group --output-file requirements/$$group.txt; done
 
-deploy-infra: $(READY) ## Build and apply infra/ to TARGET
-	@$(PIPELINE) deploy --target $(TARGET)
+audit: $(TOOLS)/audit/ready ## Look for known weaknesses of the locked dependencies (needs the network)
+	@$(TOOLS)/audit/bin/pip-audit --disable-pip --require-hashes --progress-spinner off \
+		$(foreach file,$(wildcard requirements/*.txt),--requirement $(file))
+
+hooks: $(READY) $(TOOLS)/hooks/ready $(TOOLS)/workflow-lint/ready $(TOOLS)/changes/ready ## Install the hooks of .pre-commit-config.yaml
+	@$(TOOLS)/hooks/bin/pre-commit install
+
+changes: $(TOOLS)/changes/ready ## See that this branch brings a note of what it changes, in changes/
+	@git rev-parse --quiet --verify "$(or $(BASE),origin/main)^{commit}" >/dev/null || { echo "error: git knows no" \
+		"$(or $(BASE),origin/main): fetch it, or name what to compare with (make changes BASE=main)" >&2; exit 1; }
+	@$(TOOLS)/changes/bin/towncrier check --compare-with $(or $(BASE),origin/main)
+
+release: $(TOOLS)/changes/ready ## Put the notes of changes/ into CHANGELOG.md, as those of VERSION
+	@$(TOOLS)/changes/bin/towncrier build --yes --version "$(or $(VERSION),$(error Say which: make release VERSION=1.2.0))"
+
+bootstrap: $(READY) ## Make the bucket for Terraform's state and, with REPOSITORY=owner/name, the roles for GitHub
+	@$(PIPELINE) bootstrap $(if $(REPOSITORY),--repository "$(REPOSITORY)")
+
+plan: $(READY) ## Show what deploy-infra would change
+	@$(PIPELINE) plan --target $(TARGET)
+
+deploy-infra: $(READY) ## Build and apply infra/ to TARGET (REVIEWED=digest: only what that plan shows)
+	@$(PIPELINE) deploy --target $(TARGET) $(if $(REVIEWED),--reviewed "$(REVIEWED)")
+
+move-state: $(READY) ## Move Terraform's state of ENV from a file into TF_STATE_BUCKET
+	@$(PIPELINE) move-state
 
 run-pipeline: $(READY) ## Send INPUT (default: generated orders) through the pipeline on TARGET and follow it
-	@$(PIPELINE) run $(if $(INPUT),"$(INPUT)") --target $(TARGET)
+	@$(PIPELINE) run $(if $(INPUT),"$(INPUT)") --target $(TARGET) $(if $(DATASET),--dataset $(DATASET))
 
 monitor: $(READY) ## Show the executions and structured logs of TARGET
 	@$(PIPELINE) status --target $(TARGET)
@@ -112,11 +146,11 @@ explain: $(READY) ## Tell what happened to WHAT (a key, a batch or an execution)
 console: $(READY) ## Open or print the console address of the state machine or of EXECUTION
 	@$(PIPELINE) console $(if $(EXECUTION),"$(EXECUTION)") --target $(TARGET)
 
-destroy-infra: $(READY) ## Destroy everything that deploy-infra made on TARGET
-	@$(PIPELINE) destroy --target $(TARGET)
+destroy-infra: $(READY) ## Destroy everything that deploy-infra made on TARGET (prod: CONFIRM=its name)
+	@$(PIPELINE) destroy --target $(TARGET) $(if $(CONFIRM),--confirm "$(CONFIRM)")
 
 smoke: $(READY) ## Deploy under a throw-away name on TARGET, try everything, destroy it, see that nothing is left
-	@$(PIPELINE) smoke --target $(TARGET) $(if $(SETTINGS),--settings "$(SETTINGS)")
+	@$(PIPELINE) smoke --target $(TARGET)
 
 local-up: $(READY) ## Start the embedded AWS and leave it running
 	@$(BIN)/python -m pipeline local-up

@@ -1,9 +1,9 @@
 # What Athena knows: a database a feed, with the tables of its contract, its rejects, runs and failures; everything that
-# is the feed's own comes from contracts/<dataset>/contract.json. Partitions are projected from the layout of the bucket
+# is the feed's own comes from <contracts_dir>/<dataset>/contract.json. Partitions are projected from the layout of the bucket
 # (functions/common/batch.py), so nothing crawls and nobody adds them.
 
 locals {
-  contracts_dir = "${path.module}/../contracts"
+  contracts_dir = startswith(var.contracts_dir, "/") ? var.contracts_dir : "${path.module}/${var.contracts_dir}"
 
   contracts = {
     for path in fileset(local.contracts_dir, "*/contract.json") :

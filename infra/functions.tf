@@ -176,6 +176,11 @@ resource "aws_lambda_function" "this" {
       error_message = "There is no ${local.package_file[each.key]}. Run `make build` first."
     }
 
+    precondition {
+      condition     = each.key != "validate" || length(local.contracts) > 0
+      error_message = "There is no contract in ${var.contracts_dir}, seen from infra/. Let contracts_dir name a folder that holds one for each feed, with its contract.json."
+    }
+
     # What is valid is written to /tmp twice: as text and typed, and when that is uploaded, where versions are mixed, as
     # text in one file. Rejects stand there as the schema's, the rules', and both merged.
     precondition {

@@ -6,6 +6,10 @@
 # Roles
 # ---------------------------------------------------------------------------------------------------------------
 
+locals {
+  permissions_boundary = var.permissions_boundary == null ? null : "arn:${local.partition}:iam::${local.account_id}:policy/${var.permissions_boundary}"
+}
+
 # Without a condition on the account: a role can be given only to functions of its own account.
 data "aws_iam_policy_document" "lambda_trust" {
   statement {
@@ -21,10 +25,11 @@ data "aws_iam_policy_document" "lambda_trust" {
 resource "aws_iam_role" "function" {
   for_each = local.functions
 
-  name               = each.value.name
-  description        = "Role of the function ${each.value.name}."
-  assume_role_policy = data.aws_iam_policy_document.lambda_trust.json
-  tags               = local.tags
+  name                 = each.value.name
+  description          = "Role of the function ${each.value.name}."
+  assume_role_policy   = data.aws_iam_policy_document.lambda_trust.json
+  permissions_boundary = local.permissions_boundary
+  tags                 = local.tags
 }
 
 resource "aws_iam_role_policy" "function" {
@@ -67,10 +72,11 @@ data "aws_iam_policy_document" "state_machine_trust" {
 }
 
 resource "aws_iam_role" "state_machine" {
-  name               = "${local.name}-state-machine"
-  description        = "Role of the state machine ${local.name}."
-  assume_role_policy = data.aws_iam_policy_document.state_machine_trust.json
-  tags               = local.tags
+  name                 = "${local.name}-state-machine"
+  description          = "Role of the state machine ${local.name}."
+  assume_role_policy   = data.aws_iam_policy_document.state_machine_trust.json
+  permissions_boundary = local.permissions_boundary
+  tags                 = local.tags
 }
 
 resource "aws_iam_role_policy" "state_machine" {

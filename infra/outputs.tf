@@ -105,9 +105,12 @@ output "logs_console_url" {
   value       = "${local.console}/cloudwatch/home?region=${var.region}#logsV2:logs-insights"
 }
 
-output "upload_command" {
-  description = "How a file of the dataset orders is sent in."
-  value       = "aws s3 cp orders.jsonl s3://${aws_s3_bucket.this["ingest"].bucket}/incoming/orders/ --region ${var.region}"
+output "upload_commands" {
+  description = "How a file of each feed is sent in."
+  value = {
+    for dataset in keys(local.contracts) :
+    dataset => "aws s3 cp FILE s3://${aws_s3_bucket.this["ingest"].bucket}/incoming/${dataset}/ --region ${var.region}"
+  }
 }
 
 output "logs_query" {

@@ -73,10 +73,11 @@ data "aws_iam_policy_document" "scheduler_trust" {
 resource "aws_iam_role" "scheduler" {
   count = local.is_scheduled ? 1 : 0
 
-  name               = "${local.name}-scheduler"
-  description        = "Role of the schedule ${local.name}-reconcile."
-  assume_role_policy = data.aws_iam_policy_document.scheduler_trust.json
-  tags               = local.tags
+  name                 = "${local.name}-scheduler"
+  description          = "Role of the schedule ${local.name}-reconcile."
+  assume_role_policy   = data.aws_iam_policy_document.scheduler_trust.json
+  permissions_boundary = local.permissions_boundary
+  tags                 = local.tags
 }
 
 data "aws_iam_policy_document" "scheduler" {

@@ -62,6 +62,17 @@ variable "notification_email" {
   }
 }
 
+variable "permissions_boundary" {
+  description = "The name of the IAM policy that bounds every role made here: where a deploy role of infra/bootstrap deploys, it can make no role without. Null bounds none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary == null || can(regex("^[\\w+=,.@/-]+$", var.permissions_boundary))
+    error_message = "permissions_boundary must be the name of an IAM policy of the account, not its ARN; or null."
+  }
+}
+
 variable "customer_managed_key" {
   description = <<-EOT
     Whether files, logs, notices, undelivered events and the functions' settings are encrypted with a KMS key of your
@@ -82,6 +93,17 @@ variable "packages_dir" {
   description = "The folder of the prebuilt zips: one a function and, for python3.13, one a layer. Nothing is built here."
   type        = string
   default     = "../build/aws"
+  nullable    = false
+}
+
+variable "contracts_dir" {
+  description = <<-EOT
+    The folder of the contracts, absolute or relative to infra/: each feed is a folder there. The zips must hold the
+    same, which `make build` sees to. Other contracts than the project's have zips of their own, which it names: with
+    Terraform alone, let packages_dir say that folder.
+  EOT
+  type        = string
+  default     = "../contracts"
   nullable    = false
 }
 

@@ -1,7 +1,8 @@
 """Write reproducible orders: the same arguments give the same bytes on every machine and every Python.
 
-A valid order keeps the contract in `contracts/orders/`. Of N orders exactly round(N * invalid ratio) break it,
-evenly spread, with the defects of `DEFECTS` in turn. A longer run starts with the valid orders of a shorter one.
+A valid order keeps the contract in `contracts/orders/`, by default its version 1. Of N orders exactly
+round(N * invalid ratio) break it, evenly spread, with the defects of `DEFECTS` in turn. A longer run starts with the
+valid orders of a shorter one, and in another version they are the same orders but for what is new there.
 
 Nothing is drawn but `random.Random(seed).random()`, which Python promises not to change
 (https://docs.python.org/3/library/random.html#notes-on-reproducibility), and amounts are computed in whole numbers.
@@ -20,7 +21,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from random import Random
 from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeVar
@@ -39,6 +40,7 @@ _ORDERS_BETWEEN_NEWS = 1_000
 _START = datetime(2024, 1, 1)
 _SECONDS_BETWEEN_ORDERS = 37
 _ORDERS_BETWEEN_MOVES = 50_000
+_SMALL_LETTERS = 0.25  # the share of orders of version 2 whose currency is written so
 _CUSTOMER_LEVELS = 13  # level n is customers 2^n to 2^(n+1) - 1; every level orders as much: nearly Zipf's law
 
 # fmt: off
@@ -76,6 +78,9 @@ _LOOSE_QUANTITIES = (125, 250, 333, 500, 1_250, 1_335, 2_345, 10_000)
 _DISCOUNTS = (0, 0, 0, 50, 100, 125, 150)
 _SHIPPING = (0, 0, 299, 495, 650, 1_200, 3_238, 10_000)  # in cents
 _STATUSES = ("pending", "paid", "shipped", "delivered", "delivered", "delivered", "cancelled")
+_TAX_PERCENTS = (0, 5, 19, 20, 25)
+_PERCENTS_OFF = (0, 0, 0, 2, 10)  # of the items' sum
+_TIERS = ("bronze", "bronze", "silver", "gold")
 _DATE_LENGTHS = (19, 19, 23, 26)  # to the second, millisecond, microsecond
 # fmt: on
 
@@ -130,9 +135,12 @@ def _nullable(record: Order, field: str, value: str | None, byte: int) -> None:
         record[field] = value if byte >= 48 else None
 
 
-def orders(count: int, seed: int = 0) -> Iterator[Order]:
-    """`count` valid orders, each later than the one before. They share their customers' dicts: copy to change."""
-    draw = Random(seed).random
+def orders(count: int, seed: int = 0, versions: Sequence[int] = (1,)) -> Iterator[Order]:
+    """`count` valid orders, each later than the one before. They share their customers' dicts: copy to change.
+
+    Each is of one of `versions` of the contract, by a draw.
+    """
+    draw, draw_of_version = Random(seed).random, Random(MAX_SEED + 1 + seed).random
     for index in range(count):
         level = int(draw() * min(_CUSTOMER_LEVELS, (index // 4 | 7).bit_length()))
         number = int((1 + draw()) * (1 << level))
@@ -146,7 +154,7 @@ def orders(count: int, seed: int = 0) -> Iterator[Order]:
             items.append(item)
             cents += offer_cents
         shipping = _SHIPPING[int(draw() * len(_SHIPPING))]
-        yield {
+        order: Order = {
             "order_id": f"{seed}-{index + 1:08}",
             "order_date": moment.isoformat()[: _DATE_LENGTHS[int(draw() * len(_DATE_LENGTHS))]] + zone,
             "status": _STATUSES[int(draw() * len(_STATUSES))],
@@ -156,6 +164,29 @@ def orders(count: int, seed: int = 0) -> Iterator[Order]:
             "shipping_cost": shipping / 100,
             "total_amount": (cents + shipping) / 100,
         }
+        yield order if versions == (1,) else _of_a_version(order, cents, shipping, versions, draw_of_version)
+
+
+def _of_a_version(order: Order, cents: int, shipping: int, versions: Sequence[int], draw: Callable[[], float]) -> Order:
+    """An order of version 1, whose items cost so many cents, as one of `versions`. Each takes as many draws."""
+    version, tax_draw, discount_draw, case_draw = draw(), draw(), draw(), draw()
+    if versions[int(version * len(versions))] == 1:
+        return order
+    tax = (cents * _TAX_PERCENTS[int(tax_draw * len(_TAX_PERCENTS))] + 50) // 100
+    discount = cents * _PERCENTS_OFF[int(discount_draw * len(_PERCENTS_OFF))] // 100
+    customer = dict(order["customer"])
+    who = sha256(customer["customer_id"].encode()).digest()
+    _nullable(customer, "loyalty_tier", _choice(_TIERS, who[0]), who[1])
+    del order["total_amount"]  # which stays the last
+    return {
+        "schema_version": 2,
+        **order,
+        "currency": order["currency"].lower() if case_draw < _SMALL_LETTERS else order["currency"],
+        "customer": customer,
+        "tax_amount": tax / 100,
+        "discount_amount": discount / 100,
+        "total_amount": (cents + shipping + tax - discount) / 100,
+    }
 
 
 class Defect(NamedTuple):
@@ -164,6 +195,8 @@ class Defect(NamedTuple):
     """Turns a valid order's JSON text into an invalid one's."""
     lines_only: bool = False
     """Whether a document that holds it would not be JSON."""
+    versions: tuple[int, ...] = (1, 2)
+    """The versions of the contract that it breaks."""
 
 
 def _sub(pattern: str, new: str) -> Callable[[bytes], bytes]:
@@ -188,7 +221,10 @@ DEFECTS = {
     "impossible_date": Defect("an order of February 30", _sub("-..-..T", "-02-30T")),
     "date_without_zone": Defect("a local order_date", _sub(r'(T[\d:.]+)[^"]+', r"\1")),
     "unknown_status": Defect('the status "lost"', _sub('"status":"[a-z]+"', '"status":"lost"')),
-    "lower_case_currency": Defect('the currency "eur"', _sub('"currency":"..."', '"currency":"eur"')),
+    "lower_case_currency": Defect(
+        'the currency "eur", in version 1', _sub('"currency":"..."', '"currency":"eur"'), versions=(1,)),
+    "mixed_case_currency": Defect(
+        'the currency "Eur", in version 2', _sub('"currency":"..."', '"currency":"Eur"'), versions=(2,)),
     "total_mismatch": Defect("a total_amount that is one cent too high", _a_cent_more),
     "no_items": Defect("no items", _sub(r'"items":\[.*\],"sh', '"items":[],"sh')),
     "negative_quantity": Defect("a quantity below 0", _sub('"quantity":', '"quantity":-')),
@@ -201,6 +237,7 @@ DEFECTS = {
     "deep_nesting": Defect("2,000 nested arrays", _sub("^{", '{"nested":' + "[" * 2_000 + "]" * 2_000 + ",")),
     "not_a_number": Defect("NaN for a unit_price", _sub('"unit_price":[^,]+', '"unit_price":NaN'), lines_only=True),
     "latin_1": Defect("a name in Latin-1, not UTF-8", _sub('"name":"', '"name":"Zoë '), lines_only=True),
+    "unknown_version": Defect("a version 3, for 2", _sub('"schema_version":2', '"schema_version":3'), versions=(2,)),
     "broken_line": Defect("an order that ends at its items", _sub('"items":.*', ""), lines_only=True),
 }
 """All ways in which an order is made invalid, in the order in which they take turns."""
@@ -208,17 +245,21 @@ DEFECTS = {
 
 
 def generate(
-    count: int, seed: int = 0, invalid_ratio: float = 0.0, fmt: str = "jsonl"
+    count: int, seed: int = 0, invalid_ratio: float = 0.0, fmt: str = "jsonl", versions: Sequence[int] = (1,)
 ) -> Iterator[tuple[bytes, str | None]]:
     """`count` orders as JSON texts without line breaks, each with its defect's name, or None where it is valid."""
-    defects = [name for name, defect in DEFECTS.items() if fmt == "jsonl" or not defect.lines_only]
+    possible = {name: defect for name, defect in DEFECTS.items() if fmt == "jsonl" or not defect.lines_only}
+    turns = {
+        version: cycle([name for name, defect in possible.items() if version in defect.versions])
+        for version in versions
+    }
     invalid, made = round(invalid_ratio * count), 0
-    for number, order in enumerate(orders(count, seed), 1):
+    for number, order in enumerate(orders(count, seed, versions), 1):
         line = orjson.dumps(order)
         if number * invalid // count == made:
             yield line, None
         else:
-            name = defects[made % len(defects)]
+            name = next(turns[order.get("schema_version", 1)])
             made += 1
             yield DEFECTS[name].damage(line), name
 
@@ -231,6 +272,7 @@ def write(
     fmt: str = "jsonl",
     compress: bool = False,
     advance: Callable[[int], object] = lambda written: None,
+    versions: Sequence[int] = (1,),
 ) -> Counter[str]:
     """Write `path`, whole or not at all, or `STDOUT` as it comes; how often each defect was made.
 
@@ -240,7 +282,7 @@ def write(
     made: Counter[str] = Counter()
     with _whole_file(path) as file, gzip.GzipFile("", "wb", 6, file, 0) if compress else nullcontext(file) as sink:
         sink.write(before)
-        for number, (text, defect) in enumerate(generate(count, seed, invalid_ratio, fmt), 1):
+        for number, (text, defect) in enumerate(generate(count, seed, invalid_ratio, fmt, versions), 1):
             sink.write(between + text if number > 1 else text)
             if defect:
                 made[defect] += 1
@@ -267,12 +309,15 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
+_VERSIONS = {"1": (1,), "2": (2,), "mixed": (1, 2)}
+
 _HELP = """\
 examples:
   python src/generate_data.py                                    1,000 orders in build/data/orders.jsonl
   python src/generate_data.py --orders 200000 --out big.jsonl    about 130 MB
   python src/generate_data.py --invalid-ratio 0.05 --seed 7      other orders, of which 50 are invalid
   python src/generate_data.py --format json --gzip               one array in build/data/orders.json.gz
+  python src/generate_data.py --schema-version mixed             orders of versions 1 and 2
   python src/generate_data.py --orders 3 --out -                 to the terminal, or into a pipe
 
 defects, which the invalid orders have in turn:
@@ -293,6 +338,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--format", choices=("json", "jsonl"), default="jsonl", help="one array, or an order a line (default: jsonl)")
     add("--gzip", action="store_true", help="compress the file")
     add("--invalid-ratio", metavar="R", type=float, default=0.0, help="the share of invalid orders (default: 0)")
+    add(
+        "--schema-version",
+        choices=_VERSIONS,
+        default="1",
+        help="of the contract, or both in turn by a draw (default: 1)",
+    )
     add("--out", metavar="PATH", type=Path, help="the file, or - for stdout (default: build/data/orders.FORMAT)")
     options = parser.parse_args(arguments)
     options.out = options.out or Path(f"build/data/orders.{options.format}{'.gz' * options.gzip}")
@@ -320,6 +371,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.format,
                 options.gzip,
                 advance=lambda written: progress.update(task, completed=written),
+                versions=_VERSIONS[options.schema_version],
             )
     except KeyboardInterrupt:
         print("Interrupted: no file was written.", file=sys.stderr)

@@ -62,3 +62,4 @@ def count(dataset: str | None, numbers: Mapping[str, float], unit: str = "Count"
     for name, number in numbers.items():
         emitted.add_metric(name=name, unit=unit, value=number)
     emitted.flush_metrics()
+    emitted.clear_metrics()  # which a flush does not where metrics are off

@@ -3,11 +3,12 @@
 Without records an error of DuckDB quotes nothing but the contract, and so can be passed on as it is.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import duckdb
 
@@ -21,7 +22,11 @@ from functions.validate.predicates import fits, predicate_of
 _STAGED = "FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20480"
 """DuckDB holds a row group before it writes it: 20 MB of common records."""
 
-_checked: WeakSet[Contract] = WeakSet()
+_HUGE = re.compile(r"\bU?HUGEINT\b")
+"""What DuckDB gives a sum of whole numbers. Parquet lacks it, and DuckDB would write floats."""
+
+_checked: WeakKeyDictionary[Contract, Sequence[str]] = WeakKeyDictionary()
+"""The contracts that were seen to fit; of each what stands in staging in place of columns that Parquet can't hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class ContractSql:
             for path in self.lines.values():
                 path.write_bytes(b"")
             self._check()
-            _checked.add(self.contract)
+            _checked[self.contract] = self._decimals()
 
     def _check(self) -> None:
         self._view([self.contract.current])
@@ -107,18 +112,28 @@ class ContractSql:
             self._write_records(records)
 
     def _write_records(self, records: Path) -> None:
-        self.connection.execute(
-            f"""
-            COPY (
-                SELECT
-                    * EXCLUDE ({FITS}),
-                    CASE WHEN {FITS} THEN {self._all_rules()} END AS {KEPT},
-                    CASE WHEN {FITS} THEN {self._totals()} END AS {TOTALS}
-                FROM records
-            )
-            TO {literal(records)} ({_STAGED})
-            """
-        )
+        query = f"""
+            SELECT
+                * EXCLUDE ({FITS}),
+                CASE WHEN {FITS} THEN {self._all_rules()} END AS {KEPT},
+                CASE WHEN {FITS} THEN {self._totals()} END AS {TOTALS}
+            FROM records
+        """
+        self.connection.execute(f"COPY ({self._storable(query)}) TO {literal(records)} ({_STAGED})")
+
+    def _decimals(self) -> list[str]:
+        """For each column of whole numbers that Parquet can't hold the expression that makes decimals of them."""
+        query = f"DESCRIBE SELECT *, {self._totals()} AS {TOTALS} FROM records"
+        return [
+            f"CAST({identifier(name)} AS {_HUGE.sub('DECIMAL(38,0)', kind)}) AS {identifier(name)}"
+            for name, kind, *_ in self.connection.execute(query).fetchall()
+            if _HUGE.search(kind)
+        ]
+
+    def _storable(self, query: str) -> str:
+        """The same rows as `query` gives, of types that Parquet has."""
+        decimals = _checked[self.contract]
+        return f"SELECT * REPLACE ({', '.join(decimals)}) FROM ({query})" if decimals else query
 
     def not_kept(self, records: Path) -> str:
         """The query of the records that are not kept, in the order of the file: position, and the verdict of each rule.
@@ -150,13 +165,14 @@ class ContractSql:
         anew = " UNION ALL ".join(
             record_views.records(self.contract, version, f"cleared_{version.number}", "true") for version in versions
         )
+        kept = f"SELECT * EXCLUDE ({FITS}), {self._all_rules()} AS {KEPT}, {self._totals()} AS {TOTALS} FROM ({anew})"
         more = records.with_suffix(".more")
         self.connection.execute(
             f"""
             COPY (
                 FROM read_parquet({literal(records)}) ANTI JOIN {positions} USING ({POSITION})
                 UNION ALL
-                SELECT * EXCLUDE ({FITS}), {self._all_rules()}, {self._totals()} FROM ({anew})
+                {self._storable(kept)}
                 ORDER BY {POSITION}
             )
             TO {literal(more)} ({_STAGED})

@@ -148,8 +148,11 @@ def _sentence(keyword: str, part: Mapping[str, Any], value: Any) -> str:
 def _right(part: Mapping[str, Any]) -> str:
     """What a right value is, with an example."""
     given = part.get("type", "string")
-    named = _TYPE_NAMES[given[0] if isinstance(given, list) else given]
-    return f"{part.get('description', named)}{_such_as_of(part)}"
+    kind = given[0] if isinstance(given, list) else given
+    named, described = _TYPE_NAMES[kind], part.get("description")
+    if kind in ("object", "array") and described:
+        return f"{named}: {described}"
+    return f"{described or named}{_such_as_of(part)}"
 
 
 def _such_as_of(part: Mapping[str, Any]) -> str:

@@ -568,3 +568,19 @@ run "replaced_versions_kept_for_ever" {
     error_message = "With replaced = 0, replaced versions are kept for ever, but for staging and queries."
   }
 }
+
+# --- Where a deploy role deploys ---
+
+run "every_role_is_bound" {
+  variables {
+    permissions_boundary = "bounds"
+  }
+
+  assert {
+    condition = toset(concat(
+      [for role in aws_iam_role.function : role.permissions_boundary],
+      [aws_iam_role.state_machine.permissions_boundary, aws_iam_role.scheduler[0].permissions_boundary],
+    )) == toset(["arn:aws:iam::123456789012:policy/bounds"])
+    error_message = "A role without the boundary is one that the deploy role may not make."
+  }
+}

@@ -4,6 +4,16 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+run "no_contracts" {
+  command = plan
+
+  variables {
+    contracts_dir = "tests/mocks"
+  }
+
+  expect_failures = [aws_lambda_function.this]
+}
+
 run "wrong_kinds" {
   command = plan
 
@@ -13,6 +23,7 @@ run "wrong_kinds" {
     region               = "Frankfurt"
     tags                 = { "aws:owner" = "data" }
     notification_email   = "somebody"
+    permissions_boundary = "arn:aws:iam::123456789012:policy/boundary"
     lambda_runtime       = "python3.9"
     architecture         = "amd64"
     log_level            = "LOUD"
@@ -42,6 +53,7 @@ run "wrong_kinds" {
     var.region,
     var.tags,
     var.notification_email,
+    var.permissions_boundary,
     var.lambda_runtime,
     var.architecture,
     var.log_level,
@@ -73,6 +85,7 @@ run "just_too_much" {
     project              = "order-pipeline-of-orders-x" # 26 characters
     environment          = "dev-"
     notification_email   = "somebody@example.org, another@example.org"
+    permissions_boundary = ""
     log_retention_days   = 0
     memory_mb            = { starter = 10241 }
     timeout_seconds      = { record_failure = 61 }
@@ -95,6 +108,7 @@ run "just_too_much" {
     var.project,
     var.environment,
     var.notification_email,
+    var.permissions_boundary,
     var.log_retention_days,
     var.memory_mb,
     var.timeout_seconds,

@@ -14,13 +14,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from pipeline import ROOT
-from pipeline.errors import CliError
+from pipeline.errors import CliError, UsageError
 from pipeline.locks import one_at_a_time
 
 LAYERS = ("aws", "json", "schema", "sql")
@@ -34,6 +34,9 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "reconciler": ("aws",),
 }
 """The layers of each function; infra/functions.tf says the same, and a test holds the two together."""
+
+CONTRACTS = ROOT / "contracts"
+"""The project's own contracts, which are deployed unless the variable contracts_dir names other ones."""
 
 AWS_PYTHON = "3.13"
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
@@ -57,32 +60,52 @@ class Runtime:
     python: str
     architecture: str
     embedded: bool
+    contracts: Path = field(default=CONTRACTS, repr=False)
+    """The folder of the contracts that the zips hold; no part of the name that packages are kept under."""
 
     @property
     def folder(self) -> Path:
-        """Where its zips are: build/aws or build/local."""
-        return ROOT / "build" / self.name
+        """Where its zips are: build/aws or build/local, and beside those for other contracts than the project's."""
+        if self.contracts == CONTRACTS:
+            return ROOT / "build" / self.name
+        return ROOT / "build" / f"{self.name}-{hashlib.sha256(str(self.contracts).encode()).hexdigest()[:8]}"
 
 
-def aws_runtime(architecture: str = "arm64") -> Runtime:
-    return Runtime("aws", AWS_PYTHON, architecture, embedded=False)
+def aws_runtime(architecture: str = "arm64", contracts: Path = CONTRACTS) -> Runtime:
+    return Runtime("aws", AWS_PYTHON, architecture, embedded=False, contracts=contracts)
 
 
-def local_runtime() -> Runtime:
+def local_runtime(contracts: Path = CONTRACTS) -> Runtime:
     """This machine's own Python, outside of any virtual environment."""
     machine = platform.machine().lower()
     architecture = "arm64" if machine in ("arm64", "aarch64") else "x86_64"
-    return Runtime("local", f"{sys.version_info.major}.{sys.version_info.minor}", architecture, embedded=True)
+    return Runtime("local", f"{sys.version_info.major}.{sys.version_info.minor}", architecture, True, contracts)
+
+
+def feeds(contracts: Path) -> list[str]:
+    """The datasets that a folder holds contracts of. Raises UsageError where there is none."""
+    found = sorted(path.parent.name for path in contracts.glob("*/contract.json"))
+    if not found:
+        raise UsageError(
+            f"There is no contract in {contracts}{'' if contracts.is_dir() else ', which is no folder'}.",
+            "Let contracts_dir name a folder that holds one for each feed, with its contract.json, as contracts/ does: "
+            "in infra/terraform.tfvars or by TF_VAR_contracts_dir, absolute or relative to infra/.",
+        )
+    return found
 
 
 def build(runtime: Runtime) -> list[Path]:
-    """Build every zip that is not up to date; answers all of them. Raises CliError where packages can't be fetched."""
+    """Build every zip that is not up to date; answers all of them.
+
+    Raises CliError where packages can't be fetched, UsageError where there are no contracts.
+    """
     with one_at_a_time(ROOT / "build" / "lock"):
         return _build(runtime)
 
 
 def _build(runtime: Runtime) -> list[Path]:
     zips = []
+    datasets = feeds(runtime.contracts)
     if _interpreter(runtime) is None:
         print(f"· without bytecode, since python{runtime.python} is not here: cold starts take longer", file=sys.stderr)
     if not runtime.embedded:
@@ -91,7 +114,7 @@ def _build(runtime: Runtime) -> list[Path]:
             zips.append(_write_zip(runtime.folder / f"layer-{layer}.zip", tree))
     code = _compiled_code(runtime)
     for function, layers in FUNCTIONS.items():
-        tree = dict(_code(function, code))
+        tree = dict(_code(function, code)) | dict(_contracts(runtime.contracts, datasets))
         if runtime.embedded:
             for group in (*(f"layer-{layer}" for layer in layers), "local-runtime"):
                 tree |= _packages(group, runtime)
@@ -115,14 +138,19 @@ def _compiled_code(runtime: Runtime) -> Path:
 
 
 def _code(function: str, compiled: Path) -> Iterator[tuple[str, Path]]:
-    """A function's own package, what is common, and every contract but its saved queries: no function runs those."""
+    """A function's own package and what is common."""
     package = compiled / "functions"
     own = [package / "__init__.py", *package.glob(f"{_CACHE}/__init__.*")]
     for path in [*own, *_files(package / "common"), *_files(package / function)]:
         yield str(path.relative_to(compiled)), path
-    for path in _files(ROOT / "contracts"):
-        if path.parent.name != "queries":
-            yield str(path.relative_to(ROOT)), path
+
+
+def _contracts(contracts: Path, datasets: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    """Every contract but its saved queries: no function runs those."""
+    for dataset in datasets:
+        for path in _files(contracts / dataset):
+            if path.parent.name != "queries":
+                yield f"contracts/{path.relative_to(contracts)}", path
 
 
 def _packages(group: str, runtime: Runtime) -> dict[str, Path]:

@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from functions.common.errors import PipelineError
 from pipeline import (
     ROOT,
+    bootstrap,
     build,
     contract_commands,
     demo,
@@ -31,7 +32,7 @@ from pipeline import (
 from pipeline.errors import CliError, UsageError
 from pipeline.estimate_command import estimate
 from pipeline.options import TargetName
-from pipeline.targets import check_name, target
+from pipeline.targets import aws_account, check_name, contracts_folder, target
 from pipeline.validate_command import validate
 
 app = typer.Typer(
@@ -42,6 +43,8 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
+ORDERS = "orders"
+NORTHWIND = ROOT / "tests" / "data" / "northwind_orders.jsonl"
 GENERATED = ROOT / "build" / "data" / "orders.jsonl"
 _GENERATED_ORDERS = 1000
 
@@ -52,7 +55,7 @@ Dataset = Annotated[str, typer.Option(help="The folder under incoming/ that the 
 def build_command(target_name: TargetName = "aws") -> None:
     """Build the functions' zips; the same inputs give the same bytes."""
     check_name(target_name)
-    runtime = target("aws").runtime if target_name == "aws" else build.local_runtime()
+    runtime = target("aws").runtime if target_name == "aws" else build.local_runtime(contracts_folder())
     for path in build.build(runtime):
         show.out.print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
 
@@ -80,12 +83,16 @@ def local_down() -> None:
 
 
 @app.command("deploy")
-def deploy_command(target_name: TargetName = "aws") -> None:
+def deploy_command(
+    target_name: TargetName = "aws",
+    reviewed: Annotated[str, typer.Option(metavar="DIGEST", help="Only if the plan is the one of this digest.")] = "",
+) -> None:
     """Build what is out of date and apply infra/."""
     place = target(target_name)
-    outputs = deploy.deploy(place)
+    outputs = deploy.deploy(place, reviewed)
     show.out.print(f"Deployed {outputs['name']} to {outputs['region']}.")
-    show.out.print(f"  drop files into s3://{outputs['ingest_bucket']}/incoming/orders/")
+    for dataset in outputs["databases"]:
+        show.out.print(f"  drop files into s3://{outputs['ingest_bucket']}/incoming/{dataset}/")
     show.out.print(f"  state machine:  {outputs['state_machine_console_url']}")
     databases = ", ".join(outputs["databases"].values())
     show.out.print(f"  Athena:         workgroup {outputs['athena_workgroup']}, databases: {databases}")
@@ -93,13 +100,66 @@ def deploy_command(target_name: TargetName = "aws") -> None:
         show.out.print(f"  dashboard:      {outputs['dashboard_url']}")
     for sentence in deploy.untold(place, outputs):
         show.out.print(f"[yellow]warning:[/yellow] {escape(sentence)}")
-    show.out.print(f"Next: make run-pipeline TARGET={target_name}")
+    feed = "" if ORDERS in outputs["databases"] else " INPUT=… DATASET=…"
+    show.out.print(f"Next: make run-pipeline TARGET={target_name}{feed}")
+
+
+@app.command("plan")
+def plan_command(
+    target_name: TargetName = "aws",
+    markdown: Annotated[Path | None, typer.Option(help="A file that is to say it too, for a pull request.")] = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 if something changes.")
+    ] = False,
+) -> None:
+    """Show what a deploy would change: which resources and attributes, without their values."""
+    place = target(target_name)
+    planned = deploy.planned(place)
+    for line in planned.lines():
+        show.out.print(escape(line))
+    if markdown:
+        markdown.write_text(planned.markdown(place.workspace.chosen.name or place.name))
+    show.out.print(f"PLAN {planned.count()} digest={planned.digest}")
+    if detailed_exitcode and planned.changes:
+        raise typer.Exit(2)
+
+
+@app.command("bootstrap")
+def bootstrap_command(
+    repository: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="The GitHub repository that gets roles to plan and deploy.")
+    ] = None,
+) -> None:
+    """Make what a team needs once an account: a bucket for Terraform's state, and roles for GitHub."""
+    outputs = bootstrap.bootstrap(aws_account(), repository)
+    bucket = outputs["state_bucket"]
+    show.out.print(f"The state of each environment is kept in {bucket} from now on, where TF_STATE_BUCKET says so:")
+    show.out.print(f"  export TF_STATE_BUCKET={bucket}")
+    if not outputs.get("plan_role"):
+        show.out.print("Next: make deploy-infra ENV=dev; or, for GitHub, make bootstrap REPOSITORY=owner/name")
+        return
+    show.out.print("In the repository, GitHub's workflows need these (gh is GitHub's command line):")
+    show.out.print(f"  gh variable set TF_STATE_BUCKET --body {bucket}")
+    show.out.print(f"  gh variable set AWS_PLAN_ROLE --body {outputs['plan_role']}")
+    for name, role in outputs["deploy_roles"].items():
+        show.out.print(f"  gh variable set AWS_DEPLOY_ROLE --env {name} --body {role}")
+    show.out.print("Next: docs/deployment.md says how to make the environments and who must say yes to a deploy.")
+
+
+@app.command("move-state")
+def move_state() -> None:
+    """Move Terraform's state from a file into the bucket that TF_STATE_BUCKET names."""
+    moved = target("aws").workspace.move_state()
+    show.out.print(f"Moved. The file is now {moved.name}; when all is well, delete it.")
 
 
 @app.command("destroy")
-def destroy_command(target_name: TargetName = "aws") -> None:
+def destroy_command(
+    target_name: TargetName = "aws",
+    confirm: Annotated[str, typer.Option(metavar="NAME", help="The deployment's name; without it prod is kept.")] = "",
+) -> None:
     """Destroy all that infra/ made, and look for leftovers."""
-    left = deploy.destroy(target(target_name))
+    left = deploy.destroy(target(target_name), confirm)
     if left:
         raise CliError("These are still there:\n" + "\n".join(left), "Delete them by hand.")
     show.out.print("Destroyed; nothing with the deployment's name is left.")
@@ -109,13 +169,14 @@ def destroy_command(target_name: TargetName = "aws") -> None:
 def run_command(
     path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default 1,000 generated orders.")] = None,
     target_name: TargetName = "aws",
-    dataset: Dataset = "orders",
+    dataset: Dataset = ORDERS,
 ) -> None:
     """Upload a file, follow its execution live and tell how it ended; exit 0 only if it was published.
 
     Example: pipeline run tests/data/northwind_orders.jsonl --target local
     """
     check_name(target_name)
+    _check_has_file(path, dataset)
     if path:
         runs.check_input(path)
     place = target(target_name)
@@ -125,12 +186,13 @@ def run_command(
 
 @app.command("demo")
 def demo_command(
-    path: Annotated[Path, typer.Argument(metavar="[FILE]")] = ROOT / "tests" / "data" / "northwind_orders.jsonl",
-    dataset: Dataset = "orders",
+    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default 830 orders of Northwind.")] = None,
+    dataset: Dataset = ORDERS,
     out: Annotated[Path, typer.Option(help="Where the published tables are downloaded to.")] = Path("demo-output"),
 ) -> None:
     """Run a file through the whole pipeline on an embedded AWS that is started for it and stopped again."""
-    _finish(demo.demo(path, dataset, out))
+    _check_has_file(path, dataset)
+    _finish(demo.demo(path or NORTHWIND, dataset, out))
 
 
 _GROUPS = (monitor_commands, explain_commands, report_command, recovery_commands, smoke_command)
@@ -146,6 +208,14 @@ def _finish(result: runs.Outcome) -> None:
     show.out.print(escape(result.line()))
     if not result.published:
         raise typer.Exit(1)
+
+
+def _check_has_file(path: Path | None, dataset: str) -> None:
+    if path is None and dataset != ORDERS:
+        raise UsageError(
+            f"There is no file of {dataset} to send: only orders come without.",
+            "Name a file: INPUT=path/to/visits.jsonl.",
+        )
 
 
 def _generate() -> Path:

@@ -12,6 +12,7 @@ from pipeline.contracts.check import check
 from pipeline.contracts.diff import Diff, diff
 from pipeline.contracts.revisions import base_revision, folder_at
 from pipeline.errors import CliError, UsageError
+from pipeline.targets import contracts_folder
 
 app = typer.Typer(help="Check contracts, and compare them with what they were.", no_args_is_help=True)
 
@@ -27,7 +28,8 @@ def check_command(
 
     Example: pipeline contract check contracts/orders --since origin/main
     """
-    chosen = folders or [path.parent for root in _SHIPPED for path in sorted(root.glob("*/contract.json"))]
+    roots = dict.fromkeys([*_SHIPPED, contracts_folder()])
+    chosen = folders or [path.parent for root in roots for path in sorted(root.glob("*/contract.json"))]
     n_faults = 0
     for folder in chosen:
         if not folder.is_dir():

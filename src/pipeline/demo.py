@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 
 from pipeline import build, deploy, embedded, runs, show, terraform
+from pipeline.errors import UsageError
 from pipeline.report import write_report
 from pipeline.runs import REPORT
-from pipeline.targets import Target, embedded_target
+from pipeline.targets import Target, contracts_folder, embedded_target
 
 _COST_SECONDS = 15
 """How long the demo waits for what its run cost, which is reckoned behind it."""
@@ -16,11 +17,17 @@ _COST_SECONDS = 15
 def demo(path: Path, dataset: str, folder: Path) -> runs.Outcome:
     """Deploy infra/ to a fresh embedded AWS and run one file through it; what it leaves ends up in `folder`."""
     runs.check_input(path)
+    runtime = build.local_runtime(contracts_folder())
+    if dataset not in (known := build.feeds(runtime.contracts)):
+        raise UsageError(
+            f"There is no contract for {dataset} in {runtime.contracts}; there are contracts for: {', '.join(known)}.",
+            "Name one with --dataset, or the folder that has its contract with TF_VAR_contracts_dir.",
+        )
     terraform.executable()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pipeline-demo-") as temporary:
         show.step("building the functions")
-        build.build(build.local_runtime())
+        build.build(runtime)
         show.step("starting the embedded AWS")
         server = embedded.start(Path(temporary) / "server")
         try:

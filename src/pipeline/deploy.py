@@ -1,6 +1,7 @@
 """Deploys and destroys: Terraform over infra/, with progress, and a look at what is left behind."""
 
 import re
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -9,8 +10,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline import build, show
-from pipeline.errors import CliError
+from pipeline import build, plan, show
+from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
 from pipeline.terraform import Lines
 
@@ -23,8 +24,12 @@ _PAUSE_SECONDS = 5
 
 _KEPT = (
     "The buckets hold data and are kept, as they are where environment is prod. To delete the data too, set "
-    "force_destroy = true in infra/terraform.tfvars, run make deploy-infra once, and make destroy-infra again."
+    "force_destroy = true in infra/terraform.tfvars or, with ENV, in its file in infra/environments/; run make "
+    "deploy-infra once, and make destroy-infra again."
 )
+
+_GUARDED = "prod"
+"""The environment that is not destroyed without its name."""
 
 _LISTINGS = (
     ("s3", "list_buckets", "Buckets[].Name", "Prefix"),
@@ -46,12 +51,23 @@ _LISTINGS = (
 """Each service that infra/ uses: how it lists what it has, where the names are in its answer, what narrows it."""
 
 
-def deploy(place: Target) -> dict[str, Any]:
-    """Build what is out of date, apply infra/ and answer its outputs. Raises CliError."""
-    place.account()
-    build.build(place.runtime)
-    place.workspace.init()
-    _watch("deploying", place.workspace.apply())
+def deploy(place: Target, reviewed: str = "") -> dict[str, Any]:
+    """Build what is out of date, apply infra/ and answer its outputs.
+
+    With the digest of a plan that was `reviewed`, only what stands in that plan is applied. Raises CliError.
+    """
+    prepare(place)
+    if not reviewed:
+        watch("deploying", place.workspace.apply())
+        return place.outputs
+    with place.workspace.planned() as (file, content):
+        digest = plan.Plan.read(content).digest
+        if digest != reviewed:
+            raise CliError(
+                f"What would change now is not what was reviewed: the plan's digest is {digest}, not {reviewed}.",
+                "Look at the plan anew (make plan), and deploy with its digest.",
+            )
+        watch("deploying", place.workspace.apply(planned=file))
     return place.outputs
 
 
@@ -75,20 +91,51 @@ def untold(place: Target, outputs: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def destroy(place: Target) -> list[str]:
-    """Destroy all that infra/ made, whole or half; answers what is still there by its name. Raises CliError."""
+def planned(place: Target) -> plan.Plan:
+    """What a deploy would change now; nothing is changed, and no lock is taken. Raises CliError."""
+    prepare(place)
+    with place.workspace.planned() as (_, content):
+        return plan.Plan.read(content)
+
+
+def prepare(place: Target) -> None:
+    """See that the credentials are good, build what is out of date, and initialise Terraform. Raises CliError."""
+    place.account()
+    build.build(place.runtime)
+    place.workspace.init()
+
+
+def destroy(place: Target, confirmation: str = "") -> list[str]:
+    """Destroy all that infra/ made, whole or half; answers what is still there by its name.
+
+    Of prod on AWS only with its name, as `confirmation` or typed. Raises CliError.
+    """
     place.account()
     place.workspace.init()
     tags = place.state.tags
+    if place.name == "aws" and tags["Environment"] == _GUARDED:
+        _confirm(f"{tags['Project']}-{tags['Environment']}", confirmation, place.workspace.chosen.name)
     if place.name == "local":
         _empty_buckets(place)
     try:
-        _watch("destroying", place.workspace.destroy())
+        watch("destroying", place.workspace.destroy())
     except CliError as refused:
         if "BucketNotEmpty" not in str(refused):
             raise
         raise CliError(str(refused), _KEPT) from refused
     return _wait_for_nothing(place, tags["Project"], tags["Environment"])
+
+
+def _confirm(name: str, confirmation: str, environment: str | None) -> None:
+    """Raise UsageError where somebody doesn't say that it is this deployment that they mean."""
+    if not confirmation and sys.stdin.isatty():
+        confirmation = show.ask(f"This destroys {name}, which is production. Type its name to go on")
+    if confirmation != name:
+        said = f"{confirmation} is not its name" if confirmation else "nobody has typed its name"
+        raise UsageError(
+            f"{name} is production, and {said}: nothing was destroyed.",
+            f"If you mean it: make destroy-infra{f' ENV={environment}' if environment else ''} CONFIRM={name}",
+        )
 
 
 def _empty_buckets(place: Target) -> None:
@@ -182,9 +229,9 @@ def _tags(place: Target, project: str) -> dict[str, dict[str, str]]:
     return {one["ResourceARN"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]} for one in found}
 
 
-def _watch(what: str, lines: Lines) -> None:
+def watch(what: str, lines: Lines, of: str = "infra/") -> None:
     """Say that it begins and how many resources it was; on a terminal a bar shows how many are done."""
-    show.step(f"{what} infra/")
+    show.step(f"{what} {of}")
     columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal)
     with closing(lines), progress:

@@ -1,16 +1,16 @@
 """The rules that a file is judged by, of this checkout or as deployed: contracts, and the functions' settings."""
 
 import io
-import os
 import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import ROOT
+from pipeline import environments
 from pipeline.errors import CliError
-from pipeline.targets import Target
+from pipeline.targets import Target, contracts_folder
+from pipeline.terraform import INFRA
 
 SETTINGS = (
     "chunk_bytes",
@@ -25,7 +25,6 @@ SETTINGS = (
 )
 """The Terraform variables that decide what becomes of a file; a function's environment has them in capitals."""
 
-_INFRA = ROOT / "infra"
 _CONTRACTS = "contracts/"
 
 
@@ -42,24 +41,18 @@ class Rules:
 
 def rules_here(contracts: Path | None = None) -> Rules:
     """The rules of this checkout: its contracts, and Terraform's variables as they would be deployed from here."""
-    settings = {name.upper(): _variable(name) for name in SETTINGS}
-    folder = contracts or ROOT / "contracts"
+    chosen = environments.chosen()
+    settings = {name.upper(): chosen.setting(name, _default(name)) for name in SETTINGS}
+    folder = contracts or contracts_folder(chosen)
     if not folder.is_dir():
         raise CliError(f"There is no folder {folder}.", "Name a folder that has a folder for each feed.")
     return Rules(folder, settings, "this checkout")
 
 
-def _variable(name: str) -> str:
-    """The value of a Terraform variable: from the environment, from infra/terraform.tfvars, or its default."""
-    if f"TF_VAR_{name}" in os.environ:
-        return os.environ[f"TF_VAR_{name}"]
-    own = _INFRA / "terraform.tfvars"
-    found = re.search(rf'^\s*{name}\s*=\s*"?([^"\s#]+)', own.read_text() if own.is_file() else "", re.MULTILINE)
-    found = found or re.search(
-        rf'^variable "{name}" {{.*?^  default\s*=\s*"?([^"\s#]+)',
-        (_INFRA / "variables.tf").read_text(),
-        re.MULTILINE | re.DOTALL,
-    )
+def _default(name: str) -> str:
+    """The default of a variable of infra/, which is a plain value."""
+    text = (INFRA / "variables.tf").read_text("utf-8")
+    found = re.search(rf'^variable "{name}" {{.*?^  default\s*=\s*"?([^"\s#]+)', text, re.MULTILINE | re.DOTALL)
     assert found, f"infra/variables.tf has no default of {name}"
     return found[1]
 

@@ -62,6 +62,11 @@ def step(text: str) -> None:
     err.print(f"[dim]·[/dim] {escape(text)}")
 
 
+def ask(question: str) -> str:
+    """What somebody at the terminal answers."""
+    return err.input(f"{escape(question)}: ").strip()
+
+
 def error(problem: CliError) -> None:
     """What could not be done, and what to do next."""
     err.print(f"[bold red]error:[/bold red] {plain_lines(str(problem))}")

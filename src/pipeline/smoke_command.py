@@ -22,10 +22,6 @@ _STYLES = {Outcome.OK: "green", Outcome.FAILED: "bold red", Outcome.OMITTED: "di
 
 def smoke(
     target_name: TargetName = "aws",
-    settings: Annotated[
-        Path | None,
-        typer.Option(metavar="TFVARS", help="Settings for AWS; by default those in infra/terraform.tfvars, if any."),
-    ] = None,
     destroy: Annotated[
         str, typer.Option(metavar="NAME", help="Only destroy what a run called NAME (smoke-…) has left.")
     ] = "",
@@ -35,21 +31,16 @@ def smoke(
 
     \b
     pipeline smoke                                              on AWS, for some cents
-    pipeline smoke --settings infra/environments/prod.tfvars    with the settings of production
     pipeline smoke --target local                               what the embedded AWS can show of it
     pipeline smoke --destroy smoke-1a2b3c                       after a run that was killed
 
-    What is deployed already is not touched. All is destroyed after a failure or an interrupt too. Exit 0 only if all
-    held.
+    With PIPELINE_ENV (make: ENV) it has the settings of that environment. What is deployed already is not touched.
+    All is destroyed after a failure or an interrupt too. Exit 0 only if all held.
     """
     check_name(target_name)
-    if target_name == "local" and (settings or destroy):
-        raise UsageError(
-            "--settings and --destroy are for AWS: the embedded AWS has its own, and is stopped with all that is on it."
-        )
-    if settings and not settings.is_file():
-        raise UsageError(f"There is no file {settings}.", "Name a file of settings, such as infra/terraform.tfvars.")
-    with _place(target_name, settings, destroy) as place:
+    if target_name == "local" and destroy:
+        raise UsageError("--destroy is for AWS: the embedded AWS is stopped with all that is on it.")
+    with _place(target_name, destroy) as place:
         place.account()
         results = [throwaway.destroy(place)] if destroy else _smoke(place)
         name = place.workspace.variables["environment"]
@@ -63,13 +54,12 @@ def smoke(
         raise typer.Exit(1)
 
 
-def _place(target_name: str, settings: Path | None, left: str) -> AbstractContextManager[Target]:
+def _place(target_name: str, left: str) -> AbstractContextManager[Target]:
     if target_name == "local":
         return throwaway.on_embedded()
     if left:
         throwaway.check_name(left)
-        return nullcontext(throwaway.on_aws(left, None))
-    return nullcontext(throwaway.on_aws(throwaway.new_name(), settings or throwaway.settings_of_the_user()))
+    return nullcontext(throwaway.on_aws(left or throwaway.new_name()))
 
 
 def _smoke(place: Target) -> list[Result]:

@@ -1,7 +1,6 @@
 """The two places that the pipeline runs in, an AWS account and the embedded AWS, behind one interface."""
 
 import os
-import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from pipeline import build, embedded
+from pipeline import backends, build, embedded, environments
+from pipeline.environments import Environment
 from pipeline.errors import CliError, UsageError
 from pipeline.terraform import INFRA
 from pipeline.workspace import State, Workspace
@@ -77,6 +77,11 @@ class Target:
         """A boto3 client of any other service here."""
         return self._session.client(service, config=config, **self._place)  # type: ignore[call-overload]
 
+    def account_client(self, service: str) -> Any:
+        """A boto3 client of a service that is the account's, in no region: nothing need be deployed yet."""
+        region = self.environment.get("AWS_REGION") or "us-east-1"
+        return self._session.client(service, region_name=region, **self._endpoint)  # type: ignore[call-overload]
+
     def bucket(self, name: str) -> "Bucket":
         """A bucket as a boto3 resource."""
         return self._session.resource("s3", **self._place).Bucket(name)
@@ -96,9 +101,7 @@ class Target:
     def account(self) -> str:
         """The account's id. Raises CliError where there are no usable credentials."""
         try:
-            region = self.environment.get("AWS_REGION") or "us-east-1"  # nothing need be deployed yet
-            client = self._session.client("sts", region_name=region, **self._endpoint)
-            return str(client.get_caller_identity()["Account"])
+            return str(self.account_client("sts").get_caller_identity()["Account"])
         except EndpointConnectionError as exc:
             raise CliError(
                 "AWS can't be reached.", "Check the network and the region, and run the same again."
@@ -149,28 +152,52 @@ def check_name(name: str) -> None:
 
 
 def aws_target() -> Target:
-    """The AWS account of the credentials in the environment, by Terraform's own state in infra/."""
-    runtime = build.aws_runtime(_architecture())
-    variables = {"packages_dir": str(runtime.folder), "architecture": runtime.architecture}
-    return Target("aws", os.environ, runtime, Workspace(os.environ, variables))
+    """The AWS account of the credentials in the environment: of the environment that is chosen, by Terraform's state.
+
+    Raises UsageError where no environment is of the name that is chosen.
+    """
+    chosen = environments.chosen()
+    runtime = build.aws_runtime(_architecture(chosen), contracts_folder(chosen))
+    variables = {  # paths are the same in each checkout, or layers would be replaced
+        "packages_dir": os.path.relpath(runtime.folder, INFRA),
+        "contracts_dir": os.path.relpath(runtime.contracts, INFRA),
+        "architecture": runtime.architecture,
+        **chosen.variables,
+    }
+    workspace = Workspace(os.environ, variables, backend=backends.chosen(chosen), chosen=chosen)
+    return Target("aws", os.environ, runtime, workspace)
 
 
-def _architecture() -> str:
+def aws_account() -> Target:
+    """The AWS account of the credentials in the environment, whatever is deployed there."""
+    return Target("aws", os.environ, build.aws_runtime("arm64"), Workspace(os.environ, {}))
+
+
+def _architecture(chosen: Environment) -> str:
     """The architecture that Terraform is told: the zips must be built for the same."""
-    settings = INFRA / "terraform.tfvars"
-    text = settings.read_text() if settings.is_file() else ""
-    found = re.search(r'^\s*architecture\s*=\s*"(\w+)"', text, re.MULTILINE)
-    name = os.environ.get("TF_VAR_architecture") or (found[1] if found else "arm64")  # noqa: SIM112 (its name)
+    name = chosen.setting("architecture", "arm64")
     if name not in build.ARCHITECTURES:
         raise UsageError(f"The variable architecture must be one of {', '.join(build.ARCHITECTURES)}, not {name}.")
     return name
 
 
-def embedded_target(server: embedded.Server, home: Path, **variables: str) -> Target:
-    """A server of the embedded AWS, with its own copy of infra/ in `home`; `variables` go to Terraform, for tests."""
+def contracts_folder(chosen: Environment | None = None) -> Path:
+    """The folder of the contracts, by the variable contracts_dir: what Terraform reads the zips must hold, anywhere.
+
+    Without an environment it is that of infra/terraform.tfvars, which the embedded AWS has too.
+    """
+    named = (chosen or Environment()).setting("contracts_dir", "")
+    return Path(os.path.normpath(INFRA / (named or build.CONTRACTS)))
+
+
+def embedded_target(server: embedded.Server, home: Path, contracts: Path | None = None, **variables: str) -> Target:
+    """A server of the embedded AWS, with its own copy of infra/ in `home`.
+
+    `contracts`, if not those of `contracts_folder`, and `variables`, which go to Terraform, are for tests.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_USER)}
     environment = {**inherited, **server.environment()}
-    runtime = build.local_runtime()
+    runtime = build.local_runtime(contracts or contracts_folder())
     settings = {
         "lambda_runtime": "provided.al2023",
         "architecture": runtime.architecture,
@@ -181,4 +208,5 @@ def embedded_target(server: embedded.Server, home: Path, **variables: str) -> Ta
         "lifecycle_rules": "false",  # the provider waits a minute for them, and nothing here lives for a day
         **variables,
     }
-    return Target("local", environment, runtime, Workspace(environment, settings, home / "deployment" / "infra"))
+    workspace = Workspace(environment, settings, home / "deployment" / "infra", contracts=runtime.contracts)
+    return Target("local", environment, runtime, workspace)

@@ -18,6 +18,7 @@ from pipeline.errors import CliError
 from pipeline.locks import one_at_a_time
 
 INFRA = ROOT / "infra"
+BOOTSTRAP = INFRA / "bootstrap"
 _REGISTRY = "registry.terraform.io"
 _PROVIDER = f"{_REGISTRY}/hashicorp/aws"
 _MINIMUM = (1, 10)
@@ -126,13 +127,21 @@ def _init(command: Sequence[str], environment: Mapping[str, str], folder: Path) 
 
 
 def check() -> None:
-    """See that infra/ is formatted and valid, without credentials. Raises CliError."""
-    environment = {**os.environ, "TF_DATA_DIR": str(ROOT / "build" / "terraform-check"), "TF_IN_AUTOMATION": "1"}
+    """See that infra/ and what is below it is formatted and valid, without credentials. Raises CliError."""
+    environment = check_environment(INFRA)
     unformatted = "".join(run(["fmt", "-check", "-recursive", "-list=true"], environment, may_fail=True)).split()
     if unformatted:
         raise CliError(f"Not in Terraform's format: {', '.join(unformatted)}.", "Run make fmt.")
-    init(environment, "-backend=false")
-    _drain(run(["validate", "-no-color"], environment))
+    for folder in (INFRA, BOOTSTRAP):
+        environment = check_environment(folder)
+        init(environment, "-backend=false", folder=folder)
+        _drain(run(["validate", "-no-color"], environment, folder=folder))
+
+
+def check_environment(folder: Path) -> dict[str, str]:
+    """The environment to check one of the root modules in, which a deploy's initialised folder has no part in."""
+    data = ROOT / "build" / ("terraform-check" if folder == INFRA else f"terraform-check-{folder.name}")
+    return {**os.environ, "TF_DATA_DIR": str(data), "TF_IN_AUTOMATION": "1"}
 
 
 def find_mirror() -> Path | None:

@@ -20,7 +20,9 @@ from pipeline.targets import target
 def validate(
     path: Annotated[Path, typer.Argument(metavar="FILE")],
     dataset: Annotated[str, typer.Option(help="The feed that the file is of.")] = "orders",
-    contracts: Annotated[Path | None, typer.Option(help="A folder of contracts, instead of contracts/.")] = None,
+    contracts: Annotated[
+        Path | None, typer.Option(help="A folder of contracts, instead of what contracts_dir says.")
+    ] = None,
     target_name: Annotated[
         str,
         typer.Option("--target", metavar="aws|local", help="Judge by what is deployed there."),

@@ -3,14 +3,18 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline import ROOT, terraform
+from pipeline import ROOT, backends, build, terraform
+from pipeline.backends import Backend, LocalBackend, S3Backend
+from pipeline.environments import Environment
 from pipeline.errors import CliError
-from pipeline.terraform import INFRA, Lines
+from pipeline.terraform import BOOTSTRAP, INFRA, Lines
 
 _REGION_OF_ARN = re.compile(r"arn:[\w-]+:[\w-]+:([\w-]+):")
 
@@ -22,6 +26,14 @@ class State:
     outputs: Mapping[str, Any]
     resources: Sequence[tuple[str, Mapping[str, Any]]]
     """The type and the attributes of each."""
+
+    @classmethod
+    def read(cls, text: str) -> "State":
+        """A state as Terraform writes it; empty where the text is."""
+        state = json.loads(text.strip() or "{}")
+        managed = [kind for kind in state.get("resources", []) if kind["mode"] == "managed"]
+        resources = [(kind["type"], instance["attributes"]) for kind in managed for instance in kind["instances"]]
+        return cls({name: output["value"] for name, output in state.get("outputs", {}).items()}, resources)
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -42,23 +54,88 @@ class State:
 
 @dataclass(frozen=True)
 class Workspace:
-    """One deployment of infra/: where Terraform runs and what it is told."""
+    """One deployment of infra/: where Terraform runs, what it is told and where its state is."""
 
     environment: Mapping[str, str]
     """The process environment, credentials and endpoint included."""
     variables: Mapping[str, str]
     folder: Path = INFRA
     """infra/ itself, or a copy of it: settings and backend in infra/ then don't count, and the state is in the copy."""
+    backend: Backend = field(default_factory=LocalBackend)
+    chosen: Environment = field(default_factory=Environment)
+    contracts: Path = build.CONTRACTS
+    """What a copy reads its contracts from; infra/ itself is told by a variable."""
 
     def init(self) -> None:
-        """`terraform init`, with a provider mirror from this machine where the registry can't be reached."""
-        if self.folder != INFRA:
-            copy(self.folder)
-        terraform.init(self._environment(), folder=self.folder)
+        """`terraform init`, with a provider mirror from this machine where the registry can't be reached.
 
-    def apply(self, *arguments: str) -> Lines:
-        """`terraform apply`, line by line. Raises CliError with Terraform's own error."""
-        yield from self._run("apply", "-no-color", "-auto-approve", *self._variables(), *arguments)
+        Raises CliError where the state would be another than last time, or lies in a file and not in the bucket.
+        """
+        if self._is_copy:
+            copy(self.folder, self.contracts)
+        self._check_files()
+        self._init()
+
+    def move_state(self) -> Path:
+        """Put the state that is in a file into the bucket; answers the file's new name. Raises CliError."""
+        behind = self.left_behind()
+        if not isinstance(self.backend, S3Backend) or not behind:
+            missing = (
+                "No file here holds a state of it" if isinstance(self.backend, S3Backend) else "No bucket is named"
+            )
+            raise CliError(
+                f"{missing}: there is nothing to move.",
+                f"Set {backends.VARIABLE} and ENV, in the checkout that was deployed from.",
+            )
+        moved = behind.rename(behind.with_name(f"{behind.name}.moved"))  # else Terraform offers to migrate it itself
+        try:
+            self._init()
+            self._drain("state", "push", str(moved))  # refused where the bucket has the state of another deployment
+        except BaseException:
+            moved.rename(behind)
+            raise
+        return moved
+
+    def left_behind(self) -> Path | None:
+        """The file with the state of this environment, from before it had a bucket."""
+        own, other = self.folder / f"{self.chosen.name}.tfstate", self.folder / backends.DEFAULT_STATE
+        if own.is_file() and _read(own).resources:
+            return own
+        if other.is_file() and (state := _read(other)).resources and state.tags.get("Environment") == self.chosen.name:
+            return other
+        return None
+
+    def _check_files(self) -> None:
+        """Raise CliError where a state in a file is left behind, or would be taken for that of this environment."""
+        if isinstance(self.backend, S3Backend) and (behind := self.left_behind()):
+            raise CliError(
+                f"{behind.name} in {self.folder.name}/ holds what is deployed, and is not in {self.backend.bucket}.",
+                f"Move it there: make move-state ENV={self.chosen.name}. Or delete the file, if it is of no use.",
+            )
+        default = self.folder / backends.DEFAULT_STATE
+        if self.chosen.name and default.is_file() and (state := _read(default)).resources:
+            name = state.tags.get("Environment", "its environment")
+            raise CliError(
+                f"{default.name} in {self.folder.name}/ is the state of {name}, deployed without ENV. Terraform would "
+                f"take it for that of {self.chosen.name}.",
+                f"Rename it to {name}.tfstate, and say ENV={name} from now on where you mean that.",
+            )
+
+    @contextmanager
+    def planned(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """A plan: the file, to be applied, and Terraform's JSON of it. Takes no lock and writes no state.
+
+        The file holds values, secret ones too, and is gone afterwards. Raises CliError with Terraform's own error.
+        """
+        with tempfile.TemporaryDirectory(prefix="plan-") as folder:
+            file = Path(folder) / "plan"
+            self._drain("plan", "-no-color", "-lock=false", f"-out={file}", *self._variables())
+            yield file, json.loads("".join(self._run("show", "-json", str(file))))
+
+    def apply(self, *arguments: str, planned: Path | None = None) -> Lines:
+        """`terraform apply`, line by line, of what was planned or anew. Raises CliError with Terraform's own error."""
+        what = [str(planned)] if planned else [*self._variables(), *arguments]
+        yield from self._run("apply", "-no-color", "-auto-approve", *what)
 
     def destroy(self, *arguments: str) -> Lines:
         """`terraform destroy`, line by line. Raises CliError with Terraform's own error."""
@@ -66,30 +143,85 @@ class Workspace:
 
     def state(self) -> State:
         """What is deployed. Raises CliError where nothing is."""
-        if not self._data.is_dir():
+        state = self.pull()
+        if not state.resources:
+            raise CliError(
+                "Nothing is deployed here.", "Deploy first: make deploy-infra, with the same TARGET and ENV."
+            )
+        return state
+
+    def pull(self) -> State:
+        """What is deployed, be it nothing. Raises CliError where the state can't be read."""
+        if self._data.is_dir():
+            self._settle_backend()
+        else:
             self.init()
-        state = json.loads("".join(self._run("state", "pull")).strip() or "{}")
-        managed = [kind for kind in state.get("resources", []) if kind["mode"] == "managed"]
-        resources = [(kind["type"], instance["attributes"]) for kind in managed for instance in kind["instances"]]
-        if not resources:
-            raise CliError("Nothing is deployed here.", "Deploy first: make deploy-infra, with the same TARGET.")
-        return State({name: output["value"] for name, output in state["outputs"].items()}, resources)
+        return State.read("".join(self._run("state", "pull")))
+
+    @property
+    def _is_copy(self) -> bool:
+        return self.folder not in (INFRA, BOOTSTRAP)
 
     @property
     def _data(self) -> Path:
-        return self.folder / ".terraform"
+        """Terraform's folder of this deployment, in which it remembers the backend."""
+        return self.folder / (f".terraform-{self.chosen.name}" if self.chosen.name else ".terraform")
+
+    def _init(self) -> None:
+        self._settle_backend()
+        terraform.init(self._environment(), *self.backend.arguments(), folder=self.folder)
+
+    def _settle_backend(self) -> None:
+        """Let infra/ have this backend. Raises CliError where it was initialised for the state of another."""
+        if wrong := self.backend.differs_from(backends.remembered(self._data)):
+            raise CliError(
+                wrong,
+                f"Set {backends.VARIABLE} to where the state is. If it was moved there by hand, delete "
+                f"{self._data.relative_to(self.folder.parent)} and run the same again.",
+            )
+        override = self.folder / backends.OVERRIDE
+        if isinstance(self.backend, S3Backend):
+            override.write_text(backends.S3_OVERRIDE)
+        elif not self._is_copy:  # which has one of its own
+            override.unlink(missing_ok=True)
 
     def _environment(self) -> dict[str, str]:
         return {**self.environment, "TF_DATA_DIR": str(self._data), "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
 
     def _variables(self) -> list[str]:
-        return [f"-var={name}={value}" for name, value in self.variables.items()]
+        return [*self.chosen.arguments, *(f"-var={name}={value}" for name, value in self.variables.items())]
+
+    def _drain(self, *arguments: str) -> None:
+        for _ in self._run(*arguments):
+            pass
 
     def _run(self, *arguments: str) -> Lines:
-        yield from terraform.run(arguments, self._environment(), folder=self.folder)
+        try:
+            yield from terraform.run(arguments, self._environment(), folder=self.folder)
+        except CliError as refused:
+            next_steps = {said: step for said, step in self._next_steps().items() if said in str(refused)}
+            raise CliError(str(refused), next(iter(next_steps.values()), refused.next_step)) from refused
+
+    def _next_steps(self) -> dict[str, str]:
+        """What to do where Terraform says so."""
+        data = self._data.relative_to(self.folder)
+        settings = f"environments/{self.chosen.name}.tfvars" if self.chosen.name else "terraform.tfvars"
+        return {
+            "Error acquiring the state lock": "Somebody is deploying: wait, and run the same again. If that deploy has "
+            f"died, take its lock away: TF_DATA_DIR={data} terraform -chdir={self.folder.name} force-unlock ID, with "
+            "the ID above.",
+            "does not exist or is not attachable": "The account has no such permissions boundary. Make it (make "
+            f"bootstrap), or set permissions_boundary = null in infra/{settings}.",
+            "cannot import state with lineage": f"The bucket has the state of another deployment under "
+            f"{getattr(self.backend, 'key', 'this key')}: look which of the two counts.",
+        }
 
 
-def copy(folder: Path) -> None:
+def _read(path: Path) -> State:
+    return State.read(path.read_text())
+
+
+def copy(folder: Path, contracts: Path = build.CONTRACTS) -> None:
     """Copy infra/ to `folder`, and what it reads to beside it, without what is one person's or one team's own.
 
     That is settings (*.tfvars), state, overrides and the backend: the copy's state is a file in it.
@@ -102,7 +234,11 @@ def copy(folder: Path) -> None:
             shutil.copy(path, folder)
     (folder / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     read = [(INFRA / name, folder / name) for name in ("views", "queries")]
-    read += [(ROOT / name, folder.parent / name) for name in ("contracts", "statemachine")]
+    read.append((ROOT / "statemachine", folder.parent / "statemachine"))
+    read += [
+        (path.parent, folder.parent / "contracts" / path.parent.name) for path in contracts.glob("*/contract.json")
+    ]
+    shutil.rmtree(folder.parent / "contracts", ignore_errors=True)
     for original, copied in read:
         shutil.rmtree(copied, ignore_errors=True)  # what is gone from the original must go here too
         shutil.copytree(original, copied)

@@ -5,19 +5,23 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import ROOT
 from tests.analytics.catalog import Catalog
 from tests.infra.conftest import FIRST_PLAN, PLAN_FILE, Project, make_project
+from tests.unit.web_visits import EXAMPLES
 
 __all__ = ["make_project"]
 
 CONTRACTS = Path(__file__).parent / "contracts"
+SHIPPED = (ROOT / "contracts" / "orders", EXAMPLES / "contracts" / "web_visits")
 
 
 @pytest.fixture(scope="session")
-def catalog(make_project: Callable[[], Project]) -> Catalog:
-    """What Glue and Athena get, of orders and of a second feed, whose folder is all that was added."""
-    project = make_project()
-    (project.infra.parent / "contracts" / "returns").symlink_to(CONTRACTS / "returns")
-    run = project.test(PLAN_FILE, verbose=True)[FIRST_PLAN]
+def catalog(make_project: Callable[[], Project], tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """What Glue and Athena get, of orders and of two other feeds: contracts_dir names a folder with theirs."""
+    feeds = tmp_path_factory.mktemp("contracts")
+    for contract in (*SHIPPED, CONTRACTS / "returns"):
+        (feeds / contract.name).symlink_to(contract)
+    run = make_project().test(PLAN_FILE, verbose=True, contracts_dir=str(feeds))[FIRST_PLAN]
     assert run.status == "pass", run.complaints
     return Catalog(run)

@@ -12,12 +12,13 @@ import pytest
 from functions.common.batch import Batch, Source
 from functions.common.contract import LINEAGE, load_contract
 from functions.record_failure.failure import Failure, record
-from tests.analytics.catalog import Catalog, columns, duckdb_type
+from tests.analytics.catalog import Catalog, columns, duckdb_type, transpiled
 from tests.analytics.conftest import CONTRACTS
 from tests.analytics.feed import publish_into
+from tests.unit import web_visits
 
 RETURNS = load_contract("returns", CONTRACTS)
-CONTRACT_OF = {"orders": load_contract("orders"), "returns": RETURNS}
+CONTRACT_OF = {"orders": load_contract("orders"), "returns": RETURNS, "web_visits": web_visits.CONTRACT}
 
 
 def a_return(number: int, lines: int = 1, **changes: Any) -> dict[str, Any]:
@@ -92,9 +93,9 @@ def test_every_table_and_view_is_there(catalog: Catalog) -> None:
 
 def test_two_feeds_with_tables_of_one_name_do_not_meet(catalog: Catalog) -> None:
     for table in ("orders", "items", "runs"):
-        databases = [catalog.tables[dataset][table]["database_name"] for dataset in CONTRACT_OF]
+        databases = [catalog.tables[dataset][table]["database_name"] for dataset in ("orders", "returns")]
         assert databases == ["order_pipeline_dev_orders", "order_pipeline_dev_returns"]
-        [ours], [theirs] = (catalog.tables[dataset][table]["storage_descriptor"] for dataset in CONTRACT_OF)
+        [ours], [theirs] = (catalog.tables[dataset][table]["storage_descriptor"] for dataset in ("orders", "returns"))
         assert ours["location"] != theirs["location"]
 
 
@@ -155,6 +156,42 @@ def test_the_views_of_another_feed_apply_its_corrections(catalog: Catalog, bucke
         (2, 2, "wet"),
     ]
     assert rows("SELECT name FROM shops_current") == [("S",)]
+
+
+def test_the_views_of_the_example_feed_show_its_files_as_one(catalog: Catalog, tmp_path: Path) -> None:
+    """The later file corrects a visit, with fewer page views, and brings older details of its visitor."""
+    records = [json.loads(line) for line in web_visits.GOOD.read_bytes().splitlines()]
+    changed, first = records[7], {**records[7]["visitor"], "country": None}
+    page_views = [{**changed["page_views"][0], "tags": ["new"], "events": []}]
+    correction = {**changed, "page_views": page_views, "ended_at": None}
+    earlier = {**records[9], "visit_id": "w9", "started_at": "2026-01-01T00:00:00Z", "visitor": first}
+    earlier["page_views"] = [{**view, "opened_at": "2026-01-01T00:00:00Z"} for view in earlier["page_views"]]
+    for number, file in enumerate((records, [correction, earlier])):
+        publish_into(tmp_path / "bucket", tmp_path / str(number), web_visits.CONTRACT, file, f"{number}.jsonl")
+    connection = catalog.open(tmp_path / "bucket", "web_visits")
+    expected = web_visits.tables([*records, correction, earlier])
+    assert expected["events"] != web_visits.tables(records)["events"], "the correction takes no event away"
+    for table in web_visits.CONTRACT.tables:
+        names, key = ", ".join(column.name for column in table.columns), ", ".join(table.key)
+        relation = connection.sql(f"SELECT {names} FROM {table.name}_current ORDER BY {key}")
+        rows = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+        assert rows == expected[table.name], table.name
+
+
+def test_the_example_feed_s_query_answers(catalog: Catalog, tmp_path: Path) -> None:
+    records = [json.loads(line) for line in web_visits.GOOD.read_bytes().splitlines()]
+    publish_into(tmp_path / "bucket", tmp_path / "work", web_visits.CONTRACT, records)
+    views = [(record["visitor"]["visitor_id"], view) for record in records for view in record["page_views"]]
+    by_path: dict[str, list[tuple[str, Any]]] = {}
+    for visitor, view in views:
+        by_path.setdefault(view["path"], []).append((visitor, view))
+    found = catalog.open(tmp_path / "bucket", "web_visits").execute(
+        transpiled(catalog.queries["web_visits"]["views_by_page"])
+    )
+    assert [row[:4] for row in found.fetchall()] == [
+        (path, len(some), len({visitor for visitor, _ in some}), sum(view["seconds"] for _, view in some))
+        for path, some in sorted(by_path.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]
 
 
 def a_batch() -> Batch:

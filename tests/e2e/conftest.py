@@ -1,6 +1,7 @@
 """The real Terraform on an embedded AWS with TLS and IAM enforced, once for all end-to-end tests."""
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from pipeline import (
+    ROOT,
     build,
     cli,
     deploy,
@@ -22,6 +24,8 @@ from pipeline import (
     validate_command,
 )
 from pipeline.targets import Target, embedded_target
+from tests.e2e.deployer import acting_as, make_bootstrap
+from tests.unit.web_visits import CONTRACTS as EXAMPLES
 
 CHUNK_BYTES = 65_536
 """Small, so that Northwind is cut into nine chunks."""
@@ -29,20 +33,39 @@ CHUNK_BYTES = 65_536
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """The deployed pipeline, with a queue that hears what the topic says."""
+    """The deployed pipeline, with two feeds, and with a queue that hears what the topic says."""
     home = tmp_path_factory.mktemp("embedded-aws")
-    build.build(build.local_runtime())
+    contracts = two_feeds()
+    build.build(build.local_runtime(contracts))
     server = embedded.start(home / "server", LAMBDA_ASYNC_RETRY_BASE_SECONDS="0.2")
     try:
-        watched = {"notification_email": "somebody@example.org", "budget": "{ monthly_usd = 20 }"}
-        place = embedded_target(server, home, chunk_bytes=str(CHUNK_BYTES), environment="e2e", **watched)
-        deploy.deploy(place)
+        settings = {
+            "environment": "e2e",
+            "permissions_boundary": "order-pipeline-boundary",
+            "notification_email": "somebody@example.org",
+            "budget": "{ monthly_usd = 20 }",
+        }
+        place = embedded_target(server, home, contracts, chunk_bytes=str(CHUNK_BYTES), **settings)
+        make_bootstrap(place, home, "e2e")
+        deploy.deploy(acting_as(place, "order-pipeline-deploy-e2e"))
         hand_over_failed_events(place)
         hear(place, "notices", place.outputs["topic_arn"])
         hear(place, "alarms", place.outputs["alarms_topic_arn"])
         yield place
     finally:
         server.stop()
+
+
+def two_feeds() -> Path:
+    """A folder with copies of the project's contracts and of the example's.
+
+    It is always the same one, since its zips are kept by its path.
+    """
+    folder = ROOT / "build" / "e2e-contracts"
+    shutil.rmtree(folder, ignore_errors=True)
+    for contracts in (build.CONTRACTS, EXAMPLES):
+        shutil.copytree(contracts, folder, dirs_exist_ok=True)
+    return folder
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:

@@ -22,8 +22,8 @@ from tests.faults.table import survives
 def with_sql(table: str, change: Callable[[str], str]) -> Callable[[Any], Any]:
     """A release of `transform` in which the SELECT of a table was changed."""
 
-    def changed(dataset: str) -> Contract:
-        contract = load_contract(dataset)
+    def changed(dataset: str, folder: Path) -> Contract:
+        contract = load_contract(dataset, folder)
         tables = tuple(replace(t, sql=change(t.sql)) if t.name == table else t for t in contract.tables)
         return replace(contract, tables=tables)
 

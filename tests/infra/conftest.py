@@ -13,7 +13,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from pipeline import ROOT, build, terraform, workspace
+from pipeline import build, terraform, workspace
 
 _FILES = sorted((terraform.INFRA / "tests").glob("*.tftest.hcl"))
 RUNS = [
@@ -65,22 +65,27 @@ class Project:
         """What became of the runs in some files of infra/tests/, by <file>/<run>; `variables` are infra's."""
         environment = {**self._environment, **{f"TF_VAR_{name}": value for name, value in variables.items()}}
         options = [*(["-verbose"] if verbose else []), *(f"-filter=tests/{file}" for file in files)]
-        command = [terraform.executable(), f"-chdir={self.infra}", "test", "-json", *options]
-        process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        runs: dict[str, Run] = {}
-        outside = Run()
-        for message in map(json.loads, process.stdout.splitlines()):
-            name = message.get("@testrun")
-            run = runs.setdefault(f"{Path(message['@testfile']).name}/{name}", Run()) if name else outside
-            if message["type"] == "test_run" and message["test_run"]["progress"] == "complete":
-                run.status = message["test_run"]["status"]
-            elif message["type"] == "diagnostic" and message["diagnostic"]["severity"] == "error":
-                run.complaints.append(_sentence(message["diagnostic"]))
-            elif message["type"] == "test_plan":
-                run.plan = message["test_plan"]
-        assert not outside.complaints, "\n".join(outside.complaints)
-        assert runs, process.stderr
-        return runs
+        return run_tests(self.infra, environment, *options)
+
+
+def run_tests(folder: Path, environment: dict[str, str], *options: str) -> dict[str, Run]:
+    """What becomes of the runs in a root module's tests/, by <file>/<run>."""
+    command = [terraform.executable(), f"-chdir={folder}", "test", "-json", *options]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    runs: dict[str, Run] = {}
+    outside = Run()
+    for message in map(json.loads, process.stdout.splitlines()):
+        name = message.get("@testrun")
+        run = runs.setdefault(f"{Path(message['@testfile']).name}/{name}", Run()) if name else outside
+        if message["type"] == "test_run" and message["test_run"]["progress"] == "complete":
+            run.status = message["test_run"]["status"]
+        elif message["type"] == "diagnostic" and message["diagnostic"]["severity"] == "error":
+            run.complaints.append(_sentence(message["diagnostic"]))
+        elif message["type"] == "test_plan":
+            run.plan = message["test_plan"]
+    assert not outside.complaints, "\n".join(outside.complaints)
+    assert runs, process.stderr
+    return runs
 
 
 def _sentence(diagnostic: dict[str, Any]) -> str:
@@ -89,19 +94,32 @@ def _sentence(diagnostic: dict[str, Any]) -> str:
     return f"{where}{diagnostic['summary']}: {diagnostic['detail']}"
 
 
+def without_account(folder: Path) -> dict[str, str]:
+    """An environment in which Terraform is initialised for a root module, and knows no account."""
+    environment = {
+        name: value
+        for name, value in terraform.check_environment(folder).items()
+        if not name.startswith(("AWS_", "TF_VAR_"))
+    }
+    environment |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    terraform.init(environment, "-backend=false", folder=folder)
+    return environment
+
+
 @pytest.fixture(scope="session")
 def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
     """Makes a copy of the project; Terraform is initialised, and knows no account."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_"))}
-    environment = {
-        **inherited,
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "TF_DATA_DIR": str(ROOT / "build" / "terraform-check"),
-        "TF_IN_AUTOMATION": "1",
-    }
-    terraform.init(environment, "-backend=false")
+    environment = without_account(terraform.INFRA)
     return lambda: Project(tmp_path_factory.mktemp("project"), environment)
+
+
+@pytest.fixture(scope="session")
+def bootstrap_plan() -> Run:
+    """The plan of infra/bootstrap with all that it can make, by the real provider: every policy in full."""
+    runs = run_tests(
+        terraform.BOOTSTRAP, without_account(terraform.BOOTSTRAP), "-verbose", "-filter=tests/plan.tftest.hcl"
+    )
+    return _passed(runs["plan.tftest.hcl/with_github"])
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server
 def place(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Target:
     """The deployed pipeline, of functions whose calls fail."""
     packages = faulty_packages(tmp_path_factory.mktemp("packages"))
-    place = embedded_target(server, server.home.parent, environment="load", packages_dir=str(packages))
+    place = embedded_target(server, server.home.parent, build.CONTRACTS, environment="load", packages_dir=str(packages))
     deploy.deploy(place)
     hand_over_failed_events(place)
     hear(place, "notices", place.outputs["topic_arn"])

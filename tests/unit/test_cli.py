@@ -67,6 +67,8 @@ def test_the_exit_status_says_whether_the_batch_was_published(
     [
         (["run", "nowhere.json"], 2, "There is no file nowhere.json."),
         (["demo", "nowhere.json"], 2, "There is no file nowhere.json."),
+        (["run", "--dataset", "web_visits"], 2, "There is no file of web_visits to send: only orders come without."),
+        (["demo", "--dataset", "web_visits"], 2, "There is no file of web_visits to send: only orders come without."),
         (["run", "--target", "mars"], 2, "TARGET must be one of aws, local, not mars."),
         (["deploy", "--target", "mars"], 2, "TARGET must be one of aws, local, not mars."),
         (["build", "--target", "mars"], 2, "TARGET must be one of aws, local, not mars."),

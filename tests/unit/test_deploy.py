@@ -1,7 +1,11 @@
-"""Destroying: from half a deployment too, with a look at what is left that neither overlooks nor accuses."""
+"""Deploying what was reviewed. Destroying: prod by its name only, from half a deployment too, with a look at what is
+left that neither overlooks nor accuses."""
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -11,8 +15,8 @@ from botocore.stub import Stubber
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from pipeline import build, deploy
-from pipeline.errors import CliError
+from pipeline import build, deploy, show, targets
+from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
 from pipeline.terraform import Lines
 from pipeline.workspace import State, Workspace
@@ -29,11 +33,23 @@ class FakeWorkspace(Workspace):
 
     refusal = ""
 
+    stands = HALF
+    planned_changes: Any = ()
+    applied: tuple[Path | None, ...] = ()
+
     def init(self) -> None:
         pass
 
     def state(self) -> State:
-        return HALF
+        return self.stands
+
+    @contextmanager
+    def planned(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        yield Path("plan"), {"resource_changes": self.planned_changes}
+
+    def apply(self, *arguments: str, planned: Path | None = None) -> Lines:
+        type(self).applied = (*self.applied, planned)
+        yield "Plan: 1 to add, 0 to change, 0 to destroy.\n"
 
     def destroy(self, *arguments: str) -> Lines:
         if self.refusal:
@@ -50,7 +66,8 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(deploy, "_FORGETTING_SECONDS", 0)
     monkeypatch.setattr(deploy, "_PAUSE_SECONDS", 0)
-    monkeypatch.setattr(FakeWorkspace, "refusal", "")
+    for name in ("refusal", "stands", "planned_changes", "applied"):
+        monkeypatch.setattr(FakeWorkspace, name, getattr(FakeWorkspace, name))
     monkeypatch.setattr(deploy, "_log_queries", lambda *_: [])
     with mock_aws():
         yield Target("aws", {}, build.aws_runtime("arm64"), FakeWorkspace({}, {}))
@@ -239,3 +256,84 @@ def test_who_has_not_confirmed_is_named(place: Target, topics: dict[str, str], m
     notices, alarms = deploy.untold(place, topics)
     assert notices.startswith("somebody@example.org gets no notices until the link in AWS's mail is followed")
     assert alarms.startswith("somebody@example.org gets no alarms until")
+
+
+# --- what was reviewed ---
+
+ADDED = [{"address": "aws_sns_topic.a", "change": {"actions": ["create"], "after": {"name": "a"}}}]
+
+
+@pytest.fixture
+def deployable(place: Target, monkeypatch: pytest.MonkeyPatch) -> Target:
+    """The same with all outputs, and nothing to build."""
+    monkeypatch.setattr(build, "build", lambda _: [])
+    outputs = dict.fromkeys(targets._NEEDED, "x")
+    monkeypatch.setattr(FakeWorkspace, "stands", State(outputs, HALF.resources))
+    monkeypatch.setattr(FakeWorkspace, "planned_changes", ADDED)
+    return place
+
+
+def test_what_was_reviewed_is_applied_as_it_was_planned(deployable: Target) -> None:
+    digest = deploy.planned(deployable).digest
+    deploy.deploy(deployable, digest)
+    assert FakeWorkspace.applied == (Path("plan"),)
+
+
+def test_anything_else_than_what_was_reviewed_is_not_applied(
+    deployable: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = deploy.planned(deployable).digest
+    monkeypatch.setattr(FakeWorkspace, "planned_changes", [])
+    with pytest.raises(CliError, match="not what was reviewed") as refused:
+        deploy.deploy(deployable, digest)
+    assert "make plan" in refused.value.next_step
+    assert FakeWorkspace.applied == ()
+
+
+def test_without_a_review_a_deploy_plans_and_applies_at_once(deployable: Target) -> None:
+    deploy.deploy(deployable)
+    assert FakeWorkspace.applied == (None,)
+
+
+# --- prod ---
+
+PROD = State({}, [("aws_sqs_queue", {"tags": {"Project": "shop", "Environment": "prod"}})])
+
+
+@pytest.fixture
+def prod(place: Target, monkeypatch: pytest.MonkeyPatch) -> Target:
+    monkeypatch.setattr(FakeWorkspace, "stands", PROD)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    return place
+
+
+@pytest.mark.parametrize(("confirmation", "said"), [("", "nobody has typed"), ("shop-dev", "shop-dev is not its name")])
+def test_prod_is_not_destroyed_without_its_name(prod: Target, confirmation: str, said: str) -> None:
+    with pytest.raises(UsageError, match=f"shop-prod is production, and {said}") as refused:
+        deploy.destroy(prod, confirmation)
+    assert refused.value.next_step.endswith("make destroy-infra CONFIRM=shop-prod")
+
+
+def test_prod_is_destroyed_by_its_name(prod: Target) -> None:
+    assert deploy.destroy(prod, "shop-prod") == []
+
+
+@pytest.mark.parametrize(("typed", "destroyed"), [("shop-prod", True), ("yes", False), ("", False)])
+def test_somebody_at_a_terminal_is_asked(
+    prod: Target, monkeypatch: pytest.MonkeyPatch, typed: str, destroyed: bool
+) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(show, "ask", lambda _: typed)
+    if destroyed:
+        assert deploy.destroy(prod) == []
+    else:
+        with pytest.raises(UsageError, match="nothing was destroyed"):
+            deploy.destroy(prod)
+
+
+def test_on_the_embedded_aws_nothing_is_guarded(prod: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploy, "_empty_buckets", lambda _: None)
+    local = Target("local", {"AWS_ENDPOINT_URL": "x", "AWS_CA_BUNDLE": "x"}, prod.runtime, prod.workspace)
+    monkeypatch.setattr(Target, "account", lambda _: "1")
+    monkeypatch.setattr(deploy, "_wait_for_nothing", lambda *_: [])
+    assert deploy.destroy(local) == []

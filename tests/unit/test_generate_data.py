@@ -26,12 +26,21 @@ from generate_data import DEFECTS, generate, main, orders, write
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "src" / "generate_data.py"
-SCHEMA = json.loads((ROOT / "contracts" / "orders" / "v1.schema.json").read_text("utf-8"))
+SCHEMAS = {
+    version: json.loads((ROOT / "contracts" / "orders" / f"v{version}.schema.json").read_text("utf-8"))
+    for version in (1, 2)
+}
+SCHEMA = SCHEMAS[1]
 EVERY_DEFECT = 0.1
 """A ratio at which 1,000 orders show every defect."""
 
 REFERENCE_SHA256 = "c7e8e6dabb1ba7a178b92ce82f17578e2e7c84f83fbefe8bd45168c6aaeb80be"
 """Of 1,000 orders of seed 0 with a tenth invalid."""
+
+MIXED_SHA256 = "a9070c9d090175be6f3c1d426c40f9145d585bc4af46b9070d04d0618753e2ba"
+"""The same of versions 1 and 2."""
+
+VERSIONS = [(1,), (2,), (1, 2)]
 
 
 class DecimalKeyword:
@@ -43,7 +52,10 @@ class DecimalKeyword:
             raise ValueError(f"is not a DECIMAL({self.precision}, {self.scale})")
 
 
-VALIDATOR = jsonschema_rs.Draft202012Validator(SCHEMA, validate_formats=True, keywords={"decimal": DecimalKeyword})
+VALIDATORS = {
+    version: jsonschema_rs.Draft202012Validator(schema, validate_formats=True, keywords={"decimal": DecimalKeyword})
+    for version, schema in SCHEMAS.items()
+}
 
 
 def exact(number: float) -> Decimal:
@@ -53,7 +65,8 @@ def exact(number: float) -> Decimal:
 def exact_total(order: dict[str, Any]) -> Decimal:
     """What the contract's rule says `total_amount` is."""
     lines = (exact(i["quantity"]) * exact(i["unit_price"]) * (1 - exact(i["discount"])) for i in order["items"])
-    return sum((line.quantize(Decimal("0.01"), ROUND_HALF_UP) for line in lines), exact(order["shipping_cost"]))
+    added = exact(order["shipping_cost"]) + exact(order.get("tax_amount", 0)) - exact(order.get("discount_amount", 0))
+    return sum((line.quantize(Decimal("0.01"), ROUND_HALF_UP) for line in lines), added)
 
 
 def faults(text: bytes) -> list[str]:
@@ -62,7 +75,8 @@ def faults(text: bytes) -> list[str]:
         order = orjson.loads(text)
     except orjson.JSONDecodeError:
         return ["parse"]
-    if not VALIDATOR.is_valid(order):
+    version = order.get("schema_version", 1)
+    if version not in VALIDATORS or not VALIDATORS[version].is_valid(order):
         return ["schema"]
     numbers = [item["line_number"] for item in order["items"]]
     rules = {
@@ -88,10 +102,18 @@ def test_reference_output_is_unchanged(tmp_path: Path) -> None:
     )
 
 
+def test_reference_output_of_both_versions_is_unchanged(tmp_path: Path) -> None:
+    data = written(tmp_path / "orders.jsonl", invalid_ratio=EVERY_DEFECT, versions=(1, 2))
+    assert hashlib.sha256(data).hexdigest() == MIXED_SHA256, "The generator writes other bytes than it did: see above."
+
+
+@pytest.mark.parametrize("versions", [(1,), (1, 2)])
 @pytest.mark.parametrize("fmt", ["json", "jsonl"])
 @pytest.mark.parametrize("compress", [False, True])
-def test_same_arguments_give_the_same_bytes_under_any_name(tmp_path: Path, fmt: str, compress: bool) -> None:
-    arguments = {"count": 300, "seed": 4, "invalid_ratio": 0.2, "fmt": fmt, "compress": compress}
+def test_same_arguments_give_the_same_bytes_under_any_name(
+    tmp_path: Path, fmt: str, compress: bool, versions: tuple[int, ...]
+) -> None:
+    arguments = {"count": 300, "seed": 4, "invalid_ratio": 0.2, "fmt": fmt, "compress": compress, "versions": versions}
     first = written(tmp_path / "one", **arguments)
     generate_data._customer.cache_clear()
     assert written(tmp_path / "two", **arguments) == first
@@ -115,8 +137,9 @@ def test_another_seed_gives_other_orders_with_other_ids() -> None:
     assert not {order["order_id"] for order in first} & {order["order_id"] for order in second}
 
 
-def test_longer_run_starts_with_the_orders_of_a_shorter_one() -> None:
-    assert list(islice(orders(5_000), 100)) == list(orders(100))
+@pytest.mark.parametrize("versions", VERSIONS)
+def test_longer_run_starts_with_the_orders_of_a_shorter_one(versions: tuple[int, ...]) -> None:
+    assert list(islice(orders(5_000, 0, versions), 100)) == list(orders(100, 0, versions))
 
 
 def test_all_formats_hold_the_same_orders(tmp_path: Path) -> None:
@@ -138,10 +161,44 @@ def test_no_orders(tmp_path: Path) -> None:
 # --- valid orders -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("versions", VERSIONS)
 @pytest.mark.parametrize("seed", [0, 1, generate_data.MAX_SEED])
-def test_valid_orders_keep_the_contract(seed: int) -> None:
-    broken = {text: faults(text) for text, _ in generate(3_000, seed) if faults(text)}
+def test_valid_orders_keep_the_contract(seed: int, versions: tuple[int, ...]) -> None:
+    broken = {text: faults(text) for text, _ in generate(3_000, seed, versions=versions) if faults(text)}
     assert not broken, next(iter(broken.items()))
+
+
+def test_another_version_has_the_same_orders_but_for_what_is_new_in_it() -> None:
+    for version_1, version_2, mixed in zip(*(orders(2_000, 3, versions) for versions in VERSIONS), strict=True):
+        assert mixed == (version_2 if "schema_version" in mixed else version_1)
+        assert list(version_2)[-1] == "total_amount" == list(version_1)[-1]
+        new = {
+            "schema_version": 2,
+            "tax_amount": version_2["tax_amount"],
+            "discount_amount": version_2["discount_amount"],
+        }
+        again = {**version_2, "currency": version_2["currency"].upper(), "total_amount": version_1["total_amount"]}
+        again["customer"] = {name: value for name, value in again["customer"].items() if name != "loyalty_tier"}
+        assert again == {**version_1, **new}
+
+
+def test_version_2_has_its_variety() -> None:
+    made = list(orders(2_000, 0, (1, 2)))
+    newer = [order for order in made if "schema_version" in order]
+    assert 800 < len(newer) < 1_200
+    small = [order["currency"].islower() for order in newer]
+    assert 0.2 < sum(small) / len(small) < 0.3
+    tiers = Counter(order["customer"].get("loyalty_tier", "left out") for order in newer)
+    assert set(tiers) == {"bronze", "silver", "gold", None, "left out"}
+    tier_of: dict[str, set[str | None]] = {}
+    for order in newer:
+        tier_of.setdefault(order["customer"]["customer_id"], set()).add(order["customer"].get("loyalty_tier"))
+    assert all(len(tiers) == 1 for tiers in tier_of.values())
+    for name in ("tax_amount", "discount_amount"):
+        amounts = [exact(order[name]) for order in newer]
+        assert 0 in amounts
+        assert max(amounts) > 0
+        assert all(amount >= 0 == amount % Decimal("0.01") for amount in amounts)
 
 
 def test_order_ids_are_unique_and_dates_rise() -> None:
@@ -203,10 +260,12 @@ UNREADABLE = {"lone_surrogate", "deep_nesting", "not_a_number", "latin_1", "brok
 AGAINST_A_RULE = {"total_mismatch", "duplicate_line_number"}
 
 
-@pytest.mark.parametrize("defect", DEFECTS)
-def test_defect_breaks_the_contract_in_its_way_only(defect: str) -> None:
+@pytest.mark.parametrize(
+    ("defect", "version"), [(name, version) for name, defect in DEFECTS.items() for version in defect.versions]
+)
+def test_defect_breaks_the_contract_in_its_way_only(defect: str, version: int) -> None:
     expected = "parse" if defect in UNREADABLE else defect if defect in AGAINST_A_RULE else "schema"
-    for text, _ in generate(200, seed=5):
+    for text, _ in generate(200, seed=5, versions=(version,)):
         damaged = DEFECTS[defect].damage(text)
         assert faults(damaged) == [expected], damaged
         assert b"\n" not in damaged
@@ -223,9 +282,22 @@ def test_exactly_the_asked_share_is_invalid_evenly_spread(fmt: str, count: int, 
     assert all(bool(defect) == bool(faults(text)) for text, defect in made)
     assert len({later - earlier for earlier, later in pairwise(invalid)}) <= 2
     times = Counter(defect for _, defect in made if defect)
-    possible = {name for name, defect in DEFECTS.items() if fmt == "jsonl" or not defect.lines_only}
+    possible = {
+        name for name, defect in DEFECTS.items() if 1 in defect.versions and (fmt == "jsonl" or not defect.lines_only)
+    }
     assert set(times) <= possible
     assert max(times.values(), default=0) - min((times[name] for name in possible), default=0) <= 1
+
+
+def test_of_both_versions_each_has_its_defects_in_turn() -> None:
+    made = list(generate(1_000, 0, 0.5, versions=(1, 2)))
+    assert all(bool(defect) == bool(faults(text)) for text, defect in made)
+    for version in (1, 2):
+        of_version = [
+            defect for text, defect in made if defect and text.startswith(b'{"schema_version"') == (version == 2)
+        ]
+        assert set(filter(None, of_version)) <= {name for name, defect in DEFECTS.items() if version in defect.versions}
+    assert {defect for _, defect in made if defect} == set(DEFECTS)
 
 
 def test_array_stays_json_whatever_its_orders_hold(tmp_path: Path) -> None:
@@ -304,6 +376,14 @@ def test_command_writes_where_it_says_and_reports_in_one_line(
     assert output.err == f"{path}: 20 orders, {size:,} bytes, 2 invalid: 1 missing_field, 1 unknown_field\n"
 
 
+def test_command_writes_the_version_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for asked, versions in (("1", (1,)), ("2", (2,)), ("mixed", (1, 2))):
+        assert main(["--orders", "50", "--schema-version", asked]) == 0
+        expected = b"".join(text + b"\n" for text, _ in generate(50, versions=versions))
+        assert Path("build/data/orders.jsonl").read_bytes() == expected
+
+
 def test_command_defaults_to_a_thousand_valid_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main([]) == 0
@@ -319,6 +399,7 @@ def test_command_defaults_to_a_thousand_valid_orders(tmp_path: Path, monkeypatch
         (["--invalid-ratio", "1.01"], "--invalid-ratio takes 0 to 1, not 1.01"),
         (["--invalid-ratio", "nan"], "--invalid-ratio takes"),
         (["--format", "csv"], "invalid choice: 'csv'"),
+        (["--schema-version", "3"], "invalid choice: '3'"),
         (["--out", "."], "--out takes a file"),
         (["--colour"], "--colour"),
     ],

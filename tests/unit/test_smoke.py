@@ -13,7 +13,7 @@ import pytest
 from botocore.stub import Stubber
 
 from functions.common.errors import NoValidRecordsError
-from pipeline import ROOT, cli, deploy, smoke_command
+from pipeline import ROOT, cli, deploy, environments, smoke_command
 from pipeline.errors import CliError
 from pipeline.smoke import athena, files, permissions, states, throwaway
 from pipeline.smoke.checks import CHECKS, run_check
@@ -295,24 +295,30 @@ def test_as_json(run: Run) -> None:
     assert said["name"] == run.variables["environment"]
 
 
-def test_it_has_a_name_and_a_folder_of_its_own_and_the_settings(run: Run, tmp_path: Path) -> None:
-    settings = tmp_path / "prod.tfvars"
-    settings.write_text(
-        'environment = "prod"\nregion = "eu-west-1"\nnotification_email = "a@example.com"\nforce_destroy = false\n'
-    )
-    assert run("--settings", str(settings))[0] == 0
+def test_it_has_a_name_and_a_folder_of_its_own_and_the_settings(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own, of_prod = tmp_path / "terraform.tfvars", tmp_path / "environments" / "prod.tfvars"
+    of_prod.parent.mkdir()
+    own.write_text('environment = "me"\nregion = "eu-west-1"\nnotification_email = "a@example.com"\n')
+    of_prod.write_text("force_destroy = false\ncustomer_managed_key = true\n")
+    monkeypatch.setattr(throwaway, "INFRA", tmp_path)
+    monkeypatch.setattr(environments, "INFRA", tmp_path)
+    monkeypatch.setenv("PIPELINE_ENV", "prod")
+    assert run()[0] == 0
     name = run.variables["environment"]
     assert throwaway._NAME.fullmatch(name)
     assert run.variables["force_destroy"] == "true"
-    assert (throwaway.HOME / name / "infra" / "terraform.tfvars").read_text() == 'region = "eu-west-1"\n'
+    folder = throwaway.HOME / name / "infra"
+    assert (folder / "terraform.tfvars").read_text() == 'region = "eu-west-1"\n'
+    assert (folder / "environment.auto.tfvars").read_text() == "customer_managed_key = true\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--target", "moon"], "TARGET must be one of"),
-        (["--target", "local", "--destroy", "smoke-1a2b3c"], "are for AWS"),
-        (["--settings", "nowhere.tfvars"], "There is no file nowhere.tfvars."),
+        (["--target", "local", "--destroy", "smoke-1a2b3c"], "--destroy is for AWS"),
         (["--destroy", "smoke-1a2b3c"], "No run called smoke-1a2b3c is left half done"),
         (["--destroy", "../infra"], "No run called ../infra is left half done"),
     ],
@@ -337,7 +343,7 @@ def test_the_users_terraform_workspace_is_another_deployments(monkeypatch: pytes
     monkeypatch.setenv("TF_WORKSPACE", "prod")
     monkeypatch.setenv("TF_CLI_ARGS_apply", "-state=elsewhere")
     monkeypatch.setenv("TF_VAR_region", "eu-west-1")
-    place = throwaway.on_aws("smoke-1a2b3c", None)
+    place = throwaway.on_aws("smoke-1a2b3c")
     assert {"TF_WORKSPACE", "TF_CLI_ARGS_apply"}.isdisjoint(place.workspace.environment)
     assert place.workspace.environment["TF_VAR_region"] == "eu-west-1"
 

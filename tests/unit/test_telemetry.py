@@ -2,6 +2,7 @@
 
 import json
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +28,17 @@ def logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     telemetry.logger.cache_clear()
     telemetry.metrics.cache_clear()
+
+
+def test_metrics_that_are_off_do_not_pile_up(logged: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They had, and a file of another feed in the same process brought a warning."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for dataset in ("orders", "web_visits"):
+            telemetry.count(dataset, {"RecordsReceived": 1})
+    assert not telemetry.metrics().metric_set
+    assert logged() == []
 
 
 def test_a_step_logs_its_start_and_its_end(logged: Lines) -> None:

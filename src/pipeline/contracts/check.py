@@ -74,7 +74,7 @@ def _code_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
 
 def _example_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
     """What the functions' own code says of each version's examples, as a file."""
-    settings = {**rules_here().settings, "MAX_REJECT_RATIO": "1", "UNKNOWN_FIELDS": "reject"}
+    settings = {**rules_here(folder.parent).settings, "MAX_REJECT_RATIO": "1", "UNKNOWN_FIELDS": "reject"}
     with tempfile.TemporaryDirectory() as temporary:
         for version in contract.versions:
             path = Path(temporary) / f"v{version.number}.jsonl"

@@ -45,17 +45,24 @@ def check_name(name: str) -> None:
         )
 
 
-def on_aws(name: str, settings: Path | None) -> Target:
+def on_aws(name: str) -> Target:
     """The throw-away deployment called `name` in the account of the credentials in the environment.
 
-    `settings`, a .tfvars file, hold for it too, but for who is notified; one that is there already keeps its own.
+    The settings of the environment that is chosen hold for it too, but for who is notified. One that is there already
+    keeps those that it was made with.
     """
     base, folder = aws_target(), HOME / name / "infra"
     # another Terraform workspace would have its state elsewhere, where it would not be found again
     environment = {key: value for key, value in os.environ.items() if not key.startswith(_OF_OTHERS)}
-    folder.mkdir(parents=True, exist_ok=True)
-    if settings:
-        (folder / "terraform.tfvars").write_text(_NOT_TAKEN_OVER.sub("", settings.read_text()))
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        settings = {
+            "terraform.tfvars": INFRA / "terraform.tfvars",
+            "environment.auto.tfvars": base.workspace.chosen.file,
+        }
+        for copied, path in settings.items():
+            if path and path.is_file():
+                (folder / copied).write_text(_NOT_TAKEN_OVER.sub("", path.read_text()))
     variables = {
         **base.workspace.variables,
         "packages_dir": str(base.runtime.folder),
@@ -63,12 +70,6 @@ def on_aws(name: str, settings: Path | None) -> Target:
         "force_destroy": "true",
     }
     return Target("aws", environment, base.runtime, Workspace(environment, variables, folder))
-
-
-def settings_of_the_user() -> Path | None:
-    """The settings in infra/, if there are any."""
-    path = INFRA / "terraform.tfvars"
-    return path if path.is_file() else None
 
 
 @contextmanager

@@ -1,0 +1,97 @@
+# The most that any role of infra/ may ever do, whatever its own policy says. A deploy role can make roles and write
+# their policies; that none of them can do more than this is what keeps it from making itself an administrator.
+
+data "aws_iam_policy_document" "boundary" {
+  #checkov:skip=CKV_AWS_111:A boundary grants nothing; what takes no resource stands alone below.
+  #checkov:skip=CKV_AWS_356:As above.
+
+  statement {
+    sid = "Files"
+    actions = [
+      "s3:AbortMultipartUpload",
+      "s3:GetObject",
+      "s3:GetObjectVersion",
+      "s3:ListBucket",
+      "s3:ListBucketVersions",
+      "s3:PutObject",
+    ]
+    resources = [
+      "arn:${local.partition}:s3:::${var.project}-*-${local.account_id}",
+      "arn:${local.partition}:s3:::${var.project}-*-${local.account_id}/*",
+    ]
+  }
+
+  statement {
+    sid       = "Functions"
+    actions   = ["lambda:InvokeFunction"]
+    resources = ["arn:${local.partition}:lambda:*:${local.account_id}:function:${var.project}-*"]
+  }
+
+  statement {
+    sid = "Executions"
+    actions = [
+      "states:DescribeExecution",
+      "states:GetExecutionHistory",
+      "states:ListExecutions",
+      "states:StartExecution",
+    ]
+    resources = [
+      "arn:${local.partition}:states:*:${local.account_id}:stateMachine:${var.project}-*",
+      "arn:${local.partition}:states:*:${local.account_id}:execution:${var.project}-*:*",
+    ]
+  }
+
+  statement {
+    sid     = "Messages"
+    actions = ["sns:Publish", "sqs:SendMessage"]
+    resources = [
+      "arn:${local.partition}:sns:*:${local.account_id}:${var.project}-*",
+      "arn:${local.partition}:sqs:*:${local.account_id}:${var.project}-*",
+    ]
+  }
+
+  statement {
+    sid       = "OwnLogs"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["arn:${local.partition}:logs:*:${local.account_id}:log-group:/aws/lambda/${var.project}-*"]
+  }
+
+  # The keys of deployments, which an alias marks.
+  statement {
+    sid       = "Keys"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"]
+    resources = ["arn:${local.partition}:kms:*:${local.account_id}:key/*"]
+
+    condition {
+      test     = "ForAnyValue:StringLike"
+      variable = "kms:ResourceAliases"
+      values   = ["alias/${var.project}-*"]
+    }
+  }
+
+  statement {
+    sid = "DeliverLogsAndTraces"
+    actions = [
+      "logs:CreateLogDelivery",
+      "logs:DeleteLogDelivery",
+      "logs:DescribeLogGroups",
+      "logs:DescribeResourcePolicies",
+      "logs:GetLogDelivery",
+      "logs:ListLogDeliveries",
+      "logs:PutResourcePolicy",
+      "logs:UpdateLogDelivery",
+      "xray:GetSamplingRules",
+      "xray:GetSamplingTargets",
+      "xray:PutTelemetryRecords",
+      "xray:PutTraceSegments",
+    ]
+    resources = ["*"] # neither takes one
+  }
+}
+
+resource "aws_iam_policy" "boundary" {
+  name        = local.boundary
+  description = "The most that a role of ${var.project} may ever do."
+  policy      = data.aws_iam_policy_document.boundary.json
+  tags        = local.tags
+}

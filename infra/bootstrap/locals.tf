@@ -1,0 +1,17 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+locals {
+  account_id = data.aws_caller_identity.current.account_id
+  partition  = data.aws_partition.current.partition
+
+  tags = merge(var.tags, { Project = var.project, ManagedBy = "terraform" })
+
+  # None of these begins like what an environment's role may touch: <project>-<environment>.
+  bucket   = "tfstate-${var.project}-${local.account_id}"
+  boundary = "${var.project}-boundary"
+
+  state_arn    = "arn:${local.partition}:s3:::${local.bucket}"
+  boundary_arn = "arn:${local.partition}:iam::${local.account_id}:policy/${local.boundary}"
+}

@@ -1,0 +1,24 @@
+output "state_bucket" {
+  description = "The variable TF_STATE_BUCKET: where Terraform's state is."
+  value       = aws_s3_bucket.state.bucket
+}
+
+output "permissions_boundary" {
+  description = "The variable permissions_boundary of infra/, in infra/environments/."
+  value       = aws_iam_policy.boundary.name
+}
+
+output "plan_role" {
+  description = "The variable AWS_PLAN_ROLE of the repository; null without a repository."
+  value       = try(aws_iam_role.github["plan"].arn, null)
+}
+
+output "deploy_roles" {
+  description = "The variable AWS_DEPLOY_ROLE of each of GitHub's environments."
+  value       = { for name in keys(var.environments) : name => aws_iam_role.github["deploy-${name}"].arn if local.with_github }
+}
+
+output "repository" {
+  description = "The repository that the roles are for, so that the next `make bootstrap` need not be told; null without one."
+  value       = var.repository
+}

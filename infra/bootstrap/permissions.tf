@@ -1,0 +1,59 @@
+# From permissions.yaml, the table of what each type of resource needs, to policies: grants on the same resources and
+# under the same condition become one statement, and so many statements one policy as AWS takes.
+
+locals {
+  statements_a_policy = 14
+
+  # What the names in the table stand for, for each environment's role and for the plan's, which reads all of them.
+  scopes = merge(
+    {
+      for name, region in var.environments : name => {
+        name   = "${var.project}-${name}"
+        region = region
+        kinds  = name == "prod" ? ["read", "write"] : ["read", "write", "erase"]
+      }
+    },
+    { plan = { name = "${var.project}-*", region = "*", kinds = ["read"] } }
+  )
+
+  # The table, as each scope reads it.
+  tables = {
+    for key, scope in local.scopes : key => {
+      for type, grants in yamldecode(templatefile("${path.module}/permissions.yaml", {
+        partition = local.partition
+        account   = local.account_id
+        project   = var.project
+        boundary  = local.boundary_arn
+        region    = scope.region
+        name      = scope.name
+        database  = replace(scope.name, "-", "_")
+      })) : type => grants
+      if var.customer_managed_key || !startswith(type, "aws_kms_")
+    }
+  }
+
+  # All grants of a scope, by resources and condition; each holds lists of actions.
+  grants = {
+    for key, table in local.tables : key => {
+      for grant in flatten(values(table)) :
+      jsonencode([grant.resources, try(grant.condition, {})]) => flatten([for kind in local.scopes[key].kinds : try(grant[kind], [])])...
+    }
+  }
+
+  # As texts, since some have a condition and some have none.
+  statements = {
+    for key, grants in local.grants : key => [
+      for where, actions in grants : jsonencode(merge(
+        { Effect = "Allow", Action = sort(distinct(flatten(actions))), Resource = jsondecode(where)[0] },
+        { for name, condition in { Condition = jsondecode(where)[1] } : name => condition if condition != {} }
+      )) if length(flatten(actions)) > 0
+    ]
+  }
+
+  documents = {
+    for key, statements in local.statements : key => [
+      for some in chunklist(statements, local.statements_a_policy) :
+      "{\"Version\":\"2012-10-17\",\"Statement\":[${join(",", some)}]}"
+    ]
+  }
+}

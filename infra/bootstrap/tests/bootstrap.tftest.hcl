@@ -1,0 +1,65 @@
+# What is made, on a mocked AWS, and what each variable refuses.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+run "without_a_repository_there_is_only_the_bucket_and_the_boundary" {
+  command = plan
+
+  assert {
+    condition     = length(aws_iam_role.github) == 0 && length(aws_iam_openid_connect_provider.github) == 0 && output.plan_role == null && output.deploy_roles == {}
+    error_message = "Who names no repository gets no role."
+  }
+
+  assert {
+    condition     = output.state_bucket == "tfstate-order-pipeline-123456789012" && output.permissions_boundary == "order-pipeline-boundary"
+    error_message = "The CLI and infra/environments/ rely on these names."
+  }
+}
+
+run "an_account_has_but_one_provider" {
+  command = plan
+
+  variables {
+    repository        = "example/orders"
+    oidc_provider_arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+  }
+
+  assert {
+    condition     = length(aws_iam_openid_connect_provider.github) == 0 && toset(keys(aws_iam_role.github)) == toset(["deploy-dev", "deploy-prod", "plan"])
+    error_message = "The account's own provider is used."
+  }
+}
+
+run "wrong_kinds" {
+  command = plan
+
+  variables {
+    project           = "Order_Pipeline"
+    region            = "Frankfurt"
+    environments      = { deploy-x = "eu-central-1" }
+    repository        = "example/*"
+    branch            = "ma*n"
+    oidc_provider_arn = "arn:aws:iam::123456789012:oidc-provider/example.org"
+  }
+
+  expect_failures = [
+    var.project,
+    var.region,
+    var.environments,
+    var.repository,
+    var.branch,
+    var.oidc_provider_arn,
+  ]
+}
+
+run "a_region_of_an_environment" {
+  command = plan
+
+  variables {
+    environments = { dev = "Frankfurt" }
+  }
+
+  expect_failures = [var.environments]
+}

@@ -1,0 +1,24 @@
+# All that bootstrap can make, planned by the real provider without an account: it renders every policy in full.
+
+provider "aws" {
+  region                      = "eu-central-1"
+  access_key                  = "none"
+  secret_key                  = "none"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+}
+
+override_data {
+  target = data.aws_caller_identity.current
+  values = { account_id = "123456789012" }
+}
+
+run "with_github" {
+  command = plan
+
+  variables {
+    repository           = "example@12/orders@345"
+    customer_managed_key = true
+  }
+}

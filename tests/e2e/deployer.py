@@ -1,0 +1,85 @@
+"""Whoever deploys in these tests may do what a deploy role of infra/bootstrap may, and no more."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import bootstrap, environments, terraform, workspace
+from pipeline.targets import Target
+
+REPOSITORY = "example@12/orders@345"
+
+# Of these the embedded AWS doesn't tell which resource they are about, or tells it wrong (a rule's bus, a schedule's
+# group), so that here they must be allowed on everything: those that the role may take at all.
+UNTOLD = (
+    *("athena:CreateWorkGroup", "athena:DeleteNamedQuery", "athena:GetNamedQuery", "athena:ListTagsForResource"),
+    *("budgets:ListTagsForResource", "budgets:ModifyBudget", "budgets:ViewBudget"),
+    *("cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"),
+    *("cloudwatch:DeleteDashboards", "cloudwatch:GetDashboard", "cloudwatch:PutDashboard"),
+    *("events:DeleteRule", "events:DescribeRule", "events:ListTagsForResource", "events:ListTargetsByRule"),
+    *("events:PutRule", "events:PutTargets", "events:RemoveTargets"),
+    *("glue:DeleteDatabase", "glue:GetDatabase"),
+    *("lambda:CreateFunction", "lambda:GetAlias"),
+    *("scheduler:CreateSchedule", "scheduler:DeleteSchedule", "scheduler:GetSchedule", "scheduler:ListTagsForResource"),
+    *("sns:GetSubscriptionAttributes", "sns:ListTagsForResource", "sns:Unsubscribe", "states:ListTagsForResource"),
+    # It knows no condition on the boundary. tests/infra/test_deploy_roles.py sees that it is there.
+    *("iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePolicy"),
+)
+MISNAMED = {
+    "lambda:GetAlias": ("lambda:ListAliases",),
+    # AWS has these two for all that is done to a budget; the embedded AWS has each call of the API.
+    "budgets:ModifyBudget": tuple(
+        f"budgets:{verb}{what}"
+        for verb in ("Create", "Update", "Delete")
+        for what in ("Budget", "Notification", "Subscriber")
+    ),
+    "budgets:ViewBudget": tuple(
+        f"budgets:Describe{what}"
+        for what in ("Budget", "Budgets", "NotificationsForBudget", "SubscribersForNotification")
+    ),
+}
+"""What the embedded AWS calls an action, where it is otherwise than AWS."""
+
+
+def make_bootstrap(place: Target, home: Path, environment: str) -> dict[str, Any]:
+    """What `make bootstrap` answers for one environment, from a copy of infra/bootstrap."""
+    folder = home / "bootstrap"
+    shutil.copytree(
+        terraform.BOOTSTRAP, folder, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", "*override.tf")
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in place.environment.items():
+            if name.startswith("AWS_"):
+                patch.setenv(name, value)
+        for module in (bootstrap, workspace):
+            patch.setattr(module, "BOOTSTRAP", folder)
+        patch.setattr(environments, "names", lambda: [environment])
+        return bootstrap.bootstrap(place, REPOSITORY)
+
+
+def acting_as(place: Target, role: str) -> Target:
+    """The same place for a user who has the policies of a role."""
+    iam, user = place.client("iam"), f"as-{role}"
+    iam.create_user(UserName=user)
+    granted: set[str] = set()
+    for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        iam.attach_user_policy(UserName=user, PolicyArn=policy["PolicyArn"])
+        version = iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
+        document = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)["PolicyVersion"]["Document"]
+        for statement in document["Statement"]:
+            granted |= {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"])
+    untold = [name for action in UNTOLD if action in granted for name in MISNAMED.get(action, (action,))]
+    everywhere = {"Effect": "Allow", "Action": untold, "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [everywhere]})
+    iam.put_user_policy(UserName=user, PolicyName="untold", PolicyDocument=document)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    environment = {
+        **place.environment,
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
+    return replace(place, environment=environment, workspace=replace(place.workspace, environment=environment))

@@ -1,0 +1,156 @@
+"""All of infra/ was deployed with a deploy role's policies (conftest.py); with them nothing else can be done."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from pipeline import workspace
+from pipeline.backends import LocalBackend, S3Backend
+from pipeline.environments import Environment
+from pipeline.errors import CliError
+from pipeline.targets import Target
+from pipeline.workspace import Workspace
+from tests.e2e.deployer import acting_as
+
+ACCOUNT = "000000000000"
+STATES = f"tfstate-order-pipeline-{ACCOUNT}"
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
+
+# What would be a way out of the environment, or into data.
+FORBIDDEN: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "another environment's bucket": ("s3", "create_bucket", {"Bucket": f"order-pipeline-prod-ingest-{ACCOUNT}"}),
+    "another environment's topic": ("sns", "create_topic", {"Name": "order-pipeline-prod-notices"}),
+    "another environment's queue": ("sqs", "create_queue", {"QueueName": "order-pipeline-prod-on-failure"}),
+    "another environment's state": (
+        "s3",
+        "put_object",
+        {"Bucket": STATES, "Key": "order-pipeline/environments/prod.tfstate", "Body": b"{}"},
+    ),
+    "the state of bootstrap": ("s3", "get_object", {"Bucket": STATES, "Key": "order-pipeline/bootstrap.tfstate"}),
+    "a data file": ("s3", "put_object", {"Bucket": f"order-pipeline-e2e-ingest-{ACCOUNT}", "Key": "x", "Body": b"x"}),
+    "its own role's trust": (
+        "iam",
+        "update_assume_role_policy",
+        {"RoleName": "order-pipeline-deploy-e2e", "PolicyDocument": TRUST},
+    ),
+    "a role out of the boundary": (
+        "iam",
+        "delete_role_permissions_boundary",
+        {"RoleName": "order-pipeline-e2e-write"},
+    ),
+    "a policy of AWS's for a role": (
+        "iam",
+        "attach_role_policy",
+        {"RoleName": "order-pipeline-e2e-write", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"},
+    ),
+    "a user": ("iam", "create_user", {"UserName": "somebody"}),
+    "the boundary itself": (
+        "iam",
+        "create_policy_version",
+        {"PolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-boundary", "PolicyDocument": TRUST},
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def client_of(place: Target) -> Callable[[str], Any]:
+    """Clients of whoever deployed."""
+    keys = place.client("iam").create_access_key(UserName="as-order-pipeline-deploy-e2e")["AccessKey"]
+    session: dict[str, Any] = {
+        "aws_access_key_id": keys["AccessKeyId"],
+        "aws_secret_access_key": keys["SecretAccessKey"],
+    }
+    return lambda service: place._session.client(service, **place._place, **session)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_a_deploy_role_may_not_touch(client_of: Callable[[str], Any], what: str) -> None:
+    service, operation, arguments = FORBIDDEN[what]
+    with pytest.raises(ClientError) as refused:
+        getattr(client_of(service), operation)(**arguments)
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, refused.value
+
+
+def test_every_role_is_bound(place: Target) -> None:
+    iam = place.client("iam")
+    names = [
+        role["RoleName"] for role in iam.list_roles()["Roles"] if role["RoleName"].startswith("order-pipeline-e2e-")
+    ]
+    assert len(names) == 9
+    bounds = {
+        iam.get_role(RoleName=name)["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+        for name in names
+    }
+    assert bounds == {f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-boundary"}
+
+
+def test_a_plan_role_can_plan(place: Target) -> None:
+    planning = acting_as(place, "order-pipeline-plan")
+    with planning.workspace.planned() as (_, content):
+        assert content["resource_changes"]
+    with pytest.raises(CliError, match="not authorized"):
+        list(planning.workspace.apply("-target=aws_sns_topic.alarms", "-var=project=other"))
+
+
+# --- the state in the bucket ---
+
+
+@pytest.fixture
+def in_bucket(place: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Workspace]:
+    """Makes workspaces of another environment, `state`, over a checkout's infra/, with a backend of choice."""
+    folder = tmp_path / "infra"
+    workspace.copy(folder)
+    (folder / "backend_override.tf").unlink()
+    (folder / "environments").mkdir()
+    (folder / "environments" / "state.tfvars").touch()
+    monkeypatch.setattr(workspace, "INFRA", folder)
+    monkeypatch.setattr("pipeline.environments.INFRA", folder)
+    for name, value in place.environment.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    variables = {**place.workspace.variables, "environment": "state"}
+    del variables["permissions_boundary"]
+    return lambda backend: Workspace(place.environment, variables, folder, backend, Environment("state"))
+
+
+REMOTE = S3Backend(STATES, "order-pipeline/environments/state.tfstate")
+TOPIC = "-target=aws_sns_topic.alarms"
+
+
+def test_a_state_moves_from_a_file_to_the_bucket_and_is_locked_there(
+    place: Target, in_bucket: Callable[..., Workspace]
+) -> None:
+    local, remote = in_bucket(LocalBackend("state.tfstate")), in_bucket(REMOTE)
+    local.init()
+    list(local.apply(TOPIC))
+
+    with pytest.raises(CliError, match=r"state\.tfstate in infra/ holds what is deployed"):
+        remote.init()
+    assert remote.move_state().name == "state.tfstate.moved"
+    remote.init()
+    assert [kind for kind, _ in remote.state().resources] == ["aws_sns_topic"]
+    with pytest.raises(CliError, match="TF_STATE_BUCKET is not set"):
+        local.state()
+
+    lock = json.dumps({"ID": "11111111-2222-4333-8444-555555555555", "Operation": "OperationTypeApply", "Who": "a@b"})
+    place.s3.put_object(Bucket=STATES, Key=f"{REMOTE.key}.tflock", Body=lock.encode())
+    with pytest.raises(CliError, match="Error acquiring the state lock") as refused:
+        list(remote.apply(TOPIC))
+    assert "force-unlock" in refused.value.next_step
+    with remote.planned() as (_, content):
+        assert content["resource_changes"], "a plan waits for nobody"
+    place.s3.delete_object(Bucket=STATES, Key=f"{REMOTE.key}.tflock")
+
+    list(remote.destroy())
+    versions = place.s3.list_object_versions(Bucket=STATES, Prefix=REMOTE.key)["Versions"]
+    assert len([one for one in versions if one["Key"] == REMOTE.key]) > 1, "a former state can be brought back"
+    assert place.s3.list_objects_v2(Bucket=STATES, Prefix=f"{REMOTE.key}.tflock").get("Contents", []) == []
+
+
+def test_bootstrap_keeps_its_own_state_in_the_bucket_that_it_made(place: Target) -> None:
+    state = json.loads(place.s3.get_object(Bucket=STATES, Key="order-pipeline/bootstrap.tfstate")["Body"].read())
+    assert {"aws_s3_bucket", "aws_iam_role"} <= {resource["type"] for resource in state["resources"]}

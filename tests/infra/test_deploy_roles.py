@@ -1,0 +1,270 @@
+"""The roles of infra/bootstrap: what deploying needs, by a table, and no way to become more than that."""
+
+import re
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline import environments, terraform
+from tests.infra.conftest import Run, run_tests, without_account
+from tests.infra.policies import ACCOUNT, listed, role_policies, statements_of
+from tests.infra.test_lint import access_levels
+
+TABLE: dict[str, list[dict[str, Any]]] = yaml.safe_load((terraform.BOOTSTRAP / "permissions.yaml").read_text())
+KINDS = ("read", "write", "erase")
+
+BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-boundary"
+REPOSITORY = "repo:example@12/orders@345"
+
+# Actions that AWS can't hold to a resource of ours, and why.
+EVERYWHERE = {
+    "kms:CreateKey": "what is not there yet has no ARN; the request must bring the project's tag",
+    "kms:TagResource": "the same request",
+    "kms:ListAliases": "a list",
+    "logs:DeleteQueryDefinition": "AWS knows no resource for saved queries",
+    "logs:DescribeLogGroups": "a list",
+    "logs:DescribeQueryDefinitions": "as above",
+    "logs:PutQueryDefinition": "as above",
+    "states:ValidateStateMachineDefinition": "looks at a text",
+}
+# And those that it holds to more than ours.
+WIDE = {"cloudwatch:DescribeAlarms": "a list of all alarms", "kms:": "a key has no name; its tag is the condition"}
+
+
+@pytest.fixture(scope="session")
+def mocked() -> dict[str, Run]:
+    """Every run of infra/bootstrap/tests/ with a mocked AWS."""
+    environment = without_account(terraform.BOOTSTRAP)
+    return run_tests(terraform.BOOTSTRAP, environment, "-filter=tests/bootstrap.tftest.hcl")
+
+
+def runs() -> list[str]:
+    text = (terraform.BOOTSTRAP / "tests" / "bootstrap.tftest.hcl").read_text()
+    return re.findall(r'^run "(\w+)"', text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", runs())
+def test_run(mocked: dict[str, Run], name: str) -> None:
+    run = mocked.get(f"bootstrap.tftest.hcl/{name}", Run())
+    assert run.status == "pass", "\n".join([run.status, *run.complaints])
+
+
+# --- the table ---
+
+
+def test_the_table_has_every_type_that_infra_has_and_no_other() -> None:
+    text = "".join(path.read_text() for path in terraform.INFRA.glob("*.tf"))
+    types = set(re.findall(r'^resource "(\w+)"', text, re.MULTILINE))
+    assert types - set(TABLE) == set(), "Say in permissions.yaml what Terraform needs for these."
+    assert set(TABLE) - types == set(), "infra/ has these no more: take them out of permissions.yaml."
+
+
+def test_every_action_of_the_table_is_known_to_aws() -> None:
+    actions = {action for grant in grants() for kind in KINDS for action in grant.get(kind, [])}
+    known = access_levels({action.split(":")[0] for action in actions})
+    assert {action for action in actions if action not in known} == set()
+
+
+def test_what_reads_only_reads() -> None:
+    actions = {action for grant in grants() for action in grant.get("read", [])}
+    known = access_levels({action.split(":")[0] for action in actions})
+    assert {action: known[action] for action in actions if known[action] not in ("Read", "List")} == {}
+
+
+def test_a_grant_says_nothing_else() -> None:
+    assert {key for grant in grants() for key in grant} <= {"resources", "condition", *KINDS}
+
+
+def grants() -> list[dict[str, Any]]:
+    return [grant for of_type in TABLE.values() for grant in of_type]
+
+
+# --- the roles ---
+
+
+def test_there_is_a_role_for_each_environment_and_one_for_plans(bootstrap_plan: Run) -> None:
+    assert set(statements_by_role(bootstrap_plan)) == {"deploy-dev", "deploy-prod", "plan"}
+    assert set(environments.names()) == {"dev", "prod"}, "the defaults of infra/bootstrap are these"
+
+
+def test_a_role_is_taken_on_by_one_repository_and_what_runs_there(bootstrap_plan: Run) -> None:
+    subjects = {}
+    for address, role in bootstrap_plan.planned("aws_iam_role").items():
+        [statement] = statements_of(role["assume_role_policy"])
+        provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
+        assert statement["Principal"] == {"Federated": provider}
+        assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+        [(operator, condition)] = statement["Condition"].items()
+        assert operator == "StringEquals", "no wildcard: another repository or branch could be meant"
+        assert condition.pop("token.actions.githubusercontent.com:aud") == "sts.amazonaws.com"
+        subjects[re.findall(r'"(.*)"', address)[0]] = condition.pop("token.actions.githubusercontent.com:sub")
+        assert condition == {}
+    assert subjects == {
+        "deploy-dev": f"{REPOSITORY}:environment:dev",
+        "deploy-prod": f"{REPOSITORY}:environment:prod",
+        "plan": [f"{REPOSITORY}:pull_request", f"{REPOSITORY}:ref:refs/heads/main"],
+    }
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_a_deploy_role_touches_nothing_but_its_environment(bootstrap_plan: Run, environment: str) -> None:
+    ours = (f"order-pipeline-{environment}", f"order_pipeline_{environment}_", f"environments/{environment}.tfstate")
+    for statement in statements_by_role(bootstrap_plan)[f"deploy-{environment}"]:
+        for action in listed(statement["Action"]):
+            assert "*" not in action
+            for resource in listed(statement["Resource"]):
+                elsewhere = resource.endswith(":catalog") or ":key/" in resource or resource.endswith(":alarm:*")
+                state = resource == f"arn:aws:s3:::tfstate-order-pipeline-{ACCOUNT}" and action == "s3:ListBucket"
+                if resource == "*":
+                    assert action in EVERYWHERE, f"{action} on everything"
+                elif elsewhere:
+                    assert action in WIDE or action.startswith(("kms:", "glue:")), f"{action} on {resource}"
+                else:
+                    assert state or any(name in resource for name in ours), f"{action} on {resource}"
+    used = {
+        action for one in statements_by_role(bootstrap_plan).values() for s in one for action in listed(s["Action"])
+    }
+    assert set(EVERYWHERE) <= used
+
+
+def test_no_key_is_touched_that_is_not_the_projects(bootstrap_plan: Run) -> None:
+    for role, statements in statements_by_role(bootstrap_plan).items():
+        for statement in statements:
+            keys = [action for action in listed(statement["Action"]) if action.startswith("kms:")]
+            if keys and keys != ["kms:ListAliases"] and not str(statement["Resource"]).count(":alias/"):
+                [condition] = statement["Condition"]["StringEquals"].items()
+                assert condition in [
+                    (f"aws:{tag}/Project", "order-pipeline") for tag in ("ResourceTag", "RequestTag")
+                ], role
+
+
+def test_a_plan_reads_and_nothing_else(bootstrap_plan: Run) -> None:
+    actions = {a for statement in statements_by_role(bootstrap_plan)["plan"] for a in listed(statement["Action"])}
+    known = access_levels({action.split(":")[0] for action in actions})
+    assert {action for action in actions if known[action] not in ("Read", "List")} == set()
+    objects = [
+        s["Resource"] for s in statements_by_role(bootstrap_plan)["plan"] if "s3:GetObject" in listed(s["Action"])
+    ]
+    assert objects == [f"arn:aws:s3:::tfstate-order-pipeline-{ACCOUNT}/order-pipeline/environments/*.tfstate"]
+
+
+def test_only_dev_may_delete_what_is_in_its_buckets(bootstrap_plan: Run) -> None:
+    erasing = {
+        role
+        for role, statements in statements_by_role(bootstrap_plan).items()
+        for statement in statements
+        if "s3:DeleteObject" in listed(statement["Action"]) and ".tflock" not in str(statement["Resource"])
+    }
+    assert erasing == {"deploy-dev"}
+
+
+# --- nobody becomes more than that ---
+
+MADE_ONLY_BOUND = {"iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"}
+NEVER = ("iam:DeleteRolePermissionsBoundary", "iam:AttachRolePolicy", "iam:CreatePolicyVersion", "iam:CreateUser")
+
+
+def test_a_role_is_made_and_given_rights_within_the_boundary_only(bootstrap_plan: Run) -> None:
+    found = set()
+    for statements in statements_by_role(bootstrap_plan).values():
+        for statement in statements:
+            assert not set(listed(statement["Action"])) & set(NEVER)
+            if bound := set(listed(statement["Action"])) & MADE_ONLY_BOUND:
+                found |= bound
+                assert statement["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": BOUNDARY}}
+    assert found == MADE_ONLY_BOUND
+
+
+def test_a_role_is_passed_to_the_services_that_trust_one_and_to_no_other(bootstrap_plan: Run, first_plan: Run) -> None:
+    passed = {
+        statement["Condition"]["StringEquals"]["iam:PassedToService"]
+        for statement in statements_by_role(bootstrap_plan)["deploy-prod"]
+        if "iam:PassRole" in listed(statement["Action"])
+    }
+    roles = first_plan.planned("aws_iam_role").values()
+    trusted = {statements_of(role["assume_role_policy"])[0]["Principal"]["Service"] for role in roles}
+    assert passed == trusted
+
+
+def test_a_deploy_role_can_not_touch_the_roles_made_here(bootstrap_plan: Run) -> None:
+    names = {role["name"] for role in bootstrap_plan.planned("aws_iam_role").values()}
+    policies = {policy["name"] for policy in bootstrap_plan.planned("aws_iam_policy").values()}
+    arns = [f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in names]
+    arns += [f"arn:aws:iam::{ACCOUNT}:policy/{name}" for name in policies]
+    for role in ("deploy-dev", "deploy-prod"):
+        statements = statements_by_role(bootstrap_plan)[role]
+        for resource in (resource for statement in statements for resource in listed(statement["Resource"])):
+            assert not [arn for arn in arns if resource != "*" and fnmatchcase(arn, resource)]
+
+
+def test_the_boundary_lets_every_role_of_infra_do_what_it_does(bootstrap_plan: Run, any_plan: Run) -> None:
+    [boundary] = [
+        policy for policy in bootstrap_plan.planned("aws_iam_policy").values() if "boundary" in policy["name"]
+    ]
+    within = statements_of(boundary["policy"])
+    outside = [
+        f"{role}: {action} on {resource}"
+        for role, statements in role_policies(any_plan).items()
+        for statement in statements
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+        if not any(
+            action in listed(bound["Action"]) and any(fnmatchcase(resource, one) for one in listed(bound["Resource"]))
+            for bound in within
+        )
+    ]
+    assert outside == [], "Widen infra/bootstrap/boundary.tf by as much."
+
+
+def test_the_boundary_holds_nothing_that_no_role_does(bootstrap_plan: Run, plan_with_key: Run) -> None:
+    [boundary] = [
+        policy for policy in bootstrap_plan.planned("aws_iam_policy").values() if "boundary" in policy["name"]
+    ]
+    allowed = {action for statement in statements_of(boundary["policy"]) for action in listed(statement["Action"])}
+    roles = role_policies(plan_with_key).values()
+    assert allowed == {action for statements in roles for one in statements for action in listed(one["Action"])}
+
+
+def test_every_role_of_infra_gets_the_boundary(runs: dict[str, Run]) -> None:
+    text = "".join(path.read_text() for path in terraform.INFRA.glob("*.tf"))
+    roles = re.findall(r'^resource "aws_iam_role" .*?^}', text, re.MULTILINE | re.DOTALL)
+    assert len(roles) == 3
+    assert [role for role in roles if "permissions_boundary = local.permissions_boundary" not in role] == []
+
+
+@pytest.mark.parametrize("environment", environments.names())
+def test_the_environments_name_the_boundary_that_bootstrap_makes(bootstrap_plan: Run, environment: str) -> None:
+    names = {policy["name"] for policy in bootstrap_plan.planned("aws_iam_policy").values()}
+    text = (terraform.INFRA / "environments" / f"{environment}.tfvars").read_text()
+    assert set(re.findall(r'^permissions_boundary = "(.*)"', text, re.MULTILINE)) <= names
+
+
+# --- the bucket ---
+
+
+def test_the_bucket_of_the_state_is_kept_and_kept_to_oneself(bootstrap_plan: Run) -> None:
+    text = (terraform.BOOTSTRAP / "state.tf").read_text()
+    assert "prevent_destroy = true" in text
+    [block] = bootstrap_plan.planned("aws_s3_bucket_public_access_block").values()
+    assert {value for value in block.values() if isinstance(value, bool)} == {True}
+    [versioning] = bootstrap_plan.planned("aws_s3_bucket_versioning").values()
+    assert versioning["versioning_configuration"][0]["status"] == "Enabled"
+    [policy] = bootstrap_plan.planned("aws_s3_bucket_policy").values()
+    [statement] = statements_of(policy["policy"])
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_bootstrap_has_the_provider_that_infra_has() -> None:
+    locks = {(folder / ".terraform.lock.hcl").read_text() for folder in (terraform.INFRA, terraform.BOOTSTRAP)}
+    assert len(locks) == 1
+
+
+def statements_by_role(plan: Run) -> dict[str, list[dict[str, Any]]]:
+    """The statements of each role's policies together."""
+    statements: dict[str, list[dict[str, Any]]] = {}
+    for address, policy in plan.planned("aws_iam_policy").items():
+        if found := re.fullmatch(r'aws_iam_policy\.github\["(.*)-\d+"\]', address):
+            statements.setdefault(found[1], []).extend(statements_of(policy["policy"]))
+    return statements

@@ -1,0 +1,269 @@
+"""Which environment is meant, what its settings say, and where its state is: by ENV and TF_STATE_BUCKET."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from pipeline import ROOT, backends, environments, targets, terraform, workspace
+from pipeline.backends import LocalBackend, S3Backend
+from pipeline.environments import Environment
+from pipeline.errors import CliError, UsageError
+from pipeline.workspace import Workspace
+
+STATE = {
+    "version": 4,
+    "outputs": {},
+    "resources": [
+        {
+            "mode": "managed",
+            "type": "aws_sqs_queue",
+            "instances": [{"attributes": {"tags": {"Project": "shop", "Environment": "dev"}}}],
+        }
+    ],
+}
+
+
+@pytest.fixture
+def infra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An infra/ with an environment dev, where no variable says anything yet."""
+    for name in ("PIPELINE_ENV", "TF_STATE_BUCKET", "TF_VAR_architecture", "TF_VAR_project"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "infra"
+    (folder / "environments").mkdir(parents=True)
+    (folder / "environments" / "dev.tfvars").write_text('project = "shop"\narchitecture = "x86_64" # cheap\n')
+    for module in (environments, workspace, targets):
+        monkeypatch.setattr(module, "INFRA", folder)
+    return folder
+
+
+def test_no_name_is_the_environment_of_terraform_tfvars(infra: Path) -> None:
+    (infra / "terraform.tfvars").write_text('architecture = "x86_64"\n# region = "eu-west-1"\n')
+    chosen = environments.chosen()
+    assert (chosen.name, chosen.variables, chosen.arguments) == (None, {}, ())
+    assert (chosen.setting("architecture", "arm64"), chosen.setting("region", "here")) == ("x86_64", "here")
+    assert backends.chosen(chosen) == LocalBackend()
+    assert backends.chosen(chosen).arguments() == []
+
+
+def test_a_name_is_that_of_a_file_and_of_the_environment(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (infra / "terraform.tfvars").write_text('project = "mine"\nregion = "eu-west-1"\n')
+    monkeypatch.setenv("PIPELINE_ENV", "dev")
+    chosen = environments.chosen()
+    assert chosen.variables == {"project": "shop", "environment": "dev"}
+    assert chosen.arguments == (f"-var-file={infra / 'environments' / 'dev.tfvars'}",)
+    assert chosen.setting("region", "here") == "eu-west-1"
+    monkeypatch.setenv("TF_VAR_project", "theirs")
+    assert chosen.project == "theirs"
+
+
+def test_an_unknown_name_says_which_there_are(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_ENV", "/root/.shinit")
+    with pytest.raises(UsageError, match=r"There is no environment /root/.shinit: infra/environments/ has dev\."):
+        environments.chosen()
+
+
+def test_aws_is_told_of_the_environment_everywhere(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_ENV", "dev")
+    monkeypatch.setenv("TF_STATE_BUCKET", "states")
+    place = targets.aws_target()
+    assert place.runtime.architecture == "x86_64"
+    assert place.workspace.variables["environment"] == "dev"
+    assert not place.workspace.variables["packages_dir"].startswith("/"), "another checkout would replace the layers"
+    assert place.workspace.backend == S3Backend("states", "shop/environments/dev.tfstate")
+
+
+def test_a_bucket_needs_an_environment(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_STATE_BUCKET", "states")
+    with pytest.raises(UsageError, match="none is named") as refused:
+        targets.aws_target()
+    assert "ENV=dev" in refused.value.next_step
+
+
+def test_without_a_bucket_each_environment_has_a_file_and_a_folder_of_its_own(infra: Path) -> None:
+    assert backends.chosen(Environment("dev")).arguments() == ["-backend-config=path=dev.tfstate"]
+    folders = {Workspace({}, {}, infra, chosen=Environment(name))._data.name for name in (None, "dev", "prod")}
+    assert folders == {".terraform", ".terraform-dev", ".terraform-prod"}
+
+
+def test_what_terraform_leaves_of_an_environment_is_not_committed() -> None:
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {".terraform/", ".terraform-*/", "*.tfstate", "*.tfstate.*", backends.OVERRIDE} <= set(ignored)
+
+
+@pytest.mark.parametrize("name", environments.names())
+def test_every_environment_is_named_and_set_as_infra_allows(name: str) -> None:
+    text = (terraform.INFRA / "environments" / f"{name}.tfvars").read_text()
+    known = set(re.findall(r'^variable "(\w+)"', (terraform.INFRA / "variables.tf").read_text(), re.MULTILINE))
+    set_here = set(re.findall(r"^(?:# )?(\w+) +=", text, re.MULTILINE))
+    assert set_here
+    assert set_here <= known - {"environment"}, "the file's name is the environment's"
+
+
+# --- the bucket ---
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An account of moto's with a bucket of states in another region than the credentials'."""
+    for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        s3 = boto3.client("s3", "eu-west-1")
+        s3.create_bucket(Bucket="states", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        yield s3
+
+
+def test_the_region_of_a_bucket_is_asked_for(account: Any) -> None:
+    assert S3Backend("states", "k").arguments() == [
+        "-reconfigure",
+        "-backend-config=bucket=states",
+        "-backend-config=key=k",
+        "-backend-config=region=eu-west-1",
+    ]
+
+
+def test_a_wrong_name_is_explained(account: Any) -> None:
+    with pytest.raises(CliError, match="There is no bucket stats, in which TF_STATE_BUCKET") as refused:
+        S3Backend("stats", "k").arguments()
+    assert "make bootstrap" in refused.value.next_step
+    assert (backends.exists("stats"), backends.exists("states")) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(403, "may not use the bucket of the state, states"), (400, "does not answer")]
+)
+def test_a_bucket_that_may_not_be_used_is_explained(monkeypatch: pytest.MonkeyPatch, status: int, said: str) -> None:
+    def refuse(_: str) -> Any:
+        answer: Any = {"Error": {"Code": str(status)}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        raise backends.ClientError(answer, "HeadBucket")
+
+    monkeypatch.setattr(backends, "_head", refuse)
+    with pytest.raises(CliError, match=said) as refused:
+        S3Backend("states", "k").arguments()
+    assert "TF_STATE_BUCKET" in refused.value.next_step
+
+
+def test_no_credentials_are_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(CliError, match=r"can't be reached \(NoCredentialsError\)"):
+        S3Backend("states", "k").arguments()
+
+
+# --- a state is never lost sight of ---
+
+
+def workspace_in(folder: Path, backend: backends.Backend) -> Workspace:
+    return Workspace({}, {}, folder, backend, Environment("dev"))
+
+
+def remember(folder: Path, **backend: Any) -> None:
+    """Let the folder be initialised for a backend."""
+    data = folder / ".terraform-dev"
+    data.mkdir(parents=True)
+    (data / "terraform.tfstate").write_text(json.dumps({"version": 3, "backend": backend}))
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        (LocalBackend("dev.tfstate"), "kept in s3://states, but TF_STATE_BUCKET is not set"),
+        (S3Backend("others", "k"), "kept in s3://states, but TF_STATE_BUCKET says others"),
+    ],
+)
+def test_a_forgotten_or_changed_bucket_is_noticed(tmp_path: Path, backend: backends.Backend, said: str) -> None:
+    remember(tmp_path, type="s3", config={"bucket": "states"})
+    with pytest.raises(CliError, match=said) as refused:
+        workspace_in(tmp_path, backend).state()
+    assert "TF_STATE_BUCKET" in refused.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("backend", "file", "environment", "said", "step"),
+    [
+        (S3Backend("states", "k"), "dev.tfstate", "dev", "not in states", "make move-state ENV=dev"),
+        (S3Backend("states", "k"), "terraform.tfstate", "dev", "not in states", "make move-state ENV=dev"),
+        (S3Backend("states", "k"), "terraform.tfstate", "prod", "for that of dev", "Rename it to prod.tfstate"),
+        (LocalBackend("dev.tfstate"), "terraform.tfstate", "dev", "for that of dev", "Rename it to dev.tfstate"),
+        (LocalBackend("dev.tfstate"), "terraform.tfstate", "prod", "for that of dev", "say ENV=prod"),
+    ],
+)
+def test_a_state_in_a_file_is_not_overlooked(
+    infra: Path, backend: backends.Backend, file: str, environment: str, said: str, step: str
+) -> None:
+    (infra / file).write_text(json.dumps(STATE).replace('"dev"', f'"{environment}"'))
+    with pytest.raises(CliError, match=f"{file} in infra/ .*{said}") as refused:
+        workspace_in(infra, backend).init()
+    assert step in refused.value.next_step
+
+
+@pytest.mark.parametrize(("file", "content"), [("dev.tfstate", "{}"), ("prod.tfstate", json.dumps(STATE))])
+def test_an_empty_state_or_anothers_is_in_nobodys_way(
+    infra: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: str
+) -> None:
+    (infra / file).write_text(content)
+    monkeypatch.setattr(Workspace, "_init", lambda _: None)
+    workspace_in(infra, S3Backend("states", "k")).init()
+
+
+def test_a_file_whose_state_can_not_be_moved_stays_where_it_is(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise CliError("no")
+
+    (infra / "dev.tfstate").write_text(json.dumps(STATE))
+    monkeypatch.setattr(Workspace, "_init", refuse)
+    with pytest.raises(CliError):
+        workspace_in(infra, S3Backend("states", "k")).move_state()
+    assert (infra / "dev.tfstate").is_file()
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [(S3Backend("states", "k"), "No file here holds a state"), (LocalBackend(), "No bucket is named")],
+)
+def test_where_there_is_nothing_to_move_it_says_so(infra: Path, backend: backends.Backend, said: str) -> None:
+    with pytest.raises(CliError, match=said):
+        workspace_in(infra, backend).move_state()
+
+
+@pytest.mark.parametrize(
+    ("complaint", "step"),
+    [
+        ("Error: Error acquiring the state lock", "TF_DATA_DIR=.terraform-dev terraform -chdir=infra force-unlock ID"),
+        ("Scope ARN: x does not exist or is not attachable.", "permissions_boundary = null in infra/environments/dev"),
+        ('cannot import state with lineage "a" over unrelated state', "look which of the two counts"),
+        ("Error: something else", "Run the same again."),
+    ],
+)
+def test_what_terraform_says_gets_a_next_step(
+    infra: Path, monkeypatch: pytest.MonkeyPatch, complaint: str, step: str
+) -> None:
+    def fail(*_: object, **__: object) -> Iterator[str]:
+        raise CliError(complaint, "Run the same again.")
+        yield ""
+
+    monkeypatch.setattr(terraform, "run", fail)
+    with pytest.raises(CliError) as refused:
+        list(workspace_in(infra, S3Backend("states", "k")).apply())
+    assert step in refused.value.next_step
+
+
+def test_the_backend_is_put_into_infra_and_taken_out_again(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terraform, "init", lambda *_, **__: None)
+    monkeypatch.setattr(S3Backend, "arguments", lambda _: [])
+    override = infra / backends.OVERRIDE
+    workspace_in(infra, S3Backend("states", "k")).init()
+    assert "use_lockfile = true" in override.read_text()
+    workspace_in(infra, LocalBackend()).init()
+    assert not override.exists()
