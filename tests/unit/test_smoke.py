@@ -135,7 +135,7 @@ def test_views_are_counted(trial: Any, monkeypatch: pytest.MonkeyPatch, rows: st
     listed = [{"Name": name, "TableType": "VIRTUAL_VIEW"} for name in names]
     trial.stub("glue").add_response("get_tables", {"TableList": [{"Name": "orders"}, *listed]})
     stub = trial.stub("athena")
-    for view, number in zip(names, (rows, "12", "2"), strict=True):
+    for view, number in zip(names, (rows, "11", "2"), strict=True):
         asked = {
             "QueryString": f"SELECT count(*) FROM {view}",
             "WorkGroup": OUTPUTS["athena_workgroup"],
@@ -154,7 +154,7 @@ def test_views_are_counted(trial: Any, monkeypatch: pytest.MonkeyPatch, rows: st
 def test_metrics_are_looked_for_where_the_alarms_do(trial: Any) -> None:
     trial.good = SimpleNamespace(upload=SimpleNamespace(dataset="orders"))
     stub = trial.stub("cloudwatch")
-    stub.add_response("get_metric_statistics", {"Datapoints": [{"Sum": 30.0}, {"Sum": 10.0}]})
+    stub.add_response("get_metric_statistics", {"Datapoints": [{"Sum": 60.0}, {"Sum": 40.0}]})
     assert files.metrics(trial) == "RecordsReceived has arrived"
     stub.add_response("get_metric_statistics", {"Datapoints": []})
     with pytest.raises(CliError, match="RecordsReceived did not come"):
@@ -309,6 +309,7 @@ def test_it_has_a_name_and_a_folder_of_its_own_and_the_settings(
     name = run.variables["environment"]
     assert throwaway._NAME.fullmatch(name)
     assert run.variables["force_destroy"] == "true"
+    assert run.variables["contracts_dir"] == "../contracts"
     folder = throwaway.HOME / name / "infra"
     assert (folder / "terraform.tfvars").read_text() == 'region = "eu-west-1"\n'
     assert (folder / "environment.auto.tfvars").read_text() == "customer_managed_key = true\n"

@@ -48,10 +48,11 @@ def check_name(name: str) -> None:
 def on_aws(name: str) -> Target:
     """The throw-away deployment called `name` in the account of the credentials in the environment.
 
-    The settings of the environment that is chosen hold for it too, but for who is notified. One that is there already
-    keeps those that it was made with.
+    The settings of the environment that is chosen hold for it too, but for who is notified, and with the project's own
+    contracts, since it sends orders. One that is there already keeps the settings that it was made with.
     """
     base, folder = aws_target(), HOME / name / "infra"
+    runtime = build.aws_runtime(base.runtime.architecture)
     # another Terraform workspace would have its state elsewhere, where it would not be found again
     environment = {key: value for key, value in os.environ.items() if not key.startswith(_OF_OTHERS)}
     if not folder.is_dir():
@@ -65,11 +66,13 @@ def on_aws(name: str) -> Target:
                 (folder / copied).write_text(_NOT_TAKEN_OVER.sub("", path.read_text()))
     variables = {
         **base.workspace.variables,
-        "packages_dir": str(base.runtime.folder),
+        "packages_dir": str(runtime.folder),
+        "contracts_dir": "../contracts",
         "environment": name,
         "force_destroy": "true",
+        "max_reject_ratio": "0.1",  # the mixed file has fewer, the hopeless one more
     }
-    return Target("aws", environment, base.runtime, Workspace(environment, variables, folder))
+    return Target("aws", environment, runtime, Workspace(environment, variables, folder))
 
 
 @contextmanager
