@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from functions.common.errors import NoValidRecordsError
@@ -383,6 +384,7 @@ def destroying(monkeypatch: pytest.MonkeyPatch, by_name: Any, by_tag: list[str])
         (["sqs x"], [], "sqs x"),
         ([], ["arn:aws:sqs:x"], "arn:aws:sqs:x"),
         (CliError("terraform destroy failed", "Mend it."), [], "terraform destroy failed\nMend it."),
+        (EndpointConnectionError(endpoint_url="x"), [], 'Could not connect to the endpoint URL: "x"'),
     ],
 )
 def test_what_is_left_is_said_and_the_state_kept(

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from pipeline import ROOT, build, deploy, embedded, show
 from pipeline.errors import CliError, UsageError
 from pipeline.smoke.model import Outcome, Result
@@ -97,6 +99,8 @@ def destroy(place: Target) -> Result:
         left = _destroyed(place, name)
     except CliError as refused:
         left = [str(refused), refused.next_step]
+    except (ClientError, BotoCoreError) as refused:
+        left = [str(refused)]
     except KeyboardInterrupt:
         show.step(f"interrupted; {name} may still be there. {advice}")
         raise
