@@ -119,10 +119,8 @@ def _destroyed(place: Target, name: str) -> list[str]:
     project = place.state.tags["Project"]
     left = deploy.destroy(place)
     deadline = time.monotonic() + (_FORGETTING_SECONDS if place.name == "aws" else 0)
-    while tagged := deploy.tagged(place, project, name):
-        if time.monotonic() > deadline:
-            break
-        show.step(f"AWS still lists {len(tagged)} resources by their tags; waiting")
+    while (tagged := deploy.tagged(place, project, name)) and not left and time.monotonic() < deadline:
+        show.step(f"AWS still lists {len(tagged)} resources by their tags, such as {tagged[0]}; waiting")
         time.sleep(_PAUSE_SECONDS)
     return left + tagged
 
