@@ -121,7 +121,8 @@ def _run(batch: Batch, processed: Path) -> DryRun:
         ) from exc
     except PipelineError as exc:
         samples = [processed / batch.staging_key(chunk, REJECTED) for chunk in range(batch.chunk_count)]
-        rejects = [path for path in ([rejected] if rejected.is_file() else samples) if path.is_file()]
+        written = [rejected] if rejected.is_file() else samples
+        rejects = [path for path in written if path.is_file() and path.stat().st_size]
         return DryRun(batch.dataset, None, {}, rejects, type(exc).__name__, str(exc), exc.next_step)
     manifest = json.loads((processed / batch.manifest_key).read_bytes())
     tables = {
