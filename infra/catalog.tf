@@ -90,7 +90,7 @@ locals {
     ["ingest_date", "string", "The date of that: the partition of the batch's rows."],
     ["counts", "struct<received:bigint,valid:bigint,rejected:bigint,superseded:bigint,published:bigint>", "received = valid + rejected; valid = superseded + published."],
     ["rejected_by_reason", "map<string,bigint>", "How many records were rejected for which reason."],
-    ["records_by_version", "map<string,struct<valid:bigint,rejected:bigint>>", "Of each version of the contract how many records were valid and rejected; unknown: those that name none of them."],
+    ["records_by_version", "map<string,struct<valid:bigint,rejected:bigint>>", "Of each version of the contract how many records were valid and rejected; unknown: those that name none of them, or can not be read."],
     ["drift", "array<struct<contract_version:bigint,field:string,records:bigint,dropped:boolean>>", "The fields that the contract does not know, and how many records had them."],
     ["control_totals", "map<string,struct<validated:string,superseded:string,published:string>>", "Exact sums; validated = superseded + published."],
     ["tables", "map<string,struct<rows:bigint,parquet:${local.output_type},csv:${local.output_type}>>", "Of each table the rows and its two files."],

@@ -1,6 +1,6 @@
 -- Version 1 knew no tax, no discount on a whole order and no loyalty programme.
 SELECT
-    * REPLACE (struct_insert(customer, loyalty_tier := NULL) AS customer),
+    * REPLACE (struct_insert(customer, loyalty_tier := CAST(NULL AS VARCHAR)) AS customer),
     0 AS tax_amount,
     0 AS discount_amount
 FROM records

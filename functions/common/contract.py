@@ -12,7 +12,7 @@ from typing import Any
 
 from functions.common.contract_checks import check_contract
 from functions.common.errors import ContractError, UnknownDatasetError
-from functions.common.record_types import constant_of, record_fields, record_type
+from functions.common.record_types import bounded, constant_of, record_fields, record_type
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
@@ -163,7 +163,7 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
             f"There is no contract for this folder of incoming/; there are contracts for: {known}."
         )
     with _reading(folder / "contract.json") as path:
-        data = json.loads(path.read_text("utf-8"))
+        data = _json(path)
         check_contract(data, dataset, reserved=(POSITION, "filename", *(column.name for column in LINEAGE)))
     tables = tuple(_table(folder, table) for table in data["tables"])
     by_name = {table.name: table for table in tables}
@@ -201,7 +201,7 @@ def _versions(folder: Path, data: Mapping[str, Any]) -> tuple[Version, ...]:
 
 def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) -> Version:
     with _reading(folder / f"v{number}.schema.json") as path:
-        schema = json.loads(path.read_text("utf-8"))
+        schema = bounded(_json(path))
         version = Version(number, schema, record_type(schema), upcast)
         taken = RESERVED | {derived["name"] for derived in data.get("derived", [])}
         if not schema.get("properties") or taken & set(map(str.lower, schema["properties"])):
@@ -233,12 +233,25 @@ def _reading(path: Path) -> Iterator[Path]:
         raise ContractError(f"{place} cannot be used: {fault} ({type(exc).__name__}).") from exc
 
 
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"), object_pairs_hook=_once)
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        names = [name for name, _ in members]
+        raise ValueError(f"an object has the member {next(n for n in names if names.count(n) > 1)} twice")
+    return found
+
+
 def _sql(path: Path) -> str:
+    """A statement as it can stand in brackets: without its semicolon, and with a line's end behind a comment."""
     with _reading(path):
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8").strip().rstrip(";")
         if not text.strip() or "\0" in text:
             raise ValueError("it must be SQL")
-        return text
+        return f"{text}\n"
 
 
 def _table(folder: Path, data: Mapping[str, Any]) -> Table:

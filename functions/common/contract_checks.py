@@ -44,6 +44,7 @@ _MEMBERS = {
         },
         {
             "description": _TEXT,
+            "retired": _TEXT,
             "record_version": _OBJECT,
             "versions": _ARRAY,
             "derived": _ARRAY,

@@ -14,6 +14,9 @@ _BY_FORMAT = {"date-time": "TIMESTAMPTZ", "date": "DATE"}
 """How a text is kept that says a time. `sent_type` takes it for the text that it is."""
 
 _BY_TYPE = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN"}
+INT64 = (-(2**63), 2**63 - 1)
+"""The least and the most that a BIGINT holds."""
+
 _MAX_PRECISION = 38
 _MOST_LEVELS = 100
 SIGNIFICANT_DIGITS = 15
@@ -32,6 +35,25 @@ def record_fields(schema: Any) -> dict[str, str]:
         name: _type(inner, schema, f"/properties/{name}", kept_type)
         for name, inner in part.get("properties", {}).items()
     }
+
+
+def bounded(schema: Any) -> Any:
+    """A schema in which every whole number is within the 64 bits that hold it, where it does not say so itself.
+
+    JSON has no bounds (RFC 8259, section 6), and a column has.
+    """
+    if isinstance(schema, list):
+        return [bounded(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    part = {name: value if name in ("const", "enum", "examples") else bounded(value) for name, value in schema.items()}
+    given = part.get("type")
+    if given == "integer" or (isinstance(given, list) and "integer" in given):
+        if not part.keys() & {"minimum", "exclusiveMinimum", "const", "enum"}:
+            part["minimum"] = INT64[0]
+        if not part.keys() & {"maximum", "exclusiveMaximum", "const", "enum"}:
+            part["maximum"] = INT64[1]
+    return part
 
 
 def constant_of(schema: Any, path: Sequence[str]) -> tuple[Any, bool]:

@@ -5,6 +5,12 @@ from typing import Any
 
 import orjson
 
+MOST_FIELDS = 100
+"""How many unknown fields are told apart, in a chunk and in a file; producers make names up."""
+
+OTHERS = ""
+"""Stands for the fields beyond those, and for what does not look like a name: it may be a value that slipped."""
+
 _POSITION = b'{"_position":'
 _RECORD = b',"record":'
 

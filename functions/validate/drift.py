@@ -8,12 +8,7 @@ from typing import Any
 
 from functions.common.contract import Version
 from functions.common.record_types import merged
-
-MOST_FIELDS = 100
-"""How many fields are told apart in one chunk; producers make names up."""
-
-OTHERS = ""
-"""Stands for the fields beyond those, and for what does not look like a name: it may be a value that slipped."""
+from functions.common.records import MOST_FIELDS, OTHERS
 
 _ELEMENT = "*"
 _MAX_NAME = 64
@@ -41,9 +36,9 @@ def _unknown(value: Any, schema: Any, root: Any, place: str) -> Iterator[Unknown
     if isinstance(value, dict):
         properties = part.get("properties", {})
         if part.get("additionalProperties") is False and "patternProperties" not in part:
-            for name in value.keys() - properties.keys():
+            for name in (name for name in value if name not in properties):
                 yield UnknownField(value, name, f"{place}/{name}" if _NAME.fullmatch(name) else OTHERS)
-        for name in value.keys() & properties.keys():
+        for name in (name for name in value if name in properties):
             yield from _unknown(value[name], properties[name], root, f"{place}/{escaped(name)}")
     elif isinstance(value, list) and "items" in part:
         for element in value:
@@ -57,21 +52,21 @@ def escaped(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How many records had which unknown field, by version and place."""
+    """How many records had which unknown field: by version, place, and whether it was dropped and the record kept."""
 
-    dropped: bool
-    """Whether the fields were left out, and the records kept."""
-    records: Counter[tuple[int, str]] = field(default_factory=Counter)
+    records: Counter[tuple[int, str, bool]] = field(default_factory=Counter)
 
-    def add(self, version: Version, found: Iterable[UnknownField]) -> None:
+    def add(self, version: Version, found: Iterable[UnknownField], *, dropped: bool) -> None:
         """Count the unknown fields of one record, each once."""
-        for place in {one.place for one in found}:
-            known = (version.number, place) in self.records or len(self.records) < MOST_FIELDS
-            self.records[version.number, place if known else OTHERS] += 1
+        for place in dict.fromkeys(one.place for one in found):
+            key = (version.number, place, dropped)
+            if key not in self.records and len(self.records) >= MOST_FIELDS:
+                key = (version.number, OTHERS, dropped)
+            self.records[key] += 1
 
     def content(self) -> list[Mapping[str, Any]]:
         """The account as it is staged and published."""
         return [
-            {"contract_version": number, "field": place, "records": records, "dropped": self.dropped}
-            for (number, place), records in sorted(self.records.items())
+            {"contract_version": number, "field": place, "records": records, "dropped": dropped}
+            for (number, place, dropped), records in sorted(self.records.items())
         ]

@@ -93,7 +93,7 @@ def unknown_version(record: Any, contract: Contract) -> Reason:
     pointer = "".join(f"/{escaped(name)}" for name in contract.version_path)
     numbers = [str(version.number) for version in contract.versions]
     found = _kind_of(_value_at(record, contract.version_path))
-    sentence = f"must be a version of the contract, which are {', '.join(numbers)}; found {found}"
+    sentence = f"must be the whole number of a version of the contract: {' or '.join(numbers)}; found {found}"
     if contract.default_version not in {version.number for version in contract.versions}:
         sentence = f"must be there, and {sentence.removeprefix('must ')}"
     return Reason("unknown_version", pointer, "record_version", f"{pointer} {sentence}")
@@ -132,23 +132,48 @@ def _reason(keyword: str, path: Iterable[str | int], sentence: str) -> Reason:
 
 def _sentence(keyword: str, part: Mapping[str, Any], value: Any) -> str:
     """The rule, an example of a right value, and what kind of value was found; `value` is never quoted."""
-    limit, rule = part.get(keyword), f"must be {part.get('description', 'as the contract says')}"
+    limit, rule = part.get(keyword), f"must be {part.get('description') or _described(keyword, part)}"
     if keyword == "type" and limit:
         kinds = [limit] if isinstance(limit, str) else limit
         rule = f"must be {' or '.join(_TYPE_NAMES[kind] for kind in kinds)}"
     elif keyword == "enum" and limit and len(limit) <= _MAX_NAMED_VALUES:
-        rule = f"must be one of {', '.join(map(str, limit))}"
+        rule = f"must be one of {', '.join(one if isinstance(one, str) else json.dumps(one) for one in limit)}"
     elif keyword in _LIMITS:
         rule = _LIMITS[keyword].format(limit) if limit != 1 else _LIMITS[keyword].format(limit).removesuffix("s")
     if keyword in _SIZES:
         return f"{rule}{_such_as_of(part)}; found {len(value)}"
-    return f"{rule}{_such_as_of(part)}; {_found(value, is_of_a_right_type=keyword != 'type')}"
+    return f"{rule}{_such_as_of(part)}; {_found(value, is_of_a_right_type=_has_a_type_of(part, value))}"
+
+
+def _described(keyword: str, part: Mapping[str, Any]) -> str:
+    """The rule of a keyword, where the schema does not describe the value in words."""
+    match keyword, part.get(keyword):
+        case "decimal", [int(precision), int(scale)]:
+            return f"a number below 10^{precision - scale} with at most {scale} decimals"
+        case "format", str(name):
+            return f"a text of the format {name}"
+        case "pattern", str(pattern):
+            return f"a text that matches {pattern}"
+        case "uniqueItems", _:
+            return "an array that has no element twice"
+        case "const", value:
+            return json.dumps(value, ensure_ascii=False)
+        case "enum", _:
+            return "one of the values that the contract lists"
+    return "as the contract says"
+
+
+def _has_a_type_of(part: Mapping[str, Any], value: Any) -> bool:
+    """Whether a value is of a type that may stand there, so that it is another one of the kind."""
+    given = part.get("type", ["null" if one is None else "string" for one in part.get("enum", [])])
+    kinds = {_TYPE_NAMES[kind].replace("whole ", "") for kind in (given if isinstance(given, list) else [given])}
+    return _KINDS.get(type(value), "null") in kinds
 
 
 def _right(part: Mapping[str, Any]) -> str:
     """What a right value is, with an example."""
     given = part.get("type", "string")
-    kind = given[0] if isinstance(given, list) else given
+    kind = next(one for one in given if one != "null") if isinstance(given, list) else given
     named, described = _TYPE_NAMES[kind], part.get("description")
     if kind in ("object", "array") and described:
         return f"{named}: {described}"

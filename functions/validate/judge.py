@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import jsonschema_rs
 import orjson
@@ -21,6 +22,8 @@ from functions.validate.unreadable import TOO_DEEP, nested_too_deeply, too_large
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
 """Of a larger record only the first error is looked for: 8 MiB of nonsense has a million, and all would be held."""
+
+_MAX_NAME = 64
 
 _UNPARSED = object()
 """Stands for a record that was not parsed; None is what `null` says."""
@@ -72,8 +75,8 @@ class Judge:
         is_valid = validator.is_valid(record)
         if not is_valid:
             unknown = unknown_fields(record, version)
-            if unknown and limits.unknown_fields == DROP:
-                for one in unknown:
+            if limits.unknown_fields == DROP:
+                for one in self._droppable(record, unknown):
                     one.holder.pop(one.name)
                 is_valid = validator.is_valid(record)
         if not is_valid:
@@ -82,6 +85,23 @@ class Judge:
         if len(written) > limits.max_record_bytes:
             return Verdict([too_large(limits.max_record_bytes)], version, unknown=unknown)
         return Verdict([], version, written, unknown)
+
+    def _droppable(self, record: object, unknown: Sequence[UnknownField]) -> list[UnknownField]:
+        """Those of the unknown fields that mean nothing to any version, and do not look like the name of one.
+
+        A record with a field of another version, or with its version under a misspelt name, says more than is kept.
+        """
+        of_versions = [
+            {(id(one.holder), one.name) for one in unknown_fields(record, version)}
+            for version in self.contract.versions
+        ]
+        first = self.contract.version_path[:1]
+        return [
+            one
+            for one in unknown
+            if all((id(one.holder), one.name) in found for found in of_versions)
+            and not (one.holder is record and get_close_matches(one.name[:_MAX_NAME], first))
+        ]
 
     def _breaks_schema(self, raw: RawRecord, record: object, version: Version) -> list[Reason]:
         validator = schema_validator(self.contract, version)

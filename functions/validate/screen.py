@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from functions.common.contract import Version
-from functions.common.record_types import decimal_of, merged, resolve, type_of
+from functions.common.record_types import INT64, decimal_of, merged, resolve, type_of
 from functions.common.sql import literal
 from functions.validate.predicates import predicate_of, surely_fits
 
@@ -50,7 +50,6 @@ _KNOWN = {
 }
 """The keywords of each type that the screen understands, beside `type`."""
 
-_INT64 = 2**63 - 1
 _EXACT_IN_A_FLOAT = 2**53
 _WITHOUT_CHARACTERS = re.compile(r"\^\[\^((?:\\u00[0-7][0-9a-fA-F](?:-\\u00[0-7][0-9a-fA-F])?)+)\]\*\$")
 """A pattern that says no more than that some ASCII characters must not stand in a text."""
@@ -193,15 +192,15 @@ def _integer(part: Mapping[str, Any], _root: Any) -> Any:
         if part.keys() & _BOUNDS or type(part["const"]) is not int:
             raise _NotUnderstoodError
         return Literal[part["const"]]
-    return _annotated(int, _bounds(part, _INT64))
+    return _annotated(int, _bounds(part, INT64[1]))
 
 
 def _number(part: Mapping[str, Any], _root: Any) -> Any:
     """A whole number stays one, so that it is written again as it came."""
     if "decimal" not in part:
-        return _annotated(int, _bounds(part, _INT64)) | _annotated(float, _bounds(part, None))
+        return _annotated(int, _bounds(part, INT64[1])) | _annotated(float, _bounds(part, None))
     precision, scale = decimal_of(part["decimal"])
-    bounds = _bounds(part, min(10 ** (precision - scale), _INT64))
+    bounds = _bounds(part, min(10 ** (precision - scale), INT64[1]))
     return _annotated(int, bounds) | _annotated(float, bounds)
 
 
@@ -221,6 +220,7 @@ _MAKERS: Mapping[str, Callable[[Mapping[str, Any], Any], Any]] = {
 
 def _bounds(part: Mapping[str, Any], limit: int | None) -> dict[str, int | None]:
     """The tighter of a part's bounds and those that its type brings: below `limit` and above its negative."""
+    part = {name: bound for name, bound in part.items() if name not in _BOUNDS or bound not in INT64}  # msgspec's own
     given = [part[name] for name in _BOUNDS if name in part]
     if any(type(bound) is not int or abs(bound) > _EXACT_IN_A_FLOAT for bound in given):
         raise _NotUnderstoodError

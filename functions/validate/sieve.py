@@ -92,7 +92,7 @@ class Sieve:
         record = parsed(raw)
         verdict = self.judge.verdict(raw, record)
         if verdict.version:
-            self.drift.add(verdict.version, verdict.unknown)
+            self.drift.add(verdict.version, verdict.unknown, dropped=not verdict.reasons)
         if verdict.reasons or verdict.version is None:
             self._write()  # what is held back stood before it
             self._reject(raw, record, verdict)

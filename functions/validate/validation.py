@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from functions.common.config import DROP, Settings
+from functions.common.config import Settings
 from functions.common.contract import Contract
 from functions.common.records import position_of_valid_line
 from functions.validate.contract_sql import ContractSql
@@ -77,7 +77,7 @@ def validate_chunk(
     contract_sql.check()
     document = open_document()
     rejects = Rejects(batch_id, contract.current.number, document.position_kind, limits.max_reject_bytes, sample_uri)
-    drift = Drift(dropped=limits.unknown_fields == DROP)
+    drift = Drift()
     with ExitStack() as files:
         lines_files = {version: files.enter_context(path.open("wb", _BUFFER)) for version, path in lines.items()}
         rejected_file = files.enter_context(rejected.open("wb", _BUFFER))

@@ -11,6 +11,7 @@ import duckdb
 from functions.common.batch import Batch
 from functions.common.contract import Contract, Table
 from functions.common.errors import ReconciliationError
+from functions.common.records import MOST_FIELDS, OTHERS
 from functions.common.sql import identifier, identifiers, literal
 
 SUPERSEDED = "superseded.csv"
@@ -74,6 +75,8 @@ def add_up(counts: Sequence[Mapping[str, Any]], batch: Batch) -> Totals:
         for count in counts
         for one in count["drift"]
     )
+    told = {key for key in fields if key[1] == OTHERS} | set(list(fields)[:MOST_FIELDS])
+    fields = _added((key if key in told else (key[0], OTHERS, key[2]), records) for key, records in fields.items())
     return Totals(
         received=sum(count["received"] for count in counts),
         valid=sum(count["valid"] for count in counts),
@@ -94,6 +97,8 @@ def add_up(counts: Sequence[Mapping[str, Any]], batch: Batch) -> Totals:
 def _check_balance(chunk: int, count: Mapping[str, Any], batch: Batch) -> None:
     if count["chunk_bytes"] != batch.chunk_bytes:
         raise ReconciliationError(f"Chunk {chunk} was cut by another plan; two runs of this batch overlap.")
+    if "records_by_version" not in count:
+        raise ReconciliationError(f"Chunk {chunk} was counted by an earlier release: run the batch again.")
     if count["received"] != count["valid"] + count["rejected"]:
         sides = f"received {count['received']}, valid {count['valid']}, rejected {count['rejected']}"
         raise ReconciliationError(f"Chunk {chunk}: received is not valid + rejected ({sides}).")

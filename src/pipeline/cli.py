@@ -254,7 +254,7 @@ def main() -> None:
         )
         sys.exit(1)
     except PipelineError as problem:
-        show.error(CliError(str(problem), "Wait a minute and run the same again."))
+        show.error(CliError(str(problem), problem.next_step))
         sys.exit(1)
     except (ClientError, BotoCoreError) as problem:
         show.error(CliError(str(problem), "Check the credentials, their permissions and the region."))

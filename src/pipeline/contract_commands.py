@@ -1,5 +1,7 @@
 """`pipeline contract check` and `pipeline contract diff`: a contract against itself, and against what it was."""
 
+import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -7,10 +9,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from functions.common.contract import DATASET_NAME
 from pipeline import ROOT, show
 from pipeline.contracts.check import check
-from pipeline.contracts.diff import Diff, diff
-from pipeline.contracts.revisions import base_revision, folder_at
+from pipeline.contracts.diff import PRODUCERS, READERS, Diff, diff
+from pipeline.contracts.revisions import base_revision, feeds_at, folder_at
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import contracts_folder
 
@@ -41,8 +44,12 @@ def check_command(
             show.out.print(f"{escape(_short(fault.file))}:{fault.line}: {show.plain(fault.says)}")
             show.out.print(f"  [bold]mend:[/bold] {escape(fault.mend)}")
     if n_faults:
-        raise CliError(f"The contracts have {n_faults} faults.")
-    refused = _compare_with_base(chosen, since or base_revision())
+        faults = "a fault" if n_faults == 1 else f"{n_faults} faults"
+        raise CliError(f"The contracts have {faults}.", "Mend each as it says above, and run the same again.")
+    revision = since or base_revision()
+    refused = _compare_with_base(chosen, revision)
+    if revision and not folders:
+        refused += _look_for_gone([one for root in roots for one in feeds_at(revision, root)], revision)
     if refused:
         raise CliError(f"{refused} changes of contracts break who depends on them.", "Mend each as it says above.")
     agree = "contract agrees with itself" if len(chosen) == 1 else "contracts agree with themselves"
@@ -65,6 +72,28 @@ def _compare_with_base(folders: list[Path], revision: str) -> int:
                     if found.changes:
                         show.out.print(f"{escape(_short(folder.resolve()))}, since {escape(revision[:12])}:")
                         _show(found)
+    return refused
+
+
+def _look_for_gone(feeds: list[Path], revision: str) -> int:
+    """Say which feeds were there and are not; answers how many of them were not retired before."""
+    refused = 0
+    for folder in feeds:
+        if (folder / "contract.json").is_file():
+            continue
+        with tempfile.TemporaryDirectory() as temporary:
+            before = folder_at(revision, folder, Path(temporary))
+            data = json.loads((before / "contract.json").read_text("utf-8")) if before else {}
+        if retired := data.get("retired"):
+            show.out.print(
+                f"  [yellow]allowed[/yellow] {escape(_short(folder))}: the feed is gone: {show.plain(retired)}"
+            )
+            continue
+        refused += 1
+        show.out.print(f"  [red]breaks[/red]  {escape(_short(folder))}: the feed is gone ({PRODUCERS} and {READERS})")
+        show.out.print(
+            '          [bold]mend:[/bold] Say first in its contract.json why it is "retired", and merge that.'
+        )
     return refused
 
 
@@ -91,6 +120,7 @@ def diff_command(
 
 
 def _folder(name: str, into: Path) -> Path:
+    """The folder of a contract, called as its dataset is."""
     revision, colon, place = name.rpartition(":")
     if not colon:
         folder: Path | None = Path(name).resolve()
@@ -98,7 +128,14 @@ def _folder(name: str, into: Path) -> Path:
         folder = folder_at(revision, ROOT / place, into)
     if folder is None or not (folder / "contract.json").is_file():
         raise UsageError(f"There is no contract at {name}.", "Name the folder of one, or REVISION:FOLDER.")
-    return folder
+    try:
+        dataset = str(json.loads((folder / "contract.json").read_text("utf-8"))["dataset"])
+    except (ValueError, KeyError, TypeError):
+        return folder  # which is said when it is read
+    if dataset == folder.name or not DATASET_NAME.fullmatch(dataset):
+        return folder
+    (into / "copy").mkdir()
+    return Path(shutil.copytree(folder, into / "copy" / dataset))
 
 
 def _show(found: Diff) -> None:

@@ -14,12 +14,13 @@ from typing import Any
 from functions.common import s3_utils, telemetry
 from functions.common.batch import Batch
 from functions.common.config import settings
-from functions.common.errors import PipelineError
+from functions.common.errors import PipelineError, ResourceLimitError
 from functions.common.planning import PREFIX, plan_batch, source_of
 from functions.transform import index as transform
 from functions.validate import index as validate
 from functions.validate.validation import REJECTED
 from functions.write import index as write
+from pipeline.errors import CliError
 from pipeline.folder_s3 import FolderS3
 from pipeline.rules import Rules
 
@@ -67,6 +68,8 @@ class DryRun:
         if self.manifest:
             text = json.dumps(self.manifest, indent=2, ensure_ascii=False)
             (folder / "manifest.json").write_text(f"{text}\n", "utf-8")
+        if not self.rejects:
+            return
         with (folder / "rejects.jsonl").open("wb") as merged:
             for path in self.rejects:
                 with path.open("rb") as lines:
@@ -109,9 +112,17 @@ def _run(batch: Batch, processed: Path) -> DryRun:
             validate.handler(event)
             transform.handler(event)
         write.handler(batch.to_input())
+    except RuntimeError as exc:  # which DuckDB makes of Ctrl-C
+        raise (KeyboardInterrupt if "interrupted" in str(exc).lower() else exc) from exc
+    except ResourceLimitError as exc:
+        raise CliError(
+            f"There is not enough room or memory here to try the file: {exc}",
+            f"Let TMPDIR name a folder with more room than {tempfile.gettempdir()}, and run the same again.",
+        ) from exc
     except PipelineError as exc:
         samples = [processed / batch.staging_key(chunk, REJECTED) for chunk in range(batch.chunk_count)]
-        rejects = [path for path in ([rejected] if rejected.is_file() else samples) if path.is_file()]
+        written = [rejected] if rejected.is_file() else samples
+        rejects = [path for path in written if path.is_file() and path.stat().st_size]
         return DryRun(batch.dataset, None, {}, rejects, type(exc).__name__, str(exc), exc.next_step)
     manifest = json.loads((processed / batch.manifest_key).read_bytes())
     tables = {

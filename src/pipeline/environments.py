@@ -13,7 +13,8 @@ from pipeline.terraform import INFRA
 
 VARIABLE = "PIPELINE_ENV"
 DEFAULT_REGION = "eu-central-1"
-_SETTING = r'^\s*{}\s*=\s*"?([^"\s#]*)'
+_SETTING = r"^\s*{}\s*=\s*(.*?)\s*(?:(?:#|//).*)?$"
+_PLAIN = re.compile(r'"([^"\\$]*)"|-?[0-9.]+(?:[eE][+-]?[0-9]+)?|true|false')
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,21 @@ class Environment:
         return _folder() / f"{self.name}.tfvars" if self.name else None
 
     def setting(self, variable: str, default: str) -> str:
-        """What a variable of infra/ is set to, where that is a plain text; the nearest to a person counts."""
-        if (told := os.environ.get(f"TF_VAR_{variable}")) is not None:
-            return told
+        """What a variable of infra/ is set to; files outrank the process environment, as they do for Terraform.
+
+        https://developer.hashicorp.com/terraform/language/values/variables#variable-definition-precedence
+        Raises UsageError for an expression, which only Terraform can read.
+        """
         for path in filter(None, (self.file, INFRA / "terraform.tfvars")):
             text = path.read_text() if path.is_file() else ""
             if found := re.search(_SETTING.format(variable), text, re.MULTILINE):
-                return found[1]
-        return default
+                if not (plain := _PLAIN.fullmatch(found[1].strip())):
+                    raise UsageError(
+                        f"{path.name} sets {variable} to an expression, which only Terraform can read.",
+                        "Write its value: a number, true, false, or a text in quotes.",
+                    )
+                return plain[1] if plain[1] is not None else plain[0]
+        return os.environ.get(f"TF_VAR_{variable}", default)
 
     @property
     def project(self) -> str:

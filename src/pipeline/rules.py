@@ -5,6 +5,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from pipeline import environments
@@ -42,11 +43,20 @@ class Rules:
 def rules_here(contracts: Path | None = None) -> Rules:
     """The rules of this checkout: its contracts, and Terraform's variables as they would be deployed from here."""
     chosen = environments.chosen()
-    settings = {name.upper(): chosen.setting(name, _default(name)) for name in SETTINGS}
+    settings = {name.upper(): _as_terraform_writes(chosen.setting(name, _default(name))) for name in SETTINGS}
     folder = contracts or contracts_folder(chosen)
     if not folder.is_dir():
         raise CliError(f"There is no folder {folder}.", "Name a folder that has a folder for each feed.")
     return Rules(folder, settings, "this checkout")
+
+
+def _as_terraform_writes(value: str) -> str:
+    """A number without its exponent, as a function's environment has it; any other text as it is."""
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return value
+    return f"{number:f}"
 
 
 def _default(name: str) -> str:

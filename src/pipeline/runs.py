@@ -168,7 +168,7 @@ def download_outputs(place: Target, result: Outcome, folder: Path) -> None:
     record, and the rejects that it names.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_outputs(folder)
+    remove_outputs(folder)
     wanted: dict[str, str] = {}
     if result.manifest and result.published:
         wanted = {
@@ -185,7 +185,7 @@ def download_outputs(place: Target, result: Outcome, folder: Path) -> None:
         place.s3.download_file(place.outputs["processed_bucket"], key, str(folder / name))
 
 
-def _remove_outputs(folder: Path) -> None:
+def remove_outputs(folder: Path) -> None:
     """Remove what the run before left in `folder`, by its manifest, and nothing else: it may be anyone's folder."""
     names = ["rejects.jsonl", "failure.json", "manifest.json", REPORT]
     if (manifest := folder / "manifest.json").is_file():

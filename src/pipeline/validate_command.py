@@ -12,8 +12,10 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from functions.common.contract import DATASET_NAME
 from pipeline import rules, runs, show
 from pipeline.dry_run import DryRun, dry_run
+from pipeline.errors import UsageError
 from pipeline.targets import target
 
 
@@ -37,11 +39,12 @@ def validate(
 
     Example: pipeline validate orders.jsonl --out tried
     """
-    runs.check_input(path)
+    _check_input(path, dataset, out)
     with tempfile.TemporaryDirectory(prefix="pipeline-rules-") as folder:
         judged_by = rules.rules_of(target(target_name), Path(folder)) if target_name else rules.rules_here(contracts)
         with _reading(path) as on_read, dry_run(path, dataset, judged_by, on_read) as result:
             if out:
+                runs.remove_outputs(out)
                 result.copy_to(out)
             found = _Rejects(result.reject_lines(), samples)
     if as_json:
@@ -53,6 +56,19 @@ def validate(
         show.out.print(escape(_line(result)))
     if not result.published:
         raise typer.Exit(1)
+
+
+def _check_input(path: Path, dataset: str, out: Path | None) -> None:
+    """Raise UsageError for what can't be tried, or can't be written, before anything is."""
+    if not path.is_file():
+        raise UsageError(f"There is no file {path}.", "Name a file: pipeline validate orders.jsonl.")
+    runs.check_input(path)
+    if not DATASET_NAME.fullmatch(dataset):
+        raise UsageError(f"{dataset} can't be the name of a feed.", "Feeds are called by a-z, 0-9 and _.")
+    if out and out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is no folder.", "Name a folder for the results; it need not be there yet.")
+    if out and out.resolve() == path.resolve().parent:
+        raise UsageError(f"{path} lies in {out}, where the results could replace it.", "Name another folder.")
 
 
 class _Rejects:

@@ -44,11 +44,11 @@ def test_the_layers_are_those_that_the_build_makes() -> None:
 
 
 def test_every_function_has_the_settings_that_its_code_reads_and_no_other(first_plan: Run) -> None:
-    """But for `memory_mb`, which Lambda itself gives."""
+    """But for `memory_mb`, which Lambda itself gives, and `contracts`, which lie beside the code."""
     for values in first_plan.planned("aws_lambda_function").values():
         function = values["handler"].split(".")[1]
         given = {name for name in values["environment"][0]["variables"] if not name.startswith("POWERTOOLS_")}
-        read = {name.upper() for name in settings_read_by(ROOT / "functions" / function)} - {"MEMORY_MB"}
+        read = {name.upper() for name in settings_read_by(ROOT / "functions" / function)} - {"MEMORY_MB", "CONTRACTS"}
         assert given == read, f"infra/functions.tf and the settings that functions/{function} reads differ"
 
 

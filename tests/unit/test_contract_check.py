@@ -113,6 +113,16 @@ SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
         "example is rejected",
     ),
     ("v2.schema.json", replaced('"const": 2', '"const": 3'), "", "where a record names its version"),
+    ("v2.schema.json", changed("/$defs/name/maxLenght", 5), '"maxLenght": 5', "a keyword maxLenght, which JSON Schema"),
+    ("v2.schema.json", changed("/$defs/money/minLength", 5), '"minLength": 5', "which says nothing of number"),
+    ("v2.schema.json", changed("/$defs/name/format", "zip-code"), '"format": "zip-code"', "which is not checked"),
+    ("v2.schema.json", replaced("draft/2020-12/schema", "draft-07/schema#"), '"$schema"', "is not of the draft"),
+    (
+        "contract.json",
+        replaced('"dataset": "orders",', '"dataset": "orders", "dataset": "x",'),
+        "",
+        "the member dataset twice",
+    ),
     ("macros.sql", replaced("CREATE MACRO items_total", "CREATE MACRO ("), "CREATE MACRO (", "Parser Error"),
     (
         "macros.sql",
@@ -145,6 +155,16 @@ SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
     ),
     ("v1_to_v2.sql", replaced("* REPLACE", "order_id, * REPLACE"), "", "gives the column order_id twice"),
     ("v1_to_v2.sql", replaced("0 AS tax_amount", "0 AS tax"), "", "does not give the column tax_amount"),
+    (
+        "v1_to_v2.sql",
+        replaced("0 AS tax_amount", "0.00001 AS tax_amount"),
+        "",
+        "tax_amount is DECIMAL(6,5), which",
+    ),
+    ("v1_to_v2.sql", replaced("CAST(NULL AS VARCHAR)", "NULL"), "", "customer.loyalty_tier is INTEGER, which the next"),
+    ("v1_to_v2.sql", replaced("FROM records", "FROM records; SELECT 1"), "", "It must be one SELECT"),
+    ("orders.sql", replaced("FROM records", "FROM records; SELECT 1"), "", "It must be one SELECT"),
+    ("orders.sql", replaced("    order_date,", "    age(order_date) AS order_date,"), "age(", "calls age"),
 ]
 
 
@@ -161,6 +181,22 @@ def test_a_fault_is_named_by_file_and_line(
     assert fault.mend
     if line:
         assert line in path.read_text("utf-8").splitlines()[fault.line - 1]
+
+
+def test_a_key_that_may_be_left_out_is_found(folder: Path) -> None:
+    path = folder / "v2.schema.json"
+    path.write_text(replaced('"schema_version", "order_id", ', '"schema_version", ')(path.read_text("utf-8")), "utf-8")
+    (fault,) = check(folder)
+    assert "version 2 without what may be left out: Table orders: 1 rows have no key (order_id)" in fault.says
+
+
+def test_sql_may_end_in_a_comment_or_a_semicolon_and_columns_may_be_called_as_functions_are(folder: Path) -> None:
+    for name in ("orders.sql", "v1_to_v2.sql"):
+        path = folder / name
+        path.write_text(f"{path.read_text().rstrip()} -- all of them;")
+    path = folder / "items.sql"
+    path.write_text(path.read_text().rstrip().replace("AS item ", "AS item, 1 AS uuid, 2 AS error ") + ";\n")
+    assert check(folder) == []
 
 
 def test_a_missing_file_is_named(folder: Path) -> None:

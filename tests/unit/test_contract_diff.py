@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,11 @@ from typing import Any
 import pytest
 
 from functions.common.contract import load_contract
-from pipeline import ROOT
+from pipeline import ROOT, cli, contract_commands
+from pipeline.contracts import revisions
 from pipeline.contracts.diff import PRODUCERS, READERS, STORED, diff
 
+EXTRA = {"name": "is_new", "type": "BOOLEAN"}
 BEFORE = ROOT / "contracts" / "orders"
 SCHEMA, CONTRACT = "v2.schema.json", "contract.json"
 
@@ -70,7 +74,7 @@ CHANGES: list[tuple[str, Callable[[Any], object], str, tuple[str, ...]]] = [
     (SCHEMA, lambda s: number(s).update(maximum=10), "maximum was 1000000, and is 10", (PRODUCERS,)),
     (SCHEMA, lambda s: number(s).update(maximum=10**7), "maximum was", ()),
     (SCHEMA, lambda s: number(s).update(minimum=2), "minimum was 1, and is 2", (PRODUCERS,)),
-    (SCHEMA, lambda s: number(s).pop("minimum"), "minimum was 1, and is not said", ()),
+    (SCHEMA, lambda s: number(s).pop("minimum"), "minimum was 1, and is what 64 bits hold", ()),
     (SCHEMA, lambda s: product(s).update(maxLength=5), "maxLength was not said", (PRODUCERS,)),
     (SCHEMA, lambda s: money(s).update(decimal=[16, 2]), "decimal was [16, 4], and is [16, 2]", (PRODUCERS,)),
     (SCHEMA, lambda s: money(s).update(decimal=[15, 4]), "decimal was", (PRODUCERS,)),
@@ -98,6 +102,7 @@ CHANGES: list[tuple[str, Callable[[Any], object], str, tuple[str, ...]]] = [
     (CONTRACT, lambda c: c["tables"][2].update(key=["order_id", "product_id"]), "merged otherwise", (READERS,)),
     (CONTRACT, lambda c: c["tables"][1].pop("latest_by"), "merged otherwise", (READERS,)),
     (CONTRACT, lambda c: c["control_totals"].pop(), "is another", ()),
+    (CONTRACT, lambda c: c["derived"][0].update(sql="items_total(items) + 0"), "rules that use it", (PRODUCERS,)),
 ]  # fmt: skip
 
 
@@ -154,7 +159,127 @@ def test_a_version_goes_only_where_another_comes(after: Path) -> None:
     assert diff(BEFORE, after).refused == []
 
 
-def test_other_sql_is_told(after: Path) -> None:
-    path = after / "orders.sql"
-    path.write_text(path.read_text() + " WHERE true")
-    assert [(one.place, one.breaks) for one in diff(BEFORE, after).changes] == [("orders.sql", ())]
+SQL: list[tuple[str, str, str, str, tuple[str, ...]]] = [
+    # file, what is replaced, by what, what is said, whom it breaks
+    ("orders.sql", "FROM records", "FROM records WHERE true", "of the examples it makes the same", ()),
+    ("orders.sql", "FROM records", "FROM records -- all of them", "", ()),
+    ("orders.sql", "    tax_amount,", "    tax_amount + 1 AS tax_amount,", "give other tax_amount", (READERS,)),
+    ("customers.sql", "customer.name AS", "upper(customer.name) AS", "give other name", (READERS,)),
+    ("items.sql", "FROM records)", "FROM records) WHERE item.quantity > 10", "is rejected, or fails", (PRODUCERS,)),
+    ("v1_to_v2.sql", "0 AS tax_amount", "0 * 1 AS tax_amount", "of the examples it makes the same", ()),
+    ("v1_to_v2.sql", "0 AS tax_amount", "5 AS tax_amount", "that was published is rejected", (PRODUCERS,)),
+    ("macros.sql", " * (1 - item.discount)", "", "rules that use it may reject", (PRODUCERS,)),
+    ("macros.sql", "-- Half up", "-- Rounded half up", "", ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "old", "new", "says", "breaks"), SQL, ids=[f"{one[0]}-{one[3]}" for one in SQL])
+def test_other_sql_is_told_by_what_it_makes_of_the_examples(
+    after: Path, file: str, old: str, new: str, says: str, breaks: tuple[str, ...]
+) -> None:
+    path = after / file
+    assert old in path.read_text("utf-8")
+    path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+    found = diff(BEFORE, after).changes
+    assert {party for one in found for party in one.breaks} == set(breaks), found
+    assert any(says in one.says for one in found) if says else found == ()
+
+
+# --- the gate of `make check` -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with the contract of orders in its one revision, in place of the project's."""
+    root = tmp_path / "repository"
+    shutil.copytree(BEFORE, root / "contracts" / "orders")
+    for arguments in (("init", "--quiet", "--initial-branch=main"), ("add", "."), ("commit", "--quiet", "-m", "first")):
+        git(root, *arguments)
+    for module in (revisions, contract_commands):
+        monkeypatch.setattr(module, "ROOT", root)
+    monkeypatch.setattr(contract_commands, "_SHIPPED", (root / "contracts",))
+    monkeypatch.setattr(contract_commands, "contracts_folder", lambda: root / "contracts")
+    return root
+
+
+def git(root: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    subprocess.run(["git", *who, *arguments], cwd=root, check=True, capture_output=True)
+
+
+def gate(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+    """The exit status of `pipeline contract check`."""
+    load_contract.cache_clear()
+    monkeypatch.setattr(sys, "argv", ["pipeline", "contract", "check", *options])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    return int(left.value.code or 0)
+
+
+def test_the_gate_lets_pass_what_is_safe_and_stops_what_breaks(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gate(monkeypatch) == 0
+    assert "no earlier revision" in capsys.readouterr().err
+    assert gate(monkeypatch, "--since", "HEAD") == 0
+    change(repository / "contracts" / "orders" / CONTRACT, lambda data: orders(data)["columns"].append(EXTRA))
+    path = repository / "contracts" / "orders" / "orders.sql"
+    path.write_text(path.read_text().replace("SELECT", "SELECT\n    true AS is_new,"))
+    assert gate(monkeypatch, "--since", "HEAD") == 0
+    assert "is_new: a new column" in capsys.readouterr().out
+    change(repository / "contracts" / "orders" / CONTRACT, lambda data: orders(data)["columns"].pop(2))
+    path.write_text(path.read_text().replace("    status,\n", ""))
+    assert gate(monkeypatch, "--since", "HEAD") == 1
+    printed = capsys.readouterr()
+    assert "tables.orders.status: the column is gone (readers of the tables)" in printed.out
+    assert "1 changes of contracts break" in printed.err
+
+
+def test_on_a_branch_the_gate_compares_with_where_it_left_main(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git(repository, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(repository, "checkout", "--quiet", "-b", "branch")
+    change(repository / "contracts" / "orders" / CONTRACT, lambda data: data.update(envelope="records"))
+    git(repository, "commit", "--quiet", "-am", "broken")
+    (repository / "else").write_text("")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "and on")
+    assert gate(monkeypatch) == 1
+    assert "the array of records has another name" in capsys.readouterr().out
+
+
+def test_a_feed_goes_only_when_it_was_retired_before(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(repository / "contracts" / "orders", repository / "kept")
+    shutil.rmtree(repository / "contracts" / "orders")
+    assert gate(monkeypatch, "--since", "HEAD") == 1
+    assert "contracts/orders: the feed is gone" in capsys.readouterr().out
+    shutil.copytree(repository / "kept", repository / "contracts" / "orders")
+    change(repository / "contracts" / "orders" / CONTRACT, lambda data: data.update(retired="The shop is closed."))
+    git(repository, "commit", "--quiet", "-am", "retired")
+    shutil.rmtree(repository / "contracts" / "orders")
+    assert gate(monkeypatch, "--since", "HEAD") == 0
+    assert "the feed is gone: The shop is closed." in capsys.readouterr().out
+
+
+def test_diff_exits_by_what_it_finds(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(BEFORE, tmp_path / "another name"))
+    monkeypatch.setattr(sys, "argv", ["pipeline", "contract", "diff", "HEAD:contracts/orders", str(copy)])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert (left.value.code or 0, capsys.readouterr().out) == (0, "Nothing differs.\n")
+    change(copy / CONTRACT, lambda data: data.update(envelope="records"))
+    load_contract.cache_clear()
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 1
+    for place in ("HEAD:../x", f"HEAD:{tmp_path}", "nothing"):
+        monkeypatch.setattr(sys, "argv", ["pipeline", "contract", "diff", place, str(copy)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        assert left.value.code == 2
+        assert "error: " in capsys.readouterr().err

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import ROOT, build, demo, embedded, targets, workspace
+from pipeline import ROOT, build, demo, embedded, environments, targets, workspace
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import aws_target, contracts_folder, embedded_target
 
@@ -18,7 +18,8 @@ def infra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An infra/ without settings."""
     folder = tmp_path / "infra"
     folder.mkdir()
-    monkeypatch.setattr(targets, "INFRA", folder)
+    for module in (targets, environments):
+        monkeypatch.setattr(module, "INFRA", folder)
     monkeypatch.delenv("TF_VAR_contracts_dir", raising=False)
     monkeypatch.delenv("TF_VAR_architecture", raising=False)
     return folder
@@ -40,7 +41,7 @@ def feeds_in(folder: Path, *datasets: str) -> Path:
         ('environment = "x"\ncontracts_dir   = "../my-feeds" # ours\n', None, "my-feeds"),
         ('contracts_dir = "feeds"\n', None, "infra/feeds"),
         (None, "../others/", "others"),
-        ('contracts_dir = "../my-feeds"\n', "../others", "others"),
+        ('contracts_dir = "../my-feeds"\n', "../others", "my-feeds"),  # as Terraform has it
     ],
 )
 def test_it_is_said_by_the_environment_or_by_terraform_tfvars(
@@ -61,11 +62,11 @@ def test_it_may_be_absolute(infra: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_it_rules_both_targets(infra: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_VAR_contracts_dir", str(EXAMPLES))
     aws, local = aws_target(), embedded_target(embedded.Server(1, 1, tmp_path), tmp_path)
-    assert aws.workspace.variables["contracts_dir"] == str(EXAMPLES)
+    assert (infra / aws.workspace.variables["contracts_dir"]).resolve() == EXAMPLES
     assert local.workspace.contracts == EXAMPLES
     for place in (aws, local):
         assert place.runtime.contracts == EXAMPLES
-        assert place.workspace.variables["packages_dir"] == str(place.runtime.folder)
+        assert (infra / place.workspace.variables["packages_dir"]).resolve() == place.runtime.folder
 
 
 def test_zips_of_other_contracts_have_a_folder_of_their_own() -> None:

@@ -12,7 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
+from functions.common.errors import ResourceLimitError
 from pipeline import ROOT, cli
+from pipeline import dry_run as dry_run_module
 from pipeline.dry_run import dry_run
 from pipeline.rules import rules_here
 from tests import harness
@@ -137,6 +139,7 @@ def test_a_record_is_never_shown(pipeline: Any) -> None:
     ("options", "says", "status"),
     [
         (("--dataset", "nothing"), "there are contracts for: orders", 1),
+        (("--dataset", "../../evil"), "can't be the name of a feed", 2),
         (("--contracts", "no/such/folder"), "There is no folder no/such/folder.", 1),
         (("--target", "moon"), "TARGET must be one of aws, local, not moon.", 2),
         (("--samples", "-1"), "Invalid value for '--samples'", 2),
@@ -154,6 +157,43 @@ def test_a_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, caps
         cli.main()
     assert left.value.code == 2
     assert "There is no file no/such/file." in capsys.readouterr().err
+
+
+def test_results_never_replace_what_was_tried(pipeline: Any, tmp_path: Path) -> None:
+    status, _, err = pipeline(MIXED, "--out", str(tmp_path), name="rejects.jsonl")
+    assert (status, (tmp_path / "rejects.jsonl").read_bytes()) == (2, MIXED)
+    assert "where the results could replace it" in err
+    (tmp_path / "file").write_text("x")
+    assert pipeline(MIXED, "--out", str(tmp_path / "file"))[0] == 2
+
+
+def test_results_of_another_run_do_not_stay(pipeline: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("kept")
+    pipeline(MIXED, "--out", str(out))
+    assert (out / "orders.csv").is_file()
+    pipeline(b"", "--out", str(out))
+    assert [path.name for path in out.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "says"),
+    [
+        (RuntimeError("Query interrupted"), 130, "interrupted"),
+        (ResourceLimitError("The function's disk (/tmp) is full."), 1, "Let TMPDIR name a folder with more room"),
+    ],
+)
+def test_what_happens_here_is_not_said_of_the_file(
+    raised: Exception, status: int, says: str, pipeline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_event: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(dry_run_module.transform, "handler", fail)
+    found, out, err = pipeline(MIXED)
+    assert (found, "PUBLISHABLE" in out) == (status, False)
+    assert says in err
 
 
 def test_progress_says_how_much_of_the_file_is_read(tmp_path: Path) -> None:

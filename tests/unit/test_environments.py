@@ -59,7 +59,24 @@ def test_a_name_is_that_of_a_file_and_of_the_environment(infra: Path, monkeypatc
     assert chosen.arguments == (f"-var-file={infra / 'environments' / 'dev.tfvars'}",)
     assert chosen.setting("region", "here") == "eu-west-1"
     monkeypatch.setenv("TF_VAR_project", "theirs")
-    assert chosen.project == "theirs"
+    assert chosen.project == "shop", "files outrank the environment, as they do for Terraform"
+    monkeypatch.setenv("TF_VAR_log_level", "DEBUG")
+    assert chosen.setting("log_level", "INFO") == "DEBUG"
+
+
+@pytest.mark.parametrize("text", ["5 * 1024 * 1024", "var.x", '"a" == "b"', "[1]", '"${x}"'])
+def test_an_expression_is_refused(text: str, infra: Path) -> None:
+    (infra / "terraform.tfvars").write_text(f"max_object_bytes = {text} # large\n")
+    with pytest.raises(UsageError, match=r"terraform.tfvars sets max_object_bytes to an expression"):
+        Environment().setting("max_object_bytes", "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("5000", "5000"), ("0.02 # low", "0.02"), ('"drop" // x', "drop"), ("1e9", "1e9"), ('""', "")]
+)
+def test_plain_values_are_read(text: str, value: str, infra: Path) -> None:
+    (infra / "terraform.tfvars").write_text(f"  some_setting={text}\nother_some_setting = 1\n")
+    assert Environment().setting("some_setting", "none") == value
 
 
 def test_an_unknown_name_says_which_there_are(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:

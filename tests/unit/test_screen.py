@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from functions.common.contract import Contract, Derived, Rule
 from functions.common.errors import ContractError
-from functions.common.record_types import is_decimal
+from functions.common.record_types import bounded, is_decimal
 from functions.validate.judge import Judge
 from functions.validate.schema import schema_validator
 from functions.validate.screen import UNREADABLE, screen_of
@@ -279,6 +279,16 @@ def test_nothing_is_derived_of_what_breaks_the_schema(tmp_path: Path) -> None:
     both = order(items=[item(), item(line_number=2)])
     counts = validate(lines([order(order_date="yesterday"), both]), tmp_path, contract=contract)
     assert counts["rejected_by_reason"] == {"bad_format": 1}
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "-9223372036854775809", "1e300", "9223372036854775807.0e3"])
+def test_a_whole_number_beyond_64_bits_is_one_reject(number: str, tmp_path: Path) -> None:
+    contract = contract_of(bounded({"type": "integer"}))
+    data = b'{"x":9223372036854775807}\n{"x":-9223372036854775808}\n{"x":%b}\n' % number.encode()
+    assert kept(data, tmp_path, contract) == [0, 1]
+    (reject,) = (tmp_path / "rejected.jsonl").read_bytes().splitlines()
+    assert orjson.loads(reject)["reason"] == "out_of_range"
+    assert screen_of(contract.current), "bounds of 64 bits keep no schema from the fast path"
 
 
 @pytest.mark.parametrize("kind", ["integer", "number"])

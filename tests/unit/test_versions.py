@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from functions.common.contract import Contract, Version
 from functions.common.errors import ContractError
 from functions.common.record_types import record_type
+from functions.write.merge import add_up
 from tests.unit.orders import CONTRACT, Order, customer, lines, order, tables, valid_orders
-from tests.unit.steps import publish, validate
+from tests.unit.steps import batch_of, publish, validate
 
 
 def order_2(**changes: Any) -> Order:
@@ -204,11 +205,26 @@ def test_unknown_fields_are_dropped_where_that_is_wanted_and_counted(tmp_path: P
         (2, "/customer/vip"): 1,
         (2, "/items/*/sku"): 1,
     }
-    assert all(one["dropped"] for one in counts["drift"])
+    kept = [(one["field"], one["dropped"]) for one in counts["drift"] if not one["dropped"]]
+    assert kept == [("/coupon", False)], "that record is rejected"
     passed = (tmp_path / "records.jsonl").read_bytes()
     assert not any(name in passed for name in (b"coupon", b"channel", b"sku", b"vip"))
     (reject,) = (tmp_path / "rejected.jsonl").read_bytes().splitlines()
     assert orjson.loads(reject)["record"]["coupon"] == 1, "a reject stands as it came"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {name: value for name, value in order_2().items() if name != "schema_version"},
+        {**{name: value for name, value in order_2().items() if name != "schema_version"}, "shema_version": 2},
+        order(customer=customer(loyalty_tier="gold")),
+    ],
+    ids=["no version", "a misspelt version", "a field of a later version"],
+)
+def test_what_another_version_knows_is_not_dropped(record: Order, tmp_path: Path) -> None:
+    counts = validate(lines([record]), tmp_path, unknown_fields="drop")
+    assert counts["rejected_by_reason"] == {"unknown_field": 1}
 
 
 def test_unknown_fields_are_counted_where_they_are_rejected_too(tmp_path: Path) -> None:
@@ -225,6 +241,18 @@ def test_a_producer_that_makes_names_up_can_not_fill_the_manifest(tmp_path: Path
     assert len(counts["drift"]) == 101
     assert sum(one["records"] for one in counts["drift"]) == 300
     assert counts["drift"][0] == {"contract_version": 1, "field": "", "records": 200, "dropped": True}
+
+
+def test_a_file_of_many_chunks_names_no_more_fields_than_one(tmp_path: Path) -> None:
+    drift = [
+        [{"contract_version": 1, "field": f"/x{n}", "records": 1, "dropped": True} for n in range(start, start + 100)]
+        for start in (0, 50, 100)
+    ]
+    none: dict[str, Any] = {"received": 0, "valid": 0, "rejected": 0, "rejected_by_reason": {}, "control_totals": {}}
+    counts = [{**none, "chunk_bytes": 10**9, "records_by_version": {}, "drift": found} for found in drift]
+    totals = add_up(counts, batch_of(b""))
+    assert len(totals.drift) == 101
+    assert sum(one["records"] for one in totals.drift) == 300
 
 
 @pytest.mark.parametrize("name", ["anna@example.com", "Anna Müller", "4711", "", "a/b", "x" * 65, "\u202e"])

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from functions.common.contract import Contract, Version, load_contract
-from functions.common.errors import NoValidRecordsError, PipelineError, TooManyRejectsError
+from functions.common.errors import (
+    ContractError,
+    NoValidRecordsError,
+    PipelineError,
+    ReconciliationError,
+    TooManyRejectsError,
+)
+from functions.common.record_types import merged
 from functions.validate.reasons import CODES
 from pipeline.contracts.fault import Fault, line_at
 from pipeline.contracts.queries import query_faults
@@ -80,7 +87,35 @@ def _example_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
             path = Path(temporary) / f"v{version.number}.jsonl"
             lines = [json.dumps(example).encode() + b"\n" for example in version.schema["examples"]]
             path.write_bytes(b"".join(lines))
-            yield from _of_examples(folder, version, lines, path, Rules(folder.parent, settings, "the examples"))
+            rules = Rules(folder.parent, settings, "the examples")
+            yield from _of_examples(folder, version, lines, path, rules)
+            bare = [
+                _without_optional(example, version.schema, version.schema) for example in version.schema["examples"]
+            ]
+            path.write_bytes(b"".join(json.dumps(example).encode() + b"\n" for example in bare))
+            yield from _of_bare_examples(folder, version, path, rules)
+
+
+def _without_optional(value: Any, schema: Any, root: Any) -> Any:
+    """An example without what may be left out, at any depth."""
+    part = merged(schema, root)
+    if isinstance(value, dict):
+        properties, required = part.get("properties", {}), part.get("required", [])
+        return {
+            name: _without_optional(value[name], properties.get(name, {}), root) for name in value if name in required
+        }
+    if isinstance(value, list):
+        return [_without_optional(element, part.get("items", {}), root) for element in value]
+    return value
+
+
+def _of_bare_examples(folder: Path, version: Version, path: Path, rules: Rules) -> Iterator[Fault]:
+    """What fails a whole file whose records leave out all that they may; that a rule rejects some is no fault."""
+    with dry_run(path, folder.name, rules, lambda _at: None) as result:
+        if result.error in (ReconciliationError.__name__, ContractError.__name__):
+            says = f"the examples of version {version.number} without what may be left out: {result.cause}"
+            mend = "Require the fields that keys and references are made of; let the SQL take null of the others."
+            yield Fault(folder / "contract.json", 1, says, mend)
 
 
 def _of_examples(folder: Path, version: Version, lines: list[bytes], path: Path, rules: Rules) -> Iterator[Fault]:

@@ -6,14 +6,20 @@ version. What tables give may change with a new version, whose description says 
 """
 
 import json
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from functions.common.contract import Contract, load_contract
-from functions.common.record_types import merged
+from functions.common.record_types import INT64, merged
+from functions.common.sql import make_macros
 from functions.validate.screen import ANNOTATIONS
+from pipeline.contracts.outcomes import Rows, made_of
 
 PRODUCERS, READERS, STORED = "producers", "readers of the tables", "stored Parquet"
 
@@ -62,7 +68,14 @@ def diff(before: Path, after: Path) -> Diff:
     """What differs between two folders of one contract. Raises ContractError where one of them can't be read."""
     old, new = load_contract(before.name, before.parent), load_contract(after.name, after.parent)
     was, now = _data(before), _data(after)
-    changes = (*_versions(old, new), *_rules(was, now), *_tables(was, now), *_rest(was, now), *_sql(before, after))
+    changes = (
+        *_versions(old, new),
+        *_rules(was, now),
+        *_tables(was, now),
+        *_rest(was, now),
+        *_shared(old, new),
+        *_sql(before, after, old, new),
+    )
     is_newer = new.current.number > old.current.number
     described = {one["version"]: one["description"] for one in now.get("versions", [])}
     return Diff(changes, described.get(new.current.number, "") if is_newer else "")
@@ -110,18 +123,22 @@ def _narrowed(old: Any, new: Any, roots: tuple[Any, Any], place: str) -> Iterato
         yield Change(place, says, (PRODUCERS,), _KEEP) if is_narrower else Change(place, says)
     had, has = was.get("properties", {}), now.get("properties", {})
     for name in _only(had, has):
-        yield Change(f"{place}#/{name}", "the field is gone", (PRODUCERS,), _KEEP)
+        yield Change(_at(place, name), "the field is gone", (PRODUCERS,), _KEEP)
     for name in _only(has, had):
         if name not in now.get("required", []):
-            yield Change(f"{place}#/{name}", "a new field, which may be left out")
+            yield Change(_at(place, name), "a new field, which may be left out")
     for name in sorted(set(now.get("required", [])) - set(was.get("required", []))):
-        yield Change(f"{place}#/{name}", "the field must be there now", (PRODUCERS,), _KEEP)
+        yield Change(_at(place, name), "the field must be there now", (PRODUCERS,), _KEEP)
     for name in sorted(set(was.get("required", [])) - set(now.get("required", []))):
-        yield Change(f"{place}#/{name}", "the field may be left out now: readers may find null")
+        yield Change(_at(place, name), "the field may be left out now: readers may find null")
     for name in _both(had, has):
-        yield from _narrowed(had[name], has[name], roots, f"{place}#/{name}" if "#" not in place else f"{place}/{name}")
+        yield from _narrowed(had[name], has[name], roots, _at(place, name))
     if isinstance(was.get("items"), Mapping) and isinstance(now.get("items"), Mapping):
         yield from _narrowed(was["items"], now["items"], roots, f"{place}/*")
+
+
+def _at(place: str, name: str) -> str:
+    return f"{place}/{name}" if "#" in place else f"{place}#/{name}"
 
 
 def _of_value(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
@@ -177,7 +194,7 @@ def _holds(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def _said(value: Any) -> str:
-    return "not said" if value is None else json.dumps(value)
+    return "not said" if value is None else "what 64 bits hold" if value in INT64 else json.dumps(value)
 
 
 def _rules(was: Any, now: Any) -> Iterator[Change]:
@@ -208,7 +225,8 @@ def _tables(was: Any, now: Any) -> Iterator[Change]:
         yield from _columns(old[name]["columns"], new[name]["columns"], place)
         for member in ("key", "latest_by", "references"):
             if old[name].get(member, []) != new[name].get(member, []):
-                yield Change(f"{place}.{member}", "is another: rows may be merged otherwise", (READERS,), _NEW_VERSION)
+                says = "is another: rows may be merged otherwise, or refer to nothing"
+                yield Change(f"{place}.{member}", says, (READERS,), _NEW_VERSION)
 
 
 def _columns(was: list[Any], now: list[Any], place: str) -> Iterator[Change]:
@@ -231,13 +249,71 @@ def _rest(was: Any, now: Any) -> Iterator[Change]:
     if was["record_table"] != now["record_table"]:
         says = "another table has one row a record: the views *_current are built on it"
         yield Change("contract.json: record_table", says, (READERS,), _NEW_VERSION)
-    for member in ("derived", "control_totals"):
-        if was.get(member, []) != now.get(member, []):
-            yield Change(f"contract.json: {member}", "is another")
+    if was.get("control_totals", []) != now.get("control_totals", []):
+        yield Change("contract.json: control_totals", "is another")
 
 
-def _sql(before: Path, after: Path) -> Iterator[Change]:
-    old, new = ({path.name: path.read_text("utf-8") for path in folder.glob("*.sql")} for folder in (before, after))
-    for name in sorted(old.keys() & new.keys()):
-        if old[name] != new[name]:
-            yield Change(name, "the SQL is another: the same records may give other values")
+def _shared(old: Contract, new: Contract) -> Iterator[Change]:
+    """What rules call, and so may reject by."""
+    says = "rules that use it may reject what was taken"
+    if _macros(old) != _macros(new):
+        yield Change("macros.sql", says, (PRODUCERS,), _NEW_VERSION)
+    was, now = ({one.name: _plain(one.sql) for one in contract.derived} for contract in (old, new))
+    for name in _both(was, now):
+        if was[name] != now[name]:
+            yield Change(f"contract.json: derived.{name}", says, (PRODUCERS,), _NEW_VERSION)
+
+
+def _macros(contract: Contract) -> list[Any]:
+    """The macros as DuckDB knows them, without comments and white space."""
+    with closing(duckdb.connect()) as connection:
+        make_macros(connection, contract)
+        query = "SELECT function_name, parameters, macro_definition FROM duckdb_functions() WHERE NOT internal"
+        return sorted(map(str, connection.execute(query).fetchall()))
+
+
+def _plain(sql: str) -> str:
+    """An SQL expression or SELECT without comments, and with one space for each white space."""
+    return " ".join(re.sub(r"--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL).split())
+
+
+def _sql(before: Path, after: Path, old: Contract, new: Contract) -> Iterator[Change]:
+    """The differences in SQL, and what the examples become by them."""
+    was, now = ({path.name: _plain(path.read_text("utf-8")) for path in one.glob("*.sql")} for one in (before, after))
+    changed = [name for name in was if now.get(name) != was[name]]
+    values = list(_values(before, after, old, new)) if changed or _shared_differs(old, new) else []
+    yield from values
+    for name in _both(changed, now):
+        if name != "macros.sql" and not values:
+            yield Change(name, "the SQL is another; of the examples it makes the same")
+
+
+def _shared_differs(old: Contract, new: Contract) -> bool:
+    return any(True for _ in _shared(old, new)) or [one.sql for one in old.rules] != [one.sql for one in new.rules]
+
+
+def _values(before: Path, after: Path, old: Contract, new: Contract) -> Iterator[Change]:
+    """Where the old examples become something else than they did, in the columns that both contracts have."""
+    numbers = {version.number for version in new.versions}
+    for version in old.versions:
+        examples = version.schema.get("examples", [])
+        if version.number not in numbers or not examples:
+            continue
+        was, now = made_of(examples, before), made_of(examples, after)
+        if now.rejected > was.rejected or (now.error and not was.error):
+            says = f"an example of version {version.number} that was published is rejected, or fails"
+            yield Change(f"v{version.number}.schema.json", says, (PRODUCERS,), _NEW_VERSION)
+            continue
+        for table in _both(was.tables, now.tables):
+            differing = _differing(was.tables[table], now.tables[table])
+            if differing:
+                says = f"the examples of version {version.number} give other {', '.join(differing)}"
+                yield Change(f"contract.json: tables.{table}", says, (READERS,), _NEW_VERSION)
+
+
+def _differing(was: Rows, now: Rows) -> list[str]:
+    """The columns of a table whose values differ, or the rows, if there are more or fewer of them."""
+    if len(was) != len(now):
+        return ["rows"]
+    columns = _both(was[0], now[0]) if was and now else []
+    return [name for name in columns if [row[name] for row in was] != [row[name] for row in now]]

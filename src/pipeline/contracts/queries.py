@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,12 @@ def _of_upcast(folder: Path, connection: duckdb.DuckDBPyConnection, older: Versi
     for name in sorted(given.keys() - wanted.keys()):
         says = f"gives a column {name}, which version {newer.number} does not have"
         yield Fault(path, 1, says, f"Take it out: * EXCLUDE ({name}).")
+    relation = connection.sql(older.upcast)
+    types = dict(zip(relation.columns, relation.types, strict=True))
+    for name in newer.columns.keys() & types.keys():
+        target = connection.sql(f"SELECT CAST(NULL AS {newer.columns[name]})").types[0]
+        for place, fault in _lossy(types[name], target, name):
+            yield Fault(path, 1, f"{place} {fault}", "Say with a CAST or an expression what becomes of such a value.")
 
 
 def _of_table(folder: Path, connection: duckdb.DuckDBPyConnection, table: Table) -> Iterator[Fault]:
@@ -126,8 +132,28 @@ def _can_be(given: str, declared: str) -> bool:
     return bool(have and want) and int(have[3] or 0) <= int(want[3] or 0)  # type: ignore[index]
 
 
+def _lossy(given: Any, wanted: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Where values of one type would lose something as another: place, and what."""
+    if str(given) == '"NULL"':
+        return
+    if {given.id, wanted.id} == {"struct"}:
+        have, want = dict(given.children), dict(wanted.children)
+        for name in want.keys() - have.keys():
+            yield f"{place}.{name}", "is not given"
+        for name in have.keys() - want.keys():
+            yield f"{place}.{name}", "is given, and the next version does not have it"
+        for name in have.keys() & want.keys():
+            yield from _lossy(have[name], want[name], f"{place}.{name}")
+    elif {given.id, wanted.id} == {"list"}:
+        yield from _lossy(given.children[0][1], wanted.children[0][1], f"{place}[]")
+    elif not _can_be(str(given), str(wanted)):
+        yield place, f"is {given}, which the next version has as {wanted}"
+
+
 def _described(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
     """The columns that a SELECT gives, with their types. Raises duckdb.Error where it can't be run."""
+    if len(connection.extract_statements(sql)) != 1:
+        raise duckdb.BinderException("It must be one SELECT.")
     columns: dict[str, str] = {}
     for name, kind, *_ in connection.execute(f"DESCRIBE {sql}").fetchall():
         if name in columns:
@@ -157,24 +183,25 @@ def _changing(path: Path, connection: duckdb.DuckDBPyConnection, sql: str) -> It
     """Calls of functions that answer differently each time, or each day."""
     (serialised,) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone() or ("{}",)
     query = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
-    changing = {name for (name,) in connection.execute(query).fetchall()} | _OF_THE_MOMENT
-    for name, offset in _names(json.loads(serialised)):
-        if name in changing:
-            line = sql.encode()[:offset].count(b"\n") + 1
-            yield Fault(path, line, f"calls {name}, which gives something else at each run", _SAME_BYTES)
+    changing = {name for (name,) in connection.execute(query).fetchall()} - {"error"}
+    for name, offset in _names(json.loads(serialised), changing):
+        line = sql.encode()[:offset].count(b"\n") + 1
+        yield Fault(path, line, f"calls {name}, which gives something else at each run", _SAME_BYTES)
 
 
-def _names(node: Any) -> Iterator[tuple[str, int]]:
-    """Every function and column that a serialised query names, and where."""
+def _names(node: Any, functions: Container[str]) -> Iterator[tuple[str, int]]:
+    """Every call of one of the functions in a serialised query, and every word for the moment, with where it stands."""
     if isinstance(node, Mapping):
-        named = node.get("function_name") or (node.get("column_names") or [""])[-1]
-        if named:
-            yield str(named).lower(), int(node.get("query_location") or 0)
+        name, columns = str(node.get("function_name", "")).lower(), node.get("column_names") or []
+        is_moment = len(columns) == 1 and str(columns[0]).lower() in _OF_THE_MOMENT
+        is_age = name == "age" and len(node.get("children", [])) == 1  # of today
+        if name in functions or is_moment or is_age:
+            yield name or str(columns[0]).lower(), int(node.get("query_location") or 0)
         for inner in node.values():
-            yield from _names(inner)
+            yield from _names(inner, functions)
     elif isinstance(node, list):
         for inner in node:
-            yield from _names(inner)
+            yield from _names(inner, functions)
 
 
 def _line_of(text: str, name: str) -> int:

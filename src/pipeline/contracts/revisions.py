@@ -26,6 +26,8 @@ def folder_at(revision: str, folder: Path, into: Path) -> Path | None:
 
     Raises UsageError where there is no such revision.
     """
+    if not folder.resolve().is_relative_to(ROOT):
+        raise UsageError(f"{folder} is not in the repository.", "Name a folder in it, such as contracts/orders.")
     place = folder.resolve().relative_to(ROOT)
     if not _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"):
         raise UsageError(f"git knows no revision {revision}.", "Name a branch, a tag or a commit; fetch it first.")
@@ -35,6 +37,14 @@ def folder_at(revision: str, folder: Path, into: Path) -> Path | None:
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         archive.extractall(into, filter="data")
     return into / place
+
+
+def feeds_at(revision: str, root: Path) -> list[Path]:
+    """The contracts' folders that stood under `root`, a folder of the repository, in a revision."""
+    if not root.resolve().is_relative_to(ROOT):
+        return []
+    listed = _git("ls-tree", "-r", "--name-only", revision, f"{root.resolve().relative_to(ROOT)}/")
+    return [ROOT / Path(name).parent for name in listed.splitlines() if name.endswith("/contract.json")]
 
 
 def _git(*arguments: str) -> str:

@@ -1,6 +1,7 @@
 """Checks the schemas of a contract: they are schemas, their examples keep them, and nothing in them does nothing."""
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,40 @@ import jsonschema_rs
 from functions.common.contract import Contract, Version, path_of
 from functions.common.record_types import merged
 from functions.validate.schema import compiled
+from functions.validate.screen import ANNOTATIONS
 from pipeline.contracts.fault import Fault, line_at
 
 _NAMED = ("properties", "$defs", "patternProperties", "dependentSchemas")
 _SINGLE = ("items", "contains", "not", "if", "then", "else", "propertyNames", "additionalProperties")
 _LISTED = ("allOf", "anyOf", "oneOf", "prefixItems")
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_OF_TYPES: Mapping[tuple[str, ...], str] = {
+    (): "type enum const $ref allOf anyOf oneOf not if then else definitions $id $anchor",
+    ("string",): "minLength maxLength pattern format",
+    ("integer", "number"): "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf decimal",
+    ("array",): "items prefixItems minItems maxItems uniqueItems contains minContains maxContains unevaluatedItems",
+    ("object",): "properties required additionalProperties patternProperties propertyNames minProperties maxProperties "
+    "unevaluatedProperties dependentRequired dependentSchemas",
+}
+_KEYWORDS = {keyword: frozenset(types) for types, keywords in _OF_TYPES.items() for keyword in keywords.split()}
+"""The keywords that mean something, each with the types of which it says anything; empty: of all."""
+
+_FORMATS = frozenset(
+    {
+        "date",
+        "date-time",
+        "time",
+        "duration",
+        "email",
+        "hostname",
+        "ipv4",
+        "ipv6",
+        "uri",
+        "uuid",
+        "regex",
+        "json-pointer",
+    }
+)
 
 
 def schema_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
@@ -32,6 +62,9 @@ def schema_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
 def _of_schema(version: Version) -> Iterator[tuple[str, str, str]]:
     """Pointer, sentence and mend of each fault of a schema."""
     schema = version.schema
+    if schema.get("$schema") != _DRAFT:
+        yield "/$schema", "is not of the draft that records are checked by", f'Write "$schema": "{_DRAFT}".'
+        return
     try:
         jsonschema_rs.meta.validate(dict(schema))
     except jsonschema_rs.ValidationError as exc:
@@ -47,6 +80,19 @@ def _of_schema(version: Version) -> Iterator[tuple[str, str, str]]:
 
 
 def _of_part(part: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    given = part.get("type", [])
+    types = {*(given if isinstance(given, list) else [given])}
+    for keyword in part:
+        if keyword not in ANNOTATIONS and keyword not in _KEYWORDS:
+            near = get_close_matches(keyword, _KEYWORDS, n=1)
+            mend = f"Did you mean {near[0]}?" if near else "Take it out."
+            yield f"/{keyword}", f"has a keyword {keyword}, which JSON Schema does not know", mend
+        elif types and (kinds := _KEYWORDS.get(keyword)) and not types & kinds:
+            says = f"has {keyword}, which says nothing of {' or '.join(sorted(types))}"
+            yield f"/{keyword}", says, "Take it out, or give the value another type."
+    if (form := part.get("format")) and form not in _FORMATS:
+        says = f"has the format {form}, which is not checked"
+        yield "/format", says, f"Use one of {', '.join(sorted(_FORMATS))}, or a pattern."
     if "default" in part:
         says = "has a default, which nothing fills in: a record without the field stays without it"
         yield "/default", says, "Take it out; if a missing value means something, say so in the table's SQL."
@@ -59,9 +105,12 @@ def _of_part(part: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _of_examples(pointer: str, part: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    shared = {name: root[name] for name in ("$defs", "definitions") if name in root}
     try:
-        validator = compiled({**part, "$defs": root.get("$defs", {})})
+        validator = compiled({**part, **shared})
     except ValueError as exc:
+        if "#/properties" in str(exc):  # a reference to what is not here: the whole record's examples see it
+            return
         yield pointer, str(exc).splitlines()[0], "Mend the schema."
         return
     for number, example in enumerate(part.get("examples", [])):
