@@ -1,7 +1,10 @@
-# The most that any role of infra/ may ever do, whatever its own policy says. A deploy role can make roles and write
-# their policies; that none of them can do more than this is what keeps it from making itself an administrator.
+# The most that any role of infra/ may ever do in its environment, whatever its own policy says. A deploy role can make
+# roles and write their policies; that none of them can do more than this is what keeps it from making itself an
+# administrator, or a reader of another environment.
 
 data "aws_iam_policy_document" "boundary" {
+  for_each = var.environments
+
   #checkov:skip=CKV_AWS_111:A boundary grants nothing; what takes no resource stands alone below.
   #checkov:skip=CKV_AWS_356:As above.
 
@@ -16,15 +19,15 @@ data "aws_iam_policy_document" "boundary" {
       "s3:PutObject",
     ]
     resources = [
-      "arn:${local.partition}:s3:::${var.project}-*-${local.account_id}",
-      "arn:${local.partition}:s3:::${var.project}-*-${local.account_id}/*",
+      "arn:${local.partition}:s3:::${var.project}-${each.key}-*-${local.account_id}",
+      "arn:${local.partition}:s3:::${var.project}-${each.key}-*-${local.account_id}/*",
     ]
   }
 
   statement {
     sid       = "Functions"
     actions   = ["lambda:InvokeFunction"]
-    resources = ["arn:${local.partition}:lambda:*:${local.account_id}:function:${var.project}-*"]
+    resources = ["arn:${local.partition}:lambda:*:${local.account_id}:function:${var.project}-${each.key}-*"]
   }
 
   statement {
@@ -36,8 +39,8 @@ data "aws_iam_policy_document" "boundary" {
       "states:StartExecution",
     ]
     resources = [
-      "arn:${local.partition}:states:*:${local.account_id}:stateMachine:${var.project}-*",
-      "arn:${local.partition}:states:*:${local.account_id}:execution:${var.project}-*:*",
+      "arn:${local.partition}:states:*:${local.account_id}:stateMachine:${var.project}-${each.key}",
+      "arn:${local.partition}:states:*:${local.account_id}:execution:${var.project}-${each.key}:*",
     ]
   }
 
@@ -45,18 +48,18 @@ data "aws_iam_policy_document" "boundary" {
     sid     = "Messages"
     actions = ["sns:Publish", "sqs:SendMessage"]
     resources = [
-      "arn:${local.partition}:sns:*:${local.account_id}:${var.project}-*",
-      "arn:${local.partition}:sqs:*:${local.account_id}:${var.project}-*",
+      "arn:${local.partition}:sns:*:${local.account_id}:${var.project}-${each.key}-*",
+      "arn:${local.partition}:sqs:*:${local.account_id}:${var.project}-${each.key}-*",
     ]
   }
 
   statement {
     sid       = "OwnLogs"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    resources = ["arn:${local.partition}:logs:*:${local.account_id}:log-group:/aws/lambda/${var.project}-*"]
+    resources = ["arn:${local.partition}:logs:*:${local.account_id}:log-group:/aws/lambda/${var.project}-${each.key}-*"]
   }
 
-  # The keys of deployments, which an alias marks.
+  # The deployment's key, which an alias marks.
   statement {
     sid       = "Keys"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"]
@@ -65,7 +68,7 @@ data "aws_iam_policy_document" "boundary" {
     condition {
       test     = "ForAnyValue:StringLike"
       variable = "kms:ResourceAliases"
-      values   = ["alias/${var.project}-*"]
+      values   = ["alias/${var.project}-${each.key}"]
     }
   }
 
@@ -90,8 +93,10 @@ data "aws_iam_policy_document" "boundary" {
 }
 
 resource "aws_iam_policy" "boundary" {
-  name        = local.boundary
-  description = "The most that a role of ${var.project} may ever do."
-  policy      = data.aws_iam_policy_document.boundary.json
+  for_each = var.environments
+
+  name        = local.boundaries[each.key]
+  description = "The most that a role of ${var.project}-${each.key} may ever do."
+  policy      = data.aws_iam_policy_document.boundary[each.key].json
   tags        = local.tags
 }

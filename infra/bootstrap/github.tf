@@ -59,6 +59,17 @@ data "aws_iam_policy_document" "trust" {
       variable = "${local.issuer}:sub"
       values   = each.value
     }
+
+    # GitHub may let any branch into an environment, where nobody has said which.
+    dynamic "condition" {
+      for_each = each.key == "plan" ? [] : [1]
+
+      content {
+        test     = "StringEquals"
+        variable = "${local.issuer}:ref"
+        values   = ["refs/heads/${var.branch}"]
+      }
+    }
   }
 }
 

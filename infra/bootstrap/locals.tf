@@ -9,9 +9,8 @@ locals {
   tags = merge(var.tags, { Project = var.project, ManagedBy = "terraform" })
 
   # None of these begins like what an environment's role may touch: <project>-<environment>.
-  bucket   = "tfstate-${var.project}-${local.account_id}"
-  boundary = "${var.project}-boundary"
+  bucket     = "tfstate-${var.project}-${local.account_id}"
+  boundaries = { for name in keys(var.environments) : name => "${var.project}-boundary-${name}" }
 
-  state_arn    = "arn:${local.partition}:s3:::${local.bucket}"
-  boundary_arn = "arn:${local.partition}:iam::${local.account_id}:policy/${local.boundary}"
+  state_arn = "arn:${local.partition}:s3:::${local.bucket}"
 }

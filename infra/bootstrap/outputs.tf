@@ -3,9 +3,9 @@ output "state_bucket" {
   value       = aws_s3_bucket.state.bucket
 }
 
-output "permissions_boundary" {
-  description = "The variable permissions_boundary of infra/, in infra/environments/."
-  value       = aws_iam_policy.boundary.name
+output "permissions_boundaries" {
+  description = "The variable permissions_boundary of infra/, for each of infra/environments/."
+  value       = { for name, policy in aws_iam_policy.boundary : name => policy.name }
 }
 
 output "plan_role" {

@@ -20,13 +20,14 @@ locals {
   tables = {
     for key, scope in local.scopes : key => {
       for type, grants in yamldecode(templatefile("${path.module}/permissions.yaml", {
-        partition = local.partition
-        account   = local.account_id
-        project   = var.project
-        boundary  = local.boundary_arn
-        region    = scope.region
-        name      = scope.name
-        database  = replace(scope.name, "-", "_")
+        partition   = local.partition
+        account     = local.account_id
+        project     = var.project
+        environment = key == "plan" ? "*" : key
+        boundary    = "arn:${local.partition}:iam::${local.account_id}:policy/${try(local.boundaries[key], "none")}"
+        region      = scope.region
+        name        = scope.name
+        database    = replace(scope.name, "-", "_")
       })) : type => grants
       if var.customer_managed_key || !startswith(type, "aws_kms_")
     }

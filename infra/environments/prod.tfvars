@@ -2,8 +2,9 @@
 # destroying asks for the deployment's name.
 
 # The boundary of the deploy role (infra/bootstrap). Null where nothing was bootstrapped in the account.
-permissions_boundary = "order-pipeline-boundary"
+permissions_boundary = "order-pipeline-boundary-prod"
 
+force_destroy      = false # whatever a person's own settings say
 log_retention_days = 365
 
 # notification_email = "data@example.com"

@@ -18,6 +18,8 @@ from pipeline.terraform import Lines
 _PLAN = re.compile(r"Plan: (\d+) to add, (\d+) to change, (\d+) to destroy")
 _DONE = re.compile(r"(Creation|Modifications|Destruction) complete")
 
+_DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError")
+
 _FORGETTING_SECONDS = 90
 """How long AWS may go on listing what is gone."""
 _PAUSE_SECONDS = 5
@@ -79,7 +81,13 @@ def untold(place: Target, outputs: Mapping[str, Any]) -> list[str]:
     sentences = []
     for what, topic in (("notices", outputs["topic_arn"]), ("alarms", outputs["alarms_topic_arn"])):
         pages = _pages(place, "sns", "list_subscriptions_by_topic", TopicArn=topic)
-        subscribed = [one for page in pages for one in page["Subscriptions"]]
+        try:
+            subscribed = [one for page in pages for one in page["Subscriptions"]]
+        except ClientError as refused:  # everything is deployed; that this can't be looked up spoils nothing
+            if refused.response["Error"]["Code"] not in _DENIED:
+                raise
+            sentences.append(f"who hears of {what} can't be seen with these credentials (sns:ListSubscriptionsByTopic)")
+            continue
         if not subscribed and place.name == "aws":
             sentences.append(f"nobody subscribes to {what}: set notification_email, or subscribe to {topic}")
         sentences += [
@@ -196,7 +204,7 @@ def _budgets(place: Target) -> list[str]:
         pages = _pages(place, "budgets", "describe_budgets", AccountId=place.account())
         return [name for name in pages.search("Budgets[].BudgetName") if name]
     except ClientError as refused:
-        if refused.response["Error"]["Code"] not in ("AccessDenied", "AccessDeniedException"):
+        if refused.response["Error"]["Code"] not in _DENIED:
             raise
         show.step("warning: budgets can't be seen with these credentials; one that you have set may still be there")
         return []

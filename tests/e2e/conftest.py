@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     try:
         settings = {
             "environment": "e2e",
-            "permissions_boundary": "order-pipeline-boundary",
+            "permissions_boundary": "order-pipeline-boundary-e2e",
             "notification_email": "somebody@example.org",
             "budget": "{ monthly_usd = 20 }",
         }

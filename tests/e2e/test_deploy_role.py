@@ -51,7 +51,7 @@ FORBIDDEN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "the boundary itself": (
         "iam",
         "create_policy_version",
-        {"PolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-boundary", "PolicyDocument": TRUST},
+        {"PolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-boundary-e2e", "PolicyDocument": TRUST},
     ),
 }
 
@@ -85,7 +85,7 @@ def test_every_role_is_bound(place: Target) -> None:
         iam.get_role(RoleName=name)["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
         for name in names
     }
-    assert bounds == {f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-boundary"}
+    assert bounds == {f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-boundary-e2e"}
 
 
 def test_a_plan_role_can_plan(place: Target) -> None:

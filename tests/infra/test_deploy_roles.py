@@ -15,7 +15,7 @@ from tests.infra.test_lint import access_levels
 TABLE: dict[str, list[dict[str, Any]]] = yaml.safe_load((terraform.BOOTSTRAP / "permissions.yaml").read_text())
 KINDS = ("read", "write", "erase")
 
-BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-boundary"
+BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-boundary-"
 REPOSITORY = "repo:example@12/orders@345"
 
 # Actions that AWS can't hold to a resource of ours, and why.
@@ -100,7 +100,8 @@ def test_a_role_is_taken_on_by_one_repository_and_what_runs_there(bootstrap_plan
         assert operator == "StringEquals", "no wildcard: another repository or branch could be meant"
         assert condition.pop("token.actions.githubusercontent.com:aud") == "sts.amazonaws.com"
         subjects[re.findall(r'"(.*)"', address)[0]] = condition.pop("token.actions.githubusercontent.com:sub")
-        assert condition == {}
+        of_branch = {"token.actions.githubusercontent.com:ref": "refs/heads/main"}
+        assert condition == ({} if "plan" in address else of_branch)
     assert subjects == {
         "deploy-dev": f"{REPOSITORY}:environment:dev",
         "deploy-prod": f"{REPOSITORY}:environment:prod",
@@ -168,12 +169,14 @@ NEVER = ("iam:DeleteRolePermissionsBoundary", "iam:AttachRolePolicy", "iam:Creat
 
 def test_a_role_is_made_and_given_rights_within_the_boundary_only(bootstrap_plan: Run) -> None:
     found = set()
-    for statements in statements_by_role(bootstrap_plan).values():
+    for role, statements in statements_by_role(bootstrap_plan).items():
         for statement in statements:
             assert not set(listed(statement["Action"])) & set(NEVER)
             if bound := set(listed(statement["Action"])) & MADE_ONLY_BOUND:
                 found |= bound
-                assert statement["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": BOUNDARY}}
+                assert statement["Condition"] == {
+                    "StringEquals": {"iam:PermissionsBoundary": BOUNDARY + role.removeprefix("deploy-")}
+                }
     assert found == MADE_ONLY_BOUND
 
 
@@ -199,11 +202,34 @@ def test_a_deploy_role_can_not_touch_the_roles_made_here(bootstrap_plan: Run) ->
             assert not [arn for arn in arns if resource != "*" and fnmatchcase(arn, resource)]
 
 
-def test_the_boundary_lets_every_role_of_infra_do_what_it_does(bootstrap_plan: Run, any_plan: Run) -> None:
-    [boundary] = [
-        policy for policy in bootstrap_plan.planned("aws_iam_policy").values() if "boundary" in policy["name"]
+def boundary_of(plan: Run, environment: str) -> str:
+    """The boundary of one environment's roles."""
+    policies = plan.planned("aws_iam_policy").values()
+    return next(one["policy"] for one in policies if one["name"] == f"order-pipeline-boundary-{environment}")
+
+
+def test_nothing_that_a_deploy_role_makes_reaches_another_environment(bootstrap_plan: Run) -> None:
+    """Whoever deploys dev can give its roles all that the boundary allows, and take them on."""
+    theirs = [
+        *("arn:aws:s3:::order-pipeline-prod-ingest-1", "arn:aws:s3:::order-pipeline-prod-processed-1/tables/x"),
+        "arn:aws:lambda:eu-central-1:1:function:order-pipeline-prod-write",
+        "arn:aws:states:eu-central-1:1:stateMachine:order-pipeline-prod",
+        "arn:aws:states:eu-central-1:1:execution:order-pipeline-prod:x",
+        *("arn:aws:sns:eu-central-1:1:order-pipeline-prod-notices", "arn:aws:sqs:eu-central-1:1:order-pipeline-prod-x"),
+        "arn:aws:logs:eu-central-1:1:log-group:/aws/lambda/order-pipeline-prod-write:*",
     ]
-    within = statements_of(boundary["policy"])
+    of_account = [arn.replace(":1:", f":{ACCOUNT}:").replace("-1", f"-{ACCOUNT}") for arn in theirs]
+    for statement in statements_of(boundary_of(bootstrap_plan, "dev")):
+        for resource in listed(statement["Resource"]):
+            if resource != "*" and ":key/" not in resource:
+                assert not [arn for arn in of_account if fnmatchcase(arn, resource)], resource
+        if "kms:Decrypt" in listed(statement["Action"]):
+            aliases = statement["Condition"]["ForAnyValue:StringLike"]["kms:ResourceAliases"]
+            assert listed(aliases) == ["alias/order-pipeline-dev"]
+
+
+def test_the_boundary_lets_every_role_of_infra_do_what_it_does(bootstrap_plan: Run, any_plan: Run) -> None:
+    within = statements_of(boundary_of(bootstrap_plan, "dev"))
     outside = [
         f"{role}: {action} on {resource}"
         for role, statements in role_policies(any_plan).items()
@@ -219,10 +245,8 @@ def test_the_boundary_lets_every_role_of_infra_do_what_it_does(bootstrap_plan: R
 
 
 def test_the_boundary_holds_nothing_that_no_role_does(bootstrap_plan: Run, plan_with_key: Run) -> None:
-    [boundary] = [
-        policy for policy in bootstrap_plan.planned("aws_iam_policy").values() if "boundary" in policy["name"]
-    ]
-    allowed = {action for statement in statements_of(boundary["policy"]) for action in listed(statement["Action"])}
+    within = statements_of(boundary_of(bootstrap_plan, "dev"))
+    allowed = {action for statement in within for action in listed(statement["Action"])}
     roles = role_policies(plan_with_key).values()
     assert allowed == {action for statements in roles for one in statements for action in listed(one["Action"])}
 

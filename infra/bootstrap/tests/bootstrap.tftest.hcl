@@ -13,7 +13,7 @@ run "without_a_repository_there_is_only_the_bucket_and_the_boundary" {
   }
 
   assert {
-    condition     = output.state_bucket == "tfstate-order-pipeline-123456789012" && output.permissions_boundary == "order-pipeline-boundary"
+    condition     = output.state_bucket == "tfstate-order-pipeline-123456789012" && output.permissions_boundaries == { dev = "order-pipeline-boundary-dev", prod = "order-pipeline-boundary-prod" }
     error_message = "The CLI and infra/environments/ rely on these names."
   }
 }
