@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from functions.common import executions
-from functions.common.batch import failure_key, manifest_key, replay_of, run_key
+from functions.common.batch import failure_key, is_batch_id, manifest_key, replay_of, run_key
 from functions.common.executions import execution_arn
 from pipeline.runs import read_json
 from pipeline.targets import Target
@@ -63,8 +63,8 @@ def listed_runs(place: Target, limit: int) -> list[Mapping[str, Any]]:
 def run_of(place: Target, execution: Mapping[str, Any]) -> Run:
     """An execution as ListExecutions answers it, with what its records say."""
     name, status = execution["name"], execution["status"]
-    batch_id, _ = replay_of(name)
-    dataset = name.partition("-")[0]
+    batch_id = _batch_of(place, name)
+    dataset = batch_id.partition("-")[0]
     manifest = read_json(place, manifest_key(dataset, batch_id)) if status != "RUNNING" else None
     failure = None
     if status not in ("RUNNING", "SUCCEEDED"):
@@ -80,13 +80,13 @@ def run_of(place: Target, execution: Mapping[str, Any]) -> Run:
         stopped=execution.get("stopDate"),
         counts=manifest["counts"] if manifest and outcome != "failed" else {},
         error=failure["error"] if failure else "" if status in ("RUNNING", "SUCCEEDED") else status,
-        usd=cost_of(place, name) if status != "RUNNING" else "",
+        usd=cost_of(place, batch_id, name) if status != "RUNNING" else "",
     )
 
 
-def cost_of(place: Target, name: str) -> str:
-    """What an execution cost, in USD, as its run record says; empty where there is none."""
-    record = read_json(place, run_key(name.partition("-")[0], replay_of(name)[0], name))
+def cost_of(place: Target, batch_id: str, name: str) -> str:
+    """What an execution of a batch cost, in USD, as its run record says; empty where there is none."""
+    record = read_json(place, run_key(batch_id.partition("-")[0], batch_id, name))
     return f"{Decimal(record['usd']):.6f}" if record else ""
 
 
@@ -101,13 +101,25 @@ def _outcome(status: str, manifest: Mapping[str, Any] | None, failure: Mapping[s
     return "lost"
 
 
+def _batch_of(place: Target, name: str) -> str:
+    """The batch of an execution: by its name, or, where somebody gave it another, by its input."""
+    batch_id, _ = replay_of(name)
+    return batch_id if is_batch_id(batch_id) else str(_input_of(place, name).get("batch_id", name))
+
+
 def _key_of(place: Target, name: str) -> str:
     """The key of an execution's source, by its input."""
+    source = _input_of(place, name).get("source")
+    return str(source.get("key", "")) if isinstance(source, dict) else ""
+
+
+def _input_of(place: Target, name: str) -> dict[str, Any]:
     execution = executions.describe(place.step_functions, place.outputs["state_machine_arn"], name)
     try:
-        return str(json.loads(execution["input"])["source"]["key"]) if execution else ""
+        content = json.loads(execution["input"]) if execution else {}
     except (ValueError, KeyError, TypeError):
-        return ""
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def console_url(place: Target, execution: str | None) -> str:

@@ -19,8 +19,8 @@ from functions.common.batch import printable
 from pipeline.errors import CliError
 from pipeline.runs import Outcome
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 if not out.is_terminal:
     out.width = 160  # a file or a pipe has no width; narrower than this the tables lose their columns
 

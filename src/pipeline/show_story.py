@@ -65,8 +65,11 @@ def _headline(told: Story) -> None:
     out.print(f"[bold {COLORS[told.outcome]}]{told.outcome.upper()}[/]  {title}")
     counts = told.balance.counts if told.balance else None
     numbers = f" Published: {counts['published']:,} of {counts['received']:,}." if counts else ""
-    out.print(f"  {_SENTENCES[told.outcome]}{numbers}")
     failed = told.failed
+    sentence = _SENTENCES[told.outcome]
+    if failed and told.outcome is Outcome.PUBLISHED:
+        sentence = "Every record is accounted for, but a step after that failed."
+    out.print(f"  {sentence}{numbers}")
     if failed and (failed.error or failed.cause):
         after = "A step after that failed: " if told.outcome.is_published else ""
         out.print(f"  {after}[bold]{plain(failed.error)}[/bold]: {plain(failed.cause)}")

@@ -29,6 +29,9 @@ _HANDLING_SECONDS = 920
 LIVE = "live"
 """The alias that events invoke."""
 
+_READ_A_SECOND = 25
+"""How many messages are surely read in a second: so much longer they stay hidden."""
+
 _WAIT_SECONDS = 1
 """Asking for a second or more asks all of SQS's servers, and finds also a message that just came."""
 
@@ -70,7 +73,7 @@ def waiting(place: Target) -> int:
 
 def peek(place: Target) -> Iterator[tuple[Undelivered, str]]:
     """What is in the queue and why; when all was looked at, it can be seen by others again."""
-    for message in _received(place, _PEEK_SECONDS, 10):
+    for message in _received(place, _PEEK_SECONDS + waiting(place) // _READ_A_SECOND, 10):
         yield message, message.error or "it does not say why"
 
 
@@ -96,7 +99,7 @@ def redrive(place: Target) -> Iterator[tuple[Undelivered, str]]:
 
 def _received(place: Target, hidden_seconds: int, at_once: int) -> Iterator[Undelivered]:
     """Each message of the queue once; what is still there when the reader stops can be seen by others at once."""
-    sqs, url, received = place.client("sqs"), _url(place), []
+    sqs, url, received, seen = place.client("sqs"), _url(place), [], set[str]()
     try:
         while messages := sqs.receive_message(
             QueueUrl=url,
@@ -107,7 +110,11 @@ def _received(place: Target, hidden_seconds: int, at_once: int) -> Iterator[Unde
             MessageSystemAttributeNames=["SentTimestamp"],
         ).get("Messages", []):
             received += [message["ReceiptHandle"] for message in messages]
-            yield from map(parse, messages)
+            new = [message for message in messages if message["MessageId"] not in seen]
+            if not new:  # they can be seen again: all were looked at, or this takes too long
+                return
+            seen |= {message["MessageId"] for message in new}
+            yield from map(parse, new)
     finally:
         for receipt in received:
             with suppress(ClientError):  # it was deleted

@@ -71,7 +71,7 @@ def watch(place: Target, since: datetime) -> Iterator[Look]:
 def _with_cost(place: Target, run: Run) -> Run:
     if run.usd or run.stopped is None or run.stopped < datetime.now(UTC) - _COST_WITHIN:
         return run
-    return replace(run, usd=cost_of(place, run.name))
+    return replace(run, usd=cost_of(place, run.batch_id, run.name))
 
 
 def _state_of(place: Target, run: Run) -> str:

@@ -92,7 +92,7 @@ def test_deploying_says_where_each_feed_s_files_go(
     place: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "target", lambda _: place)
-    monkeypatch.setattr(cli.deploy, "deploy", lambda place: place.outputs)
+    monkeypatch.setattr(cli.deploy, "deploy", lambda place, *_: place.outputs)
     cli.deploy_command("local")
     said = capsys.readouterr().out
     for dataset in ("orders", "web_visits"):

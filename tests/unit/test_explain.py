@@ -257,6 +257,49 @@ def test_an_execution_that_somebody_named_otherwise_is_found_by_its_input(place:
     batch = place.upload(GOOD)
     place.start(batch, "by-hand")
     assert look_up(place, "by-hand").batch_id == batch.batch_id  # type: ignore[arg-type]
+    told = story_of(place, "by-hand")  # type: ignore[arg-type]
+    assert [(one.name, one.is_forgotten) for one in told.executions] == [("by-hand", False)]
+
+
+@pytest.mark.parametrize("name", ["x.jsonl ", "x?versionId=1.jsonl", "arn:x:execution:y.jsonl"])
+def test_odd_keys_are_found_as_they_are(place: Place, name: str) -> None:
+    place.upload(GOOD, name.strip() if name.endswith(" ") else "other.jsonl")
+    batch = place.upload(GOOD, name)
+    for what in (f"incoming/orders/{name}", f"s3://{harness.INGEST}/incoming/orders/{name}"):
+        assert look_up(place, what).batch_id == batch.batch_id  # type: ignore[arg-type]
+
+
+def test_a_lost_batch_whose_source_is_gone_is_not_run_again(place: Place, run: Run) -> None:
+    batch = crashed(place)
+    place.step_functions.runs = harness.run_steps
+    place.start(batch, f"{batch.batch_id}-replay-1")
+    end(f"{batch.batch_id}-replay-1", "SUCCEEDED", ago=LONG_AGO)
+    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
+    place.s3.delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
+    told = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    assert told.outcome is Outcome.LOST
+    assert [action.command for action in told.actions] == [""]
+
+
+def test_an_untold_failure_after_the_commit_is_told_with_what_to_do(place: Place, run: Run) -> None:
+    batch = notice_not_sent(place)
+    end(batch.batch_id, "FAILED", "SNS.NotFoundException", ago=timedelta(minutes=20))
+    said = run("explain", batch.batch_id)[1]
+    assert "All is well" not in said
+    assert "pipeline reconcile --apply" in said
+
+
+def test_texts_are_never_taken_for_pictures(place: Place, run: Run) -> None:
+    place.process(GOOD, "a:100:b:key:.jsonl")
+    assert "incoming/orders/a:100:b:key:.jsonl" in run("explain", "incoming/orders/a:100:b:key:.jsonl")[1]
+
+
+def test_a_long_queue_is_read_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not read while it is hidden comes again."""
+    for number in range(5):
+        queue(place, {"Records": []}, str(number))
+    monkeypatch.setattr(undelivered, "_PEEK_SECONDS", 0)
+    assert sorted(error for _, error in undelivered.peek(place)) == [f"ClientError: {n}" for n in range(5)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,13 @@ def test_an_execution_that_somebody_started_by_hand_is_listed_too(place: Place) 
     assert (one.name, one.key, one.outcome, one.error) == ("by-hand", "", "failed", "ABORTED")
 
 
+def test_what_somebody_ran_under_another_name_is_told_by_its_input(place: Place) -> None:
+    batch = place.upload(GOOD)
+    place.start(batch, "by-hand")
+    [one] = monitor.recent_runs(place, 10)  # type: ignore[arg-type]
+    assert (one.name, one.batch_id, one.outcome) == ("by-hand", batch.batch_id, "published")
+
+
 def test_status_tells_what_waits_and_where_nothing_is_what_to_do(place: Place, run: Run) -> None:
     assert "No execution yet. Next:" in run("status")[1]
     queue(place, {"Records": []})

@@ -48,10 +48,11 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
     Of each group of rejects `samples` are kept, with their values masked unless `show_values`. Some twenty requests,
     and two or three for each other version of the key. Raises UsageError for what names nothing.
     """
-    finding, revisions = _find(place, what)
+    asked = lookup.look_up(place, what)
+    finding, revisions = _find(place, asked)
     dataset, batch_id = finding.dataset, finding.batch_id
     manifest = read_json(place, manifest_key(dataset, batch_id))
-    found = tuple(traces.executions_of(place, dataset, batch_id))
+    found = tuple(traces.executions_of(place, dataset, batch_id, asked.execution))
     source, uploaded = _source(place, finding, manifest, found)
     latest = found[-1] if found else None
     events, unknown = _heard(place, batch_id, uploaded)
@@ -87,7 +88,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
 
 def rejects_of(place: Target, what: str, samples: int = 3, *, show_values: bool = False) -> BatchRejects:
     """All rejects of the batch that `what` names, read to the end. Raises UsageError for what names nothing."""
-    finding, _ = _find(place, what)
+    finding, _ = _find(place, lookup.look_up(place, what))
     manifest = read_json(place, manifest_key(finding.dataset, finding.batch_id))
     failures = list(traces.failures_of(place, finding.dataset, finding.batch_id).values())
     key = rejects_key(manifest, failures)
@@ -100,9 +101,8 @@ def rejects_of(place: Target, what: str, samples: int = 3, *, show_values: bool 
     )
 
 
-def _find(place: Target, what: str) -> tuple[Finding, tuple[Revision, ...]]:
-    """What a survey finds of the batch that `what` names, and the batch's revisions."""
-    asked = lookup.look_up(place, what)
+def _find(place: Target, asked: lookup.Asked) -> tuple[Finding, tuple[Revision, ...]]:
+    """What a survey finds of the batch that is asked for, and the batch's revisions."""
     revisions = tuple(_revisions(place, asked.batch_id))
     if asked.version is None:
         return recovery.find(place, asked.batch_id, recovery.patience()), revisions

@@ -61,6 +61,8 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
         yield from _after_failure(story, now)
     elif outcome is Outcome.RUNNING:
         yield Action("Wait, or watch it.", "pipeline watch")
+    elif outcome in (Outcome.STUCK, Outcome.LOST) and not story.is_source_there:
+        yield Action("Its source is not there any more: it can't be run again, only uploaded again.")
     elif outcome is Outcome.STUCK:
         yield Action(
             "Look at it in the console. If it hangs, stop it there, and 16 minutes later run it again.", replay
@@ -72,6 +74,8 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
         yield Action(sentence, replay)
     elif outcome is Outcome.UNKNOWN:
         yield Action("Wait a minute and ask again.", f"pipeline explain {story.batch_id}")
+    if outcome.is_published and story.failed and not story.queued and _is_untold(story.failed, now):
+        yield Action("Nobody was told that a step after the commit failed: have it told.", "pipeline reconcile --apply")
 
 
 def _after_failure(story: Story, now: datetime) -> Iterator[Action]:

@@ -32,6 +32,8 @@ class Asked:
     batch_id: str
     version: Version | None = None
     """Of the key, where one was named, and so no revision."""
+    execution: str = ""
+    """The execution, where one was named."""
 
 
 def look_up(place: Target, what: str) -> Asked:
@@ -42,17 +44,18 @@ def look_up(place: Target, what: str) -> Asked:
     text = what.strip()
     if not text:
         raise UsageError("Nothing was named.", _HELP)
-    if "arn:" in text and ":execution:" in text:  # by itself, or in the console's address
-        return Asked(_by_execution(place, _name_in(place, text[text.index("arn:") :])))
     if text.startswith("s3://"):
-        bucket, _, key = text.removeprefix("s3://").partition("/")
+        bucket, _, key = what.lstrip().removeprefix("s3://").partition("/")
         return _by_address(place, bucket, key, text)
-    if text.startswith(PREFIX):
-        return _by_key(place, text)
+    if text.startswith(PREFIX):  # first, since a key may hold an ARN
+        return _by_key(place, what.lstrip())
+    if "arn:" in text and ":execution:" in text:  # by itself, or in the console's address
+        name = _name_in(place, text[text.index("arn:") :])
+        return Asked(_by_execution(place, name), execution=name)
     if batch_id := batch_in(text):
         return Asked(batch_id)
     if _EXECUTION_NAME.fullmatch(text):
-        return Asked(_by_execution(place, text))
+        return Asked(_by_execution(place, text), execution=text)
     raise UsageError(f"{what} is neither a key nor a batch nor an execution.", _HELP)
 
 
@@ -93,7 +96,13 @@ def _by_address(place: Target, bucket: str, key: str, text: str) -> Asked:
 
 
 def _by_key(place: Target, key: str) -> Asked:
-    """The batch of a key's newest version, or of the one that `?versionId=` behind it names."""
+    """The batch of a key's newest version, or of the one that `?versionId=` behind it names.
+
+    A key may be called so itself, or end in a space: as it stands it counts first.
+    """
+    if (_VERSION in key or key != key.rstrip()) and (whole := versions_of(place, key)):
+        return Asked(batch_id_of(recovery.pipeline_of(place), whole[0]), whole[0])
+    key = key.rstrip()
     name, _, version_id = key.rpartition(_VERSION) if _VERSION in key else (key, "", "")
     found = [version for version in versions_of(place, name) if version_id in ("", version.version_id)]
     if not found and version_id:

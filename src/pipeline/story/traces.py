@@ -30,11 +30,14 @@ _STARTED = {
 """What the functions log when they are told of a file."""
 
 
-def executions_of(place: Target, dataset: str, batch_id: str) -> Iterator[Execution]:
-    """The executions of a batch, the first and then the replays; those that AWS has forgotten by their records."""
+def executions_of(place: Target, dataset: str, batch_id: str, asked: str = "") -> Iterator[Execution]:
+    """The executions of a batch, the first and then the replays; those that AWS has forgotten by their records.
+
+    Somebody may have started one by hand, under another name: it is found by a record, or where it is `asked` for.
+    """
     failures = failures_of(place, dataset, batch_id)
     costs = _records(place, run_prefix(dataset, batch_id))
-    described = dict(_described(place, batch_id, {*failures, *costs}))
+    described = dict(_described(place, batch_id, {*failures, *costs, *filter(None, [asked])}))
     with_steps = list(described)[-MAX_HISTORIES:]
     for name in sorted({*failures, *costs, *described}, key=lambda name: replay_of(name)[1]):
         failure, run, told = failures.get(name), costs.get(name), described.get(name)
@@ -86,6 +89,9 @@ def _records(place: Target, prefix: str) -> dict[str, Mapping[str, Any]]:
 def _described(place: Target, batch_id: str, recorded: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The executions that AWS knows, by name: those that left a record, and the ones behind them."""
     machine, last = place.outputs["state_machine_arn"], max((replay_of(name)[1] for name in recorded), default=0)
+    for name in sorted(name for name in recorded if replay_of(name)[0] != batch_id):
+        if execution := executions.describe(place.step_functions, machine, name):
+            yield name, execution
     number = 0
     while True:
         name = replay_name(batch_id, number) if number else batch_id
