@@ -113,7 +113,32 @@ locals {
         period      = 3600 # as above
         missing     = "notBreaching"
       }
-    }
+    },
+    # EventBridge and its scheduler put what they can't deliver into the same queue.
+    {
+      for rule in ["execution-failed", "execution-ended"] : "undelivered-${rule}" => {
+        runbook     = "undelivered"
+        description = "EventBridge could not tell of an execution's end, nor put that into the queue. Look at the queue's policy and key, then have told what was not: pipeline reconcile."
+        namespace   = "AWS/Events"
+        metric      = "InvocationsFailedToBeSentToDlq"
+        dimensions  = { RuleName = "${local.name}-${rule}" }
+        statistic   = "Sum"
+        period      = 3600
+        missing     = "notBreaching"
+      }
+    },
+    local.is_scheduled ? {
+      undelivered-schedule = {
+        runbook     = "undelivered"
+        description = "The schedule could not call the reconciler, nor put that into the queue. Look at the schedule's role, the queue's policy and key; run it now: pipeline reconcile."
+        namespace   = "AWS/Scheduler"
+        metric      = "InvocationsFailedToBeSentToDeadLetterCount"
+        dimensions  = { ScheduleGroup = local.name }
+        statistic   = "Sum"
+        period      = 3600
+        missing     = "notBreaching"
+      }
+    } : {}
   )
 
   feeds   = sort(keys(local.contracts))
@@ -178,6 +203,13 @@ resource "aws_cloudwatch_metric_alarm" "reject_ratio" {
   }
 
   depends_on = [aws_sns_topic_policy.alarms]
+
+  lifecycle {
+    precondition {
+      condition     = var.alarms.reject_ratio == null || try(var.alarms.reject_ratio < var.max_reject_ratio, true)
+      error_message = "alarms.reject_ratio must be below max_reject_ratio: a file with more rejects fails, and one with fewer would never raise the alarm."
+    }
+  }
 }
 
 locals {

@@ -370,8 +370,8 @@ variable "alarms" {
   nullable = false
 
   validation {
-    condition     = var.alarms.reject_ratio == null || try(var.alarms.reject_ratio >= 0 && var.alarms.reject_ratio < var.max_reject_ratio, false)
-    error_message = "alarms.reject_ratio must be at least 0 and below max_reject_ratio, above which a file fails anyway; or null."
+    condition     = try(var.alarms.reject_ratio >= 0 && var.alarms.reject_ratio <= 1, var.alarms.reject_ratio == null)
+    error_message = "alarms.reject_ratio must be a number from 0 to 1, or null."
   }
 
   validation {

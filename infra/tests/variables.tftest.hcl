@@ -78,6 +78,16 @@ run "wrong_kinds" {
   ]
 }
 
+run "an_alarm_that_could_never_go_off" {
+  command = plan
+
+  variables {
+    alarms = { reject_ratio = 0.1 }
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.reject_ratio]
+}
+
 run "just_too_much" {
   command = plan
 

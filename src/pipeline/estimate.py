@@ -51,7 +51,7 @@ STATES_A_FILE, STATES_A_CHUNK = 5, 2
 """Events and transitions of an execution without rejects and retries, beside its chunks and for each of them."""
 TRACES_A_FILE = 3
 
-METRICS_OF_RUNS, METRICS_OF_THE_RECONCILER, ALARM_METRICS, DASHBOARDS = 7, 2, 16, 1
+METRICS_OF_RUNS, METRICS_OF_THE_RECONCILER, ALARM_METRICS, DASHBOARDS = 7, 2, 19, 1
 """Those of a run without rejects. An alarm costs for each metric that it looks at."""
 RECONCILER_MS, RECONCILED_DAYS, RUNS_A_DAY = 1000, 3, 24
 RESULTS = ROOT / "bench" / "results" / "latest.json"

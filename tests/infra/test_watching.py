@@ -33,6 +33,18 @@ AWS: dict[str, tuple[str, str, set[str], set[str]]] = {
         {MACHINE},
         {"ExecutionThrottled", "ExecutionTime", "ExecutionsAborted", "ExecutionsFailed", "ExecutionsTimedOut"},
     ),
+    "AWS/Events": (
+        "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html",
+        "RuleName",
+        {f"{NAME}-execution-failed", f"{NAME}-execution-ended"},
+        {"InvocationsFailedToBeSentToDlq"},
+    ),
+    "AWS/Scheduler": (
+        "https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html",
+        "ScheduleGroup",
+        {NAME},
+        {"InvocationsFailedToBeSentToDeadLetterCount"},
+    ),
     "AWS/SQS": (
         "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html",
         "QueueName",
