@@ -80,8 +80,8 @@ def test_plain_values_are_read(text: str, value: str, infra: Path) -> None:
 
 
 def test_an_unknown_name_says_which_there_are(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIPELINE_ENV", "/root/.shinit")
-    with pytest.raises(UsageError, match=r"There is no environment /root/.shinit: infra/environments/ has dev\."):
+    monkeypatch.setenv("PIPELINE_ENV", "/etc/shrc")
+    with pytest.raises(UsageError, match=r"There is no environment /etc/shrc: infra/environments/ has dev\."):
         environments.chosen()
 
 
