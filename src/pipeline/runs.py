@@ -67,10 +67,15 @@ class Outcome:
         if not self.published or self.manifest is None:
             cause = " ".join(self.cause.split())
             return f"FAILED dataset={self.upload.dataset} batch={self.upload.batch_id} error={self.error} cause={cause}"
-        counts = {name: self.manifest["counts"][name] for name in ("received", "published", "rejected", "superseded")}
-        rows = {name: table["rows"] for name, table in self.manifest["tables"].items()}
-        numbers = " ".join(f"{name}={number}" for name, number in {**counts, **rows}.items())
+        numbers = numbers_of(self.manifest)
         return f"PUBLISHED dataset={self.upload.dataset} batch={self.upload.batch_id} {numbers}"
+
+
+def numbers_of(manifest: Mapping[str, Any]) -> str:
+    """How many records and rows a manifest tells of, for a line for machines."""
+    counts = {name: manifest["counts"][name] for name in ("received", "published", "rejected", "superseded")}
+    rows = {name: table["rows"] for name, table in manifest["tables"].items()}
+    return " ".join(f"{name}={number}" for name, number in {**counts, **rows}.items())
 
 
 def check_input(path: Path) -> None:

@@ -134,7 +134,4 @@ def _line(result: DryRun) -> str:
     """The outcome in one line, for machines."""
     if result.manifest is None:
         return f"NOT PUBLISHABLE dataset={result.dataset} error={result.error}"
-    counts = {name: result.manifest["counts"][name] for name in ("received", "published", "rejected", "superseded")}
-    rows = {name: table["rows"] for name, table in result.manifest["tables"].items()}
-    numbers = " ".join(f"{name}={number}" for name, number in {**counts, **rows}.items())
-    return f"PUBLISHABLE dataset={result.dataset} {numbers}"
+    return f"PUBLISHABLE dataset={result.dataset} {runs.numbers_of(result.manifest)}"

@@ -2,7 +2,6 @@
 
 import json
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ from functions.common.errors import (
 from functions.common.record_types import merged
 from functions.validate.reasons import CODES
 from pipeline.contracts.fault import Fault, line_at
+from pipeline.contracts.outcomes import lines_of, tried
 from pipeline.contracts.queries import query_faults
 from pipeline.contracts.schemas import schema_faults
-from pipeline.dry_run import dry_run
-from pipeline.rules import Rules, rules_here
 
 _LOADING = re.compile(r"contracts/[^/]+/(\S+) cannot be used: (.*) \(\w+\)\.$", re.DOTALL)
 _PLACE = re.compile(r"[a-z_]+(?:\.\w+|\[\d+\])*")
@@ -81,19 +79,11 @@ def _code_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
 
 def _example_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
     """What the functions' own code says of each version's examples, as a file."""
-    settings = {**rules_here(folder.parent).settings, "MAX_REJECT_RATIO": "1", "UNKNOWN_FIELDS": "reject"}
-    with tempfile.TemporaryDirectory() as temporary:
-        for version in contract.versions:
-            path = Path(temporary) / f"v{version.number}.jsonl"
-            lines = [json.dumps(example).encode() + b"\n" for example in version.schema["examples"]]
-            path.write_bytes(b"".join(lines))
-            rules = Rules(folder.parent, settings, "the examples")
-            yield from _of_examples(folder, version, lines, path, rules)
-            bare = [
-                _without_optional(example, version.schema, version.schema) for example in version.schema["examples"]
-            ]
-            path.write_bytes(b"".join(json.dumps(example).encode() + b"\n" for example in bare))
-            yield from _of_bare_examples(folder, version, path, rules)
+    for version in contract.versions:
+        schema = version.schema
+        yield from _of_examples(folder, version, lines_of(schema["examples"]))
+        bare = [_without_optional(example, schema, schema) for example in schema["examples"]]
+        yield from _of_bare_examples(folder, version, lines_of(bare))
 
 
 def _without_optional(value: Any, schema: Any, root: Any) -> Any:
@@ -109,19 +99,19 @@ def _without_optional(value: Any, schema: Any, root: Any) -> Any:
     return value
 
 
-def _of_bare_examples(folder: Path, version: Version, path: Path, rules: Rules) -> Iterator[Fault]:
+def _of_bare_examples(folder: Path, version: Version, lines: list[bytes]) -> Iterator[Fault]:
     """What fails a whole file whose records leave out all that they may; that a rule rejects some is no fault."""
-    with dry_run(path, folder.name, rules, lambda _at: None) as result:
+    with tried(lines, folder) as result:
         if result.error in (ReconciliationError.__name__, ContractError.__name__):
             says = f"the examples of version {version.number} without what may be left out: {result.cause}"
             mend = "Require the fields that keys and references are made of; let the SQL take null of the others."
             yield Fault(folder / "contract.json", 1, says, mend)
 
 
-def _of_examples(folder: Path, version: Version, lines: list[bytes], path: Path, rules: Rules) -> Iterator[Fault]:
+def _of_examples(folder: Path, version: Version, lines: list[bytes]) -> Iterator[Fault]:
     schema = folder / f"v{version.number}.schema.json"
     starts = {sum(map(len, lines[:number])): number for number in range(len(lines))}
-    with dry_run(path, folder.name, rules, lambda _at: None) as result:
+    with tried(lines, folder) as result:
         rejects = [json.loads(line) for line in result.reject_lines()]
         for reject in rejects:
             if reject["reason"] != "superseded":

@@ -3,13 +3,14 @@
 import csv
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from functions.common.contract import LINEAGE
-from pipeline.dry_run import dry_run
+from pipeline.dry_run import DryRun, dry_run
 from pipeline.rules import Rules, rules_here
 
 Rows = list[Mapping[str, str]]
@@ -25,17 +26,29 @@ class Made:
     error: str
 
 
-def made_of(examples: Iterable[Any], folder: Path) -> Made:
-    """Run records through the functions' code under the contract in `folder`, each of which may be rejected."""
+@contextmanager
+def tried(lines: Iterable[bytes], folder: Path) -> Iterator[DryRun]:
+    """Run JSON Lines through the functions' code under the contract in `folder`; each record may be rejected."""
     settings = {**rules_here(folder.parent).settings, "MAX_REJECT_RATIO": "1", "UNKNOWN_FIELDS": "reject"}
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "examples.jsonl"
-        path.write_bytes(b"".join(json.dumps(example).encode() + b"\n" for example in examples))
+        path.write_bytes(b"".join(lines))
         with dry_run(path, folder.name, Rules(folder.parent, settings, "the examples"), lambda _at: None) as result:
-            reasons = [json.loads(line)["reason"] for line in result.reject_lines()]
-            tables = {
-                name.removesuffix(".csv"): _rows(path) for name, path in result.tables.items() if name.endswith(".csv")
-            }
+            yield result
+
+
+def lines_of(examples: Iterable[Any]) -> list[bytes]:
+    """Examples as JSON Lines."""
+    return [json.dumps(example).encode() + b"\n" for example in examples]
+
+
+def made_of(examples: Iterable[Any], folder: Path) -> Made:
+    """What becomes of examples under the contract in `folder`."""
+    with tried(lines_of(examples), folder) as result:
+        reasons = [json.loads(line)["reason"] for line in result.reject_lines()]
+        tables = {
+            name.removesuffix(".csv"): _rows(path) for name, path in result.tables.items() if name.endswith(".csv")
+        }
     return Made(tables, sum(reason != "superseded" for reason in reasons), result.error)
 
 
