@@ -36,10 +36,12 @@ def _unknown(value: Any, schema: Any, root: Any, place: str) -> Iterator[Unknown
     if isinstance(value, dict):
         properties = part.get("properties", {})
         if part.get("additionalProperties") is False and "patternProperties" not in part:
-            for name in (name for name in value if name not in properties):
-                yield UnknownField(value, name, f"{place}/{name}" if _NAME.fullmatch(name) else OTHERS)
-        for name in (name for name in value if name in properties):
-            yield from _unknown(value[name], properties[name], root, f"{place}/{escaped(name)}")
+            for name in value:
+                if name not in properties:
+                    yield UnknownField(value, name, f"{place}/{name}" if _NAME.fullmatch(name) else OTHERS)
+        for name, inner in value.items():
+            if name in properties:
+                yield from _unknown(inner, properties[name], root, f"{place}/{escaped(name)}")
     elif isinstance(value, list) and "items" in part:
         for element in value:
             yield from _unknown(element, part["items"], root, f"{place}/{_ELEMENT}")
