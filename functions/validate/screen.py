@@ -9,7 +9,7 @@ https://jcristharif.com/msgspec/constraints.html
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -70,26 +70,32 @@ _FORMATS = {
 """RFC 3339 without leap seconds and small letters; that the day exists is DuckDB's to see."""
 
 
-class Line(msgspec.Struct, gc=False):
-    """A valid record and where it stood, as it travels through staging."""
-
-    position: int = msgspec.field(name="_position")
-    record: Any
-    """What `Screen.read` gave, or a record that is serialised already, as `msgspec.Raw`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Screen:
     """What a schema was compiled to."""
 
-    read: Callable[[bytes], Any]
-    """The record in these bytes, as a struct. Raises one of UNREADABLE where it might not be valid."""
+    read: Callable[[bytes], list[Any]]
+    """The records in these bytes, one after the other. Raises one of UNREADABLE where one might not be valid."""
     is_plain: Callable[[bytes], bool]
     """Whether these bytes surely have none of the characters that the schema's texts must not have."""
     predicate: str
     """An SQL expression over the record as it was sent: TRUE where it is surely valid."""
     levels: int
     """How deep a record nests at most."""
+
+    def lets_pass(self, texts: Sequence[bytes]) -> bool:
+        """Whether each of these texts is one record that is surely valid, but for what `predicate` sees.
+
+        They are read at once. Nothing in JSON goes on behind a `}` with a `{`, so a record can't reach over two texts
+        that begin and end so, and as many records as texts are one in each.
+        """
+        if {text[:1] for text in texts} != {b"{"} or {text[-1:] for text in texts} != {b"}"}:
+            return False
+        together = b"\n".join(texts)
+        try:
+            return len(self.read(together)) == len(texts) and self.is_plain(together)
+        except UNREADABLE:
+            return False
 
 
 @cache
@@ -99,7 +105,7 @@ def screen_of(version: Version) -> Screen | None:
     try:
         parts = list(_parts(schema, schema))
         return Screen(
-            read=msgspec.json.Decoder(_type(schema, schema)).decode,
+            read=msgspec.json.Decoder(_type(schema, schema)).decode_lines,
             is_plain=_plain_test(parts),
             predicate=predicate_of(schema, _of_value),
             levels=_levels(schema, schema),
@@ -253,9 +259,10 @@ def _plain_test(parts: Iterable[Mapping[str, Any]]) -> Callable[[bytes], bool]:
     if not forbidden:
         return lambda _data: True
     written = [bytes([character]) for character in forbidden if character >= 0x20]
-    short = "".join(sign for character, sign in _SHORT_ESCAPES.items() if character in forbidden)
-    is_escaped = re.compile(rf"\\(?:u00|[{re.escape(short)}])".encode() if short else rb"\\u00").search
-    return lambda data: not (any(character in data for character in written) or is_escaped(data))
+    escapes = [f"u00(?i:{character:02x})" for character in forbidden]
+    escapes += [re.escape(_SHORT_ESCAPES[character]) for character in forbidden if character in _SHORT_ESCAPES]
+    is_escaped = re.compile(rf"\\(?:{'|'.join(escapes)})".encode()).search
+    return lambda data: not (any(character in data for character in written) or (b"\\" in data and is_escaped(data)))
 
 
 def _characters(ranges: str) -> Iterator[int]:
