@@ -17,12 +17,9 @@ from functions.common.contract import FITS, KEPT, POSITION, TOTALS, Contract, Ve
 from functions.common.errors import ContractError
 from functions.common.record_types import sent_type
 from functions.common.records import read_valid_line, valid_lines
-from functions.common.sql import identifier, literal, make_macros
+from functions.common.sql import STAGED, identifier, literal, make_macros
 from functions.validate import record_views
 from functions.validate.predicates import fits, predicate_of
-
-_STAGED = "FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20480"
-"""DuckDB holds a row group before it writes it: 20 MB of common records."""
 
 _REFUSED = (duckdb.Error, UnicodeDecodeError)
 """What DuckDB raises that refuses a record: the second where its message quotes one up to the middle of a character."""
@@ -130,7 +127,7 @@ class ContractSql:
                 CASE WHEN {FITS} THEN {self._totals()} END AS {TOTALS}
             FROM records
         """
-        self.connection.execute(f"COPY ({self._storable(query)}) TO {literal(records)} ({_STAGED})")
+        self.connection.execute(f"COPY ({self._storable(query)}) TO {literal(records)} ({STAGED})")
 
     def _decimals(self) -> list[str]:
         """For each column of whole numbers that Parquet can't hold the expression that makes decimals of them."""
@@ -186,7 +183,7 @@ class ContractSql:
                 {self._storable(kept)}
                 ORDER BY {POSITION}
             )
-            TO {literal(more)} ({_STAGED})
+            TO {literal(more)} ({STAGED})
             """
         )
         more.replace(records)

@@ -69,7 +69,7 @@ def _publish_table(
     batch: Batch, table: Table, folder: Path, connection: duckdb.DuckDBPyConnection
 ) -> dict[str, dict[str, Any]]:
     """Upload a table's two files. CSV, the large one, is made only now and gone before the next: /tmp has an end."""
-    parquet, csv = folder / f"{table.name}.parquet", write_csv(table, folder, connection)
+    parquet, csv = folder / f"{table.name}.parquet", write_csv(table, batch, folder, connection)
     keys = {parquet: batch.parquet_key(table.name), csv: batch.csv_key(table.name)}
     bucket = settings().processed_bucket
     outputs = {

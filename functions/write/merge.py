@@ -171,16 +171,22 @@ def read_superseded(workdir: Path) -> Iterator[Superseded]:
             yield Superseded(*map(int, line.split(",")))
 
 
+def lineage(batch: Batch) -> dict[str, str]:
+    """Of each column of LINEAGE the SQL constant that stands in every row."""
+    return {
+        "batch_id": literal(batch.batch_id),
+        "ingested_at": f"CAST({literal(batch.ingested_at)} AS TIMESTAMP)",
+    }
+
+
 def _write_table(table: Table, batch: Batch, workdir: Path, connection: duckdb.DuckDBPyConnection) -> int:
     columns = ", ".join(identifier(column.name) for column in table.columns)
+    constants = ", ".join(f"{value} AS {identifier(name)}" for name, value in lineage(batch).items())
     parquet = literal(workdir / f"{table.name}.parquet")
     connection.execute(
         f"""
         COPY (
-            SELECT
-                *,
-                {literal(batch.batch_id)} AS batch_id,
-                CAST({literal(batch.ingested_at)} AS TIMESTAMP) AS ingested_at
+            SELECT *, {constants}
             FROM (
                 SELECT {columns}
                 FROM {identifier("part_" + table.name)} AS part
@@ -222,10 +228,11 @@ def _latest(table: Table) -> str:
 def _check_keys(contract: Contract, connection: duckdb.DuckDBPyConnection) -> None:
     """See that each row has a key, and no other the same: sorted by it, those would stand side by side."""
     for table in contract.tables:
-        key, has_none = f"row({identifiers(table.key)})", " OR ".join(f"{identifier(n)} IS NULL" for n in table.key)
-        columns = f"{key} AS key, lag({key}) OVER () AS key_before, {has_none} AS has_none"
-        rows = f"SELECT {columns} FROM {identifier(table.name)}"
-        counts = "[count(*) FILTER (WHERE key = key_before), count(*) FILTER (WHERE has_none)]"
+        names = [identifier(name) for name in table.key]
+        repeats = " AND ".join(f"{name} = lag({name}) OVER ()" for name in names)
+        has_none = " OR ".join(f"{name} IS NULL" for name in names)
+        rows = f"SELECT {repeats} AS repeats, {has_none} AS has_none FROM {identifier(table.name)}"
+        counts = "[count(*) FILTER (WHERE repeats), count(*) FILTER (WHERE has_none)]"
         twice, keyless = _one(connection, f"SELECT {counts} FROM ({rows})")
         if twice:
             raise ReconciliationError(f"Table {table.name}: {twice} rows repeat the key ({', '.join(table.key)}).")

@@ -23,8 +23,8 @@ def rows(data: bytes, folder: Path, name: str = "x.jsonl") -> list[Any]:
     """What is staged of a file's records, typed, but for their positions."""
     validate(data, folder, batch_of(data, name))
     with duckdb.connect() as connection:
-        staged = f"read_parquet('{folder}/records.parquet')"
-        return connection.execute(f"SELECT CAST(COLUMNS(* EXCLUDE (_position)) AS VARCHAR) FROM {staged} ORDER BY _position").fetchall()
+        staged = f"SELECT * EXCLUDE (_position) FROM read_parquet('{folder}/records.parquet') ORDER BY _position"
+        return connection.execute(f"SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({staged})").fetchall()
 
 
 def texts(folder: Path) -> list[bytes]:
