@@ -82,6 +82,7 @@ def _instance(limit_mb: int) -> duckdb.DuckDBPyConnection:
             "home_directory": tempfile.gettempdir(),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            "enable_external_file_cache": False,  # it would fill the memory limit with the Parquet files that are read
             "preserve_insertion_order": True,
         }
     )
