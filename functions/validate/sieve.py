@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import IO
 
 from functions.common.contract import Version
-from functions.common.errors import EncodingError, MalformedDocumentError
+from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
 from functions.common.records import valid_lines
 from functions.validate.drift import Drift
 from functions.validate.judge import Judge, Verdict, parsed, reject_line_of
@@ -57,6 +57,8 @@ class Sieve:
         return received
 
     def _divide(self, raws: Sequence[RawRecord]) -> None:
+        if not raws:
+            return
         texts = [raw.line for raw in raws]
         if self._lets_pass(self._version, raws, texts):
             self._pass(self._version, raws, texts)
@@ -106,14 +108,17 @@ def _stretches(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:
     """The records in lists that make up as much of the source as is looked at together."""
     held: list[RawRecord] = []
     n_bytes = 0
-    for raw in records:
-        held.append(raw)
-        n_bytes += raw.length
-        if n_bytes > _HELD_BYTES:
-            yield held
-            held, n_bytes = [], 0
-    if held:
+    try:
+        for raw in records:
+            held.append(raw)
+            n_bytes += raw.length
+            if n_bytes > _HELD_BYTES:
+                yield held
+                held, n_bytes = [], 0
+    except PipelineError:  # the document goes on wrongly; what is wrong before that is told first
         yield held
+        raise
+    yield held
 
 
 @contextmanager
