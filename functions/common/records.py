@@ -1,7 +1,6 @@
 """The lines that records travel in: valid ones through staging, rejected ones into `rejected/`."""
 
 import base64
-from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -14,21 +13,12 @@ OTHERS = ""
 
 _POSITION = b'{"_position":'
 _RECORD = b',"record":'
-_END = b"}\n"
-
-
-def valid_lines(positions: Iterable[int], records: Iterable[bytes]) -> bytes:
-    """Lines of `records.jsonl`: of each record, which is JSON in one line, its place and its text."""
-    parts: list[bytes] = []
-    for position, record in zip(positions, records, strict=True):
-        parts += (b"%b%d%b" % (_POSITION, position, _RECORD), record, _END)
-    return b"".join(parts)
 
 
 def read_valid_line(line: bytes) -> tuple[int, bytes]:
-    """The place and the text of the record in a line of `records.jsonl`."""
+    """The place and the serialised record of a line of `records.jsonl`: a `functions.validate.screen.Line`."""
     position, record = line.split(_RECORD, 1)
-    return int(position[len(_POSITION) :]), record[: -len(_END)]
+    return int(position[len(_POSITION) :]), record.rstrip(b"\n")[:-1]
 
 
 def position_of_valid_line(line: bytes) -> int:

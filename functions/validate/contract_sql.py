@@ -11,20 +11,16 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import duckdb
-import orjson
 
 from functions.common.contract import FITS, KEPT, POSITION, TOTALS, Contract, Version
 from functions.common.errors import ContractError
 from functions.common.record_types import sent_type
-from functions.common.records import read_valid_line, valid_lines
 from functions.common.sql import STAGED, identifier, literal, make_macros
 from functions.validate import record_views
 from functions.validate.predicates import fits, predicate_of
 
 _REFUSED = (duckdb.Error, UnicodeDecodeError)
 """What DuckDB raises that refuses a record: the second where its message quotes one up to the middle of a character."""
-
-_BUFFER = 1 << 20
 
 _HUGE = re.compile(r"\bU?HUGEINT\b")
 """What DuckDB gives a sum of whole numbers. Parquet lacks it, and DuckDB would write floats."""
@@ -111,11 +107,7 @@ class ContractSql:
             self._write_records(records)
         except duckdb.OperationalError:  # memory or disk
             raise
-        except _REFUSED:
-            # An object has a name twice, which DuckDB refuses; or an upcast or a derived column can't be had of what
-            # breaks the schema.
-            for version in versions:
-                _write_anew(self.lines[version])
+        except _REFUSED:  # perhaps an upcast or a derived column can't be had of what breaks the schema
             self._view(versions, guarded=True)
             self._write_records(records)
 
@@ -229,16 +221,6 @@ class ContractSql:
         """What a record adds to each control total, as a struct; NULL where there are none."""
         members = ", ".join(f"{identifier(total.name)}: {total.record_sql}" for total in self.contract.control_totals)
         return f"{{{members}}}" if members else "NULL"
-
-
-def _write_anew(lines: Path) -> None:
-    """Write the record of each line as the parser reads it: of a name that stands twice in an object, the last."""
-    anew = lines.with_suffix(".anew")
-    with lines.open("rb") as lines_file, anew.open("wb", _BUFFER) as anew_file:
-        for line in lines_file:
-            position, record = read_valid_line(line)
-            anew_file.write(valid_lines([position], [orjson.dumps(orjson.loads(record))]))
-    anew.replace(lines)
 
 
 @contextmanager

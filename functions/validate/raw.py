@@ -18,8 +18,3 @@ class RawRecord(NamedTuple):
     """Bytes in the document."""
     oversize: bool = False
     """Whether it is over the cap, and `data` only its beginning."""
-
-    @property
-    def line(self) -> bytes:
-        """The same text as a line holds it: a line break in JSON is only ever white space."""
-        return self.data.strip(BLANK).replace(b"\n", b" ")

@@ -22,8 +22,8 @@ from functions.common.record_types import INT64, decimal_of, merged, resolve, ty
 from functions.common.sql import literal
 from functions.validate.predicates import predicate_of, surely_fits
 
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
-"""What `Screen.read` raises."""
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What msgspec raises of texts that it can't read, or not as the type."""
 
 ANNOTATIONS = frozenset(
     {
@@ -70,12 +70,20 @@ _FORMATS = {
 """RFC 3339 without leap seconds and small letters; that the day exists is DuckDB's to see."""
 
 
+class Line(msgspec.Struct, gc=False):
+    """A valid record and where it stood, as it travels through staging."""
+
+    position: int = msgspec.field(name="_position")
+    record: Any
+    """One of what `Screen.read` gave, or a record that is serialised already, as `msgspec.Raw`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Screen:
     """What a schema was compiled to."""
 
-    read: Callable[[bytes], list[Any]]
-    """The records in these bytes, one after the other. Raises one of UNREADABLE where one might not be valid."""
+    decode: Callable[[bytes], list[Any]]
+    """The records in these bytes, one after the other. Raises one of _UNREADABLE where one might not be valid."""
     is_plain: Callable[[bytes], bool]
     """Whether these bytes surely have none of the characters that the schema's texts must not have."""
     predicate: str
@@ -83,19 +91,20 @@ class Screen:
     levels: int
     """How deep a record nests at most."""
 
-    def lets_pass(self, texts: Sequence[bytes]) -> bool:
-        """Whether each of these texts is one record that is surely valid, but for what `predicate` sees.
+    def read(self, texts: Sequence[bytes]) -> list[Any] | None:
+        """The records in these texts, one in each; None unless all are surely valid, but for what `predicate` sees.
 
         They are read at once. Nothing in JSON goes on behind a `}` with a `{`, so a record can't reach over two texts
         that begin and end so, and as many records as texts are one in each.
         """
         if {text[:1] for text in texts} != {b"{"} or {text[-1:] for text in texts} != {b"}"}:
-            return False
+            return None
         together = b"\n".join(texts)
         try:
-            return len(self.read(together)) == len(texts) and self.is_plain(together)
-        except UNREADABLE:
-            return False
+            records = self.decode(together)
+        except _UNREADABLE:
+            return None
+        return records if len(records) == len(texts) and self.is_plain(together) else None
 
 
 @cache
@@ -105,7 +114,7 @@ def screen_of(version: Version) -> Screen | None:
     try:
         parts = list(_parts(schema, schema))
         return Screen(
-            read=msgspec.json.Decoder(_type(schema, schema)).decode_lines,
+            decode=msgspec.json.Decoder(_type(schema, schema)).decode_lines,
             is_plain=_plain_test(parts),
             predicate=predicate_of(schema, _of_value),
             levels=_levels(schema, schema),

@@ -1,4 +1,4 @@
-"""The first look at each record, while the chunk streams by: what is surely valid goes on, the rest is judged."""
+"""The first look at each record, while the chunk streams by: what is surely valid is written anew, the rest judged."""
 
 import gc
 from collections import Counter
@@ -6,15 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import IO
+from typing import IO, Any
+
+import msgspec
 
 from functions.common.contract import Version
 from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
-from functions.common.records import valid_lines
 from functions.validate.drift import Drift
 from functions.validate.judge import Judge, Verdict, parsed, reject_line_of
-from functions.validate.raw import RawRecord
+from functions.validate.raw import BLANK, RawRecord
 from functions.validate.rejected import Rejects
+from functions.validate.screen import Line
 
 _FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingError}
 """In a line these reject one record; inside an array they mean that the document's structure is broken."""
@@ -22,6 +24,7 @@ _FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingErr
 _MOST_GROWTH = 8
 """How many times its bytes a record may take when it is written anew: 1e15 becomes 1000000000000000.0."""
 
+_ENCODER = msgspec.json.Encoder()
 _LENGTH = attrgetter("length")
 
 _HELD_BYTES = 1 << 16
@@ -59,28 +62,27 @@ class Sieve:
     def _divide(self, raws: Sequence[RawRecord]) -> None:
         if not raws:
             return
-        texts = [raw.line for raw in raws]
-        if self._lets_pass(self._version, raws, texts):
-            self._pass(self._version, raws, texts)
+        if (records := self._read(self._version, raws)) is not None:
+            self._pass(self._version, raws, records)
         elif len(raws) > 1:
             for raw in raws:
                 self._divide([raw])
         else:
-            self._pass_as_another_version(raws, texts)
+            self._pass_as_another_version(raws[0])
 
-    def _lets_pass(self, version: Version, raws: Sequence[RawRecord], texts: Sequence[bytes]) -> bool:
-        """Whether all of these are surely valid records of a version."""
+    def _read(self, version: Version, raws: Sequence[RawRecord]) -> list[Any] | None:
+        """The records, if all of these are surely valid ones of a version."""
         screen = self.judge.screens.get(version)
         if screen is None or max(map(_LENGTH, raws)) > self.judge.limits.max_record_bytes // _MOST_GROWTH:
-            return False
-        return screen.lets_pass(texts)
+            return None
+        return screen.read([raw.data.strip(BLANK) for raw in raws])
 
-    def _pass_as_another_version(self, raws: Sequence[RawRecord], texts: Sequence[bytes]) -> None:
+    def _pass_as_another_version(self, raw: RawRecord) -> None:
         for version in self.judge.screens:
-            if version is not self._version and self._lets_pass(version, raws, texts):
-                self._pass(version, raws, texts)
+            if version is not self._version and (records := self._read(version, [raw])) is not None:
+                self._pass(version, [raw], records)
                 return
-        self._pass_or_reject(*raws)
+        self._pass_or_reject(raw)
 
     def _pass_or_reject(self, raw: RawRecord) -> None:
         record = parsed(raw)
@@ -90,12 +92,14 @@ class Sieve:
         if verdict.reasons or verdict.version is None:
             self._reject(raw, record, verdict)
         else:
-            self._pass(verdict.version, [raw], [verdict.written])
+            self._pass(verdict.version, [raw], [msgspec.Raw(verdict.written)])
 
-    def _pass(self, version: Version, raws: Sequence[RawRecord], texts: Sequence[bytes]) -> None:
+    def _pass(self, version: Version, raws: Sequence[RawRecord], records: Sequence[Any]) -> None:
+        """Write records anew, as they were read: no other parser is to see what this one may have read otherwise."""
         self._version = version
-        self.lines[version].write(valid_lines([raw.position for raw in raws], texts))
-        self.passed_by_version[version.number] += len(raws)
+        passed = [Line(raw.position, record) for raw, record in zip(raws, records, strict=True)]
+        self.lines[version].write(_ENCODER.encode_lines(passed))
+        self.passed_by_version[version.number] += len(passed)
 
     def _reject(self, raw: RawRecord, record: object, verdict: Verdict) -> None:
         reason = verdict.reasons[0]
