@@ -184,7 +184,7 @@ def test_a_control_character_is_found_however_it_is_written(text: bytes, tmp_pat
 def test_what_the_parser_refuses_the_screen_refuses(text: bytes) -> None:
     screen = screen_of(contract_of({"type": "string"}).current)
     assert screen
-    assert not screen.lets_pass([text])
+    assert not screen.read([text])
 
 
 # --- and does not ask twice -------------------------------------------------------------------------------------------

@@ -356,6 +356,13 @@ def valid_records(folder: Path) -> list[tuple[int, bytes]]:
     return [(position, record) for position, record in passed if position in kept]
 
 
+def test_valid_records_are_serialised_anew_by_the_parser_that_read_them(tmp_path: Path) -> None:
+    record = order(order_id="é \U0001f600")
+    odd = json.dumps(record, ensure_ascii=True, separators=(" , ", " : ")).encode()
+    validate(odd + b"\r\n", tmp_path)
+    assert valid_records(tmp_path) == [(0, orjson.dumps(record))]
+
+
 def test_of_a_duplicate_key_the_last_counts_for_everybody(tmp_path: Path) -> None:
     plain = text(order())
     data = b"".join(
