@@ -55,6 +55,7 @@ def _variables(account: str) -> tuple[dict[str, str], str]:
         "project": project,
         "region": next(iter(regions.values())),
         "environments": json.dumps(regions),
+        "smoke_region": regions.get("dev", next(iter(regions.values()))),  # as the workflow says: ENV=dev
         "customer_managed_key": str(keys).lower(),
     }
     return variables, f"tfstate-{project}-{account}"

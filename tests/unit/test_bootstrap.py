@@ -86,6 +86,7 @@ def test_the_first_time_the_state_begins_in_a_file_and_ends_in_the_bucket(place:
         "project": "order-pipeline",
         "region": "eu-central-1",
         "environments": '{"dev": "eu-central-1", "prod": "eu-west-1"}',
+        "smoke_region": "eu-central-1",
         "customer_managed_key": "true",
         "repository": "example/orders",
     }
