@@ -38,7 +38,7 @@ OMITTED = {
 
 @pytest.fixture(scope="module")
 def trial(place: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
-    """The deployment of all end-to-end tests, under the policies of the role with its name in place of a throw-away's."""
+    """The deployment of all end-to-end tests, under the role's policies with its name in place of a throw-away's."""
     names = {"order-pipeline-smoke-*": "order-pipeline-e2e", "order_pipeline_smoke_*": "order_pipeline_e2e"}
     trying = acting_as(place, ROLE, names)
     with listening(trying) as ear:
