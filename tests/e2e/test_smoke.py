@@ -61,7 +61,7 @@ def test_what_is_omitted_is_known_and_said(trial: Trial) -> None:
 
 def test_what_is_left_could_be_seen(trial: Trial) -> None:
     services = {found.partition(" ")[0] for found in deploy.leftovers(trial.place, "order-pipeline-e2e")}
-    assert services == {service for service, *_ in deploy._LISTINGS} - {"kms"}  # without a key of its own
+    assert {service for service, *_ in deploy._LISTINGS} - services == {"kms"}, "there is no key of its own"
     assert deploy.tagged(trial.place, "order-pipeline", "e2e")
 
 

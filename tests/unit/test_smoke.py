@@ -12,6 +12,8 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
+from botocore import xform_name
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 from moto import mock_aws
@@ -359,6 +361,81 @@ def test_the_users_terraform_workspace_is_another_deployments(monkeypatch: pytes
     place = throwaway.on_aws("smoke-1a2b3c")
     assert {"TF_WORKSPACE", "TF_CLI_ARGS_apply"}.isdisjoint(place.workspace.environment)
     assert place.workspace.environment["TF_VAR_region"] == "eu-west-1"
+
+
+# --- what it asks, and what the workflow's role may ask ---
+
+SOURCES = [
+    *(ROOT / "src" / "pipeline" / "smoke").glob("*.py"),
+    *(ROOT / "src/pipeline" / f"{name}.py" for name in ("runs", "logs", "deploy")),
+]
+SERVICES = (
+    "athena",
+    "budgets",
+    "cloudwatch",
+    "events",
+    "glue",
+    "iam",
+    "kms",
+    "lambda",
+    "logs",
+    "resourcegroupstaggingapi",
+    "s3",
+    "scheduler",
+    "sns",
+    "sqs",
+    "stepfunctions",
+    "sts",
+)
+# Where the right is called otherwise than the request.
+ACTIONS = {
+    "DescribeBudgets": "ViewBudget",
+    "GetCallerIdentity": "",  # needs none
+    "HeadObject": "GetObject",
+    "Invoke": "InvokeFunction",
+    "ListBuckets": "ListAllMyBuckets",
+    "ListObjectsV2": "ListBucket",
+    "ListSubscriptionsByTopic": "",  # pipeline deploy alone asks who subscribes
+}
+IN_OUR_NAME = {
+    "athena": {"AbortMultipartUpload", "GetBucketLocation", "GetPartitions", "ListMultipartUploadParts"},
+    "kms": {"Decrypt", "GenerateDataKey"},
+}
+"""What services ask with the caller's rights."""
+
+
+def rights(table: str) -> dict[str, set[str]]:
+    """The actions of a table of infra/bootstrap by what they are for, without their service."""
+    content = yaml.safe_load((ROOT / "infra" / "bootstrap" / table).read_text())
+    return {
+        what: {
+            action.partition(":")[2]
+            for grant in grants
+            for kind in ("read", "write", "erase")
+            for action in grant.get(kind, [])
+        }
+        for what, grants in content.items()
+    }
+
+
+def asked() -> set[str]:
+    """The actions that the requests in the code of the smoke test need."""
+    models = [harness._session().client(service).meta.service_model for service in SERVICES]
+    known = {xform_name(operation): operation for model in models for operation in model.operation_names}
+    text = "\n".join(path.read_text() for path in SOURCES)
+    methods = set(re.findall(r"\.(\w+)\(", text)) | set(re.findall(r'"([a-z0-9_]+)"', text))
+    operations = {known[method] for method in methods & known.keys()} - {"Publish"}  # the name of a state's action
+    return {ACTIONS.get(operation, operation) for operation in operations} - {""}
+
+
+def test_the_role_may_ask_what_is_asked_and_nothing_else() -> None:
+    deploying = set().union(*rights("permissions.yaml").values())
+    trying = rights("smoke.yaml")
+    from_state = {"DeleteObject", "GetObject", "PutObject"}  # github.tf
+    assert asked() - deploying - from_state - set().union(*trying.values()) == set(), "Say it in smoke.yaml."
+    for what, actions in trying.items():
+        needless = actions - asked() - IN_OUR_NAME.get(what, set())
+        assert needless == set(), f"{what} in smoke.yaml has what nobody asks"
 
 
 # --- destroying ---
