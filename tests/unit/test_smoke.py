@@ -525,8 +525,9 @@ BUCKET = "tfstate-order-pipeline-123456789012"
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The team's bucket, in which two runs have a state."""
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """The team's bucket, in which two runs have a state; nothing is on this machine."""
+    monkeypatch.setattr(throwaway, "HOME", tmp_path / ".smoke")
     for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-central-1"}.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL"):
@@ -588,7 +589,7 @@ def test_what_is_left_on_this_machine_alone_is_said(run: Run) -> None:
     assert "pipeline smoke --destroy smoke-1a2b3c" in run.err
 
 
-def test_what_another_machine_left_is_destroyed_where_it_is(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_another_machine_left_is_destroyed_where_it_is(bucket: Any) -> None:
     place = throwaway.on_aws("smoke-aaaaaa")
     assert place.workspace.variables["region"] == "eu-west-1"
     assert place.state.region == "eu-west-1"
@@ -596,9 +597,8 @@ def test_what_another_machine_left_is_destroyed_where_it_is(bucket: Any, monkeyp
 
 @pytest.mark.parametrize(("by_name", "kept_keys"), [([], []), (["sqs x"], [key_of("smoke-bbbbbb")])])
 def test_what_no_state_knows_of_is_looked_for_by_name(
-    bucket: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by_name: list[str], kept_keys: list[str]
+    bucket: Any, monkeypatch: pytest.MonkeyPatch, by_name: list[str], kept_keys: list[str]
 ) -> None:
-    monkeypatch.setattr(throwaway, "HOME", tmp_path)
     monkeypatch.setattr(deploy, "leftovers", lambda _, name: by_name if name.endswith("-smoke-bbbbbb") else ["other"])
     result = throwaway.destroy(throwaway.on_aws("smoke-bbbbbb"), dead=True)
     assert (result.outcome, result.name) == (
