@@ -500,6 +500,20 @@ def test_where_nothing_was_made_nothing_is_destroyed(place: Any, monkeypatch: py
     assert not place.workspace.folder.exists()
 
 
+def test_one_whose_state_is_in_a_bucket_is_not_forgotten_without_it(
+    place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.workspace.folder / "terraform.tfstate").unlink()
+    (place.workspace.folder / ".terraform").mkdir()
+    remembered = '{"backend": {"type": "s3", "config": {"bucket": "tfstate-x"}}}'
+    (place.workspace.folder / ".terraform" / "terraform.tfstate").write_text(remembered)
+    with destroying(monkeypatch, AssertionError("it must not be tried"), []):
+        result = throwaway.destroy(place)
+    assert result.outcome is Outcome.FAILED
+    assert result.detail.startswith("The state is kept in s3://tfstate-x, but TF_STATE_BUCKET is not set.")
+    assert place.workspace.folder.is_dir()
+
+
 def test_another_accounts_is_not_forgotten(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Terraform would find nothing there, and take that for destroyed."""
     place.account = lambda: "999999999999"
@@ -606,7 +620,11 @@ def test_what_no_state_knows_of_is_looked_for_by_name(
         "nothing is left of smoke-bbbbbb",
     )
     if by_name:
-        assert "No state knows of these: delete them by hand." in result.detail
+        assert result.detail.splitlines() == [
+            "sqs x",
+            "No state knows of these. Delete them by hand, then see that it was all: "
+            "pipeline smoke --destroy smoke-bbbbbb",
+        ]
     listed = bucket.list_objects_v2(Bucket=BUCKET, Prefix=key_of("smoke-bbbbbb"))
     assert [one["Key"] for one in listed.get("Contents", [])] == kept_keys
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline import ROOT, build, deploy, embedded, environments, show
+from pipeline import ROOT, backends, build, deploy, embedded, environments, show
 from pipeline.backends import Backend, S3Backend
 from pipeline.errors import CliError, UsageError
 from pipeline.smoke import kept
@@ -150,7 +150,8 @@ def destroy(place: Target, dead: bool = False) -> Result:
     """
     started, name = time.monotonic(), place.workspace.variables["environment"]
     what = f"nothing is left of {name}" if dead else "nothing is left"
-    advice = f"Destroy it: pipeline smoke --destroy {name}" if place.name == "aws" else ""
+    command = f"pipeline smoke --destroy {name}"
+    advice = f"Destroy it: {command}" if place.name == "aws" else ""
     try:
         if dead:
             kept.unlock(place.workspace.backend)
@@ -166,7 +167,8 @@ def destroy(place: Target, dead: bool = False) -> Result:
         raise
     seconds = round(time.monotonic() - started, 1)
     if left:
-        return Result(what, Outcome.FAILED, "\n".join(filter(None, [*left, advice])), seconds)
+        rest = [] if left[-1].endswith(command) else [advice]
+        return Result(what, Outcome.FAILED, "\n".join(filter(None, [*left, *rest])), seconds)
     shutil.rmtree(HOME / name, ignore_errors=True)
     found = "nothing by name or tag" + (", but for keys that wait for their deletion" if place.name == "aws" else "")
     return Result(what, Outcome.OK, found, seconds)
@@ -174,7 +176,10 @@ def destroy(place: Target, dead: bool = False) -> Result:
 
 def _destroyed(place: Target, name: str) -> list[str]:
     """What is left after all was destroyed, by name or by tag."""
-    known = kept.state(place.workspace.backend, place.workspace.folder)
+    backend, folder = place.workspace.backend, place.workspace.folder
+    if elsewhere := backend.differs_from(backends.remembered(folder / ".terraform")):
+        raise CliError(elsewhere, f"Set {backends.VARIABLE} to where the state is, and run the same again.")
+    known = kept.state(backend, folder)
     if known is None or not known.resources:
         return _unknown(place, name)
     _check_account(place, known)
@@ -195,7 +200,8 @@ def _unknown(place: Target, name: str) -> list[str]:
     if not isinstance(place.workspace.backend, S3Backend):
         return []
     left = deploy.leftovers(place, f"{place.workspace.variables['project']}-{name}")
-    return [*left, "No state knows of these: delete them by hand."] if left else []
+    advice = f"No state knows of these. Delete them by hand, then see that it was all: pipeline smoke --destroy {name}"
+    return [*left, advice] if left else []
 
 
 def _check_account(place: Target, known: State) -> None:
