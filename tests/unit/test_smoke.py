@@ -398,7 +398,7 @@ ACTIONS = {
     "ListSubscriptionsByTopic": "",  # pipeline deploy alone asks who subscribes
 }
 IN_OUR_NAME = {
-    "athena": {"AbortMultipartUpload", "GetBucketLocation", "GetPartitions", "ListMultipartUploadParts"},
+    "athena": {"AbortMultipartUpload", "GetBucketLocation", "GetDatabase", "GetPartitions", "ListMultipartUploadParts"},
     "kms": {"Decrypt", "GenerateDataKey"},
 }
 """What services ask with the caller's rights."""
