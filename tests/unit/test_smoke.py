@@ -327,6 +327,11 @@ def test_it_has_a_name_and_a_folder_of_its_own_and_the_settings(
     )
 
 
+def test_a_boundary_that_is_not_of_bootstrap_bounds_a_throw_away_too() -> None:
+    own = 'permissions_boundary = "developers"\n'
+    assert throwaway._settings(own, "order-pipeline") == own
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
