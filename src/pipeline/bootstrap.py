@@ -84,18 +84,19 @@ def _shared_settings() -> tuple[str, dict[str, str], bool]:
 
 def _made(place: Target, bucket: str, regions: dict[str, str], wanted: str | None) -> str:
     """The region of the bucket, which is made where it is not there yet. Raises CliError."""
-    if wanted and not _REGION.fullmatch(wanted):
-        raise UsageError(f"{wanted} is not an AWS region: they look like eu-central-1.")
+    there = backends.region_of(bucket)
+    if there and wanted and wanted != there:
+        raise UsageError(
+            f"The bucket of the state, {bucket}, is in {there}, not in {wanted}.", "It stays there: name no region."
+        )
+    region = there or wanted or _common(regions)
+    if not _REGION.fullmatch(region):
+        raise UsageError(f"{region} is not an AWS region: they look like eu-central-1.")
+    show.step(f"the bucket of Terraform's state {'is' if there else 'will be'} {bucket}, in {region}")
+    if there:
+        return region
     try:
-        there = backends.region_of(bucket)
-        if there and wanted and wanted != there:
-            raise UsageError(
-                f"The bucket of the state, {bucket}, is in {there}, not in {wanted}.", "It stays there: name no region."
-            )
-        region = there or wanted or _common(regions)
-        show.step(f"the bucket of Terraform's state {'is' if there else 'will be'} {bucket}, in {region}")
-        if not there:
-            _make(place, bucket, region)
+        _make(place, bucket, region)
     except ClientError as refused:
         raise CliError(
             f"The bucket of the state, {bucket}, can't be made in {region}: {refused}.",

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,16 @@ def executable() -> str:
     path = shutil.which("terraform")
     if path is None:
         raise CliError("Terraform is not on the PATH.", advice)
-    version = json.loads(subprocess.run([path, "version", "-json"], capture_output=True, text=True, check=True).stdout)
-    number = version["terraform_version"]
+    number = _version(path)
     if tuple(map(int, number.split(".")[:2])) < _MINIMUM:
         raise CliError(f"Terraform {number} is too old.", advice)
     return path
+
+
+@cache
+def _version(path: str) -> str:
+    said = subprocess.run([path, "version", "-json"], capture_output=True, text=True, check=True).stdout
+    return str(json.loads(said)["terraform_version"])
 
 
 def init(environment: Mapping[str, str], *arguments: str, folder: Path = INFRA) -> None:
@@ -159,7 +165,8 @@ def values(files: Sequence[Path], environment: Mapping[str, str]) -> dict[str, A
     """What Terraform takes the variables of infra/ for: by name, as JSON has them, numbers as texts.
 
     It reads `files` (*.tfvars, *.tfvars.json), of which a later one counts more, over the TF_VAR_… of `environment`;
-    neither backend nor provider is needed. Raises CliError with Terraform's own error.
+    neither backend nor provider is needed. A value that infra/ refuses is answered too: a plan says what is wrong with
+    it. Raises CliError with Terraform's own error where it can't read one.
     """
     environment = {name: value for name, value in environment.items() if not name.startswith(_OF_A_DEPLOYMENT)}
     declared = (INFRA / "variables.tf").read_text("utf-8")
@@ -170,9 +177,8 @@ def values(files: Sequence[Path], environment: Mapping[str, str]) -> dict[str, A
         command = ["console", "-no-color", *(f"-var-file={path.absolute()}" for path in files)]
         # base64, since a text comes with HCL's escapes
         question = f"base64encode(jsonencode({{{pairs}}}))\n"
-        answer = "".join(run(command, environment, folder=Path(folder), question=question))
-    found = json.loads(base64.b64decode(answer.strip().strip('"')), parse_int=str, parse_float=str)
-    return dict(found)
+        *_, answer = run(command, environment, folder=Path(folder), question=question)  # perhaps below a warning
+    return dict(json.loads(base64.b64decode(answer.strip().strip('"')), parse_int=str, parse_float=str))
 
 
 def find_mirror() -> Path | None:
