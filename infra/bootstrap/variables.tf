@@ -53,8 +53,8 @@ variable "environments" {
 variable "repository" {
   description = <<-EOT
     The GitHub repository whose workflows plan and deploy, as GitHub's OIDC tokens name it: owner/name, or
-    owner@1234/name@5678 with GitHub's ids, for a repository made since July 2026. Null makes no roles, only the bucket
-    and the boundary.
+    owner@1234/name@5678 with GitHub's ids, for a repository made, renamed or moved since July 2026. Null makes no
+    roles, only the bucket and the boundary.
   EOT
   type        = string
   default     = null

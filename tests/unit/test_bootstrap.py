@@ -1,4 +1,4 @@
-"""`make bootstrap`: what it tells infra/bootstrap, and that a second time it finishes, and keeps, what the first did."""
+"""`make bootstrap`: what it tells infra/bootstrap, and that a second time finishes, and keeps, the first."""
 
 import json
 from collections.abc import Iterator

@@ -1,7 +1,9 @@
 """Which environment is meant, what its settings say, and where its state is: by ENV and TF_STATE_BUCKET."""
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,28 @@ def test_an_unknown_name_says_which_there_are(infra: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PIPELINE_ENV", "/etc/shrc")
     with pytest.raises(UsageError, match=r"There is no environment /etc/shrc: infra/environments/ has dev\."):
         environments.chosen()
+
+
+@pytest.mark.parametrize(
+    ("shell", "arguments", "name"),
+    [
+        ({}, [], ""),
+        ({"ENV": "prod"}, [], ""),
+        ({"ENV": "prod"}, ["-e"], ""),
+        ({"ENV": "/etc/shrc", "PIPELINE_ENV": "dev"}, [], "dev"),
+        ({"ENV": "dev", "PIPELINE_ENV": "dev"}, ["ENV=prod"], "prod"),
+        ({"PIPELINE_ENV": "prod"}, ["ENV="], ""),
+    ],
+)
+def test_a_shells_own_env_chooses_nothing(
+    tmp_path: Path, shell: dict[str, str], arguments: list[str], name: str
+) -> None:
+    """Shells know a variable ENV too, the file that they read at their start."""
+    (tmp_path / "Makefile").write_text(f"include {ROOT}/Makefile\nsay:\n\t@printenv PIPELINE_ENV\n")
+    environment = {"PATH": os.environ["PATH"], **shell}
+    command = ["make", "--no-print-directory", "-f", str(tmp_path / "Makefile"), *arguments, "say"]
+    said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == name
 
 
 def test_aws_is_told_of_the_environment_everywhere(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
