@@ -49,7 +49,12 @@ def bootstrap(place: Target, repository: str | None = None, region: str | None =
     workspace = replace(workspace, variables={**variables, **_for_github(place, before, repository)})
     if bucket not in before.buckets:
         workspace.take_over("aws_s3_bucket.state", bucket)
-    watch("preparing the account", workspace.apply(), "infra/bootstrap")
+    try:
+        watch("preparing the account", workspace.apply(), "infra/bootstrap")
+    except CliError as refused:
+        if "EntityAlreadyExists" not in str(refused) or not _take_over(place, workspace, project):
+            raise
+        watch("preparing the account", workspace.apply(), "infra/bootstrap")
     return dict(workspace.pull().outputs)
 
 
@@ -147,6 +152,40 @@ def _for_github(place: Target, before: State, repository: str | None) -> dict[st
         "oidc_provider_arn": _foreign_provider(place, before),
     }
     return {name: value for name, value in told.items() if value} if told["repository"] else {}
+
+
+def _take_over(place: Target, workspace: Workspace, project: str) -> list[str]:
+    """Let Terraform know of the roles and policies that it made without writing it down; answers which.
+
+    They were under way when it was interrupted: its provider breaks off a call that AWS carries out nevertheless. Only
+    what has the tags that it is made with is meant.
+    """
+    iam = place.account_client("iam")
+    roles = iam.get_paginator("list_roles").paginate().search("Roles[].[RoleName, RoleName]")
+    policies = iam.get_paginator("list_policies").paginate(Scope="Local").search("Policies[].[PolicyName, Arn]")
+    there = {"aws_iam_role": dict(roles), "aws_iam_policy": dict(policies)}
+    with workspace.planned() as (_, content):
+        missing = [one for one in content["resource_changes"] if one["change"]["actions"] == ["create"]]
+    taken = []
+    for one in missing:
+        identifier = there.get(one["type"], {}).get(one["change"]["after"].get("name"))
+        if (
+            identifier
+            and _tags(iam, one["type"], identifier).items() >= {"Project": project, "ManagedBy": "terraform"}.items()
+        ):
+            show.step(f"taking over {identifier}, which an interrupted run has made")
+            workspace.take_over(one["address"], identifier)
+            taken.append(identifier)
+    return taken
+
+
+def _tags(iam: Any, kind: str, identifier: str) -> dict[str, str]:
+    """The tags of a role, by its name, or of a policy, by its ARN."""
+    if kind == "aws_iam_role":
+        found = iam.get_role(RoleName=identifier)["Role"]
+    else:
+        found = iam.get_policy(PolicyArn=identifier)["Policy"]
+    return {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
 
 
 def _foreign_provider(place: Target, state: State) -> str | None:

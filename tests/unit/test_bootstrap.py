@@ -1,7 +1,8 @@
 """`make bootstrap`: what it tells infra/bootstrap, and that a second time finishes, and keeps, the first."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ ACCOUNT = "123456789012"
 BUCKET = f"tfstate-order-pipeline-{ACCOUNT}"
 OURS = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
 APPLIED: list[Workspace] = []
+TAKEN: dict[str, str] = {}
 MADE = ("aws_s3_bucket", {"bucket": BUCKET})
 STEPS = ("create_bucket", "init", "pull", "take_over", "apply")
 
@@ -29,6 +31,7 @@ class FakeWorkspace(Workspace):
     """A state in the bucket, which grows by what is taken over and applied; one step may be interrupted."""
 
     known = State({}, [])
+    missing: Sequence[dict[str, Any]] = ()
     interrupted = ""
 
     def _step(self, name: str) -> None:
@@ -45,12 +48,22 @@ class FakeWorkspace(Workspace):
         return FakeWorkspace.known
 
     def take_over(self, address: str, identifier: str) -> None:
-        assert (address, identifier) == ("aws_s3_bucket.state", BUCKET)
+        if address != "aws_s3_bucket.state":
+            TAKEN[address] = identifier
+            FakeWorkspace.missing = [one for one in FakeWorkspace.missing if one["address"] not in TAKEN]
+            return
+        assert identifier == BUCKET
         assert MADE not in FakeWorkspace.known.resources, "Terraform refuses what it has"
         FakeWorkspace.known = State(FakeWorkspace.known.outputs, [*FakeWorkspace.known.resources, MADE])
         self._step("take_over")
 
+    @contextmanager
+    def planned(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        yield Path("plan"), {"resource_changes": FakeWorkspace.missing}
+
     def apply(self, *arguments: str, planned: Path | None = None) -> Lines:
+        if FakeWorkspace.missing:
+            raise CliError("Error: creating IAM Role (order-pipeline-plan): EntityAlreadyExists", "Mend it.")
         assert MADE in FakeWorkspace.known.resources, "Terraform would make the bucket again, and AWS refuse it"
         APPLIED.append(self)
         outputs = {"state_bucket": BUCKET, "repository": self.variables.get("repository")}
@@ -74,6 +87,8 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Target]:
     for name in ("AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "TF_VAR_project", "TF_VAR_region"):
         monkeypatch.delenv(name, raising=False)
     APPLIED.clear()
+    TAKEN.clear()
+    monkeypatch.setattr(FakeWorkspace, "missing", ())
     monkeypatch.setattr(bootstrap, "Workspace", FakeWorkspace)
     monkeypatch.setattr(FakeWorkspace, "known", State({}, []))
     monkeypatch.setattr(FakeWorkspace, "interrupted", "")
@@ -121,6 +136,34 @@ def test_what_was_interrupted_is_finished_the_next_time(
         bootstrap.bootstrap(place, "example/orders")
     assert bootstrap.bootstrap(place, "example/orders")["state_bucket"] == BUCKET
     assert APPLIED[-1].variables["repository"] == "example/orders"
+
+
+def creates(kind: str, address: str, name: str) -> dict[str, Any]:
+    return {"type": kind, "address": address, "change": {"actions": ["create"], "after": {"name": name}}}
+
+
+@pytest.mark.parametrize("project", ["order-pipeline", "of-somebody-else"])
+def test_what_terraform_made_and_did_not_write_down_is_taken_over(place: Target, project: str) -> None:
+    """An interrupt may come between AWS's answer and Terraform's state."""
+    iam, tags = boto3.client("iam", "us-east-1"), {"Project": project, "ManagedBy": "terraform"}
+    tagged: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    iam.create_role(RoleName="order-pipeline-plan", AssumeRolePolicyDocument=trust, Tags=tagged)
+    document = '{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}'
+    iam.create_policy(PolicyName="order-pipeline-plan-1", PolicyDocument=document, Tags=tagged)
+    role = creates("aws_iam_role", 'aws_iam_role.github["plan"]', "order-pipeline-plan")
+    policy = creates("aws_iam_policy", 'aws_iam_policy.github["plan-1"]', "order-pipeline-plan-1")
+    FakeWorkspace.missing = [role, policy]
+    if project == "of-somebody-else":
+        with pytest.raises(CliError, match="EntityAlreadyExists"):
+            bootstrap.bootstrap(place, "example/orders")
+        assert TAKEN == {}
+        return
+    bootstrap.bootstrap(place, "example/orders")
+    assert TAKEN == {
+        'aws_iam_role.github["plan"]': "order-pipeline-plan",
+        'aws_iam_policy.github["plan-1"]': f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-plan-1",
+    }
 
 
 def test_another_time_it_keeps_the_repository_and_takes_nothing_over(place: Target) -> None:
