@@ -160,7 +160,7 @@ def test_what_terraform_made_and_did_not_write_down_is_taken_over(place: Target,
         assert TAKEN == {}
         return
     bootstrap.bootstrap(place, "example/orders")
-    assert TAKEN == {
+    assert dict(TAKEN) == {
         'aws_iam_role.github["plan"]': "order-pipeline-plan",
         'aws_iam_policy.github["plan-1"]': f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-plan-1",
     }
