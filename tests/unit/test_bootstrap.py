@@ -145,7 +145,7 @@ def creates(kind: str, address: str, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("project", ["order-pipeline", "of-somebody-else"])
 def test_what_terraform_made_and_did_not_write_down_is_taken_over(place: Target, project: str) -> None:
     """An interrupt may come between AWS's answer and Terraform's state."""
-    iam, tags = boto3.client("iam", "us-east-1"), {"Project": project, "ManagedBy": "terraform"}
+    iam, tags = boto3.client("iam"), {"Project": project, "ManagedBy": "terraform"}
     tagged: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
     trust = '{"Version": "2012-10-17", "Statement": []}'
     iam.create_role(RoleName="order-pipeline-plan", AssumeRolePolicyDocument=trust, Tags=tagged)
@@ -175,7 +175,7 @@ def test_another_time_it_keeps_the_repository_and_takes_nothing_over(place: Targ
 @pytest.mark.parametrize("ours", [True, False])
 def test_a_provider_that_the_account_has_is_used_and_ours_stays_ours(place: Target, ours: bool) -> None:
     issuer = "https://token.actions.githubusercontent.com"
-    boto3.client("iam", "us-east-1").create_open_id_connect_provider(Url=issuer, ThumbprintList=["a" * 40])
+    boto3.client("iam").create_open_id_connect_provider(Url=issuer, ThumbprintList=["a" * 40])
     FakeWorkspace.known = State({}, [("aws_iam_openid_connect_provider", {"arn": OURS})] if ours else [])
     bootstrap.bootstrap(place, "example/orders")
     assert APPLIED[0].variables.get("oidc_provider_arn") == (None if ours else OURS)

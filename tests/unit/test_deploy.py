@@ -64,7 +64,6 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MOTO_ALLOW_NONEXISTENT_REGION", "true")  # boto3 lists no region of the tags' service any more
     monkeypatch.setattr(deploy, "_FORGETTING_SECONDS", 0)
     monkeypatch.setattr(deploy, "_PAUSE_SECONDS", 0)
     for name in ("refusal", "stands", "planned_changes", "applied"):
