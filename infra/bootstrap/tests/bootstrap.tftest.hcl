@@ -63,3 +63,13 @@ run "a_region_of_an_environment" {
 
   expect_failures = [var.environments]
 }
+
+run "an_environment_that_begins_like_another" {
+  command = plan
+
+  variables {
+    environments = { prod = "eu-central-1", prod-eu = "eu-west-1" }
+  }
+
+  expect_failures = [var.environments]
+}
