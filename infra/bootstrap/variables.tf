@@ -38,6 +38,13 @@ variable "environments" {
   }
 
   validation {
+    condition = alltrue(flatten([
+      for name in keys(var.environments) : [for other in keys(var.environments) : !startswith(other, "${name}-")]
+    ]))
+    error_message = "No name in environments may be the beginning of another, as prod is of prod-eu: what the role of the one may touch, <project>-prod-*, would be the other's too."
+  }
+
+  validation {
     condition     = alltrue([for region in values(var.environments) : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", region))])
     error_message = "The regions of environments must look like eu-central-1."
   }
@@ -58,8 +65,8 @@ variable "smoke_region" {
 variable "repository" {
   description = <<-EOT
     The GitHub repository whose workflows plan and deploy, as GitHub's OIDC tokens name it: owner/name, or
-    owner@1234/name@5678 with GitHub's ids, for a repository made since July 2026. Null makes no roles, only the bucket
-    and the boundary.
+    owner@1234/name@5678 with GitHub's ids, for a repository made, renamed or moved since July 2026. Null makes no
+    roles, only the bucket and the boundary.
   EOT
   type        = string
   default     = null

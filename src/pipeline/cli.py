@@ -127,16 +127,31 @@ def plan_command(
 @app.command("bootstrap")
 def bootstrap_command(
     repository: Annotated[
-        str | None, typer.Option(metavar="OWNER/NAME", help="The GitHub repository that gets roles to plan and deploy.")
+        str | None,
+        typer.Option(
+            metavar="OWNER@ID/NAME@ID",
+            help="The GitHub repository that gets roles to plan and deploy, as GitHub's tokens name it; OWNER/NAME for "
+            "one that was made before July 2026 and neither renamed nor moved since.",
+        ),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="REGION", help="Where the bucket is made; by default in the region of all environments."),
     ] = None,
 ) -> None:
-    """Make what a team needs once an account: a bucket for Terraform's state, and roles for GitHub."""
-    outputs = bootstrap.bootstrap(aws_account(), repository)
+    """Make what a team needs once an account: a bucket for Terraform's state, and roles for GitHub.
+
+    After an interrupt or a failure run it again: it goes on where it was.
+    """
+    outputs = bootstrap.bootstrap(aws_account(), repository, region)
     bucket = outputs["state_bucket"]
     show.out.print(f"The state of each environment is kept in {bucket} from now on, where TF_STATE_BUCKET says so:")
     show.out.print(f"  export TF_STATE_BUCKET={bucket}")
     if not outputs.get("plan_role"):
-        show.out.print("Next: make deploy-infra ENV=dev; or, for GitHub, make bootstrap REPOSITORY=owner/name")
+        show.out.print("Next: make deploy-infra ENV=dev; or, for GitHub, make bootstrap REPOSITORY=… with the")
+        show.out.print(
+            "  repository as its tokens name it, mostly owner@1234/name@5678: docs/deployment.md says how to ask"
+        )
         return
     show.out.print("In the repository, GitHub's workflows need these (gh is GitHub's command line):")
     show.out.print(f"  gh variable set TF_STATE_BUCKET --body {bucket}")

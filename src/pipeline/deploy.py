@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline import build, plan, show
+from pipeline import build, environments, plan, show
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
 from pipeline.terraform import Lines
@@ -117,6 +117,8 @@ def planned(place: Target) -> plan.Plan:
 
 def prepare(place: Target) -> None:
     """See that the credentials are good, build what is out of date, and initialise Terraform. Raises CliError."""
+    if place.workspace.chosen.name:
+        environments.check_apart()
     place.account()
     build.build(place.runtime)
     place.workspace.init()

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,10 +51,16 @@ MISNAMED = {
 
 def make_bootstrap(place: Target, home: Path, environment: str) -> dict[str, Any]:
     """What `make bootstrap` answers for one environment, from a copy of infra/bootstrap."""
+    with bootstrap_of(place, home, environment):
+        return bootstrap.bootstrap(place, REPOSITORY)
+
+
+@contextmanager
+def bootstrap_of(place: Target, home: Path, environment: str) -> Iterator[pytest.MonkeyPatch]:
+    """A copy of infra/bootstrap in `home`, for one environment, as if somebody worked there."""
     folder = home / "bootstrap"
-    shutil.copytree(
-        terraform.BOOTSTRAP, folder, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", "*override.tf")
-    )
+    left = shutil.ignore_patterns(".terraform", ".terraform-*", "*.tfstate*", "*override.tf")
+    shutil.copytree(terraform.BOOTSTRAP, folder, ignore=left)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in place.environment.items():
             if name.startswith("AWS_"):
@@ -61,7 +68,7 @@ def make_bootstrap(place: Target, home: Path, environment: str) -> dict[str, Any
         for module in (bootstrap, workspace):
             patch.setattr(module, "BOOTSTRAP", folder)
         patch.setattr(environments, "names", lambda: [environment])
-        return bootstrap.bootstrap(place, REPOSITORY)
+        yield patch
 
 
 def acting_as(place: Target, role: str, instead: Mapping[str, str] | None = None) -> Target:

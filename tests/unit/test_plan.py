@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.errors import CliError
 from pipeline.plan import Plan
 
 SECRET = "hunter2"
@@ -75,6 +76,14 @@ def test_nothing_to_change_is_said() -> None:
 )
 def test_another_plan_has_another_digest(other: dict[str, Any]) -> None:
     assert Plan.read(other).digest != Plan.read(PLANNED).digest
+
+
+@pytest.mark.parametrize("part", ["resource_changes", "resource_drift"])
+@pytest.mark.parametrize("actions", [("create", "forget"), ("explode",)])
+def test_an_action_that_is_not_known_is_not_passed_over(part: str, actions: tuple[str, ...]) -> None:
+    """Else it would be in no comment and in no digest, and yet be applied."""
+    with pytest.raises(CliError, match=f"aws_sns_topic.x: {', '.join(actions)}"):
+        Plan.read({**PLANNED, part: [change("aws_sns_topic.x", *actions)]})
 
 
 def test_the_same_changes_have_the_same_digest() -> None:

@@ -75,3 +75,13 @@ run "an_environment_called_smoke" {
 
   expect_failures = [var.environments]
 }
+
+run "an_environment_that_begins_like_another" {
+  command = plan
+
+  variables {
+    environments = { prod = "eu-central-1", prod-eu = "eu-west-1" }
+  }
+
+  expect_failures = [var.environments]
+}
