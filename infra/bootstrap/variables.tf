@@ -28,13 +28,13 @@ variable "environments" {
   default     = { dev = "eu-central-1", prod = "eu-central-1" }
   nullable    = false
 
-  # deploy, plan and boundary: what begins the names made here, which no role made here may touch.
+  # deploy, plan and boundary: what begins the names made here, which no role made here may touch. smoke: `make smoke`.
   validation {
     condition = alltrue([
       for name in keys(var.environments) :
-      can(regex("^[a-z0-9]+(-[a-z0-9]+)*$", name)) && length(name) <= 12 && !can(regex("^(deploy|plan|boundary)(-|$)", name))
+      can(regex("^[a-z0-9]+(-[a-z0-9]+)*$", name)) && length(name) <= 12 && !can(regex("^(deploy|plan|boundary|smoke)(-|$)", name))
     ])
-    error_message = "environments must be called as in infra/: at most 12 lower-case letters, digits and single dashes; and not deploy, plan or boundary."
+    error_message = "environments must be called as in infra/: at most 12 lower-case letters, digits and single dashes; and not deploy, plan, boundary or smoke."
   }
 
   validation {
@@ -47,6 +47,18 @@ variable "environments" {
   validation {
     condition     = alltrue([for region in values(var.environments) : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", region))])
     error_message = "The regions of environments must look like eu-central-1."
+  }
+}
+
+variable "smoke_region" {
+  description = "The region that `make smoke` deploys to. What it deploys there gets a boundary and, with a repository, a role of its own, which may touch no environment."
+  type        = string
+  default     = "eu-central-1"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.smoke_region))
+    error_message = "smoke_region must look like eu-central-1."
   }
 }
 

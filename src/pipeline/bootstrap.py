@@ -39,6 +39,7 @@ def bootstrap(place: Target, repository: str | None = None, region: str | None =
         "project": project,
         "region": _made(place, bucket, regions, region),
         "environments": json.dumps(regions),
+        "smoke_region": regions.get("dev", next(iter(regions.values()))),  # as the workflow says: ENV=dev
         "customer_managed_key": str(keys).lower(),
     }
     remote = S3Backend(bucket, f"{project}/bootstrap.tfstate")

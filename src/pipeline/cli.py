@@ -158,6 +158,7 @@ def bootstrap_command(
     show.out.print(f"  gh variable set AWS_PLAN_ROLE --body {outputs['plan_role']}")
     for name, role in outputs["deploy_roles"].items():
         show.out.print(f"  gh variable set AWS_DEPLOY_ROLE --env {name} --body {role}")
+    show.out.print(f"  gh variable set AWS_SMOKE_ROLE --body {outputs['smoke_role']}")
     show.out.print("Next: docs/deployment.md says how to make the environments and who must say yes to a deploy.")
 
 

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from pipeline.errors import CliError
@@ -20,8 +21,11 @@ _KINDS = {
 _NOTHING = {("no-op",), ("read",)}
 _SIGNS = {"add": "+", "change": "~", "replace": "±", "destroy": "-", "forget": "."}
 
-_SHOWN = 300
-"""How many lines a comment has: GitHub takes 65,536 characters."""
+_SHOWN_BYTES = 30_000
+"""How much of it a comment has, so that one of two environments fits: GitHub names a limit of 65,536 characters.
+
+It takes four times as many bytes (https://github.com/dead-claudia/github-limits), but promises nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,10 @@ class Plan:
     def markdown(self, name: str) -> str:
         """The same as a comment on a pull request."""
         said = [line.replace("`", "'") for line in self.lines()]
-        rest = [f"… and {len(said) - _SHOWN} more"] if len(said) > _SHOWN else []
-        lines = "\n".join([*said[:_SHOWN], *rest])
+        sizes = accumulate(len(line.encode()) + 1 for line in said)
+        shown = sum(size <= _SHOWN_BYTES for size in sizes)
+        rest = [f"… and {len(said) - shown} more"] if len(said) > shown else []
+        lines = "\n".join([*said[:shown], *rest])
         return (
             f"### Plan for {name}\n\n{self.count()}\n\n```diff\n{lines}\n```\n\n"
             f"Resources and attributes, without values. Digest {self.digest}.\n"

@@ -113,6 +113,7 @@ def test_the_bucket_is_made_first_and_then_terraforms(place: Target) -> None:
         "project": "order-pipeline",
         "region": "eu-central-1",
         "environments": '{"dev": "eu-central-1", "prod": "eu-central-1"}',
+        "smoke_region": "eu-central-1",
         "customer_managed_key": "true",
         "repository": "example/orders",
     }

@@ -271,9 +271,13 @@ def test_who_has_not_confirmed_is_named(place: Target, topics: dict[str, str], m
             yield page
 
     monkeypatch.setattr(deploy, "_pages", pending)
+    monkeypatch.delenv("CI", raising=False)
     notices, alarms = deploy.untold(place, topics)
     assert notices.startswith("somebody@example.org gets no notices until the link in AWS's mail is followed")
     assert alarms.startswith("somebody@example.org gets no alarms until")
+    monkeypatch.setenv("CI", "true")
+    assert deploy.untold(place, topics)[0].startswith("somebody at example.org gets no notices until")
+    assert deploy._who("https://events.example.org/secret") == "a subscriber"
 
 
 # --- what was reviewed ---

@@ -95,5 +95,10 @@ def test_a_comment_can_not_be_broken_out_of_and_is_not_too_long() -> None:
     planned = [change(f'aws_sqs_queue.q["```{number}"]', "create", after={}) for number in range(5000)]
     comment = Plan.read({"resource_changes": planned}).markdown("dev")
     assert comment.count("```") == 2
-    assert "… and 4700 more" in comment
-    assert len(comment) < 65_536
+    assert "… and 3928 more" in comment
+    assert len(comment.encode()) < 65_536 / 2, "two fit into what GitHub takes"
+
+
+def test_a_comment_is_as_long_in_bytes_however_it_is_written() -> None:
+    planned = [change(f'aws_sqs_queue.q["{number}{"€" * 300}"]', "create", after={}) for number in range(300)]
+    assert len(Plan.read({"resource_changes": planned}).markdown("dev").encode()) < 65_536 / 2
