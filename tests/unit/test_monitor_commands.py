@@ -11,7 +11,7 @@ from rich.console import Console
 
 from functions.common import s3_utils
 from functions.common.batch import Batch, failure_key, run_key
-from pipeline import cli, monitor, monitor_commands, recovery, show, show_runs, undelivered, watch
+from pipeline import cli, logs, monitor, monitor_commands, recovery, show, show_runs, undelivered, watch
 from tests import harness
 from tests.unit import histories
 from tests.unit.deployed import MACHINE, Place, end
@@ -159,6 +159,35 @@ def test_logs_are_told_of_all_or_of_one_batch(place: Place, run: Run, monkeypatc
     assert len(run("logs", "--lines", "1")[1].splitlines()) == 1
 
 
+def test_logs_of_a_batch_are_asked_for_until_an_hour_after_its_end(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = published(place)
+    asked: list[Any] = []
+    monkeypatch.setattr(monitor_commands, "logs", lambda *arguments: asked.append(arguments) or logs.Latest([], []))
+    monkeypatch.setattr(recovery, "patience", lambda: recovery.Patience(datetime.now(UTC), timedelta(0)))
+    end(batch.batch_id, "SUCCEEDED")
+    run("logs", batch.batch_id)
+    place.start(batch, f"{batch.batch_id}-replay-1")
+    end(f"{batch.batch_id}-replay-1", "RUNNING")
+    run("logs", batch.batch_id)
+    run("logs", batch.batch_id, "--minutes", "1")
+    run("logs")
+    (_, since, _, _, until), *others = asked
+    uploaded = datetime.fromisoformat(batch.ingested_at)
+    assert since == uploaded - timedelta(minutes=1)
+    assert timedelta(minutes=59) < until - uploaded < timedelta(minutes=61)
+    assert [arguments[4] for arguments in others] == [None] * 3, "it runs, or time is asked for, or no batch is"
+
+
+def test_logs_say_which_function_s_were_too_long_to_be_searched(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor_commands, "logs", lambda *_: logs.Latest([], ["validate"]))
+    _, _, err = run("logs")
+    assert "the log of validate is long, and only its latest part was searched. Next: --minutes, for less" in err
+
+
 def test_logs_say_where_there_are_none(place: Place, run: Run) -> None:
     assert "--minutes looks further back" in run("logs")[1]
 
@@ -214,6 +243,34 @@ def test_watch_tells_of_the_last_minutes_and_of_what_came_and_went_between_two_l
     assert "NoValidRecordsError" in told[0]
     assert "partly rejected  incoming/orders/quick.jsonl" in told[1]
     assert "received 12  published 11  rejected 1" in told[1]
+
+
+def test_what_runs_is_watched_to_its_end_however_many_come_and_go_meanwhile(
+    place: Place, run: Run, looks: list[Callable[[], Any]]
+) -> None:
+    long = place.process(GOOD, "long.jsonl")
+    end(long.batch_id, "RUNNING", ago=timedelta(minutes=2))
+    place.step_functions.runs = lambda _: None
+
+    def crowd(number: int) -> Callable[[], Any]:
+        return lambda: [place.process(b"", f"{number}-{at}.jsonl") for at in range(103)]
+
+    looks += [crowd(1), lambda: None, crowd(2), lambda: end(long.batch_id, "SUCCEEDED"), lambda: None]
+    told = changes(run("watch", "--json")[1])
+    assert [change for change in told if change[2] == "long.jsonl"] == [
+        ("started", "running", "long.jsonl"),
+        ("ended", "published", "long.jsonl"),
+    ]
+    assert len(told) == 2 + 2 * 103, "and of the others each end is told once"
+
+
+def test_all_that_runs_is_shown_also_what_began_before_a_hundred_others(place: Place) -> None:
+    place.step_functions.runs = lambda _: None
+    batches = [place.process(b"", f"{at}.jsonl") for at in range(103)]
+    end(batches[0].batch_id, "RUNNING", ago=timedelta(hours=1))
+    look = next(watch.watch(place, datetime.now(UTC) - timedelta(minutes=5)))  # type: ignore[arg-type]
+    assert [run.name for run, _ in look.running] == [batches[0].batch_id]
+    assert len(look.ended) == 100
 
 
 def test_the_picture_shows_the_state_that_each_is_in_and_later_what_it_cost(
