@@ -75,8 +75,8 @@ def watch(place: Target, since: datetime) -> Iterator[Look]:
 def _seen(place: Target, since: datetime, known: Set[str], most: int | None) -> dict[str, Mapping[str, Any]]:
     """The executions that run, those that have changed since a time (at most so many), and those that are `known`."""
     client, machine = place.step_functions, place.outputs["state_machine_arn"]
-    changed = {one["name"]: one for one in islice(executions.changed_since(client, machine, since), most)}
-    seen = {one["name"]: one for one in executions.running(client, machine)} | changed
+    listed = [*executions.running(client, machine), *islice(executions.changed_since(client, machine, since), most)]
+    seen: dict[str, Mapping[str, Any]] = {one["name"]: one for one in listed}
     for name in known - seen.keys():
         if (one := executions.describe(client, machine, name)) is not None:
             seen[name] = one

@@ -56,8 +56,10 @@ def failures_of(place: Target, dataset: str, batch_id: str) -> Mapping[str, Mapp
 def last_end(place: Target, dataset: str, batch_id: str) -> datetime | None:
     """When the latest execution of a batch ended; None while one runs, and where AWS knows none any more."""
     recorded = {*failures_of(place, dataset, batch_id), *_records(place, run_prefix(dataset, batch_id))}
-    ends = [execution.get("stopDate") for _, execution in _described(place, batch_id, recorded)]
-    return _utc(max(ends)) if ends and all(ends) else None
+    found = [execution for _, execution in _described(place, batch_id, recorded)]
+    if any(not execution.get("stopDate") for execution in found):
+        return None
+    return max((_utc(execution["stopDate"]) for execution in found), default=None)
 
 
 def definition_of(place: Target, execution_arn: str | None) -> Mapping[str, Any]:
