@@ -25,7 +25,7 @@ class CloudWatchLogs:
         self.requests = 0
 
     def write(self, function: str, when: datetime, **fields: Any) -> None:
-        message = json.dumps({"level": "INFO", "message": "said", **fields})
+        message = json.dumps({"level": "INFO", "message": "said"} | fields)
         event = {"timestamp": round(when.timestamp() * 1000), "message": message, "eventId": f"{len(self.said)}"}
         self.events[function].append(event)
 

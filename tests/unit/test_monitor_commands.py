@@ -292,6 +292,31 @@ def test_the_picture_shows_the_state_that_each_is_in_and_later_what_it_cost(
     assert "USD 0.000340" in text
 
 
+def test_the_queue_is_asked_every_tenth_look_and_a_cost_for_a_minute(
+    place: Place, looks: list[Callable[[], Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = place.process(GOOD, "old.jsonl"), place.process(GOOD, "new.jsonl")
+    end(old.batch_id, "SUCCEEDED", ago=timedelta(seconds=70))
+    asked: list[str] = []
+    monkeypatch.setattr(watch, "cost_of", lambda _place, _batch, name: asked.append(name) or "")
+    looks += [lambda: queue(place, {"Records": []}), *[lambda: None] * 10]
+    seen = watch.watch(place, datetime.now(UTC) - timedelta(minutes=5))  # type: ignore[arg-type]
+    assert [next(seen).waiting for _ in range(11)] == [0] * 10 + [1]
+    assert asked == [new.batch_id] * 10, "the other's record will not come any more"
+
+
+def test_of_many_that_run_the_states_of_ten_are_asked_for(place: Place) -> None:
+    place.step_functions.runs = lambda _: None
+    for at in range(12):
+        batch = place.process(b"", f"{at}.jsonl")
+        end(batch.batch_id, "RUNNING", ago=timedelta(seconds=20 - at))
+        place.step_functions.histories[batch.batch_id] = histories.troubled()[:4]
+    look = next(watch.watch(place, datetime.now(UTC)))  # type: ignore[arg-type]
+    assert [(run.key.rpartition("/")[2], state) for run, state in look.running] == [
+        (f"{at}.jsonl", "ProcessChunks" if at > 1 else "") for at in reversed(range(12))
+    ]
+
+
 def test_a_failure_record_that_is_not_there_yet_is_no_error(place: Place, run: Run) -> None:
     batch = place.process(HOPELESS)
     place.s3.delete_object(Bucket=harness.PROCESSED, Key=failure_key("orders", batch.batch_id, batch.batch_id))
