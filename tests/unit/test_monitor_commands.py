@@ -218,7 +218,7 @@ def test_watch_tells_each_start_and_each_end_once_until_it_is_interrupted(
     place: Place, run: Run, looks: list[Callable[[], Any]]
 ) -> None:
     before = place.process(GOOD, "before.jsonl")
-    end(before.batch_id, "SUCCEEDED", ago=timedelta(hours=1))
+    end(before.batch_id, "SUCCEEDED", ago=timedelta(minutes=5, seconds=20))
     batches: list[Batch] = []
 
     def starts() -> None:
