@@ -57,14 +57,33 @@ def describe(client: "SFNClient", machine_arn: str, name: str) -> dict[str, Any]
 
 
 def started_since(client: "SFNClient", machine_arn: str, since: datetime) -> Iterator[dict[str, Any]]:
-    """The executions that were started since a time, newest first, as ListExecutions describes them."""
+    """The executions that were started since a time, as ListExecutions describes them."""
+    return (execution for execution in changed_since(client, machine_arn, since) if execution["startDate"] >= since)
+
+
+def changed_since(client: "SFNClient", machine_arn: str, since: datetime) -> Iterator[dict[str, Any]]:
+    """The executions that were started or have ended since a time, as ListExecutions describes them, newest first.
+
+    It sorts those that have ended by their end, those that run by their start or redrive
+    (step-functions/latest/apireference/API_ListExecutions.html).
+    """
     pages = client.get_paginator("list_executions").paginate(stateMachineArn=machine_arn)
     with transient_faults("ListExecutions"):
         for page in pages:
             for execution in page["executions"]:
-                if execution["startDate"] < since:
+                if (execution.get("stopDate") or execution.get("redriveDate") or execution["startDate"]) < since:
                     return
                 yield dict(execution)
+
+
+def running(client: "SFNClient", machine_arn: str) -> Iterator[dict[str, Any]]:
+    """The executions that run, newest first, as ListExecutions describes them, a thousand a request."""
+    pages = client.get_paginator("list_executions").paginate(
+        stateMachineArn=machine_arn, statusFilter="RUNNING", PaginationConfig={"PageSize": 1000}
+    )
+    with transient_faults("ListExecutions"):
+        for page in pages:
+            yield from (dict(execution) for execution in page["executions"])
 
 
 def execution_arn(machine_arn: str, name: str) -> str:

@@ -194,7 +194,7 @@ def run_command(
     check_name(target_name)
     _check_has_file(path, dataset)
     if path:
-        runs.check_input(path)
+        runs.check_input(path, "pipeline run path/to/orders.jsonl, or make run-pipeline INPUT=path/to/orders.jsonl")
     place = target(target_name)
     place.outputs  # noqa: B018 (says now, and not after generating, if nothing is deployed)
     _finish(demo.run(place, path or _generate(), dataset))
@@ -230,7 +230,7 @@ def _check_has_file(path: Path | None, dataset: str) -> None:
     if path is None and dataset != ORDERS:
         raise UsageError(
             f"There is no file of {dataset} to send: only orders come without.",
-            "Name a file: INPUT=path/to/visits.jsonl.",
+            "Name a file: path/to/visits.jsonl behind the command, or INPUT=path/to/visits.jsonl behind make.",
         )
 
 
