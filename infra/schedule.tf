@@ -5,10 +5,10 @@ locals {
   is_scheduled = var.reconcile.schedule != "off"
 
   # From one run to the next, at most; null where the expression does not say, as of cron(0 6 ? * MON-FRI *).
-  rate     = try(regex("^rate\\((?P<number>\\d+) (?P<unit>minute|hour|day)s?\\)$", var.reconcile.schedule), null)
+  rate     = one(regexall("^rate\\((\\d+) (minute|hour|day)s?\\)$", var.reconcile.schedule)) # number and unit
   is_daily = can(regex("^cron\\(\\S+ +\\S+ +[*?] +\\* +[*?] +\\*\\)$", var.reconcile.schedule))
   hours_between_runs = (
-    local.rate != null ? ceil(tonumber(local.rate.number) * { minute = 1 / 60, hour = 1, day = 24 }[local.rate.unit]) :
+    local.rate != null ? ceil(tonumber(local.rate[0]) * { minute = 1 / 60, hour = 1, day = 24 }[local.rate[1]]) :
     local.is_daily ? 24 : null
   )
 
