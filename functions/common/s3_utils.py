@@ -9,9 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from boto3.exceptions import RetriesExceededError, S3UploadFailedError
-from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
@@ -20,9 +17,9 @@ from botocore.exceptions import (
     HTTPClientError,
     IncompleteReadError,
 )
-from s3transfer.exceptions import S3DownloadFailedError
 from urllib3.exceptions import HTTPError
 
+from functions.common import aws
 from functions.common.errors import TransientError
 
 if TYPE_CHECKING:
@@ -59,7 +56,6 @@ _LOST = (
     IncompleteReadError,
     FlexibleChecksumError,  # what came is not what was stored
     HTTPError,
-    RetriesExceededError,
 )
 
 _CONFIG = Config(
@@ -75,7 +71,8 @@ once, each in up to 4 pieces."""
 @cache
 def client() -> "S3Client":
     """The process's S3 client, made on first use."""
-    return boto3.client("s3", config=_CONFIG)
+    made: S3Client = aws.client("s3", _CONFIG)
+    return made
 
 
 def is_transient(error: ClientError) -> bool:
@@ -94,16 +91,13 @@ def transient_faults(what: str) -> Iterator[None]:
     """Turn the faults of AWS that pass into TransientError; `what` says what was being done."""
     try:
         yield
-    except (ClientError, S3UploadFailedError) as exc:
-        answer = exc if isinstance(exc, ClientError) else exc.__context__  # upload_file wraps what AWS answered
-        if isinstance(answer, ClientError) and is_transient(answer):
-            code = answer.response.get("Error", {}).get("Code", "unknown")
+    except ClientError as exc:
+        if is_transient(exc):
+            code = exc.response.get("Error", {}).get("Code", "unknown")
             raise TransientError(f"{what}: AWS answered {code}.") from exc
         raise
     except _LOST as exc:
         raise TransientError(f"{what}: the connection failed ({type(exc).__name__}).") from exc
-    except S3DownloadFailedError as exc:  # another run of the batch writes what this one reads in several requests
-        raise TransientError(f"{what}: the object was replaced while it was read.") from exc
 
 
 def head(bucket: str, key: str, version_id: str | None = None) -> dict[str, Any] | None:
@@ -191,7 +185,7 @@ def upload(
     """Copy a local file to an object: in one request, or a large one in parts, several at a time."""
     described: Any = {"ContentType": content_type, "Metadata": dict(metadata)}
     with transient_faults(f"PUT s3://{bucket}/{key}"):
-        if path.stat().st_size < _MULTIPART_BYTES:  # boto3's upload_file starts a pool of threads for it
+        if path.stat().st_size < _MULTIPART_BYTES:  # upload_file starts a pool of threads for it
             with path.open("rb") as file:
                 client().put_object(Bucket=bucket, Key=key, Body=file, **described)
         else:
@@ -199,5 +193,12 @@ def upload(
 
 
 @cache
-def _transfer() -> TransferConfig:
-    return TransferConfig(multipart_threshold=_MULTIPART_BYTES, multipart_chunksize=16 << 20, max_concurrency=4)
+def _transfer() -> Any:
+    from s3transfer.manager import TransferConfig  # see functions.common.aws
+
+    return TransferConfig(
+        multipart_threshold=_MULTIPART_BYTES,
+        multipart_chunksize=16 << 20,
+        max_request_concurrency=4,
+        max_io_queue_size=100,
+    )

@@ -3,18 +3,23 @@
 import ast
 import importlib.util
 import re
+import shutil
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import botocore
 import pytest
+from botocore.loaders import Loader
+from botocore.session import Session
 
-from pipeline import ROOT, build
+from pipeline import ROOT, botocore_data, build
 
 MODULES = {
-    "boto3": "aws",
     "botocore": "aws",
     "s3transfer": "aws",
     "urllib3": "aws",
@@ -133,9 +138,9 @@ def test_a_function_gets_the_layers_that_it_imports_and_no_other(function: str) 
 
 def test_the_models_of_every_client_are_kept() -> None:
     code = "\n".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
-    clients = set(re.findall(r'boto3\.client\(\s*"([\w-]+)"', code))
+    clients = set(re.findall(r'aws\.client\(\s*"([\w-]+)"', code))
     assert clients, "no function makes a client any more?"
-    assert clients <= set(build._BOTOCORE_SERVICES)
+    assert clients <= set(botocore_data.SERVICES)
 
 
 def test_two_processes_may_build_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,3 +159,50 @@ def test_two_processes_may_build_at_once(tmp_path: Path, monkeypatch: pytest.Mon
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(build.build, [build.local_runtime()] * 4))
     assert most == [1, 1, 1, 1]
+
+
+@pytest.fixture(scope="module")
+def pruned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """botocore's data as they are packed."""
+    folder = tmp_path_factory.mktemp("botocore") / "data"
+    of_botocore = Path(botocore.__file__).parent / "data"
+    others = {entry.name for entry in of_botocore.iterdir() if entry.is_dir()} - {*botocore_data.SERVICES, "sqs"}
+    shutil.copytree(of_botocore, folder, ignore=shutil.ignore_patterns(*others))
+    botocore_data.prune(folder)
+    return folder
+
+
+def test_of_botocores_data_little_is_packed(pruned: Path) -> None:
+    assert {entry.name for entry in pruned.iterdir() if entry.is_dir()} == set(botocore_data.SERVICES)
+    files = [path for path in pruned.rglob("*") if path.is_file()]
+    assert not [path for path in files if '"documentation":"' in path.read_text("utf-8")]
+    assert sum(path.stat().st_size for path in files) < 1_000_000
+
+
+@pytest.mark.parametrize("service", botocore_data.SERVICES)
+def test_what_is_packed_of_a_service_says_the_same(pruned: Path, service: str) -> None:
+    whole, packed = Session(), Session()
+    packed.register_component("data_loader", Loader([str(pruned)], include_default_search_paths=False))
+    for kind in ("service-2", "paginators-1", "endpoint-rule-set-1"):
+        models = (one.get_component("data_loader").load_service_model(service, kind) for one in (whole, packed))
+        assert set(left_out(*models)) <= {str}
+    for region in ("eu-central-1", "us-east-1", "cn-north-1", "us-gov-west-1", "eu-central-9"):
+        made = (one.create_client(service, region, **KEYS) for one in (whole, packed))
+        assert len({client.meta.endpoint_url for client in made}) == 1
+
+
+KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+
+
+def left_out(whole: Any, packed: Any) -> Iterator[type]:
+    """The types of what is documentation in the one and not there in the other; all else must be the same."""
+    if isinstance(whole, dict):
+        yield from (type(whole[name]) for name in whole.keys() - packed.keys())
+        assert whole.keys() - packed.keys() <= {"documentation"}
+        for name in packed:
+            yield from left_out(whole[name], packed[name])
+    elif isinstance(whole, list):
+        for one, other in zip(whole, packed, strict=True):
+            yield from left_out(one, other)
+    else:
+        assert whole == packed
