@@ -1,5 +1,7 @@
 """Clients of AWS, by botocore alone: boto3 around it takes long to load, and only large objects need a part of it."""
 
+import os
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,15 @@ def session() -> Session:
 def client(service: str, config: Config) -> Any:
     """A new client of a service. One of S3 has `upload_file` and `download_file`, called as boto3's are."""
     return session().create_client(service, config=config)
+
+
+def make_at_start(make: Callable[[], object]) -> None:
+    """Call on Lambda already while the environment starts what is else called on first use.
+
+    A function then has a whole processor, however little of one comes with its memory.
+    """
+    if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+        make()
 
 
 def _add_transfers(**made: Any) -> None:

@@ -28,6 +28,9 @@ def client() -> "SFNClient":
     return made
 
 
+aws.make_at_start(client)
+
+
 def start(client: "SFNClient", machine_arn: str, batch: Batch, name: str | None = None) -> bool:
     """Start the execution that is named after the batch, or `name`; False where one has that name already.
 

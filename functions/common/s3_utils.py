@@ -75,6 +75,9 @@ def client() -> "S3Client":
     return made
 
 
+aws.make_at_start(client)
+
+
 def is_transient(error: ClientError) -> bool:
     """Whether AWS says, by code or status, that the same call may succeed later."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
