@@ -44,7 +44,7 @@ def _add_transfers(**made: Any) -> None:
 
 
 def _upload_file(
-    client: Any, Filename: str, Bucket: str, Key: str, ExtraArgs: dict[str, Any], Config: "TransferConfig"
+    client: Any, Filename: str, Bucket: str, Key: str, ExtraArgs: Any = None, Config: "TransferConfig | None" = None
 ) -> None:
     """Copy a file to an object in parts. Raises what botocore raises."""
     from s3transfer.manager import TransferManager
@@ -53,7 +53,7 @@ def _upload_file(
         manager.upload(Filename, Bucket, Key, ExtraArgs).result()
 
 
-def _download_file(client: Any, Bucket: str, Key: str, Filename: str, Config: "TransferConfig") -> None:
+def _download_file(client: Any, Bucket: str, Key: str, Filename: str, Config: "TransferConfig | None" = None) -> None:
     """Copy an object to a file in parts. Raises what botocore raises, and TransientError."""
     from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
     from s3transfer.manager import TransferManager

@@ -188,11 +188,17 @@ def upload(
     """Copy a local file to an object: in one request, or a large one in parts, several at a time."""
     described: Any = {"ContentType": content_type, "Metadata": dict(metadata)}
     with transient_faults(f"PUT s3://{bucket}/{key}"):
-        if path.stat().st_size < _MULTIPART_BYTES:  # upload_file starts a pool of threads for it
-            with path.open("rb") as file:
-                client().put_object(Bucket=bucket, Key=key, Body=file, **described)
-        else:
+        if is_large(path):
             client().upload_file(str(path), bucket, key, ExtraArgs=described, Config=_transfer())
+            return
+        with path.open("rb") as file:  # of which botocore sends nothing until S3 asks for it, but bytes at once
+            body = file if path.stat().st_size > BLOCK_BYTES else file.read()
+            client().put_object(Bucket=bucket, Key=key, Body=body, **described)
+
+
+def is_large(path: Path) -> bool:
+    """Whether a file is uploaded in parts, by several threads of its own."""
+    return path.stat().st_size >= _MULTIPART_BYTES
 
 
 @cache
