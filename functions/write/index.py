@@ -18,8 +18,9 @@ from functions.common.parallel import MOST_AT_ONCE, at_once
 from functions.common.telemetry import count, step
 from functions.common.workdir import workdir
 from functions.write import publish
+from functions.write.account import add_up
 from functions.write.csv_file import write_csv
-from functions.write.merge import Superseded, add_up, merge, read_superseded
+from functions.write.merge import Superseded, merge, read_superseded
 from functions.write.publish import REJECTS
 from functions.write.rejects import write_rejects
 
