@@ -32,15 +32,15 @@ def prune(data: Path) -> None:
 
 
 def _undocumented(model: Any) -> Any:
-    """A model without its documentation; a member of that name is no text and stays."""
+    """A model whose documentation is empty; botocore asks for some, and a member of that name is no text and stays."""
     if isinstance(model, dict):
         return {
-            name: _undocumented(value)
+            name: "" if name == "documentation" and isinstance(value, str) else _undocumented(value)
             for name, value in model.items()
-            if not (name == "documentation" and isinstance(value, str))
         }
     return [_undocumented(value) for value in model] if isinstance(model, list) else model
 
 
 def _write(path: Path, content: Any) -> None:
+    path.unlink(missing_ok=True)  # uv links a package's files to those of its cache: what is there must stay as it is
     path.write_text(json.dumps(content, separators=(",", ":")))
