@@ -198,6 +198,13 @@ CALLS = {
 }
 """A request of each service that is packed."""
 
+ANSWERS = {
+    "s3": b"<x/>",
+    "sns": b"<x><ListTopicsResult/><ResponseMetadata/></x>",
+    "sts": b"<x><GetCallerIdentityResult/><ResponseMetadata/></x>",
+}
+"""To those, where XML is spoken."""
+
 KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
 
 
@@ -231,7 +238,7 @@ def _asked(session: Session, service: str, region: str) -> str:
 
     def answer(request: Any, **_: Any) -> AWSResponse:
         sent.append(request.url)
-        return AWSResponse(request.url, 200, {}, MockRawResponse(b"<a/>" if service in ("s3", "sns", "sts") else b"{}"))
+        return AWSResponse(request.url, 200, {}, MockRawResponse(ANSWERS.get(service, b"{}")))
 
     client.meta.events.register("before-send", answer)
     getattr(client, CALLS[service])()
