@@ -7,10 +7,10 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from functions.common import aws
 from functions.common.batch import Batch
 from functions.common.s3_utils import transient_faults
 
@@ -24,7 +24,11 @@ def client() -> "SFNClient":
     config = Config(
         retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=10, max_pool_connections=16
     )
-    return boto3.client("stepfunctions", config=config)
+    made: SFNClient = aws.client("stepfunctions", config)
+    return made
+
+
+aws.make_at_start(client)
 
 
 def start(client: "SFNClient", machine_arn: str, batch: Batch, name: str | None = None) -> bool:

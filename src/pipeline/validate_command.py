@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from functions.common.contract import DATASET_NAME
+from functions.common.batch import DATASET_NAME
 from pipeline import rules, runs, show
 from pipeline.dry_run import DryRun, dry_run
 from pipeline.errors import UsageError
