@@ -8,7 +8,10 @@
 #   PYTHON=python3.13         the Python that .venv is made with
 
 TARGET ?= aws
-ENV ?= $(PIPELINE_ENV)
+# Only as make is called: a shell may have an ENV of its own, which means something else.
+ifneq ($(origin ENV),command line)
+override ENV := $(PIPELINE_ENV)
+endif
 export PIPELINE_ENV := $(ENV)
 INPUT ?=
 DATASET ?=
@@ -121,8 +124,8 @@ changes: $(TOOLS)/changes/ready ## See that this branch brings a note of what it
 release: $(TOOLS)/changes/ready ## Put the notes of changes/ into CHANGELOG.md, as those of VERSION
 	@$(TOOLS)/changes/bin/towncrier build --yes --version "$(or $(VERSION),$(error Say which: make release VERSION=1.2.0))"
 
-bootstrap: $(READY) ## Make the bucket for Terraform's state and, with REPOSITORY=owner/name, the roles for GitHub
-	@$(PIPELINE) bootstrap $(if $(REPOSITORY),--repository "$(REPOSITORY)")
+bootstrap: $(READY) ## Make the bucket for Terraform's state (REGION=...) and, with REPOSITORY=..., the roles for GitHub
+	@$(PIPELINE) bootstrap $(if $(REPOSITORY),--repository "$(REPOSITORY)") $(if $(REGION),--region "$(REGION)")
 
 plan: $(READY) ## Show what deploy-infra would change
 	@$(PIPELINE) plan --target $(TARGET)

@@ -75,19 +75,19 @@ locals {
         missing     = "notBreaching"
       }
     },
-    local.is_scheduled ? {
+    local.reconciler_silent_hours == 0 ? {} : {
       reconciler-silent = {
-        description = "The reconciler has not run for a day: files without an outcome are not noticed meanwhile. Look at the schedule ${local.name}-reconcile and its role, and run it now: pipeline reconcile."
+        description = "The reconciler has not run for ${local.reconciler_silent_hours} hours: files without an outcome are not noticed meanwhile. Look at the schedule ${local.name}-reconcile and its role, and run it now: pipeline reconcile."
         namespace   = "AWS/Lambda"
         metric      = "Invocations"
         dimensions  = { FunctionName = local.functions.reconciler.name }
         statistic   = "Sum"
         period      = 3600 # not a day: an alarm looks back at some periods more, and one call in them would be enough
-        periods     = 25
+        periods     = local.reconciler_silent_hours
         missing     = "breaching"
         too_few     = true
       }
-    } : {},
+    },
     var.alarms.silent_hours == 0 ? {} : {
       for dataset in local.feeds : "nothing-arrives-${dataset}" => {
         runbook     = "nothing-arrives"

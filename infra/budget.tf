@@ -1,4 +1,4 @@
-# What the project may cost a month, where somebody has said so. Budgets is a service of the account, not of a region,
+# What this deployment may cost a month, where somebody has said so. Budgets is a service of the account, not of a region,
 # and sees only tags that are activated as cost allocation tags: docs/cost.md says how.
 
 resource "aws_budgets_budget" "this" {
@@ -13,7 +13,7 @@ resource "aws_budgets_budget" "this" {
 
   cost_filter {
     name   = "TagKeyValue"
-    values = [format("user:Project$%s", var.project)]
+    values = [format("user:Deployment$%s", local.name)]
   }
 
   dynamic "notification" {

@@ -160,7 +160,7 @@ resource "aws_lambda_function" "this" {
   }
 
   # Text, though the functions' own lines are JSON: with Lambda's JSON format its level would also drop the metrics,
-  # which are log lines without one, or, at DEBUG, let boto3 log what it sends.
+  # which are log lines without one, or, at DEBUG, let botocore log what it sends.
   logging_config {
     log_group  = aws_cloudwatch_log_group.function[each.key].name
     log_format = "Text"

@@ -11,6 +11,7 @@ locals {
   tags = merge(var.tags, {
     Project     = var.project
     Environment = var.environment
+    Deployment  = local.name # by which a bill tells two environments apart: a budget takes no two tags together
     ManagedBy   = "terraform"
   })
 

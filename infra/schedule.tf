@@ -3,6 +3,20 @@
 locals {
   # Not null: that is what a setting left out is, which gets its default.
   is_scheduled = var.reconcile.schedule != "off"
+
+  # From one run to the next, at most; null where the expression does not say, as of cron(0 6 ? * MON-FRI *).
+  rate     = one(regexall("^rate\\((\\d+) (minute|hour|day)s?\\)$", var.reconcile.schedule)) # number and unit
+  is_daily = can(regex("^cron\\(\\S+ +\\S+ +[*?] +\\* +[*?] +\\*\\)$", var.reconcile.schedule))
+  hours_between_runs = (
+    local.rate != null ? ceil(tonumber(local.rate[0]) * { minute = 1 / 60, hour = 1, day = 24 }[local.rate[1]]) :
+    local.is_daily ? 24 : null
+  )
+
+  # A run may come an hour late: for so long the scheduler tries again.
+  reconciler_silent_hours = (
+    !local.is_scheduled ? 0 :
+    var.reconcile.silent_hours != null ? var.reconcile.silent_hours : try(max(25, local.hours_between_runs + 1), 0)
+  )
 }
 
 resource "aws_scheduler_schedule_group" "this" {
@@ -42,6 +56,23 @@ resource "aws_scheduler_schedule" "reconcile" {
   }
 
   depends_on = [aws_iam_role_policy.scheduler, aws_lambda_function_event_invoke_config.live]
+
+  lifecycle {
+    precondition {
+      condition     = try(var.reconcile.since_hours >= 2 * local.hours_between_runs, local.hours_between_runs == null)
+      error_message = "reconcile.since_hours must be at least twice the hours from one run to the next: after a missed run files would else never be looked at."
+    }
+
+    precondition {
+      condition     = var.reconcile.silent_hours != null || try(local.hours_between_runs < 168, false)
+      error_message = "reconcile.silent_hours must be set for this schedule: how long there is no run can't be told from it, or is a week and more. Set it to more hours than from one run to the next, up to 168, or to 0 for no alarm."
+    }
+
+    precondition {
+      condition     = try(var.reconcile.silent_hours == 0 || var.reconcile.silent_hours > local.hours_between_runs, true)
+      error_message = "reconcile.silent_hours must be more than the hours from one run to the next, or the alarm goes off between two of them; 0 for no alarm."
+    }
+  }
 }
 
 # --- Its role ---

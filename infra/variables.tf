@@ -40,7 +40,7 @@ variable "region" {
 }
 
 variable "tags" {
-  description = "More tags for every resource. Project, Environment and ManagedBy are always set."
+  description = "More tags for every resource. Project, Environment, Deployment and ManagedBy are always set."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -328,12 +328,15 @@ variable "reconcile" {
   description = <<-EOT
     When the reconciler looks for files that have no outcome: a rate or cron expression of EventBridge Scheduler, in
     UTC, or off. It looks at those of the last since_hours, but for the last grace_minutes, in which an event may
-    still be on its way. since_hours must reach back over several runs, so that a missed one costs nothing.
+    still be on its way. since_hours must reach back over several runs, so that a missed one costs nothing. After
+    silent_hours without a run an alarm goes off, up to 168; 0 never; null is an hour more than from one run to the
+    next, at least 25, and must be set where a cron expression leaves out days.
   EOT
   type = object({
     schedule      = optional(string, "rate(1 hour)")
     since_hours   = optional(number, 72)
     grace_minutes = optional(number, 15)
+    silent_hours  = optional(number)
   })
   default  = {}
   nullable = false
@@ -353,6 +356,11 @@ variable "reconcile" {
   validation {
     condition     = var.reconcile.since_hours * 60 > var.reconcile.grace_minutes
     error_message = "reconcile.since_hours must be longer than reconcile.grace_minutes, or nothing is ever looked at."
+  }
+
+  validation {
+    condition     = var.reconcile.silent_hours == null || try(contains(range(169), var.reconcile.silent_hours), true)
+    error_message = "reconcile.silent_hours must be a whole number from 0 to 168, since CloudWatch looks back a week, or null."
   }
 }
 
@@ -407,9 +415,9 @@ variable "log_queries" {
 
 variable "budget" {
   description = <<-EOT
-    An AWS budget over all that carries this project's tag, in every environment: how many USD a month, and whom AWS
-    tells by e-mail at 80 %, at 100 % and when the month is likely to end above (email; null is notification_email).
-    null makes none. AWS counts by a tag only once it is activated as a cost allocation tag.
+    An AWS budget over all that carries this deployment's tag, and so of this environment alone: how many USD a month,
+    and whom AWS tells by e-mail at 80 %, at 100 % and when the month is likely to end above (email; null is
+    notification_email). null makes none. AWS counts by a tag only once it is activated as a cost allocation tag.
   EOT
   type = object({
     monthly_usd = number

@@ -32,7 +32,7 @@ from tests.unit.orders import lines, order
 SERVICES = ("s3", "stepfunctions", "sns", "lambda")
 """The services that functions/ speaks to."""
 TRANSFERS = {"upload_file": "CreateMultipartUpload", "download_file": "GetObject"}
-"""What boto3 makes of many requests, by one that is always among them."""
+"""What s3transfer makes of many requests, by one that is always among them."""
 
 NOW = datetime.now(UTC)
 MACHINE = harness.ENVIRONMENT["STATE_MACHINE_ARN"]
@@ -50,7 +50,7 @@ class Call:
     shape: Any
     """botocore's model of what it takes."""
     site: tuple[str, int]
-    """The file and line in functions/ that makes it; no file where a thread of boto3's does."""
+    """The file and line in functions/ that makes it; no file where a thread of s3transfer's does."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def _overheard(client: Any, made: list[Call], running: list[str]) -> Iterator[No
 
 
 def _asking() -> tuple[str, int]:
-    """The file and line in functions/ that asks; no file in a thread of boto3's."""
+    """The file and line in functions/ that asks; no file in a thread of s3transfer's."""
     for frame in inspect.stack(0):
         path = Path(frame.filename)
         if path.is_relative_to(ROOT / "functions"):

@@ -20,6 +20,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+DATASET_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
+"""What a dataset can be called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

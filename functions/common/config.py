@@ -7,8 +7,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from functions.common.contract import CONTRACTS
 from functions.common.errors import ConfigurationError
+
+CONTRACTS = Path(__file__).parents[2] / "contracts"
+"""Where the contracts are that are packed beside the code."""
 
 MOST_NESTING = 250
 """What `max_nesting` can be raised to: jsonschema-rs reads 255 levels, orjson writes 254, and the lines that

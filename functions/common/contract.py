@@ -1,7 +1,6 @@
 """A contract: all that the pipeline knows of a feed, read from its folder under `contracts/`."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,12 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from functions.common.batch import DATASET_NAME
+from functions.common.config import CONTRACTS
 from functions.common.contract_checks import check_contract
 from functions.common.errors import ContractError, UnknownDatasetError
 from functions.common.record_types import bounded, constant_of, record_fields, record_type
-
-CONTRACTS = Path(__file__).parents[2] / "contracts"
-DATASET_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
 
 
 @dataclass(frozen=True, slots=True)

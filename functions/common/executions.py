@@ -7,10 +7,10 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from functions.common import aws
 from functions.common.batch import Batch
 from functions.common.s3_utils import transient_faults
 
@@ -24,7 +24,11 @@ def client() -> "SFNClient":
     config = Config(
         retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=10, max_pool_connections=16
     )
-    return boto3.client("stepfunctions", config=config)
+    made: SFNClient = aws.client("stepfunctions", config)
+    return made
+
+
+aws.make_at_start(client)
 
 
 def start(client: "SFNClient", machine_arn: str, batch: Batch, name: str | None = None) -> bool:
@@ -57,14 +61,33 @@ def describe(client: "SFNClient", machine_arn: str, name: str) -> dict[str, Any]
 
 
 def started_since(client: "SFNClient", machine_arn: str, since: datetime) -> Iterator[dict[str, Any]]:
-    """The executions that were started since a time, newest first, as ListExecutions describes them."""
+    """The executions that were started since a time, as ListExecutions describes them."""
+    return (execution for execution in changed_since(client, machine_arn, since) if execution["startDate"] >= since)
+
+
+def changed_since(client: "SFNClient", machine_arn: str, since: datetime) -> Iterator[dict[str, Any]]:
+    """The executions that were started or have ended since a time, as ListExecutions describes them, newest first.
+
+    It sorts those that have ended by their end, those that run by their start or redrive
+    (step-functions/latest/apireference/API_ListExecutions.html).
+    """
     pages = client.get_paginator("list_executions").paginate(stateMachineArn=machine_arn)
     with transient_faults("ListExecutions"):
         for page in pages:
             for execution in page["executions"]:
-                if execution["startDate"] < since:
+                if (execution.get("stopDate") or execution.get("redriveDate") or execution["startDate"]) < since:
                     return
                 yield dict(execution)
+
+
+def running(client: "SFNClient", machine_arn: str) -> Iterator[dict[str, Any]]:
+    """The executions that run, newest first, as ListExecutions describes them, a thousand a request."""
+    pages = client.get_paginator("list_executions").paginate(
+        stateMachineArn=machine_arn, statusFilter="RUNNING", PaginationConfig={"PageSize": 1000}
+    )
+    with transient_faults("ListExecutions"):
+        for page in pages:
+            yield from (dict(execution) for execution in page["executions"])
 
 
 def execution_arn(machine_arn: str, name: str) -> str:

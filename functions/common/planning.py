@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.common.batch import Batch, Source, batch_id_for, is_batch_id
-from functions.common.contract import DATASET_NAME
+from functions.common.batch import DATASET_NAME, Batch, Source, batch_id_for, is_batch_id
 
 PREFIX = "incoming/"
 UNKNOWN_DATASET = "unknown"

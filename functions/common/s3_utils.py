@@ -9,9 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from boto3.exceptions import RetriesExceededError, S3UploadFailedError
-from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
@@ -20,9 +17,9 @@ from botocore.exceptions import (
     HTTPClientError,
     IncompleteReadError,
 )
-from s3transfer.exceptions import S3DownloadFailedError
 from urllib3.exceptions import HTTPError
 
+from functions.common import aws
 from functions.common.errors import TransientError
 
 if TYPE_CHECKING:
@@ -61,7 +58,6 @@ _LOST = (
     IncompleteReadError,
     FlexibleChecksumError,  # what came is not what was stored
     HTTPError,
-    RetriesExceededError,
 )
 
 _CONFIG = Config(
@@ -77,7 +73,11 @@ once, each in up to 4 pieces."""
 @cache
 def client() -> "S3Client":
     """The process's S3 client, made on first use."""
-    return boto3.client("s3", config=_CONFIG)
+    made: S3Client = aws.client("s3", _CONFIG)
+    return made
+
+
+aws.make_at_start(client)
 
 
 def is_transient(error: ClientError) -> bool:
@@ -96,16 +96,13 @@ def transient_faults(what: str) -> Iterator[None]:
     """Turn the faults of AWS that pass into TransientError; `what` says what was being done."""
     try:
         yield
-    except (ClientError, S3UploadFailedError) as exc:
-        answer = exc if isinstance(exc, ClientError) else exc.__context__  # upload_file wraps what AWS answered
-        if isinstance(answer, ClientError) and is_transient(answer):
-            code = answer.response.get("Error", {}).get("Code", "unknown")
+    except ClientError as exc:
+        if is_transient(exc):
+            code = exc.response.get("Error", {}).get("Code", "unknown")
             raise TransientError(f"{what}: AWS answered {code}.") from exc
         raise
     except _LOST as exc:
         raise TransientError(f"{what}: the connection failed ({type(exc).__name__}).") from exc
-    except S3DownloadFailedError as exc:  # another run of the batch writes what this one reads in several requests
-        raise TransientError(f"{what}: the object was replaced while it was read.") from exc
 
 
 def head(bucket: str, key: str, version_id: str | None = None) -> dict[str, Any] | None:
@@ -193,13 +190,26 @@ def upload(
     """Copy a local file to an object: in one request, or a large one in parts, several at a time."""
     described: Any = {"ContentType": content_type, "Metadata": dict(metadata)}
     with transient_faults(f"PUT s3://{bucket}/{key}"):
-        if path.stat().st_size < _MULTIPART_BYTES:  # boto3's upload_file starts a pool of threads for it
-            with path.open("rb") as file:
-                client().put_object(Bucket=bucket, Key=key, Body=file, **described)
-        else:
+        if is_large(path):
             client().upload_file(str(path), bucket, key, ExtraArgs=described, Config=_transfer())
+            return
+        with path.open("rb") as file:  # of which botocore sends nothing until S3 asks for it, but bytes at once
+            body = file if path.stat().st_size > BLOCK_BYTES else file.read()
+            client().put_object(Bucket=bucket, Key=key, Body=body, **described)
+
+
+def is_large(path: Path) -> bool:
+    """Whether a file is uploaded in parts, by several threads of its own."""
+    return path.stat().st_size >= _MULTIPART_BYTES
 
 
 @cache
-def _transfer() -> TransferConfig:
-    return TransferConfig(multipart_threshold=_MULTIPART_BYTES, multipart_chunksize=16 << 20, max_concurrency=4)
+def _transfer() -> Any:
+    from s3transfer.manager import TransferConfig  # see functions.common.aws
+
+    return TransferConfig(
+        multipart_threshold=_MULTIPART_BYTES,
+        multipart_chunksize=16 << 20,
+        max_request_concurrency=4,
+        max_io_queue_size=100,
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 
-from functions.common.contract import CONTRACTS
+from functions.common.config import CONTRACTS
 from functions.common.errors import PipelineError
 from functions.common.planning import UNKNOWN_DATASET
 

@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from functions.common import executions, s3_utils
+from functions.common import aws, executions, s3_utils
 from functions.common.config import settings
 from functions.common.errors import PipelineError
 from functions.common.telemetry import count, logger, step
@@ -110,4 +109,5 @@ def _pipeline() -> Pipeline:
 
 @cache
 def _lambda() -> "LambdaClient":
-    return boto3.client("lambda", config=Config(retries={"mode": "standard", "max_attempts": 5}))
+    made: LambdaClient = aws.client("lambda", Config(retries={"mode": "standard", "max_attempts": 5}))
+    return made

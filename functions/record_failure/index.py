@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
 
-from functions.common import executions, s3_utils
+from functions.common import aws, executions, s3_utils
 from functions.common.config import settings
 from functions.common.errors import TransientError
 from functions.common.telemetry import count, step
@@ -95,4 +94,5 @@ def _serialised(content: Mapping[str, Any]) -> bytes:
 @cache
 def _sns() -> "SNSClient":
     config = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=10)
-    return boto3.client("sns", config=config)
+    made: SNSClient = aws.client("sns", config)
+    return made

@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
-from aws_lambda_powertools.utilities.data_classes.s3_event import S3Event
-
 TEST_EVENT = "s3:TestEvent"
 """What S3 sends once, without records, when a notification is configured."""
 
@@ -38,16 +36,16 @@ def objects_created(event: Mapping[str, Any]) -> Iterator[ObjectCreated]:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
-    for record in S3Event(dict(event)).records:
-        if not record.event_name.startswith("ObjectCreated:"):
+    for record in event["Records"]:
+        if not record["eventName"].startswith("ObjectCreated:"):
             continue  # a notification that was widened by hand
-        created = record.s3.get_object
+        created = record["s3"]["object"]
         yield ObjectCreated(
-            bucket=record.s3.bucket.name,
-            key=unquote_plus(created.key),
-            version_id=created.version_id or _UNVERSIONED,
-            size=created.size,
-            etag=created.etag,
-            sequencer=created.sequencer,
-            time=datetime.fromisoformat(record.event_time),
+            bucket=record["s3"]["bucket"]["name"],
+            key=unquote_plus(created["key"]),
+            version_id=created.get("versionId") or _UNVERSIONED,
+            size=created["size"],
+            etag=created.get("eTag", ""),
+            sequencer=created["sequencer"],
+            time=datetime.fromisoformat(record["eventTime"]),
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from functions.common.batch import Batch
 from functions.common.config import settings
 from functions.common.contract import load_contract
 from functions.common.errors import RejectVolumeError, SourceMissingError
+from functions.common.parallel import at_once
 from functions.common.telemetry import step
 from functions.common.workdir import workdir
 from functions.validate.documents import Document
 from functions.validate.source import open_chunk
-from functions.validate.validation import RECORDS, REJECTED, Counts, merge_lines, validate_chunk
+from functions.validate.validation import RECORDS, REJECTED, Counts, merge_lines, needs_no_merge, validate_chunk
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
@@ -25,10 +27,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
     batch, chunk = Batch.from_input(event["batch"]), event["chunk"]
     with step("validate", batch.batch_id, chunk=chunk) as outcome, workdir() as folder:
         document, counts = _validate(batch, chunk, folder)
-        for path in (folder / RECORDS, folder / REJECTED):
-            _upload(batch, chunk, path)
-            path.unlink()
-        _upload(batch, chunk, merge_lines(folder))
+        _upload_all(batch, chunk, folder)
         summary = {
             "chunk": chunk,
             "chunk_bytes": batch.chunk_bytes,
@@ -55,6 +54,18 @@ def _validate(batch: Batch, chunk: int, folder: Path) -> tuple[Document, Counts]
         except RejectVolumeError:
             _upload(batch, chunk, folder / REJECTED)
             raise
+
+
+def _upload_all(batch: Batch, chunk: int, folder: Path) -> None:
+    """Upload what `validate_chunk` left: all at once, unless lines must be merged, which needs the room of the rest."""
+    made, upload = [folder / RECORDS, folder / REJECTED], partial(_upload, batch, chunk)
+    if needs_no_merge(folder):
+        at_once(upload, [*made, merge_lines(folder)])
+        return
+    at_once(upload, made)
+    for path in made:
+        path.unlink()
+    upload(merge_lines(folder))
 
 
 def _upload(batch: Batch, chunk: int, path: Path) -> None:

@@ -172,7 +172,8 @@ def _type(schema: Any, root: Any) -> Any:
 
 
 def _object(part: Mapping[str, Any], root: Any) -> Any:
-    if part.get("additionalProperties") is not False or set(part.get("required", [])) - part["properties"].keys():
+    known = list(part["properties"])  # not a set: who knows what stands in `required`
+    if part.get("additionalProperties") is not False or any(name not in known for name in part.get("required", [])):
         raise _NotUnderstoodError
     fields: list[Any] = []
     names = {}

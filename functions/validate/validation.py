@@ -112,13 +112,21 @@ def _by_version(received: Counter[int | None], rejected: Counter[int | None]) ->
     }
 
 
+def needs_no_merge(workdir: Path) -> bool:
+    """Whether `merge_lines` needs no room: there are lines of one version alone, or none."""
+    return len(_filled(workdir)) <= 1
+
+
+def _filled(workdir: Path) -> list[Path]:
+    return [path for path in workdir.glob(_LINES_OF.format("*")) if path.stat().st_size]
+
+
 def merge_lines(workdir: Path) -> Path:
     """Put the lines of all versions that `validate_chunk` left into one file, LINES, in the order of the source.
 
     This is apart from it so that RECORDS can make room before.
     """
-    merged = workdir / LINES
-    filled = [path for path in workdir.glob(_LINES_OF.format("*")) if path.stat().st_size]
+    merged, filled = workdir / LINES, _filled(workdir)
     if len(filled) == 1:
         return filled[0].rename(merged)
     with ExitStack() as files, merged.open("wb", _BUFFER) as merged_file:

@@ -30,5 +30,6 @@ def _cell(column: Column, value: str) -> str:
     if column.type == "TIMESTAMP":
         return f"strftime({value}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {name}"
     if column.type == "VARCHAR":
-        return f"CASE WHEN ascii({value}) IN ({_FORMULA_SIGNS}) THEN '''' || {value} ELSE {value} END AS {name}"
+        is_formula = f"list_contains([{_FORMULA_SIGNS}], ascii({value}))"  # of IN DuckDB makes a join for each column
+        return f"CASE WHEN {is_formula} THEN '''' || {value} ELSE {value} END AS {name}"
     return f"{value} AS {name}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,21 @@ from functions.common.batch import Batch
 from functions.common.config import settings
 from functions.common.contract import Contract, Table, load_contract
 from functions.common.errors import ReconciliationError
+from functions.common.parallel import MOST_AT_ONCE, at_once
 from functions.common.telemetry import count, step
 from functions.common.workdir import workdir
 from functions.write import publish
+from functions.write.account import add_up
 from functions.write.csv_file import write_csv
-from functions.write.merge import Superseded, add_up, merge, read_superseded
+from functions.write.merge import Superseded, merge, read_superseded
 from functions.write.publish import REJECTS
 from functions.write.rejects import write_rejects
 
-_PARALLEL = 16
-"""How many small objects are fetched at once; a batch has up to 500 chunks."""
-
-_CONTENT_TYPES = {".parquet": "application/vnd.apache.parquet", ".csv": "text/csv; charset=utf-8"}
+_CONTENT_TYPES = {
+    ".parquet": "application/vnd.apache.parquet",
+    ".csv": "text/csv; charset=utf-8",
+    ".jsonl": "application/x-ndjson",
+}
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
@@ -32,9 +36,10 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
     batch = Batch.from_input(event)
     bucket = settings().processed_bucket
     with step("write", batch.batch_id) as outcome:
-        committed = s3_utils.get_bytes(bucket, batch.manifest_key)
+        counts_keys = [batch.staging_key(chunk, "counts.json") for chunk in range(batch.chunk_count)]
+        committed, *counts = at_once(partial(s3_utils.get_bytes, bucket), [batch.manifest_key, *counts_keys])
         if committed is None:
-            committed = _publish(batch)
+            committed = _publish(batch, _parsed(counts))
         else:
             publish.verify(orjson.loads(committed), _digest)
             outcome["already_committed"] = True
@@ -43,9 +48,8 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
     return answer
 
 
-def _publish(batch: Batch) -> bytes:
+def _publish(batch: Batch, counts: Sequence[Mapping[str, Any]]) -> bytes:
     bucket, contract = settings().processed_bucket, load_contract(batch.dataset, settings().contracts)
-    counts = _counts(batch)
     totals = add_up(counts, batch)
     with workdir() as folder:
         refusal = publish.refusal(totals, settings().max_reject_ratio, f"s3://{bucket}/{batch.rejected_key}")
@@ -57,40 +61,49 @@ def _publish(batch: Batch) -> bytes:
         parts_bytes = _download_parts(batch, contract, folder)
         with sql.connect(folder, settings().memory_mb, parts_bytes) as connection:
             merged = merge(batch, contract, totals, folder, connection)
-            outputs = {}
+            outputs: dict[str, dict[str, Any]] = {}
             if totals.rejected or merged.superseded:
                 outputs[REJECTS] = _upload_rejects(batch, counts, read_superseded(folder), contract, folder)
-            for table in contract.tables:
-                outputs |= _publish_table(batch, table, folder, connection)
+            outputs |= _publish_tables(batch, contract.tables, folder, connection)
     return _commit(batch, publish.manifest(batch, contract, totals, merged, outputs, settings().release))
 
 
-def _publish_table(
-    batch: Batch, table: Table, folder: Path, connection: duckdb.DuckDBPyConnection
+def _publish_tables(
+    batch: Batch, tables: Sequence[Table], folder: Path, connection: duckdb.DuckDBPyConnection
 ) -> dict[str, dict[str, Any]]:
-    """Upload a table's two files. CSV, the large one, is made only now and gone before the next: /tmp has an end."""
-    parquet, csv = folder / f"{table.name}.parquet", write_csv(table, batch, folder, connection)
-    keys = {parquet: batch.parquet_key(table.name), csv: batch.csv_key(table.name)}
-    bucket = settings().processed_bucket
-    outputs = {
-        path.name: s3_utils.publish(path, bucket, key, _CONTENT_TYPES[path.suffix]) for path, key in keys.items()
-    }
-    csv.unlink()
-    return outputs
+    """Upload each table's two files while the next are made.
+
+    CSV, the large one, is gone when it is uploaded, and if it is large indeed before the next is made: /tmp has an end.
+    """
+
+    def publish_csv(path: Path, key: str) -> dict[str, Any]:
+        output = _publish_file(path, key)
+        path.unlink()
+        return output
+
+    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+        uploads = {}
+        for table in tables:
+            parquet = folder / f"{table.name}.parquet"
+            uploads[parquet.name] = pool.submit(_publish_file, parquet, batch.parquet_key(table.name))
+            csv = write_csv(table, batch, folder, connection)
+            is_large = s3_utils.is_large(csv)
+            uploads[csv.name] = pool.submit(publish_csv, csv, batch.csv_key(table.name))
+            if is_large:
+                uploads[csv.name].result()
+        return {name: upload.result() for name, upload in uploads.items()}
 
 
-def _counts(batch: Batch) -> list[dict[str, Any]]:
-    """What `validate` wrote of each chunk, in order."""
+def _publish_file(path: Path, key: str) -> dict[str, Any]:
+    return s3_utils.publish(path, settings().processed_bucket, key, _CONTENT_TYPES[path.suffix])
 
-    def read(chunk: int) -> dict[str, Any]:
-        data = s3_utils.get_bytes(settings().processed_bucket, batch.staging_key(chunk, "counts.json"))
-        if data is None:
-            raise ReconciliationError(f"Chunk {chunk} has no counts in staging; it expired, or was never validated.")
-        counts: dict[str, Any] = orjson.loads(data)
-        return counts
 
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        return list(pool.map(read, range(batch.chunk_count)))
+def _parsed(counts: Sequence[bytes | None]) -> list[dict[str, Any]]:
+    """What `validate` wrote of each chunk. Raises ReconciliationError where one is missing."""
+    if None in counts:
+        chunk = counts.index(None)
+        raise ReconciliationError(f"Chunk {chunk} has no counts in staging; it expired, or was never validated.")
+    return [orjson.loads(data) for data in counts if data is not None]
 
 
 def _download_parts(batch: Batch, contract: Contract, folder: Path) -> int:
@@ -103,8 +116,7 @@ def _download_parts(batch: Batch, contract: Contract, folder: Path) -> int:
         return part.stat().st_size
 
     places = [(chunk, table.name) for chunk in range(batch.chunk_count) for table in contract.tables]
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        return sum(pool.map(download, places))
+    return sum(at_once(download, places))
 
 
 def _upload_rejects(
@@ -122,7 +134,7 @@ def _upload_rejects(
         return path
 
     write_rejects(folder / REJECTS, batch.batch_id, contract, counts, superseded, staged)
-    return s3_utils.publish(folder / REJECTS, settings().processed_bucket, batch.rejected_key, "application/x-ndjson")
+    return _publish_file(folder / REJECTS, batch.rejected_key)
 
 
 def _digest(key: str) -> str | None:

@@ -1,40 +1,17 @@
-"""Merges the parts of a batch into its tables, and proves that the books balance before anything is published."""
+"""Merges the parts of a batch into its tables."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Context, Decimal
 from pathlib import Path
-from typing import Any, TypeVar
 
 import duckdb
 
 from functions.common.batch import Batch
 from functions.common.contract import Contract, Table
-from functions.common.errors import ReconciliationError
-from functions.common.records import MOST_FIELDS, OTHERS
 from functions.common.sql import identifier, identifiers, literal
+from functions.write.account import Merged, Totals, prove
 
 SUPERSEDED = "superseded.csv"
-
-_K = TypeVar("_K")
-
-_EXACT = Context(prec=64)
-"""The default context rounds to 28 digits, silently; a sum of DECIMAL(38, s) has up to 38."""
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """The account of a whole file: received = valid + rejected."""
-
-    received: int
-    valid: int
-    rejected: int
-    rejected_by_reason: Mapping[str, int]
-    records_by_version: Mapping[str, Mapping[str, int]]
-    """Of each version of the contract how many records are `valid` and `rejected`."""
-    drift: Sequence[Mapping[str, Any]]
-    """How many records had which field that the contract does not know."""
-    control_totals: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,75 +21,6 @@ class Superseded:
     chunk: int
     position: int
     superseded_by: int
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """What a batch publishes: the files of its tables in the work folder, and its account."""
-
-    rows: Mapping[str, int]
-    superseded: int
-    """How many records are superseded; `read_superseded` reads which."""
-    control_totals: Mapping[str, Mapping[str, str]]
-    """Of each control total the sums `validated`, `superseded` and `published`."""
-
-
-def add_up(counts: Sequence[Mapping[str, Any]], batch: Batch) -> Totals:
-    """The account of all chunks together. Raises ReconciliationError where a chunk's own does not balance."""
-    sums: dict[str, Decimal] = {}
-    for chunk, count in enumerate(counts):
-        _check_balance(chunk, count, batch)
-        for name, total in count["control_totals"].items():
-            sums[name] = _EXACT.add(sums.get(name, Decimal(0)), Decimal(total))
-    by_version = _added(
-        ((version, what), number)
-        for count in counts
-        for version, numbers in count["records_by_version"].items()
-        for what, number in numbers.items()
-    )
-    fields = _added(
-        ((one["contract_version"], one["field"], one["dropped"]), one["records"])
-        for count in counts
-        for one in count["drift"]
-    )
-    told = {key for key in fields if key[1] == OTHERS} | set(list(fields)[:MOST_FIELDS])
-    fields = _added((key if key in told else (key[0], OTHERS, key[2]), records) for key, records in fields.items())
-    return Totals(
-        received=sum(count["received"] for count in counts),
-        valid=sum(count["valid"] for count in counts),
-        rejected=sum(count["rejected"] for count in counts),
-        rejected_by_reason=_added(pair for count in counts for pair in count["rejected_by_reason"].items()),
-        records_by_version={
-            version: {what: by_version[version, what] for what in ("valid", "rejected")}
-            for version in sorted({version for version, _ in by_version})
-        },
-        drift=[
-            {"contract_version": version, "field": field, "records": records, "dropped": dropped}
-            for (version, field, dropped), records in fields.items()
-        ],
-        control_totals=sums,
-    )
-
-
-def _check_balance(chunk: int, count: Mapping[str, Any], batch: Batch) -> None:
-    if count["chunk_bytes"] != batch.chunk_bytes:
-        raise ReconciliationError(f"Chunk {chunk} was cut by another plan; two runs of this batch overlap.")
-    if "records_by_version" not in count:
-        raise ReconciliationError(f"Chunk {chunk} was counted by an earlier release: run the batch again.")
-    if count["received"] != count["valid"] + count["rejected"]:
-        sides = f"received {count['received']}, valid {count['valid']}, rejected {count['rejected']}"
-        raise ReconciliationError(f"Chunk {chunk}: received is not valid + rejected ({sides}).")
-    for what in ("valid", "rejected"):
-        if sum(numbers[what] for numbers in count["records_by_version"].values()) != count[what]:
-            raise ReconciliationError(f"Chunk {chunk}: the {what} records of all versions are not {count[what]}.")
-
-
-def _added(pairs: Iterable[tuple[_K, int]]) -> dict[_K, int]:
-    """The sum of the numbers of each key, in the order of the keys."""
-    sums: dict[_K, int] = {}
-    for key, number in pairs:
-        sums[key] = sums.get(key, 0) + number
-    return dict(sorted(sums.items()))
 
 
 def merge(
@@ -130,14 +38,9 @@ def merge(
             f"CREATE VIEW {identifier('part_' + table.name)} AS SELECT * FROM read_parquet({parts}, filename = true)"
         )
     superseded = _find_superseded(contract.record_table, workdir / SUPERSEDED, connection)
-    rows = {table.name: _write_table(table, batch, workdir, connection) for table in contract.tables}
-    _check_keys(contract, connection)
-    _check_references(contract, connection)
-    if totals.valid != rows[contract.record_table.name] + superseded:
-        raise ReconciliationError(
-            f"valid {totals.valid} is not published {rows[contract.record_table.name]} + superseded {superseded}."
-        )
-    return Merged(rows, superseded, _control_totals(contract, totals, connection))
+    for table in contract.tables:
+        _write_table(table, batch, workdir, connection)
+    return prove(contract, totals, superseded, connection)
 
 
 def _find_superseded(record_table: Table, path: Path, connection: duckdb.DuckDBPyConnection) -> int:
@@ -160,8 +63,8 @@ def _find_superseded(record_table: Table, path: Path, connection: duckdb.DuckDBP
         ORDER BY ALL
         """
     )
-    connection.execute(f"COPY superseded TO {literal(path)} (FORMAT csv, HEADER false)")
-    return int(_one(connection, "SELECT count(*) FROM superseded"))
+    copied = connection.execute(f"COPY superseded TO {literal(path)} (FORMAT csv, HEADER false)").fetchone()
+    return int(copied[0]) if copied else 0
 
 
 def read_superseded(workdir: Path) -> Iterator[Superseded]:
@@ -179,7 +82,7 @@ def lineage(batch: Batch) -> dict[str, str]:
     }
 
 
-def _write_table(table: Table, batch: Batch, workdir: Path, connection: duckdb.DuckDBPyConnection) -> int:
+def _write_table(table: Table, batch: Batch, workdir: Path, connection: duckdb.DuckDBPyConnection) -> None:
     columns = ", ".join(identifier(column.name) for column in table.columns)
     constants = ", ".join(f"{value} AS {identifier(name)}" for name, value in lineage(batch).items())
     parquet = literal(workdir / f"{table.name}.parquet")
@@ -198,7 +101,6 @@ def _write_table(table: Table, batch: Batch, workdir: Path, connection: duckdb.D
         """
     )
     connection.execute(f"CREATE VIEW {identifier(table.name)} AS SELECT * FROM read_parquet({parquet})")
-    return int(_one(connection, f"SELECT count(*) FROM {identifier(table.name)}"))
 
 
 def _latest(table: Table) -> str:
@@ -223,62 +125,3 @@ def _latest(table: Table) -> str:
         ON {same} AND part.{first} IS NOT DISTINCT FROM highest._latest
         QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {order}, _position DESC) = 1
     """
-
-
-def _check_keys(contract: Contract, connection: duckdb.DuckDBPyConnection) -> None:
-    """See that each row has a key, and no other the same: sorted by it, those would stand side by side."""
-    for table in contract.tables:
-        names = [identifier(name) for name in table.key]
-        repeats = " AND ".join(f"{name} = lag({name}) OVER ()" for name in names)
-        has_none = " OR ".join(f"{name} IS NULL" for name in names)
-        rows = f"SELECT {repeats} AS repeats, {has_none} AS has_none FROM {identifier(table.name)}"
-        counts = "[count(*) FILTER (WHERE repeats), count(*) FILTER (WHERE has_none)]"
-        twice, keyless = _one(connection, f"SELECT {counts} FROM ({rows})")
-        if twice:
-            raise ReconciliationError(f"Table {table.name}: {twice} rows repeat the key ({', '.join(table.key)}).")
-        if keyless:
-            raise ReconciliationError(f"Table {table.name}: {keyless} rows have no key ({', '.join(table.key)}).")
-
-
-def _check_references(contract: Contract, connection: duckdb.DuckDBPyConnection) -> None:
-    keys = {table.name: table.key for table in contract.tables}
-    for table in contract.tables:
-        for reference in table.references:
-            pairs = zip(reference.columns, keys[reference.table], strict=True)
-            match = " AND ".join(f"child.{identifier(own)} = parent.{identifier(key)}" for own, key in pairs)
-            child, parent = identifier(table.name), identifier(reference.table)
-            orphans = _one(connection, f"SELECT count(*) FROM {child} AS child ANTI JOIN {parent} AS parent ON {match}")
-            if orphans:
-                raise ReconciliationError(f"Table {table.name}: {orphans} rows have no row in {reference.table}.")
-
-
-def _control_totals(
-    contract: Contract, totals: Totals, connection: duckdb.DuckDBPyConnection
-) -> dict[str, dict[str, str]]:
-    result = {}
-    for total in contract.control_totals:
-        column = identifier(total.column)
-        lost = f"{identifier('part_' + total.table)} SEMI JOIN superseded USING (_position)"
-        superseded = Decimal(_one(connection, f"SELECT coalesce(sum({column}), 0) FROM {lost}"))
-        published = Decimal(_one(connection, f"SELECT coalesce(sum({column}), 0) FROM {identifier(total.table)}"))
-        validated = totals.control_totals.get(total.name, Decimal(0))
-        if _EXACT.subtract(validated, superseded) != published:
-            raise ReconciliationError(f"Control total {total.name}: validated − superseded is not published.")
-        result[total.name] = {
-            "validated": _plain(validated),
-            "superseded": _plain(superseded),
-            "published": _plain(published),
-        }
-    return result
-
-
-def _one(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
-    row = connection.execute(query).fetchone()
-    assert row is not None  # every query here is an aggregate without GROUP BY
-    return row[0]
-
-
-def _plain(number: Decimal) -> str:
-    """An exact decimal without exponent and without trailing zeros behind its point."""
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -15,7 +15,7 @@ from functions.common.errors import (
     ReconciliationError,
     TooManyRejectsError,
 )
-from functions.write.merge import Merged, Totals
+from functions.write.account import Merged, Totals
 
 REJECTS = "rejects.jsonl"
 """The name of the rejects among the outputs."""

@@ -3,7 +3,7 @@
 # administrator, or a reader of another environment.
 
 data "aws_iam_policy_document" "boundary" {
-  for_each = var.environments
+  for_each = local.names
 
   #checkov:skip=CKV_AWS_111:A boundary grants nothing; what takes no resource stands alone below.
   #checkov:skip=CKV_AWS_356:As above.
@@ -19,15 +19,15 @@ data "aws_iam_policy_document" "boundary" {
       "s3:PutObject",
     ]
     resources = [
-      "arn:${local.partition}:s3:::${var.project}-${each.key}-*-${local.account_id}",
-      "arn:${local.partition}:s3:::${var.project}-${each.key}-*-${local.account_id}/*",
+      "arn:${local.partition}:s3:::${each.value}-*-${local.account_id}",
+      "arn:${local.partition}:s3:::${each.value}-*-${local.account_id}/*",
     ]
   }
 
   statement {
     sid       = "Functions"
     actions   = ["lambda:InvokeFunction"]
-    resources = ["arn:${local.partition}:lambda:*:${local.account_id}:function:${var.project}-${each.key}-*"]
+    resources = ["arn:${local.partition}:lambda:*:${local.account_id}:function:${each.value}-*"]
   }
 
   statement {
@@ -39,8 +39,8 @@ data "aws_iam_policy_document" "boundary" {
       "states:StartExecution",
     ]
     resources = [
-      "arn:${local.partition}:states:*:${local.account_id}:stateMachine:${var.project}-${each.key}",
-      "arn:${local.partition}:states:*:${local.account_id}:execution:${var.project}-${each.key}:*",
+      "arn:${local.partition}:states:*:${local.account_id}:stateMachine:${each.value}",
+      "arn:${local.partition}:states:*:${local.account_id}:execution:${each.value}:*",
     ]
   }
 
@@ -48,15 +48,15 @@ data "aws_iam_policy_document" "boundary" {
     sid     = "Messages"
     actions = ["sns:Publish", "sqs:SendMessage"]
     resources = [
-      "arn:${local.partition}:sns:*:${local.account_id}:${var.project}-${each.key}-*",
-      "arn:${local.partition}:sqs:*:${local.account_id}:${var.project}-${each.key}-*",
+      "arn:${local.partition}:sns:*:${local.account_id}:${each.value}-*",
+      "arn:${local.partition}:sqs:*:${local.account_id}:${each.value}-*",
     ]
   }
 
   statement {
     sid       = "OwnLogs"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    resources = ["arn:${local.partition}:logs:*:${local.account_id}:log-group:/aws/lambda/${var.project}-${each.key}-*"]
+    resources = ["arn:${local.partition}:logs:*:${local.account_id}:log-group:/aws/lambda/${each.value}-*"]
   }
 
   # The deployment's key, which an alias marks.
@@ -68,7 +68,7 @@ data "aws_iam_policy_document" "boundary" {
     condition {
       test     = "ForAnyValue:StringLike"
       variable = "kms:ResourceAliases"
-      values   = ["alias/${var.project}-${each.key}"]
+      values   = ["alias/${each.value}"]
     }
   }
 
@@ -93,10 +93,10 @@ data "aws_iam_policy_document" "boundary" {
 }
 
 resource "aws_iam_policy" "boundary" {
-  for_each = var.environments
+  for_each = local.names
 
   name        = local.boundaries[each.key]
-  description = "The most that a role of ${var.project}-${each.key} may ever do."
+  description = "The most that a role of ${each.value} may ever do."
   policy      = data.aws_iam_policy_document.boundary[each.key].json
   tags        = local.tags
 }

@@ -10,13 +10,13 @@ locals {
 
   # The roles, with whom they trust: the subjects of GitHub's tokens.
   subjects = local.with_github ? merge(
-    { for name in keys(var.environments) : "deploy-${name}" => ["repo:${var.repository}:environment:${name}"] },
+    { for name in keys(local.names) : "deploy-${name}" => ["repo:${var.repository}:environment:${name}"] },
     { plan = ["repo:${var.repository}:pull_request", "repo:${var.repository}:ref:refs/heads/${var.branch}"] },
   ) : {}
 
   # The policies of each role, from permissions.tf and below.
   granted = local.with_github ? merge(
-    { for name in keys(var.environments) : "deploy-${name}" => concat(local.documents[name], [data.aws_iam_policy_document.deploy_state[name].json]) },
+    { for name in keys(local.names) : "deploy-${name}" => concat(local.documents[name], [data.aws_iam_policy_document.deploy_state[name].json]) },
     { plan = concat(local.documents.plan, [data.aws_iam_policy_document.plan_state.json]) },
   ) : {}
 
@@ -112,6 +112,10 @@ resource "aws_iam_role_policy_attachment" "github" {
 # The state
 # ---------------------------------------------------------------------------------------------------------------
 
+locals {
+  states = merge({ for name in keys(var.environments) : name => "environments/${name}" }, { smoke = "smoke/smoke-*" })
+}
+
 data "aws_iam_policy_document" "plan_state" {
   statement {
     sid       = "FindState"
@@ -127,7 +131,7 @@ data "aws_iam_policy_document" "plan_state" {
 }
 
 data "aws_iam_policy_document" "deploy_state" {
-  for_each = var.environments
+  for_each = local.states
 
   statement {
     sid       = "FindState"
@@ -138,12 +142,23 @@ data "aws_iam_policy_document" "deploy_state" {
   statement {
     sid       = "ReadAndWriteState"
     actions   = ["s3:GetObject", "s3:PutObject"]
-    resources = ["${local.state_arn}/${var.project}/environments/${each.key}.tfstate"]
+    resources = ["${local.state_arn}/${var.project}/${each.value}.tfstate"]
   }
 
   statement {
     sid       = "LockState"
     actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
-    resources = ["${local.state_arn}/${var.project}/environments/${each.key}.tfstate.tflock"]
+    resources = ["${local.state_arn}/${var.project}/${each.value}.tfstate.tflock"]
+  }
+
+  # A throw-away's state goes with it.
+  dynamic "statement" {
+    for_each = each.key == "smoke" ? [1] : []
+
+    content {
+      sid       = "DeleteState"
+      actions   = ["s3:DeleteObject"]
+      resources = ["${local.state_arn}/${var.project}/${each.value}.tfstate"]
+    }
   }
 }

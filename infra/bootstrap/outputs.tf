@@ -4,7 +4,7 @@ output "state_bucket" {
 }
 
 output "permissions_boundaries" {
-  description = "The variable permissions_boundary of infra/, for each of infra/environments/."
+  description = "The variable permissions_boundary of infra/, for each of infra/environments/ and for `make smoke`."
   value       = { for name, policy in aws_iam_policy.boundary : name => policy.name }
 }
 
@@ -16,6 +16,11 @@ output "plan_role" {
 output "deploy_roles" {
   description = "The variable AWS_DEPLOY_ROLE of each of GitHub's environments."
   value       = { for name in keys(var.environments) : name => aws_iam_role.github["deploy-${name}"].arn if local.with_github }
+}
+
+output "smoke_role" {
+  description = "The variable AWS_SMOKE_ROLE of the repository; null without a repository."
+  value       = try(aws_iam_role.github["deploy-smoke"].arn, null)
 }
 
 output "repository" {

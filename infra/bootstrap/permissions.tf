@@ -1,36 +1,50 @@
-# From permissions.yaml, the table of what each type of resource needs, to policies: grants on the same resources and
+# From permissions.yaml, the table of what each type of resource needs, and smoke.yaml, to policies: grants on the same resources and
 # under the same condition become one statement, and so many statements one policy as AWS takes.
 
 locals {
   statements_a_policy = 14
 
-  # What the names in the table stand for, for each environment's role and for the plan's, which reads all of them.
+  # What the names in the tables stand for: for each environment's role, for that of `make smoke`, whose environments are
+  # called smoke-1a2b3c, and for the plan's, which reads all of them.
   scopes = merge(
     {
       for name, region in var.environments : name => {
-        name   = "${var.project}-${name}"
-        region = region
-        kinds  = name == "prod" ? ["read", "write"] : ["read", "write", "erase"]
+        name        = local.names[name]
+        environment = name
+        region      = region
+        kinds       = name == "prod" ? ["read", "write"] : ["read", "write", "erase"]
+        tables      = ["permissions.yaml"]
       }
     },
-    { plan = { name = "${var.project}-*", region = "*", kinds = ["read"] } }
+    {
+      smoke = {
+        name        = local.names.smoke
+        environment = "smoke-*"
+        region      = var.smoke_region
+        kinds       = ["read", "write", "erase"]
+        tables      = ["permissions.yaml", "smoke.yaml"]
+      }
+      plan = { name = "${var.project}-*", environment = "*", region = "*", kinds = ["read"], tables = ["permissions.yaml"] }
+    }
   )
 
-  # The table, as each scope reads it.
+  # The tables, as each scope reads them.
   tables = {
-    for key, scope in local.scopes : key => {
-      for type, grants in yamldecode(templatefile("${path.module}/permissions.yaml", {
-        partition   = local.partition
-        account     = local.account_id
-        project     = var.project
-        environment = key == "plan" ? "*" : key
-        boundary    = "arn:${local.partition}:iam::${local.account_id}:policy/${try(local.boundaries[key], "none")}"
-        region      = scope.region
-        name        = scope.name
-        database    = replace(scope.name, "-", "_")
-      })) : type => grants
-      if var.customer_managed_key || !startswith(type, "aws_kms_")
-    }
+    for key, scope in local.scopes : key => merge([
+      for table in scope.tables : {
+        for what, grants in yamldecode(templatefile("${path.module}/${table}", {
+          partition   = local.partition
+          account     = local.account_id
+          project     = var.project
+          environment = scope.environment
+          boundary    = "arn:${local.partition}:iam::${local.account_id}:policy/${try(local.boundaries[key], "none")}"
+          region      = scope.region
+          name        = scope.name
+          database    = replace(scope.name, "-", "_")
+        })) : what => grants
+        if var.customer_managed_key || !strcontains(what, "kms")
+      }
+    ]...)
   }
 
   # All grants of a scope, by resources and condition; each holds lists of actions.

@@ -75,7 +75,8 @@ resource "aws_s3_bucket_policy" "state" {
   depends_on = [aws_s3_bucket_public_access_block.state]
 }
 
-# A state that a mistake has replaced can be brought back for 90 days, and the last ten for ever.
+# A state that a mistake has replaced can be brought back for 90 days, and the last ten for ever; that of a throw-away
+# deployment for a week after it is gone.
 resource "aws_s3_bucket_lifecycle_configuration" "state" {
   bucket = aws_s3_bucket.state.id
 
@@ -92,6 +93,23 @@ resource "aws_s3_bucket_lifecycle_configuration" "state" {
     noncurrent_version_expiration {
       noncurrent_days           = 90
       newer_noncurrent_versions = 10
+    }
+  }
+
+  rule {
+    id     = "smoke"
+    status = "Enabled"
+
+    filter {
+      prefix = "${var.project}/smoke/"
+    }
+
+    expiration {
+      expired_object_delete_marker = true
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 7
     }
   }
 

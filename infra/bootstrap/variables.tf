@@ -28,13 +28,20 @@ variable "environments" {
   default     = { dev = "eu-central-1", prod = "eu-central-1" }
   nullable    = false
 
-  # deploy, plan and boundary: what begins the names made here, which no role made here may touch.
+  # deploy, plan and boundary: what begins the names made here, which no role made here may touch. smoke: `make smoke`.
   validation {
     condition = alltrue([
       for name in keys(var.environments) :
-      can(regex("^[a-z0-9]+(-[a-z0-9]+)*$", name)) && length(name) <= 12 && !can(regex("^(deploy|plan|boundary)(-|$)", name))
+      can(regex("^[a-z0-9]+(-[a-z0-9]+)*$", name)) && length(name) <= 12 && !can(regex("^(deploy|plan|boundary|smoke)(-|$)", name))
     ])
-    error_message = "environments must be called as in infra/: at most 12 lower-case letters, digits and single dashes; and not deploy, plan or boundary."
+    error_message = "environments must be called as in infra/: at most 12 lower-case letters, digits and single dashes; and not deploy, plan, boundary or smoke."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for name in keys(var.environments) : [for other in keys(var.environments) : !startswith(other, "${name}-")]
+    ]))
+    error_message = "No name in environments may be the beginning of another, as prod is of prod-eu: what the role of the one may touch, <project>-prod-*, would be the other's too."
   }
 
   validation {
@@ -43,11 +50,23 @@ variable "environments" {
   }
 }
 
+variable "smoke_region" {
+  description = "The region that `make smoke` deploys to. What it deploys there gets a boundary and, with a repository, a role of its own, which may touch no environment."
+  type        = string
+  default     = "eu-central-1"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.smoke_region))
+    error_message = "smoke_region must look like eu-central-1."
+  }
+}
+
 variable "repository" {
   description = <<-EOT
     The GitHub repository whose workflows plan and deploy, as GitHub's OIDC tokens name it: owner/name, or
-    owner@1234/name@5678 with GitHub's ids, for a repository made since July 2026. Null makes no roles, only the bucket
-    and the boundary.
+    owner@1234/name@5678 with GitHub's ids, for a repository made, renamed or moved since July 2026. Null makes no
+    roles, only the bucket and the boundary.
   EOT
   type        = string
   default     = null

@@ -44,6 +44,66 @@ run "without_schedule" {
   }
 }
 
+run "the_reconciler_may_be_silent_for_an_hour_longer_than_its_schedule" {
+  variables {
+    reconcile = { schedule = "rate(3 days)", since_hours = 168 }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["reconciler-silent"].evaluation_periods == 73
+    error_message = "The alarm must wait for the next run."
+  }
+
+  assert {
+    condition     = strcontains(aws_cloudwatch_metric_alarm.this["reconciler-silent"].alarm_description, "has not run for 73 hours")
+    error_message = "The alarm must say what it waited for."
+  }
+}
+
+run "the_longest_that_an_alarm_can_wait" {
+  variables {
+    reconcile = { schedule = "rate(167 hours)", since_hours = 400 }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["reconciler-silent"].evaluation_periods * aws_cloudwatch_metric_alarm.this["reconciler-silent"].period == 604800
+    error_message = "CloudWatch looks back 604,800 seconds and no further."
+  }
+}
+
+run "minutes_and_days_of_a_cron_expression" {
+  variables {
+    reconcile = { schedule = "cron(0 6,18 * * ? *)" }
+  }
+
+  assert {
+    condition     = local.hours_between_runs == 24 && local.reconciler_silent_hours == 25
+    error_message = "A cron expression for every day runs once a day at least."
+  }
+}
+
+run "the_reconciler_on_weekdays" {
+  variables {
+    reconcile = { schedule = "cron(0 6 ? * MON-FRI *)", silent_hours = 74 }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["reconciler-silent"].evaluation_periods == 74
+    error_message = "How long a weekend is, is for somebody to say."
+  }
+}
+
+run "the_reconciler_once_a_month" {
+  variables {
+    reconcile = { schedule = "cron(0 6 1 * ? *)", since_hours = 1500, silent_hours = 0 }
+  }
+
+  assert {
+    condition     = length(aws_scheduler_schedule.reconcile) == 1 && !contains(keys(aws_cloudwatch_metric_alarm.this), "reconciler-silent")
+    error_message = "No alarm can wait for a month."
+  }
+}
+
 run "alarms" {
   assert {
     condition = {
@@ -200,9 +260,9 @@ run "budget" {
       aws_budgets_budget.this[0].name == "order-pipeline-dev"
       && aws_budgets_budget.this[0].limit_amount == "12.50"
       && tolist(aws_budgets_budget.this[0].cost_filter)[0].name == "TagKeyValue"
-      && tolist(aws_budgets_budget.this[0].cost_filter)[0].values == tolist(["user:Project$order-pipeline"])
+      && tolist(aws_budgets_budget.this[0].cost_filter)[0].values == tolist(["user:Deployment$order-pipeline-dev"])
     )
-    error_message = "The budget is over all that has the project's tag."
+    error_message = "The budget is over what this deployment costs, and no other environment's."
   }
 
   assert {

@@ -460,7 +460,7 @@ run "everything_set" {
   }
 
   assert {
-    condition     = output.tags == { Owner = "data", Project = "shop", Environment = "test", ManagedBy = "terraform" }
+    condition     = output.tags == { Owner = "data", Project = "shop", Environment = "test", Deployment = "shop-test", ManagedBy = "terraform" }
     error_message = "Tags of one's own come on top; the three that the pipeline is found by stay."
   }
 

@@ -167,6 +167,76 @@ run "reconciler_must_look_at_something" {
   expect_failures = [var.reconcile]
 }
 
+run "the_reconciler_s_silence_must_be_said_where_cron_leaves_out_days" {
+  command = plan
+
+  variables {
+    reconcile = { schedule = "cron(0 6 ? * MON-FRI *)" }
+  }
+
+  expect_failures = [aws_scheduler_schedule.reconcile]
+}
+
+run "the_reconciler_s_silence_must_be_said_of_months" {
+  command = plan
+
+  variables {
+    reconcile = { schedule = "cron(0 6 * 1 ? *)" }
+  }
+
+  expect_failures = [aws_scheduler_schedule.reconcile]
+}
+
+run "the_reconciler_s_silence_must_be_said_where_no_alarm_waits_as_long" {
+  command = plan
+
+  variables {
+    reconcile = { schedule = "rate(7 days)", since_hours = 400 }
+  }
+
+  expect_failures = [aws_scheduler_schedule.reconcile]
+}
+
+run "the_reconciler_s_silence_is_a_week_at_most" {
+  command = plan
+
+  variables {
+    reconcile = { silent_hours = 169 }
+  }
+
+  expect_failures = [var.reconcile]
+}
+
+run "the_reconciler_s_silence_is_whole_hours" {
+  command = plan
+
+  variables {
+    reconcile = { silent_hours = 25.5 }
+  }
+
+  expect_failures = [var.reconcile]
+}
+
+run "the_reconciler_s_silence_is_longer_than_from_run_to_run" {
+  command = plan
+
+  variables {
+    reconcile = { schedule = "rate(2 days)", since_hours = 96, silent_hours = 48 }
+  }
+
+  expect_failures = [aws_scheduler_schedule.reconcile]
+}
+
+run "the_reconciler_must_look_back_over_two_runs" {
+  command = plan
+
+  variables {
+    reconcile = { schedule = "rate(2 days)", since_hours = 95 }
+  }
+
+  expect_failures = [aws_scheduler_schedule.reconcile]
+}
+
 run "a_budget_is_money" {
   command = plan
 

@@ -16,6 +16,8 @@ VARIABLE = "TF_STATE_BUCKET"
 OVERRIDE = "backend_override.tf"
 """The file beside versions.tf that puts another backend into its place."""
 DEFAULT_STATE = "terraform.tfstate"
+NO_BUCKET = "none"
+"""What the variable says where a state is to be in a file though the team has a bucket."""
 S3_OVERRIDE = 'terraform {\n  backend "s3" {\n    use_lockfile = true\n    encrypt      = true\n  }\n}\n'
 
 
@@ -24,6 +26,8 @@ class LocalBackend:
     """A file, relative to the folder that Terraform runs in."""
 
     path: str = DEFAULT_STATE
+    asked_for: bool = False
+    """Whether somebody has said that it is to be a file."""
 
     def arguments(self) -> list[str]:
         """What `terraform init` is told."""
@@ -33,7 +37,8 @@ class LocalBackend:
         """What is wrong where a folder was initialised for another backend, in a sentence; None where nothing is."""
         if remembered.get("type") != "s3":
             return None
-        return f"The state is kept in s3://{remembered['config']['bucket']}, but {VARIABLE} is not set."
+        said = f"says {NO_BUCKET}" if self.asked_for else "is not set"
+        return f"The state is kept in s3://{remembered['config']['bucket']}, but {VARIABLE} {said}."
 
 
 @dataclass(frozen=True)
@@ -56,47 +61,90 @@ class S3Backend:
 
     def _region(self) -> str:
         """The bucket's region. Raises CliError where it isn't there, or these credentials may not use it."""
-        try:
-            return str(_head(self.bucket)["BucketRegion"])
-        except ClientError as exc:
-            raise self._explained(exc) from exc
-        except BotoCoreError as exc:
+        region = region_of(self.bucket)
+        if region is None:
             raise CliError(
-                f"The bucket of the state, {self.bucket}, can't be reached ({type(exc).__name__}).",
-                f"Check {VARIABLE}, the credentials and the network, and run the same again.",
-            ) from exc
-
-    def _explained(self, exc: ClientError) -> CliError:
-        status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
-        if status == 404:
-            return CliError(
                 f"There is no bucket {self.bucket}, in which {VARIABLE} keeps the state.",
                 f"Set {VARIABLE} to the bucket that make bootstrap has made, or run that first.",
             )
+        return region
+
+
+def bucket_name(project: str, account: str) -> str:
+    """The bucket that `make bootstrap` makes for the states of a project in an account."""
+    return f"tfstate-{project}-{account}"
+
+
+def region_of(bucket: str) -> str | None:
+    """The region of a bucket, or None where there is none of this name. Raises CliError where that can't be seen."""
+    try:
+        return str(_head(bucket)["BucketRegion"])
+    except ClientError as exc:
+        status = _status(exc)
+        if status == 404:
+            return None
         if status == 403:
-            return CliError(
-                f"These credentials may not use the bucket of the state, {self.bucket}, or it is another account's.",
+            raise CliError(
+                f"These credentials may not use the bucket of the state, {bucket}, or it is another account's.",
                 f"Log in as somebody who may, or correct {VARIABLE}.",
-            )
-        return CliError(
-            f"The bucket of the state, {self.bucket}, does not answer: {exc}.", f"Correct {VARIABLE}, or try again."
-        )
+            ) from exc
+        raise CliError(
+            f"The bucket of the state, {bucket}, does not answer: {exc}.", f"Correct {VARIABLE}, or try again."
+        ) from exc
+    except BotoCoreError as exc:
+        raise _unreachable(bucket, exc) from exc
 
 
-def exists(bucket: str) -> bool:
-    """Whether there is a bucket of this name that these credentials may use. Raises ClientError where they may not."""
+def check_no_bucket(environment: Environment) -> None:
+    """Raise CliError where the account has the bucket that `make bootstrap` makes: then a file is not the state.
+
+    One that may not be looked at is there too, so that the question needs no right.
+    """
+    bucket = bucket_name(environment.project, _account())
     try:
         _head(bucket)
     except ClientError as exc:
-        if exc.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-            return False
-        raise
-    return True
+        if _status(exc) == 404:
+            return
+        if _status(exc) != 403:
+            raise _unreachable(bucket, exc) from exc
+    except BotoCoreError as exc:
+        raise _unreachable(bucket, exc) from exc
+    named = "R" if environment.name else "Name the environment too: make … ENV=dev. Then r"
+    raise CliError(
+        f"{VARIABLE} is not set, no file here holds a state, and there is a bucket for it: {bucket}.",
+        f"export {VARIABLE}={bucket}\n{named}un the same again. If what you mean is yours alone, with its state in a "
+        f"file: export {VARIABLE}={NO_BUCKET}",
+    )
+
+
+def _account() -> str:
+    """The account of these credentials. Raises CliError where AWS does not take them."""
+    session = boto3.Session()
+    try:
+        sts = session.client("sts", region_name=session.region_name or "us-east-1")
+        return str(sts.get_caller_identity()["Account"])
+    except (BotoCoreError, ClientError) as exc:
+        raise CliError(
+            f"No file here holds a state, and whether it is in a bucket AWS does not say ({type(exc).__name__}).",
+            "Log in (aws sso login), or name a profile (AWS_PROFILE=… or AWS_VAULT_PROFILE=…), and run the same again.",
+        ) from exc
 
 
 def _head(bucket: str) -> Any:
     session = boto3.Session()
     return session.client("s3", region_name=session.region_name or "us-east-1").head_bucket(Bucket=bucket)
+
+
+def _status(exc: ClientError) -> int:
+    return exc.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def _unreachable(bucket: str, exc: Exception) -> CliError:
+    return CliError(
+        f"The bucket of the state, {bucket}, can't be reached ({type(exc).__name__}).",
+        f"Check {VARIABLE}, the credentials and the network, and run the same again.",
+    )
 
 
 Backend = LocalBackend | S3Backend
@@ -105,8 +153,9 @@ Backend = LocalBackend | S3Backend
 def chosen(environment: Environment) -> Backend:
     """The backend of an environment on AWS. Raises UsageError where a bucket is named, but no environment."""
     bucket = os.environ.get(VARIABLE, "").strip()
-    if not bucket:
-        return LocalBackend(f"{environment.name}.tfstate") if environment.name else LocalBackend()
+    if bucket in ("", NO_BUCKET):
+        path = f"{environment.name}.tfstate" if environment.name else DEFAULT_STATE
+        return LocalBackend(path, asked_for=bucket == NO_BUCKET)
     if not environment.name:
         raise UsageError(
             f"{VARIABLE} is set, so the state is one of several, and none is named.",

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from pipeline import ROOT
+from pipeline import ROOT, botocore_data
 from pipeline.errors import CliError, UsageError
 from pipeline.locks import one_at_a_time
 
@@ -41,9 +41,6 @@ CONTRACTS = ROOT / "contracts"
 AWS_PYTHON = "3.13"
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
 _AWS_PLATFORM = "{machine}-manylinux_2_28"  # Amazon Linux 2023 has glibc 2.34
-_BOTOCORE_SERVICES = ("lambda", "s3", "sns", "stepfunctions", "sts")
-"""The services whose models the functions need; all of botocore's would be ten times the rest of the layer."""
-
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 _CACHE = "__pycache__"
 _NOT_PACKED = (
@@ -156,14 +153,15 @@ def _contracts(contracts: Path, datasets: Iterable[str]) -> Iterator[tuple[str, 
 def _packages(group: str, runtime: Runtime) -> dict[str, Path]:
     """The files of a requirements group, unpacked once for each content of its lock file and each runtime."""
     requirements = ROOT / "requirements" / f"{group}.txt"
-    made_of = requirements.read_bytes() + repr((runtime, _interpreter(runtime), _BOTOCORE_SERVICES)).encode()
+    pruning = Path(botocore_data.__file__).read_bytes()
+    made_of = requirements.read_bytes() + repr((runtime, _interpreter(runtime))).encode() + pruning
     key = hashlib.sha256(made_of).hexdigest()[:16]
     folder = ROOT / "build" / "packages" / f"{group}-{runtime.name}-{key}"
     if not folder.is_dir():
         unfinished = folder.with_suffix(f".{os.getpid()}")
         _install(requirements, unfinished, runtime)
         if group == "layer-aws":
-            _prune_botocore(unfinished)
+            botocore_data.prune(unfinished / "botocore" / "data")
         _compile(unfinished, runtime)
         unfinished.replace(folder)
     return {str(path.relative_to(folder)): path for path in _files(folder)}
@@ -210,13 +208,6 @@ def _interpreter(runtime: Runtime) -> Path | None:
 def _own_interpreter(runtime: Runtime) -> Path:
     """This machine's own Python, outside of any virtual environment."""
     return Path(sys.base_prefix) / "bin" / f"python{runtime.python}"
-
-
-def _prune_botocore(folder: Path) -> None:
-    for data in (folder / "botocore" / "data").iterdir():
-        if data.is_dir() and data.name not in _BOTOCORE_SERVICES:
-            shutil.rmtree(data)
-    shutil.rmtree(folder / "boto3" / "examples", ignore_errors=True)
 
 
 def _bootstrap(runtime: Runtime) -> Path:

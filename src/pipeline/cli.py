@@ -127,22 +127,38 @@ def plan_command(
 @app.command("bootstrap")
 def bootstrap_command(
     repository: Annotated[
-        str | None, typer.Option(metavar="OWNER/NAME", help="The GitHub repository that gets roles to plan and deploy.")
+        str | None,
+        typer.Option(
+            metavar="OWNER@ID/NAME@ID",
+            help="The GitHub repository that gets roles to plan and deploy, as GitHub's tokens name it; OWNER/NAME for "
+            "one that was made before July 2026 and neither renamed nor moved since.",
+        ),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="REGION", help="Where the bucket is made; by default in the region of all environments."),
     ] = None,
 ) -> None:
-    """Make what a team needs once an account: a bucket for Terraform's state, and roles for GitHub."""
-    outputs = bootstrap.bootstrap(aws_account(), repository)
+    """Make what a team needs once an account: a bucket for Terraform's state, and roles for GitHub.
+
+    After an interrupt or a failure run it again: it goes on where it was.
+    """
+    outputs = bootstrap.bootstrap(aws_account(), repository, region)
     bucket = outputs["state_bucket"]
     show.out.print(f"The state of each environment is kept in {bucket} from now on, where TF_STATE_BUCKET says so:")
     show.out.print(f"  export TF_STATE_BUCKET={bucket}")
     if not outputs.get("plan_role"):
-        show.out.print("Next: make deploy-infra ENV=dev; or, for GitHub, make bootstrap REPOSITORY=owner/name")
+        show.out.print("Next: make deploy-infra ENV=dev; or, for GitHub, make bootstrap REPOSITORY=… with the")
+        show.out.print(
+            "  repository as its tokens name it, mostly owner@1234/name@5678: docs/deployment.md says how to ask"
+        )
         return
     show.out.print("In the repository, GitHub's workflows need these (gh is GitHub's command line):")
     show.out.print(f"  gh variable set TF_STATE_BUCKET --body {bucket}")
     show.out.print(f"  gh variable set AWS_PLAN_ROLE --body {outputs['plan_role']}")
     for name, role in outputs["deploy_roles"].items():
         show.out.print(f"  gh variable set AWS_DEPLOY_ROLE --env {name} --body {role}")
+    show.out.print(f"  gh variable set AWS_SMOKE_ROLE --body {outputs['smoke_role']}")
     show.out.print("Next: docs/deployment.md says how to make the environments and who must say yes to a deploy.")
 
 
@@ -178,7 +194,7 @@ def run_command(
     check_name(target_name)
     _check_has_file(path, dataset)
     if path:
-        runs.check_input(path)
+        runs.check_input(path, "pipeline run path/to/orders.jsonl, or make run-pipeline INPUT=path/to/orders.jsonl")
     place = target(target_name)
     place.outputs  # noqa: B018 (says now, and not after generating, if nothing is deployed)
     _finish(demo.run(place, path or _generate(), dataset))
@@ -214,7 +230,7 @@ def _check_has_file(path: Path | None, dataset: str) -> None:
     if path is None and dataset != ORDERS:
         raise UsageError(
             f"There is no file of {dataset} to send: only orders come without.",
-            "Name a file: INPUT=path/to/visits.jsonl.",
+            "Name a file: path/to/visits.jsonl behind the command, or INPUT=path/to/visits.jsonl behind make.",
         )
 
 

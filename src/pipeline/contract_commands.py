@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from functions.common.contract import DATASET_NAME
+from functions.common.batch import DATASET_NAME
 from pipeline import ROOT, show
 from pipeline.contracts.check import check
 from pipeline.contracts.diff import PRODUCERS, READERS, Diff, diff

@@ -16,7 +16,7 @@ _COST_SECONDS = 15
 
 def demo(path: Path, dataset: str, folder: Path) -> runs.Outcome:
     """Deploy infra/ to a fresh embedded AWS and run one file through it; what it leaves ends up in `folder`."""
-    runs.check_input(path)
+    runs.check_input(path, "pipeline demo path/to/orders.jsonl, or make demo INPUT=path/to/orders.jsonl")
     runtime = build.local_runtime(contracts_folder())
     if dataset not in (known := build.feeds(runtime.contracts)):
         raise UsageError(
@@ -45,7 +45,7 @@ def demo(path: Path, dataset: str, folder: Path) -> runs.Outcome:
 
 def run(place: Target, path: Path, dataset: str) -> runs.Outcome:
     """Upload a file, show the states that its execution passes, and tell how it ended."""
-    uploaded = runs.upload(place, path, dataset)
+    uploaded = runs.upload(place, path, dataset, show.reading)
     show.step(f"uploaded s3://{uploaded.bucket}/{uploaded.key}, batch {uploaded.batch_id}")
     for state in runs.follow(place, uploaded):
         show.step(f"  {state}")

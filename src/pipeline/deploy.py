@@ -1,5 +1,6 @@
 """Deploys and destroys: Terraform over infra/, with progress, and a look at what is left behind."""
 
+import os
 import re
 import sys
 import time
@@ -10,7 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline import build, plan, show
+from pipeline import build, environments, plan, show
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
 from pipeline.terraform import Lines
@@ -91,12 +92,20 @@ def untold(place: Target, outputs: Mapping[str, Any]) -> list[str]:
         if not subscribed and place.name == "aws":
             sentences.append(f"nobody subscribes to {what}: set notification_email, or subscribe to {topic}")
         sentences += [
-            f"{one['Endpoint']} gets no {what} until the link in AWS's mail is followed (AWS Notification - "
+            f"{_who(one['Endpoint'])} gets no {what} until the link in AWS's mail is followed (AWS Notification - "
             "Subscription Confirmation)"
             for one in subscribed
             if one["SubscriptionArn"] == "PendingConfirmation"
         ]
     return sentences
+
+
+def _who(endpoint: str) -> str:
+    """An address that subscribes; the log of a workflow, which more people read, says of it the domain at most."""
+    if "CI" not in os.environ:
+        return endpoint
+    _, at, domain = endpoint.rpartition("@")
+    return f"somebody at {domain}" if at else "a subscriber"
 
 
 def planned(place: Target) -> plan.Plan:
@@ -108,6 +117,8 @@ def planned(place: Target) -> plan.Plan:
 
 def prepare(place: Target) -> None:
     """See that the credentials are good, build what is out of date, and initialise Terraform. Raises CliError."""
+    if place.workspace.chosen.name:
+        environments.check_apart()
     place.account()
     build.build(place.runtime)
     place.workspace.init()

@@ -1,7 +1,7 @@
 """What runs and what has run: executions with their outcomes, and their addresses in the console."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,18 +46,16 @@ class Run:
 
 def recent_runs(place: Target, limit: int) -> list[Run]:
     """The latest executions, newest first: one request for all, and two or three for each."""
-    listed = listed_runs(place, limit)
+    arn = place.outputs["state_machine_arn"]
+    listed = place.step_functions.list_executions(stateMachineArn=arn, maxResults=limit)["executions"]
+    return runs_of(place, [dict(one) for one in listed])
+
+
+def runs_of(place: Target, listed: Sequence[Mapping[str, Any]]) -> list[Run]:
+    """Executions as ListExecutions answers them, with what their records say, in the same order."""
     with ThreadPoolExecutor(_PARALLEL) as pool:
         place.s3, place.step_functions  # noqa: B018 (made once, before the threads)
         return list(pool.map(lambda execution: run_of(place, execution), listed))
-
-
-def listed_runs(place: Target, limit: int) -> list[Mapping[str, Any]]:
-    """The latest executions, newest first, as ListExecutions answers them."""
-    arn = place.outputs["state_machine_arn"]
-    return [
-        dict(one) for one in place.step_functions.list_executions(stateMachineArn=arn, maxResults=limit)["executions"]
-    ]
 
 
 def run_of(place: Target, execution: Mapping[str, Any]) -> Run:

@@ -12,10 +12,14 @@ from rich.live import Live
 from pipeline import as_json, monitor, recovery, show, show_runs, undelivered
 from pipeline.logs import LogLine, follow_logs, logs
 from pipeline.options import AsJson, TargetName
+from pipeline.story import traces
 from pipeline.story.lookup import look_up
 from pipeline.targets import Target, target
 from pipeline.watch import Look
 from pipeline.watch import watch as looks
+
+_LOGS_AFTER_END = timedelta(hours=1)
+"""For so long after its end an execution's batch is spoken of: its failure and its costs are recorded, with retries."""
 
 
 def status(
@@ -48,9 +52,12 @@ def logs_command(
     ] = None,
     target_name: TargetName = "aws",
     minutes: Annotated[
-        int | None, typer.Option(min=1, help="How far back; by default 15, or of a batch all since its upload.")
+        int | None,
+        typer.Option(
+            min=1, help="How far back; by default 15, or of a batch from its upload to an hour after it ended."
+        ),
     ] = None,
-    lines: Annotated[int, typer.Option(min=1, max=10_000, help="How many lines are shown at most.")] = 30,
+    lines: Annotated[int, typer.Option(min=1, max=10_000, help="How many lines are shown at most, the latest.")] = 30,
     follow: Annotated[bool, typer.Option("--follow", help="Go on showing new lines until interrupted.")] = False,
     json_: AsJson = False,
 ) -> None:
@@ -60,17 +67,22 @@ def logs_command(
     pipeline logs --minutes 60 --lines 200
     pipeline logs orders-0123…
     pipeline logs --follow
+
+    CloudWatch Logs has most lines within seconds. One that comes late is shown late, up to ten minutes.
     """
     place = target(target_name)
-    batch_id, since = _about(place, what)
+    batch_id, since, until = _about(place, what)
     if minutes is not None:
-        since = datetime.now(UTC) - timedelta(minutes=minutes)
-    shown = follow_logs(place, since, batch_id) if follow else logs(place, since, lines, batch_id)
-    nothing = True
-    for line in shown:
-        nothing = False
+        since, until = datetime.now(UTC) - timedelta(minutes=minutes), None
+    if follow:
+        for line in follow_logs(place, since, lines, batch_id):
+            _print(line, json_)
+    found = logs(place, since, lines, batch_id, until)
+    for line in found.lines:
         _print(line, json_)
-    if nothing and not json_:
+    for function in found.cut:
+        show.step(f"the log of {function} is long, and only its latest part was searched. Next: --minutes, for less")
+    if not found.lines and not json_:
         show.out.print(f"No log line since {since:%Y-%m-%d %H:%M:%S} UTC. Next: --minutes looks further back")
 
 
@@ -110,14 +122,17 @@ def console(
         webbrowser.open(url)
 
 
-def _about(place: Target, what: str | None) -> tuple[str, datetime]:
-    """The batch that logs are asked of, and since when there may be any."""
+def _about(place: Target, what: str | None) -> tuple[str, datetime, datetime | None]:
+    """The batch that logs are asked of, since when there may be any, and until when."""
     since = datetime.now(UTC) - timedelta(minutes=15)
     if what is None:
-        return "", since
+        return "", since, None
     batch_id = look_up(place, what).batch_id
-    batch = recovery.batch_of(place, recovery.find(place, batch_id, recovery.patience()))
-    return batch_id, datetime.fromisoformat(batch.ingested_at) - timedelta(minutes=1) if batch else since
+    finding = recovery.find(place, batch_id, recovery.patience())
+    batch, ended = recovery.batch_of(place, finding), traces.last_end(place, finding.dataset, batch_id)
+    if batch:
+        since = datetime.fromisoformat(batch.ingested_at) - timedelta(minutes=1)
+    return batch_id, since, ended and ended + _LOGS_AFTER_END
 
 
 def _print(line: LogLine, json_: bool) -> None:

@@ -3,9 +3,12 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
+
+from pipeline.errors import CliError
 
 _KINDS = {
     ("create",): "add",
@@ -15,10 +18,14 @@ _KINDS = {
     ("create", "delete"): "replace",
     ("forget",): "forget",
 }
+_NOTHING = {("no-op",), ("read",)}
 _SIGNS = {"add": "+", "change": "~", "replace": "±", "destroy": "-", "forget": "."}
 
-_SHOWN = 300
-"""How many lines a comment has: GitHub takes 65,536 characters."""
+_SHOWN_BYTES = 30_000
+"""How much of it a comment has, so that one of two environments fits: GitHub names a limit of 65,536 characters.
+
+It takes four times as many bytes (https://github.com/dead-claudia/github-limits), but promises nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,9 +53,8 @@ class Plan:
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> "Plan":
-        """A plan from Terraform's JSON of it (terraform show -json)."""
-        planned = [one for one in content.get("resource_changes", []) if tuple(one["change"]["actions"]) in _KINDS]
-        outside = [one for one in content.get("resource_drift", []) if tuple(one["change"]["actions"]) in _KINDS]
+        """A plan from Terraform's JSON of it (terraform show -json). Raises CliError for an action unknown here."""
+        planned, outside = (list(_changing(content.get(part, []))) for part in ("resource_changes", "resource_drift"))
         exact = [[one["address"], one["change"]["actions"], one["change"].get("after")] for one in planned]
         digest = hashlib.sha256(json.dumps(exact, sort_keys=True).encode()).hexdigest()[:16]
         return cls(tuple(map(_change, planned)), tuple(map(_change, outside)), digest)
@@ -70,12 +76,27 @@ class Plan:
     def markdown(self, name: str) -> str:
         """The same as a comment on a pull request."""
         said = [line.replace("`", "'") for line in self.lines()]
-        rest = [f"… and {len(said) - _SHOWN} more"] if len(said) > _SHOWN else []
-        lines = "\n".join([*said[:_SHOWN], *rest])
+        sizes = accumulate(len(line.encode()) + 1 for line in said)
+        shown = sum(size <= _SHOWN_BYTES for size in sizes)
+        rest = [f"… and {len(said) - shown} more"] if len(said) > shown else []
+        lines = "\n".join([*said[:shown], *rest])
         return (
             f"### Plan for {name}\n\n{self.count()}\n\n```diff\n{lines}\n```\n\n"
             f"Resources and attributes, without values. Digest {self.digest}.\n"
         )
+
+
+def _changing(resources: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Those that something becomes of. One whose action isn't known must not be passed over: nobody would review it."""
+    for one in resources:
+        actions = tuple(one["change"]["actions"])
+        if actions in _KINDS:
+            yield one
+        elif actions not in _NOTHING:
+            raise CliError(
+                f"Terraform would do what is not known here to {one['address']}: {', '.join(actions)}.",
+                "Look at it with Terraform itself (terraform plan), and teach src/pipeline/plan.py what it is.",
+            )
 
 
 def _change(planned: Mapping[str, Any]) -> Change:

@@ -245,7 +245,7 @@ def _counted(place: Target, selection: recovery.Selection, patient: Patience) ->
 
 
 def _send_correction(place: Target, path: Path, apply: bool) -> None:
-    runs.check_input(path)
+    runs.check_input(path, "pipeline replay --rejects path/to/rejects.jsonl")
     with path.open("rb") as lines:
         batch_id, data = corrections.corrected(lines)
     corrections.check_known(place, batch_id)

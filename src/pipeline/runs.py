@@ -2,10 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
@@ -78,20 +79,28 @@ def numbers_of(manifest: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={number}" for name, number in {**counts, **rows}.items())
 
 
-def check_input(path: Path) -> None:
-    """Raise UsageError for a path that is not a file that can be read."""
+def check_input(path: Path, example: str) -> None:
+    """Raise UsageError for a path that is not a file that can be read; `example` is how a file is named instead."""
     if not path.is_file():
-        raise UsageError(f"There is no file {path}.", "Name a file: INPUT=path/to/orders.jsonl.")
+        raise UsageError(f"There is no file {path}.", f"Name a file: {example}.")
     try:
         path.open("rb").close()
     except OSError as exc:
-        raise UsageError(f"The file {path} can't be read: {exc.strerror}.") from exc
+        raise UsageError(
+            f"The file {path} can't be read: {exc.strerror}.", "Let whoever owns it give you the right to read it."
+        ) from exc
 
 
-def upload(place: Target, path: Path, dataset: str) -> Upload:
-    """Put a file into the ingest bucket, under its own name."""
+def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
+    return path.open("rb")
+
+
+def upload(
+    place: Target, path: Path, dataset: str, opened: Callable[[Path], AbstractContextManager[BinaryIO]] = _opened
+) -> Upload:
+    """Put a file, read as `opened` opens it, into the ingest bucket, under its own name."""
     bucket, key = place.outputs["ingest_bucket"], f"incoming/{dataset}/{path.name}"
-    with path.open("rb") as body:
+    with opened(path) as body:
         version_id = place.s3.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
     batch_id = batch_id_for(dataset_of(key), bucket, key, version_id)
     return Upload(

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, TextColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from functions.common.batch import printable
@@ -55,6 +55,15 @@ def counting(text: str) -> Iterator[Callable[[T], T]]:
             return thing
 
         yield advance
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[BinaryIO]:
+    """A file that is open to be sent; on a terminal with a bar of how much of it was."""
+    columns = (TextColumn("[dim]·[/dim] uploading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+    with bar as progress, progress.open(path, "rb") as file:
+        yield file
 
 
 def step(text: str) -> None:

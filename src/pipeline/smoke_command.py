@@ -1,7 +1,7 @@
 """The command `pipeline smoke`."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -22,8 +22,12 @@ _STYLES = {Outcome.OK: "green", Outcome.FAILED: "bold red", Outcome.OMITTED: "di
 
 def smoke(
     target_name: TargetName = "aws",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="What to call it, smoke-1a2b3c, so that it can be destroyed by name.")
+    ] = "",
     destroy: Annotated[
-        str, typer.Option(metavar="NAME", help="Only destroy what a run called NAME (smoke-…) has left.")
+        str,
+        typer.Option(metavar="NAME", help="Only destroy what a run called NAME (smoke-…) has left; it must be over."),
     ] = "",
     json_: AsJson = False,
 ) -> None:
@@ -35,15 +39,22 @@ def smoke(
     pipeline smoke --destroy smoke-1a2b3c                       after a run that was killed
 
     With PIPELINE_ENV (make: ENV) it has the settings of that environment. What is deployed already is not touched.
-    All is destroyed after a failure or an interrupt too. Exit 0 only if all held.
+    All is destroyed after a failure or an interrupt too; with TF_STATE_BUCKET, what earlier runs that died have left is
+    destroyed first. Exit 0 only if all held.
     """
     check_name(target_name)
     if target_name == "local" and destroy:
         raise UsageError("--destroy is for AWS: the embedded AWS is stopped with all that is on it.")
-    with _place(target_name, destroy) as place:
+    if name and destroy:
+        raise UsageError("--name is for a run, --destroy for what one has left: give one of them.")
+    name = name or destroy or throwaway.new_name()
+    throwaway.check_name(name)
+    if destroy:
+        throwaway.check_left(name)
+    swept = list(_swept(name)) if target_name == "aws" and not destroy else []
+    with _place(target_name, name) as place:
         place.account()
-        results = [throwaway.destroy(place)] if destroy else _smoke(place)
-        name = place.workspace.variables["environment"]
+        results = [throwaway.destroy(place, dead=True)] if destroy else [*swept, *_smoke(place)]
     if json_:
         as_json.dump(
             {"smoke_version": 1, "target": target_name, "name": name, "held": held(results), "checks": results}
@@ -54,12 +65,15 @@ def smoke(
         raise typer.Exit(1)
 
 
-def _place(target_name: str, left: str) -> AbstractContextManager[Target]:
-    if target_name == "local":
-        return throwaway.on_embedded()
-    if left:
-        throwaway.check_name(left)
-    return nullcontext(throwaway.on_aws(left or throwaway.new_name()))
+def _place(target_name: str, name: str) -> AbstractContextManager[Target]:
+    return throwaway.on_embedded(name) if target_name == "local" else nullcontext(throwaway.on_aws(name))
+
+
+def _swept(name: str) -> Iterator[Result]:
+    """What became of what earlier runs have left."""
+    for result in throwaway.sweep(name):
+        show.step(f"{result.outcome}: {result.name}: {result.detail}")
+        yield result
 
 
 def _smoke(place: Target) -> list[Result]:

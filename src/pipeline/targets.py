@@ -77,9 +77,9 @@ class Target:
         """A boto3 client of any other service here."""
         return self._session.client(service, config=config, **self._place)  # type: ignore[call-overload]
 
-    def account_client(self, service: str) -> Any:
-        """A boto3 client of a service that is the account's, in no region: nothing need be deployed yet."""
-        region = self.environment.get("AWS_REGION") or "us-east-1"
+    def account_client(self, service: str, region: str = "") -> Any:
+        """A boto3 client of what is the account's and not a deployment's: nothing need be deployed yet."""
+        region = region or self.environment.get("AWS_REGION") or "us-east-1"
         return self._session.client(service, region_name=region, **self._endpoint)  # type: ignore[call-overload]
 
     def bucket(self, name: str) -> "Bucket":

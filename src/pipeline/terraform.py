@@ -1,5 +1,6 @@
-"""Terraform over infra/ or a copy: found, initialised (without the registry if need be), run, stopped, checked."""
+"""Terraform over infra/ or a copy: found, initialised (without the registry if need be), run, stopped, asked."""
 
+import base64
 import json
 import os
 import re
@@ -11,7 +12,9 @@ import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pipeline import ROOT
 from pipeline.errors import CliError
@@ -25,24 +28,33 @@ _MINIMUM = (1, 10)
 _MIRROR_DEPTH = 5
 _STOP_SECONDS = 300
 """How long Terraform may take to finish what it is doing when it is interrupted."""
+_OF_A_DEPLOYMENT = ("TF_CLI_ARGS", "TF_DATA_DIR", "TF_WORKSPACE")
+"""What in the environment is meant for Terraform in infra/, and not for a question."""
 _NEVER_SEARCHED = {"proc", "sys", "dev", "run", "node_modules", "__pycache__", ".git", "site-packages"}
 
 Lines = Generator[str, None, None]
 
 
 def run(
-    arguments: Sequence[str], environment: Mapping[str, str], *, folder: Path = INFRA, may_fail: bool = False
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    folder: Path = INFRA,
+    may_fail: bool = False,
+    question: str = "",
 ) -> Lines:
-    """Run Terraform in `folder` and hand on its output, line by line.
+    """Run Terraform in `folder`, where it may read a `question`, and hand on its output, line by line.
 
     Raises CliError with what it says of an error, unless it `may_fail`. Whoever stops reading, by an interrupt or by
     closing the generator, stops Terraform, which first writes its state.
     """
-    with tempfile.TemporaryFile("w+") as errors:
+    with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile("w+") as asked:
+        asked.write(question)
+        asked.seek(0)
         process = subprocess.Popen(
             [executable(), f"-chdir={folder}", *arguments],
             env=dict(environment),
-            stdin=subprocess.DEVNULL,
+            stdin=asked,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -94,11 +106,16 @@ def executable() -> str:
     path = shutil.which("terraform")
     if path is None:
         raise CliError("Terraform is not on the PATH.", advice)
-    version = json.loads(subprocess.run([path, "version", "-json"], capture_output=True, text=True, check=True).stdout)
-    number = version["terraform_version"]
+    number = _version(path)
     if tuple(map(int, number.split(".")[:2])) < _MINIMUM:
         raise CliError(f"Terraform {number} is too old.", advice)
     return path
+
+
+@cache
+def _version(path: str) -> str:
+    said = subprocess.run([path, "version", "-json"], capture_output=True, text=True, check=True).stdout
+    return str(json.loads(said)["terraform_version"])
 
 
 def init(environment: Mapping[str, str], *arguments: str, folder: Path = INFRA) -> None:
@@ -142,6 +159,26 @@ def check_environment(folder: Path) -> dict[str, str]:
     """The environment to check one of the root modules in, which a deploy's initialised folder has no part in."""
     data = ROOT / "build" / ("terraform-check" if folder == INFRA else f"terraform-check-{folder.name}")
     return {**os.environ, "TF_DATA_DIR": str(data), "TF_IN_AUTOMATION": "1"}
+
+
+def values(files: Sequence[Path], environment: Mapping[str, str]) -> dict[str, Any]:
+    """What Terraform takes the variables of infra/ for: by name, as JSON has them, numbers as texts.
+
+    It reads `files` (*.tfvars, *.tfvars.json), of which a later one counts more, over the TF_VAR_… of `environment`;
+    neither backend nor provider is needed. A value that infra/ refuses is answered too: a plan says what is wrong with
+    it. Raises CliError with Terraform's own error where it can't read one.
+    """
+    environment = {name: value for name, value in environment.items() if not name.startswith(_OF_A_DEPLOYMENT)}
+    declared = (INFRA / "variables.tf").read_text("utf-8")
+    names = re.findall(r'^variable "(\w+)"', declared, re.MULTILINE)
+    pairs = ", ".join(f"{name} = var.{name}" for name in names)
+    with tempfile.TemporaryDirectory(prefix="settings-") as folder:
+        (Path(folder) / "variables.tf").write_text(declared, "utf-8")
+        command = ["console", "-no-color", *(f"-var-file={path.absolute()}" for path in files)]
+        # base64, since a text comes with HCL's escapes
+        question = f"base64encode(jsonencode({{{pairs}}}))\n"
+        *_, answer = run(command, environment, folder=Path(folder), question=question)  # perhaps below a warning
+    return dict(json.loads(base64.b64decode(answer.strip().strip('"')), parse_int=str, parse_float=str))
 
 
 def find_mirror() -> Path | None:

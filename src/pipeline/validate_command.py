@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from functions.common.contract import DATASET_NAME
+from functions.common.batch import DATASET_NAME
 from pipeline import rules, runs, show
 from pipeline.dry_run import DryRun, dry_run
 from pipeline.errors import UsageError
@@ -60,9 +60,7 @@ def validate(
 
 def _check_input(path: Path, dataset: str, out: Path | None) -> None:
     """Raise UsageError for what can't be tried, or can't be written, before anything is."""
-    if not path.is_file():
-        raise UsageError(f"There is no file {path}.", "Name a file: pipeline validate orders.jsonl.")
-    runs.check_input(path)
+    runs.check_input(path, "pipeline validate path/to/orders.jsonl")
     if not DATASET_NAME.fullmatch(dataset):
         raise UsageError(f"{dataset} can't be the name of a feed.", "Feeds are called by a-z, 0-9 and _.")
     if out and out.exists() and not out.is_dir():
@@ -88,16 +86,22 @@ class _Rejects:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Any]:
-    """A bar of the bytes that are read, on a terminal; what is read a second time does not move it back."""
-    columns = (TextColumn("[dim]·[/dim] checking"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    """A bar of the bytes that are read, on a terminal; what is read a second time does not move it back.
+
+    To make the tables of what was read takes longer than to read it, most of all of gzip: at the end the bar says so.
+    """
+    columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal) as progress:
-        task, furthest = progress.add_task("checking", total=path.stat().st_size), 0
+        size, furthest = path.stat().st_size, 0
+        task = progress.add_task("checking", total=size)
 
         def on_read(at: int) -> None:
             nonlocal furthest
             if at > furthest:
                 furthest = at
                 progress.update(task, completed=at)
+                if at == size:
+                    progress.update(task, description="making the tables", total=None)
 
         yield on_read
 

@@ -6,11 +6,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import ROOT, backends, build, terraform
+from pipeline import ROOT, backends, build, environments, terraform
 from pipeline.backends import Backend, LocalBackend, S3Backend
 from pipeline.environments import Environment
 from pipeline.errors import CliError
@@ -26,6 +26,8 @@ class State:
     outputs: Mapping[str, Any]
     resources: Sequence[tuple[str, Mapping[str, Any]]]
     """The type and the attributes of each."""
+    named: Mapping[str, str] = field(default_factory=dict)
+    """The tags that its settings give it: what counts where no resource is left that carries any."""
 
     @classmethod
     def read(cls, text: str) -> "State":
@@ -39,7 +41,8 @@ class State:
     def tags(self) -> Mapping[str, str]:
         """The tags that every resource carries which can."""
         carried = (attributes.get("tags") or {} for _, attributes in self.resources)
-        return next((tags for tags in carried if {"Project", "Environment"} <= set(tags)), self.outputs.get("tags", {}))
+        known = (tags for tags in (*carried, self.outputs.get("tags", {})) if {"Project", "Environment"} <= set(tags))
+        return next(known, self.named)
 
     @property
     def region(self) -> str | None:
@@ -63,6 +66,8 @@ class Workspace:
     """infra/ itself, or a copy of it: settings and backend in infra/ then don't count, and the state is in the copy."""
     backend: Backend = field(default_factory=LocalBackend)
     chosen: Environment = field(default_factory=Environment)
+    data: str = ""
+    """Terraform's folder of this deployment, in which it remembers the backend; by default that of the environment."""
     contracts: Path = build.CONTRACTS
     """What a copy reads its contracts from; infra/ itself is told by a variable."""
 
@@ -97,7 +102,7 @@ class Workspace:
         return moved
 
     def left_behind(self) -> Path | None:
-        """The file with the state of this environment, from before it had a bucket."""
+        """The file with the state of this environment, or of infra/bootstrap, from before it had a bucket."""
         own, other = self.folder / f"{self.chosen.name}.tfstate", self.folder / backends.DEFAULT_STATE
         if own.is_file() and _read(own).resources:
             return own
@@ -121,6 +126,14 @@ class Workspace:
                 f"Rename it to {name}.tfstate, and say ENV={name} from now on where you mean that.",
             )
 
+    def _check_file_is_meant(self) -> None:
+        """Raise CliError where infra/ would begin with an empty state in a file, though the team has a bucket."""
+        if self.folder != INFRA or not isinstance(self.backend, LocalBackend) or self.backend.asked_for:
+            return
+        file = self.folder / self.backend.path
+        if not (file.is_file() and _read(file).resources):
+            backends.check_no_bucket(self.chosen)
+
     @contextmanager
     def planned(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         """A plan: the file, to be applied, and Terraform's JSON of it. Takes no lock and writes no state.
@@ -137,6 +150,10 @@ class Workspace:
         what = [str(planned)] if planned else [*self._variables(), *arguments]
         yield from self._run("apply", "-no-color", "-auto-approve", *what)
 
+    def take_over(self, address: str, identifier: str) -> None:
+        """Let Terraform know of a resource that is there already (`terraform import`). Raises CliError."""
+        self._drain("import", "-no-color", *self._variables(), address, identifier)
+
     def destroy(self, *arguments: str) -> Lines:
         """`terraform destroy`, line by line. Raises CliError with Terraform's own error."""
         yield from self._run("destroy", "-no-color", "-auto-approve", *self._variables(), *arguments)
@@ -148,7 +165,13 @@ class Workspace:
             raise CliError(
                 "Nothing is deployed here.", "Deploy first: make deploy-infra, with the same TARGET and ENV."
             )
-        return state
+        return state if state.tags else replace(state, named=self._tags())
+
+    def _tags(self) -> dict[str, str]:
+        """The tags that infra/ would give its resources now, by its settings."""
+        files = [*environments.automatic_files(self.folder), *([self.chosen.file] if self.chosen.file else [])]
+        settings = {**terraform.values(files, self.environment), **self.variables}
+        return {"Project": settings["project"], "Environment": settings["environment"]}
 
     def pull(self) -> State:
         """What is deployed, be it nothing. Raises CliError where the state can't be read."""
@@ -164,8 +187,7 @@ class Workspace:
 
     @property
     def _data(self) -> Path:
-        """Terraform's folder of this deployment, in which it remembers the backend."""
-        return self.folder / (f".terraform-{self.chosen.name}" if self.chosen.name else ".terraform")
+        return self.folder / (self.data or (f".terraform-{self.chosen.name}" if self.chosen.name else ".terraform"))
 
     def _init(self) -> None:
         self._settle_backend()
@@ -179,6 +201,7 @@ class Workspace:
                 f"Set {backends.VARIABLE} to where the state is. If it was moved there by hand, delete "
                 f"{self._data.relative_to(self.folder.parent)} and run the same again.",
             )
+        self._check_file_is_meant()
         override = self.folder / backends.OVERRIDE
         if isinstance(self.backend, S3Backend):
             override.write_text(backends.S3_OVERRIDE)
@@ -205,10 +228,11 @@ class Workspace:
     def _next_steps(self) -> dict[str, str]:
         """What to do where Terraform says so."""
         data = self._data.relative_to(self.folder)
+        folder = "infra/bootstrap" if self.folder == BOOTSTRAP else self.folder.name
         settings = f"environments/{self.chosen.name}.tfvars" if self.chosen.name else "terraform.tfvars"
         return {
             "Error acquiring the state lock": "Somebody is deploying: wait, and run the same again. If that deploy has "
-            f"died, take its lock away: TF_DATA_DIR={data} terraform -chdir={self.folder.name} force-unlock ID, with "
+            f"died, take its lock away: TF_DATA_DIR={data} terraform -chdir={folder} force-unlock ID, with "
             "the ID above.",
             "does not exist or is not attachable": "The account has no such permissions boundary. Make it (make "
             f"bootstrap), or set permissions_boundary = null in infra/{settings}.",

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ UNTOLD = (
     *("lambda:CreateFunction", "lambda:GetAlias"),
     *("scheduler:CreateSchedule", "scheduler:DeleteSchedule", "scheduler:GetSchedule", "scheduler:ListTagsForResource"),
     *("sns:GetSubscriptionAttributes", "sns:ListTagsForResource", "sns:Unsubscribe", "states:ListTagsForResource"),
+    # Of what make smoke asks besides.
+    *("athena:GetQueryExecution", "athena:GetQueryResults", "iam:SimulatePrincipalPolicy"),
     # It knows no condition on the boundary. tests/infra/test_deploy_roles.py sees that it is there.
     *("iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePolicy"),
 )
@@ -47,10 +51,16 @@ MISNAMED = {
 
 def make_bootstrap(place: Target, home: Path, environment: str) -> dict[str, Any]:
     """What `make bootstrap` answers for one environment, from a copy of infra/bootstrap."""
+    with bootstrap_of(place, home, environment):
+        return bootstrap.bootstrap(place, REPOSITORY)
+
+
+@contextmanager
+def bootstrap_of(place: Target, home: Path, environment: str) -> Iterator[pytest.MonkeyPatch]:
+    """A copy of infra/bootstrap in `home`, for one environment, as if somebody worked there."""
     folder = home / "bootstrap"
-    shutil.copytree(
-        terraform.BOOTSTRAP, folder, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", "*override.tf")
-    )
+    left = shutil.ignore_patterns(".terraform", ".terraform-*", "*.tfstate*", "*override.tf")
+    shutil.copytree(terraform.BOOTSTRAP, folder, ignore=left)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in place.environment.items():
             if name.startswith("AWS_"):
@@ -58,18 +68,24 @@ def make_bootstrap(place: Target, home: Path, environment: str) -> dict[str, Any
         for module in (bootstrap, workspace):
             patch.setattr(module, "BOOTSTRAP", folder)
         patch.setattr(environments, "names", lambda: [environment])
-        return bootstrap.bootstrap(place, REPOSITORY)
+        yield patch
 
 
-def acting_as(place: Target, role: str) -> Target:
-    """The same place for a user who has the policies of a role."""
-    iam, user = place.client("iam"), f"as-{role}"
+def acting_as(place: Target, role: str, instead: Mapping[str, str] | None = None) -> Target:
+    """The same place for a user who has the policies of a role, with other names `instead` of those in them."""
+    iam, user = place.client("iam"), f"as-{role}{'-renamed' if instead else ''}"
     iam.create_user(UserName=user)
     granted: set[str] = set()
     for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
-        iam.attach_user_policy(UserName=user, PolicyArn=policy["PolicyArn"])
         version = iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
         document = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)["PolicyVersion"]["Document"]
+        arn = policy["PolicyArn"]
+        if instead:
+            text = json.dumps(document)
+            for name, other in instead.items():
+                text = text.replace(name, other)
+            arn = iam.create_policy(PolicyName=f"{policy['PolicyName']}-renamed", PolicyDocument=text)["Policy"]["Arn"]
+        iam.attach_user_policy(UserName=user, PolicyArn=arn)
         for statement in document["Statement"]:
             granted |= {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"])
     untold = [name for action in UNTOLD if action in granted for name in MISNAMED.get(action, (action,))]

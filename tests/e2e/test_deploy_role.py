@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from pipeline import workspace
+from pipeline import bootstrap, workspace
 from pipeline.backends import LocalBackend, S3Backend
 from pipeline.environments import Environment
 from pipeline.errors import CliError
 from pipeline.targets import Target
+from pipeline.terraform import Lines
 from pipeline.workspace import Workspace
-from tests.e2e.deployer import acting_as
+from tests.e2e.deployer import REPOSITORY, acting_as, bootstrap_of
 
 ACCOUNT = "000000000000"
 STATES = f"tfstate-order-pipeline-{ACCOUNT}"
@@ -124,7 +126,9 @@ TOPIC = "-target=aws_sns_topic.alarms"
 def test_a_state_moves_from_a_file_to_the_bucket_and_is_locked_there(
     place: Target, in_bucket: Callable[..., Workspace]
 ) -> None:
-    local, remote = in_bucket(LocalBackend("state.tfstate")), in_bucket(REMOTE)
+    with pytest.raises(CliError, match=f"there is a bucket for it: {STATES}"):
+        in_bucket(LocalBackend("state.tfstate")).init()
+    local, remote = in_bucket(LocalBackend("state.tfstate", asked_for=True)), in_bucket(REMOTE)
     local.init()
     list(local.apply(TOPIC))
 
@@ -133,7 +137,7 @@ def test_a_state_moves_from_a_file_to_the_bucket_and_is_locked_there(
     assert remote.move_state().name == "state.tfstate.moved"
     remote.init()
     assert [kind for kind, _ in remote.state().resources] == ["aws_sns_topic"]
-    with pytest.raises(CliError, match="TF_STATE_BUCKET is not set"):
+    with pytest.raises(CliError, match="but TF_STATE_BUCKET says none"):
         local.state()
 
     lock = json.dumps({"ID": "11111111-2222-4333-8444-555555555555", "Operation": "OperationTypeApply", "Who": "a@b"})
@@ -149,6 +153,40 @@ def test_a_state_moves_from_a_file_to_the_bucket_and_is_locked_there(
     versions = place.s3.list_object_versions(Bucket=STATES, Prefix=REMOTE.key)["Versions"]
     assert len([one for one in versions if one["Key"] == REMOTE.key]) > 1, "a former state can be brought back"
     assert place.s3.list_objects_v2(Bucket=STATES, Prefix=f"{REMOTE.key}.tflock").get("Contents", []) == []
+
+
+class Hasty(Workspace):
+    """Applies the bucket and the roles only; the provider waits a minute for rules that this AWS doesn't settle."""
+
+    def apply(self, *arguments: str, planned: Path | None = None) -> Lines:
+        wanted = ("aws_s3_bucket.state", "aws_s3_bucket_versioning.state", "aws_iam_role.github")
+        yield from super().apply(*(f"-target={address}" for address in wanted))
+
+
+class Interrupted(Hasty):
+    """Is left by somebody while it applies."""
+
+    def apply(self, *arguments: str, planned: Path | None = None) -> Lines:
+        for line in super().apply():
+            yield line
+            if "Creation complete" in line:
+                raise KeyboardInterrupt
+
+
+def test_a_bootstrap_that_was_interrupted_is_finished_by_the_next(place: Target, tmp_path: Path) -> None:
+    """In an account of its own, from the copy that another account's was made from."""
+    account = "222222222222"
+    other = replace(place, environment={**place.environment, "AWS_ACCESS_KEY_ID": account})
+    with bootstrap_of(other, tmp_path, "e2e") as patch:
+        patch.setattr(bootstrap, "Workspace", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bootstrap.bootstrap(other, REPOSITORY)
+        assert not list((tmp_path / "bootstrap").glob("*.tfstate")), "the state is in the bucket from the beginning"
+        patch.setattr(bootstrap, "Workspace", Hasty)
+        outputs = bootstrap.bootstrap(other)
+    assert outputs["state_bucket"] == f"tfstate-order-pipeline-{account}"
+    assert outputs["deploy_roles"] == {"e2e": f"arn:aws:iam::{account}:role/order-pipeline-deploy-e2e"}
+    assert outputs["repository"] == REPOSITORY
 
 
 def test_bootstrap_keeps_its_own_state_in_the_bucket_that_it_made(place: Target) -> None:

@@ -157,7 +157,7 @@ def test_every_run_has_a_record_of_its_cost(pipeline: Pipeline, data: bytes, nam
     assert ("Write" in steps, "RecordFailure" in steps) == (status == "SUCCEEDED", status == "FAILED")
     billed = sum(step["billed_ms"] for step in steps.values() if step["measured"] != "assumed")
     assert 0 < billed / 1000 <= outcome.seconds + 1
-    lines = logs.logs(pipeline.place, datetime.now(UTC) - timedelta(minutes=5), 10_000)
+    lines = logs.logs(pipeline.place, datetime.now(UTC) - timedelta(minutes=5), 10_000).lines
     told = [line for line in lines if line.function == "record_run" and line.fields["batch_id"] == record["batch_id"]]
     assert told[-1].fields["usd"] == record["usd"]
 
@@ -203,5 +203,6 @@ def test_the_monitor_shows_runs_and_structured_logs(pipeline: Pipeline) -> None:
     assert Decimal(shown.usd) > 0
     assert (shown.status, shown.counts["published"]) == ("SUCCEEDED", 1)
     since = datetime.now(UTC) - timedelta(minutes=10)
-    lines = [line for line in logs.logs(pipeline.place, since, 10_000) if outcome.upload.batch_id in str(line.fields)]
+    lines = logs.logs(pipeline.place, since, 10_000).lines
+    lines = [line for line in lines if outcome.upload.batch_id in str(line.fields)]
     assert {line.function for line in lines} == {"starter", "validate", "transform", "write", "record_run"}

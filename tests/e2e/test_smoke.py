@@ -1,13 +1,28 @@
-"""What `pipeline smoke` tries, on the embedded AWS: each check that it can be asked, and the omissions by name."""
+"""What `pipeline smoke` tries, on the embedded AWS: each check that it can be asked, and the omissions by name.
+
+Whoever asks has the policies that infra/bootstrap gives the workflow's role for it, and no others.
+"""
 
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from pipeline import deploy
+from pipeline.backends import S3Backend
+from pipeline.smoke import kept, throwaway
 from pipeline.smoke.checks import CHECKS, run_check
 from pipeline.smoke.model import Check, Outcome
 from pipeline.smoke.trial import Trial, listening
 from pipeline.targets import Target
+from pipeline.workspace import Workspace
+from tests.e2e.deployer import acting_as
+from tests.e2e.test_deploy_role import STATES, TRUST
+
+ROLE = "order-pipeline-deploy-smoke"
 
 OMITTED = {
     "metrics": "makes no metrics of what functions log",
@@ -23,8 +38,11 @@ OMITTED = {
 
 @pytest.fixture(scope="module")
 def trial(place: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
-    with listening(place) as ear:
-        yield Trial(place, tmp_path_factory.mktemp("smoke"), ear)
+    """The deployment of all end-to-end tests, under the role's policies with its name in place of a throw-away's."""
+    names = {"order-pipeline-smoke-*": "order-pipeline-e2e", "order_pipeline_smoke_*": "order_pipeline_e2e"}
+    trying = acting_as(place, ROLE, names)
+    with listening(trying) as ear:
+        yield Trial(trying, tmp_path_factory.mktemp("smoke"), ear)
 
 
 @pytest.mark.parametrize("check", [check for check in CHECKS if check.name not in OMITTED], ids=lambda c: c.name)
@@ -39,3 +57,71 @@ def test_what_is_omitted_is_known_and_said(trial: Trial) -> None:
         name: f"the embedded AWS {why}" for name, why in OMITTED.items()
     }
     assert {result.outcome for result in omitted.values()} == {Outcome.OMITTED}
+
+
+def test_what_is_left_could_be_seen(trial: Trial) -> None:
+    services = {found.partition(" ")[0] for found in deploy.leftovers(trial.place, "order-pipeline-e2e")}
+    assert {service for service, *_ in deploy._LISTINGS} - services == {"kms"}, "there is no key of its own"
+    assert deploy.tagged(trial.place, "order-pipeline", "e2e")
+
+
+# --- the role itself ---
+
+
+@pytest.fixture(scope="module")
+def throwing_away(place: Target) -> Target:
+    """The place for who has the role's policies as they are."""
+    return acting_as(place, ROLE)
+
+
+def test_what_a_run_that_died_has_left_is_destroyed_by_the_next(
+    place: Target, throwing_away: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in throwing_away.environment.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    backend = S3Backend(STATES, "order-pipeline/smoke/smoke-1a2b3c.tfstate")
+    boundary = "order-pipeline-boundary-smoke"
+    variables = {**place.workspace.variables, "environment": "smoke-1a2b3c", "permissions_boundary": boundary}
+    workspace = Workspace(throwing_away.environment, variables, tmp_path / "infra", backend)
+    workspace.init()
+    list(workspace.apply("-target=aws_sns_topic.alarms", "-target=aws_iam_role.state_machine"))
+    place.s3.put_object(
+        Bucket=STATES, Key=f"{backend.key}.tflock", Body=b'{"ID": "11111111-2222-4333-8444-555555555555"}'
+    )
+    left = throwaway._Throwaway("local", throwing_away.environment, place.runtime, workspace)
+    assert len(deploy.leftovers(left, "order-pipeline-smoke-1a2b3c")) == 2
+
+    monkeypatch.setattr(throwaway, "HOME", tmp_path / ".smoke")
+    monkeypatch.setattr(throwaway, "aws_target", lambda: left)
+    monkeypatch.setattr(throwaway, "on_aws", lambda _: left)
+    monkeypatch.setattr(kept, "DEAD_AFTER", timedelta())
+    [swept] = throwaway.sweep("smoke-4d5e6f")
+
+    assert swept.outcome is Outcome.OK, swept.detail
+    assert deploy.leftovers(left, "order-pipeline-smoke-1a2b3c") == []
+    assert place.s3.list_objects_v2(Bucket=STATES, Prefix="order-pipeline/smoke/").get("Contents", []) == []
+
+
+FORBIDDEN: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "an environment's queue": ("sqs", "create_queue", {"QueueName": "order-pipeline-e2e-x"}),
+    "an environment's state": (
+        "s3",
+        "get_object",
+        {"Bucket": STATES, "Key": "order-pipeline/environments/e2e.tfstate"},
+    ),
+    "an environment's role": (
+        "iam",
+        "update_assume_role_policy",
+        {"RoleName": "order-pipeline-e2e-write", "PolicyDocument": TRUST},
+    ),
+    "its own role's trust": ("iam", "update_assume_role_policy", {"RoleName": ROLE, "PolicyDocument": TRUST}),
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_the_role_may_not_touch(throwing_away: Target, what: str) -> None:
+    service, operation, arguments = FORBIDDEN[what]
+    with pytest.raises(ClientError) as refused:
+        getattr(throwing_away.client(service), operation)(**arguments)
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, refused.value

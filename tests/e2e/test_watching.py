@@ -23,8 +23,8 @@ def test_the_dashboard_shows_alarms_that_stand(pipeline: Pipeline) -> None:
     assert set(widgets[0]["properties"]["alarms"]) == {a["AlarmArn"] for page in pages for a in page["MetricAlarms"]}
 
 
-def test_the_budget_is_over_the_projects_tag(pipeline: Pipeline) -> None:
+def test_the_budget_is_over_the_deployments_tag(pipeline: Pipeline) -> None:
     place = pipeline.place
     [budget] = place.client("budgets").describe_budgets(AccountId=place.account())["Budgets"]
-    assert budget["CostFilters"] == {"TagKeyValue": [f"user:Project${place.outputs['tags']['Project']}"]}
+    assert budget["CostFilters"] == {"TagKeyValue": [f"user:Deployment${place.outputs['name']}"]}
     assert budget["BudgetLimit"] == {"Amount": "20.00", "Unit": "USD"}

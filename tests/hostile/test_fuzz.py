@@ -25,8 +25,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.common.batch import Batch, Source, batch_id_for
-from functions.common.contract import CONTRACTS, DATASET_NAME, Contract, load_contract
+from functions.common.batch import DATASET_NAME, Batch, Source, batch_id_for
+from functions.common.config import CONTRACTS
+from functions.common.contract import Contract, load_contract
 from functions.common.errors import ContractError, PipelineError, ReconciliationError
 from functions.common.planning import UNKNOWN_DATASET, dataset_of
 from functions.starter.events import objects_created

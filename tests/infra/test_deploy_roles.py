@@ -1,18 +1,20 @@
 """The roles of infra/bootstrap: what deploying needs, by a table, and no way to become more than that."""
 
 import re
+from collections import Counter
 from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 import yaml
 
-from pipeline import environments, terraform
+from pipeline import ROOT, environments, terraform
 from tests.infra.conftest import Run, run_tests, without_account
 from tests.infra.policies import ACCOUNT, listed, role_policies, statements_of
 from tests.infra.test_lint import access_levels
 
 TABLE: dict[str, list[dict[str, Any]]] = yaml.safe_load((terraform.BOOTSTRAP / "permissions.yaml").read_text())
+OF_SMOKE: dict[str, list[dict[str, Any]]] = yaml.safe_load((terraform.BOOTSTRAP / "smoke.yaml").read_text())
 KINDS = ("read", "write", "erase")
 
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-boundary-"
@@ -29,8 +31,19 @@ EVERYWHERE = {
     "logs:PutQueryDefinition": "as above",
     "states:ValidateStateMachineDefinition": "looks at a text",
 }
+# And those that only the role of `make smoke` has.
+EVERYWHERE_OF_SMOKE = {
+    "cloudwatch:GetMetricStatistics": "AWS knows no resource for metrics",
+    "states:TestState": "looks at a text",
+    **dict.fromkeys(next(grant["read"] for grant in OF_SMOKE["throwaway"] if grant["resources"] == ["*"]), "a list"),
+}
 # And those that it holds to more than ours.
 WIDE = {"cloudwatch:DescribeAlarms": "a list of all alarms", "kms:": "a key has no name; its tag is the condition"}
+OTHER_DATABASES = {
+    ("database/*", "glue:GetDatabases"): "a list of all databases",
+    ("database/default", "glue:GetDatabase"): "Athena looks at it whatever is asked",
+}
+ROLES = ("deploy-dev", "deploy-prod", "deploy-smoke")
 
 
 @pytest.fixture(scope="session")
@@ -78,14 +91,19 @@ def test_a_grant_says_nothing_else() -> None:
 
 
 def grants() -> list[dict[str, Any]]:
-    return [grant for of_type in TABLE.values() for grant in of_type]
+    return [grant for table in (TABLE, OF_SMOKE) for of_type in table.values() for grant in of_type]
+
+
+def test_what_smoke_does_besides_is_said_by_its_modules() -> None:
+    modules = {path.stem for path in (ROOT / "src" / "pipeline" / "smoke").glob("*.py")}
+    assert set(OF_SMOKE) - {"kms"} <= modules
 
 
 # --- the roles ---
 
 
 def test_there_is_a_role_for_each_environment_and_one_for_plans(bootstrap_plan: Run) -> None:
-    assert set(statements_by_role(bootstrap_plan)) == {"deploy-dev", "deploy-prod", "plan"}
+    assert set(statements_by_role(bootstrap_plan)) == {*ROLES, "plan"}
     assert set(environments.names()) == {"dev", "prod"}, "the defaults of infra/bootstrap are these"
 
 
@@ -105,21 +123,32 @@ def test_a_role_is_taken_on_by_one_repository_and_what_runs_there(bootstrap_plan
     assert subjects == {
         "deploy-dev": f"{REPOSITORY}:environment:dev",
         "deploy-prod": f"{REPOSITORY}:environment:prod",
+        "deploy-smoke": f"{REPOSITORY}:environment:smoke",
         "plan": [f"{REPOSITORY}:pull_request", f"{REPOSITORY}:ref:refs/heads/main"],
     }
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_a_deploy_role_touches_nothing_but_its_environment(bootstrap_plan: Run, environment: str) -> None:
-    ours = (f"order-pipeline-{environment}", f"order_pipeline_{environment}_", f"environments/{environment}.tfstate")
+@pytest.mark.parametrize(
+    ("environment", "ours"),
+    [
+        ("dev", ("order-pipeline-dev", "order_pipeline_dev_", "/environments/dev.tfstate")),
+        ("prod", ("order-pipeline-prod", "order_pipeline_prod_", "/environments/prod.tfstate")),
+        ("smoke", ("order-pipeline-smoke-*", "order_pipeline_smoke_*_", "/smoke/smoke-*.tfstate")),
+    ],
+)
+def test_a_deploy_role_touches_nothing_but_its_environment(
+    bootstrap_plan: Run, environment: str, ours: tuple[str, ...]
+) -> None:
+    everywhere = {**EVERYWHERE, **(EVERYWHERE_OF_SMOKE if environment == "smoke" else {})}
     for statement in statements_by_role(bootstrap_plan)[f"deploy-{environment}"]:
         for action in listed(statement["Action"]):
             assert "*" not in action
             for resource in listed(statement["Resource"]):
-                elsewhere = resource.endswith(":catalog") or ":key/" in resource or resource.endswith(":alarm:*")
+                elsewhere = resource.endswith((":catalog", ":alarm:*")) or ":key/" in resource
+                elsewhere = elsewhere or (resource.rpartition(":")[2], action) in OTHER_DATABASES
                 state = resource == f"arn:aws:s3:::tfstate-order-pipeline-{ACCOUNT}" and action == "s3:ListBucket"
                 if resource == "*":
-                    assert action in EVERYWHERE, f"{action} on everything"
+                    assert action in everywhere, f"{action} on everything"
                 elif elsewhere:
                     assert action in WIDE or action.startswith(("kms:", "glue:")), f"{action} on {resource}"
                 else:
@@ -127,7 +156,7 @@ def test_a_deploy_role_touches_nothing_but_its_environment(bootstrap_plan: Run, 
     used = {
         action for one in statements_by_role(bootstrap_plan).values() for s in one for action in listed(s["Action"])
     }
-    assert set(EVERYWHERE) <= used
+    assert {*EVERYWHERE, *EVERYWHERE_OF_SMOKE} <= used
 
 
 def test_no_key_is_touched_that_is_not_the_projects(bootstrap_plan: Run) -> None:
@@ -135,6 +164,10 @@ def test_no_key_is_touched_that_is_not_the_projects(bootstrap_plan: Run) -> None
         for statement in statements:
             keys = [action for action in listed(statement["Action"]) if action.startswith("kms:")]
             if keys and keys != ["kms:ListAliases"] and not str(statement["Resource"]).count(":alias/"):
+                if "ForAnyValue:StringLike" in statement["Condition"]:  # the alias names the throw-away's own
+                    ours = {"kms:ResourceAliases": "alias/order-pipeline-smoke-*"}
+                    assert (role, statement["Condition"]) == ("deploy-smoke", {"ForAnyValue:StringLike": ours})
+                    continue
                 [condition] = statement["Condition"]["StringEquals"].items()
                 assert condition in [
                     (f"aws:{tag}/Project", "order-pipeline") for tag in ("ResourceTag", "RequestTag")
@@ -151,14 +184,31 @@ def test_a_plan_reads_and_nothing_else(bootstrap_plan: Run) -> None:
     assert objects == [f"arn:aws:s3:::tfstate-order-pipeline-{ACCOUNT}/order-pipeline/environments/*.tfstate"]
 
 
-def test_only_dev_may_delete_what_is_in_its_buckets(bootstrap_plan: Run) -> None:
+def test_in_prod_nothing_in_a_bucket_may_be_deleted(bootstrap_plan: Run) -> None:
     erasing = {
         role
         for role, statements in statements_by_role(bootstrap_plan).items()
         for statement in statements
-        if "s3:DeleteObject" in listed(statement["Action"]) and ".tflock" not in str(statement["Resource"])
+        if "s3:DeleteObject" in listed(statement["Action"]) and ".tfstate" not in str(statement["Resource"])
     }
-    assert erasing == {"deploy-dev"}
+    assert erasing == {"deploy-dev", "deploy-smoke"}
+
+
+def test_the_state_of_a_throw_away_goes_with_it_and_no_other_can(bootstrap_plan: Run) -> None:
+    deleting = {
+        role: [resource for resource in listed(statement["Resource"]) if resource.endswith(".tfstate")]
+        for role, statements in statements_by_role(bootstrap_plan).items()
+        for statement in statements
+        if "s3:DeleteObject" in listed(statement["Action"]) and str(statement["Resource"]).endswith(".tfstate")
+    }
+    states = f"arn:aws:s3:::tfstate-order-pipeline-{ACCOUNT}/order-pipeline/smoke/smoke-*.tfstate"
+    assert deleting == {"deploy-smoke": [states]}
+
+
+def test_a_role_has_no_more_policies_than_aws_takes(bootstrap_plan: Run) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+    attached = [one["role"] for one in bootstrap_plan.planned("aws_iam_role_policy_attachment").values()]
+    assert max(Counter(attached).values()) <= 10
 
 
 # --- nobody becomes more than that ---
@@ -196,7 +246,7 @@ def test_a_deploy_role_can_not_touch_the_roles_made_here(bootstrap_plan: Run) ->
     policies = {policy["name"] for policy in bootstrap_plan.planned("aws_iam_policy").values()}
     arns = [f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in names]
     arns += [f"arn:aws:iam::{ACCOUNT}:policy/{name}" for name in policies]
-    for role in ("deploy-dev", "deploy-prod"):
+    for role in ROLES:
         statements = statements_by_role(bootstrap_plan)[role]
         for resource in (resource for statement in statements for resource in listed(statement["Resource"])):
             assert not [arn for arn in arns if resource != "*" and fnmatchcase(arn, resource)]

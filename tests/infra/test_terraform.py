@@ -62,6 +62,11 @@ def settings_read_by(folder: Path) -> set[str]:
 
 def test_every_resource_that_can_be_tagged_is(first_plan: Run) -> None:
     tagged = {address: values["tags"] for address, values in first_plan.planned().items() if "tags" in values}
-    expected = {"Project": "order-pipeline", "Environment": "dev", "ManagedBy": "terraform"}
+    expected = {
+        "Project": "order-pipeline",
+        "Environment": "dev",
+        "Deployment": "order-pipeline-dev",
+        "ManagedBy": "terraform",
+    }
     assert {address: tags for address, tags in tagged.items() if tags != expected} == {}
     assert len(tagged) > 15, "tags are not found in the plan"

@@ -175,6 +175,41 @@ def test_nothing_is_wider_than_a_phone(open_page: Open, name: str) -> None:
     assert wider == []
 
 
+def test_a_command_is_cut_between_words_where_it_is_wider_than_a_phone(open_page: Open) -> None:
+    page = open_page("partly rejected", viewport=NARROW).page
+    commands = [action.command for action in stories.partly_rejected().actions if action.command]
+    assert page.locator(".command").all_inner_texts() == commands, "and is copied as it is"
+    cut = page.locator(".command").evaluate_all(
+        """all => all.flatMap(command => {
+            const cut = [];
+            const words = document.createTreeWalker(command, NodeFilter.SHOW_TEXT);
+            for (let text; text = words.nextNode();) {
+                for (const found of text.data.matchAll(/[^ ]+/g)) {
+                    const range = document.createRange();
+                    range.setStart(text, found.index);
+                    range.setEnd(text, found.index + found[0].length);
+                    const lines = new Set([...range.getClientRects()].map(one => Math.round(one.top)));
+                    if (lines.size > 1) cut.push(found[0]);
+                }
+            }
+            return cut;
+        })"""
+    )
+    assert set(cut) <= {stories.BATCH}, "which is itself wider"
+
+
+def test_a_file_of_many_chunks_takes_few_screens_of_a_phone(open_page: Open) -> None:
+    page = open_page("large", viewport=NARROW).page
+    assert page.locator(".timeline").bounding_box()["height"] < NARROW["height"]  # type: ignore[index]
+
+
+def test_captions_of_wide_tables_are_read_without_scrolling(open_page: Open) -> None:
+    page = open_page("large", viewport=NARROW).page
+    boxes = [one.bounding_box() for one in page.locator("caption:not(.hidden)").all()]
+    assert boxes
+    assert [box for box in boxes if box is None or box["x"] + box["width"] > NARROW["width"]] == []
+
+
 CONTRAST = """() => {
     const channels = text => text.match(/[\\d.]+/g).map(Number);
     const over = (top, below) => {

@@ -194,6 +194,20 @@ def test_texts_are_masked_and_numbers_are_not() -> None:
     assert [[cell.text or cell.masked_length for cell in row] for row in found.rows] == [[3, 9, "1.50"], [2, 9, None]]
 
 
+def test_of_a_long_table_five_rows_are_shown_also_where_the_beginning_ends_among_them() -> None:
+    text = "a,b\n" + "".join(f"{number},x\n" for number in range(9))
+    for n_bytes in (len(text), 26, 27):
+        found = preview(Output("t", "csv", "t.csv", len(text), 9), text.encode()[:n_bytes], None)
+        assert [row[0].text for row in found.rows] == [str(number) for number in range(5)], n_bytes
+    found = preview(Output("t", "csv", "t.csv", len(text), 9), text.encode()[:23], None)
+    assert len(found.rows) == 4, "the fifth may be cut"
+
+
+def test_what_is_empty_is_not_masked() -> None:
+    found = preview(Output("t", "csv", "t.csv", 6, 1), b"a,b\n,\n", set())
+    assert not found.is_masked
+
+
 def test_a_row_that_is_cut_is_not_shown() -> None:
     output = Output("t", "csv", "t.csv", len(CSV), 2)
     for cut in range(CSV.index("b\nb2") + 3, len(CSV)):

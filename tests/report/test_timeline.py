@@ -65,6 +65,17 @@ def test_of_many_chunks_those_with_trouble_and_the_longest_are_shown() -> None:
     assert found.chunks_left_out == 92
 
 
+def test_of_many_chunks_only_those_with_trouble_have_a_row_for_each_state() -> None:
+    found = timeline(stories.execution(stories.many_chunks(4, failing=3), "SUCCEEDED"))
+    names = [(row.name, row.level) for row in found.rows]
+    well = [("Chunk 0", 1), ("Chunk 1", 1), ("Chunk 2", 1)]
+    assert names == [("ProcessChunks", 0), *well, ("Chunk 3", 1), ("Validate", 2)]
+    around, inner = found.rows[1].bars
+    assert (around.look, inner.look, inner.words) == ("around", "succeeded", "Validate: try 1 succeeded")
+    few = timeline(stories.execution(stories.many_chunks(3, failing=2), "SUCCEEDED"))
+    assert [row.level for row in few.rows] == [0, 1, 2, 1, 2, 1, 2]
+
+
 def test_an_execution_that_goes_on_ends_now() -> None:
     execution = stories.execution(histories.troubled()[:-12], "RUNNING", stopped=None)
     found = timeline_of(execution, START + timedelta(seconds=10))

@@ -18,8 +18,9 @@ from functions.transform.transform import write_parts
 from functions.validate.documents import Document
 from functions.validate.source import open_chunk
 from functions.validate.validation import RECORDS, merge_lines, validate_chunk
+from functions.write.account import Merged, Totals, add_up
 from functions.write.csv_file import write_csv
-from functions.write.merge import Merged, Superseded, Totals, add_up, merge, read_superseded
+from functions.write.merge import Superseded, merge, read_superseded
 from functions.write.rejects import write_rejects
 from tests.unit.orders import CONTRACT
 

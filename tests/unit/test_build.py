@@ -2,19 +2,26 @@
 
 import ast
 import importlib.util
+import os
 import re
+import shutil
 import sys
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import botocore
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.loaders import Loader
+from botocore.session import Session
+from moto.core.botocore_stubber import MockRawResponse
 
-from pipeline import ROOT, build
+from pipeline import ROOT, botocore_data, build
 
 MODULES = {
-    "boto3": "aws",
     "botocore": "aws",
     "s3transfer": "aws",
     "urllib3": "aws",
@@ -133,9 +140,9 @@ def test_a_function_gets_the_layers_that_it_imports_and_no_other(function: str) 
 
 def test_the_models_of_every_client_are_kept() -> None:
     code = "\n".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
-    clients = set(re.findall(r'boto3\.client\(\s*"([\w-]+)"', code))
+    clients = set(re.findall(r'aws\.client\(\s*"([\w-]+)"', code))
     assert clients, "no function makes a client any more?"
-    assert clients <= set(build._BOTOCORE_SERVICES)
+    assert clients <= set(botocore_data.SERVICES)
 
 
 def test_two_processes_may_build_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,3 +161,85 @@ def test_two_processes_may_build_at_once(tmp_path: Path, monkeypatch: pytest.Mon
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(build.build, [build.local_runtime()] * 4))
     assert most == [1, 1, 1, 1]
+
+
+@pytest.fixture(scope="module")
+def pruned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """botocore's data as they are packed."""
+    folder = tmp_path_factory.mktemp("botocore") / "data"
+    of_botocore = Path(botocore.__file__).parent / "data"
+    others = {entry.name for entry in of_botocore.iterdir() if entry.is_dir()} - {*botocore_data.SERVICES, "sqs"}
+    cache = tmp_path_factory.mktemp("cache") / "data"
+    shutil.copytree(of_botocore, cache, ignore=shutil.ignore_patterns(*others))
+    shutil.copytree(cache, folder, copy_function=os.link)  # as uv installs
+    before = _contents(cache)
+    botocore_data.prune(folder)
+    assert _contents(cache) == before, "what other environments have too"
+    return folder
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_of_botocores_data_little_is_packed(pruned: Path) -> None:
+    assert {entry.name for entry in pruned.iterdir() if entry.is_dir()} == set(botocore_data.SERVICES)
+    files = [path for path in pruned.rglob("*") if path.is_file()]
+    assert not [path for path in files if re.search('"documentation":"[^"]', path.read_text("utf-8"))]
+    assert sum(path.stat().st_size for path in files) < 1_000_000
+
+
+CALLS = {
+    "lambda": "list_functions",
+    "s3": "list_buckets",
+    "sns": "list_topics",
+    "stepfunctions": "list_state_machines",
+    "sts": "get_caller_identity",
+}
+"""A request of each service that is packed."""
+
+ANSWERS = {
+    "s3": b"<x/>",
+    "sns": b"<x><ListTopicsResult/><ResponseMetadata/></x>",
+    "sts": b"<x><GetCallerIdentityResult/><ResponseMetadata/></x>",
+}
+"""To those, where XML is spoken."""
+
+KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+
+
+@pytest.mark.parametrize("service", botocore_data.SERVICES)
+def test_what_is_packed_of_a_service_does_the_same(pruned: Path, service: str) -> None:
+    whole, packed = Session(), Session()
+    packed.register_component("data_loader", Loader([str(pruned)], include_default_search_paths=False))
+    for kind in ("service-2", "paginators-1", "endpoint-rule-set-1"):
+        check_same(*(one.get_component("data_loader").load_service_model(service, kind) for one in (whole, packed)))
+    for region in ("eu-central-1", "us-east-1", "cn-north-1", "us-gov-west-1", "eu-central-9"):
+        assert len({_asked(session, service, region) for session in (whole, packed)}) == 1
+
+
+def check_same(whole: Any, packed: Any) -> None:
+    """See that nothing but documentation is not the same."""
+    if isinstance(whole, dict):
+        assert whole.keys() == packed.keys()
+        for name in whole:
+            if name != "documentation" or not isinstance(whole[name], str):
+                check_same(whole[name], packed[name])
+    elif isinstance(whole, list):
+        for one, other in zip(whole, packed, strict=True):
+            check_same(one, other)
+    else:
+        assert whole == packed
+
+
+def _asked(session: Session, service: str, region: str) -> str:
+    """The address that a request is sent to."""
+    client, sent = session.create_client(service, region, **KEYS), []
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        sent.append(request.url)
+        return AWSResponse(request.url, 200, {}, MockRawResponse(ANSWERS.get(service, b"{}")))
+
+    client.meta.events.register("before-send", answer)
+    getattr(client, CALLS[service])()
+    return " ".join(sent)

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.common.config import Settings, settings
-from functions.common.contract import CONTRACTS
+from functions.common.config import CONTRACTS, Settings, settings
 from functions.common.errors import ConfigurationError
 from pipeline import ROOT
 from tests.harness import ENVIRONMENT

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from functions.common.contract import CONTRACTS, load_contract
+from functions.common.config import CONTRACTS
+from functions.common.contract import load_contract
 from functions.common.errors import ContractError, UnknownDatasetError
 from pipeline import ROOT
 from tests.unit.steps import validate

@@ -37,7 +37,7 @@ def feeds_in(folder: Path, *datasets: str) -> Path:
     ("tfvars", "variable", "expected"),
     [
         (None, None, None),
-        ('# contracts_dir = "../no"\n', None, None),
+        ('# contracts_dir = "../no"\n', None, "contracts"),  # the default, beside this infra/
         ('environment = "x"\ncontracts_dir   = "../my-feeds" # ours\n', None, "my-feeds"),
         ('contracts_dir = "feeds"\n', None, "infra/feeds"),
         (None, "../others/", "others"),

@@ -87,6 +87,24 @@ def test_half_a_deployment_is_destroyed_without_outputs(place: Target) -> None:
     assert deploy.destroy(place) == []
 
 
+UNTAGGED = State({}, [("aws_sns_topic_policy", {"arn": "arn:aws:sns:eu-west-1:1:shop-dev-alarms"})])
+
+
+def test_what_can_not_carry_a_tag_is_destroyed_by_what_the_settings_say(
+    place: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An apply that failed early, or a destroy that failed late, may leave nothing but such."""
+    monkeypatch.setattr(FakeWorkspace, "state", Workspace.state)
+    monkeypatch.setattr(Workspace, "pull", lambda _: UNTAGGED)
+    (tmp_path / "terraform.tfvars").write_text('project = "shop"\nenvironment = "prod"\n')
+    make_queue(f"{NAME}-on-failure")
+    for variables, left in ({"environment": "dev"}, 1), ({"project": "else", "environment": "dev"}, 0):
+        there = replace(place, workspace=FakeWorkspace({}, variables, tmp_path))
+        assert len(deploy.destroy(there)) == left
+    with pytest.raises(UsageError, match="shop-prod is production"):
+        deploy.destroy(replace(place, workspace=FakeWorkspace({}, {}, tmp_path)), "no")
+
+
 def test_leftovers_are_found_by_name_in_every_service(place: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     region: Any = {"region_name": "eu-west-1"}
     trust = '{"Version": "2012-10-17", "Statement": []}'
@@ -253,9 +271,13 @@ def test_who_has_not_confirmed_is_named(place: Target, topics: dict[str, str], m
             yield page
 
     monkeypatch.setattr(deploy, "_pages", pending)
+    monkeypatch.delenv("CI", raising=False)
     notices, alarms = deploy.untold(place, topics)
     assert notices.startswith("somebody@example.org gets no notices until the link in AWS's mail is followed")
     assert alarms.startswith("somebody@example.org gets no alarms until")
+    monkeypatch.setenv("CI", "true")
+    assert deploy.untold(place, topics)[0].startswith("somebody at example.org gets no notices until")
+    assert deploy._who("https://events.example.org/secret") == "a subscriber"
 
 
 # --- what was reviewed ---

@@ -1,7 +1,9 @@
 """Which environment is meant, what its settings say, and where its state is: by ENV and TF_STATE_BUCKET."""
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,11 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from pipeline import ROOT, backends, environments, targets, terraform, workspace
+from pipeline import ROOT, backends, deploy, environments, targets, terraform, workspace
 from pipeline.backends import LocalBackend, S3Backend
 from pipeline.environments import Environment
 from pipeline.errors import CliError, UsageError
+from pipeline.targets import Target
 from pipeline.workspace import Workspace
 
 STATE = {
@@ -46,7 +49,7 @@ def test_no_name_is_the_environment_of_terraform_tfvars(infra: Path) -> None:
     (infra / "terraform.tfvars").write_text('architecture = "x86_64"\n# region = "eu-west-1"\n')
     chosen = environments.chosen()
     assert (chosen.name, chosen.variables, chosen.arguments) == (None, {}, ())
-    assert (chosen.setting("architecture", "arm64"), chosen.setting("region", "here")) == ("x86_64", "here")
+    assert (chosen.setting("architecture", "arm64"), chosen.project) == ("x86_64", "order-pipeline")
     assert backends.chosen(chosen) == LocalBackend()
     assert backends.chosen(chosen).arguments() == []
 
@@ -64,25 +67,108 @@ def test_a_name_is_that_of_a_file_and_of_the_environment(infra: Path, monkeypatc
     assert chosen.setting("log_level", "INFO") == "DEBUG"
 
 
-@pytest.mark.parametrize("text", ["5 * 1024 * 1024", "var.x", '"a" == "b"', "[1]", '"${x}"'])
-def test_an_expression_is_refused(text: str, infra: Path) -> None:
-    (infra / "terraform.tfvars").write_text(f"max_object_bytes = {text} # large\n")
-    with pytest.raises(UsageError, match=r"terraform.tfvars sets max_object_bytes to an expression"):
-        Environment().setting("max_object_bytes", "1")
+@pytest.mark.parametrize(
+    ("files", "region"),
+    [
+        ({}, "none"),
+        ({"terraform.tfvars": '# region = "x"\n/*\nregion = "y"\n*/\n'}, "eu-central-1"),
+        ({"terraform.tfvars": 'tags = {\n  region = "inside"\n}\n'}, "eu-central-1"),
+        ({"terraform.tfvars": 'runbook_url = <<-EOT\n  region = "x"\n  EOT\n'}, "eu-central-1"),
+        ({"terraform.tfvars": 'region = "us-east-1" // ours'}, "us-east-1"),
+        ({"terraform.tfvars": 'region = "us-east-1"', "me.auto.tfvars": 'region = "us-east-2"'}, "us-east-2"),
+        ({"me.auto.tfvars": 'region = "us-east-2"', "you.auto.tfvars.json": '{"region": "us-west-1"}'}, "us-west-1"),
+        ({"terraform.tfvars": "", "terraform.tfvars.json": '{"region": "us-west-2"}'}, "us-west-2"),
+        ({"me.auto.tfvars": 'region = "us-east-2"', "environments/dev.tfvars": 'region = "eu-west-1"'}, "eu-west-1"),
+    ],
+)
+def test_settings_are_what_terraform_takes_them_for(infra: Path, files: dict[str, str], region: str) -> None:
+    (infra / "environments" / "dev.tfvars").unlink()
+    for name, text in files.items():
+        (infra / name).write_text(text)
+    assert Environment("dev").setting("region", "none") == region
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("5000", "5000"), ("0.02 # low", "0.02"), ('"drop" // x', "drop"), ("1e9", "1e9"), ('""', "")]
+    ("text", "value"),
+    [
+        ("5000", "5000"),
+        ("5 * 1024 * 1024", "5242880"),
+        ('"7"', "7"),
+        ("1e9", "1000000000"),
+        ("0.1 # low", "0.1"),
+        ("null", "5368709120"),
+    ],
 )
-def test_plain_values_are_read(text: str, value: str, infra: Path) -> None:
-    (infra / "terraform.tfvars").write_text(f"  some_setting={text}\nother_some_setting = 1\n")
-    assert Environment().setting("some_setting", "none") == value
+def test_values_are_worked_out(infra: Path, text: str, value: str) -> None:
+    variable = "max_reject_ratio" if text.startswith("0") else "max_object_bytes"
+    (infra / "terraform.tfvars").write_text(f"  {variable}={text}\n")
+    assert Environment().setting(variable, "none") == value
+
+
+def test_a_text_comes_as_it_is(infra: Path) -> None:
+    (infra / "terraform.tfvars").write_text('contracts_dir = "a \\"b\\" $${c} é → \\n"\nforce_destroy = true\n')
+    assert Environment().setting("contracts_dir", "none") == 'a "b" ${c} é → \n'
+    assert Environment().setting("force_destroy", "none") == "true"
+    assert Environment().setting("notification_email", "none") == "none"
+
+
+@pytest.mark.parametrize("text", ["var.x", "[1]", '"open'])
+def test_what_terraform_can_not_read_is_its_own_error(text: str, infra: Path) -> None:
+    (infra / "terraform.tfvars").write_text(f"max_object_bytes = {text}\n")
+    with pytest.raises(CliError, match=r"Error: .*\n\n.*terraform.tfvars line 1"):
+        Environment().setting("max_object_bytes", "1")
+
+
+def test_what_is_meant_for_terraform_in_infra_is_not_asked_with(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TF_WORKSPACE": "x", "TF_CLI_ARGS_console": "-nonsense", "TF_DATA_DIR": "/none"}.items():
+        monkeypatch.setenv(name, value)
+    assert Environment("dev").project == "shop"
+
+
+def test_where_nothing_is_set_nobody_need_have_terraform(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("TF_VAR_architecture", "x86_64")
+    assert Environment().setting("architecture", "arm64") == "x86_64"
+    assert Environment().project == "order-pipeline"
+
+
+def test_names_that_begin_alike_are_refused_where_something_is_deployed(
+    infra: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("prod", "prod-eu", "production"):
+        (infra / "environments" / f"{name}.tfvars").write_text("")
+    monkeypatch.setenv("PIPELINE_ENV", "dev")
+    monkeypatch.setattr(Target, "account", lambda _: pytest.fail("nothing is asked before"))
+    with pytest.raises(UsageError, match="prod and prod-eu begin alike"):
+        deploy.planned(targets.aws_target())
 
 
 def test_an_unknown_name_says_which_there_are(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_ENV", "/etc/shrc")
     with pytest.raises(UsageError, match=r"There is no environment /etc/shrc: infra/environments/ has dev\."):
         environments.chosen()
+
+
+@pytest.mark.parametrize(
+    ("shell", "arguments", "name"),
+    [
+        ({}, [], ""),
+        ({"ENV": "prod"}, [], ""),
+        ({"ENV": "prod"}, ["-e"], ""),
+        ({"ENV": "/etc/shrc", "PIPELINE_ENV": "dev"}, [], "dev"),
+        ({"ENV": "dev", "PIPELINE_ENV": "dev"}, ["ENV=prod"], "prod"),
+        ({"PIPELINE_ENV": "prod"}, ["ENV="], ""),
+    ],
+)
+def test_a_shells_own_env_chooses_nothing(
+    tmp_path: Path, shell: dict[str, str], arguments: list[str], name: str
+) -> None:
+    """Shells know a variable ENV too, the file that they read at their start."""
+    (tmp_path / "Makefile").write_text(f"include {ROOT}/Makefile\nsay:\n\t@printenv PIPELINE_ENV\n")
+    environment = {"PATH": os.environ["PATH"], **shell}
+    command = ["make", "--no-print-directory", "-f", str(tmp_path / "Makefile"), *arguments, "say"]
+    said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == name
 
 
 def test_aws_is_told_of_the_environment_everywhere(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,34 +237,104 @@ def test_a_wrong_name_is_explained(account: Any) -> None:
     with pytest.raises(CliError, match="There is no bucket stats, in which TF_STATE_BUCKET") as refused:
         S3Backend("stats", "k").arguments()
     assert "make bootstrap" in refused.value.next_step
-    assert (backends.exists("stats"), backends.exists("states")) == (False, True)
+    assert (backends.region_of("stats"), backends.region_of("states")) == (None, "eu-west-1")
+
+
+def refusing(status: int) -> Any:
+    """A HeadBucket that AWS answers so, without a word."""
+
+    def refuse(_: str) -> Any:
+        answer: Any = {"Error": {"Code": str(status)}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        raise backends.ClientError(answer, "HeadBucket")
+
+    return refuse
 
 
 @pytest.mark.parametrize(
     ("status", "said"), [(403, "may not use the bucket of the state, states"), (400, "does not answer")]
 )
 def test_a_bucket_that_may_not_be_used_is_explained(monkeypatch: pytest.MonkeyPatch, status: int, said: str) -> None:
-    def refuse(_: str) -> Any:
-        answer: Any = {"Error": {"Code": str(status)}, "ResponseMetadata": {"HTTPStatusCode": status}}
-        raise backends.ClientError(answer, "HeadBucket")
-
-    monkeypatch.setattr(backends, "_head", refuse)
+    monkeypatch.setattr(backends, "_head", refusing(status))
     with pytest.raises(CliError, match=said) as refused:
         S3Backend("states", "k").arguments()
     assert "TF_STATE_BUCKET" in refused.value.next_step
 
 
-def test_no_credentials_are_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def forget_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def test_no_credentials_are_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    forget_credentials(monkeypatch, tmp_path)
     with pytest.raises(CliError, match=r"can't be reached \(NoCredentialsError\)"):
         S3Backend("states", "k").arguments()
 
 
 # --- a state is never lost sight of ---
+
+TEAM = "tfstate-shop-123456789012"
+
+
+@pytest.fixture
+def clone(infra: Path, account: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh clone, of whose account the team has a bucket for states; Terraform is not run."""
+    (infra / "terraform.tfvars").write_text('project = "shop"\n')
+    account.create_bucket(Bucket=TEAM, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    monkeypatch.setattr(terraform, "init", lambda *_, **__: None)
+    return infra
+
+
+@pytest.mark.parametrize(("name", "step"), [("dev", f"export TF_STATE_BUCKET={TEAM}\nRun"), (None, "make … ENV=dev")])
+@pytest.mark.parametrize("use", [Workspace.init, Workspace.state])
+def test_a_bucket_that_nobody_has_named_is_found(clone: Path, use: Any, name: str | None, step: str) -> None:
+    environment = Environment(name)
+    with pytest.raises(CliError, match=f"TF_STATE_BUCKET is not set, .*there is a bucket for it: {TEAM}") as refused:
+        use(Workspace({}, {}, clone, backends.chosen(environment), chosen=environment))
+    assert step in refused.value.next_step
+
+
+def test_a_bucket_that_these_credentials_may_not_look_at_is_there_too(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "_head", refusing(403))
+    with pytest.raises(CliError, match=f"there is a bucket for it: {TEAM}"):
+        Workspace({}, {}, clone).init()
+
+
+def test_whoever_wants_a_file_says_so(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_STATE_BUCKET", "none")
+    backend = backends.chosen(Environment())
+    assert backend == LocalBackend(asked_for=True)
+    Workspace({}, {}, clone, backend).init()
+
+
+@pytest.mark.parametrize("name", ["dev", None])
+def test_one_person_without_any_bucket_needs_none(clone: Path, account: Any, name: str | None) -> None:
+    account.delete_bucket(Bucket=TEAM)
+    environment = Environment(name)
+    Workspace({}, {}, clone, backends.chosen(environment), chosen=environment).init()
+
+
+def test_who_has_the_state_in_a_file_is_not_asked(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (clone / "terraform.tfstate").write_text(json.dumps(STATE))
+    monkeypatch.setattr(backends, "_account", lambda: pytest.fail("it is known where the state is"))
+    Workspace({}, {}, clone).init()
+
+
+def test_where_the_bucket_does_not_answer_nothing_is_planned(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "_head", refusing(400))
+    with pytest.raises(CliError, match=f"{TEAM}, can't be reached"):
+        Workspace({}, {}, clone).init()
+
+
+def test_without_credentials_nothing_is_planned(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_credentials(monkeypatch, infra)
+    with pytest.raises(CliError, match=r"AWS does not say \(NoCredentialsError\)"):
+        Workspace({}, {}, infra).init()
 
 
 def workspace_in(folder: Path, backend: backends.Backend) -> Workspace:
@@ -196,6 +352,7 @@ def remember(folder: Path, **backend: Any) -> None:
     ("backend", "said"),
     [
         (LocalBackend("dev.tfstate"), "kept in s3://states, but TF_STATE_BUCKET is not set"),
+        (LocalBackend("dev.tfstate", asked_for=True), "kept in s3://states, but TF_STATE_BUCKET says none"),
         (S3Backend("others", "k"), "kept in s3://states, but TF_STATE_BUCKET says others"),
     ],
 )
@@ -282,5 +439,5 @@ def test_the_backend_is_put_into_infra_and_taken_out_again(infra: Path, monkeypa
     override = infra / backends.OVERRIDE
     workspace_in(infra, S3Backend("states", "k")).init()
     assert "use_lockfile = true" in override.read_text()
-    workspace_in(infra, LocalBackend()).init()
+    workspace_in(infra, LocalBackend(asked_for=True)).init()
     assert not override.exists()

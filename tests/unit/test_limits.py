@@ -89,6 +89,14 @@ def test_a_record_that_grows_past_the_cap_when_it_is_written_is_rejected(tmp_pat
     assert counts["received"] == 3
 
 
+@pytest.mark.parametrize(("cap", "valid"), [(1_907, 1), (1_906, 0)])
+def test_a_record_may_be_as_large_as_the_cap_when_it_is_written(cap: int, valid: int, tmp_path: Path) -> None:
+    numbers = {"type": "object", "properties": {"n": {"type": "array", "items": {"type": "number"}}}}
+    record = b'{"n":[' + b",".join([b"1e15"] * 100) + b"]}\n"
+    assert len(orjson.dumps(orjson.loads(record))) == 1_907
+    assert validate(record, tmp_path, contract=contract_of_records(numbers), max_record_bytes=cap)["valid"] == valid
+
+
 def test_a_record_over_the_cap_says_how_much_of_it_is_missing(tmp_path: Path) -> None:
     line = b'{"order_id":"' + b"x" * MAX_RECORD_BYTES + b'"}'
     validate(line, tmp_path)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from functions.common.contract import LINEAGE
 from functions.common.errors import ReconciliationError
-from functions.write.merge import add_up
+from functions.write.account import add_up
 from tests.unit.orders import CONTRACT, customer, item, lines, order, tables, texts, valid_orders
 from tests.unit.steps import Staged, batch_of, publish, stage
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from functions.common import s3_utils
 from functions.common.batch import Batch, failure_key, run_key
-from pipeline import cli, monitor, monitor_commands, recovery, show, show_runs, undelivered, watch
+from pipeline import cli, logs, monitor, monitor_commands, recovery, show, show_runs, undelivered, watch
 from tests import harness
 from tests.unit import histories
 from tests.unit.deployed import MACHINE, Place, end
@@ -159,6 +159,35 @@ def test_logs_are_told_of_all_or_of_one_batch(place: Place, run: Run, monkeypatc
     assert len(run("logs", "--lines", "1")[1].splitlines()) == 1
 
 
+def test_logs_of_a_batch_are_asked_for_until_an_hour_after_its_end(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = published(place)
+    asked: list[Any] = []
+    monkeypatch.setattr(monitor_commands, "logs", lambda *arguments: asked.append(arguments) or logs.Latest([], []))
+    monkeypatch.setattr(recovery, "patience", lambda: recovery.Patience(datetime.now(UTC), timedelta(0)))
+    end(batch.batch_id, "SUCCEEDED")
+    run("logs", batch.batch_id)
+    place.start(batch, f"{batch.batch_id}-replay-1")
+    end(f"{batch.batch_id}-replay-1", "RUNNING")
+    run("logs", batch.batch_id)
+    run("logs", batch.batch_id, "--minutes", "1")
+    run("logs")
+    (_, since, _, _, until), *others = asked
+    uploaded = datetime.fromisoformat(batch.ingested_at)
+    assert since == uploaded - timedelta(minutes=1)
+    assert timedelta(minutes=59) < until - uploaded < timedelta(minutes=61)
+    assert [arguments[4] for arguments in others] == [None] * 3, "it runs, or time is asked for, or no batch is"
+
+
+def test_logs_say_which_function_s_were_too_long_to_be_searched(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor_commands, "logs", lambda *_: logs.Latest([], ["validate"]))
+    _, _, err = run("logs")
+    assert "the log of validate is long, and only its latest part was searched. Next: --minutes, for less" in err
+
+
 def test_logs_say_where_there_are_none(place: Place, run: Run) -> None:
     assert "--minutes looks further back" in run("logs")[1]
 
@@ -189,7 +218,7 @@ def test_watch_tells_each_start_and_each_end_once_until_it_is_interrupted(
     place: Place, run: Run, looks: list[Callable[[], Any]]
 ) -> None:
     before = place.process(GOOD, "before.jsonl")
-    end(before.batch_id, "SUCCEEDED", ago=timedelta(hours=1))
+    end(before.batch_id, "SUCCEEDED", ago=timedelta(minutes=5, seconds=20))
     batches: list[Batch] = []
 
     def starts() -> None:
@@ -216,6 +245,34 @@ def test_watch_tells_of_the_last_minutes_and_of_what_came_and_went_between_two_l
     assert "received 12  published 11  rejected 1" in told[1]
 
 
+def test_what_runs_is_watched_to_its_end_however_many_come_and_go_meanwhile(
+    place: Place, run: Run, looks: list[Callable[[], Any]]
+) -> None:
+    long = place.process(GOOD, "long.jsonl")
+    end(long.batch_id, "RUNNING", ago=timedelta(minutes=2))
+    place.step_functions.runs = lambda _: None
+
+    def crowd(number: int) -> Callable[[], Any]:
+        return lambda: [place.process(b"", f"{number}-{at}.jsonl") for at in range(103)]
+
+    looks += [crowd(1), lambda: None, crowd(2), lambda: end(long.batch_id, "SUCCEEDED"), lambda: None]
+    told = changes(run("watch", "--json")[1])
+    assert [change for change in told if change[2] == "long.jsonl"] == [
+        ("started", "running", "long.jsonl"),
+        ("ended", "published", "long.jsonl"),
+    ]
+    assert len(told) == 2 + 2 * 103, "and of the others each end is told once"
+
+
+def test_all_that_runs_is_shown_also_what_began_before_a_hundred_others(place: Place) -> None:
+    place.step_functions.runs = lambda _: None
+    batches = [place.process(b"", f"{at}.jsonl") for at in range(103)]
+    end(batches[0].batch_id, "RUNNING", ago=timedelta(hours=1))
+    look = next(watch.watch(place, datetime.now(UTC) - timedelta(minutes=5)))  # type: ignore[arg-type]
+    assert [run.name for run, _ in look.running] == [batches[0].batch_id]
+    assert len(look.ended) == 100
+
+
 def test_the_picture_shows_the_state_that_each_is_in_and_later_what_it_cost(
     place: Place, looks: list[Callable[[], Any]]
 ) -> None:
@@ -233,6 +290,31 @@ def test_the_picture_shows_the_state_that_each_is_in_and_later_what_it_cost(
     assert "1 execution running" in text
     assert "ProcessChunks, " in text
     assert "USD 0.000340" in text
+
+
+def test_the_queue_is_asked_every_tenth_look_and_a_cost_for_a_minute(
+    place: Place, looks: list[Callable[[], Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = place.process(GOOD, "old.jsonl"), place.process(GOOD, "new.jsonl")
+    end(old.batch_id, "SUCCEEDED", ago=timedelta(seconds=70))
+    asked: list[str] = []
+    monkeypatch.setattr(watch, "cost_of", lambda _place, _batch, name: asked.append(name) or "")
+    looks += [lambda: queue(place, {"Records": []}), *[lambda: None] * 10]
+    seen = watch.watch(place, datetime.now(UTC) - timedelta(minutes=5))  # type: ignore[arg-type]
+    assert [next(seen).waiting for _ in range(11)] == [0] * 10 + [1]
+    assert asked == [new.batch_id] * 10, "the other's record will not come any more"
+
+
+def test_of_many_that_run_the_states_of_ten_are_asked_for(place: Place) -> None:
+    place.step_functions.runs = lambda _: None
+    for at in range(12):
+        batch = place.process(b"", f"{at}.jsonl")
+        end(batch.batch_id, "RUNNING", ago=timedelta(seconds=20 - at))
+        place.step_functions.histories[batch.batch_id] = histories.troubled()[:4]
+    look = next(watch.watch(place, datetime.now(UTC)))  # type: ignore[arg-type]
+    assert [(run.key.rpartition("/")[2], state) for run, state in look.running] == [
+        (f"{at}.jsonl", "ProcessChunks" if at > 1 else "") for at in reversed(range(12))
+    ]
 
 
 def test_a_failure_record_that_is_not_there_yet_is_no_error(place: Place, run: Run) -> None:

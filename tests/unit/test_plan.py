@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.errors import CliError
 from pipeline.plan import Plan
 
 SECRET = "hunter2"
@@ -77,6 +78,14 @@ def test_another_plan_has_another_digest(other: dict[str, Any]) -> None:
     assert Plan.read(other).digest != Plan.read(PLANNED).digest
 
 
+@pytest.mark.parametrize("part", ["resource_changes", "resource_drift"])
+@pytest.mark.parametrize("actions", [("create", "forget"), ("explode",)])
+def test_an_action_that_is_not_known_is_not_passed_over(part: str, actions: tuple[str, ...]) -> None:
+    """Else it would be in no comment and in no digest, and yet be applied."""
+    with pytest.raises(CliError, match=f"aws_sns_topic.x: {', '.join(actions)}"):
+        Plan.read({**PLANNED, part: [change("aws_sns_topic.x", *actions)]})
+
+
 def test_the_same_changes_have_the_same_digest() -> None:
     again = json.loads(json.dumps({**PLANNED, "resource_drift": [], "timestamp": "later"}))
     assert Plan.read(again).digest == Plan.read(PLANNED).digest
@@ -86,5 +95,10 @@ def test_a_comment_can_not_be_broken_out_of_and_is_not_too_long() -> None:
     planned = [change(f'aws_sqs_queue.q["```{number}"]', "create", after={}) for number in range(5000)]
     comment = Plan.read({"resource_changes": planned}).markdown("dev")
     assert comment.count("```") == 2
-    assert "… and 4700 more" in comment
-    assert len(comment) < 65_536
+    assert "… and 3928 more" in comment
+    assert len(comment.encode()) < 65_536 / 2, "two fit into what GitHub takes"
+
+
+def test_a_comment_is_as_long_in_bytes_however_it_is_written() -> None:
+    planned = [change(f'aws_sqs_queue.q["{number}{"€" * 300}"]', "create", after={}) for number in range(300)]
+    assert len(Plan.read({"resource_changes": planned}).markdown("dev").encode()) < 65_536 / 2

@@ -20,7 +20,7 @@ from functions.common.errors import (
 )
 from functions.write import index as write
 from functions.write import publish
-from functions.write.merge import Totals
+from functions.write.account import Totals
 from tests import harness
 from tests.unit.orders import lines, order
 

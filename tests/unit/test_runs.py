@@ -1,13 +1,18 @@
 """What a run leaves on the workstation."""
 
 import json
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from pipeline import runs
+from functions.common import s3_utils
+from pipeline import runs, show, validate_command
+from pipeline.errors import UsageError
+from tests import harness
 from tests.unit.test_cli import UPLOAD
 
 TABLES = {
@@ -76,3 +81,54 @@ def test_the_cost_is_awaited_until_it_is_there_and_not_for_ever(monkeypatch: pyt
     assert asked == [f"runs/{UPLOAD.dataset}/{UPLOAD.batch_id}/{UPLOAD.batch_id}.json"] * 3
     runs.await_cost(place, UPLOAD, 0)
     assert len(asked) == 4, "the time was up at once"
+
+
+# --- what goes in -----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_not_there_is_asked_for_as_the_command_takes_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="There is no file") as raised:
+        runs.check_input(tmp_path / "nowhere", "pipeline validate path/to/orders.jsonl")
+    assert raised.value.next_step == "Name a file: pipeline validate path/to/orders.jsonl."
+
+
+@pytest.fixture(params=[False, True], ids=["pipe", "terminal"])
+def screen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Console:
+    console = Console(force_terminal=request.param, file=StringIO(), width=120)
+    monkeypatch.setattr(show, "err", console)
+    return console
+
+
+def shown(screen: Console) -> str:
+    assert isinstance(screen.file, StringIO)
+    return screen.file.getvalue()
+
+
+@pytest.mark.parametrize("size", [0, 3 << 20])
+def test_an_upload_is_the_file_and_shows_a_terminal_how_far_it_is(
+    aws: None, tmp_path: Path, screen: Console, size: int
+) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(bytes(range(256)) * (size // 256))
+    outputs = {"ingest_bucket": harness.INGEST, "state_machine_arn": "arn:aws:states:x:1:stateMachine:x"}
+    place: Any = SimpleNamespace(s3=s3_utils.client(), outputs=outputs)
+    uploaded = runs.upload(place, path, "orders", show.reading)
+    stored = place.s3.get_object(Bucket=harness.INGEST, Key="incoming/orders/x.jsonl", VersionId=uploaded.version_id)
+    assert stored["Body"].read() == path.read_bytes()
+    assert ("uploading" in shown(screen), f"{size / 1e6:.1f}/" in shown(screen)) == (
+        screen.is_terminal,
+        screen.is_terminal and size > 0,
+    )
+
+
+def test_the_bar_of_a_file_that_was_read_says_what_is_done_then(tmp_path: Path, screen: Console) -> None:
+    """Of a gzipped file it would else stand at its end for most of the time."""
+    path = tmp_path / "x.jsonl.gz"
+    path.write_bytes(b"x" * 100)
+    with validate_command._reading(path) as on_read:
+        on_read(99)
+        before = shown(screen)
+        on_read(100)
+        on_read(50)
+    assert "making the tables" not in before
+    assert ("making the tables" in shown(screen)) == screen.is_terminal

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.common.contract import CONTRACTS, Version
+from functions.common.config import CONTRACTS
+from functions.common.contract import Version
 from functions.common.record_types import is_decimal, resolve
 from functions.validate.explain import broken_schema
 from functions.validate.schema import schema_validator

@@ -297,3 +297,9 @@ def test_a_number_of_hundreds_of_digits_is_one_reject(kind: str, tmp_path: Path)
     assert kept(data, tmp_path, contract) == [0, 2]
     (reject,) = (tmp_path / "rejected.jsonl").read_bytes().splitlines()
     assert orjson.loads(reject)["reason"] == "non_finite_number"
+
+
+def test_a_schema_that_requires_nonsense_is_left_to_the_exact_validator() -> None:
+    """It says so in words; the screen had ended with a TypeError."""
+    version = CONTRACT.current
+    assert screen_of(replace(version, schema={**version.schema, "required": [[]]})) is None

@@ -5,18 +5,24 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
+import yaml
+from botocore import xform_name
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
+from moto import mock_aws
 
 from functions.common.errors import NoValidRecordsError
 from pipeline import ROOT, cli, deploy, environments, smoke_command
+from pipeline.backends import LocalBackend, S3Backend
 from pipeline.errors import CliError
-from pipeline.smoke import athena, files, permissions, states, throwaway
+from pipeline.smoke import athena, files, kept, permissions, states, throwaway
 from pipeline.smoke.checks import CHECKS, run_check
 from pipeline.smoke.model import Check, CheckFailedError, Outcome, Result, held
 from pipeline.smoke.state_cases import CASES, Case
@@ -240,8 +246,9 @@ class Run:
                 raise result
             yield result
 
-    def _destroy(self, _: Target) -> Result:
-        self.done.append("destroy")
+    def _destroy(self, place: Target, dead: bool = False) -> Result:
+        name = place.workspace.variables["environment"]
+        self.done.append(f"destroy what is left of {name}" if dead else "destroy")
         return self.gone
 
 
@@ -302,7 +309,9 @@ def test_it_has_a_name_and_a_folder_of_its_own_and_the_settings(
     own, of_prod = tmp_path / "terraform.tfvars", tmp_path / "environments" / "prod.tfvars"
     of_prod.parent.mkdir()
     own.write_text('environment = "me"\nregion = "eu-west-1"\nnotification_email = "a@example.com"\n')
-    of_prod.write_text("force_destroy = false\ncustomer_managed_key = true\n")
+    of_prod.write_text(
+        'force_destroy = false\ncustomer_managed_key = true\npermissions_boundary = "order-pipeline-boundary-prod"\n'
+    )
     monkeypatch.setattr(throwaway, "INFRA", tmp_path)
     monkeypatch.setattr(environments, "INFRA", tmp_path)
     monkeypatch.setenv("PIPELINE_ENV", "prod")
@@ -313,7 +322,14 @@ def test_it_has_a_name_and_a_folder_of_its_own_and_the_settings(
     assert run.variables["contracts_dir"] == "../contracts"
     folder = throwaway.HOME / name / "infra"
     assert (folder / "terraform.tfvars").read_text() == 'region = "eu-west-1"\n'
-    assert (folder / "environment.auto.tfvars").read_text() == "customer_managed_key = true\n"
+    assert (folder / "environment.auto.tfvars").read_text() == (
+        'customer_managed_key = true\npermissions_boundary = "order-pipeline-boundary-smoke"\n'
+    )
+
+
+def test_a_boundary_that_is_not_of_bootstrap_bounds_a_throw_away_too() -> None:
+    own = 'permissions_boundary = "developers"\n'
+    assert throwaway._settings(own, "order-pipeline") == own
 
 
 @pytest.mark.parametrize(
@@ -322,7 +338,9 @@ def test_it_has_a_name_and_a_folder_of_its_own_and_the_settings(
         (["--target", "moon"], "TARGET must be one of"),
         (["--target", "local", "--destroy", "smoke-1a2b3c"], "--destroy is for AWS"),
         (["--destroy", "smoke-1a2b3c"], "No run called smoke-1a2b3c is left half done"),
-        (["--destroy", "../infra"], "No run called ../infra is left half done"),
+        (["--destroy", "../infra"], "../infra is not the name of a run"),
+        (["--name", "prod"], "prod is not the name of a run"),
+        (["--name", "smoke-1a2b3c", "--destroy", "smoke-1a2b3c"], "give one of them"),
     ],
 )
 def test_what_can_t_be_used_is_said(run: Run, arguments: list[str], said: str) -> None:
@@ -336,7 +354,7 @@ def test_what_a_killed_run_left_is_destroyed_by_name_with_its_own_settings(run: 
     settings.parent.mkdir(parents=True)
     settings.write_text('region = "eu-west-1"')
     assert run("--destroy", "smoke-1a2b3c")[0] == 0
-    assert run.done == ["destroy"]
+    assert run.done == ["destroy what is left of smoke-1a2b3c"]
     assert settings.read_text() == 'region = "eu-west-1"'
 
 
@@ -350,6 +368,81 @@ def test_the_users_terraform_workspace_is_another_deployments(monkeypatch: pytes
     assert place.workspace.environment["TF_VAR_region"] == "eu-west-1"
 
 
+# --- what it asks, and what the workflow's role may ask ---
+
+SOURCES = [
+    *(ROOT / "src" / "pipeline" / "smoke").glob("*.py"),
+    *(ROOT / "src/pipeline" / f"{name}.py" for name in ("runs", "logs", "deploy")),
+]
+SERVICES = (
+    "athena",
+    "budgets",
+    "cloudwatch",
+    "events",
+    "glue",
+    "iam",
+    "kms",
+    "lambda",
+    "logs",
+    "resourcegroupstaggingapi",
+    "s3",
+    "scheduler",
+    "sns",
+    "sqs",
+    "stepfunctions",
+    "sts",
+)
+# Where the right is called otherwise than the request.
+ACTIONS = {
+    "DescribeBudgets": "ViewBudget",
+    "GetCallerIdentity": "",  # needs none
+    "HeadObject": "GetObject",
+    "Invoke": "InvokeFunction",
+    "ListBuckets": "ListAllMyBuckets",
+    "ListObjectsV2": "ListBucket",
+    "ListSubscriptionsByTopic": "",  # pipeline deploy alone asks who subscribes
+}
+IN_OUR_NAME = {
+    "athena": {"AbortMultipartUpload", "GetBucketLocation", "GetDatabase", "GetPartitions", "ListMultipartUploadParts"},
+    "kms": {"Decrypt", "GenerateDataKey"},
+}
+"""What services ask with the caller's rights."""
+
+
+def rights(table: str) -> dict[str, set[str]]:
+    """The actions of a table of infra/bootstrap by what they are for, without their service."""
+    content = yaml.safe_load((ROOT / "infra" / "bootstrap" / table).read_text())
+    return {
+        what: {
+            action.partition(":")[2]
+            for grant in grants
+            for kind in ("read", "write", "erase")
+            for action in grant.get(kind, [])
+        }
+        for what, grants in content.items()
+    }
+
+
+def asked() -> set[str]:
+    """The actions that the requests in the code of the smoke test need."""
+    models = [harness._session().client(service).meta.service_model for service in SERVICES]
+    known = {xform_name(operation): operation for model in models for operation in model.operation_names}
+    text = "\n".join(path.read_text() for path in SOURCES)
+    methods = set(re.findall(r"\.(\w+)\(", text)) | set(re.findall(r'"([a-z0-9_]+)"', text))
+    operations = {known[method] for method in methods & known.keys()} - {"Publish"}  # the name of a state's action
+    return {ACTIONS.get(operation, operation) for operation in operations} - {""}
+
+
+def test_the_role_may_ask_what_is_asked_and_nothing_else() -> None:
+    deploying = set().union(*rights("permissions.yaml").values())
+    trying = rights("smoke.yaml")
+    from_state = {"DeleteObject", "GetObject", "PutObject"}  # github.tf
+    assert asked() - deploying - from_state - set().union(*trying.values()) == set(), "Say it in smoke.yaml."
+    for what, actions in trying.items():
+        needless = actions - asked() - IN_OUR_NAME.get(what, set())
+        assert needless == set(), f"{what} in smoke.yaml has what nobody asks"
+
+
 # --- destroying ---
 
 
@@ -360,9 +453,17 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr(throwaway, "_PAUSE_SECONDS", 0)
     folder = tmp_path / "smoke-1a2b3c" / "infra"
     folder.mkdir(parents=True)
-    (folder / "terraform.tfstate").write_text('{"resources": [{"mode": "managed"}]}')
-    workspace = SimpleNamespace(folder=folder, variables={"environment": "smoke-1a2b3c"})
-    return SimpleNamespace(name="aws", workspace=workspace, state=SimpleNamespace(tags={"Project": "order-pipeline"}))
+    (folder / "terraform.tfstate").write_text(state_of("123456789012"))
+    workspace = SimpleNamespace(folder=folder, variables={"environment": "smoke-1a2b3c"}, backend=LocalBackend())
+    state = SimpleNamespace(tags={"Project": "order-pipeline"})
+    return SimpleNamespace(name="aws", workspace=workspace, state=state, account=lambda: "123456789012")
+
+
+def state_of(account: str, region: str = "eu-central-1") -> str:
+    """A state of Terraform's with one topic."""
+    attributes = {"arn": f"arn:aws:sns:{region}:{account}:order-pipeline-smoke-1a2b3c-alarms"}
+    instances = [{"attributes": attributes}]
+    return json.dumps({"resources": [{"mode": "managed", "type": "aws_sns_topic", "instances": instances}]})
 
 
 @contextmanager
@@ -404,6 +505,30 @@ def test_where_nothing_was_made_nothing_is_destroyed(place: Any, monkeypatch: py
     assert not place.workspace.folder.exists()
 
 
+def test_one_whose_state_is_in_a_bucket_is_not_forgotten_without_it(
+    place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.workspace.folder / "terraform.tfstate").unlink()
+    (place.workspace.folder / ".terraform").mkdir()
+    remembered = '{"backend": {"type": "s3", "config": {"bucket": "tfstate-x"}}}'
+    (place.workspace.folder / ".terraform" / "terraform.tfstate").write_text(remembered)
+    with destroying(monkeypatch, AssertionError("it must not be tried"), []):
+        result = throwaway.destroy(place)
+    assert result.outcome is Outcome.FAILED
+    assert result.detail.startswith("The state is kept in s3://tfstate-x, but TF_STATE_BUCKET is not set.")
+    assert place.workspace.folder.is_dir()
+
+
+def test_another_accounts_is_not_forgotten(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Terraform would find nothing there, and take that for destroyed."""
+    place.account = lambda: "999999999999"
+    with destroying(monkeypatch, AssertionError("it must not be tried"), []):
+        result = throwaway.destroy(place)
+    assert result.outcome is Outcome.FAILED
+    assert result.detail.startswith("It is in the account 123456789012, and these credentials are of 999999999999.")
+    assert place.workspace.folder.is_dir()
+
+
 def test_an_interrupt_while_destroying_says_how_to_go_on(
     place: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -411,3 +536,106 @@ def test_an_interrupt_while_destroying_says_how_to_go_on(
         throwaway.destroy(place)
     assert "pipeline smoke --destroy smoke-1a2b3c" in capsys.readouterr().err
     assert place.workspace.folder.is_dir()
+
+
+# --- a state in the team's bucket ---
+
+BUCKET = "tfstate-order-pipeline-123456789012"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """The team's bucket, in which two runs have a state; nothing is on this machine."""
+    monkeypatch.setattr(throwaway, "HOME", tmp_path / ".smoke")
+    for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-central-1"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TF_STATE_BUCKET", BUCKET)
+    monkeypatch.setenv("PIPELINE_ENV", "dev")
+    with mock_aws():
+        s3 = boto3.client("s3", "eu-central-1")
+        where: Any = {"LocationConstraint": "eu-central-1"}
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
+        s3.put_object(Bucket=BUCKET, Key=key_of("smoke-aaaaaa"), Body=state_of("123456789012", "eu-west-1").encode())
+        s3.put_object(Bucket=BUCKET, Key=key_of("smoke-bbbbbb"), Body=b"{}")
+        s3.put_object(Bucket=BUCKET, Key=f"{key_of('smoke-bbbbbb')}.tflock", Body=b"{}")
+        for other in ("environments/dev.tfstate", "smoke/smoke-1.tfstate", "smoke/prod.tfstate"):
+            s3.put_object(Bucket=BUCKET, Key=f"order-pipeline/{other}", Body=b"{}")
+        yield s3
+
+
+def key_of(name: str) -> str:
+    return f"order-pipeline/smoke/{name}.tfstate"
+
+
+def test_the_state_is_beside_those_of_the_environments(run: Run, bucket: Any) -> None:
+    assert run("--name", "smoke-1a2b3c")[0] == 0
+    place = throwaway.on_aws("smoke-1a2b3c")
+    assert place.workspace.backend == S3Backend(BUCKET, key_of("smoke-1a2b3c"))
+    assert run.variables["environment"] == "smoke-1a2b3c"
+
+
+@pytest.mark.parametrize(
+    ("after", "own", "swept"),
+    [
+        (timedelta(hours=1), "smoke-1a2b3c", ["smoke-aaaaaa", "smoke-bbbbbb"]),
+        (timedelta(hours=-1), "smoke-1a2b3c", []),
+        (timedelta(hours=-1), "smoke-bbbbbb", ["smoke-bbbbbb"]),
+    ],
+)
+def test_what_runs_that_died_have_left_is_destroyed_first(
+    run: Run, bucket: Any, monkeypatch: pytest.MonkeyPatch, after: timedelta, own: str, swept: list[str]
+) -> None:
+    """What was written lately may be going on, on another machine; but nobody else's has our own name."""
+    monkeypatch.setattr(kept, "DEAD_AFTER", -after)
+    status, out = run("--name", own)
+    assert run.done == [*(f"destroy what is left of {name}" for name in swept), "deploy", "destroy"]
+    assert (status, out.splitlines()[-1]) == (0, f"HELD {len(swept) + 2} ok, 0 failed, 0 omitted")
+
+
+def test_what_cannot_be_swept_is_a_failure(run: Run, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "DEAD_AFTER", timedelta(hours=-1))
+    run.gone = Result("nothing is left of smoke-aaaaaa", Outcome.FAILED, "sqs x")
+    assert run()[0] == 1
+    assert "nothing is left of smoke-aaaaaa: sqs x" in run.err
+
+
+def test_what_is_left_on_this_machine_alone_is_said(run: Run) -> None:
+    (throwaway.HOME / "smoke-1a2b3c").mkdir(parents=True)
+    assert run()[0] == 0
+    assert "smoke-1a2b3c is left half done, or still running" in run.err
+    assert "pipeline smoke --destroy smoke-1a2b3c" in run.err
+
+
+def test_what_another_machine_left_is_destroyed_where_it_is(bucket: Any) -> None:
+    place = throwaway.on_aws("smoke-aaaaaa")
+    assert place.workspace.variables["region"] == "eu-west-1"
+    assert place.state.region == "eu-west-1"
+
+
+@pytest.mark.parametrize(("by_name", "kept_keys"), [([], []), (["sqs x"], [key_of("smoke-bbbbbb")])])
+def test_what_no_state_knows_of_is_looked_for_by_name(
+    bucket: Any, monkeypatch: pytest.MonkeyPatch, by_name: list[str], kept_keys: list[str]
+) -> None:
+    monkeypatch.setattr(deploy, "leftovers", lambda _, name: by_name if name.endswith("-smoke-bbbbbb") else ["other"])
+    result = throwaway.destroy(throwaway.on_aws("smoke-bbbbbb"), dead=True)
+    assert (result.outcome, result.name) == (
+        Outcome.FAILED if by_name else Outcome.OK,
+        "nothing is left of smoke-bbbbbb",
+    )
+    if by_name:
+        assert result.detail.splitlines() == [
+            "sqs x",
+            "No state knows of these. Delete them by hand, then see that it was all: "
+            "pipeline smoke --destroy smoke-bbbbbb",
+        ]
+    listed = bucket.list_objects_v2(Bucket=BUCKET, Prefix=key_of("smoke-bbbbbb"))
+    assert [one["Key"] for one in listed.get("Contents", [])] == kept_keys
+
+
+def test_a_bucket_that_is_not_there_is_said(run: Run, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_STATE_BUCKET", "no-such-bucket")
+    assert run()[0] == 1
+    assert "There is no bucket no-such-bucket" in run.err
+    assert run.done == []

@@ -97,6 +97,15 @@ def test_nothing_but_structure_comes_through_a_mask(value: Any) -> None:
     )
 
 
+def test_of_long_arrays_the_beginning_is_kept_and_of_deep_ones_64_levels() -> None:
+    assert masked([1] * 10) == ["<number>"] * 10
+    assert masked([1] * 11) == [*["<number>"] * 10, "<1 more>"]
+    shown = json.dumps(masked(json.loads(deep(64))))
+    assert (shown.count("["), "deeper" in shown) == (64, False)
+    shown = json.dumps(masked(json.loads(deep(65))))
+    assert (shown.count("["), "deeper" in shown) == (64, True)
+
+
 def deep(levels: int) -> bytes:
     return b"[" * levels + b"]" * levels
 
@@ -126,6 +135,13 @@ def test_a_story_reads_only_the_beginning_of_a_large_file() -> None:
     found = read_rejects("key", (reject(at) for at in range(1000)), max_bytes=10_000)
     assert not found.is_whole
     assert 10 < found.read < 100
+
+
+def test_reading_ends_with_the_line_that_passes_the_bound() -> None:
+    lines = [reject(at) for at in (1, 2, 3, 4)]
+    for n_bytes, read in ((0, 1), (len(lines[0]) - 1, 1), (len(lines[0]), 2), (len(lines[0]) * 4, 4)):
+        found = read_rejects("key", lines, max_bytes=n_bytes)
+        assert (found.read, found.is_whole) == (read, read == 4), n_bytes
 
 
 def test_memory_does_not_grow_with_the_file() -> None:

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from functions.common import sql
-from functions.common.contract import CONTRACTS
+from functions.common.config import CONTRACTS
 from functions.common.errors import ResourceLimitError
 from functions.transform.transform import write_parts
 from functions.validate.validation import RECORDS

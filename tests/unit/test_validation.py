@@ -379,6 +379,15 @@ def test_of_a_duplicate_key_the_last_counts_for_everybody(tmp_path: Path) -> Non
     ]
 
 
+def test_rejects_for_a_character_stand_in_the_order_of_the_file_too(tmp_path: Path) -> None:
+    """Such a record passes at first, and is found when what was held back is written."""
+    bell = lines([order(order_id="bell\x07")])
+    validate(bell + b"{}\n" + bell + b"broken\n" + bell, tmp_path)
+    positions = [orjson.loads(line)["position"] for line in (tmp_path / "rejected.jsonl").read_bytes().splitlines()]
+    assert len(positions) == 5
+    assert positions == sorted(positions)
+
+
 def test_rejects_of_schema_and_of_rules_stand_in_the_order_of_the_file(tmp_path: Path) -> None:
     records = [order(total_amount=1), {}, order(), order(total_amount=2), b"broken", order(total_amount=3), order()]
     texts = [record if isinstance(record, bytes) else orjson.dumps(record) for record in records]

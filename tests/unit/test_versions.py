@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from functions.common.contract import Contract, Version
 from functions.common.errors import ContractError
 from functions.common.record_types import record_type
-from functions.write.merge import add_up
+from functions.write.account import add_up
 from tests.unit.orders import CONTRACT, Order, customer, lines, order, tables, valid_orders
 from tests.unit.steps import batch_of, publish, validate
 
@@ -218,13 +218,19 @@ def test_unknown_fields_are_dropped_where_that_is_wanted_and_counted(tmp_path: P
     [
         {name: value for name, value in order_2().items() if name != "schema_version"},
         {**{name: value for name, value in order_2().items() if name != "schema_version"}, "shema_version": 2},
+        order(shema_version=1),
         order(customer=customer(loyalty_tier="gold")),
     ],
-    ids=["no version", "a misspelt version", "a field of a later version"],
+    ids=["no version", "a misspelt version", "nothing but a misspelt version", "a field of a later version"],
 )
 def test_what_another_version_knows_is_not_dropped(record: Order, tmp_path: Path) -> None:
     counts = validate(lines([record]), tmp_path, unknown_fields="drop")
     assert counts["rejected_by_reason"] == {"unknown_field": 1}
+
+
+def test_a_name_like_the_version_s_means_it_only_where_the_version_stands(tmp_path: Path) -> None:
+    counts = validate(lines([order(customer=customer(shema_version=1))]), tmp_path, unknown_fields="drop")
+    assert (counts["valid"], [one["field"] for one in counts["drift"]]) == (1, ["/customer/shema_version"])
 
 
 def test_unknown_fields_are_counted_where_they_are_rejected_too(tmp_path: Path) -> None:

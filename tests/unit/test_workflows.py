@@ -10,6 +10,7 @@ import yaml
 
 from pipeline import ROOT, build, cli, environments, terraform
 from pipeline.plan import Plan
+from pipeline.smoke import throwaway
 
 FOLDER = ROOT / ".github" / "workflows"
 WORKFLOWS: dict[str, Any] = {path.name: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yml"))}
@@ -39,7 +40,7 @@ def test_what_the_workflows_call_is_there() -> None:
 def test_nothing_is_allowed_but_what_a_job_says(name: str) -> None:
     assert WORKFLOWS[name]["permissions"] == {}
     for job in WORKFLOWS[name]["jobs"].values():
-        assert job["permissions"]
+        assert "permissions" in job
 
 
 def test_who_may_write_to_the_repository_runs_nothing_of_the_change() -> None:
@@ -83,6 +84,133 @@ def test_every_environment_is_deployed() -> None:
     jobs = WORKFLOWS["deploy.yml"]["jobs"]
     deployed = [job["with"]["environment"] for job in jobs.values() if str(job.get("uses", "")).endswith("apply.yml")]
     assert deployed == environments.names()
+
+
+# --- what comes after what ---
+
+
+def called(workflow: str, job: str) -> str:
+    """The workflow that a job calls."""
+    return Path(str(WORKFLOWS[workflow]["jobs"][job].get("uses", ""))).name
+
+
+def before(job: str) -> set[str]:
+    """All that has to go well in deploy.yml before a job starts."""
+    needed = WORKFLOWS["deploy.yml"]["jobs"][job].get("needs", [])
+    direct = {needed} if isinstance(needed, str) else set(needed)
+    return direct.union(*map(before, direct))
+
+
+@pytest.mark.parametrize(("job", "first"), [("dev", {"ci"}), ("prod", {"ci", "dev", "smoke"})])
+def test_nothing_is_deployed_before_what_tells_whether_it_is_good(job: str, first: set[str]) -> None:
+    assert first <= before(job)
+    for one in {job, *before(job)}:
+        condition = str(WORKFLOWS["deploy.yml"]["jobs"][one].get("if", ""))
+        assert not re.search(r"always\(|failure\(|cancelled\(", condition), f"{one} would not wait for what it needs"
+
+
+def test_what_is_on_main_is_tested_once() -> None:
+    assert called("deploy.yml", "ci") == "ci.yml"
+    assert set(WORKFLOWS["ci.yml"][True]) == {
+        "pull_request",
+        "workflow_call",
+        "workflow_dispatch",
+    }  # YAML's on: is true
+    assert "github.ref == 'refs/heads/main'" in WORKFLOWS["deploy.yml"]["jobs"]["dev"]["if"]
+
+
+def test_an_environment_is_planned_and_applied_in_its_turn() -> None:
+    """A plan that another deploy of ours could come after would be out of date when it is agreed to."""
+    for name in environments.names():
+        queue = WORKFLOWS["deploy.yml"]["jobs"][name]["concurrency"]
+        assert queue == {"group": f"deploy-{name}", "cancel-in-progress": False}
+    assert called("apply.yml", "plan") == "plan.yml"
+    assert WORKFLOWS["apply.yml"]["jobs"]["apply"]["needs"] == "plan"
+    assert "concurrency" not in WORKFLOWS["apply.yml"]
+    assert "github.run_id" in WORKFLOWS["deploy.yml"]["concurrency"]["group"], "one run must not wait for another"
+
+
+def test_a_smoke_test_is_cleaned_up_after_by_its_name_whatever_became_of_it() -> None:
+    jobs = WORKFLOWS["smoke.yml"]["jobs"]
+    commands = [job["steps"][-1]["run"] for job in (jobs["smoke"], jobs["clean"])]
+    name = '"smoke-${GITHUB_SHA::6}"'
+    assert commands == [f"exec .venv/bin/pipeline smoke --name {name}", f".venv/bin/pipeline smoke --destroy {name}"]
+    assert "always()" in jobs["clean"]["if"]
+    assert {job["environment"] for job in (jobs["smoke"], jobs["clean"])} == {"smoke"}
+    commit = subprocess.run(
+        ["bash", "-c", f"GITHUB_SHA={'0123abcdef' * 4}; echo {name}"], capture_output=True, text=True
+    )
+    throwaway.check_name(commit.stdout.strip())
+
+
+def test_artifacts_can_be_made_again() -> None:
+    """Else running the jobs again, which an apply of a stale plan asks for, fails."""
+    uploads = [step["with"] for step in steps() if "upload-artifact" in step.get("uses", "")]
+    assert uploads
+    assert all(upload["overwrite"] is True for upload in uploads)
+
+
+def test_no_log_shows_the_account() -> None:
+    taken_on = [step["with"] for step in steps() if "configure-aws-credentials" in step.get("uses", "")]
+    assert taken_on
+    assert all(step["mask-aws-account-id"] is True for step in taken_on)
+
+
+# --- the scripts, with stand-ins for what they call ---
+
+GH = """#!/bin/bash
+echo "$*" >> gh.log
+case "$*" in
+  *status=waiting*) cat waiting ;;
+  *pending_deployments*) cat "pending-$(sed 's|.*runs/\\([0-9]*\\)/.*|\\1|' <<< "$*")" ;;
+  *--paginate*) cat comments ;;
+esac
+"""
+
+
+def run_script(folder: Path, workflow: str, job: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the last step of a job with a stand-in for GitHub's command line."""
+    step = WORKFLOWS[workflow]["jobs"][job]["steps"][-1]
+    gh = folder / "gh"
+    gh.write_text(GH)
+    gh.chmod(0o755)
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    known = {"PATH": f"{folder}:/usr/bin:/bin", **environment}
+    return subprocess.run(command, cwd=folder, env=known, capture_output=True, text=True, check=False)
+
+
+def asked_for(folder: Path) -> list[str]:
+    return (folder / "gh.log").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("comments", "status", "last"),
+    [
+        ("", 0, "--method POST repos/o/r/issues/7/comments"),
+        ("11\n12\n", 0, "--method PATCH repos/o/r/issues/comments/11"),
+        (None, 1, "--paginate"),
+    ],
+)
+def test_a_plan_is_one_comment_and_a_fault_of_githubs_is_no_second_one(
+    tmp_path: Path, comments: str | None, status: int, last: str
+) -> None:
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan" / "dev.md").write_text("### Plan for dev\n")
+    if comments is not None:
+        (tmp_path / "comments").write_text(comments)
+    done = run_script(tmp_path, "deploy.yml", "comment", REPOSITORY="o/r", NUMBER="7", COMMIT="c")
+    assert done.returncode == status, done.stderr
+    assert last in asked_for(tmp_path)[-1]
+    assert (tmp_path / "comment.md").read_text() == "<!-- plan -->\n### Plan for dev\nOf commit c.\n"
+
+
+def test_only_older_runs_that_wait_for_prod_are_cancelled(tmp_path: Path) -> None:
+    (tmp_path / "waiting").write_text("10\n11\n12\n13\n")
+    for run, environment in {"10": "prod", "11": "smoke", "13": "prod"}.items():
+        (tmp_path / f"pending-{run}").write_text(f"{environment}\n")
+    done = run_script(tmp_path, "deploy.yml", "supersede", GH_REPO="o/r", GITHUB_RUN_ID="12")
+    assert done.returncode == 0, done.stderr
+    assert [line for line in asked_for(tmp_path) if "cancel" in line] == ["run cancel 10"]
 
 
 @pytest.mark.parametrize("planned", [True, False])

@@ -8,12 +8,12 @@ run "without_a_repository_there_is_only_the_bucket_and_the_boundary" {
   command = plan
 
   assert {
-    condition     = length(aws_iam_role.github) == 0 && length(aws_iam_openid_connect_provider.github) == 0 && output.plan_role == null && output.deploy_roles == {}
+    condition     = length(aws_iam_role.github) == 0 && length(aws_iam_openid_connect_provider.github) == 0 && output.plan_role == null && output.smoke_role == null && output.deploy_roles == {}
     error_message = "Who names no repository gets no role."
   }
 
   assert {
-    condition     = output.state_bucket == "tfstate-order-pipeline-123456789012" && output.permissions_boundaries == { dev = "order-pipeline-boundary-dev", prod = "order-pipeline-boundary-prod" }
+    condition     = output.state_bucket == "tfstate-order-pipeline-123456789012" && output.permissions_boundaries == { dev = "order-pipeline-boundary-dev", prod = "order-pipeline-boundary-prod", smoke = "order-pipeline-boundary-smoke" }
     error_message = "The CLI and infra/environments/ rely on these names."
   }
 }
@@ -27,7 +27,7 @@ run "an_account_has_but_one_provider" {
   }
 
   assert {
-    condition     = length(aws_iam_openid_connect_provider.github) == 0 && toset(keys(aws_iam_role.github)) == toset(["deploy-dev", "deploy-prod", "plan"])
+    condition     = length(aws_iam_openid_connect_provider.github) == 0 && toset(keys(aws_iam_role.github)) == toset(["deploy-dev", "deploy-prod", "deploy-smoke", "plan"])
     error_message = "The account's own provider is used."
   }
 }
@@ -39,6 +39,7 @@ run "wrong_kinds" {
     project           = "Order_Pipeline"
     region            = "Frankfurt"
     environments      = { deploy-x = "eu-central-1" }
+    smoke_region      = "Frankfurt"
     repository        = "example/*"
     branch            = "ma*n"
     oidc_provider_arn = "arn:aws:iam::123456789012:oidc-provider/example.org"
@@ -48,6 +49,7 @@ run "wrong_kinds" {
     var.project,
     var.region,
     var.environments,
+    var.smoke_region,
     var.repository,
     var.branch,
     var.oidc_provider_arn,
@@ -59,6 +61,26 @@ run "a_region_of_an_environment" {
 
   variables {
     environments = { dev = "Frankfurt" }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "an_environment_called_smoke" {
+  command = plan
+
+  variables {
+    environments = { smoke = "eu-central-1" }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "an_environment_that_begins_like_another" {
+  command = plan
+
+  variables {
+    environments = { prod = "eu-central-1", prod-eu = "eu-west-1" }
   }
 
   expect_failures = [var.environments]

@@ -1,7 +1,7 @@
 """When each state of an execution ran, with its retries: rows of bars on one scale."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pipeline.report.marks import look, mark_of
@@ -12,6 +12,8 @@ SCALE = 1000
 
 _SHORTEST = 4
 _MOST_CHUNKS = 8
+_DETAILED = 3
+"""Of how many chunks each state has a row of its own; where there are more, only of those with trouble."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,19 @@ def _rows(step: Step, scale: _Scale, chunks: set[int]) -> Iterator[Row]:
     for chunk in step.chunks:
         if chunk.number not in chunks:
             continue
-        seconds = (chunk.ended - chunk.started).total_seconds() if chunk.ended else None
-        outcome = _chunk_look(chunk)
-        bar = scale.bar(chunk.started, chunk.ended, "around", str(chunk.outcome))
-        yield Row(f"Chunk {chunk.number}", 1, outcome, str(chunk.outcome), chunk.started, seconds, (bar,))
-        for inner in chunk.steps:
-            words = mark_of([inner]).words
-            yield Row(inner.name, 2, look(inner), words, inner.entered, inner.seconds, _bars(inner, scale))
+        yield from _chunk_rows(chunk, scale, detailed=len(chunks) <= _DETAILED or _chunk_look(chunk) != "succeeded")
+
+
+def _chunk_rows(chunk: Chunk, scale: _Scale, *, detailed: bool) -> Iterator[Row]:
+    """A chunk with its states in rows of their own, or all in one."""
+    seconds = (chunk.ended - chunk.started).total_seconds() if chunk.ended else None
+    bars = [scale.bar(chunk.started, chunk.ended, "around", str(chunk.outcome))]
+    if not detailed:
+        bars += [replace(bar, words=f"{step.name}: {bar.words}") for step in chunk.steps for bar in _bars(step, scale)]
+    outcome = str(chunk.outcome)
+    yield Row(f"Chunk {chunk.number}", 1, _chunk_look(chunk), outcome, chunk.started, seconds, tuple(bars))
+    for step in chunk.steps if detailed else ():
+        yield Row(step.name, 2, look(step), mark_of([step]).words, step.entered, step.seconds, _bars(step, scale))
 
 
 def _bars(step: Step, scale: _Scale) -> tuple[Bar, ...]:

@@ -84,7 +84,7 @@ def structured_logs(trial: Trial) -> str:
     batch, since = trial.good.upload.batch_id, datetime.now(UTC) - timedelta(hours=1)
 
     def told() -> set[str]:
-        return {line.function for line in logs(trial.place, since, 1000, batch)}
+        return {line.function for line in logs(trial.place, since, 1000, batch).lines}
 
     trial.wait_for(lambda: told() >= _TOLD_BY, f"lines of {', '.join(sorted(_TOLD_BY))} about {batch}")
     return f"of {', '.join(sorted(told()))}"

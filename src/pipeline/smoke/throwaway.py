@@ -1,6 +1,5 @@
-"""A deployment for one run: under a name of its own, from a copy of infra/, with its state in that copy."""
+"""A deployment for one run: under a name of its own, from a copy of infra/, with a state of its own."""
 
-import json
 import os
 import re
 import secrets
@@ -9,21 +8,25 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline import ROOT, build, deploy, embedded, show
+from pipeline import ROOT, backends, build, deploy, embedded, environments, show
+from pipeline.backends import Backend, S3Backend
 from pipeline.errors import CliError, UsageError
+from pipeline.smoke import kept
 from pipeline.smoke.model import Outcome, Result
 from pipeline.targets import Target, aws_target, embedded_target
 from pipeline.terraform import INFRA
-from pipeline.workspace import Workspace
+from pipeline.workspace import State, Workspace
 
 HOME = ROOT / ".smoke"
-"""Where each run on AWS keeps its copy of infra/ with the state, until all of it is destroyed."""
+"""Where each run on AWS keeps its copy of infra/, and without TF_STATE_BUCKET its state, until all is destroyed."""
 
 _NAME = re.compile(r"smoke-[0-9a-f]{6}")
+_ACCOUNT = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:([0-9]{12}):")
 _NOT_TAKEN_OVER = re.compile(r"^\s*(environment|notification_email|force_destroy)\s*=.*\n?", re.MULTILINE)
 _OF_OTHERS = ("TF_WORKSPACE", "TF_CLI_ARGS")
 """What in the environment is meant for the deployment in infra/."""
@@ -38,65 +41,123 @@ def new_name() -> str:
 
 
 def check_name(name: str) -> None:
-    """Raise UsageError for a name that no run that was left half done has."""
-    left = sorted(path.name for path in HOME.glob("smoke-*")) if HOME.is_dir() else []
-    if not _NAME.fullmatch(name) or name not in left:
+    """Raise UsageError for what can't be the name of a run."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name} is not the name of a run.", "Give it as smoke- and six of 0-9 and a-f: smoke-1a2b3c.")
+
+
+def check_left(name: str) -> None:
+    """Raise UsageError where nothing is known of a run on this machine, and no bucket could know of it."""
+    left = left_here()
+    if name not in left and not isinstance(aws_target().workspace.backend, S3Backend):
         raise UsageError(
             f"No run called {name} is left half done on this machine.",
             f"Name one of {', '.join(left)}." if left else "There is none; nothing has to be destroyed.",
         )
 
 
+def left_here() -> list[str]:
+    """The runs that were begun on this machine and not destroyed."""
+    return sorted(path.name for path in HOME.glob("smoke-*")) if HOME.is_dir() else []
+
+
+class _Throwaway(Target):
+    """A deployment that may not be there, or not any more: its region is known all the same."""
+
+    @cached_property
+    def state(self) -> State:
+        known = kept.state(self.workspace.backend, self.workspace.folder)
+        return known if known and known.resources else State({"region": self.workspace.variables["region"]}, [])
+
+
 def on_aws(name: str) -> Target:
     """The throw-away deployment called `name` in the account of the credentials in the environment.
 
     The settings of the environment that is chosen hold for it too, but for who is notified, and with the project's own
-    contracts, since it sends orders. One that is there already keeps the settings that it was made with.
+    contracts, since it sends orders. One that is there already keeps the settings and the region that it was made with.
     """
     base, folder = aws_target(), HOME / name / "infra"
+    chosen = base.workspace.chosen
     runtime = build.aws_runtime(base.runtime.architecture)
     # another Terraform workspace would have its state elsewhere, where it would not be found again
     environment = {key: value for key, value in os.environ.items() if not key.startswith(_OF_OTHERS)}
-    if not folder.is_dir():
-        folder.mkdir(parents=True)
-        settings = {
-            "terraform.tfvars": INFRA / "terraform.tfvars",
-            "environment.auto.tfvars": base.workspace.chosen.file,
-        }
-        for copied, path in settings.items():
-            if path and path.is_file():
-                (folder / copied).write_text(_NOT_TAKEN_OVER.sub("", path.read_text()))
+    settings = {"terraform.tfvars": INFRA / "terraform.tfvars", "environment.auto.tfvars": chosen.file}
+    backend = _backend(base, name)
+    known = kept.state(backend, folder)
     variables = {
         **base.workspace.variables,
         "packages_dir": str(runtime.folder),
         "contracts_dir": "../contracts",
+        "project": chosen.project,
         "environment": name,
+        "region": (known and known.region) or chosen.setting("region", environments.DEFAULT_REGION),
         "force_destroy": "true",
         "max_reject_ratio": "0.1",  # the mixed file has fewer, the hopeless one more
     }
-    return Target("aws", environment, runtime, Workspace(environment, variables, folder))
+    workspace = Workspace(environment, variables, folder, backend)
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        for copied, path in settings.items():
+            if path and path.is_file():
+                (folder / copied).write_text(_settings(path.read_text(), chosen.project))
+    return _Throwaway("aws", environment, runtime, workspace)
+
+
+def _backend(base: Target, name: str) -> Backend:
+    """Where a run has its state. Raises CliError where the credentials or the bucket are of no use."""
+    backend = kept.backend(base.workspace.backend, base.workspace.chosen.project, name)
+    if isinstance(backend, S3Backend):
+        base.account()
+        backend.arguments()
+    return backend
+
+
+def _settings(text: str, project: str) -> str:
+    """The settings of an environment for a throw-away: its roles could do nothing under that environment's boundary."""
+    bound = re.compile(rf'(permissions_boundary\s*=\s*"{re.escape(project)}-boundary-)[a-z0-9-]+"')
+    return bound.sub(r'\1smoke"', _NOT_TAKEN_OVER.sub("", text))
 
 
 @contextmanager
-def on_embedded() -> Iterator[Target]:
+def on_embedded(name: str) -> Iterator[Target]:
     """A throw-away deployment to be, on an embedded AWS that is started for it and stopped again."""
     with tempfile.TemporaryDirectory(prefix="pipeline-smoke-") as temporary:
         show.step("starting the embedded AWS")
         build.build(build.local_runtime())
         server = embedded.start(Path(temporary) / "server")
         try:
-            yield embedded_target(server, Path(temporary), environment=new_name())
+            yield embedded_target(server, Path(temporary), environment=name)
         finally:
             show.step("stopping the embedded AWS")
             server.stop()
 
 
-def destroy(place: Target) -> Result:
-    """Destroy what was deployed, whole or half, and see that nothing is left, neither by name nor by tag."""
+def sweep(own: str) -> Iterator[Result]:
+    """Before a run called `own`: destroy what runs that died have left in the bucket; say what is left here alone."""
+    dead = list(kept.dead(_backend(aws_target(), own), own))
+    for name in dead:
+        show.step(f"{name} has died and left something behind, which is destroyed first")
+        yield destroy(on_aws(name), dead=True)
+    for name in left_here():
+        if name not in (own, *dead):
+            show.step(f"{name} is left half done, or still running. If it is over: pipeline smoke --destroy {name}")
+
+
+def destroy(place: Target, dead: bool = False) -> Result:
+    """Destroy what was deployed, whole or half, and see that nothing is left, neither by name nor by tag.
+
+    If the run is `dead`, its lock on the state is taken away first.
+    """
     started, name = time.monotonic(), place.workspace.variables["environment"]
-    advice = f"Destroy it: pipeline smoke --destroy {name}" if place.name == "aws" else ""
+    what = f"nothing is left of {name}" if dead else "nothing is left"
+    command = f"pipeline smoke --destroy {name}"
+    advice = f"Destroy it: {command}" if place.name == "aws" else ""
     try:
+        if dead:
+            kept.unlock(place.workspace.backend)
         left = _destroyed(place, name)
+        if not left:
+            kept.forget(place.workspace.backend)
     except CliError as refused:
         left = [str(refused), refused.next_step]
     except (ClientError, BotoCoreError) as refused:
@@ -106,16 +167,22 @@ def destroy(place: Target) -> Result:
         raise
     seconds = round(time.monotonic() - started, 1)
     if left:
-        return Result("nothing is left", Outcome.FAILED, "\n".join(filter(None, [*left, advice])), seconds)
+        rest = [] if left[-1].endswith(command) else [advice]
+        return Result(what, Outcome.FAILED, "\n".join(filter(None, [*left, *rest])), seconds)
     shutil.rmtree(HOME / name, ignore_errors=True)
-    what = "nothing by name or tag" + (", but for keys that wait for their deletion" if place.name == "aws" else "")
-    return Result("nothing is left", Outcome.OK, what, seconds)
+    found = "nothing by name or tag" + (", but for keys that wait for their deletion" if place.name == "aws" else "")
+    return Result(what, Outcome.OK, found, seconds)
 
 
 def _destroyed(place: Target, name: str) -> list[str]:
     """What is left after all was destroyed, by name or by tag."""
-    if not _has_resources(place.workspace.folder / "terraform.tfstate"):
-        return []
+    backend, folder = place.workspace.backend, place.workspace.folder
+    if elsewhere := backend.differs_from(backends.remembered(folder / ".terraform")):
+        raise CliError(elsewhere, f"Set {backends.VARIABLE} to where the state is, and run the same again.")
+    known = kept.state(backend, folder)
+    if known is None or not known.resources:
+        return _unknown(place, name)
+    _check_account(place, known)
     project = place.state.tags["Project"]
     left = deploy.destroy(place)
     deadline = time.monotonic() + (_FORGETTING_SECONDS if place.name == "aws" else 0)
@@ -125,8 +192,24 @@ def _destroyed(place: Target, name: str) -> list[str]:
     return left + tagged
 
 
-def _has_resources(state: Path) -> bool:
-    """Whether Terraform knows of anything that it made; the throw-away's state is always a file."""
-    if not state.is_file():
-        return False
-    return any(kind["mode"] == "managed" for kind in json.loads(state.read_text())["resources"])
+def _unknown(place: Target, name: str) -> list[str]:
+    """What there is by name, though no state knows of it: a killed Terraform may not have written all that it made.
+
+    In a folder of its own a run without a state has made nothing.
+    """
+    if not isinstance(place.workspace.backend, S3Backend):
+        return []
+    left = deploy.leftovers(place, f"{place.workspace.variables['project']}-{name}")
+    advice = f"No state knows of these. Delete them by hand, then see that it was all: pipeline smoke --destroy {name}"
+    return [*left, advice] if left else []
+
+
+def _check_account(place: Target, known: State) -> None:
+    """Raise CliError for another account's deployment: there Terraform would find nothing, and forget it."""
+    account = place.account()
+    theirs = {found[1] for _, one in known.resources if (found := _ACCOUNT.match(one.get("arn") or ""))}
+    if theirs and account not in theirs:
+        raise CliError(
+            f"It is in the account {', '.join(sorted(theirs))}, and these credentials are of {account}.",
+            "Log in to that account, and run the same again.",
+        )

@@ -53,6 +53,15 @@ def failures_of(place: Target, dataset: str, batch_id: str) -> Mapping[str, Mapp
     return {name: found[name] for name in sorted(found, key=lambda name: replay_of(name)[1])}
 
 
+def last_end(place: Target, dataset: str, batch_id: str) -> datetime | None:
+    """When the latest execution of a batch ended; None while one runs, and where AWS knows none any more."""
+    recorded = {*failures_of(place, dataset, batch_id), *_records(place, run_prefix(dataset, batch_id))}
+    found = [execution for _, execution in _described(place, batch_id, recorded)]
+    if any(not execution.get("stopDate") for execution in found):
+        return None
+    return max((_utc(execution["stopDate"]) for execution in found), default=None)
+
+
 def definition_of(place: Target, execution_arn: str | None) -> Mapping[str, Any]:
     """The state machine as it was for an execution, or is now; empty where AWS does not say."""
     try:

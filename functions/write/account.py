@@ -1,0 +1,203 @@
+"""The account of a batch: what became of its records, and the proof that its tables hold what they must.
+
+Nothing is published before `prove` has found nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from typing import Any, TypeVar
+
+import duckdb
+
+from functions.common.batch import Batch
+from functions.common.contract import Contract, Table
+from functions.common.errors import ReconciliationError
+from functions.common.records import MOST_FIELDS, OTHERS
+from functions.common.sql import identifier
+
+_K = TypeVar("_K")
+
+_EXACT = Context(prec=64)
+"""The default context rounds to 28 digits, silently; a sum of DECIMAL(38, s) has up to 38."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The account of a whole file: received = valid + rejected."""
+
+    received: int
+    valid: int
+    rejected: int
+    rejected_by_reason: Mapping[str, int]
+    records_by_version: Mapping[str, Mapping[str, int]]
+    """Of each version of the contract how many records are `valid` and `rejected`."""
+    drift: Sequence[Mapping[str, Any]]
+    """How many records had which field that the contract does not know."""
+    control_totals: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a batch publishes: the files of its tables in the work folder, and its account."""
+
+    rows: Mapping[str, int]
+    superseded: int
+    """How many records are superseded; `read_superseded` reads which."""
+    control_totals: Mapping[str, Mapping[str, str]]
+    """Of each control total the sums `validated`, `superseded` and `published`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a published table's file holds."""
+
+    rows: int
+    control_totals: Mapping[str, Decimal]
+    """The sums of those that are of this table."""
+
+
+def add_up(counts: Sequence[Mapping[str, Any]], batch: Batch) -> Totals:
+    """The account of all chunks together. Raises ReconciliationError where a chunk's own does not balance."""
+    sums: dict[str, Decimal] = {}
+    for chunk, count in enumerate(counts):
+        _check_balance(chunk, count, batch)
+        for name, total in count["control_totals"].items():
+            sums[name] = _EXACT.add(sums.get(name, Decimal(0)), Decimal(total))
+    by_version = _added(
+        ((version, what), number)
+        for count in counts
+        for version, numbers in count["records_by_version"].items()
+        for what, number in numbers.items()
+    )
+    fields = _added(
+        ((one["contract_version"], one["field"], one["dropped"]), one["records"])
+        for count in counts
+        for one in count["drift"]
+    )
+    told = {key for key in fields if key[1] == OTHERS} | set(list(fields)[:MOST_FIELDS])
+    fields = _added((key if key in told else (key[0], OTHERS, key[2]), records) for key, records in fields.items())
+    return Totals(
+        received=sum(count["received"] for count in counts),
+        valid=sum(count["valid"] for count in counts),
+        rejected=sum(count["rejected"] for count in counts),
+        rejected_by_reason=_added(pair for count in counts for pair in count["rejected_by_reason"].items()),
+        records_by_version={
+            version: {what: by_version[version, what] for what in ("valid", "rejected")}
+            for version in sorted({version for version, _ in by_version})
+        },
+        drift=[
+            {"contract_version": version, "field": field, "records": records, "dropped": dropped}
+            for (version, field, dropped), records in fields.items()
+        ],
+        control_totals=sums,
+    )
+
+
+def _check_balance(chunk: int, count: Mapping[str, Any], batch: Batch) -> None:
+    if count["chunk_bytes"] != batch.chunk_bytes:
+        raise ReconciliationError(f"Chunk {chunk} was cut by another plan; two runs of this batch overlap.")
+    if "records_by_version" not in count:
+        raise ReconciliationError(f"Chunk {chunk} was counted by an earlier release: run the batch again.")
+    if count["received"] != count["valid"] + count["rejected"]:
+        sides = f"received {count['received']}, valid {count['valid']}, rejected {count['rejected']}"
+        raise ReconciliationError(f"Chunk {chunk}: received is not valid + rejected ({sides}).")
+    for what in ("valid", "rejected"):
+        if sum(numbers[what] for numbers in count["records_by_version"].values()) != count[what]:
+            raise ReconciliationError(f"Chunk {chunk}: the {what} records of all versions are not {count[what]}.")
+
+
+def _added(pairs: Iterable[tuple[_K, int]]) -> dict[_K, int]:
+    """The sum of the numbers of each key, in the order of the keys."""
+    sums: dict[_K, int] = {}
+    for key, number in pairs:
+        sums[key] = sums.get(key, 0) + number
+    return dict(sorted(sums.items()))
+
+
+def prove(contract: Contract, totals: Totals, superseded: int, connection: duckdb.DuckDBPyConnection) -> Merged:
+    """See that what `merge` wrote balances: keys, references, valid = published + superseded, and control totals.
+
+    Reads the tables' files by their views, and where records are superseded the parts and the table of those. Raises
+    ReconciliationError.
+    """
+    written = {table.name: _check_keys(table, contract, connection) for table in contract.tables}
+    _check_references(contract, connection)
+    published = written[contract.record_table.name].rows
+    if totals.valid != published + superseded:
+        raise ReconciliationError(f"valid {totals.valid} is not published {published} + superseded {superseded}.")
+    lost = _superseded_totals(contract, connection) if superseded else {}
+    rows = {name: one.rows for name, one in written.items()}
+    return Merged(rows, superseded, _control_totals(contract, totals, lost, written))
+
+
+def _check_keys(table: Table, contract: Contract, connection: duckdb.DuckDBPyConnection) -> _Written:
+    """See that each row has a key, and no other the same: sorted by it, those would stand side by side.
+
+    The same pass over the file counts the rows and adds up the control totals.
+    """
+    key = [identifier(name) for name in table.key]
+    repeats = " AND ".join(f"{name} = lag({name}) OVER ()" for name in key)
+    has_none = " OR ".join(f"{name} IS NULL" for name in key)
+    rows = f"SELECT *, {repeats} AS _repeats, {has_none} AS _has_none"
+    counts = "count(*), count(*) FILTER (WHERE _repeats), count(*) FILTER (WHERE _has_none)"
+    totals = [total for total in contract.control_totals if total.table == table.name]
+    sums = [f"coalesce(sum({identifier(total.column)}), 0)" for total in totals]
+    number, twice, keyless, *added_up = _one(
+        connection, f"SELECT ({', '.join([counts, *sums])}) FROM ({rows} FROM {identifier(table.name)})"
+    )
+    if twice:
+        raise ReconciliationError(f"Table {table.name}: {twice} rows repeat the key ({', '.join(table.key)}).")
+    if keyless:
+        raise ReconciliationError(f"Table {table.name}: {keyless} rows have no key ({', '.join(table.key)}).")
+    return _Written(number, {total.name: Decimal(sum_) for total, sum_ in zip(totals, added_up, strict=True)})
+
+
+def _check_references(contract: Contract, connection: duckdb.DuckDBPyConnection) -> None:
+    keys = {table.name: table.key for table in contract.tables}
+    for table in contract.tables:
+        for reference in table.references:
+            pairs = zip(reference.columns, keys[reference.table], strict=True)
+            match = " AND ".join(f"child.{identifier(own)} = parent.{identifier(key)}" for own, key in pairs)
+            child, parent = identifier(table.name), identifier(reference.table)
+            orphans = _one(connection, f"SELECT count(*) FROM {child} AS child ANTI JOIN {parent} AS parent ON {match}")
+            if orphans:
+                raise ReconciliationError(f"Table {table.name}: {orphans} rows have no row in {reference.table}.")
+
+
+def _superseded_totals(contract: Contract, connection: duckdb.DuckDBPyConnection) -> dict[str, Decimal]:
+    """What the rows of superseded records add to each control total."""
+    sums = {}
+    for total in contract.control_totals:
+        rows = f"{identifier('part_' + total.table)} SEMI JOIN superseded USING (_position)"
+        sums[total.name] = Decimal(_one(connection, f"SELECT coalesce(sum({identifier(total.column)}), 0) FROM {rows}"))
+    return sums
+
+
+def _control_totals(
+    contract: Contract, totals: Totals, superseded: Mapping[str, Decimal], written: Mapping[str, _Written]
+) -> dict[str, dict[str, str]]:
+    result = {}
+    for total in contract.control_totals:
+        validated, lost = (sums.get(total.name, Decimal(0)) for sums in (totals.control_totals, superseded))
+        published = written[total.table].control_totals[total.name]
+        if _EXACT.subtract(validated, lost) != published:
+            raise ReconciliationError(f"Control total {total.name}: validated − superseded is not published.")
+        result[total.name] = {
+            "validated": _plain(validated),
+            "superseded": _plain(lost),
+            "published": _plain(published),
+        }
+    return result
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
+    row = connection.execute(query).fetchone()
+    assert row is not None  # every query here is an aggregate without GROUP BY
+    return row[0]
+
+
+def _plain(number: Decimal) -> str:
+    """An exact decimal without exponent and without trailing zeros behind its point."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

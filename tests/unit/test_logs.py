@@ -1,0 +1,190 @@
+"""The functions' log lines as CloudWatch Logs has them: newest first, in pages that may be empty, and late."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipeline import logs
+from pipeline.logs import LogLine, follow_logs
+
+NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
+AGES = timedelta(days=60)
+
+
+class CloudWatchLogs:
+    """Answers as FilterLogEvents is documented to; a page has `page` events, those that do not match included."""
+
+    def __init__(self, page: int = 10) -> None:
+        self.page = page
+        self.events: dict[str, list[dict[str, Any]]] = {"validate": [], "write": [], "states": []}
+        self.requests = 0
+
+    def write(self, function: str, when: datetime, **fields: Any) -> None:
+        message = json.dumps({"level": "INFO", "message": "said"} | fields)
+        event = {"timestamp": round(when.timestamp() * 1000), "message": message, "eventId": f"{len(self.said)}"}
+        self.events[function].append(event)
+
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        return [event for events in self.events.values() for event in events]
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "filter_log_events"
+        return SimpleNamespace(paginate=self._paginate)
+
+    def _paginate(
+        self,
+        logGroupName: str,
+        startTime: int,
+        endTime: float = float("inf"),
+        filterPattern: str = '""',
+        startFromHead: bool = True,
+    ) -> Iterator[dict[str, Any]]:
+        found = [one for one in self.events[logGroupName] if startTime <= one["timestamp"] <= endTime]
+        found.sort(key=lambda one: one["timestamp"])
+        searched = found if startFromHead else found[::-1]
+        for start in range(0, max(len(searched), 1), self.page):
+            self.requests += 1
+            page = [one for one in searched[start : start + self.page] if filterPattern.strip('"') in one["message"]]
+            yield {"events": page} | ({"nextToken": "x"} if start + self.page < len(searched) else {})
+
+
+@pytest.fixture
+def log() -> CloudWatchLogs:
+    return CloudWatchLogs()
+
+
+def place(log: CloudWatchLogs) -> Any:
+    groups = {"validate": "validate", "write": "write", "state_machine": "states"}
+    return SimpleNamespace(logs=log, outputs={"log_group_names": groups})
+
+
+def numbers(lines: list[LogLine]) -> list[int]:
+    return [line.fields["number"] for line in lines]
+
+
+# --- the latest -------------------------------------------------------------------------------------------------------
+
+
+def test_the_latest_lines_of_all_functions_are_found_without_reading_the_rest(log: CloudWatchLogs) -> None:
+    for number in range(1000):
+        log.write(("validate", "write")[number % 2], NOW - timedelta(seconds=1000 - number), number=number)
+    found = logs.logs(place(log), NOW - AGES, 15)
+    assert (numbers(found.lines), found.cut) == (list(range(985, 1000)), [])
+    assert log.requests == 4, "two pages of each function's log hold 15 lines"
+
+
+def test_lines_of_one_millisecond_stay_in_the_order_that_they_were_written_in(log: CloudWatchLogs) -> None:
+    for number in range(5):
+        log.write("validate", NOW, number=number)
+    assert numbers(logs.logs(place(log), NOW - AGES, 3).lines) == [2, 3, 4]
+
+
+def test_where_a_batch_has_no_line_the_search_ends_and_says_of_which_log(log: CloudWatchLogs) -> None:
+    for number in range(1000):
+        log.write("validate", NOW, number=number, batch_id="other")
+    found = logs.logs(place(log), NOW - AGES, 3, "mine")
+    assert (found.lines, found.cut) == ([], ["validate"])
+    assert log.requests == 25 + 1
+
+
+@pytest.mark.parametrize(("n_pages", "cut"), [(24, []), (25, []), (26, ["validate"])])
+def test_a_log_that_was_read_to_its_end_is_not_called_long(log: CloudWatchLogs, n_pages: int, cut: list[str]) -> None:
+    for number in range(n_pages * log.page):
+        log.write("validate", NOW, number=number, batch_id="other")
+    assert logs.logs(place(log), NOW - AGES, 3, "mine").cut == cut
+
+
+def test_what_was_written_after_a_batch_s_end_is_not_read(log: CloudWatchLogs) -> None:
+    log.write("write", NOW, number=1, batch_id="mine")
+    log.write("write", NOW + timedelta(milliseconds=1), number=2, batch_id="mine")
+    assert numbers(logs.logs(place(log), NOW, 3, "mine", until=NOW).lines) == [1]
+
+
+# --- follow -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def followed(log: CloudWatchLogs, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Follow the log while things happen, one before each look, with as many seconds between looks."""
+
+    def followed(happens: list[Callable[[], Any]], seconds: float = 2, limit: int = 100) -> list[int]:
+        clock = [NOW]
+        monkeypatch.setattr(
+            logs, "datetime", SimpleNamespace(now=lambda _: clock[0], fromtimestamp=datetime.fromtimestamp)
+        )
+
+        def sleep(_: float) -> None:
+            if not happens:
+                raise KeyboardInterrupt
+            clock[0] += timedelta(seconds=seconds)
+            happens.pop(0)()
+
+        monkeypatch.setattr(logs.time, "sleep", sleep)
+        told: list[LogLine] = []
+        with suppress(KeyboardInterrupt):
+            told.extend(follow_logs(place(log), NOW - timedelta(minutes=15), limit))
+        return numbers(told)
+
+    return followed
+
+
+def test_who_follows_is_told_each_line_once_also_of_one_millisecond(
+    log: CloudWatchLogs, followed: Callable[..., list[int]]
+) -> None:
+    log.write("write", NOW, number=1)
+    assert followed([lambda: log.write("write", NOW, number=2), lambda: None, lambda: None]) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("late", "looks"),
+    [
+        pytest.param(timedelta(seconds=50), 1, id="soon"),
+        pytest.param(timedelta(minutes=9), 15, id="within half a minute of looks"),
+    ],
+)
+def test_who_follows_is_told_of_lines_that_come_late(
+    log: CloudWatchLogs, followed: Callable[..., list[int]], late: timedelta, looks: int
+) -> None:
+    log.write("write", NOW, number=1)
+    nothing: list[Callable[[], Any]] = [lambda: None] * (looks - 1)
+    assert followed([lambda: log.write("validate", NOW - late, number=0), *nothing]) == [1, 0]
+
+
+def test_who_follows_is_told_of_more_lines_than_were_asked_for_at_first(
+    log: CloudWatchLogs, followed: Callable[..., list[int]]
+) -> None:
+    for number in range(50):
+        log.write("write", NOW - timedelta(seconds=50 - number), number=number)
+
+    def more() -> None:
+        for number in range(50, 1200):
+            log.write("write", NOW + timedelta(seconds=1), number=number)
+
+    told = followed([more, *[lambda: None] * 20], limit=3)
+    assert told == [47, 48, 49, *range(50, 1200)], "what was cut at first does not come later"
+
+
+def test_nothing_is_lost_where_a_machine_sleeps_between_two_looks(
+    log: CloudWatchLogs, followed: Callable[..., list[int]]
+) -> None:
+    wrote = [lambda n=n: log.write("write", NOW + timedelta(minutes=30 + 60 * n), number=n) for n in range(4)]
+    assert followed([*wrote, lambda: None], seconds=3600) == [0, 1, 2, 3]
+
+
+def test_who_follows_for_long_holds_only_what_may_come_again(
+    log: CloudWatchLogs, followed: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines are told once for all that, also in the looks that go back far."""
+    seconds = iter(range(10_000))
+
+    def one() -> None:
+        at = next(seconds)
+        log.write("write", NOW + timedelta(seconds=20 * at), number=at)
+
+    assert followed([one] * 200, seconds=20) == list(range(200))

@@ -1,0 +1,37 @@
+"""What a function loads and makes when it starts, and what it leaves until it is needed: that is its cold start."""
+
+import subprocess
+import sys
+
+import pytest
+
+from functions.common import aws
+from pipeline import ROOT, build
+
+SELDOM = {"boto3", "s3transfer", "aws_lambda_powertools.utilities.data_classes"}
+"""What takes long to load and is needed seldom or never."""
+
+FOR_SQL = {"duckdb", "functions.common.contract"}
+
+ON_LAMBDA = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001", "AWS_DEFAULT_REGION": "eu-central-1"}
+"""As much of the environment as a start needs: no settings."""
+
+
+@pytest.mark.parametrize("function", build.FUNCTIONS)
+def test_a_start_makes_the_client_and_loads_nothing_that_is_needed_seldom(function: str) -> None:
+    code = f"import sys, functions.{function}.index; from functions.common import s3_utils as s3\n"
+    code += "print(s3.client.cache_info().currsize, *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], env=ON_LAMBDA, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    clients, *loaded = done.stdout.split()
+    assert clients == "1"
+    assert not (SELDOM if "sql" in build.FUNCTIONS[function] else SELDOM | FOR_SQL) & set(loaded)
+
+
+def test_only_on_lambda_is_anything_made_before_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.delenv("AWS_LAMBDA_RUNTIME_API", raising=False)
+    aws.make_at_start(lambda: made.append("elsewhere"))
+    monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+    aws.make_at_start(lambda: made.append("on Lambda"))
+    assert made == ["on Lambda"]
