@@ -1,13 +1,16 @@
 -- What the rules and the tables of this contract share. `item` is one element of a record's items.
 
--- Half up, away from zero. Nearly every amount fits DECIMAL(18,11), whose 64 bits are divided far faster than 128.
-CREATE MACRO round_to_cents(amount) AS
-    CASE WHEN abs(amount) < 1000000 THEN CAST(round(CAST(amount AS DECIMAL(18, 11)), 2) AS DECIMAL(38, 2))
-    ELSE round(amount, 2) END;
-
--- The wide cast keeps the product exact: DECIMAL(19,4) × DECIMAL(12,3) × DECIMAL(6,4) has 37 digits.
+-- Half up, away from zero, and exact in both ways. Nearly every item fits the first, whose 64 bits are multiplied and
+-- divided far faster than 128; the second takes any: DECIMAL(19,4) × DECIMAL(12,3) × DECIMAL(6,4) has 37 digits.
 CREATE MACRO line_total(item) AS
-    round_to_cents(CAST(item.unit_price AS DECIMAL(19, 4)) * item.quantity * (1 - item.discount));
+    coalesce(
+        round(
+            TRY_CAST(item.unit_price AS DECIMAL(7, 4)) * TRY_CAST(item.quantity AS DECIMAL(6, 3))
+                * TRY_CAST(1 - item.discount AS DECIMAL(5, 4)),
+            2
+        ),
+        round(CAST(item.unit_price AS DECIMAL(19, 4)) * item.quantity * (1 - item.discount), 2)
+    );
 
 CREATE MACRO items_total(items) AS
     list_sum(list_transform(items, lambda item: line_total(item)));

@@ -5,7 +5,7 @@ SELECT
     status,
     upper(currency) AS currency,
     customer.customer_id AS customer_id,
-    len(items) AS item_count,
+    item_count,
     items_total,
     shipping_cost,
     total_amount,

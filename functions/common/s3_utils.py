@@ -25,7 +25,9 @@ from functions.common.errors import TransientError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 18
+"""What the processor's cache holds: a block is cut and read while it is there."""
+
 _MULTIPART_BYTES = 64 << 20
 
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed", "405"})

@@ -18,6 +18,9 @@ _ENOUGH_MB = 140
 """With more, nothing gets faster but what sorts or groups more than that."""
 
 
+STAGED = "FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20480"
+"""How Parquet is written to staging. DuckDB holds a row group before it writes it: 20 MB of common records."""
+
 _numbers = count()
 
 
@@ -79,6 +82,7 @@ def _instance(limit_mb: int) -> duckdb.DuckDBPyConnection:
             "home_directory": tempfile.gettempdir(),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            "enable_external_file_cache": False,  # it would fill the memory limit with the Parquet files that are read
             "preserve_insertion_order": True,
         }
     )

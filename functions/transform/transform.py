@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 
 from functions.common.contract import Contract, Table
-from functions.common.sql import identifier, literal, make_macros, open_records
+from functions.common.sql import STAGED, identifier, literal, make_macros, open_records
 
 
 def write_parts(
@@ -27,7 +27,7 @@ def _write_part(table: Table, workdir: Path, connection: duckdb.DuckDBPyConnecti
     row = connection.execute(
         f"""
         COPY (SELECT _position, {columns} FROM ({table.sql}))
-        TO {literal(workdir / f"{table.name}.parquet")} (FORMAT parquet, COMPRESSION lz4_raw)
+        TO {literal(workdir / f"{table.name}.parquet")} ({STAGED})
         """
     ).fetchone()
     return int(row[0]) if row else 0

@@ -15,12 +15,12 @@ import duckdb
 from functions.common.contract import FITS, KEPT, POSITION, TOTALS, Contract, Version
 from functions.common.errors import ContractError
 from functions.common.record_types import sent_type
-from functions.common.sql import identifier, literal, make_macros
+from functions.common.sql import STAGED, identifier, literal, make_macros
 from functions.validate import record_views
 from functions.validate.predicates import fits, predicate_of
 
-_STAGED = "FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20480"
-"""DuckDB holds a row group before it writes it: 20 MB of common records."""
+_REFUSED = (duckdb.Error, UnicodeDecodeError)
+"""What DuckDB raises that refuses a record: the second where its message quotes one up to the middle of a character."""
 
 _HUGE = re.compile(r"\bU?HUGEINT\b")
 """What DuckDB gives a sum of whole numbers. Parquet lacks it, and DuckDB would write floats."""
@@ -107,7 +107,7 @@ class ContractSql:
             self._write_records(records)
         except duckdb.OperationalError:  # memory or disk
             raise
-        except duckdb.Error:  # perhaps an upcast or a derived column can't be had of what breaks the schema
+        except _REFUSED:  # perhaps an upcast or a derived column can't be had of what breaks the schema
             self._view(versions, guarded=True)
             self._write_records(records)
 
@@ -119,7 +119,7 @@ class ContractSql:
                 CASE WHEN {FITS} THEN {self._totals()} END AS {TOTALS}
             FROM records
         """
-        self.connection.execute(f"COPY ({self._storable(query)}) TO {literal(records)} ({_STAGED})")
+        self.connection.execute(f"COPY ({self._storable(query)}) TO {literal(records)} ({STAGED})")
 
     def _decimals(self) -> list[str]:
         """For each column of whole numbers that Parquet can't hold the expression that makes decimals of them."""
@@ -175,7 +175,7 @@ class ContractSql:
                 {self._storable(kept)}
                 ORDER BY {POSITION}
             )
-            TO {literal(more)} ({_STAGED})
+            TO {literal(more)} ({STAGED})
             """
         )
         more.replace(records)

@@ -9,7 +9,7 @@ https://jcristharif.com/msgspec/constraints.html
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -22,8 +22,8 @@ from functions.common.record_types import INT64, decimal_of, merged, resolve, ty
 from functions.common.sql import literal
 from functions.validate.predicates import predicate_of, surely_fits
 
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
-"""What `Screen.read` raises."""
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What msgspec raises of texts that it can't read, or not as the type."""
 
 ANNOTATIONS = frozenset(
     {
@@ -75,21 +75,36 @@ class Line(msgspec.Struct, gc=False):
 
     position: int = msgspec.field(name="_position")
     record: Any
-    """What `Screen.read` gave, or a record that is serialised already, as `msgspec.Raw`."""
+    """One of what `Screen.read` gave, or a record that is serialised already, as `msgspec.Raw`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Screen:
     """What a schema was compiled to."""
 
-    read: Callable[[bytes], Any]
-    """The record in these bytes, as a struct. Raises one of UNREADABLE where it might not be valid."""
+    decode: Callable[[bytes], list[Any]]
+    """The records in these bytes, one after the other. Raises one of _UNREADABLE where one might not be valid."""
     is_plain: Callable[[bytes], bool]
     """Whether these bytes surely have none of the characters that the schema's texts must not have."""
     predicate: str
     """An SQL expression over the record as it was sent: TRUE where it is surely valid."""
     levels: int
     """How deep a record nests at most."""
+
+    def read(self, texts: Sequence[bytes]) -> list[Any] | None:
+        """The records in these texts, one in each; None unless all are surely valid, but for what `predicate` sees.
+
+        They are read at once. Nothing in JSON goes on behind a `}` with a `{`, so a record can't reach over two texts
+        that begin and end so, and as many records as texts are one in each.
+        """
+        if {text[:1] for text in texts} != {b"{"} or {text[-1:] for text in texts} != {b"}"}:
+            return None
+        together = b"\n".join(texts)
+        try:
+            records = self.decode(together)
+        except _UNREADABLE:
+            return None
+        return records if len(records) == len(texts) and self.is_plain(together) else None
 
 
 @cache
@@ -99,7 +114,7 @@ def screen_of(version: Version) -> Screen | None:
     try:
         parts = list(_parts(schema, schema))
         return Screen(
-            read=msgspec.json.Decoder(_type(schema, schema)).decode,
+            decode=msgspec.json.Decoder(_type(schema, schema)).decode_lines,
             is_plain=_plain_test(parts),
             predicate=predicate_of(schema, _of_value),
             levels=_levels(schema, schema),
@@ -254,9 +269,10 @@ def _plain_test(parts: Iterable[Mapping[str, Any]]) -> Callable[[bytes], bool]:
     if not forbidden:
         return lambda _data: True
     written = [bytes([character]) for character in forbidden if character >= 0x20]
-    short = "".join(sign for character, sign in _SHORT_ESCAPES.items() if character in forbidden)
-    is_escaped = re.compile(rf"\\(?:u00|[{re.escape(short)}])".encode() if short else rb"\\u00").search
-    return lambda data: not (any(character in data for character in written) or is_escaped(data))
+    escapes = [f"u00(?i:{character:02x})" for character in forbidden]
+    escapes += [re.escape(_SHORT_ESCAPES[character]) for character in forbidden if character in _SHORT_ESCAPES]
+    is_escaped = re.compile(rf"\\(?:{'|'.join(escapes)})".encode()).search
+    return lambda data: not (any(character in data for character in written) or (b"\\" in data and is_escaped(data)))
 
 
 def _characters(ranges: str) -> Iterator[int]:

@@ -1,38 +1,40 @@
-"""The first look at each record, while the chunk streams by: what passes is written anew, what can't is rejected."""
+"""The first look at each record, while the chunk streams by: what is surely valid is written anew, the rest judged."""
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Any, NoReturn
+from operator import attrgetter
+from typing import IO, Any
 
 import msgspec
 
 from functions.common.contract import Version
-from functions.common.errors import EncodingError, MalformedDocumentError
+from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
 from functions.validate.drift import Drift
 from functions.validate.judge import Judge, Verdict, parsed, reject_line_of
-from functions.validate.raw import RawRecord
+from functions.validate.raw import BLANK, RawRecord
 from functions.validate.rejected import Rejects
-from functions.validate.screen import UNREADABLE, Line, Screen
+from functions.validate.screen import Line
 
 _FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingError}
 """In a line these reject one record; inside an array they mean that the document's structure is broken."""
 
 _MOST_GROWTH = 8
-"""How many times its bytes a record may take when it is written again: 1e15 becomes 1000000000000000.0."""
+"""How many times its bytes a record may take when it is written anew: 1e15 becomes 1000000000000000.0."""
 
-_HELD_BYTES = 1 << 18
-"""How much of the source the records make up that are written at once: what the processor's cache holds."""
+_ENCODER = msgspec.json.Encoder()
+_LENGTH = attrgetter("length")
+
+_HELD_BYTES = 1 << 16
+"""How much of the source is looked at together: the more, the less is done a record, and the more is done again where
+one of them is not let pass."""
 
 
 @dataclass(slots=True)
 class Sieve:
-    """Divides the records that stream by; what passes is held back until enough can be written at once.
-
-    Most chunks have records of one version, so each record is first read as the one before it was.
-    """
+    """Divides the records that stream by. Most are valid, and of the version of the one before."""
 
     judge: Judge
     rejects: Rejects
@@ -43,48 +45,42 @@ class Sieve:
     rejected: IO[bytes]
     passed_by_version: Counter[int] = field(default_factory=Counter)
     _version: Version = field(init=False)
-    _read: Callable[[bytes], Any] = field(init=False)
-    _passed: list[Line] = field(default_factory=list)
-    """Records of `_version`, not yet written."""
-    _raws: list[RawRecord] = field(default_factory=list)
-    """The same as they came."""
+    """What the last record that passed was of."""
 
     def __post_init__(self) -> None:
-        self._become(self.judge.contract.current)
+        self._version = self.judge.contract.current
 
     def divide(self, records: Iterable[RawRecord]) -> int:
         """Write each record where it belongs; answers how many there were."""
+        received = 0
         with _no_garbage_collection():
-            return self._divide(records)
-
-    def _divide(self, records: Iterable[RawRecord]) -> int:
-        received = held = 0
-        screened_bytes = self.judge.limits.max_record_bytes // _MOST_GROWTH
-        for received, raw in enumerate(records, 1):  # noqa: B007 the count is what is wanted
-            if raw.length <= screened_bytes:
-                try:
-                    self._passed.append(Line(raw.position, self._read(raw.data)))
-                except UNREADABLE:
-                    self._pass_as_another_version(raw)
-                else:
-                    self._raws.append(raw)
-            else:
-                self._pass_or_reject(raw)
-            held += raw.length
-            if held > _HELD_BYTES:
-                self._write()
-                held = 0
-        self._write()
+            for raws in _stretches(records):
+                self._divide(raws)
+                received += len(raws)
         return received
 
+    def _divide(self, raws: Sequence[RawRecord]) -> None:
+        if not raws:
+            return
+        if (records := self._read(self._version, raws)) is not None:
+            self._pass(self._version, raws, records)
+        elif len(raws) > 1:
+            for raw in raws:
+                self._divide([raw])
+        else:
+            self._pass_as_another_version(raws[0])
+
+    def _read(self, version: Version, raws: Sequence[RawRecord]) -> list[Any] | None:
+        """The records, if all of these are surely valid ones of a version."""
+        screen = self.judge.screens.get(version)
+        if screen is None or max(map(_LENGTH, raws)) > self.judge.limits.max_record_bytes // _MOST_GROWTH:
+            return None
+        return screen.read([raw.data.strip(BLANK) for raw in raws])
+
     def _pass_as_another_version(self, raw: RawRecord) -> None:
-        for version, screen in self.judge.screens.items():
-            if version is not self._version:
-                try:
-                    record = screen.read(raw.data)
-                except UNREADABLE:
-                    continue
-                self._pass(version, raw, record)
+        for version in self.judge.screens:
+            if version is not self._version and (records := self._read(version, [raw])) is not None:
+                self._pass(version, [raw], records)
                 return
         self._pass_or_reject(raw)
 
@@ -94,43 +90,16 @@ class Sieve:
         if verdict.version:
             self.drift.add(verdict.version, verdict.unknown, dropped=not verdict.reasons)
         if verdict.reasons or verdict.version is None:
-            self._write()  # what is held back stood before it
             self._reject(raw, record, verdict)
         else:
-            self._pass(verdict.version, raw, msgspec.Raw(verdict.written))
+            self._pass(verdict.version, [raw], [msgspec.Raw(verdict.written)])
 
-    def _pass(self, version: Version, raw: RawRecord, record: Any) -> None:
-        if version is not self._version:
-            self._write()
-            self._become(version)
-        self._passed.append(Line(raw.position, record))
-        self._raws.append(raw)
-
-    def _become(self, version: Version) -> None:
-        screen = self.judge.screens.get(version)
-        self._version, self._read = version, screen.read if screen else _read_nothing
-
-    def _write(self) -> None:
-        screen = self.judge.screens.get(self._version)
-        passed = self._passed
-        lines = msgspec.json.Encoder().encode_lines(passed)
-        if screen and not screen.is_plain(lines):
-            passed = list(self._without_forbidden_characters(screen))
-            lines = msgspec.json.Encoder().encode_lines(passed)
-        self.lines[self._version].write(lines)
-        self.passed_by_version[self._version.number] += len(passed)
-        self._passed.clear()
-        self._raws.clear()
-
-    def _without_forbidden_characters(self, screen: Screen) -> Iterator[Line]:
-        for line, raw in zip(self._passed, self._raws, strict=True):
-            if not screen.is_plain(raw.data):
-                record = parsed(raw)
-                verdict = self.judge.verdict(raw, record)
-                if verdict.reasons:
-                    self._reject(raw, record, verdict)
-                    continue
-            yield line
+    def _pass(self, version: Version, raws: Sequence[RawRecord], records: Sequence[Any]) -> None:
+        """Write records anew, as they were read: no other parser is to see what this one may have read otherwise."""
+        self._version = version
+        passed = [Line(raw.position, record) for raw, record in zip(raws, records, strict=True)]
+        self.lines[version].write(_ENCODER.encode_lines(passed))
+        self.passed_by_version[version.number] += len(passed)
 
     def _reject(self, raw: RawRecord, record: object, verdict: Verdict) -> None:
         reason = verdict.reasons[0]
@@ -139,9 +108,21 @@ class Sieve:
         self.rejected.write(reject_line_of(self.rejects, raw, record, verdict))
 
 
-def _read_nothing(_data: bytes) -> NoReturn:
-    """Stands for a screen where there is none."""
-    raise msgspec.MsgspecError
+def _stretches(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:
+    """The records in lists that make up as much of the source as is looked at together."""
+    held: list[RawRecord] = []
+    n_bytes = 0
+    try:
+        for raw in records:
+            held.append(raw)
+            n_bytes += raw.length
+            if n_bytes > _HELD_BYTES:
+                yield held
+                held, n_bytes = [], 0
+    except PipelineError:  # the document goes on wrongly; what is wrong before that is told first
+        yield held
+        raise
+    yield held
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from functions.common.batch import Batch
 from functions.common.contract import Contract, Table
 from functions.common.errors import ReconciliationError
 from functions.common.records import MOST_FIELDS, OTHERS
-from functions.common.sql import identifier, identifiers
+from functions.common.sql import identifier
 
 _K = TypeVar("_K")
 
@@ -136,9 +136,11 @@ def _check_keys(table: Table, contract: Contract, connection: duckdb.DuckDBPyCon
 
     The same pass over the file counts the rows and adds up the control totals.
     """
-    key, has_none = f"row({identifiers(table.key)})", " OR ".join(f"{identifier(n)} IS NULL" for n in table.key)
-    rows = f"SELECT *, {key} AS _key, lag({key}) OVER () AS _key_before, {has_none} AS _has_none"
-    counts = "count(*), count(*) FILTER (WHERE _key = _key_before), count(*) FILTER (WHERE _has_none)"
+    key = [identifier(name) for name in table.key]
+    repeats = " AND ".join(f"{name} = lag({name}) OVER ()" for name in key)
+    has_none = " OR ".join(f"{name} IS NULL" for name in key)
+    rows = f"SELECT *, {repeats} AS _repeats, {has_none} AS _has_none"
+    counts = "count(*), count(*) FILTER (WHERE _repeats), count(*) FILTER (WHERE _has_none)"
     totals = [total for total in contract.control_totals if total.table == table.name]
     sums = [f"coalesce(sum({identifier(total.column)}), 0)" for total in totals]
     number, twice, keyless, *added_up = _one(

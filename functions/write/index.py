@@ -86,7 +86,7 @@ def _publish_tables(
         for table in tables:
             parquet = folder / f"{table.name}.parquet"
             uploads[parquet.name] = pool.submit(_publish_file, parquet, batch.parquet_key(table.name))
-            csv = write_csv(table, folder, connection)
+            csv = write_csv(table, batch, folder, connection)
             is_large = s3_utils.is_large(csv)
             uploads[csv.name] = pool.submit(publish_csv, csv, batch.csv_key(table.name))
             if is_large:

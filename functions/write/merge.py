@@ -74,16 +74,22 @@ def read_superseded(workdir: Path) -> Iterator[Superseded]:
             yield Superseded(*map(int, line.split(",")))
 
 
+def lineage(batch: Batch) -> dict[str, str]:
+    """Of each column of LINEAGE the SQL constant that stands in every row."""
+    return {
+        "batch_id": literal(batch.batch_id),
+        "ingested_at": f"CAST({literal(batch.ingested_at)} AS TIMESTAMP)",
+    }
+
+
 def _write_table(table: Table, batch: Batch, workdir: Path, connection: duckdb.DuckDBPyConnection) -> None:
     columns = ", ".join(identifier(column.name) for column in table.columns)
+    constants = ", ".join(f"{value} AS {identifier(name)}" for name, value in lineage(batch).items())
     parquet = literal(workdir / f"{table.name}.parquet")
     connection.execute(
         f"""
         COPY (
-            SELECT
-                *,
-                {literal(batch.batch_id)} AS batch_id,
-                CAST({literal(batch.ingested_at)} AS TIMESTAMP) AS ingested_at
+            SELECT *, {constants}
             FROM (
                 SELECT {columns}
                 FROM {identifier("part_" + table.name)} AS part

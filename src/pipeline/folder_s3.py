@@ -1,5 +1,6 @@
 """A folder in place of S3: as much of boto3's client as the functions call, without a network and almost for free."""
 
+import io
 import os
 import re
 import shutil
@@ -54,7 +55,8 @@ class FolderS3:
         if IfNoneMatch and path.exists():
             raise _error("PreconditionFailed", 412, "PutObject")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(Body if isinstance(Body, bytes) else Body.read())
+        with path.open("wb") as file:
+            shutil.copyfileobj(io.BytesIO(Body) if isinstance(Body, bytes) else Body, file)
         self._metadata[path] = Metadata or {}
         return _described(path)
 

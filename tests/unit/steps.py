@@ -97,7 +97,7 @@ class Staged:
         with sql.connect(self.parts, MEMORY_MB) as connection:
             merged = merge(self.batch, self.contract, self.totals, self.parts, connection)
             for table in self.contract.tables:
-                write_csv(table, self.parts, connection)
+                write_csv(table, self.batch, self.parts, connection)
             return merged
 
 

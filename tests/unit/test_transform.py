@@ -163,6 +163,7 @@ def test_duckdb_is_bounded_and_fetches_nothing(memory_mb: int, data_mb: int, lim
         "TimeZone": "UTC",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
+        "enable_external_file_cache": "false",
         "temp_directory": str(tmp_path / "spill"),
     }
     with sql.connect(tmp_path, memory_mb, data_mb << 20) as connection:
