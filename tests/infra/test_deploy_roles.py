@@ -1,14 +1,16 @@
 """The roles of infra/bootstrap: what deploying needs, by a table, and no way to become more than that."""
 
 import re
+from collections.abc import Callable
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from pipeline import environments, terraform
-from tests.infra.conftest import Run, run_tests, without_account
+from tests.infra.conftest import Run, run_tests
 from tests.infra.policies import ACCOUNT, listed, role_policies, statements_of
 from tests.infra.test_lint import access_levels
 
@@ -34,7 +36,7 @@ WIDE = {"cloudwatch:DescribeAlarms": "a list of all alarms", "kms:": "a key has 
 
 
 @pytest.fixture(scope="session")
-def mocked() -> dict[str, Run]:
+def mocked(without_account: Callable[[Path], dict[str, str]]) -> dict[str, Run]:
     """Every run of infra/bootstrap/tests/ with a mocked AWS."""
     environment = without_account(terraform.BOOTSTRAP)
     return run_tests(terraform.BOOTSTRAP, environment, "-filter=tests/bootstrap.tftest.hcl")
