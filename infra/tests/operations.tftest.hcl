@@ -4,7 +4,9 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-run "schedule" {
+run "nothing_set" {
+  # --- the schedule ---
+
   assert {
     condition = (
       aws_scheduler_schedule.reconcile[0].schedule_expression == "rate(1 hour)"
@@ -21,30 +23,9 @@ run "schedule" {
     condition     = jsondecode(aws_scheduler_schedule.reconcile[0].target[0].input) == { since_hours = 72, grace_minutes = 15 }
     error_message = "The schedule must say what the reconciler is to look at."
   }
-}
 
-run "without_schedule" {
-  variables {
-    reconcile = { schedule = "off" }
-  }
+  # --- alarms ---
 
-  assert {
-    condition     = length(aws_scheduler_schedule.reconcile) + length(aws_scheduler_schedule_group.this) + length(aws_iam_role.scheduler) + length(aws_iam_role_policy.scheduler) == 0
-    error_message = "Without a schedule there must be neither group nor role for one."
-  }
-
-  assert {
-    condition     = aws_lambda_alias.live["reconciler"].name == "live"
-    error_message = "The reconciler stays, for who calls it by hand."
-  }
-
-  assert {
-    condition     = !contains(keys(aws_cloudwatch_metric_alarm.this), "reconciler-silent")
-    error_message = "What is not meant to run must not be missed."
-  }
-}
-
-run "alarms" {
   assert {
     condition = {
       for key, alarm in aws_cloudwatch_metric_alarm.this :
@@ -105,9 +86,9 @@ run "alarms" {
     condition     = aws_sns_topic.alarms.kms_master_key_id == null && aws_sns_topic.notices.kms_master_key_id == "alias/aws/sns"
     error_message = "CloudWatch can't publish to a topic with SNS's own key."
   }
-}
 
-run "share_of_rejects" {
+  # --- the alarm on the share of rejects ---
+
   assert {
     condition = (
       toset(keys(aws_cloudwatch_metric_alarm.reject_ratio)) == toset(["orders"])
@@ -130,6 +111,56 @@ run "share_of_rejects" {
       received = " Sum RecordsReceived orders write"
     }
     error_message = "The share is of what write has counted."
+  }
+
+  # --- the dashboard ---
+
+  assert {
+    condition     = aws_cloudwatch_dashboard.this[0].dashboard_name == "order-pipeline-dev" && output.dashboard_url == "https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1#dashboards/dashboard/order-pipeline-dev"
+    error_message = "The dashboard is found by the deployment's name."
+  }
+
+  assert {
+    condition = toset(jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets[0].properties.alarms) == toset([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.reject_ratio)) :
+      "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:${alarm.alarm_name}"
+    ])
+    error_message = "The dashboard shows each alarm."
+  }
+
+  # --- no budget ---
+
+  assert {
+    condition     = length(aws_budgets_budget.this) == 0
+    error_message = "How much it may cost is for somebody to say."
+  }
+
+  # --- no key ---
+
+  assert {
+    condition     = length(aws_kms_key.this) + length(aws_kms_alias.this) == 0
+    error_message = "A key costs money, and is made only where it is asked for."
+  }
+}
+
+run "without_schedule" {
+  variables {
+    reconcile = { schedule = "off" }
+  }
+
+  assert {
+    condition     = length(aws_scheduler_schedule.reconcile) + length(aws_scheduler_schedule_group.this) + length(aws_iam_role.scheduler) + length(aws_iam_role_policy.scheduler) == 0
+    error_message = "Without a schedule there must be neither group nor role for one."
+  }
+
+  assert {
+    condition     = aws_lambda_alias.live["reconciler"].name == "live"
+    error_message = "The reconciler stays, for who calls it by hand."
+  }
+
+  assert {
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.this), "reconciler-silent")
+    error_message = "What is not meant to run must not be missed."
   }
 }
 
@@ -159,21 +190,6 @@ run "alarms_as_wished" {
   assert {
     condition     = strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "[Runbook](https://example.org/docs/runbook.md)") && strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, ":alarm:order-pipeline-dev-nothing-arrives-orders")
     error_message = "So does the dashboard, which shows every alarm."
-  }
-}
-
-run "dashboard" {
-  assert {
-    condition     = aws_cloudwatch_dashboard.this[0].dashboard_name == "order-pipeline-dev" && output.dashboard_url == "https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1#dashboards/dashboard/order-pipeline-dev"
-    error_message = "The dashboard is found by the deployment's name."
-  }
-
-  assert {
-    condition = toset(jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets[0].properties.alarms) == toset([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.reject_ratio)) :
-      "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:${alarm.alarm_name}"
-    ])
-    error_message = "The dashboard shows each alarm."
   }
 }
 
@@ -225,13 +241,6 @@ run "budget_with_an_address_of_its_own" {
   }
 }
 
-run "no_budget_by_default" {
-  assert {
-    condition     = length(aws_budgets_budget.this) == 0
-    error_message = "How much it may cost is for somebody to say."
-  }
-}
-
 run "who_has_not_confirmed_is_named" {
   variables {
     notification_email = "somebody@example.org"
@@ -259,12 +268,5 @@ run "customer_managed_key" {
       && output.kms_key_arn == aws_kms_key.this[0].arn
     )
     error_message = "The key rotates, has an alias, and its deletion can be called off for as long as AWS allows."
-  }
-}
-
-run "no_key_by_default" {
-  assert {
-    condition     = length(aws_kms_key.this) + length(aws_kms_alias.this) == 0
-    error_message = "A key costs money, and is made only where it is asked for."
   }
 }
