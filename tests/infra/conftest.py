@@ -15,7 +15,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from pipeline import build, terraform, workspace
+from pipeline import ROOT, build, terraform, workspace
 
 _FILES = sorted((terraform.INFRA / "tests").glob("*.tftest.hcl"))
 RUNS = [
@@ -97,10 +97,11 @@ def _sentence(diagnostic: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="session")
-def without_account() -> Iterator[Callable[[Path], dict[str, str]]]:
+def without_account(worker_id: str) -> Iterator[Callable[[Path], dict[str, str]]]:
     """Initialises Terraform for a root module; answers an environment for it that knows no account.
 
-    All that runs in such environments shares one process of the provider.
+    All that runs in such environments shares one process of the provider. Each worker of pytest has a folder of its
+    own for what `terraform init` writes, since another may be at it.
     """
     with ExitStack() as stack:
 
@@ -114,9 +115,10 @@ def without_account() -> Iterator[Callable[[Path], dict[str, str]]]:
                 for name, value in terraform.check_environment(folder).items()
                 if not name.startswith(("AWS_", "TF_VAR_"))
             }
-            made |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+            data = ROOT / "build" / f"terraform-tests-{worker_id}" / folder.name
+            made |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "TF_DATA_DIR": str(data)}
             terraform.init(made, "-backend=false", folder=folder)
-            [executable] = Path(made["TF_DATA_DIR"]).glob("providers/*/hashicorp/aws/*/*/terraform-provider-aws*")
+            [executable] = data.glob("providers/*/hashicorp/aws/*/*/terraform-provider-aws*")
             return made | {"TF_REATTACH_PROVIDERS": provider(executable.resolve())}
 
         yield environment
