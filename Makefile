@@ -63,8 +63,9 @@ $(TOOLS)/%/ready: requirements/%.txt $(READY)
 demo: $(READY) ## Run a file (INPUT=...) through the whole pipeline on an embedded AWS, without an account
 	@$(BIN)/python -m pipeline demo $(if $(INPUT),"$(INPUT)") $(if $(DATASET),--dataset $(DATASET))
 
+# Three at a time keep two processors busy, since what deploys to the embedded AWS and asks it often waits.
 test: $(READY) $(TOOLS)/policy-lint/ready ## Run every test but the long ones
-	@$(BIN)/python -m pytest --numprocesses=2
+	@$(BIN)/python -m pytest --numprocesses=3
 
 test-long: $(READY) ## Run the long tests: a thousand files under faults, every fault at every call, deep fuzzing
 	@$(BIN)/python -m pytest -m long

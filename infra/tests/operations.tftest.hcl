@@ -4,7 +4,9 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-run "schedule" {
+run "nothing_set" {
+  # --- the schedule ---
+
   assert {
     condition = (
       aws_scheduler_schedule.reconcile[0].schedule_expression == "rate(1 hour)"
@@ -20,6 +22,124 @@ run "schedule" {
   assert {
     condition     = jsondecode(aws_scheduler_schedule.reconcile[0].target[0].input) == { since_hours = 72, grace_minutes = 15 }
     error_message = "The schedule must say what the reconciler is to look at."
+  }
+
+  # --- alarms ---
+
+  assert {
+    condition = {
+      for key, alarm in aws_cloudwatch_metric_alarm.this :
+      key => "${alarm.statistic} ${alarm.namespace} ${alarm.metric_name} ${join(" ", values(alarm.dimensions))} ${alarm.evaluation_periods}×${alarm.period} ${alarm.treat_missing_data}"
+      } == {
+      on-failure-queue             = "Maximum AWS/SQS ApproximateNumberOfMessagesVisible order-pipeline-dev-on-failure 1×60 notBreaching"
+      unaccounted                  = "Maximum order-pipeline-dev BatchesUnaccounted reconciler 1×300 ignore"
+      reconciler-errors            = "Sum AWS/Lambda Errors order-pipeline-dev-reconciler 1×3600 notBreaching"
+      reconciler-silent            = "Sum AWS/Lambda Invocations order-pipeline-dev-reconciler 25×3600 breaching"
+      undelivered-starter          = "Sum AWS/Lambda DestinationDeliveryFailures order-pipeline-dev-starter 1×3600 notBreaching"
+      undelivered-record-failure   = "Sum AWS/Lambda DestinationDeliveryFailures order-pipeline-dev-record-failure 1×3600 notBreaching"
+      undelivered-record-run       = "Sum AWS/Lambda DestinationDeliveryFailures order-pipeline-dev-record-run 1×3600 notBreaching"
+      undelivered-reconciler       = "Sum AWS/Lambda DestinationDeliveryFailures order-pipeline-dev-reconciler 1×3600 notBreaching"
+      undelivered-execution-failed = "Sum AWS/Events InvocationsFailedToBeSentToDlq order-pipeline-dev-execution-failed 1×3600 notBreaching"
+      undelivered-execution-ended  = "Sum AWS/Events InvocationsFailedToBeSentToDlq order-pipeline-dev-execution-ended 1×3600 notBreaching"
+      undelivered-schedule         = "Sum AWS/Scheduler InvocationsFailedToBeSentToDeadLetterCount order-pipeline-dev 1×3600 notBreaching"
+      notices-undelivered          = "Sum AWS/SNS NumberOfNotificationsFailed order-pipeline-dev-notices 1×300 notBreaching"
+      execution-failed             = "Sum AWS/States ExecutionsFailed ${aws_sfn_state_machine.pipeline.arn} 1×60 notBreaching"
+      execution-timed-out          = "Sum AWS/States ExecutionsTimedOut ${aws_sfn_state_machine.pipeline.arn} 1×60 notBreaching"
+      execution-aborted            = "Sum AWS/States ExecutionsAborted ${aws_sfn_state_machine.pipeline.arn} 1×60 notBreaching"
+      throttled-starter            = "Sum AWS/Lambda Throttles order-pipeline-dev-starter 3×300 notBreaching"
+      throttled-validate           = "Sum AWS/Lambda Throttles order-pipeline-dev-validate 3×300 notBreaching"
+    }
+    error_message = "An alarm watches something else than it should."
+  }
+
+  assert {
+    condition = alltrue([
+      for key, alarm in aws_cloudwatch_metric_alarm.this :
+      alarm.alarm_name == "order-pipeline-dev-${key}"
+      && alarm.threshold == 1
+      && alarm.comparison_operator == (key == "reconciler-silent" ? "LessThanThreshold" : "GreaterThanOrEqualToThreshold")
+      && alarm.alarm_actions == toset([aws_sns_topic.alarms.arn])
+    ])
+    error_message = "Every alarm goes off at the first, and to the topic of alarms."
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.reject_ratio)) :
+      can(regex("pipeline (redrive|reconcile|replay|status)", alarm.alarm_description))
+      && can(regex(" docs/runbook\\.md#[a-z-]+$", alarm.alarm_description))
+      && length(alarm.alarm_description) <= 1024
+    ])
+    error_message = "Every alarm must say what to do and where to read on, in 1,024 characters."
+  }
+
+  # A metric reaches an alarm only in exactly its namespace and dimensions: functions/common/telemetry.py takes them from these.
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.this["unaccounted"].namespace == aws_lambda_function.this["reconciler"].environment[0].variables.POWERTOOLS_METRICS_NAMESPACE
+      && aws_cloudwatch_metric_alarm.this["unaccounted"].dimensions.service == aws_lambda_function.this["reconciler"].environment[0].variables.POWERTOOLS_SERVICE_NAME
+    )
+    error_message = "The alarm and the reconciler must mean the same metric."
+  }
+
+  assert {
+    condition     = aws_sns_topic.alarms.kms_master_key_id == null && aws_sns_topic.notices.kms_master_key_id == "alias/aws/sns"
+    error_message = "CloudWatch can't publish to a topic with SNS's own key."
+  }
+
+  # --- the alarm on the share of rejects ---
+
+  assert {
+    condition = (
+      toset(keys(aws_cloudwatch_metric_alarm.reject_ratio)) == toset(["orders"])
+      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].alarm_name == "order-pipeline-dev-reject-ratio-orders"
+      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].threshold == 0.05
+      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].comparison_operator == "GreaterThanThreshold"
+      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].treat_missing_data == "notBreaching"
+      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].alarm_actions == toset([aws_sns_topic.alarms.arn])
+    )
+    error_message = "Each feed has an alarm, at half of what would fail a file."
+  }
+
+  assert {
+    condition = {
+      for query in aws_cloudwatch_metric_alarm.reject_ratio["orders"].metric_query :
+      query.id => join(" ", concat([query.expression == null ? "" : query.expression], [for metric in query.metric : "${metric.stat} ${metric.metric_name} ${join(" ", values(metric.dimensions))}"]))
+      } == {
+      ratio    = "rejected / received"
+      rejected = " Sum RecordsRejected orders write"
+      received = " Sum RecordsReceived orders write"
+    }
+    error_message = "The share is of what write has counted."
+  }
+
+  # --- the dashboard ---
+
+  assert {
+    condition     = aws_cloudwatch_dashboard.this[0].dashboard_name == "order-pipeline-dev" && output.dashboard_url == "https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1#dashboards/dashboard/order-pipeline-dev"
+    error_message = "The dashboard is found by the deployment's name."
+  }
+
+  assert {
+    condition = toset(jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets[0].properties.alarms) == toset([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.reject_ratio)) :
+      "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:${alarm.alarm_name}"
+    ])
+    error_message = "The dashboard shows each alarm."
+  }
+
+  # --- no budget ---
+
+  assert {
+    condition     = length(aws_budgets_budget.this) == 0
+    error_message = "How much it may cost is for somebody to say."
+  }
+
+  # --- no key ---
+
+  assert {
+    condition     = length(aws_kms_key.this) + length(aws_kms_alias.this) == 0
+    error_message = "A key costs money, and is made only where it is asked for."
   }
 }
 
@@ -104,95 +224,6 @@ run "the_reconciler_once_a_month" {
   }
 }
 
-run "alarms" {
-  assert {
-    condition = {
-      for key, alarm in aws_cloudwatch_metric_alarm.this :
-      key => "${alarm.statistic} ${alarm.namespace} ${alarm.metric_name} ${join(" ", values(alarm.dimensions))} ${alarm.evaluation_periods}×${alarm.period} ${alarm.treat_missing_data}"
-      } == {
-      on-failure-queue             = "Maximum AWS/SQS ApproximateNumberOfMessagesVisible order-pipeline-dev-on-failure 1×60 notBreaching"
-      unaccounted                  = "Maximum order-pipeline-dev BatchesUnaccounted reconciler 1×300 ignore"
-      reconciler-errors            = "Sum AWS/Lambda Errors order-pipeline-dev-reconciler 1×3600 notBreaching"
-      reconciler-silent            = "Sum AWS/Lambda Invocations order-pipeline-dev-reconciler 25×3600 breaching"
-      undelivered-starter          = "Sum AWS/Lambda DestinationDeliveryFailures order-pipeline-dev-starter 1×3600 notBreaching"
-      undelivered-record-failure   = "Sum AWS/Lambda DestinationDeliveryFailures order-pipeline-dev-record-failure 1×3600 notBreaching"
-      undelivered-record-run       = "Sum AWS/Lambda DestinationDeliveryFailures order-pipeline-dev-record-run 1×3600 notBreaching"
-      undelivered-reconciler       = "Sum AWS/Lambda DestinationDeliveryFailures order-pipeline-dev-reconciler 1×3600 notBreaching"
-      undelivered-execution-failed = "Sum AWS/Events InvocationsFailedToBeSentToDlq order-pipeline-dev-execution-failed 1×3600 notBreaching"
-      undelivered-execution-ended  = "Sum AWS/Events InvocationsFailedToBeSentToDlq order-pipeline-dev-execution-ended 1×3600 notBreaching"
-      undelivered-schedule         = "Sum AWS/Scheduler InvocationsFailedToBeSentToDeadLetterCount order-pipeline-dev 1×3600 notBreaching"
-      notices-undelivered          = "Sum AWS/SNS NumberOfNotificationsFailed order-pipeline-dev-notices 1×300 notBreaching"
-      execution-failed             = "Sum AWS/States ExecutionsFailed ${aws_sfn_state_machine.pipeline.arn} 1×60 notBreaching"
-      execution-timed-out          = "Sum AWS/States ExecutionsTimedOut ${aws_sfn_state_machine.pipeline.arn} 1×60 notBreaching"
-      execution-aborted            = "Sum AWS/States ExecutionsAborted ${aws_sfn_state_machine.pipeline.arn} 1×60 notBreaching"
-      throttled-starter            = "Sum AWS/Lambda Throttles order-pipeline-dev-starter 3×300 notBreaching"
-      throttled-validate           = "Sum AWS/Lambda Throttles order-pipeline-dev-validate 3×300 notBreaching"
-    }
-    error_message = "An alarm watches something else than it should."
-  }
-
-  assert {
-    condition = alltrue([
-      for key, alarm in aws_cloudwatch_metric_alarm.this :
-      alarm.alarm_name == "order-pipeline-dev-${key}"
-      && alarm.threshold == 1
-      && alarm.comparison_operator == (key == "reconciler-silent" ? "LessThanThreshold" : "GreaterThanOrEqualToThreshold")
-      && alarm.alarm_actions == toset([aws_sns_topic.alarms.arn])
-    ])
-    error_message = "Every alarm goes off at the first, and to the topic of alarms."
-  }
-
-  assert {
-    condition = alltrue([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.reject_ratio)) :
-      can(regex("pipeline (redrive|reconcile|replay|status)", alarm.alarm_description))
-      && can(regex(" docs/runbook\\.md#[a-z-]+$", alarm.alarm_description))
-      && length(alarm.alarm_description) <= 1024
-    ])
-    error_message = "Every alarm must say what to do and where to read on, in 1,024 characters."
-  }
-
-  # A metric reaches an alarm only in exactly its namespace and dimensions: functions/common/telemetry.py takes them from these.
-  assert {
-    condition = (
-      aws_cloudwatch_metric_alarm.this["unaccounted"].namespace == aws_lambda_function.this["reconciler"].environment[0].variables.POWERTOOLS_METRICS_NAMESPACE
-      && aws_cloudwatch_metric_alarm.this["unaccounted"].dimensions.service == aws_lambda_function.this["reconciler"].environment[0].variables.POWERTOOLS_SERVICE_NAME
-    )
-    error_message = "The alarm and the reconciler must mean the same metric."
-  }
-
-  assert {
-    condition     = aws_sns_topic.alarms.kms_master_key_id == null && aws_sns_topic.notices.kms_master_key_id == "alias/aws/sns"
-    error_message = "CloudWatch can't publish to a topic with SNS's own key."
-  }
-}
-
-run "share_of_rejects" {
-  assert {
-    condition = (
-      toset(keys(aws_cloudwatch_metric_alarm.reject_ratio)) == toset(["orders"])
-      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].alarm_name == "order-pipeline-dev-reject-ratio-orders"
-      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].threshold == 0.05
-      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].comparison_operator == "GreaterThanThreshold"
-      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].treat_missing_data == "notBreaching"
-      && aws_cloudwatch_metric_alarm.reject_ratio["orders"].alarm_actions == toset([aws_sns_topic.alarms.arn])
-    )
-    error_message = "Each feed has an alarm, at half of what would fail a file."
-  }
-
-  assert {
-    condition = {
-      for query in aws_cloudwatch_metric_alarm.reject_ratio["orders"].metric_query :
-      query.id => join(" ", concat([query.expression == null ? "" : query.expression], [for metric in query.metric : "${metric.stat} ${metric.metric_name} ${join(" ", values(metric.dimensions))}"]))
-      } == {
-      ratio    = "rejected / received"
-      rejected = " Sum RecordsRejected orders write"
-      received = " Sum RecordsReceived orders write"
-    }
-    error_message = "The share is of what write has counted."
-  }
-}
-
 run "alarms_as_wished" {
   variables {
     alarms      = { reject_ratio = 0, silent_hours = 72 }
@@ -219,21 +250,6 @@ run "alarms_as_wished" {
   assert {
     condition     = strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "[Runbook](https://example.org/docs/runbook.md)") && strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, ":alarm:order-pipeline-dev-nothing-arrives-orders")
     error_message = "So does the dashboard, which shows every alarm."
-  }
-}
-
-run "dashboard" {
-  assert {
-    condition     = aws_cloudwatch_dashboard.this[0].dashboard_name == "order-pipeline-dev" && output.dashboard_url == "https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1#dashboards/dashboard/order-pipeline-dev"
-    error_message = "The dashboard is found by the deployment's name."
-  }
-
-  assert {
-    condition = toset(jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets[0].properties.alarms) == toset([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.reject_ratio)) :
-      "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:${alarm.alarm_name}"
-    ])
-    error_message = "The dashboard shows each alarm."
   }
 }
 
@@ -285,13 +301,6 @@ run "budget_with_an_address_of_its_own" {
   }
 }
 
-run "no_budget_by_default" {
-  assert {
-    condition     = length(aws_budgets_budget.this) == 0
-    error_message = "How much it may cost is for somebody to say."
-  }
-}
-
 run "who_has_not_confirmed_is_named" {
   variables {
     notification_email = "somebody@example.org"
@@ -319,12 +328,5 @@ run "customer_managed_key" {
       && output.kms_key_arn == aws_kms_key.this[0].arn
     )
     error_message = "The key rotates, has an alias, and its deletion can be called off for as long as AWS allows."
-  }
-}
-
-run "no_key_by_default" {
-  assert {
-    condition     = length(aws_kms_key.this) + length(aws_kms_alias.this) == 0
-    error_message = "A key costs money, and is made only where it is asked for."
   }
 }

@@ -4,9 +4,9 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-# --- With nothing set ---
+run "nothing_set" {
+  # --- names ---
 
-run "names_are_fixed" {
   assert {
     condition = {
       buckets       = { for key, bucket in aws_s3_bucket.this : key => bucket.bucket }
@@ -70,9 +70,9 @@ run "names_are_fixed" {
     )
     error_message = "An ARN in locals.tf names something that is not made."
   }
-}
 
-run "functions" {
+  # --- functions ---
+
   assert {
     condition = alltrue([
       for key, function in aws_lambda_function.this :
@@ -181,9 +181,9 @@ run "functions" {
     ])
     error_message = "Logs and metrics must name the function and the deployment."
   }
-}
 
-run "state_machine" {
+  # --- the state machine ---
+
   assert {
     condition = alltrue([
       for function in ["validate", "transform", "write", "record_failure"] :
@@ -213,9 +213,9 @@ run "state_machine" {
     condition     = toset(keys(local.task_seconds)) == toset(["validate", "transform", "write", "record_failure"])
     error_message = "The definition's tasks are not all found, or name another function."
   }
-}
 
-run "a_file_reaches_the_starter" {
+  # --- a file reaches the starter ---
+
   assert {
     condition = (
       length(aws_s3_bucket_notification.ingest.lambda_function) == 1
@@ -247,9 +247,9 @@ run "a_file_reaches_the_starter" {
     ])
     error_message = "What events invoke is a published version, retried, with the on-failure queue behind it."
   }
-}
 
-run "a_dead_execution_reaches_record_failure" {
+  # --- a dead execution reaches record_failure ---
+
   assert {
     condition = jsondecode(aws_cloudwatch_event_rule.execution_failed.event_pattern) == {
       source      = ["aws.states"]
@@ -272,9 +272,9 @@ run "a_dead_execution_reaches_record_failure" {
     )
     error_message = "The rule, and only it, invokes record_failure; what can't be delivered goes to the queue."
   }
-}
 
-run "every_end_of_an_execution_reaches_record_run" {
+  # --- every end of an execution reaches record_run ---
+
   assert {
     condition = jsondecode(aws_cloudwatch_event_rule.execution_ended.event_pattern) == {
       source      = ["aws.states"]
@@ -297,20 +297,9 @@ run "every_end_of_an_execution_reaches_record_run" {
     )
     error_message = "The rule, and only it, invokes record_run; what can't be delivered goes to the queue."
   }
-}
 
-run "production_keeps_its_buckets" {
-  variables {
-    environment = "prod"
-  }
+  # --- buckets ---
 
-  assert {
-    condition     = alltrue([for bucket in aws_s3_bucket.this : !bucket.force_destroy])
-    error_message = "In prod a bucket that holds anything must not be deleted."
-  }
-}
-
-run "buckets" {
   assert {
     condition = alltrue([
       for key, bucket in aws_s3_bucket.this :
@@ -348,9 +337,9 @@ run "buckets" {
     ])
     error_message = "Both buckets clean up unfinished uploads, replaced versions and empty delete markers."
   }
-}
 
-run "logs_notices_and_queue" {
+  # --- logs, notices and queue ---
+
   assert {
     condition = merge(
       { for key, group in aws_cloudwatch_log_group.function : group.name => group.retention_in_days },
@@ -382,9 +371,9 @@ run "logs_notices_and_queue" {
     condition     = aws_sqs_queue.on_failure.sqs_managed_sse_enabled && aws_sqs_queue.on_failure.message_retention_seconds == 1209600
     error_message = "The queue is encrypted and keeps events for 14 days."
   }
-}
 
-run "outputs_that_the_cli_reads" {
+  # --- outputs that the CLI reads ---
+
   assert {
     condition = (
       output.name == "order-pipeline-dev"
@@ -501,6 +490,17 @@ run "everything_set" {
       && startswith(output.state_machine_console_url, "https://us-east-2.console.aws.amazon.com/")
     )
     error_message = "A variable does not reach what it is for."
+  }
+}
+
+run "production_keeps_its_buckets" {
+  variables {
+    environment = "prod"
+  }
+
+  assert {
+    condition     = alltrue([for bucket in aws_s3_bucket.this : !bucket.force_destroy])
+    error_message = "In prod a bucket that holds anything must not be deleted."
   }
 }
 

@@ -7,10 +7,10 @@ import pytest
 
 from pipeline import ROOT
 from tests.analytics.catalog import Catalog
-from tests.infra.conftest import FIRST_PLAN, PLAN_FILE, Project, make_project
+from tests.infra.conftest import FIRST_PLAN, PLAN_FILE, Project, make_project, without_account
 from tests.unit.web_visits import EXAMPLES
 
-__all__ = ["make_project"]
+__all__ = ["make_project", "without_account"]
 
 CONTRACTS = Path(__file__).parent / "contracts"
 SHIPPED = (ROOT / "contracts" / "orders", EXAMPLES / "contracts" / "web_visits")

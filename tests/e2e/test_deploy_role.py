@@ -103,24 +103,27 @@ def test_a_plan_role_can_plan(place: Target) -> None:
 
 @pytest.fixture
 def in_bucket(place: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Workspace]:
-    """Makes workspaces of another environment, `state`, over a checkout's infra/, with a backend of choice."""
+    """Makes workspaces of another environment, `state`, over a checkout's infra/, with a backend of choice.
+
+    What stands in that infra/ needs no provider: a state is moved and locked the same way, whatever it is of.
+    """
     folder = tmp_path / "infra"
-    workspace.copy(folder)
-    (folder / "backend_override.tf").unlink()
-    (folder / "environments").mkdir()
+    (folder / "environments").mkdir(parents=True)
+    (folder / "main.tf").write_text(
+        'terraform {\n  backend "local" {}\n}\n'
+        'resource "terraform_data" "first" {}\nresource "terraform_data" "second" {}\n'
+    )
     (folder / "environments" / "state.tfvars").touch()
     monkeypatch.setattr(workspace, "INFRA", folder)
     monkeypatch.setattr("pipeline.environments.INFRA", folder)
     for name, value in place.environment.items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
-    variables = {**place.workspace.variables, "environment": "state"}
-    del variables["permissions_boundary"]
-    return lambda backend: Workspace(place.environment, variables, folder, backend, Environment("state"))
+    return lambda backend: Workspace(place.environment, {}, folder, backend, Environment("state"))
 
 
 REMOTE = S3Backend(STATES, "order-pipeline/environments/state.tfstate")
-TOPIC = "-target=aws_sns_topic.alarms"
+FIRST = "-target=terraform_data.first"
 
 
 def test_a_state_moves_from_a_file_to_the_bucket_and_is_locked_there(
@@ -130,20 +133,20 @@ def test_a_state_moves_from_a_file_to_the_bucket_and_is_locked_there(
         in_bucket(LocalBackend("state.tfstate")).init()
     local, remote = in_bucket(LocalBackend("state.tfstate", asked_for=True)), in_bucket(REMOTE)
     local.init()
-    list(local.apply(TOPIC))
+    list(local.apply(FIRST))
 
     with pytest.raises(CliError, match=r"state\.tfstate in infra/ holds what is deployed"):
         remote.init()
     assert remote.move_state().name == "state.tfstate.moved"
     remote.init()
-    assert [kind for kind, _ in remote.state().resources] == ["aws_sns_topic"]
+    assert [kind for kind, _ in remote.state().resources] == ["terraform_data"]
     with pytest.raises(CliError, match="but TF_STATE_BUCKET says none"):
         local.state()
 
     lock = json.dumps({"ID": "11111111-2222-4333-8444-555555555555", "Operation": "OperationTypeApply", "Who": "a@b"})
     place.s3.put_object(Bucket=STATES, Key=f"{REMOTE.key}.tflock", Body=lock.encode())
     with pytest.raises(CliError, match="Error acquiring the state lock") as refused:
-        list(remote.apply(TOPIC))
+        list(remote.apply(FIRST))
     assert "force-unlock" in refused.value.next_step
     with remote.planned() as (_, content):
         assert content["resource_changes"], "a plan waits for nobody"

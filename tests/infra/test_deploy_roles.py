@@ -2,14 +2,16 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from pipeline import ROOT, environments, terraform
-from tests.infra.conftest import Run, run_tests, without_account
+from tests.infra.conftest import Run, run_tests
 from tests.infra.policies import ACCOUNT, listed, role_policies, statements_of
 from tests.infra.test_lint import access_levels
 
@@ -47,7 +49,7 @@ ROLES = ("deploy-dev", "deploy-prod", "deploy-smoke")
 
 
 @pytest.fixture(scope="session")
-def mocked() -> dict[str, Run]:
+def mocked(without_account: Callable[[Path], dict[str, str]]) -> dict[str, Run]:
     """Every run of infra/bootstrap/tests/ with a mocked AWS."""
     environment = without_account(terraform.BOOTSTRAP)
     return run_tests(terraform.BOOTSTRAP, environment, "-filter=tests/bootstrap.tftest.hcl")
