@@ -204,7 +204,8 @@ def run_script(
     gh = folder / "gh"
     gh.write_text(GH)
     gh.chmod(0o755)
-    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    (folder / "script.sh").write_text(step["run"])  # a file, as GitHub does it
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "script.sh"]
     known = {"PATH": f"{folder}:/usr/bin:/bin", **environment}
     return subprocess.run(command, cwd=folder, env=known, capture_output=True, text=True, check=False)
 
