@@ -77,13 +77,23 @@ def test_terraform_is_new_enough_and_the_same_everywhere() -> None:
 
 @pytest.mark.parametrize(("workflow", "job"), [("deploy.yml", "plan"), ("drift.yml", "look")])
 def test_every_environment_is_planned(workflow: str, job: str) -> None:
-    assert WORKFLOWS[workflow]["jobs"][job]["strategy"]["matrix"]["environment"] == environments.names()
+    planned = WORKFLOWS[workflow]["jobs"][job]["strategy"]["matrix"]["environment"]
+    assert sorted(planned) == environments.names(), "Name each file of infra/environments/ in the matrix, once."
 
 
-def test_every_environment_is_deployed() -> None:
-    jobs = WORKFLOWS["deploy.yml"]["jobs"]
-    deployed = [job["with"]["environment"] for job in jobs.values() if str(job.get("uses", "")).endswith("apply.yml")]
-    assert deployed == environments.names()
+def test_every_environment_is_deployed_by_the_job_of_its_name() -> None:
+    jobs = {name for name in WORKFLOWS["deploy.yml"]["jobs"] if called("deploy.yml", name) == "apply.yml"}
+    assert jobs == set(environments.names()), "Give each file of infra/environments/ a job: docs/deployment.md."
+    assert all(WORKFLOWS["deploy.yml"]["jobs"][name]["with"] == {"environment": name} for name in jobs)
+
+
+@pytest.mark.parametrize(("workflow", "of"), [("plan.yml", "inputs"), ("apply.yml", "inputs"), ("drift.yml", "matrix")])
+def test_an_environment_may_have_an_account_of_its_own(workflow: str, of: str) -> None:
+    text, page = (FOLDER / workflow).read_text(), (ROOT / "docs" / "deployment.md").read_text()
+    for name in ("TF_STATE_BUCKET", *([] if workflow == "apply.yml" else ["AWS_PLAN_ROLE"])):
+        own = f"vars[format('{name}_{{0}}', {of}.environment)] || vars.{name}"
+        assert re.findall(rf"\$\{{\{{ (.*vars\.{name}) \}}\}}", text) == [own]
+        assert f"`{name}_PROD`" in page
 
 
 # --- what comes after what ---
@@ -101,29 +111,38 @@ def before(job: str) -> set[str]:
     return direct.union(*map(before, direct))
 
 
-@pytest.mark.parametrize(("job", "first"), [("dev", {"ci"}), ("prod", {"ci", "dev", "smoke"})])
-def test_nothing_is_deployed_before_what_tells_whether_it_is_good(job: str, first: set[str]) -> None:
+@pytest.mark.parametrize("job", environments.names())
+def test_nothing_is_deployed_before_what_tells_whether_it_is_good(job: str) -> None:
+    first = {"ci", "dev", "smoke"} if job == "prod" else {"ci"}
     assert first <= before(job)
-    for one in {job, *before(job)}:
-        condition = str(WORKFLOWS["deploy.yml"]["jobs"][one].get("if", ""))
-        assert not re.search(r"always\(|failure\(|cancelled\(", condition), f"{one} would not wait for what it needs"
+    for one in {job, *before(job)} - {"ci"}:
+        needed = WORKFLOWS["deploy.yml"]["jobs"][one]["needs"]
+        condition = WORKFLOWS["deploy.yml"]["jobs"][one]["if"].removeprefix("${{ ")
+        assert condition.startswith(f"!cancelled() && needs.{needed}.result == 'success'"), f"{one} would not wait"
+        assert "||" not in condition
+
+
+def test_prod_can_be_left_to_people_by_a_variable() -> None:
+    gated = [name for name, job in WORKFLOWS["deploy.yml"]["jobs"].items() if "vars.DEPLOY_PROD" in job.get("if", "")]
+    assert set(gated) >= {"prod"} & set(environments.names())
+    assert "`DEPLOY_PROD`" in (ROOT / "docs" / "deployment.md").read_text()
 
 
 def test_what_is_on_main_is_tested_once() -> None:
     assert called("deploy.yml", "ci") == "ci.yml"
-    assert set(WORKFLOWS["ci.yml"][True]) == {
-        "pull_request",
-        "workflow_call",
-        "workflow_dispatch",
-    }  # YAML's on: is true
+    started_by = set(WORKFLOWS["ci.yml"][True])  # YAML's on: is true
+    assert started_by == {"pull_request", "merge_group", "workflow_call", "workflow_dispatch"}
     assert "github.ref == 'refs/heads/main'" in WORKFLOWS["deploy.yml"]["jobs"]["dev"]["if"]
 
 
 def test_an_environment_is_planned_and_applied_in_its_turn() -> None:
     """A plan that another deploy of ours could come after would be out of date when it is agreed to."""
-    for name in environments.names():
-        queue = WORKFLOWS["deploy.yml"]["jobs"][name]["concurrency"]
-        assert queue == {"group": f"deploy-{name}", "cancel-in-progress": False}
+    queues = {name: WORKFLOWS["deploy.yml"]["jobs"][name]["concurrency"] for name in environments.names()}
+    assert {queue["cancel-in-progress"] for queue in queues.values()} == {False}
+    groups = {queue["group"] for queue in queues.values()}
+    assert len(groups) == len(queues)
+    # not wholly: a queue that GitHub leaves stuck gets another name
+    assert [name for name in queues if not queues[name]["group"].startswith(f"deploy-{name}")] == []
     assert called("apply.yml", "plan") == "plan.yml"
     assert WORKFLOWS["apply.yml"]["jobs"]["apply"]["needs"] == "plan"
     assert "concurrency" not in WORKFLOWS["apply.yml"]
@@ -133,14 +152,19 @@ def test_an_environment_is_planned_and_applied_in_its_turn() -> None:
 def test_a_smoke_test_is_cleaned_up_after_by_its_name_whatever_became_of_it() -> None:
     jobs = WORKFLOWS["smoke.yml"]["jobs"]
     commands = [job["steps"][-1]["run"] for job in (jobs["smoke"], jobs["clean"])]
-    name = '"smoke-${GITHUB_SHA::6}"'
+    name = '"smoke-$(printf %06x $((GITHUB_RUN_ID % 0x1000000)))"'
     assert commands == [f"exec .venv/bin/pipeline smoke --name {name}", f".venv/bin/pipeline smoke --destroy {name}"]
     assert "always()" in jobs["clean"]["if"]
     assert {job["environment"] for job in (jobs["smoke"], jobs["clean"])} == {"smoke"}
-    commit = subprocess.run(
-        ["bash", "-c", f"GITHUB_SHA={'0123abcdef' * 4}; echo {name}"], capture_output=True, text=True
-    )
-    throwaway.check_name(commit.stdout.strip())
+    for run in ("7", "16777215", "19876543210"):
+        named = subprocess.run(["bash", "-c", f"GITHUB_RUN_ID={run}; echo {name}"], capture_output=True, text=True)
+        throwaway.check_name(named.stdout.strip())
+
+
+@pytest.mark.parametrize("workflow", ["ci.yml", "smoke.yml"])
+def test_what_is_started_by_hand_takes_no_deploys_place(workflow: str) -> None:
+    """Of those that wait in a queue GitHub keeps the newest, whoever has started it."""
+    assert "${{ github.workflow }}" in WORKFLOWS[workflow]["concurrency"]["group"]
 
 
 def test_artifacts_can_be_made_again() -> None:
@@ -162,19 +186,26 @@ GH = """#!/bin/bash
 echo "$*" >> gh.log
 case "$*" in
   *status=waiting*) cat waiting ;;
+  *pulls/*/files*) cat files ;;
+  *commits/main*) echo newest ;;
+  "run cancel"*) [ ! -e "locked-$3" ] ;;
   *pending_deployments*) cat "pending-$(sed 's|.*runs/\\([0-9]*\\)/.*|\\1|' <<< "$*")" ;;
   *--paginate*) cat comments ;;
 esac
 """
 
 
-def run_script(folder: Path, workflow: str, job: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the last step of a job with a stand-in for GitHub's command line."""
-    step = WORKFLOWS[workflow]["jobs"][job]["steps"][-1]
+def run_script(
+    folder: Path, workflow: str, job: str, step_name: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a step of a job, by default the last, with a stand-in for GitHub's command line."""
+    steps_of = WORKFLOWS[workflow]["jobs"][job]["steps"]
+    step = next((one for one in steps_of if one.get("name") == step_name), steps_of[-1])
     gh = folder / "gh"
     gh.write_text(GH)
     gh.chmod(0o755)
-    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    (folder / "script.sh").write_text(step["run"])  # a file, as GitHub does it
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "script.sh"]
     known = {"PATH": f"{folder}:/usr/bin:/bin", **environment}
     return subprocess.run(command, cwd=folder, env=known, capture_output=True, text=True, check=False)
 
@@ -188,7 +219,7 @@ def asked_for(folder: Path) -> list[str]:
     [
         ("", 0, "--method POST repos/o/r/issues/7/comments"),
         ("11\n12\n", 0, "--method PATCH repos/o/r/issues/comments/11"),
-        (None, 1, "--paginate"),
+        (None, 1, "issues/7/comments"),
     ],
 )
 def test_a_plan_is_one_comment_and_a_fault_of_githubs_is_no_second_one(
@@ -196,6 +227,7 @@ def test_a_plan_is_one_comment_and_a_fault_of_githubs_is_no_second_one(
 ) -> None:
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan" / "dev.md").write_text("### Plan for dev\n")
+    (tmp_path / "files").write_text("infra/storage.tf\ninfra/bootstrap/tests/plan.tftest.hcl\n")
     if comments is not None:
         (tmp_path / "comments").write_text(comments)
     done = run_script(tmp_path, "deploy.yml", "comment", REPOSITORY="o/r", NUMBER="7", COMMIT="c")
@@ -204,28 +236,115 @@ def test_a_plan_is_one_comment_and_a_fault_of_githubs_is_no_second_one(
     assert (tmp_path / "comment.md").read_text() == "<!-- plan -->\n### Plan for dev\nOf commit c.\n"
 
 
+@pytest.mark.parametrize("changed", ["infra/bootstrap/permissions.yaml", "infra/bootstrap/github.tf"])
+def test_a_plan_says_that_the_roles_must_be_made_anew(tmp_path: Path, changed: str) -> None:
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan" / "dev.md").write_text("### Plan for dev\n")
+    (tmp_path / "files").write_text(f"README.md\n{changed}\n")
+    (tmp_path / "comments").write_text("")
+    done = run_script(tmp_path, "deploy.yml", "comment", REPOSITORY="o/r", NUMBER="7", COMMIT="c")
+    assert done.returncode == 0, done.stderr
+    _, said, *_ = (tmp_path / "comment.md").read_text().splitlines()
+    assert said.startswith("**Before this is merged an administrator must run `make bootstrap` on it,**")
+
+
+def test_a_plan_that_fails_is_missed_in_the_comment(tmp_path: Path) -> None:
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan" / "dev.md").write_text("### Plan for dev\n")
+    (tmp_path / "files").touch()
+    (tmp_path / "comments").touch()
+    said = run_script(tmp_path, "plan.yml", "plan", "Say that there is no plan", PIPELINE_ENV="prod", RUN="https://run")
+    assert said.returncode == 0, said.stderr
+    run_script(tmp_path, "deploy.yml", "comment", REPOSITORY="o/r", NUMBER="7", COMMIT="c")
+    assert (tmp_path / "comment.md").read_text().splitlines()[1:3] == [
+        "### Plan for dev",
+        "### No plan for prod: see [the run](https://run)",
+    ]
+    steps_of = WORKFLOWS["plan.yml"]["jobs"]["plan"]["steps"]
+    assert [step.get("if") for step in steps_of[-2:]] == ["failure()", "${{ !cancelled() }}"]
+    assert WORKFLOWS["deploy.yml"]["jobs"]["comment"]["if"] == "${{ !cancelled() && needs.plan.result != 'skipped' }}"
+
+
+def waiting_for(folder: Path, runs: dict[str, str]) -> None:
+    """The runs that wait, and the environment whose reviewers each waits for; for none GitHub fails to say which."""
+    (folder / "waiting").write_text("".join(f"{run}\n" for run in runs))
+    for run, environment in runs.items():
+        if environment:
+            (folder / f"pending-{run}").write_text(f"{environment}\n")
+
+
 def test_only_older_runs_that_wait_for_prod_are_cancelled(tmp_path: Path) -> None:
-    (tmp_path / "waiting").write_text("10\n11\n12\n13\n")
-    for run, environment in {"10": "prod", "11": "smoke", "13": "prod"}.items():
-        (tmp_path / f"pending-{run}").write_text(f"{environment}\n")
+    waiting_for(tmp_path, {"10": "prod", "11": "smoke", "12": "prod", "13": "prod"})
+    done = run_script(tmp_path, "deploy.yml", "supersede", GH_REPO="o/r", GITHUB_RUN_ID="12")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert [line for line in asked_for(tmp_path) if "cancel" in line] == ["run cancel 10"]
+
+
+def test_what_cannot_be_cancelled_is_said_and_keeps_nothing_from_prod(tmp_path: Path) -> None:
+    waiting_for(tmp_path, {"8": "", "9": "prod", "10": "prod", "12": "prod"})
+    (tmp_path / "locked-9").touch()
     done = run_script(tmp_path, "deploy.yml", "supersede", GH_REPO="o/r", GITHUB_RUN_ID="12")
     assert done.returncode == 0, done.stderr
-    assert [line for line in asked_for(tmp_path) if "cancel" in line] == ["run cancel 10"]
+    assert re.findall(r"^::warning::Run (\d+) .* gh run cancel (\d+)$", done.stdout, re.MULTILINE) == [
+        ("8", "8"),
+        ("9", "9"),
+    ]
+    assert [line for line in asked_for(tmp_path) if "cancel" in line] == ["run cancel 9", "run cancel 10"]
+
+
+def test_where_github_does_not_say_what_waits_prod_is_deployed_all_the_same(tmp_path: Path) -> None:
+    done = run_script(tmp_path, "deploy.yml", "supersede", GH_REPO="o/r", GITHUB_RUN_ID="12")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("::warning::")
+
+
+@pytest.mark.parametrize(("waits", "explained"), [({"10": "prod"}, True), ({"10": "dev"}, False), ({}, False)])
+def test_drift_that_a_deploy_explains_which_waits_is_said_to_be(
+    tmp_path: Path, waits: dict[str, str], explained: bool
+) -> None:
+    (tmp_path / "drift").mkdir()
+    (tmp_path / "drift" / "prod.md").write_text("### Plan for prod\n")
+    (tmp_path / "drift" / "prod.status").write_text("2\n")
+    waiting_for(tmp_path, waits)
+    done = run_script(tmp_path, "drift.yml", "report", GH_REPO="o/r", RUN="https://run", RUNS="https://runs")
+    assert done.returncode == 0, done.stderr
+    first = (tmp_path / "body.md").read_text().splitlines()[0]
+    behind = "**prod may only be behind main:** a deploy waits for its reviewers, https://runs/10"
+    assert first == (behind if explained else "### Plan for prod")
+    assert asked_for(tmp_path)[-1].startswith("issue create --title AWS differs from main in prod")
 
 
 @pytest.mark.parametrize("planned", [True, False])
 def test_the_apply_job_finds_the_digest_or_stops(tmp_path: Path, planned: bool) -> None:
-    [script] = [step["run"] for step in WORKFLOWS["apply.yml"]["jobs"]["apply"]["steps"] if step.get("name") == "Apply"]
+    """And takes the place of the shell, so that it is this that GitHub tells when the run is cancelled."""
     plan = Plan.read({"resource_changes": [{"address": "a.b", "change": {"actions": ["create"], "after": {}}}]})
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan" / "dev.md").write_text(plan.markdown("dev") if planned else "")
-    make = tmp_path / "make"
-    make.write_text('#!/bin/sh\necho "$@"\n')
-    make.chmod(0o755)
-    environment = {"ENVIRONMENT": "dev", "PATH": f"{tmp_path}:/usr/bin:/bin"}
-    command = ["bash", "-eo", "pipefail", "-c", script]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    pipeline = tmp_path / ".venv" / "bin" / "pipeline"
+    pipeline.parent.mkdir(parents=True)
+    pipeline.write_text('#!/bin/sh\necho "$@" in "$PIPELINE_ENV"\nps -o args= -p $PPID\n')
+    pipeline.chmod(0o755)
+    done = run_script(tmp_path, "apply.yml", "apply", "Apply", PIPELINE_ENV="dev")
     if planned:
-        assert done.stdout.split() == ["deploy-infra", "ENV=dev", f"REVIEWED={plan.digest}"]
+        command, parent = done.stdout.splitlines()
+        assert command == f"deploy --reviewed {plan.digest} in dev"
+        assert "--noprofile" not in parent, "the shell is still there"
     else:
         assert (done.returncode, done.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(("commit", "status"), [("newest", 0), ("older", 1)])
+def test_a_run_that_is_run_again_brings_back_no_old_commit(tmp_path: Path, commit: str, status: int) -> None:
+    first = WORKFLOWS["apply.yml"]["jobs"]["apply"]["steps"][0]
+    assert first["if"] == "github.run_attempt != '1'"
+    done = run_script(tmp_path, "apply.yml", "apply", first["name"], GH_REPO="o/r", GITHUB_SHA=commit)
+    assert done.returncode == status, done.stderr
+    assert ("::error::main has a newer commit" in done.stderr) == (status != 0)
+
+
+def test_whatever_became_of_an_apply_it_is_said_how_to_go_on(tmp_path: Path) -> None:
+    last = WORKFLOWS["apply.yml"]["jobs"]["apply"]["steps"][-1]
+    assert last["if"] == "failure() || cancelled()"
+    said = run_script(tmp_path, "apply.yml", "apply").stdout
+    assert re.match(r"::error title=.*::Run the workflow Deploy on main, .*gh workflow run deploy\.yml", said)
+    assert len(said.splitlines()) == 1
