@@ -128,11 +128,11 @@ class Workspace:
 
     def _check_file_is_meant(self) -> None:
         """Raise CliError where infra/ would begin with an empty state in a file, though the team has a bucket."""
-        if self.folder != INFRA or not isinstance(self.backend, LocalBackend) or self.backend.asked_for:
+        if self.folder != INFRA or not isinstance(self.backend, LocalBackend):
             return
         file = self.folder / self.backend.path
         if not (file.is_file() and _read(file).resources):
-            backends.check_no_bucket(self.chosen)
+            backends.check_no_bucket(self.chosen, self.backend.asked_for)
 
     @contextmanager
     def planned(self) -> Iterator[tuple[Path, dict[str, Any]]]:
