@@ -236,6 +236,9 @@ class Workspace:
             "the ID above.",
             "does not exist or is not attachable": "The account has no such permissions boundary. Make it (make "
             f"bootstrap), or set permissions_boundary = null in infra/{settings}.",
+            "already exist": "If an interrupted deploy has made it, Terraform does not know of it: delete it, or let "
+            "Terraform know (terraform import), and run the same again. If it is somebody else's, give project or "
+            "environment another name.",
             "cannot import state with lineage": f"The bucket has the state of another deployment under "
             f"{getattr(self.backend, 'key', 'this key')}: look which of the two counts.",
         }

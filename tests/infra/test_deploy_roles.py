@@ -191,7 +191,7 @@ def test_no_key_is_touched_that_is_not_the_projects(bootstrap_plan: Run) -> None
 
 
 def test_whoever_looks_for_what_is_left_may_list_all_budgets(bootstrap_plan: Run) -> None:
-    """AWS refuses a list of them to whoever may see some only."""
+    """A list names no budget, so that a right to some of them would not do."""
     every = f"arn:aws:budgets::{ACCOUNT}:budget/*"
     seeing = {
         role

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -31,9 +32,7 @@ def state(kept: Backend, folder: Path) -> State | None:
     """What Terraform made in a run, or None where it has begun nothing. Raises ClientError."""
     if isinstance(kept, S3Backend):
         try:
-            return State.read(
-                backends.client("s3").get_object(Bucket=kept.bucket, Key=kept.key)["Body"].read().decode()
-            )
+            return State.read(_s3().get_object(Bucket=kept.bucket, Key=kept.key)["Body"].read().decode())
         except ClientError as refused:
             if refused.response["Error"]["Code"] != "NoSuchKey":
                 raise
@@ -45,14 +44,14 @@ def state(kept: Backend, folder: Path) -> State | None:
 def unlock(kept: Backend) -> None:
     """Take away the lock of a run that has died."""
     if isinstance(kept, S3Backend):
-        backends.client("s3").delete_object(Bucket=kept.bucket, Key=f"{kept.key}.tflock")
+        _s3().delete_object(Bucket=kept.bucket, Key=f"{kept.key}.tflock")
 
 
 def forget(kept: Backend) -> None:
     """Delete the state of a run of which nothing is left; a folder is deleted by whoever made it."""
     if isinstance(kept, S3Backend):
         unlock(kept)
-        backends.client("s3").delete_object(Bucket=kept.bucket, Key=kept.key)
+        _s3().delete_object(Bucket=kept.bucket, Key=kept.key)
 
 
 def dead(kept: Backend, own: str) -> Iterator[str]:
@@ -60,13 +59,13 @@ def dead(kept: Backend, own: str) -> Iterator[str]:
     if not isinstance(kept, S3Backend):
         return
     written: dict[str, datetime] = {}
-    pages = (
-        backends.client("s3")
-        .get_paginator("list_objects_v2")
-        .paginate(Bucket=kept.bucket, Prefix=f"{Path(kept.key).parent}/")
-    )
+    pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=kept.bucket, Prefix=f"{Path(kept.key).parent}/")
     for one in pages.search("Contents[]"):
         if one and (found := _KEY.search(one["Key"])):
             written[found[1]] = max(one["LastModified"], written.get(found[1], one["LastModified"]))
     oldest = datetime.now(UTC) - DEAD_AFTER
     yield from (name for name, when in sorted(written.items()) if when < oldest or name == own)
+
+
+def _s3() -> Any:
+    return backends.client("s3")
