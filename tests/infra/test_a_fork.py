@@ -25,6 +25,7 @@ def fork(folder: Path) -> Path:
     """A copy of this checkout, whose project and environments are others."""
     shutil.copytree(ROOT, folder, ignore=LEFT)
     (folder / "build").mkdir()
+    (ROOT / "build" / "terraform-plugins").mkdir(parents=True, exist_ok=True)
     for shared in ("terraform-plugins", "terraform-init.lock"):  # a provider is hundreds of megabytes
         (folder / "build" / shared).symlink_to(ROOT / "build" / shared)
     environments = folder / "infra" / "environments"
