@@ -16,7 +16,7 @@ variable "project" {
 }
 
 variable "environment" {
-  description = "Second part of every name, and the Environment tag: dev, prod, or whatever tells two copies apart."
+  description = "Second part of every name, and the Environment tag: dev, prod, or whatever tells two copies apart, such as your name where a team has those."
   type        = string
   default     = "dev"
   nullable    = false

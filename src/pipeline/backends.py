@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pipeline import environments
 from pipeline.environments import Environment
 from pipeline.errors import CliError, UsageError
 
@@ -18,6 +20,7 @@ OVERRIDE = "backend_override.tf"
 DEFAULT_STATE = "terraform.tfstate"
 NO_BUCKET = "none"
 """What the variable says where a state is to be in a file though the team has a bucket."""
+_OF_ONES_OWN = 'Give it a name of its own in infra/terraform.tfvars, as in environment = "anna"'
 S3_OVERRIDE = 'terraform {\n  backend "s3" {\n    use_lockfile = true\n    encrypt      = true\n  }\n}\n'
 
 
@@ -95,11 +98,15 @@ def region_of(bucket: str) -> str | None:
         raise _unreachable(bucket, exc) from exc
 
 
-def check_no_bucket(environment: Environment) -> None:
+def check_no_bucket(environment: Environment, asked_for: bool = False) -> None:
     """Raise CliError where the account has the bucket that `make bootstrap` makes: then a file is not the state.
 
-    One that may not be looked at is there too, so that the question needs no right.
+    Where a file was `asked_for` it is, but for what is called as an environment of the team's. A bucket that may not be
+    looked at is there too, so that the question needs no right.
     """
+    called = environment.name or environment.setting("environment", environments.DEFAULT_NAME)
+    if asked_for and called not in environments.names():
+        return
     bucket = bucket_name(environment.project, _account())
     try:
         _head(bucket)
@@ -110,20 +117,40 @@ def check_no_bucket(environment: Environment) -> None:
             raise _unreachable(bucket, exc) from exc
     except BotoCoreError as exc:
         raise _unreachable(bucket, exc) from exc
+    if asked_for:
+        raise CliError(
+            f"{VARIABLE} says {NO_BUCKET}, but {called} is the team's: it is not in a file here but in {bucket}.",
+            f"{_OF_ONES_OWN}, and run the same again without ENV. If you mean the team's: export {VARIABLE}={bucket}, "
+            f"and make … ENV={called}",
+        )
     named = "R" if environment.name else "Name the environment too: make … ENV=dev. Then r"
     raise CliError(
         f"{VARIABLE} is not set, no file here holds a state, and there is a bucket for it: {bucket}.",
         f"export {VARIABLE}={bucket}\n{named}un the same again. If what you mean is yours alone, with its state in a "
-        f"file: export {VARIABLE}={NO_BUCKET}",
+        f"file: export {VARIABLE}={NO_BUCKET}. {_OF_ONES_OWN}.",
     )
+
+
+def account_region(environment: Mapping[str, str], session: boto3.Session) -> str:
+    """The region to ask for what is an account's: what the caller has set, or else the first of all regions.
+
+    Only the caller knows the partition, China's or GovCloud's, whose regions take no credentials of others. boto3 does
+    not read AWS_REGION, which other SDKs, Terraform and GitHub's workflows do.
+    """
+    return environment.get("AWS_REGION") or session.region_name or "us-east-1"
+
+
+def client(service: str) -> Any:
+    """A boto3 client of what is the account's, by the credentials in the environment."""
+    session = boto3.Session()
+    region = account_region(os.environ, session)
+    return session.client(service, region_name=region)  # type: ignore[call-overload]
 
 
 def _account() -> str:
     """The account of these credentials. Raises CliError where AWS does not take them."""
-    session = boto3.Session()
     try:
-        sts = session.client("sts", region_name=session.region_name or "us-east-1")
-        return str(sts.get_caller_identity()["Account"])
+        return str(client("sts").get_caller_identity()["Account"])
     except (BotoCoreError, ClientError) as exc:
         raise CliError(
             f"No file here holds a state, and whether it is in a bucket AWS does not say ({type(exc).__name__}).",
@@ -132,8 +159,7 @@ def _account() -> str:
 
 
 def _head(bucket: str) -> Any:
-    session = boto3.Session()
-    return session.client("s3", region_name=session.region_name or "us-east-1").head_bucket(Bucket=bucket)
+    return client("s3").head_bucket(Bucket=bucket)
 
 
 def _status(exc: ClientError) -> int:

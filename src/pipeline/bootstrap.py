@@ -20,6 +20,7 @@ from pipeline.terraform import BOOTSTRAP
 from pipeline.workspace import State, Workspace
 
 _ISSUER = "oidc-provider/token.actions.githubusercontent.com"
+_AUDIENCE = "sts.amazonaws.com"
 _REPOSITORY = re.compile(r"[\w.-]+(@[0-9]+/[\w.-]+@[0-9]+|/[\w.-]+)", re.ASCII)
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 
@@ -148,11 +149,11 @@ def _move_file(workspace: Workspace, account: str) -> None:
 
 def _for_github(place: Target, before: State, repository: str | None) -> dict[str, str]:
     """The variables that make the roles, for the repository that is named or that they are for already."""
-    told = {
-        "repository": repository or before.outputs.get("repository"),
-        "oidc_provider_arn": _foreign_provider(place, before),
-    }
-    return {name: value for name, value in told.items() if value} if told["repository"] else {}
+    repository = repository or before.outputs.get("repository")
+    if not repository:
+        return {}
+    provider = _foreign_provider(place, before)
+    return {"repository": repository, **({"oidc_provider_arn": provider} if provider else {})}
 
 
 def _take_over(place: Target, workspace: Workspace, project: str) -> list[str]:
@@ -190,7 +191,19 @@ def _tags(iam: Any, kind: str, identifier: str) -> dict[str, str]:
 
 
 def _foreign_provider(place: Target, state: State) -> str | None:
-    """The account's provider for GitHub's tokens, where somebody else made it: there can be but one."""
+    """The account's provider for GitHub's tokens, where somebody else made it: there can be but one.
+
+    Raises CliError where it does not take tokens that are meant for AWS.
+    """
     ours = {attributes.get("arn") for kind, attributes in state.resources if kind == "aws_iam_openid_connect_provider"}
-    found = place.account_client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"]
-    return next((one["Arn"] for one in found if one["Arn"].endswith(_ISSUER) and one["Arn"] not in ours), None)
+    iam = place.account_client("iam")
+    found = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    arn = next((one["Arn"] for one in found if one["Arn"].endswith(_ISSUER) and one["Arn"] not in ours), None)
+    if arn and _AUDIENCE not in iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)["ClientIDList"]:
+        raise CliError(
+            f"The account's provider for GitHub's tokens, {arn}, does not take the audience {_AUDIENCE}: no workflow "
+            "could get a role.",
+            "Let it, with the leave of whoever made it, and run the same again: aws iam "
+            f"add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {arn} --client-id {_AUDIENCE}",
+        )
+    return arn

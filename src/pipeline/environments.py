@@ -17,6 +17,7 @@ from pipeline.terraform import INFRA
 VARIABLE = "PIPELINE_ENV"
 DEFAULT_PROJECT = "order-pipeline"
 DEFAULT_REGION = "eu-central-1"
+DEFAULT_NAME = "dev"
 _SET = "TF_VAR_"
 
 

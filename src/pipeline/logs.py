@@ -128,7 +128,13 @@ def _lines(function: str, page: Mapping[str, Any], batch_id: str) -> Iterator[tu
     for event in page["events"]:
         line = _line(function, event)
         if line and (not batch_id or line.fields.get("batch_id") == batch_id):
-            yield event["eventId"], line
+            yield _id_of(event), line
+
+
+def _id_of(event: Mapping[str, Any]) -> str:
+    """What an event is known by again; the embedded AWS gives no id to what its Lambda writes."""
+    identifier: str = event.get("eventId") or f"{event['logStreamName']} {event['timestamp']} {event['message']}"
+    return identifier
 
 
 def _line(function: str, event: Mapping[str, Any]) -> LogLine | None:

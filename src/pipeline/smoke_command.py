@@ -17,7 +17,7 @@ from pipeline.smoke.model import Outcome, Result, held
 from pipeline.smoke.trial import Trial, listening
 from pipeline.targets import Target, check_name
 
-_STYLES = {Outcome.OK: "green", Outcome.FAILED: "bold red", Outcome.OMITTED: "dim"}
+_STYLES = {Outcome.OK: "green", Outcome.FAILED: "bold red", Outcome.WARNING: "yellow", Outcome.OMITTED: "dim"}
 
 
 def smoke(
@@ -40,7 +40,7 @@ def smoke(
 
     With PIPELINE_ENV (make: ENV) it has the settings of that environment. What is deployed already is not touched.
     All is destroyed after a failure or an interrupt too; with TF_STATE_BUCKET, what earlier runs that died have left is
-    destroyed first. Exit 0 only if all held.
+    destroyed first; where that fails it is a warning. Exit 0 only if all held.
     """
     check_name(target_name)
     if target_name == "local" and destroy:
@@ -104,7 +104,7 @@ def _show(name: str, results: list[Result]) -> None:
         table.add_row(show.plain(one.name), outcome, seconds, show.plain_lines(one.detail))
     show.out.print(table)
     counts = {outcome: sum(one.outcome is outcome for one in results) for outcome in Outcome}
-    told = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+    told = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n or outcome is not Outcome.WARNING)
     show.out.print(f"{'HELD' if held(results) else 'FAILED'} {told}")
 
 

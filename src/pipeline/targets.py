@@ -79,7 +79,7 @@ class Target:
 
     def account_client(self, service: str, region: str = "") -> Any:
         """A boto3 client of what is the account's and not a deployment's: nothing need be deployed yet."""
-        region = region or self.environment.get("AWS_REGION") or "us-east-1"
+        region = region or backends.account_region(self.environment, self._session)
         return self._session.client(service, region_name=region, **self._endpoint)  # type: ignore[call-overload]
 
     def bucket(self, name: str) -> "Bucket":
@@ -125,7 +125,7 @@ class Target:
     @cached_property
     def _place(self) -> dict[str, Any]:
         region = self.state.region if self.name == "aws" else embedded.REGION
-        return {"region_name": region or self._session.region_name or "us-east-1", **self._endpoint}
+        return {"region_name": region or backends.account_region(self.environment, self._session), **self._endpoint}
 
     @cached_property
     def _endpoint(self) -> dict[str, Any]:

@@ -128,11 +128,11 @@ class Workspace:
 
     def _check_file_is_meant(self) -> None:
         """Raise CliError where infra/ would begin with an empty state in a file, though the team has a bucket."""
-        if self.folder != INFRA or not isinstance(self.backend, LocalBackend) or self.backend.asked_for:
+        if self.folder != INFRA or not isinstance(self.backend, LocalBackend):
             return
         file = self.folder / self.backend.path
         if not (file.is_file() and _read(file).resources):
-            backends.check_no_bucket(self.chosen)
+            backends.check_no_bucket(self.chosen, self.backend.asked_for)
 
     @contextmanager
     def planned(self) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -236,6 +236,9 @@ class Workspace:
             "the ID above.",
             "does not exist or is not attachable": "The account has no such permissions boundary. Make it (make "
             f"bootstrap), or set permissions_boundary = null in infra/{settings}.",
+            "already exist": "If an interrupted deploy has made it, Terraform does not know of it: delete it, or let "
+            "Terraform know (terraform import), and run the same again. If it is somebody else's, give project or "
+            "environment another name.",
             "cannot import state with lineage": f"The bucket has the state of another deployment under "
             f"{getattr(self.backend, 'key', 'this key')}: look which of the two counts.",
         }

@@ -1,5 +1,6 @@
 """The roles of infra/bootstrap: what deploying needs, by a table, and no way to become more than that."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import ROOT, environments, terraform
+from pipeline import ROOT, bootstrap, environments, terraform
+from pipeline.environments import Environment
 from tests.infra.conftest import Run, run_tests
 from tests.infra.policies import ACCOUNT, listed, role_policies, statements_of
 from tests.infra.test_lint import access_levels
@@ -41,7 +43,8 @@ EVERYWHERE_OF_SMOKE = {
 }
 # And those that it holds to more than ours.
 WIDE = {"cloudwatch:DescribeAlarms": "a list of all alarms", "kms:": "a key has no name; its tag is the condition"}
-OTHER_DATABASES = {
+OF_OTHERS = {
+    ("budget/*", "budgets:ViewBudget"): "a list of all budgets",
     ("database/*", "glue:GetDatabases"): "a list of all databases",
     ("database/default", "glue:GetDatabase"): "Athena looks at it whatever is asked",
 }
@@ -53,6 +56,18 @@ def mocked(without_account: Callable[[Path], dict[str, str]]) -> dict[str, Run]:
     """Every run of infra/bootstrap/tests/ with a mocked AWS."""
     environment = without_account(terraform.BOOTSTRAP)
     return run_tests(terraform.BOOTSTRAP, environment, "-filter=tests/bootstrap.tftest.hcl")
+
+
+@pytest.fixture(scope="session")
+def plan_as_set(without_account: Callable[[Path], dict[str, str]]) -> Run:
+    """The plan of infra/bootstrap by infra/environments/, as `make bootstrap` reads them: a fork has others."""
+    project, regions, _ = bootstrap._shared_settings()
+    told = {"TF_VAR_project": project, "TF_VAR_environments": json.dumps(regions)}
+    environment = {**without_account(terraform.BOOTSTRAP), **told}
+    planned = run_tests(terraform.BOOTSTRAP, environment, "-verbose", "-filter=tests/plan.tftest.hcl")
+    run = planned["plan.tftest.hcl/with_github"]
+    assert run.status == "pass", run.complaints
+    return run
 
 
 def runs() -> list[str]:
@@ -104,9 +119,10 @@ def test_what_smoke_does_besides_is_said_by_its_modules() -> None:
 # --- the roles ---
 
 
-def test_there_is_a_role_for_each_environment_and_one_for_plans(bootstrap_plan: Run) -> None:
+def test_there_is_a_role_for_each_environment_and_one_for_plans(bootstrap_plan: Run, plan_as_set: Run) -> None:
     assert set(statements_by_role(bootstrap_plan)) == {*ROLES, "plan"}
-    assert set(environments.names()) == {"dev", "prod"}, "the defaults of infra/bootstrap are these"
+    of_ours = {f"deploy-{name}" for name in environments.names()}
+    assert set(statements_by_role(plan_as_set)) == {*of_ours, "deploy-smoke", "plan"}
 
 
 def test_a_role_is_taken_on_by_one_repository_and_what_runs_there(bootstrap_plan: Run) -> None:
@@ -147,12 +163,14 @@ def test_a_deploy_role_touches_nothing_but_its_environment(
             assert "*" not in action
             for resource in listed(statement["Resource"]):
                 elsewhere = resource.endswith((":catalog", ":alarm:*")) or ":key/" in resource
-                elsewhere = elsewhere or (resource.rpartition(":")[2], action) in OTHER_DATABASES
+                of_others = (resource.rpartition(":")[2], action) in OF_OTHERS
                 state = resource == f"arn:aws:s3:::tfstate-order-pipeline-{ACCOUNT}" and action == "s3:ListBucket"
                 if resource == "*":
                     assert action in everywhere, f"{action} on everything"
-                elif elsewhere:
-                    assert action in WIDE or action.startswith(("kms:", "glue:")), f"{action} on {resource}"
+                elif elsewhere or of_others:
+                    assert of_others or action in WIDE or action.startswith(("kms:", "glue:")), (
+                        f"{action} on {resource}"
+                    )
                 else:
                     assert state or any(name in resource for name in ours), f"{action} on {resource}"
     used = {
@@ -174,6 +192,18 @@ def test_no_key_is_touched_that_is_not_the_projects(bootstrap_plan: Run) -> None
                 assert condition in [
                     (f"aws:{tag}/Project", "order-pipeline") for tag in ("ResourceTag", "RequestTag")
                 ], role
+
+
+def test_whoever_looks_for_what_is_left_may_list_all_budgets(bootstrap_plan: Run) -> None:
+    """A list names no budget, so that a right to some of them would not do."""
+    every = f"arn:aws:budgets::{ACCOUNT}:budget/*"
+    seeing = {
+        role
+        for role, statements in statements_by_role(bootstrap_plan).items()
+        for statement in statements
+        if "budgets:ViewBudget" in listed(statement["Action"]) and every in listed(statement["Resource"])
+    }
+    assert seeing == {"deploy-smoke"}
 
 
 def test_a_plan_reads_and_nothing_else(bootstrap_plan: Run) -> None:
@@ -311,10 +341,9 @@ def test_every_role_of_infra_gets_the_boundary(runs: dict[str, Run]) -> None:
 
 
 @pytest.mark.parametrize("environment", environments.names())
-def test_the_environments_name_the_boundary_that_bootstrap_makes(bootstrap_plan: Run, environment: str) -> None:
-    names = {policy["name"] for policy in bootstrap_plan.planned("aws_iam_policy").values()}
-    text = (terraform.INFRA / "environments" / f"{environment}.tfvars").read_text()
-    assert set(re.findall(r'^permissions_boundary = "(.*)"', text, re.MULTILINE)) <= names
+def test_the_environments_name_the_boundary_that_bootstrap_makes(plan_as_set: Run, environment: str) -> None:
+    boundary = plan_as_set.planned("aws_iam_policy")[f'aws_iam_policy.boundary["{environment}"]']
+    assert Environment(environment).shared_setting("permissions_boundary", "") in ("", boundary["name"])
 
 
 # --- the bucket ---

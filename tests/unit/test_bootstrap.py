@@ -173,13 +173,34 @@ def test_another_time_it_keeps_the_repository_and_takes_nothing_over(place: Targ
     assert APPLIED[-1].variables["repository"] == "example/orders", "without it all roles would go"
 
 
+ISSUER = "https://token.actions.githubusercontent.com"
+
+
+def make_provider(issuer: str, *audiences: str) -> None:
+    iam = boto3.client("iam")
+    iam.create_open_id_connect_provider(Url=issuer, ThumbprintList=["a" * 40], ClientIDList=list(audiences))
+
+
 @pytest.mark.parametrize("ours", [True, False])
 def test_a_provider_that_the_account_has_is_used_and_ours_stays_ours(place: Target, ours: bool) -> None:
-    issuer = "https://token.actions.githubusercontent.com"
-    boto3.client("iam").create_open_id_connect_provider(Url=issuer, ThumbprintList=["a" * 40])
+    make_provider("https://elsewhere.example", "sts.amazonaws.com")
+    make_provider(ISSUER, "sts.amazonaws.com")
     FakeWorkspace.known = State({}, [("aws_iam_openid_connect_provider", {"arn": OURS})] if ours else [])
     bootstrap.bootstrap(place, "example/orders")
     assert APPLIED[0].variables.get("oidc_provider_arn") == (None if ours else OURS)
+
+
+def test_a_provider_that_takes_no_tokens_for_aws_is_refused_and_can_be_mended(place: Target) -> None:
+    make_provider(ISSUER, "https://github.com/example")
+    with pytest.raises(CliError, match=f"{OURS}, does not take the audience sts.amazonaws.com") as refused:
+        bootstrap.bootstrap(place, "example/orders")
+    assert f"--open-id-connect-provider-arn {OURS} --client-id sts.amazonaws.com" in refused.value.next_step
+    assert APPLIED == []
+    bootstrap.bootstrap(place)  # without a repository nobody needs it
+    boto3.client("iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=OURS)
+    make_provider(ISSUER, "https://github.com/example", "sts.amazonaws.com")
+    bootstrap.bootstrap(place, "example/orders")
+    assert APPLIED[-1].variables["oidc_provider_arn"] == OURS
 
 
 # --- a state in a file, from an earlier release ---

@@ -102,7 +102,7 @@ CHANGES: list[tuple[str, Callable[[Any], object], str, tuple[str, ...]]] = [
     (CONTRACT, lambda c: c["tables"][2].update(key=["order_id", "product_id"]), "merged otherwise", (READERS,)),
     (CONTRACT, lambda c: c["tables"][1].pop("latest_by"), "merged otherwise", (READERS,)),
     (CONTRACT, lambda c: c["control_totals"].pop(), "is another", ()),
-    (CONTRACT, lambda c: c["derived"][0].update(sql="items_total(items) + 0"), "rules that use it", (PRODUCERS,)),
+    (CONTRACT, lambda c: c["derived"][1].update(sql="items_total(items) + 0"), "rules that use it", (PRODUCERS,)),
 ]  # fmt: skip
 
 

@@ -240,6 +240,32 @@ def test_a_wrong_name_is_explained(account: Any) -> None:
     assert (backends.region_of("stats"), backends.region_of("states")) == (None, "eu-west-1")
 
 
+@pytest.mark.parametrize(
+    ("variables", "region"),
+    [
+        ({"AWS_REGION": "us-gov-west-1"}, "us-gov-west-1"),
+        ({"AWS_DEFAULT_REGION": "us-gov-east-1"}, "us-gov-east-1"),
+        ({"AWS_PROFILE": "china"}, "cn-north-1"),
+        ({"AWS_PROFILE": "china", "AWS_REGION": "cn-northwest-1"}, "cn-northwest-1"),
+        ({}, "us-east-1"),
+    ],
+)
+def test_an_account_is_asked_where_its_credentials_are_taken(
+    infra: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], region: str
+) -> None:
+    """Those of China and of GovCloud are taken in no region of another partition."""
+    forget_credentials(monkeypatch, infra)
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    (infra / "config").write_text("[profile china]\nregion = cn-north-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(infra / "config"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    asked = [targets.aws_account().account_client("sts"), backends.client("s3")]
+    assert [client.meta.region_name for client in asked] == [region, region]
+    assert targets.aws_account().account_client("s3", "eu-west-1").meta.region_name == "eu-west-1"
+
+
 def refusing(status: int) -> Any:
     """A HeadBucket that AWS answers so, without a word."""
 
@@ -305,11 +331,42 @@ def test_a_bucket_that_these_credentials_may_not_look_at_is_there_too(
         Workspace({}, {}, clone).init()
 
 
-def test_whoever_wants_a_file_says_so(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TF_STATE_BUCKET", "none")
-    backend = backends.chosen(Environment())
-    assert backend == LocalBackend(asked_for=True)
-    Workspace({}, {}, clone, backend).init()
+def own(clone: Path, environment: Environment) -> Workspace:
+    """What whoever says so has in a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TF_STATE_BUCKET", "none")
+        return Workspace({}, {}, clone, backends.chosen(environment), environment)
+
+
+def test_whoever_wants_a_file_says_so_and_gives_it_a_name(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (clone / "terraform.tfvars").write_text('environment = "anna"\n')
+    workspace = own(clone, Environment())
+    assert workspace.backend == LocalBackend(asked_for=True)
+    monkeypatch.setattr(backends, "_account", lambda: pytest.fail("no team has it"))
+    workspace.init()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [(None, ""), (None, 'environment = "dev"\n'), ("dev", 'environment = "anna"\n')]
+)
+def test_an_environment_of_the_teams_is_not_begun_in_a_file(clone: Path, name: str | None, settings: str) -> None:
+    """What is there already would be in Terraform's way, or be changed by it: a policy of a bucket, say."""
+    (clone / "terraform.tfvars").write_text(f'project = "shop"\n{settings}')
+    with pytest.raises(CliError, match=f"says none, but dev is the team's: .* in {TEAM}") as refused:
+        own(clone, Environment(name)).init()
+    assert 'environment = "anna"' in refused.value.next_step
+    assert f"export TF_STATE_BUCKET={TEAM}, and make … ENV=dev" in refused.value.next_step
+
+
+@pytest.mark.parametrize("name", ["dev", None])
+def test_who_has_it_in_a_file_or_no_team_may_call_it_dev(clone: Path, account: Any, name: str | None) -> None:
+    workspace = own(clone, Environment(name))
+    file = clone / ("dev.tfstate" if name else "terraform.tfstate")
+    file.write_text(json.dumps(STATE))
+    workspace.init()
+    file.unlink()
+    account.delete_bucket(Bucket=TEAM)
+    workspace.init()
 
 
 @pytest.mark.parametrize("name", ["dev", None])
@@ -416,6 +473,7 @@ def test_where_there_is_nothing_to_move_it_says_so(infra: Path, backend: backend
     [
         ("Error: Error acquiring the state lock", "TF_DATA_DIR=.terraform-dev terraform -chdir=infra force-unlock ID"),
         ("Scope ARN: x does not exist or is not attachable.", "permissions_boundary = null in infra/environments/dev"),
+        ("EntityAlreadyExists: Role with name shop-dev-write already exists.", "If an interrupted deploy has made it"),
         ('cannot import state with lineage "a" over unrelated state', "look which of the two counts"),
         ("Error: something else", "Run the same again."),
     ],
@@ -439,5 +497,6 @@ def test_the_backend_is_put_into_infra_and_taken_out_again(infra: Path, monkeypa
     override = infra / backends.OVERRIDE
     workspace_in(infra, S3Backend("states", "k")).init()
     assert "use_lockfile = true" in override.read_text()
-    workspace_in(infra, LocalBackend(asked_for=True)).init()
+    (infra / "dev.tfstate").write_text(json.dumps(STATE))
+    workspace_in(infra, LocalBackend("dev.tfstate")).init()
     assert not override.exists()

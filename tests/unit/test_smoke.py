@@ -63,6 +63,19 @@ class Stubbed:
             raise CliError(f"{what} did not come within 0 s")
 
 
+@pytest.fixture(autouse=True)
+def infra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Settings of no deployment: an environment dev in which nothing is said."""
+    folder = tmp_path / "infra"
+    (folder / "environments").mkdir(parents=True)
+    (folder / "environments" / "dev.tfvars").write_text("")
+    for module in (environments, throwaway):
+        monkeypatch.setattr(module, "INFRA", folder)
+    for name in ("PIPELINE_ENV", "TF_STATE_BUCKET", "TF_VAR_project", "TF_VAR_region"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
 @pytest.fixture
 def trial() -> Any:
     return Stubbed()
@@ -172,10 +185,10 @@ def test_metrics_are_looked_for_where_the_alarms_do(trial: Any) -> None:
 
 
 def test_only_a_run_in_which_something_held_and_nothing_failed_has_held() -> None:
-    ok, failed, omitted = (Result("x", outcome, "") for outcome in Outcome)
-    assert held([ok, omitted])
+    ok, failed, warning, omitted = (Result("x", outcome, "") for outcome in Outcome)
+    assert held([ok, warning, omitted])
     assert not held([ok, failed])
-    assert not held([omitted])
+    assert not held([warning, omitted])
     assert not held([])
 
 
@@ -217,6 +230,7 @@ class Run:
         self.done: list[str] = []
         self.checks: list[Result | BaseException] = [Result("a check", Outcome.OK, "well")]
         self.gone = Result("nothing is left", Outcome.OK, "nothing by name or tag")
+        self.swept: dict[str, Result] = {}
         self.deploying: BaseException | None = None
         self._patch, self._capsys = monkeypatch, capsys
         monkeypatch.setattr(throwaway, "HOME", home / ".smoke")
@@ -249,7 +263,7 @@ class Run:
     def _destroy(self, place: Target, dead: bool = False) -> Result:
         name = place.workspace.variables["environment"]
         self.done.append(f"destroy what is left of {name}" if dead else "destroy")
-        return self.gone
+        return self.swept.get(name, self.gone) if dead else self.gone
 
 
 @pytest.fixture
@@ -304,16 +318,13 @@ def test_as_json(run: Run) -> None:
 
 
 def test_it_has_a_name_and_a_folder_of_its_own_and_the_settings(
-    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: Run, infra: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own, of_prod = tmp_path / "terraform.tfvars", tmp_path / "environments" / "prod.tfvars"
-    of_prod.parent.mkdir()
+    own, of_prod = infra / "terraform.tfvars", infra / "environments" / "prod.tfvars"
     own.write_text('environment = "me"\nregion = "eu-west-1"\nnotification_email = "a@example.com"\n')
     of_prod.write_text(
         'force_destroy = false\ncustomer_managed_key = true\npermissions_boundary = "order-pipeline-boundary-prod"\n'
     )
-    monkeypatch.setattr(throwaway, "INFRA", tmp_path)
-    monkeypatch.setattr(environments, "INFRA", tmp_path)
     monkeypatch.setenv("PIPELINE_ENV", "prod")
     assert run()[0] == 0
     name = run.variables["environment"]
@@ -594,11 +605,25 @@ def test_what_runs_that_died_have_left_is_destroyed_first(
     assert (status, out.splitlines()[-1]) == (0, f"HELD {len(swept) + 2} ok, 0 failed, 0 omitted")
 
 
-def test_what_cannot_be_swept_is_a_failure(run: Run, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("own", "status", "outcome", "last"),
+    [
+        ("smoke-1a2b3c", 0, "warning", "HELD 3 ok, 0 failed, 1 warning, 0 omitted"),
+        ("smoke-aaaaaa", 1, "failed", "FAILED 3 ok, 1 failed, 0 omitted"),
+    ],
+)
+def test_what_cannot_be_swept_is_a_failure_of_its_own_run_alone(
+    run: Run, bucket: Any, monkeypatch: pytest.MonkeyPatch, own: str, status: int, outcome: str, last: str
+) -> None:
+    """Else what one run has left would keep all later commits from prod."""
     monkeypatch.setattr(kept, "DEAD_AFTER", timedelta(hours=-1))
-    run.gone = Result("nothing is left of smoke-aaaaaa", Outcome.FAILED, "sqs x")
-    assert run()[0] == 1
-    assert "nothing is left of smoke-aaaaaa: sqs x" in run.err
+    detail = "sqs x\nDestroy it: pipeline smoke --destroy smoke-aaaaaa"
+    run.swept = {"smoke-aaaaaa": Result("nothing is left of smoke-aaaaaa", Outcome.FAILED, detail)}
+    exited, out = run("--name", own)
+    assert (exited, out.splitlines()[-1]) == (status, last)
+    assert f"{outcome}: nothing is left of smoke-aaaaaa: {detail}" in run.err
+    assert ("That is for an administrator of the account" in run.err) == (outcome == "warning")
+    assert "deploy" in run.done
 
 
 def test_what_is_left_on_this_machine_alone_is_said(run: Run) -> None:

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.exceptions import ClientError
 
+from pipeline import backends
 from pipeline.backends import DEFAULT_STATE, Backend, LocalBackend, S3Backend
 from pipeline.workspace import State
 
@@ -68,5 +68,4 @@ def dead(kept: Backend, own: str) -> Iterator[str]:
 
 
 def _s3() -> Any:
-    session = boto3.Session()
-    return session.client("s3", region_name=session.region_name or "us-east-1")
+    return backends.client("s3")

@@ -12,6 +12,8 @@ class Outcome(StrEnum):
 
     OK = "ok"
     FAILED = "failed"
+    WARNING = "warning"
+    """Somebody has to do something, but it says nothing against what was tried."""
     OMITTED = "omitted"
 
 

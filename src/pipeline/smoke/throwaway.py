@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -133,11 +134,19 @@ def on_embedded(name: str) -> Iterator[Target]:
 
 
 def sweep(own: str) -> Iterator[Result]:
-    """Before a run called `own`: destroy what runs that died have left in the bucket; say what is left here alone."""
+    """Before a run called `own`: destroy what runs that died have left in the bucket; say what is left here alone.
+
+    What another run has left and can't be destroyed is a warning: nothing of it is in the way of this one.
+    """
     dead = list(kept.dead(_backend(aws_target(), own), own))
     for name in dead:
         show.step(f"{name} has died and left something behind, which is destroyed first")
-        yield destroy(on_aws(name), dead=True)
+        gone = destroy(on_aws(name), dead=True)
+        if gone.outcome is Outcome.FAILED and name != own:
+            whose = "That is for an administrator of the account: it may cost something until it is gone."
+            detail = f"{gone.detail}\n{whose}"
+            gone = replace(gone, outcome=Outcome.WARNING, detail=detail)
+        yield gone
     for name in left_here():
         if name not in (own, *dead):
             show.step(f"{name} is left half done, or still running. If it is over: pipeline smoke --destroy {name}")
