@@ -85,6 +85,15 @@ def test_lines_of_one_millisecond_stay_in_the_order_that_they_were_written_in(lo
     assert numbers(logs.logs(place(log), NOW - AGES, 3).lines) == [2, 3, 4]
 
 
+def test_lines_need_no_id_which_the_embedded_aws_does_not_always_give(log: CloudWatchLogs) -> None:
+    for number in range(3):
+        log.write("validate", NOW, number=number)
+    for event in log.said:
+        del event["eventId"]
+        event["logStreamName"] = "stream"
+    assert numbers(logs.logs(place(log), NOW - AGES, 5).lines) == [0, 1, 2]
+
+
 def test_where_a_batch_has_no_line_the_search_ends_and_says_of_which_log(log: CloudWatchLogs) -> None:
     for number in range(1000):
         log.write("validate", NOW, number=number, batch_id="other")
