@@ -1,4 +1,4 @@
-"""The command line: `pipeline --help`. Each command is a few lines; the work is in the modules beside it."""
+"""The command line: `pipeline --help`. Each command is a few lines; the work is in the rooms beside it."""
 
 import signal
 import subprocess
@@ -12,28 +12,19 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from functions.common.errors import PipelineError
-from pipeline import (
-    ROOT,
-    bootstrap,
-    build,
-    contract_commands,
-    demo,
-    deploy,
-    embedded,
-    explain_commands,
-    monitor_commands,
-    recovery_commands,
-    report_command,
-    runs,
-    show,
-    smoke_command,
-    terraform,
-)
+from pipeline import ROOT, demo, embedded, runs, show
+from pipeline.commands import contract as contract_commands
+from pipeline.commands import explain as explain_commands
+from pipeline.commands import monitor as monitor_commands
+from pipeline.commands import recovery as recovery_commands
+from pipeline.commands import report as report_command
+from pipeline.commands import smoke as smoke_command
+from pipeline.commands.estimate import estimate
+from pipeline.commands.options import TargetName
+from pipeline.commands.validate import validate
+from pipeline.deployment import bootstrap, build, deploy, terraform
 from pipeline.errors import CliError, UsageError
-from pipeline.estimate_command import estimate
-from pipeline.options import TargetName
 from pipeline.targets import aws_account, check_name, contracts_folder, target
-from pipeline.validate_command import validate
 
 app = typer.Typer(
     help="Builds, deploys, drives and explains the pipeline, on AWS and on the embedded AWS alike.",

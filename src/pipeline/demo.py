@@ -4,7 +4,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline import build, deploy, embedded, runs, show, terraform
+from pipeline import embedded, runs, show
+from pipeline.deployment import build, deploy, terraform
 from pipeline.errors import UsageError
 from pipeline.report import write_report
 from pipeline.runs import REPORT

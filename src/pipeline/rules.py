@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from pipeline import environments
+from pipeline.deployment import environments
+from pipeline.deployment.terraform import INFRA
 from pipeline.errors import CliError
 from pipeline.targets import Target, contracts_folder
-from pipeline.terraform import INFRA
 
 SETTINGS = (
     "chunk_bytes",

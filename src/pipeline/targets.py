@@ -13,11 +13,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from pipeline import backends, build, embedded, environments
-from pipeline.environments import Environment
+from pipeline import embedded
+from pipeline.deployment import backends, build, environments
+from pipeline.deployment.environments import Environment
+from pipeline.deployment.terraform import INFRA
+from pipeline.deployment.workspace import State, Workspace
 from pipeline.errors import CliError, UsageError
-from pipeline.terraform import INFRA
-from pipeline.workspace import State, Workspace
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient

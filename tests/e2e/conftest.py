@@ -11,18 +11,12 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from pipeline import (
-    ROOT,
-    build,
-    cli,
-    deploy,
-    embedded,
-    explain_commands,
-    monitor_commands,
-    recovery_commands,
-    runs,
-    validate_command,
-)
+from pipeline import ROOT, cli, embedded, runs
+from pipeline.commands import explain as explain_commands
+from pipeline.commands import monitor as monitor_commands
+from pipeline.commands import recovery as recovery_commands
+from pipeline.commands import validate as validate_command
+from pipeline.deployment import build, deploy
 from pipeline.targets import Target, embedded_target
 from tests.e2e.deployer import acting_as, make_bootstrap
 from tests.unit.web_visits import CONTRACTS as EXAMPLES

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import bootstrap, environments, terraform, workspace
+from pipeline.deployment import bootstrap, environments, terraform, workspace
 from pipeline.targets import Target
 
 REPOSITORY = "example@12/orders@345"

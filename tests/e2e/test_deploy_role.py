@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from pipeline import bootstrap, workspace
-from pipeline.backends import LocalBackend, S3Backend
-from pipeline.environments import Environment
+from pipeline.deployment import bootstrap, workspace
+from pipeline.deployment.backends import LocalBackend, S3Backend
+from pipeline.deployment.environments import Environment
+from pipeline.deployment.terraform import Lines
+from pipeline.deployment.workspace import Workspace
 from pipeline.errors import CliError
 from pipeline.targets import Target
-from pipeline.terraform import Lines
-from pipeline.workspace import Workspace
 from tests.e2e.deployer import REPOSITORY, acting_as, bootstrap_of
 
 ACCOUNT = "000000000000"
@@ -115,7 +115,7 @@ def in_bucket(place: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     (folder / "environments" / "state.tfvars").touch()
     monkeypatch.setattr(workspace, "INFRA", folder)
-    monkeypatch.setattr("pipeline.environments.INFRA", folder)
+    monkeypatch.setattr("pipeline.deployment.environments.INFRA", folder)
     for name, value in place.environment.items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)

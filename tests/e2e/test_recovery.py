@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from functions.common.batch import batch_id_for, replay_name
-from pipeline import outputs, runs
+from pipeline import runs
+from pipeline.recovery import outputs
 from tests.e2e.conftest import Pipeline, event_of, wait_for
 from tests.e2e.test_outcomes import LINES
 

@@ -15,7 +15,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from pipeline import ROOT, build, terraform, workspace
+from pipeline import ROOT
+from pipeline.deployment import build, terraform, workspace
 
 _FILES = sorted((terraform.INFRA / "tests").glob("*.tftest.hcl"))
 RUNS = [

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from functions.common.config import Settings
-from pipeline import ROOT, build, terraform
+from pipeline import ROOT
+from pipeline.deployment import build, terraform
 from tests.infra.conftest import FIRST_PLAN, PLAN_FILE, RUNS, Project, Run
 
 

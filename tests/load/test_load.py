@@ -22,7 +22,9 @@ from functions.common import executions
 from functions.common.batch import batch_id_for, failure_prefix, manifest_key, replay_of
 from functions.reconciler.survey import State
 from generate_data import generate
-from pipeline import ROOT, build, deploy, embedded, recovery, runs, undelivered
+from pipeline import ROOT, embedded, runs
+from pipeline.deployment import build, deploy
+from pipeline.recovery import restarts, undelivered
 from pipeline.targets import Target, embedded_target
 from tests.e2e.conftest import event_of, hand_over_failed_events, hear, listen
 from tests.load.memory import Watch
@@ -164,7 +166,7 @@ def send(place: Target, file: File) -> tuple[str, File]:
 
 def states(place: Target) -> dict[str, int]:
     """How many files are what, by what the operator's own survey says."""
-    findings = recovery.findings(place, recovery.Selection(), recovery.patience())
+    findings = restarts.findings(place, restarts.Selection(), restarts.patience())
     return {state.value: number for state, number in Counter(finding.state for finding in findings).items()}
 
 
@@ -180,9 +182,9 @@ def mend(place: Target) -> Counter[str]:
             Payload=json.dumps({"since_hours": 24, "grace_minutes": 0}),
         )
         time.sleep(2)
-        starts = [start for start in recovery.replay(place, recovery.Selection(), failed_only=True) if start.batch]
+        starts = [start for start in restarts.replay(place, restarts.Selection(), failed_only=True) if start.batch]
         by_faults = [start for start in starts if error_of(place, start.batch_id) not in _DATA_ERRORS]
-        done["replays"] += sum(1 for _ in recovery.run_all(place, by_faults, IN_FLIGHT))
+        done["replays"] += sum(1 for _ in restarts.run_all(place, by_faults, IN_FLIGHT))
         found = states(place)
         if done.total() == before and set(found) <= {State.PUBLISHED.value, State.FAILED.value}:
             break

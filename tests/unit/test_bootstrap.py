@@ -10,13 +10,14 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from pipeline import backends, bootstrap, build, cli, environments, workspace
-from pipeline.backends import S3Backend
-from pipeline.environments import Environment
+from pipeline import cli
+from pipeline.deployment import backends, bootstrap, build, environments, workspace
+from pipeline.deployment.backends import S3Backend
+from pipeline.deployment.environments import Environment
+from pipeline.deployment.terraform import Lines
+from pipeline.deployment.workspace import State, Workspace
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
-from pipeline.terraform import Lines
-from pipeline.workspace import State, Workspace
 
 ACCOUNT = "123456789012"
 BUCKET = f"tfstate-order-pipeline-{ACCOUNT}"

@@ -19,7 +19,8 @@ from botocore.loaders import Loader
 from botocore.session import Session
 from moto.core.botocore_stubber import MockRawResponse
 
-from pipeline import ROOT, botocore_data, build
+from pipeline import ROOT
+from pipeline.deployment import botocore_data, build
 
 MODULES = {
     "botocore": "aws",

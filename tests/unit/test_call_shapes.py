@@ -15,7 +15,8 @@ import pytest
 from botocore import xform_name
 from botocore.validate import ParamValidator
 
-from pipeline import ROOT, deploy
+from pipeline import ROOT
+from pipeline.deployment import deploy
 from tests import calls, harness
 
 OF_THE_CLI = (

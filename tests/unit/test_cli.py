@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import ROOT, cli, demo, embedded, runs, terraform
+from pipeline import ROOT, cli, demo, embedded, runs
+from pipeline.deployment import terraform
 from pipeline.errors import CliError
 
 UPLOAD = runs.Upload("in", "incoming/orders/x.json", "v1", "orders", "orders-1", "arn")

@@ -9,8 +9,8 @@ import pytest
 from functions.common.batch import Source
 from functions.reconciler.survey import State
 from pipeline import ROOT, as_json, cli
-from pipeline.logs import LogLine
-from pipeline.monitor import Run
+from pipeline.monitoring.logs import LogLine
+from pipeline.monitoring.monitor import Run
 from pipeline.story import model
 
 PAGE = (ROOT / "docs" / "cli.md").read_text("utf-8")

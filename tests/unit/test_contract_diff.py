@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from functions.common.contract import load_contract
-from pipeline import ROOT, cli, contract_commands
+from pipeline import ROOT, cli
+from pipeline.commands import contract as contract_commands
 from pipeline.contracts import revisions
 from pipeline.contracts.diff import PRODUCERS, READERS, STORED, diff
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import ROOT, build, demo, embedded, environments, targets, workspace
+from pipeline import ROOT, demo, embedded, targets
+from pipeline.deployment import build, environments, workspace
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import aws_target, contracts_folder, embedded_target
 

@@ -15,11 +15,12 @@ from botocore.stub import Stubber
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from pipeline import build, deploy, show, targets
+from pipeline import show, targets
+from pipeline.deployment import build, deploy
+from pipeline.deployment.terraform import Lines
+from pipeline.deployment.workspace import State, Workspace
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
-from pipeline.terraform import Lines
-from pipeline.workspace import State, Workspace
 
 NAME = "shop-dev"
 LOG_QUERIES = deploy._log_queries

@@ -12,12 +12,13 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from pipeline import ROOT, backends, deploy, environments, targets, terraform, workspace
-from pipeline.backends import LocalBackend, S3Backend
-from pipeline.environments import Environment
+from pipeline import ROOT, targets
+from pipeline.deployment import backends, deploy, environments, terraform, workspace
+from pipeline.deployment.backends import LocalBackend, S3Backend
+from pipeline.deployment.environments import Environment
+from pipeline.deployment.workspace import Workspace
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
-from pipeline.workspace import Workspace
 
 STATE = {
     "version": 4,

@@ -14,7 +14,11 @@ from functions.common import errors, executions, s3_utils
 from functions.common.batch import Batch, batch_id_for, printable
 from functions.common.errors import ContractError, PipelineError
 from functions.record_failure import index as record_failure
-from pipeline import cli, explain_commands, recovery, recovery_commands, show_story, undelivered
+from pipeline import cli
+from pipeline.commands import explain as explain_commands
+from pipeline.commands import recovery as recovery_commands
+from pipeline.recovery import restarts, undelivered
+from pipeline.show import story as show_story
 from pipeline.story import Outcome, gather, story_of
 from pipeline.story.judge import is_mended_by_replay
 from pipeline.story.lookup import look_up
@@ -35,15 +39,15 @@ def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
     place = Place()
     for commands in (explain_commands, recovery_commands):
         monkeypatch.setattr(commands, "target", lambda _: place)
-    monkeypatch.setattr(recovery, "_POLL_SECONDS", {"local": 0})
+    monkeypatch.setattr(restarts, "_POLL_SECONDS", {"local": 0})
     monkeypatch.setattr(undelivered, "_WAIT_SECONDS", 0)
-    monkeypatch.setattr(recovery, "patience", patience)
+    monkeypatch.setattr(restarts, "patience", patience)
     return place
 
 
-def patience(grace: timedelta = timedelta(0)) -> recovery.Patience:
+def patience(grace: timedelta = timedelta(0)) -> restarts.Patience:
     """A second from now: S3's times have no fractions."""
-    return recovery.Patience(datetime.now(UTC) + timedelta(seconds=1), grace)
+    return restarts.Patience(datetime.now(UTC) + timedelta(seconds=1), grace)
 
 
 @pytest.fixture

@@ -11,7 +11,11 @@ from rich.console import Console
 
 from functions.common import s3_utils
 from functions.common.batch import Batch, failure_key, run_key
-from pipeline import cli, logs, monitor, monitor_commands, recovery, show, show_runs, undelivered, watch
+from pipeline import cli, show
+from pipeline.commands import monitor as monitor_commands
+from pipeline.monitoring import logs, monitor, watch
+from pipeline.recovery import restarts, undelivered
+from pipeline.show import runs as show_runs
 from tests import harness
 from tests.unit import histories
 from tests.unit.deployed import MACHINE, Place, end
@@ -151,7 +155,7 @@ def test_logs_are_told_of_all_or_of_one_batch(place: Place, run: Run, monkeypatc
     assert [batch.batch_id in out for batch in (first, second)] == [True, True]
     assert "[red]boo" in out
     assert "\x1b" not in out
-    monkeypatch.setattr(recovery, "patience", lambda: recovery.Patience(datetime.now(UTC), timedelta(0)))
+    monkeypatch.setattr(restarts, "patience", lambda: restarts.Patience(datetime.now(UTC), timedelta(0)))
     lines = [json.loads(line) for line in run("logs", second.batch_id, "--json")[1].splitlines()]
     told = [line for line in lines if "function" in line]
     assert [(line["function"], line["message"]) for line in told] == [("starter", "execution started")]
@@ -165,7 +169,7 @@ def test_logs_of_a_batch_are_asked_for_until_an_hour_after_its_end(
     batch = published(place)
     asked: list[Any] = []
     monkeypatch.setattr(monitor_commands, "logs", lambda *arguments: asked.append(arguments) or logs.Latest([], []))
-    monkeypatch.setattr(recovery, "patience", lambda: recovery.Patience(datetime.now(UTC), timedelta(0)))
+    monkeypatch.setattr(restarts, "patience", lambda: restarts.Patience(datetime.now(UTC), timedelta(0)))
     end(batch.batch_id, "SUCCEEDED")
     run("logs", batch.batch_id)
     place.start(batch, f"{batch.batch_id}-replay-1")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.deployment.plan import Plan
 from pipeline.errors import CliError
-from pipeline.plan import Plan
 
 SECRET = "hunter2"
 

@@ -13,7 +13,9 @@ import pytest
 from functions.common import s3_utils
 from functions.common.batch import Batch, batch_id_for, replay_name, run_key
 from functions.common.errors import ContractError
-from pipeline import cli, outputs, recovery, recovery_commands, undelivered
+from pipeline import cli
+from pipeline.commands import recovery as recovery_commands
+from pipeline.recovery import outputs, restarts, undelivered
 from tests import harness
 from tests.unit.deployed import Place, end, execution_called
 from tests.unit.orders import lines, order
@@ -27,15 +29,15 @@ Run = Callable[..., tuple[int, str, str]]
 def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
     place = Place()
     monkeypatch.setattr(recovery_commands, "target", lambda _: place)
-    monkeypatch.setattr(recovery, "_POLL_SECONDS", {"local": 0})
+    monkeypatch.setattr(restarts, "_POLL_SECONDS", {"local": 0})
     monkeypatch.setattr(undelivered, "_WAIT_SECONDS", 0)
-    monkeypatch.setattr(recovery, "patience", patience)
+    monkeypatch.setattr(restarts, "patience", patience)
     return place
 
 
-def patience(grace: timedelta = timedelta(0)) -> recovery.Patience:
+def patience(grace: timedelta = timedelta(0)) -> restarts.Patience:
     """A second from now: S3's times have no fractions."""
-    return recovery.Patience(datetime.now(UTC) + timedelta(seconds=1), grace)
+    return restarts.Patience(datetime.now(UTC) + timedelta(seconds=1), grace)
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli, recovery, report_command
+from pipeline import cli
+from pipeline.commands import report as report_command
+from pipeline.recovery import restarts
 from tests import harness
 from tests.unit.deployed import Place
 from tests.unit.orders import lines, order
@@ -22,7 +24,7 @@ Run = Callable[..., tuple[int, str, str]]
 def place(aws: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Place:
     place = Place()
     monkeypatch.setattr(report_command, "target", lambda _: place)
-    monkeypatch.setattr(recovery, "patience", patience)
+    monkeypatch.setattr(restarts, "patience", patience)
     monkeypatch.chdir(tmp_path)
     return place
 

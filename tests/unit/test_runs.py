@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from functions.common import s3_utils
-from pipeline import runs, show, validate_command
+from pipeline import runs, show
+from pipeline.commands import validate as validate_command
 from pipeline.errors import UsageError
 from tests import harness
 from tests.unit.test_cli import UPLOAD

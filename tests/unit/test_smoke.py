@@ -19,8 +19,10 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from functions.common.errors import NoValidRecordsError
-from pipeline import ROOT, cli, deploy, environments, smoke_command
-from pipeline.backends import LocalBackend, S3Backend
+from pipeline import ROOT, cli
+from pipeline.commands import smoke as smoke_command
+from pipeline.deployment import deploy, environments
+from pipeline.deployment.backends import LocalBackend, S3Backend
 from pipeline.errors import CliError
 from pipeline.smoke import athena, files, kept, permissions, states, throwaway
 from pipeline.smoke.checks import CHECKS, run_check

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from functions.common import aws
-from pipeline import ROOT, build
+from pipeline import ROOT
+from pipeline.deployment import build
 
 SELDOM = {"boto3", "s3transfer", "aws_lambda_powertools.utilities.data_classes"}
 """What takes long to load and is needed seldom or never."""

@@ -9,7 +9,7 @@ import pytest
 
 from functions.common import s3_utils
 from functions.common.batch import Batch, batch_id_for, failure_key
-from pipeline import recovery, undelivered
+from pipeline.recovery import restarts, undelivered
 from pipeline.story import gather, lookup, story_of, traces
 from pipeline.story.model import Revision
 from tests import harness
@@ -23,7 +23,7 @@ from tests.unit.test_logs import CloudWatchLogs
 @pytest.fixture
 def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(undelivered, "_WAIT_SECONDS", 0)
-    monkeypatch.setattr(recovery, "patience", patience)
+    monkeypatch.setattr(restarts, "patience", patience)
     return Place()
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import terraform, workspace
+from pipeline.deployment import terraform, workspace
+from pipeline.deployment.workspace import State, Workspace
 from pipeline.errors import CliError
-from pipeline.workspace import State, Workspace
 
 FAKE = """#!{python}
 import signal, sys, time

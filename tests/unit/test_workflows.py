@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import ROOT, build, cli, environments, terraform
-from pipeline.plan import Plan
+from pipeline import ROOT, cli
+from pipeline.deployment import build, environments, terraform
+from pipeline.deployment.plan import Plan
 from pipeline.smoke import throwaway
 
 FOLDER = ROOT / ".github" / "workflows"

@@ -9,7 +9,7 @@ from urllib.parse import quote_plus
 from functions.common.batch import run_key
 from functions.write.publish import outputs_of
 from pipeline import runs
-from pipeline.logs import logs
+from pipeline.monitoring.logs import logs
 from pipeline.smoke.model import Check, CheckFailedError, expect
 from pipeline.smoke.trial import BAD, HOPELESS, ORDERS, Trial
 

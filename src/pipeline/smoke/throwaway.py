@@ -14,14 +14,15 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline import ROOT, backends, build, deploy, embedded, environments, show
-from pipeline.backends import Backend, S3Backend
+from pipeline import ROOT, embedded, show
+from pipeline.deployment import backends, build, deploy, environments
+from pipeline.deployment.backends import Backend, S3Backend
+from pipeline.deployment.terraform import INFRA
+from pipeline.deployment.workspace import State, Workspace
 from pipeline.errors import CliError, UsageError
 from pipeline.smoke import kept
 from pipeline.smoke.model import Outcome, Result
 from pipeline.targets import Target, aws_target, embedded_target
-from pipeline.terraform import INFRA
-from pipeline.workspace import State, Workspace
 
 HOME = ROOT / ".smoke"
 """Where each run on AWS keeps its copy of infra/, and without TF_STATE_BUCKET its state, until all is destroyed."""

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 from functions.common.batch import Source, manifest_key, revision_of
 from functions.common.s3_utils import is_missing
 from functions.reconciler.survey import Finding, State, batch_id_of, look_at_batch
-from pipeline import recovery
-from pipeline.monitor import console_url
+from pipeline.monitoring.monitor import console_url
+from pipeline.recovery import restarts
 from pipeline.runs import read_json
 from pipeline.story import lookup, traces
 from pipeline.story.judge import judged
@@ -105,10 +105,10 @@ def _find(place: Target, asked: lookup.Asked) -> tuple[Finding, tuple[Revision, 
     """What a survey finds of the batch that is asked for, and the batch's revisions."""
     revisions = tuple(_revisions(place, asked.batch_id))
     if asked.version is None:
-        return recovery.find(place, asked.batch_id, recovery.patience()), revisions
+        return restarts.find(place, asked.batch_id, restarts.patience()), revisions
     batch_id = _of_readers(revisions) or asked.batch_id
-    pipeline, dataset = recovery.pipeline_of(place), recovery.dataset_of_batch(batch_id)
-    found = look_at_batch(pipeline, dataset, batch_id, recovery.patience())
+    pipeline, dataset = restarts.pipeline_of(place), restarts.dataset_of_batch(batch_id)
+    found = look_at_batch(pipeline, dataset, batch_id, restarts.patience())
     return replace(found, version=asked.version), revisions
 
 
@@ -125,7 +125,7 @@ def _revisions(place: Target, batch_id: str) -> Iterator[Revision]:
 
 def _known_revisions(place: Target, base: str, first: int) -> Iterator[tuple[int, State]]:
     """The revisions from `first` on until there is none, with what became of each."""
-    pipeline, dataset, patient = recovery.pipeline_of(place), recovery.dataset_of_batch(base), recovery.patience()
+    pipeline, dataset, patient = restarts.pipeline_of(place), restarts.dataset_of_batch(base), restarts.patience()
     for number in count(first):
         state = look_at_batch(pipeline, dataset, _revision(base, number), patient).state
         if state is State.MISSING:
@@ -151,7 +151,7 @@ def _source(
     told = manifest or next(failures, None)
     if told and told["source"]["key"] and told["ingested_at"]:
         return Source(**told["source"]), datetime.fromisoformat(told["ingested_at"])
-    batch = recovery.batch_of(place, finding)
+    batch = restarts.batch_of(place, finding)
     return (batch.source, datetime.fromisoformat(batch.ingested_at)) if batch else (None, None)
 
 
@@ -166,11 +166,11 @@ def _is_there(place: Target, source: Source) -> bool:
 
 
 def _versions(place: Target, source: Source, batch_id: str, is_deleted: bool) -> Iterator[FileVersion]:
-    pipeline, patient = recovery.pipeline_of(place), recovery.patience()
+    pipeline, patient = restarts.pipeline_of(place), restarts.patience()
     listed = [(version, batch_id_of(pipeline, version)) for version in lookup.versions_of(place, source.key)]
 
     def state_of(name: str) -> str:
-        return look_at_batch(pipeline, recovery.dataset_of_batch(name), name, patient).state.value
+        return look_at_batch(pipeline, restarts.dataset_of_batch(name), name, patient).state.value
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
         states = list(pool.map(state_of, [name for _, name in listed[:_LOOKED_AT]]))

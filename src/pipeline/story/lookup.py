@@ -11,9 +11,9 @@ from functions.common import executions
 from functions.common.batch import Batch, is_batch_id, replay_of
 from functions.common.planning import PREFIX
 from functions.reconciler.survey import Version, batch_id_of
-from pipeline import recovery
 from pipeline.errors import UsageError
-from pipeline.outputs import batch_in
+from pipeline.recovery import restarts
+from pipeline.recovery.outputs import batch_in
 from pipeline.targets import Target
 
 _EXECUTION_NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
@@ -101,7 +101,7 @@ def _by_key(place: Target, key: str) -> Asked:
     A key may be called so itself, or end in a space: as it stands it counts first.
     """
     if (_VERSION in key or key != key.rstrip()) and (whole := versions_of(place, key)):
-        return Asked(batch_id_of(recovery.pipeline_of(place), whole[0]), whole[0])
+        return Asked(batch_id_of(restarts.pipeline_of(place), whole[0]), whole[0])
     key = key.rstrip()
     name, _, version_id = key.rpartition(_VERSION) if _VERSION in key else (key, "", "")
     found = [version for version in versions_of(place, name) if version_id in ("", version.version_id)]
@@ -113,7 +113,7 @@ def _by_key(place: Target, key: str) -> Asked:
             "Name its key in the ingest bucket, as it is, not encoded. What was erased or has expired is known by its "
             "batch alone.",
         )
-    return Asked(batch_id_of(recovery.pipeline_of(place), found[0]), found[0])
+    return Asked(batch_id_of(restarts.pipeline_of(place), found[0]), found[0])
 
 
 def versions_of(place: Target, key: str) -> list[Version]:

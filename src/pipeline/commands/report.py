@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from pipeline import show
+from pipeline.commands.explain import ShowValues
+from pipeline.commands.options import TargetName, What
 from pipeline.errors import CliError
-from pipeline.explain_commands import ShowValues
-from pipeline.options import TargetName, What
 from pipeline.report import write_report
 from pipeline.targets import target
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from functions.common import executions
 from functions.common.executions import execution_arn
-from pipeline import undelivered
-from pipeline.monitor import Run, cost_of, runs_of
+from pipeline.monitoring.monitor import Run, cost_of, runs_of
+from pipeline.recovery import undelivered
 from pipeline.targets import Target
 
 _SECONDS = {"local": 0.5, "aws": 3.0}

@@ -5,7 +5,7 @@ from typing import Any
 
 from functions.reconciler.survey import State
 from pipeline.show import out, plain
-from pipeline.show_recovery import many
+from pipeline.show.recovery import many
 from pipeline.story.model import BatchRejects, Reject, RejectGroup, Rejects
 from pipeline.story.rejects import SUPERSEDED
 

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from pipeline import as_json, show_rejects, show_story
-from pipeline.options import AsJson, TargetName, What
+from pipeline import as_json
+from pipeline.commands.options import AsJson, TargetName, What
+from pipeline.show import rejects as show_rejects
+from pipeline.show import story as show_story
 from pipeline.story import rejects_of, story_of
 from pipeline.targets import target
 

@@ -11,10 +11,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline import build, environments, plan, show
+from pipeline import show
+from pipeline.deployment import build, environments, plan
+from pipeline.deployment.terraform import Lines
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
-from pipeline.terraform import Lines
 
 _PLAN = re.compile(r"Plan: (\d+) to add, (\d+) to change, (\d+) to destroy")
 _DONE = re.compile(r"(Creation|Modifications|Destruction) complete")

@@ -9,11 +9,11 @@ import typer
 from functions.record_run.cost import Line, text, total
 from functions.record_run.prices import regions
 from pipeline import show
-from pipeline.build import ARCHITECTURES
+from pipeline.deployment.build import ARCHITECTURES
 from pipeline.errors import UsageError
 from pipeline.estimate import BYTES_AN_ORDER, Estimate, Question, a_month, total_for_1000
 from pipeline.estimate import estimate as answer
-from pipeline.show_recovery import many
+from pipeline.show.recovery import many
 
 _LEAST = 1
 

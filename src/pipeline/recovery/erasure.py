@@ -7,10 +7,10 @@ from itertools import groupby
 from functions.common.batch import Batch, failure_prefix, manifest_key, revision_of, run_prefix
 from functions.common.planning import PREFIX
 from functions.reconciler.survey import look_at_batch
-from pipeline import recovery
 from pipeline.errors import CliError, UsageError
-from pipeline.outputs import delete, prefixes_of_day
-from pipeline.recovery import pipeline_of
+from pipeline.recovery import restarts
+from pipeline.recovery.outputs import delete, prefixes_of_day
+from pipeline.recovery.restarts import pipeline_of
 from pipeline.targets import Target
 
 Trace = tuple[str, str, str]
@@ -23,15 +23,15 @@ def find_batch(place: Target, batch_id: str) -> Batch:
     Raises UsageError where there is neither, and CliError while something of it, of any revision, may still be
     written: what is written after an erasure would stay.
     """
-    patient = recovery.patience()
-    finding = recovery.find(place, batch_id, patient)
-    batch = recovery.batch_of(place, finding)
+    patient = restarts.patience()
+    finding = restarts.find(place, batch_id, patient)
+    batch = restarts.batch_of(place, finding)
     if batch is None:
         raise UsageError(f"Nothing is known of the batch {batch_id}.", "Name it as its notice does.")
     for revision in _revisions(place, batch):
         found = look_at_batch(pipeline_of(place), batch.dataset, revision, patient)
-        latest = recovery.latest_execution(place, found)
-        if latest and (latest["status"] == "RUNNING" or recovery.writes_until(latest)):
+        latest = restarts.latest_execution(place, found)
+        if latest and (latest["status"] == "RUNNING" or restarts.writes_until(latest)):
             raise CliError(f"{latest['name']} still runs, or was stopped just now.", "Erase it when that has ended.")
     return batch
 

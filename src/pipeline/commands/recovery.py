@@ -13,9 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from functions.common.batch import is_batch_id, replay_of, revision_of
 from functions.common.planning import PREFIX
 from functions.reconciler.survey import Finding, Patience, State, executions_since, untold
-from pipeline import corrections, erasure, outputs, recovery, runs, show, show_recovery, undelivered
+from pipeline import runs, show
+from pipeline.commands.options import TargetName
 from pipeline.errors import CliError, UsageError
-from pipeline.options import TargetName
+from pipeline.recovery import corrections, erasure, outputs, restarts, undelivered
+from pipeline.show import recovery as show_recovery
 from pipeline.targets import Target, target
 
 Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this the command only says what it would do.")]
@@ -73,9 +75,9 @@ def replay(
     if rejects is not None:
         _send_correction(place, rejects, apply)
     elif republish:
-        _run(place, recovery.republish(place, selection, release), concurrency, apply)
+        _run(place, restarts.republish(place, selection, release), concurrency, apply)
     else:
-        _run(place, recovery.replay(place, selection, failed_only=failed), concurrency, apply)
+        _run(place, restarts.replay(place, selection, failed_only=failed), concurrency, apply)
 
 
 def backfill(
@@ -87,7 +89,7 @@ def backfill(
 ) -> None:
     """Start what lies in the ingest bucket and was never started, however old it is."""
     place = target(target_name)
-    _run(place, recovery.backfill(place, _selection([], prefix, since)), concurrency, apply)
+    _run(place, restarts.backfill(place, _selection([], prefix, since)), concurrency, apply)
 
 
 def reconcile(
@@ -107,10 +109,10 @@ def reconcile(
     """
     if prune and prefix:
         raise UsageError("--prune is about the outputs of all files.", "Leave --prefix out.")
-    place, started, patient = target(target_name), _time(since), recovery.patience(_duration(grace))
+    place, started, patient = target(target_name), _time(since), restarts.patience(_duration(grace))
     found = list(_counted(place, _selection([], prefix, since), patient))
     published = [one for one in found if one.state is State.PUBLISHED]
-    pipeline = recovery.pipeline_of(place)
+    pipeline = restarts.pipeline_of(place)
     failed = list(untold(pipeline, executions_since(pipeline, started), patient))
     checked: list[outputs.Checked] = []
     if prefix is None:
@@ -133,7 +135,7 @@ def reconcile(
         show.out.print(f"Deleted {show_recovery.many(deleted, 'output')} that no manifest names.")
     untellable = _tell_of_failures(place, failed)
     if missing:
-        _run(place, (recovery.next_execution(place, one) for one in missing), concurrency, apply=True)
+        _run(place, (restarts.next_execution(place, one) for one in missing), concurrency, apply=True)
     if unmended or damaged or untellable:
         raise typer.Exit(1)
 
@@ -181,7 +183,7 @@ def erase(
     show.out.print("Erased.")
 
 
-def _selection(what: list[str], prefix: str | None, since: str | None) -> recovery.Selection:
+def _selection(what: list[str], prefix: str | None, since: str | None) -> restarts.Selection:
     """What is named. Raises UsageError for what can be neither a batch nor a key."""
     batches, keys = [], []
     for one in what:
@@ -194,10 +196,10 @@ def _selection(what: list[str], prefix: str | None, since: str | None) -> recove
             raise UsageError(f"{one} is neither a batch nor a key.", f"Keys of the ingest bucket begin with {PREFIX}.")
     if prefix is not None and not prefix.startswith(PREFIX):
         raise UsageError(f"--prefix can't be {prefix}.", f"Keys of the ingest bucket begin with {PREFIX}.")
-    return recovery.Selection(tuple(batches), tuple(keys), prefix or PREFIX, _time(since))
+    return restarts.Selection(tuple(batches), tuple(keys), prefix or PREFIX, _time(since))
 
 
-def _run(place: Target, starts: Iterable[recovery.Start], concurrency: int, apply: bool) -> None:
+def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, apply: bool) -> None:
     """Show what would be started, or start it and tell how each ended; exits 1 unless all succeeded."""
     with show.counting("looked at {} batches") as advance:
         planned = [advance(start) for start in starts]
@@ -219,14 +221,14 @@ def _run(place: Target, starts: Iterable[recovery.Start], concurrency: int, appl
         raise typer.Exit(1)
 
 
-def _follow(place: Target, wanted: list[recovery.Start], concurrency: int) -> list[recovery.Ended]:
+def _follow(place: Target, wanted: list[restarts.Start], concurrency: int) -> list[restarts.Ended]:
     columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    ended: list[recovery.Ended] = []
-    begun: list[recovery.Start] = []
+    ended: list[restarts.Ended] = []
+    begun: list[restarts.Start] = []
     try:
         with Progress(*columns, console=show.err, disable=not show.err.is_terminal) as progress:
             task = progress.add_task("executions", total=len(wanted))
-            for one in recovery.run_all(place, wanted, concurrency, begun.append):
+            for one in restarts.run_all(place, wanted, concurrency, begun.append):
                 ended.append(one)
                 progress.update(task, completed=len(ended))
     except KeyboardInterrupt:
@@ -238,9 +240,9 @@ def _follow(place: Target, wanted: list[recovery.Start], concurrency: int) -> li
     return ended
 
 
-def _counted(place: Target, selection: recovery.Selection, patient: Patience) -> Iterable[Finding]:
+def _counted(place: Target, selection: restarts.Selection, patient: Patience) -> Iterable[Finding]:
     with show.counting("looked at {} files") as advance:
-        for finding in recovery.findings(place, selection, patient):
+        for finding in restarts.findings(place, selection, patient):
             yield advance(finding)
 
 
@@ -265,7 +267,7 @@ def _tell_of_failures(place: Target, failed: list[Mapping[str, Any]]) -> int:
     problems = 0
     for execution in failed:
         try:
-            recovery.tell_of_failure(place, execution["name"])
+            restarts.tell_of_failure(place, execution["name"])
         except CliError as problem:
             show.error(problem)
             problems += 1
@@ -275,7 +277,7 @@ def _tell_of_failures(place: Target, failed: list[Mapping[str, Any]]) -> int:
 def _time(text: str | None) -> datetime:
     """A point in time: an age, or an ISO 8601 time with a zone. Raises UsageError."""
     if text is None:
-        return recovery.EVER
+        return restarts.EVER
     if _AGE.fullmatch(text):
         return datetime.now(UTC) - _duration(text)
     try:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from functions.common.batch import batch_id_for
 from functions.common.planning import CORRECTS, PREFIX
 from pipeline.errors import CliError, UsageError
-from pipeline.recovery import any_record, dataset_of_batch
+from pipeline.recovery.restarts import any_record, dataset_of_batch
 from pipeline.targets import Target
 
 

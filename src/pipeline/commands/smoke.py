@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from pipeline import as_json, deploy, show
+from pipeline import as_json, show
+from pipeline.commands.options import AsJson, TargetName
+from pipeline.deployment import deploy
 from pipeline.errors import CliError, UsageError
-from pipeline.options import AsJson, TargetName
 from pipeline.smoke import throwaway
 from pipeline.smoke.checks import run_checks
 from pipeline.smoke.model import Outcome, Result, held

@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline import environments
-from pipeline.environments import Environment
+from pipeline.deployment import environments
+from pipeline.deployment.environments import Environment
 from pipeline.errors import CliError, UsageError
 
 VARIABLE = "TF_STATE_BUCKET"

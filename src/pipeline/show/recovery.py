@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from functions.reconciler.survey import Finding, State
-from pipeline.outputs import Checked
-from pipeline.recovery import Start
+from pipeline.recovery.outputs import Checked
+from pipeline.recovery.restarts import Start
 from pipeline.show import out, plain
 
 SHOWN = 50

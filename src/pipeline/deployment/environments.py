@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pipeline import terraform
+from pipeline.deployment import terraform
+from pipeline.deployment.terraform import INFRA
 from pipeline.errors import UsageError
-from pipeline.terraform import INFRA
 
 VARIABLE = "PIPELINE_ENV"
 DEFAULT_PROJECT = "order-pipeline"

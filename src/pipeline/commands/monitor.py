@@ -9,14 +9,17 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from pipeline import as_json, monitor, recovery, show, show_runs, undelivered
-from pipeline.logs import LogLine, follow_logs, logs
-from pipeline.options import AsJson, TargetName
+from pipeline import as_json, show
+from pipeline.commands.options import AsJson, TargetName
+from pipeline.monitoring import monitor
+from pipeline.monitoring.logs import LogLine, follow_logs, logs
+from pipeline.monitoring.watch import Look
+from pipeline.monitoring.watch import watch as looks
+from pipeline.recovery import restarts, undelivered
+from pipeline.show import runs as show_runs
 from pipeline.story import traces
 from pipeline.story.lookup import look_up
 from pipeline.targets import Target, target
-from pipeline.watch import Look
-from pipeline.watch import watch as looks
 
 _LOGS_AFTER_END = timedelta(hours=1)
 """For so long after its end an execution's batch is spoken of: its failure and its costs are recorded, with retries."""
@@ -128,8 +131,8 @@ def _about(place: Target, what: str | None) -> tuple[str, datetime, datetime | N
     if what is None:
         return "", since, None
     batch_id = look_up(place, what).batch_id
-    finding = recovery.find(place, batch_id, recovery.patience())
-    batch, ended = recovery.batch_of(place, finding), traces.last_end(place, finding.dataset, batch_id)
+    finding = restarts.find(place, batch_id, restarts.patience())
+    batch, ended = restarts.batch_of(place, finding), traces.last_end(place, finding.dataset, batch_id)
     if batch:
         since = datetime.fromisoformat(batch.ingested_at) - timedelta(minutes=1)
     return batch_id, since, ended and ended + _LOGS_AFTER_END

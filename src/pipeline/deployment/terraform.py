@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import ROOT
+from pipeline.deployment.locks import one_at_a_time
 from pipeline.errors import CliError
-from pipeline.locks import one_at_a_time
 
 INFRA = ROOT / "infra"
 BOOTSTRAP = INFRA / "bootstrap"

@@ -15,7 +15,7 @@ from functions.common.batch import manifest_key
 from functions.reconciler.survey import Finding, State, look_at_batch
 from functions.write.publish import outputs_of
 from pipeline.errors import CliError
-from pipeline.recovery import EVER, dataset_of_batch, patience, pipeline_of, writes_until
+from pipeline.recovery.restarts import EVER, dataset_of_batch, patience, pipeline_of, writes_until
 from pipeline.runs import read_json
 from pipeline.targets import Target
 

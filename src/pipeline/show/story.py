@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 
 from functions.common.batch import title_of
-from pipeline import show, show_rejects
+from pipeline import show
 from pipeline.show import out, plain, plain_lines
-from pipeline.show_recovery import many
-from pipeline.show_runs import COLORS
+from pipeline.show import rejects as show_rejects
+from pipeline.show.recovery import many
+from pipeline.show.runs import COLORS
 from pipeline.story.model import (
     Chunk,
     Ended,

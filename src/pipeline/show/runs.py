@@ -9,11 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from functions.common.batch import printable
-from pipeline.logs import LogLine
-from pipeline.monitor import Run
+from pipeline.monitoring.logs import LogLine
+from pipeline.monitoring.monitor import Run
+from pipeline.monitoring.watch import Look
 from pipeline.show import grid, out, plain
-from pipeline.show_recovery import many
-from pipeline.watch import Look
+from pipeline.show.recovery import many
 
 COLORS = {
     "published": "green",

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import ROOT, backends, build, environments, terraform
-from pipeline.backends import Backend, LocalBackend, S3Backend
-from pipeline.environments import Environment
+from pipeline import ROOT
+from pipeline.deployment import backends, build, environments, terraform
+from pipeline.deployment.backends import Backend, LocalBackend, S3Backend
+from pipeline.deployment.environments import Environment
+from pipeline.deployment.terraform import BOOTSTRAP, INFRA, Lines
 from pipeline.errors import CliError
-from pipeline.terraform import BOOTSTRAP, INFRA, Lines
 
 _REGION_OF_ARN = re.compile(r"arn:[\w-]+:[\w-]+:([\w-]+):")
 

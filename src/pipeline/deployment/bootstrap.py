@@ -10,14 +10,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from pipeline import backends, environments, show
-from pipeline.backends import S3Backend
-from pipeline.deploy import watch
-from pipeline.environments import DEFAULT_PROJECT, DEFAULT_REGION, Environment
+from pipeline import show
+from pipeline.deployment import backends, environments
+from pipeline.deployment.backends import S3Backend
+from pipeline.deployment.deploy import watch
+from pipeline.deployment.environments import DEFAULT_PROJECT, DEFAULT_REGION, Environment
+from pipeline.deployment.terraform import BOOTSTRAP
+from pipeline.deployment.workspace import State, Workspace
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
-from pipeline.terraform import BOOTSTRAP
-from pipeline.workspace import State, Workspace
 
 _ISSUER = "oidc-provider/token.actions.githubusercontent.com"
 _AUDIENCE = "sts.amazonaws.com"

@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from pipeline import ROOT, botocore_data
+from pipeline import ROOT
+from pipeline.deployment import botocore_data
+from pipeline.deployment.locks import one_at_a_time
 from pipeline.errors import CliError, UsageError
-from pipeline.locks import one_at_a_time
 
 LAYERS = ("aws", "json", "schema", "sql")
 FUNCTIONS: Mapping[str, tuple[str, ...]] = {

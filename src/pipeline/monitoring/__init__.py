@@ -1,0 +1,1 @@
+"""What runs now and what has run: executions and logs."""
