@@ -143,7 +143,7 @@ def sweep(own: str) -> Iterator[Result]:
         show.step(f"{name} has died and left something behind, which is destroyed first")
         gone = destroy(on_aws(name), dead=True)
         if gone.outcome is Outcome.FAILED and name != own:
-            detail = f"{gone.detail}\nThat is for an administrator of the account: it may cost something until it is gone."
+            detail = f"{gone.detail}\nThat is for an administrator of the account, and may cost until then."
             gone = replace(gone, outcome=Outcome.WARNING, detail=detail)
         yield gone
     for name in left_here():
