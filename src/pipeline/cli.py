@@ -144,12 +144,13 @@ def bootstrap_command(
             "  repository as its tokens name it, mostly owner@1234/name@5678: docs/deployment.md says how to ask"
         )
         return
-    show.out.print("In the repository, GitHub's workflows need these (gh is GitHub's command line):")
-    show.out.print(f"  gh variable set TF_STATE_BUCKET --body {bucket}")
-    show.out.print(f"  gh variable set AWS_PLAN_ROLE --body {outputs['plan_role']}")
+    show.out.print("GitHub's workflows need these variables (gh is GitHub's command line):")
+    repo = bootstrap.without_ids(outputs["repository"])  # in a clone of a fork gh means the one that it was forked from
+    show.out.print(f"  gh variable set TF_STATE_BUCKET --repo {repo} --body {bucket}")
+    show.out.print(f"  gh variable set AWS_PLAN_ROLE --repo {repo} --body {outputs['plan_role']}")
     for name, role in outputs["deploy_roles"].items():
-        show.out.print(f"  gh variable set AWS_DEPLOY_ROLE --env {name} --body {role}")
-    show.out.print(f"  gh variable set AWS_SMOKE_ROLE --body {outputs['smoke_role']}")
+        show.out.print(f"  gh variable set AWS_DEPLOY_ROLE --repo {repo} --env {name} --body {role}")
+    show.out.print(f"  gh variable set AWS_SMOKE_ROLE --repo {repo} --body {outputs['smoke_role']}")
     show.out.print("Next: docs/deployment.md says how to make the environments and who must say yes to a deploy.")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline import ROOT, cli, demo, embedded, runs
-from pipeline.deployment import terraform
+from pipeline.deployment import bootstrap, terraform
 from pipeline.errors import CliError
 
 UPLOAD = runs.Upload("in", "incoming/orders/x.json", "v1", "orders", "orders-1", "arn")
@@ -166,3 +166,22 @@ def test_no_mirror_is_no_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(terraform, "_search_roots", lambda: [tmp_path])
     provider(tmp_path / "a", "4.67.0")
     assert terraform.find_mirror() is None
+
+
+@pytest.mark.parametrize("repository", ["example/orders", "example@12/orders@345"])
+def test_bootstrap_prints_what_to_set_and_in_which_repository(
+    pipeline: Any, monkeypatch: pytest.MonkeyPatch, repository: str
+) -> None:
+    roles = {"plan_role": "arn:plan", "deploy_roles": {"dev": "arn:dev", "prod": "arn:prod"}, "smoke_role": "arn:smoke"}
+    outputs = {"state_bucket": "states", "repository": repository, **roles}
+    monkeypatch.setattr(cli, "aws_account", lambda: None)
+    monkeypatch.setattr(bootstrap, "bootstrap", lambda *_: outputs)
+    status, out, _ = pipeline("bootstrap")
+    assert status == 0
+    assert [line.strip() for line in out.splitlines() if "gh variable" in line] == [
+        "gh variable set TF_STATE_BUCKET --repo example/orders --body states",
+        "gh variable set AWS_PLAN_ROLE --repo example/orders --body arn:plan",
+        "gh variable set AWS_DEPLOY_ROLE --repo example/orders --env dev --body arn:dev",
+        "gh variable set AWS_DEPLOY_ROLE --repo example/orders --env prod --body arn:prod",
+        "gh variable set AWS_SMOKE_ROLE --repo example/orders --body arn:smoke",
+    ]

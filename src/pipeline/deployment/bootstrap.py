@@ -61,6 +61,11 @@ def bootstrap(place: Target, repository: str | None = None, region: str | None =
     return dict(workspace.pull().outputs)
 
 
+def without_ids(repository: str) -> str:
+    """owner/name of a repository, which GitHub's tokens may call owner@1234/name@5678."""
+    return re.sub(r"@[0-9]+", "", repository)
+
+
 def _as_in_tokens(repository: str) -> str:
     """A repository as GitHub's tokens name it; they put `repo:` before it. Raises UsageError for anything else."""
     name = repository.removeprefix("repo:")

@@ -95,7 +95,7 @@ def _changing(resources: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, A
         elif actions not in _NOTHING:
             raise CliError(
                 f"Terraform would do what is not known here to {one['address']}: {', '.join(actions)}.",
-                "Look at it with Terraform itself (terraform plan), and teach src/pipeline/deployment/plan.py what it is.",
+                "Look at it with Terraform itself (terraform plan), and teach pipeline/deployment/plan.py what it is.",
             )
 
 
