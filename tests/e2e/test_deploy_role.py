@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pipeline.deployment import bootstrap, workspace
-from pipeline.deployment.backends import LocalBackend, S3Backend
+from pipeline.deployment.backends import Backend, LocalBackend, S3Backend
 from pipeline.deployment.environments import Environment
 from pipeline.deployment.terraform import Lines
 from pipeline.deployment.workspace import Workspace
@@ -119,7 +119,11 @@ def in_bucket(place: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for name, value in place.environment.items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
-    return lambda backend: Workspace(place.environment, {}, folder, backend, Environment("state"))
+
+    def made(backend: Backend, name: str | None = "state") -> Workspace:
+        return Workspace(place.environment, {}, folder, backend, Environment(name))
+
+    return made
 
 
 REMOTE = S3Backend(STATES, "order-pipeline/environments/state.tfstate")
@@ -131,7 +135,9 @@ def test_a_state_moves_from_a_file_to_the_bucket_and_is_locked_there(
 ) -> None:
     with pytest.raises(CliError, match=f"there is a bucket for it: {STATES}"):
         in_bucket(LocalBackend("state.tfstate")).init()
-    local, remote = in_bucket(LocalBackend("state.tfstate", asked_for=True)), in_bucket(REMOTE)
+    with pytest.raises(CliError, match="but state is the team's"):
+        in_bucket(LocalBackend("state.tfstate", asked_for=True)).init()
+    local, remote = in_bucket(LocalBackend("state.tfstate", asked_for=True), None), in_bucket(REMOTE)
     local.init()
     list(local.apply(FIRST))
 
@@ -141,7 +147,7 @@ def test_a_state_moves_from_a_file_to_the_bucket_and_is_locked_there(
     remote.init()
     assert [kind for kind, _ in remote.state().resources] == ["terraform_data"]
     with pytest.raises(CliError, match="but TF_STATE_BUCKET says none"):
-        local.state()
+        in_bucket(LocalBackend("state.tfstate", asked_for=True)).state()
 
     lock = json.dumps({"ID": "11111111-2222-4333-8444-555555555555", "Operation": "OperationTypeApply", "Who": "a@b"})
     place.s3.put_object(Bucket=STATES, Key=f"{REMOTE.key}.tflock", Body=lock.encode())

@@ -204,6 +204,12 @@ def test_the_monitor_shows_runs_and_structured_logs(pipeline: Pipeline) -> None:
     assert Decimal(shown.usd) > 0
     assert (shown.status, shown.counts["published"]) == ("SUCCEEDED", 1)
     since = datetime.now(UTC) - timedelta(minutes=10)
-    lines = logs.logs(pipeline.place, since, 10_000).lines
-    lines = [line for line in lines if outcome.upload.batch_id in str(line.fields)]
-    assert {line.function for line in lines} == {"starter", "validate", "transform", "write", "record_run"}
+
+    def speakers() -> set[str]:
+        lines = logs.logs(pipeline.place, since, 10_000).lines
+        return {line.function for line in lines if outcome.upload.batch_id in str(line.fields)}
+
+    speaking = {"starter", "validate", "transform", "write", "record_run"}
+    if speakers() != speaking:  # the embedded AWS may write what a call says at its end at the next call only
+        pipeline.run(LINES[1], "after.json")
+    wait_for(lambda: speakers() == speaking, "a line of each function")

@@ -59,9 +59,9 @@ def log() -> CloudWatchLogs:
     return CloudWatchLogs()
 
 
-def place(log: CloudWatchLogs) -> Any:
+def place(log: CloudWatchLogs, name: str = "aws") -> Any:
     groups = {"validate": "validate", "write": "write", "state_machine": "states"}
-    return SimpleNamespace(logs=log, outputs={"log_group_names": groups})
+    return SimpleNamespace(name=name, logs=log, outputs={"log_group_names": groups})
 
 
 def numbers(lines: list[LogLine]) -> list[int]:
@@ -85,13 +85,17 @@ def test_lines_of_one_millisecond_stay_in_the_order_that_they_were_written_in(lo
     assert numbers(logs.logs(place(log), NOW - AGES, 3).lines) == [2, 3, 4]
 
 
-def test_lines_need_no_id_which_the_embedded_aws_does_not_always_give(log: CloudWatchLogs) -> None:
+def test_the_embedded_aws_gives_no_ids_and_always_begins_with_the_oldest(
+    log: CloudWatchLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(3):
         log.write("validate", NOW, number=number)
     for event in log.said:
         del event["eventId"]
         event["logStreamName"] = "stream"
-    assert numbers(logs.logs(place(log), NOW - AGES, 5).lines) == [0, 1, 2]
+    paginate = log._paginate
+    monkeypatch.setattr(log, "_paginate", lambda **wanted: paginate(**{**wanted, "startFromHead": True}))
+    assert numbers(logs.logs(place(log, "local"), NOW - AGES, 5).lines) == [0, 1, 2]
 
 
 def test_where_a_batch_has_no_line_the_search_ends_and_says_of_which_log(log: CloudWatchLogs) -> None:
