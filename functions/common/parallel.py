@@ -10,7 +10,7 @@ _R = TypeVar("_R")
 MOST_AT_ONCE = 16
 
 
-def at_once(call: Callable[[_T], _R], arguments: Iterable[_T]) -> list[_R]:
+def at_once(call: Callable[[_T], _R], arguments: Iterable[_T], most: int = MOST_AT_ONCE) -> list[_R]:
     """What `call` answers to each argument, in their order. Raises the first error, once no call goes on."""
-    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+    with ThreadPoolExecutor(most) as pool:
         return list(pool.map(call, arguments))

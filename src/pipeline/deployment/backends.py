@@ -81,12 +81,9 @@ def bucket_name(project: str, account: str) -> str:
 def region_of(bucket: str) -> str | None:
     """The region of a bucket, or None where there is none of this name. Raises CliError where that can't be seen."""
     try:
-        return str(_head(bucket)["BucketRegion"])
+        return _look(bucket)
     except ClientError as exc:
-        status = _status(exc)
-        if status == 404:
-            return None
-        if status == 403:
+        if _status(exc) == 403:
             raise CliError(
                 f"These credentials may not use the bucket of the state, {bucket}, or it is another account's.",
                 f"Log in as somebody who may, or correct {VARIABLE}.",
@@ -94,8 +91,6 @@ def region_of(bucket: str) -> str | None:
         raise CliError(
             f"The bucket of the state, {bucket}, does not answer: {exc}.", f"Correct {VARIABLE}, or try again."
         ) from exc
-    except BotoCoreError as exc:
-        raise _unreachable(bucket, exc) from exc
 
 
 def check_no_bucket(environment: Environment, asked_for: bool = False) -> None:
@@ -109,14 +104,11 @@ def check_no_bucket(environment: Environment, asked_for: bool = False) -> None:
         return
     bucket = bucket_name(environment.project, _account())
     try:
-        _head(bucket)
-    except ClientError as exc:
-        if _status(exc) == 404:
+        if _look(bucket) is None:
             return
+    except ClientError as exc:
         if _status(exc) != 403:
             raise _unreachable(bucket, exc) from exc
-    except BotoCoreError as exc:
-        raise _unreachable(bucket, exc) from exc
     if asked_for:
         raise CliError(
             f"{VARIABLE} says {NO_BUCKET}, but {called} is the team's: it is not in a file here but in {bucket}.",
@@ -156,6 +148,18 @@ def _account() -> str:
             f"No file here holds a state, and whether it is in a bucket AWS does not say ({type(exc).__name__}).",
             "Log in (aws sso login), or name a profile (AWS_PROFILE=… or AWS_VAULT_PROFILE=…), and run the same again.",
         ) from exc
+
+
+def _look(bucket: str) -> str | None:
+    """The region of a bucket, or None where there is none. Raises ClientError, or CliError where AWS isn't reached."""
+    try:
+        return str(_head(bucket)["BucketRegion"])
+    except ClientError as exc:
+        if _status(exc) == 404:
+            return None
+        raise
+    except BotoCoreError as exc:
+        raise _unreachable(bucket, exc) from exc
 
 
 def _head(bucket: str) -> Any:

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from functions.common import executions
 from functions.common.batch import failure_key, is_batch_id, manifest_key, replay_of, run_key
 from functions.common.executions import execution_arn
+from functions.common.parallel import at_once
 from pipeline.runs import read_json
 from pipeline.targets import Target
 
@@ -53,9 +54,8 @@ def recent_runs(place: Target, limit: int) -> list[Run]:
 
 def runs_of(place: Target, listed: Sequence[Mapping[str, Any]]) -> list[Run]:
     """Executions as ListExecutions answers them, with what their records say, in the same order."""
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        place.s3, place.step_functions  # noqa: B018 (made once, before the threads)
-        return list(pool.map(lambda execution: run_of(place, execution), listed))
+    place.s3, place.step_functions  # noqa: B018 (made once, before the threads)
+    return at_once(partial(run_of, place), listed, _PARALLEL)
 
 
 def run_of(place: Target, execution: Mapping[str, Any]) -> Run:

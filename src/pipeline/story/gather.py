@@ -1,7 +1,6 @@
 """Finds out the story of a batch: asks S3, Step Functions, the queue and the log, and has it judged."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
@@ -10,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.common.batch import Source, manifest_key, revision_of
+from functions.common.parallel import at_once
 from functions.common.s3_utils import is_missing
 from functions.reconciler.survey import Finding, State, batch_id_of, look_at_batch
 from pipeline.monitoring.monitor import console_url
@@ -172,8 +172,7 @@ def _versions(place: Target, source: Source, batch_id: str, is_deleted: bool) ->
     def state_of(name: str) -> str:
         return look_at_batch(pipeline, restarts.dataset_of_batch(name), name, patient).state.value
 
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        states = list(pool.map(state_of, [name for _, name in listed[:_LOOKED_AT]]))
+    states = at_once(state_of, [name for _, name in listed[:_LOOKED_AT]], _PARALLEL)
     for at, (version, name) in enumerate(listed):
         yield FileVersion(
             version_id=version.version_id,
