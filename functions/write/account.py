@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import duckdb
 
 from functions.common.batch import Batch
-from functions.common.contract import Contract, Table
+from functions.common.contract import Contract, Reference, Table
 from functions.common.errors import ReconciliationError
 from functions.common.records import MOST_FIELDS, OTHERS
 from functions.common.sql import identifier
@@ -20,6 +20,9 @@ _K = TypeVar("_K")
 
 _EXACT = Context(prec=64)
 """The default context rounds to 28 digits, silently; a sum of DECIMAL(38, s) has up to 38."""
+
+_SLICE_ROWS = 1 << 18
+"""Of how many rows the keys are held at once: some 20 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ def prove(contract: Contract, totals: Totals, superseded: int, connection: duckd
     ReconciliationError.
     """
     written = {table.name: _check_keys(table, contract, connection) for table in contract.tables}
-    _check_references(contract, connection)
+    _check_references(contract, written, connection)
     published = written[contract.record_table.name].rows
     if totals.valid != published + superseded:
         raise ReconciliationError(f"valid {totals.valid} is not published {published} + superseded {superseded}.")
@@ -153,16 +156,55 @@ def _check_keys(table: Table, contract: Contract, connection: duckdb.DuckDBPyCon
     return _Written(number, {total.name: Decimal(sum_) for total, sum_ in zip(totals, added_up, strict=True)})
 
 
-def _check_references(contract: Contract, connection: duckdb.DuckDBPyConnection) -> None:
-    keys = {table.name: table.key for table in contract.tables}
+def _check_references(
+    contract: Contract, written: Mapping[str, _Written], connection: duckdb.DuckDBPyConnection
+) -> None:
+    tables = {table.name: table for table in contract.tables}
     for table in contract.tables:
         for reference in table.references:
-            pairs = zip(reference.columns, keys[reference.table], strict=True)
-            match = " AND ".join(f"child.{identifier(own)} = parent.{identifier(key)}" for own, key in pairs)
-            child, parent = identifier(table.name), identifier(reference.table)
-            orphans = _one(connection, f"SELECT count(*) FROM {child} AS child ANTI JOIN {parent} AS parent ON {match}")
+            parent = tables[reference.table]
+            orphans = _orphans(table, reference, parent, written[parent.name].rows, connection)
             if orphans:
-                raise ReconciliationError(f"Table {table.name}: {orphans} rows have no row in {reference.table}.")
+                raise ReconciliationError(f"Table {table.name}: {orphans} rows have no row in {parent.name}.")
+
+
+def _orphans(
+    child: Table, reference: Reference, parent: Table, parent_rows: int, connection: duckdb.DuckDBPyConnection
+) -> int:
+    """How many rows of `child` have no row in `parent`.
+
+    A join holds the keys of `parent` in memory, so those of a large table are looked at slice by slice. Where `child`
+    is sorted by the reference too, as the items of orders are, a slice is all that is read of both files.
+    """
+    pairs = zip(map(identifier, reference.columns), map(identifier, parent.key), strict=True)
+    match = " AND ".join(f"child.{own} = parent.{key}" for own, key in pairs)
+    children, parents = identifier(child.name), identifier(parent.name)
+    n_bounds = parent_rows // _SLICE_ROWS
+    if not n_bounds:
+        return _without_match(children, parents, match, connection)
+    own, key = identifier(reference.columns[0]), identifier(parent.key[0])
+    numbered = f"SELECT {key}, row_number() OVER () AS number FROM {parents}"
+    bounds = f"SELECT list({key}) FROM ({numbered}) WHERE number % {_SLICE_ROWS} = 0"
+    connection.execute(f"SET VARIABLE bounds = ({bounds})")
+    orphans = int(_one(connection, f"SELECT count(*) FROM {children} WHERE {own} IS NULL"))
+    for number in range(n_bounds + 1):
+        some_children = f"(FROM {children} WHERE {_in_slice(own, number, n_bounds)})"
+        their_parents = f"(FROM {parents} WHERE {_in_slice(key, number, n_bounds)})"
+        orphans += _without_match(some_children, their_parents, match, connection)
+    return orphans
+
+
+def _in_slice(column: str, number: int, n_bounds: int) -> str:
+    """The condition that a column is within a slice: from the bound with its number on, up to the next."""
+    conditions = [f"{column} >= getvariable('bounds')[{number}]"] if number else []  # SQL counts from 1
+    if number < n_bounds:
+        conditions.append(f"{column} < getvariable('bounds')[{number + 1}]")
+    return " AND ".join(conditions)
+
+
+def _without_match(children: str, parents: str, match: str, connection: duckdb.DuckDBPyConnection) -> int:
+    query = f"SELECT count(*) FROM {children} AS child ANTI JOIN {parents} AS parent ON {match}"
+    return int(_one(connection, query))
 
 
 def _superseded_totals(contract: Contract, connection: duckdb.DuckDBPyConnection) -> dict[str, Decimal]:

@@ -30,28 +30,47 @@ def merge(
 
     Of records with one key the last in the file is kept; of rows with one key the latest by the contract's
     `latest_by`. Rows are sorted by key, so that the same records give the same bytes however the file was cut.
+    Many producers send their records in the order of the key: then nothing is sorted, and memory does not grow.
     Raises ReconciliationError where the result does not balance.
     """
     for table in contract.tables:
         parts = literal(workdir / f"*.{table.name}.part")
-        connection.execute(
-            f"CREATE VIEW {identifier('part_' + table.name)} AS SELECT * FROM read_parquet({parts}, filename = true)"
-        )
-    superseded = _find_superseded(contract.record_table, workdir / SUPERSEDED, connection)
+        connection.execute(f"CREATE VIEW {_part(table)} AS SELECT * FROM read_parquet({parts}, filename = true)")
+    in_order = {table.name: _rows_in_order(table, connection) for table in contract.tables if not table.latest_by}
+    connection.execute("CREATE TABLE superseded (chunk INTEGER, _position BIGINT, superseded_by BIGINT)")
+    if in_order.get(contract.record_table.name) is None:
+        _find_superseded(contract.record_table, connection)
+    copied = connection.execute(f"COPY superseded TO {literal(workdir / SUPERSEDED)} (HEADER false)").fetchone()
+    superseded = int(copied[0]) if copied else 0
     for table in contract.tables:
-        _write_table(table, batch, workdir, connection)
+        n_rows = None if superseded else in_order.get(table.name)
+        rows = _sorted_rows(table) if n_rows is None else _rows_as_they_come(table, n_rows)
+        _write_table(table, rows, batch, workdir, connection)
     return prove(contract, totals, superseded, connection)
 
 
-def _find_superseded(record_table: Table, path: Path, connection: duckdb.DuckDBPyConnection) -> int:
-    """Make the table `superseded` of the records whose key occurs again later in the file, and list it in a file.
+def _rows_in_order(table: Table, connection: duckdb.DuckDBPyConnection) -> int | None:
+    """How many rows a table's parts have, if these come sorted by key and no key comes twice; None if not."""
+    ascends = ""
+    for name in map(identifier, reversed(table.key)):
+        before = f"lag({name}) OVER ()"
+        ascends = f"({name} > {before}{f' OR ({name} = {before} AND {ascends})' if ascends else ''})"
+    rows = f"SELECT {ascends} AS ascends FROM {_part(table)}"
+    n_rows, n_ascending = connection.execute(
+        f"SELECT count(*), count(*) FILTER (WHERE ascends) FROM ({rows})"
+    ).fetchone() or (0, 0)
+    return n_rows if n_ascending >= n_rows - 1 else None  # before the first row is none
 
-    Both are by chunk and position. A feed of updates may have millions; most files have none.
+
+def _find_superseded(record_table: Table, connection: duckdb.DuckDBPyConnection) -> None:
+    """Fill the table `superseded` with the records whose key occurs again later in the file, by chunk and position.
+
+    A feed of updates may have millions; most files have none.
     """
-    part, key = identifier("part_" + record_table.name), identifiers(record_table.key)
+    part, key = _part(record_table), identifiers(record_table.key)
     connection.execute(
         f"""
-        CREATE TABLE superseded AS
+        INSERT INTO superseded
         SELECT
             CAST(split_part(parse_filename(part.filename), '.', 1) AS INTEGER) AS chunk,
             part._position AS _position,
@@ -63,8 +82,6 @@ def _find_superseded(record_table: Table, path: Path, connection: duckdb.DuckDBP
         ORDER BY ALL
         """
     )
-    copied = connection.execute(f"COPY superseded TO {literal(path)} (FORMAT csv, HEADER false)").fetchone()
-    return int(copied[0]) if copied else 0
 
 
 def read_superseded(workdir: Path) -> Iterator[Superseded]:
@@ -82,24 +99,38 @@ def lineage(batch: Batch) -> dict[str, str]:
     }
 
 
-def _write_table(table: Table, batch: Batch, workdir: Path, connection: duckdb.DuckDBPyConnection) -> None:
-    columns = ", ".join(identifier(column.name) for column in table.columns)
+def _sorted_rows(table: Table) -> str:
+    """The query of the rows that are published, sorted by key."""
+    return f"""
+        SELECT {_columns(table)}
+        FROM {_part(table)} AS part
+        ANTI JOIN superseded USING (_position)
+        {_latest(table)}
+        ORDER BY {identifiers(table.key)}
+    """
+
+
+def _rows_as_they_come(table: Table, n_rows: int) -> str:
+    """The query of the same rows where there is nothing to sort, and none to leave out.
+
+    The numbers beside them are not read. Joined to them, which come in full vectors, the rows do too, whatever parts
+    they come from; without, the row groups would end elsewhere in another cut of the file.
+    """
+    return f"SELECT {_columns(table)} FROM {_part(table)} AS part POSITIONAL JOIN range({n_rows})"
+
+
+def _columns(table: Table) -> str:
+    return ", ".join(f"part.{identifier(column.name)}" for column in table.columns)
+
+
+def _part(table: Table) -> str:
+    return identifier("part_" + table.name)
+
+
+def _write_table(table: Table, rows: str, batch: Batch, workdir: Path, connection: duckdb.DuckDBPyConnection) -> None:
     constants = ", ".join(f"{value} AS {identifier(name)}" for name, value in lineage(batch).items())
     parquet = literal(workdir / f"{table.name}.parquet")
-    connection.execute(
-        f"""
-        COPY (
-            SELECT *, {constants}
-            FROM (
-                SELECT {columns}
-                FROM {identifier("part_" + table.name)} AS part
-                ANTI JOIN superseded USING (_position)
-                {_latest(table)}
-                ORDER BY {identifiers(table.key)}
-            )
-        ) TO {parquet} (FORMAT parquet, COMPRESSION zstd)
-        """
-    )
+    connection.execute(f"COPY (SELECT *, {constants} FROM ({rows})) TO {parquet} (FORMAT parquet, COMPRESSION zstd)")
     connection.execute(f"CREATE VIEW {identifier(table.name)} AS SELECT * FROM read_parquet({parquet})")
 
 
@@ -119,7 +150,7 @@ def _latest(table: Table) -> str:
     return f"""
         SEMI JOIN (
             SELECT {key}, max({first}) AS _latest
-            FROM {identifier("part_" + table.name)} ANTI JOIN superseded USING (_position)
+            FROM {_part(table)} ANTI JOIN superseded USING (_position)
             GROUP BY {key}
         ) AS highest
         ON {same} AND part.{first} IS NOT DISTINCT FROM highest._latest

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.common.contract import LINEAGE
-from functions.common.errors import ReconciliationError
-from functions.write.account import add_up
+from functions.common import sql
+from functions.common.contract import LINEAGE, Column
+from functions.common.errors import ReconciliationError, ResourceLimitError
+from functions.write import account
+from functions.write.account import Totals, add_up
+from functions.write.merge import merge
 from tests.unit.orders import CONTRACT, customer, item, lines, order, tables, texts, valid_orders
-from tests.unit.steps import Staged, batch_of, publish, stage
+from tests.unit.steps import MEMORY_MB, Staged, batch_of, publish, stage
 
 # --- who wins ---------------------------------------------------------------------------------------------------------
 
@@ -133,6 +137,32 @@ def test_parts_that_contradict_each_other_are_refused(table: str, select: str, s
     staged = stage(TWO, tmp_path)
     staged.tamper(table, select)
     assert says in broken(staged)
+
+
+@pytest.mark.parametrize("slice_rows", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize(
+    ("table", "select", "says"),
+    [
+        ("orders", "FROM part WHERE order_id <> '0'", "Table items: 2 rows have no row in orders."),
+        ("orders", "FROM part WHERE order_id NOT IN ('3', '6')", "Table items: 4 rows have no row in orders."),
+        ("orders", "FROM part LIMIT 0", "Table items: 14 rows have no row in orders."),
+        ("customers", "FROM part WHERE customer_id <> 'c2'", "Table orders: 2 rows have no row in customers."),
+        (
+            "orders",
+            "SELECT * REPLACE (CASE WHEN order_id <> '5' THEN customer_id END AS customer_id) FROM part",
+            "Table orders: 1 rows have no row in customers.",
+        ),
+    ],
+)
+def test_references_are_proved_in_slices_of_any_size(
+    table: str, select: str, says: str, slice_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "_SLICE_ROWS", slice_rows)
+    records = [order(order_id=str(n), customer=customer(customer_id=f"c{n % 4}")) for n in range(7)]
+    staged = stage(lines(records), tmp_path)
+    assert staged.merge().rows == {"orders": 7, "customers": 4, "items": 14}
+    staged.tamper(table, select)
+    assert broken(staged) == says
 
 
 def test_a_lost_order_is_noticed(tmp_path: Path) -> None:
@@ -259,6 +289,63 @@ def test_rows_are_sorted_by_key_whatever_their_order(tmp_path: Path) -> None:
     for table, key in by_key.items():
         rows = result.rows(table)
         assert rows == sorted(rows, key=key) != []
+
+
+READINGS = replace(
+    CONTRACT.record_table,
+    name="readings",
+    columns=(Column("number", "BIGINT"), Column("half", "VARCHAR"), Column("range", "VARCHAR")),
+    key=("number", "half"),
+    references=(),
+)
+N_READINGS = 300_000
+"""More than fill two row groups of Parquet."""
+
+
+def merged_readings(folder: Path, sizes: list[int], order: str, memory_mb: int = MEMORY_MB) -> bytes:
+    """The table of readings, in Parquet, that is merged from parts of so many rows, which come in this order.
+
+    There is no disk to sort on.
+    """
+    folder.mkdir()
+    contract = replace(CONTRACT, record_table=READINGS, tables=(READINGS,), control_totals=())
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"""
+            CREATE TABLE readings AS
+            SELECT
+                _position,
+                _position // 2 AS number,
+                CAST(_position % 2 AS VARCHAR) AS half,
+                md5(CAST(_position AS VARCHAR)) AS range
+            FROM range({N_READINGS}) AS rows(_position)
+            ORDER BY {order}
+            """
+        )
+        for chunk, (start, end) in enumerate(pairwise(accumulate(sizes, initial=0))):
+            path = sql.literal(folder / f"{chunk:05d}.readings.part")
+            part = f"SELECT * FROM readings WHERE rowid >= {start} AND rowid < {end}"
+            connection.execute(f"COPY ({part}) TO {path} ({sql.STAGED})")
+    with sql.connect(folder, memory_mb) as connection:
+        connection.execute("SET max_temp_directory_size = '0 KiB'")
+        totals = Totals(N_READINGS, N_READINGS, 0, {}, {}, [], {})
+        assert merge(batch_of(b""), contract, totals, folder, connection).rows == {"readings": N_READINGS}
+    return (folder / "readings.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("order", ["number, half", "range", "number, half DESC"])
+def test_row_groups_end_at_the_same_rows_in_any_order_and_cut(order: str, tmp_path: Path) -> None:
+    """What comes sorted by key is not sorted again, and must not show it."""
+    whole = merged_readings(tmp_path / "whole", [N_READINGS], "number, half")
+    pieces = [1, 100, 120_000, 3, *[777] * 50, 0]
+    assert merged_readings(tmp_path / "cut", [*pieces, N_READINGS - sum(pieces)], order) == whole
+
+
+def test_what_comes_sorted_by_key_needs_no_room_for_sorting(tmp_path: Path) -> None:
+    little_mb = 85
+    merged_readings(tmp_path / "sorted", [N_READINGS], "number, half", little_mb)
+    with pytest.raises(ResourceLimitError):
+        merged_readings(tmp_path / "not", [N_READINGS], "range", little_mb)
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
