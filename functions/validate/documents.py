@@ -6,9 +6,11 @@ and one block of the file.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain, count, repeat
+from operator import add
 from typing import Literal
 
 import orjson
@@ -61,23 +63,34 @@ def read_lines(
     skipping = start > 0
     line, length = b"", 0  # of the line that has not ended yet: what is kept of it, and its bytes so far
     for block in blocks:
-        *complete, rest = block.split(b"\n")
-        for part in complete:
-            length += len(part)
-            if not skipping and (record := _line(offset, line + part, length, max_record_bytes)):
-                yield record
-            offset += length + 1
-            skipping, line, length = False, b"", 0
+        first, *others = block.split(b"\n")
+        line, length = line + first, length + len(first)
+        if others:
+            rest = others.pop()
+            lines, lengths = [line, *others], [length, *map(len, others)]
+            *offsets, offset = map(add, accumulate(lengths, initial=offset), count())
+            within = slice(int(skipping), None if end is None else bisect_left(offsets, end))
+            yield from _records(offsets[within], lines[within], lengths[within], max_record_bytes)
+            line, length, skipping = rest, len(rest), False
             if end is not None and offset >= end:
                 return
-        length += len(rest)
         if skipping:
+            line = b""
             if end is not None and offset + length >= end:
                 return  # no line begins in this chunk: one from before it goes on behind it
-            continue
-        line = (line + rest)[: KEPT_OF_OVERSIZE if length > max_record_bytes else None]
-    if not skipping and (record := _line(offset, line, length, max_record_bytes)):
-        yield record
+        elif length > max_record_bytes:
+            line = line[:KEPT_OF_OVERSIZE]
+    if not skipping:
+        yield from _records([offset], [line], [length], max_record_bytes)
+
+
+def _records(
+    offsets: Sequence[int], lines: Sequence[bytes], lengths: Sequence[int], max_record_bytes: int
+) -> Iterator[RawRecord]:
+    """The lines that are not blank. Nearly always that is all of them, so that is asked of all at once."""
+    if all(map(bytes.strip, lines)) and max(lengths, default=0) <= max_record_bytes:
+        return map(RawRecord._make, zip(offsets, lines, lengths, repeat(False), strict=False))  # repeat has no end
+    return filter(None, map(_line, offsets, lines, lengths, repeat(max_record_bytes)))
 
 
 def _line(offset: int, data: bytes, length: int, max_record_bytes: int) -> RawRecord | None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import repeat
 from math import prod
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,7 @@ from functions.common.contract import Version
 from functions.common.record_types import INT64, decimal_of, merged, resolve, type_of
 from functions.common.sql import literal
 from functions.validate.predicates import predicate_of, surely_fits
+from functions.validate.raw import BLANK
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 """What msgspec raises of texts that it can't read, or not as the type."""
@@ -97,14 +99,21 @@ class Screen:
         They are read at once. Nothing in JSON goes on behind a `}` with a `{`, so a record can't reach over two texts
         that begin and end so, and as many records as texts are one in each.
         """
-        if {text[:1] for text in texts} != {b"{"} or {text[-1:] for text in texts} != {b"}"}:
-            return None
+        if not _are_objects(texts):
+            texts = [text.strip(BLANK) for text in texts]
+            if not _are_objects(texts):
+                return None
         together = b"\n".join(texts)
         try:
             records = self.decode(together)
         except _UNREADABLE:
             return None
         return records if len(records) == len(texts) and self.is_plain(together) else None
+
+
+def _are_objects(texts: Sequence[bytes]) -> bool:
+    """Whether each of these texts begins and ends as an object does."""
+    return all(map(bytes.startswith, texts, repeat(b"{"))) and all(map(bytes.endswith, texts, repeat(b"}")))
 
 
 @cache

@@ -14,7 +14,7 @@ from functions.common.contract import Version
 from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
 from functions.validate.drift import Drift
 from functions.validate.judge import Judge, Verdict, parsed, reject_line_of
-from functions.validate.raw import BLANK, RawRecord
+from functions.validate.raw import RawRecord
 from functions.validate.rejected import Rejects
 from functions.validate.screen import Line
 
@@ -25,11 +25,14 @@ _MOST_GROWTH = 8
 """How many times its bytes a record may take when it is written anew: 1e15 becomes 1000000000000000.0."""
 
 _ENCODER = msgspec.json.Encoder()
-_LENGTH = attrgetter("length")
+_DATA, _LENGTH, _POSITION = attrgetter("data"), attrgetter("length"), attrgetter("position")
 
 _HELD_BYTES = 1 << 16
 """How much of the source is looked at together: the more, the less is done a record, and the more is done again where
 one of them is not let pass."""
+
+_PIECES = 12
+"""Into how many parts that is divided then, and each of these again, down to single records."""
 
 
 @dataclass(slots=True)
@@ -65,8 +68,9 @@ class Sieve:
         if (records := self._read(self._version, raws)) is not None:
             self._pass(self._version, raws, records)
         elif len(raws) > 1:
-            for raw in raws:
-                self._divide([raw])
+            size = -(-len(raws) // _PIECES)
+            for start in range(0, len(raws), size):
+                self._divide(raws[start : start + size])
         else:
             self._pass_as_another_version(raws[0])
 
@@ -75,7 +79,7 @@ class Sieve:
         screen = self.judge.screens.get(version)
         if screen is None or max(map(_LENGTH, raws)) > self.judge.limits.max_record_bytes // _MOST_GROWTH:
             return None
-        return screen.read([raw.data.strip(BLANK) for raw in raws])
+        return screen.read(list(map(_DATA, raws)))
 
     def _pass_as_another_version(self, raw: RawRecord) -> None:
         for version in self.judge.screens:
@@ -97,7 +101,7 @@ class Sieve:
     def _pass(self, version: Version, raws: Sequence[RawRecord], records: Sequence[Any]) -> None:
         """Write records anew, as they were read: no other parser is to see what this one may have read otherwise."""
         self._version = version
-        passed = [Line(raw.position, record) for raw, record in zip(raws, records, strict=True)]
+        passed = list(map(Line, map(_POSITION, raws), records))
         self.lines[version].write(_ENCODER.encode_lines(passed))
         self.passed_by_version[version.number] += len(passed)
 
