@@ -38,10 +38,7 @@ KEPT = "_kept"
 SENT = "_sent"
 """The column that holds a record as it was sent, beside what it is read as, while `validate` compares the two."""
 
-TOTALS = "_totals"
-"""The column that holds in staging what each record adds to the control totals."""
-
-RESERVED = frozenset({POSITION, FITS, KEPT, SENT, TOTALS})
+RESERVED = frozenset({POSITION, FITS, KEPT, SENT})
 """What no property of a record can be called."""
 
 
