@@ -16,16 +16,12 @@ locals {
       name        = "${local.name}-validate"
       description = "Checks each record of one chunk against the contract."
       layers      = ["aws", "json", "schema", "sql"]
-      environment = {
-        PROCESSED_BUCKET    = local.buckets.processed
-        MAX_OBJECT_BYTES    = var.max_object_bytes
-        MAX_INFLATED_BYTES  = var.max_inflated_bytes
-        MAX_INFLATION_RATIO = var.max_inflation_ratio
-        MAX_RECORD_BYTES    = var.max_record_bytes
-        MAX_NESTING         = var.max_nesting
-        MAX_REJECT_BYTES    = var.max_reject_bytes
-        UNKNOWN_FIELDS      = var.unknown_fields
-      }
+      environment = merge(local.reading, {
+        PROCESSED_BUCKET = local.buckets.processed
+        MAX_NESTING      = var.max_nesting
+        MAX_REJECT_BYTES = var.max_reject_bytes
+        UNKNOWN_FIELDS   = var.unknown_fields
+      })
     }
     transform = {
       name        = "${local.name}-transform"
@@ -39,10 +35,10 @@ locals {
       name        = "${local.name}-write"
       description = "Merges the chunks, proves the balance, publishes the tables and commits."
       layers      = ["aws", "json", "sql"]
-      environment = {
+      environment = merge(local.reading, {
         PROCESSED_BUCKET = local.buckets.processed
         MAX_REJECT_RATIO = var.max_reject_ratio
-      }
+      })
     }
     record_failure = {
       name        = "${local.name}-record-failure"
@@ -79,6 +75,14 @@ locals {
         RECORD_FAILURE_ARN = local.arn.record_failure_live
       }
     }
+  }
+
+  # Of those that read the source: `validate` reads all of it, `write` once more the chunks that have superseded records.
+  reading = {
+    MAX_OBJECT_BYTES    = var.max_object_bytes
+    MAX_INFLATED_BYTES  = var.max_inflated_bytes
+    MAX_INFLATION_RATIO = var.max_inflation_ratio
+    MAX_RECORD_BYTES    = var.max_record_bytes
   }
 
   # Those that events invoke: S3's, EventBridge's, the scheduler's and the reconciler's own.

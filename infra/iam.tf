@@ -175,6 +175,13 @@ data "aws_iam_policy_document" "transform" {
 data "aws_iam_policy_document" "write" {
   source_policy_documents = [data.aws_iam_policy_document.telemetry["write"].json]
 
+  # What is superseded, to list it among the rejects as it stands there.
+  statement {
+    sid       = "ReadIncoming"
+    actions   = ["s3:GetObjectVersion"]
+    resources = ["${local.arn.ingest}/incoming/*"]
+  }
+
   statement {
     sid       = "ReadStaging"
     actions   = ["s3:GetObject"]
@@ -203,6 +210,12 @@ data "aws_iam_policy_document" "write" {
     sid       = "TellMissingFromForbidden"
     actions   = ["s3:ListBucket"]
     resources = [local.arn.processed]
+  }
+
+  statement {
+    sid       = "TellAMissingSourceFromAForbidden"
+    actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
+    resources = [local.arn.ingest]
   }
 }
 

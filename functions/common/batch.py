@@ -2,7 +2,7 @@
 
 The layout of the processed bucket is defined here and nowhere else:
 
-    staging/<dataset>/<batch_id>/<execution>/<chunk>/{records.jsonl,records.parquet,rejected.jsonl,counts.json,<table>.parquet}
+    staging/<dataset>/<batch_id>/<execution>/<chunk>/{records.parquet,rejected.jsonl,counts.json,<table>.parquet}
     rejected/<dataset>/ingest_date=<date>/<batch_id>.jsonl
     processed/<dataset>/<date>/<batch_id>/<table>.csv
     tables/<dataset>/<table>/ingest_date=<date>/<batch_id>.parquet

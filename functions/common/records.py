@@ -1,4 +1,4 @@
-"""The lines that records travel in: valid ones through staging, rejected ones into `rejected/`."""
+"""The lines in which rejected records stand, and what is told of unknown fields."""
 
 import base64
 from typing import Any
@@ -10,20 +10,6 @@ MOST_FIELDS = 100
 
 OTHERS = ""
 """Stands for the fields beyond those, and for what does not look like a name: it may be a value that slipped."""
-
-_POSITION = b'{"_position":'
-_RECORD = b',"record":'
-
-
-def read_valid_line(line: bytes) -> tuple[int, bytes]:
-    """The place and the serialised record of a line of `records.jsonl`: a `functions.validate.screen.Line`."""
-    position, record = line.split(_RECORD, 1)
-    return int(position[len(_POSITION) :]), record.rstrip(b"\n")[:-1]
-
-
-def position_of_valid_line(line: bytes) -> int:
-    """The place in a line of `records.jsonl`."""
-    return int(line[len(_POSITION) : line.index(b",")])
 
 
 def reject_line(

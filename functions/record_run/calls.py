@@ -56,10 +56,6 @@ def download_unless_empty(n_bytes: int) -> Calls:
     return download(n_bytes) if n_bytes else Calls()
 
 
-def not_read(_bytes: int) -> Calls:
-    return Calls()
-
-
 def _parts(n_bytes: int) -> int:
     return -(-n_bytes // PART_BYTES)
 
@@ -74,15 +70,11 @@ class Staged(NamedTuple):
 
 
 STAGED: Mapping[str, Staged] = {
-    "records.jsonl": Staged("validate", upload, "write", not_read),
     "records.parquet": Staged("validate", upload, "transform", download),
     "rejected.jsonl": Staged("validate", upload, "write", download_unless_empty),
     "counts.json": Staged("validate", put, "write", get),
 }
 """By name; every other object is a table's part."""
-
-SUPERSEDED_FROM = "records.jsonl"
-"""Where `write` finds the records that are superseded, a chunk's at a time."""
 
 PART = Staged("transform", upload, "write", download)
 
@@ -107,7 +99,7 @@ class Objects:
     outputs: Sequence[int] = ()
     """The sizes of what was published, rejects included; empty where nothing was."""
     superseded: int = 0
-    """Records that are superseded: `write` reads them again from staging."""
+    """Records that are superseded: `write` reads their chunks of the source once more."""
 
     @property
     def staged_bytes(self) -> int:
@@ -122,10 +114,8 @@ def calls_of(objects: Objects) -> dict[str, Calls]:
         staged = STAGED.get(name, PART)
         calls[staged.written_by] += staged.write(size)
         calls[staged.read_by] += staged.read(size)
-    passed = [size for name, size in objects.staged if name == SUPERSEDED_FROM]
-    for size in passed[: objects.superseded]:
-        calls["write"] += download(size)
     calls["write"] += Calls(get=1)  # is it committed already?
+    calls["write"] += Calls(get=min(objects.superseded, objects.chunks))
     for size in objects.outputs:
         calls["write"] += upload(size)
     calls["write"] += Calls(put=1 if objects.outputs else 0)  # the manifest

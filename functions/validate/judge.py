@@ -9,11 +9,11 @@ import orjson
 
 from functions.common.config import DROP, Settings
 from functions.common.contract import Contract, Version
+from functions.common.source.raw import RawRecord
 from functions.validate.drift import UnknownField, unknown_fields
 from functions.validate.explain import broken_rule, broken_schema, unknown_version
 from functions.validate.nesting import nests_deeper
 from functions.validate.predicates import predicate_of, surely_fits
-from functions.validate.raw import RawRecord
 from functions.validate.reasons import Reason
 from functions.validate.rejected import Rejects
 from functions.validate.schema import schema_validator

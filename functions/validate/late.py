@@ -8,10 +8,8 @@ from pathlib import Path
 import duckdb
 import orjson
 
-from functions.common.errors import ReconciliationError
-from functions.validate.documents import Document
+from functions.common.source.documents import Document, record_at
 from functions.validate.judge import Judge, parsed, reject_line_of
-from functions.validate.raw import RawRecord
 from functions.validate.rejected import Rejects
 
 _BUFFER = 1 << 20
@@ -40,7 +38,7 @@ class Late:
                 raws = iter(self.open_document().records if row else ())
                 while row:
                     position, kept = row
-                    raw = _at(position, raws)
+                    raw = record_at(position, raws)
                     record = parsed(raw)
                     verdict = (
                         self.judge.verdict(raw, record) if kept is None else self.judge.rules_verdict(record, kept)
@@ -53,14 +51,6 @@ class Late:
         finally:  # also where there are too many: they are the sample
             _merge_by_position(self.rejected, late)
         return cleared
-
-
-def _at(position: int, raws: Iterator[RawRecord]) -> RawRecord:
-    """The record at a position, from those that are still to come."""
-    for raw in raws:
-        if raw.position == position:
-            return raw
-    raise ReconciliationError(f"The record at {position} does not stand there when the file is read again.")
 
 
 def _merge_by_position(rejected: Path, late: Path) -> None:

@@ -20,9 +20,9 @@ import msgspec
 
 from functions.common.contract import Version
 from functions.common.record_types import INT64, decimal_of, merged, resolve, type_of
+from functions.common.source.raw import BLANK
 from functions.common.sql import literal
 from functions.validate.predicates import predicate_of, surely_fits
-from functions.validate.raw import BLANK
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 """What msgspec raises of texts that it can't read, or not as the type."""

@@ -12,9 +12,9 @@ import msgspec
 
 from functions.common.contract import Version
 from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
+from functions.common.source.raw import RawRecord
 from functions.validate.drift import Drift
 from functions.validate.judge import Judge, Verdict, parsed, reject_line_of
-from functions.validate.raw import RawRecord
 from functions.validate.rejected import Rejects
 from functions.validate.screen import Line
 

@@ -6,7 +6,6 @@ not let pass is fetched once more as it stood in the file and judged exactly. In
 iterators; nothing here knows S3.
 """
 
-import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -18,17 +17,16 @@ import duckdb
 
 from functions.common.config import Settings
 from functions.common.contract import Contract
-from functions.common.records import position_of_valid_line
+from functions.common.source.documents import Document
 from functions.validate.contract_sql import ContractSql
-from functions.validate.documents import Document
 from functions.validate.drift import Drift
 from functions.validate.judge import Judge
 from functions.validate.late import Late
 from functions.validate.rejected import Rejects
 from functions.validate.sieve import Sieve
 
-LINES, RECORDS, REJECTED = "records.jsonl", "records.parquet", "rejected.jsonl"
-"""What a chunk's records are divided into: as they are handed on, in text and typed, and those that are not."""
+RECORDS, REJECTED = "records.parquet", "rejected.jsonl"
+"""What a chunk's records are divided into: those that are handed on, typed, and those that are not."""
 
 UNKNOWN_VERSION = "unknown"
 """Stands for the version of a record that can't be read, or that names none of the contract's."""
@@ -62,11 +60,11 @@ def validate_chunk(
     limits: Settings,
     sample_uri: str = "",
 ) -> tuple[Document, Counts]:
-    """Write RECORDS, REJECTED and what `merge_lines` makes LINES of into `workdir`; answers the document and counts.
+    """Write RECORDS and REJECTED into `workdir`; answers the document and counts.
 
-    `open_document` is called again where records are rejected that were let pass at first. LINES has every record that
-    was parsed, serialised by the parser that read it; RECORDS the same as records of the current version, typed, and
-    says which of them are kept; LINES and REJECTED are in the order of the file. Raises MalformedDocumentError or
+    `open_document` is called again where records are rejected that were let pass at first. RECORDS has every record
+    that was parsed, as one of the current version, and says which of them are kept; it is made of what the parser that
+    read them has serialised. REJECTED is in the order of the file. Raises MalformedDocumentError or
     EncodingError where the structure around the records is broken, and RejectVolumeError, which names `sample_uri`,
     where the rejects are too many bytes; REJECTED then has those that came before.
     """
@@ -110,26 +108,3 @@ def _by_version(received: Counter[int | None], rejected: Counter[int | None]) ->
         }
         for version in sorted(received, key=lambda version: version or 0)
     }
-
-
-def needs_no_merge(workdir: Path) -> bool:
-    """Whether `merge_lines` needs no room: there are lines of one version alone, or none."""
-    return len(_filled(workdir)) <= 1
-
-
-def _filled(workdir: Path) -> list[Path]:
-    return [path for path in workdir.glob(_LINES_OF.format("*")) if path.stat().st_size]
-
-
-def merge_lines(workdir: Path) -> Path:
-    """Put the lines of all versions that `validate_chunk` left into one file, LINES, in the order of the source.
-
-    This is apart from it so that RECORDS can make room before.
-    """
-    merged, filled = workdir / LINES, _filled(workdir)
-    if len(filled) == 1:
-        return filled[0].rename(merged)
-    with ExitStack() as files, merged.open("wb", _BUFFER) as merged_file:
-        versions = [files.enter_context(path.open("rb")) for path in filled]
-        merged_file.writelines(heapq.merge(*versions, key=position_of_valid_line))
-    return merged

@@ -15,6 +15,7 @@ from functions.common.config import settings
 from functions.common.contract import Contract, Table, load_contract
 from functions.common.errors import ReconciliationError
 from functions.common.parallel import MOST_AT_ONCE, at_once
+from functions.common.source.stored import open_stored
 from functions.common.telemetry import count, step
 from functions.common.workdir import workdir
 from functions.write import publish
@@ -128,12 +129,13 @@ def _upload_rejects(
 ) -> dict[str, Any]:
     """Write and upload the rejects of a batch; answers the output."""
 
-    def staged(chunk: int, name: str) -> Path:
-        path = folder / f"{chunk:05d}.{name}"
-        staging.fetch(batch, chunk, name, path)
+    def fetch_rejected(chunk: int) -> Path:
+        path = folder / f"{chunk:05d}.rejected.jsonl"
+        staging.fetch(batch, chunk, "rejected.jsonl", path)
         return path
 
-    write_rejects(folder / REJECTS, batch.batch_id, contract, counts, superseded, staged)
+    open_chunk = partial(open_stored, batch, contract=contract)
+    write_rejects(folder / REJECTS, batch.batch_id, contract, counts, superseded, fetch_rejected, open_chunk)
     return _publish_file(folder / REJECTS, batch.rejected_key)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from functions.common.contract import Contract
-from functions.common.records import read_valid_line, reject_line
+from functions.common.records import reject_line
+from functions.common.source.documents import Document, record_at
 from functions.write.merge import Superseded
 
 
@@ -19,38 +20,37 @@ def write_rejects(
     contract: Contract,
     counts: Sequence[Mapping[str, Any]],
     superseded: Iterable[Superseded],
-    staged: Callable[[int, str], Path],
+    fetch_rejected: Callable[[int], Path],
+    open_chunk: Callable[[int], Document],
 ) -> None:
     """Write the rejects of all chunks to `path`.
 
-    `superseded` comes by chunk and position; `staged(chunk, name)` fetches a chunk's file from staging.
+    `superseded` comes by chunk and position; a chunk that has such records is read once more for them, as it stands in
+    the source. Raises ReconciliationError where one is not there any more.
     """
     with path.open("wb") as rejects:
         for chunk, count in enumerate(counts):
             if count["rejected"]:
-                fetched = staged(chunk, "rejected.jsonl")
+                fetched = fetch_rejected(chunk)
                 with fetched.open("rb") as lines:
                     shutil.copyfileobj(lines, rejects, 1 << 20)
                 fetched.unlink()
         for chunk, records in groupby(superseded, key=lambda record: record.chunk):
-            fetched = staged(chunk, "records.jsonl")
-            with fetched.open("rb") as lines:
-                passed = map(read_valid_line, lines)
-                for record in records:  # both are in the order of the file
-                    content = next(content for position, content in passed if position == record.position)
-                    rejects.write(
-                        reject_line(
-                            batch_id=batch_id,
-                            contract_version=_version_of(contract, content),
-                            position=record.position,
-                            position_kind=counts[chunk]["position_kind"],
-                            reason="superseded",
-                            errors=[_superseded_by(record.superseded_by)],
-                            record=content,
-                            readable=True,
-                        )
+            document = open_chunk(chunk)
+            for record in records:  # both are in the order of the file
+                raw = record_at(record.position, document.records)
+                rejects.write(
+                    reject_line(
+                        batch_id=batch_id,
+                        contract_version=_version_of(contract, raw.data),
+                        position=record.position,
+                        position_kind=document.position_kind,
+                        reason="superseded",
+                        errors=[_superseded_by(record.superseded_by)],
+                        record=raw.data,
+                        readable=True,
                     )
-            fetched.unlink()
+                )
 
 
 def _version_of(contract: Contract, record: bytes) -> int:

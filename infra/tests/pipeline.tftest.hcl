@@ -138,8 +138,12 @@ run "nothing_set" {
         PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"
       }
       write = {
-        PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"
-        MAX_REJECT_RATIO = "0.1"
+        PROCESSED_BUCKET    = "order-pipeline-dev-processed-123456789012"
+        MAX_OBJECT_BYTES    = "5368709120"
+        MAX_INFLATED_BYTES  = "4294967296"
+        MAX_INFLATION_RATIO = "200"
+        MAX_RECORD_BYTES    = "8388608"
+        MAX_REJECT_RATIO    = "0.1"
       }
       record_failure = {
         PROCESSED_BUCKET = "order-pipeline-dev-processed-123456789012"

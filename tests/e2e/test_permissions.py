@@ -38,7 +38,7 @@ def as_function(place: Target, function: str, service: str = "s3") -> Any:
         ("transform", "ingest", "incoming/orders/x", False, False),
         ("transform", "processed", "staging/x", True, True),
         ("transform", "processed", "manifests/x", False, False),
-        ("write", "ingest", "incoming/orders/x", False, False),
+        ("write", "ingest", "incoming/orders/x", True, False),
         ("write", "processed", "staging/x", True, False),
         ("write", "processed", "manifests/x", True, True),
         ("write", "processed", "tables/x", True, True),

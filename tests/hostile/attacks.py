@@ -22,7 +22,7 @@ from typing import Any
 from functions.common import sql
 from functions.common.batch import Batch, Source
 from functions.common.errors import PipelineError
-from functions.validate.source import open_chunk
+from functions.common.source.chunk import open_chunk
 from functions.validate.validation import validate_chunk
 from tests.unit.orders import CONTRACT, lines, order
 

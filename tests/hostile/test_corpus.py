@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from functions.common.errors import EmptyFileError, EncodingError, MalformedDocumentError, PipelineError
-from functions.validate.documents import Document, check_encoding, read_document, read_lines
+from functions.common.source.documents import Document, check_encoding, read_document, read_lines
 from functions.validate.unreadable import unparsable
 from tests.hostile.corpus import json_checker, json_test_suite
 from tests.unit.steps import MAX_NESTING, batch_of, validate

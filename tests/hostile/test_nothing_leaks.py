@@ -27,7 +27,7 @@ WORD, DIGITS = "Mk7Zqx", "731957"
 """No id, hash, date, count or source line has these; every value of every record here has one of them."""
 
 MAY_HOLD = ("rejected/", "tables/", "processed/")
-MAY_HOLD_STAGED = ("/records.jsonl", "/rejected.jsonl", ".parquet")
+MAY_HOLD_STAGED = ("/rejected.jsonl", ".parquet")
 
 
 def marked(**changes: Any) -> Order:

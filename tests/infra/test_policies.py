@@ -108,6 +108,9 @@ def test_no_unexpected_star(any_plan: Run, role: str) -> None:
         ("write", "s3:GetObject", f"{PROCESSED}/staging/x", True),
         ("write", "s3:PutObject", f"{PROCESSED}/staging/x", False),
         ("write", "s3:ListBucket", PROCESSED, True),
+        ("write", "s3:GetObjectVersion", f"{INGEST}/incoming/orders/x.json", True),
+        ("write", "s3:GetObject", f"{INGEST}/incoming/orders/x.json", False),
+        ("write", "s3:ListBucket", INGEST, True),
         *[
             ("write", action, f"{PROCESSED}/{folder}/x", True)
             for action in ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload")

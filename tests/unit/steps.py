@@ -14,10 +14,10 @@ from functions.common import sql
 from functions.common.batch import Batch, Source
 from functions.common.contract import LINEAGE, Contract
 from functions.common.planning import plan_batch
+from functions.common.source.chunk import open_chunk
+from functions.common.source.documents import Document
 from functions.transform.transform import write_parts
-from functions.validate.documents import Document
-from functions.validate.source import open_chunk
-from functions.validate.validation import RECORDS, merge_lines, validate_chunk
+from functions.validate.validation import RECORDS, REJECTED, validate_chunk
 from functions.write.account import Merged, Totals, add_up
 from functions.write.csv_file import write_csv
 from functions.write.merge import Superseded, merge, read_superseded
@@ -45,6 +45,21 @@ def batch_of(data: bytes, name: str = "x.jsonl", chunk_bytes: int = 10**9) -> Ba
     return plan_batch(source, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), chunk_bytes)
 
 
+def opened(data: bytes, batch: Batch, chunk: int, contract: Contract, limits: Any = LIMITS) -> Document:
+    """A chunk of the batch that these bytes make."""
+
+    def read(start: int) -> Iterator[bytes]:
+        return (data[at : at + BLOCK_BYTES] for at in range(start, len(data), BLOCK_BYTES))
+
+    return open_chunk(batch, chunk, contract, limits, read)
+
+
+def serialised(folder: Path) -> list[tuple[int, bytes]]:
+    """The records that passed the sieve in `folder`, whatever their version: position, and what DuckDB was given."""
+    written = [line for path in folder.glob("records.v*.jsonl") for line in path.read_bytes().splitlines()]
+    return sorted((orjson.loads(line)["_position"], line.split(b',"record":', 1)[1][:-1]) for line in written)
+
+
 def validate(
     data: bytes,
     folder: Path,
@@ -58,17 +73,13 @@ def validate(
     batch = batch or batch_of(data)
     folder.mkdir(parents=True, exist_ok=True)
 
-    def read(start: int) -> Iterator[bytes]:
-        return (data[at : at + BLOCK_BYTES] for at in range(start, len(data), BLOCK_BYTES))
-
     def open_document() -> Document:
-        return open_chunk(batch, chunk, contract, under, read)
+        return opened(data, batch, chunk, contract, under)
 
     with sql.connect(folder, MEMORY_MB) as connection:
         document, counts = validate_chunk(
             open_document, contract, batch.batch_id, folder, connection, under, "s3://sample"
         )
-    merge_lines(folder)
     return {"chunk_bytes": batch.chunk_bytes, "position_kind": document.position_kind, **asdict(counts)}
 
 
@@ -159,10 +170,13 @@ def publish(
         for suffix in ("parquet", "csv"):
             (staged.parts / f"{table.name}.{suffix}").rename(out / f"{table.name}.{suffix}")
 
-    def staged_file(chunk: int, name: str) -> Path:
-        return folder / f"{chunk:05d}" / name
+    def fetch_rejected(chunk: int) -> Path:
+        return folder / f"{chunk:05d}" / REJECTED
+
+    def open_chunk_again(chunk: int) -> Document:
+        return opened(data, staged.batch, chunk, contract)
 
     rejects = out / "rejects.jsonl"
     superseded = list(read_superseded(staged.parts))
-    write_rejects(rejects, staged.batch.batch_id, contract, staged.counts, superseded, staged_file)
+    write_rejects(rejects, staged.batch.batch_id, contract, staged.counts, superseded, fetch_rejected, open_chunk_again)
     return Published(out, staged, merged, superseded)

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from functions.common.errors import EncodingError, MalformedDocumentError, RecordTooLargeError, WrongEnvelopeError
-from functions.validate.documents import Document, check_encoding, read_document, read_lines
-from functions.validate.raw import RawRecord
+from functions.common.source.documents import Document, check_encoding, read_document, read_lines
+from functions.common.source.raw import RawRecord
 
 FIELDS = ("id", "text")
 CAP = 10_000

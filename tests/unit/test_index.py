@@ -189,7 +189,7 @@ def test_validate_stages_its_files_and_the_counts_last(monkeypatch: pytest.Monke
     monkeypatch.setattr(s3_utils, "put_bytes", lambda *a: written.append(Path(a[1]).name) or put_bytes(*a))
     batch = harness.plan(harness.upload(lines([order(), {}])))
     assert validate.handler({"batch": batch.to_input(), "chunk": 0}) == {"chunk": 0}
-    assert sorted(written[:-1]) == ["records.jsonl", "records.parquet", "rejected.jsonl"]
+    assert sorted(written[:-1]) == ["records.parquet", "rejected.jsonl"]
     assert written[-1] == "counts.json"
     assert harness.keys() == sorted(batch.staging_key(0, name) for name in written)
     counts = json.loads(harness.get(batch.staging_key(0, "counts.json")))

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from functions.common.errors import (
     EmptyFileError,
     NoValidRecordsError,
     ReconciliationError,
+    SourceMissingError,
     TooManyRejectsError,
     TransientError,
 )
@@ -283,7 +285,7 @@ def test_counts_that_are_gone_are_named() -> None:
 
 
 @on_moto
-@pytest.mark.parametrize("name", ["orders.parquet", "items.parquet", "rejected.jsonl", "records.jsonl"])
+@pytest.mark.parametrize("name", ["orders.parquet", "items.parquet", "rejected.jsonl"])
 def test_what_expired_in_staging_is_named(name: str) -> None:
     batch = harness.run(WITH_REJECT)
     for key in (batch.manifest_key, batch.staging_key(0, name)):
@@ -291,6 +293,43 @@ def test_what_expired_in_staging_is_named(name: str) -> None:
     with pytest.raises(ReconciliationError, match=f"Chunk 0 has no {name} in staging; it expired: run the batch again"):
         write.handler(batch.to_input())
     assert harness.keys("manifests/") == []
+
+
+@on_moto
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.json"])
+def test_a_superseded_record_is_listed_as_it_came(name: str) -> None:
+    """With its digits, its escapes and its member that comes twice; however the file is read."""
+    plain = json.dumps(order(shipping_cost=5))
+    odd = plain.replace('"shipping_cost": 5', '"shipping_cost": 9, "shipping_cost": 5.0e0').replace(
+        "order_id", r"order\u005fid"
+    )
+    data = f"[{odd}, {plain}]" if name.endswith(".json") else f"{odd}\r\n{plain}\n"
+    batch = harness.run(gzip.compress(data.encode()) if name.endswith(".gz") else data.encode(), name)
+    rejects = harness.get(batch.rejected_key).decode()
+    assert rejects.count("\n") == 1
+    assert f'"record":{odd}' in rejects
+
+
+@on_moto
+def test_each_chunk_is_read_again_for_its_own_superseded_records() -> None:
+    records = [order(order_id=str(number % 7), shipping_cost=number) for number in range(20)]
+    batch = harness.run(lines(records), chunk_bytes=2 * len(lines(records[:1])))
+    assert batch.chunk_count > 5
+    rejects = [json.loads(line) for line in harness.get(batch.rejected_key).splitlines()]
+    assert [(reject["position"], reject["record"]) for reject in rejects] == [
+        (len(lines(records[:number])), records[number]) for number in range(13)
+    ]
+
+
+@on_moto
+@pytest.mark.parametrize(("data", "fails"), [(WITH_REJECT, True), (lines(GOOD), False)])
+def test_a_source_that_is_gone_by_then_matters_only_to_superseded_records(data: bytes, fails: bool) -> None:
+    batch = harness.run(data)
+    s3 = s3_utils.client()
+    s3.delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
+    s3.delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
+    with pytest.raises(SourceMissingError, match="deleted before it was read") if fails else nullcontext():
+        write.handler(batch.to_input())
 
 
 # --- what write answers -----------------------------------------------------------------------------------------------

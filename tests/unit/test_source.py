@@ -20,8 +20,8 @@ from functions.common.errors import (
     ObjectTooLargeError,
     UnsupportedFormatError,
 )
-from functions.validate.documents import Document
-from functions.validate.source import inflate, open_chunk
+from functions.common.source.chunk import inflate, open_chunk
+from functions.common.source.documents import Document
 
 LIMITS = SimpleNamespace(
     max_object_bytes=100_000, max_inflated_bytes=50_000, max_inflation_ratio=100, max_record_bytes=10_000

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from functions.common.contract import Rule
 from functions.common.errors import EncodingError, MalformedDocumentError
-from functions.common.records import read_valid_line
 from functions.validate.explain import MAX_REASONS
 from functions.validate.unreadable import unparsable
 from tests.unit.orders import CONTRACT, Order, customer, item, lines, order, total
-from tests.unit.steps import MAX_NESTING, MAX_RECORD_BYTES, batch_of, validate
+from tests.unit.steps import MAX_NESTING, MAX_RECORD_BYTES, batch_of, serialised, validate
 
 GOOD = lines([order(order_id="good")])
 SECRET = "s3cr3t-Zoë"
@@ -352,8 +351,7 @@ def valid_records(folder: Path) -> list[tuple[int, bytes]]:
             f"SELECT _position FROM read_parquet('{folder}/records.parquet') WHERE _kept"
         ).fetchall()
     kept = {position for (position,) in rows}
-    passed = map(read_valid_line, (folder / "records.jsonl").read_bytes().splitlines(keepends=True))
-    return [(position, record) for position, record in passed if position in kept]
+    return [(position, record) for position, record in serialised(folder) if position in kept]
 
 
 def test_valid_records_are_serialised_anew_by_the_parser_that_read_them(tmp_path: Path) -> None:
@@ -433,7 +431,7 @@ def test_control_totals_are_exact_sums_of_the_valid_records_only(tmp_path: Path)
 @pytest.mark.parametrize("data", [b"", b"\n \n", b"{}\n"])
 def test_control_totals_of_no_valid_record_are_nought(data: bytes, tmp_path: Path) -> None:
     assert Decimal(validate(data, tmp_path)["control_totals"]["total_amount"]) == 0
-    assert (tmp_path / "records.jsonl").read_bytes() == b""
+    assert serialised(tmp_path) == []
 
 
 def test_a_rule_that_gives_null_is_broken(tmp_path: Path) -> None:
@@ -458,5 +456,5 @@ def test_a_step_run_again_writes_the_same_bytes(tmp_path: Path) -> None:
     outputs = []
     for attempt in ("first", "second"):
         validate(data, tmp_path / attempt)
-        outputs.append([(tmp_path / attempt / name).read_bytes() for name in ("records.jsonl", "rejected.jsonl")])
+        outputs.append([(tmp_path / attempt / name).read_bytes() for name in ("records.parquet", "rejected.jsonl")])
     assert outputs[0] == outputs[1]

@@ -15,9 +15,15 @@ from typing import Literal
 
 import orjson
 
-from functions.common.errors import EncodingError, MalformedDocumentError, RecordTooLargeError, WrongEnvelopeError
-from functions.validate.arrays import ArrayCutter
-from functions.validate.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
+from functions.common.errors import (
+    EncodingError,
+    MalformedDocumentError,
+    ReconciliationError,
+    RecordTooLargeError,
+    WrongEnvelopeError,
+)
+from functions.common.source.arrays import ArrayCutter
+from functions.common.source.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
 
 PositionKind = Literal["byte", "index"]
 
@@ -34,6 +40,14 @@ class Document:
 
     position_kind: PositionKind
     records: Iterator[RawRecord]
+
+
+def record_at(position: int, records: Iterator[RawRecord]) -> RawRecord:
+    """The record at a position, from those that are still to come. Raises ReconciliationError where none is there."""
+    for raw in records:
+        if raw.position == position:
+            return raw
+    raise ReconciliationError(f"The record at {position} does not stand there when the file is read again.")
 
 
 def check_encoding(blocks: Iterable[bytes]) -> Iterator[bytes]:

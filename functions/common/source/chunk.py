@@ -15,7 +15,7 @@ from functions.common.errors import (
     ObjectTooLargeError,
     UnsupportedFormatError,
 )
-from functions.validate.documents import Document, check_encoding, read_document, read_lines
+from functions.common.source.documents import Document, check_encoding, read_document, read_lines
 
 LINES = (".jsonl", ".ndjson")
 DOCUMENT = ".json"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from functions.common.errors import MalformedDocumentError, WrongEnvelopeError
-from functions.validate.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
+from functions.common.source.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
 
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _ARRAY = re.compile(rb'(?:[^"{}\[\],]++|' + _STRING + rb")*+", re.DOTALL)
