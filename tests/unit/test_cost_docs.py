@@ -16,18 +16,18 @@ TEXT = (ROOT / "docs" / "cost.md").read_text("utf-8")
 PRICES = prices_for("eu-central-1", "arm64")
 LARGE, SMALL = Size(1769, 10240), Size(256, 512)
 WORK = [
-    Work("Validate", LARGE, 2, 9509),
-    Work("Transform", LARGE, 2, 3110),
-    Work("Write", LARGE, 1, 4659),
+    Work("Validate", LARGE, 2, 6733),
+    Work("Transform", LARGE, 2, 1004),
+    Work("Write", LARGE, 1, 1672),
     Work("starter", SMALL, 1, 500),
     Work("record_run", SMALL, 1, 800),
 ]
 QUANTITIES: dict[str, int | Fraction] = {
     "state_transition": 9,
-    "s3_put": 35,
-    "s3_get": 23,
-    "s3_gb_month": gb_months(161_980_004, 7 + 1),
-    "log_gb": Fraction(49_400, GB),
+    "s3_put": 21,
+    "s3_get": 15,
+    "s3_gb_month": gb_months(27_901_405, 7 + 1),
+    "log_gb": Fraction(30_400, GB),
     "trace": 3,
 }
 ASKED = Question(1, 1, estimate.BYTES_AN_ORDER, "eu-central-1", "arm64")
