@@ -38,7 +38,10 @@ KEPT = "_kept"
 SENT = "_sent"
 """The column that holds a record as it was sent, beside what it is read as, while `validate` compares the two."""
 
-RESERVED = frozenset({POSITION, FITS, KEPT, SENT})
+TOTALS = "_totals"
+"""The column that holds in staging what each record adds to the control totals."""
+
+RESERVED = frozenset({POSITION, FITS, KEPT, SENT, TOTALS})
 """What no property of a record can be called."""
 
 

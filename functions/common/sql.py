@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from functions.common.contract import KEPT, Contract
+from functions.common.contract import KEPT, TOTALS, Contract
 from functions.common.errors import ContractError, ResourceLimitError
 
 # https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
@@ -102,7 +102,7 @@ def open_records(connection: duckdb.DuckDBPyConnection, records: Path) -> None:
     connection.execute(
         f"""
         CREATE OR REPLACE VIEW records AS
-        SELECT * EXCLUDE ({KEPT})
+        SELECT COLUMNS(name -> name NOT IN ({literal(KEPT)}, {literal(TOTALS)}))
         FROM read_parquet({literal(records)})
         WHERE {KEPT}
         """

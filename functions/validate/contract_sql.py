@@ -12,10 +12,10 @@ from weakref import WeakKeyDictionary
 
 import duckdb
 
-from functions.common.contract import FITS, KEPT, POSITION, Contract, Version
+from functions.common.contract import FITS, KEPT, POSITION, TOTALS, Contract, Version
 from functions.common.errors import ContractError
 from functions.common.record_types import sent_type
-from functions.common.sql import STAGED, identifier, literal, make_macros, open_records
+from functions.common.sql import STAGED, identifier, literal, make_macros
 from functions.validate import record_views
 from functions.validate.predicates import fits, predicate_of
 
@@ -98,7 +98,7 @@ class ContractSql:
 
     def keep(self, versions: Sequence[Version], records: Path) -> None:
         """Write the Parquet file `records`, of the lines of `versions`: what each record is as one of the current
-        version, and whether it is kept.
+        version, whether it is kept, what it adds to the control totals.
 
         It is kept where its version's predicate is true, and every rule; NULL says that the predicate is not true.
         """
@@ -115,14 +115,15 @@ class ContractSql:
         query = f"""
             SELECT
                 * EXCLUDE ({FITS}),
-                CASE WHEN {FITS} THEN {self._all_rules()} END AS {KEPT}
+                CASE WHEN {FITS} THEN {self._all_rules()} END AS {KEPT},
+                CASE WHEN {FITS} THEN {self._totals()} END AS {TOTALS}
             FROM records
         """
         self.connection.execute(f"COPY ({self._storable(query)}) TO {literal(records)} ({STAGED})")
 
     def _decimals(self) -> list[str]:
         """For each column of whole numbers that Parquet can't hold the expression that makes decimals of them."""
-        query = "DESCRIBE FROM records"
+        query = f"DESCRIBE SELECT *, {self._totals()} AS {TOTALS} FROM records"
         return [
             f"CAST({identifier(name)} AS {_HUGE.sub('DECIMAL(38,0)', kind)}) AS {identifier(name)}"
             for name, kind, *_ in self.connection.execute(query).fetchall()
@@ -164,7 +165,7 @@ class ContractSql:
         anew = " UNION ALL ".join(
             record_views.records(self.contract, version, f"cleared_{version.number}", "true") for version in versions
         )
-        kept = f"SELECT * EXCLUDE ({FITS}), {self._all_rules()} AS {KEPT} FROM ({anew})"
+        kept = f"SELECT * EXCLUDE ({FITS}), {self._all_rules()} AS {KEPT}, {self._totals()} AS {TOTALS} FROM ({anew})"
         more = records.with_suffix(".more")
         self.connection.execute(
             f"""
@@ -201,9 +202,9 @@ class ContractSql:
         totals = self.contract.control_totals
         if not totals:
             return {}
-        open_records(self.connection, records)
-        sums = ", ".join(f"CAST(coalesce(sum({total.record_sql}), 0) AS VARCHAR)" for total in totals)
-        row = self.connection.execute(f"SELECT {sums} FROM records").fetchone()
+        names = [identifier(total.name) for total in totals]
+        sums = ", ".join(f"CAST(coalesce(sum({TOTALS}.{name}), 0) AS VARCHAR)" for name in names)
+        row = self.connection.execute(f"SELECT {sums} FROM read_parquet({literal(records)}) WHERE {KEPT}").fetchone()
         return dict(zip((total.name for total in totals), row or (), strict=True))
 
     def _all_rules(self) -> str:
@@ -215,6 +216,11 @@ class ContractSql:
 
     def _verdicts(self) -> list[str]:
         return [f"coalesce({rule.sql}, false)" for rule in self.contract.rules]
+
+    def _totals(self) -> str:
+        """What a record adds to each control total, as a struct; NULL where there are none."""
+        members = ", ".join(f"{identifier(total.name)}: {total.record_sql}" for total in self.contract.control_totals)
+        return f"{{{members}}}" if members else "NULL"
 
 
 @contextmanager
