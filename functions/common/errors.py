@@ -52,7 +52,7 @@ class UnsupportedFormatError(PipelineError):
 
 
 class SourceMissingError(PipelineError):
-    """The object version was deleted before it could be read."""
+    """The object version was deleted before it could be read, or read again for what is superseded."""
 
     next_step = "Upload the file again; the pipeline never deletes what it reads."
 

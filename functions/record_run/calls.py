@@ -99,7 +99,7 @@ class Objects:
     outputs: Sequence[int] = ()
     """The sizes of what was published, rejects included; empty where nothing was."""
     superseded: int = 0
-    """Records that are superseded: `write` reads their chunks of the source once more."""
+    """Records that are superseded: `write` reads their chunks of the source once more, at most one for each."""
 
     @property
     def staged_bytes(self) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 
 from functions.common.contract import Contract, Table
-from functions.common.sql import STAGED, identifier, literal, make_macros, open_records
+from functions.common.sql import STAGED, copy, identifier, make_macros, open_records
 
 
 def write_parts(
@@ -24,10 +24,5 @@ def write_parts(
 
 def _write_part(table: Table, workdir: Path, connection: duckdb.DuckDBPyConnection) -> int:
     columns = ", ".join(f"CAST({identifier(c.name)} AS {c.type}) AS {identifier(c.name)}" for c in table.columns)
-    row = connection.execute(
-        f"""
-        COPY (SELECT _position, {columns} FROM ({table.sql}))
-        TO {literal(workdir / f"{table.name}.parquet")} ({STAGED})
-        """
-    ).fetchone()
-    return int(row[0]) if row else 0
+    query = f"SELECT _position, {columns} FROM ({table.sql})"
+    return copy(connection, query, workdir / f"{table.name}.parquet", STAGED)

@@ -15,7 +15,7 @@ import duckdb
 from functions.common.contract import FITS, KEPT, POSITION, TOTALS, Contract, Version
 from functions.common.errors import ContractError
 from functions.common.record_types import sent_type
-from functions.common.sql import STAGED, identifier, literal, make_macros
+from functions.common.sql import STAGED, copy, identifier, literal, make_macros
 from functions.validate import record_views
 from functions.validate.predicates import fits, predicate_of
 
@@ -119,7 +119,7 @@ class ContractSql:
                 CASE WHEN {FITS} THEN {self._totals()} END AS {TOTALS}
             FROM records
         """
-        self.connection.execute(f"COPY ({self._storable(query)}) TO {literal(records)} ({STAGED})")
+        copy(self.connection, self._storable(query), records, STAGED)
 
     def _decimals(self) -> list[str]:
         """For each column of whole numbers that Parquet can't hold the expression that makes decimals of them."""
@@ -167,17 +167,13 @@ class ContractSql:
         )
         kept = f"SELECT * EXCLUDE ({FITS}), {self._all_rules()} AS {KEPT}, {self._totals()} AS {TOTALS} FROM ({anew})"
         more = records.with_suffix(".more")
-        self.connection.execute(
-            f"""
-            COPY (
-                FROM read_parquet({literal(records)}) ANTI JOIN {positions} USING ({POSITION})
-                UNION ALL
-                {self._storable(kept)}
-                ORDER BY {POSITION}
-            )
-            TO {literal(more)} ({STAGED})
-            """
-        )
+        rest_and_kept = f"""
+            FROM read_parquet({literal(records)}) ANTI JOIN {positions} USING ({POSITION})
+            UNION ALL
+            {self._storable(kept)}
+            ORDER BY {POSITION}
+        """
+        copy(self.connection, rest_and_kept, more, STAGED)
         more.replace(records)
         return f"""
             SELECT {POSITION}, {self._verdict_list()}

@@ -73,7 +73,7 @@ _FORMATS = {
 
 
 class Line(msgspec.Struct, gc=False):
-    """A valid record and where it stood, as it travels through staging."""
+    """A valid record and where it stood, as DuckDB is given it."""
 
     position: int = msgspec.field(name="_position")
     record: Any

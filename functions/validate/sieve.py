@@ -25,7 +25,7 @@ _MOST_GROWTH = 8
 """How many times its bytes a record may take when it is written anew: 1e15 becomes 1000000000000000.0."""
 
 _ENCODER = msgspec.json.Encoder()
-_DATA, _LENGTH, _POSITION = attrgetter("data"), attrgetter("length"), attrgetter("position")
+_DATA, _LENGTH = attrgetter("data"), attrgetter("length")
 
 _HELD_BYTES = 1 << 16
 """How much of the source is looked at together: the more, the less is done a record, and the more is done again where
@@ -101,7 +101,7 @@ class Sieve:
     def _pass(self, version: Version, raws: Sequence[RawRecord], records: Sequence[Any]) -> None:
         """Write records anew, as they were read: no other parser is to see what this one may have read otherwise."""
         self._version = version
-        passed = list(map(Line, map(_POSITION, raws), records))
+        passed = [Line(raw.position, record) for raw, record in zip(raws, records, strict=True)]
         self.lines[version].write(_ENCODER.encode_lines(passed))
         self.passed_by_version[version.number] += len(passed)
 

@@ -173,25 +173,32 @@ def _orphans(
 ) -> int:
     """How many rows of `child` have no row in `parent`.
 
-    A join holds the keys of `parent` in memory, so those of a large table are looked at slice by slice. Where `child`
-    is sorted by the reference too, as the items of orders are, a slice is all that is read of both files.
+    A join holds the keys of `parent` in memory, so those of a large table are looked at slice by slice, by the first
+    column of the key. Where `child` is sorted by the reference too, as the items of orders are, a slice is all that is
+    read of both files.
     """
     pairs = zip(map(identifier, reference.columns), map(identifier, parent.key), strict=True)
     match = " AND ".join(f"child.{own} = parent.{key}" for own, key in pairs)
     children, parents = identifier(child.name), identifier(parent.name)
-    n_bounds = parent_rows // _SLICE_ROWS
-    if not n_bounds:
+    if parent_rows < _SLICE_ROWS or not _are_of_one_type(child, reference, parent):
         return _without_match(children, parents, match, connection)
     own, key = identifier(reference.columns[0]), identifier(parent.key[0])
-    numbered = f"SELECT {key}, row_number() OVER () AS number FROM {parents}"
-    bounds = f"SELECT list({key}) FROM ({numbered}) WHERE number % {_SLICE_ROWS} = 0"
-    connection.execute(f"SET VARIABLE bounds = ({bounds})")
+    numbered = f"SELECT {key} AS bound, row_number() OVER () AS number FROM {parents}"
+    bounds = f"SELECT DISTINCT bound FROM ({numbered}) WHERE number % {_SLICE_ROWS} = 0"
+    connection.execute(f"SET VARIABLE bounds = (SELECT list(bound ORDER BY bound) FROM ({bounds}))")
+    n_bounds = int(_one(connection, "SELECT len(getvariable('bounds'))"))
     orphans = int(_one(connection, f"SELECT count(*) FROM {children} WHERE {own} IS NULL"))
     for number in range(n_bounds + 1):
         some_children = f"(FROM {children} WHERE {_in_slice(own, number, n_bounds)})"
         their_parents = f"(FROM {parents} WHERE {_in_slice(key, number, n_bounds)})"
         orphans += _without_match(some_children, their_parents, match, connection)
     return orphans
+
+
+def _are_of_one_type(child: Table, reference: Reference, parent: Table) -> bool:
+    """Whether the first columns of a reference and of the key have one type, and so one order."""
+    own = next(column.type for column in child.columns if column.name == reference.columns[0])
+    return own == next(column.type for column in parent.columns if column.name == parent.key[0])
 
 
 def _in_slice(column: str, number: int, n_bounds: int) -> str:

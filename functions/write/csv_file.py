@@ -6,7 +6,7 @@ import duckdb
 
 from functions.common.batch import Batch
 from functions.common.contract import LINEAGE, Column, Table
-from functions.common.sql import identifier, literal
+from functions.common.sql import copy, identifier
 from functions.write.merge import lineage
 
 _FORMULA_SIGNS = ", ".join(str(ord(sign)) for sign in "=+-@\t\r")
@@ -21,7 +21,7 @@ def write_csv(table: Table, batch: Batch, workdir: Path, connection: duckdb.Duck
     path = workdir / f"{table.name}.csv"
     values = {column.name: identifier(column.name) for column in table.columns} | lineage(batch)
     cells = ", ".join(_cell(column, values[column.name]) for column in (*table.columns, *LINEAGE))
-    connection.execute(f"COPY (SELECT {cells} FROM {identifier(table.name)}) TO {literal(path)} (FORMAT csv, HEADER)")
+    copy(connection, f"SELECT {cells} FROM {identifier(table.name)}", path, "FORMAT csv, HEADER")
     return path
 
 

@@ -8,7 +8,7 @@ import duckdb
 
 from functions.common.batch import Batch
 from functions.common.contract import Contract, Table
-from functions.common.sql import identifier, identifiers, literal
+from functions.common.sql import copy, identifier, identifiers, literal
 from functions.write.account import Merged, Totals, prove
 
 SUPERSEDED = "superseded.csv"
@@ -40,8 +40,7 @@ def merge(
     connection.execute("CREATE TABLE superseded (chunk INTEGER, _position BIGINT, superseded_by BIGINT)")
     if in_order.get(contract.record_table.name) is None:
         _find_superseded(contract.record_table, connection)
-    copied = connection.execute(f"COPY superseded TO {literal(workdir / SUPERSEDED)} (HEADER false)").fetchone()
-    superseded = int(copied[0]) if copied else 0
+    superseded = copy(connection, "FROM superseded", workdir / SUPERSEDED, "FORMAT csv, HEADER false")
     for table in contract.tables:
         n_rows = None if superseded else in_order.get(table.name)
         rows = _sorted_rows(table) if n_rows is None else _rows_as_they_come(table, n_rows)
@@ -129,9 +128,9 @@ def _part(table: Table) -> str:
 
 def _write_table(table: Table, rows: str, batch: Batch, workdir: Path, connection: duckdb.DuckDBPyConnection) -> None:
     constants = ", ".join(f"{value} AS {identifier(name)}" for name, value in lineage(batch).items())
-    parquet = literal(workdir / f"{table.name}.parquet")
-    connection.execute(f"COPY (SELECT *, {constants} FROM ({rows})) TO {parquet} (FORMAT parquet, COMPRESSION zstd)")
-    connection.execute(f"CREATE VIEW {identifier(table.name)} AS SELECT * FROM read_parquet({parquet})")
+    parquet = workdir / f"{table.name}.parquet"
+    copy(connection, f"SELECT *, {constants} FROM ({rows})", parquet, "FORMAT parquet, COMPRESSION zstd")
+    connection.execute(f"CREATE VIEW {identifier(table.name)} AS SELECT * FROM read_parquet({literal(parquet)})")
 
 
 def _latest(table: Table) -> str:

@@ -85,7 +85,7 @@ class DryRun:
 def dry_run(path: Path, dataset: str, rules: Rules, on_read: Callable[[int], object]) -> Iterator[DryRun]:
     """Run a file through every step; `on_read` is told how many bytes of it are read.
 
-    Memory does not grow with the file. What is staged takes up to three times its room, in the folder for temporary
+    Memory does not grow with the file. What is staged takes up to twice its room, in the folder for temporary
     files (TMPDIR), and is gone when the body ends.
     """
     with tempfile.TemporaryDirectory(prefix="pipeline-dry-run-") as temporary:

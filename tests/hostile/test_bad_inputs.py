@@ -224,7 +224,7 @@ FILES = [
         *("over the size cap", "x.json", ARRAY, ObjectTooLargeError, "max_inflated_bytes allows 1000 at once"),
         environment={"MAX_INFLATED_BYTES": "1000"},
     ),
-    File("gone before it was read", "x.json", ARRAY, SourceMissingError, "was deleted before it was read", gone=True),
+    File("gone before it was read", "x.json", ARRAY, SourceMissingError, "was deleted before it", gone=True),
     File("gone before it was read", "x.jsonl", BEFORE, SourceMissingError, "was deleted before it", gone=True),
 ]
 

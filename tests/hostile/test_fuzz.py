@@ -227,7 +227,7 @@ def test_no_key_escapes_its_prefix(key: str, version_id: str, revision: int) -> 
         source = Source("bucket", source_key, version_id, 1, "etag", "")
         batch = Batch(dataset, batch_id, revision, source, "2026-01-02T03:04:05Z", 1, 0)
         made = {
-            f"staging/{dataset}/": batch.staging_key(0, "records.jsonl"),
+            f"staging/{dataset}/": batch.staging_key(0, "records.parquet"),
             f"rejected/{dataset}/": batch.rejected_key,
             f"processed/{dataset}/": batch.csv_key("orders"),
             f"tables/{dataset}/orders/": batch.parquet_key("orders"),

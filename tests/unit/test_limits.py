@@ -121,6 +121,18 @@ def test_what_duckdb_says_of_an_error_stays_inside(tmp_path: Path, statement: st
     assert raised.value.__cause__ is None, "a cause would be logged with its message"
 
 
+def test_rows_that_are_large_get_all_the_memory_there_is(tmp_path: Path) -> None:
+    """A row group of these takes 200 MB; others after them get no more than before."""
+    rows = "SELECT repeat(md5(CAST(range AS VARCHAR)), 300) AS text FROM range(20480)"
+    for _ in range(2):
+        with sql.connect(tmp_path, 900) as connection:
+            given = connection.execute("SELECT current_setting('memory_limit')").fetchone()
+            assert given == ("140.0 MiB",)
+            with pytest.raises(duckdb.OutOfMemoryException):
+                connection.execute(f"COPY ({rows}) TO '{tmp_path}/rows.parquet' ({sql.STAGED})")
+            assert sql.copy(connection, rows, tmp_path / "rows.parquet", sql.STAGED) == 20480
+
+
 def test_memory_that_runs_out_says_so(tmp_path: Path) -> None:
     with pytest.raises(ResourceLimitError, match="ran out of memory or disk"), sql.connect(tmp_path, 512):
         raise duckdb.OutOfMemoryException("of " + MARKER)

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.common import sql
-from functions.common.contract import LINEAGE, Column
+from functions.common.contract import LINEAGE, Column, Reference
 from functions.common.errors import ReconciliationError, ResourceLimitError
 from functions.write import account
 from functions.write.account import Totals, add_up
@@ -165,6 +165,47 @@ def test_references_are_proved_in_slices_of_any_size(
     assert broken(staged) == says
 
 
+READINGS = replace(
+    CONTRACT.record_table,
+    name="readings",
+    columns=(Column("number", "BIGINT"), Column("half", "VARCHAR"), Column("range", "VARCHAR")),
+    key=("number", "half"),
+    references=(),
+)
+
+
+def make_part(connection: duckdb.DuckDBPyConnection, folder: Path, table: str, query: str) -> None:
+    """The one part of a table."""
+    sql.copy(connection, query, folder / f"00000.{table}.part", sql.STAGED)
+
+
+INVOICES = replace(
+    READINGS,
+    name="invoices",
+    columns=(Column("number", "BIGINT"), Column("half", "BIGINT")),
+    key=("number", "half"),
+)
+
+
+@pytest.mark.parametrize("own_type", ["BIGINT", "VARCHAR"], ids=["of one type", "of two types"])
+@pytest.mark.parametrize("step", [1, 3, 40])
+def test_a_reference_may_have_several_columns_of_any_name(
+    step: int, own_type: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first column of the key has each value `step` times, so that slices end within some values."""
+    monkeypatch.setattr(account, "_SLICE_ROWS", 7)
+    columns = (Column("line", "BIGINT"), Column("number", own_type), Column("half", "BIGINT"))
+    parents = (Reference(("number", "half"), "invoices"),)
+    children = replace(READINGS, name="lines", columns=columns, key=("line",), references=parents)
+    rows = f"SELECT range AS _position, range AS line, range // {step} AS number, range % {step} AS half"
+    with sql.connect(tmp_path, MEMORY_MB) as connection:
+        make_part(connection, tmp_path, "invoices", f"{rows} FROM range(50) WHERE range NOT IN (0, 13, 14, 49)")
+        make_part(connection, tmp_path, "lines", f"{rows} FROM range(55)")
+        contract = replace(CONTRACT, record_table=INVOICES, tables=(INVOICES, children), control_totals=())
+        with pytest.raises(ReconciliationError, match="Table lines: 9 rows have no row in invoices"):
+            merge(batch_of(b""), contract, Totals(46, 46, 0, {}, {}, [], {}), tmp_path, connection)
+
+
 def test_a_lost_order_is_noticed(tmp_path: Path) -> None:
     staged = stage(TWO, tmp_path)
     for table in ("orders", "customers", "items"):
@@ -291,13 +332,6 @@ def test_rows_are_sorted_by_key_whatever_their_order(tmp_path: Path) -> None:
         assert rows == sorted(rows, key=key) != []
 
 
-READINGS = replace(
-    CONTRACT.record_table,
-    name="readings",
-    columns=(Column("number", "BIGINT"), Column("half", "VARCHAR"), Column("range", "VARCHAR")),
-    key=("number", "half"),
-    references=(),
-)
 N_READINGS = 300_000
 """More than fill two row groups of Parquet."""
 

@@ -328,7 +328,7 @@ def test_a_source_that_is_gone_by_then_matters_only_to_superseded_records(data: 
     s3 = s3_utils.client()
     s3.delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
     s3.delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
-    with pytest.raises(SourceMissingError, match="deleted before it was read") if fails else nullcontext():
+    with pytest.raises(SourceMissingError, match="deleted before it was published") if fails else nullcontext():
         write.handler(batch.to_input())
 
 

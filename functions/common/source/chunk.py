@@ -61,7 +61,7 @@ def open_chunk(
     return Document("byte", read_lines(blocks, limits.max_record_bytes, start, end))
 
 
-def inflate(blocks: Iterator[bytes], max_bytes: int, block_bytes: int = 1 << 20) -> Iterator[bytes]:
+def inflate(blocks: Iterator[bytes], max_bytes: int, block_bytes: int = 1 << 18) -> Iterator[bytes]:
     """Inflate a gzip stream of one or more members (RFC 1952). Raises CorruptGzipError, InflatedTooLargeError."""
     total = 0
     with gzip.GzipFile(fileobj=io.BufferedReader(_Blocks(blocks)), mode="rb") as stream:

@@ -103,7 +103,7 @@ def _records(
 ) -> Iterator[RawRecord]:
     """The lines that are not blank. Nearly always that is all of them, so that is asked of all at once."""
     if all(map(bytes.strip, lines)) and max(lengths, default=0) <= max_record_bytes:
-        return map(RawRecord._make, zip(offsets, lines, lengths, repeat(False), strict=False))  # repeat has no end
+        return map(RawRecord._make, zip(offsets, lines, lengths, [False] * len(lines), strict=True))
     return filter(None, map(_line, offsets, lines, lengths, repeat(max_record_bytes)))
 
 

@@ -28,5 +28,5 @@ def _read(batch: Batch, start: int) -> Iterator[bytes]:
         yield from s3_utils.read_blocks(source.bucket, source.key, source.version_id, start)
     except ClientError as exc:
         if s3_utils.is_missing(exc):
-            raise SourceMissingError(f"{source.uri} is gone: this version was deleted before it was read.") from exc
+            raise SourceMissingError(f"{source.uri} is gone: the version was deleted before it was published.") from exc
         raise
