@@ -1,6 +1,5 @@
 """A folder in place of S3: as much of boto3's client as the functions call, without a network and almost for free."""
 
-import io
 import os
 import re
 import shutil
@@ -54,9 +53,12 @@ class FolderS3:
         path = self._root / Bucket / Key
         if IfNoneMatch and path.exists():
             raise _error("PreconditionFailed", 412, "PutObject")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            shutil.copyfileobj(io.BytesIO(Body) if isinstance(Body, bytes) else Body, file)
+        if isinstance(Body, bytes):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.write_bytes(Body)
+        else:
+            _place(Path(Body.name), path)
         self._metadata[path] = Metadata or {}
         return _described(path)
 
