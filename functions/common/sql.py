@@ -19,8 +19,8 @@ _ENOUGH_MB = 140
 
 
 STAGED = "FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20480, WRITE_BLOOM_FILTER false"
-"""How Parquet is written to staging. DuckDB holds a row group before it writes it: 20 MB of common records. Nobody looks
-there for single values, which is what Bloom filters are for."""
+"""How Parquet is written to staging. DuckDB holds a row group before it writes it: 20 MB of common records. Nobody
+looks there for single values, which is what Bloom filters are for."""
 
 _numbers = count()
 

@@ -51,13 +51,13 @@ def merge(
 def _rows_in_order(table: Table, connection: duckdb.DuckDBPyConnection) -> int | None:
     """How many rows a table's parts have, if these come sorted by key and no key comes twice; None if not."""
     ascends = ""
-    for name in map(identifier, reversed(table.key)):
-        before = f"lag({name}) OVER ()"
-        ascends = f"({name} > {before}{f' OR ({name} = {before} AND {ascends})' if ascends else ''})"
-    rows = f"SELECT {ascends} AS ascends FROM {_part(table)}"
-    n_rows, n_ascending = connection.execute(
-        f"SELECT count(*), count(*) FILTER (WHERE ascends) FROM ({rows})"
-    ).fetchone() or (0, 0)
+    for column in map(identifier, reversed(table.key)):
+        before = f"lag({column}) OVER ()"
+        by_the_rest = f" OR ({column} = {before} AND {ascends})" if ascends else ""
+        ascends = f"({column} > {before}{by_the_rest})"
+    counts = "count(*), count(*) FILTER (WHERE ascends)"
+    row = connection.execute(f"SELECT {counts} FROM (SELECT {ascends} AS ascends FROM {_part(table)})").fetchone()
+    n_rows, n_ascending = row or (0, 0)
     return n_rows if n_ascending >= n_rows - 1 else None  # before the first row is none
 
 
