@@ -39,7 +39,7 @@ SENT = "_sent"
 """The column that holds a record as it was sent, beside what it is read as, while `validate` compares the two."""
 
 TOTALS = "_totals"
-"""The column that holds in staging what each record adds to the control totals."""
+"""The column that holds in staging what each record adds to the control totals that are none of its columns."""
 
 RESERVED = frozenset({POSITION, FITS, KEPT, SENT, TOTALS})
 """What no property of a record can be called."""

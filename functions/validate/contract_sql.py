@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import duckdb
 
-from functions.common.contract import FITS, KEPT, POSITION, TOTALS, Contract, Version
+from functions.common.contract import FITS, KEPT, POSITION, TOTALS, Contract, ControlTotal, Version
 from functions.common.errors import ContractError
 from functions.common.record_types import sent_type
 from functions.common.sql import STAGED, copy, identifier, literal, make_macros
@@ -198,8 +198,11 @@ class ContractSql:
         totals = self.contract.control_totals
         if not totals:
             return {}
-        names = [identifier(total.name) for total in totals]
-        sums = ", ".join(f"CAST(coalesce(sum({TOTALS}.{name}), 0) AS VARCHAR)" for name in names)
+        staged = [
+            identifier(total.record_sql) if self._is_column(total) else f"{TOTALS}.{identifier(total.name)}"
+            for total in totals
+        ]
+        sums = ", ".join(f"CAST(coalesce(sum({number}), 0) AS VARCHAR)" for number in staged)
         row = self.connection.execute(f"SELECT {sums} FROM read_parquet({literal(records)}) WHERE {KEPT}").fetchone()
         return dict(zip((total.name for total in totals), row or (), strict=True))
 
@@ -214,9 +217,14 @@ class ContractSql:
         return [f"coalesce({rule.sql}, false)" for rule in self.contract.rules]
 
     def _totals(self) -> str:
-        """What a record adds to each control total, as a struct; NULL where there are none."""
-        members = ", ".join(f"{identifier(total.name)}: {total.record_sql}" for total in self.contract.control_totals)
+        """What a record adds to each control total that is no column of it, as a struct; NULL if all are."""
+        totals = [total for total in self.contract.control_totals if not self._is_column(total)]
+        members = ", ".join(f"{identifier(total.name)}: {total.record_sql}" for total in totals)
         return f"{{{members}}}" if members else "NULL"
+
+    def _is_column(self, total: ControlTotal) -> bool:
+        columns = [*self.contract.current.columns, *(derived.name for derived in self.contract.derived)]
+        return total.record_sql in columns
 
 
 @contextmanager

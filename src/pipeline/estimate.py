@@ -29,7 +29,7 @@ CPU_SECONDS_A_GB = {"validate": 36.0, "transform": 14.0, "write": 17.0}
 20,000 generated orders."""
 
 SHARES_STAGED = {
-    **{"records.parquet": 0.095, "rejected.jsonl": 0.0, "counts.json": 0.0},
+    **{"records.parquet": 0.080, "rejected.jsonl": 0.0, "counts.json": 0.0},
     **{"orders.parquet": 0.046, "customers.parquet": 0.038, "items.parquet": 0.043},
 }
 SHARES_PUBLISHED = {

@@ -26,7 +26,7 @@ QUANTITIES: dict[str, int | Fraction] = {
     "state_transition": 9,
     "s3_put": 21,
     "s3_get": 15,
-    "s3_gb_month": gb_months(29_849_446, 7 + 1),
+    "s3_gb_month": gb_months(27_323_200, 7 + 1),
     "log_gb": Fraction(30_400, GB),
     "trace": 3,
 }

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.common.contract import Rule
+from functions.common.contract import ControlTotal, Derived, Rule
 from functions.common.errors import EncodingError, MalformedDocumentError
 from functions.validate.explain import MAX_REASONS
 from functions.validate.unreadable import unparsable
@@ -432,6 +432,23 @@ def test_control_totals_are_exact_sums_of_the_valid_records_only(tmp_path: Path)
 def test_control_totals_of_no_valid_record_are_nought(data: bytes, tmp_path: Path) -> None:
     assert Decimal(validate(data, tmp_path)["control_totals"]["total_amount"]) == 0
     assert serialised(tmp_path) == []
+
+
+def test_a_control_total_is_the_same_whether_a_column_or_computed(tmp_path: Path) -> None:
+    """A column is summed where it stands; `lines` are whole numbers of 128 bits, which Parquet lacks."""
+    derived = (*CONTRACT.derived, Derived("lines", "list_sum([item.line_number for item in items])"))
+    expressions = ("total_amount", "total_amount + 0", "lines", "lines + 0", "items_total")
+    totals = tuple(ControlTotal(sql, sql, "orders", "total_amount") for sql in expressions)
+    contract = replace(CONTRACT, derived=derived, control_totals=totals)
+    records = [order(shipping_cost=amount, order_id=str(amount)) for amount in (0.1, 0.25)]
+    found = validate(lines([*records, order(total_amount=12)]), tmp_path, contract=contract)["control_totals"]
+    assert {sql: Decimal(value) for sql, value in found.items()} == {
+        "total_amount": sum(map(total, records)),
+        "total_amount + 0": sum(map(total, records)),
+        "lines": 2 * sum(one["line_number"] for one in order()["items"]),
+        "lines + 0": 2 * sum(one["line_number"] for one in order()["items"]),
+        "items_total": Decimal("522.2"),
+    }
 
 
 def test_a_rule_that_gives_null_is_broken(tmp_path: Path) -> None:
