@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -38,8 +38,7 @@ def connect(workdir: Path, memory_mb: int, data_bytes: int = 0) -> Iterator[duck
     """
     try:
         share_mb = int(memory_mb * _MEMORY_SHARE)
-        with _session(workdir, min(share_mb, max(_ENOUGH_MB, data_bytes >> 20))) as connection:
-            connection.execute(f"SET VARIABLE memory_share = '{share_mb}MiB'")
+        with _session(workdir, min(share_mb, max(_ENOUGH_MB, data_bytes >> 20)), share_mb) as connection:
             yield connection
     except (duckdb.OutOfMemoryException, duckdb.IOException) as exc:
         raise ResourceLimitError(f"DuckDB ran out of memory or disk ({type(exc).__name__}).") from None
@@ -48,16 +47,22 @@ def connect(workdir: Path, memory_mb: int, data_bytes: int = 0) -> Iterator[duck
 
 
 @contextmanager
-def _session(workdir: Path, limit_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
+def _session(workdir: Path, limit_mb: int, share_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
     """A new database in the process's DuckDB, gone at the end: to start a DuckDB takes longer than a small file does.
 
     One in which something went wrong is not used again.
     """
     name = f"work_{next(_numbers)}"
     try:
-        session = _spilling_to(workdir, limit_mb).cursor()
+        session = _spilling_to(workdir).cursor()
         session.execute(
-            f"SET GLOBAL memory_limit = '{limit_mb}MiB'; SET TimeZone = 'UTC'; ATTACH ':memory:' AS {name}; USE {name}"
+            f"""
+            SET GLOBAL memory_limit = '{limit_mb}MiB';
+            SET VARIABLE memory_share = '{share_mb}MiB';
+            SET TimeZone = 'UTC';
+            ATTACH ':memory:' AS {name};
+            USE {name}
+            """
         )
         yield session
         session.execute(f"USE memory; DETACH {name}")
@@ -67,23 +72,22 @@ def _session(workdir: Path, limit_mb: int) -> Iterator[duckdb.DuckDBPyConnection
         raise
 
 
-def _spilling_to(workdir: Path, limit_mb: int) -> duckdb.DuckDBPyConnection:
+def _spilling_to(workdir: Path) -> duckdb.DuckDBPyConnection:
     """The process's DuckDB, or where it has spilled elsewhere, which it can't change then, a new one."""
     spill = f"SET GLOBAL temp_directory = {literal(workdir / 'spill')}"
     try:
-        _instance(limit_mb).execute(spill)
+        _instance().execute(spill)
     except duckdb.NotImplementedException:
         _instance.cache_clear()
-        _instance(limit_mb).execute(spill)
-    return _instance(limit_mb)
+        _instance().execute(spill)
+    return _instance()
 
 
-@lru_cache(maxsize=1)
-def _instance(limit_mb: int) -> duckdb.DuckDBPyConnection:
+@cache
+def _instance() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(
         config={
             "threads": 1,
-            "memory_limit": f"{limit_mb}MiB",
             "home_directory": tempfile.gettempdir(),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,

@@ -224,7 +224,10 @@ FILES = [
         *("over the size cap", "x.json", ARRAY, ObjectTooLargeError, "max_inflated_bytes allows 1000 at once"),
         environment={"MAX_INFLATED_BYTES": "1000"},
     ),
-    File("gone before it was read", "x.json", ARRAY, SourceMissingError, "was deleted before it", gone=True),
+    File(
+        *("gone before it was read", "x.json", ARRAY, SourceMissingError, "was deleted before it was published"),
+        gone=True,
+    ),
     File("gone before it was read", "x.jsonl", BEFORE, SourceMissingError, "was deleted before it", gone=True),
 ]
 
