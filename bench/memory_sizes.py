@@ -19,7 +19,7 @@ from bench.inputs import make_input
 from bench.process import OWN_PYTHON, Sample, measure, run
 from bench.report import table
 from bench.session import folder
-from functions.record_run.prices import prices_for
+from functions.common.pricing.prices import prices_for
 
 _SIZES_MB = (512, 1024, 1769, 2048, 3008)
 _WHOLE_MB = 1769

@@ -77,7 +77,7 @@ locals {
   source_type = "struct<bucket:string,key:string,version_id:string,size:bigint,etag:string,sequencer:string,corrects:string>"
   output_type = "struct<key:string,bytes:bigint,sha256:string>"
 
-  # What functions/write/publish.py puts into a manifest.
+  # What functions/write/manifest.py puts into a manifest.
   run_columns = [
     ["manifest_version", "bigint", "The version of the manifest's form."],
     ["dataset", "string", "The feed."],

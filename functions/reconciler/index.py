@@ -13,13 +13,13 @@ from botocore.exceptions import ClientError
 from functions.common import aws, executions, s3_utils
 from functions.common.config import settings
 from functions.common.errors import PipelineError
+from functions.common.survey import BatchState, Finding, Patience, Pipeline, executions_since, plan, survey, untold
 from functions.common.telemetry import count, logger, step
-from functions.reconciler.survey import Finding, Patience, Pipeline, State, executions_since, plan, survey, untold
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-_UNACCOUNTED = (State.STUCK, State.LOST, State.UNKNOWN)
+_UNACCOUNTED = (BatchState.STUCK, BatchState.LOST, BatchState.UNKNOWN)
 """What only a person can mend."""
 
 
@@ -32,12 +32,12 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
     """
     patience = Patience(datetime.now(UTC), timedelta(minutes=event["grace_minutes"]))
     since = patience.now - timedelta(hours=event["since_hours"])
-    found: Counter[str] = Counter({state.value: 0 for state in State})
+    found: Counter[str] = Counter({state.value: 0 for state in BatchState})
     with step("reconcile", batch_id="", since=since.isoformat(timespec="seconds")) as outcome:
         pipeline, unmended = _pipeline(), 0
         for finding in survey(pipeline, since, patience):
             found[finding.state] += 1
-            if finding.state is State.MISSING:
+            if finding.state is BatchState.MISSING:
                 unmended += not _mended(partial(_start, finding), finding.batch_id)
             elif finding.state in _UNACCOUNTED:
                 logger().warning(f"batch {finding.state}", extra={"batch_id": finding.batch_id})
@@ -45,7 +45,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
             unmended += not _mended(partial(_tell, execution), execution["name"])
         outcome |= found
     unaccounted = sum(found[state] for state in _UNACCOUNTED) + unmended
-    count(None, {"BatchesStartedLate": found[State.MISSING], "BatchesUnaccounted": unaccounted})
+    count(None, {"BatchesStartedLate": found[BatchState.MISSING], "BatchesUnaccounted": unaccounted})
     return dict(found)
 
 

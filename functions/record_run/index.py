@@ -10,7 +10,7 @@ from functions.common.errors import TransientError
 from functions.common.telemetry import count, step
 from functions.record_run.history import History, read_history
 from functions.record_run.record import record
-from functions.record_run.run import Deployment, Run
+from functions.record_run.run import Deployment, FinishedRun
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]:
@@ -19,7 +19,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
     It is beside the state machine: no run waits for it or fails by it. Raises TransientError where the history does
     not show the end yet; Lambda then delivers the event again.
     """
-    run, bucket = Run.from_status_change(event), settings().processed_bucket
+    run, bucket = FinishedRun.from_status_change(event), settings().processed_bucket
     with step("record_run", run.batch_id, execution=run.execution) as outcome:
         history = _history(run)
         committed = s3_utils.get_bytes(bucket, run.manifest_key) if run.status == "SUCCEEDED" else None
@@ -32,7 +32,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
     return {"usd": content["usd"]}
 
 
-def _history(run: Run) -> History:
+def _history(run: FinishedRun) -> History:
     with s3_utils.transient_faults("GetExecutionHistory"):
         history = read_history(_events(run.execution_arn))
     if not history.ended:
@@ -51,7 +51,7 @@ def _events(execution_arn: str) -> Iterator[Mapping[str, Any]]:
         yield from page["events"]
 
 
-def _staged(run: Run) -> Iterator[tuple[str, int]]:
+def _staged(run: FinishedRun) -> Iterator[tuple[str, int]]:
     """Name and bytes of each object that the execution has staged."""
     pages = (
         s3_utils.client()

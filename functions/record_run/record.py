@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
-from functions.record_run import calls
-from functions.record_run.calls import Calls, Objects
-from functions.record_run.cost import EXACT, GB, Line, Size, Work, gb_months, lines, rounded, text, total
+from functions.common.pricing import s3_requests
+from functions.common.pricing.costs import EXACT, GB, CostLine, Size, Work, gb_months, lines, rounded, text, total
+from functions.common.pricing.prices import prices_for
+from functions.common.pricing.s3_requests import Calls, Objects
 from functions.record_run.history import History, Tries
-from functions.record_run.prices import prices_for
-from functions.record_run.run import Deployment, Run
+from functions.record_run.run import Deployment, FinishedRun
 
 CHUNK_FUNCTIONS = ("validate", "transform")
 """What the Map runs for each chunk."""
@@ -27,7 +27,7 @@ ours, some metrics, and Lambda's START, END and REPORT."""
 
 
 def record(
-    run: Run,
+    run: FinishedRun,
     history: History,
     staged: Sequence[tuple[str, int]],
     manifest: Mapping[str, Any] | None,
@@ -62,7 +62,7 @@ def record(
     }
 
 
-def line_content(line: Line) -> dict[str, str]:
+def line_content(line: CostLine) -> dict[str, str]:
     """A line as it stands in a record."""
     return {
         "item": line.item,
@@ -101,7 +101,7 @@ def function_of(state: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", state).lower()
 
 
-def _steps(run: Run, history: History, deployment: Deployment) -> list[_Step]:
+def _steps(run: FinishedRun, history: History, deployment: Deployment) -> list[_Step]:
     """What ran: the states that invoke functions, and the functions beside the state machine."""
     steps = []
     for state, tries in history.tries.items():
@@ -117,7 +117,7 @@ def _functions(state: str, tries: Tries) -> tuple[str, ...]:
     return CHUNK_FUNCTIONS if tries.is_span else (function_of(state),)
 
 
-def _objects(run: Run, staged: Sequence[tuple[str, int]], manifest: Mapping[str, Any] | None) -> Objects:
+def _objects(run: FinishedRun, staged: Sequence[tuple[str, int]], manifest: Mapping[str, Any] | None) -> Objects:
     chunks = run.chunks or sum(name == "counts.json" for name, _ in staged)
     if manifest is None:
         return Objects(chunks, run.source_bytes, staged)
@@ -127,20 +127,20 @@ def _objects(run: Run, staged: Sequence[tuple[str, int]], manifest: Mapping[str,
     return Objects(chunks, manifest["source"]["size"], staged, outputs, manifest["counts"]["superseded"])
 
 
-def _requests(run: Run, history: History, objects: Objects) -> Calls:
+def _requests(run: FinishedRun, history: History, objects: Objects) -> Calls:
     """The requests of S3 of a whole run; a step that was retried is taken to make all of its requests again."""
     tried: dict[str, Fraction] = {}
     for state, tries in history.tries.items():
         functions = _functions(state, tries)
         tried |= dict.fromkeys(functions, Fraction(tries.number, len(functions)))
-    requests = sum(calls.BESIDE.values(), Calls(put=len(objects.staged) // 1000))  # the pages of a longer listing
-    for function, once in calls.calls_of(objects).items():
+    requests = sum(s3_requests.BESIDE.values(), Calls(put=len(objects.staged) // 1000))  # the pages of a longer listing
+    for function, once in s3_requests.calls_of(objects).items():
         planned = objects.chunks if function in CHUNK_FUNCTIONS else 1
         if number := tried.get(function):
             requests += once.times(max(Fraction(1), number / max(1, planned)))
     if number := tried.get("record_failure"):
-        requests += calls.FAILURE_IN_MACHINE.times(number)
-    return requests + (Calls() if run.status == "SUCCEEDED" else calls.FAILURE_OUTSIDE)
+        requests += s3_requests.FAILURE_IN_MACHINE.times(number)
+    return requests + (Calls() if run.status == "SUCCEEDED" else s3_requests.FAILURE_OUTSIDE)
 
 
 def _quantities(

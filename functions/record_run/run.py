@@ -8,11 +8,11 @@ from typing import Any, Self
 
 from functions.common.batch import is_batch_id, manifest_key, replay_of, run_key, staging_prefix
 from functions.common.planning import UNKNOWN_DATASET
-from functions.record_run.cost import Size
+from functions.common.pricing.costs import Size
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FinishedRun:
     """An execution that has ended."""
 
     dataset: str

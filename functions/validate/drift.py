@@ -8,7 +8,7 @@ from typing import Any
 
 from functions.common.contract import Version
 from functions.common.record_types import merged
-from functions.common.records import MOST_FIELDS, OTHERS
+from functions.common.reject_lines import MOST_FIELDS, OTHERS
 
 _ELEMENT = "*"
 _MAX_NAME = 64

@@ -4,8 +4,8 @@ import json
 import math
 from typing import NoReturn
 
+from functions.common.reject_codes import Reason
 from functions.validate.nesting import nests_deeper
-from functions.validate.reasons import Reason
 
 TOO_DEEP = "nested_too_deeply"
 

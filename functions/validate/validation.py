@@ -18,12 +18,12 @@ import duckdb
 from functions.common.config import Settings
 from functions.common.contract import Contract
 from functions.common.source.documents import Document
-from functions.validate.contract_sql import ContractSql
+from functions.validate.chunk_rejects import ChunkRejects
+from functions.validate.contract_sql.evaluation import ContractSql
 from functions.validate.drift import Drift
-from functions.validate.judge import Judge
-from functions.validate.late import Late
-from functions.validate.rejected import Rejects
-from functions.validate.sieve import Sieve
+from functions.validate.recheck import Recheck
+from functions.validate.record_validator import RecordValidator
+from functions.validate.stream_pass import StreamPass
 
 RECORDS, REJECTED = "records.parquet", "rejected.jsonl"
 """What a chunk's records are divided into: those that are handed on, typed, and those that are not."""
@@ -69,22 +69,24 @@ def validate_chunk(
     where the rejects are too many bytes; REJECTED then has those that came before.
     """
     records, rejected = workdir / RECORDS, workdir / REJECTED
-    judge = Judge(contract, limits)
+    validator = RecordValidator(contract, limits)
     lines = {version: workdir / _LINES_OF.format(version.number) for version in contract.versions}
-    contract_sql = ContractSql(connection, contract, judge.predicates, lines, limits.max_record_bytes)
+    contract_sql = ContractSql(connection, contract, validator.predicates, lines, limits.max_record_bytes)
     contract_sql.check()
     document = open_document()
-    rejects = Rejects(batch_id, contract.current.number, document.position_kind, limits.max_reject_bytes, sample_uri)
+    rejects = ChunkRejects(
+        batch_id, contract.current.number, document.position_kind, limits.max_reject_bytes, sample_uri
+    )
     drift = Drift()
     with ExitStack() as files:
         lines_files = {version: files.enter_context(path.open("wb", _BUFFER)) for version, path in lines.items()}
         rejected_file = files.enter_context(rejected.open("wb", _BUFFER))
-        sieve = Sieve(judge, rejects, drift, document.position_kind, lines_files, rejected_file)
-        received = sieve.divide(document.records)
-    received_by_version = sieve.passed_by_version + rejects.by_version
-    present = [version for version in contract.versions if sieve.passed_by_version[version.number]]
+        stream_pass = StreamPass(validator, rejects, drift, document.position_kind, lines_files, rejected_file)
+        received = stream_pass.divide(document.records)
+    received_by_version = stream_pass.passed_by_version + rejects.by_version
+    present = [version for version in contract.versions if stream_pass.passed_by_version[version.number]]
     contract_sql.keep(present or [contract.current], records)
-    late = Late(connection, judge, rejects, open_document, rejected)
+    late = Recheck(connection, validator, rejects, open_document, rejected)
     cleared = late.reject(contract_sql.not_kept(records))
     if cleared.stat().st_size:
         late.reject(contract_sql.keep_cleared(present, cleared, records))

@@ -18,11 +18,11 @@ from functions.common.parallel import MOST_AT_ONCE, at_once
 from functions.common.source.stored import open_stored
 from functions.common.telemetry import count, step
 from functions.common.workdir import workdir
-from functions.write import publish
-from functions.write.account import add_up
+from functions.write import manifest as manifests
 from functions.write.csv_file import write_csv
+from functions.write.manifest import REJECTS
 from functions.write.merge import Superseded, merge, read_superseded
-from functions.write.publish import REJECTS
+from functions.write.reconciliation import add_up
 from functions.write.rejects import write_rejects
 
 _CONTENT_TYPES = {
@@ -42,9 +42,9 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
         if committed is None:
             committed = _publish(batch, _parsed(counts))
         else:
-            publish.verify(orjson.loads(committed), _digest)
+            manifests.verify(orjson.loads(committed), _digest)
             outcome["already_committed"] = True
-        answer = publish.summary(orjson.loads(committed), bucket)
+        answer = manifests.summary(orjson.loads(committed), bucket)
         outcome |= {key: value for key, value in answer.items() if key not in ("notice", "batch_id")}
     return answer
 
@@ -53,7 +53,7 @@ def _publish(batch: Batch, counts: Sequence[Mapping[str, Any]]) -> bytes:
     bucket, contract = settings().processed_bucket, load_contract(batch.dataset, settings().contracts)
     totals = add_up(counts, batch)
     with workdir() as folder:
-        refusal = publish.refusal(totals, settings().max_reject_ratio, f"s3://{bucket}/{batch.rejected_key}")
+        refusal = manifests.refusal(totals, settings().max_reject_ratio, f"s3://{bucket}/{batch.rejected_key}")
         if refusal and totals.rejected:
             _upload_rejects(batch, counts, iter(()), contract, folder)
         if refusal:
@@ -66,7 +66,7 @@ def _publish(batch: Batch, counts: Sequence[Mapping[str, Any]]) -> bytes:
             if totals.rejected or merged.superseded:
                 outputs[REJECTS] = _upload_rejects(batch, counts, read_superseded(folder), contract, folder)
             outputs |= _publish_tables(batch, contract.tables, folder, connection)
-    return _commit(batch, publish.manifest(batch, contract, totals, merged, outputs, settings().release))
+    return _commit(batch, manifests.manifest(batch, contract, totals, merged, outputs, settings().release))
 
 
 def _publish_tables(
@@ -148,7 +148,7 @@ def _commit(batch: Batch, manifest: bytes) -> bytes:
     """Write the manifest, unless one stands; answers the one that stands. Raises CommitConflictError."""
     bucket = settings().processed_bucket
     if not s3_utils.put_new(bucket, batch.manifest_key, manifest):
-        publish.check_same(s3_utils.get_bytes(bucket, batch.manifest_key) or b"", manifest)
+        manifests.check_same(s3_utils.get_bytes(bucket, batch.manifest_key) or b"", manifest)
         return manifest
     account = orjson.loads(manifest)
     count(batch.dataset, {f"Records{name.capitalize()}": number for name, number in account["counts"].items()})

@@ -9,7 +9,7 @@ import duckdb
 from functions.common.batch import Batch
 from functions.common.contract import Contract, Table
 from functions.common.sql import copy, identifier, identifiers, literal
-from functions.write.account import Merged, Totals, prove
+from functions.write.reconciliation import Merged, Totals, prove
 
 SUPERSEDED = "superseded.csv"
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from functions.common.contract import Contract
-from functions.common.records import reject_line
+from functions.common.reject_lines import reject_line
 from functions.common.source.documents import Document, record_at
 from functions.write.merge import Superseded
 

@@ -9,8 +9,8 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.batch_history.model import BatchRejects, Story
 from pipeline.show import out
-from pipeline.story.model import BatchRejects, Story
 
 _LEFT_OUT = {"manifest", "definition"}
 """Of a story: the one is in the bucket, the other in Step Functions."""

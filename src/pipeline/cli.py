@@ -211,7 +211,7 @@ app.command("validate")(validate)
 app.add_typer(contract_commands.app, name="contract")
 
 
-def _finish(result: runs.Outcome) -> None:
+def _finish(result: runs.RunResult) -> None:
     """Print the line for machines, and exit by it."""
     show.out.print(escape(result.line()))
     if not result.published:

@@ -15,7 +15,7 @@ _COST_SECONDS = 15
 """How long the demo waits for what its run cost, which is reckoned behind it."""
 
 
-def demo(path: Path, dataset: str, folder: Path) -> runs.Outcome:
+def demo(path: Path, dataset: str, folder: Path) -> runs.RunResult:
     """Deploy infra/ to a fresh embedded AWS and run one file through it; what it leaves ends up in `folder`."""
     runs.check_input(path, "pipeline demo path/to/orders.jsonl, or make demo INPUT=path/to/orders.jsonl")
     runtime = build.local_runtime(contracts_folder())
@@ -44,7 +44,7 @@ def demo(path: Path, dataset: str, folder: Path) -> runs.Outcome:
     return result
 
 
-def run(place: Target, path: Path, dataset: str) -> runs.Outcome:
+def run(place: Target, path: Path, dataset: str) -> runs.RunResult:
     """Upload a file, show the states that its execution passes, and tell how it ended."""
     uploaded = runs.upload(place, path, dataset, show.reading)
     show.step(f"uploaded s3://{uploaded.bucket}/{uploaded.key}, batch {uploaded.batch_id}")
@@ -55,7 +55,7 @@ def run(place: Target, path: Path, dataset: str) -> runs.Outcome:
     return result
 
 
-def _show_outputs(place: Target, result: runs.Outcome, folder: Path) -> None:
+def _show_outputs(place: Target, result: runs.RunResult, folder: Path) -> None:
     """Download what a run left into `folder`, and show the first rows of its tables and a reject."""
     runs.download_outputs(place, result, folder)
     if result.manifest and result.published:
@@ -65,7 +65,7 @@ def _show_outputs(place: Target, result: runs.Outcome, folder: Path) -> None:
     show.out.print(f"\nWhat the run left is in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
-def _report(place: Target, result: runs.Outcome, path: Path) -> None:
+def _report(place: Target, result: runs.RunResult, path: Path) -> None:
     """Write the report of a run, once it is known what the run cost, and name it."""
     runs.await_cost(place, result.upload, _COST_SECONDS)
     write_report(place, result.upload.batch_id, path)

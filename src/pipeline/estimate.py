@@ -14,9 +14,9 @@ from math import ceil
 from typing import Any
 
 from functions.common.planning import plan_chunks
-from functions.record_run.calls import BESIDE, PART, STAGED, Calls, Objects, calls_of
-from functions.record_run.cost import DAYS_A_MONTH, GB, Line, Size, Work, gb_months, gb_seconds, lines, rounded
-from functions.record_run.prices import prices_for
+from functions.common.pricing.costs import DAYS_A_MONTH, GB, CostLine, Size, Work, gb_months, gb_seconds, lines, rounded
+from functions.common.pricing.prices import prices_for
+from functions.common.pricing.s3_requests import BESIDE, PART, STAGED, Calls, Objects, calls_of
 from functions.record_run.record import ASSUMED_MS, CHUNK_FUNCTIONS, LOG_BYTES_A_CALL, LOG_BYTES_AN_EVENT
 from pipeline import ROOT
 from pipeline.errors import UsageError
@@ -79,13 +79,13 @@ class Estimate:
     dated: str
     chunks: int
     """Of each file."""
-    runs: list[Line]
+    runs: list[CostLine]
     """What processing all files once costs."""
-    standing: list[Line]
+    standing: list[CostLine]
     """What a month costs beside, if so many files come every day."""
     kept_bytes: int
     """Sources and what is published of them; staging expires."""
-    kept: Line
+    kept: CostLine
     """What a month of keeping that costs."""
 
 
@@ -99,7 +99,7 @@ def estimate(asked: Question) -> Estimate:
     work = _work(asked, objects, requests)
     runs = lines(work, _quantities(asked, objects, requests), prices)
     kept_bytes = asked.files * (objects.source + sum(objects.outputs))
-    kept = Line("storage", rounded(gb_months(kept_bytes)), "s3_gb_month", prices.usd["s3_gb_month"])
+    kept = CostLine("storage", rounded(gb_months(kept_bytes)), "s3_gb_month", prices.usd["s3_gb_month"])
     return Estimate(prices.dated, objects.chunks, runs, standing(asked), kept_bytes, kept)
 
 
@@ -169,7 +169,7 @@ def _quantities(asked: Question, objects: Objects, requests: Mapping[str, Calls]
     return {price: quantity * asked.files for price, quantity in a_file.items()}
 
 
-def standing(asked: Question) -> list[Line]:
+def standing(asked: Question) -> list[CostLine]:
     """A month of what runs and stands beside: the reconciler, which looks at each file of three days every hour.
 
     With 0 files it is what costs when nothing happens.
@@ -187,13 +187,13 @@ def standing(asked: Question) -> list[Line]:
         ("alarms", "alarm_month", ALARM_METRICS),
         ("the dashboard", "dashboard_month", DASHBOARDS),
     ]
-    return [Line(item, rounded(quantity), price, prices.usd[price]) for item, price, quantity in some]
+    return [CostLine(item, rounded(quantity), price, prices.usd[price]) for item, price, quantity in some]
 
 
-def a_month(some: list[Line]) -> list[Line]:
+def a_month(some: list[CostLine]) -> list[CostLine]:
     """The same every day of a month."""
     return [
-        Line(line.item, rounded(Fraction(line.quantity) * DAYS_A_MONTH), line.price_of, line.price) for line in some
+        CostLine(line.item, rounded(Fraction(line.quantity) * DAYS_A_MONTH), line.price_of, line.price) for line in some
     ]
 
 

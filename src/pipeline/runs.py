@@ -38,7 +38,7 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """How a run ended: with a manifest, or with an error and its cause."""
 
     upload: Upload
@@ -142,19 +142,19 @@ def _history(place: Target, arn: str) -> list[dict[str, Any]]:
     return [dict(event) for page in pages for event in page["events"]]
 
 
-def outcome(place: Target, uploaded: Upload) -> Outcome:
+def outcome(place: Target, uploaded: Upload) -> RunResult:
     """How the execution of an upload ended; it must have."""
     execution = place.step_functions.describe_execution(executionArn=uploaded.execution_arn)
     seconds = (execution["stopDate"] - execution["startDate"]).total_seconds()
     manifest = read_json(place, manifest_key(uploaded.dataset, uploaded.batch_id))
     if execution["status"] == "SUCCEEDED":
-        return Outcome(uploaded, seconds, manifest, None)
+        return RunResult(uploaded, seconds, manifest, None)
     failure = read_json(place, failure_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id))
     error = execution.get("error") or execution["status"]
     cause = plain_cause(execution.get("cause") or "The execution gave no cause.")
     if failure:
         error, cause = failure["error"], failure["cause"]
-    return Outcome(uploaded, seconds, manifest, failure, error, cause)
+    return RunResult(uploaded, seconds, manifest, failure, error, cause)
 
 
 def await_cost(place: Target, uploaded: Upload, seconds: float) -> None:
@@ -175,7 +175,7 @@ def read_json(place: Target, key: str) -> dict[str, Any] | None:
     return content
 
 
-def download_outputs(place: Target, result: Outcome, folder: Path) -> None:
+def download_outputs(place: Target, result: RunResult, folder: Path) -> None:
     """Copy what a run left into `folder`, in place of what a run before left there.
 
     Of a published batch a CSV and a Parquet file a table, the rejects and the manifest; of a failed one the failure

@@ -17,7 +17,7 @@ from pipeline import embedded
 from pipeline.deployment import backends, build, environments
 from pipeline.deployment.environments import Environment
 from pipeline.deployment.terraform import INFRA
-from pipeline.deployment.workspace import State, Workspace
+from pipeline.deployment.workspace import StateFile, Workspace
 from pipeline.errors import CliError, UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Target:
         return outputs
 
     @cached_property
-    def state(self) -> State:
+    def state(self) -> StateFile:
         """What is deployed here, be it a half. Raises CliError where nothing is."""
         return self.workspace.state()
 

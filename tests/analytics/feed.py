@@ -8,7 +8,7 @@ from typing import Any
 
 from functions.common.batch import Batch
 from functions.common.contract import Contract
-from functions.write.publish import manifest
+from functions.write.manifest import manifest
 from tests.unit.steps import publish
 
 

@@ -142,19 +142,19 @@ class Pipeline:
         self.folder = folder
         self._heard: list[dict[str, str]] = []
 
-    def run(self, data: bytes, name: str, dataset: str = "orders") -> runs.Outcome:
+    def run(self, data: bytes, name: str, dataset: str = "orders") -> runs.RunResult:
         """Upload a file and wait for the end of its execution."""
         path = self.folder / name
         path.write_bytes(data)
         return self.end_of(runs.upload(self.place, path, dataset))
 
-    def end_of(self, uploaded: runs.Upload) -> runs.Outcome:
+    def end_of(self, uploaded: runs.Upload) -> runs.RunResult:
         """How the execution of an upload ends."""
         for _ in runs.follow(self.place, uploaded):
             pass
         return runs.outcome(self.place, uploaded)
 
-    def tables(self, outcome: runs.Outcome) -> dict[str, Path]:
+    def tables(self, outcome: runs.RunResult) -> dict[str, Path]:
         """The files that a run published, by name."""
         assert outcome.published, f"{outcome.error}: {outcome.cause}"
         folder = self.folder / outcome.upload.batch_id

@@ -21,7 +21,7 @@ Select = Callable[[str], list[list[str | None]]]
 
 
 @pytest.fixture
-def outcome(pipeline: Pipeline) -> runs.Outcome:
+def outcome(pipeline: Pipeline) -> runs.RunResult:
     """A published file of ten orders, with one that is rejected."""
     return pipeline.run(b"\n".join([*LINES[:10], BAD]), "athena.jsonl")
 
@@ -54,13 +54,13 @@ def status_of(athena: Any, query: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("table", ["orders", "customers", "items"])
-def test_a_table_has_the_rows_of_the_manifest(outcome: runs.Outcome, select: Select, table: str) -> None:
+def test_a_table_has_the_rows_of_the_manifest(outcome: runs.RunResult, select: Select, table: str) -> None:
     assert outcome.manifest is not None
     [[rows]] = select(f"SELECT count(*) FROM {table} WHERE batch_id = '{outcome.upload.batch_id}'")
     assert rows == str(outcome.manifest["tables"][table]["rows"])
 
 
-def test_a_day_narrows_the_rows(outcome: runs.Outcome, select: Select) -> None:
+def test_a_day_narrows_the_rows(outcome: runs.RunResult, select: Select) -> None:
     assert outcome.manifest is not None
     where = f"batch_id = '{outcome.upload.batch_id}'"
     day = outcome.manifest["ingest_date"]
@@ -68,14 +68,14 @@ def test_a_day_narrows_the_rows(outcome: runs.Outcome, select: Select) -> None:
     assert select(f"SELECT count(*) FROM orders WHERE {where} AND ingest_date > '{day}'") == [["0"]]
 
 
-def test_decimals_stay_decimals(outcome: runs.Outcome, select: Select) -> None:
+def test_decimals_stay_decimals(outcome: runs.RunResult, select: Select) -> None:
     assert outcome.manifest is not None
     [[total]] = select(f"SELECT sum(total_amount) FROM orders WHERE batch_id = '{outcome.upload.batch_id}'")
     assert total is not None
     assert Decimal(total) == Decimal(outcome.manifest["control_totals"]["total_amount"]["published"])
 
 
-def test_runs_are_the_manifests(outcome: runs.Outcome, select: Select) -> None:
+def test_runs_are_the_manifests(outcome: runs.RunResult, select: Select) -> None:
     batch = outcome.upload.batch_id
     found = select(
         "SELECT counts.received, counts.rejected, source.key, control_totals.total_amount.published "
@@ -86,7 +86,7 @@ def test_runs_are_the_manifests(outcome: runs.Outcome, select: Select) -> None:
     assert found == [["11", "1", outcome.upload.key, totals]]
 
 
-def test_rejects_are_there_line_by_line(outcome: runs.Outcome, select: Select) -> None:
+def test_rejects_are_there_line_by_line(outcome: runs.RunResult, select: Select) -> None:
     [[line]] = select(f"SELECT line FROM rejected_lines WHERE line LIKE '%{outcome.upload.batch_id}%'")
     assert line is not None
     assert "half an order" in line

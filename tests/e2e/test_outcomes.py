@@ -66,7 +66,7 @@ def test_a_file_in_one_chunk_and_in_many_gives_the_same_tables(pipeline: Pipelin
         assert comparable(pipeline.tables(many)[name]) == comparable(pipeline.tables(one)[name]), name
 
 
-def chunks(pipeline: Pipeline, outcome: runs.Outcome) -> int:
+def chunks(pipeline: Pipeline, outcome: runs.RunResult) -> int:
     arn = outcome.upload.execution_arn
     described = pipeline.place.step_functions.describe_execution(executionArn=arn)
     return Batch.from_input(json.loads(described["input"])).chunk_count

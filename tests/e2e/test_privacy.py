@@ -70,7 +70,7 @@ def test_nothing_that_a_run_says_holds_what_a_record_holds(pipeline: Pipeline) -
     assert all(MARKED.search(text) for text in kept), "rejects and tables do hold it: the marks went through"
 
 
-def everything_said(pipeline: Pipeline, outcomes: list[runs.Outcome]) -> dict[str, str]:
+def everything_said(pipeline: Pipeline, outcomes: list[runs.RunResult]) -> dict[str, str]:
     """All texts that these runs have left outside of what holds records."""
     place = pipeline.place
     for outcome in outcomes:
@@ -114,7 +114,7 @@ def objects(pipeline: Pipeline, prefix: str, batches: list[str], name: str = "")
     ]
 
 
-def rejects_and_tables(pipeline: Pipeline, outcome: runs.Outcome) -> list[str]:
+def rejects_and_tables(pipeline: Pipeline, outcome: runs.RunResult) -> list[str]:
     tables = pipeline.tables(outcome)
     return [tables[name].read_text() for name in ("rejects.jsonl", "orders.csv", "customers.csv")]
 

@@ -162,7 +162,7 @@ def test_reconcile_finds_every_file_of_these_tests_accounted_for(
     assert "orphan" not in command("reconcile", "--since", "1d", "--grace", "0m", "--digests")[1]
 
 
-def told(pipeline: Pipeline, outcome: runs.Outcome) -> str | None:
+def told(pipeline: Pipeline, outcome: runs.RunResult) -> str | None:
     """Who told of a failure, by its record as it is now."""
     batch_id = outcome.upload.batch_id
     record = runs.read_json(pipeline.place, f"failures/orders/{batch_id}/{batch_id}.json")

@@ -17,7 +17,7 @@ def looks(page: str) -> dict[str, str]:
     return {name: look for look, name in found}
 
 
-def report(pipeline: Pipeline, outcome: runs.Outcome) -> str:
+def report(pipeline: Pipeline, outcome: runs.RunResult) -> str:
     runs.await_cost(pipeline.place, outcome.upload, 60)
     path = write_report(pipeline.place, outcome.upload.batch_id, pipeline.folder)
     assert path == pipeline.folder / f"{outcome.upload.batch_id}.html"

@@ -23,7 +23,7 @@ def rows(path: Path, key: str) -> list[dict[str, Any]]:
     return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
 
-def check(pipeline: Pipeline, outcome: runs.Outcome, valid: list[dict[str, Any]], superseded: int = 0) -> None:
+def check(pipeline: Pipeline, outcome: runs.RunResult, valid: list[dict[str, Any]], superseded: int = 0) -> None:
     """Fail unless what was published of some valid visits is what a model in plain Python makes of them."""
     files, expected, manifest = pipeline.tables(outcome), tables(valid), outcome.manifest
     assert manifest is not None

@@ -14,9 +14,9 @@ from botocore.exceptions import ClientError
 from pipeline.deployment import deploy
 from pipeline.deployment.backends import S3Backend
 from pipeline.deployment.workspace import Workspace
-from pipeline.smoke import kept, throwaway
+from pipeline.smoke import state_store, throwaway
 from pipeline.smoke.checks import CHECKS, run_check
-from pipeline.smoke.model import Check, Outcome
+from pipeline.smoke.model import Check, CheckOutcome
 from pipeline.smoke.trial import Trial, listening
 from pipeline.targets import Target
 from tests.e2e.deployer import acting_as
@@ -48,7 +48,7 @@ def trial(place: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
 @pytest.mark.parametrize("check", [check for check in CHECKS if check.name not in OMITTED], ids=lambda c: c.name)
 def test_check_holds(trial: Trial, check: Check) -> None:
     result = run_check(trial, check)
-    assert result.outcome is Outcome.OK, result.detail
+    assert result.outcome is CheckOutcome.OK, result.detail
 
 
 def test_what_is_omitted_is_known_and_said(trial: Trial) -> None:
@@ -56,7 +56,7 @@ def test_what_is_omitted_is_known_and_said(trial: Trial) -> None:
     assert {name: result.detail for name, result in omitted.items()} == {
         name: f"the embedded AWS {why}" for name, why in OMITTED.items()
     }
-    assert {result.outcome for result in omitted.values()} == {Outcome.OMITTED}
+    assert {result.outcome for result in omitted.values()} == {CheckOutcome.OMITTED}
 
 
 def test_what_is_left_could_be_seen(trial: Trial) -> None:
@@ -95,10 +95,10 @@ def test_what_a_run_that_died_has_left_is_destroyed_by_the_next(
     monkeypatch.setattr(throwaway, "HOME", tmp_path / ".smoke")
     monkeypatch.setattr(throwaway, "aws_target", lambda: left)
     monkeypatch.setattr(throwaway, "on_aws", lambda _: left)
-    monkeypatch.setattr(kept, "DEAD_AFTER", timedelta())
+    monkeypatch.setattr(state_store, "DEAD_AFTER", timedelta())
     [swept] = throwaway.sweep("smoke-4d5e6f")
 
-    assert swept.outcome is Outcome.OK, swept.detail
+    assert swept.outcome is CheckOutcome.OK, swept.detail
     assert deploy.leftovers(left, "order-pipeline-smoke-1a2b3c") == []
     assert place.s3.list_objects_v2(Bucket=STATES, Prefix="order-pipeline/smoke/").get("Contents", []) == []
 

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from functions.write.publish import summary
+from functions.write.manifest import summary
 from tests.faults.executor import CrashError, Ended, Executor, StoppedError, waits
 from tests.statemachine import definition as asl
 from tests.statemachine import doubles, engine, moto_engine

@@ -33,7 +33,7 @@ from functions.common.planning import UNKNOWN_DATASET, dataset_of
 from functions.common.source.chunk import inflate
 from functions.common.source.documents import Document, check_encoding, read_document, read_lines
 from functions.starter.events import objects_created
-from functions.validate.sieve import _FAILS_A_DOCUMENT
+from functions.validate.stream_pass import _FAILS_A_DOCUMENT
 from functions.validate.unreadable import unparsable
 from tests.hostile.corpus import json_checker, json_test_suite, seeds
 from tests.hostile.mutations import disfigured, fuzz, spoiled

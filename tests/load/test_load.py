@@ -20,7 +20,7 @@ import pytest
 
 from functions.common import executions
 from functions.common.batch import batch_id_for, failure_prefix, manifest_key, replay_of
-from functions.reconciler.survey import State
+from functions.common.survey import BatchState
 from generate_data import generate
 from pipeline import ROOT, embedded, runs
 from pipeline.deployment import build, deploy
@@ -138,7 +138,7 @@ def test_a_thousand_files_are_all_accounted_for(server: embedded.Server, place: 
     print(f"mended: {dict(mended)}; then: {states(place)}; {time.monotonic() - began:.0f} s in all")
     print(f"peak memory {memory.peak / 2**30:.2f} GiB in up to {memory.processes} processes")
     check(place, sent)
-    assert set(states(place)) <= {State.PUBLISHED.value, State.FAILED.value}
+    assert set(states(place)) <= {BatchState.PUBLISHED.value, BatchState.FAILED.value}
     assert memory.peak < MOST_MEMORY
 
 
@@ -186,7 +186,7 @@ def mend(place: Target) -> Counter[str]:
         by_faults = [start for start in starts if error_of(place, start.batch_id) not in _DATA_ERRORS]
         done["replays"] += sum(1 for _ in restarts.run_all(place, by_faults, IN_FLIGHT))
         found = states(place)
-        if done.total() == before and set(found) <= {State.PUBLISHED.value, State.FAILED.value}:
+        if done.total() == before and set(found) <= {BatchState.PUBLISHED.value, BatchState.FAILED.value}:
             break
     return done
 

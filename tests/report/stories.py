@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.common.batch import Source
-from functions.common.records import reject_line
-from pipeline.report.tables import Preview, preview
-from pipeline.story.history import not_reached, read_steps
-from pipeline.story.model import (
+from functions.common.reject_lines import reject_line
+from pipeline.batch_history.history import not_reached, read_steps
+from pipeline.batch_history.model import (
     Action,
     Balance,
     Cost,
@@ -21,7 +20,8 @@ from pipeline.story.model import (
     Rejects,
     Story,
 )
-from pipeline.story.rejects import read_rejects
+from pipeline.batch_history.rejects import read_rejects
+from pipeline.report.tables import Preview, preview
 from tests.statemachine import definition as asl
 from tests.unit import histories
 from tests.unit.histories import START, Book, Event

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from pipeline.batch_history.model import Action, Output, Problem, Story
+from pipeline.batch_history.rejects import read_rejects
 from pipeline.report.page import headline, render
 from pipeline.report.tables import preview
-from pipeline.story.model import Action, Output, Problem, Story
-from pipeline.story.rejects import read_rejects
 from tests.report import stories
 from tests.statemachine import definition as asl
 from tests.unit import histories

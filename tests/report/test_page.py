@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import report
+from pipeline.batch_history.model import FileVersion, Heard, Outcome, Output, Queued, Revision, Story
 from pipeline.report.page import Sum, headline, render, sums_of
 from pipeline.report.tables import preview
-from pipeline.story.model import FileVersion, Heard, Outcome, Output, Queued, Revision, Story
 from tests.report import stories
 
 FOLDER = Path(report.__file__).parent

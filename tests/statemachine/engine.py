@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from functions.common.batch import Batch, Source, batch_id_for
 from functions.record_failure.failure import plain_cause
-from functions.write.publish import summary
+from functions.write.manifest import summary
 from tests.statemachine import definition as asl
 from tests.statemachine import doubles
 from tests.statemachine.cases import Case

@@ -18,9 +18,9 @@ from functions.common.source.chunk import open_chunk
 from functions.common.source.documents import Document
 from functions.transform.transform import write_parts
 from functions.validate.validation import RECORDS, REJECTED, validate_chunk
-from functions.write.account import Merged, Totals, add_up
 from functions.write.csv_file import write_csv
 from functions.write.merge import Superseded, merge, read_superseded
+from functions.write.reconciliation import Merged, Totals, add_up
 from functions.write.rejects import write_rejects
 from tests.unit.orders import CONTRACT
 

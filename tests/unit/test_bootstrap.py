@@ -15,7 +15,7 @@ from pipeline.deployment import backends, bootstrap, build, environments, worksp
 from pipeline.deployment.backends import S3Backend
 from pipeline.deployment.environments import Environment
 from pipeline.deployment.terraform import Lines
-from pipeline.deployment.workspace import State, Workspace
+from pipeline.deployment.workspace import StateFile, Workspace
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
 
@@ -31,7 +31,7 @@ STEPS = ("create_bucket", "init", "pull", "take_over", "apply")
 class FakeWorkspace(Workspace):
     """A state in the bucket, which grows by what is taken over and applied; one step may be interrupted."""
 
-    known = State({}, [])
+    known = StateFile({}, [])
     missing: Sequence[dict[str, Any]] = ()
     interrupted = ""
 
@@ -44,7 +44,7 @@ class FakeWorkspace(Workspace):
         assert backends.region_of(BUCKET), "Terraform would find no bucket for its state"
         self._step("init")
 
-    def pull(self) -> State:
+    def pull(self) -> StateFile:
         self._step("pull")
         return FakeWorkspace.known
 
@@ -55,7 +55,7 @@ class FakeWorkspace(Workspace):
             return
         assert identifier == BUCKET
         assert MADE not in FakeWorkspace.known.resources, "Terraform refuses what it has"
-        FakeWorkspace.known = State(FakeWorkspace.known.outputs, [*FakeWorkspace.known.resources, MADE])
+        FakeWorkspace.known = StateFile(FakeWorkspace.known.outputs, [*FakeWorkspace.known.resources, MADE])
         self._step("take_over")
 
     @contextmanager
@@ -68,14 +68,14 @@ class FakeWorkspace(Workspace):
         assert MADE in FakeWorkspace.known.resources, "Terraform would make the bucket again, and AWS refuse it"
         APPLIED.append(self)
         outputs = {"state_bucket": BUCKET, "repository": self.variables.get("repository")}
-        FakeWorkspace.known = State(outputs, FakeWorkspace.known.resources)
+        FakeWorkspace.known = StateFile(outputs, FakeWorkspace.known.resources)
         yield "Plan: 1 to add, 0 to change, 0 to destroy.\n"
         self._step("apply")
 
     def move_state(self) -> Path:
         behind = self.left_behind()
         assert behind
-        FakeWorkspace.known = State.read(behind.read_text())
+        FakeWorkspace.known = StateFile.read(behind.read_text())
         return behind.rename(behind.with_name(f"{behind.name}.moved"))
 
 
@@ -91,7 +91,7 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Target]:
     TAKEN.clear()
     monkeypatch.setattr(FakeWorkspace, "missing", ())
     monkeypatch.setattr(bootstrap, "Workspace", FakeWorkspace)
-    monkeypatch.setattr(FakeWorkspace, "known", State({}, []))
+    monkeypatch.setattr(FakeWorkspace, "known", StateFile({}, []))
     monkeypatch.setattr(FakeWorkspace, "interrupted", "")
     for module in (bootstrap, workspace):
         monkeypatch.setattr(module, "BOOTSTRAP", tmp_path / "bootstrap")
@@ -186,7 +186,7 @@ def make_provider(issuer: str, *audiences: str) -> None:
 def test_a_provider_that_the_account_has_is_used_and_ours_stays_ours(place: Target, ours: bool) -> None:
     make_provider("https://elsewhere.example", "sts.amazonaws.com")
     make_provider(ISSUER, "sts.amazonaws.com")
-    FakeWorkspace.known = State({}, [("aws_iam_openid_connect_provider", {"arn": OURS})] if ours else [])
+    FakeWorkspace.known = StateFile({}, [("aws_iam_openid_connect_provider", {"arn": OURS})] if ours else [])
     bootstrap.bootstrap(place, "example/orders")
     assert APPLIED[0].variables.get("oidc_provider_arn") == (None if ours else OURS)
 

@@ -12,9 +12,9 @@ from boto3.s3.transfer import TransferConfig
 
 from functions.common import executions, s3_utils
 from functions.common.batch import Batch
+from functions.common.pricing import s3_requests
+from functions.common.pricing.s3_requests import Calls, Objects, calls_of
 from functions.record_failure import index as record_failure
-from functions.record_run import calls
-from functions.record_run.calls import Calls, Objects, calls_of
 from functions.starter import index as starter
 from functions.transform import index as transform
 from functions.validate import index as validate
@@ -96,8 +96,8 @@ def test_a_published_file_makes_the_requests_of_the_model(records: list[Any], ch
 @pytest.mark.usefixtures("aws")
 def test_large_objects_go_in_parts(n_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With smaller parts than deployed, but the least that S3 takes."""
-    monkeypatch.setattr(calls, "MULTIPART_BYTES", 1 << 20)
-    monkeypatch.setattr(calls, "PART_BYTES", 5 << 20)
+    monkeypatch.setattr(s3_requests, "MULTIPART_BYTES", 1 << 20)
+    monkeypatch.setattr(s3_requests, "PART_BYTES", 5 << 20)
     config = TransferConfig(multipart_threshold=1 << 20, multipart_chunksize=5 << 20)
     monkeypatch.setattr(s3_utils, "_transfer", lambda: config)
     monkeypatch.setattr(s3_utils, "_MULTIPART_BYTES", 1 << 20)
@@ -105,15 +105,18 @@ def test_large_objects_go_in_parts(n_bytes: int, tmp_path: Path, monkeypatch: py
     path.write_bytes(bytes(n_bytes))
     with counting() as counted:
         s3_utils.upload(path, harness.PROCESSED, "staging/large", "application/x-ndjson")
-        assert counted() == calls.upload(n_bytes)
+        assert counted() == s3_requests.upload(n_bytes)
     with counting() as counted:
         s3_utils.download(harness.PROCESSED, "staging/large", path)
-        assert counted() == calls.download(n_bytes)
+        assert counted() == s3_requests.download(n_bytes)
 
 
 def test_parts_are_those_that_are_deployed() -> None:
     deployed = s3_utils._transfer()
-    assert (deployed.multipart_threshold, deployed.multipart_chunksize) == (calls.MULTIPART_BYTES, calls.PART_BYTES)
+    assert (deployed.multipart_threshold, deployed.multipart_chunksize) == (
+        s3_requests.MULTIPART_BYTES,
+        s3_requests.PART_BYTES,
+    )
 
 
 @pytest.mark.usefixtures("aws")
@@ -130,7 +133,7 @@ def test_the_starter_makes_the_requests_of_the_model(monkeypatch: pytest.MonkeyP
     }
     with counting() as counted:
         starter.handler({"Records": [record]})
-        assert counted() == calls.BESIDE["starter"]
+        assert counted() == s3_requests.BESIDE["starter"]
 
 
 @pytest.mark.usefixtures("aws")
@@ -140,8 +143,8 @@ def test_a_failure_makes_the_requests_of_the_model(monkeypatch: pytest.MonkeyPat
     failure = {"Error": "E", "Cause": "c"}
     with counting() as counted:
         record_failure.handler({"batch": batch.to_input(), "execution": batch.batch_id, "failure": failure})
-        assert counted() == calls.FAILURE_IN_MACHINE
+        assert counted() == s3_requests.FAILURE_IN_MACHINE
     detail = {"name": batch.batch_id, "status": "FAILED", "executionArn": "x", "input": json.dumps(batch.to_input())}
     with counting() as counted:
         record_failure.handler({"detail": detail})
-        assert counted() == calls.FAILURE_OUTSIDE
+        assert counted() == s3_requests.FAILURE_OUTSIDE

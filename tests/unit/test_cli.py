@@ -17,8 +17,8 @@ MANIFEST: dict[str, Any] = {
     "control_totals": {},
     "tables": {"orders": {"rows": 2}, "customers": {"rows": 1}, "items": {"rows": 5}},
 }
-PUBLISHED = runs.Outcome(UPLOAD, 1.5, MANIFEST, None)
-FAILED = runs.Outcome(UPLOAD, 1.5, None, None, "EmptyFileError", "The file has\nno record.")
+PUBLISHED = runs.RunResult(UPLOAD, 1.5, MANIFEST, None)
+FAILED = runs.RunResult(UPLOAD, 1.5, None, None, "EmptyFileError", "The file has\nno record.")
 
 
 @pytest.fixture
@@ -49,13 +49,13 @@ def test_the_line_for_machines_of_a_failed_batch_is_one_line() -> None:
 
 
 def test_a_batch_that_failed_after_its_commit_is_not_called_published() -> None:
-    late = runs.Outcome(UPLOAD, 1.5, MANIFEST, None, "SNS.Error", "no topic")
+    late = runs.RunResult(UPLOAD, 1.5, MANIFEST, None, "SNS.Error", "no topic")
     assert late.line().startswith("FAILED ")
 
 
 @pytest.mark.parametrize(("outcome", "status"), [(PUBLISHED, 0), (FAILED, 1)])
 def test_the_exit_status_says_whether_the_batch_was_published(
-    pipeline: Any, monkeypatch: pytest.MonkeyPatch, outcome: runs.Outcome, status: int
+    pipeline: Any, monkeypatch: pytest.MonkeyPatch, outcome: runs.RunResult, status: int
 ) -> None:
     monkeypatch.setattr(demo, "demo", lambda *_: outcome)
     exit_status, out, _ = pipeline("demo")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from functions.common.batch import Source
-from functions.reconciler.survey import State
+from functions.common.survey import BatchState
 from pipeline import ROOT, as_json, cli
+from pipeline.batch_history import model
 from pipeline.monitoring.logs import LogLine
 from pipeline.monitoring.monitor import Run
-from pipeline.story import model
 
 PAGE = (ROOT / "docs" / "cli.md").read_text("utf-8")
 OBJECTS = dict(
@@ -56,7 +56,7 @@ def test_no_object_is_left_out() -> None:
 
 def test_every_outcome_and_state_is_explained() -> None:
     assert set(re.findall(r"^\| `([a-z ]+)` \| ", PAGE, re.MULTILINE)) == set(model.Outcome)
-    assert set(re.findall(r"`(\w+)`", PAGE.splitlines()[-1])) - {"state"} == set(State)
+    assert set(re.findall(r"`(\w+)`", PAGE.splitlines()[-1])) - {"state"} == set(BatchState)
     assert all(f"`{ended}`" in OBJECTS["step"] for ended in model.Ended)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from functions.validate.reasons import CODES
+from functions.common.reject_codes import CODES
 from pipeline import ROOT
 from pipeline.contracts.check import check
 from pipeline.contracts.fault import line_at
@@ -226,7 +226,7 @@ def test_every_code_of_the_functions_is_one_of_those_that_are_promised() -> None
         *re.findall(r': "([a-z_]+)"', explained),
         *re.findall(r'(?:Reason|_of_the_record)\(\s*"([a-z0-9_]+)"', text),
     }:
-        assert code in CODES, f"{code} is not in functions/validate/reasons.py"
+        assert code in CODES, f"{code} is not in functions/common/reject_codes.py"
 
 
 def test_every_code_is_documented() -> None:

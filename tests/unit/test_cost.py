@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.record_run import prices
-from functions.record_run.cost import (
+from functions.common.pricing import prices
+from functions.common.pricing.costs import (
     DAYS_A_MONTH,
     GB,
-    Line,
+    CostLine,
     Size,
     Work,
     gb_months,
@@ -26,7 +26,7 @@ from functions.record_run.cost import (
     text,
     total,
 )
-from functions.record_run.prices import FALLBACK, Prices, prices_for, regions
+from functions.common.pricing.prices import FALLBACK, Prices, prices_for, regions
 
 FILE = json.loads(Path(prices.__file__).with_name("prices.json").read_text("utf-8"))
 ARCHITECTURES = ("arm64", "x86_64")
@@ -129,7 +129,7 @@ def test_a_quantity_is_rounded_to_15_places(quantity: Fraction) -> None:
     )
 )
 def test_money_is_exact(some: list[tuple[Fraction, Decimal]]) -> None:
-    found = [Line("x", rounded(quantity), "x", price) for quantity, price in some]
+    found = [CostLine("x", rounded(quantity), "x", price) for quantity, price in some]
     exact = sum((Fraction(line.quantity) * Fraction(line.price) for line in found), Fraction(0))
     assert Fraction(total(found)) == exact
     assert Fraction(Decimal(text(total(found)))) == exact, "and so is its text"

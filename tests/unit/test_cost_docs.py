@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import pytest
 
-from functions.record_run.cost import GB, Line, Size, Work, gb_months, lines, total
-from functions.record_run.prices import prices_for
+from functions.common.pricing.costs import GB, CostLine, Size, Work, gb_months, lines, total
+from functions.common.pricing.prices import prices_for
 from pipeline import ROOT, estimate
 from pipeline.estimate import Question
 
@@ -42,7 +42,7 @@ def table(heading: str) -> list[list[str]]:
     return [[cell.strip().strip("*") for cell in row.split("|")[1:-1]] for row in rows]
 
 
-def row(line: Line) -> list[str]:
+def row(line: CostLine) -> list[str]:
     return [line.item, f"{line.quantity:.6f}", f"{line.price:f}", f"{line.usd:.6f}"]
 
 

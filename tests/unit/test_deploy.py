@@ -18,7 +18,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from pipeline import show, targets
 from pipeline.deployment import build, deploy
 from pipeline.deployment.terraform import Lines
-from pipeline.deployment.workspace import State, Workspace
+from pipeline.deployment.workspace import StateFile, Workspace
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
 
@@ -26,7 +26,7 @@ NAME = "shop-dev"
 LOG_QUERIES = deploy._log_queries
 """The real one; moto has no saved queries."""
 TAGS = {"Project": "shop", "Environment": "dev"}
-HALF = State({}, [("aws_sqs_queue", {"arn": f"arn:aws:sqs:eu-west-1:1:{NAME}-on-failure", "tags": TAGS})])
+HALF = StateFile({}, [("aws_sqs_queue", {"arn": f"arn:aws:sqs:eu-west-1:1:{NAME}-on-failure", "tags": TAGS})])
 
 
 class FakeWorkspace(Workspace):
@@ -41,7 +41,7 @@ class FakeWorkspace(Workspace):
     def init(self) -> None:
         pass
 
-    def state(self) -> State:
+    def state(self) -> StateFile:
         return self.stands
 
     @contextmanager
@@ -88,7 +88,7 @@ def test_half_a_deployment_is_destroyed_without_outputs(place: Target) -> None:
     assert deploy.destroy(place) == []
 
 
-UNTAGGED = State({}, [("aws_sns_topic_policy", {"arn": "arn:aws:sns:eu-west-1:1:shop-dev-alarms"})])
+UNTAGGED = StateFile({}, [("aws_sns_topic_policy", {"arn": "arn:aws:sns:eu-west-1:1:shop-dev-alarms"})])
 
 
 def test_what_can_not_carry_a_tag_is_destroyed_by_what_the_settings_say(
@@ -291,7 +291,7 @@ def deployable(place: Target, monkeypatch: pytest.MonkeyPatch) -> Target:
     """The same with all outputs, and nothing to build."""
     monkeypatch.setattr(build, "build", lambda _: [])
     outputs = dict.fromkeys(targets._NEEDED, "x")
-    monkeypatch.setattr(FakeWorkspace, "stands", State(outputs, HALF.resources))
+    monkeypatch.setattr(FakeWorkspace, "stands", StateFile(outputs, HALF.resources))
     monkeypatch.setattr(FakeWorkspace, "planned_changes", ADDED)
     return place
 
@@ -320,7 +320,7 @@ def test_without_a_review_a_deploy_plans_and_applies_at_once(deployable: Target)
 
 # --- prod ---
 
-PROD = State({}, [("aws_sqs_queue", {"tags": {"Project": "shop", "Environment": "prod"}})])
+PROD = StateFile({}, [("aws_sqs_queue", {"tags": {"Project": "shop", "Environment": "prod"}})])
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from functions.common import executions
-from functions.record_run.calls import STAGED
-from functions.record_run.cost import EXACT, GB, total
+from functions.common.pricing.costs import EXACT, GB, total
+from functions.common.pricing.s3_requests import STAGED
 from functions.starter import index as starter
 from pipeline import cli, estimate
 from pipeline.errors import UsageError

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from functions.common import sql
 from functions.common.contract import LINEAGE, Column, Reference
 from functions.common.errors import ReconciliationError, ResourceLimitError
-from functions.write import account
-from functions.write.account import Totals, add_up
+from functions.write import reconciliation
 from functions.write.merge import merge
+from functions.write.reconciliation import Totals, add_up
 from tests.unit.orders import CONTRACT, customer, item, lines, order, tables, texts, valid_orders
 from tests.unit.steps import MEMORY_MB, Staged, batch_of, publish, stage
 
@@ -157,7 +157,7 @@ def test_parts_that_contradict_each_other_are_refused(table: str, select: str, s
 def test_references_are_proved_in_slices_of_any_size(
     table: str, select: str, says: str, slice_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(account, "_SLICE_ROWS", slice_rows)
+    monkeypatch.setattr(reconciliation, "_SLICE_ROWS", slice_rows)
     records = [order(order_id=str(n), customer=customer(customer_id=f"c{n % 4}")) for n in range(7)]
     staged = stage(lines(records), tmp_path)
     assert staged.merge().rows == {"orders": 7, "customers": 4, "items": 14}
@@ -193,7 +193,7 @@ def test_a_reference_may_have_several_columns_of_any_name(
     step: int, own_type: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first column of the key has each value `step` times, so that slices end within some values."""
-    monkeypatch.setattr(account, "_SLICE_ROWS", 7)
+    monkeypatch.setattr(reconciliation, "_SLICE_ROWS", 7)
     columns = (Column("line", "BIGINT"), Column("number", own_type), Column("half", "BIGINT"))
     parents = (Reference(("number", "half"), "invoices"),)
     children = replace(READINGS, name="lines", columns=columns, key=("line",), references=parents)

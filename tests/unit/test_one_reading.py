@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from functions.validate.screen import screen_of
+from functions.validate.fast_decoder import fast_decoder_of
 from tests.unit.orders import contract_of_records, customer, item, lines, order, valid_orders
 from tests.unit.steps import batch_of, validate
 
@@ -110,6 +110,6 @@ def test_of_a_repeated_name_the_last_counts_wherever_it_stands(place: str, first
 )
 def test_records_that_are_read_together_are_one_a_text(together: list[bytes], passes: bool) -> None:
     record = {"type": "object", "additionalProperties": False, "properties": {"x": {"type": "string"}}}
-    screen = screen_of(contract_of_records(record).current)
-    assert screen
-    assert (screen.read(together) is not None) is passes
+    fast_decoder = fast_decoder_of(contract_of_records(record).current)
+    assert fast_decoder
+    assert (fast_decoder.read(together) is not None) is passes

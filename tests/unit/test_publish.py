@@ -21,8 +21,8 @@ from functions.common.errors import (
     TransientError,
 )
 from functions.write import index as write
-from functions.write import publish
-from functions.write.account import Totals
+from functions.write import manifest as manifests
+from functions.write.reconciliation import Totals
 from tests import harness
 from tests.unit.orders import lines, order
 
@@ -51,7 +51,7 @@ def totals(rejected: int, received: int) -> Totals:
     ],
 )
 def test_the_share_of_rejects_that_is_let_pass(rejected: int, received: int, ratio: float, fails: bool) -> None:
-    refusal = publish.refusal(totals(rejected, received), ratio, "s3://b/k")
+    refusal = manifests.refusal(totals(rejected, received), ratio, "s3://b/k")
     assert isinstance(refusal, TooManyRejectsError) is fails
     if fails:
         assert str(refusal).startswith(
@@ -62,10 +62,10 @@ def test_the_share_of_rejects_that_is_let_pass(rejected: int, received: int, rat
 
 @pytest.mark.parametrize("ratio", [0.0, 0.1, 1.0])
 def test_without_a_valid_record_a_file_fails_at_any_ratio(ratio: float) -> None:
-    refusal = publish.refusal(totals(2, 2), ratio, "s3://b/k")
+    refusal = manifests.refusal(totals(2, 2), ratio, "s3://b/k")
     assert isinstance(refusal, NoValidRecordsError)
     assert str(refusal) == "All 2 records break the contract (not_json 2): see s3://b/k."
-    assert isinstance(publish.refusal(totals(0, 0), ratio, ""), EmptyFileError)
+    assert isinstance(manifests.refusal(totals(0, 0), ratio, ""), EmptyFileError)
 
 
 # --- a batch on S3 ----------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_the_manifest_tells_all() -> None:
         "ingested_at": batch.ingested_at,
         "ingest_date": batch.ingested_at[:10],
     }, "nothing may differ between two attempts, no time and no name of an execution"
-    named = publish.outputs_of(manifest)
+    named = manifests.outputs_of(manifest)
     assert len(named) == 7
     for output in named:
         data = harness.get(output["key"])
@@ -122,7 +122,7 @@ def test_a_file_without_rejects_has_none() -> None:
     batch = harness.run(lines(GOOD))
     assert harness.manifest(batch)["rejects"] is None
     assert harness.keys("rejected/") == []
-    assert len(publish.outputs_of(harness.manifest(batch))) == 6
+    assert len(manifests.outputs_of(harness.manifest(batch))) == 6
 
 
 @on_moto
@@ -161,7 +161,7 @@ def test_a_committed_batch_is_verified_and_left_alone(monkeypatch: pytest.Monkey
 def test_a_committed_batch_whose_output_is_harmed_is_not_called_published() -> None:
     batch = harness.run(WITH_REJECT)
     manifest = harness.manifest(batch)
-    for output in publish.outputs_of(manifest):
+    for output in manifests.outputs_of(manifest):
         place = {"Bucket": harness.PROCESSED, "Key": output["key"]}
         whole = s3_utils.client().get_object(**place)
         s3_utils.client().delete_object(**place)
@@ -364,7 +364,7 @@ def test_a_subject_is_what_sns_takes(number: int) -> None:
         "rejects": None,
         "rejected_by_reason": {},
     }
-    subject = publish.summary(committed, "p")["notice"]["subject"]
+    subject = manifests.summary(committed, "p")["notice"]["subject"]
     assert len(subject) < 100
     assert subject.isascii()
     assert subject.isprintable()

@@ -15,8 +15,8 @@ from moto.sns.models import sns_backends
 from functions.common import s3_utils
 from functions.common.batch import Batch, replay_name
 from functions.common.errors import TransientError
+from functions.common.survey import BatchState, Finding, Patience, Pipeline, survey, versions
 from functions.reconciler import index as reconciler
-from functions.reconciler.survey import Finding, Patience, Pipeline, State, survey, versions
 from tests import harness
 from tests.unit.deployed import CHUNK_BYTES, MACHINE, Place, end, execution_called
 from tests.unit.orders import lines, order
@@ -117,25 +117,25 @@ def _fail_once(place: Place) -> Callable[[Batch], Any]:
 @pytest.mark.parametrize(
     ("happened", "state", "replays"),
     [
-        (published, State.PUBLISHED, 0),
-        (failed, State.FAILED, 0),
-        (missing, State.MISSING, 0),
-        (running, State.RUNNING, 0),
-        (stuck, State.STUCK, 0),
-        (lambda place: ended(place, "TIMED_OUT"), State.UNTOLD, 0),
-        (lambda place: ended(place, "ABORTED"), State.UNTOLD, 0),
-        (lambda place: ended(place, "FAILED"), State.UNTOLD, 0),
-        (lambda place: ended(place, "SUCCEEDED"), State.LOST, 0),
-        (untold, State.UNTOLD, 0),
-        (forgotten, State.FAILED, 0),
-        (lambda place: replayed(place, "RUNNING"), State.RUNNING, 1),
-        (lambda place: replayed(place, "ABORTED"), State.UNTOLD, 1),
-        (published_by_a_replay, State.PUBLISHED, 0),
+        (published, BatchState.PUBLISHED, 0),
+        (failed, BatchState.FAILED, 0),
+        (missing, BatchState.MISSING, 0),
+        (running, BatchState.RUNNING, 0),
+        (stuck, BatchState.STUCK, 0),
+        (lambda place: ended(place, "TIMED_OUT"), BatchState.UNTOLD, 0),
+        (lambda place: ended(place, "ABORTED"), BatchState.UNTOLD, 0),
+        (lambda place: ended(place, "FAILED"), BatchState.UNTOLD, 0),
+        (lambda place: ended(place, "SUCCEEDED"), BatchState.LOST, 0),
+        (untold, BatchState.UNTOLD, 0),
+        (forgotten, BatchState.FAILED, 0),
+        (lambda place: replayed(place, "RUNNING"), BatchState.RUNNING, 1),
+        (lambda place: replayed(place, "ABORTED"), BatchState.UNTOLD, 1),
+        (published_by_a_replay, BatchState.PUBLISHED, 0),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_the_traces_tell_what_became_of_a_version(
-    place: Place, happened: Callable[[Place], Batch], state: State, replays: int
+    place: Place, happened: Callable[[Place], Batch], state: BatchState, replays: int
 ) -> None:
     batch = happened(place)
     [finding] = surveyed(place)
@@ -148,7 +148,7 @@ def test_the_traces_tell_what_became_of_a_version(
 def test_what_has_just_ended_may_still_be_on_its_way(place: Place) -> None:
     batch = ended(place, "ABORTED")
     now = datetime.now(UTC) + timedelta(minutes=16)  # then the file is old enough
-    for minutes_before, state in ((1, State.RUNNING), (20, State.UNTOLD)):
+    for minutes_before, state in ((1, BatchState.RUNNING), (20, BatchState.UNTOLD)):
         end(batch.batch_id, "ABORTED", ago=timedelta(minutes=minutes_before - 16))
         [finding] = survey(pipeline(place), now - AGES, Patience(now, timedelta(minutes=15)))
         assert finding.state is state
@@ -184,7 +184,7 @@ def test_more_versions_than_one_page(place: Place, monkeypatch: pytest.MonkeyPat
             "Paged", (), {"paginate": lambda _, **a: listing.paginate(**a, PaginationConfig={"PageSize": 7})}
         )(),
     )
-    monkeypatch.setattr("functions.reconciler.survey._AT_ONCE", 10)
+    monkeypatch.setattr("functions.common.survey._AT_ONCE", 10)
     assert [finding.version.key[-8:-6] for finding in surveyed(place) if finding.version] == [
         f"{number:02d}" for number in range(25)
     ]
@@ -367,7 +367,7 @@ def test_a_record_of_an_earlier_release_counts_as_told(place: Place) -> None:
     del record["notified_by"]
     s3_utils.put_bytes(harness.PROCESSED, key, json.dumps(record).encode())
     [finding] = surveyed(place)
-    assert finding.state is State.FAILED
+    assert finding.state is BatchState.FAILED
 
 
 def test_a_replay_does_not_touch_what_the_run_before_staged(place: Place) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from functions.common import sql
 from functions.common.record_types import is_decimal, record_type, sent_type
-from functions.validate import record_views
+from functions.validate.contract_sql import record_views
 from tests.unit.orders import V1, contract_of_records
 
 DECIMALS = [(16, 4), (12, 3), (5, 4), (9, 0)]

@@ -32,17 +32,17 @@ class Bucket:
 PLACE: Any = SimpleNamespace(s3=Bucket(), outputs={"processed_bucket": "out"})
 
 
-def published(rejects: str | None) -> runs.Outcome:
+def published(rejects: str | None) -> runs.RunResult:
     manifest = {"tables": TABLES, "rejects": {"key": rejects} if rejects else None}
-    return runs.Outcome(UPLOAD, 1.0, manifest, None)
+    return runs.RunResult(UPLOAD, 1.0, manifest, None)
 
 
-def failed(rejects: str | None) -> runs.Outcome:
+def failed(rejects: str | None) -> runs.RunResult:
     failure = {"error": "NoValidRecordsError", "rejects": f"s3://out/{rejects}" if rejects else None}
-    return runs.Outcome(UPLOAD, 1.0, None, failure, "NoValidRecordsError", "all")
+    return runs.RunResult(UPLOAD, 1.0, None, failure, "NoValidRecordsError", "all")
 
 
-def left(folder: Path, outcome: runs.Outcome) -> set[str]:
+def left(folder: Path, outcome: runs.RunResult) -> set[str]:
     runs.download_outputs(PLACE, outcome, folder)
     return {path.name for path in folder.iterdir()}
 

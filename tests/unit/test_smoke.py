@@ -24,9 +24,9 @@ from pipeline.commands import smoke as smoke_command
 from pipeline.deployment import deploy, environments
 from pipeline.deployment.backends import LocalBackend, S3Backend
 from pipeline.errors import CliError
-from pipeline.smoke import athena, files, kept, permissions, states, throwaway
+from pipeline.smoke import athena, files, permissions, state_store, states, throwaway
 from pipeline.smoke.checks import CHECKS, run_check
-from pipeline.smoke.model import Check, CheckFailedError, Outcome, Result, held
+from pipeline.smoke.model import Check, CheckFailedError, CheckOutcome, Result, held
 from pipeline.smoke.state_cases import CASES, Case
 from pipeline.targets import Target
 from tests import harness
@@ -170,7 +170,7 @@ def test_views_are_counted(trial: Any, monkeypatch: pytest.MonkeyPatch, rows: st
             texts = [{"Data": [{"VarCharValue": text}]} for text in ("_col0", number)]
             stub.add_response("get_query_results", {"ResultSet": {"Rows": texts}})
     result = run_check(trial, Check("views", athena.views))
-    assert (result.outcome, fault in result.detail) == (Outcome.FAILED if fault else Outcome.OK, True)
+    assert (result.outcome, fault in result.detail) == (CheckOutcome.FAILED if fault else CheckOutcome.OK, True)
 
 
 def test_metrics_are_looked_for_where_the_alarms_do(trial: Any) -> None:
@@ -187,7 +187,7 @@ def test_metrics_are_looked_for_where_the_alarms_do(trial: Any) -> None:
 
 
 def test_only_a_run_in_which_something_held_and_nothing_failed_has_held() -> None:
-    ok, failed, warning, omitted = (Result("x", outcome, "") for outcome in Outcome)
+    ok, failed, warning, omitted = (Result("x", outcome, "") for outcome in CheckOutcome)
     assert held([ok, warning, omitted])
     assert not held([ok, failed])
     assert not held([warning, omitted])
@@ -208,13 +208,13 @@ def test_whatever_a_check_raises_is_its_failure(trial: Any, raised: Exception, d
         raise raised
 
     result = run_check(trial, Check("x", run, not_local="can't"))
-    assert (result.outcome, result.detail) == (Outcome.FAILED, detail)
+    assert (result.outcome, result.detail) == (CheckOutcome.FAILED, detail)
 
 
 def test_the_embedded_aws_is_not_asked_for_what_it_does_not_do() -> None:
     trial: Any = SimpleNamespace(place=SimpleNamespace(name="local"))
     omitted = [run_check(trial, check) for check in CHECKS if check.not_local]
-    assert {result.outcome for result in omitted} == {Outcome.OMITTED}
+    assert {result.outcome for result in omitted} == {CheckOutcome.OMITTED}
     assert all(result.detail.startswith("the embedded AWS ") for result in omitted)
 
 
@@ -230,8 +230,8 @@ class Run:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path) -> None:
         self.done: list[str] = []
-        self.checks: list[Result | BaseException] = [Result("a check", Outcome.OK, "well")]
-        self.gone = Result("nothing is left", Outcome.OK, "nothing by name or tag")
+        self.checks: list[Result | BaseException] = [Result("a check", CheckOutcome.OK, "well")]
+        self.gone = Result("nothing is left", CheckOutcome.OK, "nothing by name or tag")
         self.swept: dict[str, Result] = {}
         self.deploying: BaseException | None = None
         self._patch, self._capsys = monkeypatch, capsys
@@ -274,7 +274,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 
 def test_what_held_is_shown_and_exits_with_0(run: Run) -> None:
-    run.checks.append(Result("another", Outcome.OMITTED, "the embedded AWS can't"))
+    run.checks.append(Result("another", CheckOutcome.OMITTED, "the embedded AWS can't"))
     status, out = run()
     assert status == 0
     assert out.splitlines()[-1] == "HELD 2 ok, 0 failed, 1 omitted"
@@ -283,14 +283,14 @@ def test_what_held_is_shown_and_exits_with_0(run: Run) -> None:
 
 
 def test_one_failure_is_enough(run: Run) -> None:
-    run.checks.append(Result("another", Outcome.FAILED, "rows: 6, not 7"))
+    run.checks.append(Result("another", CheckOutcome.FAILED, "rows: 6, not 7"))
     status, out = run()
     assert (status, out.splitlines()[-1]) == (1, "FAILED 2 ok, 1 failed, 0 omitted")
     assert "rows: 6, not 7" in out
 
 
 def test_what_is_left_is_a_failure(run: Run) -> None:
-    run.gone = Result("nothing is left", Outcome.FAILED, "sqs order-pipeline-smoke-1a2b3c-x")
+    run.gone = Result("nothing is left", CheckOutcome.FAILED, "sqs order-pipeline-smoke-1a2b3c-x")
     status, out = run()
     assert status == 1
     assert "sqs order-pipeline-smoke-1a2b3c-x" in out
@@ -506,7 +506,10 @@ def test_what_is_left_is_said_and_the_state_kept(
 ) -> None:
     with destroying(monkeypatch, by_name, by_tag):
         result = throwaway.destroy(place)
-    assert (result.outcome is Outcome.FAILED, place.workspace.folder.is_dir()) == (said is not None, said is not None)
+    assert (result.outcome is CheckOutcome.FAILED, place.workspace.folder.is_dir()) == (
+        said is not None,
+        said is not None,
+    )
     if said:
         assert result.detail == f"{said}\nDestroy it: pipeline smoke --destroy smoke-1a2b3c"
 
@@ -514,7 +517,7 @@ def test_what_is_left_is_said_and_the_state_kept(
 def test_where_nothing_was_made_nothing_is_destroyed(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (place.workspace.folder / "terraform.tfstate").unlink()
     with destroying(monkeypatch, AssertionError("there is nothing"), []):
-        assert throwaway.destroy(place).outcome is Outcome.OK
+        assert throwaway.destroy(place).outcome is CheckOutcome.OK
     assert not place.workspace.folder.exists()
 
 
@@ -527,7 +530,7 @@ def test_one_whose_state_is_in_a_bucket_is_not_forgotten_without_it(
     (place.workspace.folder / ".terraform" / "terraform.tfstate").write_text(remembered)
     with destroying(monkeypatch, AssertionError("it must not be tried"), []):
         result = throwaway.destroy(place)
-    assert result.outcome is Outcome.FAILED
+    assert result.outcome is CheckOutcome.FAILED
     assert result.detail.startswith("The state is kept in s3://tfstate-x, but TF_STATE_BUCKET is not set.")
     assert place.workspace.folder.is_dir()
 
@@ -537,7 +540,7 @@ def test_another_accounts_is_not_forgotten(place: Any, monkeypatch: pytest.Monke
     place.account = lambda: "999999999999"
     with destroying(monkeypatch, AssertionError("it must not be tried"), []):
         result = throwaway.destroy(place)
-    assert result.outcome is Outcome.FAILED
+    assert result.outcome is CheckOutcome.FAILED
     assert result.detail.startswith("It is in the account 123456789012, and these credentials are of 999999999999.")
     assert place.workspace.folder.is_dir()
 
@@ -601,7 +604,7 @@ def test_what_runs_that_died_have_left_is_destroyed_first(
     run: Run, bucket: Any, monkeypatch: pytest.MonkeyPatch, after: timedelta, own: str, swept: list[str]
 ) -> None:
     """What was written lately may be going on, on another machine; but nobody else's has our own name."""
-    monkeypatch.setattr(kept, "DEAD_AFTER", -after)
+    monkeypatch.setattr(state_store, "DEAD_AFTER", -after)
     status, out = run("--name", own)
     assert run.done == [*(f"destroy what is left of {name}" for name in swept), "deploy", "destroy"]
     assert (status, out.splitlines()[-1]) == (0, f"HELD {len(swept) + 2} ok, 0 failed, 0 omitted")
@@ -618,9 +621,9 @@ def test_what_cannot_be_swept_is_a_failure_of_its_own_run_alone(
     run: Run, bucket: Any, monkeypatch: pytest.MonkeyPatch, own: str, status: int, outcome: str, last: str
 ) -> None:
     """Else what one run has left would keep all later commits from prod."""
-    monkeypatch.setattr(kept, "DEAD_AFTER", timedelta(hours=-1))
+    monkeypatch.setattr(state_store, "DEAD_AFTER", timedelta(hours=-1))
     detail = "sqs x\nDestroy it: pipeline smoke --destroy smoke-aaaaaa"
-    run.swept = {"smoke-aaaaaa": Result("nothing is left of smoke-aaaaaa", Outcome.FAILED, detail)}
+    run.swept = {"smoke-aaaaaa": Result("nothing is left of smoke-aaaaaa", CheckOutcome.FAILED, detail)}
     exited, out = run("--name", own)
     assert (exited, out.splitlines()[-1]) == (status, last)
     assert f"{outcome}: nothing is left of smoke-aaaaaa: {detail}" in run.err
@@ -648,7 +651,7 @@ def test_what_no_state_knows_of_is_looked_for_by_name(
     monkeypatch.setattr(deploy, "leftovers", lambda _, name: by_name if name.endswith("-smoke-bbbbbb") else ["other"])
     result = throwaway.destroy(throwaway.on_aws("smoke-bbbbbb"), dead=True)
     assert (result.outcome, result.name) == (
-        Outcome.FAILED if by_name else Outcome.OK,
+        CheckOutcome.FAILED if by_name else CheckOutcome.OK,
         "nothing is left of smoke-bbbbbb",
     )
     if by_name:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.deployment import terraform, workspace
-from pipeline.deployment.workspace import State, Workspace
+from pipeline.deployment.workspace import StateFile, Workspace
 from pipeline.errors import CliError
 
 FAKE = """#!{python}
@@ -99,13 +99,13 @@ BUCKET = ("aws_s3_bucket", {"tags": None, "arn": "arn:aws:s3:::b", "bucket": "b"
 @pytest.mark.parametrize(
     ("state", "tags", "region", "buckets"),
     [
-        (State({"tags": TAGS, "region": "eu-west-1"}, [BUCKET]), TAGS, "eu-west-1", ["b"]),
-        (State({}, [BUCKET, UNTAGGED, ROLE]), TAGS, "eu-west-1", ["b"]),
-        (State({}, [ROLE]), TAGS, None, []),
+        (StateFile({"tags": TAGS, "region": "eu-west-1"}, [BUCKET]), TAGS, "eu-west-1", ["b"]),
+        (StateFile({}, [BUCKET, UNTAGGED, ROLE]), TAGS, "eu-west-1", ["b"]),
+        (StateFile({}, [ROLE]), TAGS, None, []),
     ],
 )
 def test_half_a_deployment_is_enough_to_know_it(
-    state: State, tags: dict[str, str], region: str | None, buckets: list[str]
+    state: StateFile, tags: dict[str, str], region: str | None, buckets: list[str]
 ) -> None:
     assert (state.tags, state.region, state.buckets) == (tags, region, buckets)
 

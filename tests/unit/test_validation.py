@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from functions.common.contract import ControlTotal, Derived, Rule
 from functions.common.errors import EncodingError, MalformedDocumentError
-from functions.validate.explain import MAX_REASONS
+from functions.validate.messages import MAX_REASONS
 from functions.validate.unreadable import unparsable
 from tests.unit.orders import CONTRACT, Order, customer, item, lines, order, total
 from tests.unit.steps import MAX_NESTING, MAX_RECORD_BYTES, batch_of, serialised, validate

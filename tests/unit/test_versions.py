@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from functions.common.contract import Contract, Version
 from functions.common.errors import ContractError
 from functions.common.record_types import record_type
-from functions.write.account import add_up
+from functions.write.reconciliation import add_up
 from tests.unit.orders import CONTRACT, Order, customer, lines, order, tables, valid_orders
 from tests.unit.steps import batch_of, publish, serialised, validate
 

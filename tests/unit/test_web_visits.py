@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from functions.common.contract import ControlTotal, Derived
-from functions.validate.screen import screen_of
+from functions.validate.fast_decoder import fast_decoder_of
 from tests.unit.orders import contract_of_records
 from tests.unit.steps import Published, publish, validate
 from tests.unit.web_visits import CONTRACT, EXAMPLES, GOOD, MIXED, PLAIN, SHORT, Visit, page_view, tables, visit
@@ -89,7 +89,7 @@ def test_what_a_visit_may_hold(changed: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_most_visits_are_screened() -> None:
-    assert screen_of(CONTRACT.current), "the exact validator is the judge of every record: fifty times slower"
+    assert fast_decoder_of(CONTRACT.current), "the exact validator is the judge of every record: fifty times slower"
 
 
 @pytest.mark.parametrize(

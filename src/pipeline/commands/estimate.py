@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from functions.record_run.cost import Line, text, total
-from functions.record_run.prices import regions
+from functions.common.pricing.costs import CostLine, text, total
+from functions.common.pricing.prices import regions
 from pipeline import show
 from pipeline.deployment.build import ARCHITECTURES
 from pipeline.errors import UsageError
@@ -62,7 +62,7 @@ def _print(asked: Question, found: Estimate) -> None:
     grid.add_section()
     for line in found.standing:
         grid.add_row(*_cells(line), "", _money(line.usd))
-    month: Iterable[Line] = [*a_month(found.runs), *found.standing]
+    month: Iterable[CostLine] = [*a_month(found.runs), *found.standing]
     grid.add_row("all", "", "", "", "", f"[bold]{_money(total(month))}[/]")
     show.out.print(grid)
     show.out.print(
@@ -75,7 +75,7 @@ def _print(asked: Question, found: Estimate) -> None:
     )
 
 
-def _cells(line: Line) -> tuple[str, str, str, str]:
+def _cells(line: CostLine) -> tuple[str, str, str, str]:
     return line.item, f"{line.quantity:,.6f}".rstrip("0").rstrip("."), line.price_of, text(line.price)
 
 

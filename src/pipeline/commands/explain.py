@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from pipeline import as_json
+from pipeline.batch_history import rejects_of, story_of
 from pipeline.commands.options import AsJson, TargetName, What
 from pipeline.show import rejects as show_rejects
 from pipeline.show import story as show_story
-from pipeline.story import rejects_of, story_of
 from pipeline.targets import target
 
 ShowValues = Annotated[bool, typer.Option("--show-values", help="Show the records' values, personal data included.")]

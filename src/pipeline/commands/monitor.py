@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.live import Live
 
 from pipeline import as_json, show
+from pipeline.batch_history import traces
+from pipeline.batch_history.lookup import look_up
 from pipeline.commands.options import AsJson, TargetName
 from pipeline.monitoring import monitor
 from pipeline.monitoring.logs import LogLine, follow_logs, logs
@@ -17,8 +19,6 @@ from pipeline.monitoring.watch import Look
 from pipeline.monitoring.watch import watch as looks
 from pipeline.recovery import restarts, undelivered
 from pipeline.show import runs as show_runs
-from pipeline.story import traces
-from pipeline.story.lookup import look_up
 from pipeline.targets import Target, target
 
 _LOGS_AFTER_END = timedelta(hours=1)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from functions.common.batch import is_batch_id, replay_of, revision_of
 from functions.common.planning import PREFIX
-from functions.reconciler.survey import Finding, Patience, State, executions_since, untold
+from functions.common.survey import BatchState, Finding, Patience, executions_since, untold
 from pipeline import runs, show
 from pipeline.commands.options import TargetName
 from pipeline.errors import CliError, UsageError
@@ -111,7 +111,7 @@ def reconcile(
         raise UsageError("--prune is about the outputs of all files.", "Leave --prefix out.")
     place, started, patient = target(target_name), _time(since), restarts.patience(_duration(grace))
     found = list(_counted(place, _selection([], prefix, since), patient))
-    published = [one for one in found if one.state is State.PUBLISHED]
+    published = [one for one in found if one.state is BatchState.PUBLISHED]
     pipeline = restarts.pipeline_of(place)
     failed = list(untold(pipeline, executions_since(pipeline, started), patient))
     checked: list[outputs.Checked] = []
@@ -121,8 +121,8 @@ def reconcile(
         checked = list(outputs.check_outputs(place, started, until, published, digests=digests))
     show_recovery.findings(found, failed)
     show_recovery.checked_outputs(checked)
-    missing = [one for one in found if one.state is State.MISSING]
-    unmended = [one for one in found if one.state in (State.STUCK, State.LOST, State.UNKNOWN)]
+    missing = [one for one in found if one.state is BatchState.MISSING]
+    unmended = [one for one in found if one.state in (BatchState.STUCK, BatchState.LOST, BatchState.UNKNOWN)]
     damaged = [one for one in checked if one.missing]
     if not apply:
         if missing or failed or any(one.orphans for one in checked):

@@ -14,11 +14,16 @@ from pipeline.deployment import deploy
 from pipeline.errors import CliError, UsageError
 from pipeline.smoke import throwaway
 from pipeline.smoke.checks import run_checks
-from pipeline.smoke.model import Outcome, Result, held
+from pipeline.smoke.model import CheckOutcome, Result, held
 from pipeline.smoke.trial import Trial, listening
 from pipeline.targets import Target, check_name
 
-_STYLES = {Outcome.OK: "green", Outcome.FAILED: "bold red", Outcome.WARNING: "yellow", Outcome.OMITTED: "dim"}
+_STYLES = {
+    CheckOutcome.OK: "green",
+    CheckOutcome.FAILED: "bold red",
+    CheckOutcome.WARNING: "yellow",
+    CheckOutcome.OMITTED: "dim",
+}
 
 
 def smoke(
@@ -87,7 +92,7 @@ def _smoke(place: Target) -> list[Result]:
                 show.step(f"{result.outcome}: {result.name}")
                 results.append(result)
     except CliError as refused:
-        results.append(Result("a deployment", Outcome.FAILED, str(refused)))
+        results.append(Result("a deployment", CheckOutcome.FAILED, str(refused)))
     finally:
         gone = throwaway.destroy(place)
         show.step(f"{gone.outcome}: {gone.name}: {gone.detail}")
@@ -101,11 +106,11 @@ def _show(name: str, results: list[Result]) -> None:
         table.add_column(column, overflow="fold")
     for one in results:
         outcome = f"[{_STYLES[one.outcome]}]{one.outcome}[/]"
-        seconds = "" if one.outcome is Outcome.OMITTED else f"{one.seconds:.1f}"
+        seconds = "" if one.outcome is CheckOutcome.OMITTED else f"{one.seconds:.1f}"
         table.add_row(show.plain(one.name), outcome, seconds, show.plain_lines(one.detail))
     show.out.print(table)
-    counts = {outcome: sum(one.outcome is outcome for one in results) for outcome in Outcome}
-    told = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n or outcome is not Outcome.WARNING)
+    counts = {outcome: sum(one.outcome is outcome for one in results) for outcome in CheckOutcome}
+    told = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n or outcome is not CheckOutcome.WARNING)
     show.out.print(f"{'HELD' if held(results) else 'FAILED'} {told}")
 
 

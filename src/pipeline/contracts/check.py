@@ -15,7 +15,7 @@ from functions.common.errors import (
     TooManyRejectsError,
 )
 from functions.common.record_types import merged
-from functions.validate.reasons import CODES
+from functions.common.reject_codes import CODES
 from pipeline.contracts.fault import Fault, line_at
 from pipeline.contracts.outcomes import lines_of, tried
 from pipeline.contracts.queries import query_faults

@@ -9,8 +9,8 @@ import jsonschema_rs
 
 from functions.common.contract import Contract, Version, path_of
 from functions.common.record_types import merged
+from functions.validate.fast_decoder import ANNOTATIONS
 from functions.validate.schema import compiled
-from functions.validate.screen import ANNOTATIONS
 from pipeline.contracts.fault import Fault, line_at
 
 _NAMED = ("properties", "$defs", "patternProperties", "dependentSchemas")

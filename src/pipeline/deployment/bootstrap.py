@@ -16,7 +16,7 @@ from pipeline.deployment.backends import S3Backend
 from pipeline.deployment.deploy import watch
 from pipeline.deployment.environments import DEFAULT_PROJECT, DEFAULT_REGION, Environment
 from pipeline.deployment.terraform import BOOTSTRAP
-from pipeline.deployment.workspace import State, Workspace
+from pipeline.deployment.workspace import StateFile, Workspace
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
 
@@ -153,7 +153,7 @@ def _move_file(workspace: Workspace, account: str) -> None:
     workspace.move_state().unlink()
 
 
-def _for_github(place: Target, before: State, repository: str | None) -> dict[str, str]:
+def _for_github(place: Target, before: StateFile, repository: str | None) -> dict[str, str]:
     """The variables that make the roles, for the repository that is named or that they are for already."""
     repository = repository or before.outputs.get("repository")
     if not repository:
@@ -196,7 +196,7 @@ def _tags(iam: Any, kind: str, identifier: str) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
 
 
-def _foreign_provider(place: Target, state: State) -> str | None:
+def _foreign_provider(place: Target, state: StateFile) -> str | None:
     """The account's provider for GitHub's tokens, where somebody else made it: there can be but one.
 
     Raises CliError where it does not take tokens that are meant for AWS.

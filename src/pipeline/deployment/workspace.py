@@ -21,7 +21,7 @@ _REGION_OF_ARN = re.compile(r"arn:[\w-]+:[\w-]+:([\w-]+):")
 
 
 @dataclass(frozen=True)
-class State:
+class StateFile:
     """What Terraform knows to be deployed: all of infra/, or what an apply or destroy that failed half-way left."""
 
     outputs: Mapping[str, Any]
@@ -31,7 +31,7 @@ class State:
     """The tags that its settings give it: what counts where no resource is left that carries any."""
 
     @classmethod
-    def read(cls, text: str) -> "State":
+    def read(cls, text: str) -> "StateFile":
         """A state as Terraform writes it; empty where the text is."""
         state = json.loads(text.strip() or "{}")
         managed = [kind for kind in state.get("resources", []) if kind["mode"] == "managed"]
@@ -159,7 +159,7 @@ class Workspace:
         """`terraform destroy`, line by line. Raises CliError with Terraform's own error."""
         yield from self._run("destroy", "-no-color", "-auto-approve", *self._variables(), *arguments)
 
-    def state(self) -> State:
+    def state(self) -> StateFile:
         """What is deployed. Raises CliError where nothing is."""
         state = self.pull()
         if not state.resources:
@@ -174,13 +174,13 @@ class Workspace:
         settings = {**terraform.values(files, self.environment), **self.variables}
         return {"Project": settings["project"], "Environment": settings["environment"]}
 
-    def pull(self) -> State:
+    def pull(self) -> StateFile:
         """What is deployed, be it nothing. Raises CliError where the state can't be read."""
         if self._data.is_dir():
             self._settle_backend()
         else:
             self.init()
-        return State.read("".join(self._run("state", "pull")))
+        return StateFile.read("".join(self._run("state", "pull")))
 
     @property
     def _is_copy(self) -> bool:
@@ -245,8 +245,8 @@ class Workspace:
         }
 
 
-def _read(path: Path) -> State:
-    return State.read(path.read_text())
+def _read(path: Path) -> StateFile:
+    return StateFile.read(path.read_text())
 
 
 def copy(folder: Path, contracts: Path = build.CONTRACTS) -> None:

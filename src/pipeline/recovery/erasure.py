@@ -6,7 +6,7 @@ from itertools import groupby
 
 from functions.common.batch import Batch, failure_prefix, manifest_key, revision_of, run_prefix
 from functions.common.planning import PREFIX
-from functions.reconciler.survey import look_at_batch
+from functions.common.survey import look_at_batch
 from pipeline.errors import CliError, UsageError
 from pipeline.recovery import restarts
 from pipeline.recovery.outputs import delete, prefixes_of_day

@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from functions.common.batch import manifest_key
-from functions.reconciler.survey import Finding, State, look_at_batch
-from functions.write.publish import outputs_of
+from functions.common.survey import BatchState, Finding, look_at_batch
+from functions.write.manifest import outputs_of
 from pipeline.errors import CliError
 from pipeline.recovery.restarts import EVER, dataset_of_batch, patience, pipeline_of, writes_until
 from pipeline.runs import read_json
@@ -130,11 +130,11 @@ def _check(place: Target, batch_id: str, listed: Listed, *, digests: bool = Fals
 def _uncommitted(place: Target, dataset: str, batch_id: str, listed: Listed) -> Checked | None:
     """What a batch without a manifest has left. Only that of a failure that somebody knows of is good for nothing."""
     finding = look_at_batch(pipeline_of(place), dataset, batch_id, patience())
-    if finding.state in (State.RUNNING, State.STUCK):
+    if finding.state in (BatchState.RUNNING, BatchState.STUCK):
         return None
     orphans = tuple(sorted(listed.sizes))
     kept = f"the batch is {finding.state}"
-    if finding.state is State.FAILED:
+    if finding.state is BatchState.FAILED:
         orphans = tuple(key for key in orphans if not key.startswith("rejected/"))  # the failure record names them
         kept = ""
     if datetime.now(UTC) - listed.written < _YOUNG or writes_until(finding.execution):

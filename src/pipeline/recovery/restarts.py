@@ -15,12 +15,11 @@ import orjson
 from functions.common import executions
 from functions.common.batch import Batch, Source, failure_prefix, manifest_key, replay_name, revision_of
 from functions.common.planning import PREFIX, plan_batch
-from functions.reconciler.index import status_change
-from functions.reconciler.survey import (
+from functions.common.survey import (
+    BatchState,
     Finding,
     Patience,
     Pipeline,
-    State,
     batch_id_of,
     ended_at,
     look_at_batch,
@@ -28,6 +27,7 @@ from functions.reconciler.survey import (
     survey,
     versions,
 )
+from functions.reconciler.index import status_change
 from pipeline.errors import CliError, UsageError
 from pipeline.runs import read_json
 from pipeline.targets import Target
@@ -38,7 +38,7 @@ _FUNCTION_LIFETIME = timedelta(minutes=16)
 _POLL_SECONDS = {"local": 0.1, "aws": 2.0}
 
 EVER = datetime.min.replace(tzinfo=UTC)
-FAILED = (State.FAILED, State.UNTOLD, State.LOST)
+FAILED = (BatchState.FAILED, BatchState.UNTOLD, BatchState.LOST)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def find(place: Target, batch_id: str, patient: Patience) -> Finding:
     """What became of a batch. One without traces is looked for in the bucket. Raises UsageError if it is nowhere."""
     pipeline, dataset = pipeline_of(place), dataset_of_batch(batch_id)
     finding = look_at_batch(pipeline, dataset, batch_id, patient)
-    if finding.state is not State.MISSING:
+    if finding.state is not BatchState.MISSING:
         return finding
     base, _ = revision_of(batch_id)
     for version in versions(pipeline):
@@ -134,7 +134,7 @@ def dataset_of_batch(batch_id: str) -> str:
 def backfill(place: Target, selection: Selection) -> Iterator[Start]:
     """An execution for each version that has none, nor manifest nor failure record."""
     for finding in findings(place, selection, patience()):
-        if finding.state is State.MISSING:
+        if finding.state is BatchState.MISSING:
             yield next_execution(place, finding)
 
 
@@ -155,7 +155,7 @@ def republish(place: Target, selection: Selection, release: str | None = None) -
     """
     deployed = place.outputs["release"]
     for finding in findings(place, selection, patience()):
-        if finding.state is not State.PUBLISHED:
+        if finding.state is not BatchState.PUBLISHED:
             yield _passed_over(finding, "not published: replay it without --republish")
             continue
         manifest = latest_manifest(place, finding)
@@ -188,20 +188,20 @@ def _revision_of_manifest(key: str) -> int:
 
 def next_execution(place: Target, finding: Finding) -> Start:
     """The next execution of a batch, or why there is none to start."""
-    if finding.state not in (State.MISSING, *FAILED):
+    if finding.state not in (BatchState.MISSING, *FAILED):
         return _passed_over(finding)
     batch = batch_of(place, finding)
     if batch is None:
         return _passed_over(finding, "deleted meanwhile")
-    return _start_of(batch, finding, "never started" if finding.state is State.MISSING else finding.state.value)
+    return _start_of(batch, finding, "never started" if finding.state is BatchState.MISSING else finding.state.value)
 
 
 def _start_of(batch: Batch, finding: Finding, reason: str) -> Start:
-    if finding.state not in (State.MISSING, *FAILED):
+    if finding.state not in (BatchState.MISSING, *FAILED):
         return _passed_over(finding)
     if until := writes_until(finding.execution):
         return _passed_over(finding, f"stopped just now: its function may still write until {until:%H:%M} UTC")
-    name = batch.batch_id if finding.state is State.MISSING else replay_name(batch.batch_id, finding.replays + 1)
+    name = batch.batch_id if finding.state is BatchState.MISSING else replay_name(batch.batch_id, finding.replays + 1)
     return Start(batch.batch_id, name, batch.source.key, reason, batch)
 
 
@@ -215,7 +215,7 @@ def writes_until(execution: Mapping[str, Any] | None) -> datetime | None:
 
 def latest_execution(place: Target, finding: Finding) -> Mapping[str, Any] | None:
     """The latest execution of a batch, also of a published one, for which a survey does not ask."""
-    if finding.state is not State.PUBLISHED:
+    if finding.state is not BatchState.PUBLISHED:
         return finding.execution
     pipeline, replays = pipeline_of(place), finding.replays
     latest = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, finding.batch_id)

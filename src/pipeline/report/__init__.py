@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.batch_history import story_of
 from pipeline.report.page import render
 from pipeline.report.tables import previews
-from pipeline.story import story_of
 from pipeline.targets import Target
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from pipeline.batch_history.model import Ended, Execution, Step
 from pipeline.report.drawing import Mark
 from pipeline.report.graph import CATCH, Machine, State, Transition
-from pipeline.story.model import Ended, Execution, Step
 
 _LOOKS = {
     Ended.SUCCEEDED: "succeeded",

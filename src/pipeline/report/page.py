@@ -17,13 +17,13 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.batch_history.model import Balance, Execution, Heard, Outcome, Reject, Story
 from pipeline.report import words
 from pipeline.report.drawing import Drawing, draw
 from pipeline.report.graph import machine_of
 from pipeline.report.marks import marks_of, taken_by
 from pipeline.report.tables import Preview
 from pipeline.report.timeline import SCALE, Timeline, timeline_of
-from pipeline.story.model import Balance, Execution, Heard, Outcome, Reject, Story
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LOOKS = {

@@ -13,7 +13,7 @@ from itertools import islice
 
 from functions.common.contract import LINEAGE, load_contract
 from functions.common.errors import PipelineError
-from pipeline.story.model import Output, Story
+from pipeline.batch_history.model import Output, Story
 from pipeline.targets import Target
 
 ROWS = 5

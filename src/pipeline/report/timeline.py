@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from pipeline.batch_history.model import Chunk, Ended, Execution, Step, Try
 from pipeline.report.marks import look, mark_of
-from pipeline.story.model import Chunk, Ended, Execution, Step, Try
 
 SCALE = 1000
 """Bars go from 0 to this."""

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from functions.common.batch import printable
 from pipeline.errors import CliError
-from pipeline.runs import Outcome
+from pipeline.runs import RunResult
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -83,7 +83,7 @@ def error(problem: CliError) -> None:
         err.print(f"[bold]next:[/bold]  {plain_lines(problem.next_step)}")
 
 
-def outcome(result: Outcome) -> None:
+def outcome(result: RunResult) -> None:
     """How a run ended, for a person; the line for machines is printed separately."""
     if result.manifest is None or not result.published:
         out.print(f"\n[bold red]FAILED[/bold red] after {result.seconds:.1f} s: {plain(result.error)}")

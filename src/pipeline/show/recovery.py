@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from functions.reconciler.survey import Finding, State
+from functions.common.survey import BatchState, Finding
 from pipeline.recovery.outputs import Checked
 from pipeline.recovery.restarts import Start
 from pipeline.show import out, plain
@@ -31,8 +31,8 @@ def starts(wanted: Sequence[Start], others: Sequence[Start]) -> None:
 def findings(found: Sequence[Finding], failed: Sequence[Mapping[str, Any]]) -> None:
     """How many files are what, those that are not as they should be, and failures that nobody was told of."""
     counts = Counter(one.state for one in found)
-    out.print(f"{many(len(found), 'file')}: " + ", ".join(f"{counts[state]} {state}" for state in State))
-    cases = [one for one in found if one.state not in (State.PUBLISHED, State.RUNNING)]
+    out.print(f"{many(len(found), 'file')}: " + ", ".join(f"{counts[state]} {state}" for state in BatchState))
+    cases = [one for one in found if one.state not in (BatchState.PUBLISHED, BatchState.RUNNING)]
     for one in cases[:SHOWN]:
         out.print(f"{one.state}: {one.batch_id}\n  {plain(one.version.key if one.version else '')}")
     if len(cases) > SHOWN:

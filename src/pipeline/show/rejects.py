@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from functions.reconciler.survey import State
+from functions.common.survey import BatchState
+from pipeline.batch_history.model import BatchRejects, Reject, RejectGroup, Rejects
+from pipeline.batch_history.rejects import SUPERSEDED
 from pipeline.show import out, plain
 from pipeline.show.recovery import many
-from pipeline.story.model import BatchRejects, Reject, RejectGroup, Rejects
-from pipeline.story.rejects import SUPERSEDED
 
 _PLACES = {"byte": "at byte", "index": "record"}
 _MAX_RECORD = 2000
@@ -18,7 +18,7 @@ def of_batch(found: BatchRejects) -> None:
     """The rejects of a batch by rule and place, the most frequent first, with samples; or why there are none."""
     rejects = found.rejects
     if rejects is None:
-        no_reject = found.state == State.PUBLISHED
+        no_reject = found.state == BatchState.PUBLISHED
         said = "no record of it was rejected" if no_reject else f"it has no file of rejects, and is {found.state}"
         out.print(f"{found.batch_id}: {said}.")
         if found.error:

@@ -4,11 +4,7 @@ from datetime import UTC, datetime
 
 from functions.common.batch import title_of
 from pipeline import show
-from pipeline.show import out, plain, plain_lines
-from pipeline.show import rejects as show_rejects
-from pipeline.show.recovery import many
-from pipeline.show.runs import COLORS
-from pipeline.story.model import (
+from pipeline.batch_history.model import (
     Chunk,
     Ended,
     Execution,
@@ -17,6 +13,10 @@ from pipeline.story.model import (
     Step,
     Story,
 )
+from pipeline.show import out, plain, plain_lines
+from pipeline.show import rejects as show_rejects
+from pipeline.show.recovery import many
+from pipeline.show.runs import COLORS
 
 _MAX_CHUNKS = 10
 _ENDED_COLORS = {Ended.SUCCEEDED: "green", Ended.RUNNING: "cyan", Ended.CAUGHT: "yellow"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from botocore.exceptions import ClientError
 
 from pipeline.smoke import alarms, athena, files, permissions, states
-from pipeline.smoke.model import Check, Outcome, Result
+from pipeline.smoke.model import Check, CheckOutcome, Result
 from pipeline.smoke.trial import Trial
 
 CHECKS: Sequence[Check] = (
@@ -27,11 +27,11 @@ def run_checks(trial: Trial, checks: Sequence[Check] = CHECKS) -> Iterator[Resul
 def run_check(trial: Trial, check: Check) -> Result:
     """What comes of one check; whatever it raises is its failure, but for an interrupt."""
     if trial.place.name == "local" and check.not_local:
-        return Result(check.name, Outcome.OMITTED, f"the embedded AWS {check.not_local}")
+        return Result(check.name, CheckOutcome.OMITTED, f"the embedded AWS {check.not_local}")
     started = time.monotonic()
     try:
-        outcome, detail = Outcome.OK, check.run(trial)
+        outcome, detail = CheckOutcome.OK, check.run(trial)
     except Exception as exc:
         is_said = isinstance(exc, ClientError) or type(exc).__module__.startswith("pipeline.")
-        outcome, detail = Outcome.FAILED, str(exc) if is_said else f"{type(exc).__name__}: {exc}"
+        outcome, detail = CheckOutcome.FAILED, str(exc) if is_said else f"{type(exc).__name__}: {exc}"
     return Result(check.name, outcome, detail, round(time.monotonic() - started, 1))

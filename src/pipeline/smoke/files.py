@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from functions.common.batch import run_key
-from functions.write.publish import outputs_of
+from functions.write.manifest import outputs_of
 from pipeline import runs
 from pipeline.monitoring.logs import logs
 from pipeline.smoke.model import Check, CheckFailedError, expect
@@ -122,14 +122,14 @@ CHECKS = (
 )
 
 
-def _counts(ended: runs.Outcome) -> dict[str, int]:
+def _counts(ended: runs.RunResult) -> dict[str, int]:
     if ended.manifest is None or ended.error:
         raise CheckFailedError(ended.line())
     counts: dict[str, int] = dict(ended.manifest["counts"])
     return counts
 
 
-def _verified(trial: Trial, ended: runs.Outcome) -> int:
+def _verified(trial: Trial, ended: runs.RunResult) -> int:
     """See that every output of a manifest is there, with its size and SHA-256; answers how many there are."""
     outputs = list(outputs_of(ended.manifest or {}))
     for output in outputs:
@@ -139,14 +139,14 @@ def _verified(trial: Trial, ended: runs.Outcome) -> int:
     return len(outputs)
 
 
-def _rejects(trial: Trial, ended: runs.Outcome) -> list[bytes]:
+def _rejects(trial: Trial, ended: runs.RunResult) -> list[bytes]:
     if not ended.rejects_key:
         raise CheckFailedError("no rejects are named")
     bucket = trial.place.outputs["processed_bucket"]
     return trial.place.s3.get_object(Bucket=bucket, Key=ended.rejects_key)["Body"].read().splitlines()
 
 
-def _noticed(trial: Trial, ended: runs.Outcome, words: str) -> None:
+def _noticed(trial: Trial, ended: runs.RunResult, words: str) -> None:
     """See that one notice about a batch was sent, and that it says so."""
     batch, topic = ended.upload.batch_id, trial.place.outputs["topic_arn"]
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pipeline.smoke.trial import Trial
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     """What came of a check."""
 
     OK = "ok"
@@ -37,7 +37,7 @@ class Result:
     """What came of one check."""
 
     name: str
-    outcome: Outcome
+    outcome: CheckOutcome
     detail: str
     """What was found, or why it was left out."""
     seconds: float = 0.0
@@ -46,7 +46,7 @@ class Result:
 def held(results: Sequence[Result]) -> bool:
     """Whether nothing failed, and anything was tried at all."""
     outcomes = [result.outcome for result in results]
-    return Outcome.OK in outcomes and Outcome.FAILED not in outcomes
+    return CheckOutcome.OK in outcomes and CheckOutcome.FAILED not in outcomes
 
 
 def expect(found: object, expected: object, what: str) -> None:

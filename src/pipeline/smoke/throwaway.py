@@ -18,10 +18,10 @@ from pipeline import ROOT, embedded, show
 from pipeline.deployment import backends, build, deploy, environments
 from pipeline.deployment.backends import Backend, S3Backend
 from pipeline.deployment.terraform import INFRA
-from pipeline.deployment.workspace import State, Workspace
+from pipeline.deployment.workspace import StateFile, Workspace
 from pipeline.errors import CliError, UsageError
-from pipeline.smoke import kept
-from pipeline.smoke.model import Outcome, Result
+from pipeline.smoke import state_store
+from pipeline.smoke.model import CheckOutcome, Result
 from pipeline.targets import Target, aws_target, embedded_target
 
 HOME = ROOT / ".smoke"
@@ -67,9 +67,9 @@ class _Throwaway(Target):
     """A deployment that may not be there, or not any more: its region is known all the same."""
 
     @cached_property
-    def state(self) -> State:
-        known = kept.state(self.workspace.backend, self.workspace.folder)
-        return known if known and known.resources else State({"region": self.workspace.variables["region"]}, [])
+    def state(self) -> StateFile:
+        known = state_store.state(self.workspace.backend, self.workspace.folder)
+        return known if known and known.resources else StateFile({"region": self.workspace.variables["region"]}, [])
 
 
 def on_aws(name: str) -> Target:
@@ -85,7 +85,7 @@ def on_aws(name: str) -> Target:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(_OF_OTHERS)}
     settings = {"terraform.tfvars": INFRA / "terraform.tfvars", "environment.auto.tfvars": chosen.file}
     backend = _backend(base, name)
-    known = kept.state(backend, folder)
+    known = state_store.state(backend, folder)
     variables = {
         **base.workspace.variables,
         "packages_dir": str(runtime.folder),
@@ -107,7 +107,7 @@ def on_aws(name: str) -> Target:
 
 def _backend(base: Target, name: str) -> Backend:
     """Where a run has its state. Raises CliError where the credentials or the bucket are of no use."""
-    backend = kept.backend(base.workspace.backend, base.workspace.chosen.project, name)
+    backend = state_store.backend(base.workspace.backend, base.workspace.chosen.project, name)
     if isinstance(backend, S3Backend):
         base.account()
         backend.arguments()
@@ -139,14 +139,14 @@ def sweep(own: str) -> Iterator[Result]:
 
     What another run has left and can't be destroyed is a warning: nothing of it is in the way of this one.
     """
-    dead = list(kept.dead(_backend(aws_target(), own), own))
+    dead = list(state_store.dead(_backend(aws_target(), own), own))
     for name in dead:
         show.step(f"{name} has died and left something behind, which is destroyed first")
         gone = destroy(on_aws(name), dead=True)
-        if gone.outcome is Outcome.FAILED and name != own:
+        if gone.outcome is CheckOutcome.FAILED and name != own:
             whose = "That is for an administrator of the account: it may cost something until it is gone."
             detail = f"{gone.detail}\n{whose}"
-            gone = replace(gone, outcome=Outcome.WARNING, detail=detail)
+            gone = replace(gone, outcome=CheckOutcome.WARNING, detail=detail)
         yield gone
     for name in left_here():
         if name not in (own, *dead):
@@ -164,10 +164,10 @@ def destroy(place: Target, dead: bool = False) -> Result:
     advice = f"Destroy it: {command}" if place.name == "aws" else ""
     try:
         if dead:
-            kept.unlock(place.workspace.backend)
+            state_store.unlock(place.workspace.backend)
         left = _destroyed(place, name)
         if not left:
-            kept.forget(place.workspace.backend)
+            state_store.forget(place.workspace.backend)
     except CliError as refused:
         left = [str(refused), refused.next_step]
     except (ClientError, BotoCoreError) as refused:
@@ -178,10 +178,10 @@ def destroy(place: Target, dead: bool = False) -> Result:
     seconds = round(time.monotonic() - started, 1)
     if left:
         rest = [] if left[-1].endswith(command) else [advice]
-        return Result(what, Outcome.FAILED, "\n".join(filter(None, [*left, *rest])), seconds)
+        return Result(what, CheckOutcome.FAILED, "\n".join(filter(None, [*left, *rest])), seconds)
     shutil.rmtree(HOME / name, ignore_errors=True)
     found = "nothing by name or tag" + (", but for keys that wait for their deletion" if place.name == "aws" else "")
-    return Result(what, Outcome.OK, found, seconds)
+    return Result(what, CheckOutcome.OK, found, seconds)
 
 
 def _destroyed(place: Target, name: str) -> list[str]:
@@ -189,7 +189,7 @@ def _destroyed(place: Target, name: str) -> list[str]:
     backend, folder = place.workspace.backend, place.workspace.folder
     if elsewhere := backend.differs_from(backends.remembered(folder / ".terraform")):
         raise CliError(elsewhere, f"Set {backends.VARIABLE} to where the state is, and run the same again.")
-    known = kept.state(backend, folder)
+    known = state_store.state(backend, folder)
     if known is None or not known.resources:
         return _unknown(place, name)
     _check_account(place, known)
@@ -214,7 +214,7 @@ def _unknown(place: Target, name: str) -> list[str]:
     return [*left, advice] if left else []
 
 
-def _check_account(place: Target, known: State) -> None:
+def _check_account(place: Target, known: StateFile) -> None:
     """Raise CliError for another account's deployment: there Terraform would find nothing, and forget it."""
     account = place.account()
     theirs = {found[1] for _, one in known.resources if (found := _ACCOUNT.match(one.get("arn") or ""))}

@@ -53,28 +53,28 @@ class Trial:
     folder: Path
     """Where the files lie that are sent, and what is downloaded."""
     ear: Ear
-    _ended: dict[str, runs.Outcome | Exception] = field(default_factory=dict)
+    _ended: dict[str, runs.RunResult | Exception] = field(default_factory=dict)
     _mark: str = field(default_factory=lambda: uuid4().hex[:8])
 
     @property
-    def good(self) -> runs.Outcome:
+    def good(self) -> runs.RunResult:
         """What became of a file of ORDERS good orders."""
         return self._outcome("good", lambda path: generate(path, ORDERS))
 
     @property
-    def mixed(self) -> runs.Outcome:
+    def mixed(self) -> runs.RunResult:
         """What became of a file of ORDERS other orders, of which BAD breaks the contract."""
         return self._outcome(
             "mixed", lambda path: generate(path, ORDERS, "--seed=1", f"--invalid-ratio={BAD / ORDERS}")
         )
 
     @property
-    def hopeless(self) -> runs.Outcome:
+    def hopeless(self) -> runs.RunResult:
         """What became of a file without a single order."""
         return self._outcome("hopeless", lambda path: path.write_bytes(b"{}\n" * HOPELESS))
 
     @property
-    def outcomes(self) -> Sequence[runs.Outcome]:
+    def outcomes(self) -> Sequence[runs.RunResult]:
         return self.good, self.mixed, self.hopeless
 
     @cached_property
@@ -85,7 +85,7 @@ class Trial:
         definition: dict[str, Any] = json.loads(described["definition"])
         return definition
 
-    def _outcome(self, name: str, write: Callable[[Path], object]) -> runs.Outcome:
+    def _outcome(self, name: str, write: Callable[[Path], object]) -> runs.RunResult:
         if name not in self._ended:
             try:
                 self._ended[name] = self._run(name, write)
@@ -96,7 +96,7 @@ class Trial:
             raise ended
         return ended
 
-    def _run(self, name: str, write: Callable[[Path], object]) -> runs.Outcome:
+    def _run(self, name: str, write: Callable[[Path], object]) -> runs.RunResult:
         path = self.folder / f"smoke-{self._mark}-{name}.jsonl"
         write(path)
         uploaded = runs.upload(self.place, path, DATASET)

@@ -10,7 +10,7 @@ _TWICE = 2
 
 
 def lines(path: Path, sent_as: str, max_record_bytes: int) -> str:
-    """What stands in a file of `functions.validate.screen.Line`s: position, and the record typed as `sent_as`."""
+    """The content of a file of `DecodedRecord`s: position, and the record typed as `sent_as`."""
     return f"""
         SELECT {POSITION}, record AS {SENT}
         FROM read_json(

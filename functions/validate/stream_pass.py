@@ -13,10 +13,10 @@ import msgspec
 from functions.common.contract import Version
 from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
 from functions.common.source.raw import RawRecord
+from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.drift import Drift
-from functions.validate.judge import Judge, Verdict, parsed, reject_line_of
-from functions.validate.rejected import Rejects
-from functions.validate.screen import Line
+from functions.validate.fast_decoder import DecodedRecord
+from functions.validate.record_validator import RecordValidator, Verdict, parsed, reject_line_of
 
 _FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingError}
 """In a line these reject one record; inside an array they mean that the document's structure is broken."""
@@ -36,11 +36,11 @@ _PIECES = 12
 
 
 @dataclass(slots=True)
-class Sieve:
+class StreamPass:
     """Divides the records that stream by. Most are valid, and of the version of the one before."""
 
-    judge: Judge
-    rejects: Rejects
+    validator: RecordValidator
+    rejects: ChunkRejects
     drift: Drift
     position_kind: str
     lines: Mapping[Version, IO[bytes]]
@@ -51,7 +51,7 @@ class Sieve:
     """What the last record that passed was of."""
 
     def __post_init__(self) -> None:
-        self._version = self.judge.contract.current
+        self._version = self.validator.contract.current
 
     def divide(self, records: Iterable[RawRecord]) -> int:
         """Write each record where it belongs; answers how many there were."""
@@ -76,13 +76,13 @@ class Sieve:
 
     def _read(self, version: Version, raws: Sequence[RawRecord]) -> list[Any] | None:
         """The records, if all of these are surely valid ones of a version."""
-        screen = self.judge.screens.get(version)
-        if screen is None or max(map(_LENGTH, raws)) > self.judge.limits.max_record_bytes // _MOST_GROWTH:
+        fast_decoder = self.validator.fast_decoders.get(version)
+        if fast_decoder is None or max(map(_LENGTH, raws)) > self.validator.limits.max_record_bytes // _MOST_GROWTH:
             return None
-        return screen.read(list(map(_DATA, raws)))
+        return fast_decoder.read(list(map(_DATA, raws)))
 
     def _pass_as_another_version(self, raw: RawRecord) -> None:
-        for version in self.judge.screens:
+        for version in self.validator.fast_decoders:
             if version is not self._version and (records := self._read(version, [raw])) is not None:
                 self._pass(version, [raw], records)
                 return
@@ -90,7 +90,7 @@ class Sieve:
 
     def _pass_or_reject(self, raw: RawRecord) -> None:
         record = parsed(raw)
-        verdict = self.judge.verdict(raw, record)
+        verdict = self.validator.verdict(raw, record)
         if verdict.version:
             self.drift.add(verdict.version, verdict.unknown, dropped=not verdict.reasons)
         if verdict.reasons or verdict.version is None:
@@ -101,7 +101,7 @@ class Sieve:
     def _pass(self, version: Version, raws: Sequence[RawRecord], records: Sequence[Any]) -> None:
         """Write records anew, as they were read: no other parser is to see what this one may have read otherwise."""
         self._version = version
-        passed = [Line(raw.position, record) for raw, record in zip(raws, records, strict=True)]
+        passed = [DecodedRecord(raw.position, record) for raw, record in zip(raws, records, strict=True)]
         self.lines[version].write(_ENCODER.encode_lines(passed))
         self.passed_by_version[version.number] += len(passed)
 

@@ -11,13 +11,10 @@ from botocore.exceptions import ClientError
 from functions.common.batch import Source, manifest_key, revision_of
 from functions.common.parallel import at_once
 from functions.common.s3_utils import is_missing
-from functions.reconciler.survey import Finding, State, batch_id_of, look_at_batch
-from pipeline.monitoring.monitor import console_url
-from pipeline.recovery import restarts
-from pipeline.runs import read_json
-from pipeline.story import lookup, traces
-from pipeline.story.judge import judged
-from pipeline.story.model import (
+from functions.common.survey import BatchState, Finding, batch_id_of, look_at_batch
+from pipeline.batch_history import lookup, traces
+from pipeline.batch_history.diagnosis import diagnosed
+from pipeline.batch_history.model import (
     NOTHING,
     Balance,
     BatchRejects,
@@ -30,7 +27,10 @@ from pipeline.story.model import (
     Revision,
     Story,
 )
-from pipeline.story.reject_file import rejects_in, rejects_key
+from pipeline.batch_history.reject_file import rejects_in, rejects_key
+from pipeline.monitoring.monitor import console_url
+from pipeline.recovery import restarts
+from pipeline.runs import read_json
 from pipeline.targets import Target
 
 _REJECT_BYTES = 8 << 20
@@ -83,7 +83,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         definition=traces.definition_of(place, latest.arn if latest and not latest.is_forgotten else None),
         unknown=(*unknown, *unseen),
     )
-    return judged(story, finding.state, datetime.now(UTC))
+    return diagnosed(story, finding.state, datetime.now(UTC))
 
 
 def rejects_of(place: Target, what: str, samples: int = 3, *, show_values: bool = False) -> BatchRejects:
@@ -118,17 +118,17 @@ def _revisions(place: Target, batch_id: str) -> Iterator[Revision]:
     found = dict(_known_revisions(place, base, 1))
     if asked not in found:  # one may be there whose first revision is not any more
         found |= dict(_known_revisions(place, base, asked))
-    read = max((number for number, state in found.items() if state is State.PUBLISHED), default=0)
+    read = max((number for number, state in found.items() if state is BatchState.PUBLISHED), default=0)
     for number, state in sorted(found.items()):
         yield Revision(number, _revision(base, number), state.value, number == read)
 
 
-def _known_revisions(place: Target, base: str, first: int) -> Iterator[tuple[int, State]]:
+def _known_revisions(place: Target, base: str, first: int) -> Iterator[tuple[int, BatchState]]:
     """The revisions from `first` on until there is none, with what became of each."""
     pipeline, dataset, patient = restarts.pipeline_of(place), restarts.dataset_of_batch(base), restarts.patience()
     for number in count(first):
         state = look_at_batch(pipeline, dataset, _revision(base, number), patient).state
-        if state is State.MISSING:
+        if state is BatchState.MISSING:
             return
         yield number, state
 
@@ -189,7 +189,7 @@ def _queued(
     place: Target, finding: Finding, source: Source | None, found: Sequence[Execution]
 ) -> tuple[tuple[Queued, ...], tuple[str, ...]]:
     """The events that wait, and what could not be seen. Only what may wait there is looked for: looking hides it."""
-    if finding.state not in (State.MISSING, State.UNTOLD):
+    if finding.state not in (BatchState.MISSING, BatchState.UNTOLD):
         return (), ()
     key, version_id = (source.key, source.version_id) if source else ("", "")
     waiting, hidden = traces.queued(place, key, version_id, {execution.name for execution in found})

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from functions.record_failure.failure import plain_cause
-from pipeline.story.model import Ended, Step, Try
-from pipeline.story.open_steps import FAILURES, Branch, OpenStep, finished
+from pipeline.batch_history.model import Ended, Step, Try
+from pipeline.batch_history.open_steps import FAILURES, Branch, OpenStep, finished
 
 _ENTERED, _EXITED = "StateEntered", "StateExited"
 _SCHEDULED = ("TaskScheduled", "LambdaFunctionScheduled")

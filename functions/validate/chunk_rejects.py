@@ -4,12 +4,12 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 from functions.common.errors import RejectVolumeError
-from functions.common.records import reject_line
-from functions.validate.reasons import Reason
+from functions.common.reject_codes import Reason
+from functions.common.reject_lines import reject_line
 
 
 @dataclass(slots=True)
-class Rejects:
+class ChunkRejects:
     """Makes the lines of one chunk's rejects, and keeps their account.
 
     A reject says why in a thousand bytes and more, so a chunk of two-byte records would make many times its own size.

@@ -10,7 +10,7 @@ from decimal import Clamped, Context, Decimal, Inexact, InvalidOperation
 from fractions import Fraction
 from functools import reduce
 
-from functions.record_run.prices import Prices
+from functions.common.pricing.prices import Prices
 
 EXACT = Context(prec=80, traps=[Inexact, InvalidOperation, Clamped])
 """A result that would have to be rounded is an error."""
@@ -43,7 +43,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CostLine:
     """So much of one thing, and what it costs."""
 
     item: str
@@ -57,7 +57,7 @@ class Line:
         return EXACT.multiply(self.quantity, self.price)
 
 
-def lines(work: Iterable[Work], quantities: Mapping[str, int | Fraction], prices: Prices) -> list[Line]:
+def lines(work: Iterable[Work], quantities: Mapping[str, int | Fraction], prices: Prices) -> list[CostLine]:
     """What all this costs: memory and disk of each function, all calls, and each of `quantities`.
 
     These are by their names in prices.json: `state_transition`, `s3_put`, `log_gb` … What there is none of has no line.
@@ -70,7 +70,7 @@ def lines(work: Iterable[Work], quantities: Mapping[str, int | Fraction], prices
         found.append((f"{one.name}, /tmp", "lambda_disk_gb_second", gb_seconds(one.billed_ms, disk_mb)))
     found.append(("calls of functions", "lambda_request", sum(one.calls for one in done)))
     found += [(_ITEMS.get(price, price), price, quantity) for price, quantity in quantities.items()]
-    return [Line(item, rounded(quantity), price, prices.usd[price]) for item, price, quantity in found if quantity]
+    return [CostLine(item, rounded(quantity), price, prices.usd[price]) for item, price, quantity in found if quantity]
 
 
 _ITEMS = {
@@ -101,7 +101,7 @@ def rounded(quantity: int | Fraction) -> Decimal:
     return EXACT.normalize(EXACT.multiply(Decimal(units), _PLACES))
 
 
-def total(some: Iterable[Line]) -> Decimal:
+def total(some: Iterable[CostLine]) -> Decimal:
     """The sum of lines, exact."""
     return reduce(EXACT.add, (line.usd for line in some), Decimal(0))
 

@@ -9,15 +9,15 @@ import orjson
 
 from functions.common.config import DROP, Settings
 from functions.common.contract import Contract, Version
+from functions.common.reject_codes import Reason
 from functions.common.source.raw import RawRecord
+from functions.validate.chunk_rejects import ChunkRejects
+from functions.validate.contract_sql.predicates import predicate_of, surely_fits
 from functions.validate.drift import UnknownField, unknown_fields
-from functions.validate.explain import broken_rule, broken_schema, unknown_version
+from functions.validate.fast_decoder import FastDecoder, fast_decoder_of
+from functions.validate.messages import broken_rule, broken_schema, unknown_version
 from functions.validate.nesting import nests_deeper
-from functions.validate.predicates import predicate_of, surely_fits
-from functions.validate.reasons import Reason
-from functions.validate.rejected import Rejects
 from functions.validate.schema import schema_validator
-from functions.validate.screen import Screen, screen_of
 from functions.validate.unreadable import TOO_DEEP, nested_too_deeply, too_large, unparsable
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
@@ -42,19 +42,21 @@ class Verdict:
     unknown: Sequence[UnknownField] = ()
 
 
-class Judge:
+class RecordValidator:
     """Says of one record whether it is valid; the last word on it, but for the contract's rules."""
 
     def __init__(self, contract: Contract, limits: Settings) -> None:
         self.contract = contract
         self.limits = limits
-        screens = {version: screen_of(version) for version in contract.versions}
-        self.screens: dict[Version, Screen] = {
-            version: screen for version, screen in screens.items() if screen and screen.levels <= limits.max_nesting
+        fast_decoders = {version: fast_decoder_of(version) for version in contract.versions}
+        self.fast_decoders: dict[Version, FastDecoder] = {
+            version: fast_decoder
+            for version, fast_decoder in fast_decoders.items()
+            if fast_decoder and fast_decoder.levels <= limits.max_nesting
         }
         self.predicates = {
-            version.number: self.screens[version].predicate
-            if version in self.screens
+            version.number: self.fast_decoders[version].predicate
+            if version in self.fast_decoders
             else predicate_of(version.schema, surely_fits)
             for version in contract.versions
         }
@@ -129,7 +131,7 @@ def parsed(raw: RawRecord) -> object:
         return _UNPARSED
 
 
-def reject_line_of(rejects: Rejects, raw: RawRecord, record: object, verdict: Verdict) -> bytes:
+def reject_line_of(rejects: ChunkRejects, raw: RawRecord, record: object, verdict: Verdict) -> bytes:
     """The line of a rejected record."""
     readable = record is not _UNPARSED and verdict.reasons[0].code != TOO_DEEP
     cut = raw.length if raw.oversize else None

@@ -38,7 +38,7 @@ _AT_ONCE = 1000
 """How many versions are looked at before the next are listed: memory does not grow with the bucket."""
 
 
-class State(StrEnum):
+class BatchState(StrEnum):
     """What became of a version; the first three are as they should be."""
 
     PUBLISHED = "published"
@@ -80,7 +80,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ObjectVersion:
     """One version of one object, as S3 lists it."""
 
     key: str
@@ -99,12 +99,12 @@ class Finding:
 
     dataset: str
     batch_id: str
-    state: State
+    state: BatchState
     replays: int
     """How many times it has been replayed."""
     execution: Mapping[str, Any] | None
     """Its latest execution, where it was looked for and AWS still knows it."""
-    version: Version | None = None
+    version: ObjectVersion | None = None
 
 
 def survey(
@@ -131,27 +131,27 @@ def executions_since(pipeline: Pipeline, since: datetime) -> Executions:
     return {execution["name"]: execution for execution in listed}
 
 
-def versions(pipeline: Pipeline, prefix: str = PREFIX) -> Iterator[Version]:
+def versions(pipeline: Pipeline, prefix: str = PREFIX) -> Iterator[ObjectVersion]:
     """Every version under a prefix, those under a delete marker included; folder markers are none."""
     pages = pipeline.s3.get_paginator("list_object_versions").paginate(Bucket=pipeline.ingest_bucket, Prefix=prefix)
     with transient_faults(f"ListObjectVersions s3://{pipeline.ingest_bucket}/{prefix}"):
         for page in pages:
             for found in page.get("Versions", []):
                 if not found["Key"].endswith("/"):
-                    yield Version(found["Key"], found["VersionId"], found["Size"], found["LastModified"])
+                    yield ObjectVersion(found["Key"], found["VersionId"], found["Size"], found["LastModified"])
 
 
-def look_at(pipeline: Pipeline, version: Version, patience: Patience, known: Executions) -> Finding:
+def look_at(pipeline: Pipeline, version: ObjectVersion, patience: Patience, known: Executions) -> Finding:
     """What became of one version; UNKNOWN where AWS does not say, so that one version does not hide the others."""
     dataset, batch_id = dataset_of(version.key), batch_id_of(pipeline, version)
     try:
         found = _look(pipeline, dataset, batch_id, patience, known)
     except (TransientError, ClientError):
-        return Finding(dataset, batch_id, State.UNKNOWN, 0, None, version)
+        return Finding(dataset, batch_id, BatchState.UNKNOWN, 0, None, version)
     return Finding(dataset, batch_id, found.state, found.replays, found.execution, version)
 
 
-def batch_id_of(pipeline: Pipeline, version: Version) -> str:
+def batch_id_of(pipeline: Pipeline, version: ObjectVersion) -> str:
     """The batch that a version makes, in its first revision."""
     return batch_id_for(dataset_of(version.key), pipeline.ingest_bucket, version.key, version.version_id)
 
@@ -174,27 +174,29 @@ class _Described(dict[str, Mapping[str, Any]]):
 
 def _look(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience, known: Executions) -> Finding:
     if _exists(pipeline, manifest_key(dataset, batch_id)):
-        return Finding(dataset, batch_id, State.PUBLISHED, 0, None)
+        return Finding(dataset, batch_id, BatchState.PUBLISHED, 0, None)
     recorded = _recorded(pipeline, dataset, batch_id)
     replays, execution = _latest(batch_id, max((replay_of(name)[1] for name in recorded), default=0), known)
     if execution is None:
-        state = State.FAILED if recorded else State.MISSING
+        state = BatchState.FAILED if recorded else BatchState.MISSING
     elif execution["name"] in recorded and is_told(pipeline, failure_key(dataset, batch_id, execution["name"])):
-        state = State.FAILED
+        state = BatchState.FAILED
     else:
         state = _state_without_record(execution, patience)
-    if state is State.LOST and _exists(pipeline, manifest_key(dataset, batch_id)):  # it ended between two questions
-        state = State.PUBLISHED
+    if state is BatchState.LOST and _exists(
+        pipeline, manifest_key(dataset, batch_id)
+    ):  # it ended between two questions
+        state = BatchState.PUBLISHED
     return Finding(dataset, batch_id, state, replays, execution)
 
 
-def _state_without_record(execution: Mapping[str, Any], patience: Patience) -> State:
+def _state_without_record(execution: Mapping[str, Any], patience: Patience) -> BatchState:
     """What has just ended counts as running: its traces may still be on their way."""
     if execution["status"] == "RUNNING":
-        return State.STUCK if execution["startDate"] < patience.now - patience.stuck else State.RUNNING
+        return BatchState.STUCK if execution["startDate"] < patience.now - patience.stuck else BatchState.RUNNING
     if ended_at(execution) > patience.now - patience.grace:
-        return State.RUNNING
-    return State.LOST if execution["status"] == "SUCCEEDED" else State.UNTOLD
+        return BatchState.RUNNING
+    return BatchState.LOST if execution["status"] == "SUCCEEDED" else BatchState.UNTOLD
 
 
 def ended_at(execution: Mapping[str, Any]) -> datetime:
@@ -244,7 +246,7 @@ def untold(pipeline: Pipeline, known: Executions, patience: Patience) -> Iterato
             yield execution
 
 
-def plan(pipeline: Pipeline, version: Version) -> Batch | None:
+def plan(pipeline: Pipeline, version: ObjectVersion) -> Batch | None:
     """The batch that a version makes, as the starter plans it but without a sequencer; None where it is gone."""
     place = (pipeline.ingest_bucket, version.key, version.version_id)
     try:

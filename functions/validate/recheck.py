@@ -9,19 +9,19 @@ import duckdb
 import orjson
 
 from functions.common.source.documents import Document, record_at
-from functions.validate.judge import Judge, parsed, reject_line_of
-from functions.validate.rejected import Rejects
+from functions.validate.chunk_rejects import ChunkRejects
+from functions.validate.record_validator import RecordValidator, parsed, reject_line_of
 
 _BUFFER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
+class Recheck:
     """Rejects records that had passed the sieve, as they stand in the source, which is read once more for it."""
 
     connection: duckdb.DuckDBPyConnection
-    judge: Judge
-    rejects: Rejects
+    validator: RecordValidator
+    rejects: ChunkRejects
     open_document: Callable[[], Document]
     rejected: Path
 
@@ -41,7 +41,9 @@ class Late:
                     raw = record_at(position, raws)
                     record = parsed(raw)
                     verdict = (
-                        self.judge.verdict(raw, record) if kept is None else self.judge.rules_verdict(record, kept)
+                        self.validator.verdict(raw, record)
+                        if kept is None
+                        else self.validator.rules_verdict(record, kept)
                     )
                     if verdict.reasons:
                         late_file.write(reject_line_of(self.rejects, raw, record, verdict))

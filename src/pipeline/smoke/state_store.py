@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from pipeline.deployment import backends
 from pipeline.deployment.backends import DEFAULT_STATE, Backend, LocalBackend, S3Backend
-from pipeline.deployment.workspace import State
+from pipeline.deployment.workspace import StateFile
 
 DEAD_AFTER = timedelta(hours=1)
 """A run writes its state when it deploys and when it destroys, and takes less than half of this in between."""
@@ -28,17 +28,17 @@ def backend(team: Backend, project: str, name: str) -> Backend:
     return LocalBackend()
 
 
-def state(kept: Backend, folder: Path) -> State | None:
+def state(kept: Backend, folder: Path) -> StateFile | None:
     """What Terraform made in a run, or None where it has begun nothing. Raises ClientError."""
     if isinstance(kept, S3Backend):
         try:
-            return State.read(_s3().get_object(Bucket=kept.bucket, Key=kept.key)["Body"].read().decode())
+            return StateFile.read(_s3().get_object(Bucket=kept.bucket, Key=kept.key)["Body"].read().decode())
         except ClientError as refused:
             if refused.response["Error"]["Code"] != "NoSuchKey":
                 raise
             return None
     file = folder / DEFAULT_STATE
-    return State.read(file.read_text()) if file.is_file() else None
+    return StateFile.read(file.read_text()) if file.is_file() else None
 
 
 def unlock(kept: Backend) -> None:

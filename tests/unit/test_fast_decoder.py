@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from functions.common.contract import Contract, Derived, Rule
 from functions.common.errors import ContractError
 from functions.common.record_types import bounded, is_decimal
-from functions.validate.judge import Judge
+from functions.validate.fast_decoder import fast_decoder_of
+from functions.validate.record_validator import RecordValidator
 from functions.validate.schema import schema_validator
-from functions.validate.screen import screen_of
 from generate_data import DEFECTS, generate
 from tests.unit.orders import CONTRACT, contract_of_records, customer, item, lines, order
 from tests.unit.steps import validate
@@ -123,7 +123,7 @@ SCHEMAS: dict[str, tuple[dict[str, Any], bool]] = {
 def test_of_any_schema_just_what_is_valid_is_kept(name: str, tmp_path: Path) -> None:
     schema, is_screened = SCHEMAS[name]
     contract = contract_of(schema)
-    assert (screen_of(contract.current) is not None) is is_screened
+    assert (fast_decoder_of(contract.current) is not None) is is_screened
     nested = [[value] for value in CLOSE_CALLS] + [[[value]] for value in CLOSE_CALLS] + [{"y": v} for v in CLOSE_CALLS]
     texts = [
         "ABC",
@@ -182,9 +182,9 @@ def test_a_control_character_is_found_however_it_is_written(text: bytes, tmp_pat
     ],
 )
 def test_what_the_parser_refuses_the_screen_refuses(text: bytes) -> None:
-    screen = screen_of(contract_of({"type": "string"}).current)
-    assert screen
-    assert not screen.read([text])
+    fast_decoder = fast_decoder_of(contract_of({"type": "string"}).current)
+    assert fast_decoder
+    assert not fast_decoder.read([text])
 
 
 # --- and does not ask twice -------------------------------------------------------------------------------------------
@@ -193,8 +193,10 @@ def test_what_the_parser_refuses_the_screen_refuses(text: bytes) -> None:
 def judged(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many records of a file the exact validator was asked about."""
     asked = []
-    real = Judge.verdict
-    monkeypatch.setattr(Judge, "verdict", lambda self, raw, record: asked.append(raw) or real(self, raw, record))
+    real = RecordValidator.verdict
+    monkeypatch.setattr(
+        RecordValidator, "verdict", lambda self, raw, record: asked.append(raw) or real(self, raw, record)
+    )
     validate(data, folder)
     return len(asked)
 
@@ -287,7 +289,7 @@ def test_a_whole_number_beyond_64_bits_is_one_reject(number: str, tmp_path: Path
     assert kept(data, tmp_path, contract) == [0, 1]
     (reject,) = (tmp_path / "rejected.jsonl").read_bytes().splitlines()
     assert orjson.loads(reject)["reason"] == "out_of_range"
-    assert screen_of(contract.current), "bounds of 64 bits keep no schema from the fast path"
+    assert fast_decoder_of(contract.current), "bounds of 64 bits keep no schema from the fast path"
 
 
 @pytest.mark.parametrize("kind", ["integer", "number"])
@@ -302,4 +304,4 @@ def test_a_number_of_hundreds_of_digits_is_one_reject(kind: str, tmp_path: Path)
 def test_a_schema_that_requires_nonsense_is_left_to_the_exact_validator() -> None:
     """It says so in words; the screen had ended with a TypeError."""
     version = CONTRACT.current
-    assert screen_of(replace(version, schema={**version.schema, "required": [[]]})) is None
+    assert fast_decoder_of(replace(version, schema={**version.schema, "required": [[]]})) is None

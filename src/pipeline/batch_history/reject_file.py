@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from pipeline.batch_history.model import Rejects
+from pipeline.batch_history.rejects import missing, read_rejects
 from pipeline.errors import CliError
-from pipeline.story.model import Rejects
-from pipeline.story.rejects import missing, read_rejects
 from pipeline.targets import Target
 
 

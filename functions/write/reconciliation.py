@@ -13,7 +13,7 @@ import duckdb
 from functions.common.batch import Batch
 from functions.common.contract import Contract, Reference, Table
 from functions.common.errors import ReconciliationError
-from functions.common.records import MOST_FIELDS, OTHERS
+from functions.common.reject_lines import MOST_FIELDS, OTHERS
 from functions.common.sql import identifier
 
 _K = TypeVar("_K")

@@ -10,7 +10,7 @@ import orjson
 from functions.common import executions
 from functions.common.batch import Batch, is_batch_id, replay_of
 from functions.common.planning import PREFIX
-from functions.reconciler.survey import Version, batch_id_of
+from functions.common.survey import ObjectVersion, batch_id_of
 from pipeline.errors import UsageError
 from pipeline.recovery import restarts
 from pipeline.recovery.outputs import batch_in
@@ -30,7 +30,7 @@ class Asked:
     """The batch that was asked for."""
 
     batch_id: str
-    version: Version | None = None
+    version: ObjectVersion | None = None
     """Of the key, where one was named, and so no revision."""
     execution: str = ""
     """The execution, where one was named."""
@@ -116,9 +116,9 @@ def _by_key(place: Target, key: str) -> Asked:
     return Asked(batch_id_of(restarts.pipeline_of(place), found[0]), found[0])
 
 
-def versions_of(place: Target, key: str) -> list[Version]:
+def versions_of(place: Target, key: str) -> list[ObjectVersion]:
     """The versions of a key, newest first, at most a hundred."""
-    return [Version(key, one["VersionId"], one["Size"], one["LastModified"]) for one in _listed(place, key)]
+    return [ObjectVersion(key, one["VersionId"], one["Size"], one["LastModified"]) for one in _listed(place, key)]
 
 
 def is_deleted(place: Target, key: str) -> bool:

@@ -14,8 +14,8 @@ import jsonschema_rs
 
 from functions.common.contract import Contract, Rule, Version, path_of
 from functions.common.record_types import merged
+from functions.common.reject_codes import Reason
 from functions.validate.drift import escaped
-from functions.validate.reasons import Reason
 
 MAX_REASONS = 20
 """How many reasons a reject gives at most; a record may break a rule in each of thousands of items."""

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.common.records import reject_line
-from pipeline.story.rejects import MAX_GROUPS, MAX_PLACES, masked, read_rejects
+from functions.common.reject_lines import reject_line
+from pipeline.batch_history.rejects import MAX_GROUPS, MAX_PLACES, masked, read_rejects
 
 SECRET = "Ada Lovelace"
 

@@ -5,22 +5,22 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from functions.common.errors import next_step_for
-from functions.reconciler.survey import State
-from pipeline.story.model import Action, Execution, Outcome, Story
+from functions.common.survey import BatchState
+from pipeline.batch_history.model import Action, Execution, Outcome, Story
 
 _UNTOLD_AFTER = timedelta(minutes=5)
 """How long EventBridge may take to tell of an execution's end before something is amiss."""
 
 _OUTCOMES = {
-    State.FAILED: Outcome.FAILED,
-    State.UNTOLD: Outcome.FAILED,
-    State.RUNNING: Outcome.RUNNING,
-    State.STUCK: Outcome.STUCK,
-    State.UNKNOWN: Outcome.UNKNOWN,
+    BatchState.FAILED: Outcome.FAILED,
+    BatchState.UNTOLD: Outcome.FAILED,
+    BatchState.RUNNING: Outcome.RUNNING,
+    BatchState.STUCK: Outcome.STUCK,
+    BatchState.UNKNOWN: Outcome.UNKNOWN,
 }
 
 
-def judged(story: Story, state: State, now: datetime) -> Story:
+def diagnosed(story: Story, state: BatchState, now: datetime) -> Story:
     """The story with its outcome and the next actions, of a batch that a survey found in `state`."""
     outcome = outcome_of(story, state, now)
     suffix = "" if story.target == "aws" else f" --target {story.target}"
@@ -28,17 +28,17 @@ def judged(story: Story, state: State, now: datetime) -> Story:
     return replace(story, outcome=outcome, actions=tuple(actions))
 
 
-def outcome_of(story: Story, state: State, now: datetime) -> Outcome:
+def outcome_of(story: Story, state: BatchState, now: datetime) -> Outcome:
     """The outcome of a batch that a survey found in `state`."""
     left_nothing = not story.is_source_there and not any(execution.failure for execution in story.executions)
-    if state is State.PUBLISHED:
+    if state is BatchState.PUBLISHED:
         rejected = story.balance.counts["rejected"] if story.balance else 0
         return Outcome.PARTLY_REJECTED if rejected else Outcome.PUBLISHED
-    if state is State.LOST:
+    if state is BatchState.LOST:
         return Outcome.GONE if left_nothing else Outcome.LOST
-    if state is State.UNTOLD and left_nothing and story.latest and _is_untold(story.latest, now):
+    if state is BatchState.UNTOLD and left_nothing and story.latest and _is_untold(story.latest, now):
         return Outcome.GONE
-    if state is State.MISSING:
+    if state is BatchState.MISSING:
         return Outcome.WAITING if story.queued else Outcome.NOT_STARTED
     return _OUTCOMES[state]
 

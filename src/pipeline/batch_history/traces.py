@@ -11,11 +11,11 @@ from functions.common import executions
 from functions.common.batch import failure_prefix, replay_name, replay_of, run_prefix
 from functions.record_failure.failure import plain_cause
 from functions.starter.events import objects_created
+from pipeline.batch_history.history import not_reached, read_steps
+from pipeline.batch_history.model import NOTHING, Cost, Execution, Heard, Queued
 from pipeline.monitoring.monitor import console_url
 from pipeline.recovery import undelivered
 from pipeline.runs import read_json
-from pipeline.story.history import not_reached, read_steps
-from pipeline.story.model import NOTHING, Cost, Execution, Heard, Queued
 from pipeline.targets import Target
 
 MAX_HISTORIES = 10

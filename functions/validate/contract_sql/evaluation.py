@@ -16,8 +16,8 @@ from functions.common.contract import FITS, KEPT, POSITION, TOTALS, Contract, Co
 from functions.common.errors import ContractError
 from functions.common.record_types import sent_type
 from functions.common.sql import STAGED, copy, identifier, literal, make_macros
-from functions.validate import record_views
-from functions.validate.predicates import fits, predicate_of
+from functions.validate.contract_sql import record_views
+from functions.validate.contract_sql.predicates import fits, predicate_of
 
 _REFUSED = (duckdb.Error, UnicodeDecodeError)
 """What DuckDB raises that refuses a record: the second where its message quotes one up to the middle of a character."""
@@ -31,7 +31,7 @@ _checked: WeakKeyDictionary[Contract, Sequence[str]] = WeakKeyDictionary()
 
 @dataclass(frozen=True, slots=True)
 class ContractSql:
-    """The contract's SQL over the lines of one chunk, a file of `functions.validate.screen.Line`s a version."""
+    """The contract's SQL over the decoded records of one chunk, one file per version (`DecodedRecord`)."""
 
     connection: duckdb.DuckDBPyConnection
     contract: Contract

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.story.model import Problem, Reject, RejectGroup, Rejects
+from pipeline.batch_history.model import Problem, Reject, RejectGroup, Rejects
 
 SUPERSEDED = "superseded"
 """The reason of records that break no rule: a later one of the same file replaced them."""

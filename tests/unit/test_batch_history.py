@@ -9,9 +9,9 @@ import pytest
 
 from functions.common import s3_utils
 from functions.common.batch import Batch, batch_id_for, failure_key
+from pipeline.batch_history import gather, lookup, story_of, traces
+from pipeline.batch_history.model import Revision
 from pipeline.recovery import restarts, undelivered
-from pipeline.story import gather, lookup, story_of, traces
-from pipeline.story.model import Revision
 from tests import harness
 from tests.unit import histories
 from tests.unit.deployed import Place, end, execution_called

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pipeline.story.model import Chunk, Ended, Step, Try
+from pipeline.batch_history.model import Chunk, Ended, Step, Try
 
 FAILURES = (Ended.FAILED, Ended.TIMED_OUT)
 

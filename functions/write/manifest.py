@@ -15,7 +15,7 @@ from functions.common.errors import (
     ReconciliationError,
     TooManyRejectsError,
 )
-from functions.write.account import Merged, Totals
+from functions.write.reconciliation import Merged, Totals
 
 REJECTS = "rejects.jsonl"
 """The name of the rejects among the outputs."""

@@ -22,7 +22,7 @@ from functions.common.contract import Version
 from functions.common.record_types import INT64, decimal_of, merged, resolve, type_of
 from functions.common.source.raw import BLANK
 from functions.common.sql import literal
-from functions.validate.predicates import predicate_of, surely_fits
+from functions.validate.contract_sql.predicates import predicate_of, surely_fits
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 """What msgspec raises of texts that it can't read, or not as the type."""
@@ -72,7 +72,7 @@ _FORMATS = {
 """RFC 3339 without leap seconds and small letters; that the day exists is DuckDB's to see."""
 
 
-class Line(msgspec.Struct, gc=False):
+class DecodedRecord(msgspec.Struct, gc=False):
     """A valid record and where it stood, as DuckDB is given it."""
 
     position: int = msgspec.field(name="_position")
@@ -81,7 +81,7 @@ class Line(msgspec.Struct, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Screen:
+class FastDecoder:
     """What a schema was compiled to."""
 
     decode: Callable[[bytes], list[Any]]
@@ -117,12 +117,12 @@ def _are_objects(texts: Sequence[bytes]) -> bool:
 
 
 @cache
-def screen_of(version: Version) -> Screen | None:
+def fast_decoder_of(version: Version) -> FastDecoder | None:
     """The screen of a version, made once a process; None where its schema says what the screen does not understand."""
     schema = version.schema
     try:
         parts = list(_parts(schema, schema))
-        return Screen(
+        return FastDecoder(
             decode=msgspec.json.Decoder(_type(schema, schema)).decode_lines,
             is_plain=_plain_test(parts),
             predicate=predicate_of(schema, _of_value),

@@ -1,0 +1,104 @@
+"""What became of a batch, and what is to be done, judged of stories at the borders between one answer and the next."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from functions.common.survey import BatchState
+from pipeline.batch_history.diagnosis import diagnosed
+from pipeline.batch_history.model import Outcome, Queued, Story
+from tests.report import stories
+
+NOW = stories.WRITTEN
+LATER = timedelta(minutes=5)
+TOLD = {"next_step": "Run the batch again.", "notified_by": "the state machine"}
+UNTOLD = {**TOLD, "notified_by": None}
+OF_EARLIER = {"next_step": TOLD["next_step"]}
+"""A failure record of a release that did not say who was told."""
+
+QUEUED = (Queued(NOW, "starter", "AccessDenied"),)
+REPLAY, RECONCILE, REDRIVE = f"replay {stories.BATCH}", "reconcile", "redrive"
+
+
+def story(failure: Any = None, ended: timedelta | None = timedelta(hours=1), **changes: Any) -> Story:
+    """A story of an execution that failed so long ago and left this record."""
+    failed = stories.failed()
+    stopped = None if ended is None else NOW - ended
+    run = replace(failed.executions[-1], failure=failure, stopped=stopped)
+    return replace(failed, executions=(run,), **changes)
+
+
+def commands(told: Story) -> list[str]:
+    """The commands that are named, without `pipeline` and options; those that only look are left out."""
+    named = [one.command.removeprefix("pipeline ").partition(" --")[0] for one in told.actions if one.command]
+    return [one for one in named if not one.startswith(("logs", "rejects"))]
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "named"),
+    [
+        pytest.param(story(TOLD), BatchState.FAILED, [REPLAY], id="somebody was told"),
+        pytest.param(story(OF_EARLIER), BatchState.FAILED, [REPLAY], id="an old record says so by being there"),
+        pytest.param(story(UNTOLD), BatchState.UNTOLD, [REPLAY, RECONCILE], id="nobody was told"),
+        pytest.param(story(), BatchState.UNTOLD, [REPLAY, RECONCILE], id="there is no record"),
+        pytest.param(story(UNTOLD, LATER), BatchState.UNTOLD, [REPLAY], id="somebody may still be told"),
+        pytest.param(
+            story(UNTOLD, LATER + timedelta(seconds=1)), BatchState.UNTOLD, [REPLAY, RECONCILE], id="not any more"
+        ),
+        pytest.param(story(UNTOLD, None), BatchState.UNTOLD, [REPLAY], id="nobody knows when it ended"),
+        pytest.param(story(UNTOLD, queued=QUEUED), BatchState.UNTOLD, [REDRIVE, REPLAY], id="its event waits"),
+        pytest.param(story(TOLD, is_source_there=False), BatchState.FAILED, [], id="its source is gone"),
+        pytest.param(
+            story({**TOLD, "next_step": "Send the file again."}), BatchState.FAILED, [], id="another file is needed"
+        ),
+    ],
+)
+def test_after_a_failure_that_is_done_which_mends_it(told: Story, state: BatchState, named: list[str]) -> None:
+    found = diagnosed(told, state, NOW)
+    assert (found.outcome, commands(found)) == (Outcome.FAILED, named)
+
+
+@pytest.mark.parametrize(
+    ("told", "named"),
+    [
+        (story(UNTOLD), [RECONCILE]),
+        (story(UNTOLD, queued=QUEUED), [REDRIVE]),
+        (story(TOLD), []),
+    ],
+    ids=["nobody was told", "its event waits", "somebody was told"],
+)
+def test_after_a_failure_behind_the_commit_only_the_telling_is_mended(told: Story, named: list[str]) -> None:
+    found = diagnosed(told, BatchState.PUBLISHED, NOW)
+    assert (found.outcome, commands(found)) == (Outcome.PUBLISHED, named)
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "outcome", "named"),
+    [
+        pytest.param(story(TOLD), BatchState.LOST, Outcome.LOST, [REPLAY], id="lost"),
+        pytest.param(story(TOLD, is_source_there=False), BatchState.LOST, Outcome.LOST, [], id="a record is left"),
+        pytest.param(story(is_source_there=False), BatchState.LOST, Outcome.GONE, [], id="nothing is left"),
+        pytest.param(story(), BatchState.LOST, Outcome.LOST, [REPLAY], id="the source is left"),
+        pytest.param(
+            story(is_source_there=False), BatchState.UNTOLD, Outcome.GONE, [], id="nothing of a failure is left"
+        ),
+        pytest.param(
+            story(None, LATER, is_source_there=False),
+            BatchState.UNTOLD,
+            Outcome.FAILED,
+            [],
+            id="its record may still come",
+        ),
+        pytest.param(story(), BatchState.STUCK, Outcome.STUCK, [REPLAY], id="stuck"),
+        pytest.param(story(is_source_there=False), BatchState.STUCK, Outcome.STUCK, [], id="stuck without a source"),
+        pytest.param(story(queued=QUEUED), BatchState.MISSING, Outcome.WAITING, [REDRIVE], id="its event waits"),
+        pytest.param(story(), BatchState.MISSING, Outcome.NOT_STARTED, [REPLAY], id="never started"),
+    ],
+)
+def test_what_is_left_says_what_became_of_it(
+    told: Story, state: BatchState, outcome: Outcome, named: list[str]
+) -> None:
+    found = diagnosed(told, state, NOW)
+    assert (found.outcome, commands(found)) == (outcome, named)
