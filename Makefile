@@ -34,7 +34,7 @@ VAULT := $(if $(and $(AWS_VAULT_PROFILE),$(filter aws,$(TARGET))),aws-vault exec
 PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault is not on the PATH: install it, or leave AWS_VAULT_PROFILE out)))$(VAULT) $(BIN)/python -m pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long bench bench-huge bench-memory check check-workflows fmt build lock audit hooks changes release \
+.PHONY: help demo test test-fast test-long bench bench-huge bench-memory check check-workflows fmt build lock audit hooks changes release \
 	bootstrap plan deploy-infra move-state run-pipeline monitor explain console destroy-infra smoke local-up local-down
 
 help: ## List the targets
@@ -66,6 +66,9 @@ demo: $(READY) ## Run a file (INPUT=...) through the whole pipeline on an embedd
 # Three at a time keep two processors busy, since what deploys to the embedded AWS and asks it often waits.
 test: $(READY) $(TOOLS)/policy-lint/ready ## Run every test but the long ones
 	@$(BIN)/python -m pytest --numprocesses=3
+
+test-fast: $(READY) ## Run the unit tests, in half a minute: after every edit
+	@$(BIN)/python -m pytest tests/unit --numprocesses=2 --quiet
 
 test-long: $(READY) ## Run the long tests: a thousand files under faults, every fault at every call, deep fuzzing
 	@$(BIN)/python -m pytest -m long

@@ -1,7 +1,8 @@
-"""Settings of all tests: hypothesis without deadlines, and with the same examples every time in CI; who runs what."""
+"""Settings of all tests: tiers, the order they run in, the summary, and hypothesis without deadlines."""
 
 import os
 import tempfile
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,36 @@ def tmp_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 TESTS = Path(__file__).parent
 SHARING = ("analytics", "e2e", "infra", "load", "statemachine")
-"""The folders whose tests share what is dear: an embedded AWS, or Terraform's plans."""
+"""The tiers whose tests share something expensive: a local emulator, or Terraform's plans."""
+
+
+def tier_of(path: Path) -> str:
+    """The tier of a test file: the folder of tests/ that it is in."""
+    return path.relative_to(TESTS).parts[0]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first."""
-    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in SHARING)
+    """Mark each test with its tier, and begin with the tiers that take longest."""
+    for item in items:
+        item.add_marker(tier_of(item.path))
+    items.sort(key=lambda item: tier_of(item.path) not in SHARING)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say for each tier how many tests passed, failed and were skipped, and how long they took together."""
+    outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    seconds: Counter[str] = Counter()
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in terminalreporter.stats.get(outcome, []):
+            tier = report.nodeid.removeprefix("tests/").partition("/")[0]
+            outcomes[tier][outcome] += 1
+            seconds[tier] += getattr(report, "duration", 0.0)
+    if len(outcomes) < 2:
+        return
+    terminalreporter.section("tiers (CONTRIBUTING.md says what each needs)")
+    for tier, numbers in sorted(outcomes.items()):
+        counted = ", ".join(f"{number:,} {outcome}" for outcome, number in numbers.items())
+        terminalreporter.write_line(f"{tier:<14}{seconds[tier]:>6,.0f} s  {counted}")
 
 
 class ByFolder(LoadScopeScheduling):
@@ -45,8 +70,8 @@ class ByFolder(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::")[0]
-        folder = Path(path).relative_to(TESTS.name).parts[0]
-        return folder if folder in SHARING else path
+        tier = tier_of(TESTS.parent / path)
+        return tier if tier in SHARING else path
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:

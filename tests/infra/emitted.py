@@ -23,11 +23,11 @@ from functions.validate import index as validate
 from functions.write import index as write
 from tests import harness
 from tests.infra.policies import NAME
+from tests.integration.deployed import Place
+from tests.integration.test_reconciler import pipeline
+from tests.integration.test_record_run import StepFunctions, ended
 from tests.unit import histories
-from tests.unit.deployed import Place
 from tests.unit.orders import lines, order
-from tests.unit.test_reconciler import pipeline
-from tests.unit.test_record_run import StepFunctions, ended
 
 Metric = tuple[str, frozenset[tuple[str, str]]]
 """A metric's name and its dimensions, each with its value."""

@@ -14,7 +14,7 @@ LEFT = shutil.ignore_patterns(
 )
 """What of a checkout is one person's own."""
 READING = (
-    "tests/unit/test_smoke.py",
+    "tests/integration/test_smoke.py",
     "tests/infra/test_deploy_roles.py::test_there_is_a_role_for_each_environment_and_one_for_plans",
     "tests/infra/test_deploy_roles.py::test_the_environments_name_the_boundary_that_bootstrap_makes",
 )

@@ -1,14 +1,18 @@
-"""Fixtures of the unit tests."""
+"""Keeps this tier pure: a test that starts a process or opens a connection belongs in tests/integration."""
 
-from collections.abc import Iterator
+import socket
+import subprocess
+from typing import Any, NoReturn
 
 import pytest
 
-from tests import harness
 
+@pytest.fixture(autouse=True)
+def nothing_outside_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test that reaches for a process or the network."""
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A fresh moto AWS with both buckets, and the functions' environment."""
-    with harness.buckets(monkeypatch):
-        yield
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        pytest.fail("tests/unit starts no process and opens no connection; move this test to tests/integration")
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)

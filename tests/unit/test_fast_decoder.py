@@ -19,9 +19,9 @@ from functions.validate.fast_decoder import fast_decoder_of
 from functions.validate.record_validator import RecordValidator
 from functions.validate.schema import schema_validator
 from generate_data import DEFECTS, generate
+from tests.integration.test_schema_agreement import CLOSE_CALLS, NORTHWIND, mutated_orders, places, reference
 from tests.unit.orders import CONTRACT, contract_of_records, customer, item, lines, order
 from tests.unit.steps import validate
-from tests.unit.test_schema_agreement import CLOSE_CALLS, NORTHWIND, mutated_orders, places, reference
 
 WITHOUT_RULES = replace(CONTRACT, rules=(), control_totals=())
 CONTROL = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]*$"

@@ -1,6 +1,6 @@
 """How many requests a run makes of S3. What each function writes and reads, and how, is said here and nowhere else.
 
-`tests/unit/test_calls.py` counts the real functions' calls and holds this to them.
+`tests/integration/test_calls.py` counts the real functions' calls and holds this to them.
 """
 
 from collections import defaultdict

@@ -17,7 +17,7 @@ from pipeline import cli
 from pipeline.commands import recovery as recovery_commands
 from pipeline.recovery import outputs, restarts, undelivered
 from tests import harness
-from tests.unit.deployed import Place, end, execution_called
+from tests.integration.deployed import Place, end, execution_called
 from tests.unit.orders import lines, order
 
 GOOD, HOPELESS = lines([order()]), b"{}\n" * 5

@@ -14,7 +14,7 @@ from pipeline import runs, show
 from pipeline.commands import validate as validate_command
 from pipeline.errors import UsageError
 from tests import harness
-from tests.unit.test_cli import UPLOAD
+from tests.integration.test_cli import UPLOAD
 
 TABLES = {
     name: {"rows": 1, "csv": {"key": f"processed/{name}.csv"}, "parquet": {"key": f"tables/{name}.parquet"}}

@@ -17,9 +17,9 @@ from pipeline.monitoring import logs, monitor, watch
 from pipeline.recovery import restarts, undelivered
 from pipeline.show import runs as show_runs
 from tests import harness
+from tests.integration.deployed import MACHINE, Place, end
+from tests.integration.test_explain import GOOD, HOPELESS, MIXED, crashed, notice_not_sent, published, queue
 from tests.unit import histories
-from tests.unit.deployed import MACHINE, Place, end
-from tests.unit.test_explain import GOOD, HOPELESS, MIXED, crashed, notice_not_sent, published, queue
 
 Run = Callable[..., tuple[int, str, str]]
 

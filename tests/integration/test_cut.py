@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.test_schema_agreement import NORTHWIND
 from tests.unit.orders import lines, order
 from tests.unit.steps import publish
-from tests.unit.test_schema_agreement import NORTHWIND
 
 
 @pytest.fixture(scope="module")

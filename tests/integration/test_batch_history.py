@@ -13,11 +13,11 @@ from pipeline.batch_history import gather, lookup, story_of, traces
 from pipeline.batch_history.model import Revision
 from pipeline.recovery import restarts, undelivered
 from tests import harness
+from tests.integration.deployed import Place, end, execution_called
+from tests.integration.test_explain import GOOD, KEY, crashed, hopeless, patience, published
+from tests.integration.test_logs import CloudWatchLogs
 from tests.unit import histories
-from tests.unit.deployed import Place, end, execution_called
 from tests.unit.orders import lines, order
-from tests.unit.test_explain import GOOD, KEY, crashed, hopeless, patience, published
-from tests.unit.test_logs import CloudWatchLogs
 
 
 @pytest.fixture

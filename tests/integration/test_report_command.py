@@ -11,9 +11,9 @@ from pipeline import cli
 from pipeline.commands import report as report_command
 from pipeline.recovery import restarts
 from tests import harness
-from tests.unit.deployed import Place
+from tests.integration.deployed import Place
+from tests.integration.test_explain import patience
 from tests.unit.orders import lines, order
-from tests.unit.test_explain import patience
 
 MIXED = lines([*(order(order_id=str(number)) for number in range(1, 12)), order(order_id="12", total_amount=1)])
 NAME = order()["customer"]["name"]

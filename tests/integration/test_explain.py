@@ -23,8 +23,8 @@ from pipeline.commands import recovery as recovery_commands
 from pipeline.recovery import restarts, undelivered
 from pipeline.show import story as show_story
 from tests import harness
+from tests.integration.deployed import MACHINE, Place, end, execution_called
 from tests.unit import histories
-from tests.unit.deployed import MACHINE, Place, end, execution_called
 from tests.unit.orders import lines, order
 
 GOOD, HOPELESS = lines([order()]), b"{}\n" * 5

@@ -18,7 +18,7 @@ from functions.common.errors import TransientError
 from functions.common.survey import BatchState, Finding, Patience, Pipeline, survey, versions
 from functions.reconciler import index as reconciler
 from tests import harness
-from tests.unit.deployed import CHUNK_BYTES, MACHINE, Place, end, execution_called
+from tests.integration.deployed import CHUNK_BYTES, MACHINE, Place, end, execution_called
 from tests.unit.orders import lines, order
 
 GOOD, HOPELESS = lines([order()]), b"{}\n" * 5

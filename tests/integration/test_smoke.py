@@ -30,8 +30,8 @@ from pipeline.smoke.model import Check, CheckFailedError, CheckOutcome, Result, 
 from pipeline.smoke.state_cases import CASES, Case
 from pipeline.targets import Target
 from tests import harness
+from tests.integration.test_call_shapes import faults
 from tests.statemachine import definition as asl
-from tests.unit.test_call_shapes import faults
 
 OUTPUTS = {
     "name": "order-pipeline-smoke-1a2b3c",

@@ -1,0 +1,14 @@
+"""Fixtures of the integration tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import harness
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A fresh moto AWS with both buckets, and the functions' environment."""
+    with harness.buckets(monkeypatch):
+        yield
