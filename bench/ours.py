@@ -1,6 +1,6 @@
 """The pipeline as the benchmark sees it: the only module here that knows the functions' names.
 
-What runs is the handlers themselves. On local files S3 is a folder (`pipeline.folder_s3`), so that a step's own work is
+What runs is the handlers themselves. On local files S3 is a folder (`pipeline.contract.folder_s3`), so that a step's own work is
 all that counts; on an endpoint it is whatever AWS_ENDPOINT_URL names. A file is always one chunk.
 """
 
@@ -122,7 +122,7 @@ def _s3() -> Any:
     from functions.common import s3_utils
 
     if FOLDER in os.environ:
-        from pipeline.folder_s3 import FolderS3
+        from pipeline.contract.folder_s3 import FolderS3
 
         folder = FolderS3(Path(os.environ[FOLDER]))
         s3_utils.client = lambda: folder  # type: ignore[assignment]

@@ -167,7 +167,7 @@ def folder(name: str) -> Iterator[Path]:
 @contextmanager
 def _server() -> Iterator[dict[str, str]]:
     """The embedded AWS in a process of its own, with TLS as on AWS; what a client needs in its environment."""
-    from pipeline import embedded  # here, so that only those runs need it that use it
+    from pipeline.emulator import server as embedded  # here, so that only those runs need it that use it
 
     with folder("server") as home:
         server = embedded.start(home, AUTH="false")

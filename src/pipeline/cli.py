@@ -12,19 +12,20 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from functions.common.errors import PipelineError
-from pipeline import ROOT, demo, embedded, runs, show
-from pipeline.commands import contract as contract_commands
-from pipeline.commands import explain as explain_commands
-from pipeline.commands import monitor as monitor_commands
-from pipeline.commands import recovery as recovery_commands
-from pipeline.commands import report as report_command
-from pipeline.commands import smoke as smoke_command
-from pipeline.commands.estimate import estimate
-from pipeline.commands.options import TargetName
-from pipeline.commands.validate import validate
-from pipeline.deployment import bootstrap, build, deploy, terraform
+from pipeline import ROOT
+from pipeline import console as show
+from pipeline.contract import commands as contract_commands
+from pipeline.contract.validate_command import validate
+from pipeline.cost.command import estimate
+from pipeline.deploy import bootstrap, build, deploy, terraform
+from pipeline.deploy.targets import aws_account, check_name, contracts_folder, target
+from pipeline.emulator import server as embedded
 from pipeline.errors import CliError, UsageError
-from pipeline.targets import aws_account, check_name, contracts_folder, target
+from pipeline.inspect import explain_commands, monitor_commands, report_command
+from pipeline.options import TargetName
+from pipeline.recover import commands as recovery_commands
+from pipeline.run import demo, runs
+from pipeline.smoke import command as smoke_command
 
 app = typer.Typer(
     help="Builds, deploys, drives and explains the pipeline, on AWS and on the embedded AWS alike.",

@@ -11,13 +11,14 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from pipeline import ROOT, cli, embedded, runs
-from pipeline.commands import explain as explain_commands
-from pipeline.commands import monitor as monitor_commands
-from pipeline.commands import recovery as recovery_commands
-from pipeline.commands import validate as validate_command
-from pipeline.deployment import build, deploy
-from pipeline.targets import Target, embedded_target
+from pipeline import ROOT, cli
+from pipeline.contract import validate_command
+from pipeline.deploy import build, deploy
+from pipeline.deploy.targets import Target, embedded_target
+from pipeline.emulator import server as embedded
+from pipeline.inspect import explain_commands, monitor_commands
+from pipeline.recover import commands as recovery_commands
+from pipeline.run import runs
 from tests.e2e.deployer import acting_as, make_bootstrap
 from tests.unit.web_visits import CONTRACTS as EXAMPLES
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.deployment import bootstrap, environments, terraform, workspace
-from pipeline.targets import Target
+from pipeline.deploy import bootstrap, environments, terraform, workspace
+from pipeline.deploy.targets import Target
 
 REPOSITORY = "example@12/orders@345"
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import runs
-from pipeline.targets import Target
+from pipeline.deploy.targets import Target
+from pipeline.run import runs
 from tests.e2e.conftest import Pipeline
 from tests.e2e.test_outcomes import LINES
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from pipeline.deployment import bootstrap, workspace
-from pipeline.deployment.backends import Backend, LocalBackend, S3Backend
-from pipeline.deployment.environments import Environment
-from pipeline.deployment.terraform import Lines
-from pipeline.deployment.workspace import Workspace
+from pipeline.deploy import bootstrap, workspace
+from pipeline.deploy.backends import Backend, LocalBackend, S3Backend
+from pipeline.deploy.environments import Environment
+from pipeline.deploy.targets import Target
+from pipeline.deploy.terraform import Lines
+from pipeline.deploy.workspace import Workspace
 from pipeline.errors import CliError
-from pipeline.targets import Target
 from tests.e2e.deployer import REPOSITORY, acting_as, bootstrap_of
 
 ACCOUNT = "000000000000"
@@ -115,7 +115,7 @@ def in_bucket(place: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     (folder / "environments" / "state.tfvars").touch()
     monkeypatch.setattr(workspace, "INFRA", folder)
-    monkeypatch.setattr("pipeline.deployment.environments.INFRA", folder)
+    monkeypatch.setattr("pipeline.deploy.environments.INFRA", folder)
     for name, value in place.environment.items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)

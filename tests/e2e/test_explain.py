@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from functions.common.batch import printable
-from pipeline import runs
+from pipeline.run import runs
 from tests.e2e.conftest import Pipeline, event_of, wait_for
 from tests.e2e.test_outcomes import LINES
 

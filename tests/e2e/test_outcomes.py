@@ -11,8 +11,9 @@ import duckdb
 import pytest
 
 from functions.common.batch import Batch, run_key
-from pipeline import runs
-from pipeline.monitoring import logs, monitor
+from pipeline.inspect import executions as monitor
+from pipeline.inspect import logs
+from pipeline.run import runs
 from tests.e2e.conftest import CHUNK_BYTES, Pipeline, event_of, wait_for
 
 NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"

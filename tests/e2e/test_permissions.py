@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from pipeline.targets import Target
+from pipeline.deploy.targets import Target
 
 ACCOUNT = "000000000000"
 

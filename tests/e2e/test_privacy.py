@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from functions.common.batch import run_key
-from pipeline import runs
+from pipeline.run import runs
 from tests.e2e.conftest import Pipeline, wait_for
 from tests.e2e.test_outcomes import LINES
 

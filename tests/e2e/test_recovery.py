@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from functions.common.batch import batch_id_for, replay_name
-from pipeline import runs
-from pipeline.recovery import outputs
+from pipeline.recover import outputs
+from pipeline.run import runs
 from tests.e2e.conftest import Pipeline, event_of, wait_for
 from tests.e2e.test_outcomes import LINES
 

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from pipeline import runs
-from pipeline.report import write_report
+from pipeline.inspect.report import write_report
+from pipeline.run import runs
 from tests.e2e.conftest import Pipeline
 from tests.statemachine import definition as asl
 

@@ -9,8 +9,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipeline import cli, runs
-from pipeline.targets import Target
+from pipeline import cli
+from pipeline.deploy.targets import Target
+from pipeline.run import runs
 from tests.e2e.conftest import Pipeline
 from tests.unit.web_visits import CONTRACT, GOOD, MIXED, tables
 

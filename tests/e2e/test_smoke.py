@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from pipeline.deployment import deploy
-from pipeline.deployment.backends import S3Backend
-from pipeline.deployment.workspace import Workspace
+from pipeline.deploy import deploy
+from pipeline.deploy.backends import S3Backend
+from pipeline.deploy.targets import Target
+from pipeline.deploy.workspace import Workspace
 from pipeline.smoke import state_store, throwaway
 from pipeline.smoke.checks import CHECKS, run_check
 from pipeline.smoke.model import Check, CheckOutcome
 from pipeline.smoke.trial import Trial, listening
-from pipeline.targets import Target
 from tests.e2e.deployer import acting_as
 from tests.e2e.test_deploy_role import STATES, TRUST
 

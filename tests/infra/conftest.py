@@ -16,7 +16,7 @@ from zipfile import ZipFile
 import pytest
 
 from pipeline import ROOT
-from pipeline.deployment import build, terraform, workspace
+from pipeline.deploy import build, terraform, workspace
 
 _FILES = sorted((terraform.INFRA / "tests").glob("*.tftest.hcl"))
 RUNS = [

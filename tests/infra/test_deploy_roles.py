@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from pipeline import ROOT
-from pipeline.deployment import bootstrap, environments, terraform
-from pipeline.deployment.environments import Environment
+from pipeline.deploy import bootstrap, environments, terraform
+from pipeline.deploy.environments import Environment
 from tests.infra.conftest import Run, run_tests
 from tests.infra.policies import ACCOUNT, listed, role_policies, statements_of
 from tests.infra.test_lint import access_levels

@@ -10,7 +10,7 @@ import pytest
 
 from functions.common.config import Settings
 from pipeline import ROOT
-from pipeline.deployment import build, terraform
+from pipeline.deploy import build, terraform
 from tests.infra.conftest import FIRST_PLAN, PLAN_FILE, RUNS, Project, Run
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import ROOT, estimate
+from pipeline import ROOT
+from pipeline.cost import estimate
 from tests import harness
 from tests.infra.conftest import Run
 from tests.infra.emitted import Emitted, emitted_by_all

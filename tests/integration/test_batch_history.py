@@ -9,9 +9,9 @@ import pytest
 
 from functions.common import s3_utils
 from functions.common.batch import Batch, batch_id_for, failure_key
-from pipeline.batch_history import gather, lookup, story_of, traces
-from pipeline.batch_history.model import Revision
-from pipeline.recovery import restarts, undelivered
+from pipeline.inspect.batch_history import gather, lookup, story_of, traces
+from pipeline.inspect.batch_history.model import Revision
+from pipeline.recover import restarts, undelivered
 from tests import harness
 from tests.integration.deployed import Place, end, execution_called
 from tests.integration.test_explain import GOOD, KEY, crashed, hopeless, patience, published

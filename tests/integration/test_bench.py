@@ -23,7 +23,7 @@ from bench.session import QUICK, Plan, _check_orders, _check_same_rows
 from bench.subjects import FLOOR, PEERS
 from functions.common import s3_utils
 from functions.common.config import Settings, settings
-from pipeline.folder_s3 import FolderS3
+from pipeline.contract.folder_s3 import FolderS3
 
 MB, GB = 10**6, 10**9
 

@@ -11,13 +11,13 @@ import pytest
 from moto import mock_aws
 
 from pipeline import cli
-from pipeline.deployment import backends, bootstrap, build, environments, workspace
-from pipeline.deployment.backends import S3Backend
-from pipeline.deployment.environments import Environment
-from pipeline.deployment.terraform import Lines
-from pipeline.deployment.workspace import StateFile, Workspace
+from pipeline.deploy import backends, bootstrap, build, environments, workspace
+from pipeline.deploy.backends import S3Backend
+from pipeline.deploy.environments import Environment
+from pipeline.deploy.targets import Target
+from pipeline.deploy.terraform import Lines
+from pipeline.deploy.workspace import StateFile, Workspace
 from pipeline.errors import CliError, UsageError
-from pipeline.targets import Target
 
 ACCOUNT = "123456789012"
 BUCKET = f"tfstate-order-pipeline-{ACCOUNT}"

@@ -20,7 +20,7 @@ from botocore.session import Session
 from moto.core.botocore_stubber import MockRawResponse
 
 from pipeline import ROOT
-from pipeline.deployment import botocore_data, build
+from pipeline.deploy import botocore_data, build
 
 MODULES = {
     "botocore": "aws",

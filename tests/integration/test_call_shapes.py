@@ -16,7 +16,7 @@ from botocore import xform_name
 from botocore.validate import ParamValidator
 
 from pipeline import ROOT
-from pipeline.deployment import deploy
+from pipeline.deploy import deploy
 from tests import calls, harness
 
 OF_THE_CLI = (

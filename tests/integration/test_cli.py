@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from pipeline import ROOT, cli, demo, embedded, runs
-from pipeline.deployment import bootstrap, terraform
+from pipeline import ROOT, cli
+from pipeline.deploy import bootstrap, terraform
+from pipeline.emulator import server as embedded
 from pipeline.errors import CliError
+from pipeline.run import demo, runs
 
 UPLOAD = runs.Upload("in", "incoming/orders/x.json", "v1", "orders", "orders-1", "arn")
 MANIFEST: dict[str, Any] = {

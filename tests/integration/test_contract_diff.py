@@ -12,9 +12,9 @@ import pytest
 
 from functions.common.contract import load_contract
 from pipeline import ROOT, cli
-from pipeline.commands import contract as contract_commands
-from pipeline.contracts import revisions
-from pipeline.contracts.diff import PRODUCERS, READERS, STORED, diff
+from pipeline.contract import commands as contract_commands
+from pipeline.contract import revisions
+from pipeline.contract.diff import PRODUCERS, READERS, STORED, diff
 
 EXTRA = {"name": "is_new", "type": "BOOLEAN"}
 BEFORE = ROOT / "contracts" / "orders"

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import ROOT, demo, embedded, targets
-from pipeline.deployment import build, environments, workspace
+from pipeline import ROOT
+from pipeline.deploy import build, environments, targets, workspace
+from pipeline.deploy.targets import aws_target, contracts_folder, embedded_target
+from pipeline.emulator import server as embedded
 from pipeline.errors import CliError, UsageError
-from pipeline.targets import aws_target, contracts_folder, embedded_target
+from pipeline.run import demo
 
 EXAMPLES = ROOT / "examples" / "contracts"
 

@@ -15,12 +15,12 @@ from botocore.stub import Stubber
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from pipeline import show, targets
-from pipeline.deployment import build, deploy
-from pipeline.deployment.terraform import Lines
-from pipeline.deployment.workspace import StateFile, Workspace
+from pipeline import console as show
+from pipeline.deploy import build, deploy, targets
+from pipeline.deploy.targets import Target
+from pipeline.deploy.terraform import Lines
+from pipeline.deploy.workspace import StateFile, Workspace
 from pipeline.errors import CliError, UsageError
-from pipeline.targets import Target
 
 NAME = "shop-dev"
 LOG_QUERIES = deploy._log_queries

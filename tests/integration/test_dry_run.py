@@ -14,9 +14,9 @@ import pytest
 
 from functions.common.errors import ResourceLimitError
 from pipeline import ROOT, cli
-from pipeline import dry_run as dry_run_module
-from pipeline.dry_run import dry_run
-from pipeline.rules import rules_here
+from pipeline.contract import dry_run as dry_run_module
+from pipeline.contract.dry_run import dry_run
+from pipeline.contract.rules import rules_here
 from tests import harness
 from tests.unit.orders import lines, order
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import embedded
+from pipeline.emulator import server as embedded
 from pipeline.errors import CliError
 
 Launch = Callable[..., "subprocess.Popen[bytes]"]

@@ -12,13 +12,13 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from pipeline import ROOT, targets
-from pipeline.deployment import backends, deploy, environments, terraform, workspace
-from pipeline.deployment.backends import LocalBackend, S3Backend
-from pipeline.deployment.environments import Environment
-from pipeline.deployment.workspace import Workspace
+from pipeline import ROOT
+from pipeline.deploy import backends, deploy, environments, targets, terraform, workspace
+from pipeline.deploy.backends import LocalBackend, S3Backend
+from pipeline.deploy.environments import Environment
+from pipeline.deploy.targets import Target
+from pipeline.deploy.workspace import Workspace
 from pipeline.errors import CliError, UsageError
-from pipeline.targets import Target
 
 STATE = {
     "version": 4,

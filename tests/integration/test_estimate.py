@@ -15,9 +15,10 @@ from functions.common import executions
 from functions.common.pricing.costs import EXACT, GB, total
 from functions.common.pricing.s3_requests import STAGED
 from functions.starter import index as starter
-from pipeline import cli, estimate
+from pipeline import cli
+from pipeline.cost import estimate
+from pipeline.cost.estimate import Estimate, Question, a_month
 from pipeline.errors import UsageError
-from pipeline.estimate import Estimate, Question, a_month
 from tests import harness
 from tests.unit.orders import CONTRACT, lines, order
 

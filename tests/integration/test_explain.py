@@ -15,13 +15,13 @@ from functions.common.batch import Batch, batch_id_for, printable
 from functions.common.errors import ContractError, PipelineError
 from functions.record_failure import index as record_failure
 from pipeline import cli
-from pipeline.batch_history import Outcome, gather, story_of
-from pipeline.batch_history.diagnosis import is_mended_by_replay
-from pipeline.batch_history.lookup import look_up
-from pipeline.commands import explain as explain_commands
-from pipeline.commands import recovery as recovery_commands
-from pipeline.recovery import restarts, undelivered
-from pipeline.show import story as show_story
+from pipeline.inspect import explain_commands
+from pipeline.inspect import show_batch as show_story
+from pipeline.inspect.batch_history import Outcome, gather, story_of
+from pipeline.inspect.batch_history.diagnosis import is_mended_by_replay
+from pipeline.inspect.batch_history.lookup import look_up
+from pipeline.recover import commands as recovery_commands
+from pipeline.recover import restarts, undelivered
 from tests import harness
 from tests.integration.deployed import MACHINE, Place, end, execution_called
 from tests.unit import histories

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.monitoring import logs
-from pipeline.monitoring.logs import LogLine, follow_logs
+from pipeline.inspect import logs
+from pipeline.inspect.logs import LogLine, follow_logs
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 AGES = timedelta(days=60)

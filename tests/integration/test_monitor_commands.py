@@ -11,11 +11,12 @@ from rich.console import Console
 
 from functions.common import s3_utils
 from functions.common.batch import Batch, failure_key, run_key
-from pipeline import cli, show
-from pipeline.commands import monitor as monitor_commands
-from pipeline.monitoring import logs, monitor, watch
-from pipeline.recovery import restarts, undelivered
-from pipeline.show import runs as show_runs
+from pipeline import cli
+from pipeline import console as show
+from pipeline.inspect import executions as monitor
+from pipeline.inspect import logs, monitor_commands, watch
+from pipeline.inspect import show_executions as show_runs
+from pipeline.recover import restarts, undelivered
 from tests import harness
 from tests.integration.deployed import MACHINE, Place, end
 from tests.integration.test_explain import GOOD, HOPELESS, MIXED, crashed, notice_not_sent, published, queue

@@ -14,8 +14,8 @@ from functions.common import s3_utils
 from functions.common.batch import Batch, batch_id_for, replay_name, run_key
 from functions.common.errors import ContractError
 from pipeline import cli
-from pipeline.commands import recovery as recovery_commands
-from pipeline.recovery import outputs, restarts, undelivered
+from pipeline.recover import commands as recovery_commands
+from pipeline.recover import outputs, restarts, undelivered
 from tests import harness
 from tests.integration.deployed import Place, end, execution_called
 from tests.unit.orders import lines, order

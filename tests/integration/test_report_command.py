@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli
-from pipeline.commands import report as report_command
-from pipeline.recovery import restarts
+from pipeline.inspect import report_command
+from pipeline.recover import restarts
 from tests import harness
 from tests.integration.deployed import Place
 from tests.integration.test_explain import patience

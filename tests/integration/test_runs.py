@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from functions.common import s3_utils
-from pipeline import runs, show
-from pipeline.commands import validate as validate_command
+from pipeline import console as show
+from pipeline.contract import validate_command
 from pipeline.errors import UsageError
+from pipeline.run import runs
 from tests import harness
 from tests.integration.test_cli import UPLOAD
 

@@ -20,15 +20,15 @@ from moto import mock_aws
 
 from functions.common.errors import NoValidRecordsError
 from pipeline import ROOT, cli
-from pipeline.commands import smoke as smoke_command
-from pipeline.deployment import deploy, environments
-from pipeline.deployment.backends import LocalBackend, S3Backend
+from pipeline.deploy import deploy, environments
+from pipeline.deploy.backends import LocalBackend, S3Backend
+from pipeline.deploy.targets import Target
 from pipeline.errors import CliError
 from pipeline.smoke import athena, files, permissions, state_store, states, throwaway
+from pipeline.smoke import command as smoke_command
 from pipeline.smoke.checks import CHECKS, run_check
 from pipeline.smoke.model import Check, CheckFailedError, CheckOutcome, Result, held
 from pipeline.smoke.state_cases import CASES, Case
-from pipeline.targets import Target
 from tests import harness
 from tests.integration.test_call_shapes import faults
 from tests.statemachine import definition as asl

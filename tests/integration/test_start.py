@@ -7,7 +7,7 @@ import pytest
 
 from functions.common import aws
 from pipeline import ROOT
-from pipeline.deployment import build
+from pipeline.deploy import build
 
 SELDOM = {"boto3", "s3transfer", "aws_lambda_powertools.utilities.data_classes"}
 """What takes long to load and is needed seldom or never."""

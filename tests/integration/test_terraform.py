@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.deployment import terraform, workspace
-from pipeline.deployment.workspace import StateFile, Workspace
+from pipeline.deploy import terraform, workspace
+from pipeline.deploy.workspace import StateFile, Workspace
 from pipeline.errors import CliError
 
 FAKE = """#!{python}

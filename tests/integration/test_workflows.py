@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from pipeline import ROOT, cli
-from pipeline.deployment import build, environments, terraform
-from pipeline.deployment.plan import Plan
+from pipeline.deploy import build, environments, terraform
+from pipeline.deploy.plan import Plan
 from pipeline.smoke import throwaway
 
 FOLDER = ROOT / ".github" / "workflows"

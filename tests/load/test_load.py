@@ -22,10 +22,12 @@ from functions.common import executions
 from functions.common.batch import batch_id_for, failure_prefix, manifest_key, replay_of
 from functions.common.survey import BatchState
 from generate_data import generate
-from pipeline import ROOT, embedded, runs
-from pipeline.deployment import build, deploy
-from pipeline.recovery import restarts, undelivered
-from pipeline.targets import Target, embedded_target
+from pipeline import ROOT
+from pipeline.deploy import build, deploy
+from pipeline.deploy.targets import Target, embedded_target
+from pipeline.emulator import server as embedded
+from pipeline.recover import restarts, undelivered
+from pipeline.run import runs
 from tests.e2e.conftest import event_of, hand_over_failed_events, hear, listen
 from tests.load.memory import Watch
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from functions.common.batch import Source
 from functions.common.reject_lines import reject_line
-from pipeline.batch_history.history import not_reached, read_steps
-from pipeline.batch_history.model import (
+from pipeline.inspect.batch_history.history import not_reached, read_steps
+from pipeline.inspect.batch_history.model import (
     Action,
     Balance,
     Cost,
@@ -20,8 +20,8 @@ from pipeline.batch_history.model import (
     Rejects,
     Story,
 )
-from pipeline.batch_history.rejects import read_rejects
-from pipeline.report.tables import Preview, preview
+from pipeline.inspect.batch_history.rejects import read_rejects
+from pipeline.inspect.report.tables import Preview, preview
 from tests.statemachine import definition as asl
 from tests.unit import histories
 from tests.unit.histories import START, Book, Event

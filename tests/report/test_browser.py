@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from pipeline.batch_history.model import Action, Output, Problem, Story
-from pipeline.batch_history.rejects import read_rejects
-from pipeline.report.page import headline, render
-from pipeline.report.tables import preview
+from pipeline.inspect.batch_history.model import Action, Output, Problem, Story
+from pipeline.inspect.batch_history.rejects import read_rejects
+from pipeline.inspect.report.page import headline, render
+from pipeline.inspect.report.tables import preview
 from tests.report import stories
 from tests.statemachine import definition as asl
 from tests.unit import histories

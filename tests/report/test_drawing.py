@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.report.drawing import Box, Drawing, Mark, draw
-from pipeline.report.graph import machine_of
+from pipeline.inspect.report.drawing import Box, Drawing, Mark, draw
+from pipeline.inspect.report.graph import machine_of
 from tests.statemachine import definition as asl
 
 PASS: dict[str, Any] = {"Type": "Pass"}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import report
-from pipeline.batch_history.model import FileVersion, Heard, Outcome, Output, Queued, Revision, Story
-from pipeline.report.page import Sum, headline, render, sums_of
-from pipeline.report.tables import preview
+from pipeline.inspect import report
+from pipeline.inspect.batch_history.model import FileVersion, Heard, Outcome, Output, Queued, Revision, Story
+from pipeline.inspect.report.page import Sum, headline, render, sums_of
+from pipeline.inspect.report.tables import preview
 from tests.report import stories
 
 FOLDER = Path(report.__file__).parent

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from pipeline.batch_history.model import Execution
-from pipeline.report.graph import machine_of
-from pipeline.report.marks import marks_of, taken_by
-from pipeline.report.timeline import SCALE, Timeline, timeline_of
+from pipeline.inspect.batch_history.model import Execution
+from pipeline.inspect.report.graph import machine_of
+from pipeline.inspect.report.marks import marks_of, taken_by
+from pipeline.inspect.report.timeline import SCALE, Timeline, timeline_of
 from tests.report import stories
 from tests.statemachine import definition as asl
 from tests.unit import histories

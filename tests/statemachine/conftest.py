@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from pipeline import embedded
+from pipeline.emulator import server as embedded
 
 pytest.register_assert_rewrite("tests.statemachine.engine", "tests.statemachine.paths")
 

@@ -17,7 +17,8 @@ from functions.record_run import index as record_run
 from functions.transform import index as transform
 from functions.validate import index as validate
 from functions.write import index as write
-from pipeline import ROOT, estimate
+from pipeline import ROOT
+from pipeline.cost import estimate
 from tests import harness
 from tests.statemachine.cases import Case
 from tests.statemachine.engine import Engine, ended, make_batch

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
-from pipeline.batch_history.history import not_reached, read_steps
-from pipeline.batch_history.model import Ended
+from pipeline.inspect.batch_history.history import not_reached, read_steps
+from pipeline.inspect.batch_history.model import Ended
 from tests.statemachine import definition as asl
 from tests.statemachine import doubles
 from tests.statemachine.cases import CASES, DATA_ERROR, TRANSIENT, Case

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.common.reject_lines import reject_line
-from pipeline.batch_history.rejects import MAX_GROUPS, MAX_PLACES, masked, read_rejects
+from pipeline.inspect.batch_history.rejects import MAX_GROUPS, MAX_PLACES, masked, read_rejects
 
 SECRET = "Ada Lovelace"
 

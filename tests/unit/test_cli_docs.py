@@ -8,10 +8,11 @@ import pytest
 
 from functions.common.batch import Source
 from functions.common.survey import BatchState
-from pipeline import ROOT, as_json, cli
-from pipeline.batch_history import model
-from pipeline.monitoring.logs import LogLine
-from pipeline.monitoring.monitor import Run
+from pipeline import ROOT, cli
+from pipeline.console import as_json
+from pipeline.inspect.batch_history import model
+from pipeline.inspect.executions import Run
+from pipeline.inspect.logs import LogLine
 
 PAGE = (ROOT / "docs" / "cli.md").read_text("utf-8")
 OBJECTS = dict(

@@ -11,8 +11,8 @@ import pytest
 
 from functions.common.reject_codes import CODES
 from pipeline import ROOT
-from pipeline.contracts.check import check
-from pipeline.contracts.fault import line_at
+from pipeline.contract.check import check
+from pipeline.contract.fault import line_at
 
 SHIPPED = sorted(path.parent for path in ROOT.glob("*/contract.json")) or sorted(
     path.parent for path in (*ROOT.glob("contracts/*/contract.json"), *ROOT.glob("examples/contracts/*/contract.json"))

@@ -9,8 +9,9 @@ import pytest
 
 from functions.common.pricing.costs import GB, CostLine, Size, Work, gb_months, lines, total
 from functions.common.pricing.prices import prices_for
-from pipeline import ROOT, estimate
-from pipeline.estimate import Question
+from pipeline import ROOT
+from pipeline.cost import estimate
+from pipeline.cost.estimate import Question
 
 TEXT = (ROOT / "docs" / "cost.md").read_text("utf-8")
 PRICES = prices_for("eu-central-1", "arm64")

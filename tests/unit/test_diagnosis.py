@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from functions.common.survey import BatchState
-from pipeline.batch_history.diagnosis import diagnosed
-from pipeline.batch_history.model import Outcome, Queued, Story
+from pipeline.inspect.batch_history.diagnosis import diagnosed
+from pipeline.inspect.batch_history.model import Outcome, Queued, Story
 from tests.report import stories
 
 NOW = stories.WRITTEN

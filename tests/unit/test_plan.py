@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.deployment.plan import Plan
+from pipeline.deploy.plan import Plan
 from pipeline.errors import CliError
 
 SECRET = "hunter2"

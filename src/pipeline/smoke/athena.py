@@ -4,7 +4,8 @@ import csv
 import json
 from collections import defaultdict
 
-from pipeline import ROOT, runs
+from pipeline import ROOT
+from pipeline.run import runs
 from pipeline.smoke.model import Check, CheckFailedError, expect
 from pipeline.smoke.trial import BAD, DATASET, HOPELESS, Trial
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from pipeline.deployment import backends
-from pipeline.deployment.backends import DEFAULT_STATE, Backend, LocalBackend, S3Backend
-from pipeline.deployment.workspace import StateFile
+from pipeline.deploy import backends
+from pipeline.deploy.backends import DEFAULT_STATE, Backend, LocalBackend, S3Backend
+from pipeline.deploy.workspace import StateFile
 
 DEAD_AFTER = timedelta(hours=1)
 """A run writes its state when it deploys and when it destroys, and takes less than half of this in between."""

@@ -14,15 +14,17 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline import ROOT, embedded, show
-from pipeline.deployment import backends, build, deploy, environments
-from pipeline.deployment.backends import Backend, S3Backend
-from pipeline.deployment.terraform import INFRA
-from pipeline.deployment.workspace import StateFile, Workspace
+from pipeline import ROOT
+from pipeline import console as show
+from pipeline.deploy import backends, build, deploy, environments
+from pipeline.deploy.backends import Backend, S3Backend
+from pipeline.deploy.targets import Target, aws_target, embedded_target
+from pipeline.deploy.terraform import INFRA
+from pipeline.deploy.workspace import StateFile, Workspace
+from pipeline.emulator import server as embedded
 from pipeline.errors import CliError, UsageError
 from pipeline.smoke import state_store
 from pipeline.smoke.model import CheckOutcome, Result
-from pipeline.targets import Target, aws_target, embedded_target
 
 HOME = ROOT / ".smoke"
 """Where each run on AWS keeps its copy of infra/, and without TF_STATE_BUCKET its state, until all is destroyed."""

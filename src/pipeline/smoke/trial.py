@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from pipeline import ROOT, runs
+from pipeline import ROOT
+from pipeline.deploy.targets import Target
 from pipeline.errors import CliError
-from pipeline.targets import Target
+from pipeline.run import runs
 
 DATASET = "orders"
 ORDERS = 100

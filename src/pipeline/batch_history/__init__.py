@@ -1,6 +1,0 @@
-"""The story of one batch: `story_of(place, what)` finds out all that is known of it; `model.py` says what that is."""
-
-from pipeline.batch_history.gather import rejects_of, story_of
-from pipeline.batch_history.model import BatchRejects, Outcome, Story
-
-__all__ = ["BatchRejects", "Outcome", "Story", "rejects_of", "story_of"]

@@ -1,0 +1,46 @@
+"""What `--json` prints: dataclasses as objects, times as ISO 8601 in UTC, and nothing but ASCII.
+
+Whatever a key or a cause holds, it can't steer a terminal so. docs/cli.md has the shapes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.console import out
+from pipeline.inspect.batch_history.model import BatchRejects, Story
+
+_LEFT_OUT = {"manifest", "definition"}
+"""Of a story: the one is in the bucket, the other in Step Functions."""
+
+
+def dump(content: Any, *, indent: int | None = 2) -> None:
+    """Print one JSON document."""
+    out.print(json.dumps(plain(content), indent=indent), markup=False, emoji=False)
+
+
+def story(told: Story) -> dict[str, Any]:
+    """The document of `explain --json`."""
+    content = {name: part for name, part in plain(told).items() if name not in _LEFT_OUT}
+    return {"explain_version": 1, **content}
+
+
+def rejects(found: BatchRejects) -> dict[str, Any]:
+    """The document of `rejects --json`."""
+    return {"rejects_version": 1, **plain(found)}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it; what takes time gets its `seconds`."""
+    if is_dataclass(value) and not isinstance(value, type):
+        content = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+        return {**content, "seconds": value.seconds} if hasattr(value, "seconds") else content
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value

@@ -1,0 +1,124 @@
+"""Checks a contract's folder as far as that goes without a file of a producer: by the examples in its schemas."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from functions.common.contract import Contract, Version, load_contract
+from functions.common.errors import (
+    ContractError,
+    NoValidRecordsError,
+    PipelineError,
+    ReconciliationError,
+    TooManyRejectsError,
+)
+from functions.common.record_types import merged
+from functions.common.reject_codes import CODES
+from pipeline.contract.fault import Fault, line_at
+from pipeline.contract.outcomes import lines_of, tried
+from pipeline.contract.queries import query_faults
+from pipeline.contract.schemas import schema_faults
+
+_LOADING = re.compile(r"contracts/[^/]+/(\S+) cannot be used: (.*) \(\w+\)\.$", re.DOTALL)
+_PLACE = re.compile(r"[a-z_]+(?:\.\w+|\[\d+\])*")
+_AS_DESCRIBED = "Write it as docs/contracts.md describes the format."
+
+
+def check(folder: Path) -> list[Fault]:
+    """What is wrong with the contract in `folder`, by file and line; empty where nothing is."""
+    try:
+        contract = load_contract(folder.name, folder.parent)
+    except PipelineError as exc:
+        return [_loading_fault(folder, str(exc))]
+    faults = [*_code_faults(folder, contract), *schema_faults(folder, contract), *query_faults(folder, contract)]
+    return sorted(faults or _example_faults(folder, contract))
+
+
+def _loading_fault(folder: Path, says: str) -> Fault:
+    """The one fault that keeps a contract from being read."""
+    found = _LOADING.match(says)
+    if not found:
+        return Fault(folder / "contract.json", 1, says, "Name a folder of contracts/ that has a contract.json.")
+    path, fault = folder / found[1], found[2]
+    if broken := re.search(r"line (\d+) column \d+", fault):
+        return Fault(path, int(broken[1]), fault, "Mend the JSON.")
+    try:
+        line = line_at(path, _pointer_of(fault, json.loads(path.read_text("utf-8"))))
+    except (OSError, ValueError):
+        line = 1
+    return Fault(path, line, fault, _AS_DESCRIBED)
+
+
+def _pointer_of(fault: str, data: Any) -> str:
+    """The JSON Pointer of the place that a sentence begins with, such as tables.orders.columns.status.type."""
+    place = _PLACE.match(fault)
+    pointer = ""
+    for step in re.findall(r"\w+", place[0] if place else ""):
+        if isinstance(data, list):
+            names = [one.get("name", one.get("code")) if isinstance(one, dict) else None for one in data]
+            number = int(step) if step.isdigit() else names.index(step) if step in names else -1
+            if not 0 <= number < len(data):
+                break
+            pointer, data = f"{pointer}/{number}", data[number]
+        elif isinstance(data, dict) and step in data:
+            pointer, data = f"{pointer}/{step}", data[step]
+        else:
+            break
+    return pointer
+
+
+def _code_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
+    path = folder / "contract.json"
+    for number, rule in enumerate(contract.rules):
+        if rule.code in CODES:
+            says = f"the rule's code {rule.code} is one of the pipeline's own"
+            yield Fault(path, line_at(path, f"/rules/{number}/code"), says, "Give it another code.")
+
+
+def _example_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
+    """What the functions' own code says of each version's examples, as a file."""
+    for version in contract.versions:
+        schema = version.schema
+        yield from _of_examples(folder, version, lines_of(schema["examples"]))
+        bare = [_without_optional(example, schema, schema) for example in schema["examples"]]
+        yield from _of_bare_examples(folder, version, lines_of(bare))
+
+
+def _without_optional(value: Any, schema: Any, root: Any) -> Any:
+    """An example without what may be left out, at any depth."""
+    part = merged(schema, root)
+    if isinstance(value, dict):
+        properties, required = part.get("properties", {}), part.get("required", [])
+        return {
+            name: _without_optional(value[name], properties.get(name, {}), root) for name in value if name in required
+        }
+    if isinstance(value, list):
+        return [_without_optional(element, part.get("items", {}), root) for element in value]
+    return value
+
+
+def _of_bare_examples(folder: Path, version: Version, lines: list[bytes]) -> Iterator[Fault]:
+    """What fails a whole file whose records leave out all that they may; that a rule rejects some is no fault."""
+    with tried(lines, folder) as result:
+        if result.error in (ReconciliationError.__name__, ContractError.__name__):
+            says = f"the examples of version {version.number} without what may be left out: {result.cause}"
+            mend = "Require the fields that keys and references are made of; let the SQL take null of the others."
+            yield Fault(folder / "contract.json", 1, says, mend)
+
+
+def _of_examples(folder: Path, version: Version, lines: list[bytes]) -> Iterator[Fault]:
+    schema = folder / f"v{version.number}.schema.json"
+    starts = {sum(map(len, lines[:number])): number for number in range(len(lines))}
+    with tried(lines, folder) as result:
+        rejects = [json.loads(line) for line in result.reject_lines()]
+        for reject in rejects:
+            if reject["reason"] != "superseded":
+                line = line_at(schema, f"/examples/{starts[reject['position']]}{reject['errors'][0]['pointer']}")
+                yield Fault(
+                    schema, line, f"the example is rejected: {reject['errors'][0]['message']}", "Mend one of the two."
+                )
+        if result.error and result.error not in (NoValidRecordsError.__name__, TooManyRejectsError.__name__):
+            mend = "Mend the table's SQL, or what contract.json says of keys, references and control totals."
+            yield Fault(folder / "contract.json", 1, f"the examples of version {version.number}: {result.cause}", mend)

@@ -1,0 +1,158 @@
+"""`pipeline contract check` and `pipeline contract diff`: a contract against itself, and against what it was."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from functions.common.batch import DATASET_NAME
+from pipeline import ROOT
+from pipeline import console as show
+from pipeline.contract.check import check
+from pipeline.contract.diff import PRODUCERS, READERS, Diff, diff
+from pipeline.contract.revisions import base_revision, feeds_at, folder_at
+from pipeline.deploy.targets import contracts_folder
+from pipeline.errors import CliError, UsageError
+
+app = typer.Typer(help="Check contracts, and compare them with what they were.", no_args_is_help=True)
+
+_SHIPPED = (ROOT / "contracts", ROOT / "examples" / "contracts")
+
+
+@app.command("check")
+def check_command(
+    folders: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="By default all.")] = None,
+    since: Annotated[str, typer.Option(help="The revision to compare with, else where the branch left main.")] = "",
+) -> None:
+    """See that contracts agree with themselves, and that no change breaks who depends on them.
+
+    Example: pipeline contract check contracts/orders --since origin/main
+    """
+    roots = dict.fromkeys([*_SHIPPED, contracts_folder()])
+    chosen = folders or [path.parent for root in roots for path in sorted(root.glob("*/contract.json"))]
+    n_faults = 0
+    for folder in chosen:
+        if not folder.is_dir():
+            raise UsageError(
+                f"There is no folder {folder}.", "Name the folder of a contract, such as contracts/orders."
+            )
+        for fault in check(folder.resolve()):
+            n_faults += 1
+            show.out.print(f"{escape(_short(fault.file))}:{fault.line}: {show.plain(fault.says)}")
+            show.out.print(f"  [bold]mend:[/bold] {escape(fault.mend)}")
+    if n_faults:
+        faults = "a fault" if n_faults == 1 else f"{n_faults} faults"
+        raise CliError(f"The contracts have {faults}.", "Mend each as it says above, and run the same again.")
+    revision = since or base_revision()
+    refused = _compare_with_base(chosen, revision)
+    if revision and not folders:
+        refused += _look_for_gone([one for root in roots for one in feeds_at(revision, root)], revision)
+    if refused:
+        raise CliError(f"{refused} changes of contracts break who depends on them.", "Mend each as it says above.")
+    agree = "contract agrees with itself" if len(chosen) == 1 else "contracts agree with themselves"
+    show.out.print(f"{len(chosen)} {agree}: {', '.join(folder.name for folder in chosen)}.")
+
+
+def _compare_with_base(folders: list[Path], revision: str) -> int:
+    """Say what changed since a revision; answers how many changes are refused."""
+    if not revision:
+        show.step("not compared with what was before: there is no earlier revision here")
+        return 0
+    refused = 0
+    for folder in folders:
+        if folder.resolve().is_relative_to(ROOT):
+            with tempfile.TemporaryDirectory() as temporary:
+                before = folder_at(revision, folder, Path(temporary))
+                if before:
+                    found = diff(before, folder.resolve())
+                    refused += len(found.refused)
+                    if found.changes:
+                        show.out.print(f"{escape(_short(folder.resolve()))}, since {escape(revision[:12])}:")
+                        _show(found)
+    return refused
+
+
+def _look_for_gone(feeds: list[Path], revision: str) -> int:
+    """Say which feeds were there and are not; answers how many of them were not retired before."""
+    refused = 0
+    for folder in feeds:
+        if (folder / "contract.json").is_file():
+            continue
+        with tempfile.TemporaryDirectory() as temporary:
+            before = folder_at(revision, folder, Path(temporary))
+            data = json.loads((before / "contract.json").read_text("utf-8")) if before else {}
+        if retired := data.get("retired"):
+            show.out.print(
+                f"  [yellow]allowed[/yellow] {escape(_short(folder))}: the feed is gone: {show.plain(retired)}"
+            )
+            continue
+        refused += 1
+        show.out.print(f"  [red]breaks[/red]  {escape(_short(folder))}: the feed is gone ({PRODUCERS} and {READERS})")
+        show.out.print(
+            '          [bold]mend:[/bold] Say first in its contract.json why it is "retired", and merge that.'
+        )
+    return refused
+
+
+@app.command("diff")
+def diff_command(
+    before: Annotated[str, typer.Argument(metavar="BEFORE", help="A folder, or REVISION:FOLDER.")],
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="A folder, or REVISION:FOLDER.")],
+) -> None:
+    """Say whether a change is safe for producers, for readers of the tables, and for stored Parquet.
+
+    The exit status is 1 if it breaks somebody, and no new version allows it.
+
+    Example: pipeline contract diff v1.0:contracts/orders contracts/orders
+    """
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        found = diff(_folder(before, Path(first)), _folder(after, Path(second)))
+    if not found.changes:
+        show.out.print("Nothing differs.")
+    _show(found)
+    if found.refused:
+        raise CliError(
+            f"{len(found.refused)} changes break who depends on the contract.", "Mend each as it says above."
+        )
+
+
+def _folder(name: str, into: Path) -> Path:
+    """The folder of a contract, called as its dataset is."""
+    revision, colon, place = name.rpartition(":")
+    if not colon:
+        folder: Path | None = Path(name).resolve()
+    else:
+        folder = folder_at(revision, ROOT / place, into)
+    if folder is None or not (folder / "contract.json").is_file():
+        raise UsageError(f"There is no contract at {name}.", "Name the folder of one, or REVISION:FOLDER.")
+    try:
+        dataset = str(json.loads((folder / "contract.json").read_text("utf-8"))["dataset"])
+    except (ValueError, KeyError, TypeError):
+        return folder  # which is said when it is read
+    if dataset == folder.name or not DATASET_NAME.fullmatch(dataset):
+        return folder
+    (into / "copy").mkdir()
+    return Path(shutil.copytree(folder, into / "copy" / dataset))
+
+
+def _show(found: Diff) -> None:
+    for change in found.changes:
+        if not change.breaks:
+            show.out.print(f"  [green]safe[/green]    {escape(change.place)}: {show.plain(change.says)}")
+            continue
+        is_refused = change in found.refused
+        mark = "[red]breaks[/red] " if is_refused else "[yellow]allowed[/yellow]"
+        whom = " and ".join(change.breaks)
+        show.out.print(f"  {mark} {escape(change.place)}: {show.plain(change.says)} ({whom})")
+        if is_refused:
+            show.out.print(f"          [bold]mend:[/bold] {escape(change.needs)}")
+        else:
+            show.out.print(f"          by the new version: {show.plain(found.why)}")
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)

@@ -1,0 +1,319 @@
+"""Compares a contract with what it was before: who is safe from the change, and who is not.
+
+Three parties depend on a contract: producers, whose files must go on being taken; readers of the tables; and the
+Parquet files that already lie in the bucket. What a version takes may only become more: less of it is another
+version. What tables give may change with a new version, whose description says why.
+"""
+
+import json
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from functions.common.contract import Contract, load_contract
+from functions.common.record_types import INT64, merged
+from functions.common.sql import make_macros
+from functions.validate.fast_decoder import ANNOTATIONS
+from pipeline.contract.outcomes import Rows, made_of
+
+PRODUCERS, READERS, STORED = "producers", "readers of the tables", "stored Parquet"
+
+_LOWER, _UPPER = (
+    ("minimum", "exclusiveMinimum", "minLength", "minItems"),
+    ("maximum", "exclusiveMaximum", "maxLength", "maxItems"),
+)
+_COMPARED = frozenset(
+    {"type", "enum", "const", "properties", "required", "items", "additionalProperties", "decimal", "$ref"}
+)
+_KEEP = "Leave this version as it was, and make the change in a new one."
+_NEW_VERSION = "Raise current_version, and say in the new version's description why."
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference, and whom it breaks; nobody, if it is safe."""
+
+    place: str
+    says: str
+    breaks: tuple[str, ...] = ()
+    needs: str = ""
+    """What to do about a change that breaks somebody."""
+
+    @property
+    def is_of_a_version(self) -> bool:
+        """Whether no new version can allow it."""
+        return self.needs == _KEEP
+
+
+@dataclass(frozen=True)
+class Diff:
+    """All differences of a contract to what it was."""
+
+    changes: tuple[Change, ...]
+    why: str
+    """The description of the version that is new; empty if none is."""
+
+    @property
+    def refused(self) -> list[Change]:
+        """The changes that break somebody, and that nothing allows."""
+        return [one for one in self.changes if one.breaks and (one.is_of_a_version or not self.why)]
+
+
+def diff(before: Path, after: Path) -> Diff:
+    """What differs between two folders of one contract. Raises ContractError where one of them can't be read."""
+    old, new = load_contract(before.name, before.parent), load_contract(after.name, after.parent)
+    was, now = _data(before), _data(after)
+    changes = (
+        *_versions(old, new),
+        *_rules(was, now),
+        *_tables(was, now),
+        *_rest(was, now),
+        *_shared(old, new),
+        *_sql(before, after, old, new),
+    )
+    is_newer = new.current.number > old.current.number
+    described = {one["version"]: one["description"] for one in now.get("versions", [])}
+    return Diff(changes, described.get(new.current.number, "") if is_newer else "")
+
+
+def _only(names: Iterable[str], others: Container[str]) -> list[str]:
+    """Those of the names that the others have not, in their order."""
+    return [name for name in names if name not in others]
+
+
+def _both(names: Iterable[str], others: Container[str]) -> list[str]:
+    """Those of the names that the others have too, in their order."""
+    return [name for name in names if name in others]
+
+
+def _data(folder: Path) -> Any:
+    return json.loads((folder / "contract.json").read_text("utf-8"))
+
+
+# --- what producers may send ------------------------------------------------------------------------------------------
+
+
+def _versions(old: Contract, new: Contract) -> Iterator[Change]:
+    after = {version.number: version for version in new.versions}
+    for version in old.versions:
+        place = f"v{version.number}.schema.json"
+        if version.number not in after:
+            yield Change(place, "the version is not taken any more", (PRODUCERS,), _NEW_VERSION)
+        else:
+            now = after.pop(version.number)
+            yield from _narrowed(version.schema, now.schema, (version.schema, now.schema), place)
+    for number in after:
+        yield Change(f"v{number}.schema.json", "a new version")
+    if (old.version_path, old.default_version) != (new.version_path, new.default_version) and old.version_path:
+        says = "records name their version in another place, or are of another one where they name none"
+        yield Change("contract.json: record_version", says, (PRODUCERS,), _NEW_VERSION)
+    if old.envelope != new.envelope:
+        yield Change("contract.json: envelope", "the array of records has another name", (PRODUCERS,), _NEW_VERSION)
+
+
+def _narrowed(old: Any, new: Any, roots: tuple[Any, Any], place: str) -> Iterator[Change]:
+    """The differences between two schemas, each as it is for one who keeps to the old one."""
+    was, now = merged(old, roots[0]), merged(new, roots[1])
+    for says, is_narrower in _of_value(was, now):
+        yield Change(place, says, (PRODUCERS,), _KEEP) if is_narrower else Change(place, says)
+    had, has = was.get("properties", {}), now.get("properties", {})
+    for name in _only(had, has):
+        yield Change(_at(place, name), "the field is gone", (PRODUCERS,), _KEEP)
+    for name in _only(has, had):
+        if name not in now.get("required", []):
+            yield Change(_at(place, name), "a new field, which may be left out")
+    for name in sorted(set(now.get("required", [])) - set(was.get("required", []))):
+        yield Change(_at(place, name), "the field must be there now", (PRODUCERS,), _KEEP)
+    for name in sorted(set(was.get("required", [])) - set(now.get("required", []))):
+        yield Change(_at(place, name), "the field may be left out now: readers may find null")
+    for name in _both(had, has):
+        yield from _narrowed(had[name], has[name], roots, _at(place, name))
+    if isinstance(was.get("items"), Mapping) and isinstance(now.get("items"), Mapping):
+        yield from _narrowed(was["items"], now["items"], roots, f"{place}/*")
+
+
+def _at(place: str, name: str) -> str:
+    return f"{place}/{name}" if "#" in place else f"{place}#/{name}"
+
+
+def _of_value(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """What is said otherwise of one value: the difference, and whether less is taken."""
+    types, taken = _types(was), _types(now)
+    if types and types - taken:
+        yield f"a value may not be {' or '.join(sorted(types - taken))} any more", True
+    if taken - types:
+        yield f"a value may be {' or '.join(sorted(taken - types))} now", not types
+    yield from _of_enum(was.get("enum"), now.get("enum"))
+    for keyword in (*_LOWER, *_UPPER):
+        if was.get(keyword) != now.get(keyword):
+            before, after = was.get(keyword), now.get(keyword)
+            is_looser = after is None or (before is not None and (after < before) is (keyword in _LOWER))
+            yield f"{keyword} was {_said(before)}, and is {_said(after)}", not is_looser
+    if was.get("decimal") != now.get("decimal"):
+        yield f"decimal was {_said(was.get('decimal'))}, and is {_said(now.get('decimal'))}", not _holds(was, now)
+    if was.get("additionalProperties", True) != now.get("additionalProperties", True):
+        yield "additionalProperties is another", now.get("additionalProperties") is False
+    rest = {*was, *now} - ANNOTATIONS - _COMPARED - {*_LOWER, *_UPPER, "enum"}
+    for keyword in sorted((rest | {"const"}) & {*was, *now}):
+        if was.get(keyword) != now.get(keyword):
+            yield f"{keyword} is another: what it takes can't be compared", keyword in now
+
+
+def _of_enum(was: list[Any] | None, now: list[Any] | None) -> Iterator[tuple[str, bool]]:
+    if was == now:
+        return
+    if now is None or was is None:
+        yield ("any value may stand there now", False) if now is None else ("only some values may stand there", True)
+        return
+    gone = [value for value in was if value not in now]
+    if gone:
+        yield f"{len(gone)} of the values that may stand there are gone, for example {json.dumps(gone[0])}", True
+    if len(now) > len(was) - len(gone):
+        yield "more values may stand there: readers may find them", False
+
+
+def _types(part: Mapping[str, Any]) -> set[str]:
+    given = part.get("type", ["null" if value is None else "string" for value in part.get("enum", [])])
+    types = set(given if isinstance(given, list) else [given])
+    return types | ({"integer"} if "number" in types else set())
+
+
+def _holds(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether the decimals of `now` have room for those of `was`."""
+    if "decimal" not in now:
+        return True
+    if "decimal" not in was:
+        return False
+    (precision, scale), (new_precision, new_scale) = was["decimal"], now["decimal"]
+    return bool(new_scale >= scale and new_precision - new_scale >= precision - scale)
+
+
+def _said(value: Any) -> str:
+    return "not said" if value is None else "what 64 bits hold" if value in INT64 else json.dumps(value)
+
+
+def _rules(was: Any, now: Any) -> Iterator[Change]:
+    old, new = ({rule["code"]: rule for rule in data.get("rules", [])} for data in (was, now))
+    for code in _only(new, old):
+        yield Change(
+            f"contract.json: rules.{code}", "a new rule, which may reject what was taken", (PRODUCERS,), _NEW_VERSION
+        )
+    for code in _only(old, new):
+        yield Change(f"contract.json: rules.{code}", "the rule is gone")
+    for code in _both(old, new):
+        if old[code]["sql"] != new[code]["sql"]:
+            says = "the rule is another, and may reject what was taken"
+            yield Change(f"contract.json: rules.{code}", says, (PRODUCERS,), _NEW_VERSION)
+
+
+# --- what readers and stored files are used to ------------------------------------------------------------------------
+
+
+def _tables(was: Any, now: Any) -> Iterator[Change]:
+    old, new = ({table["name"]: table for table in data["tables"]} for data in (was, now))
+    for name in _only(old, new):
+        yield Change(f"contract.json: tables.{name}", "the table is gone", (READERS, STORED), _NEW_VERSION)
+    for name in _only(new, old):
+        yield Change(f"contract.json: tables.{name}", "a new table")
+    for name in _both(old, new):
+        place = f"contract.json: tables.{name}"
+        yield from _columns(old[name]["columns"], new[name]["columns"], place)
+        for member in ("key", "latest_by", "references"):
+            if old[name].get(member, []) != new[name].get(member, []):
+                says = "is another: rows may be merged otherwise, or refer to nothing"
+                yield Change(f"{place}.{member}", says, (READERS,), _NEW_VERSION)
+
+
+def _columns(was: list[Any], now: list[Any], place: str) -> Iterator[Change]:
+    old, new = ({column["name"]: column["type"] for column in columns} for columns in (was, now))
+    for name in _only(old, new):
+        yield Change(f"{place}.{name}", "the column is gone", (READERS,), _NEW_VERSION)
+    for name in _both(old, new):
+        if old[name] != new[name]:
+            says = f"was {old[name]}, and is {new[name]}: Athena can't read the older files as that"
+            yield Change(f"{place}.{name}", says, (READERS, STORED), _NEW_VERSION)
+    kept = _both(old, new)
+    if _both(new, old) != kept or list(new)[: len(kept)] != kept:
+        yield Change(place, "columns stand elsewhere in CSV files than before", (READERS,), _NEW_VERSION)
+    for name in _only(new, old):
+        says = "a new column: null in what is published already, until pipeline replay --republish"
+        yield Change(f"{place}.{name}", says)
+
+
+def _rest(was: Any, now: Any) -> Iterator[Change]:
+    if was["record_table"] != now["record_table"]:
+        says = "another table has one row a record: the views *_current are built on it"
+        yield Change("contract.json: record_table", says, (READERS,), _NEW_VERSION)
+    if was.get("control_totals", []) != now.get("control_totals", []):
+        yield Change("contract.json: control_totals", "is another")
+
+
+def _shared(old: Contract, new: Contract) -> Iterator[Change]:
+    """What rules call, and so may reject by."""
+    says = "rules that use it may reject what was taken"
+    if _macros(old) != _macros(new):
+        yield Change("macros.sql", says, (PRODUCERS,), _NEW_VERSION)
+    was, now = ({one.name: _plain(one.sql) for one in contract.derived} for contract in (old, new))
+    for name in _both(was, now):
+        if was[name] != now[name]:
+            yield Change(f"contract.json: derived.{name}", says, (PRODUCERS,), _NEW_VERSION)
+
+
+def _macros(contract: Contract) -> list[Any]:
+    """The macros as DuckDB knows them, without comments and white space."""
+    with closing(duckdb.connect()) as connection:
+        make_macros(connection, contract)
+        query = "SELECT function_name, parameters, macro_definition FROM duckdb_functions() WHERE NOT internal"
+        return sorted(map(str, connection.execute(query).fetchall()))
+
+
+def _plain(sql: str) -> str:
+    """An SQL expression or SELECT without comments, and with one space for each white space."""
+    return " ".join(re.sub(r"--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL).split())
+
+
+def _sql(before: Path, after: Path, old: Contract, new: Contract) -> Iterator[Change]:
+    """The differences in SQL, and what the examples become by them."""
+    was, now = ({path.name: _plain(path.read_text("utf-8")) for path in one.glob("*.sql")} for one in (before, after))
+    changed = [name for name in was if now.get(name) != was[name]]
+    values = list(_values(before, after, old, new)) if changed or _shared_differs(old, new) else []
+    yield from values
+    for name in _both(changed, now):
+        if name != "macros.sql" and not values:
+            yield Change(name, "the SQL is another; of the examples it makes the same")
+
+
+def _shared_differs(old: Contract, new: Contract) -> bool:
+    return any(True for _ in _shared(old, new)) or [one.sql for one in old.rules] != [one.sql for one in new.rules]
+
+
+def _values(before: Path, after: Path, old: Contract, new: Contract) -> Iterator[Change]:
+    """Where the old examples become something else than they did, in the columns that both contracts have."""
+    numbers = {version.number for version in new.versions}
+    for version in old.versions:
+        examples = version.schema.get("examples", [])
+        if version.number not in numbers or not examples:
+            continue
+        was, now = made_of(examples, before), made_of(examples, after)
+        if now.rejected > was.rejected or (now.error and not was.error):
+            says = f"an example of version {version.number} that was published is rejected, or fails"
+            yield Change(f"v{version.number}.schema.json", says, (PRODUCERS,), _NEW_VERSION)
+            continue
+        for table in _both(was.tables, now.tables):
+            differing = _differing(was.tables[table], now.tables[table])
+            if differing:
+                says = f"the examples of version {version.number} give other {', '.join(differing)}"
+                yield Change(f"contract.json: tables.{table}", says, (READERS,), _NEW_VERSION)
+
+
+def _differing(was: Rows, now: Rows) -> list[str]:
+    """The columns of a table whose values differ, or the rows, if there are more or fewer of them."""
+    if len(was) != len(now):
+        return ["rows"]
+    columns = _both(was[0], now[0]) if was and now else []
+    return [name for name in columns if [row[name] for row in was] != [row[name] for row in now]]

@@ -1,0 +1,58 @@
+"""What a contract makes of the examples of a schema: the rows of its tables, and what it rejects."""
+
+import csv
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from functions.common.contract import LINEAGE
+from pipeline.contract.dry_run import DryRun, dry_run
+from pipeline.contract.rules import Rules, rules_here
+
+Rows = list[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of some records."""
+
+    tables: Mapping[str, Rows]
+    """Of each table the rows as CSV has them, without what the pipeline adds; empty where the file would fail."""
+    rejected: int
+    error: str
+
+
+@contextmanager
+def tried(lines: Iterable[bytes], folder: Path) -> Iterator[DryRun]:
+    """Run JSON Lines through the functions' code under the contract in `folder`; each record may be rejected."""
+    settings = {**rules_here(folder.parent).settings, "MAX_REJECT_RATIO": "1", "UNKNOWN_FIELDS": "reject"}
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "examples.jsonl"
+        path.write_bytes(b"".join(lines))
+        with dry_run(path, folder.name, Rules(folder.parent, settings, "the examples"), lambda _at: None) as result:
+            yield result
+
+
+def lines_of(examples: Iterable[Any]) -> list[bytes]:
+    """Examples as JSON Lines."""
+    return [json.dumps(example).encode() + b"\n" for example in examples]
+
+
+def made_of(examples: Iterable[Any], folder: Path) -> Made:
+    """What becomes of examples under the contract in `folder`."""
+    with tried(lines_of(examples), folder) as result:
+        reasons = [json.loads(line)["reason"] for line in result.reject_lines()]
+        tables = {
+            name.removesuffix(".csv"): _rows(path) for name, path in result.tables.items() if name.endswith(".csv")
+        }
+    return Made(tables, sum(reason != "superseded" for reason in reasons), result.error)
+
+
+def _rows(path: Path) -> Rows:
+    added = {column.name for column in LINEAGE}
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: value for name, value in row.items() if name not in added} for row in csv.DictReader(file)]

@@ -1,0 +1,220 @@
+"""Checks the SQL of a contract without records: it runs, gives what contract.json declares, and always the same."""
+
+import json
+import re
+from collections.abc import Container, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from functions.common.contract import FITS, POSITION, Contract, Table, Version
+from functions.common.sql import identifier, make_macros
+from pipeline.contract.fault import Fault, line_at
+
+_LINE = re.compile(r"\n\nLINE (\d+):")
+_EXACT = re.compile(r"(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|U\w+INT)$|DECIMAL\((\d+),(\d+)\)$")
+_OF_THE_MOMENT = frozenset({"current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"})
+
+_SAME_BYTES = "Leave it out: the same file must give the same bytes, today and when it is published anew."
+
+
+def query_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
+    """What is wrong with the macros, the upcasts, the rules, the control totals and the tables' SELECTs."""
+    with closing(duckdb.connect(config={"autoinstall_known_extensions": False})) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        try:
+            make_macros(connection, contract)
+        except duckdb.Error as exc:
+            yield _sql_fault(folder / "macros.sql", exc)
+            return
+        yield from _changing_macros(folder, connection)
+        for older, newer in zip(contract.versions, contract.versions[1:], strict=False):
+            yield from _of_upcast(folder, connection, older, newer)
+        try:
+            _view_records(connection, contract.current, contract)
+        except duckdb.Error as exc:
+            path = folder / "contract.json"
+            yield Fault(
+                path, line_at(path, "/derived"), f"a derived column can't be had: {_short(exc)}", "Mend its sql."
+            )
+            return
+        yield from _of_expressions(folder, connection, contract)
+        for table in contract.tables:
+            yield from _of_table(folder, connection, table)
+
+
+def _view_records(connection: duckdb.DuckDBPyConnection, version: Version, contract: Contract | None = None) -> None:
+    """Make `records` as a version's SQL sees it, without any record."""
+    columns = [f"CAST(NULL AS BIGINT) AS {POSITION}"]
+    columns += [f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in version.columns.items()]
+    derived = [f"{one.sql} AS {identifier(one.name)}" for one in contract.derived] if contract else [f"true AS {FITS}"]
+    query = f"SELECT {', '.join(['*', *derived])} FROM (SELECT {', '.join(columns)}) LIMIT 0"
+    connection.execute(f"CREATE OR REPLACE VIEW records AS {query}")
+
+
+def _of_upcast(folder: Path, connection: duckdb.DuckDBPyConnection, older: Version, newer: Version) -> Iterator[Fault]:
+    path = folder / f"v{older.number}_to_v{newer.number}.sql"
+    _view_records(connection, older)
+    try:
+        given = _described(connection, older.upcast)
+    except duckdb.Error as exc:
+        yield _sql_fault(path, exc)
+        return
+    yield from _changing(path, connection, older.upcast)
+    wanted = {POSITION: "BIGINT", FITS: "BOOLEAN", **newer.columns}
+    yield from _missing(
+        path, wanted.keys() - given.keys(), "Begin it with SELECT *, which passes on what stays as it is."
+    )
+    for name in sorted(given.keys() - wanted.keys()):
+        says = f"gives a column {name}, which version {newer.number} does not have"
+        yield Fault(path, 1, says, f"Take it out: * EXCLUDE ({name}).")
+    relation = connection.sql(older.upcast)
+    types = dict(zip(relation.columns, relation.types, strict=True))
+    for name in newer.columns.keys() & types.keys():
+        target = connection.sql(f"SELECT CAST(NULL AS {newer.columns[name]})").types[0]
+        for place, fault in _lossy(types[name], target, name):
+            yield Fault(path, 1, f"{place} {fault}", "Say with a CAST or an expression what becomes of such a value.")
+
+
+def _of_table(folder: Path, connection: duckdb.DuckDBPyConnection, table: Table) -> Iterator[Fault]:
+    path = folder / f"{table.name}.sql"
+    try:
+        given = _described(connection, table.sql)
+    except duckdb.Error as exc:
+        yield _sql_fault(path, exc)
+        return
+    yield from _changing(path, connection, table.sql)
+    wanted = {POSITION: "BIGINT", **{column.name: column.type for column in table.columns}}
+    yield from _missing(path, wanted.keys() - given.keys(), "Give it, or take it out of contract.json.")
+    for name in sorted(given.keys() - wanted.keys()):
+        yield Fault(
+            path, 1, f"gives a column {name}, which contract.json does not declare", "Declare it, or leave it out."
+        )
+    for name in wanted.keys() & given.keys():
+        if not _can_be(given[name], wanted[name]):
+            says = f"gives {name} as {given[name]}, which is {wanted[name]} in contract.json"
+            yield Fault(path, 1, says, f"Write CAST(… AS {wanted[name]}) AS {name}, or declare what it is.")
+
+
+def _of_expressions(folder: Path, connection: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[Fault]:
+    """What is wrong with the SQL that stands in contract.json, which the view `records` is of."""
+    path = folder / "contract.json"
+    expressions = {f"/derived/{n}/sql": one.sql for n, one in enumerate(contract.derived)}
+    expressions |= {f"/rules/{n}/sql": one.sql for n, one in enumerate(contract.rules)}
+    expressions |= {f"/control_totals/{n}/record_sql": one.record_sql for n, one in enumerate(contract.control_totals)}
+    for pointer, sql in expressions.items():
+        query, line = f"SELECT {sql} AS given FROM records", line_at(path, pointer)
+        try:
+            given = _described(connection, query)["given"]
+        except duckdb.Error as exc:
+            yield Fault(path, line, _short(exc), "Mend the SQL.")
+            continue
+        for fault in _changing(path, connection, query):
+            yield Fault(path, line, fault.says, fault.mend)
+        if pointer.startswith("/rules") and given != "BOOLEAN":
+            yield Fault(path, line, f"the rule gives {given}", "Write a predicate: true where the rule is kept.")
+        if pointer.startswith("/control_totals") and not _EXACT.match(given):
+            says = f"the control total adds up {given}, which is not exact"
+            yield Fault(path, line, says, "Add up decimals or whole numbers.")
+
+
+def _can_be(given: str, declared: str) -> bool:
+    """Whether a column can be cast without losing anything but range: exact numbers keep their decimals."""
+    if given == declared or (given, declared) in (
+        ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"),
+        ("FLOAT", "DOUBLE"),
+        ('"NULL"', declared),
+    ):
+        return True
+    have, want = _EXACT.match(given), _EXACT.match(declared)
+    return bool(have and want) and int(have[3] or 0) <= int(want[3] or 0)  # type: ignore[index]
+
+
+def _lossy(given: Any, wanted: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Where values of one type would lose something as another: place, and what."""
+    if str(given) == '"NULL"':
+        return
+    if {given.id, wanted.id} == {"struct"}:
+        have, want = dict(given.children), dict(wanted.children)
+        for name in want.keys() - have.keys():
+            yield f"{place}.{name}", "is not given"
+        for name in have.keys() - want.keys():
+            yield f"{place}.{name}", "is given, and the next version does not have it"
+        for name in have.keys() & want.keys():
+            yield from _lossy(have[name], want[name], f"{place}.{name}")
+    elif {given.id, wanted.id} == {"list"}:
+        yield from _lossy(given.children[0][1], wanted.children[0][1], f"{place}[]")
+    elif not _can_be(str(given), str(wanted)):
+        yield place, f"is {given}, which the next version has as {wanted}"
+
+
+def _described(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
+    """The columns that a SELECT gives, with their types. Raises duckdb.Error where it can't be run."""
+    if len(connection.extract_statements(sql)) != 1:
+        raise duckdb.BinderException("It must be one SELECT.")
+    columns: dict[str, str] = {}
+    for name, kind, *_ in connection.execute(f"DESCRIBE {sql}").fetchall():
+        if name in columns:
+            raise duckdb.BinderException(f"It gives the column {name} twice.")
+        columns[name] = kind
+    return columns
+
+
+def _missing(path: Path, names: Any, mend: str) -> Iterator[Fault]:
+    for name in sorted(names):
+        yield Fault(path, 1, f"does not give the column {name}", mend)
+
+
+# --- SQL that gives something else each time --------------------------------------------------------------------------
+
+
+def _changing_macros(folder: Path, connection: duckdb.DuckDBPyConnection) -> Iterator[Fault]:
+    path = folder / "macros.sql"
+    own = "macro_definition IS NOT NULL AND NOT internal"
+    query = f"SELECT function_name, macro_definition FROM duckdb_functions() WHERE {own}"
+    for name, definition in connection.execute(query).fetchall():
+        for fault in _changing(path, connection, f"SELECT {definition}"):
+            yield Fault(path, _line_of(path.read_text("utf-8"), name), fault.says, fault.mend)
+
+
+def _changing(path: Path, connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[Fault]:
+    """Calls of functions that answer differently each time, or each day."""
+    (serialised,) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone() or ("{}",)
+    query = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
+    changing = {name for (name,) in connection.execute(query).fetchall()} - {"error"}
+    for name, offset in _names(json.loads(serialised), changing):
+        line = sql.encode()[:offset].count(b"\n") + 1
+        yield Fault(path, line, f"calls {name}, which gives something else at each run", _SAME_BYTES)
+
+
+def _names(node: Any, functions: Container[str]) -> Iterator[tuple[str, int]]:
+    """Every call of one of the functions in a serialised query, and every word for the moment, with where it stands."""
+    if isinstance(node, Mapping):
+        name, columns = str(node.get("function_name", "")).lower(), node.get("column_names") or []
+        is_moment = len(columns) == 1 and str(columns[0]).lower() in _OF_THE_MOMENT
+        is_age = name == "age" and len(node.get("children", [])) == 1  # of today
+        if name in functions or is_moment or is_age:
+            yield name or str(columns[0]).lower(), int(node.get("query_location") or 0)
+        for inner in node.values():
+            yield from _names(inner, functions)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from _names(inner, functions)
+
+
+def _line_of(text: str, name: str) -> int:
+    return text[: max(text.find(name), 0)].count("\n") + 1
+
+
+# --- what DuckDB says -------------------------------------------------------------------------------------------------
+
+
+def _sql_fault(path: Path, error: duckdb.Error) -> Fault:
+    line = _LINE.search(str(error))
+    return Fault(path, int(line[1]) if line else 1, _short(error), "Mend the SQL.")
+
+
+def _short(error: duckdb.Error) -> str:
+    return " ".join(_LINE.split(str(error))[0].split())

@@ -1,0 +1,145 @@
+"""Checks the schemas of a contract: they are schemas, their examples keep them, and nothing in them does nothing."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+from functions.common.contract import Contract, Version, path_of
+from functions.common.record_types import merged
+from functions.validate.fast_decoder import ANNOTATIONS
+from functions.validate.schema import compiled
+from pipeline.contract.fault import Fault, line_at
+
+_NAMED = ("properties", "$defs", "patternProperties", "dependentSchemas")
+_SINGLE = ("items", "contains", "not", "if", "then", "else", "propertyNames", "additionalProperties")
+_LISTED = ("allOf", "anyOf", "oneOf", "prefixItems")
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_OF_TYPES: Mapping[tuple[str, ...], str] = {
+    (): "type enum const $ref allOf anyOf oneOf not if then else definitions $id $anchor",
+    ("string",): "minLength maxLength pattern format",
+    ("integer", "number"): "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf decimal",
+    ("array",): "items prefixItems minItems maxItems uniqueItems contains minContains maxContains unevaluatedItems",
+    ("object",): "properties required additionalProperties patternProperties propertyNames minProperties maxProperties "
+    "unevaluatedProperties dependentRequired dependentSchemas",
+}
+_KEYWORDS = {keyword: frozenset(types) for types, keywords in _OF_TYPES.items() for keyword in keywords.split()}
+"""The keywords that mean something, each with the types of which it says anything; empty: of all."""
+
+_FORMATS = frozenset(
+    {
+        "date",
+        "date-time",
+        "time",
+        "duration",
+        "email",
+        "hostname",
+        "ipv4",
+        "ipv6",
+        "uri",
+        "uuid",
+        "regex",
+        "json-pointer",
+    }
+)
+
+
+def schema_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
+    """What is wrong with the schemas of all versions, and with the pointers into them."""
+    for version in contract.versions:
+        path = folder / f"v{version.number}.schema.json"
+        for pointer, says, mend in _of_schema(version):
+            yield Fault(path, line_at(path, pointer), says, mend)
+    path = folder / "contract.json"
+    for number, rule in enumerate(contract.rules):
+        if not _stands_in(contract.current.schema, rule.pointer):
+            says = f"the rule {rule.code} points to {rule.pointer}, which no record of the current version has"
+            yield Fault(path, line_at(path, f"/rules/{number}/pointer"), says, "Point to a field of the schema.")
+
+
+def _of_schema(version: Version) -> Iterator[tuple[str, str, str]]:
+    """Pointer, sentence and mend of each fault of a schema."""
+    schema = version.schema
+    if schema.get("$schema") != _DRAFT:
+        yield "/$schema", "is not of the draft that records are checked by", f'Write "$schema": "{_DRAFT}".'
+        return
+    try:
+        jsonschema_rs.meta.validate(dict(schema))
+    except jsonschema_rs.ValidationError as exc:
+        pointer = "".join(f"/{step}" for step in exc.instance_path)
+        yield pointer, f"is no JSON Schema: {exc.message}", "Write it as JSON Schema 2020-12 has it."
+        return
+    if not schema.get("examples"):
+        says = 'has no "examples", and so no record that the SQL can be tried on'
+        yield "", says, 'Give at least one whole record: "examples": [{...}].'
+    for pointer, part in parts(schema):
+        yield from ((pointer + below, says, mend) for below, says, mend in _of_part(part))
+        yield from _of_examples(pointer, part, schema)
+
+
+def _of_part(part: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    given = part.get("type", [])
+    types = {*(given if isinstance(given, list) else [given])}
+    for keyword in part:
+        if keyword not in ANNOTATIONS and keyword not in _KEYWORDS:
+            near = get_close_matches(keyword, _KEYWORDS, n=1)
+            mend = f"Did you mean {near[0]}?" if near else "Take it out."
+            yield f"/{keyword}", f"has a keyword {keyword}, which JSON Schema does not know", mend
+        elif types and (kinds := _KEYWORDS.get(keyword)) and not types & kinds:
+            says = f"has {keyword}, which says nothing of {' or '.join(sorted(types))}"
+            yield f"/{keyword}", says, "Take it out, or give the value another type."
+    if (form := part.get("format")) and form not in _FORMATS:
+        says = f"has the format {form}, which is not checked"
+        yield "/format", says, f"Use one of {', '.join(sorted(_FORMATS))}, or a pattern."
+    if "default" in part:
+        says = "has a default, which nothing fills in: a record without the field stays without it"
+        yield "/default", says, "Take it out; if a missing value means something, say so in the table's SQL."
+    if isinstance(part.get("multipleOf"), float):
+        says = "has a fractional multipleOf, on which validators disagree (19.99 is no multiple of 0.01 to some)"
+        yield "/multipleOf", says, 'Use "decimal": [precision, scale].'
+    if "properties" in part and part.get("additionalProperties") is not False:
+        says = "lets fields pass that it does not name, and that no table can have"
+        yield "", says, 'Add "additionalProperties": false; the variable unknown_fields can have them dropped.'
+
+
+def _of_examples(pointer: str, part: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    shared = {name: root[name] for name in ("$defs", "definitions") if name in root}
+    try:
+        validator = compiled({**part, **shared})
+    except ValueError as exc:
+        if "#/properties" in str(exc):  # a reference to what is not here: the whole record's examples see it
+            return
+        yield pointer, str(exc).splitlines()[0], "Mend the schema."
+        return
+    for number, example in enumerate(part.get("examples", [])):
+        for error in validator.iter_errors(example):
+            place = f"{pointer}/examples/{number}" + "".join(f"/{step}" for step in error.instance_path)
+            yield place, f"the example breaks the schema that it stands in: {error.message}", "Mend one of the two."
+
+
+def parts(schema: Any, pointer: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every schema within a schema, itself first, with its JSON Pointer."""
+    if not isinstance(schema, Mapping):
+        return
+    yield pointer, schema
+    for keyword in _NAMED:
+        for name, inner in schema.get(keyword, {}).items():
+            yield from parts(inner, f"{pointer}/{keyword}/{name.replace('~', '~0').replace('/', '~1')}")
+    for keyword in _SINGLE:
+        yield from parts(schema.get(keyword), f"{pointer}/{keyword}")
+    for keyword in _LISTED:
+        for number, inner in enumerate(schema.get(keyword, [])):
+            yield from parts(inner, f"{pointer}/{keyword}/{number}")
+
+
+def _stands_in(schema: Mapping[str, Any], pointer: str) -> bool:
+    """Whether a JSON Pointer into a record leads to something that the schema names."""
+    part: Mapping[str, Any] = merged(schema, schema)
+    for step in path_of(pointer):
+        inner = part.get("items") if step.isdigit() else part.get("properties", {}).get(step)
+        if inner is None:
+            return False
+        part = merged(inner, schema)
+    return True

@@ -1,0 +1,143 @@
+"""`pipeline validate`: try a file against the rules on this machine, before it is sent."""
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from functions.common.batch import DATASET_NAME
+from pipeline import console as show
+from pipeline.contract import rules
+from pipeline.contract.dry_run import DryRun, dry_run
+from pipeline.deploy.targets import target
+from pipeline.errors import UsageError
+from pipeline.run import runs
+
+
+def validate(
+    path: Annotated[Path, typer.Argument(metavar="FILE")],
+    dataset: Annotated[str, typer.Option(help="The feed that the file is of.")] = "orders",
+    contracts: Annotated[
+        Path | None, typer.Option(help="A folder of contracts, instead of what contracts_dir says.")
+    ] = None,
+    target_name: Annotated[
+        str,
+        typer.Option("--target", metavar="aws|local", help="Judge by what is deployed there."),
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="A folder for the tables, the rejects and the manifest.")] = None,
+    samples: Annotated[int, typer.Option(min=0, help="How many rejects of each reason are shown.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
+) -> None:
+    """Try a file on this machine: the same rejects, messages and tables as a run, and nothing is sent.
+
+    The exit status says whether the file would be published: 0 if it would, 1 if not.
+
+    Example: pipeline validate orders.jsonl --out tried
+    """
+    _check_input(path, dataset, out)
+    with tempfile.TemporaryDirectory(prefix="pipeline-rules-") as folder:
+        judged_by = rules.rules_of(target(target_name), Path(folder)) if target_name else rules.rules_here(contracts)
+        with _reading(path) as on_read, dry_run(path, dataset, judged_by, on_read) as result:
+            if out:
+                runs.remove_outputs(out)
+                result.copy_to(out)
+            found = _Rejects(result.reject_lines(), samples)
+    if as_json:
+        print(json.dumps(_content(result, found), ensure_ascii=False))
+    else:
+        _show(path, result, found, judged_by.origin)
+        if out:
+            show.out.print(f"\nWhat the run would leave is in {out}/.")
+        show.out.print(escape(_line(result)))
+    if not result.published:
+        raise typer.Exit(1)
+
+
+def _check_input(path: Path, dataset: str, out: Path | None) -> None:
+    """Raise UsageError for what can't be tried, or can't be written, before anything is."""
+    runs.check_input(path, "pipeline validate path/to/orders.jsonl")
+    if not DATASET_NAME.fullmatch(dataset):
+        raise UsageError(f"{dataset} can't be the name of a feed.", "Feeds are called by a-z, 0-9 and _.")
+    if out and out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is no folder.", "Name a folder for the results; it need not be there yet.")
+    if out and out.resolve() == path.resolve().parent:
+        raise UsageError(f"{path} lies in {out}, where the results could replace it.", "Name another folder.")
+
+
+class _Rejects:
+    """Reject lines counted by reason, and the first of each."""
+
+    def __init__(self, lines: Iterator[bytes], samples: int) -> None:
+        self.by_reason: Counter[str] = Counter()
+        self.samples: dict[str, list[Mapping[str, Any]]] = {}
+        for line in lines:
+            reject = json.loads(line)
+            reason = reject["reason"]
+            self.by_reason[reason] += 1
+            if self.by_reason[reason] <= samples:
+                kept = {name: reject[name] for name in ("contract_version", "position", "position_kind", "errors")}
+                self.samples.setdefault(reason, []).append(kept)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    """A bar of the bytes that are read, on a terminal; what is read a second time does not move it back.
+
+    To make the tables of what was read takes longer than to read it, most of all of gzip: at the end the bar says so.
+    """
+    columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal) as progress:
+        size, furthest = path.stat().st_size, 0
+        task = progress.add_task("checking", total=size)
+
+        def on_read(at: int) -> None:
+            nonlocal furthest
+            if at > furthest:
+                furthest = at
+                progress.update(task, completed=at)
+                if at == size:
+                    progress.update(task, description="making the tables", total=None)
+
+        yield on_read
+
+
+def _show(path: Path, result: DryRun, found: _Rejects, origin: str) -> None:
+    name = show.plain(path.name)
+    if result.manifest:
+        show.out.print(f"[bold green]{name} would be published[/bold green], by the rules of {escape(origin)}")
+        show.balance(result.manifest)
+    else:
+        show.out.print(f"[bold red]{name} would fail[/bold red], by the rules of {escape(origin)}: {result.error}")
+        show.out.print(f"  {escape(result.cause)}")
+        show.out.print(f"  [bold]next:[/bold] {escape(result.next_step)}")
+    for reason, rejects in found.samples.items():
+        show.out.print(f"\n[bold]{escape(reason)}[/bold]: {found.by_reason[reason]}")
+        for reject in rejects:
+            for number, error in enumerate(reject["errors"]):
+                place = f"{reject['position_kind']} {reject['position']}: " if number == 0 else ""
+                show.out.print(f"  {place}{show.plain(error['message'])}")
+
+
+def _content(result: DryRun, found: _Rejects) -> dict[str, Any]:
+    failure = {"error": result.error, "cause": result.cause, "next_step": result.next_step}
+    return {
+        "publishable": result.published,
+        "failure": None if result.published else failure,
+        "manifest": result.manifest,
+        "rejected_by_reason": dict(found.by_reason),
+        "rejects": found.samples,
+    }
+
+
+def _line(result: DryRun) -> str:
+    """The outcome in one line, for machines."""
+    if result.manifest is None:
+        return f"NOT PUBLISHABLE dataset={result.dataset} error={result.error}"
+    return f"PUBLISHABLE dataset={result.dataset} {runs.numbers_of(result.manifest)}"

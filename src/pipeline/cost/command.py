@@ -1,0 +1,83 @@
+"""The command `pipeline estimate`: asks the model in estimate.py and prints what it answers, line by line."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+
+from functions.common.pricing.costs import CostLine, text, total
+from functions.common.pricing.prices import regions
+from pipeline import console as show
+from pipeline.cost.estimate import BYTES_AN_ORDER, Estimate, Question, a_month, total_for_1000
+from pipeline.cost.estimate import estimate as answer
+from pipeline.deploy.build import ARCHITECTURES
+from pipeline.errors import UsageError
+from pipeline.recover.show import many
+
+_LEAST = 1
+
+
+def estimate(
+    orders: Annotated[int, typer.Option(min=_LEAST, help="How many orders, in all files together.")],
+    files: Annotated[int, typer.Option(min=_LEAST, help="In how many files of JSON Lines, of one size.")] = 1,
+    bytes_per_order: Annotated[
+        int, typer.Option(min=_LEAST, help="How long the line of an order is; the generator's are so.")
+    ] = BYTES_AN_ORDER,
+    region: Annotated[str, typer.Option(help="The AWS region.")] = "eu-central-1",
+    architecture: Annotated[str, typer.Option(metavar="arm64|x86_64", help="The functions' processor.")] = "arm64",
+) -> None:
+    """Estimate what so many orders cost, once and a month if they come every day; nothing need be deployed.
+
+    Example: pipeline estimate --orders 200000 --files 10
+    """
+    if region not in regions():
+        raise UsageError(f"The prices of {region} are not known.", f"Take one of {', '.join(regions())}.")
+    if architecture not in ARCHITECTURES:
+        raise UsageError(
+            f"--architecture must be one of {', '.join(ARCHITECTURES)}, not {architecture}.", "arm64 costs 20 % less."
+        )
+    asked = Question(orders, files, bytes_per_order, region, architecture)
+    found = answer(asked)
+    _print(asked, found)
+    once, month = total(found.runs), total([*a_month(found.runs), *found.standing])
+    show.out.print(
+        f"ESTIMATE orders={orders} files={files} region={region} architecture={architecture} usd={text(once)} "
+        f"usd_for_1000_orders={text(total_for_1000(once, orders))} usd_a_month={text(month)} "
+        f"usd_a_month_kept={text(found.kept.usd)}"
+    )
+
+
+def _print(asked: Question, found: Estimate) -> None:
+    size = f"{asked.file_bytes / 1e6:,.1f} MB, {many(found.chunks, 'chunk')}"
+    each = size if asked.files == 1 else f"each {size}"
+    files = f"{asked.files:,} {'file' if asked.files == 1 else 'files'}"
+    title = f"{asked.orders:,} orders in {files} ({each}), {asked.region}, {asked.architecture}"
+    grid = show.grid(title)
+    for name in ("what", "quantity", "of", "price", "once, USD", "daily, USD a month"):
+        grid.add_column(name, no_wrap=True, justify="left" if name in ("what", "of") else "right")
+    for line, monthly in zip(found.runs, a_month(found.runs), strict=True):
+        grid.add_row(*_cells(line), _money(line.usd), _money(monthly.usd))
+    grid.add_row("the runs", "", "", "", *(f"[bold]{_money(total(t))}[/]" for t in (found.runs, a_month(found.runs))))
+    grid.add_section()
+    for line in found.standing:
+        grid.add_row(*_cells(line), "", _money(line.usd))
+    month: Iterable[CostLine] = [*a_month(found.runs), *found.standing]
+    grid.add_row("all", "", "", "", "", f"[bold]{_money(total(month))}[/]")
+    show.out.print(grid)
+    show.out.print(
+        f"Beside this, what is kept: {found.kept_bytes / 1e6:,.1f} MB of sources and tables cost "
+        f"{_money(found.kept.usd)} USD a month, for as long as retention_days keeps them."
+    )
+    show.out.print(
+        f"List prices of {found.dated}, without free tiers, discounts and tax; the functions as infra/variables.tf has "
+        "them by default. docs/cost.md says what is assumed, and a run's own record what it was.\n"
+    )
+
+
+def _cells(line: CostLine) -> tuple[str, str, str, str]:
+    return line.item, f"{line.quantity:,.6f}".rstrip("0").rstrip("."), line.price_of, text(line.price)
+
+
+def _money(usd: Decimal) -> str:
+    return f"{usd:,.6f}"

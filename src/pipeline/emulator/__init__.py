@@ -1,0 +1,1 @@
+"""The local emulator: MiniStack in a process of its own."""

@@ -1,0 +1,1 @@
+"""What ran and what happened to a file: status, logs, explain, rejects, report."""

@@ -1,0 +1,101 @@
+"""What became of a batch, and what a person does next: pure, from what was found."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from functions.common.errors import next_step_for
+from functions.common.survey import BatchState
+from pipeline.inspect.batch_history.model import Action, Execution, Outcome, Story
+
+_UNTOLD_AFTER = timedelta(minutes=5)
+"""How long EventBridge may take to tell of an execution's end before something is amiss."""
+
+_OUTCOMES = {
+    BatchState.FAILED: Outcome.FAILED,
+    BatchState.UNTOLD: Outcome.FAILED,
+    BatchState.RUNNING: Outcome.RUNNING,
+    BatchState.STUCK: Outcome.STUCK,
+    BatchState.UNKNOWN: Outcome.UNKNOWN,
+}
+
+
+def diagnosed(story: Story, state: BatchState, now: datetime) -> Story:
+    """The story with its outcome and the next actions, of a batch that a survey found in `state`."""
+    outcome = outcome_of(story, state, now)
+    suffix = "" if story.target == "aws" else f" --target {story.target}"
+    actions = (replace(one, command=one.command and f"{one.command}{suffix}") for one in _actions(story, outcome, now))
+    return replace(story, outcome=outcome, actions=tuple(actions))
+
+
+def outcome_of(story: Story, state: BatchState, now: datetime) -> Outcome:
+    """The outcome of a batch that a survey found in `state`."""
+    left_nothing = not story.is_source_there and not any(execution.failure for execution in story.executions)
+    if state is BatchState.PUBLISHED:
+        rejected = story.balance.counts["rejected"] if story.balance else 0
+        return Outcome.PARTLY_REJECTED if rejected else Outcome.PUBLISHED
+    if state is BatchState.LOST:
+        return Outcome.GONE if left_nothing else Outcome.LOST
+    if state is BatchState.UNTOLD and left_nothing and story.latest and _is_untold(story.latest, now):
+        return Outcome.GONE
+    if state is BatchState.MISSING:
+        return Outcome.WAITING if story.queued else Outcome.NOT_STARTED
+    return _OUTCOMES[state]
+
+
+def is_mended_by_replay(next_step: str) -> bool:
+    """Whether the next step of an error is to run the same file again, and not to send another."""
+    return "run the batch again" in next_step.lower()
+
+
+def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
+    replay = f"pipeline replay {story.batch_id} --apply"
+    if story.queued:
+        sentence = "Mend what the message in the queue says, and send its event back to the function."
+        yield Action(sentence, "pipeline redrive --apply")
+    if outcome is Outcome.PARTLY_REJECTED:
+        yield Action("See what is wrong with the rejects.", f"pipeline rejects {story.batch_id}")
+        sentence = "Have them corrected and sent: as a new file, or as the file of rejects with corrected records."
+        yield Action(sentence, "pipeline replay --rejects FILE --apply")
+    elif outcome is Outcome.FAILED:
+        yield from _after_failure(story, now)
+    elif outcome is Outcome.RUNNING:
+        yield Action("Wait, or watch it.", "pipeline watch")
+    elif outcome in (Outcome.STUCK, Outcome.LOST) and not story.is_source_there:
+        yield Action("Its source is not there any more: it can't be run again, only uploaded again.")
+    elif outcome is Outcome.STUCK:
+        yield Action(
+            "Look at it in the console. If it hangs, stop it there, and 16 minutes later run it again.", replay
+        )
+    elif outcome is Outcome.LOST:
+        yield Action("Its manifest was deleted, and nothing of it counts as published. Run it again.", replay)
+    elif outcome is Outcome.NOT_STARTED:
+        sentence = "Wait a minute: its event may be on its way, and the reconciler looks every hour. Or start it."
+        yield Action(sentence, replay)
+    elif outcome is Outcome.UNKNOWN:
+        yield Action("Wait a minute and ask again.", f"pipeline explain {story.batch_id}")
+    if outcome.is_published and story.failed and not story.queued and _is_untold(story.failed, now):
+        yield Action("Nobody was told that a step after the commit failed: have it told.", "pipeline reconcile --apply")
+
+
+def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
+    latest = story.latest
+    next_step = next_step_for(latest.error if latest else "")
+    if latest and latest.failure:
+        next_step = str(latest.failure["next_step"])
+    by_replay = is_mended_by_replay(next_step)
+    look = "logs" if by_replay else "rejects" if story.rejects else ""
+    yield Action(next_step, look and f"pipeline {look} {story.batch_id}")
+    if by_replay and story.is_source_there:
+        yield Action("When the cause is mended, run it again.", f"pipeline replay {story.batch_id} --apply")
+    elif by_replay:
+        yield Action("Its source is not there any more: it can't be run again, only uploaded again.")
+    if latest and not story.queued and _is_untold(latest, now):
+        yield Action("Nobody was told of this failure: have it told.", "pipeline reconcile --apply")
+
+
+def _is_untold(execution: Execution, now: datetime) -> bool:
+    """Whether no record says that somebody was told, long enough after the end."""
+    failure, ended = execution.failure or {}, execution.stopped
+    told = bool(failure) and failure.get("notified_by", "") is not None
+    return not told and ended is not None and ended < now - _UNTOLD_AFTER

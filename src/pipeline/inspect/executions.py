@@ -1,0 +1,129 @@
+"""What runs and what has run: executions with their outcomes, and their addresses in the console."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from functions.common import executions
+from functions.common.batch import failure_key, is_batch_id, manifest_key, replay_of, run_key
+from functions.common.executions import execution_arn
+from functions.common.parallel import at_once
+from pipeline.deploy.targets import Target
+from pipeline.run.runs import read_json
+
+_PARALLEL = 8
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution, the counts of its batch where it was published, and what it cost."""
+
+    name: str
+    batch_id: str
+    key: str
+    """Of the source; empty where nothing tells it."""
+    status: str
+    """As Step Functions says."""
+    outcome: str
+    """published, partly rejected, failed, running, or lost: it succeeded, but its manifest is not there any more."""
+    started: datetime
+    stopped: datetime | None
+    counts: dict[str, int]
+    """Empty unless it is published."""
+    error: str
+    """Also of a published batch, where something failed after that."""
+    usd: str
+    """What it cost, as its run record says; empty until there is one, seconds after the end."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, or has taken until now."""
+        return ((self.stopped or datetime.now(UTC)) - self.started).total_seconds()
+
+
+def recent_runs(place: Target, limit: int) -> list[Run]:
+    """The latest executions, newest first: one request for all, and two or three for each."""
+    arn = place.outputs["state_machine_arn"]
+    listed = place.step_functions.list_executions(stateMachineArn=arn, maxResults=limit)["executions"]
+    return runs_of(place, [dict(one) for one in listed])
+
+
+def runs_of(place: Target, listed: Sequence[Mapping[str, Any]]) -> list[Run]:
+    """Executions as ListExecutions answers them, with what their records say, in the same order."""
+    place.s3, place.step_functions  # noqa: B018 (made once, before the threads)
+    return at_once(partial(run_of, place), listed, _PARALLEL)
+
+
+def run_of(place: Target, execution: Mapping[str, Any]) -> Run:
+    """An execution as ListExecutions answers it, with what its records say."""
+    name, status = execution["name"], execution["status"]
+    batch_id = _batch_of(place, name)
+    dataset = batch_id.partition("-")[0]
+    manifest = read_json(place, manifest_key(dataset, batch_id)) if status != "RUNNING" else None
+    failure = None
+    if status not in ("RUNNING", "SUCCEEDED"):
+        failure = read_json(place, failure_key(dataset, batch_id, name))
+    told, outcome = manifest or failure, _outcome(status, manifest, failure)
+    return Run(
+        name=name,
+        batch_id=batch_id,
+        key=told["source"]["key"] if told else _key_of(place, name),
+        status=status,
+        outcome=outcome,
+        started=execution["startDate"],
+        stopped=execution.get("stopDate"),
+        counts=manifest["counts"] if manifest and outcome != "failed" else {},
+        error=failure["error"] if failure else "" if status in ("RUNNING", "SUCCEEDED") else status,
+        usd=cost_of(place, batch_id, name) if status != "RUNNING" else "",
+    )
+
+
+def cost_of(place: Target, batch_id: str, name: str) -> str:
+    """What an execution of a batch cost, in USD, as its run record says; empty where there is none."""
+    record = read_json(place, run_key(batch_id.partition("-")[0], batch_id, name))
+    return f"{Decimal(record['usd']):.6f}" if record else ""
+
+
+def _outcome(status: str, manifest: Mapping[str, Any] | None, failure: Mapping[str, Any] | None) -> str:
+    """How an execution ended; that a later one published the batch does not make it a success."""
+    if status == "RUNNING":
+        return "running"
+    if status != "SUCCEEDED" and not (failure and failure["published"]):
+        return "failed"
+    if manifest:
+        return "partly rejected" if manifest["counts"]["rejected"] else "published"
+    return "lost"
+
+
+def _batch_of(place: Target, name: str) -> str:
+    """The batch of an execution: by its name, or, where somebody gave it another, by its input."""
+    batch_id, _ = replay_of(name)
+    return batch_id if is_batch_id(batch_id) else str(_input_of(place, name).get("batch_id", name))
+
+
+def _key_of(place: Target, name: str) -> str:
+    """The key of an execution's source, by its input."""
+    source = _input_of(place, name).get("source")
+    return str(source.get("key", "")) if isinstance(source, dict) else ""
+
+
+def _input_of(place: Target, name: str) -> dict[str, Any]:
+    execution = executions.describe(place.step_functions, place.outputs["state_machine_arn"], name)
+    try:
+        content = json.loads(execution["input"]) if execution else {}
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def console_url(place: Target, execution: str | None) -> str:
+    """The console's address of the state machine, or of one of its executions."""
+    machine = str(place.outputs["state_machine_console_url"])
+    if execution is None:
+        return machine
+    arn = execution if execution.startswith("arn:") else execution_arn(place.outputs["state_machine_arn"], execution)
+    return f"{machine.partition('#')[0]}#/v2/executions/details/{arn}"

@@ -1,0 +1,158 @@
+"""The commands that look on: status, logs, watch, console. None changes anything."""
+
+import webbrowser
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from pipeline import console as show
+from pipeline.console import as_json
+from pipeline.deploy.targets import Target, target
+from pipeline.inspect import executions as monitor
+from pipeline.inspect import show_executions as show_runs
+from pipeline.inspect.batch_history import traces
+from pipeline.inspect.batch_history.lookup import look_up
+from pipeline.inspect.logs import LogLine, follow_logs, logs
+from pipeline.inspect.watch import Look
+from pipeline.inspect.watch import watch as looks
+from pipeline.options import AsJson, TargetName
+from pipeline.recover import restarts, undelivered
+
+_LOGS_AFTER_END = timedelta(hours=1)
+"""For so long after its end an execution's batch is spoken of: its failure and its costs are recorded, with retries."""
+
+
+def status(
+    target_name: TargetName = "aws",
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many executions are shown.")] = 10,
+    json_: AsJson = False,
+) -> None:
+    """Show the latest executions: outcome, counts, rejects, duration, cost; and what waits in the on-failure queue.
+
+    \b
+    pipeline status
+    pipeline status --limit 50
+    pipeline status --json | jq '.runs[] | select(.outcome == "failed") | .batch_id'
+
+    Asks once for all, and two or three times for each execution, eight at a time.
+    """
+    place = target(target_name)
+    recent, waiting = monitor.recent_runs(place, limit), undelivered.waiting(place)
+    if json_:
+        as_json.dump({"status_version": 1, "runs": recent, "waiting_events": waiting})
+    elif not recent and not waiting:
+        show.out.print("No execution yet. Next: make run-pipeline")
+    else:
+        show_runs.runs(recent, waiting)
+
+
+def logs_command(
+    what: Annotated[
+        str | None, typer.Argument(metavar="[KEY|BATCH|EXECUTION]", help="Only what is about this; else all.")
+    ] = None,
+    target_name: TargetName = "aws",
+    minutes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="How far back; by default 15, or of a batch from its upload to an hour after it ended."
+        ),
+    ] = None,
+    lines: Annotated[int, typer.Option(min=1, max=10_000, help="How many lines are shown at most, the latest.")] = 30,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on showing new lines until interrupted.")] = False,
+    json_: AsJson = False,
+) -> None:
+    """Show the functions' structured logs, of all batches or of one, oldest first.
+
+    \b
+    pipeline logs --minutes 60 --lines 200
+    pipeline logs orders-0123…
+    pipeline logs --follow
+
+    CloudWatch Logs has most lines within seconds. One that comes late is shown late, up to ten minutes.
+    """
+    place = target(target_name)
+    batch_id, since, until = _about(place, what)
+    if minutes is not None:
+        since, until = datetime.now(UTC) - timedelta(minutes=minutes), None
+    if follow:
+        for line in follow_logs(place, since, lines, batch_id):
+            _print(line, json_)
+    found = logs(place, since, lines, batch_id, until)
+    for line in found.lines:
+        _print(line, json_)
+    for function in found.cut:
+        show.step(f"the log of {function} is long, and only its latest part was searched. Next: --minutes, for less")
+    if not found.lines and not json_:
+        show.out.print(f"No log line since {since:%Y-%m-%d %H:%M:%S} UTC. Next: --minutes looks further back")
+
+
+def watch(
+    target_name: TargetName = "aws",
+    minutes: Annotated[int, typer.Option(min=0, help="Show also what ended so long ago.")] = 5,
+    json_: AsJson = False,
+) -> None:
+    """Show what runs now and what has just ended, live, until interrupted.
+
+    \b
+    pipeline watch                     a picture that renews itself
+    pipeline watch | tee watched.txt   a line for each start and each end
+    pipeline watch --json              the same as one JSON object a line
+    """
+    place, since = target(target_name), datetime.now(UTC) - timedelta(minutes=minutes)
+    if json_ or not show.out.is_terminal:
+        for look in looks(place, since):
+            _print_changes(look, json_)
+        return
+    with Live(console=Console(highlight=False), auto_refresh=False) as picture:  # one that wraps: nothing scrolls here
+        for look in looks(place, since):
+            picture.update(show_runs.live(look), refresh=True)
+
+
+def console(
+    execution: Annotated[str | None, typer.Argument(help="An execution's name or ARN; else the state machine.")] = None,
+    target_name: TargetName = "aws",
+) -> None:
+    """Print the console's address of the state machine or of an execution, and open it where somebody is looking."""
+    place = target(target_name)
+    url = monitor.console_url(place, execution)
+    show.out.print(url, markup=False)
+    if target_name == "local":
+        show.err.print("The embedded AWS has no console: this is the address that the same has on AWS.")
+    elif show.is_interactive():
+        webbrowser.open(url)
+
+
+def _about(place: Target, what: str | None) -> tuple[str, datetime, datetime | None]:
+    """The batch that logs are asked of, since when there may be any, and until when."""
+    since = datetime.now(UTC) - timedelta(minutes=15)
+    if what is None:
+        return "", since, None
+    batch_id = look_up(place, what).batch_id
+    finding = restarts.find(place, batch_id, restarts.patience())
+    batch, ended = restarts.batch_of(place, finding), traces.last_end(place, finding.dataset, batch_id)
+    if batch:
+        since = datetime.fromisoformat(batch.ingested_at) - timedelta(minutes=1)
+    return batch_id, since, ended and ended + _LOGS_AFTER_END
+
+
+def _print(line: LogLine, json_: bool) -> None:
+    if json_:
+        as_json.dump(line, indent=None)
+    else:
+        show_runs.log_line(line)
+
+
+def _print_changes(look: Look, json_: bool) -> None:
+    for change, changed in (("started", look.begun), ("ended", look.over)):
+        for run in changed:
+            if json_:
+                as_json.dump({"change": change, "run": run}, indent=None)
+            else:
+                show_runs.one_line(run)
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (status, logs_command, watch, console)

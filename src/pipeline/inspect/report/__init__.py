@@ -1,0 +1,27 @@
+"""The report of one batch: a page of HTML that needs nothing but itself."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.deploy.targets import Target
+from pipeline.inspect.batch_history import story_of
+from pipeline.inspect.report.page import render
+from pipeline.inspect.report.tables import previews
+
+
+def write_report(place: Target, what: str, out: Path | None = None, *, show_values: bool = False) -> Path:
+    """Write the report of the batch that `what` names, and answer where: `out`, or in that folder <batch>.html.
+
+    Values of records are masked unless `show_values`. Raises UsageError for what names nothing.
+    """
+    story = story_of(place, what, show_values=show_values)
+    rows = tuple(previews(place, story, show_values=show_values))
+    page = render(story, rows, datetime.now(UTC), show_values=show_values)
+    path = out or Path()
+    if path.is_dir():
+        path /= f"{story.batch_id}.html"
+    path.write_text(page, "utf-8")
+    return path
+
+
+__all__ = ["write_report"]

@@ -1,0 +1,70 @@
+"""What `rejects` prints, and `explain` of rejects: plain lines, which neither a narrow terminal nor a pipe cuts."""
+
+import json
+from typing import Any
+
+from functions.common.survey import BatchState
+from pipeline.console import out, plain
+from pipeline.inspect.batch_history.model import BatchRejects, Reject, RejectGroup, Rejects
+from pipeline.inspect.batch_history.rejects import SUPERSEDED
+from pipeline.recover.show import many
+
+_PLACES = {"byte": "at byte", "index": "record"}
+_MAX_RECORD = 2000
+_MAX_PROBLEMS = 5
+
+
+def of_batch(found: BatchRejects) -> None:
+    """The rejects of a batch by rule and place, the most frequent first, with samples; or why there are none."""
+    rejects = found.rejects
+    if rejects is None:
+        no_reject = found.state == BatchState.PUBLISHED
+        said = "no record of it was rejected" if no_reject else f"it has no file of rejects, and is {found.state}"
+        out.print(f"{found.batch_id}: {said}.")
+        if found.error:
+            out.print(f"  {plain(found.error)}: {plain(found.cause)}")
+        return
+    out.print(f"[bold]{many(rejects.read, 'reject')}[/bold] of {found.batch_id}")
+    groups(rejects)
+    if rejects.masked and any(group.samples for group in rejects.groups):
+        out.print("[dim]Values are hidden: they may be personal data. --show-values shows them.[/dim]")
+
+
+def groups(found: Rejects) -> None:
+    """Groups of rejects, as many samples of each as there are."""
+    if found.is_missing:
+        out.print("  The file is not there any more: rejects are kept for a shorter time than tables.")
+    if not found.is_whole:
+        out.print(f"  Of these the first {found.read:,}; pipeline rejects reads them all:")
+    for group in found.groups:
+        _group(group)
+    if found.ungrouped:
+        out.print(f"  … and {found.ungrouped:,} rejects that break rules at yet other places")
+
+
+def _group(group: RejectGroup) -> None:
+    where = f" at {plain(group.pointer)}" if group.pointer else ""
+    rule = f", rule {plain(group.rule)}" if group.rule else ""
+    color = "dim" if group.reason == SUPERSEDED else "yellow"
+    out.print(f"  [{color}]{group.count:,} × {plain(group.reason)}[/]{where}{rule}")
+    more = ", …" if group.count > len(group.places) else ""
+    places = ", ".join(f"{place:,}" for place in group.places)
+    out.print(f"    {_PLACES.get(group.position_kind, plain(group.position_kind))} {places}{more}")
+    for sample in group.samples:
+        _sample(sample)
+    if not group.samples:
+        out.print(f"    {plain(group.message)}")
+
+
+def _sample(sample: Reject) -> None:
+    for problem in sample.problems[:_MAX_PROBLEMS]:
+        out.print(f"    • {plain(problem.message)}")
+    if len(sample.problems) > _MAX_PROBLEMS:
+        out.print(f"    • and {len(sample.problems) - _MAX_PROBLEMS} more")
+    out.print(f"      [dim]{plain(_record(sample))}[/dim]")
+
+
+def _record(sample: Reject) -> str:
+    content: Any = sample.record if sample.raw is None else sample.raw
+    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    return text if len(text) <= _MAX_RECORD else f"{text[:_MAX_RECORD]} … ({len(text):,} characters)"

@@ -1,1 +1,0 @@
-"""What runs now and what has run: executions and logs."""

@@ -1,0 +1,300 @@
+"""The commands that mend: replay, backfill, reconcile, redrive, erase. Each only tells, until it is given --apply."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from functions.common.batch import is_batch_id, replay_of, revision_of
+from functions.common.planning import PREFIX
+from functions.common.survey import BatchState, Finding, Patience, executions_since, untold
+from pipeline import console as show
+from pipeline.deploy.targets import Target, target
+from pipeline.errors import CliError, UsageError
+from pipeline.options import TargetName
+from pipeline.recover import corrections, erasure, outputs, restarts, undelivered
+from pipeline.recover import show as show_recovery
+from pipeline.run import runs
+
+Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this the command only says what it would do.")]
+Concurrency = Annotated[int, typer.Option(min=1, max=100, help="How many executions may run at a time.")]
+OnlyPrefix = Annotated[str | None, typer.Option("--prefix", help="Only files whose keys begin so.")]
+Since = Annotated[
+    str | None, typer.Option(help="Only files that came in since: 30m, 12h, 7d, or a time such as 2026-01-31T12:00Z.")
+]
+
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_AGE = re.compile(r"\d{1,5}[mhd]")
+
+
+def replay(
+    what: Annotated[
+        list[str] | None, typer.Argument(metavar="[BATCH|KEY]...", help="Batches, or keys of the ingest bucket.")
+    ] = None,
+    target_name: TargetName = "aws",
+    failed: Annotated[bool, typer.Option("--failed", help="Only what failed.")] = False,
+    prefix: OnlyPrefix = None,
+    since: Since = None,
+    republish: Annotated[
+        bool, typer.Option("--republish", help="Publish anew, as a new revision, what an earlier release published.")
+    ] = False,
+    release: Annotated[
+        str | None, typer.Option(help="With --republish: only what this release published; a manifest names it.")
+    ] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="Send the corrected rejects in this file as a new upload.")
+    ] = None,
+    concurrency: Concurrency = 5,
+    apply: Apply = False,
+) -> None:
+    """Run batches again: those named, those under a prefix, all that failed, or a batch's corrected rejects.
+
+    \b
+    pipeline replay orders-0123…                  one batch
+    pipeline replay incoming/orders/x.jsonl       every version of one key that is not published
+    pipeline replay --failed --since 7d --apply   all that failed in the last week
+    pipeline replay --prefix incoming/orders/2026-01/ --republish --apply
+    pipeline replay --rejects rejects.jsonl --apply
+    """
+    selection = _selection(what or [], prefix, since)
+    by_place = failed or republish or prefix is not None
+    if sum([bool(what), by_place and not (what and republish), rejects is not None]) != 1:
+        raise UsageError(
+            "Say what to replay, in one way.",
+            "Name batches or keys, or give --failed or --republish (with --prefix and --since), or --rejects.",
+        )
+    if (what or rejects) and since:
+        raise UsageError("--since goes with --failed, --prefix or --republish.", "Leave it out.")
+    if release and not republish:
+        raise UsageError("--release goes with --republish.", "Give both.")
+    place = target(target_name)
+    if rejects is not None:
+        _send_correction(place, rejects, apply)
+    elif republish:
+        _run(place, restarts.republish(place, selection, release), concurrency, apply)
+    else:
+        _run(place, restarts.replay(place, selection, failed_only=failed), concurrency, apply)
+
+
+def backfill(
+    target_name: TargetName = "aws",
+    prefix: OnlyPrefix = None,
+    since: Since = None,
+    concurrency: Concurrency = 5,
+    apply: Apply = False,
+) -> None:
+    """Start what lies in the ingest bucket and was never started, however old it is."""
+    place = target(target_name)
+    _run(place, restarts.backfill(place, _selection([], prefix, since)), concurrency, apply)
+
+
+def reconcile(
+    target_name: TargetName = "aws",
+    since: Annotated[str, typer.Option(help="How far back: 30m, 12h, 7d, or a time such as 2026-01-31T12:00Z.")] = "3d",
+    grace: Annotated[str, typer.Option(help="Files younger than this may still be on their way.")] = "15m",
+    prefix: OnlyPrefix = None,
+    concurrency: Concurrency = 5,
+    digests: Annotated[bool, typer.Option("--digests", help="Ask for each output's SHA-256; a request each.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="With --apply: delete outputs that none names.")] = False,
+    apply: Apply = False,
+) -> None:
+    """Compare the ingest bucket with executions, manifests, failure records and outputs.
+
+    With --apply what is missing is started, and failures that nobody was told of are told. Exits 0 only if every
+    file is accounted for. Outputs are those of all files, so --prefix leaves them out.
+    """
+    if prune and prefix:
+        raise UsageError("--prune is about the outputs of all files.", "Leave --prefix out.")
+    place, started, patient = target(target_name), _time(since), restarts.patience(_duration(grace))
+    found = list(_counted(place, _selection([], prefix, since), patient))
+    published = [one for one in found if one.state is BatchState.PUBLISHED]
+    pipeline = restarts.pipeline_of(place)
+    failed = list(untold(pipeline, executions_since(pipeline, started), patient))
+    checked: list[outputs.Checked] = []
+    if prefix is None:
+        show.step("looking at the outputs")
+        until = patient.now - patient.grace
+        checked = list(outputs.check_outputs(place, started, until, published, digests=digests))
+    show_recovery.findings(found, failed)
+    show_recovery.checked_outputs(checked)
+    missing = [one for one in found if one.state is BatchState.MISSING]
+    unmended = [one for one in found if one.state in (BatchState.STUCK, BatchState.LOST, BatchState.UNKNOWN)]
+    damaged = [one for one in checked if one.missing]
+    if not apply:
+        if missing or failed or any(one.orphans for one in checked):
+            show.out.print("Nothing was changed. --apply starts and tells; --apply --prune also deletes orphans.")
+        if unmended or damaged or missing or failed:
+            raise typer.Exit(1)
+        return
+    if prune:
+        deleted = sum(len(outputs.prune(place, one)) for one in checked if one.orphans and not one.kept)
+        show.out.print(f"Deleted {show_recovery.many(deleted, 'output')} that no manifest names.")
+    untellable = _tell_of_failures(place, failed)
+    if missing:
+        _run(place, (restarts.next_execution(place, one) for one in missing), concurrency, apply=True)
+    if unmended or damaged or untellable:
+        raise typer.Exit(1)
+
+
+def redrive(target_name: TargetName = "aws", apply: Apply = False) -> None:
+    """Show the events in the on-failure queue, or send them back to the functions that they were for."""
+    place = target(target_name)
+    handled, failed = 0, 0
+    show.step("reading the queue")
+    for message, error in undelivered.redrive(place) if apply else undelivered.peek(place):
+        handled, failed = handled + (not error), failed + bool(error)
+        outcome = "handled" if apply and not error else error
+        about = show.plain(message.about) or "?"
+        show.out.print(f"{message.sent:%Y-%m-%d %H:%M:%S} UTC  {message.function}  {about}\n  {show.plain(outcome)}")
+    hidden = undelivered.waiting(place) - (failed if apply else handled + failed)
+    if hidden > 0:
+        number = show_recovery.many(hidden, "message")
+        raise CliError(f"About {number} can't be seen: somebody is at them.", "Repeat it in 15 minutes.")
+    if apply and failed:
+        raise CliError("Some events failed again; they stay in the queue.", "Mend what is said above, and repeat.")
+    if not handled + failed:
+        show.out.print("The queue is empty.")
+    elif not apply:
+        show.out.print("Nothing was sent. Add --apply to send them back.")
+
+
+def erase(
+    batch_id: Annotated[str, typer.Argument(metavar="BATCH")], target_name: TargetName = "aws", apply: Apply = False
+) -> None:
+    """Delete a batch for good: its source version, and every version of all that was made of it. Cannot be undone."""
+    place = target(target_name)
+    batch = erasure.find_batch(place, batch_id)
+    found = erasure.traces(place, batch)
+    show.out.print(
+        f"All revisions of {revision_of(batch.batch_id)[0]}, and their source {show.plain(batch.source.uri)}:"
+    )
+    for bucket, count in sorted(Counter(bucket for bucket, _, _ in found).items()):
+        show.out.print(f"  {show_recovery.many(count, 'version')} of objects in {bucket}")
+    for key in erasure.corrections(place, batch):
+        show.out.print(f"Its corrected rejects are files of their own; erase their batches too: {show.plain(key)}")
+    if not apply:
+        show.out.print("Nothing was deleted. Add --apply to delete them for good.")
+        return
+    erasure.erase(place, found)
+    show.out.print("Erased.")
+
+
+def _selection(what: list[str], prefix: str | None, since: str | None) -> restarts.Selection:
+    """What is named. Raises UsageError for what can be neither a batch nor a key."""
+    batches, keys = [], []
+    for one in what:
+        batch_id, _ = replay_of(one)  # an execution's name is as good as its batch's
+        if is_batch_id(batch_id):
+            batches.append(batch_id)
+        elif one.startswith(PREFIX):
+            keys.append(one)
+        else:
+            raise UsageError(f"{one} is neither a batch nor a key.", f"Keys of the ingest bucket begin with {PREFIX}.")
+    if prefix is not None and not prefix.startswith(PREFIX):
+        raise UsageError(f"--prefix can't be {prefix}.", f"Keys of the ingest bucket begin with {PREFIX}.")
+    return restarts.Selection(tuple(batches), tuple(keys), prefix or PREFIX, _time(since))
+
+
+def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, apply: bool) -> None:
+    """Show what would be started, or start it and tell how each ended; exits 1 unless all succeeded."""
+    with show.counting("looked at {} batches") as advance:
+        planned = [advance(start) for start in starts]
+    wanted = [start for start in planned if start.batch]
+    show_recovery.starts(wanted, [start for start in planned if not start.batch])
+    if not wanted:
+        show.out.print("Nothing to start.")
+        return
+    if not apply:
+        show.out.print(f"{show_recovery.many(len(wanted), 'execution')} would be started. Add --apply to start them.")
+        return
+    ended = _follow(place, wanted, concurrency)
+    bad = [one for one in ended if one.status != "SUCCEEDED"]
+    for one in bad[: show_recovery.SHOWN]:
+        error = show.plain(one.error)
+        show.out.print(f"  [red]{one.status}[/red] {one.start.name}  {show.plain(one.start.key)}  {error}")
+    show.out.print(f"{len(ended) - len(bad)} of {len(wanted)} succeeded.")
+    if bad:
+        raise typer.Exit(1)
+
+
+def _follow(place: Target, wanted: list[restarts.Start], concurrency: int) -> list[restarts.Ended]:
+    columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    ended: list[restarts.Ended] = []
+    begun: list[restarts.Start] = []
+    try:
+        with Progress(*columns, console=show.err, disable=not show.err.is_terminal) as progress:
+            task = progress.add_task("executions", total=len(wanted))
+            for one in restarts.run_all(place, wanted, concurrency, begun.append):
+                ended.append(one)
+                progress.update(task, completed=len(ended))
+    except KeyboardInterrupt:
+        show.step(
+            f"stopped: {len(ended)} of {len(wanted)} have ended, {len(begun) - len(ended)} go on by themselves, "
+            "the rest was not started; run the same again for it"
+        )
+        raise
+    return ended
+
+
+def _counted(place: Target, selection: restarts.Selection, patient: Patience) -> Iterable[Finding]:
+    with show.counting("looked at {} files") as advance:
+        for finding in restarts.findings(place, selection, patient):
+            yield advance(finding)
+
+
+def _send_correction(place: Target, path: Path, apply: bool) -> None:
+    runs.check_input(path, "pipeline replay --rejects path/to/rejects.jsonl")
+    with path.open("rb") as lines:
+        batch_id, data = corrections.corrected(lines)
+    corrections.check_known(place, batch_id)
+    records = show_recovery.many(data.count(b"\n"), "corrected record")
+    if not apply:
+        show.out.print(f"{records} of {batch_id} would be sent. Add --apply to send them.")
+        return
+    key, correction = corrections.send_correction(place, batch_id, data)
+    if correction is None:
+        show.out.print(f"The same was sent before: {show.plain(key)}.")
+    else:
+        show.out.print(f"Sent {records} of {batch_id} as {show.plain(key)}, batch {correction}.")
+
+
+def _tell_of_failures(place: Target, failed: list[Mapping[str, Any]]) -> int:
+    """Have each failure told of; answers of how many that did not work."""
+    problems = 0
+    for execution in failed:
+        try:
+            restarts.tell_of_failure(place, execution["name"])
+        except CliError as problem:
+            show.error(problem)
+            problems += 1
+    return problems
+
+
+def _time(text: str | None) -> datetime:
+    """A point in time: an age, or an ISO 8601 time with a zone. Raises UsageError."""
+    if text is None:
+        return restarts.EVER
+    if _AGE.fullmatch(text):
+        return datetime.now(UTC) - _duration(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = datetime.min
+    if time.tzinfo is None:
+        raise UsageError(f"--since can't be {text}.", "Give an age such as 12h or 7d, or a time with its zone.")
+    return time
+
+
+def _duration(text: str) -> timedelta:
+    """30m, 12h or 7d. Raises UsageError."""
+    if not _AGE.fullmatch(text):
+        raise UsageError(f"{text} is no length of time.", "Give one such as 15m, 12h or 7d.")
+    return int(text[:-1]) * _UNITS[text[-1]]
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (replay, backfill, reconcile, redrive, erase)

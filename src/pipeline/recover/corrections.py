@@ -1,0 +1,68 @@
+"""Corrected rejects: a new upload, which names the batch that it corrects."""
+
+import hashlib
+from collections.abc import Iterable
+
+import orjson
+from botocore.exceptions import ClientError
+
+from functions.common.batch import batch_id_for
+from functions.common.planning import CORRECTS, PREFIX
+from pipeline.deploy.targets import Target
+from pipeline.errors import CliError, UsageError
+from pipeline.recover.restarts import any_record, dataset_of_batch
+
+
+def corrected(lines: Iterable[bytes]) -> tuple[str, bytes]:
+    """The batch that reject lines belong to, and their corrected records as JSON Lines. Raises UsageError.
+
+    Superseded ones are left out: nothing was wrong with them.
+    """
+    records, batches = [], set()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            reject = orjson.loads(line)
+            batches.add(str(reject["batch_id"]))
+            if reject["reason"] == "superseded":
+                continue
+            records.append(orjson.dumps(reject["record"]))
+        except (orjson.JSONDecodeError, KeyError, TypeError) as exc:
+            raise UsageError(
+                f"Line {number} is no reject with a corrected record ({type(exc).__name__}).",
+                "Each line must be one of the batch's rejects, with the corrected record, as JSON, in `record` "
+                "(also where it stood in `raw`).",
+            ) from exc
+    if len(batches) != 1:
+        raise UsageError(f"The file holds rejects of {len(batches)} batches.", "Send the rejects of each batch apart.")
+    if not records:
+        raise UsageError("The file holds no record to send.", "Superseded records need no correction.")
+    return batches.pop(), b"\n".join(records) + b"\n"
+
+
+def correction_key(batch_id: str, data: bytes) -> str:
+    """Where a correction is uploaded to: the same for the same content, so that it is sent once."""
+    digest = hashlib.sha256(data).hexdigest()[:12]
+    return f"{PREFIX}{dataset_of_batch(batch_id)}/corrections/{batch_id}-{digest}.jsonl"
+
+
+def send_correction(place: Target, batch_id: str, data: bytes) -> tuple[str, str | None]:
+    """Upload corrected rejects as a new file that names the batch it corrects; answers its key and its batch.
+
+    None for the batch where the same was sent before.
+    """
+    bucket, key = place.outputs["ingest_bucket"], correction_key(batch_id, data)
+    try:
+        answer = place.s3.put_object(Bucket=bucket, Key=key, Body=data, Metadata={CORRECTS: batch_id}, IfNoneMatch="*")
+    except ClientError as exc:
+        if exc.response["Error"]["Code"] != "PreconditionFailed":
+            raise
+        return key, None
+    return key, batch_id_for(dataset_of_batch(batch_id), bucket, key, answer["VersionId"])
+
+
+def check_known(place: Target, batch_id: str) -> None:
+    """Raise CliError for a batch that has neither a manifest nor a failure record here."""
+    if any_record(place, dataset_of_batch(batch_id), batch_id) is None:
+        raise CliError(f"There is no batch {batch_id} here.", "Check that the file comes from this deployment.")

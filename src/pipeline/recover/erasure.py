@@ -1,0 +1,88 @@
+"""Erasing a batch for good: its source version and every version of everything that was made of it."""
+
+import re
+from collections.abc import Iterator
+from itertools import groupby
+
+from functions.common.batch import Batch, failure_prefix, manifest_key, revision_of, run_prefix
+from functions.common.planning import PREFIX
+from functions.common.survey import look_at_batch
+from pipeline.deploy.targets import Target
+from pipeline.errors import CliError, UsageError
+from pipeline.recover import restarts
+from pipeline.recover.outputs import delete, prefixes_of_day
+from pipeline.recover.restarts import pipeline_of
+
+Trace = tuple[str, str, str]
+"""Bucket, key and version id of one version of one object."""
+
+
+def find_batch(place: Target, batch_id: str) -> Batch:
+    """The batch called so, by its traces or by its source.
+
+    Raises UsageError where there is neither, and CliError while something of it, of any revision, may still be
+    written: what is written after an erasure would stay.
+    """
+    patient = restarts.patience()
+    finding = restarts.find(place, batch_id, patient)
+    batch = restarts.batch_of(place, finding)
+    if batch is None:
+        raise UsageError(f"Nothing is known of the batch {batch_id}.", "Name it as its notice does.")
+    for revision in _revisions(place, batch):
+        found = look_at_batch(pipeline_of(place), batch.dataset, revision, patient)
+        latest = restarts.latest_execution(place, found)
+        if latest and (latest["status"] == "RUNNING" or restarts.writes_until(latest)):
+            raise CliError(f"{latest['name']} still runs, or was stopped just now.", "Erase it when that has ended.")
+    return batch
+
+
+def _revisions(place: Target, batch: Batch) -> list[str]:
+    """The ids of all revisions of a batch that have left anything, and the one behind them, which may have begun."""
+    base, _ = revision_of(batch.batch_id)
+    keys = [key for _, key, _ in traces(place, batch)]
+    found = {revision_of(name[0])[1] for key in keys if (name := re.search(rf"{base}(?:-r[1-9]\d*)?", key))}
+    last = max({1, *found}) + 1
+    return [base, *(f"{base}-r{number}" for number in range(2, last + 1))]
+
+
+def corrections(place: Target, batch: Batch) -> list[str]:
+    """The keys of the files that corrected rejects of a batch; each is a batch of its own, and holds records of it."""
+    base, _ = revision_of(batch.batch_id)
+    prefix = f"{PREFIX}{batch.dataset}/corrections/{base}-"
+    return sorted({key for _, key, _ in _versions(place, place.outputs["ingest_bucket"], prefix)})
+
+
+def traces(place: Target, batch: Batch) -> list[Trace]:
+    """Every version of every object that a batch has left, in all its revisions: its manifests first, its source last.
+
+    In this order nobody reads a batch that is half erased, and an erasure that was interrupted is simply repeated.
+    """
+    base, _ = revision_of(batch.batch_id)
+    processed = place.outputs["processed_bucket"]
+    prefixes = [
+        manifest_key(batch.dataset, base).removesuffix(".json"),
+        *(f"{prefix}{base}" for prefix in prefixes_of_day(place, batch.ingest_date)),
+        f"staging/{batch.dataset}/{base}",
+        failure_prefix(batch.dataset, base).removesuffix("/"),
+        run_prefix(batch.dataset, base).removesuffix("/"),
+    ]
+    found = [trace for prefix in prefixes for trace in _versions(place, processed, prefix)]
+    return [*found, (batch.source.bucket, batch.source.key, batch.source.version_id)]
+
+
+def _versions(place: Target, bucket: str, prefix: str) -> Iterator[Trace]:
+    """The versions under a prefix, delete markers included."""
+    for page in place.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+        for found in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
+            yield bucket, found["Key"], found["VersionId"]
+
+
+def erase(place: Target, found: list[Trace]) -> None:
+    """Delete these versions for good: manifests, then what they name, then the source."""
+    processed = place.outputs["processed_bucket"]
+    for (bucket, _), group in groupby(found, key=lambda trace: (trace[0], trace[1].startswith("manifests/"))):
+        if bucket == processed:
+            delete(place, bucket, [{"Key": key, "VersionId": version_id} for _, key, version_id in group])
+            continue
+        for _, key, version_id in group:  # by itself: many keys at once are XML, which not every key can stand in
+            place.s3.delete_object(Bucket=bucket, Key=key, VersionId=version_id)

@@ -1,0 +1,171 @@
+"""Outputs against manifests: which outputs no manifest names, and which of those that one names are not there.
+
+Only what a manifest names is published. An output without one is what a run left that did not commit: no reader who
+follows manifests sees it, but it takes room, and a reader who does not would count it.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from functions.common.batch import manifest_key
+from functions.common.survey import BatchState, Finding, look_at_batch
+from functions.write.manifest import outputs_of
+from pipeline.deploy.targets import Target
+from pipeline.errors import CliError
+from pipeline.recover.restarts import EVER, dataset_of_batch, patience, pipeline_of, writes_until
+from pipeline.run.runs import read_json
+
+_BATCH = re.compile(r"[a-z][a-z0-9_]{0,29}-[0-9a-f]{32}(?:-r[1-9]\d*)?(?=[./])")
+_DELETED_AT_ONCE = 1000
+_YOUNG = timedelta(minutes=16)
+"""The longest that a function may go on writing that nobody knows of."""
+
+
+@dataclass
+class Listed:
+    """The outputs of one batch that lie in the bucket: bytes by key, and when the last was written."""
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    written: datetime = EVER
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One batch whose outputs are not what its manifest says."""
+
+    batch_id: str
+    orphans: tuple[str, ...]
+    """Keys that no manifest and no failure record names."""
+    missing: tuple[str, ...]
+    """Keys that the manifest names and that are not there, or not with their size or SHA-256."""
+    kept: str = ""
+    """Why its orphans must not be deleted; empty if they may be."""
+
+
+def check_outputs(
+    place: Target, since: datetime, until: datetime, published: Iterable[Finding] = (), *, digests: bool = False
+) -> Iterator[Checked]:
+    """The batches ingested from `since` to `until` whose outputs are not what their manifest says.
+
+    `published` are looked at also if none of their outputs is there; with `digests` every output is asked for its
+    SHA-256, a request each. Day by day, so that memory grows with a day and not with the bucket.
+    """
+    of_day: defaultdict[date, list[str]] = defaultdict(list)
+    for finding in published:
+        if finding.version:
+            of_day[finding.version.last_modified.astimezone(UTC).date()].append(finding.batch_id)
+    day, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
+    while day <= last:
+        batches = _of_day(place, day)
+        for batch_id in of_day[day]:
+            batches.setdefault(batch_id, Listed())
+        for batch_id, listed in batches.items():
+            if listed.written <= until and (checked := _check(place, batch_id, listed, digests=digests)):
+                yield checked
+        day += timedelta(days=1)
+
+
+def _of_day(place: Target, day: date) -> dict[str, Listed]:
+    batches: defaultdict[str, Listed] = defaultdict(Listed)
+    for prefix in prefixes_of_day(place, day):
+        for found in _objects(place, prefix):
+            if batch_id := batch_in(found["Key"]):
+                listed = batches[batch_id]
+                listed.sizes[found["Key"]] = found["Size"]
+                listed.written = max(listed.written, found["LastModified"])
+    return dict(batches)
+
+
+def batch_in(key: str) -> str | None:
+    """The batch whose name stands in a key of the processed bucket, or None."""
+    batch = _BATCH.search(key)
+    return batch[0] if batch else None
+
+
+def prefixes_of_day(place: Target, day: date | str) -> Iterator[str]:
+    """What the keys of the outputs of one ingest date begin with, of every dataset; a day as text is ISO 8601."""
+    for dataset in _folders(place, "tables/"):
+        for table in _folders(place, dataset):
+            yield f"{table}ingest_date={day}/"
+    for dataset in _folders(place, "processed/"):
+        yield f"{dataset}{day}/"
+    for dataset in _folders(place, "rejected/"):
+        yield f"{dataset}ingest_date={day}/"
+
+
+def _folders(place: Target, prefix: str) -> list[str]:
+    pages = place.s3.get_paginator("list_objects_v2").paginate(
+        Bucket=place.outputs["processed_bucket"], Prefix=prefix, Delimiter="/"
+    )
+    return [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
+
+
+def _objects(place: Target, prefix: str) -> Iterator[Any]:
+    pages = place.s3.get_paginator("list_objects_v2").paginate(Bucket=place.outputs["processed_bucket"], Prefix=prefix)
+    for page in pages:
+        yield from page.get("Contents", [])
+
+
+def _check(place: Target, batch_id: str, listed: Listed, *, digests: bool = False) -> Checked | None:
+    dataset = dataset_of_batch(batch_id)
+    manifest = read_json(place, manifest_key(dataset, batch_id))
+    if manifest is None:
+        return _uncommitted(place, dataset, batch_id, listed)
+    named = {output["key"]: output for output in outputs_of(manifest)}
+    rejects = (manifest["rejects"] or {}).get("key")  # which may be kept for a shorter time than the tables
+    missing = [
+        key
+        for key, output in named.items()
+        if (key in listed.sizes or key != rejects)
+        and (listed.sizes.get(key) != output["bytes"] or (digests and _digest(place, key) != output["sha256"]))
+    ]
+    orphans = listed.sizes.keys() - named.keys()
+    return Checked(batch_id, tuple(sorted(orphans)), tuple(sorted(missing))) if orphans or missing else None
+
+
+def _uncommitted(place: Target, dataset: str, batch_id: str, listed: Listed) -> Checked | None:
+    """What a batch without a manifest has left. Only that of a failure that somebody knows of is good for nothing."""
+    finding = look_at_batch(pipeline_of(place), dataset, batch_id, patience())
+    if finding.state in (BatchState.RUNNING, BatchState.STUCK):
+        return None
+    orphans = tuple(sorted(listed.sizes))
+    kept = f"the batch is {finding.state}"
+    if finding.state is BatchState.FAILED:
+        orphans = tuple(key for key in orphans if not key.startswith("rejected/"))  # the failure record names them
+        kept = ""
+    if datetime.now(UTC) - listed.written < _YOUNG or writes_until(finding.execution):
+        kept = "it is young: a function may still be writing"
+    return Checked(batch_id, orphans, (), kept) if orphans else None
+
+
+def _digest(place: Target, key: str) -> str | None:
+    head = place.s3.head_object(Bucket=place.outputs["processed_bucket"], Key=key)
+    return head["Metadata"].get("sha256")
+
+
+def prune(place: Target, checked: Checked) -> tuple[str, ...]:
+    """Delete the orphans of a batch, if they still are orphans; answers their keys.
+
+    For as long as the bucket keeps replaced versions, they can be brought back.
+    """
+    sizes = dict.fromkeys(checked.orphans, 0)
+    again = _check(place, checked.batch_id, Listed(sizes))
+    keys = again.orphans if again and not again.kept else ()
+    delete(place, place.outputs["processed_bucket"], [{"Key": key} for key in keys])
+    return keys
+
+
+def delete(place: Target, bucket: str, objects: Sequence[Mapping[str, str]]) -> None:
+    """Delete objects, or versions of them, a thousand a request. Raises CliError that names what S3 kept."""
+    for at in range(0, len(objects), _DELETED_AT_ONCE):
+        some: Any = {"Objects": objects[at : at + _DELETED_AT_ONCE], "Quiet": True}
+        if errors := place.s3.delete_objects(Bucket=bucket, Delete=some).get("Errors"):
+            first = errors[0]
+            raise CliError(
+                f"{len(errors)} objects could not be deleted; the first: {first.get('Key')} ({first.get('Code')}).",
+                "Check the right to delete there (s3:DeleteObject, s3:DeleteObjectVersion) and run the same again.",
+            )

@@ -1,0 +1,291 @@
+"""What to start again: replays, republications and backfills, and how they are run.
+
+Which executions are started follows from what lies in the buckets, and their names from it too. So a command that
+was interrupted is repeated, and two people who repeat it start each execution once.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from functions.common import executions
+from functions.common.batch import Batch, Source, failure_prefix, manifest_key, replay_name, revision_of
+from functions.common.planning import PREFIX, plan_batch
+from functions.common.survey import (
+    BatchState,
+    Finding,
+    Patience,
+    Pipeline,
+    batch_id_of,
+    ended_at,
+    look_at_batch,
+    plan,
+    survey,
+    versions,
+)
+from functions.reconciler.index import status_change
+from pipeline.deploy.targets import Target
+from pipeline.errors import CliError, UsageError
+from pipeline.run.runs import read_json
+
+_FUNCTION_LIFETIME = timedelta(minutes=16)
+"""The longest that a function may outlive its execution: Lambda's limit, and a minute."""
+
+_POLL_SECONDS = {"local": 0.1, "aws": 2.0}
+
+EVER = datetime.min.replace(tzinfo=UTC)
+FAILED = (BatchState.FAILED, BatchState.UNTOLD, BatchState.LOST)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which batches a command is about; without batches and keys, all under the prefix."""
+
+    batches: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    prefix: str = PREFIX
+    since: datetime = EVER
+
+
+@dataclass(frozen=True)
+class Start:
+    """One execution that a command would start, or why it would not: then there is no `batch`."""
+
+    batch_id: str
+    name: str
+    key: str
+    reason: str
+    batch: Batch | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an execution that was started ended."""
+
+    start: Start
+    status: str
+    error: str
+
+
+def pipeline_of(place: Target) -> Pipeline:
+    """The deployed pipeline as a survey looks at it."""
+    outputs = place.outputs
+    return Pipeline(
+        s3=place.s3,
+        step_functions=place.step_functions,
+        ingest_bucket=outputs["ingest_bucket"],
+        processed_bucket=outputs["processed_bucket"],
+        state_machine_arn=outputs["state_machine_arn"],
+        chunk_bytes=outputs["chunk_bytes"],
+    )
+
+
+def patience(grace: timedelta = timedelta(0)) -> Patience:
+    """How long a command waits, from now on, before it calls something missing."""
+    return Patience(datetime.now(UTC), grace)
+
+
+def findings(place: Target, selection: Selection, patient: Patience) -> Iterator[Finding]:
+    """What became of the selected batches, each once. Raises UsageError for one that is not there."""
+    seen: set[str] = set()
+    for finding in _all_findings(place, selection, patient):
+        if finding.batch_id not in seen:
+            seen.add(finding.batch_id)
+            yield finding
+
+
+def _all_findings(place: Target, selection: Selection, patient: Patience) -> Iterator[Finding]:
+    pipeline = pipeline_of(place)
+    for batch_id in selection.batches:
+        yield find(place, batch_id, patient)
+    for key in selection.keys:
+        found = list(survey(pipeline, selection.since, patient, key=key))
+        if not found:
+            raise UsageError(f"There is no file {key}.", "Name its key in the ingest bucket, as it is, not encoded.")
+        yield from found
+    if not (selection.batches or selection.keys):
+        yield from survey(pipeline, selection.since, patient, prefix=selection.prefix)
+
+
+def find(place: Target, batch_id: str, patient: Patience) -> Finding:
+    """What became of a batch. One without traces is looked for in the bucket. Raises UsageError if it is nowhere."""
+    pipeline, dataset = pipeline_of(place), dataset_of_batch(batch_id)
+    finding = look_at_batch(pipeline, dataset, batch_id, patient)
+    if finding.state is not BatchState.MISSING:
+        return finding
+    base, _ = revision_of(batch_id)
+    for version in versions(pipeline):
+        if batch_id_of(pipeline, version) == base:
+            return replace(finding, version=version)
+    raise UsageError(
+        f"Nothing is known of a batch {batch_id}.", "Name it as its notice, its failure record or `reconcile` does."
+    )
+
+
+def dataset_of_batch(batch_id: str) -> str:
+    """The dataset that a batch's name begins with."""
+    return batch_id.partition("-")[0]
+
+
+def backfill(place: Target, selection: Selection) -> Iterator[Start]:
+    """An execution for each version that has none, nor manifest nor failure record."""
+    for finding in findings(place, selection, patience()):
+        if finding.state is BatchState.MISSING:
+            yield next_execution(place, finding)
+
+
+def replay(place: Target, selection: Selection, *, failed_only: bool) -> Iterator[Start]:
+    """An execution for each selected batch that is not published; else why there is none.
+
+    With `failed_only` batches that need nothing are not mentioned.
+    """
+    for finding in findings(place, selection, patience()):
+        if finding.state in FAILED or not failed_only:
+            yield next_execution(place, finding)
+
+
+def republish(place: Target, selection: Selection, release: str | None = None) -> Iterator[Start]:
+    """An execution of the next revision for each selected batch that an earlier release published, or `release`.
+
+    What the deployed release has published already is left alone, so that the command can be repeated.
+    """
+    deployed = place.outputs["release"]
+    for finding in findings(place, selection, patience()):
+        if finding.state is not BatchState.PUBLISHED:
+            yield _passed_over(finding, "not published: replay it without --republish")
+            continue
+        manifest = latest_manifest(place, finding)
+        key, published_by = manifest["source"]["key"], manifest.get("release")
+        if published_by == deployed:
+            yield Start(finding.batch_id, "", key, "published by the deployed release already")
+        elif release not in (None, published_by):
+            yield Start(finding.batch_id, "", key, f"published by the release {published_by}")
+        else:
+            batch = _replanned(place, manifest["source"], manifest["ingested_at"], manifest["revision"] + 1)
+            found = look_at_batch(pipeline_of(place), batch.dataset, batch.batch_id, patience())
+            yield _start_of(batch, found, f"revision {batch.revision}")
+
+
+def latest_manifest(place: Target, finding: Finding) -> dict[str, Any]:
+    """The manifest of a batch's highest revision. Raises CliError where it was deleted meanwhile."""
+    base, _ = revision_of(finding.batch_id)
+    prefix = manifest_key(finding.dataset, base).removesuffix(".json")
+    listed = place.s3.list_objects_v2(Bucket=place.outputs["processed_bucket"], Prefix=prefix).get("Contents", [])
+    newest = max((found["Key"] for found in listed), key=_revision_of_manifest, default=f"{prefix}.json")
+    manifest = read_json(place, newest)
+    if manifest is None:
+        raise CliError(f"The manifest of {finding.batch_id} was deleted meanwhile.", "Run the same again.")
+    return manifest
+
+
+def _revision_of_manifest(key: str) -> int:
+    return revision_of(key.rpartition("/")[2].removesuffix(".json"))[1]
+
+
+def next_execution(place: Target, finding: Finding) -> Start:
+    """The next execution of a batch, or why there is none to start."""
+    if finding.state not in (BatchState.MISSING, *FAILED):
+        return _passed_over(finding)
+    batch = batch_of(place, finding)
+    if batch is None:
+        return _passed_over(finding, "deleted meanwhile")
+    return _start_of(batch, finding, "never started" if finding.state is BatchState.MISSING else finding.state.value)
+
+
+def _start_of(batch: Batch, finding: Finding, reason: str) -> Start:
+    if finding.state not in (BatchState.MISSING, *FAILED):
+        return _passed_over(finding)
+    if until := writes_until(finding.execution):
+        return _passed_over(finding, f"stopped just now: its function may still write until {until:%H:%M} UTC")
+    name = batch.batch_id if finding.state is BatchState.MISSING else replay_name(batch.batch_id, finding.replays + 1)
+    return Start(batch.batch_id, name, batch.source.key, reason, batch)
+
+
+def writes_until(execution: Mapping[str, Any] | None) -> datetime | None:
+    """Until when a function of an execution that was stopped may still write, or None: nothing stops the function."""
+    if execution is None or execution["status"] not in ("ABORTED", "TIMED_OUT"):
+        return None
+    until = ended_at(execution).astimezone(UTC) + _FUNCTION_LIFETIME
+    return until if until > datetime.now(UTC) else None
+
+
+def latest_execution(place: Target, finding: Finding) -> Mapping[str, Any] | None:
+    """The latest execution of a batch, also of a published one, for which a survey does not ask."""
+    if finding.state is not BatchState.PUBLISHED:
+        return finding.execution
+    pipeline, replays = pipeline_of(place), finding.replays
+    latest = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, finding.batch_id)
+    while later := executions.describe(
+        pipeline.step_functions, pipeline.state_machine_arn, replay_name(finding.batch_id, replays + 1)
+    ):
+        replays, latest = replays + 1, later
+    return latest
+
+
+def _passed_over(finding: Finding, reason: str = "") -> Start:
+    key = finding.version.key if finding.version else ""
+    return Start(finding.batch_id, "", key, reason or finding.state.value)
+
+
+def batch_of(place: Target, finding: Finding) -> Batch | None:
+    """The batch of a finding, planned anew, with the source as it was first told; None where its version is gone."""
+    pipeline, revision = pipeline_of(place), revision_of(finding.batch_id)[1]
+    if record := any_record(place, finding.dataset, finding.batch_id):
+        return _replanned(place, record["source"], record["ingested_at"], revision)
+    if execution := executions.describe(pipeline.step_functions, pipeline.state_machine_arn, finding.batch_id):
+        told = orjson.loads(execution["input"])
+        return _replanned(place, told["source"], told["ingested_at"], revision)
+    return plan(pipeline, finding.version) if finding.version else None
+
+
+def any_record(place: Target, dataset: str, batch_id: str) -> dict[str, Any] | None:
+    """The manifest or a failure record of a batch: each names its source."""
+    if manifest := read_json(place, manifest_key(dataset, batch_id)):
+        return manifest
+    prefix = failure_prefix(dataset, batch_id)
+    listed = place.s3.list_objects_v2(Bucket=place.outputs["processed_bucket"], Prefix=prefix, MaxKeys=1)
+    return next((read_json(place, found["Key"]) for found in listed.get("Contents", [])), None)
+
+
+def _replanned(place: Target, source: Mapping[str, Any], ingested_at: str, revision: int) -> Batch:
+    chunk_bytes = place.outputs["chunk_bytes"]
+    return plan_batch(Source(**source), datetime.fromisoformat(ingested_at), chunk_bytes, revision)
+
+
+def run_all(
+    place: Target, starts: Iterable[Start], concurrency: int, begun: Callable[[Start], None] = lambda _: None
+) -> Iterator[Ended]:
+    """Start executions, at most `concurrency` at a time, and tell of each how it ended, as it ends."""
+    waiting = iter([start for start in starts if start.batch])
+    machine = place.outputs["state_machine_arn"]
+    running: dict[str, Start] = {}
+    while True:
+        while len(running) < concurrency and (start := next(waiting, None)):
+            assert start.batch is not None
+            executions.start(place.step_functions, machine, start.batch, start.name)
+            begun(start)
+            running[start.name] = start
+        if not running:
+            return
+        for name in list(running):
+            execution = executions.describe(place.step_functions, machine, name)
+            if execution is None or execution["status"] == "RUNNING":  # None: AWS tells of a start a moment later
+                continue
+            yield Ended(running.pop(name), execution["status"], execution.get("error", ""))
+        time.sleep(_POLL_SECONDS[place.name])
+
+
+def tell_of_failure(place: Target, name: str) -> None:
+    """Hand the end of an execution to record_failure, as EventBridge does. Raises CliError if it does not take it."""
+    pipeline = pipeline_of(place)
+    execution = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, name)
+    assert execution is not None  # it was listed a moment ago
+    function = place.outputs["function_names"]["record_failure"]
+    payload = orjson.dumps(status_change(execution))
+    answer = place.client("lambda").invoke(FunctionName=function, Qualifier="live", Payload=payload)
+    if "FunctionError" in answer:
+        raise CliError(f"record_failure could not record {name}.", "Look at its log (pipeline logs) and repeat.")

@@ -1,0 +1,1 @@
+"""Uploads a file and follows its execution."""

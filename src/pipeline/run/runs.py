@@ -1,0 +1,213 @@
+"""A run of the pipeline: upload a file, follow its execution, tell how it ended."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from botocore.exceptions import ClientError
+
+from functions.common.batch import batch_id_for, failure_key, manifest_key, run_key
+from functions.common.executions import execution_arn
+from functions.common.planning import dataset_of
+from functions.record_failure.failure import plain_cause
+from pipeline.deploy.targets import Target
+from pipeline.errors import CliError, UsageError
+
+_POLL_SECONDS = {"local": 0.25, "aws": 1.0}
+_START_SECONDS = 180
+"""How long S3, the starter and its retries may take before an execution is called missing."""
+
+REPORT = "report.html"
+"""What the report is called beside what a run left."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One uploaded version and the execution that it leads to."""
+
+    bucket: str
+    key: str
+    version_id: str
+    dataset: str
+    batch_id: str
+    execution_arn: str
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended: with a manifest, or with an error and its cause."""
+
+    upload: Upload
+    seconds: float
+    """From the start of the execution to its end."""
+    manifest: Mapping[str, Any] | None
+    failure: Mapping[str, Any] | None
+    """The failure record, where the execution failed and one was written."""
+    error: str = ""
+    cause: str = ""
+
+    @property
+    def published(self) -> bool:
+        return self.manifest is not None and not self.error
+
+    @property
+    def rejects_key(self) -> str | None:
+        """Where the rejects are in the processed bucket, if there are any."""
+        if self.manifest and self.manifest["rejects"]:
+            return str(self.manifest["rejects"]["key"])
+        if self.failure and self.failure["rejects"]:
+            return str(self.failure["rejects"]).removeprefix("s3://").partition("/")[2]
+        return None
+
+    def line(self) -> str:
+        """The outcome in one line, for machines."""
+        if not self.published or self.manifest is None:
+            cause = " ".join(self.cause.split())
+            return f"FAILED dataset={self.upload.dataset} batch={self.upload.batch_id} error={self.error} cause={cause}"
+        numbers = numbers_of(self.manifest)
+        return f"PUBLISHED dataset={self.upload.dataset} batch={self.upload.batch_id} {numbers}"
+
+
+def numbers_of(manifest: Mapping[str, Any]) -> str:
+    """How many records and rows a manifest tells of, for a line for machines."""
+    counts = {name: manifest["counts"][name] for name in ("received", "published", "rejected", "superseded")}
+    rows = {name: table["rows"] for name, table in manifest["tables"].items()}
+    return " ".join(f"{name}={number}" for name, number in {**counts, **rows}.items())
+
+
+def check_input(path: Path, example: str) -> None:
+    """Raise UsageError for a path that is not a file that can be read; `example` is how a file is named instead."""
+    if not path.is_file():
+        raise UsageError(f"There is no file {path}.", f"Name a file: {example}.")
+    try:
+        path.open("rb").close()
+    except OSError as exc:
+        raise UsageError(
+            f"The file {path} can't be read: {exc.strerror}.", "Let whoever owns it give you the right to read it."
+        ) from exc
+
+
+def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
+    return path.open("rb")
+
+
+def upload(
+    place: Target, path: Path, dataset: str, opened: Callable[[Path], AbstractContextManager[BinaryIO]] = _opened
+) -> Upload:
+    """Put a file, read as `opened` opens it, into the ingest bucket, under its own name."""
+    bucket, key = place.outputs["ingest_bucket"], f"incoming/{dataset}/{path.name}"
+    with opened(path) as body:
+        version_id = place.s3.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
+    batch_id = batch_id_for(dataset_of(key), bucket, key, version_id)
+    return Upload(
+        bucket, key, version_id, dataset_of(key), batch_id, execution_arn(place.outputs["state_machine_arn"], batch_id)
+    )
+
+
+def follow(place: Target, uploaded: Upload) -> Iterator[str]:
+    """The states that the execution enters, as it enters them; ends when it does. Raises CliError if none starts."""
+    shown = 0
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            status = place.step_functions.describe_execution(executionArn=uploaded.execution_arn)["status"]
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] != "ExecutionDoesNotExist":
+                raise
+            if time.monotonic() > deadline:
+                raise CliError(
+                    f"No execution of {uploaded.batch_id} was started within {_START_SECONDS} seconds.",
+                    f"Ask what became of it: pipeline explain {uploaded.batch_id}. Its event may wait in the queue.",
+                ) from exc
+            time.sleep(_POLL_SECONDS[place.name])
+            continue
+        events = _history(place, uploaded.execution_arn)
+        for event in events[shown:]:
+            if name := event.get("stateEnteredEventDetails", {}).get("name"):
+                yield name
+        shown = len(events)
+        if status != "RUNNING":
+            return
+        time.sleep(_POLL_SECONDS[place.name])
+
+
+def _history(place: Target, arn: str) -> list[dict[str, Any]]:
+    pages = place.step_functions.get_paginator("get_execution_history").paginate(
+        executionArn=arn, includeExecutionData=False, PaginationConfig={"PageSize": 1000}
+    )
+    return [dict(event) for page in pages for event in page["events"]]
+
+
+def outcome(place: Target, uploaded: Upload) -> RunResult:
+    """How the execution of an upload ended; it must have."""
+    execution = place.step_functions.describe_execution(executionArn=uploaded.execution_arn)
+    seconds = (execution["stopDate"] - execution["startDate"]).total_seconds()
+    manifest = read_json(place, manifest_key(uploaded.dataset, uploaded.batch_id))
+    if execution["status"] == "SUCCEEDED":
+        return RunResult(uploaded, seconds, manifest, None)
+    failure = read_json(place, failure_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id))
+    error = execution.get("error") or execution["status"]
+    cause = plain_cause(execution.get("cause") or "The execution gave no cause.")
+    if failure:
+        error, cause = failure["error"], failure["cause"]
+    return RunResult(uploaded, seconds, manifest, failure, error, cause)
+
+
+def await_cost(place: Target, uploaded: Upload, seconds: float) -> None:
+    """Wait until the run record of an upload's first execution is there, which comes after its end, or for so long."""
+    deadline = time.monotonic() + seconds
+    key = run_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id)
+    while read_json(place, key) is None and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS[place.name])
+
+
+def read_json(place: Target, key: str) -> dict[str, Any] | None:
+    """A JSON object of the processed bucket, or None where there is none."""
+    try:
+        body = place.s3.get_object(Bucket=place.outputs["processed_bucket"], Key=key)["Body"].read()
+    except place.s3.exceptions.NoSuchKey:
+        return None
+    content: dict[str, Any] = json.loads(body)
+    return content
+
+
+def download_outputs(place: Target, result: RunResult, folder: Path) -> None:
+    """Copy what a run left into `folder`, in place of what a run before left there.
+
+    Of a published batch a CSV and a Parquet file a table, the rejects and the manifest; of a failed one the failure
+    record, and the rejects that it names.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_outputs(folder)
+    wanted: dict[str, str] = {}
+    if result.manifest and result.published:
+        wanted = {
+            f"{name}.{kind}": table[kind]["key"]
+            for name, table in result.manifest["tables"].items()
+            for kind in ("csv", "parquet")
+        }
+        _write_json(folder / "manifest.json", result.manifest)
+    if result.failure:
+        _write_json(folder / "failure.json", result.failure)
+    if rejects := result.rejects_key:
+        wanted["rejects.jsonl"] = rejects
+    for name, key in wanted.items():
+        place.s3.download_file(place.outputs["processed_bucket"], key, str(folder / name))
+
+
+def remove_outputs(folder: Path) -> None:
+    """Remove what the run before left in `folder`, by its manifest, and nothing else: it may be anyone's folder."""
+    names = ["rejects.jsonl", "failure.json", "manifest.json", REPORT]
+    if (manifest := folder / "manifest.json").is_file():
+        tables = json.loads(manifest.read_text("utf-8"))["tables"]
+        names += [f"{table}.{kind}" for table in tables for kind in ("csv", "parquet")]
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")

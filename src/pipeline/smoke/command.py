@@ -1,0 +1,118 @@
+"""The command `pipeline smoke`."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline import console as show
+from pipeline.console import as_json
+from pipeline.deploy import deploy
+from pipeline.deploy.targets import Target, check_name
+from pipeline.errors import CliError, UsageError
+from pipeline.options import AsJson, TargetName
+from pipeline.smoke import throwaway
+from pipeline.smoke.checks import run_checks
+from pipeline.smoke.model import CheckOutcome, Result, held
+from pipeline.smoke.trial import Trial, listening
+
+_STYLES = {
+    CheckOutcome.OK: "green",
+    CheckOutcome.FAILED: "bold red",
+    CheckOutcome.WARNING: "yellow",
+    CheckOutcome.OMITTED: "dim",
+}
+
+
+def smoke(
+    target_name: TargetName = "aws",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="What to call it, smoke-1a2b3c, so that it can be destroyed by name.")
+    ] = "",
+    destroy: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Only destroy what a run called NAME (smoke-…) has left; it must be over."),
+    ] = "",
+    json_: AsJson = False,
+) -> None:
+    """Deploy under a throw-away name, try everything, destroy it, and see that nothing is left.
+
+    \b
+    pipeline smoke                                              on AWS, for some cents
+    pipeline smoke --target local                               what the embedded AWS can show of it
+    pipeline smoke --destroy smoke-1a2b3c                       after a run that was killed
+
+    With PIPELINE_ENV (make: ENV) it has the settings of that environment. What is deployed already is not touched.
+    All is destroyed after a failure or an interrupt too; with TF_STATE_BUCKET, what earlier runs that died have left is
+    destroyed first; where that fails it is a warning. Exit 0 only if all held.
+    """
+    check_name(target_name)
+    if target_name == "local" and destroy:
+        raise UsageError("--destroy is for AWS: the embedded AWS is stopped with all that is on it.")
+    if name and destroy:
+        raise UsageError("--name is for a run, --destroy for what one has left: give one of them.")
+    name = name or destroy or throwaway.new_name()
+    throwaway.check_name(name)
+    if destroy:
+        throwaway.check_left(name)
+    swept = list(_swept(name)) if target_name == "aws" and not destroy else []
+    with _place(target_name, name) as place:
+        place.account()
+        results = [throwaway.destroy(place, dead=True)] if destroy else [*swept, *_smoke(place)]
+    if json_:
+        as_json.dump(
+            {"smoke_version": 1, "target": target_name, "name": name, "held": held(results), "checks": results}
+        )
+    else:
+        _show(name, results)
+    if not held(results):
+        raise typer.Exit(1)
+
+
+def _place(target_name: str, name: str) -> AbstractContextManager[Target]:
+    return throwaway.on_embedded(name) if target_name == "local" else nullcontext(throwaway.on_aws(name))
+
+
+def _swept(name: str) -> Iterator[Result]:
+    """What became of what earlier runs have left."""
+    for result in throwaway.sweep(name):
+        show.step(f"{result.outcome}: {result.name}: {result.detail}")
+        yield result
+
+
+def _smoke(place: Target) -> list[Result]:
+    """Deploy, try and destroy; the last comes also after a failure or an interrupt."""
+    results: list[Result] = []
+    try:
+        deploy.deploy(place)
+        with tempfile.TemporaryDirectory(prefix="pipeline-smoke-") as folder, listening(place) as ear:
+            for result in run_checks(Trial(place, Path(folder), ear)):
+                show.step(f"{result.outcome}: {result.name}")
+                results.append(result)
+    except CliError as refused:
+        results.append(Result("a deployment", CheckOutcome.FAILED, str(refused)))
+    finally:
+        gone = throwaway.destroy(place)
+        show.step(f"{gone.outcome}: {gone.name}: {gone.detail}")
+        results.append(gone)
+    return results
+
+
+def _show(name: str, results: list[Result]) -> None:
+    table = show.grid(f"Smoke test {name}")
+    for column in ("check", "", "s", "found"):
+        table.add_column(column, overflow="fold")
+    for one in results:
+        outcome = f"[{_STYLES[one.outcome]}]{one.outcome}[/]"
+        seconds = "" if one.outcome is CheckOutcome.OMITTED else f"{one.seconds:.1f}"
+        table.add_row(show.plain(one.name), outcome, seconds, show.plain_lines(one.detail))
+    show.out.print(table)
+    counts = {outcome: sum(one.outcome is outcome for one in results) for outcome in CheckOutcome}
+    told = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n or outcome is not CheckOutcome.WARNING)
+    show.out.print(f"{'HELD' if held(results) else 'FAILED'} {told}")
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (smoke,)
