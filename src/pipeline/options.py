@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+ORDERS = "orders"
+"""The dataset that is generated where no file is named."""
+
 TargetName = Annotated[str, typer.Option("--target", metavar="aws|local", help="An AWS account, or the embedded AWS.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts; docs/cli.md says its shape.")]
 What = Annotated[

@@ -13,6 +13,7 @@ import pytest
 from functions.common.batch import Batch, run_key
 from pipeline.inspect import executions as monitor
 from pipeline.inspect import logs
+from pipeline.processed_bucket import read_json
 from pipeline.run import runs
 from tests.e2e.conftest import CHUNK_BYTES, Pipeline, event_of, wait_for
 
@@ -124,7 +125,7 @@ def test_a_hopeless_file_fails_with_its_record_and_one_notice(
     assert outcome.failure["next_step"] in notice["Message"]
     if error in ("NoValidRecordsError", "TooManyRejectsError"):
         key = outcome.failure["rejects"].split("/", 3)[3]
-        assert runs.read_json(pipeline.place, key.replace(".jsonl", ".none")) is None
+        assert read_json(pipeline.place, key.replace(".jsonl", ".none")) is None
         body = pipeline.place.s3.get_object(Bucket=pipeline.place.outputs["processed_bucket"], Key=key)["Body"].read()
         assert body.count(b"\n") == data.count(b"{}")
 
@@ -146,8 +147,8 @@ def test_the_same_event_twice_gives_one_batch(pipeline: Pipeline) -> None:
 def test_every_run_has_a_record_of_its_cost(pipeline: Pipeline, data: bytes, name: str, status: str) -> None:
     outcome = pipeline.run(data, name)
     key = run_key("orders", outcome.upload.batch_id, outcome.upload.batch_id)
-    wait_for(lambda: runs.read_json(pipeline.place, key) is not None, f"the run record {key}")
-    record = runs.read_json(pipeline.place, key)
+    wait_for(lambda: read_json(pipeline.place, key) is not None, f"the run record {key}")
+    record = read_json(pipeline.place, key)
     assert record is not None
     assert (record["status"], record["bytes"]["source"]) == (status, len(data))
     costs = [Decimal(line["quantity"]) * Decimal(line["price"]) for line in record["cost"]]

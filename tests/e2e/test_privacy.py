@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from functions.common.batch import run_key
+from pipeline.processed_bucket import read_json
 from pipeline.run import runs
 from tests.e2e.conftest import Pipeline, wait_for
 from tests.e2e.test_outcomes import LINES
@@ -75,7 +76,7 @@ def everything_said(pipeline: Pipeline, outcomes: list[runs.RunResult]) -> dict[
     place = pipeline.place
     for outcome in outcomes:
         key = run_key("orders", outcome.upload.batch_id, outcome.upload.batch_id)
-        wait_for(lambda key=key: runs.read_json(place, key) is not None, key)
+        wait_for(lambda key=key: read_json(place, key) is not None, key)
     said = {f"the log of {name}": log(pipeline, group) for name, group in place.outputs["log_group_names"].items()}
     for silent in ("state_machine", "reconciler"):  # the first is not written there, the second has not run
         said.pop(f"the log of {silent}", None)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from functions.common.batch import batch_id_for, replay_name
+from pipeline.processed_bucket import read_json
 from pipeline.recover import outputs
 from pipeline.run import runs
 from tests.e2e.conftest import Pipeline, event_of, wait_for
@@ -26,7 +27,7 @@ def upload(pipeline: Pipeline, data: bytes, name: str) -> runs.Upload:
 
 
 def manifest(pipeline: Pipeline, batch_id: str) -> dict[str, Any] | None:
-    return runs.read_json(pipeline.place, f"manifests/orders/{batch_id}.json")
+    return read_json(pipeline.place, f"manifests/orders/{batch_id}.json")
 
 
 @contextmanager
@@ -165,7 +166,7 @@ def test_reconcile_finds_every_file_of_these_tests_accounted_for(
 def told(pipeline: Pipeline, outcome: runs.RunResult) -> str | None:
     """Who told of a failure, by its record as it is now."""
     batch_id = outcome.upload.batch_id
-    record = runs.read_json(pipeline.place, f"failures/orders/{batch_id}/{batch_id}.json")
+    record = read_json(pipeline.place, f"failures/orders/{batch_id}/{batch_id}.json")
     assert record is not None
     who: str | None = record["notified_by"]
     return who

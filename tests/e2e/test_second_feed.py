@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from pipeline import cli
+from pipeline.deploy import commands as deploy_commands
 from pipeline.deploy.targets import Target
 from pipeline.run import runs
 from tests.e2e.conftest import Pipeline
@@ -92,8 +93,8 @@ def test_its_database_has_its_tables_with_their_columns(place: Target) -> None:
 def test_deploying_says_where_each_feed_s_files_go(
     place: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "target", lambda _: place)
-    monkeypatch.setattr(cli.deploy, "deploy", lambda place, *_: place.outputs)
+    monkeypatch.setattr(deploy_commands, "target", lambda _: place)
+    monkeypatch.setattr(deploy_commands.deploy, "deploy", lambda place, *_: place.outputs)
     cli.deploy_command("local")
     said = capsys.readouterr().out
     for dataset in ("orders", "web_visits"):

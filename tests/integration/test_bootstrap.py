@@ -12,6 +12,7 @@ from moto import mock_aws
 
 from pipeline import cli
 from pipeline.deploy import backends, bootstrap, build, environments, workspace
+from pipeline.deploy import commands as deploy_commands
 from pipeline.deploy.backends import S3Backend
 from pipeline.deploy.environments import Environment
 from pipeline.deploy.targets import Target
@@ -357,7 +358,7 @@ def test_both_forms_of_a_repository_are_said(
     said = " ".join(capsys.readouterr().out.split())
     assert "OWNER@ID/NAME@ID" in said
     assert "OWNER/NAME for one that was made before July 2026" in said
-    monkeypatch.setattr(cli, "aws_account", lambda: place)
+    monkeypatch.setattr(deploy_commands, "aws_account", lambda: place)
     monkeypatch.setattr("sys.argv", ["pipeline", "bootstrap"])
     with pytest.raises(SystemExit):
         cli.main()

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import ROOT, cli
 from pipeline.deploy import bootstrap, terraform
+from pipeline.deploy import commands as deploy_commands
 from pipeline.emulator import server as embedded
 from pipeline.errors import CliError
 from pipeline.run import demo, runs
@@ -176,7 +177,7 @@ def test_bootstrap_prints_what_to_set_and_in_which_repository(
 ) -> None:
     roles = {"plan_role": "arn:plan", "deploy_roles": {"dev": "arn:dev", "prod": "arn:prod"}, "smoke_role": "arn:smoke"}
     outputs = {"state_bucket": "states", "repository": repository, **roles}
-    monkeypatch.setattr(cli, "aws_account", lambda: None)
+    monkeypatch.setattr(deploy_commands, "aws_account", lambda: None)
     monkeypatch.setattr(bootstrap, "bootstrap", lambda *_: outputs)
     status, out, _ = pipeline("bootstrap")
     assert status == 0

@@ -26,6 +26,7 @@ from pipeline import ROOT
 from pipeline.deploy import build, deploy
 from pipeline.deploy.targets import Target, embedded_target
 from pipeline.emulator import server as embedded
+from pipeline.processed_bucket import read_json
 from pipeline.recover import restarts, undelivered
 from pipeline.run import runs
 from tests.e2e.conftest import event_of, hand_over_failed_events, hear, listen
@@ -197,7 +198,7 @@ def failures(place: Target, batch_id: str) -> list[dict[str, Any]]:
     """The failure records of a batch."""
     bucket = place.outputs["processed_bucket"]
     listed = place.s3.list_objects_v2(Bucket=bucket, Prefix=failure_prefix("orders", batch_id)).get("Contents", [])
-    return [record for found in listed if (record := runs.read_json(place, found["Key"]))]
+    return [record for found in listed if (record := read_json(place, found["Key"]))]
 
 
 def error_of(place: Target, batch_id: str) -> str:
@@ -217,7 +218,7 @@ def check(place: Target, sent: dict[str, File]) -> None:
     )
     machine, twice = place.outputs["state_machine_arn"], 0
     for batch_id, file in sent.items():
-        manifest = runs.read_json(place, manifest_key("orders", batch_id))
+        manifest = read_json(place, manifest_key("orders", batch_id))
         records = failures(place, batch_id)
         assert executions.describe(place.step_functions, machine, batch_id), f"{batch_id} was never started"
         assert (manifest is not None) == (file.published > 0), f"{file.key} ({batch_id}): {records}"

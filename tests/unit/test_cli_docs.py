@@ -9,7 +9,7 @@ import pytest
 from functions.common.batch import Source
 from functions.common.survey import BatchState
 from pipeline import ROOT, cli
-from pipeline.console import as_json
+from pipeline.inspect import json_documents
 from pipeline.inspect.batch_history import model
 from pipeline.inspect.executions import Run
 from pipeline.inspect.logs import LogLine
@@ -48,7 +48,7 @@ def test_every_member_of_the_json_is_documented(name: str) -> None:
     said = re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", OBJECTS[name]))
     cls = CLASSES[name]
     written = {field.name for field in fields(cls)} | ({"seconds"} if hasattr(cls, "seconds") else set())
-    assert set(said) == written - (as_json._LEFT_OUT if cls is model.Story else set())
+    assert set(said) == written - (json_documents._LEFT_OUT if cls is model.Story else set())
 
 
 def test_no_object_is_left_out() -> None:

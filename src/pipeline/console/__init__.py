@@ -1,13 +1,10 @@
-"""What the CLI prints: progress, tables, the balance, errors. Progress and errors go to stderr."""
+"""What the CLI prints with: progress, questions, tables, errors. Progress and errors go to stderr."""
 
-import csv
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 from rich import box
 from rich.console import Console
@@ -17,7 +14,6 @@ from rich.table import Table
 
 from functions.common.batch import printable
 from pipeline.errors import CliError
-from pipeline.run.runs import RunResult
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -25,10 +21,6 @@ if not out.is_terminal:
     out.width = 160  # a file or a pipe has no width; narrower than this the tables lose their columns
 
 T = TypeVar("T")
-
-_FIRST_ROWS = 3
-_WIDEST_CELL = 22
-_NARROWEST_COLUMN = 12
 
 
 def plain(text: str) -> str:
@@ -83,78 +75,9 @@ def error(problem: CliError) -> None:
         err.print(f"[bold]next:[/bold]  {plain_lines(problem.next_step)}")
 
 
-def outcome(result: RunResult) -> None:
-    """How a run ended, for a person; the line for machines is printed separately."""
-    if result.manifest is None or not result.published:
-        out.print(f"\n[bold red]FAILED[/bold red] after {result.seconds:.1f} s: {plain(result.error)}")
-        out.print(f"  {plain_lines(result.cause)}")
-        if result.failure:
-            out.print(f"  [bold]next:[/bold] {plain(result.failure['next_step'])}")
-        return
-    out.print(f"\n[bold green]PUBLISHED[/bold green] after {result.seconds:.1f} s")
-    balance(result.manifest)
-
-
-def balance(manifest: Mapping[str, Any]) -> None:
-    """The account of every record, as two sums that must add up, and the control totals."""
-    counts = manifest["counts"]
-    out.print("\n[bold]Balance[/bold]")
-    out.print(f"  received {counts['received']} = valid {counts['valid']} + rejected {counts['rejected']}")
-    out.print(f"  valid {counts['valid']} = published {counts['published']} + superseded {counts['superseded']}")
-    for version, numbers in manifest.get("records_by_version", {}).items():
-        out.print(f"  version {plain(version)}: valid {numbers['valid']}, rejected {numbers['rejected']}")
-    for name, total in manifest["control_totals"].items():
-        sides = f"validated {total['validated']} − superseded {total['superseded']} = published {total['published']}"
-        out.print(f"  {escape(name)}: {sides}")
-    drift(manifest)
-
-
-def drift(manifest: Mapping[str, Any]) -> None:
-    """The fields that the contract does not know, and how many records had them."""
-    found = manifest.get("drift", [])  # a manifest of an earlier release has none
-    if found:
-        out.print("\n[bold]Drift[/bold]: fields that the contract does not know")
-    for one in found:
-        field = plain(one["field"]) or "others"
-        what = "dropped" if one["dropped"] else "their records rejected"
-        out.print(f"  {field}: {one['records']} records of version {one['contract_version']}, {what}")
-
-
-def tables(folder: Path, names: Iterable[str]) -> None:
-    """The first rows of each published table, from its CSV."""
-    for name in names:
-        with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-            rows = csv.reader(file)
-            header = next(rows)
-            _table(f"{name}.csv", header, list(islice(rows, _FIRST_ROWS)))
-
-
 def grid(title: str) -> Table:
     """An empty table in the style of the CLI."""
     return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-
-
-def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table of as many columns as the terminal has room for; the others are named below it."""
-    table = grid(title)
-    fits = max(3, out.width // (_NARROWEST_COLUMN + 3))
-    for name in header[:fits]:
-        table.add_column(escape(name), no_wrap=True, overflow="ellipsis", max_width=_WIDEST_CELL)
-    for row in rows:
-        table.add_row(*(escape(cell) for cell in row[:fits]))
-    out.print(table)
-    if len(header) > fits:
-        out.print(f"  [dim]and {', '.join(header[fits:])}[/dim]\n")
-
-
-def first_reject(path: Path) -> None:
-    """The first reject of a file of rejects, with its reasons."""
-    with path.open(encoding="utf-8") as lines:
-        reject = json.loads(next(lines))
-    out.print(f"\n[bold]A reject[/bold] (all are in {escape(path.name)})")
-    out.print(f"  {reject['reason']}, at {reject['position_kind']} {reject['position']}")
-    for reason in reject["errors"][:3]:
-        out.print(f"  {escape(reason['message'])}")
 
 
 def is_interactive() -> bool:

@@ -10,26 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.console import out
-from pipeline.inspect.batch_history.model import BatchRejects, Story
-
-_LEFT_OUT = {"manifest", "definition"}
-"""Of a story: the one is in the bucket, the other in Step Functions."""
 
 
 def dump(content: Any, *, indent: int | None = 2) -> None:
     """Print one JSON document."""
     out.print(json.dumps(plain(content), indent=indent), markup=False, emoji=False)
-
-
-def story(told: Story) -> dict[str, Any]:
-    """The document of `explain --json`."""
-    content = {name: part for name, part in plain(told).items() if name not in _LEFT_OUT}
-    return {"explain_version": 1, **content}
-
-
-def rejects(found: BatchRejects) -> dict[str, Any]:
-    """The document of `rejects --json`."""
-    return {"rejects_version": 1, **plain(found)}
 
 
 def plain(value: Any) -> Any:

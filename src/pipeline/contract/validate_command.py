@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from functions.common.batch import DATASET_NAME
 from pipeline import console as show
+from pipeline.console.balance import balance
 from pipeline.contract import rules
 from pipeline.contract.dry_run import DryRun, dry_run
 from pipeline.deploy.targets import target
@@ -112,7 +113,7 @@ def _show(path: Path, result: DryRun, found: _Rejects, origin: str) -> None:
     name = show.plain(path.name)
     if result.manifest:
         show.out.print(f"[bold green]{name} would be published[/bold green], by the rules of {escape(origin)}")
-        show.balance(result.manifest)
+        balance(result.manifest)
     else:
         show.out.print(f"[bold red]{name} would fail[/bold red], by the rules of {escape(origin)}: {result.error}")
         show.out.print(f"  {escape(result.cause)}")
@@ -141,3 +142,6 @@ def _line(result: DryRun) -> str:
     if result.manifest is None:
         return f"NOT PUBLISHABLE dataset={result.dataset} error={result.error}"
     return f"PUBLISHABLE dataset={result.dataset} {runs.numbers_of(result.manifest)}"
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {"validate": validate}

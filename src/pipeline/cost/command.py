@@ -1,6 +1,6 @@
 """The command `pipeline estimate`: asks the model in estimate.py and prints what it answers, line by line."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Annotated
 
@@ -81,3 +81,6 @@ def _cells(line: CostLine) -> tuple[str, str, str, str]:
 
 def _money(usd: Decimal) -> str:
     return f"{usd:,.6f}"
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {"estimate": estimate}

@@ -13,7 +13,7 @@ from functions.common.batch import failure_key, is_batch_id, manifest_key, repla
 from functions.common.executions import execution_arn
 from functions.common.parallel import at_once
 from pipeline.deploy.targets import Target
-from pipeline.run.runs import read_json
+from pipeline.processed_bucket import read_json
 
 _PARALLEL = 8
 

@@ -1,14 +1,14 @@
 """The commands that answer what happened to a file: explain and rejects. Neither changes anything."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
 
 from pipeline.console import as_json
 from pipeline.deploy.targets import target
+from pipeline.inspect import json_documents, show_rejects
 from pipeline.inspect import show_batch as show_story
-from pipeline.inspect import show_rejects
 from pipeline.inspect.batch_history import rejects_of, story_of
 from pipeline.options import AsJson, TargetName, What
 
@@ -30,7 +30,7 @@ def explain(what: What, target_name: TargetName = "aws", json_: AsJson = False) 
     """
     told = story_of(target(target_name), what, samples=0)
     if json_:
-        as_json.dump(as_json.story(told))
+        as_json.dump(json_documents.story(told))
     else:
         show_story.story(told)
 
@@ -54,9 +54,9 @@ def rejects(
     place = target(target_name)
     found = rejects_of(place, what, samples, show_values=show_values)
     if json_:
-        as_json.dump(as_json.rejects(found))
+        as_json.dump(json_documents.rejects(found))
     else:
         show_rejects.of_batch(found)
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (explain, rejects)
+COMMANDS: Mapping[str, Callable[..., None]] = {"explain": explain, "rejects": rejects}

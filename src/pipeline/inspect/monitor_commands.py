@@ -1,7 +1,7 @@
 """The commands that look on: status, logs, watch, console. None changes anything."""
 
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -155,4 +155,9 @@ def _print_changes(look: Look, json_: bool) -> None:
                 show_runs.one_line(run)
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (status, logs_command, watch, console)
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "status": status,
+    "logs": logs_command,
+    "watch": watch,
+    "console": console,
+}

@@ -1,7 +1,7 @@
 """The command `pipeline report`."""
 
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -39,4 +39,4 @@ def report(
         raise CliError("The page is written, but no browser could be started.", f"Open {path} yourself.")
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (report,)
+COMMANDS: Mapping[str, Callable[..., None]] = {"report": report}

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from functions.common.batch import title_of
-from pipeline import console as show
 from pipeline.console import out, plain, plain_lines
+from pipeline.console.balance import balance
 from pipeline.inspect import show_rejects
 from pipeline.inspect.batch_history.model import (
     Chunk,
@@ -172,7 +172,7 @@ def _is_notable(chunk: Chunk) -> bool:
 def _account(told: Story) -> None:
     if told.manifest is None:
         return
-    show.balance(told.manifest)
+    balance(told.manifest)
     version, release = told.manifest["contract_version"], told.manifest["release"]
     out.print(f"  by version {version} of the contract {plain(told.dataset)}, release {plain(release)}")
 

@@ -297,4 +297,10 @@ def _duration(text: str) -> timedelta:
     return int(text[:-1]) * _UNITS[text[-1]]
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (replay, backfill, reconcile, redrive, erase)
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "replay": replay,
+    "backfill": backfill,
+    "reconcile": reconcile,
+    "redrive": redrive,
+    "erase": erase,
+}

@@ -30,7 +30,7 @@ from functions.common.survey import (
 from functions.reconciler.index import status_change
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError, UsageError
-from pipeline.run.runs import read_json
+from pipeline.processed_bucket import read_json
 
 _FUNCTION_LIFETIME = timedelta(minutes=16)
 """The longest that a function may outlive its execution: Lambda's limit, and a minute."""

@@ -11,6 +11,7 @@ from pipeline.emulator import server as embedded
 from pipeline.errors import UsageError
 from pipeline.inspect.report import write_report
 from pipeline.run import runs
+from pipeline.run import show as show_run
 from pipeline.run.runs import REPORT
 
 _COST_SECONDS = 15
@@ -53,7 +54,7 @@ def run(place: Target, path: Path, dataset: str) -> runs.RunResult:
     for state in runs.follow(place, uploaded):
         show.step(f"  {state}")
     result = runs.outcome(place, uploaded)
-    show.outcome(result)
+    show_run.outcome(result)
     return result
 
 
@@ -61,9 +62,9 @@ def _show_outputs(place: Target, result: runs.RunResult, folder: Path) -> None:
     """Download what a run left into `folder`, and show the first rows of its tables and a reject."""
     runs.download_outputs(place, result, folder)
     if result.manifest and result.published:
-        show.tables(folder, result.manifest["tables"])
+        show_run.tables(folder, result.manifest["tables"])
     if result.rejects_key:
-        show.first_reject(folder / "rejects.jsonl")
+        show_run.first_reject(folder / "rejects.jsonl")
     show.out.print(f"\nWhat the run left is in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 

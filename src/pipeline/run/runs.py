@@ -16,6 +16,7 @@ from functions.common.planning import dataset_of
 from functions.record_failure.failure import plain_cause
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError, UsageError
+from pipeline.processed_bucket import read_json
 
 _POLL_SECONDS = {"local": 0.25, "aws": 1.0}
 _START_SECONDS = 180
@@ -163,16 +164,6 @@ def await_cost(place: Target, uploaded: Upload, seconds: float) -> None:
     key = run_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id)
     while read_json(place, key) is None and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS[place.name])
-
-
-def read_json(place: Target, key: str) -> dict[str, Any] | None:
-    """A JSON object of the processed bucket, or None where there is none."""
-    try:
-        body = place.s3.get_object(Bucket=place.outputs["processed_bucket"], Key=key)["Body"].read()
-    except place.s3.exceptions.NoSuchKey:
-        return None
-    content: dict[str, Any] = json.loads(body)
-    return content
 
 
 def download_outputs(place: Target, result: RunResult, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The command `pipeline smoke`."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -115,4 +115,4 @@ def _show(name: str, results: list[Result]) -> None:
     show.out.print(f"{'HELD' if held(results) else 'FAILED'} {told}")
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (smoke,)
+COMMANDS: Mapping[str, Callable[..., None]] = {"smoke": smoke}

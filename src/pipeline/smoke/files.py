@@ -9,6 +9,7 @@ from urllib.parse import quote_plus
 from functions.common.batch import run_key
 from functions.write.manifest import outputs_of
 from pipeline.inspect.logs import logs
+from pipeline.processed_bucket import read_json
 from pipeline.run import runs
 from pipeline.smoke.model import Check, CheckFailedError, expect
 from pipeline.smoke.trial import BAD, HOPELESS, ORDERS, Trial
@@ -70,8 +71,8 @@ def run_records(trial: Trial) -> str:
     for ended in trial.outcomes:
         batch = ended.upload.batch_id
         key = run_key(ended.upload.dataset, batch, batch)
-        trial.wait_for(lambda key=key: runs.read_json(trial.place, key) is not None, f"the run record {key}")  # type: ignore[misc]
-        content = runs.read_json(trial.place, key) or {}
+        trial.wait_for(lambda key=key: read_json(trial.place, key) is not None, f"the run record {key}")  # type: ignore[misc]
+        content = read_json(trial.place, key) or {}
         expect(content["status"], "FAILED" if ended.error else "SUCCEEDED", f"the status of {key}")
         if Decimal(content["usd"]) <= 0:
             raise CheckFailedError(f"{key} says that the run cost {content['usd']}")

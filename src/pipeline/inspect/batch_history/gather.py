@@ -30,8 +30,8 @@ from pipeline.inspect.batch_history.model import (
 )
 from pipeline.inspect.batch_history.reject_file import rejects_in, rejects_key
 from pipeline.inspect.executions import console_url
+from pipeline.processed_bucket import read_json
 from pipeline.recover import restarts
-from pipeline.run.runs import read_json
 
 _REJECT_BYTES = 8 << 20
 """How much of a file of rejects a story reads."""

@@ -15,8 +15,8 @@ from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history.history import not_reached, read_steps
 from pipeline.inspect.batch_history.model import NOTHING, Cost, Execution, Heard, Queued
 from pipeline.inspect.executions import console_url
+from pipeline.processed_bucket import read_json
 from pipeline.recover import undelivered
-from pipeline.run.runs import read_json
 
 MAX_HISTORIES = 10
 """Of how many executions the steps are read; the latest ones."""

@@ -1,0 +1,33 @@
+"""Prints what a manifest says of the records: the balance, and fields that the contract does not know."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.markup import escape
+
+from pipeline.console import out, plain
+
+
+def balance(manifest: Mapping[str, Any]) -> None:
+    """The account of every record, as two sums that must add up, and the control totals."""
+    counts = manifest["counts"]
+    out.print("\n[bold]Balance[/bold]")
+    out.print(f"  received {counts['received']} = valid {counts['valid']} + rejected {counts['rejected']}")
+    out.print(f"  valid {counts['valid']} = published {counts['published']} + superseded {counts['superseded']}")
+    for version, numbers in manifest.get("records_by_version", {}).items():
+        out.print(f"  version {plain(version)}: valid {numbers['valid']}, rejected {numbers['rejected']}")
+    for name, total in manifest["control_totals"].items():
+        sides = f"validated {total['validated']} − superseded {total['superseded']} = published {total['published']}"
+        out.print(f"  {escape(name)}: {sides}")
+    drift(manifest)
+
+
+def drift(manifest: Mapping[str, Any]) -> None:
+    """The fields that the contract does not know, and how many records had them."""
+    found = manifest.get("drift", [])  # a manifest of an earlier release has none
+    if found:
+        out.print("\n[bold]Drift[/bold]: fields that the contract does not know")
+    for one in found:
+        field = plain(one["field"]) or "others"
+        what = "dropped" if one["dropped"] else "their records rejected"
+        out.print(f"  {field}: {one['records']} records of version {one['contract_version']}, {what}")

@@ -1,0 +1,135 @@
+"""The commands that make and change a deployment: build, check-infra, deploy, plan, bootstrap, move-state, destroy."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from pipeline import ROOT
+from pipeline import console as show
+from pipeline.deploy import bootstrap, build, deploy, terraform
+from pipeline.deploy.targets import aws_account, check_name, contracts_folder, target
+from pipeline.errors import CliError
+from pipeline.options import ORDERS, TargetName
+
+
+def build_command(target_name: TargetName = "aws") -> None:
+    """Build the functions' zips; the same inputs give the same bytes."""
+    check_name(target_name)
+    runtime = target("aws").runtime if target_name == "aws" else build.local_runtime(contracts_folder())
+    for path in build.build(runtime):
+        show.out.print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
+
+
+def check_infra() -> None:
+    """See that infra/ is formatted and valid; changes nothing."""
+    terraform.check()
+    show.out.print("infra/ is formatted and valid.")
+
+
+def deploy_command(
+    target_name: TargetName = "aws",
+    reviewed: Annotated[str, typer.Option(metavar="DIGEST", help="Only if the plan is the one of this digest.")] = "",
+) -> None:
+    """Build what is out of date and apply infra/."""
+    place = target(target_name)
+    outputs = deploy.deploy(place, reviewed)
+    show.out.print(f"Deployed {outputs['name']} to {outputs['region']}.")
+    for dataset in outputs["databases"]:
+        show.out.print(f"  drop files into s3://{outputs['ingest_bucket']}/incoming/{dataset}/")
+    show.out.print(f"  state machine:  {outputs['state_machine_console_url']}")
+    databases = ", ".join(outputs["databases"].values())
+    show.out.print(f"  Athena:         workgroup {outputs['athena_workgroup']}, databases: {databases}")
+    if outputs["dashboard_url"]:
+        show.out.print(f"  dashboard:      {outputs['dashboard_url']}")
+    for sentence in deploy.untold(place, outputs):
+        show.out.print(f"[yellow]warning:[/yellow] {escape(sentence)}")
+    feed = "" if ORDERS in outputs["databases"] else " INPUT=… DATASET=…"
+    show.out.print(f"Next: make run-pipeline TARGET={target_name}{feed}")
+
+
+def plan_command(
+    target_name: TargetName = "aws",
+    markdown: Annotated[Path | None, typer.Option(help="A file that is to say it too, for a pull request.")] = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 if something changes.")
+    ] = False,
+) -> None:
+    """Show what a deploy would change: which resources and attributes, without their values."""
+    place = target(target_name)
+    planned = deploy.planned(place)
+    for line in planned.lines():
+        show.out.print(escape(line))
+    if markdown:
+        markdown.write_text(planned.markdown(place.workspace.chosen.name or place.name))
+    show.out.print(f"PLAN {planned.count()} digest={planned.digest}")
+    if detailed_exitcode and planned.changes:
+        raise typer.Exit(2)
+
+
+def bootstrap_command(
+    repository: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OWNER@ID/NAME@ID",
+            help="The GitHub repository that gets roles to plan and deploy, as GitHub's tokens name it; OWNER/NAME for "
+            "one that was made before July 2026 and neither renamed nor moved since.",
+        ),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="REGION", help="Where the bucket is made; by default in the region of all environments."),
+    ] = None,
+) -> None:
+    """Make what a team needs once an account: a bucket for Terraform's state, and roles for GitHub.
+
+    After an interrupt or a failure run it again: it goes on where it was.
+    """
+    outputs = bootstrap.bootstrap(aws_account(), repository, region)
+    bucket = outputs["state_bucket"]
+    show.out.print(f"The state of each environment is kept in {bucket} from now on, where TF_STATE_BUCKET says so:")
+    show.out.print(f"  export TF_STATE_BUCKET={bucket}")
+    if not outputs.get("plan_role"):
+        show.out.print("Next: make deploy-infra ENV=dev; or, for GitHub, make bootstrap REPOSITORY=… with the")
+        show.out.print(
+            "  repository as its tokens name it, mostly owner@1234/name@5678: docs/deployment.md says how to ask"
+        )
+        return
+    show.out.print("GitHub's workflows need these variables (gh is GitHub's command line):")
+    repo = bootstrap.without_ids(outputs["repository"])  # in a clone of a fork gh means the one that it was forked from
+    show.out.print(f"  gh variable set TF_STATE_BUCKET --repo {repo} --body {bucket}")
+    show.out.print(f"  gh variable set AWS_PLAN_ROLE --repo {repo} --body {outputs['plan_role']}")
+    for name, role in outputs["deploy_roles"].items():
+        show.out.print(f"  gh variable set AWS_DEPLOY_ROLE --repo {repo} --env {name} --body {role}")
+    show.out.print(f"  gh variable set AWS_SMOKE_ROLE --repo {repo} --body {outputs['smoke_role']}")
+    show.out.print("Next: docs/deployment.md says how to make the environments and who must say yes to a deploy.")
+
+
+def move_state() -> None:
+    """Move Terraform's state from a file into the bucket that TF_STATE_BUCKET names."""
+    moved = target("aws").workspace.move_state()
+    show.out.print(f"Moved. The file is now {moved.name}; when all is well, delete it.")
+
+
+def destroy_command(
+    target_name: TargetName = "aws",
+    confirm: Annotated[str, typer.Option(metavar="NAME", help="The deployment's name; without it prod is kept.")] = "",
+) -> None:
+    """Destroy all that infra/ made, and look for leftovers."""
+    left = deploy.destroy(target(target_name), confirm)
+    if left:
+        raise CliError("These are still there:\n" + "\n".join(left), "Delete them by hand.")
+    show.out.print("Destroyed; nothing with the deployment's name is left.")
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "build": build_command,
+    "check-infra": check_infra,
+    "plan": plan_command,
+    "deploy": deploy_command,
+    "destroy": destroy_command,
+    "bootstrap": bootstrap_command,
+    "move-state": move_state,
+}

@@ -1,0 +1,22 @@
+"""The commands that start and stop the local emulator."""
+
+from collections.abc import Callable, Mapping
+
+from pipeline import console as show
+from pipeline.emulator import server as embedded
+
+
+def local_up() -> None:
+    """Start the embedded AWS; it stays until local-down."""
+    server, started = embedded.local_up()
+    show.out.print(f"The embedded AWS {'is up' if started else 'was up already'} on 127.0.0.1:{server.port}.")
+    show.out.print("Next: make deploy-infra TARGET=local")
+
+
+def local_down() -> None:
+    """Stop the embedded AWS and forget all that was on it."""
+    stopped = embedded.local_down()
+    show.out.print("The embedded AWS is stopped." if stopped else "The embedded AWS was not running.")
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {"local-up": local_up, "local-down": local_down}

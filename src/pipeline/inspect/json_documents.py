@@ -1,0 +1,20 @@
+"""The documents of `explain --json` and `rejects --json`; docs/cli.md has their shapes."""
+
+from typing import Any
+
+from pipeline.console.as_json import plain
+from pipeline.inspect.batch_history.model import BatchRejects, Story
+
+_LEFT_OUT = {"manifest", "definition"}
+"""Of a story: the one is in the bucket, the other in Step Functions."""
+
+
+def story(told: Story) -> dict[str, Any]:
+    """The document of `explain --json`."""
+    content = {name: part for name, part in plain(told).items() if name not in _LEFT_OUT}
+    return {"explain_version": 1, **content}
+
+
+def rejects(found: BatchRejects) -> dict[str, Any]:
+    """The document of `rejects --json`."""
+    return {"rejects_version": 1, **plain(found)}

@@ -1,0 +1,77 @@
+"""The commands that send a file through the pipeline: run and demo."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from pipeline import ROOT
+from pipeline import console as show
+from pipeline.deploy.targets import check_name, target
+from pipeline.errors import UsageError
+from pipeline.options import ORDERS, TargetName
+from pipeline.run import demo, runs
+
+NORTHWIND = ROOT / "tests" / "data" / "northwind_orders.jsonl"
+GENERATED = ROOT / "build" / "data" / "orders.jsonl"
+_GENERATED_ORDERS = 1000
+
+Dataset = Annotated[str, typer.Option(help="The folder under incoming/ that the file goes to.")]
+
+
+def run_command(
+    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default 1,000 generated orders.")] = None,
+    target_name: TargetName = "aws",
+    dataset: Dataset = ORDERS,
+) -> None:
+    """Upload a file, follow its execution live and tell how it ended; exit 0 only if it was published.
+
+    Example: pipeline run tests/data/northwind_orders.jsonl --target local
+    """
+    check_name(target_name)
+    _check_has_file(path, dataset)
+    if path:
+        runs.check_input(path, "pipeline run path/to/orders.jsonl, or make run-pipeline INPUT=path/to/orders.jsonl")
+    place = target(target_name)
+    place.outputs  # noqa: B018 (says now, and not after generating, if nothing is deployed)
+    _finish(demo.run(place, path or _generate(), dataset))
+
+
+def demo_command(
+    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default 830 orders of Northwind.")] = None,
+    dataset: Dataset = ORDERS,
+    out: Annotated[Path, typer.Option(help="Where the published tables are downloaded to.")] = Path("demo-output"),
+) -> None:
+    """Run a file through the whole pipeline on an embedded AWS that is started for it and stopped again."""
+    _check_has_file(path, dataset)
+    _finish(demo.demo(path or NORTHWIND, dataset, out))
+
+
+def _finish(result: runs.RunResult) -> None:
+    """Print the line for machines, and exit by it."""
+    show.out.print(escape(result.line()))
+    if not result.published:
+        raise typer.Exit(1)
+
+
+def _check_has_file(path: Path | None, dataset: str) -> None:
+    if path is None and dataset != ORDERS:
+        raise UsageError(
+            f"There is no file of {dataset} to send: only orders come without.",
+            "Name a file: path/to/visits.jsonl behind the command, or INPUT=path/to/visits.jsonl behind make.",
+        )
+
+
+def _generate() -> Path:
+    show.step(f"generating {_GENERATED_ORDERS} orders")
+    script = ROOT / "src" / "generate_data.py"
+    command = [sys.executable, str(script), "--orders", str(_GENERATED_ORDERS), "--out", str(GENERATED)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return GENERATED
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {"run": run_command, "demo": demo_command}

@@ -1,0 +1,61 @@
+"""What a run prints: how it ended, the first rows of each table, a reject."""
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+
+from rich.markup import escape
+
+from pipeline.console import grid, out, plain, plain_lines
+from pipeline.console.balance import balance
+from pipeline.run.runs import RunResult
+
+_FIRST_ROWS = 3
+_WIDEST_CELL = 22
+_NARROWEST_COLUMN = 12
+
+
+def outcome(result: RunResult) -> None:
+    """How a run ended, for a person; the line for machines is printed separately."""
+    if result.manifest is None or not result.published:
+        out.print(f"\n[bold red]FAILED[/bold red] after {result.seconds:.1f} s: {plain(result.error)}")
+        out.print(f"  {plain_lines(result.cause)}")
+        if result.failure:
+            out.print(f"  [bold]next:[/bold] {plain(result.failure['next_step'])}")
+        return
+    out.print(f"\n[bold green]PUBLISHED[/bold green] after {result.seconds:.1f} s")
+    balance(result.manifest)
+
+
+def tables(folder: Path, names: Iterable[str]) -> None:
+    """The first rows of each published table, from its CSV."""
+    for name in names:
+        with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file)
+            header = next(rows)
+            _table(f"{name}.csv", header, list(islice(rows, _FIRST_ROWS)))
+
+
+def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table of as many columns as the terminal has room for; the others are named below it."""
+    table = grid(title)
+    fits = max(3, out.width // (_NARROWEST_COLUMN + 3))
+    for name in header[:fits]:
+        table.add_column(escape(name), no_wrap=True, overflow="ellipsis", max_width=_WIDEST_CELL)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row[:fits]))
+    out.print(table)
+    if len(header) > fits:
+        out.print(f"  [dim]and {', '.join(header[fits:])}[/dim]\n")
+
+
+def first_reject(path: Path) -> None:
+    """The first reject of a file of rejects, with its reasons."""
+    with path.open(encoding="utf-8") as lines:
+        reject = json.loads(next(lines))
+    out.print(f"\n[bold]A reject[/bold] (all are in {escape(path.name)})")
+    out.print(f"  {reject['reason']}, at {reject['position_kind']} {reject['position']}")
+    for reason in reject["errors"][:3]:
+        out.print(f"  {escape(reason['message'])}")
