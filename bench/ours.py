@@ -1,7 +1,7 @@
 """The pipeline as the benchmark sees it: the only module here that knows the functions' names.
 
-What runs is the handlers themselves. On local files S3 is a folder (`pipeline.contract.folder_s3`), and only a step's own
-work counts; on an endpoint it is whatever AWS_ENDPOINT_URL names. A file is always one chunk.
+What runs is the handlers themselves. On local files S3 is a folder (`pipeline.contract.folder_s3`), and only a step's
+own work counts; on an endpoint it is whatever AWS_ENDPOINT_URL names. A file is always one chunk.
 """
 
 import importlib

@@ -355,7 +355,7 @@ def test_both_forms_of_a_repository_are_said(
     monkeypatch.setattr("sys.argv", ["pipeline", "bootstrap", "--help"])
     with pytest.raises(SystemExit):
         cli.main()
-    said = " ".join(capsys.readouterr().out.split())
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "OWNER@ID/NAME@ID" in said
     assert "OWNER/NAME for one that was made before July 2026" in said
     monkeypatch.setattr(deploy_commands, "aws_account", lambda: place)

@@ -385,7 +385,7 @@ def test_the_users_terraform_workspace_is_another_deployments(monkeypatch: pytes
 
 SOURCES = [
     *(ROOT / "src" / "pipeline" / "smoke").glob("*.py"),
-    *(ROOT / "src/pipeline" / f"{name}.py" for name in ("runs", "monitoring/logs", "deployment/deploy")),
+    *(ROOT / "src/pipeline" / f"{name}.py" for name in ("run/runs", "processed_bucket", "inspect/logs", "deploy/deploy")),
 ]
 SERVICES = (
     "athena",
