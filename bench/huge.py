@@ -44,15 +44,14 @@ class Calls:
 
 def calls(step: str) -> Calls:
     """Run one step of the file that was uploaded, chunk by chunk where it works on chunks."""
-    handler, batch = ours.handler(step), ours.plan()
-    chunks = [{"batch": batch.to_input(), "chunk": chunk} for chunk in range(batch.chunk_count)]
-    events = [batch.to_input()] if step == "write" else chunks
+    call, batch = ours.call_of(step), ours.plan()
+    chunks = range(1 if step == "write" else batch.chunk_count)
     longest, cpu = 0.0, 0.0
     with _watching(Path(os.environ["TMPDIR"])) as peak_tmp:
-        for event in events:
-            taken, _ = measure(lambda event=event: handler(event))  # type: ignore[misc]
+        for chunk in chunks:
+            taken, _ = measure(lambda chunk=chunk: call(batch, chunk))  # type: ignore[misc]
             longest, cpu = max(longest, taken["wall_seconds"]), cpu + taken["cpu_seconds"]
-    return Calls(len(events), cpu, longest, peak_rss_bytes(), max(peak_tmp))
+    return Calls(len(chunks), cpu, longest, peak_rss_bytes(), max(peak_tmp))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The pipeline as the benchmark sees it: the only module here that knows the functions' names.
 
-What runs is the handlers themselves. On local files S3 is a folder (`pipeline.contract.folder_s3`), and only a step's
-own work counts; on an endpoint it is whatever AWS_ENDPOINT_URL names. A file is always one chunk.
+A step is what its handler calls. On local files a folder is its storage (`pipeline.contract.folder_storage`), and only
+the step's own work counts; on an endpoint it is whatever AWS_ENDPOINT_URL names. A file is always one chunk.
 """
 
 import importlib
@@ -69,25 +69,36 @@ def cold_start_script(function: str) -> str:
 
 def upload(path: Path) -> None:
     """Put a file where the steps look for it, in buckets that are made if they are not there."""
-    s3 = _s3()
-    if FOLDER not in os.environ:
-        _make_endpoint_ready(s3)
-    s3.upload_file(str(path), INGEST, KEY)
+    if FOLDER in os.environ:
+        _storage().upload(path, INGEST, KEY, "application/x-ndjson")
+    else:
+        _make_endpoint_ready(_s3())
+        _s3().upload_file(str(path), INGEST, KEY)
 
 
 def step(name: str, report: Path) -> None:
     """Measure one step of the file that was uploaded; those before it must have run."""
-    batch = plan()
-    event = batch.to_input() if name == "write" else {"batch": batch.to_input(), "chunk": 0}
-    run = handler(name)
-    measured, _ = measure(lambda: run(event))
+    batch, run = plan(), call_of(name)
+    measured, _ = measure(lambda: run(batch, 0))
     rows = _rows(batch) if name == "write" else {}
     report.write_text(json.dumps({**measured, "rows": rows}))
 
 
+def call_of(name: str) -> Callable[[Any, int], Any]:
+    """What a step's handler calls, on the storage of this run: it takes a batch and a chunk, which `write` ignores."""
+    from functions.common.config import settings
+
+    storage = _storage()
+    if name == "write":
+        from functions.write.writer import BatchWriter
+
+        return lambda batch, _chunk: BatchWriter(batch, storage, settings()).write()
+    run = getattr(importlib.import_module(f"functions.{name}.index"), name)
+    return lambda batch, chunk: run(batch, chunk, storage, settings())
+
+
 def handler(name: str) -> Callable[[Any], Any]:
-    """A step's handler, with S3 where it is to be."""
-    _s3()
+    """A function's handler."""
     found: Callable[[Any], Any] = importlib.import_module(f"functions.{name}.index").handler
     return found
 
@@ -117,15 +128,20 @@ def _warm_run(handlers: dict[str, Callable[[Any], Any]], path: Path) -> dict[str
 
 
 @cache
-def _s3() -> Any:
-    """The functions' own S3 client; from the first call on that is the folder, where one stands for S3."""
+def _storage() -> Any:
+    """The steps' storage: the folder, where the environment names one, else S3."""
+    if FOLDER in os.environ:
+        from pipeline.contract.folder_storage import FolderStorage
+
+        return FolderStorage(Path(os.environ[FOLDER]))
     from functions.common import s3_utils
 
-    if FOLDER in os.environ:
-        from pipeline.contract.folder_s3 import FolderS3
+    return s3_utils.storage()
 
-        folder = FolderS3(Path(os.environ[FOLDER]))
-        s3_utils.client = lambda: folder  # type: ignore[assignment]
+
+def _s3() -> Any:
+    from functions.common import s3_utils
+
     return s3_utils.client()
 
 
@@ -144,22 +160,18 @@ def _make_endpoint_ready(s3: Any) -> None:
 
 def plan() -> Any:
     """The batch of the uploaded file, as the starter plans it."""
-    _s3()
-    from functions.common import s3_utils
     from functions.common.config import settings
     from functions.common.planning import plan_batch, source_of
 
-    head = s3_utils.head(INGEST, KEY)
+    head = _storage().head(INGEST, KEY)
     assert head is not None, "upload comes first"
-    source = source_of(INGEST, KEY, head["VersionId"], head)
+    source = source_of(INGEST, KEY, head.get("VersionId", "1"), head)
     return plan_batch(source, head["LastModified"], settings().chunk_bytes)
 
 
 def _rows(batch: Any) -> dict[str, int]:
     """The rows of each table, by the manifest."""
-    from functions.common import s3_utils
-
-    manifest = json.loads(s3_utils.get_bytes(PROCESSED, batch.manifest_key) or b"{}")
+    manifest = json.loads(_storage().get_bytes(PROCESSED, batch.manifest_key) or b"{}")
     return {name: table["rows"] for name, table in manifest["tables"].items()}
 
 

@@ -91,6 +91,7 @@ def forget_clients() -> None:
     made_once = (
         settings,
         s3_utils.client,
+        s3_utils.storage,
         executions.client,
         record_failure._sns,
     )
@@ -107,7 +108,7 @@ def upload(data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/")
 
 def plan(source: Source, chunk_bytes: int = 1_000_000) -> Batch:
     """The batch of an uploaded file, as the starter plans it."""
-    head = s3_utils.head(source.bucket, source.key, source.version_id)
+    head = s3_utils.storage().head(source.bucket, source.key, source.version_id)
     assert head is not None
     return plan_batch(source, head["LastModified"], chunk_bytes)
 
@@ -130,7 +131,7 @@ def run_steps(batch: Batch) -> dict[str, Any]:
 
 def get(key: str) -> bytes:
     """An object of the processed bucket."""
-    data = s3_utils.get_bytes(PROCESSED, key)
+    data = s3_utils.storage().get_bytes(PROCESSED, key)
     assert data is not None, f"There is no {key}; there are {keys()}"
     return data
 

@@ -5,6 +5,9 @@ Step Functions retries and catches by the bare class name, the failure record ke
 never quotes a record.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 _FIX_AND_UPLOAD = "Correct the file and upload it again; the new version is a new batch."
 _LOOK_AND_REPLAY = "Look at the function's log for this batch, mend the cause, and run the batch again."
 
@@ -13,6 +16,8 @@ class PipelineError(Exception):
     """Base of every error that the pipeline raises on purpose."""
 
     next_step = _LOOK_AND_REPLAY
+    rejected_by_reason: Mapping[str, int] = MappingProxyType({})
+    """For a file that was refused for its rejects: how many records each reason has."""
 
 
 class TransientError(PipelineError):

@@ -1,4 +1,4 @@
-"""The few S3 calls that the steps make. Faults that pass become TransientError; all else stays as it is."""
+"""S3 as the functions use it: `Storage`, passed to whatever reads or writes, and what its errors mean."""
 
 import hashlib
 import shutil
@@ -105,102 +105,126 @@ def transient_faults(what: str) -> Iterator[None]:
         raise TransientError(f"{what}: the connection failed ({type(exc).__name__}).") from exc
 
 
-def head(bucket: str, key: str, version_id: str | None = None) -> dict[str, Any] | None:
-    """HEAD of an object (version), or None where it is missing."""
-    version: Any = {"VersionId": version_id} if version_id else {}
-    try:
-        with transient_faults(f"HEAD s3://{bucket}/{key}"):
-            return dict(client().head_object(Bucket=bucket, Key=key, **version))
-    except ClientError as exc:
-        if is_missing(exc):
-            return None
-        raise
-
-
-def read_blocks(bucket: str, key: str, version_id: str, start: int = 0) -> Iterator[bytes]:
-    """The bytes of an object version from offset `start` to its end, in blocks; closed when the reader stops.
-
-    A server may answer a range with the whole object (RFC 9110, section 14.2), as the embedded AWS does for a
-    version; then the bytes before `start` are read and dropped. Raises ClientError (see `is_missing`) and
-    TransientError.
-    """
-    with transient_faults(f"GET s3://{bucket}/{key}"):
-        byte_range: Any = {"Range": f"bytes={start}-"} if start else {}
-        answer = client().get_object(Bucket=bucket, Key=key, VersionId=version_id, **byte_range)
-        dropped = 0 if "ContentRange" in answer else start
-        with closing(answer["Body"]) as body:
-            while block := body.read(BLOCK_BYTES):
-                if kept := block[dropped:]:
-                    yield kept
-                dropped = max(0, dropped - len(block))
-
-
-def get_bytes(bucket: str, key: str) -> bytes | None:
-    """A whole small object, or None where it is missing."""
-    try:
-        with transient_faults(f"GET s3://{bucket}/{key}"):
-            return client().get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as exc:
-        if is_missing(exc):
-            return None
-        raise
-
-
-def put_bytes(bucket: str, key: str, data: bytes, *, content_type: str = "application/json") -> None:
-    """Write a whole small object."""
-    with transient_faults(f"PUT s3://{bucket}/{key}"):
-        client().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
-
-
-def put_new(bucket: str, key: str, data: bytes, *, content_type: str = "application/json") -> bool:
-    """Write an object only where none is; False where one already stands (412)."""
-    try:
-        with transient_faults(f"PUT s3://{bucket}/{key}"):
-            client().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, IfNoneMatch="*")
-    except ClientError as exc:
-        if exc.response.get("Error", {}).get("Code") == "PreconditionFailed":
-            return False
-        raise
-    return True
-
-
-def download(bucket: str, key: str, path: Path) -> None:
-    """Copy an object to a local file: in one request, or a large one in parts, several at a time."""
-    with transient_faults(f"GET s3://{bucket}/{key}"):
-        answer = client().get_object(Bucket=bucket, Key=key)
-        with closing(answer["Body"]) as body:
-            if answer["ContentLength"] < _MULTIPART_BYTES:
-                with path.open("wb") as file:
-                    shutil.copyfileobj(body, file, BLOCK_BYTES)
-                return
-        client().download_file(bucket, key, str(path), Config=_transfer())
-
-
-def publish(path: Path, bucket: str, key: str, content_type: str) -> dict[str, Any]:
-    """Copy a local file to an object; answers its key, bytes and SHA-256, which also stands in its metadata."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    upload(path, bucket, key, content_type, {"sha256": digest})
-    return {"key": key, "bytes": path.stat().st_size, "sha256": digest}
-
-
-def upload(
-    path: Path, bucket: str, key: str, content_type: str, metadata: Mapping[str, str] = MappingProxyType({})
-) -> None:
-    """Copy a local file to an object: in one request, or a large one in parts, several at a time."""
-    described: Any = {"ContentType": content_type, "Metadata": dict(metadata)}
-    with transient_faults(f"PUT s3://{bucket}/{key}"):
-        if is_large(path):
-            client().upload_file(str(path), bucket, key, ExtraArgs=described, Config=_transfer())
-            return
-        with path.open("rb") as file:  # of which botocore sends nothing until S3 asks for it, but bytes at once
-            body = file if path.stat().st_size > BLOCK_BYTES else file.read()
-            client().put_object(Bucket=bucket, Key=key, Body=body, **described)
-
-
 def is_large(path: Path) -> bool:
     """Whether a file is uploaded in parts, by several threads of its own."""
     return path.stat().st_size >= _MULTIPART_BYTES
+
+
+class Storage:
+    """The objects of S3, as the steps read and write them.
+
+    A fault that may pass raises TransientError; any other error of S3 is botocore's ClientError. A folder can take
+    the place of S3: `pipeline.contract.folder_storage`.
+    """
+
+    def __init__(self, client: "S3Client") -> None:
+        self._client = client
+
+    def head(self, bucket: str, key: str, version_id: str | None = None) -> dict[str, Any] | None:
+        """HEAD of an object (version), or None where it is missing."""
+        version: Any = {"VersionId": version_id} if version_id else {}
+        try:
+            with transient_faults(f"HEAD s3://{bucket}/{key}"):
+                return dict(self._client.head_object(Bucket=bucket, Key=key, **version))
+        except ClientError as exc:
+            if is_missing(exc):
+                return None
+            raise
+
+    def read_blocks(self, bucket: str, key: str, version_id: str, start: int = 0) -> Iterator[bytes]:
+        """The bytes of an object version from offset `start` to its end, in blocks; closed when the reader stops.
+
+        A server may answer a range with the whole object (RFC 9110, section 14.2), as the embedded AWS does for a
+        version; then the bytes before `start` are read and dropped. Raises ClientError (see `is_missing`) and
+        TransientError.
+        """
+        with transient_faults(f"GET s3://{bucket}/{key}"):
+            byte_range: Any = {"Range": f"bytes={start}-"} if start else {}
+            answer = self._client.get_object(Bucket=bucket, Key=key, VersionId=version_id, **byte_range)
+            dropped = 0 if "ContentRange" in answer else start
+            with closing(answer["Body"]) as body:
+                while block := body.read(BLOCK_BYTES):
+                    if kept := block[dropped:]:
+                        yield kept
+                    dropped = max(0, dropped - len(block))
+
+    def get_bytes(self, bucket: str, key: str) -> bytes | None:
+        """A whole small object, or None where it is missing."""
+        try:
+            with transient_faults(f"GET s3://{bucket}/{key}"):
+                return self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except ClientError as exc:
+            if is_missing(exc):
+                return None
+            raise
+
+    def put_bytes(self, bucket: str, key: str, data: bytes, *, content_type: str = "application/json") -> None:
+        """Write a whole small object."""
+        with transient_faults(f"PUT s3://{bucket}/{key}"):
+            self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
+
+    def put_new(self, bucket: str, key: str, data: bytes, *, content_type: str = "application/json") -> bool:
+        """Write an object only where none is; False where one already stands (412)."""
+        try:
+            with transient_faults(f"PUT s3://{bucket}/{key}"):
+                self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, IfNoneMatch="*")
+        except ClientError as exc:
+            if exc.response.get("Error", {}).get("Code") == "PreconditionFailed":
+                return False
+            raise
+        return True
+
+    def download(self, bucket: str, key: str, path: Path) -> None:
+        """Copy an object to a local file: in one request, or a large one in parts, several at a time."""
+        with transient_faults(f"GET s3://{bucket}/{key}"):
+            answer = self._client.get_object(Bucket=bucket, Key=key)
+            with closing(answer["Body"]) as body:
+                if answer["ContentLength"] < _MULTIPART_BYTES:
+                    with path.open("wb") as file:
+                        shutil.copyfileobj(body, file, BLOCK_BYTES)
+                    return
+            self._client.download_file(bucket, key, str(path), Config=_transfer())
+
+    def publish(self, path: Path, bucket: str, key: str, content_type: str) -> dict[str, Any]:
+        """Copy a local file to an object; answers its key, bytes and SHA-256, which also stands in its metadata."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.upload(path, bucket, key, content_type, {"sha256": digest})
+        return {"key": key, "bytes": path.stat().st_size, "sha256": digest}
+
+    def upload(
+        self, path: Path, bucket: str, key: str, content_type: str, metadata: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Copy a local file to an object: in one request, or a large one in parts, several at a time."""
+        described: Any = {"ContentType": content_type, "Metadata": dict(metadata)}
+        with transient_faults(f"PUT s3://{bucket}/{key}"):
+            if is_large(path):
+                self._client.upload_file(str(path), bucket, key, ExtraArgs=described, Config=_transfer())
+                return
+            with path.open("rb") as file:  # of which botocore sends nothing until S3 asks for it, but bytes at once
+                body = file if path.stat().st_size > BLOCK_BYTES else file.read()
+                self._client.put_object(Bucket=bucket, Key=key, Body=body, **described)
+
+    def list_objects(self, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
+        """Key and bytes of each object whose key begins with `prefix`, in the order of keys."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        with transient_faults(f"ListObjectsV2 s3://{bucket}/{prefix}"):
+            for page in pages:
+                for found in page.get("Contents", []):
+                    yield found["Key"], found["Size"]
+
+    def list_versions(self, bucket: str, prefix: str) -> Iterator[Mapping[str, Any]]:
+        """Each object version whose key begins with `prefix`, as ListObjectVersions describes it."""
+        pages = self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+        with transient_faults(f"ListObjectVersions s3://{bucket}/{prefix}"):
+            for page in pages:
+                yield from page.get("Versions", [])
+
+
+@cache
+def storage() -> Storage:
+    """The process's storage, made on first use."""
+    return Storage(client())
 
 
 @cache

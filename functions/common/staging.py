@@ -6,14 +6,14 @@ from botocore.exceptions import ClientError
 
 from functions.common import s3_utils
 from functions.common.batch import Batch
-from functions.common.config import settings
 from functions.common.errors import ReconciliationError
+from functions.common.s3_utils import Storage
 
 
-def fetch(batch: Batch, chunk: int, name: str, path: Path) -> None:
+def fetch(storage: Storage, bucket: str, batch: Batch, chunk: int, name: str, path: Path) -> None:
     """Copy what a step staged of a chunk to a local file. Raises ReconciliationError where it is not there."""
     try:
-        s3_utils.download(settings().processed_bucket, batch.staging_key(chunk, name), path)
+        storage.download(bucket, batch.staging_key(chunk, name), path)
     except ClientError as exc:
         if s3_utils.is_missing(exc):
             raise ReconciliationError(

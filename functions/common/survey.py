@@ -27,10 +27,9 @@ from functions.common.batch import (
 )
 from functions.common.errors import TransientError
 from functions.common.planning import PREFIX, dataset_of, plan_batch, source_of
-from functions.common.s3_utils import is_missing, transient_faults
+from functions.common.s3_utils import Storage
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
 _PARALLEL = 16
@@ -61,7 +60,7 @@ class BatchState(StrEnum):
 class Pipeline:
     """What a survey looks at, and with which clients."""
 
-    s3: "S3Client"
+    storage: Storage
     step_functions: "SFNClient"
     ingest_bucket: str
     processed_bucket: str
@@ -133,12 +132,9 @@ def executions_since(pipeline: Pipeline, since: datetime) -> Executions:
 
 def versions(pipeline: Pipeline, prefix: str = PREFIX) -> Iterator[ObjectVersion]:
     """Every version under a prefix, those under a delete marker included; folder markers are none."""
-    pages = pipeline.s3.get_paginator("list_object_versions").paginate(Bucket=pipeline.ingest_bucket, Prefix=prefix)
-    with transient_faults(f"ListObjectVersions s3://{pipeline.ingest_bucket}/{prefix}"):
-        for page in pages:
-            for found in page.get("Versions", []):
-                if not found["Key"].endswith("/"):
-                    yield ObjectVersion(found["Key"], found["VersionId"], found["Size"], found["LastModified"])
+    for found in pipeline.storage.list_versions(pipeline.ingest_bucket, prefix):
+        if not found["Key"].endswith("/"):
+            yield ObjectVersion(found["Key"], found["VersionId"], found["Size"], found["LastModified"])
 
 
 def look_at(pipeline: Pipeline, version: ObjectVersion, patience: Patience, known: Executions) -> Finding:
@@ -207,22 +203,15 @@ def ended_at(execution: Mapping[str, Any]) -> datetime:
 
 def is_told(pipeline: Pipeline, key: str) -> bool:
     """Whether there is a failure record that says that somebody was told; records of before that was said, do."""
-    try:
-        with transient_faults(f"GET s3://{pipeline.processed_bucket}/{key}"):
-            body = pipeline.s3.get_object(Bucket=pipeline.processed_bucket, Key=key)["Body"].read()
-    except ClientError as exc:
-        if is_missing(exc):
-            return False
-        raise
-    return json.loads(body).get("notified_by", "") is not None
+    body = pipeline.storage.get_bytes(pipeline.processed_bucket, key)
+    return body is not None and json.loads(body).get("notified_by", "") is not None
 
 
 def _recorded(pipeline: Pipeline, dataset: str, batch_id: str) -> set[str]:
     """The names of the executions of a batch that have a failure record."""
     prefix = failure_prefix(dataset, batch_id)
-    with transient_faults(f"ListObjectsV2 s3://{pipeline.processed_bucket}/{prefix}"):
-        answer = pipeline.s3.list_objects_v2(Bucket=pipeline.processed_bucket, Prefix=prefix)
-    return {found["Key"].removeprefix(prefix).removesuffix(".json") for found in answer.get("Contents", [])}
+    found = pipeline.storage.list_objects(pipeline.processed_bucket, prefix)
+    return {key.removeprefix(prefix).removesuffix(".json") for key, _ in found}
 
 
 def _latest(batch_id: str, replays: int, known: Executions) -> tuple[int, Mapping[str, Any] | None]:
@@ -249,22 +238,11 @@ def untold(pipeline: Pipeline, known: Executions, patience: Patience) -> Iterato
 def plan(pipeline: Pipeline, version: ObjectVersion) -> Batch | None:
     """The batch that a version makes, as the starter plans it but without a sequencer; None where it is gone."""
     place = (pipeline.ingest_bucket, version.key, version.version_id)
-    try:
-        with transient_faults(f"HEAD s3://{pipeline.ingest_bucket}/{version.key}"):
-            head = pipeline.s3.head_object(Bucket=place[0], Key=place[1], VersionId=place[2])
-    except ClientError as exc:
-        if is_missing(exc):
-            return None
-        raise
-    return plan_batch(source_of(*place, dict(head)), head["LastModified"].astimezone(UTC), pipeline.chunk_bytes)
+    head = pipeline.storage.head(*place)
+    if head is None:
+        return None
+    return plan_batch(source_of(*place, head), head["LastModified"].astimezone(UTC), pipeline.chunk_bytes)
 
 
 def _exists(pipeline: Pipeline, key: str) -> bool:
-    try:
-        with transient_faults(f"HEAD s3://{pipeline.processed_bucket}/{key}"):
-            pipeline.s3.head_object(Bucket=pipeline.processed_bucket, Key=key)
-    except ClientError as exc:
-        if is_missing(exc):
-            return False
-        raise
-    return True
+    return pipeline.storage.head(pipeline.processed_bucket, key) is not None

@@ -98,7 +98,7 @@ def status_change(execution: Mapping[str, Any]) -> dict[str, Any]:
 @cache
 def _pipeline() -> Pipeline:
     return Pipeline(
-        s3=s3_utils.client(),
+        storage=s3_utils.storage(),
         step_functions=executions.client(),
         ingest_bucket=settings().ingest_bucket,
         processed_bucket=settings().processed_bucket,

@@ -34,7 +34,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
         if has_ended and content.get("notified_by", "") is None:
             notified_by = _make_sure_of_notice(event["detail"]["executionArn"], message)
             content = {**content, "notified_by": notified_by}
-            s3_utils.put_bytes(settings().processed_bucket, failure.key, _serialised(content))
+            s3_utils.storage().put_bytes(settings().processed_bucket, failure.key, _serialised(content))
             outcome["notified_by"] = notified_by
     return message
 
@@ -42,15 +42,15 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
 def _record(failure: Failure, outcome: dict[str, Any]) -> dict[str, Any]:
     """Write the failure record, unless one stands; answers the one that stands."""
     bucket = settings().processed_bucket
-    committed = s3_utils.head(bucket, failure.batch.manifest_key) is not None
-    has_rejects = s3_utils.head(bucket, failure.batch.rejected_key) is not None
+    committed = s3_utils.storage().head(bucket, failure.batch.manifest_key) is not None
+    has_rejects = s3_utils.storage().head(bucket, failure.batch.rejected_key) is not None
     rejects_uri = f"s3://{bucket}/{failure.batch.rejected_key}" if has_rejects else None
     content = record(failure, committed=committed, rejects_uri=rejects_uri)
-    outcome["recorded"] = s3_utils.put_new(bucket, failure.key, _serialised(content))
+    outcome["recorded"] = s3_utils.storage().put_new(bucket, failure.key, _serialised(content))
     if outcome["recorded"]:
         count(failure.batch.dataset, {"FilesFailed": 1})
         return content
-    standing: dict[str, Any] = json.loads(s3_utils.get_bytes(bucket, failure.key) or _serialised(content))
+    standing: dict[str, Any] = json.loads(s3_utils.storage().get_bytes(bucket, failure.key) or _serialised(content))
     return standing
 
 

@@ -22,12 +22,12 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
     run, bucket = FinishedRun.from_status_change(event), settings().processed_bucket
     with step("record_run", run.batch_id, execution=run.execution) as outcome:
         history = _history(run)
-        committed = s3_utils.get_bytes(bucket, run.manifest_key) if run.status == "SUCCEEDED" else None
+        committed = s3_utils.storage().get_bytes(bucket, run.manifest_key) if run.status == "SUCCEEDED" else None
         manifest = json.loads(committed) if committed else None
         deployment = Deployment.from_settings(settings().deployment)
         content = record(run, history, list(_staged(run)), manifest, deployment)
         outcome["usd"] = content["usd"]
-        if s3_utils.put_new(bucket, run.key, json.dumps(content, indent=2).encode()):
+        if s3_utils.storage().put_new(bucket, run.key, json.dumps(content, indent=2).encode()):
             count(run.dataset, {"EstimatedCostUSD": float(content["usd"])}, unit="None")
     return {"usd": content["usd"]}
 
@@ -53,12 +53,5 @@ def _events(execution_arn: str) -> Iterator[Mapping[str, Any]]:
 
 def _staged(run: FinishedRun) -> Iterator[tuple[str, int]]:
     """Name and bytes of each object that the execution has staged."""
-    pages = (
-        s3_utils.client()
-        .get_paginator("list_objects_v2")
-        .paginate(Bucket=settings().processed_bucket, Prefix=run.staging_prefix)
-    )
-    with s3_utils.transient_faults("LIST staging"):
-        for page in pages:
-            for found in page.get("Contents", []):
-                yield found["Key"].rpartition("/")[2], found["Size"]
+    for key, size in s3_utils.storage().list_objects(settings().processed_bucket, run.staging_prefix):
+        yield key.rpartition("/")[2], size

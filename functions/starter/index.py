@@ -41,7 +41,7 @@ def _batch(created: ObjectCreated) -> Batch:
     A version that is gone is planned from the event: its execution fails and tells somebody.
     """
     place = (created.bucket, created.key, created.version_id)
-    head = s3_utils.head(*place)
+    head = s3_utils.storage().head(*place)
     if head is None:
         source = Source(*place, created.size, created.etag, padded_sequencer(created.sequencer))
         return plan_batch(source, created.time, settings().chunk_bytes)

@@ -10,10 +10,11 @@ import orjson
 
 from functions.common import s3_utils, sql
 from functions.common.batch import Batch
-from functions.common.config import settings
+from functions.common.config import Settings, settings
 from functions.common.contract import load_contract
 from functions.common.errors import RejectVolumeError
 from functions.common.parallel import at_once
+from functions.common.s3_utils import Storage
 from functions.common.source.documents import Document
 from functions.common.source.stored import open_stored
 from functions.common.telemetry import step
@@ -22,11 +23,20 @@ from functions.validate.validation import RECORDS, REJECTED, Counts, validate_ch
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
-    """Validate one chunk; answers its number. The counts are written last: they say that the chunk is whole."""
+    """Validate one chunk; returns its number."""
     batch, chunk = Batch.from_input(event["batch"]), event["chunk"]
-    with step("validate", batch.batch_id, chunk=chunk) as outcome, workdir() as folder:
-        document, counts = _validate(batch, chunk, folder)
-        at_once(partial(_upload, batch, chunk), [folder / RECORDS, folder / REJECTED])
+    with step("validate", batch.batch_id, chunk=chunk) as outcome:
+        counts = validate(batch, chunk, s3_utils.storage(), settings())
+        outcome |= {"received": counts.received, "valid": counts.valid, "rejected": counts.rejected}
+    return {"chunk": chunk}
+
+
+def validate(batch: Batch, chunk: int, storage: Storage, settings: Settings) -> Counts:
+    """Divide one chunk into valid and rejected records in staging. The counts are written last: they complete it."""
+    with workdir() as folder:
+        document, counts = _divide(batch, chunk, folder, storage, settings)
+        upload = partial(_upload, storage, settings.processed_bucket, batch, chunk)
+        at_once(upload, [folder / RECORDS, folder / REJECTED])
         summary = {
             "chunk": chunk,
             "chunk_bytes": batch.chunk_bytes,
@@ -34,25 +44,23 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
             **asdict(counts),
         }
         counts_key = batch.staging_key(chunk, "counts.json")
-        s3_utils.put_bytes(settings().processed_bucket, counts_key, orjson.dumps(summary))
-        outcome |= {"received": counts.received, "valid": counts.valid, "rejected": counts.rejected}
-    return {"chunk": chunk}
+        storage.put_bytes(settings.processed_bucket, counts_key, orjson.dumps(summary))
+    return counts
 
 
-def _validate(batch: Batch, chunk: int, folder: Path) -> tuple[Document, Counts]:
+def _divide(batch: Batch, chunk: int, folder: Path, storage: Storage, settings: Settings) -> tuple[Document, Counts]:
     """Divide the chunk's records into files in `folder`; of rejects that are too many, a sample goes to staging."""
-    contract = load_contract(batch.dataset, settings().contracts)
-    open_document = partial(open_stored, batch, chunk, contract)
-    sample_uri = f"s3://{settings().processed_bucket}/{batch.staging_key(chunk, REJECTED)}"
-    with sql.connect(folder, settings().memory_mb) as connection:
+    contract = load_contract(batch.dataset, settings.contracts)
+    open_document = partial(open_stored, batch, chunk, contract, storage, settings)
+    sample_uri = f"s3://{settings.processed_bucket}/{batch.staging_key(chunk, REJECTED)}"
+    with sql.connect(folder, settings.memory_mb) as connection:
         try:
-            return validate_chunk(open_document, contract, batch.batch_id, folder, connection, settings(), sample_uri)
+            return validate_chunk(open_document, contract, batch.batch_id, folder, connection, settings, sample_uri)
         except RejectVolumeError:
-            _upload(batch, chunk, folder / REJECTED)
+            _upload(storage, settings.processed_bucket, batch, chunk, folder / REJECTED)
             raise
 
 
-def _upload(batch: Batch, chunk: int, path: Path) -> None:
-    key = batch.staging_key(chunk, path.name)
+def _upload(storage: Storage, bucket: str, batch: Batch, chunk: int, path: Path) -> None:
     content_type = "application/vnd.apache.parquet" if path.suffix == ".parquet" else "application/x-ndjson"
-    s3_utils.upload(path, settings().processed_bucket, key, content_type)
+    storage.upload(path, bucket, batch.staging_key(chunk, path.name), content_type)

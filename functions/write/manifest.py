@@ -28,6 +28,13 @@ def refusal(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> Pipeli
     """Why a file fails as a whole, or None: EmptyFileError, NoValidRecordsError or TooManyRejectsError."""
     if totals.received == 0:
         return EmptyFileError("The file has no record: it is empty, blank, or an empty array.")
+    error = _refusal_for_rejects(totals, max_reject_ratio, rejects_uri)
+    if error:
+        error.rejected_by_reason = totals.rejected_by_reason
+    return error
+
+
+def _refusal_for_rejects(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> PipelineError | None:
     reasons = ", ".join(f"{reason} {number}" for reason, number in totals.rejected_by_reason.items())
     if totals.valid == 0:
         return NoValidRecordsError(f"All {totals.received} records break the contract ({reasons}): see {rejects_uri}.")

@@ -66,14 +66,14 @@ def test_a_bad_transform_publishes_nothing(scene: Scene, release: str) -> None:
 @pytest.mark.parametrize("stage", ["before the manifest", "in the middle"])
 def test_what_a_bad_write_left_half_done_is_replaced(scene: Scene, stage: str) -> None:
     """Its files are not what they should be; only a commit would have made them count."""
-    cloud, upload = scene.again(), s3_utils.upload
+    cloud, upload = scene.again(), s3_utils.Storage.upload
 
-    def longer_by_a_byte(path: Path, *place: Any) -> Any:
+    def longer_by_a_byte(storage: s3_utils.Storage, path: Path, *place: Any) -> Any:
         path.write_bytes(path.read_bytes() + b"?")
-        return upload(path, *place)
+        return upload(storage, path, *place)
 
     def bad(event: Any) -> Any:
-        with patch.object(s3_utils, "upload", longer_by_a_byte):
+        with patch.object(s3_utils.Storage, "upload", longer_by_a_byte):
             return HANDLERS["write"](event)
 
     def last(call: Call) -> bool:

@@ -57,7 +57,7 @@ def remove(_: Cloud, prefix: str) -> None:
 
 def append(cloud: Cloud, prefix: str) -> None:
     key = key_of(cloud, prefix)
-    s3_utils.put_bytes(PROCESSED, key, cloud.objects()[key] + b" ")
+    s3_utils.storage().put_bytes(PROCESSED, key, cloud.objects()[key] + b" ")
 
 
 def delete(cloud: Cloud, prefix: str) -> None:
@@ -65,7 +65,7 @@ def delete(cloud: Cloud, prefix: str) -> None:
 
 
 def put(_: Cloud, key: str, bucket: str = PROCESSED) -> None:
-    s3_utils.put_bytes(bucket, key, b"{}")
+    s3_utils.storage().put_bytes(bucket, key, b"{}")
 
 
 def rewrite(cloud: Cloud, prefix: str, change: Callable[[Any], Any]) -> None:

@@ -80,15 +80,15 @@ def test_an_object_that_is_replaced_while_it_is_read_is_read_again_later(
 ) -> None:
     """Two runs of one batch, of two releases: never half of the one and half of the other."""
     cloud, key = scene.again(), "staging/file"
-    s3_utils.put_bytes(harness.PROCESSED, key, b"a" * 3 * PART)
+    s3_utils.storage().put_bytes(harness.PROCESSED, key, b"a" * 3 * PART)
 
     def replace(call: Call) -> None:
         if call.operation == "GetObject" and call.nth == number:
             cloud.injector.before = None
-            s3_utils.put_bytes(harness.PROCESSED, key, b"b" * 3 * PART)
+            s3_utils.storage().put_bytes(harness.PROCESSED, key, b"b" * 3 * PART)
 
     cloud.injector.before = replace
     with cloud.injector.during("transform"), pytest.raises(TransientError, match="replaced while it was read"):
-        s3_utils.download(harness.PROCESSED, key, tmp_path / "file")
-    s3_utils.download(harness.PROCESSED, key, tmp_path / "file")
+        s3_utils.storage().download(harness.PROCESSED, key, tmp_path / "file")
+    s3_utils.storage().download(harness.PROCESSED, key, tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == b"b" * 3 * PART

@@ -57,13 +57,15 @@ def test_what_lasts_longer_is_transient(
     scene: tuple[Cloud, Wire, dict[str, bytes]], fault: Fault, tmp_path: Any
 ) -> None:
     _, wire, _ = scene
-    s3_utils.put_bytes(harness.PROCESSED, "staging/file", b"x")
+    s3_utils.storage().put_bytes(harness.PROCESSED, "staging/file", b"x")
     (tmp_path / "file").write_bytes(b"x")
     wire.fault, wire.times = fault, 1_000
     made = {
-        "HeadObject": lambda: s3_utils.head(harness.PROCESSED, "staging/file"),
-        "GetObject": lambda: s3_utils.get_bytes(harness.PROCESSED, "staging/file"),
-        "PutObject": lambda: s3_utils.upload(tmp_path / "file", harness.PROCESSED, "staging/file", "text/plain"),
+        "HeadObject": lambda: s3_utils.storage().head(harness.PROCESSED, "staging/file"),
+        "GetObject": lambda: s3_utils.storage().get_bytes(harness.PROCESSED, "staging/file"),
+        "PutObject": lambda: s3_utils.storage().upload(
+            tmp_path / "file", harness.PROCESSED, "staging/file", "text/plain"
+        ),
     }
     for operation, call in made.items():
         wire.requests.clear()

@@ -139,10 +139,13 @@ def reasons_in(cause: str) -> dict[str, int]:
 def test_a_chunk_that_would_fill_the_disk_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Of a chunk of two-byte records the rejects would be five hundred times its size."""
     written: list[Any] = []
-    real = harness.s3_utils.upload
-    monkeypatch.setattr(
-        harness.s3_utils, "upload", lambda path, *a: written.append(path.stat().st_size) or real(path, *a)
-    )
+    real = harness.s3_utils.Storage.upload
+
+    def upload(storage: Any, path: Any, *place: Any) -> None:
+        written.append(path.stat().st_size)
+        real(storage, path, *place)
+
+    monkeypatch.setattr(harness.s3_utils.Storage, "upload", upload)
     with harness.buckets(monkeypatch, MAX_REJECT_BYTES="1000000"):
         outcome = execute(harness.plan(harness.upload(b"{}\n" * 300_000)))
         check_failed(outcome, RejectVolumeError)

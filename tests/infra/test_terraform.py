@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -57,11 +58,15 @@ def test_every_function_has_the_settings_that_its_code_reads_and_no_other(first_
 
 
 def settings_read_by(folder: Path) -> set[str]:
-    """The settings that a folder's code reads, of `settings()` or of the `limits` that these are handed on as."""
+    """The settings that a folder's code reads, by `settings()` or as the `settings` or `limits` that it is passed."""
     nodes = [node for path in folder.glob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
     attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
-    read = {node.attr for node in attributes if ast.unparse(node.value) in {"settings()", "limits"}}
-    return read & set(dir(Settings))  # something else may be called limits
+    read = {
+        node.attr
+        for node in attributes
+        if ast.unparse(node.value) in {"settings()", "settings", "self.settings", "limits"}
+    }
+    return read & {setting.name for setting in fields(Settings)}  # something else may be called limits
 
 
 def test_every_resource_that_can_be_tagged_is(first_plan: Run) -> None:

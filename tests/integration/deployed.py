@@ -169,7 +169,7 @@ class Place:
     def upload(self, data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Batch:
         """A file whose event never came."""
         source = harness.upload(data, name, folder)
-        head = s3_utils.head(source.bucket, source.key, source.version_id)
+        head = s3_utils.storage().head(source.bucket, source.key, source.version_id)
         assert head is not None
         return plan_batch(
             source_of(source.bucket, source.key, source.version_id, head), head["LastModified"], CHUNK_BYTES

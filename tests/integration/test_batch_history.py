@@ -32,7 +32,7 @@ def failure_of(batch: Batch, execution: str) -> None:
     record = {"error": "TransientError", "cause": "", "status": "FAILED", "rejects": None, "next_step": "Wait."}
     content = {**record, "source": {**batch.to_input()["source"]}, "ingested_at": batch.ingested_at}
     key = failure_key("orders", batch.batch_id, execution)
-    s3_utils.put_bytes(harness.PROCESSED, key, json.dumps(content).encode())
+    s3_utils.storage().put_bytes(harness.PROCESSED, key, json.dumps(content).encode())
 
 
 def revision(batch: Batch, number: int) -> str:

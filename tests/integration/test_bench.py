@@ -4,10 +4,12 @@ import json
 import platform
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 import generate_data
 from bench import machine, ours, process
@@ -22,8 +24,8 @@ from bench.report import report, table
 from bench.session import QUICK, Plan, _check_orders, _check_same_rows
 from bench.subjects import FLOOR, PEERS
 from functions.common import s3_utils
-from functions.common.config import Settings, settings
-from pipeline.contract.folder_s3 import FolderS3
+from functions.common.config import settings
+from pipeline.contract.folder_storage import FolderStorage
 
 MB, GB = 10**6, 10**9
 
@@ -186,35 +188,39 @@ def test_a_process_says_what_it_took_or_what_went_wrong(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderS3:
-    """A folder in place of S3, for the functions too."""
-    stand_in = FolderS3(tmp_path / "s3")
-    for name, value in ours.ENVIRONMENT.items():
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FolderStorage]:
+    """A folder in place of S3, for the steps too."""
+    for name, value in {**ours.ENVIRONMENT, ours.FOLDER: str(tmp_path / "s3")}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(s3_utils, "client", lambda: stand_in)
     settings.cache_clear()
-    return stand_in
+    ours._storage.cache_clear()
+    yield ours._storage()
+    settings.cache_clear()
+    ours._storage.cache_clear()
 
 
-def test_the_folder_answers_as_s3_does(folder: FolderS3, tmp_path: Path) -> None:
-    assert s3_utils.head("b", "k") is None
-    assert s3_utils.put_new("b", "k", b"0123456789")
-    assert not s3_utils.put_new("b", "k", b"other")
-    assert s3_utils.get_bytes("b", "k") == b"0123456789"
-    assert b"".join(s3_utils.read_blocks("b", "k", "1", start=4)) == b"456789"
-    assert folder.get_object(Bucket="b", Key="k", Range="bytes=2-3")["Body"].read() == b"23"
-    s3_utils.download("b", "k", tmp_path / "copy")
-    uploaded = s3_utils.publish(tmp_path / "copy", "b", "folder/again", "text/plain")
-    head = s3_utils.head("b", "folder/again")
+def test_a_folder_answers_as_s3_does(folder: FolderStorage, tmp_path: Path) -> None:
+    assert folder.head("b", "k") is None
+    assert folder.get_bytes("b", "k") is None
+    assert folder.put_new("b", "k", b"0123456789")
+    assert not folder.put_new("b", "k", b"other")
+    assert folder.get_bytes("b", "k") == b"0123456789"
+    assert b"".join(folder.read_blocks("b", "k", "1", start=4)) == b"456789"
+    folder.download("b", "k", tmp_path / "copy")
+    uploaded = folder.publish(tmp_path / "copy", "b", "folder/again", "text/plain")
+    head = folder.head("b", "folder/again")
     assert head is not None
     assert (head["ContentLength"], head["Metadata"]["sha256"]) == (10, uploaded["sha256"])
-    settings.cache_clear()
+    assert list(folder.list_objects("b", "folder/")) == [("folder/again", 10)]
+    with pytest.raises(ClientError) as missing:
+        folder.download("b", "none", tmp_path / "none")
+    assert s3_utils.is_missing(missing.value)
 
 
-def test_the_adapter_runs_every_step(folder: FolderS3, tmp_path: Path) -> None:
+def test_the_adapter_runs_every_step(folder: FolderStorage, tmp_path: Path) -> None:
     source = tmp_path / "orders.jsonl"
     generate_data.write(source, 10)
-    folder.upload_file(str(source), ours.INGEST, ours.KEY)
+    ours.upload(source)
     for step in ours.STEPS:
         ours.step(step, tmp_path / step)
     rows = json.loads((tmp_path / "write").read_text())["rows"]
@@ -222,10 +228,9 @@ def test_the_adapter_runs_every_step(folder: FolderS3, tmp_path: Path) -> None:
     assert rows["items"] >= 10
 
 
-def test_the_adapter_gives_every_setting(folder: FolderS3) -> None:
+def test_the_adapter_gives_every_setting(folder: FolderStorage) -> None:
     for name in ("processed_bucket", "chunk_bytes", "max_reject_ratio", "memory_mb", "state_machine_arn"):
-        assert getattr(Settings(), name)
-    settings.cache_clear()
+        assert getattr(settings(), name)
 
 
 def test_every_subject_says_what_it_leaves_out() -> None:

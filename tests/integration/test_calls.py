@@ -104,10 +104,10 @@ def test_large_objects_go_in_parts(n_bytes: int, tmp_path: Path, monkeypatch: py
     path = tmp_path / "large"
     path.write_bytes(bytes(n_bytes))
     with counting() as counted:
-        s3_utils.upload(path, harness.PROCESSED, "staging/large", "application/x-ndjson")
+        s3_utils.storage().upload(path, harness.PROCESSED, "staging/large", "application/x-ndjson")
         assert counted() == s3_requests.upload(n_bytes)
     with counting() as counted:
-        s3_utils.download(harness.PROCESSED, "staging/large", path)
+        s3_utils.storage().download(harness.PROCESSED, "staging/large", path)
         assert counted() == s3_requests.download(n_bytes)
 
 

@@ -187,10 +187,10 @@ def test_results_of_another_run_do_not_stay(pipeline: Any, tmp_path: Path) -> No
 def test_what_happens_here_is_not_said_of_the_file(
     raised: Exception, status: int, says: str, pipeline: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_event: object) -> None:
+    def fail(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr(dry_run_module.transform, "handler", fail)
+    monkeypatch.setattr(dry_run_module, "transform", fail)
     found, out, err = pipeline(MIXED)
     assert (found, "PUBLISHABLE" in out) == (status, False)
     assert says in err

@@ -226,7 +226,11 @@ def test_every_command_that_is_named_exists(place: Place) -> None:
     assert named <= known
 
 
-@pytest.mark.parametrize("error", [error for error in vars(errors).values() if isinstance(error, type)], ids=str)
+@pytest.mark.parametrize(
+    "error",
+    [error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, PipelineError)],
+    ids=str,
+)
 def test_an_error_is_mended_by_a_replay_or_by_another_file(error: type[PipelineError]) -> None:
     by_file = any(
         word in error.next_step.lower() for word in ("upload", "send the", "split", "report it", "check that")
@@ -451,7 +455,7 @@ def test_a_file_of_rejects_that_has_expired_is_said_to_have(place: Place, run: R
 
 def test_a_file_of_rejects_that_somebody_changed_is_an_error_that_says_so(place: Place, run: Run) -> None:
     batch = partly_rejected(place)
-    s3_utils.put_bytes(harness.PROCESSED, batch.rejected_key, b"mine\n")
+    s3_utils.storage().put_bytes(harness.PROCESSED, batch.rejected_key, b"mine\n")
     status, _, err = run("rejects", KEY)
     assert (status, "is no file of rejects" in err, "next:" in err) == (1, True, True)
 
@@ -471,7 +475,7 @@ def test_a_manifest_of_a_release_that_did_not_tell_of_versions_is_told_all_the_s
     batch = published(place)
     content = harness.manifest(batch)
     del content["records_by_version"], content["drift"]
-    s3_utils.put_bytes(harness.PROCESSED, batch.manifest_key, json.dumps(content).encode())
+    s3_utils.storage().put_bytes(harness.PROCESSED, batch.manifest_key, json.dumps(content).encode())
     assert run("explain", KEY)[1].startswith("PUBLISHED")
 
 

@@ -80,7 +80,7 @@ def test_the_starter_names_the_execution_after_the_version(machine: str) -> None
     source = harness.upload(b"x" * 2_500_000, "a b+c%20d é日.jsonl")
     sent = s3_put(event("s3_put")["Records"][0]["s3"]["object"]["key"], source.version_id)
     assert starter.handler(sent) == {"started": 1, "known": 0}
-    head = s3_utils.head(INGEST, source.key, source.version_id)
+    head = s3_utils.storage().head(INGEST, source.key, source.version_id)
     assert head is not None
     batch_id = batch_id_for("orders", INGEST, "incoming/orders/a b+c%20d é日.jsonl", source.version_id)
     (name, batch), *others = started_by(machine).items()
@@ -184,9 +184,9 @@ def test_any_other_refusal_is_an_error_that_lambda_delivers_again(code: str) -> 
 
 def test_validate_stages_its_files_and_the_counts_last(monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
-    upload, put_bytes = s3_utils.upload, s3_utils.put_bytes
-    monkeypatch.setattr(s3_utils, "upload", lambda *a: written.append(Path(a[2]).name) or upload(*a))
-    monkeypatch.setattr(s3_utils, "put_bytes", lambda *a: written.append(Path(a[1]).name) or put_bytes(*a))
+    upload, put_bytes = s3_utils.Storage.upload, s3_utils.Storage.put_bytes
+    monkeypatch.setattr(s3_utils.Storage, "upload", lambda *a: written.append(Path(a[3]).name) or upload(*a))
+    monkeypatch.setattr(s3_utils.Storage, "put_bytes", lambda *a: written.append(Path(a[2]).name) or put_bytes(*a))
     batch = harness.plan(harness.upload(lines([order(), {}])))
     assert validate.handler({"batch": batch.to_input(), "chunk": 0}) == {"chunk": 0}
     assert sorted(written[:-1]) == ["records.parquet", "rejected.jsonl"]
@@ -355,7 +355,7 @@ def test_a_failure_is_recorded_once() -> None:
 
 
 def test_the_record_names_the_rejects() -> None:
-    s3_utils.put_bytes(PROCESSED, BATCH.rejected_key, b"{}\n")
+    s3_utils.storage().put_bytes(PROCESSED, BATCH.rejected_key, b"{}\n")
     notice = record_failure.handler(STATE)
     assert recorded()["rejects"] == f"s3://{PROCESSED}/{BATCH.rejected_key}"
     assert f"The rejected records: s3://{PROCESSED}/{BATCH.rejected_key}" in notice["message"]
@@ -370,7 +370,7 @@ def test_a_key_cannot_write_lines_into_a_notice() -> None:
 
 
 def test_a_manifest_outranks_a_later_failure() -> None:
-    s3_utils.put_bytes(PROCESSED, BATCH.manifest_key, b"{}")
+    s3_utils.storage().put_bytes(PROCESSED, BATCH.manifest_key, b"{}")
     notice = record_failure.handler(STATE)
     assert (recorded()["published"], recorded()["next_step"][:8]) == (True, "Nothing:")
     assert notice["subject"] == "orders: a file was published, but a step after that failed (EncodingError)"

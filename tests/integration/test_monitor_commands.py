@@ -49,7 +49,7 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 def with_cost(batch: Batch, usd: str = "0.00034") -> Batch:
-    s3_utils.put_bytes(
+    s3_utils.storage().put_bytes(
         harness.PROCESSED, run_key("orders", batch.batch_id, batch.batch_id), f'{{"usd": "{usd}"}}'.encode()
     )
     return batch

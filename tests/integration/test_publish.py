@@ -152,8 +152,12 @@ def test_a_committed_batch_is_verified_and_left_alone(monkeypatch: pytest.Monkey
     answer = write.handler(batch.to_input())
     for key in harness.keys("staging/"):
         s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=key)
-    monkeypatch.setattr(s3_utils, "upload", lambda *_: pytest.fail("a committed batch must not be written again"))
-    monkeypatch.setattr(s3_utils, "put_new", lambda *_: pytest.fail("a committed batch must not be written again"))
+    monkeypatch.setattr(
+        s3_utils.Storage, "upload", lambda *_: pytest.fail("a committed batch must not be written again")
+    )
+    monkeypatch.setattr(
+        s3_utils.Storage, "put_new", lambda *_: pytest.fail("a committed batch must not be written again")
+    )
     assert write.handler(batch.to_input()) == answer
 
 
@@ -168,12 +172,12 @@ def test_a_committed_batch_whose_output_is_harmed_is_not_called_published() -> N
         harms = ["missing", "changed"]
         if output == manifest["rejects"]:  # which are kept for a shorter time than the tables
             assert write.handler(batch.to_input())["published"] == 10
-            s3_utils.put_bytes(harness.PROCESSED, output["key"], b"now missing")
+            s3_utils.storage().put_bytes(harness.PROCESSED, output["key"], b"now missing")
             harms = ["changed"]
         for harm in harms:
             with pytest.raises(ReconciliationError, match=f"committed, but {output['key']} is missing or not what its"):
                 write.handler(batch.to_input())
-            s3_utils.put_bytes(harness.PROCESSED, output["key"], f"now {harm}".encode())
+            s3_utils.storage().put_bytes(harness.PROCESSED, output["key"], f"now {harm}".encode())
         s3_utils.client().put_object(**place, Body=whole["Body"].read(), Metadata=whole["Metadata"])
     assert write.handler(batch.to_input())["published"] == 10
 
@@ -186,16 +190,16 @@ def test_of_two_writers_the_first_commit_stands(same: bool, monkeypatch: pytest.
     committed = harness.get(batch.manifest_key)
     if not same:
         committed = committed.replace(b'"received":12', b'"received":13')
-    s3_utils.put_bytes(harness.PROCESSED, batch.manifest_key, committed)
-    real, looked = s3_utils.get_bytes, []
+    s3_utils.storage().put_bytes(harness.PROCESSED, batch.manifest_key, committed)
+    real, looked = s3_utils.Storage.get_bytes, []
 
-    def nothing_yet(bucket: str, key: str) -> bytes | None:
+    def nothing_yet(storage: s3_utils.Storage, bucket: str, key: str) -> bytes | None:
         if key == batch.manifest_key and not looked:
             looked.append(key)
             return None
-        return real(bucket, key)
+        return real(storage, bucket, key)
 
-    monkeypatch.setattr(s3_utils, "get_bytes", nothing_yet)
+    monkeypatch.setattr(s3_utils.Storage, "get_bytes", nothing_yet)
     if same:
         assert write.handler(batch.to_input())["published"] == 10
     else:
@@ -236,8 +240,8 @@ def test_killed_between_any_two_writes_nothing_is_published_and_the_retry_comple
             s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=key)
         left = iter(range(survived))
         with monkeypatch.context() as patch:
-            patch.setattr(s3_utils, "upload", dying(s3_utils.upload, left))
-            patch.setattr(s3_utils, "put_new", dying(s3_utils.put_new, left))
+            patch.setattr(s3_utils.Storage, "upload", dying(s3_utils.Storage.upload, left))
+            patch.setattr(s3_utils.Storage, "put_new", dying(s3_utils.Storage.put_new, left))
             with pytest.raises(TransientError):
                 write.handler(batch.to_input())
         assert (len(outputs(batch)), harness.keys("manifests/")) == (survived, []), "the manifest must come last"

@@ -36,7 +36,7 @@ def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 def pipeline(place: Place) -> Pipeline:
     step_functions: Any = place.step_functions
-    return Pipeline(place.s3, step_functions, harness.INGEST, harness.PROCESSED, MACHINE, CHUNK_BYTES)
+    return Pipeline(s3_utils.Storage(place.s3), step_functions, harness.INGEST, harness.PROCESSED, MACHINE, CHUNK_BYTES)
 
 
 def surveyed(place: Place, grace: timedelta = timedelta(0), **selection: Any) -> list[Finding]:
@@ -365,7 +365,7 @@ def test_a_record_of_an_earlier_release_counts_as_told(place: Place) -> None:
     key = batch.failure_key(batch.batch_id)
     record = json.loads(harness.get(key))
     del record["notified_by"]
-    s3_utils.put_bytes(harness.PROCESSED, key, json.dumps(record).encode())
+    s3_utils.storage().put_bytes(harness.PROCESSED, key, json.dumps(record).encode())
     [finding] = surveyed(place)
     assert finding.state is BatchState.FAILED
 

@@ -199,6 +199,7 @@ def test_a_map_that_shows_no_tries_is_marked(batch: Batch) -> None:
 def test_an_unknown_region_is_priced_as_another_and_says_so(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     deployment = json.loads(harness.ENVIRONMENT["DEPLOYMENT"]) | {"region": "xx-nowhere-9"}
     monkeypatch.setenv("DEPLOYMENT", json.dumps(deployment))
+    harness.forget_clients()
     content = record_of(ended(batch), histories.troubled())
     assert (content["region"], content["prices"]["region"]) == ("xx-nowhere-9", "us-east-1")
 

@@ -421,7 +421,7 @@ def test_reconcile_finds_orphans_and_prunes_them_only_when_told(place: Place, ru
     orphan = hopeless.parquet_key("orders")
     half = batch.csv_key("items").replace("items.csv", "later.csv")
     for key in (orphan, half):
-        s3_utils.put_bytes(harness.PROCESSED, key, b"x")
+        s3_utils.storage().put_bytes(harness.PROCESSED, key, b"x")
     status, out, _ = run("reconcile", "--grace", "0m")
     assert status == 0, "an orphan is no loss"
     assert sorted(line for line in out.splitlines() if line.startswith(("orphan", "damaged"))) == [
@@ -452,7 +452,7 @@ def untold(place: Place) -> Batch:
 
 def aborted(place: Place) -> Batch:
     batch = failed_by_release(place)
-    s3_utils.put_bytes(harness.PROCESSED, batch.parquet_key("orders"), b"x")
+    s3_utils.storage().put_bytes(harness.PROCESSED, batch.parquet_key("orders"), b"x")
     end(batch.batch_id, "ABORTED", ago=timedelta(minutes=5))
     return batch
 
@@ -460,7 +460,7 @@ def aborted(place: Place) -> Batch:
 def foreign(place: Place) -> Batch:
     batch = place.upload(GOOD)
     place.s3.delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
-    s3_utils.put_bytes(harness.PROCESSED, batch.parquet_key("orders"), b"x")
+    s3_utils.storage().put_bytes(harness.PROCESSED, batch.parquet_key("orders"), b"x")
     return batch
 
 
@@ -480,7 +480,7 @@ def test_what_may_be_all_that_is_left_is_never_pruned(
 @pytest.mark.usefixtures("old")
 def test_what_is_published_between_the_look_and_the_prune_is_kept(place: Place) -> None:
     batch = failed_by_release(place)
-    s3_utils.put_bytes(harness.PROCESSED, batch.parquet_key("orders"), b"x")
+    s3_utils.storage().put_bytes(harness.PROCESSED, batch.parquet_key("orders"), b"x")
     since = datetime.now(UTC) - timedelta(days=1)
     [checked] = outputs.check_outputs(place, since, datetime.now(UTC) + timedelta(seconds=1))  # type: ignore[arg-type]
     assert checked.orphans == (batch.parquet_key("orders"),)
@@ -499,7 +499,7 @@ def test_reconcile_passes_over_what_a_run_is_writing(place: Place, run: Run) -> 
     place.step_functions.runs = lambda _: None
     place.start(batch)
     end(batch.batch_id, "RUNNING")
-    s3_utils.put_bytes(harness.PROCESSED, batch.parquet_key("orders"), b"x")
+    s3_utils.storage().put_bytes(harness.PROCESSED, batch.parquet_key("orders"), b"x")
     assert "orphan" not in run("reconcile", "--grace", "0m", "--apply", "--prune")[1]
 
 
@@ -511,7 +511,9 @@ def test_reconcile_finds_outputs_that_are_not_what_the_manifest_says(place: Plac
         for gone in [key] if how == "gone" else harness.keys("tables/") + harness.keys("processed/"):
             place.s3.delete_object(Bucket=harness.PROCESSED, Key=gone)
     else:
-        s3_utils.put_bytes(harness.PROCESSED, key, b"x" * (len(harness.get(key)) if how == "same size" else 1))
+        s3_utils.storage().put_bytes(
+            harness.PROCESSED, key, b"x" * (len(harness.get(key)) if how == "same size" else 1)
+        )
     digests = ["--digests"] if how == "same size" else []
     status, out, _ = run("reconcile", "--grace", "0m", "--apply", "--prune", *digests)
     assert status == 1

@@ -41,7 +41,7 @@ def put(key: str, data: bytes = DATA, bucket: str = INGEST) -> str:
 
 
 def read(key: str, version: str, start: int = 0) -> bytes:
-    return b"".join(s3_utils.read_blocks(INGEST, key, version, start))
+    return b"".join(s3_utils.storage().read_blocks(INGEST, key, version, start))
 
 
 class Body:
@@ -64,7 +64,8 @@ class Body:
 @contextmanager
 def instead(**operations: Any) -> Iterator[None]:
     """Let the client be one that has only these operations."""
-    with patch.object(s3_utils, "client", lambda: SimpleNamespace(**operations)):
+    client: Any = SimpleNamespace(**operations)
+    with patch.object(s3_utils, "storage", lambda: s3_utils.Storage(client)):
         yield
 
 
@@ -75,12 +76,12 @@ def instead(**operations: Any) -> Iterator[None]:
 @pytest.mark.parametrize("key", ["a", "a b+c%20d", "é 日本 😀", "../x", "/a//b", "a?b#c&d=e", "x" * 1024])
 def test_keys_of_all_kinds_are_used_as_they_are(key: str, tmp_path: Path) -> None:
     version = put(key)
-    found = s3_utils.head(INGEST, key, version)
+    found = s3_utils.storage().head(INGEST, key, version)
     assert found is not None
     assert (found["ContentLength"], read(key, version)) == (len(DATA), DATA)
-    s3_utils.put_bytes(PROCESSED, key, b"1")
-    assert s3_utils.get_bytes(PROCESSED, key) == b"1"
-    s3_utils.download(PROCESSED, key, tmp_path / "copy")
+    s3_utils.storage().put_bytes(PROCESSED, key, b"1")
+    assert s3_utils.storage().get_bytes(PROCESSED, key) == b"1"
+    s3_utils.storage().download(PROCESSED, key, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == b"1"
 
 
@@ -88,7 +89,7 @@ def test_keys_of_all_kinds_are_used_as_they_are(key: str, tmp_path: Path) -> Non
 def test_head_of_an_object_and_of_a_version() -> None:
     first, second = put("a", b"1"), put("a", b"22")
     for version, size in ((first, 1), (second, 2), (None, 2)):
-        found = s3_utils.head(INGEST, "a", version)
+        found = s3_utils.storage().head(INGEST, "a", version)
         assert found is not None
         assert found["ContentLength"] == size
 
@@ -108,7 +109,7 @@ def test_blocks_begin_at_the_start_and_have_their_size(
 ) -> None:
     version = put("a")
     monkeypatch.setattr(s3_utils, "BLOCK_BYTES", block_bytes)
-    blocks = list(s3_utils.read_blocks(INGEST, "a", version, start))
+    blocks = list(s3_utils.storage().read_blocks(INGEST, "a", version, start))
     assert b"".join(blocks) == DATA[start:]
     assert {len(block) for block in blocks[:-1]} <= {block_bytes}
 
@@ -125,7 +126,7 @@ def test_a_server_that_ignores_the_range_is_borne(start: int) -> None:
 def test_the_connection_is_closed_when_the_reader_stops_early() -> None:
     body = Body([b"1", b"2", b"3"])
     with instead(get_object=lambda **_: {"Body": body}):
-        blocks = s3_utils.read_blocks(INGEST, "a", "v")
+        blocks = s3_utils.storage().read_blocks(INGEST, "a", "v")
         assert next(blocks) == b"1"
         blocks.close()  # type: ignore[attr-defined]
     assert body.closed
@@ -135,9 +136,9 @@ def test_the_connection_is_closed_when_the_reader_stops_early() -> None:
 def test_what_is_missing() -> None:
     version = put("a")
     s3_utils.client().delete_object(Bucket=INGEST, Key="a", VersionId=version)
-    assert s3_utils.head(INGEST, "a", version) is None
-    assert s3_utils.head(INGEST, "never") is None
-    assert s3_utils.get_bytes(INGEST, "never") is None
+    assert s3_utils.storage().head(INGEST, "a", version) is None
+    assert s3_utils.storage().head(INGEST, "never") is None
+    assert s3_utils.storage().get_bytes(INGEST, "never") is None
     for key in ("a", "never"):
         with pytest.raises(ClientError) as caught:
             read(key, version)
@@ -148,8 +149,8 @@ def test_what_is_missing() -> None:
 def test_a_delete_marker_is_as_good_as_nothing() -> None:
     put("a")
     marker = s3_utils.client().delete_object(Bucket=INGEST, Key="a")["VersionId"]
-    assert s3_utils.head(INGEST, "a") is None
-    assert s3_utils.head(INGEST, "a", marker) is None
+    assert s3_utils.storage().head(INGEST, "a") is None
+    assert s3_utils.storage().head(INGEST, "a", marker) is None
     with pytest.raises(ClientError) as caught:
         read("a", marker)
     assert s3_utils.is_missing(caught.value)
@@ -157,9 +158,9 @@ def test_a_delete_marker_is_as_good_as_nothing() -> None:
 
 @on_moto
 def test_put_new_writes_once() -> None:
-    assert s3_utils.put_new(PROCESSED, "a", b"first") is True
-    assert s3_utils.put_new(PROCESSED, "a", b"second") is False
-    assert s3_utils.get_bytes(PROCESSED, "a") == b"first"
+    assert s3_utils.storage().put_new(PROCESSED, "a", b"first") is True
+    assert s3_utils.storage().put_new(PROCESSED, "a", b"second") is False
+    assert s3_utils.storage().get_bytes(PROCESSED, "a") == b"first"
 
 
 @on_moto
@@ -167,16 +168,20 @@ def test_publish_tells_size_and_digest_and_puts_the_digest_beside(tmp_path: Path
     path = tmp_path / "file"
     path.write_bytes(DATA)
     digest = hashlib.sha256(DATA).hexdigest()
-    assert s3_utils.publish(path, PROCESSED, "a", "text/csv") == {"key": "a", "bytes": len(DATA), "sha256": digest}
-    found = s3_utils.head(PROCESSED, "a")
+    assert s3_utils.storage().publish(path, PROCESSED, "a", "text/csv") == {
+        "key": "a",
+        "bytes": len(DATA),
+        "sha256": digest,
+    }
+    found = s3_utils.storage().head(PROCESSED, "a")
     assert found is not None
     assert (found["Metadata"], found["ContentType"]) == ({"sha256": digest}, "text/csv")
 
 
 @on_moto
 def test_content_types() -> None:
-    s3_utils.put_bytes(PROCESSED, "a", b"{}")
-    s3_utils.put_new(PROCESSED, "b", b"x", content_type="text/plain")
+    s3_utils.storage().put_bytes(PROCESSED, "a", b"{}")
+    s3_utils.storage().put_new(PROCESSED, "b", b"x", content_type="text/plain")
     types = [s3_utils.client().head_object(Bucket=PROCESSED, Key=key)["ContentType"] for key in "ab"]
     assert types == ["application/json", "text/plain"]
 
@@ -192,13 +197,13 @@ def file(tmp_path: Path) -> Path:
 
 
 CALLS: dict[str, tuple[str, Callable[[Path], Any]]] = {
-    "head": ("head_object", lambda _: s3_utils.head("b", "k")),
-    "read_blocks": ("get_object", lambda _: list(s3_utils.read_blocks("b", "k", "v"))),
-    "get_bytes": ("get_object", lambda _: s3_utils.get_bytes("b", "k")),
-    "put_bytes": ("put_object", lambda _: s3_utils.put_bytes("b", "k", b"")),
-    "put_new": ("put_object", lambda _: s3_utils.put_new("b", "k", b"")),
-    "download": ("get_object", lambda file: s3_utils.download("b", "k", file)),
-    "upload": ("put_object", lambda file: s3_utils.upload(file, "b", "k", "text/plain")),
+    "head": ("head_object", lambda _: s3_utils.storage().head("b", "k")),
+    "read_blocks": ("get_object", lambda _: list(s3_utils.storage().read_blocks("b", "k", "v"))),
+    "get_bytes": ("get_object", lambda _: s3_utils.storage().get_bytes("b", "k")),
+    "put_bytes": ("put_object", lambda _: s3_utils.storage().put_bytes("b", "k", b"")),
+    "put_new": ("put_object", lambda _: s3_utils.storage().put_new("b", "k", b"")),
+    "download": ("get_object", lambda file: s3_utils.storage().download("b", "k", file)),
+    "upload": ("put_object", lambda file: s3_utils.storage().upload(file, "b", "k", "text/plain")),
 }
 each_call = pytest.mark.parametrize("call", CALLS)
 
@@ -217,7 +222,7 @@ def answered(client: Any, file: Path) -> Answered:
 
     def make(call: str, code: str, status: int) -> Any:
         operation, function = CALLS[call]
-        with patch.object(s3_utils, "client", lambda: client), Stubber(client) as stubber:
+        with patch.object(s3_utils, "storage", lambda: s3_utils.Storage(client)), Stubber(client) as stubber:
             stubber.add_client_error(operation, service_error_code=code, http_status_code=status)
             return function(file)
 
@@ -315,7 +320,7 @@ def test_missing_credentials_are_no_transient_fault() -> None:
 
 @on_moto
 def test_an_error_of_the_reader_is_not_taken_for_one_of_s3() -> None:
-    blocks = s3_utils.read_blocks(INGEST, "a", put("a"))
+    blocks = s3_utils.storage().read_blocks(INGEST, "a", put("a"))
     with pytest.raises(ZeroDivisionError):
         b"".join(1 // 0 for _ in blocks)  # type: ignore[misc]
 
@@ -330,7 +335,7 @@ def test_a_large_object_whose_parts_never_come_is_a_transient_fault(
     monkeypatch.setattr(TransferFuture, "result", Mock(side_effect=lost))
     put("large", bucket=PROCESSED)
     with pytest.raises(TransientError, match=r"GET s3://.*/large: the connection failed \(IncompleteReadError\)\.$"):
-        s3_utils.download(PROCESSED, "large", tmp_path / "copy")
+        s3_utils.storage().download(PROCESSED, "large", tmp_path / "copy")
 
 
 @on_moto
@@ -339,10 +344,10 @@ def test_a_large_object_goes_in_parts_and_comes_back_the_same(tmp_path: Path, mo
     s3_utils._transfer.cache_clear()
     path, data = tmp_path / "file", DATA * 4000
     path.write_bytes(data)
-    s3_utils.upload(path, PROCESSED, "large", "text/plain", {"sha256": "x"})
-    found = s3_utils.head(PROCESSED, "large")
+    s3_utils.storage().upload(path, PROCESSED, "large", "text/plain", {"sha256": "x"})
+    found = s3_utils.storage().head(PROCESSED, "large")
     assert found is not None
     assert (found["ContentLength"], found["Metadata"], "-" in found["ETag"]) == (len(data), {"sha256": "x"}, True)
-    s3_utils.download(PROCESSED, "large", tmp_path / "copy")
+    s3_utils.storage().download(PROCESSED, "large", tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == data
     s3_utils._transfer.cache_clear()

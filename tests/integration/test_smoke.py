@@ -385,7 +385,10 @@ def test_the_users_terraform_workspace_is_another_deployments(monkeypatch: pytes
 
 SOURCES = [
     *(ROOT / "src" / "pipeline" / "smoke").glob("*.py"),
-    *(ROOT / "src/pipeline" / f"{name}.py" for name in ("run/runs", "processed_bucket", "inspect/logs", "deploy/deploy")),
+    *(
+        ROOT / "src/pipeline" / f"{name}.py"
+        for name in ("run/runs", "processed_bucket", "inspect/logs", "deploy/deploy")
+    ),
 ]
 SERVICES = (
     "athena",

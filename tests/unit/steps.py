@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -12,6 +11,7 @@ import orjson
 
 from functions.common import sql
 from functions.common.batch import Batch, Source
+from functions.common.config import Settings
 from functions.common.contract import LINEAGE, Contract
 from functions.common.planning import plan_batch
 from functions.common.source.chunk import open_chunk
@@ -28,7 +28,7 @@ MEMORY_MB = 512
 MAX_RECORD_BYTES = 1_000_000
 BLOCK_BYTES = 1 << 16
 MAX_NESTING = 64
-LIMITS = SimpleNamespace(
+LIMITS = Settings(
     max_object_bytes=10**9,
     max_inflated_bytes=10**9,
     max_inflation_ratio=1000,
@@ -45,7 +45,7 @@ def batch_of(data: bytes, name: str = "x.jsonl", chunk_bytes: int = 10**9) -> Ba
     return plan_batch(source, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), chunk_bytes)
 
 
-def opened(data: bytes, batch: Batch, chunk: int, contract: Contract, limits: Any = LIMITS) -> Document:
+def opened(data: bytes, batch: Batch, chunk: int, contract: Contract, limits: Settings = LIMITS) -> Document:
     """A chunk of the batch that these bytes make."""
 
     def read(start: int) -> Iterator[bytes]:
@@ -69,7 +69,7 @@ def validate(
     **limits: int,
 ) -> dict[str, Any]:
     """Validate one chunk into `folder`, under LIMITS but for `limits`; answers its counts as they are staged."""
-    under: Any = SimpleNamespace(**{**vars(LIMITS), **limits})
+    under = Settings(**{**vars(LIMITS), **limits})
     batch = batch or batch_of(data)
     folder.mkdir(parents=True, exist_ok=True)
 

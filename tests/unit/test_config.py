@@ -1,7 +1,8 @@
-"""The settings: read on first use, typed, and refused with the name of the variable."""
+"""The settings: typed, read in one place, and refused with the name of the variable."""
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_every_setting_is_known_here() -> None:
-    assert {*ALL, "contracts"} == {name for name in vars(Settings) if not name.startswith("_")}
+    assert {*ALL, "contracts"} == {setting.name for setting in fields(Settings)}
 
 
 def test_the_contracts_are_those_beside_the_code_or_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,26 +6,27 @@ from botocore.exceptions import ClientError
 
 from functions.common import s3_utils
 from functions.common.batch import Batch
-from functions.common.config import settings
+from functions.common.config import Settings
 from functions.common.contract import Contract
 from functions.common.errors import SourceMissingError
+from functions.common.s3_utils import Storage
 from functions.common.source.chunk import open_chunk
 from functions.common.source.documents import Document
 
 
-def open_stored(batch: Batch, chunk: int, contract: Contract) -> Document:
+def open_stored(batch: Batch, chunk: int, contract: Contract, storage: Storage, limits: Settings) -> Document:
     """The records of one chunk of a batch's source, under the function's caps.
 
     Raises what `open_chunk` raises, at once or while the records are being read, and SourceMissingError where the
     version is gone.
     """
-    return open_chunk(batch, chunk, contract, settings(), lambda start: _read(batch, start))
+    return open_chunk(batch, chunk, contract, limits, lambda start: _read(storage, batch, start))
 
 
-def _read(batch: Batch, start: int) -> Iterator[bytes]:
+def _read(storage: Storage, batch: Batch, start: int) -> Iterator[bytes]:
     source = batch.source
     try:
-        yield from s3_utils.read_blocks(source.bucket, source.key, source.version_id, start)
+        yield from storage.read_blocks(source.bucket, source.key, source.version_id, start)
     except ClientError as exc:
         if s3_utils.is_missing(exc):
             raise SourceMissingError(f"{source.uri} is gone: the version was deleted before it was published.") from exc

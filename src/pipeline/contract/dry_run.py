@@ -1,7 +1,6 @@
 """Runs a file through the functions' own code on this machine, with a folder in place of S3, and nothing published."""
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,16 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from functions.common import s3_utils, telemetry
 from functions.common.batch import Batch
-from functions.common.config import settings
+from functions.common.config import Settings
 from functions.common.errors import PipelineError, ResourceLimitError
 from functions.common.planning import PREFIX, plan_batch, source_of
-from functions.transform import index as transform
-from functions.validate import index as validate
+from functions.transform.index import transform
+from functions.validate.index import validate
 from functions.validate.validation import REJECTED
-from functions.write import index as write
-from pipeline.contract.folder_s3 import FolderS3
+from functions.write.writer import BatchWriter
+from pipeline.contract.folder_storage import FolderStorage
 from pipeline.contract.rules import Rules
 from pipeline.errors import CliError
 
@@ -28,17 +26,6 @@ _INGEST, _PROCESSED = "ingest", "processed"
 _VERSION = "dry-run"
 _MEMORY_MB = 1769
 """Of every function, as infra/variables.tf has it for the largest; on this machine nobody holds them to it."""
-
-_ENVIRONMENT = {
-    "PROCESSED_BUCKET": _PROCESSED,
-    "INGEST_BUCKET": _INGEST,
-    "RELEASE": _VERSION,
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(_MEMORY_MB),
-    "POWERTOOLS_SERVICE_NAME": _VERSION,
-    "POWERTOOLS_METRICS_NAMESPACE": _VERSION,
-    "POWERTOOLS_METRICS_DISABLED": "true",
-    "POWERTOOLS_LOG_LEVEL": "CRITICAL",
-}
 
 
 @dataclass(frozen=True)
@@ -92,26 +79,36 @@ def dry_run(path: Path, dataset: str, rules: Rules, on_read: Callable[[int], obj
         root, key = Path(temporary), f"{PREFIX}{dataset}/{path.name}"
         (root / _INGEST / key).parent.mkdir(parents=True)
         (root / _INGEST / key).symlink_to(path.resolve())
-        s3 = FolderS3(root, lambda read, at: on_read(at) if read == key else None)
-        with _functions_on(s3, rules):
-            result = _run(_plan(s3, key), root / _PROCESSED)
-        yield result
+        storage = FolderStorage(root, lambda read, at: on_read(at) if read == key else None)
+        yield _run(storage, key, _settings(rules), root / _PROCESSED)
 
 
-def _plan(s3: FolderS3, key: str) -> Batch:
-    head = s3.head_object(Bucket=_INGEST, Key=key)
-    source = source_of(_INGEST, key, _VERSION, head)
-    return plan_batch(source, datetime.now(UTC), settings().chunk_bytes)
+def _settings(rules: Rules) -> Settings:
+    given = {
+        **rules.settings,
+        "CONTRACTS": str(rules.contracts),
+        "INGEST_BUCKET": _INGEST,
+        "PROCESSED_BUCKET": _PROCESSED,
+        "RELEASE": _VERSION,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(_MEMORY_MB),
+    }
+    return Settings.from_env(given)
 
 
-def _run(batch: Batch, processed: Path) -> DryRun:
+def _plan(storage: FolderStorage, key: str, chunk_bytes: int) -> Batch:
+    head = storage.head(_INGEST, key)
+    assert head is not None
+    return plan_batch(source_of(_INGEST, key, _VERSION, head), datetime.now(UTC), chunk_bytes)
+
+
+def _run(storage: FolderStorage, key: str, settings: Settings, processed: Path) -> DryRun:
+    batch = _plan(storage, key, settings.chunk_bytes)
     rejected = processed / batch.rejected_key
     try:
         for chunk in range(batch.chunk_count):
-            event = {"batch": batch.to_input(), "chunk": chunk}
-            validate.handler(event)
-            transform.handler(event)
-        write.handler(batch.to_input())
+            validate(batch, chunk, storage, settings)
+            transform(batch, chunk, storage, settings)
+        written = BatchWriter(batch, storage, settings).write()
     except RuntimeError as exc:  # which DuckDB makes of Ctrl-C
         raise (KeyboardInterrupt if "interrupted" in str(exc).lower() else exc) from exc
     except ResourceLimitError as exc:
@@ -121,32 +118,13 @@ def _run(batch: Batch, processed: Path) -> DryRun:
         ) from exc
     except PipelineError as exc:
         samples = [processed / batch.staging_key(chunk, REJECTED) for chunk in range(batch.chunk_count)]
-        written = [rejected] if rejected.is_file() else samples
-        rejects = [path for path in written if path.is_file() and path.stat().st_size]
+        found = [rejected] if rejected.is_file() else samples
+        rejects = [path for path in found if path.is_file() and path.stat().st_size]
         return DryRun(batch.dataset, None, {}, rejects, type(exc).__name__, str(exc), exc.next_step)
-    manifest = json.loads((processed / batch.manifest_key).read_bytes())
+    manifest = json.loads(written.manifest)
     tables = {
         f"{name}.{kind}": processed / table[kind]["key"]
         for name, table in manifest["tables"].items()
         for kind in ("csv", "parquet")
     }
     return DryRun(batch.dataset, manifest, tables, [rejected] if manifest["rejects"] else [])
-
-
-@contextmanager
-def _functions_on(s3: FolderS3, rules: Rules) -> Iterator[None]:
-    """The functions' code on `s3` under `rules`, without logs and metrics."""
-    environment, client = dict(os.environ), s3_utils.client
-    os.environ.update({**_ENVIRONMENT, **rules.settings, "CONTRACTS": str(rules.contracts)})
-    s3_utils.client = lambda: s3  # type: ignore[assignment]
-    caches = (settings, telemetry.logger, telemetry.metrics)
-    try:
-        for cached in caches:
-            cached.cache_clear()
-        yield
-    finally:
-        s3_utils.client = client
-        os.environ.clear()
-        os.environ.update(environment)
-        for cached in caches:
-            cached.cache_clear()

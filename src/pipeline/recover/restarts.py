@@ -15,6 +15,7 @@ import orjson
 from functions.common import executions
 from functions.common.batch import Batch, Source, failure_prefix, manifest_key, replay_name, revision_of
 from functions.common.planning import PREFIX, plan_batch
+from functions.common.s3_utils import Storage
 from functions.common.survey import (
     BatchState,
     Finding,
@@ -75,7 +76,7 @@ def pipeline_of(place: Target) -> Pipeline:
     """The deployed pipeline as a survey looks at it."""
     outputs = place.outputs
     return Pipeline(
-        s3=place.s3,
+        storage=Storage(place.s3),
         step_functions=place.step_functions,
         ingest_bucket=outputs["ingest_bucket"],
         processed_bucket=outputs["processed_bucket"],

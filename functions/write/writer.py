@@ -1,0 +1,171 @@
+"""Publishes a batch: merges its parts, uploads the outputs, and commits them by writing the manifest last."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+
+from functions.common import s3_utils, sql, staging
+from functions.common.batch import Batch
+from functions.common.config import Settings
+from functions.common.contract import Contract, load_contract
+from functions.common.errors import ReconciliationError
+from functions.common.parallel import MOST_AT_ONCE, at_once
+from functions.common.s3_utils import Storage
+from functions.common.source.stored import open_stored
+from functions.common.workdir import workdir
+from functions.write import manifest as manifests
+from functions.write.csv_file import write_csv
+from functions.write.manifest import REJECTS
+from functions.write.merge import Superseded, merge, read_superseded
+from functions.write.reconciliation import add_up
+from functions.write.rejects import write_rejects
+
+_CONTENT_TYPES = {
+    ".parquet": "application/vnd.apache.parquet",
+    ".csv": "text/csv; charset=utf-8",
+    ".jsonl": "application/x-ndjson",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write ended with."""
+
+    manifest: bytes
+    """The committed manifest."""
+    committed_now: bool
+    """Whether this write committed it."""
+    was_committed: bool
+    """Whether it was committed before this write began."""
+
+
+@dataclass(frozen=True)
+class BatchWriter:
+    """Writes one batch."""
+
+    batch: Batch
+    storage: Storage
+    settings: Settings
+
+    @property
+    def bucket(self) -> str:
+        return self.settings.processed_bucket
+
+    @cached_property
+    def contract(self) -> Contract:
+        return load_contract(self.batch.dataset, self.settings.contracts)
+
+    def write(self) -> Written:
+        """Publish and commit the batch, or verify what is committed.
+
+        Raises EmptyFileError, NoValidRecordsError or TooManyRejectsError, which publish nothing, ReconciliationError
+        and CommitConflictError.
+        """
+        counts_keys = [self.batch.staging_key(chunk, "counts.json") for chunk in range(self.batch.chunk_count)]
+        read = partial(self.storage.get_bytes, self.bucket)
+        committed, *counts = at_once(read, [self.batch.manifest_key, *counts_keys])
+        if committed is not None:
+            manifests.verify(orjson.loads(committed), self._digest)
+            return Written(committed, committed_now=False, was_committed=True)
+        manifest = self._publish(_parsed(counts))
+        return Written(manifest, committed_now=self._commit(manifest), was_committed=False)
+
+    def _publish(self, counts: Sequence[Mapping[str, Any]]) -> bytes:
+        """Upload every output; returns the manifest that commits them."""
+        totals = add_up(counts, self.batch)
+        with workdir() as folder:
+            rejects_uri = f"s3://{self.bucket}/{self.batch.rejected_key}"
+            refusal = manifests.refusal(totals, self.settings.max_reject_ratio, rejects_uri)
+            if refusal and totals.rejected:
+                self._upload_rejects(counts, iter(()), folder)
+            if refusal:
+                raise refusal
+            parts_bytes = self._download_parts(folder)
+            with sql.connect(folder, self.settings.memory_mb, parts_bytes) as connection:
+                merged = merge(self.batch, self.contract, totals, folder, connection)
+                outputs: dict[str, dict[str, Any]] = {}
+                if totals.rejected or merged.superseded:
+                    outputs[REJECTS] = self._upload_rejects(counts, read_superseded(folder), folder)
+                outputs |= self._publish_tables(folder, connection)
+        return manifests.manifest(self.batch, self.contract, totals, merged, outputs, self.settings.release)
+
+    def _publish_tables(self, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Any]]:
+        """Upload each table's two files while the next are made.
+
+        CSV, the large one, is deleted once it is uploaded, and a very large one before the next is made: /tmp is
+        limited.
+        """
+
+        def publish_csv(path: Path, key: str) -> dict[str, Any]:
+            output = self._publish_file(path, key)
+            path.unlink()
+            return output
+
+        with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+            uploads = {}
+            for table in self.contract.tables:
+                parquet = folder / f"{table.name}.parquet"
+                uploads[parquet.name] = pool.submit(self._publish_file, parquet, self.batch.parquet_key(table.name))
+                csv = write_csv(table, self.batch, folder, connection)
+                is_large = s3_utils.is_large(csv)
+                uploads[csv.name] = pool.submit(publish_csv, csv, self.batch.csv_key(table.name))
+                if is_large:
+                    uploads[csv.name].result()
+            return {name: upload.result() for name, upload in uploads.items()}
+
+    def _publish_file(self, path: Path, key: str) -> dict[str, Any]:
+        return self.storage.publish(path, self.bucket, key, _CONTENT_TYPES[path.suffix])
+
+    def _download_parts(self, folder: Path) -> int:
+        """Every table's parts, as `<chunk>.<table>.part` in `folder`; returns their bytes."""
+
+        def download(place: tuple[int, str]) -> int:
+            chunk, table = place
+            part = folder / f"{chunk:05d}.{table}.part"
+            staging.fetch(self.storage, self.bucket, self.batch, chunk, f"{table}.parquet", part)
+            return part.stat().st_size
+
+        places = [(chunk, table.name) for chunk in range(self.batch.chunk_count) for table in self.contract.tables]
+        return sum(at_once(download, places))
+
+    def _upload_rejects(
+        self, counts: Sequence[Mapping[str, Any]], superseded: Iterator[Superseded], folder: Path
+    ) -> dict[str, Any]:
+        """Write and upload the rejects of the batch; returns the output."""
+
+        def fetch_rejected(chunk: int) -> Path:
+            path = folder / f"{chunk:05d}.rejected.jsonl"
+            staging.fetch(self.storage, self.bucket, self.batch, chunk, "rejected.jsonl", path)
+            return path
+
+        open_chunk = partial(
+            open_stored, self.batch, contract=self.contract, storage=self.storage, limits=self.settings
+        )
+        path = folder / REJECTS
+        write_rejects(path, self.batch.batch_id, self.contract, counts, superseded, fetch_rejected, open_chunk)
+        return self._publish_file(path, self.batch.rejected_key)
+
+    def _digest(self, key: str) -> str | None:
+        head = self.storage.head(self.bucket, key)
+        return head["Metadata"].get("sha256", "") if head else None
+
+    def _commit(self, manifest: bytes) -> bool:
+        """Write the manifest; False where another run has committed the same. Raises CommitConflictError."""
+        if self.storage.put_new(self.bucket, self.batch.manifest_key, manifest):
+            return True
+        manifests.check_same(self.storage.get_bytes(self.bucket, self.batch.manifest_key) or b"", manifest)
+        return False
+
+
+def _parsed(counts: Sequence[bytes | None]) -> list[dict[str, Any]]:
+    """What `validate` wrote of each chunk. Raises ReconciliationError where one is missing."""
+    if None in counts:
+        chunk = counts.index(None)
+        raise ReconciliationError(f"Chunk {chunk} has no counts in staging; it expired, or was never validated.")
+    return [orjson.loads(data) for data in counts if data is not None]
