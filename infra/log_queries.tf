@@ -20,7 +20,7 @@ locals {
       logs  = [local.log_group.record_failure]
       about = "Which files failed, the newest first. The failure record has the cause: pipeline status."
       text  = <<-EOT
-        filter message = "record_failure started"
+        filter service = "record_failure" and event = "step_started"
         | stats max(@timestamp) as last by error, batch_id, execution
         | sort last desc
         | limit 100

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,25 @@ from aws_lambda_powertools import Logger, Metrics
 from functions.common.config import CONTRACTS
 from functions.common.errors import PipelineError
 from functions.common.planning import UNKNOWN_DATASET
+
+
+class LogEvent(StrEnum):
+    """The member `event` of a log line: what the line is about, for queries and commands. Values never change."""
+
+    STEP_STARTED = "step_started"
+    STEP_ENDED = "step_ended"
+    STEP_FAILED = "step_failed"
+    EXECUTION_STARTED = "execution_started"
+    """The starter or the reconciler has started the execution of a version."""
+    EXECUTION_KNOWN = "execution_known"
+    """An event came for a version whose execution was started before."""
+    IGNORED = "ignored"
+    """An event is about no file: S3's test event, or a folder marker."""
+    BATCH_UNACCOUNTED = "batch_unaccounted"
+    """The reconciler has found a batch that only a person can repair."""
+    FAILURE_NOT_NOTIFIED = "failure_not_notified"
+    """The reconciler has found a failure that nobody was notified of, and has it notified."""
+    REPAIR_FAILED = "repair_failed"
 
 
 @cache
@@ -33,18 +53,21 @@ def step(name: str, batch_id: str, **place: Any) -> Iterator[dict[str, Any]]:
     """
     context = {"batch_id": batch_id, **place}
     started = time.perf_counter()
-    logger().info(f"{name} started", extra=context)
+    logger().info(f"{name} started", extra={"event": LogEvent.STEP_STARTED, **context})
     outcome: dict[str, Any] = {}
     try:
         yield outcome
     except PipelineError as exc:
-        logger().error(f"{name} failed", extra={**context, "error": type(exc).__name__, "cause": str(exc)})
+        failed = {"event": LogEvent.STEP_FAILED, **context, "error": type(exc).__name__}
+        logger().error(f"{name} failed", extra={**failed, "cause": str(exc)})
         raise
     except Exception as exc:
-        logger().exception(f"{name} failed", extra={**context, "error": type(exc).__name__})
+        failed = {"event": LogEvent.STEP_FAILED, **context, "error": type(exc).__name__}
+        logger().exception(f"{name} failed", extra=failed)
         raise
     milliseconds = round((time.perf_counter() - started) * 1000)
-    logger().info(f"{name} ended", extra={**context, **outcome, "milliseconds": milliseconds})
+    ended = {"event": LogEvent.STEP_ENDED, **context, **outcome, "milliseconds": milliseconds}
+    logger().info(f"{name} ended", extra=ended)
 
 
 def count(dataset: str | None, numbers: Mapping[str, float], unit: str = "Count", **dimensions: str) -> None:

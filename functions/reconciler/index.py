@@ -14,7 +14,7 @@ from functions.common import aws, executions, s3_utils
 from functions.common.config import settings
 from functions.common.errors import PipelineError
 from functions.common.survey import BatchState, Finding, Patience, Pipeline, executions_since, plan, survey, untold
-from functions.common.telemetry import count, logger, step
+from functions.common.telemetry import LogEvent, count, logger, step
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -40,7 +40,9 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
             if finding.state is BatchState.MISSING:
                 unmended += not _mended(partial(_start, finding), finding.batch_id)
             elif finding.state in _UNACCOUNTED:
-                logger().warning(f"batch {finding.state}", extra={"batch_id": finding.batch_id})
+                logger().warning(
+                    f"batch {finding.state}", extra={"event": LogEvent.BATCH_UNACCOUNTED, "batch_id": finding.batch_id}
+                )
         for execution in untold(pipeline, executions_since(pipeline, since), patience):
             unmended += not _mended(partial(_tell, execution), execution["name"])
         outcome |= found
@@ -54,7 +56,8 @@ def _mended(mend: Callable[[], None], name: str) -> bool:
     try:
         mend()
     except (PipelineError, ClientError) as exc:
-        logger().error("could not be mended", extra={"batch_id": name, "error": type(exc).__name__})
+        extra = {"event": LogEvent.REPAIR_FAILED, "batch_id": name, "error": type(exc).__name__}
+        logger().error("could not be repaired", extra=extra)
         return False
     return True
 
@@ -68,7 +71,10 @@ def _start(finding: Finding) -> None:
     started = executions.start(pipeline.step_functions, pipeline.state_machine_arn, batch)
     logger().warning(
         "started a version whose event never came" if started else "its event came meanwhile",
-        extra={"batch_id": batch.batch_id},
+        extra={
+            "event": LogEvent.EXECUTION_STARTED if started else LogEvent.EXECUTION_KNOWN,
+            "batch_id": batch.batch_id,
+        },
     )
 
 
@@ -77,7 +83,8 @@ def _tell(execution: Mapping[str, Any]) -> None:
     pipeline, name = _pipeline(), execution["name"]
     described = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, name)
     assert described is not None  # it was listed a moment ago
-    logger().warning("a failure that nobody was told of", extra={"batch_id": name})
+    extra = {"event": LogEvent.FAILURE_NOT_NOTIFIED, "batch_id": name}
+    logger().warning("a failure that nobody was notified of", extra=extra)
     with s3_utils.transient_faults("Invoke record_failure"):
         _lambda().invoke(
             FunctionName=settings().record_failure_arn,

@@ -7,7 +7,7 @@ from functions.common import executions, s3_utils
 from functions.common.batch import Batch, Source
 from functions.common.config import settings
 from functions.common.planning import padded_sequencer, plan_batch, source_of
-from functions.common.telemetry import count, logger
+from functions.common.telemetry import LogEvent, count, logger
 from functions.starter.events import TEST_EVENT, ObjectCreated, objects_created
 
 
@@ -17,7 +17,8 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
     Any error makes Lambda deliver the whole event again; what was started is then known.
     """
     if event.get("Event") == TEST_EVENT:
-        logger().info("passed over S3's test event", extra={"bucket": event.get("Bucket")})
+        extra = {"event": LogEvent.IGNORED, "bucket": event.get("Bucket")}
+        logger().info("ignored S3's test event", extra=extra)
         return {"started": 0, "known": 0}
     outcomes = [_start(created) for created in objects_created(event)]
     return {"started": outcomes.count("started"), "known": outcomes.count("known")}
@@ -25,12 +26,16 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
 
 def _start(created: ObjectCreated) -> str:
     if created.is_folder:
-        logger().info("passed over a folder marker", extra={"bucket": created.bucket, "key": created.key})
+        extra = {"event": LogEvent.IGNORED, "bucket": created.bucket, "key": created.key}
+        logger().info("ignored a folder marker", extra=extra)
         return "passed over"
     batch = _batch(created)
     started = executions.start(executions.client(), settings().state_machine_arn, batch)
     outcome = "started" if started else "known"
-    logger().info(f"execution {outcome}", extra={"batch_id": batch.batch_id, "chunks": batch.chunk_count})
+    event = LogEvent.EXECUTION_STARTED if started else LogEvent.EXECUTION_KNOWN
+    logger().info(
+        f"execution {outcome}", extra={"event": event, "batch_id": batch.batch_id, "chunks": batch.chunk_count}
+    )
     count(batch.dataset, {"FilesStarted" if started else "DuplicateEvents": 1})
     return outcome
 

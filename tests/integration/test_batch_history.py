@@ -103,8 +103,8 @@ def test_a_log_of_events_is_read_for_ten_pages(n_pages: int, is_whole: bool) -> 
     log, uploaded = CloudWatchLogs(page=1), datetime(2026, 1, 1, tzinfo=UTC)
     log.events["starter"] = []
     for number in range(n_pages):
-        message = "execution known" if number else "execution started"
-        log.write("starter", uploaded + timedelta(seconds=number), message=message, batch_id="mine")
+        event = "execution_known" if number else "execution_started"
+        log.write("starter", uploaded + timedelta(seconds=number), message="about a file", event=event, batch_id="mine")
     place: Any = SimpleNamespace(logs=log, outputs={"log_group_names": {"starter": "starter"}})
     found, whole = traces.heard(place, "mine", uploaded + timedelta(minutes=1))
     assert [one.started for one in found] == [True, *[False] * 9], "an event may come a minute before S3's own time"
@@ -114,7 +114,7 @@ def test_a_log_of_events_is_read_for_ten_pages(n_pages: int, is_whole: bool) -> 
 def test_a_line_that_only_names_a_batch_is_not_of_its_event() -> None:
     log, uploaded = CloudWatchLogs(), datetime(2026, 1, 1, tzinfo=UTC)
     log.events["starter"] = []
-    log.write("starter", uploaded, message="execution started", batch_id="other", corrects="mine")
+    log.write("starter", uploaded, message="x", event="execution_started", batch_id="other", corrects="mine")
     place: Any = SimpleNamespace(logs=log, outputs={"log_group_names": {"starter": "starter"}})
     assert traces.heard(place, "mine", uploaded) == ([], True)
 

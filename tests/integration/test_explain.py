@@ -395,15 +395,15 @@ def test_a_republished_batch_is_told_in_the_revision_that_readers_take(
 
 def test_the_log_tells_of_the_event_of_duplicates_and_of_none(place: Place, run: Run) -> None:
     batch = published(place)
-    place.log("starter", "execution started", batch_id=batch.batch_id)
-    place.log("starter", "execution known", batch_id=batch.batch_id)
-    place.log("starter", "execution known", batch_id="orders-of-another")
+    place.log("starter", "x", event="execution_started", batch_id=batch.batch_id)
+    place.log("starter", "x", event="execution_known", batch_id=batch.batch_id)
+    place.log("starter", "x", event="execution_known", batch_id="orders-of-another")
     place.log("starter", f"not a line of ours about {batch.batch_id}")
     out = run("explain", KEY)[1]
     assert out.count("S3's event came; the starter started its execution") == 1
     assert out.count("S3's event came again, and started nothing") == 1
     other = place.process(GOOD, "found.jsonl")
-    place.log("reconciler", "started a version whose event never came", level="WARNING", batch_id=other.batch_id)
+    place.log("reconciler", "x", level="WARNING", event="execution_started", batch_id=other.batch_id)
     assert "S3's event never came; the reconciler found the file" in run("explain", other.batch_id)[1]
 
 

@@ -15,7 +15,17 @@ from typing import Any
 
 from pipeline.deploy.targets import Target
 
-_NOT_SHOWN = {"level", "location", "message", "timestamp", "service", "function_name", "function_arn", "xray_trace_id"}
+_NOT_SHOWN = {
+    "level",
+    "location",
+    "event",
+    "message",
+    "timestamp",
+    "service",
+    "function_name",
+    "function_arn",
+    "xray_trace_id",
+}
 
 _MOST_PAGES = 25
 """How many answers, of 1 MB at most, are read of one function's log to find the latest lines."""

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from functions.common import executions
 from functions.common.batch import failure_prefix, replay_name, replay_of, run_prefix
+from functions.common.telemetry import LogEvent
 from functions.record_failure.failure import plain_cause
 from functions.starter.events import objects_created
 from pipeline.deploy.targets import Target
@@ -22,12 +23,8 @@ MAX_HISTORIES = 10
 """Of how many executions the steps are read; the latest ones."""
 
 _LOG_PAGES = 10
-_STARTED = {
-    ("starter", "execution started"): True,
-    ("starter", "execution known"): False,
-    ("reconciler", "started a version whose event never came"): True,
-}
-"""What the functions log when they are told of a file."""
+_STARTED = {LogEvent.EXECUTION_STARTED: True, LogEvent.EXECUTION_KNOWN: False}
+"""What starter and reconciler log about a file."""
 
 
 def executions_of(place: Target, dataset: str, batch_id: str, asked: str = "") -> Iterator[Execution]:
@@ -215,7 +212,7 @@ def heard(place: Target, batch_id: str, since: datetime) -> tuple[list[Heard], b
 def _heard(function: str, event: Mapping[str, Any], batch_id: str) -> Heard | None:
     try:
         line = json.loads(event["message"])
-        started = _STARTED.get((function, line["message"]))
+        started = _STARTED.get(line["event"])
     except (ValueError, KeyError, TypeError):
         return None
     if started is None or line.get("batch_id") != batch_id:
