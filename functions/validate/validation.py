@@ -21,7 +21,7 @@ from functions.common.source.documents import Document
 from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.contract_sql.evaluation import ContractSql
 from functions.validate.drift import Drift
-from functions.validate.recheck import Recheck
+from functions.validate.flagged_records import FlaggedRecords
 from functions.validate.record_validator import RecordValidator
 from functions.validate.stream_pass import StreamPass
 
@@ -86,7 +86,7 @@ def validate_chunk(
     received_by_version = stream_pass.passed_by_version + rejects.by_version
     present = [version for version in contract.versions if stream_pass.passed_by_version[version.number]]
     contract_sql.keep(present or [contract.current], records)
-    late = Recheck(connection, validator, rejects, open_document, rejected)
+    late = FlaggedRecords(connection, validator, rejects, open_document, rejected)
     cleared = late.reject(contract_sql.not_kept(records))
     if cleared.stat().st_size:
         late.reject(contract_sql.keep_cleared(present, cleared, records))

@@ -16,7 +16,7 @@ _BUFFER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Recheck:
+class FlaggedRecords:
     """Rejects records that had passed the sieve, as they stand in the source, which is read once more for it."""
 
     connection: duckdb.DuckDBPyConnection
