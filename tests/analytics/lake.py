@@ -14,7 +14,7 @@ from functions.common.batch import Batch, revision_of
 from functions.common.errors import PipelineError
 from functions.common.planning import padded_sequencer, plan_batch
 from functions.record_failure import index as record_failure
-from functions.write import index as write
+from functions.write.writer import BatchWriter
 from tests import harness
 from tests.unit.orders import Order, lines, tables
 
@@ -68,7 +68,7 @@ class Lake:
         source = replace(harness.upload(data, name, f"{folder}/"), sequencer=padded_sequencer(file.sequencer))
         batch = plan_batch(source, START + timedelta(seconds=file.after), 1_000_000)
         if not file.committed:
-            with patch.object(write, "_commit", side_effect=Killed), pytest.raises(Killed):
+            with patch.object(BatchWriter, "_commit", side_effect=Killed), pytest.raises(Killed):
                 harness.run_steps(batch)
             return
         try:

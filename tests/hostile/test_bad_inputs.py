@@ -495,7 +495,7 @@ def started(key: str, version_id: str) -> Batch:
     client = boto3.client("stepfunctions")
     definition = '{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}'
     arn = client.create_state_machine(name="test", definition=definition, roleArn=role)["stateMachineArn"]
-    event = json.loads((Path(__file__).parents[1] / "unit" / "events" / "s3_put.json").read_text("utf-8"))
+    event = json.loads((Path(__file__).parents[1] / "integration" / "events" / "s3_put.json").read_text("utf-8"))
     event["Records"][0]["s3"]["object"] |= {"key": quote_plus(key, safe="/"), "versionId": version_id}
     starter.handler(event)
     (execution,) = client.list_executions(stateMachineArn=arn)["executions"]

@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,9 @@ CAPS = [
 
 
 def test_every_cap_has_a_row() -> None:
-    assert {cap.setting for cap in CAPS} == {name for name in vars(Settings) if name.startswith("max_")}
+    assert {cap.setting for cap in CAPS} == {
+        setting.name for setting in fields(Settings) if setting.name.startswith("max_")
+    }
 
 
 @pytest.mark.parametrize("cap", [pytest.param(cap, id=f"{cap.setting}-{cap.error.__name__}") for cap in CAPS])

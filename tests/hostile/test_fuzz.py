@@ -196,7 +196,7 @@ def test_a_spoiled_stream_inflates_as_gzip_inflates_it(stored: bytes, sizes: lis
 
 ODD_KEYS = ["../", "/", "//", "%2F", "%2e%2e/", "+", "%", "%zz", "\0", "\n", "é", "\u202e", "incoming/", "orders/", "*"]
 key_texts = st.lists(st.sampled_from(ODD_KEYS) | st.text(max_size=8), max_size=6).map("".join)
-EVENT = json.loads((Path(__file__).parents[1] / "unit" / "events" / "s3_put.json").read_text("utf-8"))
+EVENT = json.loads((Path(__file__).parents[1] / "integration" / "events" / "s3_put.json").read_text("utf-8"))
 
 
 def decoded(encoded: str) -> str:
