@@ -83,9 +83,8 @@ CAPS = [
 
 
 def test_every_cap_has_a_row() -> None:
-    assert {cap.setting for cap in CAPS} == {
-        setting.name for setting in fields(Settings) if setting.name.startswith("max_")
-    }
+    settings = {setting.name for setting in fields(Settings)}
+    assert {cap.setting for cap in CAPS} == {name for name in settings if name.startswith("max_")}
 
 
 @pytest.mark.parametrize("cap", [pytest.param(cap, id=f"{cap.setting}-{cap.error.__name__}") for cap in CAPS])
