@@ -32,7 +32,9 @@ def test_no_file_names_a_partition_in_an_arn() -> None:
         for number, line in enumerate((ROOT / name).read_text("utf-8").splitlines(), 1)
         if HARD_CODED.search(line)
     ]
-    assert not found, "Render the partition: local.partition in infra/, ${partition} in permissions.yaml, or an ARN's own"
+    assert not found, (
+        "Render the partition: local.partition in infra/, ${partition} in permissions.yaml, or an ARN's own"
+    )
 
 
 def texts(value: Any) -> Iterator[str]:

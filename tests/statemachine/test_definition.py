@@ -240,6 +240,7 @@ def test_every_error_of_ours_in_the_definition_is_a_class_and_only_transient_err
 
 # --- limits of AWS ----------------------------------------------------------------------------------------------------
 
+
 def test_there_is_a_number_for_every_chunk() -> None:
     ranges = [text for text in texts(DEFINITION) if text.startswith("States.ArrayRange(")]
     assert ranges == ["States.ArrayRange(0, $.last_chunk, 1)"]
