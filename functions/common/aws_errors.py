@@ -2,9 +2,9 @@
 
 How a function can die is named in Lambda's runtime interface
 (github.com/aws/aws-lambda-runtime-interface-emulator, internal/lambda/fatalerror) and in its Python client
-(awslambdaric); why a call was refused, in the API reference of Invoke. Step Functions puts `Lambda.` ahead of the latter
-(step-functions/latest/dg/bp-lambda-serviceexception.html). An initialization that takes longer than ten seconds is
-repeated within the call, so it ends as `Sandbox.Timedout` (lambda/latest/dg/lambda-runtime-environment.html).
+(awslambdaric); why a call was refused, in the API reference of Invoke. Step Functions puts `Lambda.` ahead of the
+latter (step-functions/latest/dg/bp-lambda-serviceexception.html). An initialization that takes longer than ten seconds
+is repeated within the call, so it ends as `Sandbox.Timedout` (lambda/latest/dg/lambda-runtime-environment.html).
 
 docs/runbook.md has a section for each. The definition retries those of PASSING, and no others.
 """
@@ -25,7 +25,7 @@ PASSING: dict[str, str] = {
     "Runtime.OutOfMemory": "Run the batch again. If the function dies again, raise its memory_mb and deploy.",
     **dict.fromkeys(
         ("Runtime.Unknown", "Runtime.InitError", "Sandbox.Failure"),
-        "Run the batch again. If the function fails to start again, look at its log, and go back to the release before.",
+        "Run the batch again. If the function fails to start again, go back to the release before.",
     ),
     **dict.fromkeys(
         ("Extension.LaunchError", "Extension.InitError", "Extension.ExitError", "Extension.Crash"),
