@@ -118,3 +118,17 @@ def test_a_file_of_one_chunk_is_not_stuck_while_its_retriers_are_used_up() -> No
     waits = sum(chain.from_iterable(asl.waits(retrier) for task in steps for retrier in task["Retry"]))
     assert waits + sum(task["TimeoutSeconds"] for task in steps) < STUCK
     assert DEFINITION["TimeoutSeconds"] >= 2 * STUCK, "what is stuck is reported long before AWS ends it"
+
+
+def test_whoever_reads_of_throttling_reads_how_long_a_task_is_retried() -> None:
+    """The alarm, the runbook and the documents; of an event, Lambda's own six hours are said."""
+    retrier = asl.retrier_of(LAMBDA_TASKS["Validate"], THROTTLED)
+    assert retrier
+    minutes = f"{round(sum(asl.waits(retrier)) / 60)} minutes"
+    for place, section in {
+        "infra/alarms.tf": r"validate = \"Step Functions .*",
+        "docs/runbook.md": r"Calls of `validate` are tasks: .*",
+        "docs/scaling.md": r"Until then a task that finds no free place .*",
+    }.items():
+        [said] = re.findall(section, (ROOT / place).read_text("utf-8"))
+        assert minutes in said, f"{place} does not say {minutes}"
