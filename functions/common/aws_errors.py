@@ -51,6 +51,10 @@ PASSING: dict[str, str] = {
         ),
         _NOTHING_WRONG + "in a few minutes, when the function is ready.",
     ),
+    "Lambda.KMSAccessDeniedException": (
+        "Run the batch again: a new permission on a key takes some minutes to hold. If it fails again, deploy, "
+        "which gives the function's role its access back."
+    ),
 }
 """By error, the next step where a replay alone may help: the error may be gone with the next call."""
 
@@ -81,13 +85,11 @@ LASTING: dict[str, str] = {
     ),
     **dict.fromkeys(
         (
-            "Lambda.KMSAccessDeniedException",
             "Lambda.KMSDisabledException",
             "Lambda.KMSInvalidStateException",
             "Lambda.KMSNotFoundException",
         ),
-        "Enable the key that encrypts the function's settings, or give its role access by a deploy, "
-        "and then run the batch again.",
+        "Enable the key that encrypts the function's settings, or cancel its deletion, and then run the batch again.",
     ),
     "ExecutionAborted": "Find out who stopped the execution. If it was a mistake, run the batch again.",
 }
