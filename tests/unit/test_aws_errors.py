@@ -120,6 +120,7 @@ def test_the_runbook_tries_a_replay_first_where_the_next_step_does(error: str) -
     if "[`" in section.partition("**Look, do.**")[2]:  # it refers to an alarm's section
         section = RUNBOOK.partition(f"\n### {section.partition('**Look, do.** [`')[2].partition('`')[0]}\n")[2]
     advice = section.partition("**Do.**")[2].partition("\n### ")[0]
-    changes = [advice.index(word) for word in ("memory_mb", "deploy-infra", "back to", "Enable the key") if word in advice]
+    words = ("memory_mb", "deploy-infra", "back to", "Enable the key")
+    changes = [advice.index(word) for word in words if word in advice]
     assert "replay" in advice
     assert (advice.index("replay") < min(changes, default=len(advice))) == is_replayed_first(error)
