@@ -41,7 +41,7 @@ data "aws_iam_policy_document" "key_use" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = [for service in each.value.reads : "${service}.${var.region}.amazonaws.com"]
+      values   = [for service in each.value.reads : "${service}.${var.region}.${local.dns_suffix}"]
     }
   }
 
@@ -54,7 +54,7 @@ data "aws_iam_policy_document" "key_use" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = [for service in each.value.writes : "${service}.${var.region}.amazonaws.com"]
+      values   = [for service in each.value.writes : "${service}.${var.region}.${local.dns_suffix}"]
     }
   }
 }
@@ -91,7 +91,7 @@ data "aws_iam_policy_document" "key" {
 
     principals {
       type        = "Service"
-      identifiers = ["logs.${var.region}.amazonaws.com"]
+      identifiers = ["logs.${var.region}.${local.dns_suffix}"]
     }
 
     condition {

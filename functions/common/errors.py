@@ -5,6 +5,8 @@ Step Functions retries and catches by the bare class name, the failure record ke
 never quotes a record.
 """
 
+from functions.common.aws_errors import PASSING, next_step_of_aws
+
 _FIX_AND_UPLOAD = "Correct the file and upload it again; the new version is a new batch."
 _LOOK_AND_REPLAY = "Look at the function's log for this batch, mend the cause, and run the batch again."
 
@@ -139,8 +141,13 @@ class CommitConflictError(PipelineError):
 
 
 def next_step_for(error: str) -> str:
-    """What a person does about the error class named `error`; a general answer for names that are not ours."""
+    """What a person does about the error named `error`; general advice for a name that is neither ours nor AWS's."""
     known = globals().get(error)
     if isinstance(known, type) and issubclass(known, PipelineError):
         return known.next_step
-    return PipelineError.next_step
+    return next_step_of_aws(error) or PipelineError.next_step
+
+
+def is_replayed_first(error: str) -> bool:
+    """Whether running the batch again, with nothing changed, is the first thing to try about an error."""
+    return error in PASSING or error == TransientError.__name__

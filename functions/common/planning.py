@@ -10,8 +10,11 @@ PREFIX = "incoming/"
 UNKNOWN_DATASET = "unknown"
 """The dataset of an object that is in no folder that could be one; its execution fails and says so."""
 
-MAX_CHUNKS = 500
-"""An inline Map has 25,000 events of history for all its chunks, retries included."""
+MAX_CHUNKS = 100
+"""So many chunks fit into the 25,000 events of an execution, even if each task of each chunk uses up every retrier.
+
+docs/reliability.md has the calculation, tests/statemachine/test_retry_budget.py makes it from the definition.
+"""
 
 CORRECTS = "corrects"
 """The key of an object's metadata that names the batch whose rejects it corrects."""

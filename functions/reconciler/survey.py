@@ -76,7 +76,7 @@ class Patience:
 
     now: datetime
     grace: timedelta
-    stuck: timedelta = timedelta(hours=1)
+    stuck: timedelta = timedelta(hours=3)
 
 
 @dataclass(frozen=True, slots=True)

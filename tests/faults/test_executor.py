@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from functions.write.publish import summary
-from tests.faults.executor import CrashError, Ended, Executor, StoppedError, waits
+from tests.faults.executor import CrashError, Ended, Executor, StoppedError
 from tests.statemachine import definition as asl
 from tests.statemachine import doubles, engine, moto_engine
 from tests.statemachine.cases import CASES, TRANSIENT, TRIES, Case
@@ -160,5 +160,6 @@ def test_an_execution_ends_from_outside_between_two_states(small: Small, status:
 
 
 def test_the_longest_waits_of_a_retrier() -> None:
-    retrier = asl.tasks(asl.load())["Write"]["Retry"][1]
-    assert list(waits(retrier)) == [30, 45, 60, 60, 60]
+    retrier = asl.retrier_of(asl.tasks(asl.load())["Write"], "Lambda.CodeArtifactUserPendingException")
+    assert retrier
+    assert list(asl.waits(retrier)) == [30, 45, 60, 60, 60]

@@ -14,6 +14,7 @@ from tests.statemachine.doubles import CRASH, HANG
 TRANSIENT = errors.TransientError.__name__
 TRIES = asl.attempts(asl.tasks(asl.load())["Write"], TRANSIENT)
 """How often a task is tried that fails with TransientError every time: 1 + MaxAttempts."""
+THROTTLED_TRIES = asl.attempts(asl.tasks(asl.load())["Validate"], "Lambda.TooManyRequestsException")
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,17 @@ RETRIES = [
     ),
     Case("Lambda is throttled", {"write": ("Lambda.TooManyRequestsException",) * 3}, calls=(1, 1, 4, 0)),
     Case(
+        "Lambda is throttled for long, and then has a fault",
+        {"validate": (*["Lambda.TooManyRequestsException"] * (THROTTLED_TRIES - 1), *[TRANSIENT] * (TRIES - 1))},
+        calls=(THROTTLED_TRIES + TRIES - 1, 1, 1, 0),
+    ),
+    Case(
         "a function has slept for weeks",
         {"validate": ("Lambda.CodeArtifactUserPendingException",) * 5},
         calls=(6, 1, 1, 0),
     ),
     Case("write crashes once", {"write": (CRASH,)}, calls=(1, 1, 2, 0)),
+    Case("a function dies once while it starts", {"validate": ("Runtime.Unknown",)}, calls=(2, 1, 1, 0)),
     Case("a function is out of time once", {"transform": ("Sandbox.Timedout",)}, calls=(1, 2, 1, 0)),
     Case(
         "each kind of fault has its own retries",

@@ -28,7 +28,7 @@ class Engine:
     client: Callable[[str], Any]
     """A client of a service, by its name."""
     arns: Mapping[str, str]
-    """A value for each placeholder of the definition."""
+    """A value for each placeholder of the definition, but for the partition."""
     role_arn: str
     queue_url: str
     """A queue that hears what the topic says."""
@@ -42,7 +42,7 @@ class Engine:
     def machine(self, case: Case) -> str:
         """The ARN of the state machine that a case runs on."""
         arns = self.arns if case.topic else {**self.arns, "topic_arn": f"{self.arns['topic_arn']}-missing"}
-        definition = asl.render(arns)
+        definition = asl.render({"partition": "aws", **arns})
         if case.write_seconds:
             definition["States"]["Write"]["TimeoutSeconds"] = case.write_seconds
         text = json.dumps(definition)

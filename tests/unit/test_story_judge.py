@@ -22,11 +22,13 @@ QUEUED = (Queued(NOW, "starter", "AccessDenied"),)
 REPLAY, RECONCILE, REDRIVE = f"replay {stories.BATCH}", "reconcile", "redrive"
 
 
-def story(failure: Any = None, ended: timedelta | None = timedelta(hours=1), **changes: Any) -> Story:
+def story(
+    failure: Any = None, ended: timedelta | None = timedelta(hours=1), error: str = "TransientError", **changes: Any
+) -> Story:
     """A story of an execution that failed so long ago and left this record."""
     failed = stories.failed()
     stopped = None if ended is None else NOW - ended
-    run = replace(failed.executions[-1], failure=failure, stopped=stopped)
+    run = replace(failed.executions[-1], failure=failure, stopped=stopped, error=error)
     return replace(failed, executions=(run,), **changes)
 
 
@@ -49,7 +51,10 @@ def commands(told: Story) -> list[str]:
         pytest.param(story(UNTOLD, queued=QUEUED), State.UNTOLD, [REDRIVE, REPLAY], id="its event waits"),
         pytest.param(story(TOLD, is_source_there=False), State.FAILED, [], id="its source is gone"),
         pytest.param(
-            story({**TOLD, "next_step": "Send the file again."}), State.FAILED, [], id="another file is needed"
+            story({**TOLD, "next_step": "Send the file again."}, error="EmptyFileError"),
+            State.FAILED,
+            [],
+            id="another file is needed",
         ),
     ],
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from functions.common.errors import next_step_for
+from functions.common.errors import is_replayed_first, next_step_for
 from functions.reconciler.survey import State
 from pipeline.story.model import Action, Execution, Outcome, Story
 
@@ -80,15 +80,21 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
 
 def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
     latest = story.latest
-    next_step = next_step_for(latest.error if latest else "")
-    if latest and latest.failure:
+    error = latest.error if latest else ""
+    next_step, replay = next_step_for(error), f"pipeline replay {story.batch_id} --apply"
+    replay_first = is_replayed_first(error) and story.is_source_there
+    if latest and latest.failure and not replay_first:  # of a passing error, older releases' records say otherwise
         next_step = str(latest.failure["next_step"])
     by_replay = is_mended_by_replay(next_step)
     look = "logs" if by_replay else "rejects" if story.rejects else ""
-    yield Action(next_step, look and f"pipeline {look} {story.batch_id}")
-    if by_replay and story.is_source_there:
-        yield Action("When the cause is mended, run it again.", f"pipeline replay {story.batch_id} --apply")
-    elif by_replay:
+    if replay_first:
+        yield Action(next_step, replay)
+        yield Action("See what the functions logged of it.", f"pipeline logs {story.batch_id}")
+    else:
+        yield Action(next_step, look and f"pipeline {look} {story.batch_id}")
+    if by_replay and story.is_source_there and not replay_first:
+        yield Action("When the cause is mended, run it again.", replay)
+    elif by_replay and not story.is_source_there:
         yield Action("Its source is not there any more: it can't be run again, only uploaded again.")
     if latest and not story.queued and _is_untold(latest, now):
         yield Action("Nobody was told of this failure: have it told.", "pipeline reconcile --apply")
