@@ -5,6 +5,8 @@ from pathlib import Path
 import duckdb
 
 from functions.common.contract import Contract, Table
+from functions.common.errors import ContractError
+from functions.common.failing import REFUSED, failing_rows
 from functions.common.sql import STAGED, copy, identifier, make_macros, open_records
 
 
@@ -15,11 +17,31 @@ def write_parts(
 
     `records` is the Parquet file that `validate` made.
     A part has the table's columns, cast to their types, and `_position`, where the row's record stands in its
-    file. Candidates are not merged here: superseded records and older rows of a key are still in it.
+    file. Candidates are not merged here: superseded records and older rows of a key are still in it. Raises
+    ContractError, which names table, column and position, where a table's SQL fails on a record.
     """
     make_macros(connection, contract)
     open_records(connection, records)
-    return {table.name: _write_part(table, workdir, connection) for table in contract.tables}
+    rows = {}
+    for table in contract.tables:
+        try:
+            rows[table.name] = _write_part(table, workdir, connection)
+        except duckdb.OperationalError:  # memory or disk
+            raise
+        except REFUSED as exc:
+            raise _failure(table, records, connection, type(exc).__name__) from None
+    return rows
+
+
+def _failure(table: Table, records: Path, connection: duckdb.DuckDBPyConnection, kind: str) -> ContractError:
+    """Says where a table's SELECT failed: DuckDB's own message quotes values."""
+    position, column = next(failing_rows(connection, table, records, cast=True), (None, None))
+    if column is None:
+        return ContractError(f"Table {table.name}: its SQL failed on several records together ({kind}).")
+    return ContractError(
+        f"Table {table.name}: column {column.name} of the record at position {position} cannot be computed as "
+        f"{column.type} ({kind})."
+    )
 
 
 def _write_part(table: Table, workdir: Path, connection: duckdb.DuckDBPyConnection) -> int:

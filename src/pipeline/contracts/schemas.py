@@ -111,7 +111,7 @@ def _of_described(
         says = "lets fields pass that it does not name, and that no table can have"
         mend = 'Add "additionalProperties": false; the variable unknown_fields can have them dropped.'
         if is_condition:  # closed, it would no longer hold where it is a condition
-            mend = 'Give the conditions that refer to it a definition of their own; then add "additionalProperties": false.'
+            mend = f"Give the conditions that refer to it a definition of their own, then: {mend}"
         yield "", says, mend
     for keyword in ("patternProperties", "prefixItems"):
         if part.get(keyword):

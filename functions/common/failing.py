@@ -1,0 +1,70 @@
+"""Finds the records on which a contract's SQL fails, by running it on ever fewer of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+
+from functions.common.contract import POSITION, Column, Table
+from functions.common.sql import identifier, open_records
+
+REFUSED = (duckdb.Error, UnicodeDecodeError)
+"""What DuckDB raises that refuses a record: the second where its message quotes one up to the middle of a character."""
+
+Within = Callable[[int, int], str]
+"""A query of records, or of what is made of them, whose positions are within two others."""
+
+
+def failing_positions(
+    connection: duckdb.DuckDBPyConnection, records: Within, query: Within, first: int = 0, last: int = 2**62
+) -> Iterator[int]:
+    """The positions of the records on which `query` fails, in order.
+
+    An error of memory or disk says nothing about a record and is raised. Nothing is returned for records on which the
+    query fails only together.
+    """
+    if not fails(connection, query(first, last)):
+        return
+    extremes = f"SELECT min({POSITION}), max({POSITION}) FROM ({records(first, last)})"
+    low, high = connection.execute(extremes).fetchone() or (None, None)
+    if low is None:
+        return
+    if low == high:
+        yield low
+        return
+    middle = (low + high) // 2
+    yield from failing_positions(connection, records, query, low, middle)
+    yield from failing_positions(connection, records, query, middle + 1, high)
+
+
+def fails(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
+    """Whether a query that is run for its last row only fails on what it reads."""
+    try:
+        connection.execute(query).fetchall()
+    except duckdb.OperationalError:
+        raise
+    except REFUSED:
+        return True
+    return False
+
+
+def failing_rows(
+    connection: duckdb.DuckDBPyConnection, table: Table, records: Path, *, cast: bool = False
+) -> Iterator[tuple[int, Column]]:
+    """The kept records in `records` for which a table's SELECT fails, by position, each with the column that does.
+
+    With `cast`, also those whose values can't be cast to the types of the columns. Changes the view `records`.
+    """
+
+    def within(first: int, last: int) -> str:
+        open_records(connection, records, f"{POSITION} BETWEEN {first} AND {last}")
+        return f"SELECT {POSITION} FROM records"
+
+    def computed(columns: Sequence[Column], first: int, last: int) -> str:
+        within(first, last)
+        values = [f"CAST({identifier(c.name)} AS {c.type})" if cast else identifier(c.name) for c in columns]
+        return f"SELECT max(hash({', '.join(values)})) FROM ({table.sql})"
+
+    for position in failing_positions(connection, within, lambda *ends: computed(table.columns, *ends)):
+        failing = (column for column in table.columns if fails(connection, computed([column], position, position)))
+        yield position, next(failing, table.columns[0])
