@@ -50,10 +50,11 @@ def fails(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
 
 def failing_rows(
     connection: duckdb.DuckDBPyConnection, table: Table, records: Path, *, cast: bool = False
-) -> Iterator[tuple[int, Column]]:
+) -> Iterator[tuple[int, Column | None]]:
     """The kept records in `records` for which a table's SELECT fails, by position, each with the column that does.
 
-    With `cast`, also those whose values can't be cast to the types of the columns. Changes the view `records`.
+    It is None where no column of its own fails, but the rows themselves. With `cast`, also those whose values can't be
+    cast to the types of the columns. Changes the view `records`.
     """
 
     def within(first: int, last: int) -> str:
@@ -66,5 +67,5 @@ def failing_rows(
         return f"SELECT max(hash({', '.join(values)})) FROM ({table.sql})"
 
     for position in failing_positions(connection, within, lambda *ends: computed(table.columns, *ends)):
-        failing = (column for column in table.columns if fails(connection, computed([column], position, position)))
-        yield position, next(failing, table.columns[0])
+        failing = [column for column in table.columns if fails(connection, computed([column], position, position))]
+        yield position, failing[0] if 0 < len(failing) < len(table.columns) else None

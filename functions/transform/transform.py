@@ -35,12 +35,14 @@ def write_parts(
 
 def _failure(table: Table, records: Path, connection: duckdb.DuckDBPyConnection, kind: str) -> ContractError:
     """Says where a table's SELECT failed: DuckDB's own message quotes values."""
-    position, column = next(failing_rows(connection, table, records, cast=True), (None, None))
-    if column is None:
+    found = next(failing_rows(connection, table, records, cast=True), None)
+    if found is None:
         return ContractError(f"Table {table.name}: its SQL failed on several records together ({kind}).")
+    position, column = found
+    what = f"column {column.name}" if column else "a row"
+    as_type = f" as {column.type}" if column else ""
     return ContractError(
-        f"Table {table.name}: column {column.name} of the record at position {position} cannot be computed as "
-        f"{column.type} ({kind})."
+        f"Table {table.name}: {what} of the record at position {position} cannot be computed{as_type} ({kind})."
     )
 
 

@@ -20,7 +20,10 @@ _MULTIPLYING = frozenset({"unnest", "unlist", "generate_subscripts"})
 """Functions that give several rows; of lists of different lengths in one SELECT the shorter is filled up with nulls."""
 
 _FAILING = frozenset({"strptime", "error"})
-"""Functions that fail on some values and have no result type to tell it by."""
+"""Functions whose purpose it is to fail on some values."""
+
+_ARITHMETIC = frozenset({"+", "-", "*", "//", "%", "**", "^"})
+"""Operators that fail where the result is too large for its type."""
 
 _MOST_ELEMENTS = 2**31 - 1
 """How many elements or characters a value has at most: a record has fewer bytes than this."""
@@ -62,15 +65,20 @@ def column_origins(
 
 
 def can_fail(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
-    """Whether a SELECT itself has a cast, or a call of `strptime` or `error`, that fails on some values."""
+    """Whether a SELECT itself has a cast, an operator or a call that fails on some values."""
+    return casts(connection, sql) or any(
+        str(node.get("function_name", "")).lower() in _FAILING | _ARITHMETIC
+        for node in _nodes(_parsed(connection, sql))
+    )
+
+
+def casts(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    """Whether a SELECT itself has a cast that can fail: not one to text, or of a constant."""
     return any(
-        str(node.get("function_name", "")).lower() in _FAILING
-        or (
-            node.get("class") == "CAST"
-            and not node["try_cast"]
-            and node["child"].get("class") != "CONSTANT"
-            and node["cast_type"].get("id") != "VARCHAR"
-        )
+        node.get("class") == "CAST"
+        and not node["try_cast"]
+        and node["child"].get("class") != "CONSTANT"
+        and node["cast_type"].get("id") != "VARCHAR"
         for node in _nodes(_parsed(connection, sql))
     )
 

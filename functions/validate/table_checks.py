@@ -1,7 +1,7 @@
 """Finds valid records whose rows the tables can't hold, before anything is counted: one such record is one reject.
 
 Only tables are looked at for which this can happen: one with a cast that does more than widen, with a column of the
-key that may be null, or with a cast of its own in its SELECT.
+key that may be null, or with a cast or arithmetic of its own in its SELECT.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class TableCheck:
     conditions: tuple[tuple[str, Reason], ...]
     """SQL conditions on a row, each with the reason why a record is rejected for which it is not true."""
     can_fail: bool
-    """Whether the SELECT itself has a cast that fails on some values."""
+    """Whether the SELECT itself has a cast or an operator that fails on some values."""
 
 
 def table_checks(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[TableCheck]:
@@ -68,7 +68,10 @@ def _null_key(table: Table, column: Column, origin: Origin) -> Reason:
     return _reason("null_key", table, column, origin, sentence)
 
 
-def _not_computed(table: Table, column: Column) -> Reason:
+def _not_computed(table: Table, column: Column | None) -> Reason:
+    if column is None:
+        says = f"the record has values of which a row of the table {table.name} cannot be computed"
+        return Reason("does_not_fit", "", table.name, says)
     sentence = f"has values of which {column.name} of the table {table.name} cannot be computed as {column.type}"
     return _reason("does_not_fit", table, column, Origin(), sentence)
 

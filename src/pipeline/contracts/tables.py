@@ -8,7 +8,7 @@ import duckdb
 
 from functions.common.contract import Contract
 from functions.common.sql import make_macros
-from functions.validate.column_origins import Columns, Origin, column_origins
+from functions.validate.column_origins import Columns, Origin, casts, column_origins
 from functions.validate.table_checks import TableCheck, table_checks
 from pipeline.contracts.fault import Fault, line_at
 from pipeline.contracts.queries import database, described, view_records
@@ -47,7 +47,7 @@ def cast_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
         for check in table_checks(connection, contract):
             given = described(connection, check.table.sql)
             yield from _of_columns(folder, contract, check, given, origins[check.table.name])
-            if check.can_fail:
+            if casts(connection, check.table.sql):
                 says = "has a cast that fails on some values: a record with such a value is rejected as does_not_fit"
                 mend = "Write TRY_CAST if such a value is to become null."
                 yield Fault(folder / f"{check.table.name}.sql", 1, says, mend)
