@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 
 from functions.common.contract import POSITION, Column, Table
+from functions.common.errors import ContractError
 from functions.common.sql import identifier, open_records
 
 REFUSED = (duckdb.Error, UnicodeDecodeError)
@@ -15,14 +16,32 @@ Within = Callable[[int, int], str]
 """A query of records, or of what is made of them, whose positions are within two others."""
 
 
-def failing_positions(
-    connection: duckdb.DuckDBPyConnection, records: Within, query: Within, first: int = 0, last: int = 2**62
-) -> Iterator[int]:
-    """The positions of the records on which `query` fails, in order.
+MOST = 2000
+"""How many records of a chunk are found one by one, at some 10 ms each. More are a mistake in the SQL."""
 
-    An error of memory or disk says nothing about a record and is raised. Nothing is returned for records on which the
-    query fails only together.
+
+def failing_positions(
+    connection: duckdb.DuckDBPyConnection, records: Within, query: Within, what: str
+) -> Iterator[int]:
+    """The positions of the records on which `query` fails, in order; nothing where it fails only on several together.
+
+    An error of memory or disk says nothing about a record and is raised. Raises ContractError, which says `what` fails,
+    where it does so on more than MOST records.
     """
+    first = None
+    for number, position in enumerate(_failing(connection, records, query, 0, 2**62)):
+        first = position if first is None else first
+        if number == MOST:
+            raise ContractError(
+                f"{what} fails on more than {MOST} records of one chunk, the first of them at position {first}. "
+                f"Write TRY_CAST, or CASE, for such values, or let the schema reject them."
+            )
+        yield position
+
+
+def _failing(
+    connection: duckdb.DuckDBPyConnection, records: Within, query: Within, first: int, last: int
+) -> Iterator[int]:
     if not fails(connection, query(first, last)):
         return
     extremes = f"SELECT min({POSITION}), max({POSITION}) FROM ({records(first, last)})"
@@ -33,8 +52,8 @@ def failing_positions(
         yield low
         return
     middle = (low + high) // 2
-    yield from failing_positions(connection, records, query, low, middle)
-    yield from failing_positions(connection, records, query, middle + 1, high)
+    yield from _failing(connection, records, query, low, middle)
+    yield from _failing(connection, records, query, middle + 1, high)
 
 
 def fails(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
@@ -66,6 +85,10 @@ def failing_rows(
         values = [f"CAST({identifier(c.name)} AS {c.type})" if cast else identifier(c.name) for c in columns]
         return f"SELECT max(hash({', '.join(values)})) FROM ({table.sql})"
 
-    for position in failing_positions(connection, within, lambda *ends: computed(table.columns, *ends)):
-        failing = [column for column in table.columns if fails(connection, computed([column], position, position))]
-        yield position, failing[0] if 0 < len(failing) < len(table.columns) else None
+    what, likely = f"Table {table.name}: its SQL", list(table.columns)
+    for position in failing_positions(connection, within, lambda *ends: computed(table.columns, *ends), what):
+        found = None
+        if not fails(connection, computed([Column(POSITION, "BIGINT")], position, position)):
+            found = next((one for one in likely if fails(connection, computed([one], position, position))), None)
+            likely.sort(key=lambda one: one is not found)  # the next record often fails for the same reason
+        yield position, found

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.common import sql
+from functions.common import failing, sql
 from functions.common.contract import Contract, load_contract
 from functions.common.errors import ContractError
 from functions.transform.transform import write_parts
@@ -272,6 +272,21 @@ def test_sql_over_records_that_fails_on_one_costs_that_record(more: dict[str, An
         assert result.merged.control_totals["sum"]["published"] == str(
             sum(n * n for n in range(60) if n not in (5, 6, 33))
         )
+
+
+@pytest.mark.parametrize(("more", "select"), [(DERIVED, "v"), ({}, "v * v")], ids=["derived", "table"])
+def test_sql_that_fails_on_most_records_fails_the_file_and_says_where(
+    more: dict[str, Any], select: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To find each would take longer than a function may run."""
+    monkeypatch.setattr(failing, "MOST", 3)
+    contract = contract_of(
+        tmp_path, {"v": WHOLE}, {"v": "BIGINT"}, f"SELECT _position, id, {select} AS v FROM records", **more
+    )
+    records = [{"v": 2**40 if number > 2 else 1} for number in range(9)]
+    position = sum(map(len, lines(*records).splitlines(keepends=True)[:3]))
+    with pytest.raises(ContractError, match=f"fails on more than 3 records .* at position {position}"):
+        publish(lines(*records), tmp_path, contract=contract)
 
 
 def test_a_time_that_no_column_holds_costs_its_record(tmp_path: Path) -> None:
