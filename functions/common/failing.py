@@ -33,8 +33,8 @@ def failing_positions(
         first = position if first is None else first
         if number == MOST:
             raise ContractError(
-                f"{what} fails on more than {MOST} records of one chunk, the first of them at position {first}. "
-                f"Write TRY_CAST, or CASE, for such values, or let the schema reject them."
+                f"The contract's SQL failed on these records (more than {MOST} of one chunk): {what}, the first record "
+                f"at position {first}. Write TRY_CAST or CASE for such values, or let the schema reject them."
             )
         yield position
 
@@ -85,7 +85,7 @@ def failing_rows(
         values = [f"CAST({identifier(c.name)} AS {c.type})" if cast else identifier(c.name) for c in columns]
         return f"SELECT max(hash({', '.join(values)})) FROM ({table.sql})"
 
-    what, likely = f"Table {table.name}: its SQL", list(table.columns)
+    what, likely = f"table {table.name}", list(table.columns)
     for position in failing_positions(connection, within, lambda *ends: computed(table.columns, *ends), what):
         found = None
         if not fails(connection, computed([Column(POSITION, "BIGINT")], position, position)):

@@ -35,15 +35,13 @@ def write_parts(
 
 def _failure(table: Table, records: Path, connection: duckdb.DuckDBPyConnection, kind: str) -> ContractError:
     """Says where a table's SELECT failed: DuckDB's own message quotes values."""
+    says = f"The contract's SQL failed on these records ({kind}): table {table.name}"
     found = next(failing_rows(connection, table, records, cast=True), None)
     if found is None:
-        return ContractError(f"Table {table.name}: its SQL failed on several records together ({kind}).")
+        return ContractError(f"{says}, on several records together.")
     position, column = found
-    what = f"column {column.name}" if column else "a row"
-    as_type = f" as {column.type}" if column else ""
-    return ContractError(
-        f"Table {table.name}: {what} of the record at position {position} cannot be computed{as_type} ({kind})."
-    )
+    where = f", column {column.name}, which is {column.type}" if column else ", whatever the column"
+    return ContractError(f"{says}{where}, the record at position {position}.")
 
 
 def _write_part(table: Table, workdir: Path, connection: duckdb.DuckDBPyConnection) -> int:

@@ -7,7 +7,7 @@ null and how large a whole number can be. Of an expression that is not understoo
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil, floor
+from math import ceil, floor, isfinite
 from typing import Any
 
 import duckdb
@@ -15,6 +15,7 @@ import duckdb
 from functions.common.contract import POSITION, Contract, Version
 from functions.common.record_types import merged, type_of
 from functions.common.sql import literal
+from functions.validate.schema import schema_validator
 
 _MULTIPLYING = frozenset({"unnest", "unlist", "generate_subscripts"})
 """Functions that give several rows; of lists of different lengths in one SELECT the shorter is filled up with nulls."""
@@ -51,7 +52,12 @@ Columns = Mapping[str, Origin]
 def column_origins(
     connection: duckdb.DuckDBPyConnection, contract: Contract, versions: Sequence[Version] | None = None
 ) -> dict[str, Columns]:
-    """The origins of each table's columns, by the table's name, for records of some versions, by default of all."""
+    """The origins of each table's columns, by the table's name, for records of some versions, by default of all.
+
+    Raises ContractError where a schema is not one.
+    """
+    for version in contract.versions:
+        schema_validator(contract, version)
     records = [_records(connection, contract, version) for version in versions or contract.versions]
     common = {
         name: _either([columns[name] for columns in records])
@@ -120,7 +126,9 @@ def _bounds(part: Mapping[str, Any]) -> tuple[int, int] | None:
         return (min(known), max(known)) if all(type(value) is int for value in known) else None
     least = [part[name] for name in ("minimum", "exclusiveMinimum") if name in part]
     most = [part[name] for name in ("maximum", "exclusiveMaximum") if name in part]
-    return (ceil(max(least)), floor(min(most))) if least and most else None
+    if not least or not most or not all(map(isfinite, (*least, *most))):
+        return None
+    return ceil(max(least)), floor(min(most))
 
 
 def _either(origins: Sequence[Origin]) -> Origin:

@@ -78,7 +78,7 @@ class Recheck:
             kept = self.sql.kept(f"({self._records(version, f'{POSITION} BETWEEN {first} AND {last}')})")
             return f"SELECT max(hash(kept)) FROM ({self.sql.storable(kept)}) AS kept"
 
-        what = f"The contract's SQL over records of version {version.number}"
+        what = f"upcasts, derived columns, rules and control totals of version {version.number}"
         for position in failing_positions(connection, within, computed, what):
             broken = self._broken_rules(version, position)
             if any(broken):
