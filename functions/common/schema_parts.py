@@ -16,6 +16,9 @@ _SINGLE = (
 )
 _LISTED = ("allOf", "anyOf", "oneOf", "prefixItems")
 _DESCRIBING = ("properties", "items")
+IN_PLACE = frozenset({"if", "then", "else", "not", "allOf", "anyOf", "oneOf", "dependentSchemas"})
+"""The keywords whose schemas are applied to the value itself, rather than to what is in it."""
+
 _DEFINITIONS = ("$defs", "definitions")
 
 
@@ -23,7 +26,7 @@ def parts(schema: Any, pointer: str = "") -> Iterator[tuple[str, Mapping[str, An
     """Every schema within a schema, itself first, with its JSON Pointer."""
     if isinstance(schema, Mapping):
         yield pointer, schema
-        for keyword, below, inner in _inner(schema):
+        for keyword, below, inner in inner_schemas(schema):
             yield from parts(inner, f"{pointer}/{keyword}{below}")
 
 
@@ -36,7 +39,7 @@ def conditions(schema: Any) -> set[str]:
     """The JSON Pointers of the schemas that a value is only tested against; a definition can be in both sets."""
     found: set[str] = set()
     for pointer in describing(schema):
-        for keyword, below, inner in _inner(_at(schema, pointer)):
+        for keyword, below, inner in inner_schemas(_at(schema, pointer)):
             if keyword not in _DESCRIBING and keyword not in _DEFINITIONS:
                 found |= _applied(inner, f"{pointer}/{keyword}{below}", schema, found)
     return found
@@ -60,7 +63,7 @@ def bounds_of_integers(schema: Any, root: Any) -> dict[str, Any]:
     return bounds
 
 
-def _inner(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+def inner_schemas(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     """The schemas directly within a schema: keyword, JSON Pointer below it, and the schema."""
     for keyword in _NAMED:
         for name, inner in _mapping(schema.get(keyword)).items():
@@ -81,7 +84,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _reached(schema: Any, pointer: str, root: Any, found: set[str]) -> set[str]:
     if isinstance(schema, Mapping) and pointer not in found:
         found.add(pointer)
-        for keyword, below, inner in _inner(schema):
+        for keyword, below, inner in inner_schemas(schema):
             if keyword in _DESCRIBING:
                 _reached(inner, f"{pointer}/{keyword}{below}", root, found)
         _follow(schema, root, found, _reached)
@@ -91,7 +94,7 @@ def _reached(schema: Any, pointer: str, root: Any, found: set[str]) -> set[str]:
 def _applied(schema: Any, pointer: str, root: Any, found: set[str]) -> set[str]:
     if isinstance(schema, Mapping) and pointer not in found:
         found.add(pointer)
-        for keyword, below, inner in _inner(schema):
+        for keyword, below, inner in inner_schemas(schema):
             if keyword not in _DEFINITIONS:
                 _applied(inner, f"{pointer}/{keyword}{below}", root, found)
         _follow(schema, root, found, _applied)

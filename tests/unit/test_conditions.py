@@ -181,6 +181,29 @@ def test_a_definition_that_is_a_condition_too_is_not_to_be_closed_as_it_is(tmp_p
     assert list(schema_faults(tmp_path / "d", contract_with(schema, tmp_path / "d"))) == []
 
 
+@pytest.mark.parametrize("path", [["if"], ["if", "properties", "part"], ["anyOf", 0], ["not"], ["allOf", 0, "if"]])
+def test_a_condition_that_was_closed_and_never_holds_is_found(path: list[Any], tmp_path: Path) -> None:
+    """Earlier releases advised to close every schema that has properties."""
+    condition: dict[str, Any] = {"properties": {"kind": {"const": "b"}, "part": {"properties": {"m": {"const": 1}}}}}
+    applied: dict[str, Any] = {
+        "if": {"if": condition, "then": {"required": ["n"]}},
+        "anyOf": {"anyOf": [condition, {"required": ["n"]}]},
+        "not": {"not": condition},
+        "allOf": {"allOf": [{"if": condition, "then": {"required": ["n"]}}]},
+    }[path[0]]
+    schema = schema_with(applied)
+    schema["$defs"]["part"]["required"] = ["k"]
+    closed = schema
+    for step in path:
+        closed = closed[step]
+    closed["additionalProperties"] = False
+    faults = list(schema_faults(tmp_path / "d", contract_with(schema, tmp_path / "d")))
+    assert [fault.says for fault in faults if "holds for no valid record" in fault.says]
+    del closed["additionalProperties"]
+    faults = list(schema_faults(tmp_path / "d", contract_with(schema, tmp_path / "d")))
+    assert [fault.says for fault in faults if "holds for no valid record" in fault.says] == []
+
+
 @pytest.mark.parametrize(
     ("pointer", "change", "says"),
     [

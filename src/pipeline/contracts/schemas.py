@@ -9,7 +9,7 @@ import jsonschema_rs
 
 from functions.common.contract import Contract, Version, path_of
 from functions.common.record_types import merged, resolve
-from functions.common.schema_parts import conditions, describing, parts
+from functions.common.schema_parts import IN_PLACE, conditions, describing, inner_schemas, parts
 from functions.validate.schema import compiled
 from functions.validate.screen import ANNOTATIONS
 from pipeline.contracts.fault import Fault, line_at
@@ -78,6 +78,7 @@ def _of_schema(version: Version) -> Iterator[tuple[str, str, str]]:
         if pointer in describe:
             described = _of_described(part, schema, is_condition=pointer in apply)
             yield from ((pointer + below, says, mend) for below, says, mend in described)
+            yield from _closed_conditions(pointer, part, merged(part, schema), schema)
         yield from _of_examples(pointer, part, schema)
 
 
@@ -126,6 +127,32 @@ def _of_described(
         if keyword in part and keyword in named:
             says = f"has {keyword} next to a $ref to a schema that has {keyword} too"
             yield f"/{keyword}", says, "Describe the value in one of the two: only one of them becomes columns."
+
+
+def _closed_conditions(
+    pointer: str, tested: Any, described: Mapping[str, Any], root: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str]]:
+    """Conditions on a described value that hold for no valid one, since they forbid a field that it must have."""
+    for keyword, below, inner in inner_schemas(tested):
+        if keyword not in IN_PLACE or not isinstance(inner, Mapping):
+            continue
+        place = f"{pointer}/{keyword}{below}"
+        yield from _closed_condition(place, inner, described, root)
+
+
+def _closed_condition(
+    place: str, condition: Mapping[str, Any], described: Mapping[str, Any], root: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str]]:
+    named = condition.get("properties", {})
+    forbidden = [name for name in described.get("required", []) if name not in named]
+    if condition.get("additionalProperties") is False and "patternProperties" not in condition and forbidden:
+        says = f"holds for no valid record: it forbids the field {forbidden[0]}, which must be there"
+        yield f"{place}/additionalProperties", says, 'Take "additionalProperties": false out of the condition.'
+    for name, inner in named.items():
+        if isinstance(inner, Mapping) and name in described.get("properties", {}):
+            inner_described = merged(described["properties"][name], root)
+            yield from _closed_condition(f"{place}/properties/{name}", inner, inner_described, root)
+    yield from _closed_conditions(place, condition, described, root)
 
 
 def _of_examples(pointer: str, part: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
