@@ -7,7 +7,7 @@ applies a schema (`if`, `not`, `anyOf`, `contains`, …) asks something about a 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from functions.common.record_types import INT64, merged
+from functions.common.record_types import merged, missing_bounds
 
 _NAMED = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 _SINGLE = (
@@ -50,11 +50,8 @@ def bounds_of_integers(schema: Any, root: Any) -> dict[str, Any]:
     part = merged(schema, root)
     bounds: dict[str, Any] = {}
     given = part.get("type", [])
-    if "integer" in ([given] if isinstance(given, str) else given) and not part.keys() & {"const", "enum"}:
-        if not part.keys() & {"minimum", "exclusiveMinimum"}:
-            bounds["minimum"] = INT64[0]
-        if not part.keys() & {"maximum", "exclusiveMaximum"}:
-            bounds["maximum"] = INT64[1]
+    if "integer" in ([given] if isinstance(given, str) else given):
+        bounds |= missing_bounds(part)
     members = {name: bounds_of_integers(inner, root) for name, inner in part.get("properties", {}).items()}
     if members := {name: inner for name, inner in members.items() if inner}:
         bounds["properties"] = members

@@ -15,7 +15,7 @@ from duckdb.sqltypes import DuckDBPyType
 
 from functions.common.contract import FITS, KEPT, POSITION, TOTALS, Contract, ControlTotal, Version
 from functions.common.errors import ContractError
-from functions.common.failing import REFUSED
+from functions.common.failing import REFUSED, fails
 from functions.common.record_types import sent_type
 from functions.common.sql import STAGED, copy, identifier, literal, make_macros
 from functions.validate import record_views
@@ -109,7 +109,7 @@ class ContractSql:
     def _records(self, version: Version, *, guarded: bool = False) -> str:
         predicate, unsafe = self.predicates[version.number], self.unsafe(version)
         return record_views.records(
-            self.contract, version, f"sent_{version.number}", predicate, unsafe, guarded=guarded
+            self.contract, version, f"sent_{version.number}", predicate, unsafe=unsafe, guarded=guarded
         )
 
     def unsafe(self, version: Version) -> Mapping[str, DuckDBPyType]:
@@ -221,9 +221,21 @@ class ContractSql:
             identifier(total.record_sql) if self._is_column(total) else f"{TOTALS}.{identifier(total.name)}"
             for total in totals
         ]
-        sums = ", ".join(f"CAST(coalesce(sum({number}), 0) AS VARCHAR)" for number in staged)
-        row = self.connection.execute(f"SELECT {sums} FROM read_parquet({literal(records)}) WHERE {KEPT}").fetchone()
-        return dict(zip((total.name for total in totals), row or (), strict=True))
+        sums = {
+            total.name: f"CAST(coalesce(sum({number}), 0) AS VARCHAR)"
+            for total, number in zip(totals, staged, strict=True)
+        }
+        kept = f"FROM read_parquet({literal(records)}) WHERE {KEPT}"
+        try:
+            row = self.connection.execute(f"SELECT {', '.join(sums.values())} {kept}").fetchone()
+        except duckdb.DataError as exc:
+            large = [name for name, sum_ in sums.items() if fails(self.connection, f"SELECT {sum_} {kept}")]
+            kind = type(exc).__name__
+            raise ContractError(
+                f"The contract's SQL failed on these records ({kind}): the sum of the control total "
+                f"{', '.join(large)} has more than 38 digits."
+            ) from None
+        return dict(zip(sums, row or (), strict=True))
 
     def _all_rules(self) -> str:
         """An SQL expression that is true where a record keeps every rule, else false; one that gives NULL is broken."""

@@ -116,6 +116,8 @@ def _schema_reasons(error: jsonschema_rs.ValidationError, contract: Contract, ve
             sentence = f"is not a field of version {version.number} of the contract; {advice}"
             yield _reason(keyword, [*error.instance_path, name], sentence)
     else:
+        if not _kinds(part):  # a condition, or the bounds of 64 bits, on a value that is described elsewhere
+            part = {"type": _kinds(_described_at(version.schema, error.instance_path)), **part}
         yield _reason(keyword, error.instance_path, _sentence(keyword, part, error.instance))
 
 

@@ -61,7 +61,7 @@ class Recheck:
 
     def _records(self, version: Version, condition: str = "true") -> str:
         sent = f"(FROM cleared_{version.number} WHERE {condition})"
-        return record_views.records(self.sql.contract, version, sent, "true", self.sql.unsafe(version))
+        return record_views.records(self.sql.contract, version, sent, "true", unsafe=self.sql.unsafe(version))
 
     def _take_out_unfit(self, version: Version) -> None:
         """Move those records to UNFIT that have a value for which there is no column, or of which the SQL fails."""

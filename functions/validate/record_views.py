@@ -31,8 +31,8 @@ def records(
     version: Version,
     sent: str,
     predicate: str,
-    unsafe: Mapping[str, DuckDBPyType],
     *,
+    unsafe: Mapping[str, DuckDBPyType] | None = None,
     guarded: bool = False,
 ) -> str:
     """The records of `version` in the relation `sent`, as records of the current version, with what is derived of them.
@@ -50,7 +50,7 @@ def records(
         FROM (SELECT {POSITION}, {SENT}, {read_as} AS read_as FROM {sent})
     """
     derived = [f"{one.sql} AS {identifier(one.name)}" for one in contract.derived]
-    return f"SELECT {', '.join(['*', *derived])} FROM ({_upcast(contract, version, of_version, unsafe)})"
+    return f"SELECT {', '.join(['*', *derived])} FROM ({_upcast(contract, version, of_version, unsafe or {})})"
 
 
 def upcast(contract: Contract, version: Version, of_version: str) -> str:

@@ -293,6 +293,22 @@ def test_sql_that_fails_on_most_records_fails_the_file_and_says_where(
         publish(lines(*records), tmp_path, contract=contract)
 
 
+def test_a_control_total_that_is_too_large_is_named(tmp_path: Path) -> None:
+    total = {"name": "all_of_it", "record_sql": "v", "table": "t", "column": "v"}
+    schema = {"type": "number", "decimal": [38, 0]}
+    contract = contract_of(tmp_path, {"v": schema}, {"v": "DECIMAL(38,0)"}, control_totals=[total])
+    data = b"".join(b'{"id": "%d", "v": 9%s}\n' % (number, b"0" * 37) for number in range(2))
+    with pytest.raises(ContractError, match="control total all_of_it has more than 38 digits"):
+        publish(data, tmp_path, contract=contract)
+
+
+def test_bounds_beyond_64_bits_are_no_bounds(tmp_path: Path) -> None:
+    contract = contract_of(tmp_path, {"v": {**WHOLE, "minimum": -1e30, "exclusiveMaximum": 1e30}}, {"v": "BIGINT"})
+    data = lines({"v": 1}) + b'{"id": "x", "v": 1180591620717411303424}\n'
+    result = publish(data, tmp_path, contract=contract)
+    assert (result.totals.valid, result.totals.rejected_by_reason) == (1, {"out_of_range": 1})
+
+
 def test_a_time_that_no_column_holds_costs_its_record(tmp_path: Path) -> None:
     time = {"type": "string", "format": "date-time"}
     contract = contract_of(tmp_path, {"v": time}, {"v": "TIMESTAMP"})
