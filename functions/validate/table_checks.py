@@ -57,8 +57,10 @@ def table_checks(connection: duckdb.DuckDBPyConnection, contract: Contract) -> l
 
 def does_not_fit(table: Table, column: Column, origin: Origin) -> Reason:
     """The reason of a record with a value that a column can't hold."""
-    sentence = f"does not fit the column {column.name} of the table {table.name}, which is {column.type}"
-    return _reason("does_not_fit", table, column, origin, f"{sentence} and must hold each value as it is")
+    sentence = f"cannot be kept unchanged in the column {column.name} of the table {table.name}, which is {column.type}"
+    if not _pointer(origin):
+        sentence = f"has a value that {sentence}"
+    return _reason("does_not_fit", table, column, origin, sentence)
 
 
 def _null_key(table: Table, column: Column, origin: Origin) -> Reason:

@@ -117,11 +117,13 @@ def test_a_value_that_its_column_can_not_hold_costs_its_record(name: str, tmp_pa
 
 
 def test_one_large_number_among_200_good_records_is_one_reject(tmp_path: Path) -> None:
-    contract = contract_of(tmp_path, {"v": WHOLE}, {"v": "INTEGER"})
+    total = {"name": "sum", "record_sql": "v", "table": "t", "column": "v"}
+    contract = contract_of(tmp_path, {"v": WHOLE}, {"v": "INTEGER"}, control_totals=[total])
     records = [{"v": number} for number in range(200)]
     records.insert(77, {"v": 3_000_000_000})
     result = publish(lines(*records), tmp_path, chunk_bytes=2000, contract=contract)
     assert (result.totals.valid, result.totals.rejected_by_reason) == (200, {"does_not_fit": 1})
+    assert result.merged.control_totals["sum"] == {"validated": "19900", "superseded": "0", "published": "19900"}
     (reject,) = result.rejects()
     assert reject["record"]["v"] == 3_000_000_000
 
