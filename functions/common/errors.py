@@ -131,7 +131,10 @@ class RejectVolumeError(PipelineError):
 class ReconciliationError(PipelineError):
     """The books do not balance; nothing is published."""
 
-    next_step = "This is a fault of the pipeline or of the contract's SQL, not of the file: report it with the batch."
+    next_step = (
+        "If the cause names a table, correct its SQL, key or latest_by in the contract, deploy, and run the batch "
+        "again. Otherwise the pipeline has a fault: report it with the batch."
+    )
 
 
 class CommitConflictError(PipelineError):

@@ -49,11 +49,20 @@ def bounded(schema: Any) -> Any:
     part = {name: value if name in ("const", "enum", "examples") else bounded(value) for name, value in schema.items()}
     given = part.get("type")
     if given == "integer" or (isinstance(given, list) and "integer" in given):
-        if not part.keys() & {"minimum", "exclusiveMinimum", "const", "enum"}:
-            part["minimum"] = INT64[0]
-        if not part.keys() & {"maximum", "exclusiveMaximum", "const", "enum"}:
-            part["maximum"] = INT64[1]
+        part |= missing_bounds(part)
     return part
+
+
+def missing_bounds(part: Mapping[str, Any]) -> dict[str, int]:
+    """The bounds of 64 bits that a schema of whole numbers does not have itself."""
+    if part.keys() & {"const", "enum"}:
+        return {}
+    lower, upper = (
+        [part[name] for name in names if isinstance(part.get(name), int | float)]
+        for names in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
+    )
+    missing = {} if any(bound >= INT64[0] for bound in lower) else {"minimum": INT64[0]}
+    return missing if any(bound <= INT64[1] for bound in upper) else {**missing, "maximum": INT64[1]}
 
 
 def constant_of(schema: Any, path: Sequence[str]) -> tuple[Any, bool]:

@@ -118,17 +118,18 @@ def make_macros(connection: duckdb.DuckDBPyConnection, contract: Contract) -> No
         connection.execute(contract.macros)
 
 
-def open_records(connection: duckdb.DuckDBPyConnection, records: Path) -> None:
+def open_records(connection: duckdb.DuckDBPyConnection, records: Path, condition: str = "true") -> None:
     """Make the view `records`: the valid records of the Parquet file that `validate` made, typed by the schema.
 
-    Its columns are the record's properties and `_position`, where the record stands in its file.
+    Only those are in it for which `condition` is true. Its columns are the record's properties and `_position`, where
+    the record stands in its file.
     """
     connection.execute(
         f"""
         CREATE OR REPLACE VIEW records AS
         SELECT COLUMNS(name -> name NOT IN ({literal(KEPT)}, {literal(TOTALS)}))
         FROM read_parquet({literal(records)})
-        WHERE {KEPT}
+        WHERE {KEPT} AND {condition}
         """
     )
 

@@ -16,6 +16,7 @@ from functions.common.contract import Contract, Rule, Version, path_of
 from functions.common.record_types import merged
 from functions.validate.drift import escaped
 from functions.validate.reasons import Reason
+from functions.validate.schema import exact_schema
 
 MAX_REASONS = 20
 """How many reasons a reject gives at most; a record may break a rule in each of thousands of items."""
@@ -101,10 +102,13 @@ def unknown_version(record: Any, contract: Contract) -> Reason:
 
 def _schema_reasons(error: jsonschema_rs.ValidationError, contract: Contract, version: Version) -> Iterator[Reason]:
     keyword, kinds = error.kind.name, jsonschema_rs.ValidationErrorKind
-    part = _part(version.schema, error.evaluation_path[:-1])
+    schema = exact_schema(version)
+    part = _part(schema, error.evaluation_path[:-1])
     if isinstance(error.kind, kinds.Required):
         name = error.kind.property
-        inner = _part(version.schema, [*error.evaluation_path[:-1], "properties", name])
+        inner = _part(schema, [*error.evaluation_path[:-1], "properties", name])
+        if not _kinds(inner):  # a condition requires a field that is described elsewhere
+            inner = _described_at(version.schema, [*error.instance_path, name])
         yield _reason(keyword, [*error.instance_path, name], f"is missing; it must be {_right(inner)}")
     elif isinstance(error.kind, kinds.AdditionalProperties | kinds.UnevaluatedProperties):
         for name in error.kind.unexpected:
@@ -112,6 +116,8 @@ def _schema_reasons(error: jsonschema_rs.ValidationError, contract: Contract, ve
             sentence = f"is not a field of version {version.number} of the contract; {advice}"
             yield _reason(keyword, [*error.instance_path, name], sentence)
     else:
+        if not _kinds(part):  # a condition, or the bounds of 64 bits, on a value that is described elsewhere
+            part = {"type": _kinds(_described_at(version.schema, error.instance_path)), **part}
         yield _reason(keyword, error.instance_path, _sentence(keyword, part, error.instance))
 
 
@@ -172,12 +178,28 @@ def _has_a_type_of(part: Mapping[str, Any], value: Any) -> bool:
 
 def _right(part: Mapping[str, Any]) -> str:
     """What a right value is, with an example."""
-    given = part.get("type", "string")
-    kind = next(one for one in given if one != "null") if isinstance(given, list) else given
-    named, described = _TYPE_NAMES[kind], part.get("description")
+    kind = next(iter(_kinds(part)), None)
+    named, described = _TYPE_NAMES[kind] if kind else "there", part.get("description")
     if kind in ("object", "array") and described:
         return f"{named}: {described}"
     return f"{described or named}{_such_as_of(part)}"
+
+
+def _kinds(part: Mapping[str, Any]) -> list[str]:
+    """The types that a part of a schema allows besides null; an `enum` without a type is one of strings."""
+    given = part.get("type", "string" if "enum" in part else [])
+    return [kind for kind in ([given] if isinstance(given, str) else given) if kind != "null"]
+
+
+def _described_at(schema: Mapping[str, Any], path: Iterable[str | int]) -> Mapping[str, Any]:
+    """The part of a schema that describes the value at a place in the record; empty where none does."""
+    try:
+        part = merged(schema, schema)
+        for step in path:
+            part = merged(part["items"] if isinstance(step, int) else part["properties"][step], schema)
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return part
 
 
 def _such_as_of(part: Mapping[str, Any]) -> str:

@@ -118,6 +118,10 @@ class Judge:
         broken = [rule for rule, is_kept in zip(self.contract.rules, kept, strict=True) if not is_kept]
         return Verdict([broken_rule(rule, record) for rule in broken], self.contract.version_of(record))
 
+    def unfit_verdict(self, record: object, reason: Reason) -> Verdict:
+        """Reject a record that keeps its schema, but that the contract's SQL or tables can't take."""
+        return Verdict([reason], self.contract.version_of(record))
+
 
 def parsed(raw: RawRecord) -> object:
     """The record as orjson reads it, or _UNPARSED."""

@@ -1,7 +1,7 @@
 """The rejects that SQL finds: fetched once more as they stand in the source, judged, and merged into the others."""
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import orjson
 
 from functions.common.source.documents import Document, record_at
 from functions.validate.judge import Judge, parsed, reject_line_of
+from functions.validate.reasons import Reason
 from functions.validate.rejected import Rejects
 
 _BUFFER = 1 << 20
@@ -25,8 +26,10 @@ class Late:
     open_document: Callable[[], Document]
     rejected: Path
 
-    def reject(self, query: str) -> Path:
+    def reject(self, query: str, reasons: Sequence[Reason] = ()) -> Path:
         """Reject what a query gives (see `not_kept`); the file in the answer has the positions of those that are valid.
+
+        A row is a position, the verdict of each rule or NULL, and the number of one of `reasons` or NULL.
 
         The rejects stay in the order of the source, and nothing is held in memory but one record.
         """
@@ -37,12 +40,15 @@ class Late:
                 row = rows.fetchone()
                 raws = iter(self.open_document().records if row else ())
                 while row:
-                    position, kept = row
+                    position, kept, reason = row
                     raw = record_at(position, raws)
                     record = parsed(raw)
-                    verdict = (
-                        self.judge.verdict(raw, record) if kept is None else self.judge.rules_verdict(record, kept)
-                    )
+                    if reason is not None:
+                        verdict = self.judge.unfit_verdict(record, reasons[reason])
+                    elif kept is not None:
+                        verdict = self.judge.rules_verdict(record, kept)
+                    else:
+                        verdict = self.judge.verdict(raw, record)
                     if verdict.reasons:
                         late_file.write(reject_line_of(self.rejects, raw, record, verdict))
                     else:

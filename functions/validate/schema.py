@@ -9,6 +9,7 @@ import jsonschema_rs
 from functions.common.contract import Contract, Version
 from functions.common.errors import ContractError
 from functions.common.record_types import is_decimal
+from functions.common.schema_parts import bounds_of_integers, conditions
 
 
 class _Decimal:
@@ -39,10 +40,22 @@ def compiled(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
 
 
 @cache
+def exact_schema(version: Version) -> Mapping[str, Any]:
+    """The schema that the records of a version are validated by.
+
+    Where a schema has conditions, the bounds of whole numbers are not written into it (see `bounded`), but are a schema
+    of their own next to it: within a condition they would change which records it holds for.
+    """
+    schema = version.schema
+    bounds = bounds_of_integers(schema, schema) if conditions(schema) else {}
+    return {**schema, "allOf": [*schema.get("allOf", []), bounds]} if bounds else schema
+
+
+@cache
 def schema_validator(contract: Contract, version: Version) -> jsonschema_rs.Draft202012Validator:
     """The schema of a version, compiled once a process. Raises ContractError."""
     try:
-        return compiled(version.schema)
+        return compiled(exact_schema(version))
     except ValueError as exc:
         place = f"contracts/{contract.dataset}/v{version.number}.schema.json"
         raise ContractError(f"{place} cannot be used: {str(exc).splitlines()[0]}.") from exc

@@ -22,6 +22,7 @@ from functions.validate.contract_sql import ContractSql
 from functions.validate.drift import Drift
 from functions.validate.judge import Judge
 from functions.validate.late import Late
+from functions.validate.recheck import Recheck
 from functions.validate.rejected import Rejects
 from functions.validate.sieve import Sieve
 
@@ -87,7 +88,9 @@ def validate_chunk(
     late = Late(connection, judge, rejects, open_document, rejected)
     cleared = late.reject(contract_sql.not_kept(records))
     if cleared.stat().st_size:
-        late.reject(contract_sql.keep_cleared(present, cleared, records))
+        late.reject(Recheck(contract_sql).keep(present, cleared, records), contract_sql.reasons)
+    if unfit := contract_sql.keep_fitting(records):
+        late.reject(unfit, contract_sql.reasons)
     n_rejected = rejects.by_reason.total()
     return document, Counts(
         received=received,

@@ -139,6 +139,26 @@ def test_parts_that_contradict_each_other_are_refused(table: str, select: str, s
     assert says in broken(staged)
 
 
+@pytest.mark.parametrize("slice_rows", [1, 3, 100])
+def test_a_reference_that_is_null_is_not_checked(
+    slice_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in SQL: where one of its columns is null, a row refers to nothing."""
+    monkeypatch.setattr(account, "_SLICE_ROWS", slice_rows)
+    staged = stage(TWO, tmp_path)
+    staged.tamper("orders", "SELECT * REPLACE (CASE WHEN order_id = '1' THEN customer_id END AS customer_id) FROM part")
+    staged.tamper("customers", "FROM part WHERE customer_id <> 'other'")
+    assert staged.merge().rows["orders"] == 2
+
+
+def test_a_repeated_key_is_named_with_what_allows_it(tmp_path: Path) -> None:
+    customers = replace(CONTRACT.tables[1], latest_by=())
+    contract = replace(CONTRACT, tables=(CONTRACT.tables[0], customers, CONTRACT.tables[2]))
+    staged = stage(lines([order(order_id="1"), order(order_id="2")]), tmp_path, contract=contract)
+    says = broken(staged)
+    assert "Table customers: 1 rows repeat the key (customer_id). Name in the table's latest_by" in says
+
+
 @pytest.mark.parametrize("slice_rows", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize(
     ("table", "select", "says"),
@@ -149,7 +169,7 @@ def test_parts_that_contradict_each_other_are_refused(table: str, select: str, s
         ("customers", "FROM part WHERE customer_id <> 'c2'", "Table orders: 2 rows have no row in customers."),
         (
             "orders",
-            "SELECT * REPLACE (CASE WHEN order_id <> '5' THEN customer_id END AS customer_id) FROM part",
+            "SELECT * REPLACE (CASE WHEN order_id <> '5' THEN customer_id ELSE 'c9' END AS customer_id) FROM part",
             "Table orders: 1 rows have no row in customers.",
         ),
     ],
