@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+from botocore.exceptions import ClientError
 
 from functions.common import executions
 from functions.common.batch import Batch, Source, failure_prefix, manifest_key, replay_name, revision_of
 from functions.common.planning import PREFIX, plan_batch
+from functions.common.s3_utils import is_missing
 from functions.reconciler.index import status_change
 from functions.reconciler.survey import (
     Finding,
@@ -240,6 +242,17 @@ def batch_of(place: Target, finding: Finding) -> Batch | None:
         told = orjson.loads(execution["input"])
         return _replanned(place, told["source"], told["ingested_at"], revision)
     return plan(pipeline, finding.version) if finding.version else None
+
+
+def has_version(place: Target, source: Source) -> bool:
+    """Whether the object version that a batch was made of exists."""
+    try:
+        place.s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
+    except ClientError as exc:
+        if is_missing(exc):
+            return False
+        raise
+    return True
 
 
 def any_record(place: Target, dataset: str, batch_id: str) -> dict[str, Any] | None:

@@ -84,7 +84,7 @@ def live(look: Look) -> RenderableType:
         )
     for run, state in look.running:
         where = f"{printable(state) or 'starting'}, {run.seconds:,.0f} s"
-        parts.append(Text.assemble("  ", _outcome("running"), "  ", printable(run.key), "  ", (where, "cyan")))
+        parts.append(Text.assemble("  ", _outcome(run.outcome), "  ", printable(run.key), "  ", (where, "cyan")))
     if look.ended:
         parts.append(Text("Ended", style="bold"))
     for run in look.ended:

@@ -6,41 +6,20 @@ from datetime import datetime, timedelta
 
 from functions.common.errors import next_step_for
 from functions.reconciler.survey import State
-from pipeline.story.model import Action, Execution, Outcome, Story
+from pipeline.outcome import Outcome, outcome_of
+from pipeline.story.model import Action, Execution, Story
 
 _UNTOLD_AFTER = timedelta(minutes=5)
 """How long EventBridge may take to tell of an execution's end before something is amiss."""
 
-_OUTCOMES = {
-    State.FAILED: Outcome.FAILED,
-    State.UNTOLD: Outcome.FAILED,
-    State.RUNNING: Outcome.RUNNING,
-    State.STUCK: Outcome.STUCK,
-    State.UNKNOWN: Outcome.UNKNOWN,
-}
-
 
 def judged(story: Story, state: State, now: datetime) -> Story:
     """The story with its outcome and the next actions, of a batch that a survey found in `state`."""
-    outcome = outcome_of(story, state, now)
+    rejected = story.balance.counts["rejected"] if story.balance else 0
+    outcome = outcome_of(state, rejected=rejected, waits=bool(story.queued))
     suffix = "" if story.target == "aws" else f" --target {story.target}"
     actions = (replace(one, command=one.command and f"{one.command}{suffix}") for one in _actions(story, outcome, now))
     return replace(story, outcome=outcome, actions=tuple(actions))
-
-
-def outcome_of(story: Story, state: State, now: datetime) -> Outcome:
-    """The outcome of a batch that a survey found in `state`."""
-    left_nothing = not story.is_source_there and not any(execution.failure for execution in story.executions)
-    if state is State.PUBLISHED:
-        rejected = story.balance.counts["rejected"] if story.balance else 0
-        return Outcome.PARTLY_REJECTED if rejected else Outcome.PUBLISHED
-    if state is State.LOST:
-        return Outcome.GONE if left_nothing else Outcome.LOST
-    if state is State.UNTOLD and left_nothing and story.latest and _is_untold(story.latest, now):
-        return Outcome.GONE
-    if state is State.MISSING:
-        return Outcome.WAITING if story.queued else Outcome.NOT_STARTED
-    return _OUTCOMES[state]
 
 
 def is_mended_by_replay(next_step: str) -> bool:
