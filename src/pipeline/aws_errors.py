@@ -39,7 +39,7 @@ _REGION = frozenset(
 _THROTTLED = frozenset(
     {
         *("Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "SlowDown"),
-        *("RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "LimitExceededException", "429"),
+        *("RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "429"),
         *("KMSThrottling", "KmsThrottlingException", "KMSThrottlingException", "BandwidthLimitExceeded"),
     }
 )

@@ -16,7 +16,7 @@ from functions.common.planning import dataset_of
 from functions.record_failure.failure import plain_cause
 from pipeline import files
 from pipeline.errors import CliError, UsageError
-from pipeline.targets import Target
+from pipeline.targets import Target, for_target
 
 _POLL_SECONDS = {"local": 0.25, "aws": 1.0}
 _START_SECONDS = 180
@@ -123,7 +123,7 @@ def follow(place: Target, uploaded: Upload) -> Iterator[str]:
             if time.monotonic() > deadline:
                 raise CliError(
                     f"No execution of {uploaded.batch_id} was started within {_START_SECONDS} seconds.",
-                    f"Ask what became of it: pipeline explain {uploaded.batch_id}. Its event may wait in the queue.",
+                    _after_no_start(place, uploaded),
                 ) from exc
             time.sleep(_POLL_SECONDS[place.name])
             continue
@@ -135,6 +135,15 @@ def follow(place: Target, uploaded: Upload) -> Iterator[str]:
         if status != "RUNNING":
             return
         time.sleep(_POLL_SECONDS[place.name])
+
+
+def _after_no_start(place: Target, uploaded: Upload) -> str:
+    """What to do about a file that was uploaded and not started."""
+    if place.is_temporary:
+        return "Run the same again; if it stays so, try it on an emulator that stays: make local-up."
+    explain = for_target(f"pipeline explain {uploaded.batch_id}", place.name)
+    start = for_target(f"pipeline replay {uploaded.batch_id} --apply", place.name)
+    return f"See what became of it: {explain}. If it was never started, start it: {start}."
 
 
 def _history(place: Target, arn: str) -> list[dict[str, Any]]:

@@ -46,6 +46,8 @@ class Target:
     environment: Mapping[str, str]
     runtime: build.Runtime
     workspace: Workspace
+    is_temporary: bool = False
+    """Whether it is an emulator that was started for one command alone, and is stopped after it."""
 
     @cached_property
     def outputs(self) -> dict[str, Any]:
@@ -139,6 +141,11 @@ def target(name: str) -> Target:
     return embedded_target(server, embedded.LOCAL)
 
 
+def for_target(command: str, name: str) -> str:
+    """A command as it is typed for the target called `name`."""
+    return command if name == "aws" else f"{command} --target {name}"
+
+
 def check_name(name: str) -> None:
     """Raise UsageError for the name of no target."""
     if name not in NAMES:
@@ -203,4 +210,4 @@ def embedded_target(server: embedded.Server, home: Path, contracts: Path | None 
         **variables,
     }
     workspace = Workspace(environment, settings, home / "deployment" / "infra", contracts=runtime.contracts)
-    return Target("local", environment, runtime, workspace)
+    return Target("local", environment, runtime, workspace, is_temporary=home != embedded.LOCAL)

@@ -32,7 +32,7 @@ from functions.reconciler.survey import (
 )
 from pipeline.errors import CliError, UsageError
 from pipeline.runs import read_json
-from pipeline.targets import Target
+from pipeline.targets import Target, for_target
 
 _FUNCTION_LIFETIME = timedelta(minutes=16)
 """The longest that a function may outlive its execution: Lambda's limit, and a minute."""
@@ -301,4 +301,5 @@ def tell_of_failure(place: Target, name: str) -> None:
     payload = orjson.dumps(status_change(execution))
     answer = place.client("lambda").invoke(FunctionName=function, Qualifier="live", Payload=payload)
     if "FunctionError" in answer:
-        raise CliError(f"record_failure could not record {name}.", "Look at its log (pipeline logs) and repeat.")
+        look = for_target("pipeline logs", place.name)
+        raise CliError(f"record_failure could not record {name}.", f"Look at its log ({look}) and repeat.")

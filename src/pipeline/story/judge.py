@@ -8,6 +8,7 @@ from functions.common.errors import next_step_for
 from functions.reconciler.survey import State
 from pipeline.outcome import Outcome, outcome_of
 from pipeline.story.model import Action, Execution, Story
+from pipeline.targets import for_target
 
 _UNTOLD_AFTER = timedelta(minutes=5)
 """How long EventBridge may take to tell of an execution's end before something is amiss."""
@@ -17,8 +18,10 @@ def judged(story: Story, state: State, now: datetime) -> Story:
     """The story with its outcome and the next actions, of a batch that a survey found in `state`."""
     rejected = story.balance.counts["rejected"] if story.balance else 0
     outcome = outcome_of(state, rejected=rejected, waits=bool(story.queued))
-    suffix = "" if story.target == "aws" else f" --target {story.target}"
-    actions = (replace(one, command=one.command and f"{one.command}{suffix}") for one in _actions(story, outcome, now))
+    actions = (
+        replace(one, command=one.command and for_target(one.command, story.target))
+        for one in _actions(story, outcome, now)
+    )
     return replace(story, outcome=outcome, actions=tuple(actions))
 
 
@@ -42,12 +45,23 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
         yield Action("Wait, or watch it.", "pipeline watch")
     elif outcome in (Outcome.STUCK, Outcome.LOST) and not story.is_source_there:
         yield Action("Its source is not there any more: it can't be run again, only uploaded again.")
+    elif outcome is Outcome.STUCK and story.target == "local":
+        yield Action(
+            "If it hangs, start another emulator, which has nothing of this one, deploy to it and upload the file "
+            "again: make local-down, make local-up, make deploy-infra TARGET=local."
+        )
     elif outcome is Outcome.STUCK:
         yield Action(
             "Look at it in the console. If it hangs, stop it there, and 16 minutes later run it again.", replay
         )
     elif outcome is Outcome.LOST:
         yield Action("Its manifest was deleted, and nothing of it counts as published. Run it again.", replay)
+    elif outcome is Outcome.NOT_STARTED and story.target == "local":
+        sentence = (
+            "Start it. On the local emulator nothing else will, unless its event is still on its way: an event whose "
+            "function failed is dropped there, and the reconciler doesn't run by itself."
+        )
+        yield Action(sentence, replay)
     elif outcome is Outcome.NOT_STARTED:
         sentence = "Wait a minute: its event may be on its way, and the reconciler looks every hour. Or start it."
         yield Action(sentence, replay)
