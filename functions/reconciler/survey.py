@@ -56,10 +56,10 @@ class State(StrEnum):
     """Its execution failed, and no failure record says that somebody was told of it."""
     LOST = "lost"
     """Its execution succeeded, but the manifest is not there any more."""
-    GONE = "gone"
-    """An execution ended, but neither what it wrote nor the source version exists any more: erased, or expired."""
     UNKNOWN = "unknown"
     """AWS did not answer what was asked about it."""
+    GONE = "gone"
+    """An execution ended, but neither what it wrote nor the source version exists any more: erased, or expired."""
 
 
 @dataclass(frozen=True, slots=True)
