@@ -20,6 +20,7 @@ from functions.transform import index as transform
 from functions.validate import index as validate
 from functions.validate.validation import REJECTED
 from functions.write import index as write
+from pipeline import system_errors
 from pipeline.errors import CliError
 from pipeline.folder_s3 import FolderS3
 from pipeline.rules import Rules
@@ -120,8 +121,9 @@ def _run(batch: Batch, processed: Path) -> DryRun:
         write.handler(batch.to_input())
     except RuntimeError as exc:  # which DuckDB makes of Ctrl-C
         raise (KeyboardInterrupt if "interrupted" in str(exc).lower() else exc) from exc
-    except ResourceLimitError as exc:
-        if exc.is_memory:
+    except (ResourceLimitError, OSError) as exc:
+        is_disk = system_errors.is_full(exc) if isinstance(exc, OSError) else not exc.is_memory
+        if not is_disk:
             raise
         raise CliError(
             f"There is not enough room on the disk to try the file: {exc}",

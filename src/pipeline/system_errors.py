@@ -105,6 +105,11 @@ def give_up(problem: CliError) -> NoReturn:
     os._exit(problem.exit_code)
 
 
+def is_full(error: OSError) -> bool:
+    """Whether an error says that the disk, a quota or the largest size of a file is used up."""
+    return error.errno in _FULL
+
+
 def of_file(error: OSError, path: Path | str = "") -> CliError:
     """What the system refused, with the path that it is about: `path` if it is given, else as the error names it."""
     number, reason = error.errno, error.strerror or str(error)
@@ -135,6 +140,6 @@ def writing(path: Path, unfinished: Path | None = None) -> Iterator[None]:
         yield
     except OSError as exc:
         about = {Path(name) for name in (exc.filename, exc.filename2) if isinstance(name, str)}
-        if exc.errno in _FULL or not about or any(name in about for name in (path, unfinished)):
+        if is_full(exc) or not about or any(name in about for name in (path, unfinished)):
             raise of_file(exc, path) from exc
         raise
