@@ -278,20 +278,24 @@ class _Command(TyperCommand):
             if system_errors.is_out_of_memory(problem):
                 raise
             target_name = aws_errors.DEMO if ctx.info_name == "demo" else ctx.params.get("target_name") or "aws"
-            explained = _explained(problem, target_name)
-            assert explained is not None
-            raise explained from problem
+            raise _of_call(problem, target_name) from problem
 
 
 def _explained(problem: BaseException, target_name: str) -> CliError | None:
     """What to say of an error, and to do about it; None of one that nobody expected."""
-    if isinstance(problem, TransientError):  # of a call to AWS, which the functions' code made
-        return _explained(problem.__cause__, target_name) if problem.__cause__ else None
-    if isinstance(problem, ClientError | BotoCoreError):
-        return aws_errors.of_aws(problem, target_name)
+    if isinstance(problem, ClientError | BotoCoreError | TransientError):
+        return _of_call(problem, target_name)
     if isinstance(problem, PipelineError):
         return CliError(str(problem), problem.next_step)
     return system_errors.of_file(problem) if isinstance(problem, OSError) else None
+
+
+def _of_call(problem: ClientError | BotoCoreError | TransientError, target_name: str) -> CliError:
+    """The same of a call to AWS; one that the functions' code made is explained by the error that it was raised from."""
+    cause = problem.__cause__ if isinstance(problem, TransientError) else problem
+    if isinstance(cause, ClientError | BotoCoreError):
+        return aws_errors.of_aws(cause, target_name)
+    return CliError(str(problem), "Run the same again in a minute.")
 
 
 def _discard_output() -> None:

@@ -189,3 +189,6 @@ def test_a_transient_fault_is_explained_by_its_cause() -> None:
     assert explained is not None
     assert "in a minute" in explained.next_step
     assert "file" not in explained.next_step
+    explained = cli._explained(TransientError("GET s3://b/k: the object was replaced while it was read."), "aws")
+    assert explained is not None
+    assert "Run the same again" in explained.next_step
