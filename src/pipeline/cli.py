@@ -291,7 +291,7 @@ def _explained(problem: BaseException, target_name: str) -> CliError | None:
 
 
 def _of_call(problem: ClientError | BotoCoreError | TransientError, target_name: str) -> CliError:
-    """The same of a call to AWS; one that the functions' code made is explained by the error that it was raised from."""
+    """The same of a call to AWS; a TransientError is explained by the error that it was raised from."""
     cause = problem.__cause__ if isinstance(problem, TransientError) else problem
     if isinstance(cause, ClientError | BotoCoreError):
         return aws_errors.of_aws(cause, target_name)
