@@ -12,8 +12,8 @@ from functions.write.merge import lineage
 FORMULA_CHARACTERS = "=+-@\t\r\n\0＝＋－＠"
 """A string that begins with one of these gets an apostrophe in CSV, since a spreadsheet may read it as a formula.
 
-https://owasp.org/www-community/attacks/CSV_Injection names all of them but NUL, which OWASP's ASVS adds in 1.2.10.
-Excel takes the full-width forms for the plain ones in Japanese, Chinese and Korean locales.
+https://owasp.org/www-community/attacks/CSV_Injection; NUL is from OWASP's ASVS, 1.2.10. Excel takes the full-width
+forms for the plain ones in a Japanese environment (OWASP/www-community, issue 1088).
 """
 
 _FORMULA_CODES = ", ".join(str(ord(character)) for character in FORMULA_CHARACTERS)
