@@ -233,7 +233,8 @@ def _generate() -> Path:
     show.step(f"generating {_GENERATED_ORDERS} orders")
     script = ROOT / "src" / "generate_data.py"
     command = [sys.executable, str(script), "--orders", str(_GENERATED_ORDERS), "--out", str(GENERATED)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
+        raise CliError("No orders were generated, for the reason above.", "Put that right, and run the same again.")
     return GENERATED
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import ROOT, files, runs, system_errors
+from pipeline import ROOT, cli, files, runs, system_errors
 from pipeline.deployment import build
 from pipeline.dry_run import DryRun
 from pipeline.errors import CliError
@@ -163,3 +163,9 @@ def test_the_system_s_own_errors_name_the_place_and_not_the_source(tmp_path: Pat
     assert str(system_errors.of_file(full)) == "/target can't be written: the disk is full."
     denied = PermissionError(13, "Permission denied", "/target")
     assert "Let whoever owns it" in system_errors.of_file(denied).next_step
+
+
+def test_orders_that_can_t_be_generated_are_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "GENERATED", Path("/dev/null/orders.jsonl"))
+    with pytest.raises(CliError, match="No orders were generated"):
+        cli._generate()
