@@ -38,6 +38,11 @@ class ContractError(PipelineError):
 class ResourceLimitError(PipelineError):
     """A step needs more memory or disk than its function has."""
 
+    def __init__(self, message: str, *, is_memory: bool = False) -> None:
+        super().__init__(message)
+        self.is_memory = is_memory
+        """Whether it is memory that is short, and not the disk."""
+
     next_step = "Raise memory_mb or ephemeral_storage_mb of the function, deploy, and run the batch again."
 
 

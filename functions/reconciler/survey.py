@@ -7,7 +7,7 @@ not at all (docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.htm
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 _PARALLEL = 16
+_RECORDED_WITHIN = timedelta(minutes=5)
+"""How long after the end of an execution its failure record may still be written."""
+
 _AT_ONCE = 1000
 """How many versions are looked at before the next are listed: memory does not grow with the bucket."""
 
@@ -55,6 +58,8 @@ class State(StrEnum):
     """Its execution succeeded, but the manifest is not there any more."""
     UNKNOWN = "unknown"
     """AWS did not answer what was asked about it."""
+    GONE = "gone"
+    """An execution ended, but neither what it wrote nor the source version exists any more: erased, or expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,10 @@ def batch_id_of(pipeline: Pipeline, version: Version) -> str:
 
 def look_at_batch(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience) -> Finding:
     """What became of one batch, of any revision and age."""
-    return _look(pipeline, dataset, batch_id, patience, _Described(pipeline))
+    found = _look(pipeline, dataset, batch_id, patience, _Described(pipeline))
+    if found.execution and is_gone(pipeline, dataset, batch_id, found.state, found.execution, patience):
+        return replace(found, state=State.GONE)
+    return found
 
 
 class _Described(dict[str, Mapping[str, Any]]):
@@ -182,19 +190,47 @@ def _look(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience, k
     elif execution["name"] in recorded and is_told(pipeline, failure_key(dataset, batch_id, execution["name"])):
         state = State.FAILED
     else:
-        state = _state_without_record(execution, patience)
+        state = state_without_record(execution, patience)
     if state is State.LOST and _exists(pipeline, manifest_key(dataset, batch_id)):  # it ended between two questions
         state = State.PUBLISHED
     return Finding(dataset, batch_id, state, replays, execution)
 
 
-def _state_without_record(execution: Mapping[str, Any], patience: Patience) -> State:
-    """What has just ended counts as running: its traces may still be on their way."""
+def state_without_record(execution: Mapping[str, Any], patience: Patience) -> State:
+    """What an execution that left neither a manifest nor a failure record has made of its batch.
+
+    What has just ended counts as running: its traces may still be on their way.
+    """
     if execution["status"] == "RUNNING":
         return State.STUCK if execution["startDate"] < patience.now - patience.stuck else State.RUNNING
     if ended_at(execution) > patience.now - patience.grace:
         return State.RUNNING
     return State.LOST if execution["status"] == "SUCCEEDED" else State.UNTOLD
+
+
+def is_gone(
+    pipeline: Pipeline, dataset: str, batch_id: str, state: State, execution: Mapping[str, Any], patience: Patience
+) -> bool:
+    """Whether a batch in `state` (LOST or UNTOLD) has left no failure record, and its source version is deleted too.
+
+    `execution` is one of its executions, as ListExecutions or DescribeExecution returns it.
+    """
+    if state not in (State.LOST, State.UNTOLD):
+        return False
+    if state is State.UNTOLD and ended_at(execution) > patience.now - _RECORDED_WITHIN:
+        return False
+    return not _recorded(pipeline, dataset, batch_id) and not _has_source(pipeline, execution)
+
+
+def _has_source(pipeline: Pipeline, execution: Mapping[str, Any]) -> bool:
+    """Whether the object version that an execution was started for exists; True where its input names none."""
+    described = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, execution["name"])
+    try:
+        source = json.loads(described["input"])["source"] if described else {}
+        place = {"Bucket": source["bucket"], "Key": source["key"], "VersionId": source["version_id"]}
+    except (ValueError, KeyError, TypeError):
+        return True
+    return _answers_head(pipeline, place)
 
 
 def ended_at(execution: Mapping[str, Any]) -> datetime:
@@ -240,7 +276,10 @@ def untold(pipeline: Pipeline, known: Executions, patience: Patience) -> Iterato
         if execution["status"] in ("RUNNING", "SUCCEEDED") or ended_at(execution) > patience.now - patience.grace:
             continue
         batch_id, _ = replay_of(name)
-        if not is_told(pipeline, failure_key(batch_id.partition("-")[0], batch_id, name)):
+        dataset = batch_id.partition("-")[0]
+        if is_told(pipeline, failure_key(dataset, batch_id, name)):
+            continue
+        if not is_gone(pipeline, dataset, batch_id, State.UNTOLD, execution, patience):  # else it was erased
             yield execution
 
 
@@ -258,9 +297,13 @@ def plan(pipeline: Pipeline, version: Version) -> Batch | None:
 
 
 def _exists(pipeline: Pipeline, key: str) -> bool:
+    return _answers_head(pipeline, {"Bucket": pipeline.processed_bucket, "Key": key})
+
+
+def _answers_head(pipeline: Pipeline, place: Any) -> bool:
     try:
-        with transient_faults(f"HEAD s3://{pipeline.processed_bucket}/{key}"):
-            pipeline.s3.head_object(Bucket=pipeline.processed_bucket, Key=key)
+        with transient_faults(f"HEAD s3://{place['Bucket']}/{place['Key']}"):
+            pipeline.s3.head_object(**place)
     except ClientError as exc:
         if is_missing(exc):
             return False

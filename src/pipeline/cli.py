@@ -1,18 +1,21 @@
 """The command line: `pipeline --help`. Each command is a few lines; the work is in the rooms beside it."""
 
+import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
+from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
-from functions.common.errors import PipelineError
-from pipeline import ROOT, demo, embedded, runs, show
+from functions.common.errors import PipelineError, TransientError
+from pipeline import ROOT, aws_errors, demo, embedded, files, runs, show, system_errors
 from pipeline.commands import contract as contract_commands
 from pipeline.commands import explain as explain_commands
 from pipeline.commands import monitor as monitor_commands
@@ -109,7 +112,7 @@ def plan_command(
     for line in planned.lines():
         show.out.print(escape(line))
     if markdown:
-        markdown.write_text(planned.markdown(place.workspace.chosen.name or place.name))
+        files.write_text(markdown, planned.markdown(place.workspace.chosen.name or place.name))
     show.out.print(f"PLAN {planned.count()} digest={planned.digest}")
     if detailed_exitcode and planned.changes:
         raise typer.Exit(2)
@@ -230,7 +233,8 @@ def _generate() -> Path:
     show.step(f"generating {_GENERATED_ORDERS} orders")
     script = ROOT / "src" / "generate_data.py"
     command = [sys.executable, str(script), "--orders", str(_GENERATED_ORDERS), "--out", str(GENERATED)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
+        raise CliError("No orders were generated, for the reason above.", "Put that right, and run the same again.")
     return GENERATED
 
 
@@ -254,16 +258,52 @@ def main() -> None:
     except TyperException as problem:
         show.error(UsageError(problem.format_message(), "pipeline --help shows what there is."))
         sys.exit(2)
-    except OSError as problem:
-        show.error(
-            CliError(
-                f"{problem.filename or 'The system'}: {problem.strerror or problem}.", "Mend it and run the same again."
-            )
-        )
+    except Exception as problem:
+        if system_errors.is_out_of_memory(problem):
+            system_errors.give_up(system_errors.out_of_memory())
+        if (explained := _explained(problem, "aws")) is None:
+            raise
+        show.error(explained)
+        if isinstance(problem, OSError) and not problem.filename:
+            _discard_output()
         sys.exit(1)
-    except PipelineError as problem:
-        show.error(CliError(str(problem), problem.next_step))
-        sys.exit(1)
-    except (ClientError, BotoCoreError) as problem:
-        show.error(CliError(str(problem), "Check the credentials, their permissions and the region."))
-        sys.exit(1)
+
+
+class _Command(TyperCommand):
+    """A command whose errors are explained for the target that it was called with."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ClientError, BotoCoreError, TransientError) as problem:
+            if system_errors.is_out_of_memory(problem):
+                raise
+            target_name = aws_errors.DEMO if ctx.info_name == "demo" else ctx.params.get("target_name") or "aws"
+            raise _of_call(problem, target_name) from problem
+
+
+def _explained(problem: BaseException, target_name: str) -> CliError | None:
+    """What to say of an error, and to do about it; None of one that nobody expected."""
+    if isinstance(problem, ClientError | BotoCoreError | TransientError):
+        return _of_call(problem, target_name)
+    if isinstance(problem, PipelineError):
+        return CliError(str(problem), problem.next_step)
+    return system_errors.of_file(problem) if isinstance(problem, OSError) else None
+
+
+def _of_call(problem: ClientError | BotoCoreError | TransientError, target_name: str) -> CliError:
+    """The same of a call to AWS; a TransientError is explained by the error that it was raised from."""
+    cause = problem.__cause__ if isinstance(problem, TransientError) else problem
+    if isinstance(cause, ClientError | BotoCoreError):
+        return aws_errors.of_aws(cause, target_name)
+    return CliError(str(problem), "Run the same again in a minute.")
+
+
+def _discard_output() -> None:
+    """Let what is still to be written to stdout go nowhere: Python would try it again when it ends, and fail again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+for registered in app.registered_commands:
+    registered.cls = _Command

@@ -20,9 +20,11 @@ from functions.transform import index as transform
 from functions.validate import index as validate
 from functions.validate.validation import REJECTED
 from functions.write import index as write
+from pipeline import system_errors
 from pipeline.errors import CliError
 from pipeline.folder_s3 import FolderS3
 from pipeline.rules import Rules
+from pipeline.runs import MANIFEST, replacing_outputs, write_json
 
 _INGEST, _PROCESSED = "ingest", "processed"
 _VERSION = "dry-run"
@@ -61,13 +63,18 @@ class DryRun:
         return self.manifest is not None
 
     def copy_to(self, folder: Path) -> None:
-        """Copy the tables, the rejects and the manifest into `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Put the tables, the rejects and the manifest into `folder`, in place of what a run before left there.
+
+        After an error `folder` is as it was. Raises CliError that names it where it can't be written.
+        """
+        with replacing_outputs(folder) as unfinished:
+            self._copy(unfinished)
+
+    def _copy(self, folder: Path) -> None:
         for name, path in self.tables.items():
             shutil.copyfile(path, folder / name)
         if self.manifest:
-            text = json.dumps(self.manifest, indent=2, ensure_ascii=False)
-            (folder / "manifest.json").write_text(f"{text}\n", "utf-8")
+            write_json(folder / MANIFEST, self.manifest)
         if not self.rejects:
             return
         with (folder / "rejects.jsonl").open("wb") as merged:
@@ -114,9 +121,12 @@ def _run(batch: Batch, processed: Path) -> DryRun:
         write.handler(batch.to_input())
     except RuntimeError as exc:  # which DuckDB makes of Ctrl-C
         raise (KeyboardInterrupt if "interrupted" in str(exc).lower() else exc) from exc
-    except ResourceLimitError as exc:
+    except (ResourceLimitError, OSError) as exc:
+        is_disk = system_errors.is_full(exc) if isinstance(exc, OSError) else not exc.is_memory
+        if not is_disk:
+            raise
         raise CliError(
-            f"There is not enough room or memory here to try the file: {exc}",
+            f"There is not enough room on the disk to try the file: {exc}",
             f"Let TMPDIR name a folder with more room than {tempfile.gettempdir()}, and run the same again.",
         ) from exc
     except PipelineError as exc:

@@ -11,9 +11,10 @@ from urllib.request import urlopen
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline import embedded
+from pipeline.aws_errors import of_aws
 from pipeline.deployment import backends, build, environments
 from pipeline.deployment.environments import Environment
 from pipeline.deployment.terraform import INFRA
@@ -45,6 +46,8 @@ class Target:
     environment: Mapping[str, str]
     runtime: build.Runtime
     workspace: Workspace
+    is_temporary: bool = False
+    """Whether it is an emulator that was started for one command alone, and is stopped after it."""
 
     @cached_property
     def outputs(self) -> dict[str, Any]:
@@ -100,19 +103,11 @@ class Target:
             raise CliError(f"What AWS gave an address of can't be fetched: {exc}.", "Run the same again.") from exc
 
     def account(self) -> str:
-        """The account's id. Raises CliError where there are no usable credentials."""
+        """The account's id. Raises CliError where AWS can't be asked, such as without usable credentials."""
         try:
             return str(self.account_client("sts").get_caller_identity()["Account"])
-        except EndpointConnectionError as exc:
-            raise CliError(
-                "AWS can't be reached.", "Check the network and the region, and run the same again."
-            ) from exc
         except (BotoCoreError, ClientError) as exc:
-            raise CliError(
-                f"AWS did not accept the credentials ({type(exc).__name__}).",
-                "Log in (aws sso login), or name a profile (AWS_PROFILE=… or AWS_VAULT_PROFILE=…), and run the same "
-                "again.",
-            ) from exc
+            raise of_aws(exc, self.name) from exc
 
     @cached_property
     def _session(self) -> boto3.Session:
@@ -142,8 +137,13 @@ def target(name: str) -> Target:
         return aws_target()
     server = embedded.local_server()
     if server is None:
-        raise CliError("The embedded AWS is not running.", "Start it: make local-up.")
+        raise embedded.absence() or CliError("The local emulator was slow to answer.", "Run the same again.")
     return embedded_target(server, embedded.LOCAL)
+
+
+def for_target(command: str, name: str) -> str:
+    """A command as it is typed for the target called `name`."""
+    return command if name == "aws" else f"{command} --target {name}"
 
 
 def check_name(name: str) -> None:
@@ -210,4 +210,4 @@ def embedded_target(server: embedded.Server, home: Path, contracts: Path | None 
         **variables,
     }
     workspace = Workspace(environment, settings, home / "deployment" / "infra", contracts=runtime.contracts)
-    return Target("local", environment, runtime, workspace)
+    return Target("local", environment, runtime, workspace, is_temporary=home != embedded.LOCAL)

@@ -102,6 +102,8 @@ THE_LIST = {
         "cells that begin with @",
         "cells that begin with tab",
         "cells that begin with CR",
+        "cells that begin with LF",
+        "cells that begin with a full-width form",
     ),
     KEY: ("spaces", "+", "%20", "Unicode", "../", "1,024 bytes"),
 }
@@ -460,6 +462,8 @@ KEPT_EXACTLY: dict[str, list[Order]] = {
     "cells that begin with @": [texts("@SUM(A1)"), texts("@")],
     "cells that begin with tab": [texts("\t=1"), texts("\t")],
     "cells that begin with CR": [texts("\r=1"), texts("\r")],
+    "cells that begin with LF": [texts("\n=1"), texts("\n")],
+    "cells that begin with a full-width form": [texts("＝1+1"), texts("＋1"), texts("－1"), texts("＠SUM(A1)")],
 }  # fmt: skip
 
 

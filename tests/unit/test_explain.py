@@ -191,7 +191,7 @@ WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
     (crashed_and_erased, Outcome.FAILED, "can't be run again, only uploaded", ["logs BATCH"]),
     (untold, Outcome.FAILED, "Nobody was told", ["replay BATCH --apply", "logs BATCH", "reconcile --apply"]),
     (running, Outcome.RUNNING, "on its way", ["watch"]),
-    (stuck, Outcome.STUCK, "longer than any should", ["replay BATCH --apply"]),
+    (stuck, Outcome.STUCK, "start another emulator", []),
     (waiting, Outcome.WAITING, "ClientError: AccessDenied", ["redrive --apply"]),
     (never_started, Outcome.NOT_STARTED, "never started", ["replay BATCH --apply"]),
     (lost, Outcome.LOST, "its manifest is not there", ["replay BATCH --apply"]),

@@ -412,7 +412,7 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def cell(value: str | None) -> str:
     """How a text stands in the CSV."""
-    return f"'{value}" if value and value[0] in "=+-@\t\r" else value or ""
+    return f"'{value}" if value and value[0] in "=+-@\t\r\n\0＝＋－＠" else value or ""
 
 
 def read_csv(text: str) -> list[dict[str, str]]:

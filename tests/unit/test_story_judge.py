@@ -82,9 +82,8 @@ def test_after_a_failure_behind_the_commit_only_the_telling_is_mended(told: Stor
     [
         pytest.param(story(TOLD), State.LOST, Outcome.LOST, [REPLAY], id="lost"),
         pytest.param(story(TOLD, is_source_there=False), State.LOST, Outcome.LOST, [], id="a record is left"),
-        pytest.param(story(is_source_there=False), State.LOST, Outcome.GONE, [], id="nothing is left"),
+        pytest.param(story(is_source_there=False), State.GONE, Outcome.GONE, [], id="nothing is left"),
         pytest.param(story(), State.LOST, Outcome.LOST, [REPLAY], id="the source is left"),
-        pytest.param(story(is_source_there=False), State.UNTOLD, Outcome.GONE, [], id="nothing of a failure is left"),
         pytest.param(
             story(None, LATER, is_source_there=False), State.UNTOLD, Outcome.FAILED, [], id="its record may still come"
         ),

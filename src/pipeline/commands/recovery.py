@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from functions.common.batch import is_batch_id, replay_of, revision_of
+from functions.common.batch import Batch, is_batch_id, replay_of, revision_of
 from functions.common.planning import PREFIX
 from functions.reconciler.survey import Finding, Patience, State, executions_since, untold
 from pipeline import runs, show
@@ -169,18 +169,28 @@ def erase(
     place = target(target_name)
     batch = erasure.find_batch(place, batch_id)
     found = erasure.traces(place, batch)
-    show.out.print(
-        f"All revisions of {revision_of(batch.batch_id)[0]}, and their source {show.plain(batch.source.uri)}:"
-    )
-    for bucket, count in sorted(Counter(bucket for bucket, _, _ in found).items()):
-        show.out.print(f"  {show_recovery.many(count, 'version')} of objects in {bucket}")
+    if not found:
+        show.out.print(f"Nothing of {revision_of(batch.batch_id)[0]} exists any more: it was erased, or has expired.")
+    else:
+        _show_traces(batch, found)
     for key in erasure.corrections(place, batch):
         show.out.print(f"Its corrected rejects are files of their own; erase their batches too: {show.plain(key)}")
+    if not found:
+        return
     if not apply:
         show.out.print("Nothing was deleted. Add --apply to delete them for good.")
         return
     erasure.erase(place, found)
     show.out.print("Erased.")
+
+
+def _show_traces(batch: Batch, found: list[erasure.Trace]) -> None:
+    """What an erasure would delete, counted by bucket; the source is named only where it exists."""
+    has_source = found[-1][0] == batch.source.bucket
+    source = f"and their source {show.plain(batch.source.uri)}" if has_source else "whose source doesn't exist any more"
+    show.out.print(f"All revisions of {revision_of(batch.batch_id)[0]}, {source}:")
+    for bucket, count in sorted(Counter(bucket for bucket, _, _ in found).items()):
+        show.out.print(f"  {show_recovery.many(count, 'version')} of objects in {bucket}")
 
 
 def _selection(what: list[str], prefix: str | None, since: str | None) -> restarts.Selection:

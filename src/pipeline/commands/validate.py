@@ -44,7 +44,6 @@ def validate(
         judged_by = rules.rules_of(target(target_name), Path(folder)) if target_name else rules.rules_here(contracts)
         with _reading(path) as on_read, dry_run(path, dataset, judged_by, on_read) as result:
             if out:
-                runs.remove_outputs(out)
                 result.copy_to(out)
             found = _Rejects(result.reject_lines(), samples)
     if as_json:

@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+from botocore.exceptions import ClientError
 
 from functions.common import executions
 from functions.common.batch import Batch, Source, failure_prefix, manifest_key, replay_name, revision_of
 from functions.common.planning import PREFIX, plan_batch
+from functions.common.s3_utils import is_missing
 from functions.reconciler.index import status_change
 from functions.reconciler.survey import (
     Finding,
@@ -30,7 +32,7 @@ from functions.reconciler.survey import (
 )
 from pipeline.errors import CliError, UsageError
 from pipeline.runs import read_json
-from pipeline.targets import Target
+from pipeline.targets import Target, for_target
 
 _FUNCTION_LIFETIME = timedelta(minutes=16)
 """The longest that a function may outlive its execution: Lambda's limit, and a minute."""
@@ -242,6 +244,17 @@ def batch_of(place: Target, finding: Finding) -> Batch | None:
     return plan(pipeline, finding.version) if finding.version else None
 
 
+def has_version(place: Target, source: Source) -> bool:
+    """Whether the object version that a batch was made of exists."""
+    try:
+        place.s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
+    except ClientError as exc:
+        if is_missing(exc):
+            return False
+        raise
+    return True
+
+
 def any_record(place: Target, dataset: str, batch_id: str) -> dict[str, Any] | None:
     """The manifest or a failure record of a batch: each names its source."""
     if manifest := read_json(place, manifest_key(dataset, batch_id)):
@@ -288,4 +301,5 @@ def tell_of_failure(place: Target, name: str) -> None:
     payload = orjson.dumps(status_change(execution))
     answer = place.client("lambda").invoke(FunctionName=function, Qualifier="live", Payload=payload)
     if "FunctionError" in answer:
-        raise CliError(f"record_failure could not record {name}.", "Look at its log (pipeline logs) and repeat.")
+        look = for_target("pipeline logs", place.name)
+        raise CliError(f"record_failure could not record {name}.", f"Look at its log ({look}) and repeat.")

@@ -10,7 +10,6 @@ from botocore.exceptions import ClientError
 
 from functions.common.batch import Source, manifest_key, revision_of
 from functions.common.parallel import at_once
-from functions.common.s3_utils import is_missing
 from functions.reconciler.survey import Finding, State, batch_id_of, look_at_batch
 from pipeline.monitoring.monitor import console_url
 from pipeline.recovery import restarts
@@ -66,7 +65,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         dataset=dataset,
         source=source,
         uploaded=uploaded,
-        is_source_there=source is not None and _is_there(place, source),
+        is_source_there=source is not None and restarts.has_version(place, source),
         versions=tuple(_versions(place, source, batch_id, deleted)) if source else (),
         is_deleted=deleted,
         revisions=revisions,
@@ -153,16 +152,6 @@ def _source(
         return Source(**told["source"]), datetime.fromisoformat(told["ingested_at"])
     batch = restarts.batch_of(place, finding)
     return (batch.source, datetime.fromisoformat(batch.ingested_at)) if batch else (None, None)
-
-
-def _is_there(place: Target, source: Source) -> bool:
-    try:
-        place.s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
-    except ClientError as exc:
-        if is_missing(exc):
-            return False
-        raise
-    return True
 
 
 def _versions(place: Target, source: Source, batch_id: str, is_deleted: bool) -> Iterator[FileVersion]:

@@ -6,41 +6,23 @@ from datetime import datetime, timedelta
 
 from functions.common.errors import is_replayed_first, next_step_for
 from functions.reconciler.survey import State
-from pipeline.story.model import Action, Execution, Outcome, Story
+from pipeline.outcome import Outcome, outcome_of
+from pipeline.story.model import Action, Execution, Story
+from pipeline.targets import for_target
 
 _UNTOLD_AFTER = timedelta(minutes=5)
 """How long EventBridge may take to tell of an execution's end before something is amiss."""
 
-_OUTCOMES = {
-    State.FAILED: Outcome.FAILED,
-    State.UNTOLD: Outcome.FAILED,
-    State.RUNNING: Outcome.RUNNING,
-    State.STUCK: Outcome.STUCK,
-    State.UNKNOWN: Outcome.UNKNOWN,
-}
-
 
 def judged(story: Story, state: State, now: datetime) -> Story:
     """The story with its outcome and the next actions, of a batch that a survey found in `state`."""
-    outcome = outcome_of(story, state, now)
-    suffix = "" if story.target == "aws" else f" --target {story.target}"
-    actions = (replace(one, command=one.command and f"{one.command}{suffix}") for one in _actions(story, outcome, now))
+    rejected = story.balance.counts["rejected"] if story.balance else 0
+    outcome = outcome_of(state, rejected=rejected, waits=bool(story.queued))
+    actions = (
+        replace(one, command=one.command and for_target(one.command, story.target))
+        for one in _actions(story, outcome, now)
+    )
     return replace(story, outcome=outcome, actions=tuple(actions))
-
-
-def outcome_of(story: Story, state: State, now: datetime) -> Outcome:
-    """The outcome of a batch that a survey found in `state`."""
-    left_nothing = not story.is_source_there and not any(execution.failure for execution in story.executions)
-    if state is State.PUBLISHED:
-        rejected = story.balance.counts["rejected"] if story.balance else 0
-        return Outcome.PARTLY_REJECTED if rejected else Outcome.PUBLISHED
-    if state is State.LOST:
-        return Outcome.GONE if left_nothing else Outcome.LOST
-    if state is State.UNTOLD and left_nothing and story.latest and _is_untold(story.latest, now):
-        return Outcome.GONE
-    if state is State.MISSING:
-        return Outcome.WAITING if story.queued else Outcome.NOT_STARTED
-    return _OUTCOMES[state]
 
 
 def is_mended_by_replay(next_step: str) -> bool:
@@ -63,12 +45,23 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
         yield Action("Wait, or watch it.", "pipeline watch")
     elif outcome in (Outcome.STUCK, Outcome.LOST) and not story.is_source_there:
         yield Action("Its source is not there any more: it can't be run again, only uploaded again.")
+    elif outcome is Outcome.STUCK and story.target == "local":
+        yield Action(
+            "If it hangs, start another emulator, which has nothing of this one, deploy to it and upload the file "
+            "again: make local-down, make local-up, make deploy-infra TARGET=local."
+        )
     elif outcome is Outcome.STUCK:
         yield Action(
             "Look at it in the console. If it hangs, stop it there, and 16 minutes later run it again.", replay
         )
     elif outcome is Outcome.LOST:
         yield Action("Its manifest was deleted, and nothing of it counts as published. Run it again.", replay)
+    elif outcome is Outcome.NOT_STARTED and story.target == "local":
+        sentence = (
+            "Start it. On the local emulator nothing else will, unless its event is still on its way: an event whose "
+            "function failed is dropped there, and the reconciler doesn't run by itself."
+        )
+        yield Action(sentence, replay)
     elif outcome is Outcome.NOT_STARTED:
         sentence = "Wait a minute: its event may be on its way, and the reconciler looks every hour. Or start it."
         yield Action(sentence, replay)

@@ -11,34 +11,9 @@ from enum import StrEnum
 from typing import Any
 
 from functions.common.batch import Source
+from pipeline.outcome import Outcome as Outcome
 
 NOTHING: Mapping[str, Any] = {}
-
-
-class Outcome(StrEnum):
-    """What became of a batch, in one word."""
-
-    PUBLISHED = "published"
-    PARTLY_REJECTED = "partly rejected"
-    """Published, without the records that break the contract."""
-    FAILED = "failed"
-    RUNNING = "running"
-    STUCK = "stuck"
-    """Its execution runs for longer than any should."""
-    WAITING = "waiting"
-    """Its event waits in the on-failure queue."""
-    NOT_STARTED = "not started"
-    """No execution, no record, no event in the queue: the event is on its way, or was lost."""
-    GONE = "gone"
-    """An execution ended, but neither what it wrote nor the source is there any more: erased, or expired."""
-    LOST = "lost"
-    """Its execution succeeded, but the manifest is not there any more, though the source is."""
-    UNKNOWN = "unknown"
-    """AWS did not say."""
-
-    @property
-    def is_published(self) -> bool:
-        return self in (Outcome.PUBLISHED, Outcome.PARTLY_REJECTED)
 
 
 class Ended(StrEnum):
