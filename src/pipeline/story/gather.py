@@ -9,9 +9,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.common.batch import Source, manifest_key, revision_of
+from functions.common.errors import SourceNotVisibleError
 from functions.common.parallel import at_once
-from functions.common.s3_utils import is_missing
-from functions.reconciler.survey import Finding, State, batch_id_of, look_at_batch
+from functions.common.s3_utils import is_archived_head, is_missing
+from functions.reconciler.survey import Finding, State, batch_id_of, is_listed, look_at_batch
 from pipeline.monitoring.monitor import console_url
 from pipeline.recovery import restarts
 from pipeline.runs import read_json
@@ -57,6 +58,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
     latest = found[-1] if found else None
     events, unknown = _heard(place, batch_id, uploaded)
     queued, unseen = _queued(place, finding, source, found)
+    is_there, is_archived = _is_there(place, source) if source else (False, False)
     deleted = source is not None and lookup.is_deleted(place, source.key)
     story = Story(
         asked=what,
@@ -66,7 +68,8 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         dataset=dataset,
         source=source,
         uploaded=uploaded,
-        is_source_there=source is not None and _is_there(place, source),
+        is_source_there=is_there,
+        is_source_archived=is_archived,
         versions=tuple(_versions(place, source, batch_id, deleted)) if source else (),
         is_deleted=deleted,
         revisions=revisions,
@@ -151,18 +154,22 @@ def _source(
     told = manifest or next(failures, None)
     if told and told["source"]["key"] and told["ingested_at"]:
         return Source(**told["source"]), datetime.fromisoformat(told["ingested_at"])
-    batch = restarts.batch_of(place, finding)
+    try:
+        batch = restarts.batch_of(place, finding)
+    except SourceNotVisibleError:
+        return None, None
     return (batch.source, datetime.fromisoformat(batch.ingested_at)) if batch else (None, None)
 
 
-def _is_there(place: Target, source: Source) -> bool:
+def _is_there(place: Target, source: Source) -> tuple[bool, bool]:
+    """Whether a source exists, and whether it must be restored from an archive before it can be read."""
     try:
-        place.s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
+        head = place.s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
     except ClientError as exc:
         if is_missing(exc):
-            return False
+            return is_listed(restarts.pipeline_of(place), source.key, source.version_id), False
         raise
-    return True
+    return True, is_archived_head(head)
 
 
 def _versions(place: Target, source: Source, batch_id: str, is_deleted: bool) -> Iterator[FileVersion]:
