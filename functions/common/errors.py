@@ -66,7 +66,7 @@ class SourceNotVisibleError(PipelineError):
 class SourceArchivedError(PipelineError):
     """The object version is in an archive storage class, from which S3 returns it only after it is restored."""
 
-    next_step = "Restore the object in S3 (aws s3api restore-object), wait until it is restored, and run the batch again."
+    next_step = "Restore the object in S3 (aws s3api restore-object). When that is done, run the batch again."
 
 
 class ObjectTooLargeError(PipelineError):

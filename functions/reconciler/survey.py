@@ -24,6 +24,7 @@ from functions.common.batch import (
     manifest_key,
     replay_name,
     replay_of,
+    title_of,
 )
 from functions.common.errors import SourceNotVisibleError, TransientError
 from functions.common.planning import PREFIX, dataset_of, is_folder_marker, plan_batch, source_of
@@ -272,7 +273,8 @@ def plan(pipeline: Pipeline, version: Version) -> Batch | None:
     except ClientError as exc:
         if is_missing(exc):
             if is_listed(pipeline, version.key, version.version_id):
-                raise SourceNotVisibleError(f"S3 lists s3://{place[0]}/{place[1]} but does not return it.") from exc
+                uri = title_of({"bucket": pipeline.ingest_bucket, "key": version.key})
+                raise SourceNotVisibleError(f"S3 lists {uri} but does not return it.") from exc
             return None
         raise
     return plan_batch(source_of(*place, dict(head)), head["LastModified"].astimezone(UTC), pipeline.chunk_bytes)

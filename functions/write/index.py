@@ -10,7 +10,7 @@ import duckdb
 import orjson
 
 from functions.common import s3_utils, sql, staging
-from functions.common.batch import Batch
+from functions.common.batch import Batch, batch_id_for, manifest_key
 from functions.common.config import settings
 from functions.common.contract import Contract, Table, load_contract
 from functions.common.errors import TransientError
@@ -44,7 +44,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
         else:
             publish.verify(orjson.loads(committed), _digest)
             outcome["already_committed"] = True
-        answer = publish.summary(orjson.loads(committed), bucket)
+        answer = publish.summary(orjson.loads(committed), bucket, _earlier(batch))
         outcome |= {key: value for key, value in answer.items() if key not in ("notice", "batch_id")}
     return answer
 
@@ -137,6 +137,18 @@ def _upload_rejects(
     open_chunk = partial(open_stored, batch, contract=contract)
     write_rejects(folder / REJECTS, batch.batch_id, contract, counts, superseded, fetch_rejected, open_chunk)
     return _publish_file(folder / REJECTS, batch.rejected_key)
+
+
+def _earlier(batch: Batch) -> dict[str, Any] | None:
+    """The manifest of the latest earlier revision of a batch; None for a first revision."""
+    source = batch.source
+    for revision in range(batch.revision - 1, 0, -1):
+        batch_id = batch_id_for(batch.dataset, source.bucket, source.key, source.version_id, revision)
+        found = s3_utils.get_bytes(settings().processed_bucket, manifest_key(batch.dataset, batch_id))
+        if found is not None:
+            earlier: dict[str, Any] = orjson.loads(found)
+            return earlier
+    return None
 
 
 def _digest(key: str) -> str | None:

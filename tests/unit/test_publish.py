@@ -351,6 +351,7 @@ def test_the_answer_holds_the_counts_and_the_notice() -> None:
         "rejected": 1,
         "superseded": 1,
         "published": 10,
+        "unnotified": 1,
         "batch_id": batch.batch_id,
     }
     assert notice["subject"] == "orders: 1 of 12 records were rejected"
