@@ -102,8 +102,7 @@ class Batch:
 
 def _known(document: type, data: Mapping[str, Any]) -> dict[str, Any]:
     """The members of `data` that are fields of a dataclass."""
-    names = {field.name for field in fields(document)}
-    return {name: value for name, value in data.items() if name in names}
+    return {field.name: data[field.name] for field in fields(document) if field.name in data}
 
 
 def title_of(source: Mapping[str, Any]) -> str:

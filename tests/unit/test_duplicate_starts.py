@@ -1,6 +1,7 @@
 """A duplicate event is counted as known, also while the first execution runs; moto is as idempotent as AWS."""
 
 import json
+import re
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from functions.common import executions
 from functions.common.batch import Batch, Source
 from functions.common.planning import plan_batch
 from functions.starter import index as starter
+from pipeline import ROOT
 from tests import harness
 from tests.unit.orders import lines, order
 from tests.unit.test_index import s3_put
@@ -72,3 +74,11 @@ def test_an_input_of_a_later_release_can_be_read() -> None:
     told = batch.to_input()
     later = {**told, "new": 1, "source": {**told["source"], "new": {}}}
     assert Batch.from_input(later) == batch
+
+
+def test_the_starter_goes_live_after_the_state_machine() -> None:
+    """The functions of the release before this one fail at an input with a member that they do not know."""
+    terraform = (ROOT / "infra" / "functions.tf").read_text("utf-8")
+    alias = re.search(r'resource "aws_lambda_alias" "live" \{.*?\n\}', terraform, re.DOTALL)
+    assert alias
+    assert "depends_on = [aws_sfn_state_machine.pipeline]" in alias[0]
