@@ -12,8 +12,11 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from functions.common import executions
+from functions.reconciler import index as reconciler
+from functions.reconciler.survey import Pipeline
 from pipeline import ROOT
 from tests import harness
+from tests.unit.deployed import Place
 
 MACHINE = harness.ENVIRONMENT["STATE_MACHINE_ARN"]
 MOST = 1000
@@ -109,3 +112,20 @@ def test_all_code_that_pages_through_executions_asks_for_the_largest_page() -> N
                 r'get_paginator\("list_executions"\)\.paginate\(([^)]*)\)', path.read_text("utf-8")
             ):
                 assert f'"PageSize": {MOST}' in found[1], path
+
+
+def test_a_run_of_the_reconciler_lists_the_executions_once(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, listed = Place(), list[datetime]()
+    started_since = executions.started_since
+
+    def counted(client: Any, machine: str, since: datetime) -> Any:
+        listed.append(since)
+        return started_since(client, machine, since)
+
+    step_functions: Any = place.step_functions
+    pipeline = Pipeline(place.s3, step_functions, harness.INGEST, harness.PROCESSED, MACHINE, 1000)
+    monkeypatch.setattr(reconciler, "_pipeline", lambda: pipeline)
+    monkeypatch.setattr(executions, "started_since", counted)
+    place.process(b"{}\n" * 5)
+    found = reconciler.handler({"grace_minutes": 0, "since_hours": 72})
+    assert (sum(found.values()), len(listed)) == (1, 1)
