@@ -1,13 +1,18 @@
 """Only an empty object marks a folder: one with content whose key ends in `/` has an outcome like any other."""
 
+import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from functions.common import s3_utils
 from functions.common.batch import Batch
-from functions.common.planning import is_folder_marker
+from functions.common.config import CONTRACTS
+from functions.common.contract import load_contract
+from functions.common.errors import ContractError
+from functions.common.planning import dataset_of, is_folder_marker
 from functions.starter.events import objects_created
 from pipeline import cli
 from pipeline.commands import explain as explain_commands
@@ -118,3 +123,12 @@ def test_it_can_be_erased(place: Place, run: Run) -> None:
     assert run("erase", batch.batch_id, "--apply")[0] == 0
     assert s3_utils.head(harness.INGEST, KEY, batch.source.version_id) is None
     assert harness.keys("failures/") == []
+
+
+def test_no_dataset_can_be_called_as_files_outside_of_all_datasets_are(tmp_path: Path) -> None:
+    """Otherwise `incoming/x.json`, which is in no dataset's folder, would be published as its data."""
+    shutil.copytree(CONTRACTS / "orders", tmp_path / "unknown")
+    contract = tmp_path / "unknown" / "contract.json"
+    contract.write_text(contract.read_text("utf-8").replace('"dataset": "orders"', '"dataset": "unknown"'))
+    with pytest.raises(ContractError, match="a dataset can't be called unknown"):
+        load_contract(dataset_of("incoming/x.json"), tmp_path)
