@@ -281,9 +281,13 @@ def plan(pipeline: Pipeline, version: Version) -> Batch | None:
 
 
 def is_listed(pipeline: Pipeline, key: str, version_id: str) -> bool:
-    """Whether S3 lists a version. Keys come in order, so a key's own versions precede those of longer keys."""
-    own = takewhile(lambda found: found.key == key, versions(pipeline, key))
-    return any(found.version_id == version_id for found in own)
+    """Whether S3 lists a version.
+
+    The prefix ends before the first control character: emulators list some of these as others, and then find no object
+    by the key that they list.
+    """
+    prefix = "".join(takewhile(lambda character: character >= " ", key))
+    return any((found.key, found.version_id) == (key, version_id) for found in versions(pipeline, prefix))
 
 
 def _exists(pipeline: Pipeline, key: str) -> bool:
