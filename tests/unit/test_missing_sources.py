@@ -23,6 +23,7 @@ from functions.common.errors import (
     TransientError,
 )
 from functions.common.visibility import PROPAGATION, may_become_visible
+from functions.reconciler import index as reconciler
 from functions.transform import index as transform
 from functions.validate import index as validate
 from functions.write import index as write
@@ -200,6 +201,18 @@ def test_replay_and_explain_do_not_call_it_deleted(place: Place, run: Run, monke
         status, said = run("explain", batch.batch_id)
         assert (status, "lists this version" in said, "replay" in said) == (0, True, False), said
     assert "1 of 1 succeeded" in run("backfill", "--apply")[1]
+
+
+def test_the_reconciler_counts_it_as_unaccounted(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every hour, until it is returned: before, it was passed over without a word."""
+    place.upload(GOOD)
+    pipeline = restarts.pipeline_of(place)  # type: ignore[arg-type]
+    monkeypatch.setattr(reconciler, "_pipeline", lambda: pipeline)
+    with hidden(place, monkeypatch):
+        assert reconciler.handler({"grace_minutes": 0, "since_hours": 24})["missing"] == 1
+    assert '"BatchesUnaccounted":[1' in capsys.readouterr().out
 
 
 def test_a_failed_version_that_is_listed_is_still_there(
