@@ -13,6 +13,7 @@ from functions.common.batch import DATASET_NAME
 from functions.common.config import CONTRACTS
 from functions.common.contract_checks import check_contract
 from functions.common.errors import ContractError, UnknownDatasetError
+from functions.common.planning import UNKNOWN_DATASET
 from functions.common.record_types import bounded, constant_of, record_fields, record_type
 from functions.common.schema_parts import conditions
 
@@ -162,6 +163,8 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
             f"There is no contract for this folder of incoming/; there are contracts for: {known}."
         )
     with _reading(folder / "contract.json") as path:
+        if dataset == UNKNOWN_DATASET:  # else files in no dataset's folder would be processed as its data
+            raise ValueError(f"a dataset can't be called {UNKNOWN_DATASET}: files in no dataset's folder are called so")
         data = _json(path)
         check_contract(data, dataset, reserved=(POSITION, "filename", *(column.name for column in LINEAGE)))
     tables = tuple(_table(folder, table) for table in data["tables"])

@@ -64,6 +64,18 @@ class SourceMissingError(PipelineError):
     next_step = "Upload the file again; the pipeline never deletes what it reads."
 
 
+class SourceNotVisibleError(PipelineError):
+    """S3 does not return the object version, which is younger than 15 minutes and may not be visible yet."""
+
+    next_step = "Wait 15 minutes and run the batch again. If it was deleted meanwhile, upload the file again."
+
+
+class SourceArchivedError(PipelineError):
+    """The object version is in an archive storage class, from which S3 returns it only after it is restored."""
+
+    next_step = "Restore the object in S3 (aws s3api restore-object). When that is done, run the batch again."
+
+
 class ObjectTooLargeError(PipelineError):
     """The object has more bytes than `max_object_bytes`, or one that can't be cut more than `max_inflated_bytes`."""
 

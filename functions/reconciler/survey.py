@@ -5,12 +5,12 @@ not at all (docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.htm
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -24,9 +24,10 @@ from functions.common.batch import (
     manifest_key,
     replay_name,
     replay_of,
+    title_of,
 )
-from functions.common.errors import TransientError
-from functions.common.planning import PREFIX, dataset_of, plan_batch, source_of
+from functions.common.errors import SourceNotVisibleError, TransientError
+from functions.common.planning import PREFIX, dataset_of, is_folder_marker, plan_batch, source_of
 from functions.common.s3_utils import is_missing, transient_faults
 
 if TYPE_CHECKING:
@@ -113,21 +114,37 @@ class Finding:
 
 
 def survey(
-    pipeline: Pipeline, since: datetime, patience: Patience, prefix: str = PREFIX, key: str | None = None
+    pipeline: Pipeline,
+    since: datetime,
+    patience: Patience,
+    prefix: str = PREFIX,
+    key: str | None = None,
+    *,
+    known: Executions | None = None,
+    too_young: Callable[[Version], object] = lambda _: None,
 ) -> Iterator[Finding]:
     """What became of each version under `prefix` (or of `key` alone) that was written since `since`, in order of keys.
 
-    Younger ones than the grace period are passed over. One listing of the prefix and one of the executions since
-    then; and for each version in the window one HEAD if it is published, else two or three requests.
+    Versions younger than the grace period are left out, and `too_young` is called with each. One listing of the prefix
+    and one of the executions since then, unless they are `known`; and for each version in the window one HEAD if it is
+    published, else two or three requests.
     """
-    until = patience.now - patience.grace
-    window = (
-        v for v in versions(pipeline, key or prefix) if since <= v.last_modified <= until and key in (None, v.key)
-    )
-    known = executions_since(pipeline, since)
+    selected = (v for v in versions(pipeline, key or prefix) if v.last_modified >= since and key in (None, v.key))
+    window = _old_enough(selected, patience, too_young)
+    known = executions_since(pipeline, since) if known is None else known
     with ThreadPoolExecutor(_PARALLEL) as pool:
         while some := list(islice(window, _AT_ONCE)):
             yield from pool.map(lambda version: look_at(pipeline, version, patience, known), some)
+
+
+def _old_enough(
+    found: Iterator[Version], patience: Patience, too_young: Callable[[Version], object]
+) -> Iterator[Version]:
+    for version in found:
+        if version.last_modified <= patience.now - patience.grace:
+            yield version
+        else:
+            too_young(version)
 
 
 def executions_since(pipeline: Pipeline, since: datetime) -> Executions:
@@ -142,7 +159,7 @@ def versions(pipeline: Pipeline, prefix: str = PREFIX) -> Iterator[Version]:
     with transient_faults(f"ListObjectVersions s3://{pipeline.ingest_bucket}/{prefix}"):
         for page in pages:
             for found in page.get("Versions", []):
-                if not found["Key"].endswith("/"):
+                if not is_folder_marker(found["Key"], found["Size"]):
                     yield Version(found["Key"], found["VersionId"], found["Size"], found["LastModified"])
 
 
@@ -284,16 +301,32 @@ def untold(pipeline: Pipeline, known: Executions, patience: Patience) -> Iterato
 
 
 def plan(pipeline: Pipeline, version: Version) -> Batch | None:
-    """The batch that a version makes, as the starter plans it but without a sequencer; None where it is gone."""
+    """The batch that a version makes, as the starter plans it but without a sequencer; None where it is gone.
+
+    Raises SourceNotVisibleError where S3 does not return a version that it still lists.
+    """
     place = (pipeline.ingest_bucket, version.key, version.version_id)
     try:
         with transient_faults(f"HEAD s3://{pipeline.ingest_bucket}/{version.key}"):
             head = pipeline.s3.head_object(Bucket=place[0], Key=place[1], VersionId=place[2])
     except ClientError as exc:
         if is_missing(exc):
+            if is_listed(pipeline, version.key, version.version_id):
+                uri = title_of({"bucket": pipeline.ingest_bucket, "key": version.key})
+                raise SourceNotVisibleError(f"S3 lists {uri} but does not return it.") from exc
             return None
         raise
     return plan_batch(source_of(*place, dict(head)), head["LastModified"].astimezone(UTC), pipeline.chunk_bytes)
+
+
+def is_listed(pipeline: Pipeline, key: str, version_id: str) -> bool:
+    """Whether S3 lists a version.
+
+    The prefix ends before the first control character: emulators list some of these as others, and then find no object
+    by the key that they list.
+    """
+    prefix = "".join(takewhile(lambda character: character >= " ", key))
+    return any((found.key, found.version_id) == (key, version_id) for found in versions(pipeline, prefix))
 
 
 def _exists(pipeline: Pipeline, key: str) -> bool:

@@ -10,10 +10,10 @@ import duckdb
 import orjson
 
 from functions.common import s3_utils, sql, staging
-from functions.common.batch import Batch
+from functions.common.batch import Batch, batch_id_for, manifest_key
 from functions.common.config import settings
 from functions.common.contract import Contract, Table, load_contract
-from functions.common.errors import ReconciliationError
+from functions.common.errors import TransientError
 from functions.common.parallel import MOST_AT_ONCE, at_once
 from functions.common.source.stored import open_stored
 from functions.common.telemetry import count, step
@@ -40,11 +40,11 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
         counts_keys = [batch.staging_key(chunk, "counts.json") for chunk in range(batch.chunk_count)]
         committed, *counts = at_once(partial(s3_utils.get_bytes, bucket), [batch.manifest_key, *counts_keys])
         if committed is None:
-            committed = _publish(batch, _parsed(counts))
+            committed = _publish(batch, _parsed(batch, counts))
         else:
             publish.verify(orjson.loads(committed), _digest)
             outcome["already_committed"] = True
-        answer = publish.summary(orjson.loads(committed), bucket)
+        answer = publish.summary(orjson.loads(committed), bucket, _earlier(batch))
         outcome |= {key: value for key, value in answer.items() if key not in ("notice", "batch_id")}
     return answer
 
@@ -99,11 +99,11 @@ def _publish_file(path: Path, key: str) -> dict[str, Any]:
     return s3_utils.publish(path, settings().processed_bucket, key, _CONTENT_TYPES[path.suffix])
 
 
-def _parsed(counts: Sequence[bytes | None]) -> list[dict[str, Any]]:
-    """What `validate` wrote of each chunk. Raises ReconciliationError where one is missing."""
+def _parsed(batch: Batch, counts: Sequence[bytes | None]) -> list[dict[str, Any]]:
+    """What `validate` wrote of each chunk. Raises what `staging.missing` returns where one is missing."""
     if None in counts:
         chunk = counts.index(None)
-        raise ReconciliationError(f"Chunk {chunk} has no counts in staging; it expired, or was never validated.")
+        raise staging.missing(batch, f"Chunk {chunk} has no counts in staging", "it expired, or was never validated")
     return [orjson.loads(data) for data in counts if data is not None]
 
 
@@ -139,6 +139,18 @@ def _upload_rejects(
     return _publish_file(folder / REJECTS, batch.rejected_key)
 
 
+def _earlier(batch: Batch) -> dict[str, Any] | None:
+    """The manifest of the latest earlier revision of a batch; None for a first revision."""
+    source = batch.source
+    for revision in range(batch.revision - 1, 0, -1):
+        batch_id = batch_id_for(batch.dataset, source.bucket, source.key, source.version_id, revision)
+        found = s3_utils.get_bytes(settings().processed_bucket, manifest_key(batch.dataset, batch_id))
+        if found is not None:
+            earlier: dict[str, Any] = orjson.loads(found)
+            return earlier
+    return None
+
+
 def _digest(key: str) -> str | None:
     head = s3_utils.head(settings().processed_bucket, key)
     return head["Metadata"].get("sha256", "") if head else None
@@ -148,7 +160,10 @@ def _commit(batch: Batch, manifest: bytes) -> bytes:
     """Write the manifest, unless one stands; answers the one that stands. Raises CommitConflictError."""
     bucket = settings().processed_bucket
     if not s3_utils.put_new(bucket, batch.manifest_key, manifest):
-        publish.check_same(s3_utils.get_bytes(bucket, batch.manifest_key) or b"", manifest)
+        committed = s3_utils.get_bytes(bucket, batch.manifest_key)
+        if committed is None:
+            raise TransientError("The batch is committed, but S3 does not return its manifest yet.")
+        publish.check_same(committed, manifest)
         return manifest
     account = orjson.loads(manifest)
     count(batch.dataset, {f"Records{name.capitalize()}": number for name, number in account["counts"].items()})

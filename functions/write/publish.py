@@ -105,13 +105,21 @@ def check_same(committed: bytes, own: bytes) -> None:
         raise CommitConflictError("Another run committed this batch with other bytes; the first commit stands.")
 
 
-def summary(committed: Mapping[str, Any], processed_bucket: str) -> dict[str, Any]:
-    """What `write` answers to the state machine: the counts, and the notice that goes out if there are rejects."""
+def summary(
+    committed: Mapping[str, Any], processed_bucket: str, earlier: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What `write` returns to the state machine: the counts, and the notification, sent if `unnotified` is above 0.
+
+    `earlier` is the manifest of the latest earlier revision. If a new revision has as many rejects of each kind, their
+    notification has been sent, and `unnotified` is 0.
+    """
     counts = committed["counts"]
+    is_known = earlier is not None and _rejects_of(earlier) == _rejects_of(committed)
     rejects = f"s3://{processed_bucket}/{committed['rejects']['key']}" if committed["rejects"] else ""
     reasons = "\n".join(f"  {reason}: {number}" for reason, number in committed["rejected_by_reason"].items())
     return {
         **counts,
+        "unnotified": 0 if is_known else counts["rejected"],
         "batch_id": committed["batch_id"],
         "notice": {
             "subject": f"{committed['dataset']}: {counts['rejected']} of {counts['received']} records were rejected",
@@ -125,3 +133,8 @@ def summary(committed: Mapping[str, Any], processed_bucket: str) -> dict[str, An
             ),
         },
     }
+
+
+def _rejects_of(committed: Mapping[str, Any]) -> tuple[int, Mapping[str, int]]:
+    """What the notification says of a batch's rejects: of how many records, and how many of each kind."""
+    return committed["counts"]["received"], committed["rejected_by_reason"]

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from functions.common.batch import batch_id_for, failure_key, manifest_key, run_key
 from functions.common.executions import execution_arn
-from functions.common.planning import dataset_of
+from functions.common.planning import dataset_of, version_id_of
 from functions.record_failure.failure import plain_cause
 from pipeline import files
 from pipeline.errors import CliError, UsageError
@@ -103,7 +103,7 @@ def upload(
     """Put a file, read as `opened` opens it, into the ingest bucket, under its own name."""
     bucket, key = place.outputs["ingest_bucket"], f"incoming/{dataset}/{path.name}"
     with opened(path) as body:
-        version_id = place.s3.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
+        version_id = version_id_of(place.s3.put_object(Bucket=bucket, Key=key, Body=body))
     batch_id = batch_id_for(dataset_of(key), bucket, key, version_id)
     return Upload(
         bucket, key, version_id, dataset_of(key), batch_id, execution_arn(place.outputs["state_machine_arn"], batch_id)

@@ -240,6 +240,7 @@ def test_a_bad_file_fails_as_a_whole(file: File, monkeypatch: pytest.MonkeyPatch
     with harness.buckets(monkeypatch, **file.environment):
         batch = harness.plan(harness.upload(data, file.name, file.folder))
         if file.gone:
+            harness.let_missing_be_gone(monkeypatch)
             source = batch.source
             s3_utils.client().delete_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
         cause = check_failed(execute(batch), file.error, file.rejects)
@@ -489,6 +490,7 @@ KEYS = {
     "%20": ["a%20b.jsonl", "%2520%2B%zz%.jsonl"],
     "Unicode": ["é日本😀\u202ee\u0301.jsonl", "\n\x7f\x85.jsonl"],
     "../": ["../../x.jsonl", "..", "a/../../../manifests/orders/x.jsonl", "/./.jsonl"],
+    "ends in /": ["/", "x.jsonl/", "a/b/"],
     "1,024 bytes": ["x" * (IN_FOLDER - 6) + ".jsonl", "é" * ((IN_FOLDER - 6) // 2) + ".jsonl"],
 }
 

@@ -86,7 +86,8 @@ class Run:
 def run(engine: Engine, case: Case) -> Run:
     """Run a case to its end."""
     batch = make_batch(case.chunks)
-    answer = summary(_manifest(batch, case.rejected), "processed")
+    manifest = _manifest(batch, case.rejected)
+    answer = summary(manifest, "processed", manifest if case.notified_before else None)
     folder = engine.folder / batch.batch_id
     folder.mkdir()
     (folder / "script.json").write_text(json.dumps({"deeds": case.deeds, "summary": answer}))

@@ -276,7 +276,8 @@ def test_a_document_without_records_is_empty(name: str) -> None:
 
 
 @on_moto
-def test_counts_that_are_gone_are_named() -> None:
+def test_counts_that_are_gone_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.let_missing_be_gone(monkeypatch)
     batch = harness.run(lines(GOOD))
     for key in (batch.manifest_key, batch.staging_key(0, "counts.json")):
         s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=key)
@@ -286,7 +287,8 @@ def test_counts_that_are_gone_are_named() -> None:
 
 @on_moto
 @pytest.mark.parametrize("name", ["orders.parquet", "items.parquet", "rejected.jsonl"])
-def test_what_expired_in_staging_is_named(name: str) -> None:
+def test_what_expired_in_staging_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.let_missing_be_gone(monkeypatch)
     batch = harness.run(WITH_REJECT)
     for key in (batch.manifest_key, batch.staging_key(0, name)):
         s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=key)
@@ -323,7 +325,10 @@ def test_each_chunk_is_read_again_for_its_own_superseded_records() -> None:
 
 @on_moto
 @pytest.mark.parametrize(("data", "fails"), [(WITH_REJECT, True), (lines(GOOD), False)])
-def test_a_source_that_is_gone_by_then_matters_only_to_superseded_records(data: bytes, fails: bool) -> None:
+def test_a_source_that_is_gone_by_then_matters_only_to_superseded_records(
+    data: bytes, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.let_missing_be_gone(monkeypatch)
     batch = harness.run(data)
     s3 = s3_utils.client()
     s3.delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
@@ -346,6 +351,7 @@ def test_the_answer_holds_the_counts_and_the_notice() -> None:
         "rejected": 1,
         "superseded": 1,
         "published": 10,
+        "unnotified": 1,
         "batch_id": batch.batch_id,
     }
     assert notice["subject"] == "orders: 1 of 12 records were rejected"

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from functions.common.batch import Batch, is_batch_id, replay_of, revision_of
 from functions.common.planning import PREFIX
-from functions.reconciler.survey import Finding, Patience, State, executions_since, untold
+from functions.reconciler.survey import Finding, Patience, State, Version, executions_since, untold
 from pipeline import runs, show
 from pipeline.commands.options import TargetName
 from pipeline.errors import CliError, UsageError
@@ -110,7 +110,8 @@ def reconcile(
     if prune and prefix:
         raise UsageError("--prune is about the outputs of all files.", "Leave --prefix out.")
     place, started, patient = target(target_name), _time(since), restarts.patience(_duration(grace))
-    found = list(_counted(place, _selection([], prefix, since), patient))
+    young: list[Version] = []
+    found = list(_counted(place, _selection([], prefix, since), patient, young.append))
     published = [one for one in found if one.state is State.PUBLISHED]
     pipeline = restarts.pipeline_of(place)
     failed = list(untold(pipeline, executions_since(pipeline, started), patient))
@@ -120,6 +121,8 @@ def reconcile(
         until = patient.now - patient.grace
         checked = list(outputs.check_outputs(place, started, until, published, digests=digests))
     show_recovery.findings(found, failed)
+    if young:
+        show.out.print(f"Left out as younger than {grace} (--grace): {show_recovery.many(len(young), 'file')}.")
     show_recovery.checked_outputs(checked)
     missing = [one for one in found if one.state is State.MISSING]
     unmended = [one for one in found if one.state in (State.STUCK, State.LOST, State.UNKNOWN)]
@@ -250,9 +253,11 @@ def _follow(place: Target, wanted: list[restarts.Start], concurrency: int) -> li
     return ended
 
 
-def _counted(place: Target, selection: restarts.Selection, patient: Patience) -> Iterable[Finding]:
+def _counted(
+    place: Target, selection: restarts.Selection, patient: Patience, too_young: Callable[[Version], object]
+) -> Iterable[Finding]:
     with show.counting("looked at {} files") as advance:
-        for finding in restarts.findings(place, selection, patient):
+        for finding in restarts.findings(place, selection, patient, too_young):
             yield advance(finding)
 
 

@@ -58,7 +58,9 @@ def duplicate_event(trial: Trial) -> str:
     )
     expect(json.loads(answer["Payload"].read()), {"started": 0, "known": 1}, "the starter's answer")
     machine = trial.place.outputs["state_machine_arn"]
-    pages = trial.place.step_functions.get_paginator("list_executions").paginate(stateMachineArn=machine)
+    pages = trial.place.step_functions.get_paginator("list_executions").paginate(
+        stateMachineArn=machine, PaginationConfig={"PageSize": 1000}
+    )
     names = [run["name"] for page in pages for run in page["executions"] if run["name"].startswith(uploaded.batch_id)]
     expect(names, [uploaded.batch_id], "the executions of the batch")
     return "known, and nothing started"

@@ -9,10 +9,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.common.batch import Source, manifest_key, revision_of
+from functions.common.errors import SourceNotVisibleError
 from functions.common.parallel import at_once
 from functions.reconciler.survey import Finding, State, batch_id_of, look_at_batch
 from pipeline.monitoring.monitor import console_url
 from pipeline.recovery import restarts
+from pipeline.recovery.restarts import SourceState
 from pipeline.runs import read_json
 from pipeline.story import lookup, traces
 from pipeline.story.judge import judged
@@ -56,6 +58,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
     latest = found[-1] if found else None
     events, unknown = _heard(place, batch_id, uploaded)
     queued, unseen = _queued(place, finding, source, found)
+    source_state = restarts.source_state(place, source) if source else SourceState.GONE
     deleted = source is not None and lookup.is_deleted(place, source.key)
     story = Story(
         asked=what,
@@ -65,7 +68,8 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         dataset=dataset,
         source=source,
         uploaded=uploaded,
-        is_source_there=source is not None and restarts.has_version(place, source),
+        is_source_there=source_state is not SourceState.GONE,
+        is_source_archived=source_state is SourceState.ARCHIVED,
         versions=tuple(_versions(place, source, batch_id, deleted)) if source else (),
         is_deleted=deleted,
         revisions=revisions,
@@ -150,7 +154,10 @@ def _source(
     told = manifest or next(failures, None)
     if told and told["source"]["key"] and told["ingested_at"]:
         return Source(**told["source"]), datetime.fromisoformat(told["ingested_at"])
-    batch = restarts.batch_of(place, finding)
+    try:
+        batch = restarts.batch_of(place, finding)
+    except SourceNotVisibleError:
+        return None, None
     return (batch.source, datetime.fromisoformat(batch.ingested_at)) if batch else (None, None)
 
 

@@ -13,6 +13,13 @@ from pipeline.targets import for_target
 _UNTOLD_AFTER = timedelta(minutes=5)
 """How long EventBridge may take to tell of an execution's end before something is amiss."""
 
+_NOT_RETURNED = {
+    "aws": "S3 lists this version but does not return it. Wait 15 minutes and ask again.",
+    "local": "The emulator lists this version under a key that it does not return: it lists a carriage return as a "
+    "line feed. Upload the file under a key without line breaks.",
+}
+"""What a person does about a version that is listed but not returned, by target."""
+
 
 def judged(story: Story, state: State, now: datetime) -> Story:
     """The story with its outcome and the next actions, of a batch that a survey found in `state`."""
@@ -35,6 +42,8 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
     if story.queued:
         sentence = "Mend what the message in the queue says, and send its event back to the function."
         yield Action(sentence, "pipeline redrive --apply")
+    if story.is_source_archived and outcome in (Outcome.STUCK, Outcome.LOST, Outcome.NOT_STARTED):
+        yield Action("Its source is archived: restore it in S3 first (aws s3api restore-object).")
     if outcome is Outcome.PARTLY_REJECTED:
         yield Action("See what is wrong with the rejects.", f"pipeline rejects {story.batch_id}")
         sentence = "Have them corrected and sent: as a new file, or as the file of rejects with corrected records."
@@ -56,6 +65,8 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
         )
     elif outcome is Outcome.LOST:
         yield Action("Its manifest was deleted, and nothing of it counts as published. Run it again.", replay)
+    elif outcome is Outcome.NOT_STARTED and story.source is None:
+        yield Action(_NOT_RETURNED[story.target])
     elif outcome is Outcome.NOT_STARTED and story.target == "local":
         sentence = (
             "Start it. On the local emulator nothing else will, unless its event is still on its way: an event whose "
@@ -78,6 +89,7 @@ def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
     replay_first = is_replayed_first(error) and story.is_source_there
     if latest and latest.failure and not replay_first:  # of a passing error, older releases' records say otherwise
         next_step = str(latest.failure["next_step"])
+    replay = f"pipeline replay {story.batch_id} --apply"
     by_replay = is_mended_by_replay(next_step)
     look = "logs" if by_replay else "rejects" if story.rejects else ""
     if replay_first:
@@ -85,7 +97,9 @@ def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
         yield Action("See what the functions logged of it.", f"pipeline logs {story.batch_id}")
     else:
         yield Action(next_step, look and f"pipeline {look} {story.batch_id}")
-    if by_replay and story.is_source_there and not replay_first:
+    if by_replay and story.is_source_archived:
+        yield Action("The source is still archived. When it is restored, run it again.", replay)
+    elif by_replay and story.is_source_there and not replay_first:
         yield Action("When the cause is mended, run it again.", replay)
     elif by_replay and not story.is_source_there:
         yield Action("Its source is not there any more: it can't be run again, only uploaded again.")

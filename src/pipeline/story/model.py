@@ -324,6 +324,7 @@ class Story:
     """None where nothing tells it any more."""
     uploaded: datetime | None
     is_source_there: bool
+    """Whether S3 returns or at least lists the version."""
     versions: tuple[FileVersion, ...]
     """All versions of the key, newest first, this one included; the newest hundred of them."""
     is_deleted: bool
@@ -347,6 +348,8 @@ class Story:
     """The state machine of the latest execution, as JSON; empty where AWS does not say."""
     unknown: tuple[str, ...] = ()
     """What could not be looked up, a sentence each."""
+    is_source_archived: bool = False
+    """Whether the source is in an archive storage class and must be restored before it can be read."""
     outcome: Outcome = Outcome.UNKNOWN
     actions: tuple[Action, ...] = ()
     """What to do next, the first thing first; none where nothing is to be done."""
