@@ -11,6 +11,7 @@ from functions.common.config import DROP, Settings
 from functions.common.contract import Contract, Version
 from functions.common.source.raw import RawRecord
 from functions.validate.drift import UnknownField, unknown_fields
+from functions.validate.exact_numbers import parsed_exactly
 from functions.validate.explain import broken_rule, broken_schema, unknown_version
 from functions.validate.nesting import nests_deeper
 from functions.validate.predicates import predicate_of, surely_fits
@@ -81,7 +82,7 @@ class Judge:
                 is_valid = validator.is_valid(record)
         if not is_valid:
             return Verdict(self._breaks_schema(raw, record, version), version, unknown=unknown)
-        written = orjson.dumps(record)
+        written = orjson.dumps(record, default=float)
         if len(written) > limits.max_record_bytes:
             return Verdict([too_large(limits.max_record_bytes)], version, unknown=unknown)
         return Verdict([], version, written, unknown)
@@ -120,13 +121,16 @@ class Judge:
 
 
 def parsed(raw: RawRecord) -> object:
-    """The record as orjson reads it, or _UNPARSED."""
+    """The record as orjson reads it, with every digit of its numbers (see `parsed_exactly`); or _UNPARSED."""
     if raw.oversize:
         return _UNPARSED
     try:
-        return orjson.loads(raw.data)
+        record = orjson.loads(raw.data)
+        return parsed_exactly(raw.data, record)
     except orjson.JSONDecodeError:
         return _UNPARSED
+    except RecursionError:
+        return record  # it nests deeper than any record may
 
 
 def reject_line_of(rejects: Rejects, raw: RawRecord, record: object, verdict: Verdict) -> bytes:
