@@ -112,9 +112,12 @@ class NoValidRecordsError(PipelineError):
 
 
 class TooManyRejectsError(PipelineError):
-    """The share of rejected records is above `max_reject_ratio`."""
+    """The share of rejected records, or of bytes that can't be read as records, is above `max_reject_ratio`."""
 
-    next_step = "Read the rejects, correct the records and upload the file again, or raise max_reject_ratio."
+    next_step = (
+        "Read the rejects, correct the records and upload the file again; "
+        "or raise max_reject_ratio, deploy, and run the batch again."
+    )
 
 
 class RejectVolumeError(PipelineError):

@@ -54,7 +54,7 @@ def _value_of(number: float) -> Decimal:
 def parsed_exactly(data: bytes, record: object) -> object:
     """The value of some JSON that was parsed as `record`, in which no number has lost a digit.
 
-    Numbers that a float may not hold are int if they are whole, and else Decimal. Raises RecursionError where the value
+    Numbers that a float may not hold are int if they are whole, or else Decimal. Raises RecursionError where the value
     nests too deeply for the standard library.
     """
     if not loses_digits(data) and not _EXPONENT.search(data):
@@ -63,12 +63,13 @@ def parsed_exactly(data: bytes, record: object) -> object:
 
 
 def _number(text: str) -> int | float | Decimal:
+    is_int = text.removeprefix("-").isdigit()
     if len(text) <= _LONGEST_EXACT and not {*text} & {*"eE"}:
-        return int(text) if text.removeprefix("-").isdigit() else float(text)
+        return int(text) if is_int else float(text)
     try:
         number = Decimal(text)
     except InvalidOperation:  # its exponent is beyond any bound
         return float(text)
-    if INT64[0] <= number < _UINT64_END and number == number.to_integral_value():
-        return int(number)
-    return number
+    if not INT64[0] <= number < _UINT64_END or number != number.to_integral_value():
+        return number
+    return int(number) if is_int or abs(number) >= _FLOATS_SKIP_INTEGERS else float(text)

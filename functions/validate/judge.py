@@ -41,6 +41,8 @@ class Verdict:
     written: bytes = b""
     """A valid record as it is handed on."""
     unknown: Sequence[UnknownField] = ()
+    is_unread: bool = False
+    """Whether no parser could read it, so that nobody knows whether it is one record or many."""
 
 
 class Judge:
@@ -64,9 +66,9 @@ class Judge:
         """Judge a record that `parsed` gave. Where unknown fields are dropped, they are gone from it then."""
         limits = self.limits
         if raw.oversize:
-            return Verdict([too_large(limits.max_record_bytes)])
+            return Verdict([too_large(limits.max_record_bytes)], is_unread=True)
         if record is _UNPARSED:
-            return Verdict([unparsable(raw.data, limits.max_nesting)])
+            return Verdict([unparsable(raw.data, limits.max_nesting)], is_unread=True)
         if nests_deeper(record, raw.data, limits.max_nesting):
             return Verdict([nested_too_deeply(limits.max_nesting)])
         version = self.contract.version_of(record)

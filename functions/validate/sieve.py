@@ -12,7 +12,7 @@ import msgspec
 
 from functions.common.contract import Version
 from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
-from functions.common.source.raw import RawRecord
+from functions.common.source.raw import RawRecord, n_bytes_of
 from functions.validate.drift import Drift
 from functions.validate.judge import Judge, Verdict, parsed, reject_line_of
 from functions.validate.rejected import Rejects
@@ -47,6 +47,10 @@ class Sieve:
     """Where the records of each version go that pass."""
     rejected: IO[bytes]
     passed_by_version: Counter[int] = field(default_factory=Counter)
+    received_bytes: int = 0
+    """Of all records that streamed by, without white space around them."""
+    unreadable_bytes: int = 0
+    """Of those that could not be read as records."""
     _version: Version = field(init=False)
     """What the last record that passed was of."""
 
@@ -60,6 +64,7 @@ class Sieve:
             for raws in _stretches(records):
                 self._divide(raws)
                 received += len(raws)
+                self.received_bytes += sum(map(n_bytes_of, raws))
         return received
 
     def _divide(self, raws: Sequence[RawRecord]) -> None:
@@ -109,6 +114,8 @@ class Sieve:
         reason = verdict.reasons[0]
         if self.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reason.code)):
             raise error(f"In record {raw.position} of the document {reason.message}.")
+        if verdict.is_unread:
+            self.unreadable_bytes += n_bytes_of(raw)
         self.rejected.write(reject_line_of(self.rejects, raw, record, verdict))
 
 

@@ -93,7 +93,7 @@ def read_lines(
             if end is not None and offset + length >= end:
                 return  # no line begins in this chunk: one from before it goes on behind it
         elif length > max_record_bytes:
-            line = line[:KEPT_OF_OVERSIZE]
+            line = line.lstrip(BLANK)[:KEPT_OF_OVERSIZE]
     if not skipping:
         yield from _records([offset], [line], [length], max_record_bytes)
 
@@ -108,9 +108,11 @@ def _records(
 
 
 def _line(offset: int, data: bytes, length: int, max_record_bytes: int) -> RawRecord | None:
+    if not data.strip(BLANK):
+        return None
     if length > max_record_bytes:
-        return RawRecord(offset, data[:KEPT_OF_OVERSIZE], length, oversize=True)
-    return RawRecord(offset, data, length) if data.strip(BLANK) else None
+        return RawRecord(offset, data.lstrip(BLANK)[:KEPT_OF_OVERSIZE], length, oversize=True)
+    return RawRecord(offset, data, length)
 
 
 def read_document(blocks: Iterable[bytes], envelope: str, fields: Iterable[str], max_record_bytes: int) -> Document:

@@ -18,3 +18,8 @@ class RawRecord(NamedTuple):
     """Bytes in the document."""
     oversize: bool = False
     """Whether it is over the cap, and `data` only its beginning."""
+
+
+def n_bytes_of(raw: RawRecord) -> int:
+    """The bytes of a record without white space around it; of one over the cap, all that it has in the document."""
+    return raw.length if raw.oversize else len(raw.data.strip(BLANK))
