@@ -147,16 +147,17 @@ def resolve(reference: Any, root: Any) -> Mapping[str, Any]:
 
 
 def is_decimal(value: float | Decimal, precision: int, scale: int) -> bool:
-    """Whether a JSON number can be kept as a DECIMAL(precision, scale); `value` is a Decimal where a float loses digits.
+    """Whether a JSON number can be kept as a DECIMAL(precision, scale).
 
-    A whole number of at most 64 bits is kept if it is below 10^(precision − scale), however it is written. Any other
-    number is rounded to `scale` decimals, half away from zero. The rounded number must be below that bound too, have at most 15 significant digits, and be the same
-    64-bit float as the number itself: only digits that no float holds are dropped, and only behind the scale.
+    `value` must be a Decimal where a float does not give back the number's digits. A whole number of at most 64 bits is
+    kept if it is below 10^(precision − scale), however it is written. Any other number is rounded to `scale` decimals,
+    half away from zero. The rounded number must be below that bound, have at most 15 significant digits, and be the
+    same 64-bit float as the number itself: only digits that no float holds are dropped, and only behind the scale.
     """
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) < _UINT64_END):
         return bool(abs(value) < 10 ** (precision - scale))
     if isinstance(value, float) and value == round(value, scale) and abs(value) < 10 ** (SIGNIFICANT_DIGITS - scale):
-        return abs(value) < 10 ** (precision - scale)  # common, and the rest is slow
+        return bool(abs(value) < 10 ** (precision - scale))  # common, and the rest is slow
     number = value if isinstance(value, Decimal) else Decimal(repr(value))
     if abs(number) >= 10 ** (precision - scale):
         return False

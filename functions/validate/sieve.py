@@ -17,6 +17,7 @@ from functions.validate.drift import Drift
 from functions.validate.judge import Judge, Verdict, parsed, reject_line_of
 from functions.validate.rejected import Rejects
 from functions.validate.screen import Line
+from functions.validate.unreadable import found_of
 
 _FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingError}
 """In a line these reject one record; inside an array they mean that the document's structure is broken."""
@@ -113,7 +114,7 @@ class Sieve:
     def _reject(self, raw: RawRecord, record: object, verdict: Verdict) -> None:
         reason = verdict.reasons[0]
         if self.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reason.code)):
-            raise error(f"In record {raw.position} of the document {reason.message}.")
+            raise error(f"In record {raw.position} of the document {found_of(reason)}.")
         if verdict.is_unread:
             self.unreadable_bytes += n_bytes_of(raw)
         self.rejected.write(reject_line_of(self.rejects, raw, record, verdict))

@@ -14,7 +14,7 @@ from typing import Any
 from functions.common import s3_utils, telemetry
 from functions.common.batch import Batch
 from functions.common.config import settings
-from functions.common.errors import PipelineError, ResourceLimitError
+from functions.common.errors import ContractError, PipelineError, ResourceLimitError, UnknownDatasetError
 from functions.common.planning import PREFIX, plan_batch, source_of
 from functions.transform import index as transform
 from functions.validate import index as validate
@@ -40,6 +40,12 @@ _ENVIRONMENT = {
     "POWERTOOLS_LOG_LEVEL": "CRITICAL",
 }
 
+_NEXT_STEPS: Mapping[type[PipelineError], str] = {
+    ContractError: "Correct the contract, and try the file again; pipeline contract check says more.",
+    UnknownDatasetError: "Name one of these with --dataset, or the folder that has the contract with --contracts.",
+}
+"""What to do where nothing is deployed and no batch can be run again."""
+
 
 @dataclass(frozen=True)
 class DryRun:
@@ -60,8 +66,8 @@ class DryRun:
     def published(self) -> bool:
         return self.manifest is not None
 
-    def copy_to(self, folder: Path) -> None:
-        """Copy the tables, the rejects and the manifest into `folder`."""
+    def copy_to(self, folder: Path) -> bool:
+        """Copy the tables, the rejects and the manifest into `folder`; returns whether there was anything to copy."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, path in self.tables.items():
             shutil.copyfile(path, folder / name)
@@ -69,11 +75,12 @@ class DryRun:
             text = json.dumps(self.manifest, indent=2, ensure_ascii=False)
             (folder / "manifest.json").write_text(f"{text}\n", "utf-8")
         if not self.rejects:
-            return
+            return self.published
         with (folder / "rejects.jsonl").open("wb") as merged:
             for path in self.rejects:
                 with path.open("rb") as lines:
                     shutil.copyfileobj(lines, merged, 1 << 20)
+        return True
 
     def reject_lines(self) -> Iterator[bytes]:
         for path in self.rejects:
@@ -123,7 +130,11 @@ def _run(batch: Batch, processed: Path) -> DryRun:
         samples = [processed / batch.staging_key(chunk, REJECTED) for chunk in range(batch.chunk_count)]
         written = [rejected] if rejected.is_file() else samples
         rejects = [path for path in written if path.is_file() and path.stat().st_size]
-        return DryRun(batch.dataset, None, {}, rejects, type(exc).__name__, str(exc), exc.next_step)
+        cause = str(exc)
+        for path in (rejected, *samples):  # which the errors name by an address that is nowhere
+            cause = cause.replace(f"s3://{path.relative_to(processed.parent)}", "the rejects below")
+        next_step = _NEXT_STEPS.get(type(exc), exc.next_step)
+        return DryRun(batch.dataset, None, {}, rejects, type(exc).__name__, cause, next_step)
     manifest = json.loads((processed / batch.manifest_key).read_bytes())
     tables = {
         f"{name}.{kind}": processed / table[kind]["key"]

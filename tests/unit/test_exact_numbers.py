@@ -68,15 +68,15 @@ def test_a_decimal_is_published_as_the_rule_says(
     tmp_path_factory: pytest.TempPathFactory, decimal: tuple[int, int], numbers: list[str]
 ) -> None:
     found = published(numbers, {"type": "number", "decimal": [*decimal]}, tmp_path_factory.mktemp("decimals"))
-    expected = {
-        index: value for index, text in enumerate(numbers) if (value := rule(text, *decimal)) is not None
-    }
+    expected = {index: value for index, text in enumerate(numbers) if (value := rule(text, *decimal)) is not None}
     assert {index: Fraction(value) for index, value in found.items()} == expected
 
 
 @settings(max_examples=12)
 @given(st.lists(spelled | st.integers(-(2**70), 2**70).map(str), min_size=20, max_size=80))
-@example(["2.0", "2.00000000000000000001", "9007199254740993.0", "9223372036854775807.0", "9223372036854775808.0", "1e3"])
+@example(
+    ["2.0", "2.00000000000000000001", "9007199254740993.0", "9223372036854775807.0", "9223372036854775808.0", "1e3"]
+)
 @example(["4.653844393390073e+16", "46538443933900730.0", "123456789012345e3", "12345678901234567.8e1", "1e18", "1E-3"])
 def test_a_whole_number_is_published_as_it_is_however_it_is_written(
     tmp_path_factory: pytest.TempPathFactory, numbers: list[str]

@@ -98,7 +98,16 @@ def test_the_manifest_tells_all() -> None:
         "items": 20,
     }
     assert manifest["bytes"] == {"received": len(WITH_REJECT) - 12, "unreadable": 0}
-    rest = ("counts", "bytes", "rejected_by_reason", "records_by_version", "drift", "control_totals", "tables", "rejects")
+    rest = (
+        "counts",
+        "bytes",
+        "rejected_by_reason",
+        "records_by_version",
+        "drift",
+        "control_totals",
+        "tables",
+        "rejects",
+    )
     assert {name: value for name, value in manifest.items() if name not in rest} == {
         "manifest_version": 1,
         "dataset": "orders",

@@ -1,5 +1,6 @@
 """A record as it stands in a file, before anything has parsed it."""
 
+import json
 from typing import NamedTuple
 
 BLANK = b" \t\r\n"
@@ -23,3 +24,11 @@ class RawRecord(NamedTuple):
 def n_bytes_of(raw: RawRecord) -> int:
     """The bytes of a record without white space around it; of one over the cap, all that it has in the document."""
     return raw.length if raw.oversize else len(raw.data.strip(BLANK))
+
+
+def end_of_first_value(text: str) -> int | None:
+    """Where the JSON value ends that a text begins with; None where it begins with none, or does not end."""
+    try:
+        return json.JSONDecoder().raw_decode(text)[1]
+    except (ValueError, RecursionError):
+        return None
