@@ -11,6 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from functions.validate.exact_numbers import loses_digits
+from tests import harness
+from tests.unit.orders import lines, order
 from tests.unit.test_screen import contract_of, validate
 
 DECIMALS = [(16, 4), (12, 3), (5, 4), (18, 0), (38, 10), (15, 15)]
@@ -116,3 +118,19 @@ def test_bounds_hold_for_the_digits_that_were_sent(
 )
 def test_numbers_that_lose_digits_in_a_float_are_noticed(data: bytes, expected: bool) -> None:
     assert loses_digits(data) is expected
+
+
+@pytest.mark.parametrize(
+    ("version", "published"),
+    [("1", 1), ("1.0", 1), ("1e0", 1), ("1.00000000000000000000", 1), ("1.00000000000000000001", 0), ("3.0", 0)],
+)
+def test_a_version_is_a_whole_number_however_it_is_written(
+    version: str, published: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = lines([order(schema_version=1, order_id="x")])
+    record = record.replace(b'"schema_version":1', b'"schema_version":' + version.encode())
+    with harness.buckets(monkeypatch, MAX_REJECT_RATIO="0.5"):
+        batch = harness.run(lines([order()]) + record)
+        counts = harness.manifest(batch)["counts"]
+        assert counts["published"] == 1 + published
+        assert [reject["reason"] for reject in harness.rejects(batch)] == ["unknown_version"] * (1 - published)
