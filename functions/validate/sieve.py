@@ -12,7 +12,7 @@ import msgspec
 
 from functions.common.contract import Version
 from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
-from functions.common.source.raw import RawRecord, n_bytes_of
+from functions.common.source.raw import RawRecord
 from functions.validate.drift import Drift
 from functions.validate.judge import Judge, Verdict, parsed, reject_line_of
 from functions.validate.rejected import Rejects
@@ -26,7 +26,7 @@ _MOST_GROWTH = 8
 """How many times its bytes a record may take when it is written anew: 1e15 becomes 1000000000000000.0."""
 
 _ENCODER = msgspec.json.Encoder()
-_DATA, _LENGTH = attrgetter("data"), attrgetter("length")
+_POSITION, _DATA, _LENGTH = attrgetter("position"), attrgetter("data"), attrgetter("length")
 
 _HELD_BYTES = 1 << 16
 """How much of the source is looked at together: the more, the less is done a record, and the more is done again where
@@ -62,10 +62,10 @@ class Sieve:
         """Write each record where it belongs; answers how many there were."""
         received = 0
         with _no_garbage_collection():
-            for raws in _stretches(records):
+            for raws, n_bytes in _stretches(records):
                 self._divide(raws)
                 received += len(raws)
-                self.received_bytes += sum(map(n_bytes_of, raws))
+                self.received_bytes += n_bytes
         return received
 
     def _divide(self, raws: Sequence[RawRecord]) -> None:
@@ -107,7 +107,7 @@ class Sieve:
     def _pass(self, version: Version, raws: Sequence[RawRecord], records: Sequence[Any]) -> None:
         """Write records anew, as they were read: no other parser is to see what this one may have read otherwise."""
         self._version = version
-        passed = [Line(raw.position, record) for raw, record in zip(raws, records, strict=True)]
+        passed = list(map(Line, map(_POSITION, raws), records))
         self.lines[version].write(_ENCODER.encode_lines(passed))
         self.passed_by_version[version.number] += len(passed)
 
@@ -116,12 +116,12 @@ class Sieve:
         if self.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reason.code)):
             raise error(f"In record {raw.position} of the document {found_of(reason)}.")
         if verdict.is_unread:
-            self.unreadable_bytes += n_bytes_of(raw)
+            self.unreadable_bytes += raw.length
         self.rejected.write(reject_line_of(self.rejects, raw, record, verdict))
 
 
-def _stretches(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:
-    """The records in lists that make up as much of the source as is looked at together."""
+def _stretches(records: Iterable[RawRecord]) -> Iterator[tuple[list[RawRecord], int]]:
+    """The records in lists that make up as much of the source as is looked at together, and the bytes of each list."""
     held: list[RawRecord] = []
     n_bytes = 0
     try:
@@ -129,12 +129,12 @@ def _stretches(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:
             held.append(raw)
             n_bytes += raw.length
             if n_bytes > _HELD_BYTES:
-                yield held
+                yield held, n_bytes
                 held, n_bytes = [], 0
     except PipelineError:  # the document goes on wrongly; what is wrong before that is told first
-        yield held
+        yield held, n_bytes
         raise
-    yield held
+    yield held, n_bytes
 
 
 @contextmanager

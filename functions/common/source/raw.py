@@ -16,14 +16,9 @@ class RawRecord(NamedTuple):
     position: int
     data: bytes
     length: int
-    """Bytes in the document."""
+    """Bytes in the document, without white space around them; of one over the cap, all that it has there."""
     oversize: bool = False
     """Whether it is over the cap, and `data` only its beginning."""
-
-
-def n_bytes_of(raw: RawRecord) -> int:
-    """The bytes of a record without white space around it; of one over the cap, all that it has in the document."""
-    return raw.length if raw.oversize else len(raw.data.strip(BLANK))
 
 
 def end_of_first_value(text: str) -> int | None:
