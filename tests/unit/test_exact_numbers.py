@@ -134,3 +134,14 @@ def test_a_version_is_a_whole_number_however_it_is_written(
         counts = harness.manifest(batch)["counts"]
         assert counts["published"] == 1 + published
         assert [reject["reason"] for reject in harness.rejects(batch)] == ["unknown_version"] * (1 - published)
+
+
+LONG = [("1234567890.1234567", False), ("900000000000.00005", True), ("1" * 20, False), ("1" * 21, True)]
+
+
+@given(st.integers(0, 40), st.integers(0, 9), st.sampled_from(LONG))
+def test_such_a_number_is_noticed_wherever_it_is(before: int, after: int, long: tuple[str, bool]) -> None:
+    number, expected = long[0].encode(), long[1]
+    assert loses_digits(b'{"x":%b%b%b}' % (b" " * before, number, b" " * after)) is expected
+    assert loses_digits(b'{"%b":1.5,"y":-%b}' % (b"1" * before, number)) is expected
+    assert loses_digits(b"[1234567890123456%b,%b]" % (b" " * before, number)) is expected
