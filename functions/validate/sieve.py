@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from operator import attrgetter
 from typing import IO, Any
 
@@ -12,7 +13,7 @@ import msgspec
 
 from functions.common.contract import Version
 from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
-from functions.common.source.raw import RawRecord
+from functions.common.source.raw import BLANK, RawRecord
 from functions.validate.drift import Drift
 from functions.validate.judge import Judge, Verdict, parsed, reject_line_of
 from functions.validate.rejected import Rejects
@@ -62,10 +63,10 @@ class Sieve:
         """Write each record where it belongs; answers how many there were."""
         received = 0
         with _no_garbage_collection():
-            for raws, n_bytes in _stretches(records):
+            for raws in _stretches(records):
                 self._divide(raws)
                 received += len(raws)
-                self.received_bytes += n_bytes
+                self.received_bytes += sum(map(len, map(bytes.strip, map(_DATA, raws), repeat(BLANK))))
         return received
 
     def _divide(self, raws: Sequence[RawRecord]) -> None:
@@ -116,12 +117,15 @@ class Sieve:
         if self.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reason.code)):
             raise error(f"In record {raw.position} of the document {found_of(reason)}.")
         if verdict.is_unread:
-            self.unreadable_bytes += raw.length
+            n_seen = len(raw.data.strip(BLANK))
+            n_unseen = raw.length - len(raw.data) if raw.oversize else 0  # only its beginning is kept
+            self.unreadable_bytes += n_seen + n_unseen
+            self.received_bytes += n_unseen
         self.rejected.write(reject_line_of(self.rejects, raw, record, verdict))
 
 
-def _stretches(records: Iterable[RawRecord]) -> Iterator[tuple[list[RawRecord], int]]:
-    """The records in lists that make up as much of the source as is looked at together, and the bytes of each list."""
+def _stretches(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:
+    """The records in lists that make up as much of the source as is looked at together."""
     held: list[RawRecord] = []
     n_bytes = 0
     try:
@@ -129,12 +133,12 @@ def _stretches(records: Iterable[RawRecord]) -> Iterator[tuple[list[RawRecord], 
             held.append(raw)
             n_bytes += raw.length
             if n_bytes > _HELD_BYTES:
-                yield held, n_bytes
+                yield held
                 held, n_bytes = [], 0
     except PipelineError:  # the document goes on wrongly; what is wrong before that is told first
-        yield held, n_bytes
+        yield held
         raise
-    yield held, n_bytes
+    yield held
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class Counts:
     received_bytes: int
     """Bytes of all records, without white space around them."""
     unreadable_bytes: int
-    """Bytes of those records that no parser could read, so that nobody knows whether each is one record or many."""
+    """Bytes of what could not be read as records, so that nobody knows how many records it is."""
 
 
 def validate_chunk(

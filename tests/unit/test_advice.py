@@ -125,7 +125,7 @@ FILES: dict[str, tuple[File, str, Callable[[File], File]]] = {
     ),
     "one object of many records": (
         ("x.json", b'{"more": [' + b",".join(LINES * 4) + b"]}"),
-        "begins with an object of more than 20000 bytes",
+        "begins with one object of more than 20000 bytes",
         lambda file: ("x.json", b'{"orders": [' + b",".join(LINES) + b"]}"),
     ),
 }

@@ -30,10 +30,9 @@ UNREADABLE = {
     "many records glued together": GOOD[0] * 2000,
     "larger than max_record_bytes": BROKEN * (CAP // len(BROKEN) + 1),
     "not UTF-8": b'{"x": "\xff' + LONG + b'"}',
-    "not a number": b'{"x": NaN, "y": "' + LONG + b'"}',
     "garbage after NaN": b"NaN" + LONG,
-    "half of a surrogate pair": b'{"x": "\\ud800' + LONG + b'"}',
     "brackets without end": b"[" * 300_000,
+    "deep values glued together": (b'{"x":' * 2000 + b"1" + b"}" * 2000) * 20,
 }
 
 
@@ -51,16 +50,20 @@ def test_an_unreadable_line_counts_by_its_bytes(line: bytes, name: str) -> None:
 
 
 READABLE = {
-    "an unknown field": order(order_id="x", more="y" * 300_000),
-    "a wrong type": [1, 2, 3] * 100_000,
-    "nested too deeply": {"x": json.loads("[" * 100 + "]" * 100), "y": "z" * 300_000},
-    "a broken rule": order(order_id="x", customer={**order()["customer"], "name": "y" * 300_000}, total_amount=1),
+    "an unknown field": orjson.dumps(order(order_id="x", more="y" * 300_000)),
+    "a wrong type": orjson.dumps([1, 2, 3] * 100_000),
+    "nested too deeply": orjson.dumps({"x": json.loads("[" * 100 + "]" * 100), "y": "z" * 300_000}),
+    "nested too deeply for a parser": b'{"x":' * 50_000 + b'"}{\\"]["' + b"}" * 50_000,
+    "a broken rule": orjson.dumps(
+        order(customer={**order()["customer"], "name": "y" * 300_000}, order_id="x", total_amount=1)
+    ),
+    "not a number": b'{"x": NaN, "y": "' + LONG + b'"}',
+    "half of a surrogate pair": b'{"x": "\\ud800' + LONG + b'"}',
 }
 
 
-@pytest.mark.parametrize("record", READABLE.values(), ids=READABLE)
-def test_a_large_record_that_is_read_and_rejected_is_one_record(record: object) -> None:
-    line = orjson.dumps(record)
+@pytest.mark.parametrize("line", READABLE.values(), ids=READABLE)
+def test_a_large_value_that_is_rejected_is_one_record(line: bytes) -> None:
     batch = harness.run(b"\n".join([*GOOD, line]))
     manifest = harness.manifest(batch)
     assert (manifest["counts"]["published"], manifest["counts"]["rejected"]) == (12, 1)

@@ -97,7 +97,7 @@ class ArrayCutter:
             raise MalformedDocumentError(f"The array has a comma without a record, at record {self._index}.")
         self._cut, self._kept = 0, b""
         self._index += 1
-        return RawRecord(self._index - 1, data, length if oversize else len(data), oversize)
+        return RawRecord(self._index - 1, data, length, oversize)
 
     def _close(self, data: bytes, sign: bytes) -> Iterator[RawRecord]:
         if sign != b"]":

@@ -84,7 +84,7 @@ def inflate(
             total += len(block)
             if total > max_bytes:
                 raise InflatedTooLargeError(
-                    f"The file inflates to more than {max_bytes} bytes, which {setting} allows."
+                    f"The file inflates to more than {max_bytes} bytes, the cap for its size ({setting})."
                 )
             yield block
 

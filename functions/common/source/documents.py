@@ -132,21 +132,19 @@ def _records(
     offsets: Sequence[int], lines: Sequence[bytes], lengths: Sequence[int], max_record_bytes: int
 ) -> Iterator[RawRecord]:
     """The lines that are not blank. Nearly always that is all of them, so that is asked of all at once."""
-    stripped = list(map(bytes.strip, lines, repeat(BLANK)))
-    if all(stripped) and max(lengths, default=0) <= max_record_bytes:
-        fields = zip(offsets, stripped, map(len, stripped), [False] * len(lines), strict=True)
+    if all(map(bytes.strip, lines)) and max(lengths, default=0) <= max_record_bytes:
+        fields = zip(offsets, lines, lengths, [False] * len(lines), strict=True)
         made: Iterator[RawRecord] = map(tuple.__new__, repeat(RawRecord), fields)  # _make is slower
         return made
     return filter(None, map(_line, offsets, lines, lengths, repeat(max_record_bytes)))
 
 
 def _line(offset: int, data: bytes, length: int, max_record_bytes: int) -> RawRecord | None:
-    stripped = data.strip(BLANK)
-    if not stripped:
+    if not data.strip(BLANK):
         return None
     if length > max_record_bytes:
         return RawRecord(offset, data.lstrip(BLANK)[:KEPT_OF_OVERSIZE], length, oversize=True)
-    return RawRecord(offset, stripped, len(stripped))
+    return RawRecord(offset, data, length)
 
 
 def read_document(blocks: Iterable[bytes], envelope: str, fields: Iterable[str], max_record_bytes: int) -> Document:
@@ -231,7 +229,7 @@ def _single(head: bytes, blocks: Iterator[bytes], envelope: str, fields: frozens
         text = head.decode("utf-8", "ignore")  # its last character may be cut
         if (end := end_of_first_value(text)) is not None and text[end:].strip():
             raise MalformedDocumentError(_goes_on(end))
-        raise RecordTooLargeError(f"The document begins with an object of more than {max_bytes} bytes.")
+        raise RecordTooLargeError(f"The document begins with one object of more than {max_bytes} bytes.")
     try:
         members = json.loads(head).keys()
     except UnicodeDecodeError as exc:

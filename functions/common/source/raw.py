@@ -16,7 +16,7 @@ class RawRecord(NamedTuple):
     position: int
     data: bytes
     length: int
-    """Bytes in the document, without white space around them; of one over the cap, all that it has there."""
+    """Bytes in the document."""
     oversize: bool = False
     """Whether it is over the cap, and `data` only its beginning."""
 
