@@ -213,7 +213,7 @@ variable "log_level" {
 # ---------------------------------------------------------------------------------------------------------------
 
 variable "max_reject_ratio" {
-  description = "The share of rejected records, 0 to 1, above which a file fails as a whole."
+  description = "The share, 0 to 1, above which a file fails as a whole: of rejected records among all records, or of bytes that can't be read as records among all bytes that are not blank."
   type        = number
   default     = 0.1
   nullable    = false

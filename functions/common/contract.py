@@ -146,7 +146,8 @@ class Contract:
             named = named[member]
         else:
             named = named if self.version_path else self.default_version
-        return next((one for one in self.versions if type(named) is int and named == one.number), None)
+        is_number = isinstance(named, int | float) and not isinstance(named, bool)
+        return next((one for one in self.versions if is_number and named == one.number), None)
 
 
 @cache

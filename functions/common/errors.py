@@ -53,9 +53,12 @@ class UnknownDatasetError(PipelineError):
 
 
 class UnsupportedFormatError(PipelineError):
-    """The object's name does not end in a suffix that says how to read it."""
+    """The object's name does not say how to read it, or its content is in a format that is not read."""
 
-    next_step = "Name the file .json, .jsonl or .ndjson, with .gz behind it if it is gzipped, and upload it again."
+    next_step = (
+        "Write the file as JSON or JSON Lines, plain or gzipped once. Name it .json, .jsonl or .ndjson, "
+        "with .gz behind it if it is gzipped, and upload it again."
+    )
 
 
 class SourceMissingError(PipelineError):
@@ -79,25 +82,34 @@ class SourceArchivedError(PipelineError):
 class ObjectTooLargeError(PipelineError):
     """The object has more bytes than `max_object_bytes`, or one that can't be cut more than `max_inflated_bytes`."""
 
-    next_step = "Split the file, or send it as JSON Lines, which is cut; or raise the cap, deploy, and upload it again."
+    next_step = (
+        "Split the file and upload its parts, or raise the setting that the message names, deploy, and upload the file "
+        "again. A file that can't be cut may be sent as JSON Lines, too."
+    )
 
 
 class InflatedTooLargeError(PipelineError):
     """A gzipped object inflates past `max_inflated_bytes` or `max_inflation_ratio`."""
 
-    next_step = "Check that the file is not corrupt or hostile; split it, or raise the cap and deploy."
+    next_step = (
+        "Check that the file is not corrupt or hostile. Then upload it without compression; or raise the setting that "
+        "the message names, deploy, and upload the file again."
+    )
 
 
 class RecordTooLargeError(PipelineError):
     """A document that is one single record has more bytes than `max_record_bytes`."""
 
-    next_step = "Send the records as an array, as the contract's envelope or as JSON Lines."
+    next_step = (
+        "If it holds many records, send them as an array, as the contract's envelope or as JSON Lines. "
+        "If it is one record, raise max_record_bytes, deploy, and upload it again."
+    )
 
 
 class CorruptGzipError(PipelineError):
     """The object's name ends in .gz, but its bytes do not inflate."""
 
-    next_step = _FIX_AND_UPLOAD
+    next_step = "Compress the file with gzip again, or take .gz off its name if it is not gzipped, and upload it again."
 
 
 class EncodingError(PipelineError):
@@ -107,7 +119,7 @@ class EncodingError(PipelineError):
 
 
 class MalformedDocumentError(PipelineError):
-    """The JSON around the records is broken, so that no record can be trusted."""
+    """The document is not JSON, or JSON that can hold no record, so that no record can be trusted."""
 
     next_step = _FIX_AND_UPLOAD
 
@@ -131,9 +143,12 @@ class NoValidRecordsError(PipelineError):
 
 
 class TooManyRejectsError(PipelineError):
-    """The share of rejected records is above `max_reject_ratio`."""
+    """The share of rejected records, or of bytes that can't be read as records, is above `max_reject_ratio`."""
 
-    next_step = "Read the rejects, correct the records and upload the file again, or raise max_reject_ratio."
+    next_step = (
+        "Read the rejects, correct the records and upload the file again; "
+        "or raise max_reject_ratio, deploy, and run the batch again."
+    )
 
 
 class RejectVolumeError(PipelineError):
@@ -150,7 +165,8 @@ class ReconciliationError(PipelineError):
 
     next_step = (
         "If the cause names a table, correct its SQL, key or latest_by in the contract, deploy, and run the batch "
-        "again. Otherwise the pipeline has a fault: report it with the batch."
+        "again. Otherwise run the batch again: staging may have expired, or a deploy may have come in between. If it "
+        "fails again, report it with the batch."
     )
 
 

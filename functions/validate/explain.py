@@ -6,6 +6,7 @@ of value that was found, never the value.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from difflib import get_close_matches
 from itertools import chain, islice
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import jsonschema_rs
 
 from functions.common.contract import Contract, Rule, Version, path_of
-from functions.common.record_types import merged
+from functions.common.record_types import SIGNIFICANT_DIGITS, merged
 from functions.validate.drift import escaped
 from functions.validate.reasons import Reason
 from functions.validate.schema import exact_schema
@@ -48,7 +49,14 @@ _CODES = {
     "maxItems": "bad_length",
     "uniqueItems": "not_unique",
 }
-_KINDS = {str: "a text", bool: "true or false", int: "a number", float: "a number", list: "an array", dict: "an object"}
+_KINDS = {
+    str: "a text",
+    bool: "true or false",
+    **dict.fromkeys((int, float, Decimal), "a number"),
+    list: "an array",
+    dict: "an object",
+}
+_NOT_WHOLE = "a number that is not whole"
 _SIZES = {"minLength", "maxLength", "minItems", "maxItems"}
 _TYPE_NAMES = {
     "string": "a text",
@@ -93,7 +101,8 @@ def unknown_version(record: Any, contract: Contract) -> Reason:
     """The reason of a record that names a version that the contract does not have."""
     pointer = "".join(f"/{escaped(name)}" for name in contract.version_path)
     numbers = [str(version.number) for version in contract.versions]
-    found = _kind_of(_value_at(record, contract.version_path))
+    value = _value_at(record, contract.version_path)
+    found = _NOT_WHOLE if _is_not_whole(value) else _kind_of(value)
     sentence = f"must be the whole number of a version of the contract: {' or '.join(numbers)}; found {found}"
     if contract.default_version not in {version.number for version in contract.versions}:
         sentence = f"must be there, and {sentence.removeprefix('must ')}"
@@ -112,7 +121,7 @@ def _schema_reasons(error: jsonschema_rs.ValidationError, contract: Contract, ve
         yield _reason(keyword, [*error.instance_path, name], f"is missing; it must be {_right(inner)}")
     elif isinstance(error.kind, kinds.AdditionalProperties | kinds.UnevaluatedProperties):
         for name in error.kind.unexpected:
-            advice = _advice(name, part, error.evaluation_path[:-1], contract)
+            advice = _advice(name, error.instance, part, error.evaluation_path[:-1], contract)
             sentence = f"is not a field of version {version.number} of the contract; {advice}"
             yield _reason(keyword, [*error.instance_path, name], sentence)
     else:
@@ -121,13 +130,15 @@ def _schema_reasons(error: jsonschema_rs.ValidationError, contract: Contract, ve
         yield _reason(keyword, error.instance_path, _sentence(keyword, part, error.instance))
 
 
-def _advice(name: str, part: Mapping[str, Any], path: Sequence[str | int], contract: Contract) -> str:
-    """What to do about a field that a part of a version's schema, at `path` in it, does not know."""
+def _advice(name: str, holder: Any, part: Mapping[str, Any], path: Sequence[str | int], contract: Contract) -> str:
+    """What to do about a field of `holder` that a part of a version's schema, at `path` in it, does not know."""
     for version in contract.versions:
         if name in _part(version.schema, path).get("properties", {}):
             pointer = "".join(f"/{escaped(step)}" for step in contract.version_path)
             return f"it is one of version {version.number}, which a record names in {pointer}"
     near = get_close_matches(name[:_MAX_COMPARED], part.get("properties", {}), n=1)
+    if near and near[0] in holder:
+        return f"did you mean {near[0]}? That is there already, so leave one of them out"
     return f"did you mean {near[0]}?" if near else "leave it out, or have the contract take it in"
 
 
@@ -142,10 +153,14 @@ def _sentence(keyword: str, part: Mapping[str, Any], value: Any) -> str:
     if keyword == "type" and limit:
         kinds = [limit] if isinstance(limit, str) else limit
         rule = f"must be {' or '.join(_TYPE_NAMES[kind] for kind in kinds)}"
+        if "integer" in kinds and _is_not_whole(value):
+            return f"{rule}{_such_as_of(part)}; found {_NOT_WHOLE}"
     elif keyword == "enum" and limit and len(limit) <= _MAX_NAMED_VALUES:
         rule = f"must be one of {', '.join(one if isinstance(one, str) else json.dumps(one) for one in limit)}"
     elif keyword in _LIMITS:
         rule = _LIMITS[keyword].format(limit) if limit != 1 else _LIMITS[keyword].format(limit).removesuffix("s")
+    elif keyword == "uniqueItems":
+        rule = "must not have the same element twice"
     if keyword in _SIZES:
         return f"{rule}{_such_as_of(part)}; found {len(value)}"
     return f"{rule}{_such_as_of(part)}; {_found(value, is_of_a_right_type=_has_a_type_of(part, value))}"
@@ -155,13 +170,12 @@ def _described(keyword: str, part: Mapping[str, Any]) -> str:
     """The rule of a keyword, where the schema does not describe the value in words."""
     match keyword, part.get(keyword):
         case "decimal", [int(precision), int(scale)]:
-            return f"a number below 10^{precision - scale} with at most {scale} decimals"
+            digits = f" and {SIGNIFICANT_DIGITS} digits" if precision > SIGNIFICANT_DIGITS and scale else ""
+            return f"a number below 10^{precision - scale} with at most {scale} decimals{digits}"
         case "format", str(name):
             return f"a text of the format {name}"
         case "pattern", str(pattern):
             return f"a text that matches {pattern}"
-        case "uniqueItems", _:
-            return "an array that has no element twice"
         case "const", value:
             return json.dumps(value, ensure_ascii=False)
         case "enum", _:
@@ -218,6 +232,10 @@ def _found(value: Any, *, is_of_a_right_type: bool) -> str:
     if is_of_a_right_type and kind.startswith(("a ", "an ")):
         return f"found another {kind.partition(' ')[2]}"
     return f"found {kind}"
+
+
+def _is_not_whole(value: Any) -> bool:
+    return isinstance(value, float | Decimal) and value != int(value)
 
 
 def _kind_of(value: Any) -> str:

@@ -11,6 +11,7 @@ from functions.common.config import DROP, Settings
 from functions.common.contract import Contract, Version
 from functions.common.source.raw import RawRecord
 from functions.validate.drift import UnknownField, unknown_fields
+from functions.validate.exact_numbers import parsed_exactly
 from functions.validate.explain import broken_rule, broken_schema, unknown_version
 from functions.validate.nesting import nests_deeper
 from functions.validate.predicates import predicate_of, surely_fits
@@ -18,7 +19,7 @@ from functions.validate.reasons import Reason
 from functions.validate.rejected import Rejects
 from functions.validate.schema import schema_validator
 from functions.validate.screen import Screen, screen_of
-from functions.validate.unreadable import TOO_DEEP, nested_too_deeply, too_large, unparsable
+from functions.validate.unreadable import TOO_DEEP, is_one_value, nested_too_deeply, too_large, unparsable
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
 """Of a larger record only the first error is looked for: 8 MiB of nonsense has a million, and all would be held."""
@@ -40,6 +41,8 @@ class Verdict:
     written: bytes = b""
     """A valid record as it is handed on."""
     unknown: Sequence[UnknownField] = ()
+    is_unread: bool = False
+    """Whether it could not be read as a record, so that nobody knows whether it is one or many."""
 
 
 class Judge:
@@ -63,9 +66,10 @@ class Judge:
         """Judge a record that `parsed` gave. Where unknown fields are dropped, they are gone from it then."""
         limits = self.limits
         if raw.oversize:
-            return Verdict([too_large(limits.max_record_bytes)])
+            return Verdict([too_large(limits.max_record_bytes)], is_unread=True)
         if record is _UNPARSED:
-            return Verdict([unparsable(raw.data, limits.max_nesting)])
+            reason = unparsable(raw.data, limits.max_nesting)
+            return Verdict([reason], is_unread=not is_one_value(reason, raw.data))
         if nests_deeper(record, raw.data, limits.max_nesting):
             return Verdict([nested_too_deeply(limits.max_nesting)])
         version = self.contract.version_of(record)
@@ -81,7 +85,7 @@ class Judge:
                 is_valid = validator.is_valid(record)
         if not is_valid:
             return Verdict(self._breaks_schema(raw, record, version), version, unknown=unknown)
-        written = orjson.dumps(record)
+        written = orjson.dumps(record, default=float)
         if len(written) > limits.max_record_bytes:
             return Verdict([too_large(limits.max_record_bytes)], version, unknown=unknown)
         return Verdict([], version, written, unknown)
@@ -124,13 +128,16 @@ class Judge:
 
 
 def parsed(raw: RawRecord) -> object:
-    """The record as orjson reads it, or _UNPARSED."""
+    """The record as orjson reads it, with every digit of its numbers (see `parsed_exactly`); or _UNPARSED."""
     if raw.oversize:
         return _UNPARSED
     try:
-        return orjson.loads(raw.data)
+        record = orjson.loads(raw.data)
+        return parsed_exactly(raw.data, record)
     except orjson.JSONDecodeError:
         return _UNPARSED
+    except RecursionError:
+        return record  # it nests deeper than any record may
 
 
 def reject_line_of(rejects: Rejects, raw: RawRecord, record: object, verdict: Verdict) -> bytes:

@@ -1,6 +1,7 @@
 """A contract's JSON Schemas, compiled."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -20,7 +21,7 @@ class _Decimal:
 
     def validate(self, instance: Any) -> None:
         """Raise ValueError for a number that is not exact; anything else is the business of `type`."""
-        is_number = isinstance(instance, int | float) and not isinstance(instance, bool)
+        is_number = isinstance(instance, int | float | Decimal) and not isinstance(instance, bool)
         if is_number and not is_decimal(instance, self._precision, self._scale):
             raise ValueError("not an exact decimal")
 

@@ -22,6 +22,7 @@ from functions.common.contract import Version
 from functions.common.record_types import INT64, decimal_of, merged, resolve, type_of
 from functions.common.source.raw import BLANK
 from functions.common.sql import literal
+from functions.validate.exact_numbers import loses_digits
 from functions.validate.predicates import predicate_of, surely_fits
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
@@ -88,6 +89,8 @@ class Screen:
     """The records in these bytes, one after the other. Raises one of _UNREADABLE where one might not be valid."""
     is_plain: Callable[[bytes], bool]
     """Whether these bytes surely have none of the characters that the schema's texts must not have."""
+    needs_digits: bool
+    """Whether the schema asks more of a number than the nearest float can show: it is a decimal, or has bounds."""
     predicate: str
     """An SQL expression over the record as it was sent: TRUE where it is surely valid."""
     levels: int
@@ -108,7 +111,9 @@ class Screen:
             records = self.decode(together)
         except _UNREADABLE:
             return None
-        return records if len(records) == len(texts) and self.is_plain(together) else None
+        if len(records) != len(texts) or not self.is_plain(together):
+            return None
+        return None if self.needs_digits and loses_digits(together) else records
 
 
 def _are_objects(texts: Sequence[bytes]) -> bool:
@@ -125,6 +130,7 @@ def screen_of(version: Version) -> Screen | None:
         return Screen(
             decode=msgspec.json.Decoder(_type(schema, schema)).decode_lines,
             is_plain=_plain_test(parts),
+            needs_digits=any(map(_needs_digits, parts)),
             predicate=predicate_of(schema, _of_value),
             levels=_levels(schema, schema),
         )
@@ -162,6 +168,10 @@ def _parts(schema: Any, root: Any) -> Iterator[dict[str, Any]]:
     yield part
     for inner in _inner(part, kind):
         yield from _parts(inner, root)
+
+
+def _needs_digits(part: Mapping[str, Any]) -> bool:
+    return "decimal" in part or ("integer" not in part.get("type", ()) and bool(part.keys() & _BOUNDS))
 
 
 def _levels(schema: Any, root: Any) -> int:

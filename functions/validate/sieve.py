@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from operator import attrgetter
 from typing import IO, Any
 
@@ -12,11 +13,12 @@ import msgspec
 
 from functions.common.contract import Version
 from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
-from functions.common.source.raw import RawRecord
+from functions.common.source.raw import BLANK, RawRecord
 from functions.validate.drift import Drift
 from functions.validate.judge import Judge, Verdict, parsed, reject_line_of
 from functions.validate.rejected import Rejects
 from functions.validate.screen import Line
+from functions.validate.unreadable import found_of
 
 _FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingError}
 """In a line these reject one record; inside an array they mean that the document's structure is broken."""
@@ -25,7 +27,7 @@ _MOST_GROWTH = 8
 """How many times its bytes a record may take when it is written anew: 1e15 becomes 1000000000000000.0."""
 
 _ENCODER = msgspec.json.Encoder()
-_DATA, _LENGTH = attrgetter("data"), attrgetter("length")
+_POSITION, _DATA, _LENGTH = attrgetter("position"), attrgetter("data"), attrgetter("length")
 
 _HELD_BYTES = 1 << 16
 """How much of the source is looked at together: the more, the less is done a record, and the more is done again where
@@ -47,6 +49,10 @@ class Sieve:
     """Where the records of each version go that pass."""
     rejected: IO[bytes]
     passed_by_version: Counter[int] = field(default_factory=Counter)
+    received_bytes: int = 0
+    """Of all records that streamed by, without white space around them."""
+    unreadable_bytes: int = 0
+    """Of those that could not be read as records."""
     _version: Version = field(init=False)
     """What the last record that passed was of."""
 
@@ -60,6 +66,7 @@ class Sieve:
             for raws in _stretches(records):
                 self._divide(raws)
                 received += len(raws)
+                self.received_bytes += sum(map(len, map(bytes.strip, map(_DATA, raws), repeat(BLANK))))
         return received
 
     def _divide(self, raws: Sequence[RawRecord]) -> None:
@@ -101,14 +108,19 @@ class Sieve:
     def _pass(self, version: Version, raws: Sequence[RawRecord], records: Sequence[Any]) -> None:
         """Write records anew, as they were read: no other parser is to see what this one may have read otherwise."""
         self._version = version
-        passed = [Line(raw.position, record) for raw, record in zip(raws, records, strict=True)]
+        passed = list(map(Line, map(_POSITION, raws), records))
         self.lines[version].write(_ENCODER.encode_lines(passed))
         self.passed_by_version[version.number] += len(passed)
 
     def _reject(self, raw: RawRecord, record: object, verdict: Verdict) -> None:
         reason = verdict.reasons[0]
         if self.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reason.code)):
-            raise error(f"In record {raw.position} of the document {reason.message}.")
+            raise error(f"In record {raw.position} of the document {found_of(reason)}.")
+        if verdict.is_unread:
+            n_seen = len(raw.data.strip(BLANK))
+            n_unseen = raw.length - len(raw.data) if raw.oversize else 0  # only its beginning is kept
+            self.unreadable_bytes += n_seen + n_unseen
+            self.received_bytes += n_unseen
         self.rejected.write(reject_line_of(self.rejects, raw, record, verdict))
 
 

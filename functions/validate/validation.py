@@ -50,6 +50,10 @@ class Counts:
     """Which unknown fields how many records had."""
     control_totals: dict[str, str]
     """Sums over the valid records, as exact decimals."""
+    received_bytes: int
+    """Bytes of all records, without white space around them."""
+    unreadable_bytes: int
+    """Bytes of what could not be read as records, so that nobody knows how many records it is."""
 
 
 def validate_chunk(
@@ -100,6 +104,8 @@ def validate_chunk(
         records_by_version=_by_version(received_by_version, rejects.by_version),
         drift=drift.content(),
         control_totals=contract_sql.control_totals(records),
+        received_bytes=sieve.received_bytes,
+        unreadable_bytes=sieve.unreadable_bytes,
     )
 
 

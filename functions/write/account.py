@@ -38,6 +38,10 @@ class Totals:
     drift: Sequence[Mapping[str, Any]]
     """How many records had which field that the contract does not know."""
     control_totals: Mapping[str, Decimal]
+    received_bytes: int
+    """Bytes of all records, without white space around them."""
+    unreadable_bytes: int
+    """Bytes of those that could not be read as records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +98,15 @@ def add_up(counts: Sequence[Mapping[str, Any]], batch: Batch) -> Totals:
             for (version, field, dropped), records in fields.items()
         ],
         control_totals=sums,
+        received_bytes=sum(count["received_bytes"] for count in counts),
+        unreadable_bytes=sum(count["unreadable_bytes"] for count in counts),
     )
 
 
 def _check_balance(chunk: int, count: Mapping[str, Any], batch: Batch) -> None:
     if count["chunk_bytes"] != batch.chunk_bytes:
         raise ReconciliationError(f"Chunk {chunk} was cut by another plan; two runs of this batch overlap.")
-    if "records_by_version" not in count:
+    if not {"records_by_version", "received_bytes", "unreadable_bytes"} <= count.keys():
         raise ReconciliationError(f"Chunk {chunk} was counted by an earlier release: run the batch again.")
     if count["received"] != count["valid"] + count["rejected"]:
         sides = f"received {count['received']}, valid {count['valid']}, rejected {count['rejected']}"

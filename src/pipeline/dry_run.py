@@ -14,7 +14,7 @@ from typing import Any
 from functions.common import s3_utils, telemetry
 from functions.common.batch import Batch
 from functions.common.config import settings
-from functions.common.errors import PipelineError, ResourceLimitError
+from functions.common.errors import ContractError, PipelineError, ResourceLimitError, UnknownDatasetError
 from functions.common.planning import PREFIX, plan_batch, source_of
 from functions.transform import index as transform
 from functions.validate import index as validate
@@ -42,6 +42,12 @@ _ENVIRONMENT = {
     "POWERTOOLS_LOG_LEVEL": "CRITICAL",
 }
 
+_NEXT_STEPS: Mapping[type[PipelineError], str] = {
+    ContractError: "Correct the contract, and try the file again; pipeline contract check says more.",
+    UnknownDatasetError: "Name one of these with --dataset, or the folder that has the contract with --contracts.",
+}
+"""What to do where nothing is deployed and no batch can be run again."""
+
 
 @dataclass(frozen=True)
 class DryRun:
@@ -62,25 +68,27 @@ class DryRun:
     def published(self) -> bool:
         return self.manifest is not None
 
-    def copy_to(self, folder: Path) -> None:
+    def copy_to(self, folder: Path) -> bool:
         """Put the tables, the rejects and the manifest into `folder`, in place of what a run before left there.
 
-        After an error `folder` is as it was. Raises CliError that names it where it can't be written.
+        After an error `folder` is as it was. Raises CliError that names it where it can't be written. Returns whether
+        there was anything to copy.
         """
         with replacing_outputs(folder) as unfinished:
-            self._copy(unfinished)
+            return self._copy(unfinished)
 
-    def _copy(self, folder: Path) -> None:
+    def _copy(self, folder: Path) -> bool:
         for name, path in self.tables.items():
             shutil.copyfile(path, folder / name)
         if self.manifest:
             write_json(folder / MANIFEST, self.manifest)
         if not self.rejects:
-            return
+            return self.published
         with (folder / "rejects.jsonl").open("wb") as merged:
             for path in self.rejects:
                 with path.open("rb") as lines:
                     shutil.copyfileobj(lines, merged, 1 << 20)
+        return True
 
     def reject_lines(self) -> Iterator[bytes]:
         for path in self.rejects:
@@ -133,7 +141,11 @@ def _run(batch: Batch, processed: Path) -> DryRun:
         samples = [processed / batch.staging_key(chunk, REJECTED) for chunk in range(batch.chunk_count)]
         written = [rejected] if rejected.is_file() else samples
         rejects = [path for path in written if path.is_file() and path.stat().st_size]
-        return DryRun(batch.dataset, None, {}, rejects, type(exc).__name__, str(exc), exc.next_step)
+        cause = str(exc)
+        for path in (rejected, *samples):  # which the errors name by an address that is nowhere
+            cause = cause.replace(f"s3://{path.relative_to(processed.parent)}", "the rejects below")
+        next_step = _NEXT_STEPS.get(type(exc), exc.next_step)
+        return DryRun(batch.dataset, None, {}, rejects, type(exc).__name__, cause, next_step)
     manifest = json.loads((processed / batch.manifest_key).read_bytes())
     tables = {
         f"{name}.{kind}": processed / table[kind]["key"]

@@ -204,6 +204,8 @@ def test_validate_stages_its_files_and_the_counts_last(monkeypatch: pytest.Monke
         "records_by_version": {"1": {"valid": 1, "rejected": 1}},
         "drift": [],
         "control_totals": {"total_amount": "293.4800", "line_total": "261.10"},
+        "received_bytes": len(lines([order(), {}])) - 2,
+        "unreadable_bytes": 0,
     }
 
 

@@ -223,7 +223,7 @@ def test_a_reference_may_have_several_columns_of_any_name(
         make_part(connection, tmp_path, "lines", f"{rows} FROM range(55)")
         contract = replace(CONTRACT, record_table=INVOICES, tables=(INVOICES, children), control_totals=())
         with pytest.raises(ReconciliationError, match="Table lines: 9 rows have no row in invoices"):
-            merge(batch_of(b""), contract, Totals(46, 46, 0, {}, {}, [], {}), tmp_path, connection)
+            merge(batch_of(b""), contract, Totals(46, 46, 0, {}, {}, [], {}, 0, 0), tmp_path, connection)
 
 
 def test_a_lost_order_is_noticed(tmp_path: Path) -> None:
@@ -281,6 +281,8 @@ def chunk_counts(**changes: Any) -> dict[str, Any]:
         "records_by_version": {"1": {"valid": 2, "rejected": 0}, "unknown": {"valid": 0, "rejected": 1}},
         "drift": [],
         "control_totals": {"total": "1.10"},
+        "received_bytes": 300,
+        "unreadable_bytes": 20,
         **changes,
     }
 
@@ -299,6 +301,7 @@ def test_chunks_add_up() -> None:
     assert (totals.received, totals.valid, totals.rejected) == (5, 2, 3)
     assert list(totals.rejected_by_reason.items()) == [("missing_field", 1), ("not_json", 2)]
     assert totals.control_totals == {"total": Decimal("100000000000000000000000000000000001.0999")}
+    assert (totals.received_bytes, totals.unreadable_bytes) == (600, 40)
     assert totals.records_by_version == {
         "1": {"valid": 2, "rejected": 1},
         "2": {"valid": 0, "rejected": 1},
@@ -316,6 +319,7 @@ def test_chunks_add_up() -> None:
             {"records_by_version": {"1": {"valid": 1, "rejected": 1}}},
             "Chunk 1: the valid records of all versions are not 2",
         ),
+        ({"received_bytes": GONE}, "Chunk 1 was counted by an earlier release: run the batch again"),
         ({"records_by_version": GONE}, "Chunk 1 was counted by an earlier release: run the batch again"),
         ({"chunk_bytes": 5}, "Chunk 1 was cut by another plan; two runs of this batch overlap"),
     ],
@@ -382,7 +386,7 @@ def merged_readings(folder: Path, sizes: list[int], order: str, memory_mb: int =
             connection.execute(f"COPY ({part}) TO {path} ({sql.STAGED})")
     with sql.connect(folder, memory_mb) as connection:
         connection.execute("SET max_temp_directory_size = '0 KiB'")
-        totals = Totals(N_READINGS, N_READINGS, 0, {}, {}, [], {})
+        totals = Totals(N_READINGS, N_READINGS, 0, {}, {}, [], {}, 0, 0)
         assert merge(batch_of(b""), contract, totals, folder, connection).rows == {"readings": N_READINGS}
     return (folder / "readings.parquet").read_bytes()
 

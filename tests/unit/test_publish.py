@@ -30,7 +30,7 @@ from tests.unit.orders import lines, order
 
 
 def totals(rejected: int, received: int) -> Totals:
-    return Totals(received, received - rejected, rejected, {"not_json": rejected}, {}, [], {})
+    return Totals(received, received - rejected, rejected, {"not_json": rejected}, {}, [], {}, 100 * received, 0)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_share_of_rejects_that_is_let_pass(rejected: int, received: int, rat
     assert isinstance(refusal, TooManyRejectsError) is fails
     if fails:
         assert str(refusal).startswith(
-            f"{rejected} of {received} records break the contract (not_json {rejected}), more"
+            f"{rejected} of {received} records break the contract (not_json {rejected}), a share of "
         )
         assert str(refusal).endswith("s3://b/k.")
 
@@ -97,7 +97,17 @@ def test_the_manifest_tells_all() -> None:
         "customers": 1,
         "items": 20,
     }
-    rest = ("counts", "rejected_by_reason", "records_by_version", "drift", "control_totals", "tables", "rejects")
+    assert manifest["bytes"] == {"received": len(WITH_REJECT) - 12, "unreadable": 0}
+    rest = (
+        "counts",
+        "bytes",
+        "rejected_by_reason",
+        "records_by_version",
+        "drift",
+        "control_totals",
+        "tables",
+        "rejects",
+    )
     assert {name: value for name, value in manifest.items() if name not in rest} == {
         "manifest_version": 1,
         "dataset": "orders",

@@ -210,6 +210,7 @@ def _balance(manifest: Mapping[str, Any]) -> Balance:
         counts=manifest["counts"],
         rejected_by_reason=manifest["rejected_by_reason"],
         control_totals=manifest["control_totals"],
+        bytes=manifest.get("bytes", {}),
         records_by_version=manifest.get("records_by_version", {}),
         drift=tuple(manifest.get("drift", [])),
     )

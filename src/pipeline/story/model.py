@@ -249,6 +249,8 @@ class Balance:
     """`valid` and `rejected` of each version of the contract; empty in a manifest of an earlier release."""
     drift: tuple[Mapping[str, Any], ...] = ()
     """Fields that the contract does not know: contract_version, field, records, dropped."""
+    bytes: Mapping[str, int] = field(default_factory=dict)
+    """`received` and `unreadable`: of all records, and of those that could not be read; empty in an older manifest."""
 
 
 @dataclass(frozen=True, slots=True)
