@@ -74,9 +74,9 @@ class Target:
     def logs(self) -> "CloudWatchLogsClient":
         return self._session.client("logs", **self._place)
 
-    def client(self, service: str, config: Config | None = None) -> Any:
-        """A boto3 client of any other service here."""
-        return self._session.client(service, config=config, **self._place)  # type: ignore[call-overload]
+    def client(self, service: str, config: Config | None = None, **credentials: str) -> Any:
+        """A boto3 client of any other service here, with `credentials` in place of the environment's."""
+        return self._session.client(service, config=config, **self._place, **credentials)  # type: ignore[call-overload]
 
     def account_client(self, service: str, region: str = "") -> Any:
         """A boto3 client of what is the account's and not a deployment's: nothing need be deployed yet."""
