@@ -19,7 +19,7 @@ class Request:
 
 
 def allows(statements: Iterable[Mapping[str, Any]], request: Request) -> bool:
-    """Whether one of the statements allows the request. Raises KeyError for a condition operator that it can't judge."""
+    """Whether one of the statements allows the request. Raises KeyError for an unknown operator."""
     return any(_allows(statement, request) for statement in statements)
 
 
@@ -29,7 +29,8 @@ def _allows(statement: Mapping[str, Any], request: Request) -> bool:
         request.action in listed(statement["Action"])
         and any(fnmatchcase(request.resource, pattern) for pattern in listed(statement["Resource"]))
         and all(
-            key in request.context and any(_OPERATORS[operator](request.context[key], value) for value in listed(wanted))
+            key in request.context
+            and any(_OPERATORS[operator](request.context[key], value) for value in listed(wanted))
             for operator, conditions in statement.get("Condition", {}).items()
             for key, wanted in conditions.items()
         )

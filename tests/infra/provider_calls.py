@@ -97,7 +97,7 @@ def _params(body: str) -> dict[str, Any]:
     """The parameters in a body: JSON's, or a form's. Those in a URL are not among them."""
     text = body.strip()
     if text.startswith("{"):
-        params: dict[str, Any] = json.loads(text)
+        params: dict[str, Any] = json.JSONDecoder().raw_decode(text)[0]
         return params
     return dict(parse_qsl(text)) if text.startswith("Action=") else {}
 

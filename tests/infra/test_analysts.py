@@ -1,7 +1,7 @@
 """analyst_policy is enough for Athena, and the smoke test would notice where it is not.
 
-Athena is played here: it refuses what the policy does not allow, of its own actions and of what it asks in the analyst's
-name (athena/latest/ug/fine-grained-access-to-glue-resources.html, athena/latest/ug/s3-permissions.html).
+Athena is played here: it refuses what the policy does not allow, of its own actions and of what it asks in the
+analyst's name (athena/latest/ug/fine-grained-access-to-glue-resources.html, athena/latest/ug/s3-permissions.html).
 """
 
 import json
@@ -152,7 +152,9 @@ def grants(statements: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for statement in statements:
         if "Condition" not in statement:
             yield from (
-                (action, resource) for action in listed(statement["Action"]) for resource in listed(statement["Resource"])
+                (action, resource)
+                for action in listed(statement["Action"])
+                for resource in listed(statement["Resource"])
             )
 
 
@@ -169,7 +171,10 @@ def test_a_permission_that_is_missing_is_noticed(analyst: list[dict[str, Any]], 
     without = [
         {"Effect": "Allow", "Action": allowed, "Resource": pattern}
         for allowed, pattern in grants(analyst)
-        if not (allowed == action and allows([{"Effect": "Allow", "Action": allowed, "Resource": pattern}], Request(action, resource)))
+        if not (
+            allowed == action
+            and allows([{"Effect": "Allow", "Action": allowed, "Resource": pattern}], Request(action, resource))
+        )
     ]
     failed = {name: detail for name, (outcome, detail) in outcomes(without).items() if outcome is Outcome.FAILED}
     assert any(action.partition(":")[2] in detail for detail in failed.values()), failed
@@ -177,7 +182,9 @@ def test_a_permission_that_is_missing_is_noticed(analyst: list[dict[str, Any]], 
 
 def test_the_boundary_of_the_smoke_test_allows_all_of_it(bootstrap_plan: Run, analyst: list[dict[str, Any]]) -> None:
     renamed = json.loads(
-        json.dumps(analyst).replace(NAME, "order-pipeline-smoke-1a2b3c").replace(DATABASE, "order_pipeline_smoke_1a2b3c_orders")
+        json.dumps(analyst)
+        .replace(NAME, "order-pipeline-smoke-1a2b3c")
+        .replace(DATABASE, "order_pipeline_smoke_1a2b3c_orders")
     )
     boundary = [
         {name: value for name, value in statement.items() if name != "Condition"}

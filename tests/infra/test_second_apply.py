@@ -31,7 +31,7 @@ BOUNDARY = "order-pipeline-boundary-dev"
 
 NOT_DEPLOYED = {
     "aws_cloudwatch_query_definition": "the embedded AWS saves no log query; AWS has one action to make and change one",
-    "aws_s3_bucket_lifecycle_configuration": "the provider waits a minute for it; AWS has one action to make and change it",
+    "aws_s3_bucket_lifecycle_configuration": "the provider waits a minute; AWS has one action to make and change them",
     "aws_lambda_layer_version": "a custom runtime has no layers; the provider replaces a version whatever changes",
 }
 
@@ -161,7 +161,10 @@ def _replaced(plan: Mapping[str, Any]) -> dict[str, set[str]]:
 
 def test_every_attribute_is_changed_in_place_or_by_a_replacement(second_apply: SecondApply) -> None:
     missing = {
-        kind: names - second_apply.changed.get(kind, set()) - second_apply.replaced.get(kind, set()) - _not_recorded(kind)
+        kind: names
+        - second_apply.changed.get(kind, set())
+        - second_apply.replaced.get(kind, set())
+        - _not_recorded(kind)
         for kind, names in second_apply.configured.items()
         if kind not in NOT_DEPLOYED
     }
@@ -181,9 +184,17 @@ def test_every_block_that_is_written_as_dynamic_is_changed(second_apply: SecondA
         for path in INFRA.glob("*.tf")
         for text in re.findall(r'^resource "\w+" .*?^}', path.read_text(), re.MULTILINE | re.DOTALL)
     ]
-    top = {(re.findall(r'"(\w+)"', text)[0], name) for text in resources for name in re.findall(r'^  dynamic "(\w+)"', text, re.MULTILINE)}
+    top = {
+        (re.findall(r'"(\w+)"', text)[0], name)
+        for text in resources
+        for name in re.findall(r'^  dynamic "(\w+)"', text, re.MULTILINE)
+    }
     assert top
-    unchanged = {(kind, name) for kind, name in top if name not in second_apply.changed.get(kind, set()) | second_apply.replaced.get(kind, set())}
+    unchanged = {
+        (kind, name)
+        for kind, name in top
+        if name not in second_apply.changed.get(kind, set()) | second_apply.replaced.get(kind, set())
+    }
     assert unchanged == set()
 
 
@@ -192,9 +203,7 @@ def test_the_role_may_make_every_request_of_the_second_apply(
     second_apply: SecondApply, bootstrap_plan: Run, role: str
 ) -> None:
     environment = role.removeprefix("deploy-").replace("smoke", "smoke-1a2b3c")
-    statements = json.loads(
-        json.dumps(statements_by_role(bootstrap_plan)[role]).replace(policies.ACCOUNT, ACCOUNT)
-    )
+    statements = json.loads(json.dumps(statements_by_role(bootstrap_plan)[role]).replace(policies.ACCOUNT, ACCOUNT))
     boundary = f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-boundary-{role.removeprefix('deploy-')}"
     tags = {"Project": "order-pipeline", "Environment": environment, "Team": "first"}
     account = Account(embedded.REGION, ACCOUNT, tags, boundary)

@@ -476,7 +476,7 @@ def test_where_there_is_nothing_to_move_it_says_so(infra: Path, backend: backend
         ("Scope ARN: x does not exist or is not attachable.", "permissions_boundary = null in infra/environments/dev"),
         ("EntityAlreadyExists: Role with name shop-dev-write already exists.", "If an interrupted deploy has made it"),
         (
-            "api error AccessDeniedException: Insufficient Lake Formation permission(s): Required Create Database on Catalog",
+            "AccessDeniedException: Insufficient Lake Formation permission(s): Required Create Database on Catalog",
             "--permissions CREATE_DATABASE",
         ),
         ('cannot import state with lineage "a" over unrelated state', "look which of the two counts"),

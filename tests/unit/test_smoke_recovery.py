@@ -22,7 +22,9 @@ MARK = "smoke-0-unhandled"
 
 
 def denied(*_: object, **__: object) -> Any:
-    raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not authorized to perform kms:Decrypt"}}, "PutObject")
+    raise ClientError(
+        {"Error": {"Code": "AccessDenied", "Message": "not authorized to perform kms:Decrypt"}}, "PutObject"
+    )
 
 
 class Place:
@@ -97,7 +99,9 @@ def test_a_second_apply_is_made_once_and_its_error_is_that_of_every_check_that_n
 # --- an aborted execution ---
 
 
-def aborted(monkeypatch: pytest.MonkeyPatch, statuses: list[str], record: Any, *notifications: str) -> tuple[Outcome, str]:
+def aborted(
+    monkeypatch: pytest.MonkeyPatch, statuses: list[str], record: Any, *notifications: str
+) -> tuple[Outcome, str]:
     uploaded = runs.Upload("b", "k", "v", "orders", BATCH, "arn:execution")
     stopped: list[str] = []
     step_functions = SimpleNamespace(

@@ -49,7 +49,9 @@ def reconciler(trial: Trial) -> str:
     found: dict[str, Any] = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
         raise CheckFailedError(f"it failed: {found.get('errorType')}")
-    if found["published"] < sum(ended.published for ended in sent) or found["failed"] < sum(bool(ended.error) for ended in sent):
+    if found["published"] < sum(ended.published for ended in sent) or found["failed"] < sum(
+        bool(ended.error) for ended in sent
+    ):
         raise CheckFailedError(f"it did not find what was sent: {found}")
     return ", ".join(f"{number} {state}" for state, number in found.items() if number)
 

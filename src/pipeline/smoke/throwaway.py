@@ -97,7 +97,7 @@ def on_aws(name: str, own_key: bool = False) -> Target:
         "region": (known and known.region) or chosen.setting("region", environments.DEFAULT_REGION),
         "force_destroy": "true",
         "max_reject_ratio": "0.1",  # the mixed file has fewer, the hopeless one more
-        **_key(own_key),
+        **({"customer_managed_key": "true"} if own_key else {}),
     }
     workspace = Workspace(environment, variables, folder, backend)
     if not folder.is_dir():
@@ -123,10 +123,6 @@ def _settings(text: str, project: str) -> str:
     return bound.sub(r'\1smoke"', _NOT_TAKEN_OVER.sub("", text))
 
 
-def _key(own_key: bool) -> dict[str, str]:
-    return {"customer_managed_key": "true"} if own_key else {}
-
-
 @contextmanager
 def on_embedded(name: str, own_key: bool = False) -> Iterator[Target]:
     """A throw-away deployment to be, on an embedded AWS that is started for it and stopped again."""
@@ -135,7 +131,7 @@ def on_embedded(name: str, own_key: bool = False) -> Iterator[Target]:
         build.build(build.local_runtime())
         server = embedded.start(Path(temporary) / "server")
         try:
-            yield embedded_target(server, Path(temporary), environment=name, **_key(own_key))
+            yield embedded_target(server, Path(temporary), environment=name, customer_managed_key=str(own_key).lower())
         finally:
             show.step("stopping the embedded AWS")
             server.stop()

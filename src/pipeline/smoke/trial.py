@@ -120,7 +120,9 @@ class Trial:
 
     def failed_events(self) -> str:
         """All that was read from the failed-event queue until now, as text."""
-        self._failed += [message["Body"] for message in _received(self.place, self.place.outputs["on_failure_queue_url"])]
+        self._failed += [
+            message["Body"] for message in _received(self.place, self.place.outputs["on_failure_queue_url"])
+        ]
         return "\n".join(self._failed)
 
     def notices(self, batch: str) -> list[str]:
