@@ -163,3 +163,15 @@ resource "aws_kms_alias" "this" {
   name          = "alias/${local.name}"
   target_key_id = aws_kms_key.this[0].key_id
 }
+
+# Waits until the alias affects authorization, once, so that no function is refused when the first file comes.
+# https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
+resource "terraform_data" "key_in_effect" {
+  count = var.customer_managed_key && var.permissions_boundary != null && var.key_wait_seconds > 0 ? 1 : 0
+
+  triggers_replace = [aws_kms_alias.this[0].arn, aws_kms_key.this[0].key_id]
+
+  provisioner "local-exec" {
+    command = "sleep ${var.key_wait_seconds}"
+  }
+}

@@ -20,6 +20,7 @@ resource "aws_s3_bucket_notification" "ingest" {
     aws_s3_bucket_server_side_encryption_configuration.this,
     aws_s3_bucket_versioning.this,
     aws_sfn_state_machine.pipeline,
+    terraform_data.key_in_effect,
   ]
 }
 

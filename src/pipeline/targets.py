@@ -206,6 +206,7 @@ def embedded_target(server: embedded.Server, home: Path, contracts: Path | None 
         "region": embedded.REGION,
         "force_destroy": "true",
         "log_queries": "false",  # it can save none
+        "key_wait_seconds": "0",  # its KMS authorizes at once
         "lifecycle_rules": "false",  # the provider waits a minute for them, and nothing here lives for a day
         **variables,
     }

@@ -80,8 +80,16 @@ def test_a_service_uses_the_key_for_ours_only(plan_with_key: Run) -> None:
     )
 
 
-@pytest.mark.parametrize("resource", ["aws_lambda_function.this", "aws_s3_bucket_notification.ingest"])
-def test_what_uses_the_key_waits_for_its_alias(resource: str) -> None:
+@pytest.mark.parametrize(
+    ("resource", "dependency"),
+    [
+        ("aws_lambda_function.this", "aws_kms_alias.this"),
+        ("aws_s3_bucket_notification.ingest", "aws_kms_alias.this"),
+        ("aws_s3_bucket_notification.ingest", "terraform_data.key_in_effect"),
+        ("aws_scheduler_schedule.reconcile", "terraform_data.key_in_effect"),
+    ],
+)
+def test_what_uses_the_key_waits_for_its_alias(resource: str, dependency: str) -> None:
     """A boundary knows the key by its alias, and AWS takes minutes to apply a new one."""
     kind, name = resource.split(".")
     text = "".join(path.read_text() for path in INFRA.glob("*.tf"))
@@ -89,7 +97,7 @@ def test_what_uses_the_key_waits_for_its_alias(resource: str) -> None:
     assert block
     depends = re.search(r"depends_on = \[(.*?)\]", block[0], re.DOTALL)
     assert depends
-    assert "aws_kms_alias.this" in depends[1]
+    assert dependency in depends[1]
 
 
 def test_the_account_administers_the_key_and_nobody_else_is_let_in(plan_with_key: Run) -> None:
