@@ -31,6 +31,7 @@ ACCEPTED = {
     ),
     ("missing_condition", r"output\.analyst_policy QueryInWorkgroup"): "what it opens is one workgroup's",
     ("missing_condition", r"aws_iam_policy\.boundary.* DeliverLogsAndTraces"): "a boundary grants nothing; as above",
+    ("missing_condition", r"aws_iam_policy\.boundary.* QueryInAthena"): "a boundary grants nothing",
     (
         "missing_condition",
         r"aws_iam_policy\.github.*",
