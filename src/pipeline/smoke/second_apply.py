@@ -9,7 +9,7 @@ from pipeline.deployment import deploy
 from pipeline.targets import Target
 
 FILES = Path(__file__).parent / "terraform"
-"""What is added to the copy of infra/."""
+"""What is added to the copy of infra/; what only one target needs is in a folder of its name."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Changed:
 def apply_again(place: Target) -> Changed:
     """Apply infra/ with a changed description, memory and tag, and with the analyst's role. Raises CliError."""
     before = _settings_of(place)
-    for path in FILES.glob("*.tf"):
+    for path in (*FILES.glob("*.tf"), *(FILES / place.name).glob("*.tf")):
         shutil.copy(path, place.workspace.folder)
     deploy.watch("changing", place.workspace.apply())
     changed = replace(place)  # whose outputs are read again
