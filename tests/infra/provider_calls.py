@@ -140,7 +140,7 @@ class Account:
         """The ARNs that a call is about: IAM wants the action allowed on each."""
         params, path = call.params, urlsplit(call.url).path
         named = (params.get(name) for name in ("ResourceARN", "ResourceArn", "resourceArn", "stateMachineArn"))
-        if arn := next(filter(None, named), None) or (path.startswith("/tags/") and path.removeprefix("/tags/")):
+        if arn := next(filter(None, named), "") or path.partition("/tags/")[2]:
             yield arn
             return
         match call.service:

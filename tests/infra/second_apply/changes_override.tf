@@ -73,6 +73,11 @@ resource "aws_glue_catalog_table" "external" {
   table_type  = "VIRTUAL_VIEW"
   parameters  = { EXTERNAL = "FALSE" }
 
+  partition_keys {
+    name = "changed"
+    type = "string"
+  }
+
   storage_descriptor {
     location = "s3://${local.buckets.processed}/changed/"
   }
