@@ -33,6 +33,7 @@ OMITTED = {
     "state Write, a fault that passes": "looks at Catch before Retry when it tries a state by itself",
     "Athena's views": "knows no views; their SQL is tested on DuckDB",
     "saved queries": "knows no views, which they read; they are tested on DuckDB",
+    "Athena's console": "knows only some of what the console asks",
     "an event that fails": "hands over no event that a function's alias has failed to handle",
     "the failed-event queue": "hands over no event that a function's alias has failed to handle",
 }
