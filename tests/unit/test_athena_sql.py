@@ -1,5 +1,6 @@
 """The linter of SQL for Athena, and `contract check`, which uses it on a contract's saved queries."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -64,3 +65,16 @@ def test_contract_check_looks_at_saved_queries(tmp_path: Path) -> None:
     query = folder / "queries" / "mine.sql"
     query.write_text("-- Mine.\nSELECT first.order_id FROM orders_current AS first\n")
     assert {(fault.file, fault.line) for fault in check(folder)} == {(query, 2)}
+
+
+def test_views_quote_every_name_of_a_contract() -> None:
+    """A contract may give its tables and columns reserved names."""
+    found = 0
+    for template in (ROOT / "infra" / "views").glob("*.sql.tftpl"):
+        lines = [line for line in template.read_text("utf-8").splitlines() if not line.startswith("--")]
+        for line in lines:
+            for name in re.finditer(r"\$\{(?:[^{}\"]|\"(?:\\.|[^\"\\])*\")*\}", line):
+                found += 1
+                is_quoted = '\\"%s\\"' in name[0] or line[: name.start()].endswith('"')
+                assert is_quoted, f"{template.name}: {name[0]} may be a reserved word"
+    assert found > 8
