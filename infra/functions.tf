@@ -172,7 +172,7 @@ resource "aws_lambda_function" "this" {
 
   tags = local.tags
 
-  depends_on = [aws_iam_role_policy.function]
+  depends_on = [aws_iam_role_policy.function, aws_kms_alias.this]
 
   lifecycle {
     precondition {

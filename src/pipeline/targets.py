@@ -77,9 +77,9 @@ class Target:
     def logs(self) -> "CloudWatchLogsClient":
         return self._session.client("logs", **self._place)
 
-    def client(self, service: str, config: Config | None = None) -> Any:
-        """A boto3 client of any other service here."""
-        return self._session.client(service, config=config, **self._place)  # type: ignore[call-overload]
+    def client(self, service: str, config: Config | None = None, **credentials: str) -> Any:
+        """A boto3 client of any other service here, with `credentials` in place of the environment's."""
+        return self._session.client(service, config=config, **self._place, **credentials)  # type: ignore[call-overload]
 
     def account_client(self, service: str, region: str = "") -> Any:
         """A boto3 client of what is the account's and not a deployment's: nothing need be deployed yet."""
@@ -206,6 +206,7 @@ def embedded_target(server: embedded.Server, home: Path, contracts: Path | None 
         "region": embedded.REGION,
         "force_destroy": "true",
         "log_queries": "false",  # it can save none
+        "key_wait_seconds": "0",  # its KMS authorizes at once
         "lifecycle_rules": "false",  # the provider waits a minute for them, and nothing here lives for a day
         **variables,
     }

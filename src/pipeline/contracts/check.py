@@ -19,6 +19,7 @@ from functions.common.errors import (
 )
 from functions.common.record_types import merged
 from functions.validate.reasons import CODES
+from pipeline.contracts.athena import saved_query_faults
 from pipeline.contracts.fault import Fault, line_at
 from pipeline.contracts.outcomes import lines_of, tried
 from pipeline.contracts.queries import query_faults
@@ -37,6 +38,7 @@ def check(folder: Path) -> list[Fault]:
     except PipelineError as exc:
         return [_loading_fault(folder, str(exc))]
     faults = [*_code_faults(folder, contract), *schema_faults(folder, contract), *query_faults(folder, contract)]
+    faults += saved_query_faults(folder)
     faults = faults or list(key_faults(folder, contract))
     return sorted(faults or _example_faults(folder, contract))
 

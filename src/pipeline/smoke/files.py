@@ -150,13 +150,10 @@ def _rejects(trial: Trial, ended: runs.Outcome) -> list[bytes]:
 
 def _noticed(trial: Trial, ended: runs.Outcome, words: str) -> None:
     """See that one notice about a batch was sent, and that it says so."""
-    batch, topic = ended.upload.batch_id, trial.place.outputs["topic_arn"]
-
-    def about() -> list[str]:
-        return [one["Message"] for one in trial.ear.heard() if one.get("TopicArn") == topic and batch in one["Message"]]
-
-    trial.wait_for(lambda: bool(about()), f"a notice about {batch}")
-    expect([words in message for message in about()], [True], f"notices about {batch} that say {words!r}")
+    batch = ended.upload.batch_id
+    trial.wait_for(lambda: bool(trial.notices(batch)), f"a notice about {batch}")
+    said = [words in message for message in trial.notices(batch)]
+    expect(said, [True], f"notices about {batch} that say {words!r}")
 
 
 def _event(uploaded: runs.Upload) -> dict[str, Any]:
