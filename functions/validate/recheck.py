@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from functions.common.contract import KEPT, POSITION, Version
+from functions.common.contract import KEPT, POSITION, SENT, Version
 from functions.common.failing import failing_positions, fails
 from functions.common.sql import STAGED, copy, identifier, literal
 from functions.validate import record_views
@@ -76,7 +76,7 @@ class Recheck:
 
         def computed(first: int, last: int) -> str:
             kept = self.sql.kept(f"({self._records(version, f'{POSITION} BETWEEN {first} AND {last}')})")
-            return f"SELECT max(hash(kept)) FROM ({self.sql.storable(kept)}) AS kept"
+            return f"SELECT max(hash({SENT})) FROM ({self.sql.storable(kept)}) AS {SENT}"  # a name that no column has
 
         what = f"upcasts, derived columns, rules and control totals of version {version.number}"
         for position in failing_positions(connection, within, computed, what):

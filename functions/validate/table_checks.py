@@ -121,8 +121,8 @@ def _all_fit(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: 
     """Whether all rows fit, which they nearly always do."""
     open_records(connection, records)
     unfit = " OR ".join(f"NOT coalesce({kept}, false)" for kept, _ in check.conditions) or "false"
-    every_column = ", max(hash(given))" if check.can_fail else ""
-    query = f"SELECT count(*) FILTER (WHERE {unfit}){every_column} FROM ({check.table.sql}) AS given"
+    every_column = ", max(hash(_row))" if check.can_fail else ""
+    query = f"SELECT count(*) FILTER (WHERE {unfit}){every_column} FROM ({check.table.sql}) AS _row"
     (n_unfit, *_) = connection.execute(query).fetchone() or (0,)
     return bool(n_unfit == 0)
 

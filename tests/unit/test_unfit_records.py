@@ -295,6 +295,19 @@ def test_sql_that_fails_on_most_records_fails_the_file_and_says_where(
         publish(lines(*records), tmp_path, contract=contract)
 
 
+def test_columns_may_be_called_as_the_queries_call_rows(tmp_path: Path) -> None:
+    names = ("given", "kept", "unfit", "records")
+    select = f"SELECT _position, id, {', '.join(names)}, CAST(v AS INTEGER) AS v FROM records"
+    contract = contract_of(
+        tmp_path,
+        {**dict.fromkeys(names, STRING), "v": STRING},
+        {**dict.fromkeys(names, "VARCHAR"), "v": "INTEGER"},
+        select,
+    )
+    result = publish(lines(*({**dict.fromkeys(names, "x"), "v": v} for v in ("1", "x"))), tmp_path, contract=contract)
+    assert (result.totals.valid, result.totals.rejected_by_reason) == (1, {"does_not_fit": 1})
+
+
 def test_a_control_total_that_is_too_large_is_named(tmp_path: Path) -> None:
     total = {"name": "all_of_it", "record_sql": "v", "table": "t", "column": "v"}
     schema = {"type": "number", "decimal": [38, 0]}
