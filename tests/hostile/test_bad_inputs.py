@@ -103,7 +103,7 @@ THE_LIST = {
         "cells that begin with tab",
         "cells that begin with CR",
     ),
-    KEY: ("spaces", "+", "%20", "Unicode", "../", "1,024 bytes"),
+    KEY: ("spaces", "+", "%20", "Unicode", "../", "ends in /", "1,024 bytes"),
 }
 
 GOOD = [
