@@ -10,7 +10,6 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from functions.write.publish import summary
 from tests.faults.executor import CrashError, Ended, Executor, StoppedError
 from tests.statemachine import definition as asl
 from tests.statemachine import doubles, engine, moto_engine
@@ -32,7 +31,7 @@ class Small:
 
     def run(self, case: Case) -> tuple[Run, Executor]:
         batch = engine.make_batch(case.chunks)
-        answer = summary(engine._manifest(batch, case.rejected), "processed")
+        answer = engine.answer_of_write(batch, case)
         folder = self.folder / batch.batch_id
         folder.mkdir()
         (folder / "script.json").write_text(json.dumps({"deeds": case.deeds, "summary": answer}))

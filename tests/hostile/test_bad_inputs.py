@@ -105,7 +105,7 @@ THE_LIST = {
         "cells that begin with LF",
         "cells that begin with a full-width form",
     ),
-    KEY: ("spaces", "+", "%20", "Unicode", "../", "1,024 bytes"),
+    KEY: ("spaces", "+", "%20", "Unicode", "../", "ends in /", "1,024 bytes"),
 }
 
 GOOD = [

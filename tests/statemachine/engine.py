@@ -86,8 +86,7 @@ class Run:
 def run(engine: Engine, case: Case) -> Run:
     """Run a case to its end."""
     batch = make_batch(case.chunks)
-    manifest = _manifest(batch, case.rejected)
-    answer = summary(manifest, "processed", manifest if case.notified_before else None)
+    answer = answer_of_write(batch, case)
     folder = engine.folder / batch.batch_id
     folder.mkdir()
     (folder / "script.json").write_text(json.dumps({"deeds": case.deeds, "summary": answer}))
@@ -191,6 +190,12 @@ def _expected_notices(case: Case, run: Run) -> list[Mapping[str, str]]:
             }
         ]
     return []
+
+
+def answer_of_write(batch: Batch, case: Case) -> dict[str, Any]:
+    """What the doubled `write` returns."""
+    manifest = _manifest(batch, case.rejected)
+    return summary(manifest, "processed", manifest if case.notified_before else None)
 
 
 def _manifest(batch: Batch, rejected: int) -> dict[str, Any]:
