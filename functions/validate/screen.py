@@ -102,10 +102,11 @@ class Screen:
         They are read at once. Nothing in JSON goes on behind a `}` with a `{`, so a record can't reach over two texts
         that begin and end so, and as many records as texts are one in each.
         """
-        if not _are_objects(texts):
-            texts = [text.strip(BLANK) for text in texts]
-            if not _are_objects(texts):
-                return None
+        objects = objects_of(texts)
+        return None if objects is None else self.read_objects(objects)
+
+    def read_objects(self, texts: Sequence[bytes]) -> list[Any] | None:
+        """The same of texts that `objects_of` returned."""
         together = b"\n".join(texts)
         try:
             records = self.decode(together)
@@ -114,6 +115,14 @@ class Screen:
         if len(records) != len(texts) or not self.is_plain(together):
             return None
         return None if self.needs_digits and loses_digits(together) else records
+
+
+def objects_of(texts: Sequence[bytes]) -> Sequence[bytes] | None:
+    """The texts without white space around them; None unless each of them then begins and ends as an object does."""
+    if _are_objects(texts):
+        return texts
+    texts = [text.strip(BLANK) for text in texts]
+    return texts if _are_objects(texts) else None
 
 
 def _are_objects(texts: Sequence[bytes]) -> bool:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import repeat
 from operator import attrgetter
 from typing import IO, Any
 
@@ -17,7 +16,7 @@ from functions.common.source.raw import BLANK, RawRecord
 from functions.validate.drift import Drift
 from functions.validate.judge import Judge, Verdict, parsed, reject_line_of
 from functions.validate.rejected import Rejects
-from functions.validate.screen import Line
+from functions.validate.screen import Line, objects_of
 from functions.validate.unreadable import found_of
 
 _FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingError}
@@ -66,7 +65,6 @@ class Sieve:
             for raws in _stretches(records):
                 self._divide(raws)
                 received += len(raws)
-                self.received_bytes += sum(map(len, map(bytes.strip, map(_DATA, raws), repeat(BLANK))))
         return received
 
     def _divide(self, raws: Sequence[RawRecord]) -> None:
@@ -86,7 +84,11 @@ class Sieve:
         screen = self.judge.screens.get(version)
         if screen is None or max(map(_LENGTH, raws)) > self.judge.limits.max_record_bytes // _MOST_GROWTH:
             return None
-        return screen.read(list(map(_DATA, raws)))
+        texts = objects_of(list(map(_DATA, raws)))
+        records = None if texts is None else screen.read_objects(texts)
+        if texts is not None and records is not None:
+            self.received_bytes += sum(map(len, texts))
+        return records
 
     def _pass_as_another_version(self, raw: RawRecord) -> None:
         for version in self.judge.screens:
@@ -98,6 +100,11 @@ class Sieve:
     def _pass_or_reject(self, raw: RawRecord) -> None:
         record = parsed(raw)
         verdict = self.judge.verdict(raw, record)
+        n_unseen = raw.length - len(raw.data) if raw.oversize else 0  # only its beginning is kept
+        n_bytes = len(raw.data.strip(BLANK)) + n_unseen
+        self.received_bytes += n_bytes
+        if verdict.is_unread:
+            self.unreadable_bytes += n_bytes
         if verdict.version:
             self.drift.add(verdict.version, verdict.unknown, dropped=not verdict.reasons)
         if verdict.reasons or verdict.version is None:
@@ -116,11 +123,6 @@ class Sieve:
         reason = verdict.reasons[0]
         if self.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reason.code)):
             raise error(f"In record {raw.position} of the document {found_of(reason)}.")
-        if verdict.is_unread:
-            n_seen = len(raw.data.strip(BLANK))
-            n_unseen = raw.length - len(raw.data) if raw.oversize else 0  # only its beginning is kept
-            self.unreadable_bytes += n_seen + n_unseen
-            self.received_bytes += n_unseen
         self.rejected.write(reject_line_of(self.rejects, raw, record, verdict))
 
 

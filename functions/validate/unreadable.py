@@ -2,17 +2,16 @@
 
 import json
 import math
-import re
-from itertools import accumulate
 
 from functions.common.source.raw import BLANK, end_of_first_value
 from functions.validate.nesting import nests_deeper
 from functions.validate.reasons import Reason
 
 TOO_DEEP = "nested_too_deeply"
+COUNTED_BY_BYTES = frozenset({"not_json", "not_utf8"})
+"""The codes of `unparsable` that do not say whether the bytes are one record or many."""
 
 _ORJSON_LEVELS = 1024
-_NO_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^][{}"]++', re.DOTALL)
 _CTRL_Z, _BYTE_ORDER_MARK = "\x1a", "\ufeff"
 
 
@@ -48,19 +47,6 @@ def unparsable(data: bytes, max_nesting: int) -> Reason:
         return nested_too_deeply(max_nesting)
     found = "has half of a surrogate pair (\\ud800 to \\udfff)"
     return _of_the_record("lone_surrogate", "text", found, "write both halves, for example \\ud83d\\ude00")
-
-
-def is_one_value(reason: Reason, data: bytes) -> bool:
-    """Whether bytes that are rejected for a `reason` of `unparsable` are one JSON value all the same.
-
-    Numbers that are not finite and halves of surrogate pairs are found in whole values. What nests too deeply for a
-    parser is one value if its first bracket is closed by its last.
-    """
-    if reason.code != TOO_DEEP:
-        return reason.code not in ("not_json", "not_utf8")
-    brackets = _NO_BRACKETS.sub(b"", data)
-    depths = list(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets))
-    return depths[-1] == 0 and min(depths[:-1]) > 0
 
 
 def _not_json(text: str, at: int) -> tuple[str, str]:

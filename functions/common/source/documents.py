@@ -132,7 +132,7 @@ def _records(
     offsets: Sequence[int], lines: Sequence[bytes], lengths: Sequence[int], max_record_bytes: int
 ) -> Iterator[RawRecord]:
     """The lines that are not blank. Nearly always that is all of them, so that is asked of all at once."""
-    if all(map(bytes.strip, lines)) and max(lengths, default=0) <= max_record_bytes:
+    if all(map(bytes.strip, lines, repeat(BLANK))) and max(lengths, default=0) <= max_record_bytes:
         fields = zip(offsets, lines, lengths, [False] * len(lines), strict=True)
         made: Iterator[RawRecord] = map(tuple.__new__, repeat(RawRecord), fields)  # _make is slower
         return made
