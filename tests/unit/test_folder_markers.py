@@ -108,7 +108,7 @@ def test_explain_s_advice_works(place: Place, run: Run) -> None:
         assert "UnsupportedFormatError" in run("replay", replayed, "--apply")[1]
     status, said = run("explain", KEY)
     assert "UnsupportedFormatError" in said
-    assert "Name the file .json" in said
+    assert "Name it .json" in said
 
 
 def test_explain_says_what_an_empty_one_is(place: Place, run: Run) -> None:
