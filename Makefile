@@ -156,8 +156,8 @@ console: $(READY) ## Open or print the console address of the state machine or o
 destroy-infra: $(READY) ## Destroy everything that deploy-infra made on TARGET (prod: CONFIRM=its name)
 	@$(PIPELINE) destroy --target $(TARGET) $(if $(CONFIRM),--confirm "$(CONFIRM)")
 
-smoke: $(READY) ## Deploy under a throw-away name on TARGET, try everything, destroy it, see that nothing is left
-	@$(PIPELINE) smoke --target $(TARGET)
+smoke: $(READY) ## Deploy under a throw-away name on TARGET, try everything, destroy it, see that nothing is left (KEY=own: with a customer-managed key)
+	@$(PIPELINE) smoke --target $(TARGET) $(if $(filter own,$(KEY)),--customer-managed-key)
 
 local-up: $(READY) ## Start the embedded AWS and leave it running
 	@$(BIN)/python -m pipeline local-up

@@ -61,11 +61,15 @@ locals {
       }
     },
     # One call that Lambda refuses is tried again and harms nothing; for a quarter of an hour it holds up files. The
-    # function where files come in, and the one that is called most: all share what the account has.
+    # function where files come in, and the one that is called most: all share what the account has. Who repeats a
+    # refused call, and for how long, differs: Lambda an event, Step Functions a task.
     {
-      for key in ["starter", "validate"] : "throttled-${key}" => {
+      for key, repeated in {
+        starter  = "Lambda keeps these events and repeats them for six hours, and then puts them into the queue ${local.name}-on-failure."
+        validate = "Step Functions repeats each of these tasks for up to 18 minutes, and then its file fails with Lambda.TooManyRequestsException; a replay publishes it."
+        } : "throttled-${key}" => {
         runbook     = "throttled"
-        description = "Lambda has refused calls of ${local.functions[key].name} for 15 minutes, so that files wait: the account's concurrency is used up. Nothing is lost for six hours. See what runs: pipeline status."
+        description = "Lambda has refused calls of ${local.functions[key].name} for 15 minutes, so files wait: the account's concurrency is used up. ${repeated} See what runs: pipeline status."
         namespace   = "AWS/Lambda"
         metric      = "Throttles"
         dimensions  = { FunctionName = local.functions[key].name }

@@ -79,6 +79,8 @@ data "aws_iam_policy_document" "analyst" {
       "athena:GetNamedQuery",
       "athena:GetQueryExecution",
       "athena:GetQueryResults",
+      "athena:GetQueryResultsStream",
+      "athena:GetQueryRuntimeStatistics",
       "athena:GetWorkGroup",
       "athena:ListNamedQueries",
       "athena:ListQueryExecutions",
@@ -86,6 +88,37 @@ data "aws_iam_policy_document" "analyst" {
       "athena:StopQueryExecution",
     ]
     resources = ["arn:${local.partition}:athena:${local.regional}:workgroup/${local.name}"]
+  }
+
+  # The console shows what there is to choose from before it shows an editor; drivers ask the same.
+  # https://docs.aws.amazon.com/athena/latest/ug/example-policies-workgroup.html
+  statement {
+    sid       = "ListInConsole"
+    actions   = ["athena:ListDataCatalogs", "athena:ListEngineVersions", "athena:ListWorkGroups"]
+    resources = ["*"] # lists, which take no resource
+  }
+
+  statement {
+    sid = "BrowseInConsole"
+    actions = [
+      "athena:GetDataCatalog",
+      "athena:GetDatabase",
+      "athena:GetTableMetadata",
+      "athena:ListDatabases",
+      "athena:ListTableMetadata",
+    ]
+    resources = ["arn:${local.partition}:athena:${local.regional}:datacatalog/AwsDataCatalog"]
+  }
+
+  # Athena looks at this database whichever is queried:
+  # https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
+  statement {
+    sid     = "SeeDefaultDatabase"
+    actions = ["glue:GetDatabase"]
+    resources = [
+      "arn:${local.partition}:glue:${local.regional}:catalog",
+      "arn:${local.partition}:glue:${local.regional}:database/default",
+    ]
   }
 
   statement {

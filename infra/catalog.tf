@@ -89,6 +89,7 @@ locals {
     ["ingested_at", "string", "When the file arrived: ISO 8601, UTC."],
     ["ingest_date", "string", "The date of that: the partition of the batch's rows."],
     ["counts", "struct<received:bigint,valid:bigint,rejected:bigint,superseded:bigint,published:bigint>", "received = valid + rejected; valid = superseded + published."],
+    ["bytes", "struct<received:bigint,unreadable:bigint>", "Bytes of all records, and of those that could not be read as records."],
     ["rejected_by_reason", "map<string,bigint>", "How many records were rejected for which reason."],
     ["records_by_version", "map<string,struct<valid:bigint,rejected:bigint>>", "Of each version of the contract how many records were valid and rejected; unknown: those that name none of them, or can not be read."],
     ["drift", "array<struct<contract_version:bigint,field:string,records:bigint,dropped:boolean>>", "The fields that the contract does not know, and how many records had them."],

@@ -41,7 +41,7 @@ data "aws_iam_policy_document" "key_use" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = [for service in each.value.reads : "${service}.${var.region}.amazonaws.com"]
+      values   = [for service in each.value.reads : "${service}.${var.region}.${local.dns_suffix}"]
     }
   }
 
@@ -54,7 +54,7 @@ data "aws_iam_policy_document" "key_use" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = [for service in each.value.writes : "${service}.${var.region}.amazonaws.com"]
+      values   = [for service in each.value.writes : "${service}.${var.region}.${local.dns_suffix}"]
     }
   }
 }
@@ -91,7 +91,7 @@ data "aws_iam_policy_document" "key" {
 
     principals {
       type        = "Service"
-      identifiers = ["logs.${var.region}.amazonaws.com"]
+      identifiers = ["logs.${var.region}.${local.dns_suffix}"]
     }
 
     condition {
@@ -124,8 +124,10 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # What the rules can't deliver goes into the queue. The queue stands for the source's ARN here: which rules may send
-  # to it, the queue's own policy says.
+  # What the rules can't deliver goes into the queue. The queue stands for the source here: which rules may send to it,
+  # the queue's own policy says. A condition on aws:SourceAccount or aws:SourceArn must not be added: EventBridge does
+  # not pass them on to KMS when it delivers to something encrypted, and every event would be lost. CloudWatch does.
+  # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
   statement {
     sid       = "UndeliveredEvents"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -134,12 +136,6 @@ data "aws_iam_policy_document" "key" {
     principals {
       type        = "Service"
       identifiers = ["events.amazonaws.com"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [local.account_id]
     }
 
     condition {
@@ -160,9 +156,22 @@ resource "aws_kms_key" "this" {
   tags                    = local.tags
 }
 
+# A permissions boundary of infra/bootstrap recognizes the key by this alias, so nothing that uses the key is made before.
 resource "aws_kms_alias" "this" {
   count = var.customer_managed_key ? 1 : 0
 
   name          = "alias/${local.name}"
   target_key_id = aws_kms_key.this[0].key_id
+}
+
+# Waits until the alias affects authorization, once, so that no function is refused when the first file comes.
+# https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
+resource "terraform_data" "key_in_effect" {
+  count = var.customer_managed_key && var.permissions_boundary != null && var.key_wait_seconds > 0 ? 1 : 0
+
+  triggers_replace = [aws_kms_alias.this[0].arn, aws_kms_key.this[0].key_id]
+
+  provisioner "local-exec" {
+    command = "sleep ${var.key_wait_seconds}"
+  }
 }

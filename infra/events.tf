@@ -14,10 +14,13 @@ resource "aws_s3_bucket_notification" "ingest" {
 
   # No file is let in before all that it needs stands.
   depends_on = [
+    aws_kms_alias.this,
     aws_lambda_permission.ingest,
     aws_lambda_function_event_invoke_config.live,
+    aws_s3_bucket_server_side_encryption_configuration.this,
     aws_s3_bucket_versioning.this,
     aws_sfn_state_machine.pipeline,
+    terraform_data.key_in_effect,
   ]
 }
 

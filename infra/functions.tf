@@ -172,7 +172,7 @@ resource "aws_lambda_function" "this" {
 
   tags = local.tags
 
-  depends_on = [aws_iam_role_policy.function]
+  depends_on = [aws_iam_role_policy.function, aws_kms_alias.this]
 
   lifecycle {
     precondition {
@@ -207,6 +207,9 @@ resource "aws_lambda_alias" "live" {
   description      = "The published version that events invoke."
   function_name    = aws_lambda_function.this[each.key].function_name
   function_version = aws_lambda_function.this[each.key].version
+
+  # A new starter may put more into an execution's input than the earlier release's functions know.
+  depends_on = [aws_sfn_state_machine.pipeline]
 }
 
 resource "aws_lambda_function_event_invoke_config" "live" {

@@ -6,6 +6,7 @@ data "aws_partition" "current" {}
 locals {
   name       = "${var.project}-${var.environment}"
   partition  = data.aws_partition.current.partition
+  dns_suffix = data.aws_partition.current.dns_suffix
   account_id = data.aws_caller_identity.current.account_id
 
   tags = merge(var.tags, {

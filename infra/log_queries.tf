@@ -74,9 +74,9 @@ locals {
     }
     crashes = {
       logs  = local.function_logs
-      about = "Calls that ended without a word of their own: out of time, out of memory, killed."
+      about = "Calls and starts that ended without a word of their own: out of time, out of memory, killed."
       text  = <<-EOT
-        filter @message like /Task timed out|Runtime exited|Runtime.ExitError|Runtime.OutOfMemory/
+        filter @message like /Task timed out|Runtime exited|(Runtime|Extension|Sandbox)\.[A-Z]|INIT_REPORT .*Status: (error|timeout)/
         | fields @timestamp, @log, @message
         | sort @timestamp desc
         | limit 50

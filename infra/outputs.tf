@@ -1,5 +1,10 @@
 locals {
-  console = "https://${var.region}.console.aws.amazon.com"
+  console_domain = lookup(
+    { aws-cn = "amazonaws.cn", aws-us-gov = "amazonaws-us-gov.com" },
+    local.partition,
+    "aws.amazon.com"
+  )
+  console = "https://${var.region}.console.${local.console_domain}"
 }
 
 output "name" {

@@ -55,7 +55,11 @@ resource "aws_scheduler_schedule" "reconcile" {
     }
   }
 
-  depends_on = [aws_iam_role_policy.scheduler, aws_lambda_function_event_invoke_config.live]
+  depends_on = [
+    aws_iam_role_policy.scheduler,
+    aws_lambda_function_event_invoke_config.live,
+    terraform_data.key_in_effect,
+  ]
 
   lifecycle {
     precondition {

@@ -27,6 +27,7 @@ resource "aws_sfn_state_machine" "pipeline" {
   role_arn = aws_iam_role.state_machine.arn
 
   definition = templatefile(local.definition_file, {
+    partition          = local.partition
     validate_arn       = local.version_arn.validate
     transform_arn      = local.version_arn.transform
     write_arn          = local.version_arn.write

@@ -85,6 +85,22 @@ variable "customer_managed_key" {
   nullable    = false
 }
 
+variable "key_wait_seconds" {
+  description = <<-EOT
+    How long a deploy waits after it has created the alias of a customer-managed key, before files may come in. It
+    waits only where there is a permissions boundary, which recognizes the key by this alias: AWS says that a new
+    alias may take five minutes to affect authorization. Until then every function would be refused.
+  EOT
+  type        = number
+  default     = 300
+  nullable    = false
+
+  validation {
+    condition     = var.key_wait_seconds >= 0 && var.key_wait_seconds <= 900 && floor(var.key_wait_seconds) == var.key_wait_seconds
+    error_message = "key_wait_seconds must be a whole number from 0 to 900."
+  }
+}
+
 # ---------------------------------------------------------------------------------------------------------------
 # Functions
 # ---------------------------------------------------------------------------------------------------------------
@@ -213,7 +229,7 @@ variable "log_level" {
 # ---------------------------------------------------------------------------------------------------------------
 
 variable "max_reject_ratio" {
-  description = "The share of rejected records, 0 to 1, above which a file fails as a whole."
+  description = "The share, 0 to 1, above which a file fails as a whole: of rejected records among all records, or of bytes that can't be read as records among all bytes that are not blank."
   type        = number
   default     = 0.1
   nullable    = false

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 from typing import Any
 from unittest.mock import patch
@@ -13,7 +14,7 @@ import boto3
 import duckdb
 from moto import mock_aws
 
-from functions.common import executions, s3_utils
+from functions.common import executions, s3_utils, visibility
 from functions.common.batch import Batch, Source
 from functions.common.config import settings
 from functions.common.planning import plan_batch
@@ -97,6 +98,11 @@ def forget_clients() -> None:
     )
     for made in made_once:
         made.cache_clear()
+
+
+def let_missing_be_gone(monkeypatch: Any) -> None:
+    """Let what S3 does not return be gone at once, as if every object were older than 15 minutes."""
+    monkeypatch.setattr(visibility, "PROPAGATION", timedelta(0))
 
 
 def upload(data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Source:

@@ -17,7 +17,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
@@ -63,8 +63,8 @@ class Batch:
 
     @classmethod
     def from_input(cls, data: Mapping[str, Any]) -> Self:
-        """The batch that an execution's input describes."""
-        return cls(**{**data, "source": Source(**data["source"])})
+        """The batch that an execution's input describes. Members that this release does not know are ignored."""
+        return cls(**{**_known(cls, data), "source": Source(**_known(Source, data["source"]))})
 
     def to_input(self) -> dict[str, Any]:
         """The batch as an execution's input: plain JSON values."""
@@ -98,6 +98,11 @@ class Batch:
 
     def failure_key(self, execution: str) -> str:
         return failure_key(self.dataset, self.batch_id, execution)
+
+
+def _known(document: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of `data` that are fields of a dataclass."""
+    return {field.name: data[field.name] for field in fields(document) if field.name in data}
 
 
 def title_of(source: Mapping[str, Any]) -> str:

@@ -13,7 +13,9 @@ from functions.common.batch import DATASET_NAME
 from functions.common.config import CONTRACTS
 from functions.common.contract_checks import check_contract
 from functions.common.errors import ContractError, UnknownDatasetError
+from functions.common.planning import UNKNOWN_DATASET
 from functions.common.record_types import bounded, constant_of, record_fields, record_type
+from functions.common.schema_parts import conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ class Contract:
             named = named[member]
         else:
             named = named if self.version_path else self.default_version
-        return next((one for one in self.versions if type(named) is int and named == one.number), None)
+        is_number = isinstance(named, int | float) and not isinstance(named, bool)
+        return next((one for one in self.versions if is_number and named == one.number), None)
 
 
 @cache
@@ -161,6 +164,8 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
             f"There is no contract for this folder of incoming/; there are contracts for: {known}."
         )
     with _reading(folder / "contract.json") as path:
+        if dataset == UNKNOWN_DATASET:  # else files in no dataset's folder would be processed as its data
+            raise ValueError(f"a dataset can't be called {UNKNOWN_DATASET}: files in no dataset's folder are called so")
         data = _json(path)
         check_contract(data, dataset, reserved=(POSITION, "filename", *(column.name for column in LINEAGE)))
     tables = tuple(_table(folder, table) for table in data["tables"])
@@ -199,7 +204,8 @@ def _versions(folder: Path, data: Mapping[str, Any]) -> tuple[Version, ...]:
 
 def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) -> Version:
     with _reading(folder / f"v{number}.schema.json") as path:
-        schema = bounded(_json(path))
+        written = _json(path)
+        schema = written if conditions(written) else bounded(written)  # a bound would change what a condition says
         version = Version(number, schema, record_type(schema), upcast)
         taken = RESERVED | {derived["name"] for derived in data.get("derived", [])}
         if not schema.get("properties") or taken & set(map(str.lower, schema["properties"])):

@@ -8,6 +8,8 @@ never quotes a record.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from functions.common.aws_errors import PASSING, next_step_of_aws
+
 _FIX_AND_UPLOAD = "Correct the file and upload it again; the new version is a new batch."
 _LOOK_AND_REPLAY = "Look at the function's log for this batch, mend the cause, and run the batch again."
 
@@ -41,6 +43,11 @@ class ContractError(PipelineError):
 class ResourceLimitError(PipelineError):
     """A step needs more memory or disk than its function has."""
 
+    def __init__(self, message: str, *, is_memory: bool = False) -> None:
+        super().__init__(message)
+        self.is_memory = is_memory
+        """Whether it is memory that is short, and not the disk."""
+
     next_step = "Raise memory_mb or ephemeral_storage_mb of the function, deploy, and run the batch again."
 
 
@@ -51,9 +58,12 @@ class UnknownDatasetError(PipelineError):
 
 
 class UnsupportedFormatError(PipelineError):
-    """The object's name does not end in a suffix that says how to read it."""
+    """The object's name does not say how to read it, or its content is in a format that is not read."""
 
-    next_step = "Name the file .json, .jsonl or .ndjson, with .gz behind it if it is gzipped, and upload it again."
+    next_step = (
+        "Write the file as JSON or JSON Lines, plain or gzipped once. Name it .json, .jsonl or .ndjson, "
+        "with .gz behind it if it is gzipped, and upload it again."
+    )
 
 
 class SourceMissingError(PipelineError):
@@ -62,28 +72,49 @@ class SourceMissingError(PipelineError):
     next_step = "Upload the file again; the pipeline never deletes what it reads."
 
 
+class SourceNotVisibleError(PipelineError):
+    """S3 does not return the object version, which is younger than 15 minutes and may not be visible yet."""
+
+    next_step = "Wait 15 minutes and run the batch again. If it was deleted meanwhile, upload the file again."
+
+
+class SourceArchivedError(PipelineError):
+    """The object version is in an archive storage class, from which S3 returns it only after it is restored."""
+
+    next_step = "Restore the object in S3 (aws s3api restore-object). When that is done, run the batch again."
+
+
 class ObjectTooLargeError(PipelineError):
     """The object has more bytes than `max_object_bytes`, or one that can't be cut more than `max_inflated_bytes`."""
 
-    next_step = "Split the file, or send it as JSON Lines, which is cut; or raise the cap, deploy, and upload it again."
+    next_step = (
+        "Split the file and upload its parts, or raise the setting that the message names, deploy, and upload the file "
+        "again. A file that can't be cut may be sent as JSON Lines, too."
+    )
 
 
 class InflatedTooLargeError(PipelineError):
     """A gzipped object inflates past `max_inflated_bytes` or `max_inflation_ratio`."""
 
-    next_step = "Check that the file is not corrupt or hostile; split it, or raise the cap and deploy."
+    next_step = (
+        "Check that the file is not corrupt or hostile. Then upload it without compression; or raise the setting that "
+        "the message names, deploy, and upload the file again."
+    )
 
 
 class RecordTooLargeError(PipelineError):
     """A document that is one single record has more bytes than `max_record_bytes`."""
 
-    next_step = "Send the records as an array, as the contract's envelope or as JSON Lines."
+    next_step = (
+        "If it holds many records, send them as an array, as the contract's envelope or as JSON Lines. "
+        "If it is one record, raise max_record_bytes, deploy, and upload it again."
+    )
 
 
 class CorruptGzipError(PipelineError):
     """The object's name ends in .gz, but its bytes do not inflate."""
 
-    next_step = _FIX_AND_UPLOAD
+    next_step = "Compress the file with gzip again, or take .gz off its name if it is not gzipped, and upload it again."
 
 
 class EncodingError(PipelineError):
@@ -93,7 +124,7 @@ class EncodingError(PipelineError):
 
 
 class MalformedDocumentError(PipelineError):
-    """The JSON around the records is broken, so that no record can be trusted."""
+    """The document is not JSON, or JSON that can hold no record, so that no record can be trusted."""
 
     next_step = _FIX_AND_UPLOAD
 
@@ -117,9 +148,12 @@ class NoValidRecordsError(PipelineError):
 
 
 class TooManyRejectsError(PipelineError):
-    """The share of rejected records is above `max_reject_ratio`."""
+    """The share of rejected records, or of bytes that can't be read as records, is above `max_reject_ratio`."""
 
-    next_step = "Read the rejects, correct the records and upload the file again, or raise max_reject_ratio."
+    next_step = (
+        "Read the rejects, correct the records and upload the file again; "
+        "or raise max_reject_ratio, deploy, and run the batch again."
+    )
 
 
 class RejectVolumeError(PipelineError):
@@ -134,7 +168,11 @@ class RejectVolumeError(PipelineError):
 class ReconciliationError(PipelineError):
     """The books do not balance; nothing is published."""
 
-    next_step = "This is a fault of the pipeline or of the contract's SQL, not of the file: report it with the batch."
+    next_step = (
+        "If the cause names a table, correct its SQL, key or latest_by in the contract, deploy, and run the batch "
+        "again. Otherwise run the batch again: staging may have expired, or a deploy may have come in between. If it "
+        "fails again, report it with the batch."
+    )
 
 
 class CommitConflictError(PipelineError):
@@ -144,8 +182,13 @@ class CommitConflictError(PipelineError):
 
 
 def next_step_for(error: str) -> str:
-    """What a person does about the error class named `error`; a general answer for names that are not ours."""
+    """What a person does about the error named `error`; general advice for a name that is neither ours nor AWS's."""
     known = globals().get(error)
     if isinstance(known, type) and issubclass(known, PipelineError):
         return known.next_step
-    return PipelineError.next_step
+    return next_step_of_aws(error) or PipelineError.next_step
+
+
+def is_replayed_first(error: str) -> bool:
+    """Whether running the batch again, with nothing changed, is the first thing to try about an error."""
+    return error in PASSING or error == TransientError.__name__

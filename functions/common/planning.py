@@ -10,8 +10,14 @@ PREFIX = "incoming/"
 UNKNOWN_DATASET = "unknown"
 """The dataset of an object that is in no folder that could be one; its execution fails and says so."""
 
-MAX_CHUNKS = 500
-"""An inline Map has 25,000 events of history for all its chunks, retries included."""
+MAX_CHUNKS = 100
+"""So many chunks fit into the 25,000 events of an execution, even if each task of each chunk uses up every retrier.
+
+docs/reliability.md has the calculation, tests/statemachine/test_retry_budget.py makes it from the definition.
+"""
+
+UNVERSIONED = "null"
+"""The version id of an object that was written before S3 applied versioning to its bucket."""
 
 CORRECTS = "corrects"
 """The key of an object's metadata that names the batch whose rejects it corrects."""
@@ -35,6 +41,16 @@ def source_of(bucket: str, key: str, version_id: str, head: Mapping[str, Any], s
         sequencer=padded_sequencer(sequencer),
         corrects=corrects if is_batch_id(corrects) else "",
     )
+
+
+def version_id_of(answer: Mapping[str, Any]) -> str:
+    """The version id in the response to a PUT. S3 omits it while versioning is not in effect yet."""
+    return str(answer.get("VersionId") or UNVERSIONED)
+
+
+def is_folder_marker(key: str, size: int) -> bool:
+    """Whether an object only marks an empty folder, as consoles create it: an object with content never does."""
+    return size == 0 and key.endswith("/")
 
 
 def plan_batch(source: Source, last_modified: datetime, chunk_bytes: int, revision: int = 1) -> Batch:

@@ -7,7 +7,7 @@ of 0.01 to some of them).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 _BY_FORMAT = {"date-time": "TIMESTAMPTZ", "date": "DATE"}
@@ -17,7 +17,9 @@ _BY_TYPE = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boole
 INT64 = (-(2**63), 2**63 - 1)
 """The least and the most that a BIGINT holds."""
 
+_UINT64_END = 2**64
 _MAX_PRECISION = 38
+_ROUNDING = Context(prec=_MAX_PRECISION + 1, rounding=ROUND_HALF_UP)
 _MOST_LEVELS = 100
 SIGNIFICANT_DIGITS = 15
 """How many decimal digits every binary64 number keeps (IEEE 754; DBL_DIG in C)."""
@@ -49,11 +51,20 @@ def bounded(schema: Any) -> Any:
     part = {name: value if name in ("const", "enum", "examples") else bounded(value) for name, value in schema.items()}
     given = part.get("type")
     if given == "integer" or (isinstance(given, list) and "integer" in given):
-        if not part.keys() & {"minimum", "exclusiveMinimum", "const", "enum"}:
-            part["minimum"] = INT64[0]
-        if not part.keys() & {"maximum", "exclusiveMaximum", "const", "enum"}:
-            part["maximum"] = INT64[1]
+        part |= missing_bounds(part)
     return part
+
+
+def missing_bounds(part: Mapping[str, Any]) -> dict[str, int]:
+    """The bounds of 64 bits that a schema of whole numbers does not have itself."""
+    if part.keys() & {"const", "enum"}:
+        return {}
+    lower, upper = (
+        [part[name] for name in names if isinstance(part.get(name), int | float)]
+        for names in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
+    )
+    missing = {} if any(bound >= INT64[0] for bound in lower) else {"minimum": INT64[0]}
+    return missing if any(bound <= INT64[1] for bound in upper) else {**missing, "maximum": INT64[1]}
 
 
 def constant_of(schema: Any, path: Sequence[str]) -> tuple[Any, bool]:
@@ -144,16 +155,24 @@ def resolve(reference: Any, root: Any) -> Mapping[str, Any]:
     return part
 
 
-def is_decimal(value: float, precision: int, scale: int) -> bool:
-    """Whether a parsed JSON number is exactly a DECIMAL(precision, scale).
+def is_decimal(value: float | Decimal, precision: int, scale: int) -> bool:
+    """Whether a JSON number can be kept as a DECIMAL(precision, scale).
 
-    A float passes only with at most 15 significant digits: what a binary64 number gives back unchanged.
+    `value` must be a Decimal where a float does not give back the number's digits. A whole number of at most 64 bits is
+    kept if it is below 10^(precision − scale), however it is written. Any other number is rounded to `scale` decimals,
+    half away from zero. The rounded number must be below that bound, have at most 15 significant digits, and be the
+    same 64-bit float as the number itself: only digits that no float holds are dropped, and only behind the scale.
     """
-    if isinstance(value, int):
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) < _UINT64_END):
         return bool(abs(value) < 10 ** (precision - scale))
-    if value != round(value, scale) or abs(value) >= 10.0 ** (precision - scale):
+    if isinstance(value, float) and value == round(value, scale) and abs(value) < 10 ** (SIGNIFICANT_DIGITS - scale):
+        return bool(abs(value) < 10 ** (precision - scale))  # common, and the rest is slow
+    number = value if isinstance(value, Decimal) else Decimal(repr(value))
+    if abs(number) >= 10 ** (precision - scale):
         return False
+    rounded = number.quantize(Decimal(1).scaleb(-scale), context=_ROUNDING)
     return (
-        abs(value) < 10 ** (SIGNIFICANT_DIGITS - scale)
-        or len(Decimal(repr(value)).as_tuple().digits) <= SIGNIFICANT_DIGITS
+        abs(rounded) < 10 ** (precision - scale)
+        and len(rounded.normalize(_ROUNDING).as_tuple().digits) <= SIGNIFICANT_DIGITS
+        and float(rounded) == float(value)
     )

@@ -17,6 +17,8 @@ CODES = {
     "not_an_exact_decimal": "a number has too many digits, before its point or behind it, to be kept exactly",
     "not_unique": "an array has the same element twice",
     "breaks_schema": "the record breaks the schema in a way that has no code of its own",
+    "does_not_fit": "the record keeps its schema, but a column of the tables cannot hold a value as it is",
+    "null_key": "the record keeps its schema, but gives a table a row without a value in its key",
     "not_json": "the record is not JSON",
     "not_utf8": "the record is not UTF-8",
     "non_finite_number": "a number is NaN, infinite, or too large for 64 bits",

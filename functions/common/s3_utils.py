@@ -91,6 +91,21 @@ def is_missing(error: ClientError) -> bool:
     return error.response.get("Error", {}).get("Code", "") in _MISSING
 
 
+def is_archived(error: ClientError) -> bool:
+    """Whether S3 refuses to return the object because it is in an archive storage class and not restored."""
+    return error.response.get("Error", {}).get("Code", "") == "InvalidObjectState"
+
+
+def is_archived_head(head: Mapping[str, Any]) -> bool:
+    """Whether a HEAD response describes an archived object that is not restored.
+
+    S3 Glacier Instant Retrieval is no archive in this sense: it returns objects at once. Intelligent-Tiering names
+    its archive tiers in ArchiveStatus, and omits it once the object is restored.
+    """
+    is_restored = 'ongoing-request="false"' in head.get("Restore", "")
+    return "ArchiveStatus" in head or (head.get("StorageClass") in ("GLACIER", "DEEP_ARCHIVE") and not is_restored)
+
+
 @contextmanager
 def transient_faults(what: str) -> Iterator[None]:
     """Turn the faults of AWS that pass into TransientError; `what` says what was being done."""

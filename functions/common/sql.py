@@ -22,6 +22,9 @@ STAGED = "FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20480, WRITE_BLOOM
 """How Parquet is written to staging. DuckDB holds a row group before it writes it: 20 MB of common records. Nobody
 looks there for single values, which is what Bloom filters are for."""
 
+_SPILL_LIMIT = "max_temp_directory_size"
+"""The setting that DuckDB names where there is no room to spill: by default, most of what the disk has free."""
+
 _numbers = count()
 
 
@@ -40,8 +43,12 @@ def connect(workdir: Path, memory_mb: int, data_bytes: int = 0) -> Iterator[duck
         share_mb = int(memory_mb * _MEMORY_SHARE)
         with _session(workdir, min(share_mb, max(_ENOUGH_MB, data_bytes >> 20)), share_mb) as connection:
             yield connection
-    except (duckdb.OutOfMemoryException, duckdb.IOException) as exc:
-        raise ResourceLimitError(f"DuckDB ran out of memory or disk ({type(exc).__name__}).") from None
+    except duckdb.OutOfMemoryException as exc:
+        if _SPILL_LIMIT in str(exc):
+            raise ResourceLimitError(f"DuckDB ran out of disk for temporary files ({type(exc).__name__}).") from None
+        raise ResourceLimitError(f"DuckDB ran out of memory ({type(exc).__name__}).", is_memory=True) from None
+    except duckdb.IOException as exc:
+        raise ResourceLimitError(f"DuckDB ran out of disk ({type(exc).__name__}).") from None
     except duckdb.Error as exc:
         raise ContractError(f"The contract's SQL failed on these records ({type(exc).__name__}).") from None
 
@@ -118,17 +125,18 @@ def make_macros(connection: duckdb.DuckDBPyConnection, contract: Contract) -> No
         connection.execute(contract.macros)
 
 
-def open_records(connection: duckdb.DuckDBPyConnection, records: Path) -> None:
+def open_records(connection: duckdb.DuckDBPyConnection, records: Path, condition: str = "true") -> None:
     """Make the view `records`: the valid records of the Parquet file that `validate` made, typed by the schema.
 
-    Its columns are the record's properties and `_position`, where the record stands in its file.
+    Only those are in it for which `condition` is true. Its columns are the record's properties and `_position`, where
+    the record stands in its file.
     """
     connection.execute(
         f"""
         CREATE OR REPLACE VIEW records AS
         SELECT COLUMNS(name -> name NOT IN ({literal(KEPT)}, {literal(TOTALS)}))
         FROM read_parquet({literal(records)})
-        WHERE {KEPT}
+        WHERE {KEPT} AND {condition}
         """
     )
 

@@ -5,12 +5,12 @@ not at all (docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.htm
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -24,15 +24,19 @@ from functions.common.batch import (
     manifest_key,
     replay_name,
     replay_of,
+    title_of,
 )
-from functions.common.errors import TransientError
-from functions.common.planning import PREFIX, dataset_of, plan_batch, source_of
+from functions.common.errors import SourceNotVisibleError, TransientError
+from functions.common.planning import PREFIX, dataset_of, is_folder_marker, plan_batch, source_of
 from functions.common.s3_utils import Storage
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 _PARALLEL = 16
+_RECORDED_WITHIN = timedelta(minutes=5)
+"""How long after the end of an execution its failure record may still be written."""
+
 _AT_ONCE = 1000
 """How many versions are looked at before the next are listed: memory does not grow with the bucket."""
 
@@ -54,6 +58,8 @@ class BatchState(StrEnum):
     """Its execution succeeded, but the manifest is not there any more."""
     UNKNOWN = "unknown"
     """AWS did not answer what was asked about it."""
+    GONE = "gone"
+    """An execution ended, but neither what it wrote nor the source version exists any more: erased, or expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class Patience:
 
     now: datetime
     grace: timedelta
-    stuck: timedelta = timedelta(hours=1)
+    stuck: timedelta = timedelta(hours=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +113,37 @@ class Finding:
 
 
 def survey(
-    pipeline: Pipeline, since: datetime, patience: Patience, prefix: str = PREFIX, key: str | None = None
+    pipeline: Pipeline,
+    since: datetime,
+    patience: Patience,
+    prefix: str = PREFIX,
+    key: str | None = None,
+    *,
+    known: Executions | None = None,
+    too_young: Callable[[ObjectVersion], object] = lambda _: None,
 ) -> Iterator[Finding]:
     """What became of each version under `prefix` (or of `key` alone) that was written since `since`, in order of keys.
 
-    Younger ones than the grace period are passed over. One listing of the prefix and one of the executions since
-    then; and for each version in the window one HEAD if it is published, else two or three requests.
+    Versions younger than the grace period are left out, and `too_young` is called with each. One listing of the prefix
+    and one of the executions since then, unless they are `known`; and for each version in the window one HEAD if it is
+    published, else two or three requests.
     """
-    until = patience.now - patience.grace
-    window = (
-        v for v in versions(pipeline, key or prefix) if since <= v.last_modified <= until and key in (None, v.key)
-    )
-    known = executions_since(pipeline, since)
+    selected = (v for v in versions(pipeline, key or prefix) if v.last_modified >= since and key in (None, v.key))
+    window = _old_enough(selected, patience, too_young)
+    known = executions_since(pipeline, since) if known is None else known
     with ThreadPoolExecutor(_PARALLEL) as pool:
         while some := list(islice(window, _AT_ONCE)):
             yield from pool.map(lambda version: look_at(pipeline, version, patience, known), some)
+
+
+def _old_enough(
+    found: Iterator[ObjectVersion], patience: Patience, too_young: Callable[[ObjectVersion], object]
+) -> Iterator[ObjectVersion]:
+    for version in found:
+        if version.last_modified <= patience.now - patience.grace:
+            yield version
+        else:
+            too_young(version)
 
 
 def executions_since(pipeline: Pipeline, since: datetime) -> Executions:
@@ -133,7 +155,7 @@ def executions_since(pipeline: Pipeline, since: datetime) -> Executions:
 def versions(pipeline: Pipeline, prefix: str = PREFIX) -> Iterator[ObjectVersion]:
     """Every version under a prefix, those under a delete marker included; folder markers are none."""
     for found in pipeline.storage.list_versions(pipeline.ingest_bucket, prefix):
-        if not found["Key"].endswith("/"):
+        if not is_folder_marker(found["Key"], found["Size"]):
             yield ObjectVersion(found["Key"], found["VersionId"], found["Size"], found["LastModified"])
 
 
@@ -154,7 +176,10 @@ def batch_id_of(pipeline: Pipeline, version: ObjectVersion) -> str:
 
 def look_at_batch(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience) -> Finding:
     """What became of one batch, of any revision and age."""
-    return _look(pipeline, dataset, batch_id, patience, _Described(pipeline))
+    found = _look(pipeline, dataset, batch_id, patience, _Described(pipeline))
+    if found.execution and is_gone(pipeline, dataset, batch_id, found.state, found.execution, patience):
+        return replace(found, state=BatchState.GONE)
+    return found
 
 
 class _Described(dict[str, Mapping[str, Any]]):
@@ -178,7 +203,7 @@ def _look(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience, k
     elif execution["name"] in recorded and is_told(pipeline, failure_key(dataset, batch_id, execution["name"])):
         state = BatchState.FAILED
     else:
-        state = _state_without_record(execution, patience)
+        state = state_without_record(execution, patience)
     if state is BatchState.LOST and _exists(
         pipeline, manifest_key(dataset, batch_id)
     ):  # it ended between two questions
@@ -186,13 +211,41 @@ def _look(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience, k
     return Finding(dataset, batch_id, state, replays, execution)
 
 
-def _state_without_record(execution: Mapping[str, Any], patience: Patience) -> BatchState:
-    """What has just ended counts as running: its traces may still be on their way."""
+def state_without_record(execution: Mapping[str, Any], patience: Patience) -> BatchState:
+    """What an execution that left neither a manifest nor a failure record has made of its batch.
+
+    What has just ended counts as running: its traces may still be on their way.
+    """
     if execution["status"] == "RUNNING":
         return BatchState.STUCK if execution["startDate"] < patience.now - patience.stuck else BatchState.RUNNING
     if ended_at(execution) > patience.now - patience.grace:
         return BatchState.RUNNING
     return BatchState.LOST if execution["status"] == "SUCCEEDED" else BatchState.UNTOLD
+
+
+def is_gone(
+    pipeline: Pipeline, dataset: str, batch_id: str, state: BatchState, execution: Mapping[str, Any], patience: Patience
+) -> bool:
+    """Whether a batch in `state` (LOST or UNTOLD) has left no failure record, and its source version is deleted too.
+
+    `execution` is one of its executions, as ListExecutions or DescribeExecution returns it.
+    """
+    if state not in (BatchState.LOST, BatchState.UNTOLD):
+        return False
+    if state is BatchState.UNTOLD and ended_at(execution) > patience.now - _RECORDED_WITHIN:
+        return False
+    return not _recorded(pipeline, dataset, batch_id) and not _has_source(pipeline, execution)
+
+
+def _has_source(pipeline: Pipeline, execution: Mapping[str, Any]) -> bool:
+    """Whether the object version that an execution was started for exists; True where its input names none."""
+    described = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, execution["name"])
+    try:
+        source = json.loads(described["input"])["source"] if described else {}
+        place = source["bucket"], source["key"], source["version_id"]
+    except (ValueError, KeyError, TypeError):
+        return True
+    return pipeline.storage.head(*place) is not None
 
 
 def ended_at(execution: Mapping[str, Any]) -> datetime:
@@ -231,17 +284,36 @@ def untold(pipeline: Pipeline, known: Executions, patience: Patience) -> Iterato
         if execution["status"] in ("RUNNING", "SUCCEEDED") or ended_at(execution) > patience.now - patience.grace:
             continue
         batch_id, _ = replay_of(name)
-        if not is_told(pipeline, failure_key(batch_id.partition("-")[0], batch_id, name)):
+        dataset = batch_id.partition("-")[0]
+        if is_told(pipeline, failure_key(dataset, batch_id, name)):
+            continue
+        if not is_gone(pipeline, dataset, batch_id, BatchState.UNTOLD, execution, patience):  # else it was erased
             yield execution
 
 
 def plan(pipeline: Pipeline, version: ObjectVersion) -> Batch | None:
-    """The batch that a version makes, as the starter plans it but without a sequencer; None where it is gone."""
+    """The batch that a version makes, as the starter plans it but without a sequencer; None where it is gone.
+
+    Raises SourceNotVisibleError where S3 does not return a version that it still lists.
+    """
     place = (pipeline.ingest_bucket, version.key, version.version_id)
     head = pipeline.storage.head(*place)
     if head is None:
+        if is_listed(pipeline, version.key, version.version_id):
+            uri = title_of({"bucket": pipeline.ingest_bucket, "key": version.key})
+            raise SourceNotVisibleError(f"S3 lists {uri} but does not return it.")
         return None
     return plan_batch(source_of(*place, head), head["LastModified"].astimezone(UTC), pipeline.chunk_bytes)
+
+
+def is_listed(pipeline: Pipeline, key: str, version_id: str) -> bool:
+    """Whether S3 lists a version.
+
+    The prefix ends before the first control character: emulators list some of these as others, and then find no object
+    by the key that they list.
+    """
+    prefix = "".join(takewhile(lambda character: character >= " ", key))
+    return any((found.key, found.version_id) == (key, version_id) for found in versions(pipeline, prefix))
 
 
 def _exists(pipeline: Pipeline, key: str) -> bool:

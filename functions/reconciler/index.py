@@ -35,7 +35,8 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
     found: Counter[str] = Counter({state.value: 0 for state in BatchState})
     with step("reconcile", batch_id="", since=since.isoformat(timespec="seconds")) as outcome:
         pipeline, unmended = _pipeline(), 0
-        for finding in survey(pipeline, since, patience):
+        known = executions_since(pipeline, since)
+        for finding in survey(pipeline, since, patience, known=known):
             found[finding.state] += 1
             if finding.state is BatchState.MISSING:
                 unmended += not _mended(partial(_start, finding), finding.batch_id)
@@ -43,7 +44,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
                 logger().warning(
                     f"batch {finding.state}", extra={"event": LogEvent.BATCH_UNACCOUNTED, "batch_id": finding.batch_id}
                 )
-        for execution in untold(pipeline, executions_since(pipeline, since), patience):
+        for execution in untold(pipeline, known, patience):
             unmended += not _mended(partial(_tell, execution), execution["name"])
         outcome |= found
     unaccounted = sum(found[state] for state in _UNACCOUNTED) + unmended

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from functions.common import executions, s3_utils
 from functions.common.config import settings
 from functions.common.errors import TransientError
@@ -12,29 +14,45 @@ from functions.record_run.history import History, read_history
 from functions.record_run.record import record
 from functions.record_run.run import Deployment, FinishedRun
 
+_THROTTLED = "ThrottlingException"
+"""How Step Functions refuses a request beyond the quota."""
+
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]:
     """Write what an execution has cost into its run record, once; answers the cost in USD.
 
-    It is beside the state machine: no run waits for it or fails by it. Raises TransientError where the history does
-    not show the end yet; Lambda then delivers the event again.
+    It is beside the state machine: no run waits for it or fails by it. Where Step Functions refuses to give the
+    history because too many are asked for, the record says that its steps were not measured. Raises TransientError
+    where the history does not show the end yet; Lambda then delivers the event again.
     """
     run, bucket = FinishedRun.from_status_change(event), settings().processed_bucket
     with step("record_run", run.batch_id, execution=run.execution) as outcome:
-        history = _history(run)
+        history, staged = _history(run), list(_staged(run))
+        outcome["history"] = "read" if history else "throttled"
         committed = s3_utils.storage().get_bytes(bucket, run.manifest_key) if run.status == "SUCCEEDED" else None
         manifest = json.loads(committed) if committed else None
         deployment = Deployment.from_settings(settings().deployment)
-        content = record(run, history, list(_staged(run)), manifest, deployment)
+        content = record(run, history, staged, manifest, deployment)
         outcome["usd"] = content["usd"]
         if s3_utils.storage().put_new(bucket, run.key, json.dumps(content, indent=2).encode()):
             count(run.dataset, {"EstimatedCostUSD": float(content["usd"])}, unit="None")
     return {"usd": content["usd"]}
 
 
-def _history(run: FinishedRun) -> History:
-    with s3_utils.transient_faults("GetExecutionHistory"):
-        history = read_history(_events(run.execution_arn))
+def _history(run: FinishedRun) -> History | None:
+    """The account of the history, or None where it is throttled even after the client's retries.
+
+    GetExecutionHistory has a bucket of 400 requests, which refills with 20 a second
+    (step-functions/latest/dg/service-quotas.html): the event must not end in the failed-event queue because many
+    files arrive.
+    """
+    try:
+        with s3_utils.transient_faults("GetExecutionHistory"):
+            history = read_history(_events(run.execution_arn))
+    except TransientError as exc:
+        if isinstance(exc.__cause__, ClientError) and exc.__cause__.response["Error"]["Code"] == _THROTTLED:
+            return None
+        raise
     if not history.ended:
         raise TransientError("GetExecutionHistory: the history does not show the execution's end yet.")
     return history

@@ -10,7 +10,7 @@ from functions.common.pricing import s3_requests
 from functions.common.pricing.costs import EXACT, GB, CostLine, Size, Work, gb_months, lines, rounded, text, total
 from functions.common.pricing.prices import prices_for
 from functions.common.pricing.s3_requests import Calls, Objects
-from functions.record_run.history import History, Tries
+from functions.record_run.history import History, Tries, without_history
 from functions.record_run.run import Deployment, FinishedRun
 
 CHUNK_FUNCTIONS = ("validate", "transform")
@@ -28,16 +28,17 @@ ours, some metrics, and Lambda's START, END and REPORT."""
 
 def record(
     run: FinishedRun,
-    history: History,
+    history: History | None,
     staged: Sequence[tuple[str, int]],
     manifest: Mapping[str, Any] | None,
     deployment: Deployment,
 ) -> dict[str, Any]:
     """The run record. `staged` are names and bytes of the objects in staging, `manifest` that of a published batch.
 
-    Money stands there as text, exact, in USD.
+    Money stands there as text, exact, in USD. Without a history, what is usual is assumed, and the steps say so.
     """
     objects = _objects(run, staged, manifest)
+    history = history or _assumed(run, objects.chunks, manifest)
     prices = prices_for(deployment.region, deployment.architecture)
     steps, requests = _steps(run, history, deployment), _requests(run, history, objects)
     quantities = _quantities(history, requests, steps, objects, deployment)
@@ -81,7 +82,8 @@ class _Step:
     tries: int
     billed_ms: int
     measured: str
-    """`history`; `span`, the time of a Map that does not show its tries; or `assumed`."""
+    """`history`; `span`, the time of a Map that does not show its tries; `execution`, the time of the whole execution,
+    whose history could not be read; or `assumed`."""
     unfinished: int = 0
 
     def content(self) -> dict[str, Any]:
@@ -107,10 +109,15 @@ def _steps(run: FinishedRun, history: History, deployment: Deployment) -> list[_
     for state, tries in history.tries.items():
         functions = _functions(state, tries)
         largest = max((deployment.sizes[function] for function in functions), key=lambda size: size.memory_mb)
-        measured = "span" if tries.is_span else "history"
+        measured = "execution" if tries.is_assumed else "span" if tries.is_span else "history"
         steps.append(_Step(state, functions, largest, tries.number, tries.billed_ms, measured, tries.unfinished))
     beside = ["starter", "record_run", *([] if run.status == "SUCCEEDED" else ["record_failure"])]
     return steps + [_Step(f, (f,), deployment.sizes[f], 1, ASSUMED_MS[f], "assumed") for f in beside]
+
+
+def _assumed(run: FinishedRun, chunks: int, manifest: Mapping[str, Any] | None) -> History:
+    failed, has_rejects = run.status != "SUCCEEDED", manifest is not None and bool(manifest["rejects"])
+    return without_history(chunks, run.milliseconds, failed=failed, notices=int(failed or has_rejects))
 
 
 def _functions(state: str, tries: Tries) -> tuple[str, ...]:

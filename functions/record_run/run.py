@@ -26,6 +26,8 @@ class FinishedRun:
     chunks: int
     """0 where the event does not tell, since it leaves out a long input."""
     source_bytes: int
+    milliseconds: int
+    """From its start to its end."""
 
     @classmethod
     def from_status_change(cls, event: Mapping[str, Any]) -> Self:
@@ -47,6 +49,7 @@ class FinishedRun:
             stopped_at=_time(detail["stopDate"]),
             chunks=chunks,
             source_bytes=source_bytes,
+            milliseconds=max(0, detail["stopDate"] - detail["startDate"]),
         )
 
     @property

@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
+from functions.common.planning import UNVERSIONED, is_folder_marker
+
 TEST_EVENT = "s3:TestEvent"
 """What S3 sends once, without records, when a notification is configured."""
-
-_UNVERSIONED = "null"
-"""The version id of an object that was written before its bucket was versioned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class ObjectCreated:
     @property
     def is_folder(self) -> bool:
         """Whether it is only the marker that consoles make for an empty folder."""
-        return self.key.endswith("/")
+        return is_folder_marker(self.key, self.size)
 
 
 def objects_created(event: Mapping[str, Any]) -> Iterator[ObjectCreated]:
@@ -43,7 +42,7 @@ def objects_created(event: Mapping[str, Any]) -> Iterator[ObjectCreated]:
         yield ObjectCreated(
             bucket=record["s3"]["bucket"]["name"],
             key=unquote_plus(created["key"]),
-            version_id=created.get("versionId") or _UNVERSIONED,
+            version_id=created.get("versionId") or UNVERSIONED,
             size=created["size"],
             etag=created.get("eTag", ""),
             sequencer=created["sequencer"],

@@ -5,6 +5,8 @@ from pathlib import Path
 import duckdb
 
 from functions.common.contract import Contract, Table
+from functions.common.errors import ContractError
+from functions.common.failing import REFUSED, failing_rows
 from functions.common.sql import STAGED, copy, identifier, make_macros, open_records
 
 
@@ -15,11 +17,31 @@ def write_parts(
 
     `records` is the Parquet file that `validate` made.
     A part has the table's columns, cast to their types, and `_position`, where the row's record stands in its
-    file. Candidates are not merged here: superseded records and older rows of a key are still in it.
+    file. Candidates are not merged here: superseded records and older rows of a key are still in it. Raises
+    ContractError, which names table, column and position, where a table's SQL fails on a record.
     """
     make_macros(connection, contract)
     open_records(connection, records)
-    return {table.name: _write_part(table, workdir, connection) for table in contract.tables}
+    rows = {}
+    for table in contract.tables:
+        try:
+            rows[table.name] = _write_part(table, workdir, connection)
+        except duckdb.OperationalError:  # memory or disk
+            raise
+        except REFUSED as exc:
+            raise _failure(table, records, connection, type(exc).__name__) from None
+    return rows
+
+
+def _failure(table: Table, records: Path, connection: duckdb.DuckDBPyConnection, kind: str) -> ContractError:
+    """Says where a table's SELECT failed: DuckDB's own message quotes values."""
+    says = f"The contract's SQL failed on these records ({kind}): table {table.name}"
+    found = next(failing_rows(connection, table, records, cast=True), None)
+    if found is None:
+        return ContractError(f"{says}, on several records together.")
+    position, column = found
+    where = f", column {column.name}, which is {column.type}" if column else ", whatever the column"
+    return ContractError(f"{says}{where}, the record at position {position}.")
 
 
 def _write_part(table: Table, workdir: Path, connection: duckdb.DuckDBPyConnection) -> int:

@@ -23,6 +23,7 @@ from functions.common.record_types import INT64, decimal_of, merged, resolve, ty
 from functions.common.source.raw import BLANK
 from functions.common.sql import literal
 from functions.validate.contract_sql.predicates import predicate_of, surely_fits
+from functions.validate.exact_numbers import loses_digits
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 """What msgspec raises of texts that it can't read, or not as the type."""
@@ -88,6 +89,8 @@ class FastDecoder:
     """The records in these bytes, one after the other. Raises one of _UNREADABLE where one might not be valid."""
     is_plain: Callable[[bytes], bool]
     """Whether these bytes surely have none of the characters that the schema's texts must not have."""
+    needs_digits: bool
+    """Whether the schema asks more of a number than the nearest float can show: it is a decimal, or has bounds."""
     predicate: str
     """An SQL expression over the record as it was sent: TRUE where it is surely valid."""
     levels: int
@@ -99,16 +102,27 @@ class FastDecoder:
         They are read at once. Nothing in JSON goes on behind a `}` with a `{`, so a record can't reach over two texts
         that begin and end so, and as many records as texts are one in each.
         """
-        if not _are_objects(texts):
-            texts = [text.strip(BLANK) for text in texts]
-            if not _are_objects(texts):
-                return None
+        objects = objects_of(texts)
+        return None if objects is None else self.read_objects(objects)
+
+    def read_objects(self, texts: Sequence[bytes]) -> list[Any] | None:
+        """The same of texts that `objects_of` returned."""
         together = b"\n".join(texts)
         try:
             records = self.decode(together)
         except _UNREADABLE:
             return None
-        return records if len(records) == len(texts) and self.is_plain(together) else None
+        if len(records) != len(texts) or not self.is_plain(together):
+            return None
+        return None if self.needs_digits and loses_digits(together) else records
+
+
+def objects_of(texts: Sequence[bytes]) -> Sequence[bytes] | None:
+    """The texts without white space around them; None unless each of them then begins and ends as an object does."""
+    if _are_objects(texts):
+        return texts
+    texts = [text.strip(BLANK) for text in texts]
+    return texts if _are_objects(texts) else None
 
 
 def _are_objects(texts: Sequence[bytes]) -> bool:
@@ -125,6 +139,7 @@ def fast_decoder_of(version: Version) -> FastDecoder | None:
         return FastDecoder(
             decode=msgspec.json.Decoder(_type(schema, schema)).decode_lines,
             is_plain=_plain_test(parts),
+            needs_digits=any(map(_needs_digits, parts)),
             predicate=predicate_of(schema, _of_value),
             levels=_levels(schema, schema),
         )
@@ -162,6 +177,10 @@ def _parts(schema: Any, root: Any) -> Iterator[dict[str, Any]]:
     yield part
     for inner in _inner(part, kind):
         yield from _parts(inner, root)
+
+
+def _needs_digits(part: Mapping[str, Any]) -> bool:
+    return "decimal" in part or ("integer" not in part.get("type", ()) and bool(part.keys() & _BOUNDS))
 
 
 def _levels(schema: Any, root: Any) -> int:

@@ -1,13 +1,14 @@
 """The rejects that SQL finds: fetched once more as they stand in the source, judged, and merged into the others."""
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import orjson
 
+from functions.common.reject_codes import Reason
 from functions.common.source.documents import Document, record_at
 from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.record_validator import RecordValidator, parsed, reject_line_of
@@ -25,8 +26,10 @@ class FlaggedRecords:
     open_document: Callable[[], Document]
     rejected: Path
 
-    def reject(self, query: str) -> Path:
+    def reject(self, query: str, reasons: Sequence[Reason] = ()) -> Path:
         """Reject what a query gives (see `not_kept`); the file in the answer has the positions of those that are valid.
+
+        A row is a position, the verdict of each rule or NULL, and the number of one of `reasons` or NULL.
 
         The rejects stay in the order of the source, and nothing is held in memory but one record.
         """
@@ -37,14 +40,15 @@ class FlaggedRecords:
                 row = rows.fetchone()
                 raws = iter(self.open_document().records if row else ())
                 while row:
-                    position, kept = row
+                    position, kept, reason = row
                     raw = record_at(position, raws)
                     record = parsed(raw)
-                    verdict = (
-                        self.validator.verdict(raw, record)
-                        if kept is None
-                        else self.validator.rules_verdict(record, kept)
-                    )
+                    if reason is not None:
+                        verdict = self.validator.unfit_verdict(record, reasons[reason])
+                    elif kept is not None:
+                        verdict = self.validator.rules_verdict(record, kept)
+                    else:
+                        verdict = self.validator.verdict(raw, record)
                     if verdict.reasons:
                         late_file.write(reject_line_of(self.rejects, raw, record, verdict))
                     else:

@@ -6,6 +6,7 @@ of value that was found, never the value.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from difflib import get_close_matches
 from itertools import chain, islice
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import jsonschema_rs
 
 from functions.common.contract import Contract, Rule, Version, path_of
-from functions.common.record_types import merged
+from functions.common.record_types import SIGNIFICANT_DIGITS, merged
 from functions.common.reject_codes import Reason
 from functions.validate.drift import escaped
+from functions.validate.schema import exact_schema
 
 MAX_REASONS = 20
 """How many reasons a reject gives at most; a record may break a rule in each of thousands of items."""
@@ -47,7 +49,14 @@ _CODES = {
     "maxItems": "bad_length",
     "uniqueItems": "not_unique",
 }
-_KINDS = {str: "a text", bool: "true or false", int: "a number", float: "a number", list: "an array", dict: "an object"}
+_KINDS = {
+    str: "a text",
+    bool: "true or false",
+    **dict.fromkeys((int, float, Decimal), "a number"),
+    list: "an array",
+    dict: "an object",
+}
+_NOT_WHOLE = "a number that is not whole"
 _SIZES = {"minLength", "maxLength", "minItems", "maxItems"}
 _TYPE_NAMES = {
     "string": "a text",
@@ -92,7 +101,8 @@ def unknown_version(record: Any, contract: Contract) -> Reason:
     """The reason of a record that names a version that the contract does not have."""
     pointer = "".join(f"/{escaped(name)}" for name in contract.version_path)
     numbers = [str(version.number) for version in contract.versions]
-    found = _kind_of(_value_at(record, contract.version_path))
+    value = _value_at(record, contract.version_path)
+    found = _NOT_WHOLE if _is_not_whole(value) else _kind_of(value)
     sentence = f"must be the whole number of a version of the contract: {' or '.join(numbers)}; found {found}"
     if contract.default_version not in {version.number for version in contract.versions}:
         sentence = f"must be there, and {sentence.removeprefix('must ')}"
@@ -101,27 +111,34 @@ def unknown_version(record: Any, contract: Contract) -> Reason:
 
 def _schema_reasons(error: jsonschema_rs.ValidationError, contract: Contract, version: Version) -> Iterator[Reason]:
     keyword, kinds = error.kind.name, jsonschema_rs.ValidationErrorKind
-    part = _part(version.schema, error.evaluation_path[:-1])
+    schema = exact_schema(version)
+    part = _part(schema, error.evaluation_path[:-1])
     if isinstance(error.kind, kinds.Required):
         name = error.kind.property
-        inner = _part(version.schema, [*error.evaluation_path[:-1], "properties", name])
+        inner = _part(schema, [*error.evaluation_path[:-1], "properties", name])
+        if not _kinds(inner):  # a condition requires a field that is described elsewhere
+            inner = _described_at(version.schema, [*error.instance_path, name])
         yield _reason(keyword, [*error.instance_path, name], f"is missing; it must be {_right(inner)}")
     elif isinstance(error.kind, kinds.AdditionalProperties | kinds.UnevaluatedProperties):
         for name in error.kind.unexpected:
-            advice = _advice(name, part, error.evaluation_path[:-1], contract)
+            advice = _advice(name, error.instance, part, error.evaluation_path[:-1], contract)
             sentence = f"is not a field of version {version.number} of the contract; {advice}"
             yield _reason(keyword, [*error.instance_path, name], sentence)
     else:
+        if not _kinds(part):  # a condition, or the bounds of 64 bits, on a value that is described elsewhere
+            part = {"type": _kinds(_described_at(version.schema, error.instance_path)), **part}
         yield _reason(keyword, error.instance_path, _sentence(keyword, part, error.instance))
 
 
-def _advice(name: str, part: Mapping[str, Any], path: Sequence[str | int], contract: Contract) -> str:
-    """What to do about a field that a part of a version's schema, at `path` in it, does not know."""
+def _advice(name: str, holder: Any, part: Mapping[str, Any], path: Sequence[str | int], contract: Contract) -> str:
+    """What to do about a field of `holder` that a part of a version's schema, at `path` in it, does not know."""
     for version in contract.versions:
         if name in _part(version.schema, path).get("properties", {}):
             pointer = "".join(f"/{escaped(step)}" for step in contract.version_path)
             return f"it is one of version {version.number}, which a record names in {pointer}"
     near = get_close_matches(name[:_MAX_COMPARED], part.get("properties", {}), n=1)
+    if near and near[0] in holder:
+        return f"did you mean {near[0]}? That is there already, so leave one of them out"
     return f"did you mean {near[0]}?" if near else "leave it out, or have the contract take it in"
 
 
@@ -136,10 +153,14 @@ def _sentence(keyword: str, part: Mapping[str, Any], value: Any) -> str:
     if keyword == "type" and limit:
         kinds = [limit] if isinstance(limit, str) else limit
         rule = f"must be {' or '.join(_TYPE_NAMES[kind] for kind in kinds)}"
+        if "integer" in kinds and _is_not_whole(value):
+            return f"{rule}{_such_as_of(part)}; found {_NOT_WHOLE}"
     elif keyword == "enum" and limit and len(limit) <= _MAX_NAMED_VALUES:
         rule = f"must be one of {', '.join(one if isinstance(one, str) else json.dumps(one) for one in limit)}"
     elif keyword in _LIMITS:
         rule = _LIMITS[keyword].format(limit) if limit != 1 else _LIMITS[keyword].format(limit).removesuffix("s")
+    elif keyword == "uniqueItems":
+        rule = "must not have the same element twice"
     if keyword in _SIZES:
         return f"{rule}{_such_as_of(part)}; found {len(value)}"
     return f"{rule}{_such_as_of(part)}; {_found(value, is_of_a_right_type=_has_a_type_of(part, value))}"
@@ -149,13 +170,12 @@ def _described(keyword: str, part: Mapping[str, Any]) -> str:
     """The rule of a keyword, where the schema does not describe the value in words."""
     match keyword, part.get(keyword):
         case "decimal", [int(precision), int(scale)]:
-            return f"a number below 10^{precision - scale} with at most {scale} decimals"
+            digits = f" and {SIGNIFICANT_DIGITS} digits" if precision > SIGNIFICANT_DIGITS and scale else ""
+            return f"a number below 10^{precision - scale} with at most {scale} decimals{digits}"
         case "format", str(name):
             return f"a text of the format {name}"
         case "pattern", str(pattern):
             return f"a text that matches {pattern}"
-        case "uniqueItems", _:
-            return "an array that has no element twice"
         case "const", value:
             return json.dumps(value, ensure_ascii=False)
         case "enum", _:
@@ -172,12 +192,28 @@ def _has_a_type_of(part: Mapping[str, Any], value: Any) -> bool:
 
 def _right(part: Mapping[str, Any]) -> str:
     """What a right value is, with an example."""
-    given = part.get("type", "string")
-    kind = next(one for one in given if one != "null") if isinstance(given, list) else given
-    named, described = _TYPE_NAMES[kind], part.get("description")
+    kind = next(iter(_kinds(part)), None)
+    named, described = _TYPE_NAMES[kind] if kind else "there", part.get("description")
     if kind in ("object", "array") and described:
         return f"{named}: {described}"
     return f"{described or named}{_such_as_of(part)}"
+
+
+def _kinds(part: Mapping[str, Any]) -> list[str]:
+    """The types that a part of a schema allows besides null; an `enum` without a type is one of strings."""
+    given = part.get("type", "string" if "enum" in part else [])
+    return [kind for kind in ([given] if isinstance(given, str) else given) if kind != "null"]
+
+
+def _described_at(schema: Mapping[str, Any], path: Iterable[str | int]) -> Mapping[str, Any]:
+    """The part of a schema that describes the value at a place in the record; empty where none does."""
+    try:
+        part = merged(schema, schema)
+        for step in path:
+            part = merged(part["items"] if isinstance(step, int) else part["properties"][step], schema)
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return part
 
 
 def _such_as_of(part: Mapping[str, Any]) -> str:
@@ -196,6 +232,10 @@ def _found(value: Any, *, is_of_a_right_type: bool) -> str:
     if is_of_a_right_type and kind.startswith(("a ", "an ")):
         return f"found another {kind.partition(' ')[2]}"
     return f"found {kind}"
+
+
+def _is_not_whole(value: Any) -> bool:
+    return isinstance(value, float | Decimal) and value != int(value)
 
 
 def _kind_of(value: Any) -> str:

@@ -14,11 +14,12 @@ from functions.common.source.raw import RawRecord
 from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.contract_sql.predicates import predicate_of, surely_fits
 from functions.validate.drift import UnknownField, unknown_fields
+from functions.validate.exact_numbers import parsed_exactly
 from functions.validate.fast_decoder import FastDecoder, fast_decoder_of
 from functions.validate.messages import broken_rule, broken_schema, unknown_version
 from functions.validate.nesting import nests_deeper
 from functions.validate.schema import schema_validator
-from functions.validate.unreadable import TOO_DEEP, nested_too_deeply, too_large, unparsable
+from functions.validate.unreadable import COUNTED_BY_BYTES, TOO_DEEP, nested_too_deeply, too_large, unparsable
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
 """Of a larger record only the first error is looked for: 8 MiB of nonsense has a million, and all would be held."""
@@ -40,6 +41,8 @@ class Verdict:
     written: bytes = b""
     """A valid record as it is handed on."""
     unknown: Sequence[UnknownField] = ()
+    is_unread: bool = False
+    """Whether it could not be read as a record, so that nobody knows whether it is one or many."""
 
 
 class RecordValidator:
@@ -65,9 +68,10 @@ class RecordValidator:
         """Judge a record that `parsed` gave. Where unknown fields are dropped, they are gone from it then."""
         limits = self.limits
         if raw.oversize:
-            return Verdict([too_large(limits.max_record_bytes)])
+            return Verdict([too_large(limits.max_record_bytes)], is_unread=True)
         if record is _UNPARSED:
-            return Verdict([unparsable(raw.data, limits.max_nesting)])
+            reason = unparsable(raw.data, limits.max_nesting)
+            return Verdict([reason], is_unread=reason.code in COUNTED_BY_BYTES)
         if nests_deeper(record, raw.data, limits.max_nesting):
             return Verdict([nested_too_deeply(limits.max_nesting)])
         version = self.contract.version_of(record)
@@ -83,7 +87,7 @@ class RecordValidator:
                 is_valid = validator.is_valid(record)
         if not is_valid:
             return Verdict(self._breaks_schema(raw, record, version), version, unknown=unknown)
-        written = orjson.dumps(record)
+        written = orjson.dumps(record, default=float)
         if len(written) > limits.max_record_bytes:
             return Verdict([too_large(limits.max_record_bytes)], version, unknown=unknown)
         return Verdict([], version, written, unknown)
@@ -120,15 +124,22 @@ class RecordValidator:
         broken = [rule for rule, is_kept in zip(self.contract.rules, kept, strict=True) if not is_kept]
         return Verdict([broken_rule(rule, record) for rule in broken], self.contract.version_of(record))
 
+    def unfit_verdict(self, record: object, reason: Reason) -> Verdict:
+        """Reject a record that keeps its schema, but that the contract's SQL or tables can't take."""
+        return Verdict([reason], self.contract.version_of(record))
+
 
 def parsed(raw: RawRecord) -> object:
-    """The record as orjson reads it, or _UNPARSED."""
+    """The record as orjson reads it, with every digit of its numbers (see `parsed_exactly`); or _UNPARSED."""
     if raw.oversize:
         return _UNPARSED
     try:
-        return orjson.loads(raw.data)
+        record = orjson.loads(raw.data)
+        return parsed_exactly(raw.data, record)
     except orjson.JSONDecodeError:
         return _UNPARSED
+    except RecursionError:
+        return record  # it nests deeper than any record may
 
 
 def reject_line_of(rejects: ChunkRejects, raw: RawRecord, record: object, verdict: Verdict) -> bytes:

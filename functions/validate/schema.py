@@ -1,6 +1,7 @@
 """A contract's JSON Schemas, compiled."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,7 @@ import jsonschema_rs
 from functions.common.contract import Contract, Version
 from functions.common.errors import ContractError
 from functions.common.record_types import is_decimal
+from functions.common.schema_parts import bounds_of_integers, conditions
 
 
 class _Decimal:
@@ -19,7 +21,7 @@ class _Decimal:
 
     def validate(self, instance: Any) -> None:
         """Raise ValueError for a number that is not exact; anything else is the business of `type`."""
-        is_number = isinstance(instance, int | float) and not isinstance(instance, bool)
+        is_number = isinstance(instance, int | float | Decimal) and not isinstance(instance, bool)
         if is_number and not is_decimal(instance, self._precision, self._scale):
             raise ValueError("not an exact decimal")
 
@@ -39,10 +41,22 @@ def compiled(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
 
 
 @cache
+def exact_schema(version: Version) -> Mapping[str, Any]:
+    """The schema that the records of a version are validated by.
+
+    Where a schema has conditions, the bounds of whole numbers are not written into it (see `bounded`), but are a schema
+    of their own next to it: within a condition they would change which records it holds for.
+    """
+    schema = version.schema
+    bounds = bounds_of_integers(schema, schema) if conditions(schema) else {}
+    return {**schema, "allOf": [*schema.get("allOf", []), bounds]} if bounds else schema
+
+
+@cache
 def schema_validator(contract: Contract, version: Version) -> jsonschema_rs.Draft202012Validator:
     """The schema of a version, compiled once a process. Raises ContractError."""
     try:
-        return compiled(version.schema)
+        return compiled(exact_schema(version))
     except ValueError as exc:
         place = f"contracts/{contract.dataset}/v{version.number}.schema.json"
         raise ContractError(f"{place} cannot be used: {str(exc).splitlines()[0]}.") from exc

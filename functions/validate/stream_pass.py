@@ -12,11 +12,12 @@ import msgspec
 
 from functions.common.contract import Version
 from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
-from functions.common.source.raw import RawRecord
+from functions.common.source.raw import BLANK, RawRecord
 from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.drift import Drift
-from functions.validate.fast_decoder import DecodedRecord
+from functions.validate.fast_decoder import DecodedRecord, objects_of
 from functions.validate.record_validator import RecordValidator, Verdict, parsed, reject_line_of
+from functions.validate.unreadable import found_of
 
 _FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingError}
 """In a line these reject one record; inside an array they mean that the document's structure is broken."""
@@ -25,7 +26,7 @@ _MOST_GROWTH = 8
 """How many times its bytes a record may take when it is written anew: 1e15 becomes 1000000000000000.0."""
 
 _ENCODER = msgspec.json.Encoder()
-_DATA, _LENGTH = attrgetter("data"), attrgetter("length")
+_POSITION, _DATA, _LENGTH = attrgetter("position"), attrgetter("data"), attrgetter("length")
 
 _HELD_BYTES = 1 << 16
 """How much of the source is looked at together: the more, the less is done a record, and the more is done again where
@@ -47,6 +48,10 @@ class StreamPass:
     """Where the records of each version go that pass."""
     rejected: IO[bytes]
     passed_by_version: Counter[int] = field(default_factory=Counter)
+    received_bytes: int = 0
+    """Of all records that streamed by, without white space around them."""
+    unreadable_bytes: int = 0
+    """Of those that could not be read as records."""
     _version: Version = field(init=False)
     """What the last record that passed was of."""
 
@@ -79,7 +84,11 @@ class StreamPass:
         fast_decoder = self.validator.fast_decoders.get(version)
         if fast_decoder is None or max(map(_LENGTH, raws)) > self.validator.limits.max_record_bytes // _MOST_GROWTH:
             return None
-        return fast_decoder.read(list(map(_DATA, raws)))
+        texts = objects_of(list(map(_DATA, raws)))
+        records = None if texts is None else fast_decoder.read_objects(texts)
+        if texts is not None and records is not None:
+            self.received_bytes += sum(map(len, texts))
+        return records
 
     def _pass_as_another_version(self, raw: RawRecord) -> None:
         for version in self.validator.fast_decoders:
@@ -91,6 +100,11 @@ class StreamPass:
     def _pass_or_reject(self, raw: RawRecord) -> None:
         record = parsed(raw)
         verdict = self.validator.verdict(raw, record)
+        n_unseen = raw.length - len(raw.data) if raw.oversize else 0  # only its beginning is kept
+        n_bytes = len(raw.data.strip(BLANK)) + n_unseen
+        self.received_bytes += n_bytes
+        if verdict.is_unread:
+            self.unreadable_bytes += n_bytes
         if verdict.version:
             self.drift.add(verdict.version, verdict.unknown, dropped=not verdict.reasons)
         if verdict.reasons or verdict.version is None:
@@ -101,14 +115,14 @@ class StreamPass:
     def _pass(self, version: Version, raws: Sequence[RawRecord], records: Sequence[Any]) -> None:
         """Write records anew, as they were read: no other parser is to see what this one may have read otherwise."""
         self._version = version
-        passed = [DecodedRecord(raw.position, record) for raw, record in zip(raws, records, strict=True)]
+        passed = list(map(DecodedRecord, map(_POSITION, raws), records))
         self.lines[version].write(_ENCODER.encode_lines(passed))
         self.passed_by_version[version.number] += len(passed)
 
     def _reject(self, raw: RawRecord, record: object, verdict: Verdict) -> None:
         reason = verdict.reasons[0]
         if self.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reason.code)):
-            raise error(f"In record {raw.position} of the document {reason.message}.")
+            raise error(f"In record {raw.position} of the document {found_of(reason)}.")
         self.rejected.write(reject_line_of(self.rejects, raw, record, verdict))
 
 

@@ -2,39 +2,70 @@
 
 import json
 import math
-from typing import NoReturn
 
 from functions.common.reject_codes import Reason
+from functions.common.source.raw import BLANK, end_of_first_value
 from functions.validate.nesting import nests_deeper
 
 TOO_DEEP = "nested_too_deeply"
+COUNTED_BY_BYTES = frozenset({"not_json", "not_utf8"})
+"""The codes of `unparsable` that do not say whether the bytes are one record or many."""
 
 _ORJSON_LEVELS = 1024
+_CTRL_Z, _BYTE_ORDER_MARK = "\x1a", "\ufeff"
 
 
 def unparsable(data: bytes, max_nesting: int) -> Reason:
     """Why orjson did not take these bytes, found by asking the standard library's slower, laxer parser.
 
-    What that one takes all the same is nested deeper than orjson goes, or has half of a surrogate pair.
+    What that one takes all the same has a number that is not finite, is nested deeper than orjson goes, or has half of
+    a surrogate pair.
     """
+    non_finite = list[str]()
+
+    def number(text: str) -> float:
+        read = float(text)
+        if not math.isfinite(read):
+            non_finite.append(text)
+        return read
+
     try:
-        read = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, parse_int=_finite)
+        text = data.strip(BLANK).decode("utf-8")
+        read = json.loads(text, parse_constant=number, parse_float=number, parse_int=number)
     except UnicodeDecodeError as exc:
-        return _of_the_record(
-            "not_utf8", "encoding", f"is not UTF-8 from its byte {exc.start} on", "write the file as UTF-8"
-        )
-    except _NonFiniteError:
-        found = "has NaN, infinity, or a number that is too large for a 64-bit float"
-        return _of_the_record("non_finite_number", "number", found, "write null for a number that is not known")
+        at = exc.start + len(data) - len(data.lstrip(BLANK))
+        return _of_the_record("not_utf8", "encoding", f"is not UTF-8 from its byte {at} on", "write the file as UTF-8")
     except RecursionError:
         return nested_too_deeply(max_nesting)
     except json.JSONDecodeError as exc:
-        found = f"is not JSON from its character {exc.pos} on"
-        return _of_the_record("not_json", "json", found, 'write one whole object, for example {"id": "1"}')
+        return _of_the_record("not_json", "json", *_not_json(text, exc.pos))
+    if non_finite:
+        found = "has NaN, infinity, or a number that is too large for a 64-bit float"
+        advice = "write a finite number, or null where the contract allows null"
+        return _of_the_record("non_finite_number", "number", found, advice)
     if nests_deeper(read, data, _ORJSON_LEVELS):
         return nested_too_deeply(max_nesting)
     found = "has half of a surrogate pair (\\ud800 to \\udfff)"
     return _of_the_record("lone_surrogate", "text", found, "write both halves, for example \\ud83d\\ude00")
+
+
+def _not_json(text: str, at: int) -> tuple[str, str]:
+    """What keeps a text from being JSON, which a parser noticed at a character of it, and what to do about it."""
+    if text == _CTRL_Z:
+        return "is only a Ctrl-Z (byte 1A), which some programs write at the end of a file", "remove it"
+    if text.startswith(_BYTE_ORDER_MARK):
+        return "begins with a byte order mark", "remove it"
+    end = end_of_first_value(text)
+    found = f"is not JSON from its character {at} on"
+    if end is None and text.startswith("["):
+        return found, "write one object per line, without brackets and commas around it, or name the file .json"
+    if end is None:
+        return found, "write it as one whole JSON object on one line"
+    if text[end:].lstrip().startswith(","):
+        return f"{found}, where a comma follows a whole value", "put a line break there, without a comma"
+    if text[end:].startswith("\r"):
+        return f"{found}, after a carriage return without a line feed", "end each line with a line feed (\\n)"
+    return f"{found}, where more follows a whole value", "write one value per line, and nothing after it"
 
 
 def nested_too_deeply(max_nesting: int) -> Reason:
@@ -45,24 +76,14 @@ def nested_too_deeply(max_nesting: int) -> Reason:
 
 def too_large(max_record_bytes: int) -> Reason:
     """The reason of a record that was not looked at because of its size."""
-    found = f"has more than {max_record_bytes} bytes of JSON"
-    return _of_the_record("record_too_large", "max_record_bytes", found, "send it as several records")
+    advice = "send it as several records, each on a line of its own or as an element of an array"
+    return _of_the_record("record_too_large", "max_record_bytes", f"has more than {max_record_bytes} bytes", advice)
+
+
+def found_of(reason: Reason) -> str:
+    """What a reason of this module found, without the advice, which is for records on lines."""
+    return reason.message.partition("; ")[0]
 
 
 def _of_the_record(code: str, rule: str, found: str, advice: str) -> Reason:
     return Reason(code, "", rule, f"the record {found}; {advice}")
-
-
-class _NonFiniteError(ValueError):
-    """The document has NaN, Infinity, or a number that overflows to it."""
-
-
-def _refuse_constant(_: str) -> NoReturn:
-    raise _NonFiniteError
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise _NonFiniteError
-    return number

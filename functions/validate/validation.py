@@ -22,6 +22,7 @@ from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.contract_sql.evaluation import ContractSql
 from functions.validate.drift import Drift
 from functions.validate.flagged_records import FlaggedRecords
+from functions.validate.recheck import Recheck
 from functions.validate.record_validator import RecordValidator
 from functions.validate.stream_pass import StreamPass
 
@@ -49,6 +50,10 @@ class Counts:
     """Which unknown fields how many records had."""
     control_totals: dict[str, str]
     """Sums over the valid records, as exact decimals."""
+    received_bytes: int
+    """Bytes of all records, without white space around them."""
+    unreadable_bytes: int
+    """Bytes of what could not be read as records, so that nobody knows how many records it is."""
 
 
 def validate_chunk(
@@ -89,7 +94,9 @@ def validate_chunk(
     late = FlaggedRecords(connection, validator, rejects, open_document, rejected)
     cleared = late.reject(contract_sql.not_kept(records))
     if cleared.stat().st_size:
-        late.reject(contract_sql.keep_cleared(present, cleared, records))
+        late.reject(Recheck(contract_sql).keep(present, cleared, records), contract_sql.reasons)
+    if unfit := contract_sql.keep_fitting(records):
+        late.reject(unfit, contract_sql.reasons)
     n_rejected = rejects.by_reason.total()
     return document, Counts(
         received=received,
@@ -99,6 +106,8 @@ def validate_chunk(
         records_by_version=_by_version(received_by_version, rejects.by_version),
         drift=drift.content(),
         control_totals=contract_sql.control_totals(records),
+        received_bytes=stream_pass.received_bytes,
+        unreadable_bytes=stream_pass.unreadable_bytes,
     )
 
 

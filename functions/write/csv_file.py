@@ -9,8 +9,14 @@ from functions.common.contract import LINEAGE, Column, Table
 from functions.common.sql import copy, identifier
 from functions.write.merge import lineage
 
-_FORMULA_SIGNS = ", ".join(str(ord(sign)) for sign in "=+-@\t\r")
-"""A cell that begins so is a formula to a spreadsheet (OWASP, CSV Injection); in CSV it gets an apostrophe."""
+FORMULA_CHARACTERS = "=+-@\t\r\n\0＝＋－＠"
+"""A string that begins with one of these gets an apostrophe in CSV, since a spreadsheet may read it as a formula.
+
+https://owasp.org/www-community/attacks/CSV_Injection; NUL is from OWASP's ASVS, 1.2.10. Excel takes the full-width
+forms for the plain ones in a Japanese environment (OWASP/www-community, issue 1088).
+"""
+
+_FORMULA_CODES = ", ".join(str(ord(character)) for character in FORMULA_CHARACTERS)
 
 
 def write_csv(table: Table, batch: Batch, workdir: Path, connection: duckdb.DuckDBPyConnection) -> Path:
@@ -30,6 +36,7 @@ def _cell(column: Column, value: str) -> str:
     if column.type == "TIMESTAMP":
         return f"strftime({value}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {name}"
     if column.type == "VARCHAR":
-        is_formula = f"list_contains([{_FORMULA_SIGNS}], ascii({value}))"  # of IN DuckDB makes a join for each column
+        # `unicode` is -1 for an empty string, and `ascii` 0, as for NUL; of IN DuckDB makes a join for each column
+        is_formula = f"list_contains([{_FORMULA_CODES}], unicode({value}))"
         return f"CASE WHEN {is_formula} THEN '''' || {value} ELSE {value} END AS {name}"
     return f"{value} AS {name}"

@@ -27,7 +27,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
         if written.committed_now:
             count(batch.dataset, {f"Records{name.capitalize()}": number for name, number in manifest["counts"].items()})
             _count_rejects(batch, manifest["rejected_by_reason"])
-        answer = manifests.summary(manifest, settings().processed_bucket)
+        answer = manifests.summary(manifest, settings().processed_bucket, written.earlier)
         outcome |= {key: value for key, value in answer.items() if key not in ("notice", "batch_id")}
         outcome |= {"already_committed": True} if written.was_committed else {}
     return answer

@@ -25,7 +25,11 @@ Outputs = Mapping[str, Mapping[str, Any]]
 
 
 def refusal(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> PipelineError | None:
-    """Why a file fails as a whole, or None: EmptyFileError, NoValidRecordsError or TooManyRejectsError."""
+    """Why a file fails as a whole, or None: EmptyFileError, NoValidRecordsError or TooManyRejectsError.
+
+    The limit holds twice: for rejected records among all records, and for the bytes that could not be read as records
+    among all bytes that are not blank. One unreadable line may be all that is left of thousands of records.
+    """
     if totals.received == 0:
         return EmptyFileError("The file has no record: it is empty, blank, or an empty array.")
     error = _refusal_for_rejects(totals, max_reject_ratio, rejects_uri)
@@ -38,10 +42,14 @@ def _refusal_for_rejects(totals: Totals, max_reject_ratio: float, rejects_uri: s
     reasons = ", ".join(f"{reason} {number}" for reason, number in totals.rejected_by_reason.items())
     if totals.valid == 0:
         return NoValidRecordsError(f"All {totals.received} records break the contract ({reasons}): see {rejects_uri}.")
-    if totals.rejected / totals.received > max_reject_ratio:  # 0.29 × 100 would be below 29
+    records_share = totals.rejected / totals.received  # 0.29 × 100 would be below 29
+    bytes_share = totals.unreadable_bytes / totals.received_bytes
+    if max(records_share, bytes_share) > max_reject_ratio:
         return TooManyRejectsError(
-            f"{totals.rejected} of {totals.received} records break the contract ({reasons}), "
-            f"more than the share of {max_reject_ratio:g} that is let pass: see {rejects_uri}."
+            f"{totals.rejected} of {totals.received} records break the contract ({reasons}), a share of "
+            f"{records_share:.4g}; {totals.unreadable_bytes} of {totals.received_bytes} bytes could not be read as "
+            f"records, a share of {bytes_share:.4g}. max_reject_ratio allows {max_reject_ratio:g} of each: see "
+            f"{rejects_uri}."
         )
     return None
 
@@ -76,6 +84,7 @@ def manifest(batch: Batch, contract: Contract, totals: Totals, merged: Merged, o
             "superseded": merged.superseded,
             "published": merged.rows[contract.record_table.name],
         },
+        "bytes": {"received": totals.received_bytes, "unreadable": totals.unreadable_bytes},
         "rejected_by_reason": totals.rejected_by_reason,
         "records_by_version": totals.records_by_version,
         "drift": totals.drift,
@@ -112,13 +121,21 @@ def check_same(committed: bytes, own: bytes) -> None:
         raise CommitConflictError("Another run committed this batch with other bytes; the first commit stands.")
 
 
-def summary(committed: Mapping[str, Any], processed_bucket: str) -> dict[str, Any]:
-    """What `write` answers to the state machine: the counts, and the notice that goes out if there are rejects."""
+def summary(
+    committed: Mapping[str, Any], processed_bucket: str, earlier: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What `write` returns to the state machine: the counts, and the notification, sent if `unnotified` is above 0.
+
+    `earlier` is the manifest of the latest earlier revision. If a new revision has as many rejects of each kind, their
+    notification has been sent, and `unnotified` is 0.
+    """
     counts = committed["counts"]
+    is_known = earlier is not None and _rejects_of(earlier) == _rejects_of(committed)
     rejects = f"s3://{processed_bucket}/{committed['rejects']['key']}" if committed["rejects"] else ""
     reasons = "\n".join(f"  {reason}: {number}" for reason, number in committed["rejected_by_reason"].items())
     return {
         **counts,
+        "unnotified": 0 if is_known else counts["rejected"],
         "batch_id": committed["batch_id"],
         "notice": {
             "subject": f"{committed['dataset']}: {counts['rejected']} of {counts['received']} records were rejected",
@@ -132,3 +149,8 @@ def summary(committed: Mapping[str, Any], processed_bucket: str) -> dict[str, An
             ),
         },
     }
+
+
+def _rejects_of(committed: Mapping[str, Any]) -> tuple[int, Mapping[str, int]]:
+    """What the notification says of a batch's rejects: of how many records, and how many of each kind."""
+    return committed["counts"]["received"], committed["rejected_by_reason"]

@@ -38,6 +38,10 @@ class Totals:
     drift: Sequence[Mapping[str, Any]]
     """How many records had which field that the contract does not know."""
     control_totals: Mapping[str, Decimal]
+    received_bytes: int
+    """Bytes of all records, without white space around them."""
+    unreadable_bytes: int
+    """Bytes of those that could not be read as records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +98,15 @@ def add_up(counts: Sequence[Mapping[str, Any]], batch: Batch) -> Totals:
             for (version, field, dropped), records in fields.items()
         ],
         control_totals=sums,
+        received_bytes=sum(count["received_bytes"] for count in counts),
+        unreadable_bytes=sum(count["unreadable_bytes"] for count in counts),
     )
 
 
 def _check_balance(chunk: int, count: Mapping[str, Any], batch: Batch) -> None:
     if count["chunk_bytes"] != batch.chunk_bytes:
         raise ReconciliationError(f"Chunk {chunk} was cut by another plan; two runs of this batch overlap.")
-    if "records_by_version" not in count:
+    if not {"records_by_version", "received_bytes", "unreadable_bytes"} <= count.keys():
         raise ReconciliationError(f"Chunk {chunk} was counted by an earlier release: run the batch again.")
     if count["received"] != count["valid"] + count["rejected"]:
         sides = f"received {count['received']}, valid {count['valid']}, rejected {count['rejected']}"
@@ -150,10 +156,23 @@ def _check_keys(table: Table, contract: Contract, connection: duckdb.DuckDBPyCon
         connection, f"SELECT ({', '.join([counts, *sums])}) FROM ({rows} FROM {identifier(table.name)})"
     )
     if twice:
-        raise ReconciliationError(f"Table {table.name}: {twice} rows repeat the key ({', '.join(table.key)}).")
+        raise ReconciliationError(_repeated(table, twice, contract))
     if keyless:
         raise ReconciliationError(f"Table {table.name}: {keyless} rows have no key ({', '.join(table.key)}).")
     return _Written(number, {total.name: Decimal(sum_) for total, sum_ in zip(totals, added_up, strict=True)})
+
+
+def _repeated(table: Table, rows: int, contract: Contract) -> str:
+    """Says that rows repeat their key, and what in the contract allows it or prevents it."""
+    says = f"Table {table.name}: {rows} rows repeat the key ({', '.join(table.key)})."
+    if table.latest_by:
+        return says
+    if table is contract.record_table:
+        return f"{says} Its SELECT must give one row per record, since it is the contract's record_table."
+    return (
+        f"{says} Name in the table's latest_by the columns that say which of these rows counts, or add a column to its "
+        f"key that tells them apart."
+    )
 
 
 def _check_references(
@@ -171,7 +190,7 @@ def _check_references(
 def _orphans(
     child: Table, reference: Reference, parent: Table, parent_rows: int, connection: duckdb.DuckDBPyConnection
 ) -> int:
-    """How many rows of `child` have no row in `parent`.
+    """How many rows of `child` refer to a row that `parent` does not have; one that is null anywhere refers to none.
 
     A join holds the keys of `parent` in memory, so those of a large table are looked at slice by slice, by the first
     column of the key. Where `child` is sorted by the reference too, as the items of orders are, a slice is all that is
@@ -179,7 +198,8 @@ def _orphans(
     """
     pairs = zip(map(identifier, reference.columns), map(identifier, parent.key), strict=True)
     match = " AND ".join(f"child.{own} = parent.{key}" for own, key in pairs)
-    children, parents = identifier(child.name), identifier(parent.name)
+    refers = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in reference.columns)
+    children, parents = f"(FROM {identifier(child.name)} WHERE {refers})", identifier(parent.name)
     if parent_rows < _SLICE_ROWS or not _are_of_one_type(child, reference, parent):
         return _without_match(children, parents, match, connection)
     own, key = identifier(reference.columns[0]), identifier(parent.key[0])
@@ -187,7 +207,7 @@ def _orphans(
     bounds = f"SELECT DISTINCT bound FROM ({numbered}) WHERE number % {_SLICE_ROWS} = 0"
     connection.execute(f"SET VARIABLE bounds = (SELECT list(bound ORDER BY bound) FROM ({bounds}))")
     n_bounds = int(_one(connection, "SELECT len(getvariable('bounds'))"))
-    orphans = int(_one(connection, f"SELECT count(*) FROM {children} WHERE {own} IS NULL"))
+    orphans = 0
     for number in range(n_bounds + 1):
         some_children = f"(FROM {children} WHERE {_in_slice(own, number, n_bounds)})"
         their_parents = f"(FROM {parents} WHERE {_in_slice(key, number, n_bounds)})"

@@ -11,10 +11,10 @@ import duckdb
 import orjson
 
 from functions.common import s3_utils, sql, staging
-from functions.common.batch import Batch
+from functions.common.batch import Batch, batch_id_for, manifest_key
 from functions.common.config import Settings
 from functions.common.contract import Contract, load_contract
-from functions.common.errors import ReconciliationError
+from functions.common.errors import TransientError
 from functions.common.parallel import MOST_AT_ONCE, at_once
 from functions.common.s3_utils import Storage
 from functions.common.source.stored import open_stored
@@ -43,6 +43,8 @@ class Written:
     """Whether this write committed it."""
     was_committed: bool
     """Whether it was committed before this write began."""
+    earlier: Mapping[str, Any] | None
+    """The manifest of the latest earlier revision of the batch; None for a first revision."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,9 @@ class BatchWriter:
         committed, *counts = at_once(read, [self.batch.manifest_key, *counts_keys])
         if committed is not None:
             manifests.verify(orjson.loads(committed), self._digest)
-            return Written(committed, committed_now=False, was_committed=True)
-        manifest = self._publish(_parsed(counts))
-        return Written(manifest, committed_now=self._commit(manifest), was_committed=False)
+            return Written(committed, committed_now=False, was_committed=True, earlier=self._earlier())
+        manifest = self._publish(_parsed(self.batch, counts))
+        return Written(manifest, committed_now=self._commit(manifest), was_committed=False, earlier=self._earlier())
 
     def _publish(self, counts: Sequence[Mapping[str, Any]]) -> bytes:
         """Upload every output; returns the manifest that commits them."""
@@ -151,6 +153,16 @@ class BatchWriter:
         write_rejects(path, self.batch.batch_id, self.contract, counts, superseded, fetch_rejected, open_chunk)
         return self._publish_file(path, self.batch.rejected_key)
 
+    def _earlier(self) -> Mapping[str, Any] | None:
+        source = self.batch.source
+        for revision in range(self.batch.revision - 1, 0, -1):
+            batch_id = batch_id_for(self.batch.dataset, source.bucket, source.key, source.version_id, revision)
+            found = self.storage.get_bytes(self.bucket, manifest_key(self.batch.dataset, batch_id))
+            if found is not None:
+                earlier: Mapping[str, Any] = orjson.loads(found)
+                return earlier
+        return None
+
     def _digest(self, key: str) -> str | None:
         head = self.storage.head(self.bucket, key)
         return head["Metadata"].get("sha256", "") if head else None
@@ -159,13 +171,16 @@ class BatchWriter:
         """Write the manifest; False where another run has committed the same. Raises CommitConflictError."""
         if self.storage.put_new(self.bucket, self.batch.manifest_key, manifest):
             return True
-        manifests.check_same(self.storage.get_bytes(self.bucket, self.batch.manifest_key) or b"", manifest)
+        committed = self.storage.get_bytes(self.bucket, self.batch.manifest_key)
+        if committed is None:
+            raise TransientError("The batch is committed, but S3 does not return its manifest yet.")
+        manifests.check_same(committed, manifest)
         return False
 
 
-def _parsed(counts: Sequence[bytes | None]) -> list[dict[str, Any]]:
-    """What `validate` wrote of each chunk. Raises ReconciliationError where one is missing."""
+def _parsed(batch: Batch, counts: Sequence[bytes | None]) -> list[dict[str, Any]]:
+    """What `validate` wrote of each chunk. Raises what `staging.missing` returns where one is missing."""
     if None in counts:
         chunk = counts.index(None)
-        raise ReconciliationError(f"Chunk {chunk} has no counts in staging; it expired, or was never validated.")
+        raise staging.missing(batch, f"Chunk {chunk} has no counts in staging", "it expired, or was never validated")
     return [orjson.loads(data) for data in counts if data is not None]

@@ -72,6 +72,17 @@ data "aws_iam_policy_document" "boundary" {
     }
   }
 
+  # The smoke test also makes a role that has analyst_policy (src/pipeline/smoke/terraform/analyst.tf).
+  dynamic "statement" {
+    for_each = each.key == "smoke" ? local.analyst_statements : {}
+
+    content {
+      sid       = statement.key
+      actions   = statement.value.actions
+      resources = statement.value.resources
+    }
+  }
+
   statement {
     sid = "DeliverLogsAndTraces"
     actions = [
@@ -89,6 +100,56 @@ data "aws_iam_policy_document" "boundary" {
       "xray:PutTraceSegments",
     ]
     resources = ["*"] # neither takes one
+  }
+}
+
+locals {
+  analyst_statements = {
+    ListInAthena = {
+      actions   = ["athena:ListDataCatalogs", "athena:ListEngineVersions", "athena:ListWorkGroups"]
+      resources = ["*"] # lists, which take no resource
+    }
+    QueryInAthena = {
+      actions = [
+        "athena:BatchGetNamedQuery",
+        "athena:BatchGetQueryExecution",
+        "athena:GetDataCatalog",
+        "athena:GetDatabase",
+        "athena:GetNamedQuery",
+        "athena:GetQueryExecution",
+        "athena:GetQueryResults",
+        "athena:GetQueryResultsStream",
+        "athena:GetQueryRuntimeStatistics",
+        "athena:GetTableMetadata",
+        "athena:GetWorkGroup",
+        "athena:ListDatabases",
+        "athena:ListNamedQueries",
+        "athena:ListQueryExecutions",
+        "athena:ListTableMetadata",
+        "athena:StartQueryExecution",
+        "athena:StopQueryExecution",
+      ]
+      resources = [
+        "arn:${local.partition}:athena:*:${local.account_id}:datacatalog/AwsDataCatalog",
+        "arn:${local.partition}:athena:*:${local.account_id}:workgroup/${local.names.smoke}",
+      ]
+    }
+    FindTables = {
+      actions = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"]
+      resources = [
+        "arn:${local.partition}:glue:*:${local.account_id}:catalog",
+        "arn:${local.partition}:glue:*:${local.account_id}:database/default",
+        "arn:${local.partition}:glue:*:${local.account_id}:database/${replace(local.names.smoke, "-", "_")}_*",
+        "arn:${local.partition}:glue:*:${local.account_id}:table/${replace(local.names.smoke, "-", "_")}_*/*",
+      ]
+    }
+    KeepResults = {
+      actions = ["s3:GetBucketLocation", "s3:ListMultipartUploadParts"]
+      resources = [
+        "arn:${local.partition}:s3:::${local.names.smoke}-*-${local.account_id}",
+        "arn:${local.partition}:s3:::${local.names.smoke}-*-${local.account_id}/*",
+      ]
+    }
   }
 }
 

@@ -330,3 +330,31 @@ run "customer_managed_key" {
     error_message = "The key rotates, has an alias, and its deletion can be called off for as long as AWS allows."
   }
 }
+
+# The boundary recognizes the key by its alias, which AWS may take minutes to apply.
+run "files_wait_for_the_key_within_a_boundary" {
+  command = plan
+
+  variables {
+    customer_managed_key = true
+    permissions_boundary = "order-pipeline-boundary-dev"
+  }
+
+  assert {
+    condition     = length(terraform_data.key_in_effect) == 1
+    error_message = "Nothing waits until the key's alias affects authorization."
+  }
+}
+
+run "nothing_waits_without_a_boundary" {
+  command = plan
+
+  variables {
+    customer_managed_key = true
+  }
+
+  assert {
+    condition     = length(terraform_data.key_in_effect) == 0
+    error_message = "Without a boundary no permission depends on the alias."
+  }
+}

@@ -24,6 +24,7 @@ run "wrong_kinds" {
     tags                 = { "aws:owner" = "data" }
     notification_email   = "somebody"
     permissions_boundary = "arn:aws:iam::123456789012:policy/boundary"
+    key_wait_seconds     = 901
     lambda_runtime       = "python3.9"
     architecture         = "amd64"
     log_level            = "LOUD"
@@ -54,6 +55,7 @@ run "wrong_kinds" {
     var.tags,
     var.notification_email,
     var.permissions_boundary,
+    var.key_wait_seconds,
     var.lambda_runtime,
     var.architecture,
     var.log_level,

@@ -1,14 +1,18 @@
 """The command line: `pipeline --help`. The commands of each feature are in its package."""
 
+import os
 import signal
 import sys
-from typing import NoReturn
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
+from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
-from functions.common.errors import PipelineError
+from functions.common.errors import PipelineError, TransientError
+from pipeline import aws_errors, system_errors
 from pipeline import console as show
 from pipeline.contract import commands as contract_commands
 from pipeline.contract import validate_command
@@ -65,16 +69,52 @@ def main() -> None:
     except TyperException as problem:
         show.error(UsageError(problem.format_message(), "pipeline --help shows what there is."))
         sys.exit(2)
-    except OSError as problem:
-        show.error(
-            CliError(
-                f"{problem.filename or 'The system'}: {problem.strerror or problem}.", "Mend it and run the same again."
-            )
-        )
+    except Exception as problem:
+        if system_errors.is_out_of_memory(problem):
+            system_errors.give_up(system_errors.out_of_memory())
+        if (explained := _explained(problem, "aws")) is None:
+            raise
+        show.error(explained)
+        if isinstance(problem, OSError) and not problem.filename:
+            _discard_output()
         sys.exit(1)
-    except PipelineError as problem:
-        show.error(CliError(str(problem), problem.next_step))
-        sys.exit(1)
-    except (ClientError, BotoCoreError) as problem:
-        show.error(CliError(str(problem), "Check the credentials, their permissions and the region."))
-        sys.exit(1)
+
+
+class _Command(TyperCommand):
+    """A command whose errors are explained for the target that it was called with."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ClientError, BotoCoreError, TransientError) as problem:
+            if system_errors.is_out_of_memory(problem):
+                raise
+            target_name = aws_errors.DEMO if ctx.info_name == "demo" else ctx.params.get("target_name") or "aws"
+            raise _of_call(problem, target_name) from problem
+
+
+def _explained(problem: BaseException, target_name: str) -> CliError | None:
+    """What to say of an error, and to do about it; None of one that nobody expected."""
+    if isinstance(problem, ClientError | BotoCoreError | TransientError):
+        return _of_call(problem, target_name)
+    if isinstance(problem, PipelineError):
+        return CliError(str(problem), problem.next_step)
+    return system_errors.of_file(problem) if isinstance(problem, OSError) else None
+
+
+def _of_call(problem: ClientError | BotoCoreError | TransientError, target_name: str) -> CliError:
+    """The same of a call to AWS; a TransientError is explained by the error that it was raised from."""
+    cause = problem.__cause__ if isinstance(problem, TransientError) else problem
+    if isinstance(cause, ClientError | BotoCoreError):
+        return aws_errors.of_aws(cause, target_name)
+    return CliError(str(problem), "Run the same again in a minute.")
+
+
+def _discard_output() -> None:
+    """Let what is still to be written to stdout go nowhere: Python would try it again when it ends, and fail again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+for registered in app.registered_commands:
+    registered.cls = _Command

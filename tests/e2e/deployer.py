@@ -28,6 +28,7 @@ UNTOLD = (
     *("lambda:CreateFunction", "lambda:GetAlias"),
     *("scheduler:CreateSchedule", "scheduler:DeleteSchedule", "scheduler:GetSchedule", "scheduler:ListTagsForResource"),
     *("sns:GetSubscriptionAttributes", "sns:ListTagsForResource", "sns:Unsubscribe", "states:ListTagsForResource"),
+    "sns:TagResource",
     # Of what make smoke asks besides.
     *("athena:GetQueryExecution", "athena:GetQueryResults", "iam:SimulatePrincipalPolicy"),
     # It knows no condition on the boundary. tests/infra/test_deploy_roles.py sees that it is there.

@@ -32,6 +32,10 @@ OMITTED = {
     "state ProcessChunks, a chunk fails": "tries no Map by itself",
     "state Write, a fault that passes": "looks at Catch before Retry when it tries a state by itself",
     "Athena's views": "knows no views; their SQL is tested on DuckDB",
+    "saved queries": "knows no views, which they read; they are tested on DuckDB",
+    "Athena's console": "knows only some of what the console asks",
+    "an event that fails": "hands over no event that a function's alias has failed to handle",
+    "the failed-event queue": "hands over no event that a function's alias has failed to handle",
 }
 """Everything that is only tried on AWS, and why; docs/engineering.md lists it too."""
 

@@ -5,7 +5,7 @@ one that leads nowhere ends the execution with States.Runtime, which nothing cat
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,8 +16,12 @@ from tests.faults.killing import Killed
 from tests.statemachine import definition as asl
 from tests.statemachine.paths import MissingPathError, fill, put, read
 
-CRASHES = ("Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout", "Lambda.Unknown", "States.Timeout")
-"""How the end of a function's process, or of its time, comes."""
+CRASHES = (
+    *("Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout", "Lambda.Unknown", "States.Timeout"),
+    *("Runtime.Unknown", "Runtime.InitError", "Sandbox.Failure"),
+    *("Extension.LaunchError", "Extension.InitError", "Extension.ExitError", "Extension.Crash"),
+)
+"""How the end of a function's process, or of its time, comes; also before it takes its first event."""
 
 
 class CrashError(Exception):
@@ -176,7 +180,7 @@ class Executor:
                 )
                 if retrier is None or used[number] >= retrier["MaxAttempts"]:
                     raise
-                self.waits.append(list(waits(retrier))[used[number]])
+                self.waits.append(list(asl.waits(retrier))[used[number]])
                 used[number] += 1
                 self.before(name)
 
@@ -216,12 +220,6 @@ class Executor:
 
 
 _GREATER = "NumericGreaterThan"
-
-
-def waits(retrier: Mapping[str, Any]) -> Iterator[float]:
-    """The longest wait before each retry, in seconds; with full jitter it is any up to that."""
-    for number in range(retrier["MaxAttempts"]):
-        yield min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** number, retrier["MaxDelaySeconds"])
 
 
 def _matches(names: list[str], error: str) -> bool:

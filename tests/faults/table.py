@@ -20,6 +20,7 @@ FAULTS: Mapping[str, str] = {
     "a late failure after the commit": "the manifest outranks it; the record says so",
     "execution times out or is aborted": "EventBridge → record_failure, once",
     "503 SlowDown from S3": "backoff, success",
+    "a new object is not visible yet": "retried for 16 minutes, byte-identical outputs; replay publishes",
     "notification fails": "still FAILED, still recorded; EventBridge backstop",
     "bad deploy": "roll back, replay",
 }

@@ -32,6 +32,7 @@ def test_an_event_that_comes_ten_times_at_once_starts_one_execution(cloud: Cloud
     with ThreadPoolExecutor(TIMES) as pool, cloud.injector.during("starter"):
         answers = list(pool.map(cloud.functions["starter"], [event] * TIMES))
     assert all(sum(answer.values()) == 1 for answer in answers)
+    assert sum(answer["started"] for answer in answers) == 1, "the others are duplicates, though the first still runs"
     cloud.settle()
     assert len(cloud.executions) == 1
     assert len(ledger.check(cloud).published) == 1

@@ -10,8 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from functions.write.manifest import summary
-from tests.faults.executor import CrashError, Ended, Executor, StoppedError, waits
+from tests.faults.executor import CrashError, Ended, Executor, StoppedError
 from tests.statemachine import definition as asl
 from tests.statemachine import doubles, engine, moto_engine
 from tests.statemachine.cases import CASES, TRANSIENT, TRIES, Case
@@ -32,7 +31,7 @@ class Small:
 
     def run(self, case: Case) -> tuple[Run, Executor]:
         batch = engine.make_batch(case.chunks)
-        answer = summary(engine._manifest(batch, case.rejected), "processed")
+        answer = engine.answer_of_write(batch, case)
         folder = self.folder / batch.batch_id
         folder.mkdir()
         (folder / "script.json").write_text(json.dumps({"deeds": case.deeds, "summary": answer}))
@@ -160,5 +159,6 @@ def test_an_execution_ends_from_outside_between_two_states(small: Small, status:
 
 
 def test_the_longest_waits_of_a_retrier() -> None:
-    retrier = asl.tasks(asl.load())["Write"]["Retry"][1]
-    assert list(waits(retrier)) == [30, 45, 60, 60, 60]
+    retrier = asl.retrier_of(asl.tasks(asl.load())["Write"], "Lambda.CodeArtifactUserPendingException")
+    assert retrier
+    assert list(asl.waits(retrier)) == [30, 45, 60, 60, 60]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from functions.common import errors
-from functions.common.errors import PipelineError, TransientError
+from functions.common.errors import PipelineError, SourceNotVisibleError, TransientError
 from tests.faults import ledger
 from tests.faults.cloud import Cloud
 from tests.faults.executor import CRASHES
@@ -22,10 +22,11 @@ STEPS = ("validate", "transform", "write")
 TRIES = {asl.function_of(task): asl.attempts(task, TransientError.__name__) for task in TASKS.values()}
 """How often a step is tried that AWS is not there for."""
 
+RETRIED = (TransientError, SourceNotVisibleError)
 DATA_ERRORS = [
     name
     for name, error in vars(errors).items()
-    if isinstance(error, type) and issubclass(error, PipelineError) and error is not TransientError
+    if isinstance(error, type) and issubclass(error, PipelineError) and error not in RETRIED
 ]
 
 

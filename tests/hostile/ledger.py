@@ -18,6 +18,7 @@ from functions.record_failure import index as record_failure
 from tests import harness
 from tests.unit.orders import CONTRACT, Order, line_total, tables
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
 PUBLISHED = ("manifests/", "processed/", "tables/")
 
 
@@ -123,7 +124,7 @@ def as_csv(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _cell(value: Any) -> str:
     if isinstance(value, str):
-        return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+        return f"'{value}" if value.startswith(FORMULAS) else value
     if hasattr(value, "isoformat"):
         return f"{value.isoformat(timespec='microseconds')}Z"
     return "" if value is None else f"{value:f}" if isinstance(value, Decimal) else str(value)

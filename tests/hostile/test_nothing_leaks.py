@@ -17,7 +17,8 @@ import pytest
 
 from functions.common import telemetry
 from functions.common.contract import Rule
-from functions.common.errors import ContractError
+from functions.common.errors import ContractError, NoValidRecordsError
+from functions.transform import index as transform
 from functions.validate import index as validate
 from tests import harness
 from tests.hostile.ledger import Outcome, execute
@@ -188,7 +189,21 @@ def test_sql_that_fails_on_a_value_does_not_quote_it(
     monkeypatch.setattr(validate, "load_contract", lambda *_: replace(CONTRACT, rules=rules))
     outcome = execute(harness.plan(harness.upload(MANY)))
     assert outcome.fault
+    assert outcome.fault["errorType"] == NoValidRecordsError.__name__, "the rule rejects each record that it fails on"
+    check_nothing_leaks(outcome, emitted())
+
+
+@pytest.mark.parametrize("sql", ["CAST(customer.name AS INTEGER)", "error(customer.name)", "customer.name::DATE"])
+def test_sql_that_fails_in_transform_does_not_quote_it(
+    sql: str, aws: None, emitted: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = f"({CONTRACT.tables[0].sql}) AS orders JOIN records USING (_position)"
+    table = replace(CONTRACT.tables[0], sql=f"SELECT orders.* REPLACE ({sql} AS status) FROM {orders}")
+    monkeypatch.setattr(transform, "load_contract", lambda *_: replace(CONTRACT, tables=(table, *CONTRACT.tables[1:])))
+    outcome = execute(harness.plan(harness.upload(MANY)))
+    assert outcome.fault
     assert outcome.fault["errorType"] == ContractError.__name__
+    assert "table orders, column status" in outcome.fault["errorMessage"]
     check_nothing_leaks(outcome, emitted())
 
 

@@ -1,11 +1,13 @@
 """With customer_managed_key on, all that is kept has the key, and who reads or writes it may use it, for that alone."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from pipeline.deploy.terraform import INFRA
 from tests.infra.conftest import KEY, Run
 from tests.infra.policies import ACCOUNT, FUNCTIONS, HERE, NAME, QUEUE, ROLES, listed, role_policies, statements_of
 
@@ -73,10 +75,29 @@ def test_a_service_uses_the_key_for_ours_only(plan_with_key: Run) -> None:
         "StringEquals": {"aws:SourceAccount": ACCOUNT},
         "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{HERE}:alarm:{NAME}-*"},
     }
-    assert conditions["events.amazonaws.com"] == {
-        "StringEquals": {"aws:SourceAccount": ACCOUNT},
-        "ArnEquals": {"kms:EncryptionContext:aws:sqs:arn": QUEUE},
-    }
+    assert conditions["events.amazonaws.com"] == {"ArnEquals": {"kms:EncryptionContext:aws:sqs:arn": QUEUE}}, (
+        "EventBridge passes on neither aws:SourceAccount nor aws:SourceArn: sns/latest/dg/sns-key-management.html"
+    )
+
+
+@pytest.mark.parametrize(
+    ("resource", "dependency"),
+    [
+        ("aws_lambda_function.this", "aws_kms_alias.this"),
+        ("aws_s3_bucket_notification.ingest", "aws_kms_alias.this"),
+        ("aws_s3_bucket_notification.ingest", "terraform_data.key_in_effect"),
+        ("aws_scheduler_schedule.reconcile", "terraform_data.key_in_effect"),
+    ],
+)
+def test_what_uses_the_key_waits_for_its_alias(resource: str, dependency: str) -> None:
+    """A boundary knows the key by its alias, and AWS takes minutes to apply a new one."""
+    kind, name = resource.split(".")
+    text = "".join(path.read_text() for path in INFRA.glob("*.tf"))
+    block = re.search(rf'^resource "{kind}" "{name}" .*?^}}', text, re.MULTILINE | re.DOTALL)
+    assert block
+    depends = re.search(r"depends_on = \[(.*?)\]", block[0], re.DOTALL)
+    assert depends
+    assert dependency in depends[1]
 
 
 def test_the_account_administers_the_key_and_nobody_else_is_let_in(plan_with_key: Run) -> None:

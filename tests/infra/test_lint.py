@@ -31,6 +31,7 @@ ACCEPTED = {
     ),
     ("missing_condition", r"output\.analyst_policy QueryInWorkgroup"): "what it opens is one workgroup's",
     ("missing_condition", r"aws_iam_policy\.boundary.* DeliverLogsAndTraces"): "a boundary grants nothing; as above",
+    ("missing_condition", r"aws_iam_policy\.boundary.* QueryInAthena"): "a boundary grants nothing",
     (
         "missing_condition",
         r"aws_iam_policy\.github.*",
@@ -53,6 +54,10 @@ ACCEPTED = {
         "confused_deputy_risk",
         r"aws_kms_key.* OwnLogGroups",
     ): "the log groups in the encryption context are the account's",
+    (
+        "confused_deputy_risk",
+        r"aws_kms_key.* UndeliveredEvents",
+    ): "the queue in the encryption context is the account's; EventBridge passes on no source",
 }
 
 # What the linter must find, or it is not worth its time: statements that AWS takes, and that do nothing or too much.

@@ -80,7 +80,7 @@ def test_the_exit_status_says_whether_the_batch_was_published(
         (["status", "--limit", "many"], 2, "--limit"),
         (["demo", "--nonsense"], 2, "--nonsense"),
         (["nonsense"], 2, "nonsense"),
-        (["status", "--target", "local"], 1, "The embedded AWS is not running."),
+        (["status", "--target", "local"], 1, "The local emulator is not running."),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence_and_a_status(

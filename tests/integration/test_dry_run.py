@@ -182,6 +182,7 @@ def test_results_of_another_run_do_not_stay(pipeline: Any, tmp_path: Path) -> No
     [
         (RuntimeError("Query interrupted"), 130, "interrupted"),
         (ResourceLimitError("The function's disk (/tmp) is full."), 1, "Let TMPDIR name a folder with more room"),
+        (OSError(28, "No space left on device", "/tmp/x"), 1, "Let TMPDIR name a folder with more room"),
     ],
 )
 def test_what_happens_here_is_not_said_of_the_file(

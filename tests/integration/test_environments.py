@@ -475,6 +475,10 @@ def test_where_there_is_nothing_to_move_it_says_so(infra: Path, backend: backend
         ("Error: Error acquiring the state lock", "TF_DATA_DIR=.terraform-dev terraform -chdir=infra force-unlock ID"),
         ("Scope ARN: x does not exist or is not attachable.", "permissions_boundary = null in infra/environments/dev"),
         ("EntityAlreadyExists: Role with name shop-dev-write already exists.", "If an interrupted deploy has made it"),
+        (
+            "AccessDeniedException: Insufficient Lake Formation permission(s): Required Create Database on Catalog",
+            "--permissions CREATE_DATABASE",
+        ),
         ('cannot import state with lineage "a" over unrelated state', "look which of the two counts"),
         ("Error: something else", "Run the same again."),
     ],

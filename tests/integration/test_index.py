@@ -204,6 +204,8 @@ def test_validate_stages_its_files_and_the_counts_last(monkeypatch: pytest.Monke
         "records_by_version": {"1": {"valid": 1, "rejected": 1}},
         "drift": [],
         "control_totals": {"total_amount": "293.4800", "line_total": "261.10"},
+        "received_bytes": len(lines([order(), {}])) - 2,
+        "unreadable_bytes": 0,
     }
 
 
@@ -226,7 +228,8 @@ def test_a_chunk_again_writes_the_same_bytes() -> None:
     assert attempts[0] == attempts[1]
 
 
-def test_a_source_that_is_deleted_before_it_is_read_is_named() -> None:
+def test_a_source_that_is_deleted_before_it_is_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.let_missing_be_gone(monkeypatch)
     batch = harness.plan(harness.upload(lines([order()])))
     s3_utils.client().delete_object(Bucket=INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
     with pytest.raises(SourceMissingError) as caught:
@@ -234,7 +237,8 @@ def test_a_source_that_is_deleted_before_it_is_read_is_named() -> None:
     assert str(caught.value).startswith(f"{batch.source.uri} is gone: ")
 
 
-def test_a_chunk_whose_records_have_expired_is_named() -> None:
+def test_a_chunk_whose_records_have_expired_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.let_missing_be_gone(monkeypatch)
     batch = harness.plan(harness.upload(lines([order()])))
     with pytest.raises(ReconciliationError, match=r"Chunk 0 has no records\.parquet in staging"):
         transform.handler({"batch": batch.to_input(), "chunk": 0})

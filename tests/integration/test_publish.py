@@ -30,7 +30,7 @@ from tests.unit.orders import lines, order
 
 
 def totals(rejected: int, received: int) -> Totals:
-    return Totals(received, received - rejected, rejected, {"not_json": rejected}, {}, [], {})
+    return Totals(received, received - rejected, rejected, {"not_json": rejected}, {}, [], {}, 100 * received, 0)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_share_of_rejects_that_is_let_pass(rejected: int, received: int, rat
     assert isinstance(refusal, TooManyRejectsError) is fails
     if fails:
         assert str(refusal).startswith(
-            f"{rejected} of {received} records break the contract (not_json {rejected}), more"
+            f"{rejected} of {received} records break the contract (not_json {rejected}), a share of "
         )
         assert str(refusal).endswith("s3://b/k.")
 
@@ -97,7 +97,17 @@ def test_the_manifest_tells_all() -> None:
         "customers": 1,
         "items": 20,
     }
-    rest = ("counts", "rejected_by_reason", "records_by_version", "drift", "control_totals", "tables", "rejects")
+    assert manifest["bytes"] == {"received": len(WITH_REJECT) - 12, "unreadable": 0}
+    rest = (
+        "counts",
+        "bytes",
+        "rejected_by_reason",
+        "records_by_version",
+        "drift",
+        "control_totals",
+        "tables",
+        "rejects",
+    )
     assert {name: value for name, value in manifest.items() if name not in rest} == {
         "manifest_version": 1,
         "dataset": "orders",
@@ -280,7 +290,8 @@ def test_a_document_without_records_is_empty(name: str) -> None:
 
 
 @on_moto
-def test_counts_that_are_gone_are_named() -> None:
+def test_counts_that_are_gone_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.let_missing_be_gone(monkeypatch)
     batch = harness.run(lines(GOOD))
     for key in (batch.manifest_key, batch.staging_key(0, "counts.json")):
         s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=key)
@@ -290,7 +301,8 @@ def test_counts_that_are_gone_are_named() -> None:
 
 @on_moto
 @pytest.mark.parametrize("name", ["orders.parquet", "items.parquet", "rejected.jsonl"])
-def test_what_expired_in_staging_is_named(name: str) -> None:
+def test_what_expired_in_staging_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.let_missing_be_gone(monkeypatch)
     batch = harness.run(WITH_REJECT)
     for key in (batch.manifest_key, batch.staging_key(0, name)):
         s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=key)
@@ -327,7 +339,10 @@ def test_each_chunk_is_read_again_for_its_own_superseded_records() -> None:
 
 @on_moto
 @pytest.mark.parametrize(("data", "fails"), [(WITH_REJECT, True), (lines(GOOD), False)])
-def test_a_source_that_is_gone_by_then_matters_only_to_superseded_records(data: bytes, fails: bool) -> None:
+def test_a_source_that_is_gone_by_then_matters_only_to_superseded_records(
+    data: bytes, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.let_missing_be_gone(monkeypatch)
     batch = harness.run(data)
     s3 = s3_utils.client()
     s3.delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
@@ -350,6 +365,7 @@ def test_the_answer_holds_the_counts_and_the_notice() -> None:
         "rejected": 1,
         "superseded": 1,
         "published": 10,
+        "unnotified": 1,
         "batch_id": batch.batch_id,
     }
     assert notice["subject"] == "orders: 1 of 12 records were rejected"

@@ -65,7 +65,7 @@ def running(place: Place, ago: timedelta = timedelta(0)) -> Batch:
 
 
 def stuck(place: Place) -> Batch:
-    return running(place, timedelta(hours=2))
+    return running(place, timedelta(hours=4))
 
 
 def ended(place: Place, status: str, ago: timedelta = timedelta(minutes=20)) -> Batch:

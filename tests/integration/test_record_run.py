@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.common import executions, s3_utils
 from functions.common.batch import Batch, run_key
@@ -214,6 +215,43 @@ def test_a_run_is_recorded_and_measured_once(batch: Batch, capsys: pytest.Captur
     emitted = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "EstimatedCostUSD" in line]
     assert [line["EstimatedCostUSD"] for line in emitted] == [[float(first["usd"])]]
     assert emitted[0]["dataset"] == "orders"
+
+
+class Throttling(StepFunctions):
+    """Refuses as Step Functions does beyond its quota of GetExecutionHistory, or with another error."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__([])
+        self.error: Any = {"Error": {"Code": code, "Message": "Rate exceeded"}}
+
+    def paginate(self, **asked: Any) -> Iterator[Any]:
+        raise ClientError(self.error, "GetExecutionHistory")
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
+def test_a_run_whose_history_is_throttled_is_recorded_without_it(batch: Batch, status: str) -> None:
+    """So that no event is lost to a burst of files; 30 files a second need more than AWS grants."""
+    with patch.object(executions, "client", lambda: Throttling("ThrottlingException")):
+        record_run.handler(ended(batch, status))
+    [key] = harness.keys("runs/")
+    content = json.loads(harness.get(key))
+    adds_up(content)
+    chunks, failed = content["steps"]["ProcessChunks"], status == "FAILED"
+    assert (chunks["measured"], chunks["tries"], chunks["billed_ms"]) == ("execution", 4, 6454)
+    assert (content["steps"]["Write"]["measured"], content["steps"]["Write"]["billed_ms"]) == ("execution", 0)
+    assert ("RecordFailure" in content["steps"]) == failed
+    assert content["transitions"] == {"states": 5 + 2 * 2 + 1, "retries": 0}
+    assert quantity(content, "notices") == 1, "of its reject, or of its failure"
+
+
+@pytest.mark.parametrize("code", ["InternalError", "AccessDeniedException"])
+def test_a_history_that_is_refused_for_another_reason_is_asked_for_again(batch: Batch, code: str) -> None:
+    with (
+        patch.object(executions, "client", lambda: Throttling(code)),
+        pytest.raises((TransientError, ClientError)),
+    ):
+        record_run.handler(ended(batch))
+    assert harness.keys("runs/") == []
 
 
 def test_a_history_that_has_not_ended_is_read_again_later(batch: Batch) -> None:

@@ -67,8 +67,17 @@ def test_an_action_has_one_version() -> None:
 
 def test_zips_are_built_by_the_python_that_runs_them() -> None:
     """Else they carry no bytecode, and are other bytes than those of the last deploy."""
-    versions = {step["with"]["python-version"] for step in steps() if "setup-python" in step.get("uses", "")}
-    assert versions == {build.aws_runtime("arm64").python}
+    assert {version.rpartition(".")[0] for version in python_versions()} == {build.aws_runtime("arm64").python}
+
+
+def test_every_workflow_has_the_same_release_of_python() -> None:
+    """Bytecode is in the zips, and so in the plan's digest: another release would make other bytes of the same code."""
+    [version] = python_versions()
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version), f"{version} may be another release on the next runner"
+
+
+def python_versions() -> set[str]:
+    return {step["with"]["python-version"] for step in steps() if "setup-python" in step.get("uses", "")}
 
 
 def test_terraform_is_new_enough_and_the_same_everywhere() -> None:

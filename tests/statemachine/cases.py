@@ -12,8 +12,10 @@ from tests.statemachine import definition as asl
 from tests.statemachine.doubles import CRASH, HANG
 
 TRANSIENT = errors.TransientError.__name__
+NOT_VISIBLE = errors.SourceNotVisibleError.__name__
 TRIES = asl.attempts(asl.tasks(asl.load())["Write"], TRANSIENT)
 """How often a task is tried that fails with TransientError every time: 1 + MaxAttempts."""
+THROTTLED_TRIES = asl.attempts(asl.tasks(asl.load())["Validate"], "Lambda.TooManyRequestsException")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Case:
     """What a function (`write`) or its calls for one chunk (`validate-1`) do at each try; then they succeed."""
     chunks: int = 1
     rejected: int = 0
+    notified_before: bool = False
+    """Whether an earlier revision had the same rejects."""
     topic: bool = True
     """Whether there is the topic that notices go to."""
     write_seconds: int | None = None
@@ -53,6 +57,7 @@ PUBLISHED = [
     Case("one chunk is published"),
     Case("three chunks are published", chunks=3, calls=(3, 3, 1, 0)),
     Case("rejects are told", rejected=2, notice="rejects"),
+    Case("rejects that were notified before", rejected=2, notified_before=True),
 ]
 
 DATA_ERRORS = [
@@ -83,6 +88,8 @@ DATA_ERRORS = [
 ]
 
 RETRIES = [
+    Case("the source is not visible for long", {"validate": (NOT_VISIBLE,) * 18}, calls=(19, 1, 1, 0)),
+    Case("write does not see the source at first", {"write": (NOT_VISIBLE,)}, calls=(1, 1, 2, 0)),
     Case("validate meets a transient fault", {"validate": (TRANSIENT,)}, calls=(2, 1, 1, 0)),
     Case("transform meets a transient fault", {"transform": (TRANSIENT,)}, calls=(1, 2, 1, 0)),
     Case("write meets a transient fault", {"write": (TRANSIENT,)}, calls=(1, 1, 2, 0)),
@@ -95,11 +102,17 @@ RETRIES = [
     ),
     Case("Lambda is throttled", {"write": ("Lambda.TooManyRequestsException",) * 3}, calls=(1, 1, 4, 0)),
     Case(
+        "Lambda is throttled for long, and then has a fault",
+        {"validate": (*["Lambda.TooManyRequestsException"] * (THROTTLED_TRIES - 1), *[TRANSIENT] * (TRIES - 1))},
+        calls=(THROTTLED_TRIES + TRIES - 1, 1, 1, 0),
+    ),
+    Case(
         "a function has slept for weeks",
         {"validate": ("Lambda.CodeArtifactUserPendingException",) * 5},
         calls=(6, 1, 1, 0),
     ),
     Case("write crashes once", {"write": (CRASH,)}, calls=(1, 1, 2, 0)),
+    Case("a function dies once while it starts", {"validate": ("Runtime.Unknown",)}, calls=(2, 1, 1, 0)),
     Case("a function is out of time once", {"transform": ("Sandbox.Timedout",)}, calls=(1, 2, 1, 0)),
     Case(
         "each kind of fault has its own retries",
@@ -116,6 +129,9 @@ RETRIES = [
 ]
 
 RETRIES_USED_UP = [
+    failing(
+        "the source stays invisible", "validate", NOT_VISIBLE, {"validate": (NOT_VISIBLE,) * 99}, calls=(19, 0, 0, 1)
+    ),
     failing(
         "validate stays unavailable", "validate", TRANSIENT, {"validate": (TRANSIENT,) * 20}, calls=(TRIES, 0, 0, 1)
     ),

@@ -8,8 +8,8 @@ from typing import Any
 from pipeline import ROOT
 
 PATH = ROOT / "statemachine" / "pipeline.asl.json"
-LAMBDA = "arn:aws:states:::lambda:invoke"
-SNS = "arn:aws:states:::sns:publish"
+LAMBDA = "arn:${partition}:states:::lambda:invoke"
+SNS = "arn:${partition}:states:::sns:publish"
 
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
@@ -80,10 +80,21 @@ def reachable(machine: Definition, start: str) -> set[str]:
     return found
 
 
+def retrier_of(task: State, error: str) -> State | None:
+    """The first retrier of a Task that names an error: the one that decides."""
+    return next((retrier for retrier in task["Retry"] if error in retrier["ErrorEquals"]), None)
+
+
 def attempts(task: State, error: str) -> int:
     """How often a Task is tried that fails with `error` every time."""
-    retrier = next((retrier for retrier in task["Retry"] if error in retrier["ErrorEquals"]), None)
+    retrier = retrier_of(task, error)
     return 1 + (retrier["MaxAttempts"] if retrier else 0)
+
+
+def waits(retrier: State) -> Iterator[float]:
+    """The longest wait before each retry, in seconds; with full jitter it is any up to that."""
+    for number in range(retrier["MaxAttempts"]):
+        yield min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** number, retrier["MaxDelaySeconds"])
 
 
 # --- the history of an execution ---
@@ -91,12 +102,30 @@ def attempts(task: State, error: str) -> int:
 EVENTS_OF_A_TRY = 3  # TaskScheduled, TaskStarted, and TaskSucceeded, TaskFailed or TaskTimedOut
 EVENTS_OF_A_STATE = 2  # …StateEntered, …StateExited
 EVENTS_OF_AN_ITERATION = 2  # MapIterationStarted, MapIterationSucceeded
-EVENTS_OUTSIDE = 200
-"""More than all else can have: the execution's and the Map's own, the aborted iterations of a failure (2 more for each
-of those under way), Write and RecordFailure with every retrier used up (13 tries each), NotifyFailure."""
+EVENTS_OF_A_MAP = 4  # MapStateEntered, MapStateStarted, MapStateSucceeded or MapStateFailed, MapStateExited
+EVENTS_OF_AN_EXECUTION = 2  # ExecutionStarted, and how it ended
+EVENTS_OF_AN_ABORT = 2  # TaskStateAborted, MapIterationAborted, of each iteration that another one's failure ends
 
 
 def chunk_events(tries_of_each_task: int) -> int:
     """The events in the history of one chunk of which each task is tried so often."""
     inside = len(load()["States"]["ProcessChunks"]["ItemProcessor"]["States"])
     return EVENTS_OF_AN_ITERATION + inside * (EVENTS_OF_A_STATE + EVENTS_OF_A_TRY * tries_of_each_task)
+
+
+def most_events(definition: Definition, chunks: int) -> int:
+    """More events than any execution of so many chunks can have: every task entered, and every retrier used up."""
+    return EVENTS_OF_AN_EXECUTION + sum(_most_events_of(state, chunks) for state in definition["States"].values())
+
+
+def _most_events_of(state: State, chunks: int) -> int:
+    if state["Type"] == "Map":
+        inside = sum(_most_events_of(inner, chunks) for inner in state["ItemProcessor"]["States"].values())
+        aborted = EVENTS_OF_AN_ABORT * state["MaxConcurrency"]
+        return EVENTS_OF_A_MAP + aborted + chunks * (EVENTS_OF_AN_ITERATION + inside)
+    return EVENTS_OF_A_STATE + EVENTS_OF_A_TRY * most_tries(state)
+
+
+def most_tries(state: State) -> int:
+    """How often a Task is tried at most: each retrier counts for itself. 0 of any other state."""
+    return 1 + sum(retrier["MaxAttempts"] for retrier in state["Retry"]) if state["Type"] == "Task" else 0

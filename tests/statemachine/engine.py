@@ -28,7 +28,7 @@ class Engine:
     client: Callable[[str], Any]
     """A client of a service, by its name."""
     arns: Mapping[str, str]
-    """A value for each placeholder of the definition."""
+    """A value for each placeholder of the definition, but for the partition."""
     role_arn: str
     queue_url: str
     """A queue that hears what the topic says."""
@@ -42,7 +42,7 @@ class Engine:
     def machine(self, case: Case) -> str:
         """The ARN of the state machine that a case runs on."""
         arns = self.arns if case.topic else {**self.arns, "topic_arn": f"{self.arns['topic_arn']}-missing"}
-        definition = asl.render(arns)
+        definition = asl.render({"partition": "aws", **arns})
         if case.write_seconds:
             definition["States"]["Write"]["TimeoutSeconds"] = case.write_seconds
         text = json.dumps(definition)
@@ -86,7 +86,7 @@ class Run:
 def run(engine: Engine, case: Case) -> Run:
     """Run a case to its end."""
     batch = make_batch(case.chunks)
-    answer = summary(_manifest(batch, case.rejected), "processed")
+    answer = answer_of_write(batch, case)
     folder = engine.folder / batch.batch_id
     folder.mkdir()
     (folder / "script.json").write_text(json.dumps({"deeds": case.deeds, "summary": answer}))
@@ -190,6 +190,12 @@ def _expected_notices(case: Case, run: Run) -> list[Mapping[str, str]]:
             }
         ]
     return []
+
+
+def answer_of_write(batch: Batch, case: Case) -> dict[str, Any]:
+    """What the doubled `write` returns."""
+    manifest = _manifest(batch, case.rejected)
+    return summary(manifest, "processed", manifest if case.notified_before else None)
 
 
 def _manifest(batch: Batch, rejected: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from functions.common.batch import Batch
 from functions.record_failure import index as record_failure
 from functions.record_failure.failure import Failure
 from functions.record_run import index as record_run
+from functions.record_run.history import read_history, without_history
 from functions.transform import index as transform
 from functions.validate import index as validate
 from functions.write import index as write
@@ -128,6 +129,10 @@ def test_what_a_run_cost_is_read_from_its_history(
     assert events in (None, len(history) - 2 * estimate.EVENTS_A_CHUNK)
     if lines is GOOD:
         assert beside_chunks == (estimate.EVENTS_A_FILE, estimate.STATES_A_FILE)
+    if event["detail"]["status"] == "SUCCEEDED":
+        assumed, read = without_history(2, 100, failed=False, notices=int(lines is not GOOD)), read_history(history)
+        assert (assumed.entered, assumed.publishes) == (read.entered, read.publishes), "what is assumed is what happens"
+        assert sum(tries.number for tries in assumed.tries.values()) == sum(t.number for t in read.tries.values())
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ ARN = "arn:aws:lambda:eu-central-1:123456789012:function:x:1"
 
 
 def rendered() -> Any:
-    return asl.render(dict.fromkeys(asl.placeholders(asl.PATH.read_text("utf-8")), ARN))
+    return asl.render({**dict.fromkeys(asl.placeholders(asl.PATH.read_text("utf-8")), ARN), "partition": "aws"})
 
 
 def test_the_linter_finds_nothing() -> None:

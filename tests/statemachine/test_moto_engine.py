@@ -51,8 +51,8 @@ def test_retries_wait_twice_as_long_each_time_and_a_minute_at_most(engine: Engin
     assert waits == [2, 4, 8, 16, 32]
 
 
-def test_the_history_has_as_many_events_as_the_limit_is_reckoned_with(engine: Engine) -> None:
-    """test_definition.py reckons with it that of the largest file."""
+def test_the_history_has_the_events_that_the_budget_counts(engine: Engine) -> None:
+    """test_retry_budget.py calculates the largest file's history from them."""
 
     def events(case: Case) -> int:
         return len(run(engine, case).history)
@@ -60,8 +60,12 @@ def test_the_history_has_as_many_events_as_the_limit_is_reckoned_with(engine: En
     one = events(Case("one chunk"))
     assert events(Case("three chunks", chunks=3)) - one == 2 * asl.chunk_events(1)
     assert events(Case("retried", {"validate": (TRANSIENT,) * 4})) - one == 4 * asl.EVENTS_OF_A_TRY
-    worst = {"write": (*[TRANSIENT] * 6, CRASH, CRASH), "record_failure": (*[TRANSIENT] * 6, CRASH, CRASH)}
-    assert events(Case("all else fails", worst)) - asl.chunk_events(1) < asl.EVENTS_OUTSIDE / 2
+    write = asl.tasks(asl.load())["Write"]
+    faults = [retrier["ErrorEquals"][0] for retrier in write["Retry"] for _ in range(retrier["MaxAttempts"])]
+    worst = dict.fromkeys(FUNCTIONS, (*faults, CRASH))
+    most = asl.most_events(asl.load(), chunks=1)
+    assert events(Case("validate fails after every retry", worst)) < most
+    assert events(Case("write fails after every retry", {**worst, "validate": (), "transform": ()})) < most
 
 
 def test_the_history_of_chunks_side_by_side_is_told_apart(engine: Engine) -> None:

@@ -89,7 +89,7 @@ def test_the_walk_sees_an_answer_that_lacks_a_field(function: str) -> None:
     answers = {
         "validate": {},
         "transform": {"chunk": 0},
-        "write": {"rejected": 1, "notice": {"subject": "s", "message": "m"}},
+        "write": {"rejected": 1, "unnotified": 1, "notice": {"subject": "s", "message": "m"}},
         "record_failure": {"subject": "s", "message": "m"},
         function: {},
     }

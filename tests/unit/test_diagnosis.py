@@ -22,11 +22,13 @@ QUEUED = (Queued(NOW, "starter", "AccessDenied"),)
 REPLAY, RECONCILE, REDRIVE = f"replay {stories.BATCH}", "reconcile", "redrive"
 
 
-def story(failure: Any = None, ended: timedelta | None = timedelta(hours=1), **changes: Any) -> Story:
+def story(
+    failure: Any = None, ended: timedelta | None = timedelta(hours=1), error: str = "TransientError", **changes: Any
+) -> Story:
     """A story of an execution that failed so long ago and left this record."""
     failed = stories.failed()
     stopped = None if ended is None else NOW - ended
-    run = replace(failed.executions[-1], failure=failure, stopped=stopped)
+    run = replace(failed.executions[-1], failure=failure, stopped=stopped, error=error)
     return replace(failed, executions=(run,), **changes)
 
 
@@ -51,7 +53,10 @@ def commands(told: Story) -> list[str]:
         pytest.param(story(UNTOLD, queued=QUEUED), BatchState.UNTOLD, [REDRIVE, REPLAY], id="its event waits"),
         pytest.param(story(TOLD, is_source_there=False), BatchState.FAILED, [], id="its source is gone"),
         pytest.param(
-            story({**TOLD, "next_step": "Send the file again."}), BatchState.FAILED, [], id="another file is needed"
+            story({**TOLD, "next_step": "Send the file again."}, error="EmptyFileError"),
+            BatchState.FAILED,
+            [],
+            id="another file is needed",
         ),
     ],
 )
@@ -79,11 +84,8 @@ def test_after_a_failure_behind_the_commit_only_the_telling_is_mended(told: Stor
     [
         pytest.param(story(TOLD), BatchState.LOST, Outcome.LOST, [REPLAY], id="lost"),
         pytest.param(story(TOLD, is_source_there=False), BatchState.LOST, Outcome.LOST, [], id="a record is left"),
-        pytest.param(story(is_source_there=False), BatchState.LOST, Outcome.GONE, [], id="nothing is left"),
+        pytest.param(story(is_source_there=False), BatchState.GONE, Outcome.GONE, [], id="nothing is left"),
         pytest.param(story(), BatchState.LOST, Outcome.LOST, [REPLAY], id="the source is left"),
-        pytest.param(
-            story(is_source_there=False), BatchState.UNTOLD, Outcome.GONE, [], id="nothing of a failure is left"
-        ),
         pytest.param(
             story(None, LATER, is_source_there=False),
             BatchState.UNTOLD,

@@ -1,6 +1,7 @@
 """What the fast screen lets pass is valid by the reference, and nearly all that is valid needs no second look."""
 
 import json
+import re
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.common.contract import Contract, Derived, Rule
-from functions.common.errors import ContractError
 from functions.common.record_types import bounded, is_decimal
 from functions.validate.fast_decoder import fast_decoder_of
 from functions.validate.record_validator import RecordValidator
@@ -147,11 +147,9 @@ def test_of_any_schema_just_what_is_valid_is_kept(name: str, tmp_path: Path) -> 
         number for number, record in enumerate(held) if schema_validator(contract, contract.current).is_valid(record)
     ]
     data = b"".join(json.dumps(record).encode() + b"\n" for record in held)
-    if schema.get("format") == "date-time":  # 23:59:60 keeps the format, but is no TIMESTAMP
-        with pytest.raises(ContractError, match="lets pass a time that there is not"):
-            kept(data, tmp_path, contract)
-    else:
-        assert kept(data, tmp_path, contract) == valid
+    if schema.get("format") == "date-time":  # a leap second and small letters keep the format, but are no TIMESTAMP
+        valid = [number for number in valid if not re.search(":60|z$", str(held[number]["x"]))]
+    assert kept(data, tmp_path, contract) == valid
 
 
 def _beyond_bigint(value: Any) -> bool:
@@ -235,11 +233,12 @@ def test_a_reject_that_sql_found_stands_as_it_came(tmp_path: Path) -> None:
     assert orjson.loads(reject)["reason"] == "not_an_exact_decimal"
 
 
-def test_a_rule_whose_sql_fails_on_a_valid_record_fails_the_file(tmp_path: Path) -> None:
+def test_a_rule_whose_sql_fails_on_a_valid_record_rejects_it(tmp_path: Path) -> None:
     large = order(customer=customer(name="no number"), shipping_cost=0, total_amount=999_999_999_999)
     rule = Rule("fails", "/customer/name", "CAST(customer.name AS INTEGER) > 0", "must be a number")
-    with pytest.raises(ContractError, match="SQL failed"):
-        validate(lines([large]), tmp_path, contract=replace(CONTRACT, rules=(rule,)))
+    good = order(customer=customer(name="7"))
+    counts = validate(lines([large, good, order()]), tmp_path, contract=replace(CONTRACT, rules=(rule,)))
+    assert (counts["valid"], counts["rejected_by_reason"]) == (1, {"fails": 2})
 
 
 def test_a_rule_is_not_asked_of_what_breaks_the_schema(tmp_path: Path) -> None:
@@ -265,12 +264,13 @@ def test_every_digit_of_a_decimal_is_kept_however_large_it_is(precision: int, sc
     assert [row[0] for row in rows] == [Decimal(text) for text in records]
 
 
-def test_what_can_not_be_derived_of_a_record_is_told(tmp_path: Path) -> None:
+def test_a_record_of_which_nothing_can_be_derived_is_rejected(tmp_path: Path) -> None:
     large = order(customer=customer(name="no number"), shipping_cost=0, total_amount=999_999_999_999)
     derived = (Derived("number", "CAST(customer.name AS INTEGER)"),)
-    for records in ([order()], [large]):
-        with pytest.raises(ContractError):
-            validate(lines(records), tmp_path, contract=replace(WITHOUT_RULES, derived=derived, tables=()))
+    contract = replace(WITHOUT_RULES, derived=derived, tables=())
+    for bad in (order(), large):
+        counts = validate(lines([bad, order(customer=customer(name="7"))]), tmp_path, contract=contract)
+        assert (counts["valid"], counts["rejected_by_reason"]) == (1, {"does_not_fit": 1})
 
 
 def test_nothing_is_derived_of_what_breaks_the_schema(tmp_path: Path) -> None:

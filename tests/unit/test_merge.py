@@ -139,6 +139,26 @@ def test_parts_that_contradict_each_other_are_refused(table: str, select: str, s
     assert says in broken(staged)
 
 
+@pytest.mark.parametrize("slice_rows", [1, 3, 100])
+def test_a_reference_that_is_null_is_not_checked(
+    slice_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in SQL: where one of its columns is null, a row refers to nothing."""
+    monkeypatch.setattr(reconciliation, "_SLICE_ROWS", slice_rows)
+    staged = stage(TWO, tmp_path)
+    staged.tamper("orders", "SELECT * REPLACE (CASE WHEN order_id = '1' THEN customer_id END AS customer_id) FROM part")
+    staged.tamper("customers", "FROM part WHERE customer_id <> 'other'")
+    assert staged.merge().rows["orders"] == 2
+
+
+def test_a_repeated_key_is_named_with_what_allows_it(tmp_path: Path) -> None:
+    customers = replace(CONTRACT.tables[1], latest_by=())
+    contract = replace(CONTRACT, tables=(CONTRACT.tables[0], customers, CONTRACT.tables[2]))
+    staged = stage(lines([order(order_id="1"), order(order_id="2")]), tmp_path, contract=contract)
+    says = broken(staged)
+    assert "Table customers: 1 rows repeat the key (customer_id). Name in the table's latest_by" in says
+
+
 @pytest.mark.parametrize("slice_rows", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize(
     ("table", "select", "says"),
@@ -149,7 +169,7 @@ def test_parts_that_contradict_each_other_are_refused(table: str, select: str, s
         ("customers", "FROM part WHERE customer_id <> 'c2'", "Table orders: 2 rows have no row in customers."),
         (
             "orders",
-            "SELECT * REPLACE (CASE WHEN order_id <> '5' THEN customer_id END AS customer_id) FROM part",
+            "SELECT * REPLACE (CASE WHEN order_id <> '5' THEN customer_id ELSE 'c9' END AS customer_id) FROM part",
             "Table orders: 1 rows have no row in customers.",
         ),
     ],
@@ -203,7 +223,7 @@ def test_a_reference_may_have_several_columns_of_any_name(
         make_part(connection, tmp_path, "lines", f"{rows} FROM range(55)")
         contract = replace(CONTRACT, record_table=INVOICES, tables=(INVOICES, children), control_totals=())
         with pytest.raises(ReconciliationError, match="Table lines: 9 rows have no row in invoices"):
-            merge(batch_of(b""), contract, Totals(46, 46, 0, {}, {}, [], {}), tmp_path, connection)
+            merge(batch_of(b""), contract, Totals(46, 46, 0, {}, {}, [], {}, 0, 0), tmp_path, connection)
 
 
 def test_a_lost_order_is_noticed(tmp_path: Path) -> None:
@@ -261,6 +281,8 @@ def chunk_counts(**changes: Any) -> dict[str, Any]:
         "records_by_version": {"1": {"valid": 2, "rejected": 0}, "unknown": {"valid": 0, "rejected": 1}},
         "drift": [],
         "control_totals": {"total": "1.10"},
+        "received_bytes": 300,
+        "unreadable_bytes": 20,
         **changes,
     }
 
@@ -279,6 +301,7 @@ def test_chunks_add_up() -> None:
     assert (totals.received, totals.valid, totals.rejected) == (5, 2, 3)
     assert list(totals.rejected_by_reason.items()) == [("missing_field", 1), ("not_json", 2)]
     assert totals.control_totals == {"total": Decimal("100000000000000000000000000000000001.0999")}
+    assert (totals.received_bytes, totals.unreadable_bytes) == (600, 40)
     assert totals.records_by_version == {
         "1": {"valid": 2, "rejected": 1},
         "2": {"valid": 0, "rejected": 1},
@@ -296,6 +319,7 @@ def test_chunks_add_up() -> None:
             {"records_by_version": {"1": {"valid": 1, "rejected": 1}}},
             "Chunk 1: the valid records of all versions are not 2",
         ),
+        ({"received_bytes": GONE}, "Chunk 1 was counted by an earlier release: run the batch again"),
         ({"records_by_version": GONE}, "Chunk 1 was counted by an earlier release: run the batch again"),
         ({"chunk_bytes": 5}, "Chunk 1 was cut by another plan; two runs of this batch overlap"),
     ],
@@ -362,7 +386,7 @@ def merged_readings(folder: Path, sizes: list[int], order: str, memory_mb: int =
             connection.execute(f"COPY ({part}) TO {path} ({sql.STAGED})")
     with sql.connect(folder, memory_mb) as connection:
         connection.execute("SET max_temp_directory_size = '0 KiB'")
-        totals = Totals(N_READINGS, N_READINGS, 0, {}, {}, [], {})
+        totals = Totals(N_READINGS, N_READINGS, 0, {}, {}, [], {}, 0, 0)
         assert merge(batch_of(b""), contract, totals, folder, connection).rows == {"readings": N_READINGS}
     return (folder / "readings.parquet").read_bytes()
 
@@ -392,7 +416,7 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def cell(value: str | None) -> str:
     """How a text stands in the CSV."""
-    return f"'{value}" if value and value[0] in "=+-@\t\r" else value or ""
+    return f"'{value}" if value and value[0] in "=+-@\t\r\n\0＝＋－＠" else value or ""
 
 
 def read_csv(text: str) -> list[dict[str, str]]:

@@ -121,7 +121,7 @@ def aws_takes(words: list[str]) -> None:
     if service == "s3":
         assert options <= S3[operation]
         return
-    model = Session().get_service_model(service)
+    model = Session().get_service_model({"s3api": "s3"}.get(service, service))
     operations = {xform_name(name, "-"): name for name in model.operation_names}
     assert operation in operations, f"{service} has no {operation}"
     shape = model.operation_model(operations[operation]).input_shape

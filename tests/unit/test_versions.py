@@ -249,6 +249,7 @@ def test_a_file_of_many_chunks_names_no_more_fields_than_one(tmp_path: Path) -> 
         for start in (0, 50, 100)
     ]
     none: dict[str, Any] = {"received": 0, "valid": 0, "rejected": 0, "rejected_by_reason": {}, "control_totals": {}}
+    none |= {"received_bytes": 0, "unreadable_bytes": 0}
     counts = [{**none, "chunk_bytes": 10**9, "records_by_version": {}, "drift": found} for found in drift]
     totals = add_up(counts, batch_of(b""))
     assert len(totals.drift) == 101

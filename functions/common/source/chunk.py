@@ -20,6 +20,7 @@ from functions.common.source.documents import Document, check_encoding, read_doc
 LINES = (".jsonl", ".ndjson")
 DOCUMENT = ".json"
 GZIP = ".gz"
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 def open_chunk(
@@ -50,10 +51,11 @@ def open_chunk(
     start = chunk * batch.chunk_bytes
     blocks = read(max(0, start - 1))
     if gzipped:
-        cap = min(limits.max_inflated_bytes, limits.max_inflation_ratio * batch.source.size)
-        blocks = inflate(blocks, cap)
+        by_ratio = limits.max_inflation_ratio * batch.source.size
+        setting = "max_inflated_bytes" if limits.max_inflated_bytes <= by_ratio else "max_inflation_ratio"
+        blocks = inflate(blocks, min(limits.max_inflated_bytes, by_ratio), setting=setting)
     if chunk == 0:
-        blocks = check_encoding(blocks)
+        blocks = check_encoding(blocks, inflated=gzipped)
     if name.endswith(DOCUMENT):
         fields = {name for version in contract.versions for name in version.schema["properties"]}
         return read_document(blocks, contract.envelope, fields, limits.max_record_bytes)
@@ -61,20 +63,29 @@ def open_chunk(
     return Document("byte", read_lines(blocks, limits.max_record_bytes, start, end))
 
 
-def inflate(blocks: Iterator[bytes], max_bytes: int, block_bytes: int = 1 << 18) -> Iterator[bytes]:
-    """Inflate a gzip stream of one or more members (RFC 1952). Raises CorruptGzipError, InflatedTooLargeError."""
-    total = 0
-    with gzip.GzipFile(fileobj=io.BufferedReader(_Blocks(blocks)), mode="rb") as stream:
+def inflate(
+    blocks: Iterator[bytes], max_bytes: int, block_bytes: int = 1 << 18, setting: str = "max_inflated_bytes"
+) -> Iterator[bytes]:
+    """Inflate a gzip stream of one or more members (RFC 1952), up to the bytes that a `setting` allows.
+
+    Raises CorruptGzipError and InflatedTooLargeError.
+    """
+    total, source = 0, _Blocks(blocks)
+    with gzip.GzipFile(fileobj=io.BufferedReader(source), mode="rb") as stream:
         while True:
             try:
                 block = stream.read(block_bytes)
             except (EOFError, gzip.BadGzipFile, zlib.error) as exc:
-                raise CorruptGzipError(f"The gzip stream is broken after {total} inflated bytes.") from exc
+                is_gzip = source.beginning.startswith(_GZIP_MAGIC)
+                found = "The" if is_gzip else "The file is not gzip, though its name ends in .gz: the"
+                raise CorruptGzipError(f"{found} gzip stream is broken after {total} inflated bytes.") from exc
             if not block:
                 return
             total += len(block)
             if total > max_bytes:
-                raise InflatedTooLargeError(f"The file inflates to more than {max_bytes} bytes, the cap for its size.")
+                raise InflatedTooLargeError(
+                    f"The file inflates to more than {max_bytes} bytes, the cap for its size ({setting})."
+                )
             yield block
 
 
@@ -84,6 +95,7 @@ class _Blocks(io.RawIOBase):
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
         self._rest = b""
+        self.beginning = b""
 
     def readable(self) -> bool:
         return True
@@ -91,6 +103,7 @@ class _Blocks(io.RawIOBase):
     def readinto(self, target: Any) -> int:
         if not self._rest:
             self._rest = next(self._blocks, b"")
+            self.beginning = (self.beginning + self._rest)[: len(_GZIP_MAGIC)]
         taken = self._rest[: len(target)]
         target[: len(taken)] = taken
         self._rest = self._rest[len(taken) :]

@@ -20,15 +20,31 @@ from functions.common.errors import (
     MalformedDocumentError,
     ReconciliationError,
     RecordTooLargeError,
+    UnsupportedFormatError,
     WrongEnvelopeError,
 )
 from functions.common.source.arrays import ArrayCutter
-from functions.common.source.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
+from functions.common.source.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord, end_of_first_value
 
 PositionKind = Literal["byte", "index"]
 
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
-_LONGEST_MARK = 3
+_BINARY = (
+    ("gzip", rb"\x1f\x8b"),
+    ("bzip2", rb"BZh[1-9]1"),
+    ("zstd", rb"\x28\xb5\x2f\xfd"),
+    ("xz", rb"\xfd7zXZ"),
+    ("lz4", rb"\x04\x22\x4d\x18"),
+    ("Snappy", rb"\xff\x06\0\0s"),
+    ("zip", rb"PK\x03\x04"),
+    ("Parquet", rb"PAR1\x15"),
+    ("Avro", rb"Obj\x01"),
+)
+"""How files in formats begin that are often sent under the name of another; no JSON begins so."""
+
+_LONGEST_MARK = 5
+
+_SCALARS = {str: "a text", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
 
 _SNIFFED = 4096
 """How much of a document is looked at, at least, before its shape is settled, in bytes."""
@@ -50,12 +66,18 @@ def record_at(position: int, records: Iterator[RawRecord]) -> RawRecord:
     raise ReconciliationError(f"The record at {position} does not stand there when the file is read again.")
 
 
-def check_encoding(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Hand the blocks on, having seen that they begin neither in UTF-16 nor with a byte order mark (EncodingError)."""
+def check_encoding(blocks: Iterable[bytes], *, inflated: bool = False) -> Iterator[bytes]:
+    """Hand the blocks on, having seen that they begin as text in UTF-8 does, without a byte order mark.
+
+    `inflated` says that they were gzipped. Raises EncodingError for another encoding, and UnsupportedFormatError for
+    what is compressed, or compressed again.
+    """
     iterator = iter(blocks)
     first = next(iterator, b"")
     while len(first) < _LONGEST_MARK and (block := next(iterator, b"")):
         first += block
+    if name := next((name for name, beginning in _BINARY if re.match(beginning, first)), ""):
+        raise UnsupportedFormatError(_binary(name, inflated=inflated))
     if first.startswith(_BYTE_ORDER_MARKS):
         raise EncodingError(
             "The file begins with a byte order mark; JSON is UTF-8 without one (RFC 8259, section 8.1)."
@@ -63,6 +85,14 @@ def check_encoding(blocks: Iterable[bytes]) -> Iterator[bytes]:
     if b"\0" in first[:2]:  # no JSON text begins with NUL, or has it behind its first character
         raise EncodingError("The file is not UTF-8: its first characters take more than a byte each, as in UTF-16.")
     return chain([first], iterator)
+
+
+def _binary(name: str, *, inflated: bool) -> str:
+    if inflated:
+        return f"The file is compressed twice: what was gzipped is {name}, not text."
+    if name == "gzip":
+        return "The file is compressed with gzip, but its name does not end in .gz."
+    return f"The content of the file is {name}, which is not read."
 
 
 def read_lines(
@@ -93,7 +123,7 @@ def read_lines(
             if end is not None and offset + length >= end:
                 return  # no line begins in this chunk: one from before it goes on behind it
         elif length > max_record_bytes:
-            line = line[:KEPT_OF_OVERSIZE]
+            line = line.lstrip(BLANK)[:KEPT_OF_OVERSIZE]
     if not skipping:
         yield from _records([offset], [line], [length], max_record_bytes)
 
@@ -102,15 +132,19 @@ def _records(
     offsets: Sequence[int], lines: Sequence[bytes], lengths: Sequence[int], max_record_bytes: int
 ) -> Iterator[RawRecord]:
     """The lines that are not blank. Nearly always that is all of them, so that is asked of all at once."""
-    if all(map(bytes.strip, lines)) and max(lengths, default=0) <= max_record_bytes:
-        return map(RawRecord._make, zip(offsets, lines, lengths, [False] * len(lines), strict=True))
+    if all(map(bytes.strip, lines, repeat(BLANK))) and max(lengths, default=0) <= max_record_bytes:
+        fields = zip(offsets, lines, lengths, [False] * len(lines), strict=True)
+        made: Iterator[RawRecord] = map(tuple.__new__, repeat(RawRecord), fields)  # _make is slower
+        return made
     return filter(None, map(_line, offsets, lines, lengths, repeat(max_record_bytes)))
 
 
 def _line(offset: int, data: bytes, length: int, max_record_bytes: int) -> RawRecord | None:
+    if not data.strip(BLANK):
+        return None
     if length > max_record_bytes:
-        return RawRecord(offset, data[:KEPT_OF_OVERSIZE], length, oversize=True)
-    return RawRecord(offset, data, length) if data.strip(BLANK) else None
+        return RawRecord(offset, data.lstrip(BLANK)[:KEPT_OF_OVERSIZE], length, oversize=True)
+    return RawRecord(offset, data, length)
 
 
 def read_document(blocks: Iterable[bytes], envelope: str, fields: Iterable[str], max_record_bytes: int) -> Document:
@@ -127,7 +161,7 @@ def read_document(blocks: Iterable[bytes], envelope: str, fields: Iterable[str],
     if head.startswith(b"["):
         return Document("index", _array(chain([head], blocks), max_record_bytes, closing=b""))
     if not head.startswith(b"{"):
-        raise MalformedDocumentError("The document is not JSON: it must begin with { or [.")
+        raise _neither_object_nor_array(head, blocks, max_record_bytes)
     while not _shows_its_shape(head, max_record_bytes) and (block := next(blocks, b"")):
         head += block
     seen = head[: max_record_bytes + 1]  # however large the blocks are
@@ -139,6 +173,16 @@ def read_document(blocks: Iterable[bytes], envelope: str, fields: Iterable[str],
             raise WrongEnvelopeError(f'The member "{envelope}" must be an array of records.')
         return Document("index", _array(chain([head], blocks), max_record_bytes, closing=b"}", skip=opening.end() - 1))
     return Document("index", iter([_single(head, blocks, envelope, frozenset(fields), max_record_bytes)]))
+
+
+def _neither_object_nor_array(head: bytes, blocks: Iterator[bytes], max_bytes: int) -> MalformedDocumentError:
+    while len(head) <= max_bytes and (block := next(blocks, b"")):
+        head += block
+    try:
+        kind = _SCALARS[type(orjson.loads(head))]
+    except orjson.JSONDecodeError:
+        return MalformedDocumentError("The document is not JSON: it must begin with { or [.")
+    return MalformedDocumentError(f"The document is {kind}, not an object or an array: it must begin with {{ or [.")
 
 
 def _behind_blanks(blocks: Iterator[bytes]) -> tuple[int, bytes]:
@@ -182,15 +226,16 @@ def _single(head: bytes, blocks: Iterator[bytes], envelope: str, fields: frozens
     while len(head) <= max_bytes and (block := next(blocks, b"")):
         head += block
     if len(head) > max_bytes:
-        raise RecordTooLargeError(f"The document is one object of more than {max_bytes} bytes.")
+        text = head.decode("utf-8", "ignore")  # its last character may be cut
+        if (end := end_of_first_value(text)) is not None and text[end:].strip():
+            raise MalformedDocumentError(_goes_on(end))
+        raise RecordTooLargeError(f"The document begins with one object of more than {max_bytes} bytes.")
     try:
         members = json.loads(head).keys()
     except UnicodeDecodeError as exc:
         raise EncodingError(f"The document is not UTF-8 at byte {exc.start}.") from exc
     except json.JSONDecodeError as exc:
-        raise MalformedDocumentError(
-            f"The document is not JSON from character {exc.pos} on (JSON Lines should be named .jsonl)."
-        ) from exc
+        raise MalformedDocumentError(_why_not_json(head.decode("utf-8"), exc.pos)) from exc
     except (RecursionError, ValueError):
         members = dict.fromkeys(fields).keys()  # JSON that is nested too deep or has an endless integer: a reject
     if envelope in members:
@@ -202,6 +247,24 @@ def _single(head: bytes, blocks: Iterator[bytes], envelope: str, fields: frozens
             f'The document is an object that is neither a record of this dataset nor {{"{envelope}": [...]}}.'
         )
     return RawRecord(0, head, len(head))
+
+
+def _why_not_json(text: str, at: int) -> str:
+    """What is wrong with a document that begins as an object does; a parser noticed it at a character of it."""
+    if end_of_first_value(text) is not None:
+        return _goes_on(at)
+    found = f"The document is not JSON from character {at} on."
+    first, _, rest = text.partition("\n")
+    if at <= len(first) and rest.startswith("{"):
+        found += " If it is JSON Lines, name it .jsonl: then only the lines that are broken are rejected."
+    return found
+
+
+def _goes_on(at: int) -> str:
+    return (
+        f"The document is not JSON from character {at} on, where something follows its first value: write the records "
+        "as an array, or one per line in a file named .jsonl."
+    )
 
 
 def _array(blocks: Iterable[bytes], max_record_bytes: int, closing: bytes, skip: int = 0) -> Iterator[RawRecord]:

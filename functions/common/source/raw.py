@@ -1,5 +1,6 @@
 """A record as it stands in a file, before anything has parsed it."""
 
+import json
 from typing import NamedTuple
 
 BLANK = b" \t\r\n"
@@ -18,3 +19,11 @@ class RawRecord(NamedTuple):
     """Bytes in the document."""
     oversize: bool = False
     """Whether it is over the cap, and `data` only its beginning."""
+
+
+def end_of_first_value(text: str) -> int | None:
+    """Where the JSON value ends that a text begins with; None where it begins with none, or does not end."""
+    try:
+        return json.JSONDecoder().raw_decode(text)[1]
+    except (ValueError, RecursionError):
+        return None

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
-from functions.common import s3_utils
+from functions.common import s3_utils, visibility
 from functions.common.batch import Batch
 from functions.common.config import Settings
 from functions.common.contract import Contract
-from functions.common.errors import SourceMissingError
+from functions.common.errors import SourceArchivedError
 from functions.common.s3_utils import Storage
 from functions.common.source.chunk import open_chunk
 from functions.common.source.documents import Document
@@ -17,8 +17,8 @@ from functions.common.source.documents import Document
 def open_stored(batch: Batch, chunk: int, contract: Contract, storage: Storage, limits: Settings) -> Document:
     """The records of one chunk of a batch's source, under the function's caps.
 
-    Raises what `open_chunk` raises, at once or while the records are being read, and SourceMissingError where the
-    version is gone.
+    Raises what `open_chunk` raises, at once or while the records are being read; SourceMissingError or
+    SourceNotVisibleError where S3 does not return the version, and SourceArchivedError where it must be restored first.
     """
     return open_chunk(batch, chunk, contract, limits, lambda start: _read(storage, batch, start))
 
@@ -29,5 +29,7 @@ def _read(storage: Storage, batch: Batch, start: int) -> Iterator[bytes]:
         yield from storage.read_blocks(source.bucket, source.key, source.version_id, start)
     except ClientError as exc:
         if s3_utils.is_missing(exc):
-            raise SourceMissingError(f"{source.uri} is gone: the version was deleted before it was published.") from exc
+            raise visibility.missing_source(source.uri, batch.ingested_at) from exc
+        if s3_utils.is_archived(exc):
+            raise SourceArchivedError(f"{source.uri} is archived: S3 returns it only after it is restored.") from exc
         raise

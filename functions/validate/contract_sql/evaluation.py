@@ -6,27 +6,40 @@ Without records an error of DuckDB quotes nothing but the contract, and so can b
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import duckdb
+from duckdb.sqltypes import DuckDBPyType
 
 from functions.common.contract import FITS, KEPT, POSITION, TOTALS, Contract, ControlTotal, Version
 from functions.common.errors import ContractError
+from functions.common.failing import REFUSED, fails
 from functions.common.record_types import sent_type
+from functions.common.reject_codes import Reason
 from functions.common.sql import STAGED, copy, identifier, literal, make_macros
+from functions.validate.casts import type_named, widens
 from functions.validate.contract_sql import record_views
-from functions.validate.contract_sql.predicates import fits, predicate_of
-
-_REFUSED = (duckdb.Error, UnicodeDecodeError)
-"""What DuckDB raises that refuses a record: the second where its message quotes one up to the middle of a character."""
+from functions.validate.table_checks import UNFIT, TableCheck, find_unfit, table_checks
 
 _HUGE = re.compile(r"\bU?HUGEINT\b")
 """What DuckDB gives a sum of whole numbers. Parquet lacks it, and DuckDB would write floats."""
 
-_checked: WeakKeyDictionary[Contract, Sequence[str]] = WeakKeyDictionary()
-"""The contracts that were seen to fit; of each what stands in staging in place of columns that Parquet can't hold."""
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What was found of a contract before there was any record."""
+
+    decimals: Sequence[str]
+    """What is in staging in place of columns that Parquet can't hold."""
+    unsafe: Mapping[int, Mapping[str, DuckDBPyType]]
+    """Of each version the columns whose values its upcasts give as another type, which must be seen to fit."""
+    tables: Sequence[TableCheck]
+
+
+_checked: WeakKeyDictionary[Contract, _Checked] = WeakKeyDictionary()
+"""The contracts that were seen to fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,8 @@ class ContractSql:
     """Of each version an SQL expression over a record as it was sent, true where it surely keeps the schema."""
     lines: Mapping[Version, Path]
     max_record_bytes: int
+    reasons: list[Reason] = field(default_factory=list)
+    """Why records are rejected that keep their schema, but not what the SQL or the tables need; see `not_kept`."""
 
     def check(self) -> None:
         """Make the macros, and see that all of the contract's SQL fits its schemas. Raises ContractError.
@@ -50,15 +65,15 @@ class ContractSql:
         if self.contract not in _checked:
             for path in self.lines.values():
                 path.write_bytes(b"")
-            self._check()
-            _checked[self.contract] = self._decimals()
+            unsafe = self._check()
+            tables = table_checks(self.connection, self.contract)
+            _checked[self.contract] = _Checked(self._decimals(), unsafe, tables)
 
-    def _check(self) -> None:
+    def _check(self) -> Mapping[int, Mapping[str, DuckDBPyType]]:
         self._view([self.contract.current])
-        for version in self.contract.versions[:-1]:
-            self._check_upcast(version)
+        unsafe = {version.number: self._check_upcast(version) for version in self.contract.versions[:-1]}
         with _naming(self.contract, "contract.json: rules"):
-            self.connection.execute(f"EXPLAIN SELECT {self._verdict_list()} FROM records")
+            self.connection.execute(f"EXPLAIN SELECT {self.verdict_list()} FROM records")
         with _naming(self.contract, "contract.json: control_totals"):
             sums = ", ".join(["count(*)", *(f"sum({total.record_sql})" for total in self.contract.control_totals)])
             self.connection.execute(f"EXPLAIN SELECT {sums} FROM records")
@@ -66,13 +81,21 @@ class ContractSql:
             with _naming(self.contract, f"{table.name}.sql"):
                 columns = ", ".join(f"CAST({identifier(column.name)} AS {column.type})" for column in table.columns)
                 self.connection.execute(f"EXPLAIN SELECT {POSITION}, {columns} FROM ({table.sql})")
+        return unsafe
 
-    def _check_upcast(self, version: Version) -> None:
+    def _check_upcast(self, version: Version) -> Mapping[str, DuckDBPyType]:
         following = self.contract.versions[self.contract.versions.index(version) + 1]
         with _naming(self.contract, f"v{version.number}.schema.json"):
             self._view_sent(version)
         with _naming(self.contract, f"v{version.number}_to_v{following.number}.sql"):
             self.connection.execute(f"EXPLAIN {self._records(version)}")
+            sent_as = f"SELECT {POSITION}, true AS {FITS}, CAST(NULL AS {version.record_type}) AS read_as FROM records"
+            of_version = f"SELECT {POSITION}, {FITS}, read_as.* FROM ({sent_as})"
+            given = self.connection.sql(record_views.upcast(self.contract, version, of_version))
+            types = {name.lower(): kind for name, kind in zip(given.columns, given.types, strict=True)}
+        current = self.contract.current.columns
+        wanted = {name: type_named(self.connection, kind) for name, kind in current.items()}
+        return {name: types[name.lower()] for name in current if not widens(types[name.lower()], wanted[name])}
 
     def _view(self, versions: Sequence[Version], *, guarded: bool = False) -> None:
         """Make the view `records` over the lines of some versions."""
@@ -84,8 +107,15 @@ class ContractSql:
             self.connection.execute(f"CREATE OR REPLACE VIEW records AS {' UNION ALL '.join(queries)}")
 
     def _records(self, version: Version, *, guarded: bool = False) -> str:
-        predicate = self.predicates[version.number]
-        return record_views.records(self.contract, version, f"sent_{version.number}", predicate, guarded=guarded)
+        predicate, unsafe = self.predicates[version.number], self.unsafe(version)
+        return record_views.records(
+            self.contract, version, f"sent_{version.number}", predicate, unsafe=unsafe, guarded=guarded
+        )
+
+    def unsafe(self, version: Version) -> Mapping[str, DuckDBPyType]:
+        """The columns whose values the upcasts of a version give as a type that may not fit."""
+        found = _checked.get(self.contract)
+        return found.unsafe.get(version.number, {}) if found else {}
 
     def _view_sent(self, version: Version) -> None:
         """Make the views of what was sent: decimals are floats, or texts, of which more digits are read exactly, but
@@ -107,19 +137,37 @@ class ContractSql:
             self._write_records(records)
         except duckdb.OperationalError:  # memory or disk
             raise
-        except _REFUSED:  # perhaps an upcast or a derived column can't be had of what breaks the schema
+        except REFUSED:  # perhaps an upcast or a derived column can't be had of what breaks the schema
             self._view(versions, guarded=True)
-            self._write_records(records)
+            try:
+                self._write_records(records)
+            except duckdb.OperationalError:
+                raise
+            except REFUSED:  # it can't be had of a record that keeps the schema either: `Recheck` finds which
+                self._write_undecided(versions, records)
+
+    def _write_undecided(self, versions: Sequence[Version], records: Path) -> None:
+        """Write the positions of all records, with nothing said of them: each is judged on its own then."""
+        described = self.connection.execute(f"DESCRIBE {self.storable(self.kept('records'))}").fetchall()
+        columns = ", ".join(
+            f"CAST(NULL AS {kind}) AS {identifier(name)}" if name != POSITION else POSITION
+            for name, kind, *_ in described
+        )
+        all_records = " UNION ALL ".join(f"SELECT {columns} FROM sent_{version.number}" for version in versions)
+        copy(self.connection, all_records, records, STAGED)
 
     def _write_records(self, records: Path) -> None:
-        query = f"""
+        copy(self.connection, self.storable(self.kept("records")), records, STAGED)
+
+    def kept(self, relation: str) -> str:
+        """The query of the records in `relation` as they are staged: kept or not, or NULL where they might not fit."""
+        return f"""
             SELECT
                 * EXCLUDE ({FITS}),
                 CASE WHEN {FITS} THEN {self._all_rules()} END AS {KEPT},
                 CASE WHEN {FITS} THEN {self._totals()} END AS {TOTALS}
-            FROM records
+            FROM {relation}
         """
-        copy(self.connection, self._storable(query), records, STAGED)
 
     def _decimals(self) -> list[str]:
         """For each column of whole numbers that Parquet can't hold the expression that makes decimals of them."""
@@ -130,68 +178,39 @@ class ContractSql:
             if _HUGE.search(kind)
         ]
 
-    def _storable(self, query: str) -> str:
+    def storable(self, query: str) -> str:
         """The same rows as `query` gives, of types that Parquet has."""
-        decimals = _checked[self.contract]
+        decimals = _checked[self.contract].decimals
         return f"SELECT * REPLACE ({', '.join(decimals)}) FROM ({query})" if decimals else query
 
     def not_kept(self, records: Path) -> str:
         """The query of the records that are not kept, in the order of the file: position, and the verdict of each rule.
 
-        NULL instead of the verdicts says that no rule was asked, since the predicate is not true.
+        NULL instead of the verdicts says that no rule was asked, since the predicate is not true; or it has the number
+        of a reason in `reasons`.
         """
         staged = f"read_parquet({literal(records)})"
         return f"""
-            SELECT {POSITION}, {self._verdict_list()} AS verdicts FROM {staged} WHERE NOT {KEPT}
+            SELECT {POSITION}, {self.verdict_list()} AS verdicts, NULL AS reason FROM {staged} WHERE NOT {KEPT}
             UNION ALL
-            SELECT {POSITION}, NULL FROM {staged} WHERE {KEPT} IS NULL
+            SELECT {POSITION}, NULL, NULL FROM {staged} WHERE {KEPT} IS NULL
             ORDER BY {POSITION}
         """
 
-    def keep_cleared(self, versions: Sequence[Version], cleared: Path, records: Path) -> str:
-        """Read the records at the positions in the file `cleared` anew, with every digit; keep those that keep the
-        rules.
+    def keep_fitting(self, records: Path) -> str:
+        """Keep only those records in the file `records` whose rows the tables can hold.
 
-        The answer is the query of those that don't, as `not_kept` answers it. Raises ContractError where the schema
-        lets pass what the record's columns can't hold.
+        Returns the query of the others, as `not_kept` does; empty where there are none.
         """
-        positions = f"read_csv({literal(cleared)}, header = false, columns = {{{POSITION}: 'BIGINT'}})"
-        for version in versions:
-            self.connection.execute(
-                f"CREATE TABLE cleared_{version.number} AS "
-                f"FROM sent_exactly_{version.number} SEMI JOIN {positions} USING ({POSITION})"
-            )
-            self._check_fits(version)
-        anew = " UNION ALL ".join(
-            record_views.records(self.contract, version, f"cleared_{version.number}", "true") for version in versions
-        )
-        kept = f"SELECT * EXCLUDE ({FITS}), {self._all_rules()} AS {KEPT}, {self._totals()} AS {TOTALS} FROM ({anew})"
-        more = records.with_suffix(".more")
-        rest_and_kept = f"""
-            FROM read_parquet({literal(records)}) ANTI JOIN {positions} USING ({POSITION})
-            UNION ALL
-            {self._storable(kept)}
-            ORDER BY {POSITION}
-        """
-        copy(self.connection, rest_and_kept, more, STAGED)
-        more.replace(records)
-        return f"""
-            SELECT {POSITION}, {self._verdict_list()}
-            FROM read_parquet({literal(records)}) SEMI JOIN {positions} USING ({POSITION})
-            WHERE NOT {KEPT}
-            ORDER BY {POSITION}
-        """
-
-    def _check_fits(self, version: Version) -> None:
-        fitting, cleared = predicate_of(version.schema, fits), f"cleared_{version.number}"
-        row = self.connection.execute(
-            f"SELECT min({POSITION}) FROM {cleared} WHERE NOT coalesce({fitting}, false)"
-        ).fetchone()
-        if row and row[0] is not None:
-            raise ContractError(
-                f"contracts/{self.contract.dataset}/v{version.number}.schema.json lets pass a time that there is not, "
-                f"or a number that its column can't hold: the record at position {row[0]} has one."
-            )
+        checks = _checked[self.contract].tables
+        if not checks or not find_unfit(self.connection, checks, records, self.reasons):
+            return ""
+        fewer = records.with_suffix(".fewer")
+        is_kept = f"{KEPT} AND {POSITION} NOT IN (SELECT {POSITION} FROM {UNFIT})"
+        query = f"SELECT * REPLACE ({is_kept} AS {KEPT}) FROM read_parquet({literal(records)})"
+        copy(self.connection, query, fewer, STAGED)
+        fewer.replace(records)
+        return f"SELECT {POSITION}, NULL, min(reason) FROM {UNFIT} GROUP BY {POSITION} ORDER BY {POSITION}"
 
     def control_totals(self, records: Path) -> dict[str, str]:
         """The exact sum of each control total over the records that are kept, as text; `0` where there are none."""
@@ -202,15 +221,28 @@ class ContractSql:
             identifier(total.record_sql) if self._is_column(total) else f"{TOTALS}.{identifier(total.name)}"
             for total in totals
         ]
-        sums = ", ".join(f"CAST(coalesce(sum({number}), 0) AS VARCHAR)" for number in staged)
-        row = self.connection.execute(f"SELECT {sums} FROM read_parquet({literal(records)}) WHERE {KEPT}").fetchone()
-        return dict(zip((total.name for total in totals), row or (), strict=True))
+        sums = {
+            total.name: f"CAST(coalesce(sum({number}), 0) AS VARCHAR)"
+            for total, number in zip(totals, staged, strict=True)
+        }
+        kept = f"FROM read_parquet({literal(records)}) WHERE {KEPT}"
+        try:
+            row = self.connection.execute(f"SELECT {', '.join(sums.values())} {kept}").fetchone()
+        except duckdb.DataError as exc:
+            large = [name for name, sum_ in sums.items() if fails(self.connection, f"SELECT {sum_} {kept}")]
+            kind = type(exc).__name__
+            raise ContractError(
+                f"The contract's SQL failed on these records ({kind}): the sum of the control total "
+                f"{', '.join(large)} has more than 38 digits."
+            ) from None
+        return dict(zip(sums, row or (), strict=True))
 
     def _all_rules(self) -> str:
         """An SQL expression that is true where a record keeps every rule, else false; one that gives NULL is broken."""
         return " AND ".join(["true", *self._verdicts()])
 
-    def _verdict_list(self) -> str:
+    def verdict_list(self) -> str:
+        """An SQL expression for the verdict of each rule, in their order."""
         return f"CAST([{', '.join(self._verdicts())}] AS BOOLEAN[])"
 
     def _verdicts(self) -> list[str]:

@@ -14,6 +14,10 @@ def balance(manifest: Mapping[str, Any]) -> None:
     out.print("\n[bold]Balance[/bold]")
     out.print(f"  received {counts['received']} = valid {counts['valid']} + rejected {counts['rejected']}")
     out.print(f"  valid {counts['valid']} = published {counts['published']} + superseded {counts['superseded']}")
+    n_bytes = manifest.get("bytes", {})  # a manifest of an earlier release has none
+    if n_bytes.get("unreadable"):
+        share = n_bytes["unreadable"] / n_bytes["received"]
+        out.print(f"  {n_bytes['unreadable']} of {n_bytes['received']} bytes could not be read as records: {share:.2%}")
     for version, numbers in manifest.get("records_by_version", {}).items():
         out.print(f"  version {plain(version)}: valid {numbers['valid']}, rejected {numbers['rejected']}")
     for name, total in manifest["control_totals"].items():

@@ -2,7 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,12 @@ from functions.common.errors import (
 )
 from functions.common.record_types import merged
 from functions.common.reject_codes import CODES
+from pipeline.contract.athena import saved_query_faults
 from pipeline.contract.fault import Fault, line_at
 from pipeline.contract.outcomes import lines_of, tried
 from pipeline.contract.queries import query_faults
 from pipeline.contract.schemas import schema_faults
+from pipeline.contract.tables import cast_warnings, key_faults
 
 _LOADING = re.compile(r"contracts/[^/]+/(\S+) cannot be used: (.*) \(\w+\)\.$", re.DOTALL)
 _PLACE = re.compile(r"[a-z_]+(?:\.\w+|\[\d+\])*")
@@ -33,7 +38,14 @@ def check(folder: Path) -> list[Fault]:
     except PipelineError as exc:
         return [_loading_fault(folder, str(exc))]
     faults = [*_code_faults(folder, contract), *schema_faults(folder, contract), *query_faults(folder, contract)]
+    faults += saved_query_faults(folder)
+    faults = faults or list(key_faults(folder, contract))
     return sorted(faults or _example_faults(folder, contract))
+
+
+def warnings(folder: Path) -> list[Fault]:
+    """What can cost records of the contract in `folder`, which has no faults, and is allowed all the same."""
+    return sorted(cast_warnings(folder, load_contract(folder.name, folder.parent)))
 
 
 def _loading_fault(folder: Path, says: str) -> Fault:
@@ -84,6 +96,42 @@ def _example_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
         yield from _of_examples(folder, version, lines_of(schema["examples"]))
         bare = [_without_optional(example, schema, schema) for example in schema["examples"]]
         yield from _of_bare_examples(folder, version, lines_of(bare))
+        for place, repeating in _with_a_repeated_element(schema["examples"]).items():
+            yield from _of_repeated_element(folder, version, place, lines_of([repeating]))
+
+
+def _with_a_repeated_element(examples: Sequence[Any]) -> dict[str, Any]:
+    """Of each array, by its place, the first example that has elements in it, with one of them twice."""
+    found: dict[str, Any] = {}
+    for example in examples:
+        for path, place in _arrays(example):
+            repeating = deepcopy(example)
+            array = reduce(getitem, path, repeating)
+            array.append(array[0])
+            found.setdefault(place, repeating)
+    return found
+
+
+def _arrays(
+    value: Any, path: tuple[str | int, ...] = (), place: str = ""
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every array that has elements: the steps that lead to it, and its JSON Pointer with `*` for an index."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _arrays(inner, (*path, name), f"{place}/{name}")
+    elif isinstance(value, list) and value:
+        yield path, place
+        for number, element in enumerate(value):
+            yield from _arrays(element, (*path, number), f"{place}/*")
+
+
+def _of_repeated_element(folder: Path, version: Version, place: str, lines: list[bytes]) -> Iterator[Fault]:
+    """What fails a file in which a record has an element twice; that it is rejected is no fault."""
+    with tried(lines, folder) as result:
+        if result.error in (ReconciliationError.__name__, ContractError.__name__):
+            says = f"an example of version {version.number} with an element of {place} twice: {result.cause}"
+            mend = "Give the table latest_by, or let the schema or a rule reject such a record."
+            yield Fault(folder / "contract.json", 1, says, mend)
 
 
 def _without_optional(value: Any, schema: Any, root: Any) -> Any:
@@ -100,8 +148,15 @@ def _without_optional(value: Any, schema: Any, root: Any) -> Any:
 
 
 def _of_bare_examples(folder: Path, version: Version, lines: list[bytes]) -> Iterator[Fault]:
-    """What fails a whole file whose records leave out all that they may; that a rule rejects some is no fault."""
+    """What fails a whole file whose records leave out all that they may, or leaves a key without a value.
+
+    That a rule rejects some is no fault.
+    """
     with tried(lines, folder) as result:
+        rejects = [json.loads(line) for line in result.reject_lines()]
+        for says in sorted({one["errors"][0]["message"] for one in rejects if one["reason"] == "null_key"}):
+            says = f"an example of version {version.number} without what may be left out is rejected: {says}"
+            yield Fault(folder / "contract.json", 1, says, "Require the fields that keys are made of.")
         if result.error in (ReconciliationError.__name__, ContractError.__name__):
             says = f"the examples of version {version.number} without what may be left out: {result.cause}"
             mend = "Require the fields that keys and references are made of; let the SQL take null of the others."

@@ -12,7 +12,7 @@ from rich.markup import escape
 from functions.common.batch import DATASET_NAME
 from pipeline import ROOT
 from pipeline import console as show
-from pipeline.contract.check import check
+from pipeline.contract.check import check, warnings
 from pipeline.contract.diff import PRODUCERS, READERS, Diff, diff
 from pipeline.contract.revisions import base_revision, feeds_at, folder_at
 from pipeline.deploy.targets import contracts_folder
@@ -40,13 +40,17 @@ def check_command(
             raise UsageError(
                 f"There is no folder {folder}.", "Name the folder of a contract, such as contracts/orders."
             )
-        for fault in check(folder.resolve()):
-            n_faults += 1
+        faults = check(folder.resolve())
+        n_faults += len(faults)
+        for fault in faults:
             show.out.print(f"{escape(_short(fault.file))}:{fault.line}: {show.plain(fault.says)}")
             show.out.print(f"  [bold]mend:[/bold] {escape(fault.mend)}")
+        for warning in [] if faults else warnings(folder.resolve()):
+            show.out.print(f"{escape(_short(warning.file))}:{warning.line}: warning: {show.plain(warning.says)}")
+            show.out.print(f"  [bold]to avoid it:[/bold] {escape(warning.mend)}")
     if n_faults:
-        faults = "a fault" if n_faults == 1 else f"{n_faults} faults"
-        raise CliError(f"The contracts have {faults}.", "Mend each as it says above, and run the same again.")
+        how_many = "a fault" if n_faults == 1 else f"{n_faults} faults"
+        raise CliError(f"The contracts have {how_many}.", "Mend each as it says above, and run the same again.")
     revision = since or base_revision()
     refused = _compare_with_base(chosen, revision)
     if revision and not folders:

@@ -12,20 +12,28 @@ from typing import Any
 
 from functions.common.batch import Batch
 from functions.common.config import Settings
-from functions.common.errors import PipelineError, ResourceLimitError
+from functions.common.errors import ContractError, PipelineError, ResourceLimitError, UnknownDatasetError
 from functions.common.planning import PREFIX, plan_batch, source_of
 from functions.transform.index import transform
 from functions.validate.index import validate
 from functions.validate.validation import REJECTED
 from functions.write.writer import BatchWriter
+from pipeline import system_errors
 from pipeline.contract.folder_storage import FolderStorage
 from pipeline.contract.rules import Rules
 from pipeline.errors import CliError
+from pipeline.run.runs import MANIFEST, replacing_outputs, write_json
 
 _INGEST, _PROCESSED = "ingest", "processed"
 _VERSION = "dry-run"
 _MEMORY_MB = 1769
 """Of every function, as infra/variables.tf has it for the largest; on this machine nobody holds them to it."""
+
+_NEXT_STEPS: Mapping[type[PipelineError], str] = {
+    ContractError: "Correct the contract, and try the file again; pipeline contract check says more.",
+    UnknownDatasetError: "Name one of these with --dataset, or the folder that has the contract with --contracts.",
+}
+"""What to do where nothing is deployed and no batch can be run again."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +55,27 @@ class DryRun:
     def published(self) -> bool:
         return self.manifest is not None
 
-    def copy_to(self, folder: Path) -> None:
-        """Copy the tables, the rejects and the manifest into `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
+    def copy_to(self, folder: Path) -> bool:
+        """Put the tables, the rejects and the manifest into `folder`, in place of what a run before left there.
+
+        After an error `folder` is as it was. Raises CliError that names it where it can't be written. Returns whether
+        there was anything to copy.
+        """
+        with replacing_outputs(folder) as unfinished:
+            return self._copy(unfinished)
+
+    def _copy(self, folder: Path) -> bool:
         for name, path in self.tables.items():
             shutil.copyfile(path, folder / name)
         if self.manifest:
-            text = json.dumps(self.manifest, indent=2, ensure_ascii=False)
-            (folder / "manifest.json").write_text(f"{text}\n", "utf-8")
+            write_json(folder / MANIFEST, self.manifest)
         if not self.rejects:
-            return
+            return self.published
         with (folder / "rejects.jsonl").open("wb") as merged:
             for path in self.rejects:
                 with path.open("rb") as lines:
                     shutil.copyfileobj(lines, merged, 1 << 20)
+        return True
 
     def reject_lines(self) -> Iterator[bytes]:
         for path in self.rejects:
@@ -111,16 +126,23 @@ def _run(storage: FolderStorage, key: str, settings: Settings, processed: Path) 
         written = BatchWriter(batch, storage, settings).write()
     except RuntimeError as exc:  # which DuckDB makes of Ctrl-C
         raise (KeyboardInterrupt if "interrupted" in str(exc).lower() else exc) from exc
-    except ResourceLimitError as exc:
+    except (ResourceLimitError, OSError) as exc:
+        is_disk = system_errors.is_full(exc) if isinstance(exc, OSError) else not exc.is_memory
+        if not is_disk:
+            raise
         raise CliError(
-            f"There is not enough room or memory here to try the file: {exc}",
+            f"There is not enough room on the disk to try the file: {exc}",
             f"Let TMPDIR name a folder with more room than {tempfile.gettempdir()}, and run the same again.",
         ) from exc
     except PipelineError as exc:
         samples = [processed / batch.staging_key(chunk, REJECTED) for chunk in range(batch.chunk_count)]
         found = [rejected] if rejected.is_file() else samples
         rejects = [path for path in found if path.is_file() and path.stat().st_size]
-        return DryRun(batch.dataset, None, {}, rejects, type(exc).__name__, str(exc), exc.next_step)
+        cause = str(exc)
+        for path in (rejected, *samples):  # which the errors name by an address that is nowhere
+            cause = cause.replace(f"s3://{path.relative_to(processed.parent)}", "the rejects below")
+        next_step = _NEXT_STEPS.get(type(exc), exc.next_step)
+        return DryRun(batch.dataset, None, {}, rejects, type(exc).__name__, cause, next_step)
     manifest = json.loads(written.manifest)
     tables = {
         f"{name}.{kind}": processed / table[kind]["key"]

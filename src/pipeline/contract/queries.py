@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Container, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,7 @@ _SAME_BYTES = "Leave it out: the same file must give the same bytes, today and w
 
 def query_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
     """What is wrong with the macros, the upcasts, the rules, the control totals and the tables' SELECTs."""
-    with closing(duckdb.connect(config={"autoinstall_known_extensions": False})) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with database() as connection:
         try:
             make_macros(connection, contract)
         except duckdb.Error as exc:
@@ -33,7 +32,7 @@ def query_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
         for older, newer in zip(contract.versions, contract.versions[1:], strict=False):
             yield from _of_upcast(folder, connection, older, newer)
         try:
-            _view_records(connection, contract.current, contract)
+            view_records(connection, contract.current, contract)
         except duckdb.Error as exc:
             path = folder / "contract.json"
             yield Fault(
@@ -45,7 +44,15 @@ def query_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
             yield from _of_table(folder, connection, table)
 
 
-def _view_records(connection: duckdb.DuckDBPyConnection, version: Version, contract: Contract | None = None) -> None:
+@contextmanager
+def database() -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty database that fetches nothing."""
+    with closing(duckdb.connect(config={"autoinstall_known_extensions": False})) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+def view_records(connection: duckdb.DuckDBPyConnection, version: Version, contract: Contract | None = None) -> None:
     """Make `records` as a version's SQL sees it, without any record."""
     columns = [f"CAST(NULL AS BIGINT) AS {POSITION}"]
     columns += [f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in version.columns.items()]
@@ -56,9 +63,9 @@ def _view_records(connection: duckdb.DuckDBPyConnection, version: Version, contr
 
 def _of_upcast(folder: Path, connection: duckdb.DuckDBPyConnection, older: Version, newer: Version) -> Iterator[Fault]:
     path = folder / f"v{older.number}_to_v{newer.number}.sql"
-    _view_records(connection, older)
+    view_records(connection, older)
     try:
-        given = _described(connection, older.upcast)
+        given = described(connection, older.upcast)
     except duckdb.Error as exc:
         yield _sql_fault(path, exc)
         return
@@ -81,7 +88,7 @@ def _of_upcast(folder: Path, connection: duckdb.DuckDBPyConnection, older: Versi
 def _of_table(folder: Path, connection: duckdb.DuckDBPyConnection, table: Table) -> Iterator[Fault]:
     path = folder / f"{table.name}.sql"
     try:
-        given = _described(connection, table.sql)
+        given = described(connection, table.sql)
     except duckdb.Error as exc:
         yield _sql_fault(path, exc)
         return
@@ -107,7 +114,7 @@ def _of_expressions(folder: Path, connection: duckdb.DuckDBPyConnection, contrac
     for pointer, sql in expressions.items():
         query, line = f"SELECT {sql} AS given FROM records", line_at(path, pointer)
         try:
-            given = _described(connection, query)["given"]
+            given = described(connection, query)["given"]
         except duckdb.Error as exc:
             yield Fault(path, line, _short(exc), "Mend the SQL.")
             continue
@@ -150,7 +157,7 @@ def _lossy(given: Any, wanted: Any, place: str) -> Iterator[tuple[str, str]]:
         yield place, f"is {given}, which the next version has as {wanted}"
 
 
-def _described(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
+def described(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
     """The columns that a SELECT gives, with their types. Raises duckdb.Error where it can't be run."""
     if len(connection.extract_statements(sql)) != 1:
         raise duckdb.BinderException("It must be one SELECT.")

@@ -8,14 +8,12 @@ from typing import Any
 import jsonschema_rs
 
 from functions.common.contract import Contract, Version, path_of
-from functions.common.record_types import merged
+from functions.common.record_types import merged, resolve
+from functions.common.schema_parts import IN_PLACE, conditions, describing, inner_schemas, parts
 from functions.validate.fast_decoder import ANNOTATIONS
 from functions.validate.schema import compiled
 from pipeline.contract.fault import Fault, line_at
 
-_NAMED = ("properties", "$defs", "patternProperties", "dependentSchemas")
-_SINGLE = ("items", "contains", "not", "if", "then", "else", "propertyNames", "additionalProperties")
-_LISTED = ("allOf", "anyOf", "oneOf", "prefixItems")
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _OF_TYPES: Mapping[tuple[str, ...], str] = {
     (): "type enum const $ref allOf anyOf oneOf not if then else definitions $id $anchor",
@@ -74,8 +72,13 @@ def _of_schema(version: Version) -> Iterator[tuple[str, str, str]]:
     if not schema.get("examples"):
         says = 'has no "examples", and so no record that the SQL can be tried on'
         yield "", says, 'Give at least one whole record: "examples": [{...}].'
+    describe, apply = describing(schema), conditions(schema)
     for pointer, part in parts(schema):
         yield from ((pointer + below, says, mend) for below, says, mend in _of_part(part))
+        if pointer in describe:
+            described = _of_described(part, schema, is_condition=pointer in apply)
+            yield from ((pointer + below, says, mend) for below, says, mend in described)
+            yield from _closed_conditions(pointer, part, merged(part, schema), schema)
         yield from _of_examples(pointer, part, schema)
 
 
@@ -99,9 +102,57 @@ def _of_part(part: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     if isinstance(part.get("multipleOf"), float):
         says = "has a fractional multipleOf, on which validators disagree (19.99 is no multiple of 0.01 to some)"
         yield "/multipleOf", says, 'Use "decimal": [precision, scale].'
+
+
+def _of_described(
+    part: Mapping[str, Any], root: Mapping[str, Any], *, is_condition: bool
+) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with a schema that describes a value of the record: each of its values needs a column."""
     if "properties" in part and part.get("additionalProperties") is not False:
         says = "lets fields pass that it does not name, and that no table can have"
-        yield "", says, 'Add "additionalProperties": false; the variable unknown_fields can have them dropped.'
+        mend = 'Add "additionalProperties": false; the variable unknown_fields can have them dropped.'
+        if is_condition:  # closed, it would no longer hold where it is a condition
+            mend = f"Give the conditions that refer to it a definition of their own, then: {mend}"
+        yield "", says, mend
+    for keyword in ("patternProperties", "prefixItems"):
+        if part.get(keyword):
+            says = f"has {keyword}, whose values no column of the record can have"
+            yield f"/{keyword}", says, "Name each field in properties, or describe every element in items."
+    if "type" not in merged(part, root) and not all(
+        value is None or isinstance(value, str) for value in part.get("enum", [])
+    ):
+        yield "/enum", "has an enum of values that are not all strings, and no type", "Add the type of the values."
+    named = resolve(part["$ref"], root) if "$ref" in part else {}
+    for keyword in ("properties", "items"):
+        if keyword in part and keyword in named:
+            says = f"has {keyword} next to a $ref to a schema that has {keyword} too"
+            yield f"/{keyword}", says, "Describe the value in one of the two: only one of them becomes columns."
+
+
+def _closed_conditions(
+    pointer: str, tested: Any, described: Mapping[str, Any], root: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str]]:
+    """Conditions on a described value that hold for no valid one, since they forbid a field that it must have."""
+    for keyword, below, inner in inner_schemas(tested):
+        if keyword not in IN_PLACE or not isinstance(inner, Mapping):
+            continue
+        place = f"{pointer}/{keyword}{below}"
+        yield from _closed_condition(place, inner, described, root)
+
+
+def _closed_condition(
+    place: str, condition: Mapping[str, Any], described: Mapping[str, Any], root: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str]]:
+    named = condition.get("properties", {})
+    forbidden = [name for name in described.get("required", []) if name not in named]
+    if condition.get("additionalProperties") is False and "patternProperties" not in condition and forbidden:
+        says = f"holds for no valid record: it forbids the field {forbidden[0]}, which must be there"
+        yield f"{place}/additionalProperties", says, 'Take "additionalProperties": false out of the condition.'
+    for name, inner in named.items():
+        if isinstance(inner, Mapping) and name in described.get("properties", {}):
+            inner_described = merged(described["properties"][name], root)
+            yield from _closed_condition(f"{place}/properties/{name}", inner, inner_described, root)
+    yield from _closed_conditions(place, condition, described, root)
 
 
 def _of_examples(pointer: str, part: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -117,21 +168,6 @@ def _of_examples(pointer: str, part: Mapping[str, Any], root: Mapping[str, Any])
         for error in validator.iter_errors(example):
             place = f"{pointer}/examples/{number}" + "".join(f"/{step}" for step in error.instance_path)
             yield place, f"the example breaks the schema that it stands in: {error.message}", "Mend one of the two."
-
-
-def parts(schema: Any, pointer: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every schema within a schema, itself first, with its JSON Pointer."""
-    if not isinstance(schema, Mapping):
-        return
-    yield pointer, schema
-    for keyword in _NAMED:
-        for name, inner in schema.get(keyword, {}).items():
-            yield from parts(inner, f"{pointer}/{keyword}/{name.replace('~', '~0').replace('/', '~1')}")
-    for keyword in _SINGLE:
-        yield from parts(schema.get(keyword), f"{pointer}/{keyword}")
-    for keyword in _LISTED:
-        for number, inner in enumerate(schema.get(keyword, [])):
-            yield from parts(inner, f"{pointer}/{keyword}/{number}")
 
 
 def _stands_in(schema: Mapping[str, Any], pointer: str) -> bool:

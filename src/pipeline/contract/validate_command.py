@@ -46,16 +46,17 @@ def validate(
     with tempfile.TemporaryDirectory(prefix="pipeline-rules-") as folder:
         judged_by = rules.rules_of(target(target_name), Path(folder)) if target_name else rules.rules_here(contracts)
         with _reading(path) as on_read, dry_run(path, dataset, judged_by, on_read) as result:
+            has_files = False
             if out:
-                runs.remove_outputs(out)
-                result.copy_to(out)
+                has_files = result.copy_to(out)
             found = _Rejects(result.reject_lines(), samples)
     if as_json:
         print(json.dumps(_content(result, found), ensure_ascii=False))
     else:
         _show(path, result, found, judged_by.origin)
         if out:
-            show.out.print(f"\nWhat the run would leave is in {out}/.")
+            left = f"What the run would leave is in {out}/." if has_files else "The run would leave no files."
+            show.out.print(f"\n{escape(left)}")
         show.out.print(escape(_line(result)))
     if not result.published:
         raise typer.Exit(1)

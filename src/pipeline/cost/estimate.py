@@ -17,6 +17,7 @@ from functions.common.planning import plan_chunks
 from functions.common.pricing.costs import DAYS_A_MONTH, GB, CostLine, Size, Work, gb_months, gb_seconds, lines, rounded
 from functions.common.pricing.prices import prices_for
 from functions.common.pricing.s3_requests import BESIDE, PART, STAGED, Calls, Objects, calls_of
+from functions.record_run.history import EVENTS_A_CHUNK, EVENTS_A_FILE, STATES_A_CHUNK, STATES_A_FILE
 from functions.record_run.record import ASSUMED_MS, CHUNK_FUNCTIONS, LOG_BYTES_A_CALL, LOG_BYTES_AN_EVENT
 from pipeline import ROOT
 from pipeline.errors import UsageError
@@ -46,9 +47,6 @@ MS_A_CALL, MS_A_REQUEST, WRITE_FETCHES_AT_ONCE = 50, 25, 16
 BYTES_A_SECOND = 75_000_000
 """How fast a function and S3 exchange bytes, beside computing; both after one another is assumed."""
 
-EVENTS_A_FILE, EVENTS_A_CHUNK = 17, 12
-STATES_A_FILE, STATES_A_CHUNK = 5, 2
-"""Events and transitions of an execution without rejects and retries, beside its chunks and for each of them."""
 TRACES_A_FILE = 3
 
 METRICS_OF_RUNS, METRICS_OF_THE_RECONCILER, ALARM_METRICS, DASHBOARDS = 7, 2, 19, 1

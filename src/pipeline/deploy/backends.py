@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pipeline.aws_errors import of_aws
 from pipeline.deploy import environments
 from pipeline.deploy.environments import Environment
 from pipeline.errors import CliError, UsageError
@@ -146,7 +147,7 @@ def _account() -> str:
     except (BotoCoreError, ClientError) as exc:
         raise CliError(
             f"No file here holds a state, and whether it is in a bucket AWS does not say ({type(exc).__name__}).",
-            "Log in (aws sso login), or name a profile (AWS_PROFILE=… or AWS_VAULT_PROFILE=…), and run the same again.",
+            of_aws(exc, "aws").next_step,
         ) from exc
 
 
@@ -173,7 +174,7 @@ def _status(exc: ClientError) -> int:
 def _unreachable(bucket: str, exc: Exception) -> CliError:
     return CliError(
         f"The bucket of the state, {bucket}, can't be reached ({type(exc).__name__}).",
-        f"Check {VARIABLE}, the credentials and the network, and run the same again.",
+        f"Check that {VARIABLE} names the right bucket. If it does: {of_aws(exc, 'aws').next_step}",
     )
 
 

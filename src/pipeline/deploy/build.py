@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from pipeline import ROOT
+from pipeline import ROOT, files
 from pipeline.deploy import botocore_data
 from pipeline.deploy.locks import one_at_a_time
 from pipeline.errors import CliError, UsageError
@@ -241,14 +241,15 @@ def _write_zip(path: Path, tree: Mapping[str, Path]) -> Path:
     if path.is_file() and stamp.is_file() and stamp.read_text() == fingerprint.hexdigest():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+    with (
+        files.replacing(path) as unfinished,
+        zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
+    ):
         for name in sorted(tree):
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3  # Unix, so that the permissions count
             entry.external_attr = (0o100755 if name == "bootstrap" else 0o100644) << 16
             archive.writestr(entry, tree[name].read_bytes())
-    unfinished.replace(path)
-    stamp.write_text(fingerprint.hexdigest())
+    files.write_text(stamp, fingerprint.hexdigest())
     return path

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from pipeline import ROOT
+from pipeline import ROOT, files
 from pipeline import console as show
 from pipeline.deploy import bootstrap, build, deploy, terraform
 from pipeline.deploy.targets import aws_account, check_name, contracts_folder, target
@@ -63,7 +63,7 @@ def plan_command(
     for line in planned.lines():
         show.out.print(escape(line))
     if markdown:
-        markdown.write_text(planned.markdown(place.workspace.chosen.name or place.name))
+        files.write_text(markdown, planned.markdown(place.workspace.chosen.name or place.name))
     show.out.print(f"PLAN {planned.count()} digest={planned.digest}")
     if detailed_exitcode and planned.changes:
         raise typer.Exit(2)

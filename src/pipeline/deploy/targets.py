@@ -11,8 +11,9 @@ from urllib.request import urlopen
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from pipeline.aws_errors import of_aws
 from pipeline.deploy import backends, build, environments
 from pipeline.deploy.environments import Environment
 from pipeline.deploy.terraform import INFRA
@@ -45,6 +46,8 @@ class Target:
     environment: Mapping[str, str]
     runtime: build.Runtime
     workspace: Workspace
+    is_temporary: bool = False
+    """Whether it is an emulator that was started for one command alone, and is stopped after it."""
 
     @cached_property
     def outputs(self) -> dict[str, Any]:
@@ -74,9 +77,9 @@ class Target:
     def logs(self) -> "CloudWatchLogsClient":
         return self._session.client("logs", **self._place)
 
-    def client(self, service: str, config: Config | None = None) -> Any:
-        """A boto3 client of any other service here."""
-        return self._session.client(service, config=config, **self._place)  # type: ignore[call-overload]
+    def client(self, service: str, config: Config | None = None, **credentials: str) -> Any:
+        """A boto3 client of any other service here, with `credentials` in place of the environment's."""
+        return self._session.client(service, config=config, **self._place, **credentials)  # type: ignore[call-overload]
 
     def account_client(self, service: str, region: str = "") -> Any:
         """A boto3 client of what is the account's and not a deployment's: nothing need be deployed yet."""
@@ -100,19 +103,11 @@ class Target:
             raise CliError(f"What AWS gave an address of can't be fetched: {exc}.", "Run the same again.") from exc
 
     def account(self) -> str:
-        """The account's id. Raises CliError where there are no usable credentials."""
+        """The account's id. Raises CliError where AWS can't be asked, such as without usable credentials."""
         try:
             return str(self.account_client("sts").get_caller_identity()["Account"])
-        except EndpointConnectionError as exc:
-            raise CliError(
-                "AWS can't be reached.", "Check the network and the region, and run the same again."
-            ) from exc
         except (BotoCoreError, ClientError) as exc:
-            raise CliError(
-                f"AWS did not accept the credentials ({type(exc).__name__}).",
-                "Log in (aws sso login), or name a profile (AWS_PROFILE=… or AWS_VAULT_PROFILE=…), and run the same "
-                "again.",
-            ) from exc
+            raise of_aws(exc, self.name) from exc
 
     @cached_property
     def _session(self) -> boto3.Session:
@@ -142,8 +137,13 @@ def target(name: str) -> Target:
         return aws_target()
     server = embedded.local_server()
     if server is None:
-        raise CliError("The embedded AWS is not running.", "Start it: make local-up.")
+        raise embedded.absence() or CliError("The local emulator was slow to answer.", "Run the same again.")
     return embedded_target(server, embedded.LOCAL)
+
+
+def for_target(command: str, name: str) -> str:
+    """A command as it is typed for the target called `name`."""
+    return command if name == "aws" else f"{command} --target {name}"
 
 
 def check_name(name: str) -> None:
@@ -206,8 +206,9 @@ def embedded_target(server: embedded.Server, home: Path, contracts: Path | None 
         "region": embedded.REGION,
         "force_destroy": "true",
         "log_queries": "false",  # it can save none
+        "key_wait_seconds": "0",  # its KMS authorizes at once
         "lifecycle_rules": "false",  # the provider waits a minute for them, and nothing here lives for a day
         **variables,
     }
     workspace = Workspace(environment, settings, home / "deployment" / "infra", contracts=runtime.contracts)
-    return Target("local", environment, runtime, workspace)
+    return Target("local", environment, runtime, workspace, is_temporary=home != embedded.LOCAL)

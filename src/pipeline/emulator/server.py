@@ -33,6 +33,7 @@ _START_SECONDS = 30
 _STOP_SECONDS = 5
 _ANSWER_SECONDS = 10
 _PROC = Path("/proc")
+_THEN_DEPLOY = "Then deploy to it: make deploy-infra TARGET=local."
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,24 @@ def local_server() -> Server | None:
     """The server that `make local-up` started, if it is running; one that is slow gets some seconds to answer."""
     server = _recorded()
     return server if server and _wait_until(server.is_running, _ANSWER_SECONDS) else None
+
+
+def absence() -> CliError | None:
+    """Why there is no local server that answers, and what to do; None where there is one."""
+    if local_server():
+        return None
+    if not (LOCAL / "server.json").exists():
+        return CliError("The local emulator is not running.", f"Start it: make local-up. {_THEN_DEPLOY}")
+    if _recorded() is None:
+        return CliError(
+            "The local emulator has stopped, and everything that was on it is lost.",
+            f"Start another one: make local-up. {_THEN_DEPLOY}",
+        )
+    return CliError(
+        "The local emulator does not answer.",
+        "Run the same again in a minute. If it stays so, start another one, which has nothing of this one: make "
+        f"local-up. {_THEN_DEPLOY}",
+    )
 
 
 def local_up() -> tuple[Server, bool]:

@@ -12,8 +12,11 @@ from functions.common import executions
 from functions.common.batch import failure_key, is_batch_id, manifest_key, replay_of, run_key
 from functions.common.executions import execution_arn
 from functions.common.parallel import at_once
+from functions.common.survey import BatchState, is_gone, state_without_record
 from pipeline.deploy.targets import Target
+from pipeline.outcome import Outcome, outcome_of
 from pipeline.processed_bucket import read_json
+from pipeline.recover import restarts
 
 _PARALLEL = 8
 
@@ -28,8 +31,8 @@ class Run:
     """Of the source; empty where nothing tells it."""
     status: str
     """As Step Functions says."""
-    outcome: str
-    """published, partly rejected, failed, running, or lost: it succeeded, but its manifest is not there any more."""
+    outcome: Outcome
+    """As `explain` calls it; of a run that failed, failed also where a later one published the batch."""
     started: datetime
     stopped: datetime | None
     counts: dict[str, int]
@@ -67,7 +70,7 @@ def run_of(place: Target, execution: Mapping[str, Any]) -> Run:
     failure = None
     if status not in ("RUNNING", "SUCCEEDED"):
         failure = read_json(place, failure_key(dataset, batch_id, name))
-    told, outcome = manifest or failure, _outcome(status, manifest, failure)
+    told, outcome = manifest or failure, _outcome(place, execution, batch_id, manifest, failure)
     return Run(
         name=name,
         batch_id=batch_id,
@@ -88,15 +91,25 @@ def cost_of(place: Target, batch_id: str, name: str) -> str:
     return f"{Decimal(record['usd']):.6f}" if record else ""
 
 
-def _outcome(status: str, manifest: Mapping[str, Any] | None, failure: Mapping[str, Any] | None) -> str:
+def _outcome(
+    place: Target,
+    execution: Mapping[str, Any],
+    batch_id: str,
+    manifest: Mapping[str, Any] | None,
+    failure: Mapping[str, Any] | None,
+) -> Outcome:
     """How an execution ended; that a later one published the batch does not make it a success."""
-    if status == "RUNNING":
-        return "running"
-    if status != "SUCCEEDED" and not (failure and failure["published"]):
-        return "failed"
-    if manifest:
-        return "partly rejected" if manifest["counts"]["rejected"] else "published"
-    return "lost"
+    committed = execution["status"] == "SUCCEEDED" or bool(failure and failure["published"])
+    if manifest and committed:
+        return outcome_of(BatchState.PUBLISHED, rejected=manifest["counts"]["rejected"])
+    if failure and not committed:
+        return outcome_of(BatchState.FAILED)
+    patience = restarts.patience()
+    state = state_without_record(execution, patience)
+    dataset = batch_id.partition("-")[0]
+    if not manifest and is_gone(restarts.pipeline_of(place), dataset, batch_id, state, execution, patience):
+        state = BatchState.GONE
+    return outcome_of(state)
 
 
 def _batch_of(place: Target, name: str) -> str:

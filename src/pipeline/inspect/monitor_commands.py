@@ -45,9 +45,9 @@ def status(
     if json_:
         as_json.dump({"status_version": 1, "runs": recent, "waiting_events": waiting})
     elif not recent and not waiting:
-        show.out.print("No execution yet. Next: make run-pipeline")
+        show.out.print(f"No execution yet. Next: make run-pipeline{'' if target_name == 'aws' else ' TARGET=local'}")
     else:
-        show_runs.runs(recent, waiting)
+        show_runs.runs(recent, waiting, target_name)
 
 
 def logs_command(

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from functions.common.batch import printable
 from pipeline.console import grid, out, plain
+from pipeline.deploy.targets import for_target
 from pipeline.inspect.executions import Run
 from pipeline.inspect.logs import LogLine
 from pipeline.inspect.watch import Look
@@ -32,8 +33,8 @@ COLORS = {
 _TABLE_WIDTH = 170
 
 
-def runs(recent: Sequence[Run], waiting: int) -> None:
-    """Executions, newest first, with a summary; `waiting` events are in the on-failure queue."""
+def runs(recent: Sequence[Run], waiting: int, target_name: str = "aws") -> None:
+    """Executions of a target, newest first, with a summary; `waiting` events are in the on-failure queue."""
     if out.width >= _TABLE_WIDTH:
         out.print(table("Executions, newest first", recent))
     else:
@@ -42,7 +43,8 @@ def runs(recent: Sequence[Run], waiting: int) -> None:
                 out.print(line)
     out.print(_summary(recent))
     if waiting:
-        out.print(f"[red]About {many(waiting, 'event')} in the on-failure queue:[/red] pipeline redrive shows why.")
+        redrive = for_target("pipeline redrive", target_name)
+        out.print(f"[red]About {many(waiting, 'event')} in the on-failure queue:[/red] {redrive} shows why.")
 
 
 def table(title: str, shown: Sequence[Run]) -> Table:
@@ -84,7 +86,7 @@ def live(look: Look) -> RenderableType:
         )
     for run, state in look.running:
         where = f"{printable(state) or 'starting'}, {run.seconds:,.0f} s"
-        parts.append(Text.assemble("  ", _outcome("running"), "  ", printable(run.key), "  ", (where, "cyan")))
+        parts.append(Text.assemble("  ", _outcome(run.outcome), "  ", printable(run.key), "  ", (where, "cyan")))
     if look.ended:
         parts.append(Text("Ended", style="bold"))
     for run in look.ended:

@@ -9,9 +9,11 @@ from typing import Any
 
 from functions.common import executions
 from functions.common.executions import execution_arn
+from functions.common.survey import state_without_record
 from pipeline.deploy.targets import Target
 from pipeline.inspect.executions import Run, cost_of, runs_of
-from pipeline.recover import undelivered
+from pipeline.outcome import outcome_of
+from pipeline.recover import restarts, undelivered
 
 _SECONDS = {"local": 0.5, "aws": 3.0}
 _FIRST = 100
@@ -63,7 +65,7 @@ def watch(place: Target, since: datetime) -> Iterator[Look]:
         now_running = {name: one for name, one in seen.items() if one["status"] == "RUNNING"}
         new = runs_of(place, [one for name, one in now_running.items() if name not in running])
         runs = running | {run.name: run for run in new}
-        running = {name: runs[name] for name in now_running}
+        running = {name: _renamed(runs[name], one) for name, one in now_running.items()}
         gone = [one for name, one in seen.items() if name not in now_running and name not in ended]
         over = runs_of(place, [one for one in gone if one["stopDate"] >= since])
         ended = {run.name: run for run in over} | {name: _with_cost(place, run) for name, run in ended.items()}
@@ -81,6 +83,11 @@ def _seen(place: Target, since: datetime, known: Set[str], most: int | None) -> 
         if (one := executions.describe(client, machine, name)) is not None:
             seen[name] = one
     return seen
+
+
+def _renamed(run: Run, execution: Mapping[str, Any]) -> Run:
+    """A running execution with its outcome as of now: one that runs for too long is stuck."""
+    return replace(run, outcome=outcome_of(state_without_record(execution, restarts.patience())))
 
 
 def _with_cost(place: Target, run: Run) -> Run:

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from functions.common.batch import is_batch_id, replay_of, revision_of
+from functions.common.batch import Batch, is_batch_id, replay_of, revision_of
 from functions.common.planning import PREFIX
-from functions.common.survey import BatchState, Finding, Patience, executions_since, untold
+from functions.common.survey import BatchState, Finding, ObjectVersion, Patience, executions_since, untold
 from pipeline import console as show
 from pipeline.deploy.targets import Target, target
 from pipeline.errors import CliError, UsageError
@@ -111,7 +111,8 @@ def reconcile(
     if prune and prefix:
         raise UsageError("--prune is about the outputs of all files.", "Leave --prefix out.")
     place, started, patient = target(target_name), _time(since), restarts.patience(_duration(grace))
-    found = list(_counted(place, _selection([], prefix, since), patient))
+    young: list[ObjectVersion] = []
+    found = list(_counted(place, _selection([], prefix, since), patient, young.append))
     published = [one for one in found if one.state is BatchState.PUBLISHED]
     pipeline = restarts.pipeline_of(place)
     failed = list(untold(pipeline, executions_since(pipeline, started), patient))
@@ -121,6 +122,8 @@ def reconcile(
         until = patient.now - patient.grace
         checked = list(outputs.check_outputs(place, started, until, published, digests=digests))
     show_recovery.findings(found, failed)
+    if young:
+        show.out.print(f"Left out as younger than {grace} (--grace): {show_recovery.many(len(young), 'file')}.")
     show_recovery.checked_outputs(checked)
     missing = [one for one in found if one.state is BatchState.MISSING]
     unmended = [one for one in found if one.state in (BatchState.STUCK, BatchState.LOST, BatchState.UNKNOWN)]
@@ -170,18 +173,28 @@ def erase(
     place = target(target_name)
     batch = erasure.find_batch(place, batch_id)
     found = erasure.traces(place, batch)
-    show.out.print(
-        f"All revisions of {revision_of(batch.batch_id)[0]}, and their source {show.plain(batch.source.uri)}:"
-    )
-    for bucket, count in sorted(Counter(bucket for bucket, _, _ in found).items()):
-        show.out.print(f"  {show_recovery.many(count, 'version')} of objects in {bucket}")
+    if not found:
+        show.out.print(f"Nothing of {revision_of(batch.batch_id)[0]} exists any more: it was erased, or has expired.")
+    else:
+        _show_traces(batch, found)
     for key in erasure.corrections(place, batch):
         show.out.print(f"Its corrected rejects are files of their own; erase their batches too: {show.plain(key)}")
+    if not found:
+        return
     if not apply:
         show.out.print("Nothing was deleted. Add --apply to delete them for good.")
         return
     erasure.erase(place, found)
     show.out.print("Erased.")
+
+
+def _show_traces(batch: Batch, found: list[erasure.Trace]) -> None:
+    """What an erasure would delete, counted by bucket; the source is named only where it exists."""
+    has_source = found[-1][0] == batch.source.bucket
+    source = f"and their source {show.plain(batch.source.uri)}" if has_source else "whose source doesn't exist any more"
+    show.out.print(f"All revisions of {revision_of(batch.batch_id)[0]}, {source}:")
+    for bucket, count in sorted(Counter(bucket for bucket, _, _ in found).items()):
+        show.out.print(f"  {show_recovery.many(count, 'version')} of objects in {bucket}")
 
 
 def _selection(what: list[str], prefix: str | None, since: str | None) -> restarts.Selection:
@@ -241,9 +254,11 @@ def _follow(place: Target, wanted: list[restarts.Start], concurrency: int) -> li
     return ended
 
 
-def _counted(place: Target, selection: restarts.Selection, patient: Patience) -> Iterable[Finding]:
+def _counted(
+    place: Target, selection: restarts.Selection, patient: Patience, too_young: Callable[[ObjectVersion], object]
+) -> Iterable[Finding]:
     with show.counting("looked at {} files") as advance:
-        for finding in restarts.findings(place, selection, patient):
+        for finding in restarts.findings(place, selection, patient, too_young):
             yield advance(finding)
 
 

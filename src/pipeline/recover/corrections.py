@@ -7,7 +7,7 @@ import orjson
 from botocore.exceptions import ClientError
 
 from functions.common.batch import batch_id_for
-from functions.common.planning import CORRECTS, PREFIX
+from functions.common.planning import CORRECTS, PREFIX, version_id_of
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError, UsageError
 from pipeline.recover.restarts import any_record, dataset_of_batch
@@ -59,7 +59,7 @@ def send_correction(place: Target, batch_id: str, data: bytes) -> tuple[str, str
         if exc.response["Error"]["Code"] != "PreconditionFailed":
             raise
         return key, None
-    return key, batch_id_for(dataset_of_batch(batch_id), bucket, key, answer["VersionId"])
+    return key, batch_id_for(dataset_of_batch(batch_id), bucket, key, version_id_of(answer))
 
 
 def check_known(place: Target, batch_id: str) -> None:

@@ -67,7 +67,9 @@ def traces(place: Target, batch: Batch) -> list[Trace]:
         run_prefix(batch.dataset, base).removesuffix("/"),
     ]
     found = [trace for prefix in prefixes for trace in _versions(place, processed, prefix)]
-    return [*found, (batch.source.bucket, batch.source.key, batch.source.version_id)]
+    if restarts.source_state(place, batch.source) is not restarts.SourceState.GONE:
+        found.append((batch.source.bucket, batch.source.key, batch.source.version_id))
+    return found
 
 
 def _versions(place: Target, bucket: str, prefix: str) -> Iterator[Trace]:

@@ -8,28 +8,33 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import orjson
+from botocore.exceptions import ClientError
 
 from functions.common import executions
 from functions.common.batch import Batch, Source, failure_prefix, manifest_key, replay_name, revision_of
+from functions.common.errors import SourceNotVisibleError
 from functions.common.planning import PREFIX, plan_batch
-from functions.common.s3_utils import Storage
+from functions.common.s3_utils import Storage, is_archived_head, is_missing
 from functions.common.survey import (
     BatchState,
     Finding,
+    ObjectVersion,
     Patience,
     Pipeline,
     batch_id_of,
     ended_at,
+    is_listed,
     look_at_batch,
     plan,
     survey,
     versions,
 )
 from functions.reconciler.index import status_change
-from pipeline.deploy.targets import Target
+from pipeline.deploy.targets import Target, for_target
 from pipeline.errors import CliError, UsageError
 from pipeline.processed_bucket import read_json
 
@@ -90,26 +95,36 @@ def patience(grace: timedelta = timedelta(0)) -> Patience:
     return Patience(datetime.now(UTC), grace)
 
 
-def findings(place: Target, selection: Selection, patient: Patience) -> Iterator[Finding]:
-    """What became of the selected batches, each once. Raises UsageError for one that is not there."""
+def findings(
+    place: Target,
+    selection: Selection,
+    patient: Patience,
+    too_young: Callable[[ObjectVersion], object] = lambda _: None,
+) -> Iterator[Finding]:
+    """What became of the selected batches, each once. Raises UsageError for one that is not there.
+
+    `too_young` is called with each version that is left out, since it is younger than the grace period.
+    """
     seen: set[str] = set()
-    for finding in _all_findings(place, selection, patient):
+    for finding in _all_findings(place, selection, patient, too_young):
         if finding.batch_id not in seen:
             seen.add(finding.batch_id)
             yield finding
 
 
-def _all_findings(place: Target, selection: Selection, patient: Patience) -> Iterator[Finding]:
+def _all_findings(
+    place: Target, selection: Selection, patient: Patience, too_young: Callable[[ObjectVersion], object]
+) -> Iterator[Finding]:
     pipeline = pipeline_of(place)
     for batch_id in selection.batches:
         yield find(place, batch_id, patient)
     for key in selection.keys:
-        found = list(survey(pipeline, selection.since, patient, key=key))
+        found = list(survey(pipeline, selection.since, patient, key=key, too_young=too_young))
         if not found:
             raise UsageError(f"There is no file {key}.", "Name its key in the ingest bucket, as it is, not encoded.")
         yield from found
     if not (selection.batches or selection.keys):
-        yield from survey(pipeline, selection.since, patient, prefix=selection.prefix)
+        yield from survey(pipeline, selection.since, patient, prefix=selection.prefix, too_young=too_young)
 
 
 def find(place: Target, batch_id: str, patient: Patience) -> Finding:
@@ -191,9 +206,14 @@ def next_execution(place: Target, finding: Finding) -> Start:
     """The next execution of a batch, or why there is none to start."""
     if finding.state not in (BatchState.MISSING, *FAILED):
         return _passed_over(finding)
-    batch = batch_of(place, finding)
+    try:
+        batch = batch_of(place, finding)
+    except SourceNotVisibleError:
+        return _passed_over(finding, "S3 lists it but does not return it")
     if batch is None:
         return _passed_over(finding, "deleted meanwhile")
+    if source_state(place, batch.source) is SourceState.ARCHIVED:
+        return _passed_over(finding, "archived: restore it in S3 first (aws s3api restore-object)")
     return _start_of(batch, finding, "never started" if finding.state is BatchState.MISSING else finding.state.value)
 
 
@@ -233,7 +253,10 @@ def _passed_over(finding: Finding, reason: str = "") -> Start:
 
 
 def batch_of(place: Target, finding: Finding) -> Batch | None:
-    """The batch of a finding, planned anew, with the source as it was first told; None where its version is gone."""
+    """The batch of a finding, planned anew, with the source as it was first told; None where its version is gone.
+
+    Raises SourceNotVisibleError as `plan` does.
+    """
     pipeline, revision = pipeline_of(place), revision_of(finding.batch_id)[1]
     if record := any_record(place, finding.dataset, finding.batch_id):
         return _replanned(place, record["source"], record["ingested_at"], revision)
@@ -241,6 +264,27 @@ def batch_of(place: Target, finding: Finding) -> Batch | None:
         told = orjson.loads(execution["input"])
         return _replanned(place, told["source"], told["ingested_at"], revision)
     return plan(pipeline, finding.version) if finding.version else None
+
+
+class SourceState(StrEnum):
+    """Whether the object version that a batch was made of can be read."""
+
+    READABLE = "readable"
+    ARCHIVED = "archived"
+    """It must be restored before S3 returns it."""
+    GONE = "gone"
+
+
+def source_state(place: Target, source: Source) -> SourceState:
+    """Whether a source can be read. A version that S3 lists but does not return yet counts as readable."""
+    try:
+        head = place.s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
+    except ClientError as exc:
+        if is_missing(exc):
+            listed = is_listed(pipeline_of(place), source.key, source.version_id)
+            return SourceState.READABLE if listed else SourceState.GONE
+        raise
+    return SourceState.ARCHIVED if is_archived_head(head) else SourceState.READABLE
 
 
 def any_record(place: Target, dataset: str, batch_id: str) -> dict[str, Any] | None:
@@ -289,4 +333,5 @@ def tell_of_failure(place: Target, name: str) -> None:
     payload = orjson.dumps(status_change(execution))
     answer = place.client("lambda").invoke(FunctionName=function, Qualifier="live", Payload=payload)
     if "FunctionError" in answer:
-        raise CliError(f"record_failure could not record {name}.", "Look at its log (pipeline logs) and repeat.")
+        look = for_target("pipeline logs", place.name)
+        raise CliError(f"record_failure could not record {name}.", f"Look at its log ({look}) and repeat.")

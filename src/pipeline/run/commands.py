@@ -12,7 +12,7 @@ from rich.markup import escape
 from pipeline import ROOT
 from pipeline import console as show
 from pipeline.deploy.targets import check_name, target
-from pipeline.errors import UsageError
+from pipeline.errors import CliError, UsageError
 from pipeline.options import ORDERS, TargetName
 from pipeline.run import demo, runs
 
@@ -70,7 +70,8 @@ def _generate() -> Path:
     show.step(f"generating {_GENERATED_ORDERS} orders")
     script = ROOT / "src" / "generate_data.py"
     command = [sys.executable, str(script), "--orders", str(_GENERATED_ORDERS), "--out", str(GENERATED)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
+        raise CliError("No orders were generated, for the reason above.", "Put that right, and run the same again.")
     return GENERATED
 
 

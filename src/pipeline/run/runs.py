@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,9 +12,10 @@ from botocore.exceptions import ClientError
 
 from functions.common.batch import batch_id_for, failure_key, manifest_key, run_key
 from functions.common.executions import execution_arn
-from functions.common.planning import dataset_of
+from functions.common.planning import dataset_of, version_id_of
 from functions.record_failure.failure import plain_cause
-from pipeline.deploy.targets import Target
+from pipeline import files
+from pipeline.deploy.targets import Target, for_target
 from pipeline.errors import CliError, UsageError
 from pipeline.processed_bucket import read_json
 
@@ -22,6 +23,7 @@ _POLL_SECONDS = {"local": 0.25, "aws": 1.0}
 _START_SECONDS = 180
 """How long S3, the starter and its retries may take before an execution is called missing."""
 
+MANIFEST = "manifest.json"
 REPORT = "report.html"
 """What the report is called beside what a run left."""
 
@@ -102,7 +104,7 @@ def upload(
     """Put a file, read as `opened` opens it, into the ingest bucket, under its own name."""
     bucket, key = place.outputs["ingest_bucket"], f"incoming/{dataset}/{path.name}"
     with opened(path) as body:
-        version_id = place.s3.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
+        version_id = version_id_of(place.s3.put_object(Bucket=bucket, Key=key, Body=body))
     batch_id = batch_id_for(dataset_of(key), bucket, key, version_id)
     return Upload(
         bucket, key, version_id, dataset_of(key), batch_id, execution_arn(place.outputs["state_machine_arn"], batch_id)
@@ -122,7 +124,7 @@ def follow(place: Target, uploaded: Upload) -> Iterator[str]:
             if time.monotonic() > deadline:
                 raise CliError(
                     f"No execution of {uploaded.batch_id} was started within {_START_SECONDS} seconds.",
-                    f"Ask what became of it: pipeline explain {uploaded.batch_id}. Its event may wait in the queue.",
+                    _after_no_start(place, uploaded),
                 ) from exc
             time.sleep(_POLL_SECONDS[place.name])
             continue
@@ -134,6 +136,15 @@ def follow(place: Target, uploaded: Upload) -> Iterator[str]:
         if status != "RUNNING":
             return
         time.sleep(_POLL_SECONDS[place.name])
+
+
+def _after_no_start(place: Target, uploaded: Upload) -> str:
+    """What to do about a file that was uploaded and not started."""
+    if place.is_temporary:
+        return "Run the same again; if it stays so, try it on an emulator that stays: make local-up."
+    explain = for_target(f"pipeline explain {uploaded.batch_id}", place.name)
+    start = for_target(f"pipeline replay {uploaded.batch_id} --apply", place.name)
+    return f"See what became of it: {explain}. If it was never started, start it: {start}."
 
 
 def _history(place: Target, arn: str) -> list[dict[str, Any]]:
@@ -172,8 +183,11 @@ def download_outputs(place: Target, result: RunResult, folder: Path) -> None:
     Of a published batch a CSV and a Parquet file a table, the rejects and the manifest; of a failed one the failure
     record, and the rejects that it names.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_outputs(folder)
+    with replacing_outputs(folder) as unfinished:
+        _download(place, result, unfinished)
+
+
+def _download(place: Target, result: RunResult, folder: Path) -> None:
     wanted: dict[str, str] = {}
     if result.manifest and result.published:
         wanted = {
@@ -181,24 +195,38 @@ def download_outputs(place: Target, result: RunResult, folder: Path) -> None:
             for name, table in result.manifest["tables"].items()
             for kind in ("csv", "parquet")
         }
-        _write_json(folder / "manifest.json", result.manifest)
+        write_json(folder / MANIFEST, result.manifest)
     if result.failure:
-        _write_json(folder / "failure.json", result.failure)
+        write_json(folder / "failure.json", result.failure)
     if rejects := result.rejects_key:
         wanted["rejects.jsonl"] = rejects
     for name, key in wanted.items():
         place.s3.download_file(place.outputs["processed_bucket"], key, str(folder / name))
 
 
-def remove_outputs(folder: Path) -> None:
+@contextmanager
+def replacing_outputs(folder: Path) -> Iterator[Path]:
+    """An empty folder for what a run left; when the body ends, that replaces in `folder` what a run before left there.
+
+    After an error `folder` is as it was. Raises CliError that names `folder` where it can't be written.
+    """
+    with files.filling(folder) as unfinished:
+        yield unfinished
+        _remove_outputs(folder)
+        for path in sorted(unfinished.iterdir(), key=lambda path: path.name == MANIFEST):  # that one last
+            path.replace(folder / path.name)
+
+
+def _remove_outputs(folder: Path) -> None:
     """Remove what the run before left in `folder`, by its manifest, and nothing else: it may be anyone's folder."""
-    names = ["rejects.jsonl", "failure.json", "manifest.json", REPORT]
-    if (manifest := folder / "manifest.json").is_file():
+    names = ["rejects.jsonl", "failure.json", MANIFEST, REPORT]
+    if (manifest := folder / MANIFEST).is_file():
         tables = json.loads(manifest.read_text("utf-8"))["tables"]
         names += [f"{table}.{kind}" for table in tables for kind in ("csv", "parquet")]
     for name in names:
         (folder / name).unlink(missing_ok=True)
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a document for people to read."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")

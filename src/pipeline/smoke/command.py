@@ -15,7 +15,7 @@ from pipeline.deploy.targets import Target, check_name
 from pipeline.errors import CliError, UsageError
 from pipeline.options import AsJson, TargetName
 from pipeline.smoke import throwaway
-from pipeline.smoke.checks import run_checks
+from pipeline.smoke.checks import NOT_TRIED, run_checks
 from pipeline.smoke.model import CheckOutcome, Result, held
 from pipeline.smoke.trial import Trial, listening
 
@@ -36,6 +36,9 @@ def smoke(
         str,
         typer.Option(metavar="NAME", help="Only destroy what a run called NAME (smoke-…) has left; it must be over."),
     ] = "",
+    own_key: Annotated[
+        bool, typer.Option("--customer-managed-key", help="Encrypt everything with a key of its own, which costs $1.")
+    ] = False,
     json_: AsJson = False,
 ) -> None:
     """Deploy under a throw-away name, try everything, destroy it, and see that nothing is left.
@@ -43,6 +46,7 @@ def smoke(
     \b
     pipeline smoke                                              on AWS, for some cents
     pipeline smoke --target local                               what the embedded AWS can show of it
+    pipeline smoke --customer-managed-key                       the same with a key of its own (make: KEY=own)
     pipeline smoke --destroy smoke-1a2b3c                       after a run that was killed
 
     With PIPELINE_ENV (make: ENV) it has the settings of that environment. What is deployed already is not touched.
@@ -59,12 +63,19 @@ def smoke(
     if destroy:
         throwaway.check_left(name)
     swept = list(_swept(name)) if target_name == "aws" and not destroy else []
-    with _place(target_name, name) as place:
+    with _place(target_name, name, own_key) as place:
         place.account()
         results = [throwaway.destroy(place, dead=True)] if destroy else [*swept, *_smoke(place)]
     if json_:
         as_json.dump(
-            {"smoke_version": 1, "target": target_name, "name": name, "held": held(results), "checks": results}
+            {
+                "smoke_version": 1,
+                "target": target_name,
+                "name": name,
+                "held": held(results),
+                "checks": results,
+                "not_tried": NOT_TRIED,
+            }
         )
     else:
         _show(name, results)
@@ -72,8 +83,10 @@ def smoke(
         raise typer.Exit(1)
 
 
-def _place(target_name: str, name: str) -> AbstractContextManager[Target]:
-    return throwaway.on_embedded(name) if target_name == "local" else nullcontext(throwaway.on_aws(name))
+def _place(target_name: str, name: str, own_key: bool) -> AbstractContextManager[Target]:
+    if target_name == "local":
+        return throwaway.on_embedded(name, own_key)
+    return nullcontext(throwaway.on_aws(name, own_key))
 
 
 def _swept(name: str) -> Iterator[Result]:
@@ -110,6 +123,9 @@ def _show(name: str, results: list[Result]) -> None:
         seconds = "" if one.outcome is CheckOutcome.OMITTED else f"{one.seconds:.1f}"
         table.add_row(show.plain(one.name), outcome, seconds, show.plain_lines(one.detail))
     show.out.print(table)
+    show.out.print("Not tried, since a smoke test can't:")
+    for what, why in NOT_TRIED.items():
+        show.out.print(f"  {what}: {why}")
     counts = {outcome: sum(one.outcome is outcome for one in results) for outcome in CheckOutcome}
     told = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n or outcome is not CheckOutcome.WARNING)
     show.out.print(f"{'HELD' if held(results) else 'FAILED'} {told}")

@@ -59,7 +59,9 @@ def duplicate_event(trial: Trial) -> str:
     )
     expect(json.loads(answer["Payload"].read()), {"started": 0, "known": 1}, "the starter's answer")
     machine = trial.place.outputs["state_machine_arn"]
-    pages = trial.place.step_functions.get_paginator("list_executions").paginate(stateMachineArn=machine)
+    pages = trial.place.step_functions.get_paginator("list_executions").paginate(
+        stateMachineArn=machine, PaginationConfig={"PageSize": 1000}
+    )
     names = [run["name"] for page in pages for run in page["executions"] if run["name"].startswith(uploaded.batch_id)]
     expect(names, [uploaded.batch_id], "the executions of the batch")
     return "known, and nothing started"
@@ -149,13 +151,10 @@ def _rejects(trial: Trial, ended: runs.RunResult) -> list[bytes]:
 
 def _noticed(trial: Trial, ended: runs.RunResult, words: str) -> None:
     """See that one notice about a batch was sent, and that it says so."""
-    batch, topic = ended.upload.batch_id, trial.place.outputs["topic_arn"]
-
-    def about() -> list[str]:
-        return [one["Message"] for one in trial.ear.heard() if one.get("TopicArn") == topic and batch in one["Message"]]
-
-    trial.wait_for(lambda: bool(about()), f"a notice about {batch}")
-    expect([words in message for message in about()], [True], f"notices about {batch} that say {words!r}")
+    batch = ended.upload.batch_id
+    trial.wait_for(lambda: bool(trial.notices(batch)), f"a notice about {batch}")
+    said = [words in message for message in trial.notices(batch)]
+    expect(said, [True], f"notices about {batch} that say {words!r}")
 
 
 def _event(uploaded: runs.Upload) -> dict[str, Any]:

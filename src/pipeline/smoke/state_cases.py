@@ -24,8 +24,8 @@ _CAUGHT = {**_PLANNED, "error": BROKEN}
 _DESCRIBED = {"batch": _BATCH, "execution": "orders-0123", "failure": BROKEN, "notice": _NOTICE}
 
 
-def _written(rejected: int) -> dict[str, Any]:
-    return {**_PLANNED, "written": {"rejected": rejected, "notice": _NOTICE}}
+def _written(unnotified: int) -> dict[str, Any]:
+    return {**_PLANNED, "written": {"rejected": 2, "unnotified": unnotified, "notice": _NOTICE}}
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ CASES = (
         "all well",
         _PLANNED,
         {"status": "SUCCEEDED", "nextState": "AnyRejects", "output": _written(2)},
-        result=_answers({"rejected": 2, "notice": _NOTICE, "more": 1}),
+        result=_answers({"rejected": 2, "unnotified": 2, "notice": _NOTICE, "more": 1}),
     ),
     Case(
         "Write",

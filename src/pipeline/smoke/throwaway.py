@@ -74,8 +74,10 @@ class _Throwaway(Target):
         return known if known and known.resources else StateFile({"region": self.workspace.variables["region"]}, [])
 
 
-def on_aws(name: str) -> Target:
+def on_aws(name: str, own_key: bool = False) -> Target:
     """The throw-away deployment called `name` in the account of the credentials in the environment.
+
+    With `own_key` it has a customer-managed key, whatever the settings say.
 
     The settings of the environment that is chosen hold for it too, but for who is notified, and with the project's own
     contracts, since it sends orders. One that is there already keeps the settings and the region that it was made with.
@@ -97,6 +99,7 @@ def on_aws(name: str) -> Target:
         "region": (known and known.region) or chosen.setting("region", environments.DEFAULT_REGION),
         "force_destroy": "true",
         "max_reject_ratio": "0.1",  # the mixed file has fewer, the hopeless one more
+        **({"customer_managed_key": "true"} if own_key else {}),
     }
     workspace = Workspace(environment, variables, folder, backend)
     if not folder.is_dir():
@@ -123,14 +126,14 @@ def _settings(text: str, project: str) -> str:
 
 
 @contextmanager
-def on_embedded(name: str) -> Iterator[Target]:
+def on_embedded(name: str, own_key: bool = False) -> Iterator[Target]:
     """A throw-away deployment to be, on an embedded AWS that is started for it and stopped again."""
     with tempfile.TemporaryDirectory(prefix="pipeline-smoke-") as temporary:
         show.step("starting the embedded AWS")
         build.build(build.local_runtime())
         server = embedded.start(Path(temporary) / "server")
         try:
-            yield embedded_target(server, Path(temporary), environment=name)
+            yield embedded_target(server, Path(temporary), environment=name, customer_managed_key=str(own_key).lower())
         finally:
             show.step("stopping the embedded AWS")
             server.stop()

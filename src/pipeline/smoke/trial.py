@@ -9,19 +9,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
+from botocore.exceptions import ClientError
+
 from pipeline import ROOT
+from pipeline import console as show
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError
 from pipeline.run import runs
+from pipeline.smoke.second_apply import Changed, apply_again
+
+_Answer = TypeVar("_Answer")
 
 DATASET = "orders"
 ORDERS = 100
 BAD = 1
 """Of the orders of the mixed file: it lacks a field, which no setting lets pass."""
 HOPELESS = 10
+LARGE = 20_000
+"""So many orders that their execution can be stopped before it ends."""
+UNHANDLED = 600.0
+"""How many seconds Lambda may take to give up on an event: it waits a minute and then two between its attempts."""
+
+_AUTHORIZATION_SECONDS = 600.0
+"""How long a new key's alias and tags, or a new role, may take to affect authorization; AWS says five minutes."""
+_DENIED = ("AccessDenied", "AccessDeniedException", "KMSAccessDeniedException")
 
 _PATIENCE_SECONDS = {"local": 20.0, "aws": 300.0}
 """How long what comes by itself may take: run records, notices, alarms, logs and metrics."""
@@ -38,11 +52,7 @@ class Ear:
 
     def heard(self) -> list[dict[str, str]]:
         """All that was heard until now, as SNS wrapped it."""
-        queue = self.place.client("sqs")
-        while messages := queue.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages", []):
-            for message in messages:
-                self._heard.append(json.loads(message["Body"]))
-                queue.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        self._heard += [json.loads(message["Body"]) for message in _received(self.place, self.url)]
         return self._heard
 
 
@@ -54,7 +64,9 @@ class Trial:
     folder: Path
     """Where the files lie that are sent, and what is downloaded."""
     ear: Ear
-    _ended: dict[str, runs.RunResult | Exception] = field(default_factory=dict)
+    _made: dict[str, Any] = field(default_factory=dict)
+    """What was asked for once, or the exception that kept it from being made."""
+    _failed: list[str] = field(default_factory=list)
     _mark: str = field(default_factory=lambda: uuid4().hex[:8])
 
     @property
@@ -86,33 +98,119 @@ class Trial:
         definition: dict[str, Any] = json.loads(described["definition"])
         return definition
 
-    def _outcome(self, name: str, write: Callable[[Path], object]) -> runs.RunResult:
-        if name not in self._ended:
+    @property
+    def changed(self) -> Changed:
+        """The deployment after its second apply, which is made when a check first asks for it."""
+        changed: Changed = self._once("second apply", lambda: apply_again(self.place))
+        return changed
+
+    def analyst(self, service: str) -> Any:
+        """A client of somebody who has analyst_policy and nothing else."""
+        keys = self._once("analyst", self._assume_analyst)
+        return self.place.client(
+            service,
+            aws_access_key_id=keys["AccessKeyId"],
+            aws_secret_access_key=keys["SecretAccessKey"],
+            aws_session_token=keys["SessionToken"],
+        )
+
+    @property
+    def unhandled(self) -> str:
+        """A mark in the event that the starter can't handle, which is sent when a check first asks for it."""
+        mark: str = self._once("unhandled", self._send_unhandled)
+        return mark
+
+    def failed_events(self) -> str:
+        """All that was read from the failed-event queue until now, as text."""
+        self._failed += [
+            message["Body"] for message in _received(self.place, self.place.outputs["on_failure_queue_url"])
+        ]
+        return "\n".join(self._failed)
+
+    def notices(self, batch: str) -> list[str]:
+        """The notifications about a batch until now."""
+        topic = self.place.outputs["topic_arn"]
+        heard = (one["Message"] for one in self.ear.heard() if one.get("TopicArn") == topic)
+        return [message for message in heard if batch in message]
+
+    def send_large(self, name: str) -> runs.Upload:
+        """Upload a file of LARGE good orders."""
+        return self._upload(name, lambda path: generate(path, LARGE))
+
+    def settled(self, call: Callable[[], _Answer], what: str) -> _Answer:
+        """What a call returns that AWS may refuse until what was deployed affects authorization. Raises ClientError."""
+        deadline = time.monotonic() + (_AUTHORIZATION_SECONDS if self.place.name == "aws" else 0)
+        while True:
             try:
-                self._ended[name] = self._run(name, write)
+                return call()
+            except ClientError as refused:
+                if refused.response["Error"]["Code"] not in _DENIED or time.monotonic() > deadline:
+                    raise
+            show.step(f"AWS still refuses {what}; waiting")
+            time.sleep(_PAUSE_SECONDS[self.place.name])
+
+    def _assume_analyst(self) -> Any:
+        role, sts = self.changed.place.outputs["analyst_role_arn"], self.place.client("sts")
+        answer = self.settled(
+            lambda: sts.assume_role(RoleArn=role, RoleSessionName="smoke"), "to let the analyst's role be assumed"
+        )
+        return answer["Credentials"]
+
+    def _send_unhandled(self) -> str:
+        mark = f"smoke-{self._mark}-unhandled"
+        self.place.client("lambda").invoke(
+            FunctionName=self.place.outputs["function_names"]["starter"],
+            Qualifier="live",
+            InvocationType="Event",
+            Payload=json.dumps({"Records": [{"eventName": "ObjectCreated:Put", "about": mark}]}),
+        )
+        return mark
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self._made:
+            try:
+                self._made[name] = make()
             except Exception as exc:  # the next check that asks must not wait for it again
-                self._ended[name] = exc
-        ended = self._ended[name]
-        if isinstance(ended, Exception):
-            raise ended
+                self._made[name] = exc
+        made = self._made[name]
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    def _outcome(self, name: str, write: Callable[[Path], object]) -> runs.RunResult:
+        ended: runs.RunResult = self._once(name, lambda: self._run(name, write))
         return ended
 
     def _run(self, name: str, write: Callable[[Path], object]) -> runs.RunResult:
-        path = self.folder / f"smoke-{self._mark}-{name}.jsonl"
-        write(path)
-        uploaded = runs.upload(self.place, path, DATASET)
+        uploaded = self._upload(name, write)
         for _ in runs.follow(self.place, uploaded):
             pass
         return runs.outcome(self.place, uploaded)
 
-    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait until something is so. Raises CliError where it takes too long."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS[self.place.name]
+    def _upload(self, name: str, write: Callable[[Path], object]) -> runs.Upload:
+        path = self.folder / f"smoke-{self._mark}-{name}.jsonl"
+        write(path)
+        return self.settled(lambda: runs.upload(self.place, path, DATASET), "an upload with the new key")
+
+    def wait_for(self, condition: Callable[[], bool], what: str, aws_seconds: float | None = None) -> None:
+        """Wait until something is so; on AWS for `aws_seconds`, if given. Raises CliError where it takes too long."""
+        seconds = _PATIENCE_SECONDS[self.place.name]
+        if aws_seconds and self.place.name == "aws":
+            seconds = aws_seconds
+        deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                seconds = _PATIENCE_SECONDS[self.place.name]
                 raise CliError(f"{what} did not come within {seconds:.0f} s")
             time.sleep(_PAUSE_SECONDS[self.place.name])
+
+
+def _received(place: Target, url: str) -> Iterator[dict[str, Any]]:
+    """The messages that are in a queue now; each is deleted as it is read."""
+    queue = place.client("sqs")
+    while messages := queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        for message in messages:
+            yield message
+            queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def generate(path: Path, orders: int, *arguments: str) -> None:

@@ -4,43 +4,32 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from functions.common.errors import next_step_for
+from functions.common.errors import is_replayed_first, next_step_for
 from functions.common.survey import BatchState
-from pipeline.inspect.batch_history.model import Action, Execution, Outcome, Story
+from pipeline.deploy.targets import for_target
+from pipeline.inspect.batch_history.model import Action, Execution, Story
+from pipeline.outcome import Outcome, outcome_of
 
 _UNTOLD_AFTER = timedelta(minutes=5)
 """How long EventBridge may take to tell of an execution's end before something is amiss."""
 
-_OUTCOMES = {
-    BatchState.FAILED: Outcome.FAILED,
-    BatchState.UNTOLD: Outcome.FAILED,
-    BatchState.RUNNING: Outcome.RUNNING,
-    BatchState.STUCK: Outcome.STUCK,
-    BatchState.UNKNOWN: Outcome.UNKNOWN,
+_NOT_RETURNED = {
+    "aws": "S3 lists this version but does not return it. Wait 15 minutes and ask again.",
+    "local": "The emulator lists this version under a key that it does not return: it lists a carriage return as a "
+    "line feed. Upload the file under a key without line breaks.",
 }
+"""What a person does about a version that is listed but not returned, by target."""
 
 
 def diagnosed(story: Story, state: BatchState, now: datetime) -> Story:
     """The story with its outcome and the next actions, of a batch that a survey found in `state`."""
-    outcome = outcome_of(story, state, now)
-    suffix = "" if story.target == "aws" else f" --target {story.target}"
-    actions = (replace(one, command=one.command and f"{one.command}{suffix}") for one in _actions(story, outcome, now))
+    rejected = story.balance.counts["rejected"] if story.balance else 0
+    outcome = outcome_of(state, rejected=rejected, waits=bool(story.queued))
+    actions = (
+        replace(one, command=one.command and for_target(one.command, story.target))
+        for one in _actions(story, outcome, now)
+    )
     return replace(story, outcome=outcome, actions=tuple(actions))
-
-
-def outcome_of(story: Story, state: BatchState, now: datetime) -> Outcome:
-    """The outcome of a batch that a survey found in `state`."""
-    left_nothing = not story.is_source_there and not any(execution.failure for execution in story.executions)
-    if state is BatchState.PUBLISHED:
-        rejected = story.balance.counts["rejected"] if story.balance else 0
-        return Outcome.PARTLY_REJECTED if rejected else Outcome.PUBLISHED
-    if state is BatchState.LOST:
-        return Outcome.GONE if left_nothing else Outcome.LOST
-    if state is BatchState.UNTOLD and left_nothing and story.latest and _is_untold(story.latest, now):
-        return Outcome.GONE
-    if state is BatchState.MISSING:
-        return Outcome.WAITING if story.queued else Outcome.NOT_STARTED
-    return _OUTCOMES[state]
 
 
 def is_mended_by_replay(next_step: str) -> bool:
@@ -53,6 +42,8 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
     if story.queued:
         sentence = "Mend what the message in the queue says, and send its event back to the function."
         yield Action(sentence, "pipeline redrive --apply")
+    if story.is_source_archived and outcome in (Outcome.STUCK, Outcome.LOST, Outcome.NOT_STARTED):
+        yield Action("Its source is archived: restore it in S3 first (aws s3api restore-object).")
     if outcome is Outcome.PARTLY_REJECTED:
         yield Action("See what is wrong with the rejects.", f"pipeline rejects {story.batch_id}")
         sentence = "Have them corrected and sent: as a new file, or as the file of rejects with corrected records."
@@ -63,12 +54,25 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
         yield Action("Wait, or watch it.", "pipeline watch")
     elif outcome in (Outcome.STUCK, Outcome.LOST) and not story.is_source_there:
         yield Action("Its source is not there any more: it can't be run again, only uploaded again.")
+    elif outcome is Outcome.STUCK and story.target == "local":
+        yield Action(
+            "If it hangs, start another emulator, which has nothing of this one, deploy to it and upload the file "
+            "again: make local-down, make local-up, make deploy-infra TARGET=local."
+        )
     elif outcome is Outcome.STUCK:
         yield Action(
             "Look at it in the console. If it hangs, stop it there, and 16 minutes later run it again.", replay
         )
     elif outcome is Outcome.LOST:
         yield Action("Its manifest was deleted, and nothing of it counts as published. Run it again.", replay)
+    elif outcome is Outcome.NOT_STARTED and story.source is None:
+        yield Action(_NOT_RETURNED[story.target])
+    elif outcome is Outcome.NOT_STARTED and story.target == "local":
+        sentence = (
+            "Start it. On the local emulator nothing else will, unless its event is still on its way: an event whose "
+            "function failed is dropped there, and the reconciler doesn't run by itself."
+        )
+        yield Action(sentence, replay)
     elif outcome is Outcome.NOT_STARTED:
         sentence = "Wait a minute: its event may be on its way, and the reconciler looks every hour. Or start it."
         yield Action(sentence, replay)
@@ -80,15 +84,24 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
 
 def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
     latest = story.latest
-    next_step = next_step_for(latest.error if latest else "")
-    if latest and latest.failure:
+    error = latest.error if latest else ""
+    next_step, replay = next_step_for(error), f"pipeline replay {story.batch_id} --apply"
+    replay_first = is_replayed_first(error) and story.is_source_there
+    if latest and latest.failure and not replay_first:  # of a passing error, older releases' records say otherwise
         next_step = str(latest.failure["next_step"])
+    replay = f"pipeline replay {story.batch_id} --apply"
     by_replay = is_mended_by_replay(next_step)
     look = "logs" if by_replay else "rejects" if story.rejects else ""
-    yield Action(next_step, look and f"pipeline {look} {story.batch_id}")
-    if by_replay and story.is_source_there:
-        yield Action("When the cause is mended, run it again.", f"pipeline replay {story.batch_id} --apply")
-    elif by_replay:
+    if replay_first:
+        yield Action(next_step, replay)
+        yield Action("See what the functions logged of it.", f"pipeline logs {story.batch_id}")
+    else:
+        yield Action(next_step, look and f"pipeline {look} {story.batch_id}")
+    if by_replay and story.is_source_archived:
+        yield Action("The source is still archived. When it is restored, run it again.", replay)
+    elif by_replay and story.is_source_there and not replay_first:
+        yield Action("When the cause is mended, run it again.", replay)
+    elif by_replay and not story.is_source_there:
         yield Action("Its source is not there any more: it can't be run again, only uploaded again.")
     if latest and not story.queued and _is_untold(latest, now):
         yield Action("Nobody was told of this failure: have it told.", "pipeline reconcile --apply")

@@ -9,8 +9,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.common.batch import Source, manifest_key, revision_of
+from functions.common.errors import SourceNotVisibleError
 from functions.common.parallel import at_once
-from functions.common.s3_utils import is_missing
 from functions.common.survey import BatchState, Finding, batch_id_of, look_at_batch
 from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history import lookup, traces
@@ -32,6 +32,7 @@ from pipeline.inspect.batch_history.reject_file import rejects_in, rejects_key
 from pipeline.inspect.executions import console_url
 from pipeline.processed_bucket import read_json
 from pipeline.recover import restarts
+from pipeline.recover.restarts import SourceState
 
 _REJECT_BYTES = 8 << 20
 """How much of a file of rejects a story reads."""
@@ -57,6 +58,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
     latest = found[-1] if found else None
     events, unknown = _heard(place, batch_id, uploaded)
     queued, unseen = _queued(place, finding, source, found)
+    source_state = restarts.source_state(place, source) if source else SourceState.GONE
     deleted = source is not None and lookup.is_deleted(place, source.key)
     story = Story(
         asked=what,
@@ -66,7 +68,8 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         dataset=dataset,
         source=source,
         uploaded=uploaded,
-        is_source_there=source is not None and _is_there(place, source),
+        is_source_there=source_state is not SourceState.GONE,
+        is_source_archived=source_state is SourceState.ARCHIVED,
         versions=tuple(_versions(place, source, batch_id, deleted)) if source else (),
         is_deleted=deleted,
         revisions=revisions,
@@ -151,18 +154,11 @@ def _source(
     told = manifest or next(failures, None)
     if told and told["source"]["key"] and told["ingested_at"]:
         return Source(**told["source"]), datetime.fromisoformat(told["ingested_at"])
-    batch = restarts.batch_of(place, finding)
-    return (batch.source, datetime.fromisoformat(batch.ingested_at)) if batch else (None, None)
-
-
-def _is_there(place: Target, source: Source) -> bool:
     try:
-        place.s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
-    except ClientError as exc:
-        if is_missing(exc):
-            return False
-        raise
-    return True
+        batch = restarts.batch_of(place, finding)
+    except SourceNotVisibleError:
+        return None, None
+    return (batch.source, datetime.fromisoformat(batch.ingested_at)) if batch else (None, None)
 
 
 def _versions(place: Target, source: Source, batch_id: str, is_deleted: bool) -> Iterator[FileVersion]:
@@ -214,6 +210,7 @@ def _balance(manifest: Mapping[str, Any]) -> Balance:
         counts=manifest["counts"],
         rejected_by_reason=manifest["rejected_by_reason"],
         control_totals=manifest["control_totals"],
+        bytes=manifest.get("bytes", {}),
         records_by_version=manifest.get("records_by_version", {}),
         drift=tuple(manifest.get("drift", [])),
     )

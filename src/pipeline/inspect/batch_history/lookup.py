@@ -9,7 +9,7 @@ import orjson
 
 from functions.common import executions
 from functions.common.batch import Batch, is_batch_id, replay_of
-from functions.common.planning import PREFIX
+from functions.common.planning import PREFIX, is_folder_marker
 from functions.common.survey import ObjectVersion, batch_id_of
 from pipeline.deploy.targets import Target
 from pipeline.errors import UsageError
@@ -112,6 +112,11 @@ def _by_key(place: Target, key: str) -> Asked:
             f"There is no file {key}.",
             "Name its key in the ingest bucket, as it is, not encoded. What was erased or has expired is known by its "
             "batch alone.",
+        )
+    if is_folder_marker(key, found[0].size):
+        raise UsageError(
+            f"{key} is an empty object whose key ends in /: it marks a folder, and the pipeline ignores it.",
+            "Name the key of a file.",
         )
     return Asked(batch_id_of(restarts.pipeline_of(place), found[0]), found[0])
 

@@ -11,34 +11,9 @@ from enum import StrEnum
 from typing import Any
 
 from functions.common.batch import Source
+from pipeline.outcome import Outcome as Outcome
 
 NOTHING: Mapping[str, Any] = {}
-
-
-class Outcome(StrEnum):
-    """What became of a batch, in one word."""
-
-    PUBLISHED = "published"
-    PARTLY_REJECTED = "partly rejected"
-    """Published, without the records that break the contract."""
-    FAILED = "failed"
-    RUNNING = "running"
-    STUCK = "stuck"
-    """Its execution runs for longer than any should."""
-    WAITING = "waiting"
-    """Its event waits in the on-failure queue."""
-    NOT_STARTED = "not started"
-    """No execution, no record, no event in the queue: the event is on its way, or was lost."""
-    GONE = "gone"
-    """An execution ended, but neither what it wrote nor the source is there any more: erased, or expired."""
-    LOST = "lost"
-    """Its execution succeeded, but the manifest is not there any more, though the source is."""
-    UNKNOWN = "unknown"
-    """AWS did not say."""
-
-    @property
-    def is_published(self) -> bool:
-        return self in (Outcome.PUBLISHED, Outcome.PARTLY_REJECTED)
 
 
 class Ended(StrEnum):
@@ -274,6 +249,8 @@ class Balance:
     """`valid` and `rejected` of each version of the contract; empty in a manifest of an earlier release."""
     drift: tuple[Mapping[str, Any], ...] = ()
     """Fields that the contract does not know: contract_version, field, records, dropped."""
+    bytes: Mapping[str, int] = field(default_factory=dict)
+    """`received` and `unreadable`: of all records, and of those that could not be read; empty in an older manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +326,7 @@ class Story:
     """None where nothing tells it any more."""
     uploaded: datetime | None
     is_source_there: bool
+    """Whether S3 returns or at least lists the version."""
     versions: tuple[FileVersion, ...]
     """All versions of the key, newest first, this one included; the newest hundred of them."""
     is_deleted: bool
@@ -372,6 +350,8 @@ class Story:
     """The state machine of the latest execution, as JSON; empty where AWS does not say."""
     unknown: tuple[str, ...] = ()
     """What could not be looked up, a sentence each."""
+    is_source_archived: bool = False
+    """Whether the source is in an archive storage class and must be restored before it can be read."""
     outcome: Outcome = Outcome.UNKNOWN
     actions: tuple[Action, ...] = ()
     """What to do next, the first thing first; none where nothing is to be done."""

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline import files
 from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history import story_of
 from pipeline.inspect.report.page import render
@@ -20,7 +21,7 @@ def write_report(place: Target, what: str, out: Path | None = None, *, show_valu
     path = out or Path()
     if path.is_dir():
         path /= f"{story.batch_id}.html"
-    path.write_text(page, "utf-8")
+    files.write_text(path, page)
     return path
 
 

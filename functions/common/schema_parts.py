@@ -1,0 +1,117 @@
+"""The schemas within a JSON Schema: those that describe the record itself, and those that are only conditions on it.
+
+The record, its members (`properties`) and the elements of its arrays (`items`) become columns. Every other keyword that
+applies a schema (`if`, `not`, `anyOf`, `contains`, …) asks something about a value that is described elsewhere.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from functions.common.record_types import merged, missing_bounds
+
+_NAMED = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
+_SINGLE = (
+    *("items", "contains", "not", "if", "then", "else", "propertyNames"),
+    *("additionalProperties", "unevaluatedProperties", "unevaluatedItems"),
+)
+_LISTED = ("allOf", "anyOf", "oneOf", "prefixItems")
+_DESCRIBING = ("properties", "items")
+IN_PLACE = frozenset({"if", "then", "else", "not", "allOf", "anyOf", "oneOf", "dependentSchemas"})
+"""The keywords whose schemas are applied to the value itself, rather than to what is in it."""
+
+_DEFINITIONS = ("$defs", "definitions")
+
+
+def parts(schema: Any, pointer: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every schema within a schema, itself first, with its JSON Pointer."""
+    if isinstance(schema, Mapping):
+        yield pointer, schema
+        for keyword, below, inner in inner_schemas(schema):
+            yield from parts(inner, f"{pointer}/{keyword}{below}")
+
+
+def describing(schema: Any) -> set[str]:
+    """The JSON Pointers of the schemas that describe the record, its members and its elements."""
+    return _reached(schema, "", schema, set())
+
+
+def conditions(schema: Any) -> set[str]:
+    """The JSON Pointers of the schemas that a value is only tested against; a definition can be in both sets."""
+    found: set[str] = set()
+    for pointer in describing(schema):
+        for keyword, below, inner in inner_schemas(_at(schema, pointer)):
+            if keyword not in _DESCRIBING and keyword not in _DEFINITIONS:
+                found |= _applied(inner, f"{pointer}/{keyword}{below}", schema, found)
+    return found
+
+
+def bounds_of_integers(schema: Any, root: Any) -> dict[str, Any]:
+    """A schema that says only that each whole number of the record is within the 64 bits of its column."""
+    part = merged(schema, root)
+    bounds: dict[str, Any] = {}
+    given = part.get("type", [])
+    if "integer" in ([given] if isinstance(given, str) else given):
+        bounds |= missing_bounds(part)
+    members = {name: bounds_of_integers(inner, root) for name, inner in part.get("properties", {}).items()}
+    if members := {name: inner for name, inner in members.items() if inner}:
+        bounds["properties"] = members
+    if isinstance(part.get("items"), Mapping) and (elements := bounds_of_integers(part["items"], root)):
+        bounds["items"] = elements
+    return bounds
+
+
+def inner_schemas(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """The schemas directly within a schema: keyword, JSON Pointer below it, and the schema."""
+    for keyword in _NAMED:
+        for name, inner in _mapping(schema.get(keyword)).items():
+            yield keyword, f"/{name.replace('~', '~0').replace('/', '~1')}", inner
+    for keyword in _SINGLE:
+        if isinstance(schema.get(keyword), Mapping):
+            yield keyword, "", schema[keyword]
+    for keyword in _LISTED:
+        listed = schema.get(keyword)
+        for number, inner in enumerate(listed if isinstance(listed, list) else []):
+            yield keyword, f"/{number}", inner
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _reached(schema: Any, pointer: str, root: Any, found: set[str]) -> set[str]:
+    if isinstance(schema, Mapping) and pointer not in found:
+        found.add(pointer)
+        for keyword, below, inner in inner_schemas(schema):
+            if keyword in _DESCRIBING:
+                _reached(inner, f"{pointer}/{keyword}{below}", root, found)
+        _follow(schema, root, found, _reached)
+    return found
+
+
+def _applied(schema: Any, pointer: str, root: Any, found: set[str]) -> set[str]:
+    if isinstance(schema, Mapping) and pointer not in found:
+        found.add(pointer)
+        for keyword, below, inner in inner_schemas(schema):
+            if keyword not in _DEFINITIONS:
+                _applied(inner, f"{pointer}/{keyword}{below}", root, found)
+        _follow(schema, root, found, _applied)
+    return found
+
+
+def _follow(schema: Mapping[str, Any], root: Any, found: set[str], walk: Any) -> None:
+    """Go on with the schema that a local `$ref` names."""
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and (reference == "#" or reference.startswith("#/")):
+        pointer = reference.removeprefix("#")
+        walk(_at(root, pointer), pointer, root, found)
+
+
+def _at(root: Any, pointer: str) -> Any:
+    part = root
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(part, list):
+            part = part[int(name)] if name.isdigit() and int(name) < len(part) else None
+        else:
+            part = _mapping(part).get(name)
+    return part

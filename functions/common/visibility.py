@@ -1,0 +1,31 @@
+"""Whether an object that S3 does not return is gone, or is only not visible yet."""
+
+from datetime import UTC, datetime, timedelta
+
+from functions.common.errors import PipelineError, SourceMissingError, SourceNotVisibleError
+
+PROPAGATION = timedelta(minutes=15)
+"""How long S3 may return 404 for an object that exists, after versioning is first enabled on its bucket.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
+"""
+
+
+def may_become_visible(written: datetime | str) -> bool:
+    """Whether an object that S3 does not return may still appear.
+
+    `written` is the time of the object's event or its LastModified; a string is ISO 8601 with a time zone.
+    """
+    if isinstance(written, str):
+        written = datetime.fromisoformat(written)
+    return datetime.now(UTC) - written < PROPAGATION
+
+
+def missing_source(uri: str, written: datetime | str) -> PipelineError:
+    """The error for a source version that S3 does not return: SourceNotVisibleError or SourceMissingError."""
+    if may_become_visible(written):
+        return SourceNotVisibleError(
+            f"S3 does not return {uri}: the version was deleted, or is not visible yet. After versioning is first "
+            "enabled on a bucket, that may take 15 minutes."
+        )
+    return SourceMissingError(f"{uri} is gone: the version was deleted before it was published.")

@@ -1,0 +1,84 @@
+"""Casts from the type that SQL gives to the type that a column has: those that only widen, and a test of the others."""
+
+import re
+from typing import Any
+
+import duckdb
+from duckdb.sqltypes import DuckDBPyType
+
+_BITS = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64, "HUGEINT": 128}
+_INTEGERS = {
+    **{name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for name, bits in _BITS.items()},
+    **{f"U{name}": (0, 2**bits - 1) for name, bits in _BITS.items()},
+}
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_EXACT_IN_A_DOUBLE = 2**53
+_ALWAYS = frozenset({("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"), ("FLOAT", "DOUBLE")})
+"""Casts that keep every value; a session's time zone is UTC."""
+
+
+def widens(given: DuckDBPyType, wanted: DuckDBPyType, bounds: tuple[int, int] | None = None) -> bool:
+    """Whether each value of a type is kept as it is by a cast to another; `bounds` are those of a whole number."""
+    if {given.id, wanted.id} == {"struct"}:
+        members, wanted_members = dict[str, Any](given.children), dict[str, Any](wanted.children)
+        return all(name in wanted_members and widens(kind, wanted_members[name]) for name, kind in members.items())
+    if {given.id, wanted.id} == {"list"}:
+        element, wanted_element = (dict[str, Any](kind.children)["child"] for kind in (given, wanted))
+        return widens(element, wanted_element)
+    have_name, want_name = str(given), str(wanted)
+    if have_name in (want_name, '"NULL"') or want_name == "VARCHAR" or (have_name, want_name) in _ALWAYS:
+        return True
+    if have_name in _INTEGERS:
+        least, most = bounds or _INTEGERS[have_name]
+        lower, upper = _range_of(want_name)
+        return lower <= least and most <= upper
+    have, want = _DECIMAL.fullmatch(have_name), _DECIMAL.fullmatch(want_name)
+    if have and want:
+        precision, scale, wider, finer = map(int, (*have.groups(), *want.groups()))
+        return scale <= finer and precision - scale <= wider - finer
+    return False
+
+
+def _range_of(name: str) -> tuple[int, int]:
+    """The least and the most whole number that a type holds exactly, with all between; of another type none."""
+    if name in _INTEGERS:
+        return _INTEGERS[name]
+    most = _EXACT_IN_A_DOUBLE if name == "DOUBLE" else -1
+    if decimal := _DECIMAL.fullmatch(name):
+        most = 10 ** (int(decimal[1]) - int(decimal[2])) - 1
+    return (-most, most) if most >= 0 else (1, 0)
+
+
+def is_kept(given: DuckDBPyType, wanted: str, place: str) -> str:
+    """An SQL expression that is true where a value is null, or is the same after the cast; else false or null.
+
+    Text is read as what it says: it may be written in several ways, but nothing of it may be rounded or cut off.
+    """
+    cast = f"TRY_CAST({place} AS {wanted})"
+    if _rounds_nothing(str(given), wanted):
+        kept = f"{cast} IS NOT NULL"
+    elif str(given) != "VARCHAR":
+        kept = f"TRY_CAST({cast} AS {given}) IS NOT DISTINCT FROM {place}"
+    elif wanted == "DATE":
+        kept = f"{cast} = TRY_CAST({place} AS TIMESTAMP) AND isfinite({cast})"
+    elif wanted == "TIMESTAMP":
+        kept = f"isfinite({cast}) AND NOT regexp_matches({place}, '[.][0-9]{{6}}0*[1-9]')"
+    elif wanted in ("DOUBLE", "BOOLEAN"):
+        kept = f"{cast} IS NOT NULL" + (f" AND isfinite({cast})" if wanted == "DOUBLE" else "")
+    else:
+        decimal = _DECIMAL.fullmatch(wanted)
+        scale = int(decimal[2]) if decimal else 0
+        kept = f"{cast} IS NOT NULL AND regexp_full_match({place}, '[+-]?[0-9]+([.][0-9]{{0,{scale}}}0*)?')"
+    return f"({place} IS NULL OR ({kept}))"
+
+
+def _rounds_nothing(given: str, wanted: str) -> bool:
+    """Whether a cast between two exact numbers keeps the value or fails."""
+    have, want = (_DECIMAL.fullmatch(name) for name in (given, wanted))
+    is_exact = (have or given in _INTEGERS) and (want or wanted in _INTEGERS)
+    return bool(is_exact) and (int(have[2]) if have else 0) <= (int(want[2]) if want else 0)
+
+
+def type_named(connection: duckdb.DuckDBPyConnection, name: str) -> DuckDBPyType:
+    """A type by its name in SQL."""
+    return connection.sql(f"SELECT CAST(NULL AS {name})").types[0]

@@ -1,0 +1,249 @@
+"""What is known of the columns of a contract's SELECTs before there is any record.
+
+A column that is taken from the record as it is can be traced to its place in the schema, which says whether it can be
+null and how large a whole number can be. Of an expression that is not understood nothing is known.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil, floor, isfinite
+from typing import Any
+
+import duckdb
+
+from functions.common.contract import POSITION, Contract, Version
+from functions.common.record_types import merged, type_of
+from functions.common.sql import literal
+from functions.validate.schema import schema_validator
+
+_MULTIPLYING = frozenset({"unnest", "unlist", "generate_subscripts"})
+"""Functions that give several rows; of lists of different lengths in one SELECT the shorter is filled up with nulls."""
+
+_FAILING = frozenset({"strptime", "error"})
+"""Functions whose purpose it is to fail on some values."""
+
+_ARITHMETIC = frozenset({"+", "-", "*", "//", "%", "**", "^"})
+"""Operators that fail where the result is too large for its type."""
+
+_MOST_ELEMENTS = 2**31 - 1
+"""How many elements or characters a value has at most: a record has fewer bytes than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of a value; by default nothing."""
+
+    pointer: str | None = None
+    """The JSON Pointer of the value in the record, with `*` for the index of an element."""
+    nullable: bool = True
+    bounds: tuple[int, int] | None = None
+    """The least and the most that a whole number can be."""
+    members: Mapping[str, "Origin"] = field(default_factory=dict)
+    """The members of an object, by their names in small letters."""
+    element: "Origin | None" = None
+
+
+_UNKNOWN = Origin()
+Columns = Mapping[str, Origin]
+"""The columns of a relation, by their names in small letters."""
+
+
+def column_origins(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, versions: Sequence[Version] | None = None
+) -> dict[str, Columns]:
+    """The origins of each table's columns, by the table's name, for records of some versions, by default of all.
+
+    Raises ContractError where a schema is not one.
+    """
+    for version in contract.versions:
+        schema_validator(contract, version)
+    records = [_records(connection, contract, version) for version in versions or contract.versions]
+    common = {
+        name: _either([columns[name] for columns in records])
+        for name in records[0]
+        if all(name in columns for columns in records)
+    }
+    for derived in contract.derived:
+        parsed = _parsed(connection, f"SELECT {derived.sql} AS derived FROM records")
+        common[derived.name.lower()] = _select(parsed, common).get("derived", _UNKNOWN)
+    return {table.name: _select(_parsed(connection, table.sql), common) for table in contract.tables}
+
+
+def can_fail(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    """Whether a SELECT itself has a cast, an operator or a call that fails on some values."""
+    return casts(connection, sql) or any(
+        str(node.get("function_name", "")).lower() in _FAILING | _ARITHMETIC
+        for node in _nodes(_parsed(connection, sql))
+    )
+
+
+def casts(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    """Whether a SELECT itself has a cast that can fail: not one to text, or of a constant."""
+    return any(
+        node.get("class") == "CAST"
+        and not node["try_cast"]
+        and node["child"].get("class") != "CONSTANT"
+        and node["cast_type"].get("id") != "VARCHAR"
+        for node in _nodes(_parsed(connection, sql))
+    )
+
+
+def _records(connection: duckdb.DuckDBPyConnection, contract: Contract, version: Version) -> Columns:
+    """The columns of `records` as they are for the records of one version, brought to the current one."""
+    schema = version.schema
+    columns = dict(_of_schema(schema, schema, "", is_required=True).members)
+    columns[POSITION] = Origin(nullable=False)
+    for one in contract.versions[contract.versions.index(version) : -1]:
+        columns = dict(_select(_parsed(connection, one.upcast), columns))
+    return columns
+
+
+def _of_schema(schema: Any, root: Any, pointer: str, *, is_required: bool) -> Origin:
+    part = merged(schema, root)
+    kind, can_be_null = type_of(part)
+    nullable = can_be_null or not is_required or ("type" not in part and None in part.get("enum", []))
+    if kind == "object":
+        required = part.get("required", [])
+        members = {
+            name.lower(): _of_schema(inner, root, f"{pointer}/{_escaped(name)}", is_required=name in required)
+            for name, inner in part["properties"].items()
+        }
+        return Origin(pointer, nullable, members=members)
+    if kind == "array":
+        element = _of_schema(part["items"], root, f"{pointer}/*", is_required=True)
+        return Origin(pointer, nullable, element=element)
+    return Origin(pointer, nullable, _bounds(part) if kind == "integer" else None)
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _bounds(part: Mapping[str, Any]) -> tuple[int, int] | None:
+    known = [part["const"]] if "const" in part else [value for value in part.get("enum", []) if value is not None]
+    if known:
+        return (min(known), max(known)) if all(type(value) is int for value in known) else None
+    least = [part[name] for name in ("minimum", "exclusiveMinimum") if name in part]
+    most = [part[name] for name in ("maximum", "exclusiveMaximum") if name in part]
+    if not least or not most or not all(map(isfinite, (*least, *most))):
+        return None
+    return ceil(max(least)), floor(min(most))
+
+
+def _either(origins: Sequence[Origin]) -> Origin:
+    """What holds for a value that has one of several origins."""
+    first, *others = origins
+    for other in others:
+        bounds = None
+        if first.bounds and other.bounds:
+            bounds = min(first.bounds[0], other.bounds[0]), max(first.bounds[1], other.bounds[1])
+        names = first.members.keys() & other.members.keys()
+        first = Origin(
+            first.pointer if first.pointer == other.pointer else None,
+            first.nullable or other.nullable,
+            bounds,
+            {name: _either([first.members[name], other.members[name]]) for name in names},
+            _either([first.element, other.element]) if first.element and other.element else None,
+        )
+    return first
+
+
+# --- SELECTs, as DuckDB parses them -----------------------------------------------------------------------------------
+
+
+def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Mapping[str, Any]:
+    (serialised,) = connection.execute(f"SELECT json_serialize_sql({literal(sql)})").fetchone() or ("{}",)
+    statements = json.loads(serialised).get("statements", [])
+    return statements[0]["node"] if len(statements) == 1 else {}
+
+
+def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(node, Mapping):
+        yield node
+    for inner in node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ():
+        yield from _nodes(inner)
+
+
+def _select(node: Mapping[str, Any], records: Columns) -> Columns:
+    """The columns that a SELECT over `records` gives; those that are missing are unknown."""
+    if node.get("type") != "SELECT_NODE" or node["group_expressions"] or node["cte_map"]["map"]:
+        return {}
+    multiplied = [
+        [child.get("column_names") for child in one["children"][:1]]
+        for one in _nodes(node["select_list"])
+        if str(one.get("function_name", "")).lower() in _MULTIPLYING
+    ]
+    if any(lists != multiplied[0] or lists == [None] for lists in multiplied[1:]):
+        return {}
+    source = node["from_table"]
+    if source.get("column_name_alias") or source.get("sample") or node.get("sample"):
+        return {}
+    if source["type"] == "BASE_TABLE" and source["table_name"].lower() == "records" and not source["schema_name"]:
+        columns, relation = records, source["alias"] or "records"
+    elif source["type"] == "SUBQUERY":
+        columns, relation = _select(source["subquery"]["node"], records), source["alias"]
+    else:
+        return {}
+    given: dict[str, Origin] = {}
+    for one in node["select_list"]:
+        if one["class"] == "STAR":
+            given |= _star(one, columns, relation.lower())
+        else:
+            name = one["alias"] or one.get("column_names", [""])[-1]
+            given[name.lower()] = _value(one, columns, relation.lower())
+    return given
+
+
+def _star(node: Mapping[str, Any], columns: Columns, relation: str) -> Columns:
+    if (
+        node["relation_name"]
+        or node["columns"]
+        or node["expr"]
+        or node["qualified_exclude_list"]
+        or node["rename_list"]
+    ):
+        return {}
+    excluded = {str(name).lower() for name in node["exclude_list"]}
+    replaced = {one["key"].lower(): _value(one["value"], columns, relation) for one in node["replace_list"]}
+    return {name: replaced.get(name, origin) for name, origin in columns.items() if name not in excluded}
+
+
+def _value(node: Mapping[str, Any], columns: Columns, relation: str) -> Origin:
+    """What is known of an expression's value."""
+    children = node.get("children", [])
+    match node["class"], str(node.get("function_name") or node["type"]).lower():
+        case "COLUMN_REF", _:
+            return _column([name.lower() for name in node["column_names"]], columns, relation)
+        case "CONSTANT", _:
+            value = node["value"].get("value")
+            return Origin(nullable=node["value"]["is_null"], bounds=(value, value) if type(value) is int else None)
+        case "CAST", _ if not node["try_cast"]:
+            return _value(node["child"], columns, relation)
+        case "OPERATOR", "operator_coalesce":
+            values = [_value(child, columns, relation) for child in children]
+            return replace(_either(values), pointer=None, nullable=all(value.nullable for value in values))
+        case "FUNCTION", "unnest" if len(children) == 1:
+            return _value(children[0], columns, relation).element or _UNKNOWN
+        case "FUNCTION", "generate_subscripts":
+            return Origin(nullable=False, bounds=(1, _MOST_ELEMENTS))
+        case "FUNCTION", "len" if len(children) == 1:
+            return Origin(nullable=_value(children[0], columns, relation).nullable, bounds=(0, _MOST_ELEMENTS))
+        case "FUNCTION", "struct_insert":
+            changed, *added = children
+            base = _value(changed, columns, relation)
+            new = {str(child["alias"]).lower(): _value(child, columns, relation) for child in added}
+            return replace(base, pointer=None, members={**base.members, **new})
+    return _UNKNOWN
+
+
+def _column(names: Sequence[str], columns: Columns, relation: str) -> Origin:
+    if len(names) > 1 and names[0] == relation:
+        if names[0] in columns:  # a relation and a column of one name
+            return _UNKNOWN
+        names = names[1:]
+    origin = columns.get(names[0], _UNKNOWN)
+    for name in names[1:]:
+        inner = origin.members.get(name, _UNKNOWN)
+        origin = replace(inner, nullable=origin.nullable or inner.nullable)
+    return origin

@@ -1,0 +1,86 @@
+"""Finds numbers with more digits than a 64-bit float holds, and parses records that have some without losing a digit.
+
+The parsers of records read a number with a point or an exponent as a float, and so can't tell 900000000000.00005 from
+900000000000. A float gives back up to 15 significant digits, so only longer numbers need a second look.
+"""
+
+import json
+import re
+from decimal import Decimal, InvalidOperation
+
+from functions.common.record_types import INT64, SIGNIFICANT_DIGITS
+
+_LONGEST_EXACT = SIGNIFICANT_DIGITS + 1
+"""How many characters a number with a point or an exponent may have, and surely keeps its digits in a float."""
+
+_DIGITS_AS_ZEROS = bytes(0x30 if character in b"0123456789." else 0x20 for character in range(256))
+_STRIDE = 4
+_SAMPLED = b"0" * (_LONGEST_EXACT // _STRIDE)
+"""What every fourth character of a number of _LONGEST_EXACT characters or more has, as zeros."""
+
+_LONG = re.compile(rb"[0-9.]{%d,}" % _LONGEST_EXACT)
+_NUMBER = re.compile(rb"[0-9.]+(?:[eE][+-]?[0-9]+)?")
+_BEFORE_A_NUMBER = frozenset(b"-:,[ \t\r\n")
+_EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]")
+_FLOATS_SKIP_INTEGERS = 2**53
+_UINT64_END = 2**64
+"""Parsers keep whole numbers below this one exactly."""
+
+
+def loses_digits(data: bytes) -> bool:
+    """Whether some JSON may have a number that loses digits when it is read as a float; may be true of strings, too."""
+    sampled = data[::_STRIDE].translate(_DIGITS_AS_ZEROS)  # a look at every character costs twice as much
+    at = sampled.find(_SAMPLED)
+    while at >= 0:
+        begin = max(0, _STRIDE * (at - 1) + 1)
+        long = _LONG.search(data, begin, begin + 2 * _LONGEST_EXACT)
+        if long and _is_lossy(data, long.start()):
+            return True
+        at = sampled.find(_SAMPLED, at + 1)
+    return False
+
+
+def _is_lossy(data: bytes, start: int) -> bool:
+    if start and data[start - 1] not in _BEFORE_A_NUMBER:
+        return False
+    match = _NUMBER.match(data, start)
+    return match is not None and _loses_digits(match[0].decode())
+
+
+def _loses_digits(text: str) -> bool:
+    try:
+        if text.isdigit() and int(text) < _UINT64_END:
+            return False
+        number = float(text)
+        return repr(number) != text and _value_of(number) != Decimal(text)
+    except (ValueError, InvalidOperation):  # no number, or one that no parser takes
+        return False
+
+
+def _value_of(number: float) -> Decimal:
+    """What a float stands for: its shortest decimal; of a large one its exact value, as columns of integers take it."""
+    return Decimal(repr(number)) if number < _FLOATS_SKIP_INTEGERS else Decimal(number)
+
+
+def parsed_exactly(data: bytes, record: object) -> object:
+    """The value of some JSON that was parsed as `record`, in which no number has lost a digit.
+
+    Numbers that a float may not hold are int if they are whole, or else Decimal. Raises RecursionError where the value
+    nests too deeply for the standard library.
+    """
+    if not loses_digits(data) and not _EXPONENT.search(data):
+        return record
+    return json.loads(data, parse_float=_number, parse_int=_number)
+
+
+def _number(text: str) -> int | float | Decimal:
+    is_int = text.removeprefix("-").isdigit()
+    if len(text) <= _LONGEST_EXACT and not {*text} & {*"eE"}:
+        return int(text) if is_int else float(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # its exponent is beyond any bound
+        return float(text)
+    if not INT64[0] <= number < _UINT64_END or number != number.to_integral_value():
+        return number
+    return int(number) if is_int or abs(number) >= _FLOATS_SKIP_INTEGERS else float(text)

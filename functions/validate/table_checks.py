@@ -1,0 +1,143 @@
+"""Finds valid records whose rows the tables can't hold, before anything is counted: one such record is one reject.
+
+Only tables are looked at for which this can happen: one with a cast that does more than widen, with a column of the
+key that may be null, or with a cast or arithmetic of its own in its SELECT.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from functions.common.contract import POSITION, Column, Contract, Table
+from functions.common.failing import REFUSED, failing_rows
+from functions.common.reject_codes import Reason
+from functions.common.sql import identifier, open_records
+from functions.validate.casts import is_kept, type_named, widens
+from functions.validate.column_origins import Origin, can_fail, column_origins
+
+UNFIT = "unfit"
+"""The database's table of records that are rejected: position, the verdict of each rule or NULL, number of a reason."""
+
+CREATE_UNFIT = f"CREATE OR REPLACE TABLE {UNFIT} ({POSITION} BIGINT, verdicts BOOLEAN[], reason INTEGER)"
+
+
+@dataclass(frozen=True, slots=True)
+class TableCheck:
+    """What must hold of the rows that a table's SELECT gives."""
+
+    table: Table
+    conditions: tuple[tuple[str, Reason], ...]
+    """SQL conditions on a row, each with the reason why a record is rejected for which it is not true."""
+    can_fail: bool
+    """Whether the SELECT itself has a cast or an operator that fails on some values."""
+
+
+def table_checks(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[TableCheck]:
+    """The checks that a contract's tables need. There must be a view `records`."""
+    origins = column_origins(connection, contract)
+    checks = []
+    for table in contract.tables:
+        relation = connection.sql(table.sql)
+        types = {name.lower(): kind for name, kind in zip(relation.columns, relation.types, strict=True)}
+        conditions: list[tuple[str, Reason]] = []
+        for column in table.columns:
+            origin, place = origins[table.name].get(column.name, Origin()), identifier(column.name)
+            if not widens(types[column.name], type_named(connection, column.type), origin.bounds):
+                kept = is_kept(types[column.name], column.type, place)
+                conditions.append((kept, does_not_fit(table, column, origin)))
+            if column.name in table.key and origin.nullable:
+                conditions.append((f"{place} IS NOT NULL", _null_key(table, column, origin)))
+        check = TableCheck(table, tuple(conditions), can_fail(connection, table.sql))
+        if check.conditions or check.can_fail:
+            checks.append(check)
+    return checks
+
+
+def does_not_fit(table: Table, column: Column, origin: Origin) -> Reason:
+    """The reason of a record with a value that a column can't hold."""
+    sentence = f"cannot be kept unchanged in the column {column.name} of the table {table.name}, which is {column.type}"
+    if not _pointer(origin):
+        sentence = f"has a value that {sentence}"
+    return _reason("does_not_fit", table, column, origin, sentence)
+
+
+def _null_key(table: Table, column: Column, origin: Origin) -> Reason:
+    sentence = f"must have a value: the key of the table {table.name} has it as {column.name}"
+    if not _pointer(origin):
+        sentence = f"gives the table {table.name} a row without {column.name}, which is part of its key"
+    return _reason("null_key", table, column, origin, sentence)
+
+
+def _not_computed(table: Table, column: Column | None) -> Reason:
+    if column is None:
+        says = f"the record has values of which a row of the table {table.name} cannot be computed"
+        return Reason("does_not_fit", "", table.name, says)
+    sentence = f"has values of which {column.name} of the table {table.name} cannot be computed as {column.type}"
+    return _reason("does_not_fit", table, column, Origin(), sentence)
+
+
+def _reason(code: str, table: Table, column: Column, origin: Origin, sentence: str) -> Reason:
+    pointer = _pointer(origin)
+    return Reason(code, pointer, f"{table.name}.{column.name}", f"{pointer or 'the record'} {sentence}")
+
+
+def _pointer(origin: Origin) -> str:
+    """The place of a value in the record; of a value in an array's elements, the array."""
+    return (origin.pointer or "").partition("/*")[0]
+
+
+def find_unfit(
+    connection: duckdb.DuckDBPyConnection, checks: Sequence[TableCheck], records: Path, reasons: list[Reason]
+) -> int:
+    """Fill the table UNFIT with the kept records in `records` that fail a check; returns how many there are.
+
+    Each gets the number of its first reason, which is added to `reasons`.
+    """
+    connection.execute(CREATE_UNFIT)
+    for check in checks:
+        _find(connection, check, records, reasons)
+    (count,) = connection.execute(f"SELECT count(*) FROM {UNFIT}").fetchone() or (0,)
+    return int(count)
+
+
+def _find(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: Path, reasons: list[Reason]) -> None:
+    try:
+        is_clean = _all_fit(connection, check, records)
+    except duckdb.OperationalError:
+        raise
+    except REFUSED:
+        is_clean = False
+        for position, column in failing_rows(connection, check.table, records):
+            reasons.append(_not_computed(check.table, column))
+            connection.execute(f"INSERT INTO {UNFIT} VALUES ({position}, NULL, {len(reasons) - 1})")
+    if not is_clean:
+        _insert(connection, check, records, len(reasons))
+        reasons += [reason for _, reason in check.conditions]
+
+
+def _all_fit(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: Path) -> bool:
+    """Whether all rows fit, which they nearly always do."""
+    open_records(connection, records)
+    unfit = " OR ".join(f"NOT coalesce({kept}, false)" for kept, _ in check.conditions) or "false"
+    every_column = ", max(hash(_row))" if check.can_fail else ""
+    query = f"SELECT count(*) FILTER (WHERE {unfit}){every_column} FROM ({check.table.sql}) AS _row"
+    (n_unfit, *_) = connection.execute(query).fetchone() or (0,)
+    return bool(n_unfit == 0)
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: Path, first: int) -> None:
+    """Add the records to UNFIT that give rows that don't fit; those with an unknown position are left to `write`."""
+    open_records(connection, records, f"{POSITION} NOT IN (SELECT {POSITION} FROM {UNFIT})")
+    cases = [f"WHEN NOT coalesce({kept}, false) THEN {first + n}" for n, (kept, _) in enumerate(check.conditions)]
+    numbered = f"CASE {' '.join(cases)} END" if cases else "NULL"
+    connection.execute(
+        f"""
+        INSERT INTO {UNFIT}
+        SELECT {POSITION}, NULL, min(reason)
+        FROM (SELECT {POSITION}, {numbered} AS reason FROM ({check.table.sql}))
+        WHERE reason IS NOT NULL AND {POSITION} IN (SELECT {POSITION} FROM records)
+        GROUP BY {POSITION}
+        """
+    )

@@ -1,0 +1,77 @@
+"""Checks what the rows of a contract's tables can do to a file: keys that records share, values that do not fit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from functions.common.contract import Contract
+from functions.common.sql import make_macros
+from functions.validate.column_origins import Columns, Origin, casts, column_origins
+from functions.validate.table_checks import TableCheck, table_checks
+from pipeline.contract.fault import Fault, line_at
+from pipeline.contract.queries import database, described, view_records
+
+
+def key_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
+    """Tables in which several records can give rows with one key, where the contract does not say which counts.
+
+    Only keys are looked at whose columns are taken from the record as they are. The contract's SQL must run.
+    """
+    with _records(contract) as connection:
+        origins = column_origins(connection, contract, [contract.current])
+    places = {
+        table.name: {origins[table.name].get(name, Origin()).pointer for name in table.key} for table in contract.tables
+    }
+    of_record = places[contract.record_table.name]
+    for number, table in enumerate(contract.tables):
+        own = places[table.name]
+        if table is contract.record_table or table.latest_by or None in own | of_record or of_record <= own:
+            continue
+        path = folder / "contract.json"
+        key, record_key = ", ".join(table.key), ", ".join(contract.record_table.key)
+        says = f"several records can give {table.name} rows with the same key ({key}), and it has no latest_by"
+        mend = f"Add latest_by with the columns that say which row counts, or add {record_key} to the key."
+        yield Fault(path, line_at(path, f"/tables/{number}/key"), says, mend)
+
+
+def cast_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
+    """Columns that can't hold each value that the schema allows, and casts in SELECTs that fail on some values.
+
+    The contract must have no faults. Computed values are not looked at: DuckDB gives a sum, say, a wider type than its
+    values need.
+    """
+    with _records(contract) as connection:
+        origins = column_origins(connection, contract)
+        for check in table_checks(connection, contract):
+            given = described(connection, check.table.sql)
+            yield from _of_columns(folder, contract, check, given, origins[check.table.name])
+            if casts(connection, check.table.sql):
+                says = "has a cast that fails on some values: a record with such a value is rejected as does_not_fit"
+                mend = "Write TRY_CAST if such a value is to become null."
+                yield Fault(folder / f"{check.table.name}.sql", 1, says, mend)
+
+
+def _of_columns(
+    folder: Path, contract: Contract, check: TableCheck, given: dict[str, str], origins: Columns
+) -> Iterator[Fault]:
+    table, path = check.table, folder / "contract.json"
+    unsafe = {reason.rule for _, reason in check.conditions if reason.code == "does_not_fit"}
+    for number, column in enumerate(table.columns):
+        place = origins.get(column.name, Origin()).pointer
+        if f"{table.name}.{column.name}" in unsafe and place is not None:
+            line = line_at(path, f"/tables/{contract.tables.index(table)}/columns/{number}")
+            kind = given[column.name]
+            says = f"{table.name}.{column.name} is {column.type}, which does not hold every {kind} of {place}"
+            mend = f"Declare it as {kind}, or bound it in the schema; else such a record is rejected as does_not_fit."
+            yield Fault(path, line, says, mend)
+
+
+@contextmanager
+def _records(contract: Contract) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database with the contract's macros and the view `records`, without any record."""
+    with database() as connection:
+        make_macros(connection, contract)
+        view_records(connection, contract.current, contract)
+        yield connection

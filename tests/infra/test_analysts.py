@@ -1,0 +1,201 @@
+"""analyst_policy is enough for Athena, and the smoke test would notice where it is not.
+
+Athena is played here: it refuses what the policy does not allow, of its own actions and of what it asks in the
+analyst's name (athena/latest/ug/fine-grained-access-to-glue-resources.html, athena/latest/ug/s3-permissions.html).
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from pipeline.smoke import athena
+from pipeline.smoke.checks import run_check
+from pipeline.smoke.model import Check, CheckOutcome
+from tests.infra.conftest import Run
+from tests.infra.iam import Request, allows
+from tests.infra.policies import ACCOUNT, HERE, NAME, PROCESSED, listed, policies, statements_of
+from tests.infra.test_deploy_roles import boundary_of
+
+WORKGROUP = f"arn:aws:athena:{HERE}:workgroup/{NAME}"
+CATALOG = f"arn:aws:athena:{HERE}:datacatalog/AwsDataCatalog"
+GLUE = f"arn:aws:glue:{HERE}"
+DATABASE = "order_pipeline_dev_orders"
+TABLES = ["orders", "orders_current", "runs_current", "rejects"]
+
+LISTS = {"list_data_catalogs": "ListDataCatalogs", "list_engine_versions": "ListEngineVersions"}
+IN_CATALOG = {
+    "get_data_catalog": "GetDataCatalog",
+    "list_databases": "ListDatabases",
+    "get_database": "GetDatabase",
+    "get_table_metadata": "GetTableMetadata",
+}
+IN_WORKGROUP = {"get_work_group": "GetWorkGroup"}
+
+OF_A_QUERY = [
+    ("glue:GetDatabase", f"{GLUE}:catalog"),
+    ("glue:GetDatabase", f"{GLUE}:database/default"),
+    ("glue:GetDatabase", f"{GLUE}:database/{DATABASE}"),
+    *((f"glue:{action}", f"{GLUE}:catalog") for action in ("GetPartitions", "GetTable")),
+    *((f"glue:{action}", f"{GLUE}:database/{DATABASE}") for action in ("GetPartitions", "GetTable")),
+    *((f"glue:{action}", f"{GLUE}:table/{DATABASE}/orders") for action in ("GetPartitions", "GetTable")),
+    ("s3:GetBucketLocation", PROCESSED),
+    ("s3:GetObject", f"{PROCESSED}/tables/orders/x.parquet"),
+    ("s3:GetObject", f"{PROCESSED}/queries/x.csv"),
+    ("s3:PutObject", f"{PROCESSED}/queries/x.csv"),
+    ("s3:ListMultipartUploadParts", f"{PROCESSED}/queries/x.csv"),
+    ("s3:AbortMultipartUpload", f"{PROCESSED}/queries/x.csv"),
+]
+"""What Athena asks in the name of whoever queries."""
+
+
+class Athena:
+    """Athena and Glue for somebody with a policy."""
+
+    def __init__(self, statements: list[dict[str, Any]]) -> None:
+        self._statements = statements
+        self.failure = ""
+
+    def _check(self, action: str, resource: str) -> None:
+        if not allows(self._statements, Request(action, resource)):
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": action}}, action)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        for operations, resource in ((LISTS, "*"), (IN_CATALOG, CATALOG), (IN_WORKGROUP, WORKGROUP)):
+            if name in operations:
+                return lambda **_: self._check(f"athena:{operations[name]}", resource)
+        raise AttributeError(name)
+
+    def list_work_groups(self) -> Any:
+        self._check("athena:ListWorkGroups", "*")
+        return {"WorkGroups": [{"Name": NAME}]}
+
+    def list_table_metadata(self, **_: str) -> Any:
+        self._check("athena:ListTableMetadata", CATALOG)
+        return {"TableMetadataList": [{"Name": name} for name in TABLES]}
+
+    def list_named_queries(self, **_: str) -> Any:
+        self._check("athena:ListNamedQueries", WORKGROUP)
+        return {"NamedQueryIds": ["1"]}
+
+    def batch_get_named_query(self, **_: Any) -> Any:
+        self._check("athena:BatchGetNamedQuery", WORKGROUP)
+        return {"NamedQueries": [{"Name": "orders: revenue by day", "QueryString": "SELECT 1", "Database": DATABASE}]}
+
+    def start_query_execution(self, **_: Any) -> Any:
+        self._check("athena:StartQueryExecution", WORKGROUP)
+        refused = [needed for needed in OF_A_QUERY if not allows(self._statements, Request(*needed))]
+        self.failure = f"Insufficient permissions: {refused[0]}" if refused else ""
+        return {"QueryExecutionId": "1"}
+
+    def get_query_execution(self, **_: str) -> Any:
+        self._check("athena:GetQueryExecution", WORKGROUP)
+        state = {"State": "FAILED", "StateChangeReason": self.failure} if self.failure else {"State": "SUCCEEDED"}
+        return {"QueryExecution": {"Status": state}}
+
+    def get_query_results(self, **_: str) -> Any:
+        self._check("athena:GetQueryResults", WORKGROUP)
+        rows = [{"Data": [{"VarCharValue": text}]} for text in ("_col0", "7")]
+        return {"ResultSet": {"Rows": rows}}
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "get_tables"
+        for resource in (f"{GLUE}:catalog", f"{GLUE}:database/{DATABASE}", f"{GLUE}:table/{DATABASE}/orders"):
+            self._check("glue:GetTables", resource)
+        views = {name for name in TABLES if name != "orders"}
+        return SimpleNamespace(paginate=lambda **_: SimpleNamespace(search=lambda _: views))
+
+
+def trial_of(statements: list[dict[str, Any]]) -> Any:
+    played = Athena(statements)
+    outputs = {"athena_workgroup": NAME, "databases": {"orders": DATABASE}}
+    ended = SimpleNamespace(upload=SimpleNamespace(batch_id="b"), manifest={"tables": {"orders": {"rows": 7}}})
+    other = SimpleNamespace(upload=SimpleNamespace(batch_id="c"), manifest={"tables": {"orders": {"rows": 0}}})
+    return SimpleNamespace(
+        place=SimpleNamespace(name="aws", outputs=outputs),
+        good=ended,
+        mixed=other,
+        analyst=lambda _: played,
+        wait_for=lambda condition, _: condition(),
+    )
+
+
+def outcomes(statements: list[dict[str, Any]]) -> dict[str, tuple[CheckOutcome, str]]:
+    """What comes of each check of Athena for somebody with these statements and no others."""
+    trial = trial_of(statements)
+    results = [run_check(trial, Check(check.name, check.run)) for check in athena.CHECKS]
+    return {result.name: (result.outcome, result.detail) for result in results}
+
+
+@pytest.fixture(autouse=True)
+def counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every view shows seven rows."""
+    monkeypatch.setattr(athena, "_published_keys", lambda _: {"orders": set(map(str, range(7)))})
+    monkeypatch.setattr(athena, "_RUNS", 7)
+    monkeypatch.setattr(athena, "_REJECTS", 7)
+
+
+@pytest.fixture
+def analyst(first_plan: Run) -> list[dict[str, Any]]:
+    return statements_of(dict(policies(first_plan))["output.analyst_policy"])
+
+
+def test_every_check_holds_with_the_policy(analyst: list[dict[str, Any]]) -> None:
+    found = outcomes(analyst)
+    assert {outcome for outcome, _ in found.values()} == {CheckOutcome.OK}, found
+
+
+def grants(statements: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for statement in statements:
+        if "Condition" not in statement:
+            yield from (
+                (action, resource)
+                for action in listed(statement["Action"])
+                for resource in listed(statement["Resource"])
+            )
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        *OF_A_QUERY,
+        *((f"athena:{action}", "*") for action in (*LISTS.values(), "ListWorkGroups")),
+        *((f"athena:{action}", CATALOG) for action in (*IN_CATALOG.values(), "ListTableMetadata")),
+        *((f"athena:{action}", WORKGROUP) for action in ("GetWorkGroup", "ListNamedQueries", "BatchGetNamedQuery")),
+    ],
+)
+def test_a_permission_that_is_missing_is_noticed(analyst: list[dict[str, Any]], action: str, resource: str) -> None:
+    without = [
+        {"Effect": "Allow", "Action": allowed, "Resource": pattern}
+        for allowed, pattern in grants(analyst)
+        if not (
+            allowed == action
+            and allows([{"Effect": "Allow", "Action": allowed, "Resource": pattern}], Request(action, resource))
+        )
+    ]
+    failed = {name: detail for name, (outcome, detail) in outcomes(without).items() if outcome is CheckOutcome.FAILED}
+    assert any(action.partition(":")[2] in detail for detail in failed.values()), failed
+
+
+def test_the_boundary_of_the_smoke_test_allows_all_of_it(bootstrap_plan: Run, analyst: list[dict[str, Any]]) -> None:
+    renamed = json.loads(
+        json.dumps(analyst)
+        .replace(NAME, "order-pipeline-smoke-1a2b3c")
+        .replace(DATABASE, "order_pipeline_smoke_1a2b3c_orders")
+    )
+    boundary = [
+        {name: value for name, value in statement.items() if name != "Condition"}
+        for statement in statements_of(boundary_of(bootstrap_plan, "smoke"))
+    ]
+    outside = [
+        (action, resource)
+        for statement in renamed
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+        if not allows(boundary, Request(action, resource))
+    ]
+    assert outside == [], "Widen local.analyst_statements of infra/bootstrap/boundary.tf by as much."
+    assert ACCOUNT in json.dumps(renamed)

@@ -1,0 +1,260 @@
+"""Whoever follows the advice of a message succeeds: each bad input fails or loses a record, and the same input after
+what its message says to do is published whole."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from functions.common.config import settings
+from functions.common.errors import PipelineError
+from tests import harness
+from tests.unit.orders import order
+
+RECORDS = [order(order_id=str(number)) for number in range(12)]
+LINES = [orjson.dumps(record) for record in RECORDS]
+JSON_LINES = b"\n".join(LINES)
+ARRAY = b"[" + b",\n".join(LINES) + b"]"
+GLUED = b"".join(LINES)
+V2 = {"schema_version": 2, "tax_amount": 0, "discount_amount": 0}
+
+File = tuple[str, bytes]
+
+
+@pytest.fixture(autouse=True)
+def _buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with harness.buckets(monkeypatch, MAX_REJECT_RATIO="0.5", MAX_RECORD_BYTES="20000", MAX_OBJECT_BYTES="60000"):
+        yield
+
+
+def whole_and_published(file: File) -> bool:
+    """Whether every record of a file is published."""
+    name, data = file
+    try:
+        batch = harness.run(data, name)
+    except PipelineError:
+        return False
+    counts: dict[str, int] = harness.manifest(batch)["counts"]
+    return counts["received"] == counts["published"] > 0
+
+
+def rename(name: str) -> Callable[[File], File]:
+    return lambda file: (name, file[1])
+
+
+def replace(old: bytes, new: bytes) -> Callable[[File], File]:
+    return lambda file: (file[0], file[1].replace(old, new))
+
+
+def utf8(encoding: str) -> Callable[[File], File]:
+    return lambda file: (file[0], file[1].decode(encoding).encode())
+
+
+def one_per_line(file: File) -> File:
+    """The values of a text that follow each other in any way, one per line."""
+    text, at, values = file[1].decode(), 0, []
+    while at < len(text):
+        value, at = json.JSONDecoder().raw_decode(text, at)
+        values.append(orjson.dumps(value))
+        at += len(text[at:]) - len(text[at:].lstrip(" \t\r\n,"))
+    return "x.jsonl", b"\n".join(values)
+
+
+def with_member(pointer: str, value: Any) -> bytes:
+    """The lines, the first of them with another value at a place."""
+    changed = order(order_id="0")
+    *path, last = pointer.split("/")[1:]
+    holder: Any = changed
+    for step in path:
+        holder = holder[int(step) if isinstance(holder, list) else step]
+    holder[last] = value
+    return b"\n".join([orjson.dumps(changed), *LINES[1:]])
+
+
+FILES: dict[str, tuple[File, str, Callable[[File], File]]] = {
+    "gzip under .json": (("x.json", gzip.compress(ARRAY)), "gzip", rename("x.json.gz")),
+    "gzip under .jsonl": (("x.jsonl", gzip.compress(JSON_LINES)), "gzip", rename("x.jsonl.gz")),
+    "gzipped twice": (
+        ("x.jsonl.gz", gzip.compress(gzip.compress(JSON_LINES))),
+        "compressed twice",
+        lambda file: (file[0], gzip.decompress(file[1])),
+    ),
+    "zlib under .gz": (
+        ("x.jsonl.gz", zlib.compress(JSON_LINES)),
+        "not gzip",
+        lambda file: (file[0], gzip.compress(zlib.decompress(file[1]))),
+    ),
+    "no gzip under .gz": (("x.jsonl.gz", JSON_LINES), "not gzip", rename("x.jsonl")),
+    "a name without a suffix": (("orders-stream-1-2026", JSON_LINES), "name must end in", rename("x.jsonl")),
+    "objects glued together, .json": (("x.json", GLUED), "follows its first value", one_per_line),
+    "more glued objects than a record may have bytes": (
+        ("x.json", GLUED * 5),
+        "follows its first value",
+        lambda file: one_per_line((file[0], GLUED)),
+    ),
+    "objects glued together, .jsonl": (("x.jsonl", GLUED), "not_json", one_per_line),
+    "pretty-printed objects": (
+        ("x.json", b"\n".join(orjson.dumps(record, option=orjson.OPT_INDENT_2) for record in RECORDS)),
+        "follows its first value",
+        one_per_line,
+    ),
+    "a comma after each object, .json": (
+        ("x.json", b",\n".join(LINES)),
+        "write the records as an array",
+        lambda file: (file[0], b"[" + file[1] + b"]"),
+    ),
+    "a byte order mark": (("x.json", b"\xef\xbb\xbf" + ARRAY), "byte order mark", utf8("utf-8-sig")),
+    "UTF-16": (("x.json", ARRAY.decode().encode("utf-16")), "byte order mark", utf8("utf-16")),
+    "Latin-1 in an array": (
+        ("x.json", ARRAY.replace(b"Vins", "Väns".encode("latin-1"))),
+        "not UTF-8",
+        utf8("latin-1"),
+    ),
+    "a text as a document": (("x.json", b'"x"'), "a text", lambda _: ("x.json", ARRAY)),
+    "a number as a document": (("x.json", b" 1\n"), "a number", lambda _: ("x.json", ARRAY)),
+    "true as a document": (("x.json", b"true"), "true or false", lambda _: ("x.json", ARRAY)),
+    "null as a document": (("x.json", b"null"), "null", lambda _: ("x.json", ARRAY)),
+    "too large a file": (
+        ("x.jsonl", JSON_LINES + b" " * 60_000),
+        "max_object_bytes",
+        lambda file: (file[0], file[1][:20_000].strip()),
+    ),
+    "one object of many records": (
+        ("x.json", b'{"more": [' + b",".join(LINES * 4) + b"]}"),
+        "begins with one object of more than 20000 bytes",
+        lambda file: ("x.json", b'{"orders": [' + b",".join(LINES) + b"]}"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "says", "advised"), FILES.values(), ids=FILES)
+def test_a_file_is_published_after_what_its_error_advises(
+    file: File, says: str, advised: Callable[[File], File]
+) -> None:
+    with pytest.raises(PipelineError) as raised:
+        harness.run(file[1], file[0])
+    assert says in str(raised.value)
+    assert whole_and_published(advised(file))
+
+
+def test_json_lines_named_json_lose_only_the_broken_line_under_the_advised_name() -> None:
+    data = b'{"order_id": "A-99", "tot\n' + JSON_LINES
+    with pytest.raises(PipelineError, match=r"name it \.jsonl"):
+        harness.run(data, "x.json")
+    counts = harness.manifest(harness.run(data, "x.jsonl"))["counts"]
+    assert (counts["rejected"], counts["published"]) == (1, 12)
+
+
+def test_a_gzip_bomb_is_read_without_compression(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = JSON_LINES + b"\n" * 30_000
+    monkeypatch.setenv("MAX_INFLATION_RATIO", "3")
+    settings.cache_clear()
+    with pytest.raises(PipelineError, match="max_inflation_ratio"):
+        harness.run(gzip.compress(data), "x.jsonl.gz")
+    assert whole_and_published(("x.jsonl", data))
+
+
+RECORDS_ON_LINES: dict[str, tuple[bytes, str, str, Callable[[File], File]]] = {
+    "NaN where null is forbidden": (
+        with_member("/shipping_cost", 32.38).replace(b"32.38", b"NaN", 1),
+        "non_finite_number",
+        "where the contract allows null",
+        replace(b"NaN", b"32.38"),
+    ),
+    "NaN where null is allowed": (
+        with_member("/customer/email", None).replace(b'"email":null', b'"email":NaN', 1),
+        "non_finite_number",
+        "or null",
+        replace(b"NaN", b"null"),
+    ),
+    "a number beyond 64 bits": (
+        with_member("/shipping_cost", 32.38).replace(b"32.38", b"1e400", 1),
+        "non_finite_number",
+        "write a finite number",
+        replace(b"1e400", b"32.38"),
+    ),
+    "a comma after an object": (b"\n".join([LINES[0] + b",", *LINES[1:]]), "not_json", "comma", replace(b",\n", b"\n")),
+    "two objects on a line": (b"\n".join([LINES[0] + LINES[1], *LINES[2:]]), "not_json", "per line", one_per_line),
+    "an array over lines": (
+        b"\n".join([*LINES[:8], b"[" + LINES[8] + b",", LINES[9] + b"]"]),
+        "not_json",
+        "without brackets and commas",
+        lambda file: (file[0], file[1].replace(b"\n[{", b"\n{").replace(b",\n", b"\n").removesuffix(b"]")),
+    ),
+    "carriage returns": (
+        b"\n".join([*LINES[:8], b"\r".join(LINES[8:10])]),
+        "not_json",
+        "line feed",
+        replace(b"\r", b"\n"),
+    ),
+    "a byte order mark inside": (
+        b"\n\xef\xbb\xbf".join(LINES[:2]) + b"\n" + b"\n".join(LINES[2:]),
+        "not_json",
+        "byte order mark",
+        replace(b"\xef\xbb\xbf", b""),
+    ),
+    "Ctrl-Z": (JSON_LINES + b"\n\x1a", "not_json", "Ctrl-Z", replace(b"\x1a", b"")),
+    "an object over lines": (
+        b"\n".join([*LINES[1:], LINES[0].replace(b",", b",\n", 1)]),
+        "not_json",
+        "on one line",
+        replace(b",\n", b","),
+    ),
+    "Latin-1": (JSON_LINES.replace(b"Vins", b"V\xe4ns", 1), "not_utf8", "as UTF-8", utf8("latin-1")),
+    "half of a surrogate pair": (
+        JSON_LINES.replace(b"Vins", b"\\ud83d", 1),
+        "lone_surrogate",
+        "both halves",
+        replace(b"\\ud83d", b"\\ud83d\\ude00"),
+    ),
+    "a version that is not whole": (
+        with_member("/schema_version", 1.5),
+        "unknown_version",
+        "1 or 2; found a number that is not whole",
+        replace(b"1.5", b"1.0"),
+    ),
+    "a field of the next version": (
+        with_member("/tax_amount", 0),
+        "unknown_field",
+        "it is one of version 2, which a record names in /schema_version",
+        lambda file: (file[0], file[1].replace(b'"tax_amount":0', orjson.dumps(V2)[1:-1], 1)),
+    ),
+    "a misspelt field": (
+        JSON_LINES.replace(b'"shipping_cost"', b'"shiping_cost"', 1),
+        "missing_field",
+        "did you mean shipping_cost?",
+        replace(b'"shiping_cost"', b'"shipping_cost"'),
+    ),
+    "an unknown field that is much like one that is there": (
+        with_member("/total_amounts", 1),
+        "unknown_field",
+        "did you mean total_amount? That is there already, so leave one of them out",
+        replace(b',"total_amounts":1', b""),
+    ),
+    "more digits than are kept": (
+        with_member("/shipping_cost", 32.38).replace(b"32.38", b"32.38001", 1),
+        "not_an_exact_decimal",
+        "at most 4 decimals and 15 digits",
+        replace(b"32.38001", b"32.38"),
+    ),
+    "a whole number with decimals": (
+        with_member("/items/0/line_number", 1.5),
+        "wrong_type",
+        "must be a whole number",
+        replace(b"1.5", b"3.0"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "code", "says", "advised"), RECORDS_ON_LINES.values(), ids=RECORDS_ON_LINES)
+def test_a_record_is_published_after_what_its_reject_advises(
+    data: bytes, code: str, says: str, advised: Callable[[File], File]
+) -> None:
+    (reject,) = harness.rejects(harness.run(data, "x.jsonl"))[:1]
+    assert reject["reason"] == code
+    assert any(says in error["message"] for error in reject["errors"]), reject["errors"]
+    assert whole_and_published(advised(("x.jsonl", data)))

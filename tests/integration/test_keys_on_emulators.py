@@ -1,0 +1,45 @@
+"""moto and the embedded AWS list a carriage return in a key as a line feed; nothing may be called deleted for that."""
+
+import sys
+
+import pytest
+
+from functions.common.survey import BatchState, versions
+from pipeline import cli
+from pipeline.inspect import explain_commands
+from pipeline.recover import commands as recovery_commands
+from pipeline.recover import restarts
+from tests.integration.deployed import Place
+from tests.integration.test_recovery_commands import patience
+from tests.unit.orders import lines, order
+
+GOOD = lines([order()])
+
+
+def test_reconcile_and_explain_are_true(
+    aws: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Place()
+    for commands in (explain_commands, recovery_commands):
+        monkeypatch.setattr(commands, "target", lambda _: place)
+    monkeypatch.setattr(restarts, "patience", patience)
+    place.upload(GOOD, "a\rb.jsonl")
+    (listed,) = versions(restarts.pipeline_of(place))  # type: ignore[arg-type]
+    assert listed.key == "incoming/orders/a\nb.jsonl", "the emulator's fault is gone: delete this test and the advice"
+    (finding,) = restarts.findings(place, restarts.Selection(), patience())  # type: ignore[arg-type]
+    assert finding.state is BatchState.MISSING
+    for command in (["reconcile", "--grace", "0m", "--apply"], ["explain", finding.batch_id]):
+        monkeypatch.setattr(sys, "argv", ["pipeline", *command, "--target", "local"])
+        with pytest.raises(SystemExit):
+            cli.main()
+        said = " ".join("".join(capsys.readouterr()).split())
+        assert "lists it but does not return it" in said or "lists a carriage return as a line feed" in said, said
+        assert "deleted" not in said
+        assert "not there any more" not in said
+
+
+def test_a_line_feed_works_there_too(aws: None) -> None:
+    place = Place()
+    batch = place.process(GOOD, "a\nb.jsonl")
+    (finding,) = restarts.findings(place, restarts.Selection(), patience())  # type: ignore[arg-type]
+    assert (finding.state, finding.batch_id) == (BatchState.PUBLISHED, batch.batch_id)

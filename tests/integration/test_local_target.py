@@ -1,0 +1,139 @@
+"""What is said on the local emulator is true of it, and each command that is named works there as it is typed."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from functions.common.survey import BatchState
+from pipeline import cli
+from pipeline.deploy import targets
+from pipeline.emulator import server as embedded
+from pipeline.errors import CliError
+from pipeline.inspect.batch_history.diagnosis import diagnosed
+from pipeline.run import runs
+from tests.integration import test_explain as ways
+from tests.integration.deployed import MACHINE, Place
+from tests.integration.test_cli import UPLOAD
+from tests.integration.test_recovery_commands import Run, place, run
+from tests.report import stories
+
+__all__ = ["place", "run"]
+
+
+@pytest.fixture(autouse=True)
+def _same_place(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways.explain_commands, "target", lambda _: place)
+
+
+def advice(target: str, state: BatchState) -> str:
+    story = diagnosed(replace(stories.failed(), target=target), state, stories.WRITTEN)
+    return " ".join(action.sentence for action in story.actions)
+
+
+def test_what_nothing_will_start_is_not_waited_for() -> None:
+    local = advice("local", BatchState.MISSING)
+    assert "every hour" not in local
+    assert "dropped" in local
+    assert "every hour" in advice("aws", BatchState.MISSING)
+
+
+def test_what_hangs_is_not_looked_at_in_a_console_that_is_not_there() -> None:
+    assert "console" not in advice("local", BatchState.STUCK)
+    assert "console" in advice("aws", BatchState.STUCK)
+
+
+def test_the_command_that_is_named_for_a_file_that_was_never_started_publishes_it(place: Place, run: Run) -> None:
+    batch = ways.never_started(place)
+    told = stories_of(run, batch.source.key)
+    assert told["outcome"] == "not started"
+    [command] = [action["command"] for action in told["actions"]]
+    program, *arguments, option, name = shlex.split(command)
+    assert (program, option, name) == ("pipeline", "--target", "local")
+    assert run(*arguments)[0] == 0
+    assert stories_of(run, batch.source.key)["outcome"] == "published"
+
+
+def stories_of(run: Run, what: str) -> Any:
+    # `run` leaves out lines that begin as the functions' log lines do, so the document lacks its first one
+    return json.loads("{" + run("explain", what, "--json")[1])
+
+
+@pytest.mark.parametrize("place_name", ["local", "aws"])
+def test_a_file_that_is_not_started_in_time_is_followed_up_on_its_target(
+    place_name: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_START_SECONDS", -1)
+    at: Any = SimpleNamespace(name=place_name, is_temporary=False, step_functions=place.step_functions)
+    arn = f"{MACHINE.replace(':stateMachine:', ':execution:')}:x"
+    upload = replace(UPLOAD, execution_arn=arn)
+    with pytest.raises(CliError) as late:
+        next(runs.follow(at, upload))
+    commands = re.findall(r"pipeline [a-z]+ [^:.]*?(?=[.:])", late.value.next_step)
+    assert len(commands) == 2
+    assert all(("--target local" in command) == (place_name == "local") for command in commands), commands
+
+
+# --- where there is no emulator ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator that `make local-up` started, and that has died."""
+    monkeypatch.setattr(embedded, "LOCAL", tmp_path / "local")
+    process = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
+    process.wait()
+    (embedded.LOCAL / "server").mkdir(parents=True)
+    (embedded.LOCAL / "server.json").write_text(json.dumps({"pid": process.pid, "port": 1}))
+
+
+@pytest.mark.usefixtures("dead")
+def test_an_emulator_that_has_died_took_everything_with_it() -> None:
+    with pytest.raises(CliError, match="has stopped, and everything that was on it is lost") as refused:
+        targets.target("local")
+    assert "make local-up" in refused.value.next_step
+    assert "make deploy-infra TARGET=local" in refused.value.next_step
+
+
+def test_an_emulator_that_was_never_started_has_lost_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "LOCAL", tmp_path / "local")
+    with pytest.raises(CliError, match="is not running") as refused:
+        targets.target("local")
+    assert "lost" not in str(refused.value)
+
+
+def test_an_emulator_that_hangs_is_not_called_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "LOCAL", tmp_path / "local")
+    monkeypatch.setattr(embedded, "_ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(embedded.Server, "is_alive", lambda _: True)
+    (embedded.LOCAL / "server").mkdir(parents=True)
+    (embedded.LOCAL / "server" / "ca.pem").touch()
+    (embedded.LOCAL / "server.json").write_text(json.dumps({"pid": 1, "port": 1}))
+    with pytest.raises(CliError, match="does not answer"):
+        targets.target("local")
+
+
+@pytest.mark.usefixtures("dead")
+def test_what_dies_while_a_command_runs_is_said_to_be_lost(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(**_: Any) -> Any:
+        raise EndpointConnectionError(endpoint_url="https://127.0.0.1:1")
+
+    batch = place.upload(ways.GOOD)
+    monkeypatch.setattr(place.s3, "head_object", refuse)
+    monkeypatch.setattr(sys, "argv", ["pipeline", "replay", batch.batch_id, "--target", "local"])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    said = capsys.readouterr().err
+    assert left.value.code == 1
+    assert "everything that was on it is lost" in said
+    assert "make local-up" in said

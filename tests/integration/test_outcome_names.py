@@ -1,0 +1,96 @@
+"""A batch is called the same wherever it is named: status, watch, explain, replay, reconcile and erase."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from functions.common.batch import Batch
+from functions.common.survey import BatchState
+from pipeline.inspect import executions as monitor
+from pipeline.inspect import explain_commands, monitor_commands, watch
+from pipeline.inspect.batch_history import story_of
+from pipeline.outcome import Outcome, outcome_of
+from pipeline.recover import restarts
+from tests import harness
+from tests.integration import test_explain as ways
+from tests.integration.deployed import Place, end
+from tests.integration.test_recovery_commands import Run, place, run
+
+__all__ = ["place", "run"]
+
+EXECUTED = [way for way in ways.WAYS if way[0] not in (ways.waiting, ways.never_started)]
+FROM_STATE = [way for way in EXECUTED if way[0] is not ways.partly_rejected]
+
+
+@pytest.fixture(autouse=True)
+def _same_place(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for commands in (explain_commands, monitor_commands):
+        monkeypatch.setattr(commands, "target", lambda _: place)
+
+
+@pytest.mark.parametrize(
+    ("way", "outcome"), [way[:2] for way in EXECUTED], ids=lambda value: getattr(value, "__name__", "")
+)
+def test_status_watch_and_explain_agree(place: Place, way: Callable[[Place], Batch], outcome: Outcome) -> None:
+    batch = way(place)
+    told = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    listed = {run.batch_id: run for run in monitor.recent_runs(place, 10)}  # type: ignore[arg-type]
+    look = next(watch.watch(place, datetime.now(UTC) - timedelta(days=2)))  # type: ignore[arg-type]
+    watched = {run.batch_id: run.outcome for run in (*look.ended, *(run for run, _ in look.running))}
+    assert (told.outcome, listed[batch.batch_id].outcome, watched[batch.batch_id]) == (outcome, outcome, outcome)
+
+
+@pytest.mark.parametrize(
+    ("way", "outcome"), [way[:2] for way in FROM_STATE], ids=lambda value: getattr(value, "__name__", "")
+)
+def test_what_recovery_finds_is_what_explain_says(
+    place: Place, way: Callable[[Place], Batch], outcome: Outcome
+) -> None:
+    batch = way(place)
+    finding = restarts.find(place, batch.batch_id, restarts.patience())  # type: ignore[arg-type]
+    assert outcome_of(finding.state) is outcome
+
+
+@pytest.mark.parametrize("state", BatchState)
+def test_every_state_has_an_outcome(state: BatchState) -> None:
+    assert outcome_of(state) in Outcome
+
+
+def erased(place: Place, run: Run, way: Callable[[Place], Batch]) -> Batch:
+    place.s3.put_bucket_versioning(Bucket=harness.PROCESSED, VersioningConfiguration={"Status": "Enabled"})
+    batch = way(place)
+    end(batch.batch_id, "SUCCEEDED" if way is ways.published else "FAILED", ago=timedelta(hours=1))
+    assert run("erase", batch.batch_id, "--apply")[::2] == (0, "")
+    return batch
+
+
+@pytest.mark.parametrize("way", [ways.published, ways.hopeless, ways.untold])
+def test_an_erased_batch_is_gone_everywhere(place: Place, run: Run, way: Callable[[Place], Batch]) -> None:
+    batch = erased(place, run, way)
+    assert " gone " in run("status")[1].replace("\n", " ")
+    assert run("explain", batch.batch_id)[1].startswith("GONE")
+    assert "1 batch, gone" in run("replay", batch.batch_id)[1]
+    status, said, _ = run("reconcile")
+    assert status == 0, said
+    assert batch.batch_id not in said, "nobody has to do anything about it"
+
+
+@pytest.mark.parametrize("way", [ways.published, ways.hopeless])
+def test_a_second_erasure_says_that_nothing_is_left(place: Place, run: Run, way: Callable[[Place], Batch]) -> None:
+    batch = erased(place, run, way)
+    for arguments in ([], ["--apply"]):
+        status, said, _ = run("erase", batch.batch_id, *arguments)
+        assert status == 0
+        assert f"Nothing of {batch.batch_id} exists any more" in said
+        assert batch.source.key not in said
+        assert "Erased" not in said
+
+
+def test_what_is_watched_for_an_hour_becomes_stuck(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_SECONDS", {"local": 0})
+    batch = ways.running(place)
+    looks = watch.watch(place, datetime.now(UTC))  # type: ignore[arg-type]
+    assert [run.outcome for run, _ in next(looks).running] == [Outcome.RUNNING]
+    end(batch.batch_id, "RUNNING", ago=ways.LONG_AGO)
+    assert [run.outcome for run, _ in next(looks).running] == [Outcome.STUCK]

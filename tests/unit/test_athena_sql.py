@@ -1,0 +1,80 @@
+"""The linter of SQL for Athena, and `contract check`, which uses it on a contract's saved queries."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline import ROOT
+from pipeline.contract.athena import RESERVED_IN_DDL, RESERVED_IN_SELECT, sql_faults
+from pipeline.contract.check import check
+
+ACCEPTED = {
+    "a quoted reserved word": 'SELECT "first" FROM t AS "last"',
+    "reserved words in their own meaning": "SELECT trim(a), current_date FROM t ORDER BY a NULLS FIRST",
+    "types": "SELECT DATE '2026-01-01', CAST(a AS date) FROM t",
+    "element_at": "SELECT element_at(m, 'a').b FROM t",
+    "an array's element": "SELECT a[1] FROM t",
+    "a table with quoted names": "CREATE TABLE `date` (`user` int)",
+}
+REFUSED = {
+    "a column": ("SELECT\n    first FROM t", 2, "first is a reserved word"),
+    "an alias": ("SELECT a AS last FROM t", 1, "last is a reserved word"),
+    "a table's alias": ("SELECT a\nFROM t AS first", 2, "first is a reserved word"),
+    "a qualifier": ("SELECT\n\n    first.a FROM t", 3, "first is a reserved word"),
+    "a common table expression": ("WITH skip AS (SELECT 1 AS a) SELECT a FROM skip", 1, "skip is a reserved word"),
+    "a column of a table": ("CREATE TABLE t (user int)", 1, "user is a reserved word"),
+    "a map's subscript": ("SELECT\n    m['a'] FROM t", 2, "a map has no key 'a'"),
+    "a key that is missing, deeper": ("SELECT b.m['a'].c FROM t", 1, "a map has no key 'a'"),
+    "what is not SQL": ("SELECT FROM WHERE", 1, "can't read it"),
+}
+
+
+@pytest.mark.parametrize("what", ACCEPTED)
+def test_accepted(what: str) -> None:
+    assert list(sql_faults(Path("query.sql"), ACCEPTED[what])) == []
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused(what: str) -> None:
+    sql, line, says = REFUSED[what]
+    faults = list(sql_faults(Path("query.sql"), sql))
+    assert faults
+    assert {fault.line for fault in faults} == {line}
+    assert all(says in fault.says for fault in faults)
+
+
+def test_the_advice_works() -> None:
+    for word in sorted(RESERVED_IN_SELECT):
+        assert list(sql_faults(Path("query.sql"), f'SELECT t."{word.lower()}" FROM t')) == []
+    for word in sorted(RESERVED_IN_DDL):
+        assert list(sql_faults(Path("query.sql"), f"CREATE TABLE t (`{word.lower()}` int)")) == []
+
+
+def test_the_projects_own_queries_are_accepted() -> None:
+    paths = [path for place in ("infra", "contracts", "examples") for path in (ROOT / place).rglob("queries/*.sql")]
+    assert {fault for path in paths for fault in sql_faults(path, path.read_text("utf-8"))} == set()
+    assert len(paths) > 5
+
+
+def test_contract_check_looks_at_saved_queries(tmp_path: Path) -> None:
+    folder = tmp_path / "orders"
+    shutil.copytree(ROOT / "contracts" / "orders", folder)
+    assert check(folder) == []
+    query = folder / "queries" / "mine.sql"
+    query.write_text("-- Mine.\nSELECT first.order_id FROM orders_current AS first\n")
+    assert {(fault.file, fault.line) for fault in check(folder)} == {(query, 2)}
+
+
+def test_views_quote_every_name_of_a_contract() -> None:
+    """A contract may give its tables and columns reserved names."""
+    found = 0
+    for template in (ROOT / "infra" / "views").glob("*.sql.tftpl"):
+        lines = [line for line in template.read_text("utf-8").splitlines() if not line.startswith("--")]
+        for line in lines:
+            for name in re.finditer(r"\$\{(?:[^{}\"]|\"(?:\\.|[^\"\\])*\")*\}", line):
+                found += 1
+                is_quoted = '\\"%s\\"' in name[0] or line[: name.start()].endswith('"')
+                assert is_quoted, f"{template.name}: {name[0]} may be a reserved word"
+    assert found > 8

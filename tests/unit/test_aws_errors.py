@@ -1,0 +1,128 @@
+"""The errors that AWS names: every one is known, and definition, next step, `explain` and runbook agree about it."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from awslambdaric.lambda_runtime_exception import FaultException
+from botocore.session import Session
+
+from functions.common import errors
+from functions.common.aws_errors import LASTING, PASSING
+from functions.common.errors import PipelineError, is_replayed_first, next_step_for
+from functions.common.survey import BatchState
+from pipeline import ROOT
+from pipeline.inspect.batch_history.diagnosis import diagnosed, is_mended_by_replay
+from tests.report import stories
+from tests.statemachine import definition as asl
+
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text("utf-8")
+LAMBDA_TASKS = {name: task for name, task in asl.tasks(asl.load()).items() if task["Resource"] == asl.LAMBDA}
+
+DEATHS = {
+    *("Extension.LaunchError", "Extension.InitError", "Extension.ExitError", "Extension.Crash"),
+    *("Runtime.InitError", "Runtime.ExitError", "Runtime.Unknown", "Runtime.OutOfMemory"),
+    *("Sandbox.Timedout", "Sandbox.Failure", "Lambda.Unknown", "States.Timeout"),
+}
+"""How a function's process can end, or run out of time, without a word of the function's own."""
+
+FINAL_RUNTIME_ERRORS = {
+    *("Runtime.InvalidWorkingDir", "Runtime.InvalidEntrypoint"),
+    *("Runtime.ImportModuleError", "Runtime.HandlerNotFound", "Runtime.UserCodeSyntaxError"),
+    *("Runtime.BuiltInModuleConflict", "Runtime.MalformedHandlerName"),
+}
+"""A package that can't start: the next start fails in the same way."""
+
+NOT_OURS = {
+    "Runtime.MarshalError": "what our functions return is JSON; if not, a fault of the code",
+    "Runtime.UnmarshalError": "an event is always JSON",
+    "Runtime.LambdaContextUnmarshalError": "no client context is sent",
+    "Runtime.LambdaRuntimeClientError": "raised by concurrent runtimes only",
+    "Runtime.BeforeSnapshotError": "no SnapStart: /tmp is too large for it",
+    "Runtime.AfterRestoreError": "no SnapStart: /tmp is too large for it",
+}
+"""Constants of the runtime's client that no function here can end with."""
+
+OF_WHAT_NO_FUNCTION_HAS = re.compile(r"(EC2|ENI|EFS|S3Files|SnapStart|Subnet|InvalidSecurityGroup|InvalidSubnet)")
+"""Networks of one's own, file systems and snapshots."""
+
+OF_THE_REQUEST = {
+    *("InvalidParameterValueException", "InvalidRequestContentException", "RequestTooLargeException"),
+    *("SerializedRequestEntityTooLargeException", "UnsupportedMediaTypeException", "ServiceQuotaExceededException"),
+    *("RecursiveInvocationException", "ModeNotSupportedException", "NoPublishedVersionException"),
+    "DurableExecutionAlreadyStartedException",
+}
+"""Faults of a call's payload or kind: the same call is refused again."""
+
+
+def own_retries(names: set[str]) -> set[str]:
+    """The names among these that are not classes of ours."""
+    return {name for name in names if not hasattr(errors, name)}
+
+
+@pytest.mark.parametrize("name", LAMBDA_TASKS)
+def test_a_task_retries_the_errors_that_may_pass_and_no_others(name: str) -> None:
+    retried = {error for retrier in LAMBDA_TASKS[name]["Retry"] for error in retrier["ErrorEquals"]}
+    assert own_retries(retried) == set(PASSING)
+    assert not set(LASTING) & retried
+
+
+@pytest.mark.parametrize("name", LAMBDA_TASKS)
+def test_every_way_in_which_a_function_can_die_is_retried_once(name: str) -> None:
+    """It may have been the machine; but a file that is too much for a function is so the second time too."""
+    assert {error: asl.attempts(LAMBDA_TASKS[name], error) for error in DEATHS} == dict.fromkeys(DEATHS, 2)
+
+
+def test_every_error_of_the_python_runtime_is_known() -> None:
+    constants = {value for name, value in vars(FaultException).items() if name.isupper() and isinstance(value, str)}
+    assert constants, "awslambdaric names its errors elsewhere"
+    assert constants <= FINAL_RUNTIME_ERRORS | NOT_OURS.keys()
+    assert set(LASTING) >= FINAL_RUNTIME_ERRORS
+
+
+def test_every_error_of_a_call_is_known() -> None:
+    """A new botocore may name another: decide whether it may pass, and add it to PASSING or LASTING."""
+    shapes = Session().get_service_model("lambda").operation_model("Invoke").error_shapes
+    named = {shape.name for shape in shapes}
+    assert len(named) > 30
+    unknown = {
+        name
+        for name in named - OF_THE_REQUEST
+        if f"Lambda.{name}" not in {*PASSING, *LASTING} and not OF_WHAT_NO_FUNCTION_HAS.match(name)
+    }
+    assert not unknown
+
+
+@pytest.mark.parametrize("error", [*PASSING, *LASTING, "Lambda.EFSIOException"])
+def test_the_next_step_of_an_error_is_a_replay_sooner_or_later(error: str) -> None:
+    step = next_step_for(error)
+    assert step != PipelineError.next_step
+    assert is_mended_by_replay(step)
+    first = step.removeprefix("Nothing is wrong with the file. ").startswith("Run the batch again")
+    assert first == is_replayed_first(error) == (error in PASSING)
+
+
+@pytest.mark.parametrize("error", [*PASSING, *LASTING])
+def test_explain_tries_a_replay_first_where_the_next_step_does(error: str) -> None:
+    failed = stories.failed()
+    record = {"next_step": "Look at the function's log, and run the batch again.", "notified_by": "state_machine"}
+    for failure in (record, None):
+        run = replace(failed.executions[-1], error=error, failure=failure)
+        first = diagnosed(replace(failed, executions=(run,)), BatchState.FAILED, stories.WRITTEN).actions[0]
+        assert first.command.startswith("pipeline replay") == is_replayed_first(error)
+        assert not is_replayed_first(error) or first.sentence == next_step_for(error)
+
+
+@pytest.mark.parametrize(
+    "error", [*PASSING, *(error for error in LASTING if error != "ExecutionAborted")]
+)  # whose section asks who it was
+def test_the_runbook_tries_a_replay_first_where_the_next_step_does(error: str) -> None:
+    section = next((text for text in RUNBOOK.split("\n### ") if error in text.partition("\n")[0].split(", ")), None)
+    assert section, f"docs/runbook.md has no section {error}"
+    if "[`" in section.partition("**Look, do.**")[2]:  # it refers to an alarm's section
+        section = RUNBOOK.partition(f"\n### {section.partition('**Look, do.** [`')[2].partition('`')[0]}\n")[2]
+    advice = section.partition("**Do.**")[2].partition("\n### ")[0]
+    words = ("memory_mb", "deploy-infra", "back to", "Enable the key")
+    changes = [advice.index(word) for word in words if word in advice]
+    assert "replay" in advice
+    assert (advice.index("replay") < min(changes, default=len(advice))) == is_replayed_first(error)

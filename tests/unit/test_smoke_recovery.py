@@ -1,0 +1,272 @@
+"""The checks of `pipeline smoke` that change, stop and break something, on a deployment that is played."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from pipeline.run import runs
+from pipeline.smoke import recovery, second_apply, trial, updates
+from pipeline.smoke.checks import CHECKS, NOT_TRIED, run_check
+from pipeline.smoke.model import Check, CheckOutcome
+from pipeline.smoke.second_apply import Changed
+from pipeline.smoke.trial import Trial
+from tests.integration.test_smoke import Run, run
+
+__all__ = ["run"]
+
+BATCH = "orders-" + 32 * "0"
+MARK = "smoke-0-unhandled"
+
+
+def denied(*_: object, **__: object) -> Any:
+    raise ClientError(
+        {"Error": {"Code": "AccessDenied", "Message": "not authorized to perform kms:Decrypt"}}, "PutObject"
+    )
+
+
+class Place:
+    """A deployment on AWS whose services answer what they are given."""
+
+    name = "aws"
+    outputs: dict[str, Any] = {  # noqa: RUF012
+        "function_names": {"starter": "p-starter", "reconciler": "p-reconciler"},
+        "on_failure_queue_url": "https://queue",
+        "topic_arn": "arn:topic",
+        "processed_bucket": "processed",
+    }
+
+    def __init__(self, **services: Any) -> None:
+        self._services = services
+        self.step_functions = services.get("stepfunctions")
+
+    def client(self, service: str, *_: object, **__: object) -> Any:
+        return self._services[service]
+
+
+def trial_of(monkeypatch: pytest.MonkeyPatch, place: Place, notifications: tuple[str, ...] = ()) -> Any:
+    for name in ("_PATIENCE_SECONDS", "_PAUSE_SECONDS"):
+        monkeypatch.setitem(getattr(trial, name), "aws", 0.0)
+    monkeypatch.setattr(trial, "_AUTHORIZATION_SECONDS", 0.2)
+    ear: Any = SimpleNamespace(heard=lambda: [{"TopicArn": "arn:topic", "Message": text} for text in notifications])
+    made: Any = Trial(place, None, ear)  # type: ignore[arg-type]
+    return made
+
+
+def result_of(check: str, on: Any) -> tuple[CheckOutcome, str]:
+    [found] = [one for one in CHECKS if one.name == check]
+    result = run_check(on, Check(found.name, found.run))
+    return result.outcome, result.detail
+
+
+# --- a second apply ---
+
+BEFORE = {"description": "Role of the function p-starter.", "memory": 256, "tag": None}
+AFTER = {
+    "description": "Role of the function p-starter, changed by the smoke test.",
+    "memory": 320,
+    "tag": "changed",
+}
+
+
+@pytest.mark.parametrize("stays", [None, *BEFORE])
+def test_what_a_second_apply_does_not_change_is_found(stays: str | None) -> None:
+    after = {**AFTER, **({stays: BEFORE[stays]} if stays else {})}
+    changed: Any = SimpleNamespace(place=Place(), changed=Changed(None, BEFORE, after))  # type: ignore[arg-type]
+    outcome, detail = result_of("a second apply", changed)
+    assert outcome is (CheckOutcome.FAILED if stays else CheckOutcome.OK), detail
+
+
+def test_a_second_apply_is_made_once_and_its_error_is_that_of_every_check_that_needs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    applied: list[object] = []
+
+    def fail(place: object) -> Any:
+        applied.append(place)
+        raise second_apply.deploy.CliError("iam:UpdateRoleDescription is not allowed")
+
+    monkeypatch.setattr(trial, "apply_again", fail)
+    on = trial_of(monkeypatch, Place())
+    for check in (updates.second_apply, lambda trial: trial.analyst("athena")):
+        result = run_check(on, Check("x", check))  # type: ignore[arg-type]
+        assert result.detail == "iam:UpdateRoleDescription is not allowed"
+    assert len(applied) == 1
+
+
+# --- an aborted execution ---
+
+
+def aborted(
+    monkeypatch: pytest.MonkeyPatch, statuses: list[str], record: Any, *notifications: str
+) -> tuple[CheckOutcome, str]:
+    uploaded = runs.Upload("b", "k", "v", "orders", BATCH, "arn:execution")
+    stopped: list[str] = []
+    step_functions = SimpleNamespace(
+        stop_execution=lambda executionArn: stopped.append(executionArn),
+        describe_execution=lambda executionArn: {"status": statuses[len(stopped) - 1]},
+    )
+    on = trial_of(monkeypatch, Place(stepfunctions=step_functions), notifications)
+    monkeypatch.setattr(on, "send_large", lambda _: uploaded, raising=False)
+    monkeypatch.setattr(runs, "follow", lambda *_: iter(["Validate"]))
+    monkeypatch.setattr(runs, "read_json", lambda *_: record)
+    return result_of("an aborted execution", on)
+
+
+RECORD = {"status": "ABORTED", "error": "ExecutionAborted"}
+SAID = f"{BATCH} failed: ExecutionAborted"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "record", "notifications", "said"),
+    [
+        (["ABORTED"], RECORD, [SAID], ""),
+        (["SUCCEEDED", "ABORTED"], RECORD, [SAID], ""),
+        (["SUCCEEDED"] * 3, RECORD, [SAID], "ended before they could be stopped"),
+        (["ABORTED"], None, [SAID], "the failure record failures/orders/"),
+        (["ABORTED"], {"status": "FAILED", "error": "E"}, [SAID], "FAILED"),
+        (["ABORTED"], RECORD, [], "a notification about"),
+        (["ABORTED"], RECORD, [SAID, SAID], "[True, True]"),
+        (["ABORTED"], RECORD, [f"{BATCH} failed: E"], "[False]"),
+    ],
+)
+def test_an_aborted_execution(
+    monkeypatch: pytest.MonkeyPatch, statuses: list[str], record: Any, notifications: list[str], said: str
+) -> None:
+    outcome, detail = aborted(monkeypatch, statuses, record, *notifications)
+    assert outcome is (CheckOutcome.FAILED if said else CheckOutcome.OK), detail
+    assert said in detail
+
+
+# --- the reconciler ---
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"published": 2, "failed": 1, "missing": 0}, ""),
+        ({"published": 1, "failed": 1}, "did not find what was sent"),
+        ({"published": 2, "failed": 0}, "did not find what was sent"),
+    ],
+)
+def test_the_reconciler(monkeypatch: pytest.MonkeyPatch, answer: dict[str, int], said: str) -> None:
+    outcome, detail = reconciled(monkeypatch, {"Payload": body(answer)})
+    assert outcome is (CheckOutcome.FAILED if said else CheckOutcome.OK), detail
+    assert said in detail
+
+
+def test_a_reconciler_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = {"FunctionError": "Unhandled", "Payload": body({"errorType": "ClientError", "errorMessage": "x"})}
+    assert reconciled(monkeypatch, failed) == (CheckOutcome.FAILED, "it failed: ClientError")
+
+
+def body(content: Any) -> Any:
+    return SimpleNamespace(read=lambda: json.dumps(content).encode())
+
+
+def reconciled(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]) -> tuple[CheckOutcome, str]:
+    asked: list[dict[str, Any]] = []
+
+    def invoke(**arguments: Any) -> Any:
+        asked.append(arguments)
+        return answer
+
+    on = trial_of(monkeypatch, Place(**{"lambda": SimpleNamespace(invoke=invoke)}))
+    sent = [SimpleNamespace(published=True, error=""), SimpleNamespace(published=True, error="")]
+    on._made |= {"good": sent[0], "mixed": sent[1], "hopeless": SimpleNamespace(published=False, error="E")}
+    result = result_of("the reconciler", on)
+    assert [(one["FunctionName"], one["Qualifier"]) for one in asked] == [("p-reconciler", "live")]
+    return result
+
+
+# --- the failed-event queue ---
+
+
+def failed_events(monkeypatch: pytest.MonkeyPatch, arrives: bool) -> tuple[CheckOutcome, str]:
+    """The check with a Lambda that puts what it is given into the queue, or forgets it."""
+    waiting: list[dict[str, str]] = []
+    invoked: list[dict[str, Any]] = []
+
+    def invoke(**arguments: Any) -> None:
+        invoked.append(arguments)
+        event = {"requestPayload": json.loads(arguments["Payload"])}
+        waiting.extend([{"Body": json.dumps(event), "ReceiptHandle": "r"}] if arrives else [])
+
+    def receive_message(**_: Any) -> dict[str, Any]:
+        return {"Messages": [waiting.pop()]} if waiting else {}
+
+    sqs = SimpleNamespace(receive_message=receive_message, delete_message=lambda **_: None)
+    on = trial_of(monkeypatch, Place(**{"lambda": SimpleNamespace(invoke=invoke), "sqs": sqs}))
+    monkeypatch.setattr(recovery, "UNHANDLED", 0.1)
+    assert result_of("an event that fails", on)[0] is CheckOutcome.OK
+    result = result_of("the failed-event queue", on)
+    assert [(one["InvocationType"], one["Qualifier"]) for one in invoked] == [("Event", "live")], "sent once"
+    return result
+
+
+def test_an_event_that_nobody_can_handle(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert failed_events(monkeypatch, arrives=True)[0] is CheckOutcome.OK
+
+
+def test_an_event_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome, detail = failed_events(monkeypatch, arrives=False)
+    assert (outcome, "did not come" in detail) == (CheckOutcome.FAILED, True)
+
+
+def test_the_starter_can_not_handle_the_event_that_is_sent() -> None:
+    from functions.starter import index as starter
+
+    with pytest.raises(KeyError):
+        starter.handler({"Records": [{"eventName": "ObjectCreated:Put", "about": MARK}]})
+
+
+# --- authorization that takes its time ---
+
+
+@pytest.mark.parametrize(("refusals", "outcome"), [(0, True), (2, True), (10**9, False)])
+def test_what_aws_refuses_at_first_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, refusals: int, outcome: bool
+) -> None:
+    on, calls = trial_of(monkeypatch, Place()), 0
+
+    def call() -> str:
+        nonlocal calls
+        calls += 1
+        return denied() if calls <= refusals else "done"
+
+    if outcome:
+        assert on.settled(call, "it") == "done"
+    else:
+        with pytest.raises(ClientError, match="kms:Decrypt"):
+            on.settled(call, "it")
+
+
+def test_what_is_no_refusal_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def call() -> None:
+        calls.append(1)
+        raise ClientError({"Error": {"Code": "NoSuchBucket"}}, "PutObject")
+
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        trial_of(monkeypatch, Place()).settled(call, "it")
+    assert calls == [1]
+
+
+# --- the command ---
+
+
+def test_a_key_of_its_own_on_request(run: Run) -> None:
+    assert run()[0] == 0
+    assert "customer_managed_key" not in run.variables
+    assert run("--customer-managed-key")[0] == 0
+    assert run.variables["customer_managed_key"] == "true"
+
+
+def test_what_is_not_tried_is_listed(run: Run) -> None:
+    _, out = run()
+    text = " ".join(out.split())
+    assert [f"{what}: {why}" for what, why in NOT_TRIED.items() if f"{what}: {why}" not in text] == []
+    assert json.loads(run("--json")[1])["not_tried"] == NOT_TRIED
