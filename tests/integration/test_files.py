@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import ROOT, cli, files, system_errors
+from pipeline import ROOT, files, system_errors
 from pipeline.contract.dry_run import DryRun
 from pipeline.deploy import build
 from pipeline.errors import CliError
+from pipeline.run import commands as run_commands
 from pipeline.run import runs
 from tests.unit.orders import lines, order
 
@@ -167,6 +168,6 @@ def test_the_system_s_own_errors_name_the_place_and_not_the_source(tmp_path: Pat
 
 
 def test_orders_that_can_t_be_generated_are_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "GENERATED", Path("/dev/null/orders.jsonl"))
+    monkeypatch.setattr(run_commands, "GENERATED", Path("/dev/null/orders.jsonl"))
     with pytest.raises(CliError, match="No orders were generated"):
-        cli._generate()
+        run_commands._generate()

@@ -71,7 +71,7 @@ def place(s3: Any) -> Any:
 
 
 def pipeline(s3: Any) -> Pipeline:
-    return Pipeline(s3, SimpleNamespace(), harness.INGEST, harness.PROCESSED, "machine", 1)  # type: ignore[arg-type]
+    return Pipeline(s3_utils.Storage(s3), SimpleNamespace(), harness.INGEST, harness.PROCESSED, "machine", 1)  # type: ignore[arg-type]
 
 
 LISTINGS: dict[str, Callable[[Any], list[str]]] = {

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from functions.common import executions
+from functions.common import executions, s3_utils
 from functions.common.survey import Pipeline
 from functions.reconciler import index as reconciler
 from pipeline import ROOT

@@ -143,8 +143,10 @@ def test_what_was_just_staged_may_not_be_visible_either(age: float, error: type[
 @pytest.mark.usefixtures("aws")
 def test_a_manifest_that_is_not_visible_yet_is_no_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = harness.run(GOOD)
-    get_bytes = s3_utils.get_bytes
-    monkeypatch.setattr(s3_utils, "get_bytes", lambda b, k: None if k == batch.manifest_key else get_bytes(b, k))
+    get_bytes = s3_utils.Storage.get_bytes
+    monkeypatch.setattr(
+        s3_utils.Storage, "get_bytes", lambda s, b, k: None if k == batch.manifest_key else get_bytes(s, b, k)
+    )
     with pytest.raises(TransientError, match="does not return its manifest yet"):
         write.handler(batch.to_input())
 

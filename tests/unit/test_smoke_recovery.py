@@ -111,7 +111,7 @@ def aborted(
     on = trial_of(monkeypatch, Place(stepfunctions=step_functions), notifications)
     monkeypatch.setattr(on, "send_large", lambda _: uploaded, raising=False)
     monkeypatch.setattr(runs, "follow", lambda *_: iter(["Validate"]))
-    monkeypatch.setattr(runs, "read_json", lambda *_: record)
+    monkeypatch.setattr(recovery, "read_json", lambda *_: record)
     return result_of("an aborted execution", on)
 
 

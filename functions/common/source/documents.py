@@ -235,7 +235,7 @@ def _single(head: bytes, blocks: Iterator[bytes], envelope: str, fields: frozens
     except UnicodeDecodeError as exc:
         raise EncodingError(f"The document is not UTF-8 at byte {exc.start}.") from exc
     except json.JSONDecodeError as exc:
-        raise MalformedDocumentError(_why_not_json(head.decode("utf-8"), exc.pos)) from exc
+        raise MalformedDocumentError(_why_not_json(head.decode("utf-8", "surrogatepass"), exc.pos)) from exc
     except (RecursionError, ValueError):
         members = dict.fromkeys(fields).keys()  # JSON that is nested too deep or has an endless integer: a reject
     if envelope in members:
