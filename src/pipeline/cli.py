@@ -22,7 +22,7 @@ from pipeline.commands import smoke as smoke_command
 from pipeline.commands.estimate import estimate
 from pipeline.commands.options import TargetName
 from pipeline.commands.validate import validate
-from pipeline.deployment import bootstrap, build, deploy, terraform
+from pipeline.deployment import bootstrap, build, deploy, terraform, variables
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import aws_account, check_name, contracts_folder, target
 
@@ -55,6 +55,7 @@ def build_command(target_name: TargetName = "aws") -> None:
 def check_infra() -> None:
     """See that infra/ is formatted and valid; changes nothing."""
     terraform.check()
+    variables.check()
     show.out.print("infra/ is formatted and valid.")
 
 
