@@ -139,7 +139,7 @@ def _functions_on(s3: FolderS3, rules: Rules) -> Iterator[None]:
     environment, client = dict(os.environ), s3_utils.client
     os.environ.update({**_ENVIRONMENT, **rules.settings, "CONTRACTS": str(rules.contracts)})
     s3_utils.client = lambda: s3  # type: ignore[assignment]
-    caches = (settings, telemetry.logger, telemetry.metrics)
+    caches = (settings, telemetry.logger)
     try:
         for cached in caches:
             cached.cache_clear()
