@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from botocore.exceptions import ClientError
-
+from functions.common import executions
 from functions.common.batch import batch_id_for, failure_key, manifest_key, run_key
 from functions.common.executions import execution_arn
 from functions.common.planning import dataset_of
 from functions.record_failure.failure import plain_cause
 from pipeline.errors import CliError, UsageError
 from pipeline.targets import Target
+from pipeline.waiting import wait_for
 
 _POLL_SECONDS = {"local": 0.25, "aws": 1.0}
 _START_SECONDS = 180
@@ -110,21 +110,15 @@ def upload(
 
 def follow(place: Target, uploaded: Upload) -> Iterator[str]:
     """The states that the execution enters, as it enters them; ends when it does. Raises CliError if none starts."""
-    shown = 0
-    deadline = time.monotonic() + _START_SECONDS
+    client, machine = place.step_functions, place.outputs["state_machine_arn"]
+    pause, shown = _POLL_SECONDS[place.name], 0
+    if not wait_for(lambda: executions.describe(client, machine, uploaded.batch_id), _START_SECONDS, pause):
+        raise CliError(
+            f"No execution of {uploaded.batch_id} was started within {_START_SECONDS} seconds.",
+            f"Ask what became of it: pipeline explain {uploaded.batch_id}. Its event may wait in the queue.",
+        )
     while True:
-        try:
-            status = place.step_functions.describe_execution(executionArn=uploaded.execution_arn)["status"]
-        except ClientError as exc:
-            if exc.response["Error"]["Code"] != "ExecutionDoesNotExist":
-                raise
-            if time.monotonic() > deadline:
-                raise CliError(
-                    f"No execution of {uploaded.batch_id} was started within {_START_SECONDS} seconds.",
-                    f"Ask what became of it: pipeline explain {uploaded.batch_id}. Its event may wait in the queue.",
-                ) from exc
-            time.sleep(_POLL_SECONDS[place.name])
-            continue
+        status = client.describe_execution(executionArn=uploaded.execution_arn)["status"]
         events = _history(place, uploaded.execution_arn)
         for event in events[shown:]:
             if name := event.get("stateEnteredEventDetails", {}).get("name"):
@@ -132,7 +126,7 @@ def follow(place: Target, uploaded: Upload) -> Iterator[str]:
         shown = len(events)
         if status != "RUNNING":
             return
-        time.sleep(_POLL_SECONDS[place.name])
+        time.sleep(pause)
 
 
 def _history(place: Target, arn: str) -> list[dict[str, Any]]:
@@ -159,10 +153,8 @@ def outcome(place: Target, uploaded: Upload) -> Outcome:
 
 def await_cost(place: Target, uploaded: Upload, seconds: float) -> None:
     """Wait until the run record of an upload's first execution is there, which comes after its end, or for so long."""
-    deadline = time.monotonic() + seconds
     key = run_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id)
-    while read_json(place, key) is None and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS[place.name])
+    wait_for(lambda: read_json(place, key), seconds, _POLL_SECONDS[place.name])
 
 
 def read_json(place: Target, key: str) -> dict[str, Any] | None:

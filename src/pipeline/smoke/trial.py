@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from uuid import uuid4
 from pipeline import ROOT, runs
 from pipeline.errors import CliError
 from pipeline.targets import Target
+from pipeline.waiting import wait_for
 
 DATASET = "orders"
 ORDERS = 100
@@ -106,12 +106,9 @@ class Trial:
 
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until something is so. Raises CliError where it takes too long."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS[self.place.name]
-        while not condition():
-            if time.monotonic() > deadline:
-                seconds = _PATIENCE_SECONDS[self.place.name]
-                raise CliError(f"{what} did not come within {seconds:.0f} s")
-            time.sleep(_PAUSE_SECONDS[self.place.name])
+        seconds = _PATIENCE_SECONDS[self.place.name]
+        if not wait_for(condition, seconds, _PAUSE_SECONDS[self.place.name]):
+            raise CliError(f"{what} did not come within {seconds:.0f} s")
 
 
 def generate(path: Path, orders: int, *arguments: str) -> None:

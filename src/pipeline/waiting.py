@@ -1,0 +1,34 @@
+"""Waiting until a condition holds."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_not_result, stop_after_delay, wait_fixed
+
+Seen = TypeVar("Seen")
+
+
+def wait_for(
+    look: Callable[[], Seen],
+    seconds: float,
+    pause: float,
+    until: Callable[[Seen], bool] = bool,
+    before_pause: Callable[[Seen], None] = lambda _: None,
+) -> Seen:
+    """Call `look` until `until` accepts its result or the seconds are over, with pauses; returns the last result.
+
+    It is called once at least. Whatever it raises ends the waiting.
+    """
+    polling = Retrying(
+        retry=retry_if_not_result(until),
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(pause),
+        before_sleep=lambda state: before_pause(_result(state)),
+        retry_error_callback=_result,
+    )
+    return polling(look)
+
+
+def _result(state: RetryCallState) -> Any:
+    assert state.outcome is not None
+    return state.outcome.result()
