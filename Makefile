@@ -102,6 +102,7 @@ fmt: $(READY) ## Rewrite Python and Terraform in the project's format
 	@$(BIN)/ruff check --fix --quiet
 	@$(BIN)/ruff format
 	@terraform fmt -recursive
+	@$(BIN)/python -m pipeline.deploy.variables
 
 build: $(READY) ## Build the functions' zips for TARGET
 	@$(BIN)/python -m pipeline build --target $(TARGET)

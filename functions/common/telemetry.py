@@ -7,7 +7,8 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from functions.common.config import CONTRACTS
 from functions.common.errors import PipelineError
@@ -37,12 +38,6 @@ class LogEvent(StrEnum):
 def logger() -> Logger:
     """The process's logger; service and level come from the environment (POWERTOOLS_*)."""
     return Logger(utc=True)
-
-
-@cache
-def metrics() -> Metrics:
-    """The process's metrics, written as EMF log lines: no call and no permission is needed."""
-    return Metrics()
 
 
 @contextmanager
@@ -76,7 +71,7 @@ def count(dataset: str | None, numbers: Mapping[str, float], unit: str = "Count"
     `unit` is one of CloudWatch's; `None`, as a text, is that of money. Each value of a dimension is a metric that
     costs by the month, so none may be of a sender's choice: a dataset without a contract is UNKNOWN_DATASET.
     """
-    emitted = metrics()
+    emitted = EphemeralMetrics()  # shares nothing with the next call's; a line of the log in EMF
     if dataset is not None:
         is_known = (CONTRACTS / dataset / "contract.json").is_file()
         emitted.add_dimension(name="dataset", value=dataset if is_known else UNKNOWN_DATASET)
@@ -85,4 +80,3 @@ def count(dataset: str | None, numbers: Mapping[str, float], unit: str = "Count"
     for name, number in numbers.items():
         emitted.add_metric(name=name, unit=unit, value=number)
     emitted.flush_metrics()
-    emitted.clear_metrics()  # which a flush does not where metrics are off

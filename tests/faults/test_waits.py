@@ -15,6 +15,7 @@ from functions.common.errors import PipelineError, SourceNotVisibleError, Transi
 from functions.reconciler import index as reconciler
 from functions.record_failure import index as record_failure
 from pipeline import ROOT
+from pipeline.deploy import variables
 from tests.statemachine import definition as asl
 from tests.statemachine.definition import waits
 
@@ -102,10 +103,7 @@ def longest_backoff(retries: int) -> int:
 
 def timeouts() -> dict[str, int]:
     """The seconds that each function has, by infra/variables.tf."""
-    variables = (ROOT / "infra" / "variables.tf").read_text("utf-8")
-    block = re.search(r'variable "timeout_seconds" \{(.*?)\}\)', variables, re.DOTALL)
-    assert block, "infra/variables.tf has no timeout_seconds any more"
-    return {name: int(seconds) for name, seconds in re.findall(r"(\w+)\s*= optional\(number, (\d+)\)", block[1])}
+    return {name: int(seconds) for name, seconds in variables.defaults()["timeout_seconds"].items()}
 
 
 def test_every_client_is_in_the_table() -> None:

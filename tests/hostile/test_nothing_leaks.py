@@ -101,11 +101,9 @@ def emitted(
     """All that was printed, by the process or through any logger at any level."""
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"test-{uuid.uuid4()}")  # a logger's stream stays with its name
     telemetry.logger.cache_clear()
-    telemetry.metrics.cache_clear()
     with caplog.at_level(logging.INFO):
         yield lambda: "".join([*capfd.readouterr(), caplog.text])
     telemetry.logger.cache_clear()
-    telemetry.metrics.cache_clear()
 
 
 def everything_but_data(outcome: Outcome, printed: str) -> dict[str, str]:

@@ -63,14 +63,12 @@ def flattened(line: dict[str, Any]) -> Iterator[str]:
 def called(function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Metrics as those of `function`; its logger has a name of its own, with which its stream stays."""
     telemetry.logger.cache_clear()
-    telemetry.metrics.cache_clear()
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", NAME)
-    for make, name in ((telemetry.logger, f"{function}-{uuid.uuid4()}"), (telemetry.metrics, function)):
-        monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", name)
-        make()
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"{function}-{uuid.uuid4()}")
+    telemetry.logger()
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", function)
     yield
     telemetry.logger.cache_clear()
-    telemetry.metrics.cache_clear()
 
 
 def emitted_by_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Emitted:

@@ -24,10 +24,8 @@ def logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"test-{uuid.uuid4()}")  # a logger's stream stays with its name
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
     telemetry.logger.cache_clear()
-    telemetry.metrics.cache_clear()
     yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     telemetry.logger.cache_clear()
-    telemetry.metrics.cache_clear()
 
 
 def test_metrics_that_are_off_do_not_pile_up(logged: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,8 +35,11 @@ def test_metrics_that_are_off_do_not_pile_up(logged: Lines, monkeypatch: pytest.
         warnings.simplefilter("error")
         for dataset in ("orders", "web_visits"):
             telemetry.count(dataset, {"RecordsReceived": 1})
-    assert not telemetry.metrics().metric_set
     assert logged() == []
+    monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED")
+    telemetry.count("orders", {"RecordsRejected": 2})
+    (line,) = logged()
+    assert "RecordsReceived" not in line
 
 
 def test_a_step_logs_its_start_and_its_end(logged: Lines) -> None:

@@ -101,6 +101,21 @@ def failed_by_rejects() -> Story:
     return replace(story, executions=(run,), rejects=rejects(show_values=False))
 
 
+def of_a_fork() -> Story:
+    """Published by a state machine that has two states more, of which one was visited."""
+    story, definition = published(), asl.load()
+    definition["States"]["Write"]["Next"] = "Enrich"
+    definition["States"] |= {
+        "Enrich": {"Type": "Task", "Next": "AnyRejects", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Review"}]},
+        "Review": {"Type": "Fail"},
+    }
+    run = story.executions[0]
+    at = next(number for number, step in enumerate(run.steps) if step.name == "Write") + 1
+    enrich = replace(run.steps[at - 1], name="Enrich")
+    run = replace(run, steps=(*run.steps[:at], enrich, *run.steps[at:]))
+    return replace(story, executions=(run,), definition=definition)
+
+
 def previews(story: Story, *, show_values: bool = False) -> list[Preview]:
     """The first rows of two tables of a published batch."""
     texts = {"orders": _ORDERS, "customers": _CUSTOMERS}

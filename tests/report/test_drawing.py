@@ -1,241 +1,131 @@
-"""The drawing of the state machine: everything in a definition is drawn, and nothing stands on anything else."""
+"""The drawing of the state machine: it shows exactly what the definition has, and lists what only another one has."""
 
 import re
-from itertools import combinations, pairwise
+from copy import deepcopy
+from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from pipeline.inspect.report.drawing import Box, Drawing, Mark, draw
-from pipeline.inspect.report.graph import machine_of
+from pipeline.inspect.batch_history.model import Story
+from pipeline.inspect.report import page
+from pipeline.inspect.report.drawing import Way, drawing_of
+from tests.report import stories
 from tests.statemachine import definition as asl
 
-PASS: dict[str, Any] = {"Type": "Pass"}
+TEMPLATE = page._environment().get_template("state_machine.svg.jinja").module
+BOXES: dict[str, Any] = TEMPLATE.boxes  # type: ignore[attr-defined]
+LINES: dict[Way, Any] = TEMPLATE.lines  # type: ignore[attr-defined]
+NOT_DRAWN = "Not in the drawing:"
 
 
-def drawn(definition: asl.Definition) -> Drawing:
-    return draw(machine_of(definition), {})
+def ways(definition: asl.Definition) -> set[Way]:
+    """Every transition of a definition, by another reading than the drawing's."""
+    found = set()
+    for machine in asl.machines(definition):
+        for name, state in machine["States"].items():
+            caught = [catcher["Next"] for catcher in state.get("Catch", ())]
+            others = asl.successors({key: value for key, value in state.items() if key != "Catch"})
+            found |= {(name, target, True) for target in caught} | {(name, target, False) for target in others}
+    return found
 
 
-def transitions(definition: asl.Definition) -> list[tuple[str, str]]:
-    """Every transition of a definition, Catch and Choice included, by another reading than the drawing's."""
-    return sorted(
-        (name, target)
-        for machine in asl.machines(definition)
-        for name, state in machine["States"].items()
-        for target in asl.successors(state)
-    )
+def rectangle(name: str) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a box as it is drawn."""
+    kind, x, y, _ = BOXES[name]
+    return (x, y, x + 138, y + 209) if kind == "Map" else (x, y, x + 126, y + 58)
 
 
-def overlap(one: Box, other: Box) -> bool:
+def test_every_state_is_drawn_with_its_type_and_nothing_else_is() -> None:
+    assert {name: box[0] for name, box in BOXES.items()} == {
+        name: state["Type"] for name, state in asl.states(asl.load()).items()
+    }
+    assert {name: "".join(box[3]) for name, box in BOXES.items()} == {name: name for name in BOXES}
+
+
+def test_every_transition_is_drawn_and_nothing_else_is() -> None:
+    assert LINES.keys() == ways(asl.load())
+    assert asl.load()["StartAt"] == "PlanChunks", "the drawing's first arrow leads there"
+
+
+def test_the_states_of_the_map_are_inside_it_and_no_other_boxes_overlap() -> None:
+    inner = asl.load()["States"]["ProcessChunks"]["ItemProcessor"]["States"].keys()
+    for one, other in combinations(BOXES, 2):
+        left, top, right, bottom = rectangle(one)
+        left2, top2, right2, bottom2 = rectangle(other)
+        if one == "ProcessChunks" and other in inner:
+            assert left < left2
+            assert top < top2
+            assert right2 < right
+            assert bottom2 < bottom
+        else:
+            assert right <= left2 or right2 <= left or bottom <= top2 or bottom2 <= top, f"{one} overlaps {other}"
+
+
+@pytest.mark.parametrize("story", [stories.published(), stories.partly_rejected(), stories.failed()])
+def test_a_run_of_this_release_needs_no_list(story: Story) -> None:
+    assert NOT_DRAWN not in page.render(story, (), stories.WRITTEN)
+
+
+def drawn(html: str) -> tuple[set[str], set[tuple[str, str]], list[str]]:
+    """The states and transitions in the drawing of a page, and the list of what is not drawn."""
+    others = html.partition('<div class="others">')[2].partition("</div>")[0]
     return (
-        one.x < other.x + other.width
-        and other.x < one.x + one.width
-        and one.y < other.y + other.height
-        and other.y < one.y + one.height
+        set(re.findall(r'data-state="(\w+)"', html)),
+        set(re.findall(r'data-from="(\w+)" data-to="(\w+)"', html)),
+        [re.sub(r"</?bdi>", "", line) for line in re.findall(r"<li>(.*)</li>", others)],
     )
 
 
-def contains(one: Box, other: Box) -> bool:
-    return (
-        one.x < other.x
-        and one.y < other.y
-        and other.x + other.width < one.x + one.width
-        and other.y + other.height < one.y + one.height
-    )
+def test_what_only_a_fork_has_is_listed() -> None:
+    html = page.render(stories.of_a_fork(), (), stories.WRITTEN)
+    assert NOT_DRAWN in html
+    states, lines, others = drawn(html)
+    assert states == BOXES.keys()
+    assert lines == {(source, target) for source, target, _ in LINES} - {("Write", "AnyRejects")}
+    assert others == [
+        "Enrich: succeeded",
+        "Review: not reached",
+        "from Write to Enrich: taken",
+        "from Enrich to AnyRejects: taken",
+        "from Enrich to Review on an error: not taken",
+    ]
 
 
-def inside(box: Box) -> set[str]:
-    return {state.name for machine in box.state.machines for state in machine.all_states()}
+def test_what_an_earlier_release_did_not_have_is_not_drawn() -> None:
+    definition = asl.load()
+    del definition["States"]["NoticeNotSent"], definition["States"]["NotifyRejects"]["Catch"]
+    states, lines, others = drawn(page.render(replace(stories.published(), definition=definition), (), stories.WRITTEN))
+    assert states == BOXES.keys() - {"NoticeNotSent"}
+    assert lines == {(source, target) for source, target, _ in LINES} - {("NotifyRejects", "NoticeNotSent")}
+    assert others == []
 
 
-def points(path: str) -> list[tuple[float, float]]:
-    numbers = [float(number) for number in re.findall(r"-?[\d.]+", path)]
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
+def test_a_machine_without_any_state_of_this_release_is_only_listed() -> None:
+    steps = tuple(replace(step, name=f"Old{step.name}") for step in stories.published().executions[0].steps)
+    definition = {"StartAt": "OldWrite", "States": {"OldWrite": {"Type": "Task", "Iterator": {"States": {}}}}}
+    story = stories.published()
+    story = replace(story, executions=(replace(story.executions[0], steps=steps),), definition=definition)
+    html = page.render(story, (), stories.WRITTEN)
+    states, lines, others = drawn(html)
+    assert (states, lines) == (set(), set())
+    assert "OldWrite: succeeded" in others
+    assert '<svg class="drawing"' not in html
 
 
-def check(definition: asl.Definition) -> Drawing:
-    """See that a drawing shows a definition, all of it and nothing else, within its borders and without overlaps."""
-    drawing = drawn(definition)
-    boxes = {box.state.name: box for box in drawing.boxes}
-    assert len(boxes) == len(drawing.boxes)
-    assert boxes.keys() == asl.states(definition).keys()
-    lines = [(line.transition.source, line.transition.target) for line in drawing.lines]
-    assert sorted(lines) == transitions(definition)
-    for one, other in combinations(drawing.boxes, 2):
-        if other.state.name in inside(one):
-            assert contains(one, other), f"{other.state.name} sticks out of {one.state.name}"
-        elif one.state.name not in inside(other):
-            assert not overlap(one, other), f"{one.state.name} stands on {other.state.name}"
-    for line in drawing.lines:
-        target = boxes[line.transition.target]
-        x, y = points(line.path)[-1]
-        assert target.x <= x <= target.x + target.width
-        assert target.y <= y <= target.y + target.height, f"a line misses {target.state.name}"
-        assert all(0 <= x <= drawing.width and 0 <= y <= drawing.height for x, y in points(line.path)), line
-    return drawing
+def test_states_inside_others_are_found_however_deep() -> None:
+    inner = {"StartAt": "X", "States": {"X": {"Type": "Pass", "End": True}}}
+    definition = deepcopy(asl.load())
+    definition["States"]["Write"] = {"Type": "Parallel", "Branches": [inner], "Next": "Published"}
+    definition["States"]["Published"] = {"Type": "Map", "Iterator": {**inner, "States": {"Y": {"Type": "Succeed"}}}}
+    execution = stories.published().executions[0]
+    assert {"X", "Y", "Validate"} <= drawing_of(execution, definition).marks.keys()
 
 
-def test_our_definition_is_drawn_whole() -> None:
-    drawing = check(asl.load())
-    kinds = {(line.transition.source, line.transition.target, line.transition.kind) for line in drawing.lines}
-    assert {
-        ("Write", "DescribeFailure", "catch"),
-        ("RecordFailure", "NotifyFailure", "catch"),
-        ("RecordFailure", "NotifyFailure", "next"),
-        ("AnyRejects", "NotifyRejects", "choice"),
-        ("AnyRejects", "Published", "default"),
-        ("Validate", "Transform", "next"),
-    } <= kinds
-
-
-def test_no_line_of_our_definition_runs_through_a_state() -> None:
-    drawing = drawn(asl.load())
-    for line in drawing.lines:
-        ends = {line.transition.source, line.transition.target}
-        around = {box.state.name for box in drawing.boxes if box.is_frame and ends & inside(box)}
-        corners = points(line.path)
-        for box in drawing.boxes:
-            if box.state.name in ends | around or any(
-                box.state.name in inside(b) for b in drawing.boxes if b.state.name in ends
-            ):
-                continue
-            for (x1, y1), (x2, y2) in pairwise(corners):
-                apart = (
-                    max(x1, x2) <= box.x
-                    or min(x1, x2) >= box.x + box.width
-                    or max(y1, y2) <= box.y
-                    or min(y1, y2) >= box.y + box.height
-                )
-                assert apart, f"{line.transition} runs through {box.state.name}"
-
-
-def test_a_good_run_goes_straight_down_and_what_fails_stands_aside() -> None:
-    boxes = {box.state.name: box for box in drawn(asl.load()).boxes}
-    straight = [boxes[name] for name in ("PlanChunks", "ProcessChunks", "Write", "AnyRejects", "Published")]
-    assert len({round(box.middle, 3) for box in straight}) == 1
-    assert [box.y for box in straight] == sorted(box.y for box in straight)
-    aside = [boxes[name] for name in ("DescribeFailure", "RecordFailure", "NotifyFailure", "Failed")]
-    assert min(box.x for box in aside) > max(box.x + box.width for box in straight)
-
-
-def machine(**states: dict[str, Any]) -> asl.Definition:
-    return {"StartAt": next(iter(states)), "States": states}
-
-
-@pytest.mark.parametrize(
-    "definition",
-    [
-        pytest.param(machine(A={**PASS, "End": True}), id="one state"),
-        pytest.param(
-            machine(
-                Ask={"Type": "Task", "Next": "Done"},
-                Done={
-                    "Type": "Choice",
-                    "Choices": [{"Variable": "$.a", "IsNull": True, "Next": "Wait"}],
-                    "Default": "End",
-                },
-                Wait={"Type": "Wait", "Next": "Ask"},
-                End={"Type": "Succeed"},
-            ),
-            id="a loop",
-        ),
-        pytest.param(
-            machine(
-                A={
-                    "Type": "Choice",
-                    "Choices": [{"Variable": "$.a", "StringEquals": "x", "Next": "C"}],
-                    "Default": "B",
-                },
-                B={**PASS, "Next": "C"},
-                C={**PASS, "Next": "D"},
-                D={"Type": "Task", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "D2"}], "End": True},
-                D2={"Type": "Fail"},
-            ),
-            id="a state that is passed over",
-        ),
-        pytest.param(
-            machine(
-                Both={
-                    "Type": "Parallel",
-                    "Branches": [
-                        machine(L={**PASS, "Next": "M"}, M={**PASS, "End": True}),
-                        machine(R={"Type": "Succeed"}),
-                    ],
-                    "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "No"}],
-                    "Next": "Inner",
-                },
-                Inner={
-                    "Type": "Map",
-                    "ItemProcessor": machine(
-                        Deep={"Type": "Map", "Iterator": machine(X={**PASS, "End": True}), "End": True}
-                    ),
-                    "End": True,
-                },
-                No={"Type": "Fail"},
-            ),
-            id="machines side by side and in each other",
-        ),
-        pytest.param(machine(A={**PASS, "End": True}, Never={**PASS, "Next": "A"}), id="a state that nothing leads to"),
-    ],
-)
-def test_other_shapes_are_drawn_too(definition: asl.Definition) -> None:
-    if "Inner" in definition["States"]:  # the tests' own reading of definitions knows no Parallel
-        boxes = {box.state.name: box for box in drawn(definition).boxes}
-        assert boxes.keys() == {"Both", "L", "M", "R", "Inner", "Deep", "X", "No"}
-        assert contains(boxes["Both"], boxes["R"])
-        assert contains(boxes["Inner"], boxes["Deep"])
-        assert contains(boxes["Deep"], boxes["X"])
-        assert not overlap(boxes["L"], boxes["R"])
-        return
-    check(definition)
-
-
-@st.composite
-def machines(draw_value: st.DrawFn) -> asl.Definition:
-    """Machines of any shape: each state may lead anywhere, in one way or several."""
-    names = [f"S{number}" for number in range(draw_value(st.integers(1, 9)))]
-    targets = st.sampled_from(names)
-    states: dict[str, Any] = {}
-    for name in names:
-        kind = draw_value(st.sampled_from(["Task", "Choice", "Succeed"]))
-        states[name] = {"Type": kind}
-        if kind == "Task":
-            states[name] |= {"Next": draw_value(targets)}
-            caught = draw_value(st.lists(targets, max_size=2))
-            states[name] |= {"Catch": [{"ErrorEquals": ["E"], "Next": target} for target in caught]}
-        elif kind == "Choice":
-            rules = draw_value(st.lists(targets, min_size=1, max_size=3))
-            states[name] |= {"Choices": [{"Variable": "$.x", "IsNull": True, "Next": target} for target in rules]}
-            states[name] |= {"Default": draw_value(targets)}
-    return {"StartAt": names[0], "States": states}
-
-
-@settings(max_examples=150, deadline=None)
-@given(machines())
-def test_whatever_a_definition_is_like_all_of_it_is_drawn(definition: asl.Definition) -> None:
-    check(definition)
-
-
-def test_a_state_without_a_mark_was_not_reached() -> None:
-    marks = {"Write": Mark("failed", "failed, 7 tries")}
-    outcomes = {box.state.name: box.mark.outcome for box in draw(machine_of(asl.load()), marks).boxes}
-    assert outcomes.pop("Write") == "failed"
-    assert set(outcomes.values()) == {"unreached"}
-
-
-@pytest.mark.parametrize(
-    ("rule", "words"),
-    [
-        ({"Variable": "$.written.rejected", "NumericGreaterThan": 0}, "if written.rejected greater than 0"),
-        ({"Not": {"Variable": "$.a", "IsPresent": True}}, "if not (a is present True)"),
-        ({"And": [{"Variable": "$.a", "StringEquals": "x"}] * 2}, "if (a equals x) and (a equals x)"),
-        ({"Condition": "{% $a > 1 %}"}, "if {% $a > 1 %}"),
-    ],
-)
-def test_a_choice_is_said_in_words(rule: dict[str, Any], words: str) -> None:
-    states = {"A": {"Type": "Choice", "Choices": [{**rule, "Next": "B"}]}, "B": {"Type": "Succeed"}}
-    [transition] = machine_of({"StartAt": "A", "States": states}).transitions
-    assert transition.condition == words
+def test_a_state_that_a_run_did_not_reach_has_a_mark_of_its_own() -> None:
+    marks = drawing_of(stories.failed().executions[-1], asl.load()).marks
+    assert marks.keys() == BOXES.keys()
+    assert {name for name, mark in marks.items() if mark.outcome == "unreached"} == {
+        *("AnyRejects", "NotifyRejects", "Published", "NoticeNotSent")
+    }

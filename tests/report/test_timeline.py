@@ -5,15 +5,19 @@ from datetime import timedelta
 import pytest
 
 from pipeline.inspect.batch_history.model import Execution
-from pipeline.inspect.report.graph import machine_of
-from pipeline.inspect.report.marks import marks_of, taken_by
+from pipeline.inspect.report.drawing import Way, drawing_of
+from pipeline.inspect.report.marks import Mark
 from pipeline.inspect.report.timeline import SCALE, Timeline, timeline_of
 from tests.report import stories
 from tests.statemachine import definition as asl
 from tests.unit import histories
 from tests.unit.histories import START
 
-MACHINE = machine_of(asl.load())
+
+def reached(execution: Execution) -> dict[str, Mark]:
+    """The marks of the states that an execution visited."""
+    marks = drawing_of(execution, asl.load()).marks
+    return {name: mark for name, mark in marks.items() if mark.outcome != "unreached"}
 
 
 def timeline(execution: Execution) -> Timeline:
@@ -89,7 +93,7 @@ def test_what_aws_has_forgotten_has_no_timeline() -> None:
 
 
 def test_marks_tell_retries_failures_and_what_was_not_reached() -> None:
-    marks = marks_of(stories.partly_rejected().executions[0], MACHINE)
+    marks = reached(stories.partly_rejected().executions[0])
     assert {name: (mark.outcome, mark.words) for name, mark in marks.items()} == {
         "PlanChunks": ("succeeded", "passed"),
         "ProcessChunks": ("retried", "2 chunks"),
@@ -100,11 +104,11 @@ def test_marks_tell_retries_failures_and_what_was_not_reached() -> None:
         "NotifyRejects": ("succeeded", "succeeded"),
         "Published": ("succeeded", "reached"),
     }
-    marks = marks_of(stories.failed().executions[-1], MACHINE)
+    marks = reached(stories.failed().executions[-1])
     assert (marks["Write"].outcome, marks["Write"].words) == ("failed", "failed, 7 tries")
     assert marks["Failed"].outcome == "failed"
     assert "Published" not in marks
-    aborted = marks_of(stories.failed().executions[0], MACHINE)
+    aborted = reached(stories.failed().executions[0])
     assert aborted["ProcessChunks"].outcome == "stopped"
 
 
@@ -114,24 +118,23 @@ def test_marks_tell_retries_failures_and_what_was_not_reached() -> None:
         (
             stories.failed(),
             {
-                *(("PlanChunks", "ProcessChunks", "next"), ("Validate", "Transform", "next")),
-                *(("ProcessChunks", "Write", "next"), ("Write", "DescribeFailure", "catch")),
-                *(("DescribeFailure", "RecordFailure", "next"), ("RecordFailure", "NotifyFailure", "next")),
-                ("NotifyFailure", "Failed", "next"),
+                *(("PlanChunks", "ProcessChunks", False), ("Validate", "Transform", False)),
+                *(("ProcessChunks", "Write", False), ("Write", "DescribeFailure", True)),
+                *(("DescribeFailure", "RecordFailure", False), ("RecordFailure", "NotifyFailure", False)),
+                ("NotifyFailure", "Failed", False),
             },
         ),
         (
             stories.published(),
             {
-                *(("PlanChunks", "ProcessChunks", "next"), ("Validate", "Transform", "next")),
-                *(("ProcessChunks", "Write", "next"), ("Write", "AnyRejects", "next")),
-                ("AnyRejects", "Published", "default"),
+                *(("PlanChunks", "ProcessChunks", False), ("Validate", "Transform", False)),
+                *(("ProcessChunks", "Write", False), ("Write", "AnyRejects", False)),
+                ("AnyRejects", "Published", False),
             },
         ),
     ],
     ids=["failed", "published, as the embedded AWS tells it"],
 )
-def test_the_way_that_was_taken(story: stories.Story, taken: set[tuple[str, str, str]]) -> None:
+def test_the_way_that_was_taken(story: stories.Story, taken: set[Way]) -> None:
     assert story.latest is not None
-    found = {(one.source, one.target, one.kind) for one in taken_by(story.latest, MACHINE)}
-    assert found == taken
+    assert drawing_of(story.latest, asl.load()).taken == taken

@@ -27,6 +27,7 @@ from functions.common.pricing.costs import (
     total,
 )
 from functions.common.pricing.prices import FALLBACK, Prices, prices_for, regions
+from pipeline.deploy import variables
 
 FILE = json.loads(Path(prices.__file__).with_name("prices.json").read_text("utf-8"))
 ARCHITECTURES = ("arm64", "x86_64")
@@ -78,10 +79,7 @@ def test_an_unknown_region_has_the_prices_of_another_and_says_so() -> None:
 
 
 def test_the_default_region_of_terraform_is_known() -> None:
-    variables = (Path(__file__).parents[2] / "infra" / "variables.tf").read_text("utf-8")
-    block = re.search(r'variable "region" \{.*?default\s*= "([^"]+)"', variables, re.DOTALL)
-    assert block
-    assert block[1] in regions()
+    assert variables.defaults()["region"] in regions()
 
 
 # --- units ------------------------------------------------------------------------------------------------------------

@@ -1,16 +1,14 @@
 """The rules that a file is judged by, of this checkout or as deployed: contracts, and the functions' settings."""
 
 import io
-import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from pipeline.deploy import environments
+from pipeline.deploy import environments, variables
 from pipeline.deploy.targets import Target, contracts_folder
-from pipeline.deploy.terraform import INFRA
 from pipeline.errors import CliError
 
 SETTINGS = (
@@ -43,7 +41,8 @@ class Rules:
 def rules_here(contracts: Path | None = None) -> Rules:
     """The rules of this checkout: its contracts, and Terraform's variables as they would be deployed from here."""
     chosen = environments.chosen()
-    settings = {name.upper(): _as_terraform_writes(chosen.setting(name, _default(name))) for name in SETTINGS}
+    defaults = variables.defaults()
+    settings = {name.upper(): _as_terraform_writes(chosen.setting(name, defaults[name])) for name in SETTINGS}
     folder = contracts or contracts_folder(chosen)
     if not folder.is_dir():
         raise CliError(f"There is no folder {folder}.", "Name a folder that has a folder for each feed.")
@@ -57,14 +56,6 @@ def _as_terraform_writes(value: str) -> str:
     except InvalidOperation:
         return value
     return f"{number:f}"
-
-
-def _default(name: str) -> str:
-    """The default of a variable of infra/, which is a plain value."""
-    text = (INFRA / "variables.tf").read_text("utf-8")
-    found = re.search(rf'^variable "{name}" {{.*?^  default\s*=\s*"?([^"\s#]+)', text, re.MULTILINE | re.DOTALL)
-    assert found, f"infra/variables.tf has no default of {name}"
-    return found[1]
 
 
 def rules_of(place: Target, folder: Path) -> Rules:

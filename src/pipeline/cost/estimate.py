@@ -5,7 +5,6 @@ run record measures are assumed here, all of them in the constants below.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +19,7 @@ from functions.common.pricing.s3_requests import BESIDE, PART, STAGED, Calls, Ob
 from functions.record_run.history import EVENTS_A_CHUNK, EVENTS_A_FILE, STATES_A_CHUNK, STATES_A_FILE
 from functions.record_run.record import ASSUMED_MS, CHUNK_FUNCTIONS, LOG_BYTES_A_CALL, LOG_BYTES_AN_EVENT
 from pipeline import ROOT
+from pipeline.deploy import variables
 from pipeline.errors import UsageError
 
 BYTES_AN_ORDER = 650
@@ -91,7 +91,7 @@ def estimate(asked: Question) -> Estimate:
     """What a question's files cost. Raises UsageError where there can be no such files."""
     _check(asked)
     prices = prices_for(asked.region, asked.architecture)
-    _, last_chunk = plan_chunks("x.jsonl", asked.file_bytes, _variable("chunk_bytes"))
+    _, last_chunk = plan_chunks("x.jsonl", asked.file_bytes, int(variables.defaults()["chunk_bytes"]))
     objects = _objects(asked.file_bytes, last_chunk + 1)
     requests = calls_of(objects)
     work = _work(asked, objects, requests)
@@ -107,7 +107,7 @@ def _check(asked: Question) -> None:
             f"{asked.orders:,} orders can't be in {asked.files:,} files: a file without an order fails.",
             "Give --orders for all files together.",
         )
-    most = _variable("max_object_bytes")
+    most = int(variables.defaults()["max_object_bytes"])
     if asked.file_bytes > most:
         raise UsageError(
             f"A file would have {asked.file_bytes:,} bytes; max_object_bytes allows {most:,}.",
@@ -153,7 +153,7 @@ def _bytes_moved(function: str, objects: Objects) -> int:
 
 def _quantities(asked: Question, objects: Objects, requests: Mapping[str, Calls]) -> dict[str, int | Fraction]:
     made = sum((*requests.values(), *BESIDE.values()), Calls(put=len(objects.staged) // 1000))
-    chunks, days = objects.chunks, _defaults("retention_days")["staging"] + 1
+    chunks, days = objects.chunks, int(variables.defaults()["retention_days"]["staging"]) + 1
     invocations = len(CHUNK_FUNCTIONS) * chunks + 1 + len(BESIDE)
     log_bytes = LOG_BYTES_AN_EVENT * (EVENTS_A_FILE + EVENTS_A_CHUNK * chunks) + LOG_BYTES_A_CALL * invocations
     a_file: dict[str, int | Fraction] = {
@@ -205,27 +205,9 @@ def cpu_seconds_a_gb() -> Mapping[str, float]:
 
 def function_sizes() -> dict[str, Size]:
     """Memory and /tmp of each function, by default."""
-    memory, disk = _defaults("memory_mb"), _defaults("ephemeral_storage_mb")
-    return {function: Size(mb, disk[function]) for function, mb in memory.items()}
-
-
-def _defaults(variable: str) -> dict[str, int]:
-    """The defaults of the members of a variable in infra/variables.tf."""
-    return {name: int(value) for name, value in re.findall(r"(\w+)\s*= optional\(number, (\d+)\)", _block(variable))}
-
-
-def _variable(name: str) -> int:
-    """The default of a variable in infra/variables.tf that is a number."""
-    found = re.search(r"^  default\s*= (\d+)", _block(name), re.MULTILINE)
-    assert found, f"infra/variables.tf gives {name} no number"
-    return int(found[1])
-
-
-def _block(variable: str) -> str:
-    text = (ROOT / "infra" / "variables.tf").read_text("utf-8")
-    found = re.search(rf'^variable "{variable}" \{{\n(.*?)^\}}', text, re.MULTILINE | re.DOTALL)
-    assert found, f"infra/variables.tf has no {variable} any more"
-    return found[1]
+    values = variables.defaults()
+    memory, disk = values["memory_mb"], values["ephemeral_storage_mb"]
+    return {function: Size(int(memory[function]), int(disk[function])) for function in memory}
 
 
 def total_for_1000(usd: Decimal, orders: int) -> Decimal:

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from pipeline import ROOT, files
 from pipeline import console as show
-from pipeline.deploy import bootstrap, build, deploy, terraform
+from pipeline.deploy import bootstrap, build, deploy, terraform, variables
 from pipeline.deploy.targets import aws_account, check_name, contracts_folder, target
 from pipeline.errors import CliError
 from pipeline.options import ORDERS, TargetName
@@ -26,6 +26,7 @@ def build_command(target_name: TargetName = "aws") -> None:
 def check_infra() -> None:
     """See that infra/ is formatted and valid; changes nothing."""
     terraform.check()
+    variables.check()
     show.out.print("infra/ is formatted and valid.")
 
 

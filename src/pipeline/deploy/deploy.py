@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
@@ -16,6 +15,7 @@ from pipeline.deploy import build, environments, plan
 from pipeline.deploy.targets import Target
 from pipeline.deploy.terraform import Lines
 from pipeline.errors import CliError, UsageError
+from pipeline.waiting import wait_for
 
 _PLAN = re.compile(r"Plan: (\d+) to add, (\d+) to change, (\d+) to destroy")
 _DONE = re.compile(r"(Creation|Modifications|Destruction) complete")
@@ -166,15 +166,14 @@ def _empty_buckets(place: Target) -> None:
 
 def _wait_for_nothing(place: Target, project: str, environment: str) -> list[str]:
     """What is left by its name, after the time that AWS may need to forget; what is only in the tags is a warning."""
-    deadline = time.monotonic() + _FORGETTING_SECONDS
-    while True:
+
+    def left() -> tuple[list[str], list[str]]:
         tags = _tags(place, project)
         tagged = [arn for arn, found in tags.items() if found.get("Environment") == environment]
         others = {f"{project}-{found['Environment']}" for found in tags.values() if "Environment" in found}
-        named = leftovers(place, f"{project}-{environment}", others)
-        if not (named or tagged) or time.monotonic() > deadline:
-            break
-        time.sleep(_PAUSE_SECONDS)
+        return leftovers(place, f"{project}-{environment}", others), tagged
+
+    named, tagged = wait_for(left, _FORGETTING_SECONDS, _PAUSE_SECONDS, until=lambda found: not any(found))
     if tagged and not named:
         show.step("warning: AWS still lists these by their tags, though no service does by name; it forgets them later")
         for arn in tagged:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from pipeline.deploy import terraform
+from pipeline.deploy import variables
 from pipeline.deploy.terraform import INFRA
+from pipeline.deploy.variables import Values
 from pipeline.errors import UsageError
 
 VARIABLE = "PIPELINE_ENV"
@@ -113,9 +113,9 @@ def _setting(files: Sequence[Path], environment: Mapping[str, str], variable: st
 
 
 @lru_cache
-def _values(files: tuple[tuple[Path, bytes], ...], environment: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+def _values(files: tuple[tuple[Path, bytes], ...], environment: tuple[tuple[str, str], ...]) -> Values:
     """Terraform's answer, once for the same files with the same content."""
-    return terraform.values([path for path, _ in files], dict(environment))
+    return variables.values([path for path, _ in files], dict(environment))
 
 
 def _folder() -> Path:

@@ -1,9 +1,7 @@
 """Terraform over infra/ or a copy: found, initialised (without the registry if need be), run, stopped, asked."""
 
-import base64
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -28,8 +26,6 @@ _MINIMUM = (1, 10)
 _MIRROR_DEPTH = 5
 _STOP_SECONDS = 300
 """How long Terraform may take to finish what it is doing when it is interrupted."""
-_OF_A_DEPLOYMENT = ("TF_CLI_ARGS", "TF_DATA_DIR", "TF_WORKSPACE")
-"""What in the environment is meant for Terraform in infra/, and not for a question."""
 _NEVER_SEARCHED = {"proc", "sys", "dev", "run", "node_modules", "__pycache__", ".git", "site-packages"}
 
 Lines = Generator[str, None, None]
@@ -106,16 +102,17 @@ def executable() -> str:
     path = shutil.which("terraform")
     if path is None:
         raise CliError("Terraform is not on the PATH.", advice)
-    number = _version(path)
+    number = _version(path)["terraform_version"]
     if tuple(map(int, number.split(".")[:2])) < _MINIMUM:
         raise CliError(f"Terraform {number} is too old.", advice)
     return path
 
 
 @cache
-def _version(path: str) -> str:
-    said = subprocess.run([path, "version", "-json"], capture_output=True, text=True, check=True).stdout
-    return str(json.loads(said)["terraform_version"])
+def _version(path: str) -> dict[str, Any]:
+    """Terraform's own version, and that of the provider which infra/.terraform.lock.hcl names."""
+    command = [path, f"-chdir={INFRA}", "version", "-json"]
+    return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
 
 
 def init(environment: Mapping[str, str], *arguments: str, folder: Path = INFRA) -> None:
@@ -161,36 +158,13 @@ def check_environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "TF_DATA_DIR": str(data), "TF_IN_AUTOMATION": "1"}
 
 
-def values(files: Sequence[Path], environment: Mapping[str, str]) -> dict[str, Any]:
-    """What Terraform takes the variables of infra/ for: by name, as JSON has them, numbers as texts.
-
-    It reads `files` (*.tfvars, *.tfvars.json), of which a later one counts more, over the TF_VAR_… of `environment`;
-    neither backend nor provider is needed. A value that infra/ refuses is answered too: a plan says what is wrong with
-    it. Raises CliError with Terraform's own error where it can't read one.
-    """
-    environment = {name: value for name, value in environment.items() if not name.startswith(_OF_A_DEPLOYMENT)}
-    declared = (INFRA / "variables.tf").read_text("utf-8")
-    names = re.findall(r'^variable "(\w+)"', declared, re.MULTILINE)
-    pairs = ", ".join(f"{name} = var.{name}" for name in names)
-    with tempfile.TemporaryDirectory(prefix="settings-") as folder:
-        (Path(folder) / "variables.tf").write_text(declared, "utf-8")
-        command = ["console", "-no-color", *(f"-var-file={path.absolute()}" for path in files)]
-        # base64, since a text comes with HCL's escapes
-        question = f"base64encode(jsonencode({{{pairs}}}))\n"
-        *_, answer = run(command, environment, folder=Path(folder), question=question)  # perhaps below a warning
-    return dict(json.loads(base64.b64decode(answer.strip().strip('"')), parse_int=str, parse_float=str))
-
-
 def find_mirror() -> Path | None:
     """The nearest folder on this machine that holds the locked provider as a mirror does, or None."""
-    version = re.search(r'version\s*=\s*"([\d.]+)"', (INFRA / ".terraform.lock.hcl").read_text())
-    assert version is not None
+    version = _version(executable())["provider_selections"][_PROVIDER]
     for root in _search_roots():
         for folder in _folders(root, _MIRROR_DEPTH):
             provider = folder / _PROVIDER
-            if list(provider.glob(f"{version[1]}/*/terraform-provider-aws*")) or list(
-                provider.glob(f"*_{version[1]}_*.zip")
-            ):
+            if list(provider.glob(f"{version}/*/terraform-provider-aws*")) or list(provider.glob(f"*_{version}_*.zip")):
                 return folder
     return None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import ROOT
-from pipeline.deploy import backends, build, environments, terraform
+from pipeline.deploy import backends, build, environments, terraform, variables
 from pipeline.deploy.backends import Backend, LocalBackend, S3Backend
 from pipeline.deploy.environments import Environment
 from pipeline.deploy.terraform import BOOTSTRAP, INFRA, Lines
@@ -171,7 +171,7 @@ class Workspace:
     def _tags(self) -> dict[str, str]:
         """The tags that infra/ would give its resources now, by its settings."""
         files = [*environments.automatic_files(self.folder), *([self.chosen.file] if self.chosen.file else [])]
-        settings = {**terraform.values(files, self.environment), **self.variables}
+        settings = {**variables.values(files, self.environment), **self.variables}
         return {"Project": settings["project"], "Environment": settings["environment"]}
 
     def pull(self) -> StateFile:

@@ -11,10 +11,9 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import trustme
 
 from pipeline import ROOT
 from pipeline.errors import CliError
+from pipeline.waiting import wait_for
 
 LOCAL = ROOT / ".local"
 """Where `make local-up` keeps its server and Terraform its state of it."""
@@ -32,6 +32,7 @@ _HOST = "127.0.0.1"
 _START_SECONDS = 30
 _STOP_SECONDS = 5
 _ANSWER_SECONDS = 10
+_PAUSE_SECONDS = 0.05
 _PROC = Path("/proc")
 _THEN_DEPLOY = "Then deploy to it: make deploy-infra TARGET=local."
 
@@ -98,7 +99,7 @@ def start(home: Path, **environment: str) -> Server:
     process = _launch(Server(0, port, home), environment)
     server = Server(process.pid, port, home)
     try:
-        _wait_until(lambda: process.poll() is not None or server.is_running(), _START_SECONDS)
+        wait_for(lambda: process.poll() is not None or server.is_running(), _START_SECONDS, _PAUSE_SECONDS)
         if process.poll() is not None or not server.is_running():
             tail = (home / "server.log").read_text(errors="replace").strip().splitlines()[-5:]
             raise CliError(
@@ -170,7 +171,7 @@ def _signal_group(pid: int, sign: signal.Signals) -> None:
     if _group_exists(pid):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, sign)
-        _wait_until(lambda: not _group_exists(pid), _STOP_SECONDS)
+        wait_for(lambda: not _group_exists(pid), _STOP_SECONDS, _PAUSE_SECONDS)
 
 
 def _environments(group: int) -> Iterator[bytes]:
@@ -181,19 +182,10 @@ def _environments(group: int) -> Iterator[bytes]:
                 yield (process / "environ").read_bytes()
 
 
-def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return condition()
-
-
 def local_server() -> Server | None:
     """The server that `make local-up` started, if it is running; one that is slow gets some seconds to answer."""
     server = _recorded()
-    return server if server and _wait_until(server.is_running, _ANSWER_SECONDS) else None
+    return server if server and wait_for(server.is_running, _ANSWER_SECONDS, _PAUSE_SECONDS) else None
 
 
 def absence() -> CliError | None:

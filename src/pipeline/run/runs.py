@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from botocore.exceptions import ClientError
-
+from functions.common import executions
 from functions.common.batch import batch_id_for, failure_key, manifest_key, run_key
 from functions.common.executions import execution_arn
 from functions.common.planning import dataset_of, version_id_of
@@ -18,6 +17,7 @@ from pipeline import files
 from pipeline.deploy.targets import Target, for_target
 from pipeline.errors import CliError, UsageError
 from pipeline.processed_bucket import read_json
+from pipeline.waiting import wait_for
 
 _POLL_SECONDS = {"local": 0.25, "aws": 1.0}
 _START_SECONDS = 180
@@ -113,21 +113,15 @@ def upload(
 
 def follow(place: Target, uploaded: Upload) -> Iterator[str]:
     """The states that the execution enters, as it enters them; ends when it does. Raises CliError if none starts."""
-    shown = 0
-    deadline = time.monotonic() + _START_SECONDS
+    client, machine = place.step_functions, place.outputs["state_machine_arn"]
+    pause, shown = _POLL_SECONDS[place.name], 0
+    if not wait_for(lambda: executions.describe(client, machine, uploaded.batch_id), _START_SECONDS, pause):
+        raise CliError(
+            f"No execution of {uploaded.batch_id} was started within {_START_SECONDS} seconds.",
+            _after_no_start(place, uploaded),
+        )
     while True:
-        try:
-            status = place.step_functions.describe_execution(executionArn=uploaded.execution_arn)["status"]
-        except ClientError as exc:
-            if exc.response["Error"]["Code"] != "ExecutionDoesNotExist":
-                raise
-            if time.monotonic() > deadline:
-                raise CliError(
-                    f"No execution of {uploaded.batch_id} was started within {_START_SECONDS} seconds.",
-                    _after_no_start(place, uploaded),
-                ) from exc
-            time.sleep(_POLL_SECONDS[place.name])
-            continue
+        status = client.describe_execution(executionArn=uploaded.execution_arn)["status"]
         events = _history(place, uploaded.execution_arn)
         for event in events[shown:]:
             if name := event.get("stateEnteredEventDetails", {}).get("name"):
@@ -135,7 +129,7 @@ def follow(place: Target, uploaded: Upload) -> Iterator[str]:
         shown = len(events)
         if status != "RUNNING":
             return
-        time.sleep(_POLL_SECONDS[place.name])
+        time.sleep(pause)
 
 
 def _after_no_start(place: Target, uploaded: Upload) -> str:
@@ -171,10 +165,8 @@ def outcome(place: Target, uploaded: Upload) -> RunResult:
 
 def await_cost(place: Target, uploaded: Upload, seconds: float) -> None:
     """Wait until the run record of an upload's first execution is there, which comes after its end, or for so long."""
-    deadline = time.monotonic() + seconds
     key = run_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id)
-    while read_json(place, key) is None and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS[place.name])
+    wait_for(lambda: read_json(place, key), seconds, _POLL_SECONDS[place.name])
 
 
 def download_outputs(place: Target, result: RunResult, folder: Path) -> None:

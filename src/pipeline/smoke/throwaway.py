@@ -25,6 +25,7 @@ from pipeline.emulator import server as embedded
 from pipeline.errors import CliError, UsageError
 from pipeline.smoke import state_store
 from pipeline.smoke.model import CheckOutcome, Result
+from pipeline.waiting import wait_for
 
 HOME = ROOT / ".smoke"
 """Where each run on AWS keeps its copy of infra/, and without TF_STATE_BUCKET its state, until all is destroyed."""
@@ -200,11 +201,15 @@ def _destroyed(place: Target, name: str) -> list[str]:
     _check_account(place, known)
     project = place.state.tags["Project"]
     left = deploy.destroy(place)
-    deadline = time.monotonic() + (_FORGETTING_SECONDS if place.name == "aws" else 0)
-    while (tagged := deploy.tagged(place, project, name)) and not left and time.monotonic() < deadline:
-        show.step(f"AWS still lists {len(tagged)} resources by their tags, such as {tagged[0]}; waiting")
-        time.sleep(_PAUSE_SECONDS)
-    return left + tagged
+    return left + wait_for(
+        lambda: deploy.tagged(place, project, name),
+        _FORGETTING_SECONDS if place.name == "aws" and not left else 0,
+        _PAUSE_SECONDS,
+        until=lambda tagged: not tagged,
+        before_pause=lambda tagged: show.step(
+            f"AWS still lists {len(tagged)} resources by their tags, such as {tagged[0]}; waiting"
+        ),
+    )
 
 
 def _unknown(place: Target, name: str) -> list[str]:

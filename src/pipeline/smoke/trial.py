@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from pipeline.deploy.targets import Target
 from pipeline.errors import CliError
 from pipeline.run import runs
 from pipeline.smoke.second_apply import Changed, apply_again
+from pipeline.waiting import retry_call, wait_for
 
 _Answer = TypeVar("_Answer")
 
@@ -139,15 +139,12 @@ class Trial:
 
     def settled(self, call: Callable[[], _Answer], what: str) -> _Answer:
         """What a call returns that AWS may refuse until what was deployed affects authorization. Raises ClientError."""
-        deadline = time.monotonic() + (_AUTHORIZATION_SECONDS if self.place.name == "aws" else 0)
-        while True:
-            try:
-                return call()
-            except ClientError as refused:
-                if refused.response["Error"]["Code"] not in _DENIED or time.monotonic() > deadline:
-                    raise
+        seconds = _AUTHORIZATION_SECONDS if self.place.name == "aws" else 0
+
+        def say() -> None:
             show.step(f"AWS still refuses {what}; waiting")
-            time.sleep(_PAUSE_SECONDS[self.place.name])
+
+        return retry_call(call, _is_denied, seconds, _PAUSE_SECONDS[self.place.name], say)
 
     def _assume_analyst(self) -> Any:
         role, sts = self.changed.place.outputs["analyst_role_arn"], self.place.client("sts")
@@ -197,11 +194,12 @@ class Trial:
         seconds = _PATIENCE_SECONDS[self.place.name]
         if aws_seconds and self.place.name == "aws":
             seconds = aws_seconds
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                raise CliError(f"{what} did not come within {seconds:.0f} s")
-            time.sleep(_PAUSE_SECONDS[self.place.name])
+        if not wait_for(condition, seconds, _PAUSE_SECONDS[self.place.name]):
+            raise CliError(f"{what} did not come within {seconds:.0f} s")
+
+
+def _is_denied(error: BaseException) -> bool:
+    return isinstance(error, ClientError) and error.response["Error"]["Code"] in _DENIED
 
 
 def _received(place: Target, url: str) -> Iterator[dict[str, Any]]:

@@ -1,11 +1,9 @@
-"""What became of each state in an execution, and which transitions it took: the story in the terms of the drawing."""
+"""What became of a state in an execution, for the drawing and the timeline."""
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from pipeline.inspect.batch_history.model import Ended, Execution, Step
-from pipeline.inspect.report.drawing import Mark
-from pipeline.inspect.report.graph import CATCH, Machine, State, Transition
+from pipeline.inspect.batch_history.model import Ended, Step
 
 _LOOKS = {
     Ended.SUCCEEDED: "succeeded",
@@ -19,17 +17,19 @@ _WORDS = {"Succeed": "reached", "Fail": "reached", "Choice": "passed", "Pass": "
 _WORST = ("failed", "stopped", "running", "retried", "succeeded")
 
 
-def marks_of(execution: Execution, machine: Machine) -> dict[str, Mark]:
-    """The mark of each state that was reached, by its name."""
-    visits: dict[str, list[Step]] = {}
-    for step in execution.steps:
-        for one in step.walk():
-            visits.setdefault(one.name, []).append(one)
-    marks = {name: mark_of(steps) for name, steps in visits.items()}
-    for step in execution.steps:
-        if step.inside_untold and step.name in machine.states:
-            marks |= _inside(step, machine.states[step.name])
-    return marks
+@dataclass(frozen=True)
+class Mark:
+    """What became of a state in a run."""
+
+    outcome: str
+    """succeeded, retried, failed, stopped, running, untold or unreached: what it looks like."""
+    words: str
+    """The same in a few words."""
+
+
+SUCCEEDED = Mark("succeeded", "succeeded")
+NOT_REACHED = Mark("unreached", "not reached")
+NOT_RECORDED = Mark("untold", "not recorded")
 
 
 def look(step: Step) -> str:
@@ -61,31 +61,3 @@ def _words(step: Step) -> str:
     if step.retries:
         return f"{outcome}, {len(step.tries)} tries"
     return outcome
-
-
-def _inside(step: Step, state: State) -> Iterator[tuple[str, Mark]]:
-    """The states of a Map of which the history does not tell them apart: where all went well, so did each."""
-    well = step.outcome is Ended.SUCCEEDED
-    for machine in state.machines:
-        for inner in machine.all_states():
-            certain = well and all(one.kind == "next" for one in machine.transitions)
-            yield inner.name, Mark("succeeded", "succeeded") if certain else Mark("untold", "not recorded")
-
-
-def taken_by(execution: Execution, machine: Machine) -> set[Transition]:
-    """The transitions that an execution took."""
-    taken = set(_taken(execution.steps, machine))
-    for step in execution.steps:
-        for inner in machine.states[step.name].machines if step.name in machine.states else ():
-            for chunk in step.chunks:
-                taken |= set(_taken(chunk.steps, inner))
-            if step.inside_untold and step.outcome is Ended.SUCCEEDED:
-                taken |= {one for one in inner.transitions if one.kind == "next"}
-    return taken
-
-
-def _taken(steps: Sequence[Step], machine: Machine) -> Iterator[Transition]:
-    for step, following in pairwise(steps):
-        ways = [one for one in machine.transitions if (one.source, one.target) == (step.name, following.name)]
-        caught = step.outcome in (Ended.CAUGHT, Ended.FAILED, Ended.TIMED_OUT)
-        yield from sorted(ways, key=lambda one: (one.kind == CATCH) != caught)[:1]

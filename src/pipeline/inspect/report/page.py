@@ -19,9 +19,7 @@ from markupsafe import Markup
 
 from pipeline.inspect.batch_history.model import Balance, Execution, Heard, Outcome, Reject, Story
 from pipeline.inspect.report import words
-from pipeline.inspect.report.drawing import Drawing, draw
-from pipeline.inspect.report.graph import machine_of
-from pipeline.inspect.report.marks import marks_of, taken_by
+from pipeline.inspect.report.drawing import Drawing, drawing_of
 from pipeline.inspect.report.tables import Preview
 from pipeline.inspect.report.timeline import SCALE, Timeline, timeline_of
 
@@ -60,7 +58,7 @@ def render(story: Story, previews: Sequence[Preview], written: datetime, *, show
             story=story,
             look=_LOOKS.get(story.outcome, "unreached"),
             headline=headline(story),
-            drawing=drawing_of(story),
+            drawing=latest_drawing(story),
             timelines=timelines_of(story, written),
             scale=SCALE,
             figures=tuple(figures_of(story)),
@@ -130,12 +128,11 @@ def heard(event: Heard) -> str:
     return "S3's event came" if event.started else "S3's event came again, and started nothing"
 
 
-def drawing_of(story: Story) -> Drawing | None:
+def latest_drawing(story: Story) -> Drawing | None:
     """The state machine of a story with what its latest execution did; None where no execution tells."""
     if not story.definition or story.latest is None or not story.latest.steps:
         return None
-    machine = machine_of(story.definition)
-    return draw(machine, marks_of(story.latest, machine), taken_by(story.latest, machine))
+    return drawing_of(story.latest, story.definition)
 
 
 def timelines_of(story: Story, now: datetime) -> tuple[tuple[Execution, Timeline | None], ...]:

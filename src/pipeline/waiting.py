@@ -1,0 +1,54 @@
+"""Waiting until a condition holds, or until a call is no longer refused."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_not_result, stop_after_delay, wait_fixed
+
+Seen = TypeVar("Seen")
+
+
+def wait_for(
+    look: Callable[[], Seen],
+    seconds: float,
+    pause: float,
+    until: Callable[[Seen], bool] = bool,
+    before_pause: Callable[[Seen], None] = lambda _: None,
+) -> Seen:
+    """Call `look` until `until` accepts its result or the seconds are over, with pauses; returns the last result.
+
+    It is called once at least. Whatever it raises ends the waiting.
+    """
+    polling = Retrying(
+        retry=retry_if_not_result(until),
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(pause),
+        before_sleep=lambda state: before_pause(_result(state)),
+        retry_error_callback=_result,
+    )
+    seen: Seen = polling(look)
+    return seen
+
+
+def _result(state: RetryCallState) -> Any:
+    assert state.outcome is not None
+    return state.outcome.result()
+
+
+def retry_call(
+    call: Callable[[], Seen],
+    is_retried: Callable[[BaseException], bool],
+    seconds: float,
+    pause: float,
+    before_pause: Callable[[], None],
+) -> Seen:
+    """What a call returns; it is repeated for `seconds` while it raises an error that `is_retried`. Raises the last."""
+    retrying = Retrying(
+        retry=retry_if_exception(is_retried),
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(pause),
+        before_sleep=lambda _: before_pause(),
+        reraise=True,
+    )
+    returned: Seen = retrying(call)
+    return returned

@@ -1,0 +1,72 @@
+"""The defaults of infra's variables: Terraform's own answer, kept in infra/defaults.json."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.contract import rules
+from pipeline.deploy import environments, variables
+from pipeline.errors import CliError
+
+
+@pytest.fixture
+def infra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a copy of infra's variables, of which nothing is kept yet."""
+    declared = tmp_path / "variables.tf"
+    declared.write_bytes(variables.DECLARED.read_bytes())
+    monkeypatch.setattr(variables, "DECLARED", declared)
+    monkeypatch.setattr(variables, "KEPT", tmp_path / "defaults.json")
+    variables._defaults.cache_clear()
+    yield tmp_path
+    variables._defaults.cache_clear()
+
+
+def test_what_is_kept_is_what_terraform_says() -> None:
+    variables.check()
+
+
+def test_the_cli_has_the_same_defaults() -> None:
+    found = variables.defaults()
+    assert (*(found["project"], found["region"], found["environment"]),) == (
+        environments.DEFAULT_PROJECT,
+        environments.DEFAULT_REGION,
+        environments.DEFAULT_NAME,
+    )
+    assert set(rules.SETTINGS) <= found.keys()
+
+
+def test_kept_defaults_need_no_terraform(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    variables.write()
+    monkeypatch.setenv("PATH", "")
+    assert variables.defaults()["chunk_bytes"] == "67108864"
+    assert variables.defaults()["memory_mb"]["starter"] == "256"
+
+
+def test_terraform_is_asked_again_where_a_default_has_changed(infra: Path) -> None:
+    variables.write()
+    assert variables.defaults()["chunk_bytes"] == "67108864"
+    text = variables.DECLARED.read_text()
+    variables.DECLARED.write_text(text.replace("67108864 # 64 MiB", "33554432 /* 32 MiB */"))
+    assert variables.defaults()["chunk_bytes"] == "33554432"
+    with pytest.raises(CliError, match=r"defaults\.json does not match") as refused:
+        variables.check()
+    assert "make fmt" in refused.value.next_step
+    variables.write()
+    variables.check()
+    assert json.loads(variables.KEPT.read_text())["defaults"]["chunk_bytes"] == 33554432
+
+
+def test_a_variable_can_be_declared_in_any_form_that_terraform_takes(infra: Path) -> None:
+    with variables.DECLARED.open("a") as file:
+        file.write('\n/* variable "not_one" {} */\nvariable more { default = { "a" = [1, "x"] } }\n')
+    found = variables.defaults()
+    assert found["more"] == {"a": ["1", "x"]}
+    assert "not_one" not in found
+
+
+def test_the_settings_of_the_shell_are_not_taken_for_defaults(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TF_VAR_chunk_bytes": "5242880", "TF_WORKSPACE": "x", "TF_CLI_ARGS_plan": "-nonsense"}.items():
+        monkeypatch.setenv(name, value)
+    assert variables.defaults()["chunk_bytes"] == "67108864"

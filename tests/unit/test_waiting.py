@@ -1,0 +1,104 @@
+"""Waiting until a condition holds: how often it looks, what it returns, and when it stops."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from tenacity import nap
+
+from pipeline.deploy import deploy
+from pipeline.errors import CliError
+from pipeline.run import runs
+from pipeline.run.runs import Upload
+from pipeline.waiting import wait_for
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were made; no time passes in them but on the clock."""
+    made: list[float] = []
+    monkeypatch.setattr(nap.time, "sleep", made.append)
+    monkeypatch.setattr(nap.time, "monotonic", lambda: 1000 + sum(made))
+    return made
+
+
+def answers(*values: object) -> Callable[[], object]:
+    return iter(values).__next__
+
+
+def test_what_is_seen_at_last_is_returned(pauses: list[float]) -> None:
+    assert wait_for(answers(None, [], "found"), 10, 2) == "found"
+    assert pauses == [2, 2]
+
+
+def test_nothing_is_waited_for_where_it_is_so_at_once(pauses: list[float]) -> None:
+    assert wait_for(answers("found"), 10, 2) == "found"
+    assert pauses == []
+
+
+def test_it_looks_once_where_there_is_no_time(pauses: list[float]) -> None:
+    assert wait_for(answers(None), 0, 2) is None
+    assert pauses == []
+
+
+def test_it_ends_when_the_time_is_up_with_what_was_seen_last(pauses: list[float]) -> None:
+    assert wait_for(answers(*range(100)), 5, 2, until=lambda number: number == 50) == 3
+    assert pauses == [2, 2, 2]
+
+
+def test_what_is_seen_is_reported_before_each_pause(pauses: list[float]) -> None:
+    reported: list[object] = []
+    assert wait_for(answers(3, 1, 0), 10, 2, until=lambda left: not left, before_pause=reported.append) == 0
+    assert reported == [3, 1]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_ends_the_waiting(error: type[BaseException], pauses: list[float]) -> None:
+    def look() -> None:
+        raise error
+
+    with pytest.raises(error):
+        wait_for(look, 10, 2)
+    assert pauses == []
+
+
+def test_an_upload_whose_execution_never_starts_is_reported(pauses: list[float]) -> None:
+    def describe(executionArn: str) -> dict[str, str]:
+        raise ClientError({"Error": {"Code": "ExecutionDoesNotExist"}}, "DescribeExecution")
+
+    machine = "arn:aws:states:eu-central-1:1:stateMachine:x"
+    client = SimpleNamespace(describe_execution=describe)
+    place: Any = SimpleNamespace(name="aws", step_functions=client, outputs={"state_machine_arn": machine})
+    upload = Upload("bucket", "incoming/orders/x.jsonl", "v1", "orders", "orders-1", "arn")
+    with pytest.raises(CliError, match="No execution of orders-1 was started within 180 seconds") as refused:
+        list(runs.follow(place, upload))
+    assert "pipeline explain orders-1" in refused.value.next_step
+    assert sum(pauses) == pytest.approx(180, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("tagged", "named", "left", "looks"),
+    [
+        ([["arn:x"], [], []], [["queue x"], ["queue x"], []], [], 3),
+        ([["arn:x"]] * 99, [[]] * 99, [], 19),
+        ([["arn:x"]] * 99, [["queue x"]] * 99, ["queue x"], 19),
+    ],
+    ids=["forgotten in time", "only the tags are left", "something is left"],
+)
+def test_a_destroy_waits_for_what_aws_still_lists(
+    tagged: list[list[str]],
+    named: list[list[str]],
+    left: list[str],
+    looks: int,
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tags = iter([{arn: {"Environment": "dev"} for arn in arns} for arns in tagged])
+    leftovers = iter(named)
+    monkeypatch.setattr(deploy, "_tags", lambda *_: next(tags))
+    monkeypatch.setattr(deploy, "leftovers", lambda *_: next(leftovers))
+    place: Any = None
+    assert deploy._wait_for_nothing(place, "shop", "dev") == left
+    assert len(pauses) == looks - 1
