@@ -9,7 +9,6 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipeline import cli
 from pipeline.deploy import commands as deploy_commands
 from pipeline.deploy.targets import Target
 from pipeline.run import runs
@@ -95,7 +94,7 @@ def test_deploying_says_where_each_feed_s_files_go(
 ) -> None:
     monkeypatch.setattr(deploy_commands, "target", lambda _: place)
     monkeypatch.setattr(deploy_commands.deploy, "deploy", lambda place, *_: place.outputs)
-    cli.deploy_command("local")
+    deploy_commands.deploy_command("local")
     said = capsys.readouterr().out
     for dataset in ("orders", "web_visits"):
         assert f"s3://{place.outputs['ingest_bucket']}/incoming/{dataset}/" in said.replace("\n", "")

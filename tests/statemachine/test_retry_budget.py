@@ -13,7 +13,7 @@ import pytest
 from functions.common.planning import MAX_CHUNKS
 from functions.common.survey import Patience
 from pipeline import ROOT
-from pipeline.cost.estimate import _variable
+from pipeline.deploy.variables import defaults
 from tests.statemachine import definition as asl
 from tests.statemachine.throttling import THROTTLED, Account, Execution, simulate
 
@@ -60,7 +60,7 @@ def test_the_history_of_the_most_chunks_fits_with_every_retrier_of_every_task_us
 
 def test_a_file_of_the_default_size_is_cut_as_finely_as_it_is_meant_to_be() -> None:
     """MAX_CHUNKS is not so low that chunks of what is accepted by default are larger than `chunk_bytes`."""
-    assert MAX_CHUNKS * _variable("chunk_bytes") >= _variable("max_object_bytes")
+    assert MAX_CHUNKS * int(defaults()["chunk_bytes"]) >= int(defaults()["max_object_bytes"])
 
 
 def test_the_definition_keeps_the_budget_that_the_documents_state() -> None:

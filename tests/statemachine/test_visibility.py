@@ -1,7 +1,6 @@
 """A source that S3 does not return yet: retried for as long as that may last, where it is read."""
 
 from functions.common.errors import SourceNotVisibleError
-from functions.common.planning import MAX_CHUNKS
 from functions.common.visibility import PROPAGATION
 from tests.statemachine import definition as asl
 
@@ -22,14 +21,3 @@ def test_the_retries_outlast_the_time_by_a_minute() -> None:
         assert retrier["JitterStrategy"] == "NONE", "with jitter, a wait may be 0 seconds"
         assert sum(asl.waits(retrier)) >= PROPAGATION.total_seconds() + 60
         assert 1 <= retrier["IntervalSeconds"] < retrier["MaxDelaySeconds"] <= 60
-
-
-def test_the_history_of_the_largest_file_fits() -> None:
-    """The error stops when the version is old enough, and until then the Map runs only so many chunks at once.
-
-    At worst each of these is refused once, waits for the shortest time, and the next chunk is refused too.
-    """
-    at_once = asl.load()["States"]["ProcessChunks"]["MaxConcurrency"]
-    retries = at_once * PROPAGATION.total_seconds() / RETRIERS["Validate"]["IntervalSeconds"]
-    events = MAX_CHUNKS * asl.chunk_events(1) + retries * asl.EVENTS_OF_A_TRY
-    assert events + RETRIERS["Write"]["MaxAttempts"] * asl.EVENTS_OF_A_TRY + asl.EVENTS_OUTSIDE < 25_000
