@@ -108,6 +108,7 @@ locals {
     ["error", "string", "The name of the error."],
     ["cause", "string", "What happened, in a sentence."],
     ["next_step", "string", "What to do."],
+    ["remedy", "string", "The same in one word: replay, fix_and_replay, upload, upload_or_replay, investigate or nothing."],
     ["published", "boolean", "Whether the batch is published all the same: what failed came after that."],
     ["rejects", "string", "Where the rejected records are, or null."],
     ["notified_by", "string", "Who sent the notice, or null where that is not known."],

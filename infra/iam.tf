@@ -108,12 +108,46 @@ data "aws_iam_policy_document" "telemetry" {
 }
 
 # ---------------------------------------------------------------------------------------------------------------
-# What each may do besides. The right to list is for the answer alone: without it, S3 says of a missing object that it
-# is forbidden. It can't be narrowed to a prefix, since reading one object names none.
+# What several functions may do
+# ---------------------------------------------------------------------------------------------------------------
+
+# Without permission to list, S3 responds to a request for a missing object that it is forbidden. It can't be narrowed
+# to a prefix, since a request for one object names none. The reconciler and record_run list objects, too.
+data "aws_iam_policy_document" "list_ingest" {
+  statement {
+    sid       = "ListIngest"
+    actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
+    resources = [local.arn.ingest]
+  }
+}
+
+data "aws_iam_policy_document" "list_processed" {
+  statement {
+    sid       = "ListProcessed"
+    actions   = ["s3:ListBucket"]
+    resources = [local.arn.processed]
+  }
+}
+
+# For functions that are invoked asynchronously: Lambda sends an event whose function failed to the queue in their name.
+data "aws_iam_policy_document" "failed_events" {
+  statement {
+    sid       = "HandOverFailedEvents"
+    actions   = ["sqs:SendMessage"]
+    resources = [local.arn.on_failure]
+  }
+}
+
+# ---------------------------------------------------------------------------------------------------------------
+# What each function may do
 # ---------------------------------------------------------------------------------------------------------------
 
 data "aws_iam_policy_document" "starter" {
-  source_policy_documents = [data.aws_iam_policy_document.telemetry["starter"].json]
+  source_policy_documents = [
+    data.aws_iam_policy_document.telemetry["starter"].json,
+    data.aws_iam_policy_document.list_ingest.json,
+    data.aws_iam_policy_document.failed_events.json,
+  ]
 
   statement {
     sid       = "ReadIncoming"
@@ -122,37 +156,22 @@ data "aws_iam_policy_document" "starter" {
   }
 
   statement {
-    sid       = "TellMissingFromForbidden"
-    actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
-    resources = [local.arn.ingest]
-  }
-
-  statement {
     sid       = "StartExecutions"
     actions   = ["states:StartExecution"]
     resources = [local.arn.state_machine]
   }
-
-  statement {
-    sid       = "HandOverFailedEvents"
-    actions   = ["sqs:SendMessage"]
-    resources = [local.arn.on_failure]
-  }
 }
 
 data "aws_iam_policy_document" "validate" {
-  source_policy_documents = [data.aws_iam_policy_document.telemetry["validate"].json]
+  source_policy_documents = [
+    data.aws_iam_policy_document.telemetry["validate"].json,
+    data.aws_iam_policy_document.list_ingest.json,
+  ]
 
   statement {
     sid       = "ReadIncoming"
     actions   = ["s3:GetObjectVersion"] # it names the version, always
     resources = ["${local.arn.ingest}/incoming/*"]
-  }
-
-  statement {
-    sid       = "TellMissingFromForbidden"
-    actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
-    resources = [local.arn.ingest]
   }
 
   statement {
@@ -173,7 +192,11 @@ data "aws_iam_policy_document" "transform" {
 }
 
 data "aws_iam_policy_document" "write" {
-  source_policy_documents = [data.aws_iam_policy_document.telemetry["write"].json]
+  source_policy_documents = [
+    data.aws_iam_policy_document.telemetry["write"].json,
+    data.aws_iam_policy_document.list_ingest.json,
+    data.aws_iam_policy_document.list_processed.json,
+  ]
 
   # What is superseded, to list it among the rejects as it stands there.
   statement {
@@ -205,22 +228,14 @@ data "aws_iam_policy_document" "write" {
     actions   = ["s3:GetObject", "s3:PutObject"]
     resources = ["${local.arn.processed}/manifests/*"]
   }
-
-  statement {
-    sid       = "TellMissingFromForbidden"
-    actions   = ["s3:ListBucket"]
-    resources = [local.arn.processed]
-  }
-
-  statement {
-    sid       = "TellAMissingSourceFromAForbidden"
-    actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
-    resources = [local.arn.ingest]
-  }
 }
 
 data "aws_iam_policy_document" "record_failure" {
-  source_policy_documents = [data.aws_iam_policy_document.telemetry["record_failure"].json]
+  source_policy_documents = [
+    data.aws_iam_policy_document.telemetry["record_failure"].json,
+    data.aws_iam_policy_document.list_processed.json,
+    data.aws_iam_policy_document.failed_events.json,
+  ]
 
   statement {
     sid       = "SeeWhatBecameOfTheBatch"
@@ -235,12 +250,6 @@ data "aws_iam_policy_document" "record_failure" {
     resources = ["${local.arn.processed}/failures/*"]
   }
 
-  statement {
-    sid       = "TellMissingFromForbidden"
-    actions   = ["s3:ListBucket"]
-    resources = [local.arn.processed]
-  }
-
   # For executions that died outside their failure branch: whether a notice went out, and the notice if none did.
   statement {
     sid       = "SeeWhetherNoticeWasSent"
@@ -253,17 +262,15 @@ data "aws_iam_policy_document" "record_failure" {
     actions   = ["sns:Publish"]
     resources = [local.arn.topic]
   }
-
-  statement {
-    sid       = "HandOverFailedEvents"
-    actions   = ["sqs:SendMessage"]
-    resources = [local.arn.on_failure]
-  }
 }
 
 # What an execution did stands in its history, what it stored in a listing, what it published in the manifest.
 data "aws_iam_policy_document" "record_run" {
-  source_policy_documents = [data.aws_iam_policy_document.telemetry["record_run"].json]
+  source_policy_documents = [
+    data.aws_iam_policy_document.telemetry["record_run"].json,
+    data.aws_iam_policy_document.list_processed.json,
+    data.aws_iam_policy_document.failed_events.json,
+  ]
 
   statement {
     sid       = "ReadHistory"
@@ -282,41 +289,21 @@ data "aws_iam_policy_document" "record_run" {
     actions   = ["s3:PutObject"]
     resources = ["${local.arn.processed}/runs/*"]
   }
-
-  # It lists staging too, but the right is not narrowed to that, as above.
-  statement {
-    sid       = "ListStagingAndTellMissingFromForbidden"
-    actions   = ["s3:ListBucket"]
-    resources = [local.arn.processed]
-  }
-
-  statement {
-    sid       = "HandOverFailedEvents"
-    actions   = ["sqs:SendMessage"]
-    resources = [local.arn.on_failure]
-  }
 }
 
 # It writes no object: what it finds, others do.
 data "aws_iam_policy_document" "reconciler" {
-  source_policy_documents = [data.aws_iam_policy_document.telemetry["reconciler"].json]
-
-  statement {
-    sid       = "ListWhatCame"
-    actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
-    resources = [local.arn.ingest]
-  }
+  source_policy_documents = [
+    data.aws_iam_policy_document.telemetry["reconciler"].json,
+    data.aws_iam_policy_document.list_ingest.json,
+    data.aws_iam_policy_document.list_processed.json,
+    data.aws_iam_policy_document.failed_events.json,
+  ]
 
   statement {
     sid       = "ReadIncoming"
     actions   = ["s3:GetObject", "s3:GetObjectVersion"]
     resources = ["${local.arn.ingest}/incoming/*"]
-  }
-
-  statement {
-    sid       = "ListWhatBecameOfIt"
-    actions   = ["s3:ListBucket"]
-    resources = [local.arn.processed]
   }
 
   statement {
@@ -347,12 +334,6 @@ data "aws_iam_policy_document" "reconciler" {
     sid       = "HaveFailuresRecorded"
     actions   = ["lambda:InvokeFunction"]
     resources = [local.arn.record_failure_live]
-  }
-
-  statement {
-    sid       = "HandOverFailedEvents"
-    actions   = ["sqs:SendMessage"]
-    resources = [local.arn.on_failure]
   }
 }
 

@@ -6,7 +6,9 @@ never quotes a record.
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 from functions.common.aws_errors import PASSING, next_step_of_aws
 
@@ -14,17 +16,44 @@ _FIX_AND_UPLOAD = "Correct the file and upload it again; the new version is a ne
 _LOOK_AND_REPLAY = "Look at the function's log for this batch, mend the cause, and run the batch again."
 
 
+_BY_NAME: dict[str, type["PipelineError"]] = {}
+"""Every error class by its name, which is all that the state machine hands on."""
+
+
+class Remedy(StrEnum):
+    """What makes a failed file succeed; the failure record keeps it, and commands decide by it. Values never change."""
+
+    REPLAY = "replay"
+    """Run the same version again, with nothing changed: the fault may have passed."""
+    FIX_AND_REPLAY = "fix_and_replay"
+    """Change something other than the file, then run the same version again."""
+    UPLOAD = "upload"
+    """Upload a corrected or complete file: the same version fails again."""
+    UPLOAD_OR_REPLAY = "upload_or_replay"
+    """Upload a corrected file, or raise a limit and run the same version again."""
+    INVESTIGATE = "investigate"
+    """Neither a replay nor another file helps before somebody has found out why."""
+    NOTHING = "nothing"
+    """Nothing needs to be done."""
+
+
 class PipelineError(Exception):
     """Base of every error that the pipeline raises on purpose."""
 
     next_step = _LOOK_AND_REPLAY
+    remedy = Remedy.FIX_AND_REPLAY
     rejected_by_reason: Mapping[str, int] = MappingProxyType({})
     """For a file that was refused for its rejects: how many records each reason has."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        _BY_NAME[cls.__name__] = cls
 
 
 class TransientError(PipelineError):
     """A call to AWS failed in a way that passes; the only error that is retried for what it is."""
 
+    remedy = Remedy.REPLAY
     next_step = "Nothing is wrong with the file. Run the batch again when AWS answers."
 
 
@@ -54,12 +83,14 @@ class ResourceLimitError(PipelineError):
 class UnknownDatasetError(PipelineError):
     """The object is in a folder for which there is no contract."""
 
+    remedy = Remedy.UPLOAD
     next_step = "Upload the file to incoming/<dataset>/, where <dataset> is a folder under contracts/."
 
 
 class UnsupportedFormatError(PipelineError):
     """The object's name does not say how to read it, or its content is in a format that is not read."""
 
+    remedy = Remedy.UPLOAD
     next_step = (
         "Write the file as JSON or JSON Lines, plain or gzipped once. Name it .json, .jsonl or .ndjson, "
         "with .gz behind it if it is gzipped, and upload it again."
@@ -69,6 +100,7 @@ class UnsupportedFormatError(PipelineError):
 class SourceMissingError(PipelineError):
     """The object version was deleted before it could be read, or read again for what is superseded."""
 
+    remedy = Remedy.UPLOAD
     next_step = "Upload the file again; the pipeline never deletes what it reads."
 
 
@@ -87,6 +119,7 @@ class SourceArchivedError(PipelineError):
 class ObjectTooLargeError(PipelineError):
     """The object has more bytes than `max_object_bytes`, or one that can't be cut more than `max_inflated_bytes`."""
 
+    remedy = Remedy.UPLOAD
     next_step = (
         "Split the file and upload its parts, or raise the setting that the message names, deploy, and upload the file "
         "again. A file that can't be cut may be sent as JSON Lines, too."
@@ -96,6 +129,7 @@ class ObjectTooLargeError(PipelineError):
 class InflatedTooLargeError(PipelineError):
     """A gzipped object inflates past `max_inflated_bytes` or `max_inflation_ratio`."""
 
+    remedy = Remedy.UPLOAD
     next_step = (
         "Check that the file is not corrupt or hostile. Then upload it without compression; or raise the setting that "
         "the message names, deploy, and upload the file again."
@@ -105,6 +139,7 @@ class InflatedTooLargeError(PipelineError):
 class RecordTooLargeError(PipelineError):
     """A document that is one single record has more bytes than `max_record_bytes`."""
 
+    remedy = Remedy.UPLOAD
     next_step = (
         "If it holds many records, send them as an array, as the contract's envelope or as JSON Lines. "
         "If it is one record, raise max_record_bytes, deploy, and upload it again."
@@ -114,42 +149,49 @@ class RecordTooLargeError(PipelineError):
 class CorruptGzipError(PipelineError):
     """The object's name ends in .gz, but its bytes do not inflate."""
 
+    remedy = Remedy.UPLOAD
     next_step = "Compress the file with gzip again, or take .gz off its name if it is not gzipped, and upload it again."
 
 
 class EncodingError(PipelineError):
     """The document is not UTF-8 without a byte order mark."""
 
+    remedy = Remedy.UPLOAD
     next_step = "Save the file as UTF-8 without a byte order mark and upload it again."
 
 
 class MalformedDocumentError(PipelineError):
     """The document is not JSON, or JSON that can hold no record, so that no record can be trusted."""
 
+    remedy = Remedy.UPLOAD
     next_step = _FIX_AND_UPLOAD
 
 
 class WrongEnvelopeError(PipelineError):
     """The document is JSON, but its records are not where the contract says."""
 
+    remedy = Remedy.UPLOAD
     next_step = _FIX_AND_UPLOAD
 
 
 class EmptyFileError(PipelineError):
     """The object holds no record at all."""
 
+    remedy = Remedy.UPLOAD
     next_step = "If the file should have had records, upload it again; otherwise nothing needs to be done."
 
 
 class NoValidRecordsError(PipelineError):
     """Every record of the file breaks the contract."""
 
+    remedy = Remedy.UPLOAD
     next_step = "Read the rejects, correct the records and upload the file again."
 
 
 class TooManyRejectsError(PipelineError):
     """The share of rejected records, or of bytes that can't be read as records, is above `max_reject_ratio`."""
 
+    remedy = Remedy.UPLOAD_OR_REPLAY
     next_step = (
         "Read the rejects, correct the records and upload the file again; "
         "or raise max_reject_ratio, deploy, and run the batch again."
@@ -159,6 +201,7 @@ class TooManyRejectsError(PipelineError):
 class RejectVolumeError(PipelineError):
     """The rejects of one chunk take more than `max_reject_bytes`."""
 
+    remedy = Remedy.UPLOAD_OR_REPLAY
     next_step = (
         "Look at the sample: so many rejects have few causes. Correct the records and upload the file again, "
         "or raise max_reject_bytes with the function's disk, deploy, and run the batch again."
@@ -178,17 +221,18 @@ class ReconciliationError(PipelineError):
 class CommitConflictError(PipelineError):
     """Another run committed this batch with different bytes; its manifest stands."""
 
+    remedy = Remedy.INVESTIGATE
     next_step = "Compare the two releases; publish again as a new revision if the committed one is wrong."
 
 
 def next_step_for(error: str) -> str:
     """What a person does about the error named `error`; general advice for a name that is neither ours nor AWS's."""
-    known = globals().get(error)
-    if isinstance(known, type) and issubclass(known, PipelineError):
-        return known.next_step
-    return next_step_of_aws(error) or PipelineError.next_step
+    known = _BY_NAME.get(error)
+    return known.next_step if known else next_step_of_aws(error) or PipelineError.next_step
 
 
-def is_replayed_first(error: str) -> bool:
-    """Whether running the batch again, with nothing changed, is the first thing to try about an error."""
-    return error in PASSING or error == TransientError.__name__
+def remedy_for(error: str) -> Remedy:
+    """What makes a file succeed that failed with the error named `error`."""
+    if error in PASSING:
+        return Remedy.REPLAY
+    return _BY_NAME.get(error, PipelineError).remedy

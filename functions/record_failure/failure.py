@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from functions.common.batch import Batch, Source, title_of
-from functions.common.errors import next_step_for
+from functions.common.errors import Remedy, next_step_for, remedy_for
 
 _MAX_CAUSE = 2000
 _CAUSES = {
@@ -79,8 +79,9 @@ def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> dic
 
     `notified_by` is null until it is known that somebody was told: `state_machine` or `record_failure` then.
     """
-    next_step = next_step_for(failure.error)
+    next_step, remedy = next_step_for(failure.error), remedy_for(failure.error)
     if committed:
+        remedy = Remedy.NOTHING
         next_step = "Nothing: the batch is published, its manifest stands, and only what came after it failed."
     return {
         "failure_version": 1,
@@ -91,6 +92,7 @@ def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> dic
         "error": failure.error,
         "cause": failure.cause,
         "next_step": next_step,
+        "remedy": remedy,
         "published": committed,
         "rejects": rejects_uri,
         "notified_by": None,

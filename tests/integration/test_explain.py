@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from functions.common import errors, executions, s3_utils
+from functions.common import executions, s3_utils
 from functions.common.batch import Batch, batch_id_for, printable
 from functions.common.errors import ContractError, PipelineError
 from functions.record_failure import index as record_failure
@@ -18,7 +18,6 @@ from pipeline import cli
 from pipeline.inspect import explain_commands
 from pipeline.inspect import show_batch as show_story
 from pipeline.inspect.batch_history import Outcome, gather, story_of
-from pipeline.inspect.batch_history.diagnosis import is_mended_by_replay
 from pipeline.inspect.batch_history.lookup import look_up
 from pipeline.recover import commands as recovery_commands
 from pipeline.recover import restarts, undelivered
@@ -224,18 +223,6 @@ def test_every_command_that_is_named_exists(place: Place) -> None:
     known = {command.name for command in cli.app.registered_commands}
     named = {word.split()[0] for *_, commands in WAYS for word in commands}
     assert named <= known
-
-
-@pytest.mark.parametrize(
-    "error",
-    [error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, PipelineError)],
-    ids=str,
-)
-def test_an_error_is_mended_by_a_replay_or_by_another_file(error: type[PipelineError]) -> None:
-    by_file = any(
-        word in error.next_step.lower() for word in ("upload", "send the", "split", "report it", "check that")
-    )
-    assert is_mended_by_replay(error.next_step) or by_file or error is errors.CommitConflictError
 
 
 # --- how it is asked for ----------------------------------------------------------------------------------------------

@@ -329,6 +329,7 @@ def test_the_state_machine_s_failure_is_recorded_and_worded() -> None:
         "error": "EncodingError",
         "cause": "The document is not UTF-8 at byte 10.",
         "next_step": "Save the file as UTF-8 without a byte order mark and upload it again.",
+        "remedy": "upload",
         "published": False,
         "rejects": None,
         "notified_by": None,

@@ -84,7 +84,7 @@ def failed() -> Story:
     error, cause = "TransientError", "S3 asked to slow down (SlowDown): PutObject of items.parquet."
     actions = (
         Action("Wait a few minutes, then run the batch again.", f"pipeline logs {BATCH}"),
-        Action("When the cause is mended, run it again.", f"pipeline replay {BATCH} --apply"),
+        Action("When the cause is fixed, run it again.", f"pipeline replay {BATCH} --apply"),
     )
     story = _story(Outcome.FAILED, write_fails(error, cause), "FAILED", actions=actions)
     stopped = execution(histories.aborted(), "ABORTED", error="ExecutionAborted", cause="Somebody stopped it.")

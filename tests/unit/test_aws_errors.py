@@ -9,10 +9,10 @@ from botocore.session import Session
 
 from functions.common import errors
 from functions.common.aws_errors import LASTING, PASSING
-from functions.common.errors import PipelineError, is_replayed_first, next_step_for
+from functions.common.errors import PipelineError, Remedy, next_step_for, remedy_for
 from functions.common.survey import BatchState
 from pipeline import ROOT
-from pipeline.inspect.batch_history.diagnosis import diagnosed, is_mended_by_replay
+from pipeline.inspect.batch_history.diagnosis import diagnosed
 from tests.report import stories
 from tests.statemachine import definition as asl
 
@@ -97,9 +97,9 @@ def test_every_error_of_a_call_is_known() -> None:
 def test_the_next_step_of_an_error_is_a_replay_sooner_or_later(error: str) -> None:
     step = next_step_for(error)
     assert step != PipelineError.next_step
-    assert is_mended_by_replay(step)
+    assert "run the batch again" in step.lower()
     first = step.removeprefix("Nothing is wrong with the file. ").startswith("Run the batch again")
-    assert first == is_replayed_first(error) == (error in PASSING)
+    assert first == (remedy_for(error) is Remedy.REPLAY) == (error in PASSING)
 
 
 @pytest.mark.parametrize("error", [*PASSING, *LASTING])
@@ -109,8 +109,9 @@ def test_explain_tries_a_replay_first_where_the_next_step_does(error: str) -> No
     for failure in (record, None):
         run = replace(failed.executions[-1], error=error, failure=failure)
         first = diagnosed(replace(failed, executions=(run,)), BatchState.FAILED, stories.WRITTEN).actions[0]
-        assert first.command.startswith("pipeline replay") == is_replayed_first(error)
-        assert not is_replayed_first(error) or first.sentence == next_step_for(error)
+        is_first = remedy_for(error) is Remedy.REPLAY
+        assert first.command.startswith("pipeline replay") == is_first
+        assert not is_first or first.sentence == next_step_for(error)
 
 
 @pytest.mark.parametrize(
@@ -125,4 +126,4 @@ def test_the_runbook_tries_a_replay_first_where_the_next_step_does(error: str) -
     words = ("memory_mb", "deploy-infra", "back to", "Enable the key")
     changes = [advice.index(word) for word in words if word in advice]
     assert "replay" in advice
-    assert (advice.index("replay") < min(changes, default=len(advice))) == is_replayed_first(error)
+    assert (advice.index("replay") < min(changes, default=len(advice))) == (remedy_for(error) is Remedy.REPLAY)

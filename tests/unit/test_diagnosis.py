@@ -58,6 +58,11 @@ def commands(told: Story) -> list[str]:
             [],
             id="another file is needed",
         ),
+        pytest.param(story({**TOLD, "remedy": "upload"}), BatchState.FAILED, [], id="the record's remedy is to upload"),
+        pytest.param(
+            story({**TOLD, "remedy": "of a later release"}), BatchState.FAILED, [REPLAY], id="an unknown remedy"
+        ),
+        pytest.param(story(TOLD, error="TooManyRejectsError"), BatchState.FAILED, [REPLAY], id="or a limit is raised"),
     ],
 )
 def test_after_a_failure_that_is_done_which_mends_it(told: Story, state: BatchState, named: list[str]) -> None:

@@ -1,11 +1,12 @@
 """The errors are an API: their names, when they are raised, and what a person does."""
 
 import inspect
+import re
 
 import pytest
 
 from functions.common import errors
-from functions.common.errors import PipelineError, next_step_for
+from functions.common.errors import PipelineError, Remedy, next_step_for, remedy_for
 
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, PipelineError)]
 
@@ -24,3 +25,33 @@ def test_an_error_is_named_explained_and_says_what_to_do(error: type[PipelineErr
 )
 def test_an_error_that_nobody_named_has_a_next_step_too(name: str) -> None:
     assert next_step_for(name) == PipelineError.next_step
+
+
+WORDS = {
+    Remedy.REPLAY: "run the batch again",
+    Remedy.FIX_AND_REPLAY: "run the batch again",
+    Remedy.UPLOAD: "upload|send the records|split",
+    Remedy.UPLOAD_OR_REPLAY: "upload.*run the batch again",
+    Remedy.INVESTIGATE: "compare",
+}
+"""What the next step of each remedy says, as a regular expression."""
+
+
+@pytest.mark.parametrize("error", CLASSES, ids=lambda error: error.__name__)
+def test_the_next_step_says_what_the_remedy_means(error: type[PipelineError]) -> None:
+    assert re.search(WORDS[error.remedy], error.next_step.lower())
+    assert remedy_for(error.__name__) is error.remedy
+
+
+def test_an_unknown_error_is_fixed_and_replayed() -> None:
+    assert remedy_for("KeyError") is Remedy.FIX_AND_REPLAY
+
+
+def test_a_new_class_is_found_by_its_name() -> None:
+    class OfThisTestError(PipelineError):
+        """Raised here only."""
+
+        next_step = "Do nothing."
+        remedy = Remedy.NOTHING
+
+    assert (next_step_for("OfThisTestError"), remedy_for("OfThisTestError")) == ("Do nothing.", Remedy.NOTHING)

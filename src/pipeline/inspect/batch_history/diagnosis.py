@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from functions.common.errors import is_replayed_first, next_step_for
+from functions.common.errors import Remedy, next_step_for, remedy_for
 from functions.common.survey import BatchState
 from pipeline.deploy.targets import for_target
 from pipeline.inspect.batch_history.model import Action, Execution, Story
@@ -12,6 +12,8 @@ from pipeline.outcome import Outcome, outcome_of
 
 _UNTOLD_AFTER = timedelta(minutes=5)
 """How long EventBridge may take to tell of an execution's end before something is amiss."""
+
+_SOURCE_GONE = "Its source does not exist any more: it can't be run again, only uploaded again."
 
 _NOT_RETURNED = {
     "aws": "S3 lists this version but does not return it. Wait 15 minutes and ask again.",
@@ -32,11 +34,6 @@ def diagnosed(story: Story, state: BatchState, now: datetime) -> Story:
     return replace(story, outcome=outcome, actions=tuple(actions))
 
 
-def is_mended_by_replay(next_step: str) -> bool:
-    """Whether the next step of an error is to run the same file again, and not to send another."""
-    return "run the batch again" in next_step.lower()
-
-
 def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
     replay = f"pipeline replay {story.batch_id} --apply"
     if story.queued:
@@ -53,7 +50,7 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
     elif outcome is Outcome.RUNNING:
         yield Action("Wait, or watch it.", "pipeline watch")
     elif outcome in (Outcome.STUCK, Outcome.LOST) and not story.is_source_there:
-        yield Action("Its source is not there any more: it can't be run again, only uploaded again.")
+        yield Action(_SOURCE_GONE)
     elif outcome is Outcome.STUCK and story.target == "local":
         yield Action(
             "If it hangs, start another emulator, which has nothing of this one, deploy to it and upload the file "
@@ -86,25 +83,46 @@ def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
     latest = story.latest
     error = latest.error if latest else ""
     next_step, replay = next_step_for(error), f"pipeline replay {story.batch_id} --apply"
-    replay_first = is_replayed_first(error) and story.is_source_there
-    if latest and latest.failure and not replay_first:  # of a passing error, older releases' records say otherwise
-        next_step = str(latest.failure["next_step"])
-    replay = f"pipeline replay {story.batch_id} --apply"
-    by_replay = is_mended_by_replay(next_step)
-    look = "logs" if by_replay else "rejects" if story.rejects else ""
-    if replay_first:
+    remedy = _remedy(latest)
+    if remedy is Remedy.REPLAY and story.is_source_there and not story.is_source_archived:
         yield Action(next_step, replay)
-        yield Action("See what the functions logged of it.", f"pipeline logs {story.batch_id}")
+        yield Action("See what the functions logged about it.", f"pipeline logs {story.batch_id}")
     else:
-        yield Action(next_step, look and f"pipeline {look} {story.batch_id}")
-    if by_replay and story.is_source_archived:
-        yield Action("The source is still archived. When it is restored, run it again.", replay)
-    elif by_replay and story.is_source_there and not replay_first:
-        yield Action("When the cause is mended, run it again.", replay)
-    elif by_replay and not story.is_source_there:
-        yield Action("Its source is not there any more: it can't be run again, only uploaded again.")
+        if latest and latest.failure:
+            next_step = str(latest.failure["next_step"])
+        yield Action(next_step, _where_to_look(story, remedy))
+        yield from _replays(story, remedy, replay)
     if latest and not story.queued and _is_untold(latest, now):
         yield Action("Nobody was told of this failure: have it told.", "pipeline reconcile --apply")
+
+
+def _remedy(execution: Execution | None) -> Remedy:
+    """What the failure record says, or for a record of an earlier release what the error's name says."""
+    recorded = (execution.failure or {}).get("remedy") if execution else None
+    if recorded in set(Remedy):
+        return Remedy(recorded)
+    return remedy_for(execution.error if execution else "")
+
+
+def _where_to_look(story: Story, remedy: Remedy) -> str:
+    """The command that shows why a file failed; empty where the next step says it all."""
+    if remedy in (Remedy.REPLAY, Remedy.FIX_AND_REPLAY):
+        return f"pipeline logs {story.batch_id}"
+    return f"pipeline rejects {story.batch_id}" if story.rejects else ""
+
+
+def _replays(story: Story, remedy: Remedy, replay: str) -> Iterator[Action]:
+    """The replay of a failed batch, where one may succeed."""
+    if remedy not in (Remedy.REPLAY, Remedy.FIX_AND_REPLAY, Remedy.UPLOAD_OR_REPLAY):
+        return
+    if story.is_source_archived:
+        yield Action("The source is still archived. When it is restored, run it again.", replay)
+    elif not story.is_source_there:
+        yield Action(_SOURCE_GONE)
+    elif remedy is Remedy.UPLOAD_OR_REPLAY:
+        yield Action("If you raise the limit instead, deploy and run it again.", replay)
+    else:
+        yield Action("When the cause is fixed, run it again.", replay)
 
 
 def _is_untold(execution: Execution, now: datetime) -> bool:
