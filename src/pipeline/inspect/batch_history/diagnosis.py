@@ -23,7 +23,7 @@ _NOT_RETURNED = {
 
 def diagnosed(story: Story, state: BatchState, now: datetime) -> Story:
     """The story with its outcome and the next actions, of a batch that a survey found in `state`."""
-    rejected = story.balance.counts["rejected"] if story.balance else 0
+    rejected = story.manifest.counts.rejected if story.manifest else 0
     outcome = outcome_of(state, rejected=rejected, waits=bool(story.queued))
     actions = (
         replace(one, command=one.command and for_target(one.command, story.target))
@@ -88,7 +88,7 @@ def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
     next_step, replay = next_step_for(error), f"pipeline replay {story.batch_id} --apply"
     replay_first = is_replayed_first(error) and story.is_source_there
     if latest and latest.failure and not replay_first:  # of a passing error, older releases' records say otherwise
-        next_step = str(latest.failure["next_step"])
+        next_step = latest.failure.next_step
     replay = f"pipeline replay {story.batch_id} --apply"
     by_replay = is_mended_by_replay(next_step)
     look = "logs" if by_replay else "rejects" if story.rejects else ""
@@ -109,6 +109,5 @@ def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
 
 def _is_untold(execution: Execution, now: datetime) -> bool:
     """Whether no record says that somebody was told, long enough after the end."""
-    failure, ended = execution.failure or {}, execution.stopped
-    told = bool(failure) and failure.get("notified_by", "") is not None
+    ended, told = execution.stopped, execution.failure is not None and execution.failure.is_notified
     return not told and ended is not None and ended < now - _UNTOLD_AFTER
