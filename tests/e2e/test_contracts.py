@@ -4,6 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import asdict
+
+from functions.common.documents.chunk_counts import DriftCount, VersionCounts
 from tests.e2e.conftest import Pipeline
 from tests.unit.orders import lines, order
 from tests.unit.test_versions import order_2

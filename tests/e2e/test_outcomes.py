@@ -159,10 +159,10 @@ def test_every_run_has_a_record_of_its_cost(pipeline: Pipeline, data: bytes, nam
     assert costs == [Decimal(line.usd) for line in record.cost]
     assert sum(costs) == Decimal(record.usd) > 0
     steps = record.steps
-    assert steps["ProcessChunks"]["measured"] == "span", "the embedded AWS shows a Map's inside; say so in docs/cost.md"
-    assert steps["ProcessChunks"]["tries"] == (2 if status == "SUCCEEDED" else 1)
+    assert steps["ProcessChunks"].measured == "span", "the embedded AWS shows a Map's inside; say so in docs/cost.md"
+    assert steps["ProcessChunks"].tries == (2 if status == "SUCCEEDED" else 1)
     assert ("Write" in steps, "RecordFailure" in steps) == (status == "SUCCEEDED", status == "FAILED")
-    billed = sum(step["billed_ms"] for step in steps.values() if step["measured"] != "assumed")
+    billed = sum(step.billed_ms for step in steps.values() if step.measured != "assumed")
     assert 0 < billed / 1000 <= outcome.seconds + 1
     lines = logs.logs(pipeline.place, datetime.now(UTC) - timedelta(minutes=5), 10_000).lines
     told = [line for line in lines if line.function == "record_run" and line.fields["batch_id"] == record.batch_id]

@@ -119,7 +119,7 @@ def test_after_a_bad_release_what_failed_is_replayed(pipeline: Pipeline, command
     assert [run["status"] for run in pipeline.executions(replay_name(batch_id, 1))] == ["SUCCEEDED"]
     published = manifest(pipeline, batch_id)
     assert published is not None
-    assert published["counts"]["published"] == 1
+    assert published.counts.published == 1
     assert len(pipeline.notices(batch_id, expected=1)) == 1, "a replay that succeeds tells nobody"
 
 
@@ -135,7 +135,7 @@ def test_corrected_rejects_are_published_as_a_batch_of_their_own(pipeline: Pipel
     wait_for(lambda: manifest(pipeline, batch_id) is not None, f"the manifest of {batch_id}")
     published = manifest(pipeline, batch_id)
     assert published is not None
-    assert (published["counts"]["published"], published["source"]["corrects"]) == (1, outcome.upload.batch_id)
+    assert (published.counts.published, published.source.corrects) == (1, outcome.upload.batch_id)
 
 
 def test_what_the_deployed_release_published_is_not_published_again(pipeline: Pipeline, command: Command) -> None:
@@ -169,8 +169,7 @@ def told(pipeline: Pipeline, outcome: runs.RunResult) -> str | None:
     batch_id = outcome.upload.batch_id
     record = read_document(pipeline.place, FailureRecord, f"failures/orders/{batch_id}/{batch_id}.json")
     assert record is not None
-    who = record.notified_by
-    return who
+    return record.notified_by
 
 
 def test_an_erased_batch_leaves_no_version_of_anything(pipeline: Pipeline, command: Command) -> None:
@@ -222,8 +221,8 @@ def test_a_key_that_is_written_again_is_a_second_batch(pipeline: Pipeline) -> No
     outcomes = [pipeline.end_of(uploaded) for uploaded in (first, second)]
     assert all(outcome.published for outcome in outcomes)
     sources = [outcome.manifest.source for outcome in outcomes if outcome.manifest]
-    assert sources[0]["version_id"] != sources[1]["version_id"]
-    assert sources[0]["sequencer"] < sources[1]["sequencer"], "readers tell by it which came later"
+    assert sources[0].version_id != sources[1].version_id
+    assert sources[0].sequencer < sources[1].sequencer, "readers tell by it which came later"
     expected = batch_id_for("orders", first.bucket, first.key, second.version_id)
     assert second.batch_id == expected
 

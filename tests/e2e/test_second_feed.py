@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from msgspec import structs
 
 from pipeline import cli
 from pipeline.deploy import commands as deploy_commands
@@ -62,7 +63,7 @@ def test_a_mixed_file(pipeline: Pipeline) -> None:
     check(pipeline, outcome, [record for at, record in enumerate(records) if at not in broken], superseded=1)
     assert outcome.manifest is not None
     counts, reasons = outcome.manifest.counts, outcome.manifest.rejected_by_reason
-    assert counts == {"received": 90, "valid": 83, "rejected": 7, "superseded": 1, "published": 82}
+    assert structs.asdict(counts) == {"received": 90, "valid": 83, "rejected": 7, "superseded": 1, "published": 82}
     assert reasons == Counter(rejects[place]["reason"] for place in broken)
     assert rejects[0]["reason"] == "superseded"
     assert rejects[43]["errors"][0]["pointer"] == "/page_views/0/scroll_depth"

@@ -16,6 +16,7 @@ from functions.common.documents.document import StoredDocument
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.manifest import Manifest
 from functions.common.documents.run_record import RunRecord
+from functions.common.errors import DocumentError
 from functions.common.executions import execution_arn
 from functions.common.planning import dataset_of, version_id_of
 from functions.record_failure.failure import plain_cause
@@ -214,10 +215,16 @@ def replacing_outputs(folder: Path) -> Iterator[Path]:
 
 
 def _remove_outputs(folder: Path) -> None:
-    """Remove what the run before left in `folder`, by its manifest, and nothing else: it may be anyone's folder."""
+    """Remove what the run before left in `folder`, by its manifest, and nothing else: it may be anyone's folder.
+
+    Raises UsageError if its `manifest.json` isn't one of ours.
+    """
     names = ["rejects.jsonl", "failure.json", MANIFEST, REPORT]
     if (manifest := folder / MANIFEST).is_file():
-        tables = Manifest.read(manifest.read_bytes(), str(manifest)).tables
+        try:
+            tables = Manifest.read(manifest.read_bytes(), str(manifest)).tables
+        except DocumentError as exc:
+            raise UsageError(str(exc), "Name another folder, or remove that file.") from exc
         names += [f"{table}.{kind}" for table in tables for kind in ("csv", "parquet")]
     for name in names:
         (folder / name).unlink(missing_ok=True)
