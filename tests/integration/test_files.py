@@ -112,7 +112,7 @@ def test_new_results_replace_those_of_the_run_before(tmp_path: Path) -> None:
 def test_a_folder_with_a_manifest_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"tables": {"orders": {}}}')
     (tmp_path / "orders.csv").write_text("of somebody")
-    with pytest.raises(UsageError, match="manifest[.]json can't be read as a manifest") as refused:
+    with pytest.raises(UsageError, match=r"manifest\.json can't be read as a manifest") as refused:
         DryRun("orders", documents.manifest(), {}, []).copy_to(tmp_path)
     assert refused.value.next_step == "Name another folder, or remove that file."
     assert names(tmp_path) == ["manifest.json", "orders.csv"]
