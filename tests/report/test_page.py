@@ -11,6 +11,7 @@ import pytest
 from msgspec import structs
 
 from functions.common.documents.chunk_counts import DriftCount, VersionCounts
+from functions.common.documents.manifest import ByteCounts
 from pipeline.inspect import report
 from pipeline.inspect.batch_history.model import FileVersion, Heard, Outcome, Output, Queued, Revision, Story
 from pipeline.inspect.report.page import Sum, headline, render, sums_of
@@ -115,7 +116,12 @@ def test_what_is_known_of_events_versions_and_fields_is_told() -> None:
             Revision(1, stories.BATCH, "published", False),
             Revision(2, f"{stories.BATCH}-r2", "published", True),
         ),
-        manifest=structs.replace(story.manifest, records_by_version=BY_VERSION, drift=DRIFT),
+        manifest=structs.replace(
+            story.manifest,
+            bytes=ByteCounts(received=2000, unreadable=7),
+            records_by_version=BY_VERSION,
+            drift=DRIFT,
+        ),
         executions=(replace(story.executions[0], status="FAILED", error="NoticeError", redrives=1),),
     )
     text = " ".join(Reader(page(told)).text.split())
@@ -131,6 +137,7 @@ def test_what_is_known_of_events_versions_and_fields_is_told() -> None:
             "(this page)",
         ),
         *("A step after that failed: NoticeError", "redriven 1 time"),
+        "7 of 2,000 bytes could not be read as records.",
     ):
         assert part in text, part
 
