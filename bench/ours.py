@@ -171,8 +171,10 @@ def plan() -> Any:
 
 def _rows(batch: Any) -> dict[str, int]:
     """The rows of each table, by the manifest."""
-    manifest = json.loads(_storage().get_bytes(PROCESSED, batch.manifest_key) or b"{}")
-    return {name: table["rows"] for name, table in manifest["tables"].items()}
+    from functions.common.documents.manifest import Manifest
+
+    manifest = Manifest.read(_storage().get_bytes(PROCESSED, batch.manifest_key) or b"", batch.manifest_key)
+    return {name: table.rows for name, table in manifest.tables.items()}
 
 
 def _notification(batch: Any) -> dict[str, Any]:

@@ -43,7 +43,7 @@ locals {
     record_failure = {
       name        = "${local.name}-record-failure"
       description = "Writes the failure record of an execution and words its notice."
-      layers      = ["aws"]
+      layers      = ["aws", "json"]
       environment = {
         PROCESSED_BUCKET = local.buckets.processed
         TOPIC_ARN        = local.arn.topic
@@ -52,7 +52,7 @@ locals {
     record_run = {
       name        = "${local.name}-record-run"
       description = "Writes down what an execution has cost, once it has ended."
-      layers      = ["aws"]
+      layers      = ["aws", "json"]
       environment = {
         PROCESSED_BUCKET = local.buckets.processed
         DEPLOYMENT = jsonencode({
@@ -66,7 +66,7 @@ locals {
     reconciler = {
       name        = "${local.name}-reconciler"
       description = "Gives an outcome to each object version that has none."
-      layers      = ["aws"]
+      layers      = ["aws", "json"]
       environment = {
         INGEST_BUCKET      = local.buckets.ingest
         PROCESSED_BUCKET   = local.buckets.processed

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 import boto3
@@ -17,11 +17,14 @@ from moto import mock_aws
 from functions.common import executions, s3_utils, visibility
 from functions.common.batch import Batch, Source
 from functions.common.config import settings
+from functions.common.documents.document import StoredDocument
 from functions.common.planning import plan_batch
 from functions.record_failure import index as record_failure
 from functions.transform import index as transform
 from functions.validate import index as validate
 from functions.write import index as write
+
+_D = TypeVar("_D", bound=StoredDocument)
 
 REGION = "eu-central-1"
 INGEST, PROCESSED = "test-ingest", "test-processed"
@@ -146,6 +149,11 @@ def keys(prefix: str = "") -> list[str]:
     """The keys in the processed bucket."""
     listing = boto3.client("s3").list_objects_v2(Bucket=PROCESSED, Prefix=prefix)
     return [item["Key"] for item in listing.get("Contents", [])]
+
+
+def document(kind: type[_D], key: str) -> _D:
+    """A document in the processed bucket, read as the pipeline reads it."""
+    return kind.read(get(key), key)
 
 
 def manifest(batch: Batch) -> dict[str, Any]:

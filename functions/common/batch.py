@@ -105,9 +105,9 @@ def _known(document: type, data: Mapping[str, Any]) -> dict[str, Any]:
     return {field.name: data[field.name] for field in fields(document) if field.name in data}
 
 
-def title_of(source: Mapping[str, Any]) -> str:
+def title_of(bucket: str, key: str) -> str:
     """A source's address as a sentence can hold it: a key may have line breaks, or signs that turn text round."""
-    return printable(f"s3://{source['bucket']}/{source['key']}")
+    return printable(f"s3://{bucket}/{key}")
 
 
 def printable(text: str) -> str:

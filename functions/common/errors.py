@@ -218,6 +218,15 @@ class ReconciliationError(PipelineError):
     )
 
 
+class DocumentError(PipelineError):
+    """A document that the pipeline stored, such as a manifest or a failure record, can't be read as one."""
+
+    next_step = (
+        "If the cause names a key under staging/, run the batch again. Otherwise restore the version of the object "
+        "that the pipeline wrote, and then run the batch again."
+    )
+
+
 class CommitConflictError(PipelineError):
     """Another run committed this batch with different bytes; its manifest stands."""
 

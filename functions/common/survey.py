@@ -26,7 +26,8 @@ from functions.common.batch import (
     replay_of,
     title_of,
 )
-from functions.common.errors import SourceNotVisibleError, TransientError
+from functions.common.documents.failure_record import FailureRecord
+from functions.common.errors import DocumentError, SourceNotVisibleError, TransientError
 from functions.common.planning import PREFIX, dataset_of, is_folder_marker, plan_batch, source_of
 from functions.common.s3_utils import Storage
 
@@ -255,9 +256,12 @@ def ended_at(execution: Mapping[str, Any]) -> datetime:
 
 
 def is_told(pipeline: Pipeline, key: str) -> bool:
-    """Whether there is a failure record that says that somebody was told; records of before that was said, do."""
+    """Whether there is a failure record that says that somebody was told; one that can't be read doesn't say so."""
     body = pipeline.storage.get_bytes(pipeline.processed_bucket, key)
-    return body is not None and json.loads(body).get("notified_by", "") is not None
+    try:
+        return body is not None and FailureRecord.read(body, key).is_notified
+    except DocumentError:
+        return False
 
 
 def _recorded(pipeline: Pipeline, dataset: str, batch_id: str) -> set[str]:
@@ -300,7 +304,7 @@ def plan(pipeline: Pipeline, version: ObjectVersion) -> Batch | None:
     head = pipeline.storage.head(*place)
     if head is None:
         if is_listed(pipeline, version.key, version.version_id):
-            uri = title_of({"bucket": pipeline.ingest_bucket, "key": version.key})
+            uri = title_of(pipeline.ingest_bucket, version.key)
             raise SourceNotVisibleError(f"S3 lists {uri} but does not return it.")
         return None
     return plan_batch(source_of(*place, head), head["LastModified"].astimezone(UTC), pipeline.chunk_bytes)

@@ -1,12 +1,13 @@
 """What a failure is called and what it says: the record that is kept, and the notice that is sent."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from functions.common.batch import Batch, Source, title_of
+from functions.common.documents.failure_record import FailureRecord
+from functions.common.documents.notification import Notification
 from functions.common.errors import Remedy, next_step_for, remedy_for
 
 _MAX_CAUSE = 2000
@@ -74,7 +75,7 @@ def plain_cause(cause: str) -> str:
     return str(message)[:_MAX_CAUSE]
 
 
-def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> dict[str, Any]:
+def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> FailureRecord:
     """The failure record: what failed, why, and what to do. `committed` says that a manifest outranks it.
 
     `notified_by` is null until it is known that somebody was told: `state_machine` or `record_failure` then.
@@ -83,37 +84,36 @@ def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> dic
     if committed:
         remedy = Remedy.NOTHING
         next_step = "Nothing: the batch is published, its manifest stands, and only what came after it failed."
-    return {
-        "failure_version": 1,
-        "dataset": failure.batch.dataset,
-        "batch_id": failure.batch.batch_id,
-        "execution": failure.execution,
-        "status": failure.status,
-        "error": failure.error,
-        "cause": failure.cause,
-        "next_step": next_step,
-        "remedy": remedy,
-        "published": committed,
-        "rejects": rejects_uri,
-        "notified_by": None,
-        "source": failure.batch.to_input()["source"],
-        "ingested_at": failure.batch.ingested_at,
-    }
+    return FailureRecord(
+        failure_version=1,
+        dataset=failure.batch.dataset,
+        batch_id=failure.batch.batch_id,
+        execution=failure.execution,
+        status=failure.status,
+        error=failure.error,
+        cause=failure.cause,
+        next_step=next_step,
+        remedy=remedy,
+        published=committed,
+        rejects=rejects_uri,
+        notified_by=None,
+        source=failure.batch.source,
+        ingested_at=failure.batch.ingested_at,
+    )
 
 
-def notice(failure_record: Mapping[str, Any], record_uri: str) -> dict[str, str]:
-    """The notice of a failure: `subject` (printable ASCII, below 100 characters, as SNS wants it) and `message`."""
-    outcome = "was published, but a step after that failed" if failure_record["published"] else "was not published"
-    rejects = f"The rejected records: {failure_record['rejects']}\n" if failure_record["rejects"] else ""
-    error = re.sub(r"[^ -~]", "?", failure_record["error"])  # who stops an execution may call the error anything
-    return {
-        "subject": f"{failure_record['dataset']}: a file {outcome} ({error})"[:99],
-        "message": (
-            f"{title_of(failure_record['source'])} {outcome}.\n\n"
-            f"{failure_record['error']}: {failure_record['cause']}\n\n"
-            f"Next: {failure_record['next_step']}\n\n"
+def notice(failure_record: FailureRecord, record_uri: str) -> Notification:
+    """The notification of a failure. Who stops an execution may call the error anything, so its subject may be cut."""
+    outcome = "was published, but a step after that failed" if failure_record.published else "was not published"
+    rejects = f"The rejected records: {failure_record.rejects}\n" if failure_record.rejects else ""
+    return Notification(
+        subject=f"{failure_record.dataset}: a file {outcome} ({failure_record.error})",
+        message=(
+            f"{title_of(failure_record.source.bucket, failure_record.source.key)} {outcome}.\n\n"
+            f"{failure_record.error}: {failure_record.cause}\n\n"
+            f"Next: {failure_record.next_step}\n\n"
             f"{rejects}The failure record: {record_uri}\n"
-            f"Batch: {failure_record['batch_id']}\n"
-            f"Execution: {failure_record['execution']}\n"
+            f"Batch: {failure_record.batch_id}\n"
+            f"Execution: {failure_record.execution}\n"
         ),
-    }
+    )

@@ -1,14 +1,16 @@
 """The entry point of `record_failure`: the failure branch calls it, and EventBridge when an execution has failed."""
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
+from msgspec import structs
 
 from functions.common import aws, executions, s3_utils
 from functions.common.config import settings
+from functions.common.documents.failure_record import FailureRecord
+from functions.common.documents.notification import Notification
 from functions.common.errors import TransientError
 from functions.common.telemetry import count, step
 from functions.record_failure.failure import Failure, notice, record
@@ -31,30 +33,30 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
     with step("record_failure", failure.batch.batch_id, execution=failure.execution, error=failure.error) as outcome:
         content = _record(failure, outcome)
         message = notice(content, f"s3://{settings().processed_bucket}/{failure.key}")
-        if has_ended and content.get("notified_by", "") is None:
+        if has_ended and not content.is_notified:
             notified_by = _make_sure_of_notice(event["detail"]["executionArn"], message)
-            content = {**content, "notified_by": notified_by}
-            s3_utils.storage().put_bytes(settings().processed_bucket, failure.key, _serialised(content))
+            content = structs.replace(content, notified_by=notified_by)
+            s3_utils.storage().put_bytes(settings().processed_bucket, failure.key, content.to_bytes())
             outcome["notified_by"] = notified_by
-    return message
+    return message.to_output()
 
 
-def _record(failure: Failure, outcome: dict[str, Any]) -> dict[str, Any]:
+def _record(failure: Failure, outcome: dict[str, Any]) -> FailureRecord:
     """Write the failure record, unless one stands; answers the one that stands."""
     bucket = settings().processed_bucket
     committed = s3_utils.storage().head(bucket, failure.batch.manifest_key) is not None
     has_rejects = s3_utils.storage().head(bucket, failure.batch.rejected_key) is not None
     rejects_uri = f"s3://{bucket}/{failure.batch.rejected_key}" if has_rejects else None
     content = record(failure, committed=committed, rejects_uri=rejects_uri)
-    outcome["recorded"] = s3_utils.storage().put_new(bucket, failure.key, _serialised(content))
+    outcome["recorded"] = s3_utils.storage().put_new(bucket, failure.key, content.to_bytes())
     if outcome["recorded"]:
         count(failure.batch.dataset, {"FilesFailed": 1})
         return content
-    standing: dict[str, Any] = json.loads(s3_utils.storage().get_bytes(bucket, failure.key) or _serialised(content))
-    return standing
+    standing = s3_utils.storage().get_bytes(bucket, failure.key)
+    return FailureRecord.read(standing, failure.key) if standing else content
 
 
-def _make_sure_of_notice(execution_arn: str, message: Mapping[str, str]) -> str:
+def _make_sure_of_notice(execution_arn: str, message: Notification) -> str:
     """Send the notice, unless the state machine has; answers which of the two.
 
     What is sent is written down then: an event that is delivered again after a crash in between sends a second
@@ -63,7 +65,7 @@ def _make_sure_of_notice(execution_arn: str, message: Mapping[str, str]) -> str:
     if _was_notified(execution_arn):
         return "state_machine"
     with s3_utils.transient_faults("Publish"):
-        _sns().publish(TopicArn=settings().topic_arn, Subject=message["subject"], Message=message["message"])
+        _sns().publish(TopicArn=settings().topic_arn, Subject=message.subject, Message=message.message)
     return "record_failure"
 
 
@@ -84,11 +86,6 @@ def _was_notified(execution_arn: str) -> bool:
         for event in events
         if "stateExitedEventDetails" in event
     )
-
-
-def _serialised(content: Mapping[str, Any]) -> bytes:
-    """One line, since Athena reads an object a line."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 @cache

@@ -1,6 +1,5 @@
 """The entry point of `record_run`: EventBridge calls it when an execution has ended, however it ended."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,6 +7,7 @@ from botocore.exceptions import ClientError
 
 from functions.common import executions, s3_utils
 from functions.common.config import settings
+from functions.common.documents.manifest import Manifest
 from functions.common.errors import TransientError
 from functions.common.telemetry import count, step
 from functions.record_run.history import History, read_history
@@ -30,13 +30,13 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
         history, staged = _history(run), list(_staged(run))
         outcome["history"] = "read" if history else "throttled"
         committed = s3_utils.storage().get_bytes(bucket, run.manifest_key) if run.status == "SUCCEEDED" else None
-        manifest = json.loads(committed) if committed else None
+        manifest = Manifest.read(committed, run.manifest_key) if committed else None
         deployment = Deployment.from_settings(settings().deployment)
         content = record(run, history, staged, manifest, deployment)
-        outcome["usd"] = content["usd"]
-        if s3_utils.storage().put_new(bucket, run.key, json.dumps(content, indent=2).encode()):
-            count(run.dataset, {"EstimatedCostUSD": float(content["usd"])}, unit="None")
-    return {"usd": content["usd"]}
+        outcome["usd"] = content.usd
+        if s3_utils.storage().put_new(bucket, run.key, content.to_bytes()):
+            count(run.dataset, {"EstimatedCostUSD": float(content.usd)}, unit="None")
+    return {"usd": content.usd}
 
 
 def _history(run: FinishedRun) -> History | None:

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any
 
+from functions.common.documents.manifest import Manifest
+from functions.common.documents.run_record import RunBytes, RunCost, RunPrices, RunRecord, RunStep, RunTransitions
 from functions.common.pricing import s3_requests
 from functions.common.pricing.costs import EXACT, GB, CostLine, Size, Work, gb_months, lines, rounded, text, total
 from functions.common.pricing.prices import prices_for
@@ -19,8 +19,6 @@ CHUNK_FUNCTIONS = ("validate", "transform")
 ASSUMED_MS = {"starter": 200, "record_run": 500, "record_failure": 300}
 """How long the functions beside the state machine take: its history does not tell."""
 
-_OF_THE_RUN = ("dataset", "batch_id", "execution", "status", "started_at", "stopped_at")
-
 LOG_BYTES_AN_EVENT, LOG_BYTES_A_CALL = 1000, 1200
 """About what Step Functions logs for an event of the history, with its data, and a function for a call: two lines of
 ours, some metrics, and Lambda's START, END and REPORT."""
@@ -30,72 +28,53 @@ def record(
     run: FinishedRun,
     history: History | None,
     staged: Sequence[tuple[str, int]],
-    manifest: Mapping[str, Any] | None,
+    manifest: Manifest | None,
     deployment: Deployment,
-) -> dict[str, Any]:
+) -> RunRecord:
     """The run record. `staged` are names and bytes of the objects in staging, `manifest` that of a published batch.
 
-    Money stands there as text, exact, in USD. Without a history, what is usual is assumed, and the steps say so.
+    Without a history, what is usual is assumed, and the steps say so.
     """
     objects = _objects(run, staged, manifest)
     history = history or _assumed(run, objects.chunks, manifest)
     prices = prices_for(deployment.region, deployment.architecture)
     steps, requests = _steps(run, history, deployment), _requests(run, history, objects)
     quantities = _quantities(history, requests, steps, objects, deployment)
-    cost = lines([Work(s.name, s.size, s.tries, s.billed_ms) for s in steps], quantities, prices)
+    work = [Work(name, Size(s.memory_mb, s.disk_mb), s.tries, s.billed_ms) for name, s in steps.items()]
+    cost = lines(work, quantities, prices)
     kept = objects.source + sum(objects.outputs) + (0 if deployment.staging_days else objects.staged_bytes)
-    received = manifest["counts"]["received"] if manifest else 0
-    return {
-        "run_version": 1,
-        **{name: getattr(run, name) for name in _OF_THE_RUN},
-        "region": deployment.region,
-        "architecture": deployment.architecture,
-        "prices": {"dated": prices.dated, "region": prices.region},
-        "steps": {step.name: step.content() for step in steps},
-        "transitions": {"states": history.entered, "retries": history.retries},
-        "s3_requests": asdict(requests),
-        "bytes": {"source": objects.source, "staged": objects.staged_bytes, "published": sum(objects.outputs)},
-        "cost": [line_content(line) for line in cost],
-        "usd": text(total(cost)),
-        "records": received,
-        "usd_for_1000_records": text(rounded(Fraction(total(cost)) * 1000 / received)) if received else None,
-        "usd_a_month_kept": text(EXACT.multiply(rounded(gb_months(kept)), prices.usd["s3_gb_month"])),
-    }
+    received = manifest.counts.received if manifest else 0
+    return RunRecord(
+        run_version=1,
+        dataset=run.dataset,
+        batch_id=run.batch_id,
+        execution=run.execution,
+        status=run.status,
+        started_at=run.started_at,
+        stopped_at=run.stopped_at,
+        region=deployment.region,
+        architecture=deployment.architecture,
+        prices=RunPrices(dated=prices.dated, region=prices.region),
+        steps=steps,
+        transitions=RunTransitions(states=history.entered, retries=history.retries),
+        s3_requests=requests,
+        bytes=RunBytes(source=objects.source, staged=objects.staged_bytes, published=sum(objects.outputs)),
+        cost=tuple(map(_run_cost, cost)),
+        usd=text(total(cost)),
+        records=received,
+        usd_for_1000_records=text(rounded(Fraction(total(cost)) * 1000 / received)) if received else None,
+        usd_a_month_kept=text(EXACT.multiply(rounded(gb_months(kept)), prices.usd["s3_gb_month"])),
+    )
 
 
-def line_content(line: CostLine) -> dict[str, str]:
-    """A line as it stands in a record."""
-    return {
-        "item": line.item,
-        "quantity": text(line.quantity),
-        "price_of": line.price_of,
-        "price": text(line.price),
-        "usd": text(line.usd),
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    name: str
-    functions: tuple[str, ...]
-    size: Size
-    tries: int
-    billed_ms: int
-    measured: str
-    """`history`; `span`, the time of a Map that does not show its tries; `execution`, the time of the whole execution,
-    whose history could not be read; or `assumed`."""
-    unfinished: int = 0
-
-    def content(self) -> dict[str, Any]:
-        return {
-            "functions": self.functions,
-            "tries": self.tries,
-            "billed_ms": self.billed_ms,
-            "measured": self.measured,
-            "unfinished": self.unfinished,
-            "memory_mb": self.size.memory_mb,
-            "disk_mb": self.size.disk_mb,
-        }
+def _run_cost(line: CostLine) -> RunCost:
+    return RunCost(
+        item=line.item,
+        quantity=text(line.quantity),
+        price_of=line.price_of,
+        price=text(line.price),
+        usd=text(line.usd),
+    )
 
 
 def function_of(state: str) -> str:
@@ -103,20 +82,31 @@ def function_of(state: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", state).lower()
 
 
-def _steps(run: FinishedRun, history: History, deployment: Deployment) -> list[_Step]:
+def _steps(run: FinishedRun, history: History, deployment: Deployment) -> dict[str, RunStep]:
     """What ran: the states that invoke functions, and the functions beside the state machine."""
-    steps = []
+
+    def step(functions: tuple[str, ...], tries: int, billed_ms: int, measured: str, unfinished: int = 0) -> RunStep:
+        size = max((deployment.sizes[function] for function in functions), key=lambda size: size.memory_mb)
+        return RunStep(
+            functions=functions,
+            tries=tries,
+            billed_ms=billed_ms,
+            measured=measured,
+            unfinished=unfinished,
+            memory_mb=size.memory_mb,
+            disk_mb=size.disk_mb,
+        )
+
+    steps = {}
     for state, tries in history.tries.items():
-        functions = _functions(state, tries)
-        largest = max((deployment.sizes[function] for function in functions), key=lambda size: size.memory_mb)
         measured = "execution" if tries.is_assumed else "span" if tries.is_span else "history"
-        steps.append(_Step(state, functions, largest, tries.number, tries.billed_ms, measured, tries.unfinished))
+        steps[state] = step(_functions(state, tries), tries.number, tries.billed_ms, measured, tries.unfinished)
     beside = ["starter", "record_run", *([] if run.status == "SUCCEEDED" else ["record_failure"])]
-    return steps + [_Step(f, (f,), deployment.sizes[f], 1, ASSUMED_MS[f], "assumed") for f in beside]
+    return steps | {function: step((function,), 1, ASSUMED_MS[function], "assumed") for function in beside}
 
 
-def _assumed(run: FinishedRun, chunks: int, manifest: Mapping[str, Any] | None) -> History:
-    failed, has_rejects = run.status != "SUCCEEDED", manifest is not None and bool(manifest["rejects"])
+def _assumed(run: FinishedRun, chunks: int, manifest: Manifest | None) -> History:
+    failed, has_rejects = run.status != "SUCCEEDED", manifest is not None and manifest.rejects is not None
     return without_history(chunks, run.milliseconds, failed=failed, notices=int(failed or has_rejects))
 
 
@@ -124,14 +114,12 @@ def _functions(state: str, tries: Tries) -> tuple[str, ...]:
     return CHUNK_FUNCTIONS if tries.is_span else (function_of(state),)
 
 
-def _objects(run: FinishedRun, staged: Sequence[tuple[str, int]], manifest: Mapping[str, Any] | None) -> Objects:
+def _objects(run: FinishedRun, staged: Sequence[tuple[str, int]], manifest: Manifest | None) -> Objects:
     chunks = run.chunks or sum(name == "counts.json" for name, _ in staged)
     if manifest is None:
         return Objects(chunks, run.source_bytes, staged)
-    files = [table[kind] for table in manifest["tables"].values() for kind in ("parquet", "csv")]
-    files += [manifest["rejects"]] if manifest["rejects"] else []
-    outputs = [file["bytes"] for file in files]
-    return Objects(chunks, manifest["source"]["size"], staged, outputs, manifest["counts"]["superseded"])
+    outputs = [file.bytes for file in manifest.outputs]
+    return Objects(chunks, manifest.source.size, staged, outputs, manifest.counts.superseded)
 
 
 def _requests(run: FinishedRun, history: History, objects: Objects) -> Calls:
@@ -151,10 +139,10 @@ def _requests(run: FinishedRun, history: History, objects: Objects) -> Calls:
 
 
 def _quantities(
-    history: History, requests: Calls, steps: Sequence[_Step], objects: Objects, deployment: Deployment
+    history: History, requests: Calls, steps: Mapping[str, RunStep], objects: Objects, deployment: Deployment
 ) -> dict[str, int | Fraction]:
-    beside = sum(step.measured == "assumed" for step in steps)
-    log_bytes = history.events * LOG_BYTES_AN_EVENT + sum(step.tries for step in steps) * LOG_BYTES_A_CALL
+    beside = sum(step.measured == "assumed" for step in steps.values())
+    log_bytes = history.events * LOG_BYTES_AN_EVENT + sum(step.tries for step in steps.values()) * LOG_BYTES_A_CALL
     days = deployment.staging_days + 1 if deployment.staging_days else 0  # and one as a replaced version
     return {
         "state_transition": history.transitions,

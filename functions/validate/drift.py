@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from functions.common.contract import Version
+from functions.common.documents.chunk_counts import DriftCount
 from functions.common.record_types import merged
 from functions.common.reject_lines import MOST_FIELDS, OTHERS
 
@@ -66,9 +67,9 @@ class Drift:
                 key = (version.number, OTHERS, dropped)
             self.records[key] += 1
 
-    def content(self) -> list[Mapping[str, Any]]:
+    def content(self) -> tuple[DriftCount, ...]:
         """The account as it is staged and published."""
-        return [
-            {"contract_version": number, "field": place, "records": records, "dropped": dropped}
+        return tuple(
+            DriftCount(contract_version=number, field=place, records=records, dropped=dropped)
             for (number, place, dropped), records in sorted(self.records.items())
-        ]
+        )

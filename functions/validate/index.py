@@ -1,25 +1,22 @@
 """The entry point of `validate`: one chunk of a batch in, its valid and rejected records in staging out."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from functions.common import s3_utils, sql
 from functions.common.batch import Batch
 from functions.common.config import Settings, settings
 from functions.common.contract import load_contract
+from functions.common.documents.chunk_counts import ChunkCounts
 from functions.common.errors import RejectVolumeError
 from functions.common.parallel import at_once
 from functions.common.s3_utils import Storage
-from functions.common.source.documents import Document
 from functions.common.source.stored import open_stored
 from functions.common.telemetry import step
 from functions.common.workdir import workdir
-from functions.validate.validation import RECORDS, REJECTED, Counts, validate_chunk
+from functions.validate.validation import RECORDS, REJECTED, validate_chunk
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
@@ -31,31 +28,24 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
     return {"chunk": chunk}
 
 
-def validate(batch: Batch, chunk: int, storage: Storage, settings: Settings) -> Counts:
+def validate(batch: Batch, chunk: int, storage: Storage, settings: Settings) -> ChunkCounts:
     """Divide one chunk into valid and rejected records in staging. The counts are written last: they complete it."""
     with workdir() as folder:
-        document, counts = _divide(batch, chunk, folder, storage, settings)
+        counts = _divide(batch, chunk, folder, storage, settings)
         upload = partial(_upload, storage, settings.processed_bucket, batch, chunk)
         at_once(upload, [folder / RECORDS, folder / REJECTED])
-        summary = {
-            "chunk": chunk,
-            "chunk_bytes": batch.chunk_bytes,
-            "position_kind": document.position_kind,
-            **asdict(counts),
-        }
-        counts_key = batch.staging_key(chunk, "counts.json")
-        storage.put_bytes(settings.processed_bucket, counts_key, orjson.dumps(summary))
+        storage.put_bytes(settings.processed_bucket, batch.staging_key(chunk, "counts.json"), counts.to_bytes())
     return counts
 
 
-def _divide(batch: Batch, chunk: int, folder: Path, storage: Storage, settings: Settings) -> tuple[Document, Counts]:
+def _divide(batch: Batch, chunk: int, folder: Path, storage: Storage, settings: Settings) -> ChunkCounts:
     """Divide the chunk's records into files in `folder`; of rejects that are too many, a sample goes to staging."""
     contract = load_contract(batch.dataset, settings.contracts)
     open_document = partial(open_stored, batch, chunk, contract, storage, settings)
     sample_uri = f"s3://{settings.processed_bucket}/{batch.staging_key(chunk, REJECTED)}"
     with sql.connect(folder, settings.memory_mb) as connection:
         try:
-            return validate_chunk(open_document, contract, batch.batch_id, folder, connection, settings, sample_uri)
+            return validate_chunk(open_document, contract, batch, chunk, folder, connection, settings, sample_uri)
         except RejectVolumeError:
             _upload(storage, settings.processed_bucket, batch, chunk, folder / REJECTED)
             raise

@@ -7,16 +7,16 @@ iterators; nothing here knows S3.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
+from functions.common.batch import Batch
 from functions.common.config import Settings
 from functions.common.contract import Contract
+from functions.common.documents.chunk_counts import ChunkCounts, VersionCounts
 from functions.common.source.documents import Document
 from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.contract_sql.evaluation import ContractSql
@@ -36,36 +36,17 @@ _LINES_OF = "records.v{}.jsonl"
 _BUFFER = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What became of the records of one chunk: received = valid + rejected."""
-
-    received: int
-    valid: int
-    rejected: int
-    rejected_by_reason: dict[str, int]
-    records_by_version: dict[str, dict[str, int]]
-    """How many records of each version are valid and rejected; UNKNOWN_VERSION has those whose version is not told."""
-    drift: list[Mapping[str, Any]]
-    """Which unknown fields how many records had."""
-    control_totals: dict[str, str]
-    """Sums over the valid records, as exact decimals."""
-    received_bytes: int
-    """Bytes of all records, without white space around them."""
-    unreadable_bytes: int
-    """Bytes of what could not be read as records, so that nobody knows how many records it is."""
-
-
 def validate_chunk(
     open_document: Callable[[], Document],
     contract: Contract,
-    batch_id: str,
+    batch: Batch,
+    chunk: int,
     workdir: Path,
     connection: duckdb.DuckDBPyConnection,
     limits: Settings,
     sample_uri: str = "",
-) -> tuple[Document, Counts]:
-    """Write RECORDS and REJECTED into `workdir`; answers the document and counts.
+) -> ChunkCounts:
+    """Write RECORDS and REJECTED of one chunk into `workdir`; returns its counts.
 
     `open_document` is called again where records are rejected that were let pass at first. RECORDS has every record
     that was parsed, as one of the current version, and says which of them are kept; it is made of what the parser that
@@ -80,7 +61,7 @@ def validate_chunk(
     contract_sql.check()
     document = open_document()
     rejects = ChunkRejects(
-        batch_id, contract.current.number, document.position_kind, limits.max_reject_bytes, sample_uri
+        batch.batch_id, contract.current.number, document.position_kind, limits.max_reject_bytes, sample_uri
     )
     drift = Drift()
     with ExitStack() as files:
@@ -98,7 +79,10 @@ def validate_chunk(
     if unfit := contract_sql.keep_fitting(records):
         late.reject(unfit, contract_sql.reasons)
     n_rejected = rejects.by_reason.total()
-    return document, Counts(
+    return ChunkCounts(
+        chunk=chunk,
+        chunk_bytes=batch.chunk_bytes,
+        position_kind=document.position_kind,
         received=received,
         valid=received - n_rejected,
         rejected=n_rejected,
@@ -111,11 +95,10 @@ def validate_chunk(
     )
 
 
-def _by_version(received: Counter[int | None], rejected: Counter[int | None]) -> dict[str, dict[str, int]]:
+def _by_version(received: Counter[int | None], rejected: Counter[int | None]) -> dict[str, VersionCounts]:
     return {
-        UNKNOWN_VERSION if version is None else str(version): {
-            "valid": received[version] - rejected[version],
-            "rejected": rejected[version],
-        }
+        UNKNOWN_VERSION if version is None else str(version): VersionCounts(
+            valid=received[version] - rejected[version], rejected=rejected[version]
+        )
         for version in sorted(received, key=lambda version: version or 0)
     }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
+from msgspec import structs
 
 from functions.common import s3_utils
 from functions.common.batch import Batch
@@ -23,10 +23,11 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
         except PipelineError as refused:
             _count_rejects(batch, refused.rejected_by_reason)
             raise
-        manifest = orjson.loads(written.manifest)
+        manifest = written.manifest
         if written.committed_now:
-            count(batch.dataset, {f"Records{name.capitalize()}": number for name, number in manifest["counts"].items()})
-            _count_rejects(batch, manifest["rejected_by_reason"])
+            counts = structs.asdict(manifest.counts)
+            count(batch.dataset, {f"Records{name.capitalize()}": number for name, number in counts.items()})
+            _count_rejects(batch, manifest.rejected_by_reason)
         answer = manifests.summary(manifest, settings().processed_bucket, written.earlier)
         outcome |= {key: value for key, value in answer.items() if key not in ("notice", "batch_id")}
         outcome |= {"already_committed": True} if written.was_committed else {}

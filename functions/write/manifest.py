@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
+from msgspec import structs
 
 from functions.common.batch import Batch, title_of
 from functions.common.contract import Contract
+from functions.common.documents.manifest import ByteCounts, Manifest, PublishedFile, PublishedTable, RecordCounts
+from functions.common.documents.notification import Notification
 from functions.common.errors import (
     CommitConflictError,
     EmptyFileError,
@@ -19,9 +21,6 @@ from functions.write.reconciliation import Merged, Totals
 
 REJECTS = "rejects.jsonl"
 """The name of the rejects among the outputs."""
-
-Outputs = Mapping[str, Mapping[str, Any]]
-"""Of each output its key, bytes and SHA-256."""
 
 
 def refusal(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> PipelineError | None:
@@ -54,65 +53,61 @@ def _refusal_for_rejects(totals: Totals, max_reject_ratio: float, rejects_uri: s
     return None
 
 
-def manifest(batch: Batch, contract: Contract, totals: Totals, merged: Merged, outputs: Outputs, release: str) -> bytes:
-    """The manifest: what was published, from what, by which release, and the whole account.
-
-    Nothing in it differs between the attempts of one release. One line, since Athena reads an object a line.
-    """
-    tables = {
-        table.name: {
-            "rows": merged.rows[table.name],
-            "parquet": outputs[f"{table.name}.parquet"],
-            "csv": outputs[f"{table.name}.csv"],
-        }
-        for table in contract.tables
-    }
-    content = {
-        "manifest_version": 1,
-        "dataset": batch.dataset,
-        "batch_id": batch.batch_id,
-        "revision": batch.revision,
-        "contract_version": contract.current.number,
-        "release": release,
-        "source": batch.to_input()["source"],
-        "ingested_at": batch.ingested_at,
-        "ingest_date": batch.ingest_date,
-        "counts": {
-            "received": totals.received,
-            "valid": totals.valid,
-            "rejected": totals.rejected,
-            "superseded": merged.superseded,
-            "published": merged.rows[contract.record_table.name],
+def manifest(
+    batch: Batch,
+    contract: Contract,
+    totals: Totals,
+    merged: Merged,
+    outputs: Mapping[str, PublishedFile],
+    release: str,
+) -> Manifest:
+    """The manifest of a batch whose files, by name, are `outputs`."""
+    return Manifest(
+        manifest_version=1,
+        dataset=batch.dataset,
+        batch_id=batch.batch_id,
+        revision=batch.revision,
+        contract_version=contract.current.number,
+        release=release,
+        source=batch.source,
+        ingested_at=batch.ingested_at,
+        ingest_date=batch.ingest_date,
+        counts=RecordCounts(
+            received=totals.received,
+            valid=totals.valid,
+            rejected=totals.rejected,
+            superseded=merged.superseded,
+            published=merged.rows[contract.record_table.name],
+        ),
+        bytes=ByteCounts(received=totals.received_bytes, unreadable=totals.unreadable_bytes),
+        rejected_by_reason=totals.rejected_by_reason,
+        records_by_version=totals.records_by_version,
+        drift=totals.drift,
+        control_totals=merged.control_totals,
+        tables={
+            table.name: PublishedTable(
+                rows=merged.rows[table.name],
+                parquet=outputs[f"{table.name}.parquet"],
+                csv=outputs[f"{table.name}.csv"],
+            )
+            for table in contract.tables
         },
-        "bytes": {"received": totals.received_bytes, "unreadable": totals.unreadable_bytes},
-        "rejected_by_reason": totals.rejected_by_reason,
-        "records_by_version": totals.records_by_version,
-        "drift": totals.drift,
-        "control_totals": merged.control_totals,
-        "tables": tables,
-        "rejects": outputs.get(REJECTS),
-    }
-    return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
+        rejects=outputs.get(REJECTS),
+    )
 
 
-def verify(committed: Mapping[str, Any], digest_of: Callable[[str], str | None]) -> None:
+def verify(committed: Manifest, digest_of: Callable[[str], str | None]) -> None:
     """See that every output that a manifest names is there with its SHA-256, or raise ReconciliationError.
 
     `digest_of` answers the digest that stands with the object at a key, or None where the object is missing. Rejects
     may be missing: they are kept for a shorter time than the tables.
     """
-    for output in outputs_of(committed):
-        digest = digest_of(output["key"])
-        if digest != output["sha256"] and not (digest is None and output == committed["rejects"]):
+    for output in committed.outputs:
+        digest = digest_of(output.key)
+        if digest != output.sha256 and not (digest is None and output == committed.rejects):
             raise ReconciliationError(
-                f"The batch is committed, but {output['key']} is missing or not what its manifest says."
+                f"The batch is committed, but {output.key} is missing or not what its manifest says."
             )
-
-
-def outputs_of(committed: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Every output that a manifest names."""
-    files = [table[kind] for table in committed["tables"].values() for kind in ("parquet", "csv")]
-    return [*files, *([committed["rejects"]] if committed["rejects"] else [])]
 
 
 def check_same(committed: bytes, own: bytes) -> None:
@@ -121,36 +116,39 @@ def check_same(committed: bytes, own: bytes) -> None:
         raise CommitConflictError("Another run committed this batch with other bytes; the first commit stands.")
 
 
-def summary(
-    committed: Mapping[str, Any], processed_bucket: str, earlier: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def summary(committed: Manifest, processed_bucket: str, earlier: Manifest | None = None) -> dict[str, Any]:
     """What `write` returns to the state machine: the counts, and the notification, sent if `unnotified` is above 0.
 
     `earlier` is the manifest of the latest earlier revision. If a new revision has as many rejects of each kind, their
     notification has been sent, and `unnotified` is 0.
     """
-    counts = committed["counts"]
     is_known = earlier is not None and _rejects_of(earlier) == _rejects_of(committed)
-    rejects = f"s3://{processed_bucket}/{committed['rejects']['key']}" if committed["rejects"] else ""
-    reasons = "\n".join(f"  {reason}: {number}" for reason, number in committed["rejected_by_reason"].items())
     return {
-        **counts,
-        "unnotified": 0 if is_known else counts["rejected"],
-        "batch_id": committed["batch_id"],
-        "notice": {
-            "subject": f"{committed['dataset']}: {counts['rejected']} of {counts['received']} records were rejected",
-            "message": (
-                f"{title_of(committed['source'])} was published without {counts['rejected']} of its "
-                f"{counts['received']} records, which break the contract.\n\n"
-                f"Reasons:\n{reasons}\n\n"
-                f"Each rejected record, with its reason and place: {rejects}\n\n"
-                "Next: correct these records and upload them as a new file. The published records need nothing.\n\n"
-                f"Batch: {committed['batch_id']}\n"
-            ),
-        },
+        **structs.asdict(committed.counts),
+        "unnotified": 0 if is_known else committed.counts.rejected,
+        "batch_id": committed.batch_id,
+        "notice": _notification(committed, processed_bucket).to_output(),
     }
 
 
-def _rejects_of(committed: Mapping[str, Any]) -> tuple[int, Mapping[str, int]]:
+def _notification(committed: Manifest, processed_bucket: str) -> Notification:
+    """The notification of a batch's rejects."""
+    received, rejected = committed.counts.received, committed.counts.rejected
+    rejects = f"s3://{processed_bucket}/{committed.rejects_key}" if committed.rejects else ""
+    reasons = "\n".join(f"  {reason}: {number}" for reason, number in committed.rejected_by_reason.items())
+    return Notification(
+        subject=f"{committed.dataset}: {rejected} of {received} records were rejected",
+        message=(
+            f"{title_of(committed.source.bucket, committed.source.key)} was published without {rejected} of its "
+            f"{received} records, which break the contract.\n\n"
+            f"Reasons:\n{reasons}\n\n"
+            f"Each rejected record, with its reason and place: {rejects}\n\n"
+            "Next: correct these records and upload them as a new file. The published records need nothing.\n\n"
+            f"Batch: {committed.batch_id}\n"
+        ),
+    )
+
+
+def _rejects_of(committed: Manifest) -> tuple[int, Mapping[str, int]]:
     """What the notification says of a batch's rejects: of how many records, and how many of each kind."""
-    return committed["counts"]["received"], committed["rejected_by_reason"]
+    return committed.counts.received, committed.rejected_by_reason

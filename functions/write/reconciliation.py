@@ -12,6 +12,8 @@ import duckdb
 
 from functions.common.batch import Batch
 from functions.common.contract import Contract, Reference, Table
+from functions.common.documents.chunk_counts import ChunkCounts, DriftCount, VersionCounts
+from functions.common.documents.manifest import ControlTotalSums
 from functions.common.errors import ReconciliationError
 from functions.common.reject_lines import MOST_FIELDS, OTHERS
 from functions.common.sql import identifier
@@ -33,10 +35,8 @@ class Totals:
     valid: int
     rejected: int
     rejected_by_reason: Mapping[str, int]
-    records_by_version: Mapping[str, Mapping[str, int]]
-    """Of each version of the contract how many records are `valid` and `rejected`."""
-    drift: Sequence[Mapping[str, Any]]
-    """How many records had which field that the contract does not know."""
+    records_by_version: Mapping[str, VersionCounts]
+    drift: tuple[DriftCount, ...]
     control_totals: Mapping[str, Decimal]
     received_bytes: int
     """Bytes of all records, without white space around them."""
@@ -51,8 +51,7 @@ class Merged:
     rows: Mapping[str, int]
     superseded: int
     """How many records are superseded; `read_superseded` reads which."""
-    control_totals: Mapping[str, Mapping[str, str]]
-    """Of each control total the sums `validated`, `superseded` and `published`."""
+    control_totals: Mapping[str, ControlTotalSums]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,56 +63,54 @@ class _Written:
     """The sums of those that are of this table."""
 
 
-def add_up(counts: Sequence[Mapping[str, Any]], batch: Batch) -> Totals:
+def add_up(counts: Sequence[ChunkCounts], batch: Batch) -> Totals:
     """The account of all chunks together. Raises ReconciliationError where a chunk's own does not balance."""
     sums: dict[str, Decimal] = {}
     for chunk, count in enumerate(counts):
         _check_balance(chunk, count, batch)
-        for name, total in count["control_totals"].items():
+        for name, total in count.control_totals.items():
             sums[name] = _EXACT.add(sums.get(name, Decimal(0)), Decimal(total))
-    by_version = _added(
-        ((version, what), number)
-        for count in counts
-        for version, numbers in count["records_by_version"].items()
-        for what, number in numbers.items()
-    )
+    by_version = [pair for count in counts for pair in count.records_by_version.items()]
+    valid = _added((version, numbers.valid) for version, numbers in by_version)
+    rejected = _added((version, numbers.rejected) for version, numbers in by_version)
     fields = _added(
-        ((one["contract_version"], one["field"], one["dropped"]), one["records"])
-        for count in counts
-        for one in count["drift"]
+        ((one.contract_version, one.field, one.dropped), one.records) for count in counts for one in count.drift
     )
     told = {key for key in fields if key[1] == OTHERS} | set(list(fields)[:MOST_FIELDS])
     fields = _added((key if key in told else (key[0], OTHERS, key[2]), records) for key, records in fields.items())
     return Totals(
-        received=sum(count["received"] for count in counts),
-        valid=sum(count["valid"] for count in counts),
-        rejected=sum(count["rejected"] for count in counts),
-        rejected_by_reason=_added(pair for count in counts for pair in count["rejected_by_reason"].items()),
+        received=sum(count.received for count in counts),
+        valid=sum(count.valid for count in counts),
+        rejected=sum(count.rejected for count in counts),
+        rejected_by_reason=_added(pair for count in counts for pair in count.rejected_by_reason.items()),
         records_by_version={
-            version: {what: by_version[version, what] for what in ("valid", "rejected")}
-            for version in sorted({version for version, _ in by_version})
+            version: VersionCounts(valid=number, rejected=rejected[version]) for version, number in valid.items()
         },
-        drift=[
-            {"contract_version": version, "field": field, "records": records, "dropped": dropped}
+        drift=tuple(
+            DriftCount(contract_version=version, field=field, records=records, dropped=dropped)
             for (version, field, dropped), records in fields.items()
-        ],
+        ),
         control_totals=sums,
-        received_bytes=sum(count["received_bytes"] for count in counts),
-        unreadable_bytes=sum(count["unreadable_bytes"] for count in counts),
+        received_bytes=sum(count.received_bytes for count in counts),
+        unreadable_bytes=sum(count.unreadable_bytes for count in counts),
     )
 
 
-def _check_balance(chunk: int, count: Mapping[str, Any], batch: Batch) -> None:
-    if count["chunk_bytes"] != batch.chunk_bytes:
+def _check_balance(chunk: int, count: ChunkCounts, batch: Batch) -> None:
+    if count.chunk_bytes != batch.chunk_bytes:
         raise ReconciliationError(f"Chunk {chunk} was cut by another plan; two runs of this batch overlap.")
-    if not {"records_by_version", "received_bytes", "unreadable_bytes"} <= count.keys():
+    if count.received and not (count.records_by_version and count.received_bytes):
         raise ReconciliationError(f"Chunk {chunk} was counted by an earlier release: run the batch again.")
-    if count["received"] != count["valid"] + count["rejected"]:
-        sides = f"received {count['received']}, valid {count['valid']}, rejected {count['rejected']}"
+    if count.received != count.valid + count.rejected:
+        sides = f"received {count.received}, valid {count.valid}, rejected {count.rejected}"
         raise ReconciliationError(f"Chunk {chunk}: received is not valid + rejected ({sides}).")
-    for what in ("valid", "rejected"):
-        if sum(numbers[what] for numbers in count["records_by_version"].values()) != count[what]:
-            raise ReconciliationError(f"Chunk {chunk}: the {what} records of all versions are not {count[what]}.")
+    versions = count.records_by_version.values()
+    for what, number, of_versions in (
+        ("valid", count.valid, sum(one.valid for one in versions)),
+        ("rejected", count.rejected, sum(one.rejected for one in versions)),
+    ):
+        if of_versions != number:
+            raise ReconciliationError(f"Chunk {chunk}: the {what} records of all versions are not {number}.")
 
 
 def _added(pairs: Iterable[tuple[_K, int]]) -> dict[_K, int]:
@@ -245,18 +242,16 @@ def _superseded_totals(contract: Contract, connection: duckdb.DuckDBPyConnection
 
 def _control_totals(
     contract: Contract, totals: Totals, superseded: Mapping[str, Decimal], written: Mapping[str, _Written]
-) -> dict[str, dict[str, str]]:
+) -> dict[str, ControlTotalSums]:
     result = {}
     for total in contract.control_totals:
         validated, lost = (sums.get(total.name, Decimal(0)) for sums in (totals.control_totals, superseded))
         published = written[total.table].control_totals[total.name]
         if _EXACT.subtract(validated, lost) != published:
             raise ReconciliationError(f"Control total {total.name}: validated − superseded is not published.")
-        result[total.name] = {
-            "validated": _plain(validated),
-            "superseded": _plain(lost),
-            "published": _plain(published),
-        }
+        result[total.name] = ControlTotalSums(
+            validated=_plain(validated), superseded=_plain(lost), published=_plain(published)
+        )
     return result
 
 

@@ -1,14 +1,14 @@
 """Puts a batch's rejects together: what validation rejected, in the order of the file, then what is superseded."""
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from functions.common.contract import Contract
+from functions.common.documents.chunk_counts import ChunkCounts
 from functions.common.reject_lines import reject_line
 from functions.common.source.documents import Document, record_at
 from functions.write.merge import Superseded
@@ -18,7 +18,7 @@ def write_rejects(
     path: Path,
     batch_id: str,
     contract: Contract,
-    counts: Sequence[Mapping[str, Any]],
+    counts: Sequence[ChunkCounts],
     superseded: Iterable[Superseded],
     fetch_rejected: Callable[[int], Path],
     open_chunk: Callable[[int], Document],
@@ -30,7 +30,7 @@ def write_rejects(
     """
     with path.open("wb") as rejects:
         for chunk, count in enumerate(counts):
-            if count["rejected"]:
+            if count.rejected:
                 fetched = fetch_rejected(chunk)
                 with fetched.open("rb") as lines:
                     shutil.copyfileobj(lines, rejects, 1 << 20)

@@ -1,19 +1,19 @@
 """Publishes a batch: merges its parts, uploads the outputs, and commits them by writing the manifest last."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import orjson
 
 from functions.common import s3_utils, sql, staging
 from functions.common.batch import Batch, batch_id_for, manifest_key
 from functions.common.config import Settings
 from functions.common.contract import Contract, load_contract
+from functions.common.documents.chunk_counts import ChunkCounts
+from functions.common.documents.manifest import Manifest, PublishedFile
 from functions.common.errors import TransientError
 from functions.common.parallel import MOST_AT_ONCE, at_once
 from functions.common.s3_utils import Storage
@@ -37,13 +37,13 @@ _CONTENT_TYPES = {
 class Written:
     """What a write ended with."""
 
-    manifest: bytes
+    manifest: Manifest
     """The committed manifest."""
     committed_now: bool
     """Whether this write committed it."""
     was_committed: bool
     """Whether it was committed before this write began."""
-    earlier: Mapping[str, Any] | None
+    earlier: Manifest | None
     """The manifest of the latest earlier revision of the batch; None for a first revision."""
 
 
@@ -73,12 +73,13 @@ class BatchWriter:
         read = partial(self.storage.get_bytes, self.bucket)
         committed, *counts = at_once(read, [self.batch.manifest_key, *counts_keys])
         if committed is not None:
-            manifests.verify(orjson.loads(committed), self._digest)
-            return Written(committed, committed_now=False, was_committed=True, earlier=self._earlier())
+            manifest = Manifest.read(committed, self.batch.manifest_key)
+            manifests.verify(manifest, self._digest)
+            return Written(manifest, committed_now=False, was_committed=True, earlier=self._earlier())
         manifest = self._publish(_parsed(self.batch, counts))
         return Written(manifest, committed_now=self._commit(manifest), was_committed=False, earlier=self._earlier())
 
-    def _publish(self, counts: Sequence[Mapping[str, Any]]) -> bytes:
+    def _publish(self, counts: Sequence[ChunkCounts]) -> Manifest:
         """Upload every output; returns the manifest that commits them."""
         totals = add_up(counts, self.batch)
         with workdir() as folder:
@@ -91,20 +92,20 @@ class BatchWriter:
             parts_bytes = self._download_parts(folder)
             with sql.connect(folder, self.settings.memory_mb, parts_bytes) as connection:
                 merged = merge(self.batch, self.contract, totals, folder, connection)
-                outputs: dict[str, dict[str, Any]] = {}
+                outputs: dict[str, PublishedFile] = {}
                 if totals.rejected or merged.superseded:
                     outputs[REJECTS] = self._upload_rejects(counts, read_superseded(folder), folder)
                 outputs |= self._publish_tables(folder, connection)
         return manifests.manifest(self.batch, self.contract, totals, merged, outputs, self.settings.release)
 
-    def _publish_tables(self, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Any]]:
+    def _publish_tables(self, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, PublishedFile]:
         """Upload each table's two files while the next are made.
 
         CSV, the large one, is deleted once it is uploaded, and a very large one before the next is made: /tmp is
         limited.
         """
 
-        def publish_csv(path: Path, key: str) -> dict[str, Any]:
+        def publish_csv(path: Path, key: str) -> PublishedFile:
             output = self._publish_file(path, key)
             path.unlink()
             return output
@@ -121,8 +122,8 @@ class BatchWriter:
                     uploads[csv.name].result()
             return {name: upload.result() for name, upload in uploads.items()}
 
-    def _publish_file(self, path: Path, key: str) -> dict[str, Any]:
-        return self.storage.publish(path, self.bucket, key, _CONTENT_TYPES[path.suffix])
+    def _publish_file(self, path: Path, key: str) -> PublishedFile:
+        return PublishedFile(**self.storage.publish(path, self.bucket, key, _CONTENT_TYPES[path.suffix]))
 
     def _download_parts(self, folder: Path) -> int:
         """Every table's parts, as `<chunk>.<table>.part` in `folder`; returns their bytes."""
@@ -137,8 +138,8 @@ class BatchWriter:
         return sum(at_once(download, places))
 
     def _upload_rejects(
-        self, counts: Sequence[Mapping[str, Any]], superseded: Iterator[Superseded], folder: Path
-    ) -> dict[str, Any]:
+        self, counts: Sequence[ChunkCounts], superseded: Iterator[Superseded], folder: Path
+    ) -> PublishedFile:
         """Write and upload the rejects of the batch; returns the output."""
 
         def fetch_rejected(chunk: int) -> Path:
@@ -153,34 +154,39 @@ class BatchWriter:
         write_rejects(path, self.batch.batch_id, self.contract, counts, superseded, fetch_rejected, open_chunk)
         return self._publish_file(path, self.batch.rejected_key)
 
-    def _earlier(self) -> Mapping[str, Any] | None:
+    def _earlier(self) -> Manifest | None:
         source = self.batch.source
         for revision in range(self.batch.revision - 1, 0, -1):
             batch_id = batch_id_for(self.batch.dataset, source.bucket, source.key, source.version_id, revision)
-            found = self.storage.get_bytes(self.bucket, manifest_key(self.batch.dataset, batch_id))
+            key = manifest_key(self.batch.dataset, batch_id)
+            found = self.storage.get_bytes(self.bucket, key)
             if found is not None:
-                earlier: Mapping[str, Any] = orjson.loads(found)
-                return earlier
+                return Manifest.read(found, key)
         return None
 
     def _digest(self, key: str) -> str | None:
         head = self.storage.head(self.bucket, key)
         return head["Metadata"].get("sha256", "") if head else None
 
-    def _commit(self, manifest: bytes) -> bool:
+    def _commit(self, manifest: Manifest) -> bool:
         """Write the manifest; False where another run has committed the same. Raises CommitConflictError."""
-        if self.storage.put_new(self.bucket, self.batch.manifest_key, manifest):
+        own = manifest.to_bytes()
+        if self.storage.put_new(self.bucket, self.batch.manifest_key, own):
             return True
         committed = self.storage.get_bytes(self.bucket, self.batch.manifest_key)
         if committed is None:
             raise TransientError("The batch is committed, but S3 does not return its manifest yet.")
-        manifests.check_same(committed, manifest)
+        manifests.check_same(committed, own)
         return False
 
 
-def _parsed(batch: Batch, counts: Sequence[bytes | None]) -> list[dict[str, Any]]:
+def _parsed(batch: Batch, counts: Sequence[bytes | None]) -> list[ChunkCounts]:
     """What `validate` wrote of each chunk. Raises what `staging.missing` returns where one is missing."""
     if None in counts:
         chunk = counts.index(None)
         raise staging.missing(batch, f"Chunk {chunk} has no counts in staging", "it expired, or was never validated")
-    return [orjson.loads(data) for data in counts if data is not None]
+    return [
+        ChunkCounts.read(data, batch.staging_key(chunk, "counts.json"))
+        for chunk, data in enumerate(counts)
+        if data is not None
+    ]

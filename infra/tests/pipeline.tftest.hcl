@@ -107,9 +107,9 @@ run "nothing_set" {
       validate       = "aws json schema sql"
       transform      = "aws sql"
       write          = "aws json sql"
-      record_failure = "aws"
-      record_run     = "aws"
-      reconciler     = "aws"
+      record_failure = "aws json"
+      record_run     = "aws json"
+      reconciler     = "aws json"
     }
     error_message = "A function must load the layers that it uses and no other."
   }

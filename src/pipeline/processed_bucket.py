@@ -1,16 +1,17 @@
 """What the CLI reads from the processed bucket."""
 
-import json
-from typing import Any
+from typing import TypeVar
 
+from functions.common.documents.document import StoredDocument
 from pipeline.deploy.targets import Target
 
+_D = TypeVar("_D", bound=StoredDocument)
 
-def read_json(place: Target, key: str) -> dict[str, Any] | None:
-    """A JSON object of the processed bucket, or None where there is none."""
+
+def read_document(place: Target, kind: type[_D], key: str) -> _D | None:
+    """A document of the processed bucket, or None where there is none. Raises DocumentError if it is something else."""
     try:
         body = place.s3.get_object(Bucket=place.outputs["processed_bucket"], Key=key)["Body"].read()
     except place.s3.exceptions.NoSuchKey:
         return None
-    content: dict[str, Any] = json.loads(body)
-    return content
+    return kind.read(body, key)

@@ -8,6 +8,7 @@ from typing import Any
 
 from functions.common.batch import Batch
 from functions.common.contract import Contract
+from functions.common.documents.manifest import PublishedFile
 from functions.write.manifest import manifest
 from tests.unit.steps import publish
 
@@ -24,13 +25,11 @@ def publish_into(
     for table in contract.tables:
         for kind, place in (("parquet", batch.parquet_key(table.name)), ("csv", batch.csv_key(table.name))):
             content = (done.folder / f"{table.name}.{kind}").read_bytes()
-            outputs[f"{table.name}.{kind}"] = {
-                "key": place,
-                "bytes": len(content),
-                "sha256": hashlib.sha256(content).hexdigest(),
-            }
+            digest = hashlib.sha256(content).hexdigest()
+            outputs[f"{table.name}.{kind}"] = PublishedFile(key=place, bytes=len(content), sha256=digest)
             write(bucket / place, content)
-    write(bucket / batch.manifest_key, manifest(batch, contract, done.totals, done.merged, outputs, "test"))
+    committed = manifest(batch, contract, done.totals, done.merged, outputs, "test")
+    write(bucket / batch.manifest_key, committed.to_bytes())
     return batch
 
 

@@ -130,7 +130,7 @@ def test_runs_have_the_members_of_a_manifest(catalog: Catalog, bucket: Path) -> 
 
 def test_failures_have_the_members_of_a_failure_record(catalog: Catalog) -> None:
     content = record(Failure(a_batch(), "x", "FAILED", "E", "why"), committed=False, rejects_uri=None)
-    check_members(content, columns(catalog.tables["orders"]["failures"]))
+    check_members(json.loads(content.to_bytes()), columns(catalog.tables["orders"]["failures"]))
 
 
 def check_members(content: Mapping[str, Any], kinds: Mapping[str, str]) -> None:

@@ -57,13 +57,13 @@ def status_of(athena: Any, query: str) -> dict[str, Any]:
 def test_a_table_has_the_rows_of_the_manifest(outcome: runs.RunResult, select: Select, table: str) -> None:
     assert outcome.manifest is not None
     [[rows]] = select(f"SELECT count(*) FROM {table} WHERE batch_id = '{outcome.upload.batch_id}'")
-    assert rows == str(outcome.manifest["tables"][table]["rows"])
+    assert rows == str(outcome.manifest.tables[table].rows)
 
 
 def test_a_day_narrows_the_rows(outcome: runs.RunResult, select: Select) -> None:
     assert outcome.manifest is not None
     where = f"batch_id = '{outcome.upload.batch_id}'"
-    day = outcome.manifest["ingest_date"]
+    day = outcome.manifest.ingest_date
     assert select(f"SELECT count(*) FROM orders WHERE {where} AND ingest_date = '{day}'") == [["10"]]
     assert select(f"SELECT count(*) FROM orders WHERE {where} AND ingest_date > '{day}'") == [["0"]]
 
@@ -72,7 +72,7 @@ def test_decimals_stay_decimals(outcome: runs.RunResult, select: Select) -> None
     assert outcome.manifest is not None
     [[total]] = select(f"SELECT sum(total_amount) FROM orders WHERE batch_id = '{outcome.upload.batch_id}'")
     assert total is not None
-    assert Decimal(total) == Decimal(outcome.manifest["control_totals"]["total_amount"]["published"])
+    assert Decimal(total) == Decimal(outcome.manifest.control_totals["total_amount"].published)
 
 
 def test_runs_are_the_manifests(outcome: runs.RunResult, select: Select) -> None:
@@ -82,7 +82,7 @@ def test_runs_are_the_manifests(outcome: runs.RunResult, select: Select) -> None
         f"FROM runs WHERE batch_id = '{batch}'"
     )
     assert outcome.manifest is not None
-    totals = outcome.manifest["control_totals"]["total_amount"]["published"]
+    totals = outcome.manifest.control_totals["total_amount"].published
     assert found == [["11", "1", outcome.upload.key, totals]]
 
 

@@ -4,6 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import asdict
+
+from functions.common.documents.chunk_counts import DriftCount, VersionCounts
 from tests.e2e.conftest import Pipeline
 from tests.unit.orders import lines, order
 from tests.unit.test_versions import order_2
@@ -20,13 +23,13 @@ MIXED = lines(
 def test_versions_share_a_file_and_what_is_unknown_is_told(pipeline: Pipeline) -> None:
     outcome = pipeline.run(MIXED, "versions.jsonl")
     assert outcome.manifest, outcome.cause
-    assert outcome.manifest["counts"]["published"] == 20
-    assert outcome.manifest["records_by_version"] == {
-        "1": {"valid": 10, "rejected": 0},
-        "2": {"valid": 10, "rejected": 1},
+    assert outcome.manifest.counts.published == 20
+    assert outcome.manifest.records_by_version == {
+        "1": VersionCounts(valid=10, rejected=0),
+        "2": VersionCounts(valid=10, rejected=1),
     }
-    (drift,) = outcome.manifest["drift"]
-    assert drift == {"contract_version": 2, "field": "/coupon", "records": 1, "dropped": False}
+    (drift,) = outcome.manifest.drift
+    assert drift == DriftCount(contract_version=2, field="/coupon", records=1, dropped=False)
 
 
 def test_a_file_is_tried_against_what_is_deployed(
@@ -37,6 +40,6 @@ def test_a_file_is_tried_against_what_is_deployed(
     status, printed = command("validate", str(path), "--json")
     outcome = pipeline.run(MIXED, path.name)
     assert outcome.manifest, outcome.cause
-    assert (status, json.loads(printed)["manifest"]["counts"]) == (0, outcome.manifest["counts"])
+    assert (status, json.loads(printed)["manifest"]["counts"]) == (0, asdict(outcome.manifest.counts))
     status, printed = command("validate", str(path))
-    assert f"by the rules of {pipeline.place.outputs['name']}, release {outcome.manifest['release']}" in printed
+    assert f"by the rules of {pipeline.place.outputs['name']}, release {outcome.manifest.release}" in printed

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from msgspec import structs
 
 from functions.common.batch import Batch, run_key
+from functions.common.documents.manifest import Manifest
+from functions.common.documents.run_record import RunRecord
 from pipeline.inspect import executions as monitor
 from pipeline.inspect import logs
-from pipeline.processed_bucket import read_json
+from pipeline.processed_bucket import read_document
 from pipeline.run import runs
 from tests.e2e.conftest import CHUNK_BYTES, Pipeline, event_of, wait_for
 
@@ -37,14 +40,14 @@ def test_northwind_matches_every_known_figure(pipeline: Pipeline) -> None:
     outcome = pipeline.run(NORTHWIND.read_bytes(), "northwind.jsonl")
     tables = pipeline.tables(outcome)
     assert outcome.manifest is not None
-    assert outcome.manifest["counts"] == {
+    assert structs.asdict(outcome.manifest.counts) == {
         "received": 830,
         "valid": 830,
         "rejected": 0,
         "superseded": 0,
         "published": 830,
     }
-    assert outcome.manifest["control_totals"]["total_amount"]["published"] == "1330735.98"
+    assert outcome.manifest.control_totals["total_amount"].published == "1330735.98"
     sums = "count(*), sum(shipping_cost), sum(total_amount)"
     assert query(tables["orders.parquet"], sums) == (830, Decimal("64942.69"), Decimal("1330735.98"))
     assert query(tables["customers.parquet"], "count(*), count(DISTINCT customer_id)") == (89, 89)
@@ -82,7 +85,7 @@ def test_good_orders_are_published_and_bad_ones_accounted_for(pipeline: Pipeline
     ]
     outcome = pipeline.run(b"\n".join(LINES[10:60] + bad + LINES[60:110]), "mixed.jsonl")
     assert outcome.manifest is not None
-    assert outcome.manifest["counts"] == {
+    assert structs.asdict(outcome.manifest.counts) == {
         "received": 103,
         "valid": 100,
         "rejected": 3,
@@ -115,17 +118,18 @@ def test_a_hopeless_file_fails_with_its_record_and_one_notice(
     assert not outcome.published
     assert outcome.manifest is None
     assert outcome.failure is not None, "the failure record is missing"
-    assert outcome.failure["error"] == error
-    assert outcome.failure["source"]["key"] == f"incoming/{dataset}/{name}"
-    assert outcome.failure["next_step"]
+    assert outcome.failure.error == error
+    assert outcome.failure.source.key == f"incoming/{dataset}/{name}"
+    assert outcome.failure.next_step
     assert "Traceback" not in outcome.cause
     assert outcome.line().startswith(f"FAILED dataset={dataset} batch={outcome.upload.batch_id} error={error} cause=")
     [notice] = pipeline.notices(outcome.upload.batch_id, expected=1)
     assert error in notice["Message"]
-    assert outcome.failure["next_step"] in notice["Message"]
+    assert outcome.failure.next_step in notice["Message"]
     if error in ("NoValidRecordsError", "TooManyRejectsError"):
-        key = outcome.failure["rejects"].split("/", 3)[3]
-        assert read_json(pipeline.place, key.replace(".jsonl", ".none")) is None
+        assert outcome.failure.rejects_key
+        key = outcome.failure.rejects_key
+        assert read_document(pipeline.place, Manifest, key.replace(".jsonl", ".none")) is None
         body = pipeline.place.s3.get_object(Bucket=pipeline.place.outputs["processed_bucket"], Key=key)["Body"].read()
         assert body.count(b"\n") == data.count(b"{}")
 
@@ -147,28 +151,34 @@ def test_the_same_event_twice_gives_one_batch(pipeline: Pipeline) -> None:
 def test_every_run_has_a_record_of_its_cost(pipeline: Pipeline, data: bytes, name: str, status: str) -> None:
     outcome = pipeline.run(data, name)
     key = run_key("orders", outcome.upload.batch_id, outcome.upload.batch_id)
-    wait_for(lambda: read_json(pipeline.place, key) is not None, f"the run record {key}")
-    record = read_json(pipeline.place, key)
+    wait_for(lambda: read_document(pipeline.place, RunRecord, key) is not None, f"the run record {key}")
+    record = read_document(pipeline.place, RunRecord, key)
     assert record is not None
-    assert (record["status"], record["bytes"]["source"]) == (status, len(data))
-    costs = [Decimal(line["quantity"]) * Decimal(line["price"]) for line in record["cost"]]
-    assert costs == [Decimal(line["usd"]) for line in record["cost"]]
-    assert sum(costs) == Decimal(record["usd"]) > 0
-    steps = record["steps"]
-    assert steps["ProcessChunks"]["measured"] == "span", "the embedded AWS shows a Map's inside; say so in docs/cost.md"
-    assert steps["ProcessChunks"]["tries"] == (2 if status == "SUCCEEDED" else 1)
+    assert (record.status, record.bytes.source) == (status, len(data))
+    costs = [Decimal(line.quantity) * Decimal(line.price) for line in record.cost]
+    assert costs == [Decimal(line.usd) for line in record.cost]
+    assert sum(costs) == Decimal(record.usd) > 0
+    steps = record.steps
+    assert steps["ProcessChunks"].measured == "span", "the embedded AWS shows a Map's inside; say so in docs/cost.md"
+    assert steps["ProcessChunks"].tries == (2 if status == "SUCCEEDED" else 1)
     assert ("Write" in steps, "RecordFailure" in steps) == (status == "SUCCEEDED", status == "FAILED")
-    billed = sum(step["billed_ms"] for step in steps.values() if step["measured"] != "assumed")
+    billed = sum(step.billed_ms for step in steps.values() if step.measured != "assumed")
     assert 0 < billed / 1000 <= outcome.seconds + 1
     lines = logs.logs(pipeline.place, datetime.now(UTC) - timedelta(minutes=5), 10_000).lines
-    told = [line for line in lines if line.function == "record_run" and line.fields["batch_id"] == record["batch_id"]]
-    assert told[-1].fields["usd"] == record["usd"]
+    told = [line for line in lines if line.function == "record_run" and line.fields["batch_id"] == record.batch_id]
+    assert told[-1].fields["usd"] == record.usd
 
 
 def test_an_order_twice_in_a_file_is_superseded_once(pipeline: Pipeline) -> None:
     outcome = pipeline.run(b"\n".join([*LINES[:3], LINES[0].replace(b'"shipped"', b'"delivered"')]), "again.jsonl")
     assert outcome.manifest is not None
-    assert outcome.manifest["counts"] == {"received": 4, "valid": 4, "rejected": 0, "superseded": 1, "published": 3}
+    assert structs.asdict(outcome.manifest.counts) == {
+        "received": 4,
+        "valid": 4,
+        "rejected": 0,
+        "superseded": 1,
+        "published": 3,
+    }
     tables = pipeline.tables(outcome)
     [reject] = [json.loads(line) for line in tables["rejects.jsonl"].read_text().splitlines()]
     assert (reject["reason"], reject["position"]) == ("superseded", 0)
@@ -179,7 +189,7 @@ def test_keys_with_odd_characters_work(pipeline: Pipeline) -> None:
     outcome = pipeline.run(LINES[0], "a b+c%20d ü €.json")
     assert outcome.published, outcome.line()
     assert outcome.manifest is not None
-    assert outcome.manifest["source"]["key"] == "incoming/orders/a b+c%20d ü €.json"
+    assert outcome.manifest.source.key == "incoming/orders/a b+c%20d ü €.json"
 
 
 def test_an_aborted_execution_leaves_a_record_and_a_notice(pipeline: Pipeline) -> None:
@@ -192,7 +202,7 @@ def test_an_aborted_execution_leaves_a_record_and_a_notice(pipeline: Pipeline) -
     assert "ExecutionAborted" in notice["Message"]
     outcome = runs.outcome(pipeline.place, uploaded)
     assert outcome.failure is not None
-    assert (outcome.failure["status"], outcome.failure["error"]) == ("ABORTED", "ExecutionAborted")
+    assert (outcome.failure.status, outcome.failure.error) == ("ABORTED", "ExecutionAborted")
 
 
 def test_the_monitor_shows_runs_and_structured_logs(pipeline: Pipeline) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 
 from functions.common.batch import run_key
-from pipeline.processed_bucket import read_json
+from functions.common.documents.run_record import RunRecord
+from pipeline.processed_bucket import read_document
 from pipeline.run import runs
 from tests.e2e.conftest import Pipeline, wait_for
 from tests.e2e.test_outcomes import LINES
@@ -76,7 +77,7 @@ def everything_said(pipeline: Pipeline, outcomes: list[runs.RunResult]) -> dict[
     place = pipeline.place
     for outcome in outcomes:
         key = run_key("orders", outcome.upload.batch_id, outcome.upload.batch_id)
-        wait_for(lambda key=key: read_json(place, key) is not None, key)
+        wait_for(lambda key=key: read_document(place, RunRecord, key) is not None, key)
     said = {f"the log of {name}": log(pipeline, group) for name, group in place.outputs["log_group_names"].items()}
     for silent in ("state_machine", "reconciler"):  # the first is not written there, the second has not run
         said.pop(f"the log of {silent}", None)
@@ -142,7 +143,7 @@ def test_one_customer_is_erased_as_the_documentation_says(
 
     assert places_of(pipeline, ERASED, tmp_path, since) == []
     assert rest.manifest is not None
-    assert rest.manifest["counts"]["published"] == 29
+    assert rest.manifest.counts.published == 29
     status, said = command("reconcile", "--since", "1d", "--grace", "0m")
     assert (status, outcome.upload.batch_id in said) == (0, False), said
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from functions.common.batch import batch_id_for, replay_name
-from pipeline.processed_bucket import read_json
+from functions.common.documents.failure_record import FailureRecord
+from functions.common.documents.manifest import Manifest
+from pipeline.processed_bucket import read_document
 from pipeline.recover import outputs
 from pipeline.run import runs
 from tests.e2e.conftest import Pipeline, event_of, wait_for
@@ -26,8 +27,8 @@ def upload(pipeline: Pipeline, data: bytes, name: str) -> runs.Upload:
     return runs.upload(pipeline.place, path, "orders")
 
 
-def manifest(pipeline: Pipeline, batch_id: str) -> dict[str, Any] | None:
-    return read_json(pipeline.place, f"manifests/orders/{batch_id}.json")
+def manifest(pipeline: Pipeline, batch_id: str) -> Manifest | None:
+    return read_document(pipeline.place, Manifest, f"manifests/orders/{batch_id}.json")
 
 
 @contextmanager
@@ -118,7 +119,7 @@ def test_after_a_bad_release_what_failed_is_replayed(pipeline: Pipeline, command
     assert [run["status"] for run in pipeline.executions(replay_name(batch_id, 1))] == ["SUCCEEDED"]
     published = manifest(pipeline, batch_id)
     assert published is not None
-    assert published["counts"]["published"] == 1
+    assert published.counts.published == 1
     assert len(pipeline.notices(batch_id, expected=1)) == 1, "a replay that succeeds tells nobody"
 
 
@@ -134,7 +135,7 @@ def test_corrected_rejects_are_published_as_a_batch_of_their_own(pipeline: Pipel
     wait_for(lambda: manifest(pipeline, batch_id) is not None, f"the manifest of {batch_id}")
     published = manifest(pipeline, batch_id)
     assert published is not None
-    assert (published["counts"]["published"], published["source"]["corrects"]) == (1, outcome.upload.batch_id)
+    assert (published.counts.published, published.source.corrects) == (1, outcome.upload.batch_id)
 
 
 def test_what_the_deployed_release_published_is_not_published_again(pipeline: Pipeline, command: Command) -> None:
@@ -150,7 +151,7 @@ def test_reconcile_finds_every_file_of_these_tests_accounted_for(
     outcome = pipeline.run(b"{}\n{}", "accounted.jsonl")
     assert outcome.failure is not None
     wait_for(lambda: told(pipeline, outcome) is not None, "that it is known who was told")
-    orphan = f"tables/orders/orders/ingest_date={outcome.failure['ingested_at'][:10]}/{outcome.upload.batch_id}.parquet"
+    orphan = f"tables/orders/orders/ingest_date={outcome.failure.ingested_at[:10]}/{outcome.upload.batch_id}.parquet"
     bucket = pipeline.place.outputs["processed_bucket"]
     pipeline.place.s3.put_object(Bucket=bucket, Key=orphan, Body=b"x")
     status, said = command("reconcile", "--since", "1d", "--grace", "0m", "--apply", "--prune")
@@ -166,10 +167,9 @@ def test_reconcile_finds_every_file_of_these_tests_accounted_for(
 def told(pipeline: Pipeline, outcome: runs.RunResult) -> str | None:
     """Who told of a failure, by its record as it is now."""
     batch_id = outcome.upload.batch_id
-    record = read_json(pipeline.place, f"failures/orders/{batch_id}/{batch_id}.json")
+    record = read_document(pipeline.place, FailureRecord, f"failures/orders/{batch_id}/{batch_id}.json")
     assert record is not None
-    who: str | None = record["notified_by"]
-    return who
+    return record.notified_by
 
 
 def test_an_erased_batch_leaves_no_version_of_anything(pipeline: Pipeline, command: Command) -> None:
@@ -220,9 +220,9 @@ def test_a_key_that_is_written_again_is_a_second_batch(pipeline: Pipeline) -> No
     assert first.batch_id != second.batch_id
     outcomes = [pipeline.end_of(uploaded) for uploaded in (first, second)]
     assert all(outcome.published for outcome in outcomes)
-    sources = [outcome.manifest["source"] for outcome in outcomes if outcome.manifest]
-    assert sources[0]["version_id"] != sources[1]["version_id"]
-    assert sources[0]["sequencer"] < sources[1]["sequencer"], "readers tell by it which came later"
+    sources = [outcome.manifest.source for outcome in outcomes if outcome.manifest]
+    assert sources[0].version_id != sources[1].version_id
+    assert sources[0].sequencer < sources[1].sequencer, "readers tell by it which came later"
     expected = batch_id_for("orders", first.bucket, first.key, second.version_id)
     assert second.batch_id == expected
 

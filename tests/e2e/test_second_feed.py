@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from msgspec import structs
 
 from pipeline.deploy import commands as deploy_commands
 from pipeline.deploy.targets import Target
@@ -30,12 +31,12 @@ def check(pipeline: Pipeline, outcome: runs.RunResult, valid: list[dict[str, Any
     assert manifest is not None
     for table in CONTRACT.tables:
         assert rows(files[f"{table.name}.parquet"], ", ".join(table.key)) == expected[table.name], table.name
-    assert {name: table["rows"] for name, table in manifest["tables"].items()} == {
+    assert {name: table.rows for name, table in manifest.tables.items()} == {
         name: len(found) for name, found in expected.items()
     }
-    assert manifest["counts"]["published"] == len(valid) - superseded
+    assert manifest.counts.published == len(valid) - superseded
     for total in ("seconds", "scroll_depth"):
-        published = Decimal(manifest["control_totals"][total]["published"])
+        published = Decimal(manifest.control_totals[total].published)
         assert published == sum(Decimal(row[total]) for row in expected["page_views"]), total
 
 
@@ -44,8 +45,8 @@ def test_a_good_file(pipeline: Pipeline) -> None:
     outcome = pipeline.run(data, GOOD.name, "web_visits")
     check(pipeline, outcome, [json.loads(line) for line in data.splitlines()])
     assert outcome.manifest is not None
-    assert outcome.manifest["dataset"] == "web_visits"
-    assert outcome.manifest["rejects"] is None
+    assert outcome.manifest.dataset == "web_visits"
+    assert outcome.manifest.rejects is None
     assert outcome.upload.key == f"incoming/web_visits/{GOOD.name}"
     assert pipeline.notices(outcome.upload.batch_id, expected=0, seconds=0) == []
 
@@ -60,8 +61,8 @@ def test_a_mixed_file(pipeline: Pipeline) -> None:
     records = json.loads(data)["visits"]
     check(pipeline, outcome, [record for at, record in enumerate(records) if at not in broken], superseded=1)
     assert outcome.manifest is not None
-    counts, reasons = outcome.manifest["counts"], outcome.manifest["rejected_by_reason"]
-    assert counts == {"received": 90, "valid": 83, "rejected": 7, "superseded": 1, "published": 82}
+    counts, reasons = outcome.manifest.counts, outcome.manifest.rejected_by_reason
+    assert structs.asdict(counts) == {"received": 90, "valid": 83, "rejected": 7, "superseded": 1, "published": 82}
     assert reasons == Counter(rejects[place]["reason"] for place in broken)
     assert rejects[0]["reason"] == "superseded"
     assert rejects[43]["errors"][0]["pointer"] == "/page_views/0/scroll_depth"

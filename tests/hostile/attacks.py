@@ -216,10 +216,11 @@ def run(attack: Attack) -> str:
     batch = Batch("orders", "orders-1", 1, source, "2026-01-02T03:04:05Z", 1 << 40, 0)
     with tempfile.TemporaryDirectory() as folder, sql.connect(Path(folder), 512) as connection:
         try:
-            _, counts = validate_chunk(
+            counts = validate_chunk(
                 lambda: open_chunk(batch, 0, CONTRACT, LIMITS, lambda _: attack.blocks()),
                 CONTRACT,
-                batch.batch_id,
+                batch,
+                0,
                 Path(folder),
                 connection,
                 LIMITS,

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from pipeline.smoke import athena
 from pipeline.smoke.checks import run_check
 from pipeline.smoke.model import Check, CheckOutcome
+from tests import documents
 from tests.infra.conftest import Run
 from tests.infra.iam import Request, allows
 from tests.infra.policies import ACCOUNT, HERE, NAME, PROCESSED, listed, policies, statements_of
@@ -112,8 +113,14 @@ class Athena:
 def trial_of(statements: list[dict[str, Any]]) -> Any:
     played = Athena(statements)
     outputs = {"athena_workgroup": NAME, "databases": {"orders": DATABASE}}
-    ended = SimpleNamespace(upload=SimpleNamespace(batch_id="b"), manifest={"tables": {"orders": {"rows": 7}}})
-    other = SimpleNamespace(upload=SimpleNamespace(batch_id="c"), manifest={"tables": {"orders": {"rows": 0}}})
+    ended = SimpleNamespace(
+        upload=SimpleNamespace(batch_id="b"),
+        manifest=documents.manifest(tables={"orders": documents.published_table("orders", 7)}),
+    )
+    other = SimpleNamespace(
+        upload=SimpleNamespace(batch_id="c"),
+        manifest=documents.manifest(tables={"orders": documents.published_table("orders", 0)}),
+    )
     return SimpleNamespace(
         place=SimpleNamespace(name="aws", outputs=outputs),
         good=ended,

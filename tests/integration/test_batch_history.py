@@ -1,6 +1,5 @@
 """What a story is gathered from, where there is more of it than usual: many replays, revisions, versions, log lines."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +11,7 @@ from functions.common.batch import Batch, batch_id_for, failure_key
 from pipeline.inspect.batch_history import gather, lookup, story_of, traces
 from pipeline.inspect.batch_history.model import Revision
 from pipeline.recover import restarts, undelivered
-from tests import harness
+from tests import documents, harness
 from tests.integration.deployed import Place, end, execution_called
 from tests.integration.test_explain import GOOD, KEY, crashed, hopeless, patience, published
 from tests.integration.test_logs import CloudWatchLogs
@@ -29,10 +28,11 @@ def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def failure_of(batch: Batch, execution: str) -> None:
     """Leave the failure record of an execution that AWS has forgotten."""
-    record = {"error": "TransientError", "cause": "", "status": "FAILED", "rejects": None, "next_step": "Wait."}
-    content = {**record, "source": {**batch.to_input()["source"]}, "ingested_at": batch.ingested_at}
+    record = documents.failure_record(
+        error="TransientError", cause="", next_step="Wait.", source=batch.source, ingested_at=batch.ingested_at
+    )
     key = failure_key("orders", batch.batch_id, execution)
-    s3_utils.storage().put_bytes(harness.PROCESSED, key, json.dumps(content).encode())
+    s3_utils.storage().put_bytes(harness.PROCESSED, key, record.to_bytes())
 
 
 def revision(batch: Batch, number: int) -> str:

@@ -29,7 +29,7 @@ MODULES = {
     "aws_lambda_powertools": "aws",
     "orjson": "json",
     "jsonschema_rs": "schema",
-    "msgspec": "schema",
+    "msgspec": "json",
     "duckdb": "sql",
 }
 """The layer that each third-party module of the functions comes in."""

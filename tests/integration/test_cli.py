@@ -13,13 +13,15 @@ from pipeline.deploy import commands as deploy_commands
 from pipeline.emulator import server as embedded
 from pipeline.errors import CliError
 from pipeline.run import demo, runs
+from tests import documents
 
 UPLOAD = runs.Upload("in", "incoming/orders/x.json", "v1", "orders", "orders-1", "arn")
-MANIFEST: dict[str, Any] = {
-    "counts": {"received": 4, "valid": 3, "rejected": 1, "superseded": 1, "published": 2},
-    "control_totals": {},
-    "tables": {"orders": {"rows": 2}, "customers": {"rows": 1}, "items": {"rows": 5}},
-}
+MANIFEST = documents.manifest(
+    counts=documents.record_counts(4, rejected=1, superseded=1),
+    tables={
+        name: documents.published_table(name, rows) for name, rows in (("orders", 2), ("customers", 1), ("items", 5))
+    },
+)
 PUBLISHED = runs.RunResult(UPLOAD, 1.5, MANIFEST, None)
 FAILED = runs.RunResult(UPLOAD, 1.5, None, None, "EmptyFileError", "The file has\nno record.")
 

@@ -203,6 +203,6 @@ def test_progress_says_how_much_of_the_file_is_read(tmp_path: Path) -> None:
     read: list[int] = []
     with dry_run(path, "orders", rules_here(ROOT / "contracts"), read.append) as result:
         assert result.manifest
-        assert result.manifest["counts"]["received"] == 32 * 200
+        assert result.manifest.counts.received == 32 * 200
     assert max(read) == path.stat().st_size
     assert len(read) > 2

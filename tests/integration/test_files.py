@@ -13,9 +13,10 @@ import pytest
 from pipeline import ROOT, files, system_errors
 from pipeline.contract.dry_run import DryRun
 from pipeline.deploy import build
-from pipeline.errors import CliError
+from pipeline.errors import CliError, UsageError
 from pipeline.run import commands as run_commands
 from pipeline.run import runs
+from tests import documents
 from tests.unit.orders import lines, order
 
 LARGE = "x" * 100_000
@@ -78,7 +79,7 @@ def dry_run_of(folder: Path, table: str) -> DryRun:
     folder.mkdir()
     (folder / "1").write_text(table)
     (folder / "2").write_text("{}\n")
-    return DryRun("orders", {"tables": {"orders": {}}}, {"orders.csv": folder / "1"}, [folder / "2"])
+    return DryRun("orders", documents.manifest(), {"orders.csv": folder / "1"}, [folder / "2"])
 
 
 @pytest.mark.parametrize("is_new", [True, False])
@@ -106,6 +107,15 @@ def test_new_results_replace_those_of_the_run_before(tmp_path: Path) -> None:
     (out / runs.REPORT).write_text("of the run before")
     DryRun("orders", None, {}, []).copy_to(out)
     assert names(out) == []
+
+
+def test_a_folder_with_a_manifest_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"tables": {"orders": {}}}')
+    (tmp_path / "orders.csv").write_text("of somebody")
+    with pytest.raises(UsageError, match=r"manifest\.json can't be read as a manifest") as refused:
+        DryRun("orders", documents.manifest(), {}, []).copy_to(tmp_path)
+    assert refused.value.next_step == "Name another folder, or remove that file."
+    assert names(tmp_path) == ["manifest.json", "orders.csv"]
 
 
 def test_a_zip_that_can_t_be_completed_is_not_there(tmp_path: Path) -> None:

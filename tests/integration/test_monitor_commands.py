@@ -17,7 +17,7 @@ from pipeline.inspect import executions as monitor
 from pipeline.inspect import logs, monitor_commands, watch
 from pipeline.inspect import show_executions as show_runs
 from pipeline.recover import restarts, undelivered
-from tests import harness
+from tests import documents, harness
 from tests.integration.deployed import MACHINE, Place, end
 from tests.integration.test_explain import GOOD, HOPELESS, MIXED, crashed, notice_not_sent, published, queue
 from tests.unit import histories
@@ -50,7 +50,7 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 def with_cost(batch: Batch, usd: str = "0.00034") -> Batch:
     s3_utils.storage().put_bytes(
-        harness.PROCESSED, run_key("orders", batch.batch_id, batch.batch_id), f'{{"usd": "{usd}"}}'.encode()
+        harness.PROCESSED, run_key("orders", batch.batch_id, batch.batch_id), documents.run_record(usd=usd).to_bytes()
     )
     return batch
 

@@ -112,6 +112,6 @@ def test_a_file_without_one_readable_record_has_no_valid_records() -> None:
 def test_the_share_of_unreadable_bytes_that_is_accepted(
     unreadable: int, received: int, ratio: float, fails: bool
 ) -> None:
-    totals = Totals(10**12, 10**12, 0, {}, {}, [], {}, received, unreadable)
+    totals = Totals(10**12, 10**12, 0, {}, {}, (), {}, received, unreadable)
     refusal: PipelineError | None = manifests.refusal(totals, ratio, "s3://b/k")
     assert isinstance(refusal, TooManyRejectsError) is fails

@@ -1,15 +1,16 @@
 """A new revision whose rejects are those of the revision before sends no notification: they were notified then."""
 
-import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from functions.common import s3_utils
 from functions.common.batch import Batch
+from functions.common.documents.manifest import Manifest
 from functions.common.planning import plan_batch
 from functions.write import index as write
-from tests import harness
+from tests import documents, harness
 from tests.unit.orders import lines, order
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -27,8 +28,8 @@ def revision(batch: Batch, number: int) -> Batch:
 
 def change(batch: Batch, **changes: Any) -> None:
     """Let an earlier release have counted otherwise."""
-    manifest = {**harness.manifest(batch), **changes}
-    s3_utils.storage().put_bytes(harness.PROCESSED, batch.manifest_key, json.dumps(manifest).encode())
+    manifest = structs.replace(harness.document(Manifest, batch.manifest_key), **changes)
+    s3_utils.storage().put_bytes(harness.PROCESSED, batch.manifest_key, manifest.to_bytes())
 
 
 def test_a_first_revision_notifies_its_rejects() -> None:
@@ -53,9 +54,9 @@ def test_a_retry_after_the_commit_says_the_same() -> None:
     "changes",
     [
         {"rejected_by_reason": {"schema": 1}},
-        {"rejected_by_reason": {}, "counts": {"received": 12, "rejected": 0}},
-        {"rejected_by_reason": {"total_mismatch": 2}, "counts": {"received": 12, "rejected": 2}},
-        {"counts": {"received": 13, "rejected": 1}},
+        {"rejected_by_reason": {}, "counts": documents.record_counts(12)},
+        {"rejected_by_reason": {"total_mismatch": 2}, "counts": documents.record_counts(12, rejected=2)},
+        {"counts": documents.record_counts(13, rejected=1)},
     ],
 )
 def test_other_rejects_are_notified(changes: dict[str, Any]) -> None:
@@ -69,7 +70,7 @@ def test_the_revision_that_readers_had_last_counts() -> None:
     first = harness.run(MIXED)
     second = revision(first, 2)
     harness.run_steps(second)
-    change(second, rejected_by_reason={}, counts={"received": 12, "rejected": 0})
+    change(second, rejected_by_reason={}, counts=documents.record_counts(12))
     assert harness.run_steps(revision(first, 3))["unnotified"] == 1
 
 

@@ -1,6 +1,5 @@
 """What a run leaves on the workstation."""
 
-import json
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,17 +9,16 @@ import pytest
 from rich.console import Console
 
 from functions.common import s3_utils
+from functions.common.documents.manifest import Manifest
+from functions.common.documents.run_record import RunRecord
 from pipeline import console as show
 from pipeline.contract import validate_command
 from pipeline.errors import UsageError
 from pipeline.run import runs
-from tests import harness
+from tests import documents, harness
 from tests.integration.test_cli import UPLOAD
 
-TABLES = {
-    name: {"rows": 1, "csv": {"key": f"processed/{name}.csv"}, "parquet": {"key": f"tables/{name}.parquet"}}
-    for name in ("orders", "items")
-}
+TABLES = {name: documents.published_table(name) for name in ("orders", "items")}
 
 
 class Bucket:
@@ -34,12 +32,12 @@ PLACE: Any = SimpleNamespace(s3=Bucket(), outputs={"processed_bucket": "out"})
 
 
 def published(rejects: str | None) -> runs.RunResult:
-    manifest = {"tables": TABLES, "rejects": {"key": rejects} if rejects else None}
+    manifest = documents.manifest(tables=TABLES, rejects=documents.published_file(rejects) if rejects else None)
     return runs.RunResult(UPLOAD, 1.0, manifest, None)
 
 
 def failed(rejects: str | None) -> runs.RunResult:
-    failure = {"error": "NoValidRecordsError", "rejects": f"s3://out/{rejects}" if rejects else None}
+    failure = documents.failure_record(rejects=f"s3://out/{rejects}" if rejects else None)
     return runs.RunResult(UPLOAD, 1.0, None, failure, "NoValidRecordsError", "all")
 
 
@@ -52,7 +50,7 @@ def test_a_published_run_leaves_its_tables_and_rejects(tmp_path: Path) -> None:
     tables = {"orders.csv", "orders.parquet", "items.csv", "items.parquet", "manifest.json"}
     assert left(tmp_path, published(None)) == tables
     assert left(tmp_path, published("rejected/1.jsonl")) == tables | {"rejects.jsonl"}
-    assert json.loads((tmp_path / "manifest.json").read_text())["tables"] == TABLES
+    assert Manifest.read((tmp_path / "manifest.json").read_bytes(), "manifest.json").tables == TABLES
     assert (tmp_path / "orders.csv").read_text() == "processed/orders.csv"
 
 
@@ -72,11 +70,11 @@ def test_nothing_of_the_run_before_is_shown_as_this_one_s(tmp_path: Path) -> Non
 def test_the_cost_is_awaited_until_it_is_there_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def read(_: Any, key: str) -> dict[str, Any] | None:
+    def read(_place: Any, _kind: Any, key: str) -> RunRecord | None:
         asked.append(key)
-        return {"usd": "1"} if len(asked) == 3 else None
+        return documents.run_record() if len(asked) == 3 else None
 
-    monkeypatch.setattr(runs, "read_json", read)
+    monkeypatch.setattr(runs, "read_document", read)
     monkeypatch.setattr(runs, "_POLL_SECONDS", {"local": 0.001})
     place: Any = SimpleNamespace(name="local")
     runs.await_cost(place, UPLOAD, 10)

@@ -13,20 +13,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
 import pytest
 
 from functions.common import executions
 from functions.common.batch import batch_id_for, failure_prefix, manifest_key, replay_of
+from functions.common.documents.failure_record import FailureRecord
+from functions.common.documents.manifest import Manifest
 from functions.common.survey import BatchState
 from generate_data import generate
 from pipeline import ROOT
 from pipeline.deploy import build, deploy
 from pipeline.deploy.targets import Target, embedded_target
 from pipeline.emulator import server as embedded
-from pipeline.processed_bucket import read_json
+from pipeline.processed_bucket import read_document
 from pipeline.recover import restarts, undelivered
 from pipeline.run import runs
 from tests.e2e.conftest import event_of, hand_over_failed_events, hear, listen
@@ -194,17 +195,17 @@ def mend(place: Target) -> Counter[str]:
     return done
 
 
-def failures(place: Target, batch_id: str) -> list[dict[str, Any]]:
+def failures(place: Target, batch_id: str) -> list[FailureRecord]:
     """The failure records of a batch."""
     bucket = place.outputs["processed_bucket"]
     listed = place.s3.list_objects_v2(Bucket=bucket, Prefix=failure_prefix("orders", batch_id)).get("Contents", [])
-    return [record for found in listed if (record := read_json(place, found["Key"]))]
+    return [record for found in listed if (record := read_document(place, FailureRecord, found["Key"]))]
 
 
 def error_of(place: Target, batch_id: str) -> str:
     """The error of a batch's latest recorded failure."""
-    records = sorted(failures(place, batch_id), key=lambda record: replay_of(record["execution"])[1])
-    return str(records[-1]["error"]) if records else ""
+    records = sorted(failures(place, batch_id), key=lambda record: replay_of(record.execution)[1])
+    return records[-1].error if records else ""
 
 
 def check(place: Target, sent: dict[str, File]) -> None:
@@ -218,20 +219,20 @@ def check(place: Target, sent: dict[str, File]) -> None:
     )
     machine, twice = place.outputs["state_machine_arn"], 0
     for batch_id, file in sent.items():
-        manifest = read_json(place, manifest_key("orders", batch_id))
+        manifest = read_document(place, Manifest, manifest_key("orders", batch_id))
         records = failures(place, batch_id)
         assert executions.describe(place.step_functions, machine, batch_id), f"{batch_id} was never started"
         assert (manifest is not None) == (file.published > 0), f"{file.key} ({batch_id}): {records}"
         if manifest:
-            counts = manifest["counts"]
-            assert (counts["published"], counts["rejected"]) == (file.published, file.rejected), file.key
-            assert counts["received"] == counts["valid"] + counts["rejected"]
-            assert counts["valid"] == counts["published"] + counts["superseded"]
-            assert Decimal(manifest["control_totals"]["total_amount"]["published"]) == file.total, file.key
+            counts = manifest.counts
+            assert (counts.published, counts.rejected) == (file.published, file.rejected), file.key
+            assert counts.received == counts.valid + counts.rejected
+            assert counts.valid == counts.published + counts.superseded
+            assert Decimal(manifest.control_totals["total_amount"].published) == file.total, file.key
         else:
             assert error_of(place, batch_id) in _DATA_ERRORS, f"{file.key} ({batch_id}): {records}"
         for record in records:
-            told = notices.pop(record["execution"], 0)
+            told = notices.pop(record.execution, 0)
             assert told >= 1, f"nobody was told of {record['execution']}: {record}"
             twice += told > 1
     assert not notices, f"told without a record: {notices}"

@@ -1,17 +1,17 @@
 """Stories of batches as `story_of` tells them: published, partly rejected after retries, failed, and hostile."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.common.batch import Source
+from functions.common.documents.manifest import ControlTotalSums, Manifest
+from functions.common.documents.run_record import RunCost
 from functions.common.reject_lines import reject_line
 from pipeline.inspect.batch_history.history import not_reached, read_steps
 from pipeline.inspect.batch_history.model import (
     Action,
-    Balance,
     Cost,
     Execution,
     Outcome,
@@ -22,11 +22,13 @@ from pipeline.inspect.batch_history.model import (
 )
 from pipeline.inspect.batch_history.rejects import read_rejects
 from pipeline.inspect.report.tables import Preview, preview
+from tests import documents
 from tests.statemachine import definition as asl
 from tests.unit import histories
 from tests.unit.histories import START, Book, Event
 
 BATCH = "orders-0123456789abcdef0123456789abcdef"
+SOURCE = Source("order-pipeline-dev-ingest-000000000000", "incoming/orders/x.jsonl", "v1", 528_000, "e", "1")
 BUCKET = "order-pipeline-dev-processed-000000000000"
 WRITTEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _CONSOLE = "https://eu-central-1.console.aws.amazon.com/states/home#/v2/executions/details/x"
@@ -52,7 +54,7 @@ _ORDERS = (
 
 def published() -> Story:
     """All of 830 records, as the embedded AWS tells it: nothing of what is inside the Map."""
-    return _story(Outcome.PUBLISHED, _embedded(), "SUCCEEDED", target="local", balance=_balance(830, 0, 0))
+    return _story(Outcome.PUBLISHED, _embedded(), "SUCCEEDED", target="local", manifest=_manifest(830, 0, 0))
 
 
 def partly_rejected() -> Story:
@@ -69,14 +71,14 @@ def partly_rejected() -> Story:
         histories.troubled(),
         "SUCCEEDED",
         actions=actions,
-        balance=_balance(103, 3, 1),
+        manifest=_manifest(103, 3, 1),
         rejects=rejects(show_values=False),
     )
 
 
 def large() -> Story:
     """A file of 500 chunks, of which one was tried again; it takes the most room."""
-    return _story(Outcome.PUBLISHED, many_chunks(500, failing=3), "SUCCEEDED", balance=_balance(1_000_000, 0, 0))
+    return _story(Outcome.PUBLISHED, many_chunks(500, failing=3), "SUCCEEDED", manifest=_manifest(1_000_000, 0, 0))
 
 
 def failed() -> Story:
@@ -131,7 +133,8 @@ def execution(events: list[Event], status: str, **changes: Any) -> Execution:
     """An execution with this history."""
     definition = asl.load()
     steps = read_steps(events, definition)
-    lines = tuple(dict(zip(("item", "quantity", "price_of", "price", "usd"), line, strict=True)) for line in _LINES)
+    members = ("item", "quantity", "price_of", "price", "usd")
+    lines = tuple(RunCost(**dict(zip(members, line, strict=True))) for line in _LINES)
     told = Execution(
         name=BATCH,
         arn=f"arn:aws:states:eu-central-1:1:execution:x:{BATCH}",
@@ -257,22 +260,20 @@ def _embedded() -> list[Event]:
     return [*events, *({name: part for name, part in event.items() if name != "previousEventId"} for event in later)]
 
 
-def _balance(received: int, rejected: int, superseded: int) -> Balance:
-    valid = received - rejected
-    counts = {"received": received, "valid": valid, "rejected": rejected, "superseded": superseded}
-    total = {"validated": "1330736.48", "superseded": "0.50" if superseded else "0", "published": "1330735.98"}
-    return Balance(
-        {**counts, "published": valid - superseded},
-        {"not_an_allowed_value": rejected} if rejected else {},
-        {"total_amount": total, "line_total": {"validated": "9", "superseded": "0", "published": "9"}},
+def _manifest(received: int, rejected: int, superseded: int) -> Manifest:
+    lost = "0.50" if superseded else "0"
+    return documents.manifest(
+        counts=documents.record_counts(received, rejected, superseded),
+        rejected_by_reason={"not_an_allowed_value": rejected} if rejected else {},
+        control_totals={
+            "total_amount": ControlTotalSums(validated="1330736.48", superseded=lost, published="1330735.98"),
+            "line_total": ControlTotalSums(validated="9", superseded="0", published="9"),
+        },
     )
 
 
 def _story(outcome: Outcome, events: list[Event], status: str, **changes: Any) -> Story:
-    source = Source("order-pipeline-dev-ingest-000000000000", "incoming/orders/x.jsonl", "v1", 528_000, "e", "1")
-    balance: Balance | None = changes.get("balance")
-    rows = {"orders": 830, "customers": 89, "items": 2155} if balance else {}
-    manifest: Mapping[str, Any] | None = {"contract_version": 1, "release": "0f3c" * 4} if balance else None
+    rows = {"orders": 830, "customers": 89, "items": 2155} if "manifest" in changes else {}
     run = execution(events, status)
     told: dict[str, Any] = {
         "asked": BATCH,
@@ -282,7 +283,7 @@ def _story(outcome: Outcome, events: list[Event], status: str, **changes: Any) -
         "dataset": "orders",
         "outcome": outcome,
         "actions": (),
-        "source": source,
+        "source": SOURCE,
         "uploaded": START - timedelta(seconds=1),
         "is_source_there": True,
         "versions": (),
@@ -291,14 +292,13 @@ def _story(outcome: Outcome, events: list[Event], status: str, **changes: Any) -
         "heard": (),
         "queued": (),
         "executions": (run,),
-        "balance": None,
         "outputs": tuple(
             Output(table, kind, f"{folder}/orders/2026-01-01/{BATCH}/{table}.{kind}", 400, number)
             for table, number in rows.items()
             for folder, kind in (("tables", "parquet"), ("processed", "csv"))
         ),
         "rejects": None,
-        "manifest": manifest,
+        "manifest": None,
         "manifest_key": f"manifests/orders/{BATCH}.json",
         "processed_bucket": BUCKET,
         "console_url": run.console_url,

@@ -8,7 +8,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from functions.common.documents.chunk_counts import DriftCount, VersionCounts
+from functions.common.documents.manifest import ByteCounts
 from pipeline.inspect import report
 from pipeline.inspect.batch_history.model import FileVersion, Heard, Outcome, Output, Queued, Revision, Story
 from pipeline.inspect.report.page import Sum, headline, render, sums_of
@@ -22,10 +25,10 @@ STORIES = {
     "failed": stories.failed(),
     "failed by its rejects": stories.failed_by_rejects(),
 }
-BY_VERSION = {"1": {"valid": 90, "rejected": 3}, "2": {"valid": 10, "rejected": 0}}
+BY_VERSION = {"1": VersionCounts(valid=90, rejected=3), "2": VersionCounts(valid=10, rejected=0)}
 DRIFT = (
-    {"contract_version": 1, "field": "/gift", "records": 3, "dropped": True},
-    {"contract_version": 2, "field": "", "records": 2, "dropped": False},
+    DriftCount(contract_version=1, field="/gift", records=3, dropped=True),
+    DriftCount(contract_version=2, field="", records=2, dropped=False),
 )
 VALUES = ("Hanari Carnes", "mario@example.com", "Brazil", "1552.61", "half an order", "Spezialitäten", "0251-031259")
 
@@ -87,7 +90,7 @@ def test_templates_trust_no_text() -> None:
 def test_every_outcome_has_a_page(outcome: Outcome) -> None:
     nothing = replace(
         stories.published(),
-        **{"outcome": outcome, "source": None, "uploaded": None, "executions": (), "balance": None},
+        **{"outcome": outcome, "source": None, "uploaded": None, "executions": ()},
         **{"outputs": (), "manifest": None, "definition": {}, "unknown": ("The log can't be read.",)},
     )
     for story in (nothing, replace(stories.partly_rejected(), outcome=outcome)):
@@ -96,7 +99,7 @@ def test_every_outcome_has_a_page(outcome: Outcome) -> None:
 
 def test_what_is_known_of_events_versions_and_fields_is_told() -> None:
     story = stories.partly_rejected()
-    assert story.balance is not None
+    assert story.manifest is not None
     assert story.source is not None
     when, other = stories.START, f"{stories.BATCH[:-1]}0"
     versions = (
@@ -113,7 +116,12 @@ def test_what_is_known_of_events_versions_and_fields_is_told() -> None:
             Revision(1, stories.BATCH, "published", False),
             Revision(2, f"{stories.BATCH}-r2", "published", True),
         ),
-        balance=replace(story.balance, records_by_version=BY_VERSION, drift=DRIFT),
+        manifest=structs.replace(
+            story.manifest,
+            bytes=ByteCounts(received=2000, unreadable=7),
+            records_by_version=BY_VERSION,
+            drift=DRIFT,
+        ),
         executions=(replace(story.executions[0], status="FAILED", error="NoticeError", redrives=1),),
     )
     text = " ".join(Reader(page(told)).text.split())
@@ -129,6 +137,7 @@ def test_what_is_known_of_events_versions_and_fields_is_told() -> None:
             "(this page)",
         ),
         *("A step after that failed: NoticeError", "redriven 1 time"),
+        "7 of 2,000 bytes could not be read as records.",
     ):
         assert part in text, part
 
@@ -153,8 +162,8 @@ def test_a_command_names_the_target_that_is_not_aws() -> None:
 
 def test_the_balance_is_two_sums_that_are_added_up_here() -> None:
     story = stories.partly_rejected()
-    assert story.balance is not None
-    sums = list(sums_of(story.balance))
+    assert story.manifest is not None
+    sums = list(sums_of(story.manifest))
     assert [(one.whole[0], *(name for name, _ in one.parts)) for one in sums] == [
         ("received", "valid", "rejected"),
         ("valid", "published", "superseded"),
@@ -162,8 +171,8 @@ def test_the_balance_is_two_sums_that_are_added_up_here() -> None:
     assert all(one.adds_up for one in sums)
     assert not Sum(("received", sums[0].whole[1] + 1), sums[0].parts).adds_up
     assert "It adds up" in page(story)
-    wrong = replace(story.balance, counts={**story.balance.counts, "rejected": 4})
-    assert "It does not add up" in page(replace(story, balance=wrong))
+    wrong = structs.replace(story.manifest, counts=structs.replace(story.manifest.counts, rejected=4))
+    assert "It does not add up" in page(replace(story, manifest=wrong))
 
 
 def test_each_state_s_outcome_is_told_in_text_too() -> None:

@@ -44,7 +44,7 @@ def record_failure(event: dict[str, Any], _context: object = None) -> dict[str, 
 def failure_notice(event: dict[str, Any]) -> dict[str, str]:
     """What the real record_failure answers to the event of the state RecordFailure."""
     failure = Failure.from_state_machine(event)
-    return notice(record(failure, committed=False, rejects_uri=None), "s3://processed/failure.json")
+    return notice(record(failure, committed=False, rejects_uri=None), "s3://processed/failure.json").to_output()
 
 
 def _play(function: str, batch: dict[str, Any], event: dict[str, Any], chunk: int | None = None) -> dict[str, Any]:

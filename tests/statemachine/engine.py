@@ -9,8 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 from functions.common.batch import Batch, Source, batch_id_for
+from functions.common.documents.manifest import Manifest
 from functions.record_failure.failure import plain_cause
 from functions.write.manifest import summary
+from tests import documents
 from tests.statemachine import definition as asl
 from tests.statemachine import doubles
 from tests.statemachine.cases import Case
@@ -198,19 +200,12 @@ def answer_of_write(batch: Batch, case: Case) -> dict[str, Any]:
     return summary(manifest, "processed", manifest if case.notified_before else None)
 
 
-def _manifest(batch: Batch, rejected: int) -> dict[str, Any]:
-    """As much of a manifest as `write` makes its answer of."""
-    return {
-        "dataset": batch.dataset,
-        "batch_id": batch.batch_id,
-        "source": batch.to_input()["source"],
-        "counts": {
-            "received": 10 + rejected,
-            "valid": 10,
-            "rejected": rejected,
-            "superseded": 0,
-            "published": 10,
-        },
-        "rejected_by_reason": {"schema": rejected} if rejected else {},
-        "rejects": {"key": batch.rejected_key} if rejected else None,
-    }
+def _manifest(batch: Batch, rejected: int) -> Manifest:
+    return documents.manifest(
+        dataset=batch.dataset,
+        batch_id=batch.batch_id,
+        source=batch.source,
+        counts=documents.record_counts(10 + rejected, rejected),
+        rejected_by_reason={"schema": rejected} if rejected else {},
+        rejects=documents.published_file(batch.rejected_key) if rejected else None,
+    )

@@ -1,7 +1,7 @@
 """The pure steps on local files: what the handlers do, without S3."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from functions.common import sql
 from functions.common.batch import Batch, Source
 from functions.common.config import Settings
 from functions.common.contract import LINEAGE, Contract
+from functions.common.documents.chunk_counts import ChunkCounts
 from functions.common.planning import plan_batch
 from functions.common.source.chunk import open_chunk
 from functions.common.source.documents import Document
@@ -69,6 +70,19 @@ def validate(
     **limits: int,
 ) -> dict[str, Any]:
     """Validate one chunk into `folder`, under LIMITS but for `limits`; answers its counts as they are staged."""
+    counts: dict[str, Any] = orjson.loads(counted(data, folder, batch, chunk, contract, **limits).to_bytes())
+    return counts
+
+
+def counted(
+    data: bytes,
+    folder: Path,
+    batch: Batch | None = None,
+    chunk: int = 0,
+    contract: Contract = CONTRACT,
+    **limits: int,
+) -> ChunkCounts:
+    """The same; answers the counts as the pipeline's type."""
     under = Settings(**{**vars(LIMITS), **limits})
     batch = batch or batch_of(data)
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,10 +91,7 @@ def validate(
         return opened(data, batch, chunk, contract, under)
 
     with sql.connect(folder, MEMORY_MB) as connection:
-        document, counts = validate_chunk(
-            open_document, contract, batch.batch_id, folder, connection, under, "s3://sample"
-        )
-    return {"chunk_bytes": batch.chunk_bytes, "position_kind": document.position_kind, **asdict(counts)}
+        return validate_chunk(open_document, contract, batch, chunk, folder, connection, under, "s3://sample")
 
 
 @dataclass
@@ -90,7 +101,7 @@ class Staged:
     folder: Path
     batch: Batch
     contract: Contract
-    counts: Sequence[Mapping[str, Any]]
+    counts: Sequence[ChunkCounts]
     totals: Totals
 
     @property
@@ -121,7 +132,7 @@ def stage(
     counts = []
     for chunk in range(batch.chunk_count):
         staging = folder / f"{chunk:05d}"
-        counts.append(validate(data, staging, batch, chunk, contract))
+        counts.append(counted(data, staging, batch, chunk, contract))
         with sql.connect(staging, MEMORY_MB) as connection:
             for table in write_parts(staging / RECORDS, contract, staging, connection):
                 (staging / f"{table}.parquet").rename(folder / "parts" / f"{chunk:05d}.{table}.part")

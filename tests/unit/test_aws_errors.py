@@ -13,6 +13,7 @@ from functions.common.errors import PipelineError, Remedy, next_step_for, remedy
 from functions.common.survey import BatchState
 from pipeline import ROOT
 from pipeline.inspect.batch_history.diagnosis import diagnosed
+from tests import documents
 from tests.report import stories
 from tests.statemachine import definition as asl
 
@@ -105,7 +106,8 @@ def test_the_next_step_of_an_error_is_a_replay_sooner_or_later(error: str) -> No
 @pytest.mark.parametrize("error", [*PASSING, *LASTING])
 def test_explain_tries_a_replay_first_where_the_next_step_does(error: str) -> None:
     failed = stories.failed()
-    record = {"next_step": "Look at the function's log, and run the batch again.", "notified_by": "state_machine"}
+    step = "Look at the function's log, and run the batch again."
+    record = documents.failure_record(next_step=step, notified_by="state_machine")
     for failure in (record, None):
         run = replace(failed.executions[-1], error=error, failure=failure)
         first = diagnosed(replace(failed, executions=(run,)), BatchState.FAILED, stories.WRITTEN).actions[0]

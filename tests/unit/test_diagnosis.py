@@ -5,17 +5,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from functions.common.survey import BatchState
 from pipeline.inspect.batch_history.diagnosis import diagnosed
 from pipeline.inspect.batch_history.model import Outcome, Queued, Story
+from tests import documents
 from tests.report import stories
 
 NOW = stories.WRITTEN
 LATER = timedelta(minutes=5)
-TOLD = {"next_step": "Run the batch again.", "notified_by": "the state machine"}
-UNTOLD = {**TOLD, "notified_by": None}
-OF_EARLIER = {"next_step": TOLD["next_step"]}
+TOLD = documents.failure_record(next_step="Run the batch again.", notified_by="state_machine")
+UNTOLD = structs.replace(TOLD, notified_by=None)
+OF_EARLIER = structs.replace(TOLD, notified_by="")
 """A failure record of a release that did not say who was told."""
 
 QUEUED = (Queued(NOW, "starter", "AccessDenied"),)
@@ -53,14 +55,19 @@ def commands(told: Story) -> list[str]:
         pytest.param(story(UNTOLD, queued=QUEUED), BatchState.UNTOLD, [REDRIVE, REPLAY], id="its event waits"),
         pytest.param(story(TOLD, is_source_there=False), BatchState.FAILED, [], id="its source is gone"),
         pytest.param(
-            story({**TOLD, "next_step": "Send the file again."}, error="EmptyFileError"),
+            story(structs.replace(TOLD, next_step="Send the file again."), error="EmptyFileError"),
             BatchState.FAILED,
             [],
             id="another file is needed",
         ),
-        pytest.param(story({**TOLD, "remedy": "upload"}), BatchState.FAILED, [], id="the record's remedy is to upload"),
         pytest.param(
-            story({**TOLD, "remedy": "of a later release"}), BatchState.FAILED, [REPLAY], id="an unknown remedy"
+            story(structs.replace(TOLD, remedy="upload")), BatchState.FAILED, [], id="the record's remedy is to upload"
+        ),
+        pytest.param(
+            story(structs.replace(TOLD, remedy="of a later release")),
+            BatchState.FAILED,
+            [REPLAY],
+            id="an unknown remedy",
         ),
         pytest.param(story(TOLD, error="TooManyRejectsError"), BatchState.FAILED, [REPLAY], id="or a limit is raised"),
     ],

@@ -15,9 +15,12 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import convert
 
 from functions.common import sql
 from functions.common.contract import LINEAGE, Column, Reference
+from functions.common.documents.chunk_counts import ChunkCounts, DriftCount, VersionCounts
+from functions.common.documents.manifest import ControlTotalSums
 from functions.common.errors import ReconciliationError, ResourceLimitError
 from functions.write import reconciliation
 from functions.write.merge import merge
@@ -223,7 +226,7 @@ def test_a_reference_may_have_several_columns_of_any_name(
         make_part(connection, tmp_path, "lines", f"{rows} FROM range(55)")
         contract = replace(CONTRACT, record_table=INVOICES, tables=(INVOICES, children), control_totals=())
         with pytest.raises(ReconciliationError, match="Table lines: 9 rows have no row in invoices"):
-            merge(batch_of(b""), contract, Totals(46, 46, 0, {}, {}, [], {}, 0, 0), tmp_path, connection)
+            merge(batch_of(b""), contract, Totals(46, 46, 0, {}, {}, (), {}, 0, 0), tmp_path, connection)
 
 
 def test_a_lost_order_is_noticed(tmp_path: Path) -> None:
@@ -250,8 +253,8 @@ def test_counts_that_do_not_fit_the_rows_are_refused(change: dict[str, Any], say
 def test_control_totals_count_what_is_superseded(tmp_path: Path) -> None:
     records = [order(shipping_cost=amount) for amount in (0.1, 0.2, 1000)]
     assert publish(lines(records), tmp_path).merged.control_totals == {
-        "total_amount": {"validated": "1783.6", "superseded": "522.5", "published": "1261.1"},
-        "line_total": {"validated": "783.3", "superseded": "522.2", "published": "261.1"},
+        "total_amount": ControlTotalSums(validated="1783.6", superseded="522.5", published="1261.1"),
+        "line_total": ControlTotalSums(validated="783.3", superseded="522.2", published="261.1"),
     }
 
 
@@ -271,8 +274,11 @@ def test_a_key_may_have_several_columns(tmp_path: Path) -> None:
 GONE = object()
 
 
-def chunk_counts(**changes: Any) -> dict[str, Any]:
-    return {
+def chunk_counts(**changes: Any) -> ChunkCounts:
+    """The counts of a chunk with some members changed, or left out if they are GONE."""
+    members = {
+        "chunk": 0,
+        "position_kind": "byte",
         "chunk_bytes": 10**9,
         "received": 3,
         "valid": 2,
@@ -285,6 +291,7 @@ def chunk_counts(**changes: Any) -> dict[str, Any]:
         "unreadable_bytes": 20,
         **changes,
     }
+    return convert({name: value for name, value in members.items() if value is not GONE}, ChunkCounts)
 
 
 def test_chunks_add_up() -> None:
@@ -303,11 +310,11 @@ def test_chunks_add_up() -> None:
     assert totals.control_totals == {"total": Decimal("100000000000000000000000000000000001.0999")}
     assert (totals.received_bytes, totals.unreadable_bytes) == (600, 40)
     assert totals.records_by_version == {
-        "1": {"valid": 2, "rejected": 1},
-        "2": {"valid": 0, "rejected": 1},
-        "unknown": {"valid": 0, "rejected": 1},
+        "1": VersionCounts(valid=2, rejected=1),
+        "2": VersionCounts(valid=0, rejected=1),
+        "unknown": VersionCounts(valid=0, rejected=1),
     }
-    assert totals.drift == [{"contract_version": 2, "field": "/x", "records": 1, "dropped": False}]
+    assert totals.drift == (DriftCount(contract_version=2, field="/x", records=1, dropped=False),)
 
 
 @pytest.mark.parametrize(
@@ -325,9 +332,8 @@ def test_chunks_add_up() -> None:
     ],
 )
 def test_a_chunk_that_does_not_balance_is_named(change: dict[str, Any], says: str) -> None:
-    second = {name: value for name, value in chunk_counts(**change).items() if value is not GONE}
     with pytest.raises(ReconciliationError, match=says):
-        add_up([chunk_counts(), second], batch_of(b""))
+        add_up([chunk_counts(), chunk_counts(**change)], batch_of(b""))
 
 
 # --- what is written --------------------------------------------------------------------------------------------------
@@ -386,7 +392,7 @@ def merged_readings(folder: Path, sizes: list[int], order: str, memory_mb: int =
             connection.execute(f"COPY ({part}) TO {path} ({sql.STAGED})")
     with sql.connect(folder, memory_mb) as connection:
         connection.execute("SET max_temp_directory_size = '0 KiB'")
-        totals = Totals(N_READINGS, N_READINGS, 0, {}, {}, [], {}, 0, 0)
+        totals = Totals(N_READINGS, N_READINGS, 0, {}, {}, (), {}, 0, 0)
         assert merge(batch_of(b""), contract, totals, folder, connection).rows == {"readings": N_READINGS}
     return (folder / "readings.parquet").read_bytes()
 

@@ -13,6 +13,7 @@ from pipeline.smoke.checks import CHECKS, NOT_TRIED, run_check
 from pipeline.smoke.model import Check, CheckOutcome
 from pipeline.smoke.second_apply import Changed
 from pipeline.smoke.trial import Trial
+from tests import documents
 from tests.integration.test_smoke import Run, run
 
 __all__ = ["run"]
@@ -111,11 +112,11 @@ def aborted(
     on = trial_of(monkeypatch, Place(stepfunctions=step_functions), notifications)
     monkeypatch.setattr(on, "send_large", lambda _: uploaded, raising=False)
     monkeypatch.setattr(runs, "follow", lambda *_: iter(["Validate"]))
-    monkeypatch.setattr(recovery, "read_json", lambda *_: record)
+    monkeypatch.setattr(recovery, "read_document", lambda *_: record)
     return result_of("an aborted execution", on)
 
 
-RECORD = {"status": "ABORTED", "error": "ExecutionAborted"}
+RECORD = documents.failure_record(status="ABORTED", error="ExecutionAborted")
 SAID = f"{BATCH} failed: ExecutionAborted"
 
 
@@ -126,7 +127,7 @@ SAID = f"{BATCH} failed: ExecutionAborted"
         (["SUCCEEDED", "ABORTED"], RECORD, [SAID], ""),
         (["SUCCEEDED"] * 3, RECORD, [SAID], "ended before they could be stopped"),
         (["ABORTED"], None, [SAID], "the failure record failures/orders/"),
-        (["ABORTED"], {"status": "FAILED", "error": "E"}, [SAID], "FAILED"),
+        (["ABORTED"], documents.failure_record(error="E"), [SAID], "FAILED"),
         (["ABORTED"], RECORD, [], "a notification about"),
         (["ABORTED"], RECORD, [SAID, SAID], "[True, True]"),
         (["ABORTED"], RECORD, [f"{BATCH} failed: E"], "[False]"),

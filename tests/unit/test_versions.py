@@ -1,6 +1,6 @@
 """Records of several versions in one file: each is validated by its own schema, and all make the current tables."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,8 +11,10 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import convert
 
 from functions.common.contract import Contract, Version
+from functions.common.documents.chunk_counts import ChunkCounts
 from functions.common.errors import ContractError
 from functions.common.record_types import record_type
 from functions.write.reconciliation import add_up
@@ -111,8 +113,8 @@ def test_a_later_version_supersedes_an_earlier_one(tmp_path: Path) -> None:
     assert result.merged.superseded == 2
     superseded = [orjson.loads(line) for line in (result.folder / "rejects.jsonl").read_bytes().splitlines()]
     assert [(one["reason"], one["contract_version"]) for one in superseded] == [("superseded", 1), ("superseded", 2)]
-    totals = asdict(result.merged)["control_totals"]["total_amount"]
-    assert Decimal(totals["validated"]) - Decimal(totals["superseded"]) == Decimal(totals["published"])
+    totals = result.merged.control_totals["total_amount"]
+    assert Decimal(totals.validated) - Decimal(totals.superseded) == Decimal(totals.published)
 
 
 # --- what a contract may say ------------------------------------------------------------------------------------------
@@ -249,11 +251,11 @@ def test_a_file_of_many_chunks_names_no_more_fields_than_one(tmp_path: Path) -> 
         for start in (0, 50, 100)
     ]
     none: dict[str, Any] = {"received": 0, "valid": 0, "rejected": 0, "rejected_by_reason": {}, "control_totals": {}}
-    none |= {"received_bytes": 0, "unreadable_bytes": 0}
-    counts = [{**none, "chunk_bytes": 10**9, "records_by_version": {}, "drift": found} for found in drift]
+    none |= {"chunk": 0, "chunk_bytes": 10**9, "position_kind": "byte"}
+    counts = [convert({**none, "drift": found}, ChunkCounts) for found in drift]
     totals = add_up(counts, batch_of(b""))
     assert len(totals.drift) == 101
-    assert sum(one["records"] for one in totals.drift) == 300
+    assert sum(one.records for one in totals.drift) == 300
 
 
 @pytest.mark.parametrize("name", ["anna@example.com", "Anna Müller", "4711", "", "a/b", "x" * 65, "\u202e"])

@@ -41,7 +41,7 @@ def check(published: Published, records: list[Visit]) -> None:
     expected = tables(records)
     assert {table.name: published.rows(table.name) for table in CONTRACT.tables} == expected
     sums = {name: sum(Decimal(row[name]) for row in expected["page_views"]) for name in ("seconds", "scroll_depth")}
-    found = {name: Decimal(total["published"]) for name, total in published.merged.control_totals.items()}
+    found = {name: Decimal(total.published) for name, total in published.merged.control_totals.items()}
     assert found == sums
 
 

@@ -1,4 +1,4 @@
-"""What `--json` prints: dataclasses as objects, times as ISO 8601 in UTC, and nothing but ASCII.
+"""What `--json` prints: documents and dataclasses as objects, times as ISO 8601 in UTC, and nothing but ASCII.
 
 Whatever a key or a cause holds, it can't steer a terminal so. docs/cli.md has the shapes.
 """
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from pipeline.console import out
 
@@ -22,6 +24,8 @@ def plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         content = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
         return {**content, "seconds": value.seconds} if hasattr(value, "seconds") else content
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, Mapping):

@@ -1,37 +1,34 @@
 """Prints what a manifest says of the records: the balance, and fields that the contract does not know."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from rich.markup import escape
 
+from functions.common.documents.manifest import Manifest
 from pipeline.console import out, plain
 
 
-def balance(manifest: Mapping[str, Any]) -> None:
+def balance(manifest: Manifest) -> None:
     """The account of every record, as two sums that must add up, and the control totals."""
-    counts = manifest["counts"]
+    counts = manifest.counts
     out.print("\n[bold]Balance[/bold]")
-    out.print(f"  received {counts['received']} = valid {counts['valid']} + rejected {counts['rejected']}")
-    out.print(f"  valid {counts['valid']} = published {counts['published']} + superseded {counts['superseded']}")
-    n_bytes = manifest.get("bytes", {})  # a manifest of an earlier release has none
-    if n_bytes.get("unreadable"):
-        share = n_bytes["unreadable"] / n_bytes["received"]
-        out.print(f"  {n_bytes['unreadable']} of {n_bytes['received']} bytes could not be read as records: {share:.2%}")
-    for version, numbers in manifest.get("records_by_version", {}).items():
-        out.print(f"  version {plain(version)}: valid {numbers['valid']}, rejected {numbers['rejected']}")
-    for name, total in manifest["control_totals"].items():
-        sides = f"validated {total['validated']} − superseded {total['superseded']} = published {total['published']}"
+    out.print(f"  received {counts.received} = valid {counts.valid} + rejected {counts.rejected}")
+    out.print(f"  valid {counts.valid} = published {counts.published} + superseded {counts.superseded}")
+    n_bytes = manifest.bytes
+    if n_bytes and n_bytes.unreadable:
+        share = n_bytes.unreadable / n_bytes.received
+        out.print(f"  {n_bytes.unreadable} of {n_bytes.received} bytes could not be read as records: {share:.2%}")
+    for version, numbers in manifest.records_by_version.items():
+        out.print(f"  version {plain(version)}: valid {numbers.valid}, rejected {numbers.rejected}")
+    for name, total in manifest.control_totals.items():
+        sides = f"validated {total.validated} − superseded {total.superseded} = published {total.published}"
         out.print(f"  {escape(name)}: {sides}")
     drift(manifest)
 
 
-def drift(manifest: Mapping[str, Any]) -> None:
+def drift(manifest: Manifest) -> None:
     """The fields that the contract does not know, and how many records had them."""
-    found = manifest.get("drift", [])  # a manifest of an earlier release has none
-    if found:
+    if manifest.drift:
         out.print("\n[bold]Drift[/bold]: fields that the contract does not know")
-    for one in found:
-        field = plain(one["field"]) or "others"
-        what = "dropped" if one["dropped"] else "their records rejected"
-        out.print(f"  {field}: {one['records']} records of version {one['contract_version']}, {what}")
+    for one in manifest.drift:
+        field = plain(one.field) or "others"
+        what = "dropped" if one.dropped else "their records rejected"
+        out.print(f"  {field}: {one.records} records of version {one.contract_version}, {what}")

@@ -1,6 +1,5 @@
 """Runs a file through the functions' own code on this machine, with a folder in place of S3, and nothing published."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from functions.common.batch import Batch
 from functions.common.config import Settings
+from functions.common.documents.manifest import Manifest
 from functions.common.errors import ContractError, PipelineError, ResourceLimitError, UnknownDatasetError
 from functions.common.planning import PREFIX, plan_batch, source_of
 from functions.transform.index import transform
@@ -41,7 +40,7 @@ class DryRun:
     """What would become of a file, and what it would leave, in files that are there as long as the run is open."""
 
     dataset: str
-    manifest: Mapping[str, Any] | None
+    manifest: Manifest | None
     """The manifest that it would be published with; None where it would fail."""
     tables: Mapping[str, Path]
     """The files of the tables that would be published, by the name that each has for people, such as orders.csv."""
@@ -143,10 +142,9 @@ def _run(storage: FolderStorage, key: str, settings: Settings, processed: Path) 
             cause = cause.replace(f"s3://{path.relative_to(processed.parent)}", "the rejects below")
         next_step = _NEXT_STEPS.get(type(exc), exc.next_step)
         return DryRun(batch.dataset, None, {}, rejects, type(exc).__name__, cause, next_step)
-    manifest = json.loads(written.manifest)
     tables = {
-        f"{name}.{kind}": processed / table[kind]["key"]
-        for name, table in manifest["tables"].items()
-        for kind in ("csv", "parquet")
+        f"{name}.{kind}": processed / file.key
+        for name, table in written.manifest.tables.items()
+        for kind, file in table.files.items()
     }
-    return DryRun(batch.dataset, manifest, tables, [rejected] if manifest["rejects"] else [])
+    return DryRun(batch.dataset, written.manifest, tables, [rejected] if written.manifest.rejects else [])

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from functions.common.batch import DATASET_NAME
 from pipeline import console as show
+from pipeline.console import as_json
 from pipeline.console.balance import balance
 from pipeline.contract import rules
 from pipeline.contract.dry_run import DryRun, dry_run
@@ -132,7 +133,7 @@ def _content(result: DryRun, found: _Rejects) -> dict[str, Any]:
     return {
         "publishable": result.published,
         "failure": None if result.published else failure,
-        "manifest": result.manifest,
+        "manifest": as_json.plain(result.manifest),
         "rejected_by_reason": dict(found.by_reason),
         "rejects": found.samples,
     }

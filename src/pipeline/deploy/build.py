@@ -30,9 +30,9 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "validate": ("aws", "json", "schema", "sql"),
     "transform": ("aws", "sql"),
     "write": ("aws", "json", "sql"),
-    "record_failure": ("aws",),
-    "record_run": ("aws",),
-    "reconciler": ("aws",),
+    "record_failure": ("aws", "json"),
+    "record_run": ("aws", "json"),
+    "reconciler": ("aws", "json"),
 }
 """The layers of each function; infra/functions.tf says the same, and a test holds the two together."""
 

@@ -8,14 +8,19 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from msgspec import structs
+
 from functions.common import executions
 from functions.common.batch import failure_key, is_batch_id, manifest_key, replay_of, run_key
+from functions.common.documents.failure_record import FailureRecord
+from functions.common.documents.manifest import Manifest
+from functions.common.documents.run_record import RunRecord
 from functions.common.executions import execution_arn
 from functions.common.parallel import at_once
 from functions.common.survey import BatchState, is_gone, state_without_record
 from pipeline.deploy.targets import Target
 from pipeline.outcome import Outcome, outcome_of
-from pipeline.processed_bucket import read_json
+from pipeline.processed_bucket import read_document
 from pipeline.recover import restarts
 
 _PARALLEL = 8
@@ -66,42 +71,42 @@ def run_of(place: Target, execution: Mapping[str, Any]) -> Run:
     name, status = execution["name"], execution["status"]
     batch_id = _batch_of(place, name)
     dataset = batch_id.partition("-")[0]
-    manifest = read_json(place, manifest_key(dataset, batch_id)) if status != "RUNNING" else None
+    manifest = read_document(place, Manifest, manifest_key(dataset, batch_id)) if status != "RUNNING" else None
     failure = None
     if status not in ("RUNNING", "SUCCEEDED"):
-        failure = read_json(place, failure_key(dataset, batch_id, name))
+        failure = read_document(place, FailureRecord, failure_key(dataset, batch_id, name))
     told, outcome = manifest or failure, _outcome(place, execution, batch_id, manifest, failure)
     return Run(
         name=name,
         batch_id=batch_id,
-        key=told["source"]["key"] if told else _key_of(place, name),
+        key=told.source.key if told else _key_of(place, name),
         status=status,
         outcome=outcome,
         started=execution["startDate"],
         stopped=execution.get("stopDate"),
-        counts=manifest["counts"] if manifest and outcome != "failed" else {},
-        error=failure["error"] if failure else "" if status in ("RUNNING", "SUCCEEDED") else status,
+        counts=structs.asdict(manifest.counts) if manifest and outcome != "failed" else {},
+        error=failure.error if failure else "" if status in ("RUNNING", "SUCCEEDED") else status,
         usd=cost_of(place, batch_id, name) if status != "RUNNING" else "",
     )
 
 
 def cost_of(place: Target, batch_id: str, name: str) -> str:
     """What an execution of a batch cost, in USD, as its run record says; empty where there is none."""
-    record = read_json(place, run_key(batch_id.partition("-")[0], batch_id, name))
-    return f"{Decimal(record['usd']):.6f}" if record else ""
+    record = read_document(place, RunRecord, run_key(batch_id.partition("-")[0], batch_id, name))
+    return f"{Decimal(record.usd):.6f}" if record else ""
 
 
 def _outcome(
     place: Target,
     execution: Mapping[str, Any],
     batch_id: str,
-    manifest: Mapping[str, Any] | None,
-    failure: Mapping[str, Any] | None,
+    manifest: Manifest | None,
+    failure: FailureRecord | None,
 ) -> Outcome:
     """How an execution ended; that a later one published the batch does not make it a success."""
-    committed = execution["status"] == "SUCCEEDED" or bool(failure and failure["published"])
+    committed = execution["status"] == "SUCCEEDED" or bool(failure and failure.published)
     if manifest and committed:
-        return outcome_of(BatchState.PUBLISHED, rejected=manifest["counts"]["rejected"])
+        return outcome_of(BatchState.PUBLISHED, rejected=manifest.counts.rejected)
     if failure and not committed:
         return outcome_of(BatchState.FAILED)
     patience = restarts.patience()

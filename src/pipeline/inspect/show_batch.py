@@ -44,8 +44,8 @@ def story(told: Story) -> None:
     _account(told)
     if told.rejects:
         _title(f"Rejects and superseded records, in s3://{told.processed_bucket}/{told.rejects.key}")
-        if told.balance and not told.rejects.is_whole:
-            reasons = {**told.balance.rejected_by_reason, "superseded": told.balance.counts["superseded"]}
+        if told.manifest and not told.rejects.is_whole:
+            reasons = {**told.manifest.rejected_by_reason, "superseded": told.manifest.counts.superseded}
             out.print("  " + ", ".join(f"{plain(reason)} {number:,}" for reason, number in reasons.items()))
         show_rejects.groups(told.rejects)
     _versions(told)
@@ -62,10 +62,10 @@ def story(told: Story) -> None:
 
 
 def _headline(told: Story) -> None:
-    title = plain(title_of({"bucket": told.source.bucket, "key": told.source.key})) if told.source else told.batch_id
+    title = plain(title_of(told.source.bucket, told.source.key)) if told.source else told.batch_id
     out.print(f"[bold {COLORS[told.outcome]}]{told.outcome.upper()}[/]  {title}")
-    counts = told.balance.counts if told.balance else None
-    numbers = f" Published: {counts['published']:,} of {counts['received']:,}." if counts else ""
+    counts = told.manifest.counts if told.manifest else None
+    numbers = f" Published: {counts.published:,} of {counts.received:,}." if counts else ""
     failed = told.failed
     sentence = _SENTENCES[told.outcome]
     if failed and told.outcome is Outcome.PUBLISHED:
@@ -123,9 +123,8 @@ def _execution(execution: Execution) -> None:
     shown = {step.error for step in execution.steps if step.tries or step.chunks}
     if execution.error and execution.status != "RUNNING" and execution.error not in shown:
         out.print(f"  [bold]{plain(execution.error)}[/bold]: {plain(execution.cause)}")
-    failure = execution.failure
-    if failure:
-        told_by = {None: "nobody was told yet"}.get(failure.get("notified_by", ""), "a notice was sent")
+    if execution.failure:
+        told_by = "a notice was sent" if execution.failure.is_notified else "nobody was told yet"
         out.print(f"  its failure is recorded; {told_by}")
 
 
@@ -173,7 +172,7 @@ def _account(told: Story) -> None:
     if told.manifest is None:
         return
     balance(told.manifest)
-    version, release = told.manifest["contract_version"], told.manifest["release"]
+    version, release = told.manifest.contract_version, told.manifest.release
     out.print(f"  by version {version} of the contract {plain(told.dataset)}, release {plain(release)}")
 
 

@@ -12,11 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from functions.common.batch import manifest_key
+from functions.common.documents.manifest import Manifest
 from functions.common.survey import BatchState, Finding, look_at_batch
-from functions.write.manifest import outputs_of
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError
-from pipeline.processed_bucket import read_json
+from pipeline.processed_bucket import read_document
 from pipeline.recover.restarts import EVER, dataset_of_batch, patience, pipeline_of, writes_until
 
 _BATCH = re.compile(r"[a-z][a-z0-9_]{0,29}-[0-9a-f]{32}(?:-r[1-9]\d*)?(?=[./])")
@@ -112,16 +112,15 @@ def _objects(place: Target, prefix: str) -> Iterator[Any]:
 
 def _check(place: Target, batch_id: str, listed: Listed, *, digests: bool = False) -> Checked | None:
     dataset = dataset_of_batch(batch_id)
-    manifest = read_json(place, manifest_key(dataset, batch_id))
+    manifest = read_document(place, Manifest, manifest_key(dataset, batch_id))
     if manifest is None:
         return _uncommitted(place, dataset, batch_id, listed)
-    named = {output["key"]: output for output in outputs_of(manifest)}
-    rejects = (manifest["rejects"] or {}).get("key")  # which may be kept for a shorter time than the tables
+    named = {output.key: output for output in manifest.outputs}
     missing = [
         key
         for key, output in named.items()
-        if (key in listed.sizes or key != rejects)
-        and (listed.sizes.get(key) != output["bytes"] or (digests and _digest(place, key) != output["sha256"]))
+        if (key in listed.sizes or key != manifest.rejects_key)  # rejects may be kept for a shorter time than tables
+        and (listed.sizes.get(key) != output.bytes or (digests and _digest(place, key) != output.sha256))
     ]
     orphans = listed.sizes.keys() - named.keys()
     return Checked(batch_id, tuple(sorted(orphans)), tuple(sorted(missing))) if orphans or missing else None

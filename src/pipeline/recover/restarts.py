@@ -16,6 +16,8 @@ from botocore.exceptions import ClientError
 
 from functions.common import executions
 from functions.common.batch import Batch, Source, failure_prefix, manifest_key, replay_name, revision_of
+from functions.common.documents.failure_record import FailureRecord
+from functions.common.documents.manifest import Manifest
 from functions.common.errors import SourceNotVisibleError
 from functions.common.planning import PREFIX, plan_batch
 from functions.common.s3_utils import Storage, is_archived_head, is_missing
@@ -36,7 +38,7 @@ from functions.common.survey import (
 from functions.reconciler.index import status_change
 from pipeline.deploy.targets import Target, for_target
 from pipeline.errors import CliError, UsageError
-from pipeline.processed_bucket import read_json
+from pipeline.processed_bucket import read_document
 
 _FUNCTION_LIFETIME = timedelta(minutes=16)
 """The longest that a function may outlive its execution: Lambda's limit, and a minute."""
@@ -175,24 +177,24 @@ def republish(place: Target, selection: Selection, release: str | None = None) -
             yield _passed_over(finding, "not published: replay it without --republish")
             continue
         manifest = latest_manifest(place, finding)
-        key, published_by = manifest["source"]["key"], manifest.get("release")
+        key, published_by = manifest.source.key, manifest.release
         if published_by == deployed:
             yield Start(finding.batch_id, "", key, "published by the deployed release already")
         elif release not in (None, published_by):
             yield Start(finding.batch_id, "", key, f"published by the release {published_by}")
         else:
-            batch = _replanned(place, manifest["source"], manifest["ingested_at"], manifest["revision"] + 1)
+            batch = _replanned(place, manifest.source, manifest.ingested_at, manifest.revision + 1)
             found = look_at_batch(pipeline_of(place), batch.dataset, batch.batch_id, patience())
             yield _start_of(batch, found, f"revision {batch.revision}")
 
 
-def latest_manifest(place: Target, finding: Finding) -> dict[str, Any]:
+def latest_manifest(place: Target, finding: Finding) -> Manifest:
     """The manifest of a batch's highest revision. Raises CliError where it was deleted meanwhile."""
     base, _ = revision_of(finding.batch_id)
     prefix = manifest_key(finding.dataset, base).removesuffix(".json")
     listed = place.s3.list_objects_v2(Bucket=place.outputs["processed_bucket"], Prefix=prefix).get("Contents", [])
     newest = max((found["Key"] for found in listed), key=_revision_of_manifest, default=f"{prefix}.json")
-    manifest = read_json(place, newest)
+    manifest = read_document(place, Manifest, newest)
     if manifest is None:
         raise CliError(f"The manifest of {finding.batch_id} was deleted meanwhile.", "Run the same again.")
     return manifest
@@ -259,10 +261,10 @@ def batch_of(place: Target, finding: Finding) -> Batch | None:
     """
     pipeline, revision = pipeline_of(place), revision_of(finding.batch_id)[1]
     if record := any_record(place, finding.dataset, finding.batch_id):
-        return _replanned(place, record["source"], record["ingested_at"], revision)
+        return _replanned(place, record.source, record.ingested_at, revision)
     if execution := executions.describe(pipeline.step_functions, pipeline.state_machine_arn, finding.batch_id):
-        told = orjson.loads(execution["input"])
-        return _replanned(place, told["source"], told["ingested_at"], revision)
+        told = Batch.from_input(orjson.loads(execution["input"]))
+        return _replanned(place, told.source, told.ingested_at, revision)
     return plan(pipeline, finding.version) if finding.version else None
 
 
@@ -287,18 +289,18 @@ def source_state(place: Target, source: Source) -> SourceState:
     return SourceState.ARCHIVED if is_archived_head(head) else SourceState.READABLE
 
 
-def any_record(place: Target, dataset: str, batch_id: str) -> dict[str, Any] | None:
+def any_record(place: Target, dataset: str, batch_id: str) -> Manifest | FailureRecord | None:
     """The manifest or a failure record of a batch: each names its source."""
-    if manifest := read_json(place, manifest_key(dataset, batch_id)):
+    if manifest := read_document(place, Manifest, manifest_key(dataset, batch_id)):
         return manifest
     prefix = failure_prefix(dataset, batch_id)
     listed = place.s3.list_objects_v2(Bucket=place.outputs["processed_bucket"], Prefix=prefix, MaxKeys=1)
-    return next((read_json(place, found["Key"]) for found in listed.get("Contents", [])), None)
+    return next((read_document(place, FailureRecord, found["Key"]) for found in listed.get("Contents", [])), None)
 
 
-def _replanned(place: Target, source: Mapping[str, Any], ingested_at: str, revision: int) -> Batch:
+def _replanned(place: Target, source: Source, ingested_at: str, revision: int) -> Batch:
     chunk_bytes = place.outputs["chunk_bytes"]
-    return plan_batch(Source(**source), datetime.fromisoformat(ingested_at), chunk_bytes, revision)
+    return plan_batch(source, datetime.fromisoformat(ingested_at), chunk_bytes, revision)
 
 
 def run_all(

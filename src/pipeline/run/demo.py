@@ -62,7 +62,7 @@ def _show_outputs(place: Target, result: runs.RunResult, folder: Path) -> None:
     """Download what a run left into `folder`, and show the first rows of its tables and a reject."""
     runs.download_outputs(place, result, folder)
     if result.manifest and result.published:
-        show_run.tables(folder, result.manifest["tables"])
+        show_run.tables(folder, result.manifest.tables)
     if result.rejects_key:
         show_run.first_reject(folder / "rejects.jsonl")
     show.out.print(f"\nWhat the run left is in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")

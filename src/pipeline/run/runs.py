@@ -2,21 +2,28 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import msgspec
+
 from functions.common import executions
 from functions.common.batch import batch_id_for, failure_key, manifest_key, run_key
+from functions.common.documents.document import StoredDocument
+from functions.common.documents.failure_record import FailureRecord
+from functions.common.documents.manifest import Manifest
+from functions.common.documents.run_record import RunRecord
+from functions.common.errors import DocumentError
 from functions.common.executions import execution_arn
 from functions.common.planning import dataset_of, version_id_of
 from functions.record_failure.failure import plain_cause
 from pipeline import files
 from pipeline.deploy.targets import Target, for_target
 from pipeline.errors import CliError, UsageError
-from pipeline.processed_bucket import read_json
+from pipeline.processed_bucket import read_document
 from pipeline.waiting import wait_for
 
 _POLL_SECONDS = {"local": 0.25, "aws": 1.0}
@@ -47,8 +54,8 @@ class RunResult:
     upload: Upload
     seconds: float
     """From the start of the execution to its end."""
-    manifest: Mapping[str, Any] | None
-    failure: Mapping[str, Any] | None
+    manifest: Manifest | None
+    failure: FailureRecord | None
     """The failure record, where the execution failed and one was written."""
     error: str = ""
     cause: str = ""
@@ -60,11 +67,8 @@ class RunResult:
     @property
     def rejects_key(self) -> str | None:
         """Where the rejects are in the processed bucket, if there are any."""
-        if self.manifest and self.manifest["rejects"]:
-            return str(self.manifest["rejects"]["key"])
-        if self.failure and self.failure["rejects"]:
-            return str(self.failure["rejects"]).removeprefix("s3://").partition("/")[2]
-        return None
+        document = self.manifest or self.failure
+        return document.rejects_key if document else None
 
     def line(self) -> str:
         """The outcome in one line, for machines."""
@@ -75,10 +79,10 @@ class RunResult:
         return f"PUBLISHED dataset={self.upload.dataset} batch={self.upload.batch_id} {numbers}"
 
 
-def numbers_of(manifest: Mapping[str, Any]) -> str:
+def numbers_of(manifest: Manifest) -> str:
     """How many records and rows a manifest tells of, for a line for machines."""
-    counts = {name: manifest["counts"][name] for name in ("received", "published", "rejected", "superseded")}
-    rows = {name: table["rows"] for name, table in manifest["tables"].items()}
+    counts = {name: getattr(manifest.counts, name) for name in ("received", "published", "rejected", "superseded")}
+    rows = {name: table.rows for name, table in manifest.tables.items()}
     return " ".join(f"{name}={number}" for name, number in {**counts, **rows}.items())
 
 
@@ -152,21 +156,22 @@ def outcome(place: Target, uploaded: Upload) -> RunResult:
     """How the execution of an upload ended; it must have."""
     execution = place.step_functions.describe_execution(executionArn=uploaded.execution_arn)
     seconds = (execution["stopDate"] - execution["startDate"]).total_seconds()
-    manifest = read_json(place, manifest_key(uploaded.dataset, uploaded.batch_id))
+    manifest = read_document(place, Manifest, manifest_key(uploaded.dataset, uploaded.batch_id))
     if execution["status"] == "SUCCEEDED":
         return RunResult(uploaded, seconds, manifest, None)
-    failure = read_json(place, failure_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id))
+    key = failure_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id)
+    failure = read_document(place, FailureRecord, key)
     error = execution.get("error") or execution["status"]
     cause = plain_cause(execution.get("cause") or "The execution gave no cause.")
     if failure:
-        error, cause = failure["error"], failure["cause"]
+        error, cause = failure.error, failure.cause
     return RunResult(uploaded, seconds, manifest, failure, error, cause)
 
 
 def await_cost(place: Target, uploaded: Upload, seconds: float) -> None:
     """Wait until the run record of an upload's first execution is there, which comes after its end, or for so long."""
     key = run_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id)
-    wait_for(lambda: read_json(place, key), seconds, _POLL_SECONDS[place.name])
+    wait_for(lambda: read_document(place, RunRecord, key), seconds, _POLL_SECONDS[place.name])
 
 
 def download_outputs(place: Target, result: RunResult, folder: Path) -> None:
@@ -183,9 +188,9 @@ def _download(place: Target, result: RunResult, folder: Path) -> None:
     wanted: dict[str, str] = {}
     if result.manifest and result.published:
         wanted = {
-            f"{name}.{kind}": table[kind]["key"]
-            for name, table in result.manifest["tables"].items()
-            for kind in ("csv", "parquet")
+            f"{name}.{kind}": file.key
+            for name, table in result.manifest.tables.items()
+            for kind, file in table.files.items()
         }
         write_json(folder / MANIFEST, result.manifest)
     if result.failure:
@@ -210,15 +215,21 @@ def replacing_outputs(folder: Path) -> Iterator[Path]:
 
 
 def _remove_outputs(folder: Path) -> None:
-    """Remove what the run before left in `folder`, by its manifest, and nothing else: it may be anyone's folder."""
+    """Remove what the run before left in `folder`, by its manifest, and nothing else: it may be anyone's folder.
+
+    Raises UsageError if its `manifest.json` isn't one of ours.
+    """
     names = ["rejects.jsonl", "failure.json", MANIFEST, REPORT]
     if (manifest := folder / MANIFEST).is_file():
-        tables = json.loads(manifest.read_text("utf-8"))["tables"]
+        try:
+            tables = Manifest.read(manifest.read_bytes(), str(manifest)).tables
+        except DocumentError as exc:
+            raise UsageError(str(exc), "Name another folder, or remove that file.") from exc
         names += [f"{table}.{kind}" for table in tables for kind in ("csv", "parquet")]
     for name in names:
         (folder / name).unlink(missing_ok=True)
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: StoredDocument) -> None:
     """Write a document for people to read."""
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    path.write_text(json.dumps(msgspec.to_builtins(content), indent=2, ensure_ascii=False) + "\n", "utf-8")

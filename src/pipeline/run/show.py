@@ -23,7 +23,7 @@ def outcome(result: RunResult) -> None:
         out.print(f"\n[bold red]FAILED[/bold red] after {result.seconds:.1f} s: {plain(result.error)}")
         out.print(f"  {plain_lines(result.cause)}")
         if result.failure:
-            out.print(f"  [bold]next:[/bold] {plain(result.failure['next_step'])}")
+            out.print(f"  [bold]next:[/bold] {plain(result.failure.next_step)}")
         return
     out.print(f"\n[bold green]PUBLISHED[/bold green] after {result.seconds:.1f} s")
     balance(result.manifest)

@@ -20,8 +20,8 @@ def tables(trial: Trial) -> str:
     batches = ", ".join(f"'{ended.upload.batch_id}'" for ended in published)
     expected: defaultdict[str, int] = defaultdict(int)
     for ended in published:
-        for table, content in (ended.manifest or {})["tables"].items():
-            expected[table] += content["rows"]
+        for table, content in (ended.manifest.tables if ended.manifest else {}).items():
+            expected[table] += content.rows
     counted = {
         table: _count(trial, f"SELECT count(*) FROM {table} WHERE batch_id IN ({batches})") for table in expected
     }

@@ -6,10 +6,12 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote_plus
 
+from msgspec import structs
+
 from functions.common.batch import run_key
-from functions.write.manifest import outputs_of
+from functions.common.documents.run_record import RunRecord
 from pipeline.inspect.logs import logs
-from pipeline.processed_bucket import read_json
+from pipeline.processed_bucket import read_document
 from pipeline.run import runs
 from pipeline.smoke.model import Check, CheckFailedError, expect
 from pipeline.smoke.trial import BAD, HOPELESS, ORDERS, Trial
@@ -43,7 +45,7 @@ def hopeless_file(trial: Trial) -> str:
     expect(ended.manifest, None, "the manifest")
     if ended.failure is None:
         raise CheckFailedError("there is no failure record")
-    expect(ended.failure["error"], "NoValidRecordsError", "the failure record's error")
+    expect(ended.failure.error, "NoValidRecordsError", "the failure record's error")
     expect(len(_rejects(trial, ended)), HOPELESS, "rejects")
     _noticed(trial, ended, "NoValidRecordsError")
     return "failed with NoValidRecordsError, a failure record, its rejects and one notice"
@@ -73,12 +75,14 @@ def run_records(trial: Trial) -> str:
     for ended in trial.outcomes:
         batch = ended.upload.batch_id
         key = run_key(ended.upload.dataset, batch, batch)
-        trial.wait_for(lambda key=key: read_json(trial.place, key) is not None, f"the run record {key}")  # type: ignore[misc]
-        content = read_json(trial.place, key) or {}
-        expect(content["status"], "FAILED" if ended.error else "SUCCEEDED", f"the status of {key}")
-        if Decimal(content["usd"]) <= 0:
-            raise CheckFailedError(f"{key} says that the run cost {content['usd']}")
-        total += Decimal(content["usd"])
+        trial.wait_for(lambda key=key: read_document(trial.place, RunRecord, key) is not None, f"the run record {key}")  # type: ignore[misc]
+        content = read_document(trial.place, RunRecord, key)
+        if content is None:
+            raise CheckFailedError(f"{key} is not there any more")
+        expect(content.status, "FAILED" if ended.error else "SUCCEEDED", f"the status of {key}")
+        if Decimal(content.usd) <= 0:
+            raise CheckFailedError(f"{key} says that the run cost {content.usd}")
+        total += Decimal(content.usd)
     return f"{len(trial.outcomes)} runs, {total:.6f} USD"
 
 
@@ -128,17 +132,17 @@ CHECKS = (
 def _counts(ended: runs.RunResult) -> dict[str, int]:
     if ended.manifest is None or ended.error:
         raise CheckFailedError(ended.line())
-    counts: dict[str, int] = dict(ended.manifest["counts"])
+    counts: dict[str, int] = structs.asdict(ended.manifest.counts)
     return counts
 
 
 def _verified(trial: Trial, ended: runs.RunResult) -> int:
     """See that every output of a manifest is there, with its size and SHA-256; answers how many there are."""
-    outputs = list(outputs_of(ended.manifest or {}))
+    outputs = ended.manifest.outputs if ended.manifest else []
     for output in outputs:
-        head = trial.place.s3.head_object(Bucket=trial.place.outputs["processed_bucket"], Key=output["key"])
+        head = trial.place.s3.head_object(Bucket=trial.place.outputs["processed_bucket"], Key=output.key)
         found = {"bytes": head["ContentLength"], "sha256": head["Metadata"].get("sha256")}
-        expect(found, {"bytes": output["bytes"], "sha256": output["sha256"]}, output["key"])
+        expect(found, {"bytes": output.bytes, "sha256": output.sha256}, output.key)
     return len(outputs)
 
 

@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from functions.common.batch import failure_key
-from pipeline.processed_bucket import read_json
+from functions.common.documents.failure_record import FailureRecord
+from pipeline.processed_bucket import read_document
 from pipeline.run import runs
 from pipeline.smoke.model import Check, CheckFailedError, expect
 from pipeline.smoke.trial import UNHANDLED, Trial
@@ -18,9 +19,9 @@ def aborted_execution(trial: Trial) -> str:
     uploaded = _stopped(trial)
     batch = uploaded.batch_id
     key = failure_key(uploaded.dataset, batch, batch)
-    trial.wait_for(lambda: read_json(trial.place, key) is not None, f"the failure record {key}")
-    record = read_json(trial.place, key) or {}
-    expect((record["status"], record["error"]), ("ABORTED", "ExecutionAborted"), key)
+    trial.wait_for(lambda: read_document(trial.place, FailureRecord, key) is not None, f"the failure record {key}")
+    record = read_document(trial.place, FailureRecord, key)
+    expect(record and (record.status, record.error), ("ABORTED", "ExecutionAborted"), key)
     trial.wait_for(lambda: bool(trial.notices(batch)), f"a notification about {batch}")
     expect(["ExecutionAborted" in notice for notice in trial.notices(batch)], [True], f"notifications about {batch}")
     return "stopped, recorded as ABORTED, one notification"

@@ -25,7 +25,7 @@ _NOT_RETURNED = {
 
 def diagnosed(story: Story, state: BatchState, now: datetime) -> Story:
     """The story with its outcome and the next actions, of a batch that a survey found in `state`."""
-    rejected = story.balance.counts["rejected"] if story.balance else 0
+    rejected = story.manifest.counts.rejected if story.manifest else 0
     outcome = outcome_of(state, rejected=rejected, waits=bool(story.queued))
     actions = (
         replace(one, command=one.command and for_target(one.command, story.target))
@@ -89,7 +89,7 @@ def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
         yield Action("See what the functions logged about it.", f"pipeline logs {story.batch_id}")
     else:
         if latest and latest.failure:
-            next_step = str(latest.failure["next_step"])
+            next_step = latest.failure.next_step
         yield Action(next_step, _where_to_look(story, remedy))
         yield from _replays(story, remedy, replay)
     if latest and not story.queued and _is_untold(latest, now):
@@ -98,7 +98,7 @@ def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
 
 def _remedy(execution: Execution | None) -> Remedy:
     """What the failure record says, or for a record of an earlier release what the error's name says."""
-    recorded = (execution.failure or {}).get("remedy") if execution else None
+    recorded = execution.failure.remedy if execution and execution.failure else ""
     if recorded in set(Remedy):
         return Remedy(recorded)
     return remedy_for(execution.error if execution else "")
@@ -127,6 +127,5 @@ def _replays(story: Story, remedy: Remedy, replay: str) -> Iterator[Action]:
 
 def _is_untold(execution: Execution, now: datetime) -> bool:
     """Whether no record says that somebody was told, long enough after the end."""
-    failure, ended = execution.failure or {}, execution.stopped
-    told = bool(failure) and failure.get("notified_by", "") is not None
+    ended, told = execution.stopped, execution.failure is not None and execution.failure.is_notified
     return not told and ended is not None and ended < now - _UNTOLD_AFTER

@@ -1,14 +1,14 @@
 """Finds out the story of a batch: asks S3, Step Functions, the queue and the log, and has it judged."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
 
 from botocore.exceptions import ClientError
 
 from functions.common.batch import Source, manifest_key, revision_of
+from functions.common.documents.manifest import Manifest
 from functions.common.errors import SourceNotVisibleError
 from functions.common.parallel import at_once
 from functions.common.survey import BatchState, Finding, batch_id_of, look_at_batch
@@ -16,8 +16,6 @@ from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history import lookup, traces
 from pipeline.inspect.batch_history.diagnosis import diagnosed
 from pipeline.inspect.batch_history.model import (
-    NOTHING,
-    Balance,
     BatchRejects,
     Execution,
     FileVersion,
@@ -30,7 +28,7 @@ from pipeline.inspect.batch_history.model import (
 )
 from pipeline.inspect.batch_history.reject_file import rejects_in, rejects_key
 from pipeline.inspect.executions import console_url
-from pipeline.processed_bucket import read_json
+from pipeline.processed_bucket import read_document
 from pipeline.recover import restarts
 from pipeline.recover.restarts import SourceState
 
@@ -52,7 +50,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
     asked = lookup.look_up(place, what)
     finding, revisions = _find(place, asked)
     dataset, batch_id = finding.dataset, finding.batch_id
-    manifest = read_json(place, manifest_key(dataset, batch_id))
+    manifest = read_document(place, Manifest, manifest_key(dataset, batch_id))
     found = tuple(traces.executions_of(place, dataset, batch_id, asked.execution))
     source, uploaded = _source(place, finding, manifest, found)
     latest = found[-1] if found else None
@@ -76,8 +74,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         heard=events,
         queued=queued,
         executions=found,
-        balance=_balance(manifest) if manifest else None,
-        outputs=tuple(_outputs(manifest or NOTHING)),
+        outputs=tuple(_outputs(manifest)) if manifest else (),
         rejects=_rejects(place, manifest, found, samples, show_values),
         manifest=manifest,
         manifest_key=manifest_key(dataset, batch_id),
@@ -92,14 +89,14 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
 def rejects_of(place: Target, what: str, samples: int = 3, *, show_values: bool = False) -> BatchRejects:
     """All rejects of the batch that `what` names, read to the end. Raises UsageError for what names nothing."""
     finding, _ = _find(place, lookup.look_up(place, what))
-    manifest = read_json(place, manifest_key(finding.dataset, finding.batch_id))
+    manifest = read_document(place, Manifest, manifest_key(finding.dataset, finding.batch_id))
     failures = list(traces.failures_of(place, finding.dataset, finding.batch_id).values())
     key = rejects_key(manifest, failures)
     return BatchRejects(
         batch_id=finding.batch_id,
         state=finding.state.value,
-        error=failures[-1]["error"] if failures and not manifest else "",
-        cause=failures[-1]["cause"] if failures and not manifest else "",
+        error=failures[-1].error if failures and not manifest else "",
+        cause=failures[-1].cause if failures and not manifest else "",
         rejects=rejects_in(place, key, samples, show_values=show_values) if key else None,
     )
 
@@ -147,13 +144,13 @@ def _of_readers(revisions: Sequence[Revision]) -> str | None:
 
 
 def _source(
-    place: Target, finding: Finding, manifest: Mapping[str, Any] | None, found: Sequence[Execution]
+    place: Target, finding: Finding, manifest: Manifest | None, found: Sequence[Execution]
 ) -> tuple[Source | None, datetime | None]:
     """The source of a batch and when it was uploaded, by whatever tells it."""
     failures = (execution.failure for execution in found if execution.failure)
     told = manifest or next(failures, None)
-    if told and told["source"]["key"] and told["ingested_at"]:
-        return Source(**told["source"]), datetime.fromisoformat(told["ingested_at"])
+    if told and told.source.key and told.ingested_at:
+        return told.source, datetime.fromisoformat(told.ingested_at)
     try:
         batch = restarts.batch_of(place, finding)
     except SourceNotVisibleError:
@@ -205,28 +202,17 @@ def _heard(place: Target, batch_id: str, since: datetime | None) -> tuple[tuple[
     return tuple(sorted(found, key=lambda event: event.time)), unknown
 
 
-def _balance(manifest: Mapping[str, Any]) -> Balance:
-    return Balance(
-        counts=manifest["counts"],
-        rejected_by_reason=manifest["rejected_by_reason"],
-        control_totals=manifest["control_totals"],
-        bytes=manifest.get("bytes", {}),
-        records_by_version=manifest.get("records_by_version", {}),
-        drift=tuple(manifest.get("drift", [])),
-    )
-
-
-def _outputs(manifest: Mapping[str, Any]) -> Iterator[Output]:
-    for name, table in manifest.get("tables", {}).items():
-        for kind in ("parquet", "csv"):
-            yield Output(name, kind, table[kind]["key"], table[kind]["bytes"], table["rows"])
-    if rejects := manifest.get("rejects"):
-        counts = manifest["counts"]
-        yield Output("rejects", "jsonl", rejects["key"], rejects["bytes"], counts["rejected"] + counts["superseded"])
+def _outputs(manifest: Manifest) -> Iterator[Output]:
+    for name, table in manifest.tables.items():
+        for kind, file in table.files.items():
+            yield Output(name, kind, file.key, file.bytes, table.rows)
+    if rejects := manifest.rejects:
+        rows = manifest.counts.rejected + manifest.counts.superseded
+        yield Output("rejects", "jsonl", rejects.key, rejects.bytes, rows)
 
 
 def _rejects(
-    place: Target, manifest: Mapping[str, Any] | None, found: Sequence[Execution], samples: int, show_values: bool
+    place: Target, manifest: Manifest | None, found: Sequence[Execution], samples: int, show_values: bool
 ) -> Rejects | None:
     """The rejects that the manifest names, or the latest failure record."""
     key = rejects_key(manifest, [execution.failure for execution in found if execution.failure])

@@ -5,12 +5,15 @@ texts are as they came: whoever shows them sees that they can't steer a terminal
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from functions.common.batch import Source
+from functions.common.documents.failure_record import FailureRecord
+from functions.common.documents.manifest import Manifest
+from functions.common.documents.run_record import RunCost
 from pipeline.outcome import Outcome as Outcome
 
 NOTHING: Mapping[str, Any] = {}
@@ -103,8 +106,7 @@ class Cost:
 
     usd: str
     usd_for_1000_records: str | None
-    lines: tuple[Mapping[str, str], ...]
-    """item, quantity, price_of, price, usd."""
+    lines: tuple[RunCost, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +133,7 @@ class Execution:
     """The states visited, in order."""
     not_reached: tuple[str, ...] = ()
     """The states of the definition that were not visited, in its order."""
-    failure: Mapping[str, Any] | None = None
-    """Its failure record."""
+    failure: FailureRecord | None = None
     cost: Cost | None = None
 
     @property
@@ -237,23 +238,6 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Balance:
-    """The account of a published batch, as its manifest has it."""
-
-    counts: Mapping[str, int]
-    """received, valid, rejected, superseded, published."""
-    rejected_by_reason: Mapping[str, int]
-    control_totals: Mapping[str, Mapping[str, str]]
-    """By name: validated, superseded, published, as exact decimals."""
-    records_by_version: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """`valid` and `rejected` of each version of the contract; empty in a manifest of an earlier release."""
-    drift: tuple[Mapping[str, Any], ...] = ()
-    """Fields that the contract does not know: contract_version, field, records, dropped."""
-    bytes: Mapping[str, int] = field(default_factory=dict)
-    """`received` and `unreadable`: of all records, and of those that could not be read; empty in an older manifest."""
-
-
-@dataclass(frozen=True, slots=True)
 class FileVersion:
     """One version of the key."""
 
@@ -337,11 +321,10 @@ class Story:
     queued: tuple[Queued, ...]
     executions: tuple[Execution, ...]
     """The first, then the replays."""
-    balance: Balance | None
-    """None unless it is published."""
     outputs: tuple[Output, ...]
     rejects: Rejects | None
-    manifest: Mapping[str, Any] | None
+    manifest: Manifest | None
+    """None unless it is published."""
     manifest_key: str
     processed_bucket: str
     console_url: str

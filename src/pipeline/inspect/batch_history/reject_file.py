@@ -1,21 +1,21 @@
 """A batch's file of rejects: where it is, and what is in it, read line by line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
 
+from functions.common.documents.failure_record import FailureRecord
+from functions.common.documents.manifest import Manifest
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError
 from pipeline.inspect.batch_history.model import Rejects
 from pipeline.inspect.batch_history.rejects import missing, read_rejects
 
 
-def rejects_key(manifest: Mapping[str, Any] | None, failures: Sequence[Mapping[str, Any]]) -> str | None:
+def rejects_key(manifest: Manifest | None, failures: Sequence[FailureRecord]) -> str | None:
     """Where the rejects of a batch are in the processed bucket, or None where it has none."""
     if manifest:
-        return str(manifest["rejects"]["key"]) if manifest["rejects"] else None
-    named = [failure["rejects"] for failure in failures if failure["rejects"]]
-    return str(named[-1]).removeprefix("s3://").partition("/")[2] if named else None
+        return manifest.rejects_key
+    return next((failure.rejects_key for failure in reversed(failures) if failure.rejects_key), None)
 
 
 def rejects_in(

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
 from functions.common import executions
 from functions.common.batch import failure_prefix, replay_name, replay_of, run_prefix
+from functions.common.documents.failure_record import FailureRecord
+from functions.common.documents.run_record import RunRecord
 from functions.common.telemetry import LogEvent
 from functions.record_failure.failure import plain_cause
 from functions.starter.events import objects_created
@@ -16,8 +18,10 @@ from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history.history import not_reached, read_steps
 from pipeline.inspect.batch_history.model import NOTHING, Cost, Execution, Heard, Queued
 from pipeline.inspect.executions import console_url
-from pipeline.processed_bucket import read_json
+from pipeline.processed_bucket import read_document
 from pipeline.recover import undelivered
+
+_R = TypeVar("_R", FailureRecord, RunRecord)
 
 MAX_HISTORIES = 10
 """Of how many executions the steps are read; the latest ones."""
@@ -33,26 +37,26 @@ def executions_of(place: Target, dataset: str, batch_id: str, asked: str = "") -
     Somebody may have started one by hand, under another name: it is found by a record, or where it is `asked` for.
     """
     failures = failures_of(place, dataset, batch_id)
-    costs = _records(place, run_prefix(dataset, batch_id))
+    costs = _records(place, RunRecord, run_prefix(dataset, batch_id))
     described = dict(_described(place, batch_id, {*failures, *costs, *filter(None, [asked])}))
     with_steps = list(described)[-MAX_HISTORIES:]
     for name in sorted({*failures, *costs, *described}, key=lambda name: replay_of(name)[1]):
         failure, run, told = failures.get(name), costs.get(name), described.get(name)
         if told is None:
-            yield _forgotten(place, name, failure, run or {})
+            yield _forgotten(place, name, failure, run)
         else:
             yield _execution(place, told, failure, run, with_steps=name in with_steps)
 
 
-def failures_of(place: Target, dataset: str, batch_id: str) -> Mapping[str, Mapping[str, Any]]:
+def failures_of(place: Target, dataset: str, batch_id: str) -> Mapping[str, FailureRecord]:
     """The failure records of a batch by execution, the first and then the replays."""
-    found = _records(place, failure_prefix(dataset, batch_id))
+    found = _records(place, FailureRecord, failure_prefix(dataset, batch_id))
     return {name: found[name] for name in sorted(found, key=lambda name: replay_of(name)[1])}
 
 
 def last_end(place: Target, dataset: str, batch_id: str) -> datetime | None:
     """When the latest execution of a batch ended; None while one runs, and where AWS knows none any more."""
-    recorded = {*failures_of(place, dataset, batch_id), *_records(place, run_prefix(dataset, batch_id))}
+    recorded = {*failures_of(place, dataset, batch_id), *_records(place, RunRecord, run_prefix(dataset, batch_id))}
     found = [execution for _, execution in _described(place, batch_id, recorded)]
     if any(not execution.get("stopDate") for execution in found):
         return None
@@ -82,12 +86,12 @@ def history_of(place: Target, execution_arn: str) -> Iterator[Mapping[str, Any]]
             yield dict(event)
 
 
-def _records(place: Target, prefix: str) -> dict[str, Mapping[str, Any]]:
+def _records(place: Target, kind: type[_R], prefix: str) -> dict[str, _R]:
     """The failure records or run records under a prefix, by execution."""
-    bucket, found = place.outputs["processed_bucket"], dict[str, Mapping[str, Any]]()
+    bucket, found = place.outputs["processed_bucket"], dict[str, _R]()
     for page in place.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for one in page.get("Contents", []):
-            if (content := read_json(place, one["Key"])) is not None:
+            if (content := read_document(place, kind, one["Key"])) is not None:
                 found[one["Key"].removeprefix(prefix).removesuffix(".json")] = content
     return found
 
@@ -112,15 +116,14 @@ def _described(place: Target, batch_id: str, recorded: set[str]) -> Iterator[tup
 def _execution(
     place: Target,
     told: Mapping[str, Any],
-    failure: Mapping[str, Any] | None,
-    run: Mapping[str, Any] | None,
+    failure: FailureRecord | None,
+    run: RunRecord | None,
     *,
     with_steps: bool,
 ) -> Execution:
     arn = told["executionArn"]
     definition = definition_of(place, arn) if with_steps else NOTHING
     steps = read_steps(history_of(place, arn), definition) if with_steps else ()
-    record = failure or NOTHING
     return Execution(
         name=told["name"],
         arn=arn,
@@ -130,8 +133,8 @@ def _execution(
         stopped=_utc(told["stopDate"]) if told.get("stopDate") else None,
         console_url=console_url(place, arn),
         redrives=told.get("redriveCount", 0),
-        error=record.get("error") or told.get("error") or "",
-        cause=record.get("cause") or plain_cause(told.get("cause") or ""),
+        error=(failure and failure.error) or told.get("error") or "",
+        cause=(failure and failure.cause) or plain_cause(told.get("cause") or ""),
         steps=steps,
         not_reached=not_reached(steps, definition),
         failure=failure,
@@ -139,26 +142,26 @@ def _execution(
     )
 
 
-def _forgotten(place: Target, name: str, failure: Mapping[str, Any] | None, run: Mapping[str, Any]) -> Execution:
-    record = failure or NOTHING
+def _forgotten(place: Target, name: str, failure: FailureRecord | None, run: RunRecord | None) -> Execution:
+    record = run or failure
     return Execution(
         name=name,
         arn=executions.execution_arn(place.outputs["state_machine_arn"], name),
         replay=replay_of(name)[1],
-        status=run.get("status") or record.get("status", ""),
-        started=datetime.fromisoformat(run["started_at"]) if run else None,
-        stopped=datetime.fromisoformat(run["stopped_at"]) if run else None,
+        status=record.status if record else "",
+        started=datetime.fromisoformat(run.started_at) if run else None,
+        stopped=datetime.fromisoformat(run.stopped_at) if run else None,
         console_url=console_url(place, name),
         is_forgotten=True,
-        error=record.get("error", ""),
-        cause=record.get("cause", ""),
+        error=failure.error if failure else "",
+        cause=failure.cause if failure else "",
         failure=failure,
-        cost=_cost(run or None),
+        cost=_cost(run),
     )
 
 
-def _cost(run: Mapping[str, Any] | None) -> Cost | None:
-    return Cost(run["usd"], run["usd_for_1000_records"], tuple(run["cost"])) if run else None
+def _cost(run: RunRecord | None) -> Cost | None:
+    return Cost(run.usd, run.usd_for_1000_records, run.cost) if run else None
 
 
 def _utc(time: datetime) -> datetime:

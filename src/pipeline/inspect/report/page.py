@@ -16,8 +16,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from msgspec import structs
 
-from pipeline.inspect.batch_history.model import Balance, Execution, Heard, Outcome, Reject, Story
+from functions.common.documents.manifest import Manifest
+from pipeline.inspect.batch_history.model import Execution, Heard, Outcome, Reject, Story
 from pipeline.inspect.report import words
 from pipeline.inspect.report.drawing import Drawing, drawing_of
 from pipeline.inspect.report.tables import Preview
@@ -62,7 +64,7 @@ def render(story: Story, previews: Sequence[Preview], written: datetime, *, show
             timelines=timelines_of(story, written),
             scale=SCALE,
             figures=tuple(figures_of(story)),
-            sums=tuple(sums_of(story.balance)) if story.balance else (),
+            sums=tuple(sums_of(story.manifest)) if story.manifest else (),
             previews=previews,
             written=written,
             show_values=show_values,
@@ -90,11 +92,11 @@ def _environment() -> Environment:
 
 def headline(story: Story) -> str:
     """The outcome in a sentence."""
-    counts = story.balance.counts if story.balance else {}
-    rejected = counts.get("rejected", 0)
-    received = words.many(counts.get("received", 0), "record")
+    counts = story.manifest.counts if story.manifest else None
+    rejected, n_received = (counts.rejected, counts.received) if counts else (0, 0)
+    received = words.many(n_received, "record")
     sentences = {
-        Outcome.PUBLISHED: "Published: its one record" if counts.get("received") == 1 else f"Published: all {received}",
+        Outcome.PUBLISHED: "Published: its one record" if n_received == 1 else f"Published: all {received}",
         Outcome.PARTLY_REJECTED: f"Published, without {rejected:,} of its {received}",
         Outcome.FAILED: "Failed: nothing was published",
         Outcome.RUNNING: "It is running",
@@ -110,10 +112,9 @@ def headline(story: Story) -> str:
 
 def figures_of(story: Story) -> Iterator[tuple[str, str]]:
     """The numbers that say most, each with what it is."""
-    counts = story.balance.counts if story.balance else {}
-    for name in ("received", "published", "rejected", "superseded"):
-        if name in counts:
-            yield name, words.number(counts[name])
+    if story.manifest:
+        for name in ("received", "published", "rejected", "superseded"):
+            yield name, words.number(getattr(story.manifest.counts, name))
     latest = story.latest
     if latest and latest.seconds is not None:
         yield "took", words.duration(latest.seconds)
@@ -140,9 +141,9 @@ def timelines_of(story: Story, now: datetime) -> tuple[tuple[Execution, Timeline
     return tuple((execution, timeline_of(execution, now)) for execution in reversed(story.executions))
 
 
-def sums_of(balance: Balance) -> Iterator[Sum]:
+def sums_of(manifest: Manifest) -> Iterator[Sum]:
     """The two equations that account for every record."""
-    counts = {name: Decimal(amount) for name, amount in balance.counts.items()}
+    counts = {name: Decimal(amount) for name, amount in structs.asdict(manifest.counts).items()}
     for whole, *parts in (("received", "valid", "rejected"), ("valid", "published", "superseded")):
         yield Sum((whole, counts[whole]), tuple((part, counts[part]) for part in parts))
 
