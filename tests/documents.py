@@ -68,7 +68,7 @@ def failure_record(**changes: Any) -> FailureRecord:
         "error": "NoValidRecordsError",
         "cause": "All 2 records break the contract.",
         "next_step": "Read the rejects, correct the records and upload the file again.",
-        "remedy": "upload",
+        "remedy": "",
         "published": False,
         "rejects": None,
         "notified_by": None,
