@@ -2,16 +2,16 @@
 
 import json
 import math
+import re
 
 from functions.common.reject_codes import Reason
 from functions.common.source.raw import BLANK, end_of_first_value
 from functions.validate.nesting import nests_deeper
 
 TOO_DEEP = "nested_too_deeply"
-COUNTED_BY_BYTES = frozenset({"not_json", "not_utf8"})
-"""The codes of `unparsable` that do not say whether the bytes are one record or many."""
 
 _ORJSON_LEVELS = 1024
+_NO_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^][{}"]++', re.DOTALL)
 _CTRL_Z, _BYTE_ORDER_MARK = "\x1a", "\ufeff"
 
 
@@ -47,6 +47,26 @@ def unparsable(data: bytes, max_nesting: int) -> Reason:
         return nested_too_deeply(max_nesting)
     found = "has half of a surrogate pair (\\ud800 to \\udfff)"
     return _of_the_record("lone_surrogate", "text", found, "write both halves, for example \\ud83d\\ude00")
+
+
+def is_one_value(reason: Reason, data: bytes) -> bool:
+    """Whether bytes that are rejected for a `reason` of `unparsable` are one JSON value nevertheless.
+
+    Numbers that are not finite and halves of surrogate pairs are found in whole values. Bytes that nest too deeply for
+    a parser count as one value if their first bracket is closed at their very end.
+    """
+    if reason.code != TOO_DEEP:
+        return reason.code not in ("not_json", "not_utf8")
+    text = data.strip(BLANK)
+    if text[-1:] not in (b"]", b"}"):
+        return False
+    brackets = _NO_BRACKET.sub(b"", text)
+    depth = 0
+    for number, bracket in enumerate(brackets, start=1):
+        depth += 1 if bracket in b"[{" else -1
+        if depth == 0:
+            return number == len(brackets)
+    return False
 
 
 def _not_json(text: str, at: int) -> tuple[str, str]:
