@@ -79,7 +79,7 @@ def _not_json(text: str, at: int) -> tuple[str, str]:
     found = f"is not JSON from its character {at} on"
     if end is None and text.startswith("["):
         return found, "write one object per line, without brackets and commas around it, or name the file .json"
-    if end is None:
+    if end is None or not text.startswith(("{", "[")):  # a line of an object that is printed on several, or of CSV
         return found, "write it as one whole JSON object on one line"
     if text[end:].lstrip().startswith(","):
         return f"{found}, where a comma follows a whole value", "put a line break there, without a comma"
