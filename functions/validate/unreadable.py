@@ -11,7 +11,7 @@ from functions.validate.nesting import nests_deeper
 TOO_DEEP = "nested_too_deeply"
 
 _ORJSON_LEVELS = 1024
-_NO_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^][{}"]++', re.DOTALL)
+_NO_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[^][{}"]++', re.DOTALL)
 _CTRL_Z, _BYTE_ORDER_MARK = "\x1a", "\ufeff"
 
 
@@ -50,23 +50,21 @@ def unparsable(data: bytes, max_nesting: int) -> Reason:
 
 
 def is_one_value(reason: Reason, data: bytes) -> bool:
-    """Whether bytes that are rejected for a `reason` of `unparsable` are one JSON value nevertheless.
+    """Whether bytes that are rejected for a `reason` of `unparsable` are one value nevertheless.
 
     Numbers that are not finite and halves of surrogate pairs are found in whole values. Bytes that nest too deeply for
-    a parser count as one value if their first bracket is closed at their very end.
+    a parser are one value if nothing follows the end of their first bracket.
     """
     if reason.code != TOO_DEEP:
         return reason.code not in ("not_json", "not_utf8")
     text = data.strip(BLANK)
-    if text[-1:] not in (b"]", b"}"):
-        return False
     brackets = _NO_BRACKET.sub(b"", text)
     depth = 0
     for number, bracket in enumerate(brackets, start=1):
         depth += 1 if bracket in b"[{" else -1
         if depth == 0:
-            return number == len(brackets)
-    return False
+            return number == len(brackets) and text.endswith((b"]", b"}"))
+    return True
 
 
 def _not_json(text: str, at: int) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What nests too deeply for a parser counts by its bytes, unless its brackets show that it is one value."""
+"""What nests too deeply for a parser counts by its bytes, where more follows the first value."""
 
 from collections.abc import Iterator
 
@@ -21,8 +21,8 @@ def _buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "line",
-    [DEEP + GOOD[0] * 1000, DEEP * 15, b"[" * 300_000, b"[" * 3000 + GOOD[0] * 1000, DEEP + b" x" * 100_000],
-    ids=["records after it", "several", "never closed", "records in it", "text after it"],
+    [DEEP + GOOD[0] * 1000, DEEP * 15, DEEP + b" x" * 100_000],
+    ids=["records after it", "several", "text after it"],
 )
 def test_deep_bytes_that_are_not_one_value_count_by_their_bytes(line: bytes) -> None:
     with pytest.raises(TooManyRejectsError, match=f"{len(line)} of {sum(map(len, GOOD)) + len(line)} bytes"):
@@ -31,8 +31,13 @@ def test_deep_bytes_that_are_not_one_value_count_by_their_bytes(line: bytes) -> 
 
 @pytest.mark.parametrize(
     "line",
-    [DEEP, b"  " + b'{"x":' * 50_000 + b'"}{\\"]["' + b"}" * 50_000 + b" \r", b"[" * 400_000 + b"]" * 400_000],
-    ids=["objects", "brackets in a string", "arrays"],
+    [
+        DEEP,
+        b"  " + b'{"x":' * 50_000 + b'"}{\\"]["' + b"}" * 50_000 + b" \r",
+        b"[" * 400_000 + b"]" * 400_000,
+        b"[" * 300_000,
+    ],
+    ids=["objects", "brackets in a string", "arrays", "never closed"],
 )
 def test_one_deep_value_is_one_record(line: bytes) -> None:
     batch = harness.run(b"\n".join([*GOOD, line]))
