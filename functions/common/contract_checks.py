@@ -10,7 +10,9 @@ from typing import Any
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """A name that needs no quotes in SQL, and no care in a path."""
 
-_TYPE = re.compile(r"VARCHAR|BOOLEAN|INTEGER|BIGINT|DOUBLE|DATE|TIMESTAMP|DECIMAL\(([1-9]\d?),(\d\d?)\)")
+COLUMN_TYPE = re.compile(r"VARCHAR|BOOLEAN|INTEGER|BIGINT|DOUBLE|DATE|TIMESTAMP|DECIMAL\(([1-9]\d?),(\d\d?)\)")
+"""A type that a column can have."""
+
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
 _MAX_DECIMAL = 38
 _OF_THE_PIPELINE = frozenset({"records", "superseded", "runs", "rejects", "rejected_lines", "failures"})
@@ -112,7 +114,7 @@ def _check_table(table: Mapping[str, Any], reserved: Collection[str], place: str
     for name, column in _by_name(table["columns"], "column", f"{place}.columns").items():
         if name in reserved or name == _PARTITION:
             raise ValueError(f"{place} can't have a column {name}: the pipeline adds one of that name")
-        kind = _TYPE.fullmatch(column["type"])
+        kind = COLUMN_TYPE.fullmatch(column["type"])
         if not kind or (kind[1] and (int(kind[1]) > _MAX_DECIMAL or int(kind[2]) > int(kind[1]))):
             raise ValueError(f"{place}.columns.{name}.type is no type that a table can have")
     for member in ("key", "latest_by"):

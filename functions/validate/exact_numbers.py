@@ -34,9 +34,12 @@ def loses_digits(data: bytes) -> bool:
     while at >= 0:
         begin = max(0, _STRIDE * (at - 1) + 1)
         long = _LONG.search(data, begin, begin + 2 * _LONGEST_EXACT)
-        if long and _is_lossy(data, long.start()):
-            return True
-        at = sampled.find(_SAMPLED, at + 1)
+        following = at + 1
+        if long and (whole := _LONG.match(data, long.start())):  # the window may end within it
+            if _is_lossy(data, whole.start()):
+                return True
+            following = max(following, whole.end() // _STRIDE)
+        at = sampled.find(_SAMPLED, following)
     return False
 
 

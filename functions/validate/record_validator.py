@@ -19,7 +19,7 @@ from functions.validate.fast_decoder import FastDecoder, fast_decoder_of
 from functions.validate.messages import broken_rule, broken_schema, unknown_version
 from functions.validate.nesting import nests_deeper
 from functions.validate.schema import schema_validator
-from functions.validate.unreadable import COUNTED_BY_BYTES, TOO_DEEP, nested_too_deeply, too_large, unparsable
+from functions.validate.unreadable import TOO_DEEP, is_one_value, nested_too_deeply, too_large, unparsable
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
 """Of a larger record only the first error is looked for: 8 MiB of nonsense has a million, and all would be held."""
@@ -71,7 +71,7 @@ class RecordValidator:
             return Verdict([too_large(limits.max_record_bytes)], is_unread=True)
         if record is _UNPARSED:
             reason = unparsable(raw.data, limits.max_nesting)
-            return Verdict([reason], is_unread=reason.code in COUNTED_BY_BYTES)
+            return Verdict([reason], is_unread=not is_one_value(reason, raw.data))
         if nests_deeper(record, raw.data, limits.max_nesting):
             return Verdict([nested_too_deeply(limits.max_nesting)])
         version = self.contract.version_of(record)

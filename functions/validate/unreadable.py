@@ -2,16 +2,16 @@
 
 import json
 import math
+import re
 
 from functions.common.reject_codes import Reason
 from functions.common.source.raw import BLANK, end_of_first_value
 from functions.validate.nesting import nests_deeper
 
 TOO_DEEP = "nested_too_deeply"
-COUNTED_BY_BYTES = frozenset({"not_json", "not_utf8"})
-"""The codes of `unparsable` that do not say whether the bytes are one record or many."""
 
 _ORJSON_LEVELS = 1024
+_NO_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[^][{}"]++', re.DOTALL)
 _CTRL_Z, _BYTE_ORDER_MARK = "\x1a", "\ufeff"
 
 
@@ -49,6 +49,24 @@ def unparsable(data: bytes, max_nesting: int) -> Reason:
     return _of_the_record("lone_surrogate", "text", found, "write both halves, for example \\ud83d\\ude00")
 
 
+def is_one_value(reason: Reason, data: bytes) -> bool:
+    """Whether bytes that are rejected for a `reason` of `unparsable` are one value nevertheless.
+
+    Numbers that are not finite and halves of surrogate pairs are found in whole values. Bytes that nest too deeply for
+    a parser are one value if nothing follows the end of their first bracket.
+    """
+    if reason.code != TOO_DEEP:
+        return reason.code not in ("not_json", "not_utf8")
+    text = data.strip(BLANK)
+    brackets = _NO_BRACKET.sub(b"", text)
+    depth = 0
+    for number, bracket in enumerate(brackets, start=1):
+        depth += 1 if bracket in b"[{" else -1
+        if depth == 0:
+            return number == len(brackets) and text.endswith((b"]", b"}"))
+    return True
+
+
 def _not_json(text: str, at: int) -> tuple[str, str]:
     """What keeps a text from being JSON, which a parser noticed at a character of it, and what to do about it."""
     if text == _CTRL_Z:
@@ -59,7 +77,7 @@ def _not_json(text: str, at: int) -> tuple[str, str]:
     found = f"is not JSON from its character {at} on"
     if end is None and text.startswith("["):
         return found, "write one object per line, without brackets and commas around it, or name the file .json"
-    if end is None:
+    if end is None or not text.startswith(("{", "[")):  # a line of an object that is printed on several, or of CSV
         return found, "write it as one whole JSON object on one line"
     if text[end:].lstrip().startswith(","):
         return f"{found}, where a comma follows a whole value", "put a line break there, without a comma"

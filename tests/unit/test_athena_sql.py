@@ -15,7 +15,9 @@ ACCEPTED = {
     "reserved words in their own meaning": "SELECT trim(a), current_date FROM t ORDER BY a NULLS FIRST",
     "types": "SELECT DATE '2026-01-01', CAST(a AS date) FROM t",
     "element_at": "SELECT element_at(m, 'a').b FROM t",
-    "an array's element": "SELECT a[1] FROM t",
+    "an array's element": "SELECT element_at(a, 1), ARRAY[1, 2] FROM t",
+    "a subscript in try": "SELECT try(m['a']), try(a[1]) FROM t",
+    "a view that has what only DDL reserves": "CREATE VIEW v AS SELECT user FROM t",
     "a table with quoted names": "CREATE TABLE `date` (`user` int)",
 }
 REFUSED = {
@@ -27,6 +29,9 @@ REFUSED = {
     "a column of a table": ("CREATE TABLE t (user int)", 1, "user is a reserved word"),
     "a map's subscript": ("SELECT\n    m['a'] FROM t", 2, "a map has no key 'a'"),
     "a key that is missing, deeper": ("SELECT b.m['a'].c FROM t", 1, "a map has no key 'a'"),
+    "a key that is computed": ("SELECT a,\n    m[b] FROM t", 2, "no such key"),
+    "an array's subscript": ("SELECT a,\n    b[1] FROM t", 2, "an array no such element"),
+    "a view": ("CREATE VIEW v AS\nSELECT first FROM t", 2, "first is a reserved word"),
     "what is not SQL": ("SELECT FROM WHERE", 1, "can't read it"),
 }
 

@@ -47,19 +47,19 @@ def sql_faults(path: Path, sql: str) -> Iterator[Fault]:
         yield Fault(path, 1, f"Athena can't read it: {str(exc).splitlines()[0]}", "Write it in Trino's SQL.")
         return
     for statement in statements:
-        is_query = isinstance(statement, exp.Query)
+        is_query = isinstance(statement, exp.Query) or isinstance(statement.args.get("expression"), exp.Query)
         words, quote = (RESERVED_IN_SELECT, '"') if is_query else (RESERVED_IN_DDL, "`")
         for name in statement.find_all(exp.Identifier):
             if not name.args.get("quoted") and name.name.upper() in words:
                 says = f"{name.name} is a reserved word of Athena"
                 yield Fault(path, _line(name), says, f"Quote it: {quote}{name.name}{quote}. Or choose another name.")
         for subscript in statement.find_all(exp.Bracket):
-            keys = [key for key in subscript.expressions if isinstance(key, exp.Literal) and key.is_string]
-            if keys and not subscript.args.get("safe"):
-                says = f"a subscript fails the whole query where a map has no key {keys[0].sql()}"
-                yield Fault(
-                    path, _line(subscript), says, f"Write element_at(…, {keys[0].sql()}), which gives null then."
-                )
+            if subscript.args.get("safe") or subscript.find_ancestor(exp.Try):
+                continue
+            keys = [key.sql() for key in subscript.expressions if isinstance(key, exp.Literal) and key.is_string]
+            key, lacks = (keys[0], f"key {keys[0]}") if keys else ("…", "such key, or an array no such element")
+            says = f"a subscript fails the whole query where a map has no {lacks}"
+            yield Fault(path, _line(subscript), says, f"Write element_at(…, {key}), which gives null then.")
 
 
 def _line(node: exp.Expression) -> int:

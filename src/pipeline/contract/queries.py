@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from functions.common.contract import FITS, POSITION, Contract, Table, Version
+from functions.common.contract_checks import COLUMN_TYPE
 from functions.common.sql import identifier, make_macros
 from pipeline.contract.fault import Fault, line_at
 
@@ -102,7 +103,10 @@ def _of_table(folder: Path, connection: duckdb.DuckDBPyConnection, table: Table)
     for name in wanted.keys() & given.keys():
         if not _can_be(given[name], wanted[name]):
             says = f"gives {name} as {given[name]}, which is {wanted[name]} in contract.json"
-            yield Fault(path, 1, says, f"Write CAST(… AS {wanted[name]}) AS {name}, or declare what it is.")
+            mend = f"Convert it in the SQL; CAST(… AS {wanted[name]}) AS {name} may round."
+            if COLUMN_TYPE.fullmatch(given[name]):
+                mend = f"Declare it as {given[name]}, or convert it in the SQL; CAST(… AS {wanted[name]}) may round."
+            yield Fault(path, 1, says, mend)
 
 
 def _of_expressions(folder: Path, connection: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[Fault]:

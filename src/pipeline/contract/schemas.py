@@ -130,29 +130,42 @@ def _of_described(
 
 
 def _closed_conditions(
-    pointer: str, tested: Any, described: Mapping[str, Any], root: Mapping[str, Any]
+    pointer: str, tested: Any, described: Mapping[str, Any], root: Mapping[str, Any], seen: frozenset[str] = frozenset()
 ) -> Iterator[tuple[str, str, str]]:
     """Conditions on a described value that hold for no valid one, since they forbid a field that it must have."""
     for keyword, below, inner in inner_schemas(tested):
-        if keyword not in IN_PLACE or not isinstance(inner, Mapping):
-            continue
         place = f"{pointer}/{keyword}{below}"
-        yield from _closed_condition(place, inner, described, root)
+        if keyword in IN_PLACE and isinstance(inner, Mapping):
+            yield from _closed_condition(place, inner, described, root, seen)
+        elif keyword == "contains" and isinstance(described.get("items"), Mapping):
+            yield from _closed_condition(place, inner, merged(described["items"], root), root, seen)
 
 
 def _closed_condition(
-    place: str, condition: Mapping[str, Any], described: Mapping[str, Any], root: Mapping[str, Any]
+    place: str, condition: Any, described: Mapping[str, Any], root: Mapping[str, Any], seen: frozenset[str]
 ) -> Iterator[tuple[str, str, str]]:
+    reference = condition.get("$ref")
+    if reference in seen:  # the condition refers to itself
+        return
+    if reference:
+        seen |= {reference}
+        try:
+            condition = merged(condition, root)
+        except (TypeError, ValueError):  # it refers to the whole record, to an anchor or to nothing
+            return
     named = condition.get("properties", {})
     forbidden = [name for name in described.get("required", []) if name not in named]
     if condition.get("additionalProperties") is False and "patternProperties" not in condition and forbidden:
         says = f"holds for no valid record: it forbids the field {forbidden[0]}, which must be there"
-        yield f"{place}/additionalProperties", says, 'Take "additionalProperties": false out of the condition.'
+        if reference:
+            yield place, says, 'Give the condition a definition of its own, without "additionalProperties": false.'
+        else:
+            yield f"{place}/additionalProperties", says, 'Take "additionalProperties": false out of the condition.'
     for name, inner in named.items():
         if isinstance(inner, Mapping) and name in described.get("properties", {}):
             inner_described = merged(described["properties"][name], root)
-            yield from _closed_condition(f"{place}/properties/{name}", inner, inner_described, root)
-    yield from _closed_conditions(place, condition, described, root)
+            yield from _closed_condition(f"{place}/properties/{name}", inner, inner_described, root, seen)
+    yield from _closed_conditions(place, condition, described, root, seen)
 
 
 def _of_examples(pointer: str, part: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

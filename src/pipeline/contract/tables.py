@@ -48,7 +48,7 @@ def cast_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
             given = described(connection, check.table.sql)
             yield from _of_columns(folder, contract, check, given, origins[check.table.name])
             if casts(connection, check.table.sql):
-                says = "has a cast that fails on some values: a record with such a value is rejected as does_not_fit"
+                says = "has a cast that may round a value, or fail on it: then the record is rejected as does_not_fit"
                 mend = "Write TRY_CAST if such a value is to become null."
                 yield Fault(folder / f"{check.table.name}.sql", 1, says, mend)
 
