@@ -9,7 +9,7 @@ from pathlib import Path
 
 from functions.common.contract import KEPT, POSITION, SENT, Version
 from functions.common.failing import failing_positions, fails
-from functions.common.reject_codes import Reason
+from functions.common.reject_codes import DOES_NOT_FIT, Reason
 from functions.common.sql import STAGED, copy, identifier, literal
 from functions.validate.contract_sql import record_views
 from functions.validate.contract_sql.evaluation import ContractSql
@@ -119,5 +119,5 @@ class Recheck:
 
     def _reason(self, has: str) -> int:
         """The number of the reason that a record has something that does not fit."""
-        self.sql.reasons.append(Reason("does_not_fit", "", "sql", f"the record has {has}"))
+        self.sql.reasons.append(Reason(DOES_NOT_FIT, "", "sql", f"the record has {has}"))
         return len(self.sql.reasons) - 1

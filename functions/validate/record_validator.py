@@ -9,7 +9,7 @@ import orjson
 
 from functions.common.config import DROP, Settings
 from functions.common.contract import Contract, Version
-from functions.common.reject_codes import Reason
+from functions.common.reject_codes import NESTED_TOO_DEEPLY, Reason
 from functions.common.source.raw import RawRecord
 from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.contract_sql.predicates import predicate_of, surely_fits
@@ -17,9 +17,8 @@ from functions.validate.drift import UnknownField, unknown_fields
 from functions.validate.exact_numbers import parsed_exactly
 from functions.validate.fast_decoder import FastDecoder, fast_decoder_of
 from functions.validate.messages import broken_rule, broken_schema, unknown_version
-from functions.validate.nesting import nests_deeper
 from functions.validate.schema import schema_validator
-from functions.validate.unreadable import COUNTED_BY_BYTES, TOO_DEEP, nested_too_deeply, too_large, unparsable
+from functions.validate.unreadable import COUNTED_BY_BYTES, nested_too_deeply, nests_deeper, too_large, unparsable
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
 """Of a larger record only the first error is looked for: 8 MiB of nonsense has a million, and all would be held."""
@@ -144,7 +143,7 @@ def parsed(raw: RawRecord) -> object:
 
 def reject_line_of(rejects: ChunkRejects, raw: RawRecord, record: object, verdict: Verdict) -> bytes:
     """The line of a rejected record."""
-    readable = record is not _UNPARSED and verdict.reasons[0].code != TOO_DEEP
+    readable = record is not _UNPARSED and verdict.reasons[0].code != NESTED_TOO_DEEPLY
     cut = raw.length if raw.oversize else None
     number = verdict.version.number if verdict.version else None
     return rejects.line(raw.position, number, verdict.reasons, raw.data, readable=readable, truncated_from=cut)

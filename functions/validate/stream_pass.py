@@ -12,6 +12,7 @@ import msgspec
 
 from functions.common.contract import Version
 from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
+from functions.common.reject_codes import NOT_JSON, NOT_UTF8
 from functions.common.source.raw import BLANK, RawRecord
 from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.drift import Drift
@@ -19,7 +20,7 @@ from functions.validate.fast_decoder import DecodedRecord, objects_of
 from functions.validate.record_validator import RecordValidator, Verdict, parsed, reject_line_of
 from functions.validate.unreadable import found_of
 
-_FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingError}
+_FAILS_A_DOCUMENT = {NOT_JSON: MalformedDocumentError, NOT_UTF8: EncodingError}
 """In a line these reject one record; inside an array they mean that the document's structure is broken."""
 
 _MOST_GROWTH = 8

@@ -12,7 +12,7 @@ import duckdb
 
 from functions.common.contract import POSITION, Column, Contract, Table
 from functions.common.failing import REFUSED, failing_rows
-from functions.common.reject_codes import Reason
+from functions.common.reject_codes import DOES_NOT_FIT, NULL_KEY, Reason
 from functions.common.sql import identifier, open_records
 from functions.validate.casts import is_kept, type_named, widens
 from functions.validate.column_origins import Origin, can_fail, column_origins
@@ -60,22 +60,22 @@ def does_not_fit(table: Table, column: Column, origin: Origin) -> Reason:
     sentence = f"cannot be kept unchanged in the column {column.name} of the table {table.name}, which is {column.type}"
     if not _pointer(origin):
         sentence = f"has a value that {sentence}"
-    return _reason("does_not_fit", table, column, origin, sentence)
+    return _reason(DOES_NOT_FIT, table, column, origin, sentence)
 
 
 def _null_key(table: Table, column: Column, origin: Origin) -> Reason:
     sentence = f"must have a value: the key of the table {table.name} has it as {column.name}"
     if not _pointer(origin):
         sentence = f"gives the table {table.name} a row without {column.name}, which is part of its key"
-    return _reason("null_key", table, column, origin, sentence)
+    return _reason(NULL_KEY, table, column, origin, sentence)
 
 
 def _not_computed(table: Table, column: Column | None) -> Reason:
     if column is None:
         says = f"the record has values of which a row of the table {table.name} cannot be computed"
-        return Reason("does_not_fit", "", table.name, says)
+        return Reason(DOES_NOT_FIT, "", table.name, says)
     sentence = f"has values of which {column.name} of the table {table.name} cannot be computed as {column.type}"
-    return _reason("does_not_fit", table, column, Origin(), sentence)
+    return _reason(DOES_NOT_FIT, table, column, Origin(), sentence)
 
 
 def _reason(code: str, table: Table, column: Column, origin: Origin, sentence: str) -> Reason:
