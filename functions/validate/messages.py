@@ -13,6 +13,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from functions.common.compiled_schema import exact_schema
 from functions.common.contract import Contract, Rule, Version, path_of
 from functions.common.record_types import SIGNIFICANT_DIGITS, merged
 from functions.common.reject_codes import (
@@ -29,8 +30,7 @@ from functions.common.reject_codes import (
     WRONG_TYPE,
     Reason,
 )
-from functions.validate.drift import escaped
-from functions.validate.schema import exact_schema
+from functions.common.reject_lines import escaped
 
 MAX_REASONS = 20
 """How many reasons a reject gives at most; a record may break a rule in each of thousands of items."""

@@ -9,8 +9,8 @@ import duckdb
 from functions.common.contract import Contract
 from functions.common.reject_codes import DOES_NOT_FIT
 from functions.common.sql import make_macros
-from functions.validate.column_origins import Columns, Origin, casts, column_origins
-from functions.validate.table_checks import TableCheck, table_checks
+from functions.validate.contract_sql.column_origins import Columns, Origin, casts, column_origins
+from functions.validate.contract_sql.table_checks import TableCheck, table_checks
 from pipeline.contract.fault import Fault, line_at
 from pipeline.contract.queries import database, described, view_records
 
