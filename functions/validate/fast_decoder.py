@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import repeat
+from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -23,6 +23,9 @@ from functions.common.record_types import INT64, decimal_of, merged, resolve, ty
 from functions.common.source.raw import BLANK
 from functions.validate.contract_sql.predicates import WITHOUT_CHARACTERS, is_expressible
 from functions.validate.exact_numbers import loses_digits
+
+_FIRST, _LAST = itemgetter(0), itemgetter(-1)
+_OPENING, _CLOSING = frozenset(b"{"), frozenset(b"}")
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 """What msgspec raises of texts that it can't read, or not as the type."""
@@ -101,7 +104,10 @@ class FastDecoder:
 
 def _are_objects(texts: Sequence[bytes]) -> bool:
     """Whether each of these texts begins and ends as an object does."""
-    return all(map(bytes.startswith, texts, repeat(b"{"))) and all(map(bytes.endswith, texts, repeat(b"}")))
+    try:
+        return {*map(_FIRST, texts)} <= _OPENING and {*map(_LAST, texts)} <= _CLOSING
+    except IndexError:  # a text is empty
+        return False
 
 
 @cache

@@ -91,12 +91,14 @@ class StreamPass:
     def _decoded(self, version: Version, raws: Sequence[RawRecord]) -> list[Any] | None:
         """The records, if all of these are surely valid ones of a version."""
         fast_decoder = self.validator.fast_decoders.get(version)
-        if fast_decoder is None or max(map(_LENGTH, raws)) > self.validator.limits.max_record_bytes // _MOST_GROWTH:
+        n_bytes, most = sum(map(_LENGTH, raws)), self.validator.limits.max_record_bytes // _MOST_GROWTH
+        if fast_decoder is None or (n_bytes > most and max(map(_LENGTH, raws)) > most):
             return None
-        texts = fast_decoder.objects_of(list(map(_DATA, raws)))
-        records = None if texts is None else fast_decoder.read_objects(texts)
-        if texts is not None and records is not None:
-            self.received_bytes += sum(map(len, texts))
+        texts = list(map(_DATA, raws))
+        objects = fast_decoder.objects_of(texts)
+        records = None if objects is None else fast_decoder.read_objects(objects)
+        if objects is not None and records is not None:
+            self.received_bytes += n_bytes if objects is texts else sum(map(len, objects))
         return records
 
     def _pass_as_another_version(self, raw: RawRecord) -> None:

@@ -126,7 +126,7 @@ SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
     ("macros.sql", replaced("CREATE MACRO items_total", "CREATE MACRO ("), "CREATE MACRO (", "Parser Error"),
     (
         "macros.sql",
-        replaced("line_total(item)));", "line_total(item))) + random();"),
+        replaced("    END;", "    END + random();"),
         "CREATE MACRO items_total",
         "calls random",
     ),
