@@ -13,7 +13,7 @@ from functions.common.contract import Contract, Version
 from functions.common.reject_codes import Reason
 from functions.common.source.raw import RawRecord
 from functions.validate.drift import UnknownField, unknown_fields
-from functions.validate.exact_numbers import parsed_exactly
+from functions.validate.exact_numbers import loses_digits, parsed_exactly
 from functions.validate.fast_decoder import FastDecoder, fast_decoder_of
 from functions.validate.messages import broken_rule, broken_schema, unknown_version
 from functions.validate.unreadable import COUNTED_BY_BYTES, nested_too_deeply, nests_deeper, too_large, unparsable
@@ -56,6 +56,10 @@ class RecordValidator:
             for version, fast_decoder in fast_decoders.items()
             if fast_decoder and fast_decoder.levels <= limits.max_nesting
         }
+
+    def keeps_digits(self, texts: Sequence[bytes]) -> bool:
+        """Whether surely no number in some JSON loses digits in a float."""
+        return not loses_digits(b"\n".join(texts))
 
     def verdict(self, raw: RawRecord) -> Verdict:
         """Judge a record by caps and schema."""

@@ -76,34 +76,37 @@ class StreamPass:
                 received += len(raws)
         return received
 
-    def _read_together(self, raws: Sequence[RawRecord]) -> None:
+    def _read_together(self, raws: Sequence[RawRecord], *, keeps_digits: bool = False) -> None:
+        """Write or reject records; `keeps_digits` says that their numbers were searched, as part of a longer list."""
         if not raws:
             return
-        if (records := self._decoded(self._version, raws)) is not None:
+        if (records := self._decoded(self._version, raws, keeps_digits)) is not None:
             self._pass(self._version, raws, records)
         elif len(raws) > 1:
+            keeps_digits = keeps_digits or self.validator.keeps_digits(list(map(_DATA, raws)))
             size = -(-len(raws) // _PIECES)
             for start in range(0, len(raws), size):
-                self._read_together(raws[start : start + size])
+                self._read_together(raws[start : start + size], keeps_digits=keeps_digits)
         else:
-            self._pass_as_another_version(raws[0])
+            self._pass_as_another_version(raws[0], keeps_digits)
 
-    def _decoded(self, version: Version, raws: Sequence[RawRecord]) -> list[Any] | None:
+    def _decoded(self, version: Version, raws: Sequence[RawRecord], keeps_digits: bool) -> list[Any] | None:
         """The records, if all of these are surely valid ones of a version."""
         fast_decoder = self.validator.fast_decoders.get(version)
-        n_bytes, most = sum(map(_LENGTH, raws)), self.validator.limits.max_record_bytes // _MOST_GROWTH
-        if fast_decoder is None or (n_bytes > most and max(map(_LENGTH, raws)) > most):
+        if fast_decoder is None or max(map(_LENGTH, raws)) > self.validator.limits.max_record_bytes // _MOST_GROWTH:
             return None
-        texts = list(map(_DATA, raws))
-        objects = fast_decoder.objects_of(texts)
-        records = None if objects is None else fast_decoder.read_objects(objects)
-        if objects is not None and records is not None:
-            self.received_bytes += n_bytes if objects is texts else sum(map(len, objects))
+        objects = fast_decoder.objects_of(list(map(_DATA, raws)))
+        if objects is None:
+            return None
+        together = b"\n".join(objects)
+        records = fast_decoder.read_objects(together, len(objects), keeps_digits=keeps_digits)
+        if records is not None:
+            self.received_bytes += len(together) - len(objects) + 1  # without the line breaks
         return records
 
-    def _pass_as_another_version(self, raw: RawRecord) -> None:
+    def _pass_as_another_version(self, raw: RawRecord, keeps_digits: bool) -> None:
         for version in self.validator.fast_decoders:
-            if version is not self._version and (records := self._decoded(version, [raw])) is not None:
+            if version is not self._version and (records := self._decoded(version, [raw], keeps_digits)) is not None:
                 self._pass(version, [raw], records)
                 return
         self._pass_or_reject(raw)
