@@ -11,6 +11,14 @@ MOST_FIELDS = 100
 OTHERS = ""
 """Stands for the fields beyond those, and for what does not look like a name: it may be a value that slipped."""
 
+MAX_NAME = 64
+"""How many characters of a member's name are shown."""
+
+
+def escaped(name: str) -> str:
+    """A member's name as a part of a JSON Pointer (RFC 6901), cut if it is long."""
+    return name[:MAX_NAME].replace("~", "~0").replace("/", "~1")
+
 
 def reject_line(
     *,

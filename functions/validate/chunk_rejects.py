@@ -1,62 +1,100 @@
-"""The rejects of one chunk: how they are written, and how many bytes they may take."""
+"""The rejects of one chunk: the file of them, in the order of the source, and their number, reasons and size."""
 
+import heapq
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import orjson
 
 from functions.common.errors import RejectVolumeError
-from functions.common.reject_codes import Reason
 from functions.common.reject_lines import reject_line
+from functions.common.source.raw import RawRecord
+from functions.validate.record_validator import Verdict
+
+_BUFFER = 1 << 20
 
 
 @dataclass(slots=True)
 class ChunkRejects:
-    """Makes the lines of one chunk's rejects, and keeps their account.
+    """Writes the rejects of one chunk and counts them.
 
-    A reject says why in a thousand bytes and more, so a chunk of two-byte records would make many times its own size.
+    A reject says why in a thousand bytes or more, so a chunk of two-byte records would make many times its own size:
+    `max_bytes` is the limit.
     """
 
+    path: Path
+    """The rejects as JSON Lines, in the order of the source."""
     batch_id: str
     current_version: int
-    """Stands in the line of a record that names no version that there is."""
+    """The version in the line of a record that names no version of the contract."""
     position_kind: str
     max_bytes: int
     sample_uri: str
-    """Where the rejects lie that were written before the cap was passed."""
+    """The address of the rejects that were written before the limit was passed."""
     by_reason: Counter[str] = field(default_factory=Counter)
     """How many records are rejected, by the code of their first reason."""
     by_version: Counter[int | None] = field(default_factory=Counter)
-    """How many records are rejected, by the version that they are of."""
+    """How many records are rejected, by their version."""
     n_bytes: int = 0
 
-    def line(
-        self,
-        position: int,
-        version: int | None,
-        reasons: list[Reason],
-        record: bytes,
-        *,
-        readable: bool = True,
-        truncated_from: int | None = None,
-    ) -> bytes:
-        """The line of one more reject. Raises RejectVolumeError where all of them take more than the cap."""
+    def __post_init__(self) -> None:
+        self.path.write_bytes(b"")
+
+    @contextmanager
+    def writer(self) -> Iterator[Callable[[RawRecord, Verdict], None]]:
+        """A function that rejects one record after the other, in the order of the source.
+
+        At the end its rejects are merged into those in `path`, also after an error: they are the sample then. The
+        function raises RejectVolumeError if all rejects together take more than `max_bytes`.
+        """
+        more = self.path.with_suffix(".more")
+        try:
+            with more.open("wb", _BUFFER) as file:
+                yield lambda raw, verdict: self._write(file.write, raw, verdict)
+        finally:
+            self._merge(more)
+
+    def _write(self, write: Callable[[bytes], object], raw: RawRecord, verdict: Verdict) -> None:
+        reason, version = verdict.reasons[0].code, verdict.version.number if verdict.version else None
         line = reject_line(
             batch_id=self.batch_id,
             contract_version=self.current_version if version is None else version,
-            position=position,
+            position=raw.position,
             position_kind=self.position_kind,
-            reason=reasons[0].code,
-            errors=[asdict(reason) for reason in reasons],
-            record=record,
-            readable=readable,
-            truncated_from=truncated_from,
+            reason=reason,
+            errors=[asdict(one) for one in verdict.reasons],
+            record=raw.data,
+            readable=verdict.is_parsed,
+            truncated_from=raw.length if raw.oversize else None,
         )
-        self.by_reason[reasons[0].code] += 1
+        self.by_reason[reason] += 1
         self.by_version[version] += 1
         self.n_bytes += len(line)
         if self.n_bytes > self.max_bytes:
-            reasons_so_far = ", ".join(f"{reason} {number}" for reason, number in sorted(self.by_reason.items()))
+            reasons_so_far = ", ".join(f"{code} {number}" for code, number in sorted(self.by_reason.items()))
             raise RejectVolumeError(
                 f"The rejects of one chunk take more than {self.max_bytes} bytes, the cap max_reject_bytes. By then "
                 f"{self.by_reason.total()} records were rejected ({reasons_so_far}): a sample is {self.sample_uri}."
             )
-        return line
+        write(line)
+
+    def _merge(self, more: Path) -> None:
+        """Merge the lines of a file into those in `path`. Both are in the order of the source."""
+        if not self.path.stat().st_size:
+            more.replace(self.path)
+            return
+        if more.stat().st_size:
+            merged = self.path.with_suffix(".merged")
+            with self.path.open("rb") as lines, more.open("rb") as more_lines, merged.open("wb", _BUFFER) as file:
+                both = heapq.merge(_with_positions(lines), _with_positions(more_lines), key=lambda pair: pair[0])
+                file.writelines(line for _, line in both)
+            merged.replace(self.path)
+        more.unlink()
+
+
+def _with_positions(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    for line in lines:
+        yield orjson.loads(line)["position"], line

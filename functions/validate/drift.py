@@ -9,11 +9,10 @@ from typing import Any
 from functions.common.contract import Version
 from functions.common.documents.chunk_counts import DriftCount
 from functions.common.record_types import merged
-from functions.common.reject_lines import MOST_FIELDS, OTHERS
+from functions.common.reject_lines import MAX_NAME, MOST_FIELDS, OTHERS, escaped
 
 _ELEMENT = "*"
-_MAX_NAME = 64
-_NAME = re.compile(rf"[A-Za-z_$][A-Za-z0-9_$-]{{0,{_MAX_NAME - 1}}}")
+_NAME = re.compile(rf"[A-Za-z_$][A-Za-z0-9_$-]{{0,{MAX_NAME - 1}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +45,6 @@ def _unknown(value: Any, schema: Any, root: Any, place: str) -> Iterator[Unknown
     elif isinstance(value, list) and "items" in part:
         for element in value:
             yield from _unknown(element, part["items"], root, f"{place}/{_ELEMENT}")
-
-
-def escaped(name: str) -> str:
-    """A member's name as a part of a JSON Pointer (RFC 6901), cut where it is long."""
-    return name[:_MAX_NAME].replace("~", "~0").replace("/", "~1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ _STRIDE = 4
 _SAMPLED = b"0" * (_LONGEST_EXACT // _STRIDE)
 """What every fourth character of a number of _LONGEST_EXACT characters or more has, as zeros."""
 
+_SPANNED = _STRIDE * (len(_SAMPLED) - 1) + 1
+"""How many characters of the number are between the first and the last of those, both included."""
+
 _LONG = re.compile(rb"[0-9.]{%d,}" % _LONGEST_EXACT)
 _NUMBER = re.compile(rb"[0-9.]+(?:[eE][+-]?[0-9]+)?")
 _BEFORE_A_NUMBER = frozenset(b"-:,[ \t\r\n")
@@ -32,13 +35,13 @@ def loses_digits(data: bytes) -> bool:
     sampled = data[::_STRIDE].translate(_DIGITS_AS_ZEROS)  # a look at every character costs twice as much
     at = sampled.find(_SAMPLED)
     while at >= 0:
-        begin = max(0, _STRIDE * (at - 1) + 1)
-        long = _LONG.search(data, begin, begin + 2 * _LONGEST_EXACT)
-        following = at + 1
-        if long and (whole := _LONG.match(data, long.start())):  # the window may end within it
-            if _is_lossy(data, whole.start()):
-                return True
-            following = max(following, whole.end() // _STRIDE)
+        start, following = _STRIDE * at, at + 1
+        if data[start : start + _SPANNED].replace(b".", b"0").isdigit():  # most often it isn't: a time has colons
+            long = _LONG.search(data, max(0, start - _STRIDE + 1), start + 2 * _LONGEST_EXACT)
+            if long and (whole := _LONG.match(data, long.start())):  # the window may end within it
+                if _is_lossy(data, whole.start()):
+                    return True
+                following = max(following, whole.end() // _STRIDE)
         at = sampled.find(_SAMPLED, following)
     return False
 

@@ -1,9 +1,10 @@
-"""A contract's schema compiled for speed: what it lets pass is valid, of all else the exact validator is the judge.
+"""A schema compiled for speed: a record that it accepts is valid, and the exact validator judges all others.
 
-Most records are valid, and saying so is cheap in two steps. While the chunk streams by, msgspec reads each record
-into a type made of the schema (structure, types, lengths, bounds, enumerations). What that can't express (patterns,
-formats, exact decimals) is a predicate in SQL, which DuckDB evaluates over the whole chunk at once. Neither is ever
-laxer than the schema; both may be stricter. A schema with a keyword that is not known here is not screened at all.
+Most records are valid, and two inexpensive steps find them. While the chunk streams by, msgspec reads each record into
+a type made from the schema (structure, types, lengths, bounds, enumerations). What that can't express (patterns,
+formats, exact decimals) is an SQL predicate, which DuckDB evaluates over the whole chunk at once (`contract_sql`).
+Neither is ever laxer than the schema; both may be stricter. A schema with a keyword that is not known here has no fast
+decoder.
 
 https://jcristharif.com/msgspec/constraints.html
 """
@@ -12,8 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import repeat
-from math import prod
+from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -21,9 +21,11 @@ import msgspec
 from functions.common.contract import Version
 from functions.common.record_types import INT64, decimal_of, merged, resolve, type_of
 from functions.common.source.raw import BLANK
-from functions.common.sql import literal
-from functions.validate.contract_sql.predicates import predicate_of, surely_fits
+from functions.validate.contract_sql.predicates import WITHOUT_CHARACTERS, is_expressible
 from functions.validate.exact_numbers import loses_digits
+
+_FIRST, _LAST = itemgetter(0), itemgetter(-1)
+_OPENING, _CLOSING = frozenset(b"{"), frozenset(b"}")
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 """What msgspec raises of texts that it can't read, or not as the type."""
@@ -51,34 +53,11 @@ _KNOWN = {
     "number": {*_BOUNDS, "decimal"},
     "boolean": set[str](),
 }
-"""The keywords of each type that the screen understands, beside `type`."""
+"""The keywords of each type that the fast decoder understands, in addition to `type`."""
 
 _EXACT_IN_A_FLOAT = 2**53
-_WITHOUT_CHARACTERS = re.compile(r"\^\[\^((?:\\u00[0-7][0-9a-fA-F](?:-\\u00[0-7][0-9a-fA-F])?)+)\]\*\$")
-"""A pattern that says no more than that some ASCII characters must not stand in a text."""
-
 _RANGE = re.compile(r"\\u(....)(?:-\\u(....))?")
 _SHORT_ESCAPES = {0x08: "b", 0x09: "t", 0x0A: "n", 0x0C: "f", 0x0D: "r", 0x22: '"', 0x2F: "/", 0x5C: "\\"}
-_PLAIN_PATTERN = re.compile(r"(?:[ -\[\]-~]|\\[^0-9A-Za-z])*")
-_NOT_PLAIN = re.compile(r"\(\?|\[:|\[[^\]]*\[|[*+?}][*+{]")
-_REPEATED = re.compile(r"\{(\d*),?(\d*)\}")
-_MOST_REPEATS = 1000
-"""RE2's limit, also of repeats within repeats (https://github.com/google/re2/wiki/Syntax)."""
-
-_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_FORMATS = {
-    "date": f"^{_DATE}$",
-    "date-time": f"^{_DATE}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
-}
-"""RFC 3339 without leap seconds and small letters; that the day exists is DuckDB's to see."""
-
-
-class DecodedRecord(msgspec.Struct, gc=False):
-    """A valid record and where it stood, as DuckDB is given it."""
-
-    position: int = msgspec.field(name="_position")
-    record: Any
-    """One of what `Screen.read` gave, or a record that is serialised already, as `msgspec.Raw`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,64 +70,67 @@ class FastDecoder:
     """Whether these bytes surely have none of the characters that the schema's texts must not have."""
     needs_digits: bool
     """Whether the schema asks more of a number than the nearest float can show: it is a decimal, or has bounds."""
-    predicate: str
-    """An SQL expression over the record as it was sent: TRUE where it is surely valid."""
     levels: int
     """How deep a record nests at most."""
 
     def read(self, texts: Sequence[bytes]) -> list[Any] | None:
-        """The records in these texts, one in each; None unless all are surely valid, but for what `predicate` sees.
+        """The records in these texts, one in each; None unless all are surely valid, up to what SQL tests.
 
         They are read at once. Nothing in JSON goes on behind a `}` with a `{`, so a record can't reach over two texts
         that begin and end so, and as many records as texts are one in each.
         """
-        objects = objects_of(texts)
-        return None if objects is None else self.read_objects(objects)
+        objects = self.objects_of(texts)
+        return None if objects is None else self.read_objects(b"\n".join(objects), len(objects))
 
-    def read_objects(self, texts: Sequence[bytes]) -> list[Any] | None:
-        """The same of texts that `objects_of` returned."""
-        together = b"\n".join(texts)
+    @staticmethod
+    def objects_of(texts: Sequence[bytes]) -> Sequence[bytes] | None:
+        """The texts without white space around them; None unless each of them then begins and ends as an object."""
+        if _are_objects(texts):
+            return texts
+        texts = [text.strip(BLANK) for text in texts]
+        return texts if _are_objects(texts) else None
+
+    def read_objects(self, together: bytes, n_objects: int, *, keeps_digits: bool = False) -> list[Any] | None:
+        """The same for texts that `objects_of` returned, one on each line.
+
+        `keeps_digits` says that none of their numbers loses digits (see `loses_digits`): no search is needed then.
+        """
         try:
             records = self.decode(together)
         except _UNREADABLE:
             return None
-        if len(records) != len(texts) or not self.is_plain(together):
+        if len(records) != n_objects or not self.is_plain(together):
             return None
-        return None if self.needs_digits and loses_digits(together) else records
-
-
-def objects_of(texts: Sequence[bytes]) -> Sequence[bytes] | None:
-    """The texts without white space around them; None unless each of them then begins and ends as an object does."""
-    if _are_objects(texts):
-        return texts
-    texts = [text.strip(BLANK) for text in texts]
-    return texts if _are_objects(texts) else None
+        return None if self.needs_digits and not keeps_digits and loses_digits(together) else records
 
 
 def _are_objects(texts: Sequence[bytes]) -> bool:
     """Whether each of these texts begins and ends as an object does."""
-    return all(map(bytes.startswith, texts, repeat(b"{"))) and all(map(bytes.endswith, texts, repeat(b"}")))
+    try:
+        return {*map(_FIRST, texts)} <= _OPENING and {*map(_LAST, texts)} <= _CLOSING
+    except IndexError:  # a text is empty
+        return False
 
 
 @cache
 def fast_decoder_of(version: Version) -> FastDecoder | None:
-    """The screen of a version, made once a process; None where its schema says what the screen does not understand."""
+    """The fast decoder of a version, made once a process; None if its schema has something that can't be compiled."""
     schema = version.schema
     try:
         parts = list(_parts(schema, schema))
-        return FastDecoder(
+        fast_decoder = FastDecoder(
             decode=msgspec.json.Decoder(_type(schema, schema)).decode_lines,
             is_plain=_plain_test(parts),
             needs_digits=any(map(_needs_digits, parts)),
-            predicate=predicate_of(schema, _of_value),
             levels=_levels(schema, schema),
         )
+        return fast_decoder if is_expressible(schema) else None
     except _NotUnderstoodError:
         return None
 
 
 class _NotUnderstoodError(Exception):
-    """The schema has something that the screen can't express."""
+    """Raised where the schema has something that the fast decoder can't express."""
 
 
 def _understood(schema: Any, root: Any) -> tuple[dict[str, Any], str, bool]:
@@ -292,7 +274,7 @@ def _plain_test(parts: Iterable[Mapping[str, Any]]) -> Callable[[bytes], bool]:
 
     A control character stands in JSON only as an escape, any other also as itself (RFC 8259, section 7).
     """
-    found = [_WITHOUT_CHARACTERS.fullmatch(str(part.get("pattern", ""))) for part in parts]
+    found = [WITHOUT_CHARACTERS.fullmatch(str(part.get("pattern", ""))) for part in parts]
     forbidden = sorted({character for match in found if match for character in _characters(match[1])})
     if not forbidden:
         return lambda _data: True
@@ -306,30 +288,3 @@ def _plain_test(parts: Iterable[Mapping[str, Any]]) -> Callable[[bytes], bool]:
 def _characters(ranges: str) -> Iterator[int]:
     for first, last in _RANGE.findall(ranges):
         yield from range(int(first, 16), int(last or first, 16) + 1)
-
-
-# --- what is seen in SQL ----------------------------------------------------------------------------------------------
-
-
-def _of_value(part: Mapping[str, Any], kind: str, place: str) -> Iterator[str]:
-    """What must be true of the value at `place`, beside what its type says."""
-    pattern, form = part.get("pattern"), part.get("format")
-    if pattern is not None and not _WITHOUT_CHARACTERS.fullmatch(pattern):
-        if not _means_the_same_to_re2(pattern):
-            raise _NotUnderstoodError
-        yield f"regexp_matches({place}, {literal(pattern)})"
-    if form is not None:
-        if form not in _FORMATS:
-            raise _NotUnderstoodError
-        yield f"regexp_matches({place}, {literal(_FORMATS[form])})"
-    yield from surely_fits(part, kind, place)
-
-
-def _means_the_same_to_re2(pattern: str) -> bool:
-    """Whether a pattern surely means to DuckDB's RE2 what it means to the exact validator.
-
-    It is ASCII, escapes nothing but signs, has no class within a class, no repeat of a repeat, and few repeats.
-    """
-    repeats = [max(map(int, filter(None, found)), default=1) for found in _REPEATED.findall(pattern)]
-    is_plain = _PLAIN_PATTERN.fullmatch(pattern) and not _NOT_PLAIN.search(pattern)
-    return bool(is_plain) and prod(max(times, 1) for times in repeats) <= _MOST_REPEATS

@@ -13,11 +13,24 @@ from typing import Any
 
 import jsonschema_rs
 
+from functions.common.compiled_schema import exact_schema
 from functions.common.contract import Contract, Rule, Version, path_of
 from functions.common.record_types import SIGNIFICANT_DIGITS, merged
-from functions.common.reject_codes import Reason
-from functions.validate.drift import escaped
-from functions.validate.schema import exact_schema
+from functions.common.reject_codes import (
+    BAD_FORMAT,
+    BAD_LENGTH,
+    BREAKS_SCHEMA,
+    MISSING_FIELD,
+    NOT_AN_ALLOWED_VALUE,
+    NOT_AN_EXACT_DECIMAL,
+    NOT_UNIQUE,
+    OUT_OF_RANGE,
+    UNKNOWN_FIELD,
+    UNKNOWN_VERSION,
+    WRONG_TYPE,
+    Reason,
+)
+from functions.common.reject_lines import escaped
 
 MAX_REASONS = 20
 """How many reasons a reject gives at most; a record may break a rule in each of thousands of items."""
@@ -30,24 +43,24 @@ _NOTHING = object()
 """Stands for a value that is not there; None is what `null` says."""
 
 _CODES = {
-    "type": "wrong_type",
-    "required": "missing_field",
-    "additionalProperties": "unknown_field",
-    "unevaluatedProperties": "unknown_field",
-    "enum": "not_an_allowed_value",
-    "const": "not_an_allowed_value",
-    "format": "bad_format",
-    "pattern": "bad_format",
-    "minimum": "out_of_range",
-    "maximum": "out_of_range",
-    "exclusiveMinimum": "out_of_range",
-    "exclusiveMaximum": "out_of_range",
-    "decimal": "not_an_exact_decimal",
-    "minLength": "bad_length",
-    "maxLength": "bad_length",
-    "minItems": "bad_length",
-    "maxItems": "bad_length",
-    "uniqueItems": "not_unique",
+    "type": WRONG_TYPE,
+    "required": MISSING_FIELD,
+    "additionalProperties": UNKNOWN_FIELD,
+    "unevaluatedProperties": UNKNOWN_FIELD,
+    "enum": NOT_AN_ALLOWED_VALUE,
+    "const": NOT_AN_ALLOWED_VALUE,
+    "format": BAD_FORMAT,
+    "pattern": BAD_FORMAT,
+    "minimum": OUT_OF_RANGE,
+    "maximum": OUT_OF_RANGE,
+    "exclusiveMinimum": OUT_OF_RANGE,
+    "exclusiveMaximum": OUT_OF_RANGE,
+    "decimal": NOT_AN_EXACT_DECIMAL,
+    "minLength": BAD_LENGTH,
+    "maxLength": BAD_LENGTH,
+    "minItems": BAD_LENGTH,
+    "maxItems": BAD_LENGTH,
+    "uniqueItems": NOT_UNIQUE,
 }
 _KINDS = {
     str: "a text",
@@ -106,7 +119,7 @@ def unknown_version(record: Any, contract: Contract) -> Reason:
     sentence = f"must be the whole number of a version of the contract: {' or '.join(numbers)}; found {found}"
     if contract.default_version not in {version.number for version in contract.versions}:
         sentence = f"must be there, and {sentence.removeprefix('must ')}"
-    return Reason("unknown_version", pointer, "record_version", f"{pointer} {sentence}")
+    return Reason(UNKNOWN_VERSION, pointer, "record_version", f"{pointer} {sentence}")
 
 
 def _schema_reasons(error: jsonschema_rs.ValidationError, contract: Contract, version: Version) -> Iterator[Reason]:
@@ -144,7 +157,7 @@ def _advice(name: str, holder: Any, part: Mapping[str, Any], path: Sequence[str 
 
 def _reason(keyword: str, path: Iterable[str | int], sentence: str) -> Reason:
     pointer = "".join(f"/{escaped(str(step))}" for step in path)
-    return Reason(_CODES.get(keyword, "breaks_schema"), pointer, keyword, f"{pointer or 'the record'} {sentence}")
+    return Reason(_CODES.get(keyword, BREAKS_SCHEMA), pointer, keyword, f"{pointer or 'the record'} {sentence}")
 
 
 def _sentence(keyword: str, part: Mapping[str, Any], value: Any) -> str:

@@ -7,19 +7,16 @@ from difflib import get_close_matches
 import jsonschema_rs
 import orjson
 
+from functions.common.compiled_schema import schema_validator
 from functions.common.config import DROP, Settings
 from functions.common.contract import Contract, Version
 from functions.common.reject_codes import Reason
 from functions.common.source.raw import RawRecord
-from functions.validate.chunk_rejects import ChunkRejects
-from functions.validate.contract_sql.predicates import predicate_of, surely_fits
 from functions.validate.drift import UnknownField, unknown_fields
-from functions.validate.exact_numbers import parsed_exactly
+from functions.validate.exact_numbers import loses_digits, parsed_exactly
 from functions.validate.fast_decoder import FastDecoder, fast_decoder_of
 from functions.validate.messages import broken_rule, broken_schema, unknown_version
-from functions.validate.nesting import nests_deeper
-from functions.validate.schema import schema_validator
-from functions.validate.unreadable import TOO_DEEP, is_one_value, nested_too_deeply, too_large, unparsable
+from functions.validate.unreadable import is_one_value, nested_too_deeply, nests_deeper, too_large, unparsable
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
 """Of a larger record only the first error is looked for: 8 MiB of nonsense has a million, and all would be held."""
@@ -43,6 +40,8 @@ class Verdict:
     unknown: Sequence[UnknownField] = ()
     is_unread: bool = False
     """Whether it could not be read as a record, so that nobody knows whether it is one or many."""
+    is_parsed: bool = True
+    """Whether it is JSON that a reject can show as it is."""
 
 
 class RecordValidator:
@@ -57,23 +56,22 @@ class RecordValidator:
             for version, fast_decoder in fast_decoders.items()
             if fast_decoder and fast_decoder.levels <= limits.max_nesting
         }
-        self.predicates = {
-            version.number: self.fast_decoders[version].predicate
-            if version in self.fast_decoders
-            else predicate_of(version.schema, surely_fits)
-            for version in contract.versions
-        }
 
-    def verdict(self, raw: RawRecord, record: object) -> Verdict:
-        """Judge a record that `parsed` gave. Where unknown fields are dropped, they are gone from it then."""
+    def keeps_digits(self, texts: Sequence[bytes]) -> bool:
+        """Whether surely no number in some JSON loses digits in a float."""
+        return not loses_digits(b"\n".join(texts))
+
+    def verdict(self, raw: RawRecord) -> Verdict:
+        """Judge a record by caps and schema."""
         limits = self.limits
         if raw.oversize:
-            return Verdict([too_large(limits.max_record_bytes)], is_unread=True)
+            return Verdict([too_large(limits.max_record_bytes)], is_unread=True, is_parsed=False)
+        record = _parsed(raw)
         if record is _UNPARSED:
             reason = unparsable(raw.data, limits.max_nesting)
-            return Verdict([reason], is_unread=not is_one_value(reason, raw.data))
+            return Verdict([reason], is_unread=not is_one_value(reason, raw.data), is_parsed=False)
         if nests_deeper(record, raw.data, limits.max_nesting):
-            return Verdict([nested_too_deeply(limits.max_nesting)])
+            return Verdict([nested_too_deeply(limits.max_nesting)], is_parsed=False)
         version = self.contract.version_of(record)
         if version is None:
             return Verdict([unknown_version(record, self.contract)])
@@ -119,20 +117,19 @@ class RecordValidator:
             return broken_schema([first], self.contract, version)
         raise AssertionError("a record that is not valid breaks the schema somewhere")
 
-    def rules_verdict(self, record: object, kept: Sequence[bool]) -> Verdict:
-        """Judge a record that keeps its schema by whether it keeps each of the contract's rules."""
+    def rules_verdict(self, raw: RawRecord, kept: Sequence[bool]) -> Verdict:
+        """Reject a record that keeps its schema; `kept` says of each of the contract's rules whether it keeps it."""
+        record = _parsed(raw)
         broken = [rule for rule, is_kept in zip(self.contract.rules, kept, strict=True) if not is_kept]
         return Verdict([broken_rule(rule, record) for rule in broken], self.contract.version_of(record))
 
-    def unfit_verdict(self, record: object, reason: Reason) -> Verdict:
-        """Reject a record that keeps its schema, but that the contract's SQL or tables can't take."""
-        return Verdict([reason], self.contract.version_of(record))
+    def unfit_verdict(self, raw: RawRecord, reason: Reason) -> Verdict:
+        """Reject a record that keeps its schema, but has values that the contract's SQL or tables can't take."""
+        return Verdict([reason], self.contract.version_of(_parsed(raw)))
 
 
-def parsed(raw: RawRecord) -> object:
+def _parsed(raw: RawRecord) -> object:
     """The record as orjson reads it, with every digit of its numbers (see `parsed_exactly`); or _UNPARSED."""
-    if raw.oversize:
-        return _UNPARSED
     try:
         record = orjson.loads(raw.data)
         return parsed_exactly(raw.data, record)
@@ -140,11 +137,3 @@ def parsed(raw: RawRecord) -> object:
         return _UNPARSED
     except RecursionError:
         return record  # it nests deeper than any record may
-
-
-def reject_line_of(rejects: ChunkRejects, raw: RawRecord, record: object, verdict: Verdict) -> bytes:
-    """The line of a rejected record."""
-    readable = record is not _UNPARSED and verdict.reasons[0].code != TOO_DEEP
-    cut = raw.length if raw.oversize else None
-    number = verdict.version.number if verdict.version else None
-    return rejects.line(raw.position, number, verdict.reasons, raw.data, readable=readable, truncated_from=cut)

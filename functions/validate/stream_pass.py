@@ -1,8 +1,8 @@
-"""The first look at each record, while the chunk streams by: what is surely valid is written anew, the rest judged."""
+"""The first pass over a chunk: the fast decoder reads its records, and the exact validator judges those it refuses."""
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -12,14 +12,13 @@ import msgspec
 
 from functions.common.contract import Version
 from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
+from functions.common.reject_codes import NOT_JSON, NOT_UTF8
 from functions.common.source.raw import BLANK, RawRecord
-from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.drift import Drift
-from functions.validate.fast_decoder import DecodedRecord, objects_of
-from functions.validate.record_validator import RecordValidator, Verdict, parsed, reject_line_of
+from functions.validate.record_validator import RecordValidator, Verdict
 from functions.validate.unreadable import found_of
 
-_FAILS_A_DOCUMENT = {"not_json": MalformedDocumentError, "not_utf8": EncodingError}
+_FAILS_A_DOCUMENT = {NOT_JSON: MalformedDocumentError, NOT_UTF8: EncodingError}
 """In a line these reject one record; inside an array they mean that the document's structure is broken."""
 
 _MOST_GROWTH = 8
@@ -36,70 +35,84 @@ _PIECES = 12
 """Into how many parts that is divided then, and each of these again, down to single records."""
 
 
+class DecodedRecord(msgspec.Struct, gc=False):
+    """A record that passed and its position, as a line for DuckDB."""
+
+    position: int = msgspec.field(name="_position")
+    record: Any
+    """What the fast decoder has read, or a record that is serialised already, as `msgspec.Raw`."""
+
+
 @dataclass(slots=True)
 class StreamPass:
-    """Divides the records that stream by. Most are valid, and of the version of the one before."""
+    """Writes the records that pass to one file per version, and rejects the others.
+
+    Most records are valid, and of the same version as the one before.
+    """
 
     validator: RecordValidator
-    rejects: ChunkRejects
-    drift: Drift
     position_kind: str
     lines: Mapping[Version, IO[bytes]]
-    """Where the records of each version go that pass."""
-    rejected: IO[bytes]
+    """The files for the records of each version that pass."""
+    reject: Callable[[RawRecord, Verdict], None]
+    drift: Drift = field(default_factory=Drift)
     passed_by_version: Counter[int] = field(default_factory=Counter)
     received_bytes: int = 0
     """Of all records that streamed by, without white space around them."""
     unreadable_bytes: int = 0
     """Of those that could not be read as records."""
     _version: Version = field(init=False)
-    """What the last record that passed was of."""
+    """The version of the last record that passed."""
 
     def __post_init__(self) -> None:
         self._version = self.validator.contract.current
 
-    def divide(self, records: Iterable[RawRecord]) -> int:
-        """Write each record where it belongs; answers how many there were."""
+    def read(self, records: Iterable[RawRecord]) -> int:
+        """Write or reject each record; returns how many there are."""
         received = 0
         with _no_garbage_collection():
             for raws in _stretches(records):
-                self._divide(raws)
+                self._read_together(raws)
                 received += len(raws)
         return received
 
-    def _divide(self, raws: Sequence[RawRecord]) -> None:
+    def _read_together(self, raws: Sequence[RawRecord], *, keeps_digits: bool = False) -> None:
+        """Write or reject records; `keeps_digits` says that their numbers were searched, as part of a longer list."""
         if not raws:
             return
-        if (records := self._read(self._version, raws)) is not None:
+        if (records := self._decoded(self._version, raws, keeps_digits)) is not None:
             self._pass(self._version, raws, records)
         elif len(raws) > 1:
+            keeps_digits = keeps_digits or self.validator.keeps_digits(list(map(_DATA, raws)))
             size = -(-len(raws) // _PIECES)
             for start in range(0, len(raws), size):
-                self._divide(raws[start : start + size])
+                self._read_together(raws[start : start + size], keeps_digits=keeps_digits)
         else:
-            self._pass_as_another_version(raws[0])
+            self._pass_as_another_version(raws[0], keeps_digits)
 
-    def _read(self, version: Version, raws: Sequence[RawRecord]) -> list[Any] | None:
+    def _decoded(self, version: Version, raws: Sequence[RawRecord], keeps_digits: bool) -> list[Any] | None:
         """The records, if all of these are surely valid ones of a version."""
         fast_decoder = self.validator.fast_decoders.get(version)
         if fast_decoder is None or max(map(_LENGTH, raws)) > self.validator.limits.max_record_bytes // _MOST_GROWTH:
             return None
-        texts = objects_of(list(map(_DATA, raws)))
-        records = None if texts is None else fast_decoder.read_objects(texts)
-        if texts is not None and records is not None:
-            self.received_bytes += sum(map(len, texts))
+        objects = fast_decoder.objects_of(list(map(_DATA, raws)))
+        if objects is None:
+            return None
+        together = b"\n".join(objects)
+        records = fast_decoder.read_objects(together, len(objects), keeps_digits=keeps_digits)
+        if records is not None:
+            self.received_bytes += len(together) - len(objects) + 1  # without the line breaks
         return records
 
-    def _pass_as_another_version(self, raw: RawRecord) -> None:
+    def _pass_as_another_version(self, raw: RawRecord, keeps_digits: bool) -> None:
         for version in self.validator.fast_decoders:
-            if version is not self._version and (records := self._read(version, [raw])) is not None:
+            if version is not self._version and (records := self._decoded(version, [raw], keeps_digits)) is not None:
                 self._pass(version, [raw], records)
                 return
         self._pass_or_reject(raw)
 
     def _pass_or_reject(self, raw: RawRecord) -> None:
-        record = parsed(raw)
-        verdict = self.validator.verdict(raw, record)
+        verdict = self.validator.verdict(raw)
         n_unseen = raw.length - len(raw.data) if raw.oversize else 0  # only its beginning is kept
         n_bytes = len(raw.data.strip(BLANK)) + n_unseen
         self.received_bytes += n_bytes
@@ -108,7 +121,7 @@ class StreamPass:
         if verdict.version:
             self.drift.add(verdict.version, verdict.unknown, dropped=not verdict.reasons)
         if verdict.reasons or verdict.version is None:
-            self._reject(raw, record, verdict)
+            self._reject(raw, verdict)
         else:
             self._pass(verdict.version, [raw], [msgspec.Raw(verdict.written)])
 
@@ -119,11 +132,11 @@ class StreamPass:
         self.lines[version].write(_ENCODER.encode_lines(passed))
         self.passed_by_version[version.number] += len(passed)
 
-    def _reject(self, raw: RawRecord, record: object, verdict: Verdict) -> None:
+    def _reject(self, raw: RawRecord, verdict: Verdict) -> None:
         reason = verdict.reasons[0]
         if self.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reason.code)):
             raise error(f"In record {raw.position} of the document {found_of(reason)}.")
-        self.rejected.write(reject_line_of(self.rejects, raw, record, verdict))
+        self.reject(raw, verdict)
 
 
 def _stretches(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:

@@ -1,14 +1,23 @@
-"""Why a record is rejected that can't be read at all: it is not JSON, not UTF-8, too deep or too large."""
+"""Finds why a record can't be read at all: it isn't JSON or UTF-8, nests too deeply, or is too large."""
 
 import json
 import math
 import re
+from typing import Any
 
-from functions.common.reject_codes import Reason
+from functions.common.reject_codes import (
+    LONE_SURROGATE,
+    NESTED_TOO_DEEPLY,
+    NON_FINITE_NUMBER,
+    NOT_JSON,
+    NOT_UTF8,
+    RECORD_TOO_LARGE,
+    Reason,
+)
 from functions.common.source.raw import BLANK, end_of_first_value
-from functions.validate.nesting import nests_deeper
 
-TOO_DEEP = "nested_too_deeply"
+COUNTED_BY_BYTES = frozenset({NOT_JSON, NOT_UTF8})
+"""The codes of `unparsable` that do not say whether the bytes are one record or many."""
 
 _ORJSON_LEVELS = 1024
 _NO_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[^][{}"]++', re.DOTALL)
@@ -34,19 +43,19 @@ def unparsable(data: bytes, max_nesting: int) -> Reason:
         read = json.loads(text, parse_constant=number, parse_float=number, parse_int=number)
     except UnicodeDecodeError as exc:
         at = exc.start + len(data) - len(data.lstrip(BLANK))
-        return _of_the_record("not_utf8", "encoding", f"is not UTF-8 from its byte {at} on", "write the file as UTF-8")
+        return _of_the_record(NOT_UTF8, "encoding", f"is not UTF-8 from its byte {at} on", "write the file as UTF-8")
     except RecursionError:
         return nested_too_deeply(max_nesting)
     except json.JSONDecodeError as exc:
-        return _of_the_record("not_json", "json", *_not_json(text, exc.pos))
+        return _of_the_record(NOT_JSON, "json", *_not_json(text, exc.pos))
     if non_finite:
         found = "has NaN, infinity, or a number that is too large for a 64-bit float"
         advice = "write a finite number, or null where the contract allows null"
-        return _of_the_record("non_finite_number", "number", found, advice)
+        return _of_the_record(NON_FINITE_NUMBER, "number", found, advice)
     if nests_deeper(read, data, _ORJSON_LEVELS):
         return nested_too_deeply(max_nesting)
     found = "has half of a surrogate pair (\\ud800 to \\udfff)"
-    return _of_the_record("lone_surrogate", "text", found, "write both halves, for example \\ud83d\\ude00")
+    return _of_the_record(LONE_SURROGATE, "text", found, "write both halves, for example \\ud83d\\ude00")
 
 
 def is_one_value(reason: Reason, data: bytes) -> bool:
@@ -55,8 +64,8 @@ def is_one_value(reason: Reason, data: bytes) -> bool:
     Numbers that are not finite and halves of surrogate pairs are found in whole values. Bytes that nest too deeply for
     a parser are one value if nothing follows the end of their first bracket.
     """
-    if reason.code != TOO_DEEP:
-        return reason.code not in ("not_json", "not_utf8")
+    if reason.code != NESTED_TOO_DEEPLY:
+        return reason.code not in COUNTED_BY_BYTES
     text = data.strip(BLANK)
     brackets = _NO_BRACKET.sub(b"", text)
     depth = 0
@@ -86,16 +95,36 @@ def _not_json(text: str, at: int) -> tuple[str, str]:
     return f"{found}, where more follows a whole value", "write one value per line, and nothing after it"
 
 
+def nests_deeper(record: object, data: bytes, max_nesting: int) -> bool:
+    """Whether the arrays and objects of `record`, which was parsed from `data`, nest more than `max_nesting` deep.
+
+    There are no more levels than opening brackets. Where these are too many, the levels are walked through one
+    by one, without recursion.
+    """
+    if data.count(b"[") + data.count(b"{") <= max_nesting:
+        return False
+    level = [record] if isinstance(record, dict | list) else []
+    for _ in range(max_nesting):
+        level = [part for whole in level for part in _parts(whole) if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(whole: Any) -> Any:
+    return whole.values() if isinstance(whole, dict) else whole
+
+
 def nested_too_deeply(max_nesting: int) -> Reason:
     """The reason of a record whose arrays and objects nest deeper than the cap."""
     found = f"is nested more than {max_nesting} levels deep"
-    return _of_the_record(TOO_DEEP, "max_nesting", found, "take levels out")
+    return _of_the_record(NESTED_TOO_DEEPLY, "max_nesting", found, "take levels out")
 
 
 def too_large(max_record_bytes: int) -> Reason:
     """The reason of a record that was not looked at because of its size."""
     advice = "send it as several records, each on a line of its own or as an element of an array"
-    return _of_the_record("record_too_large", "max_record_bytes", f"has more than {max_record_bytes} bytes", advice)
+    return _of_the_record(RECORD_TOO_LARGE, "max_record_bytes", f"has more than {max_record_bytes} bytes", advice)
 
 
 def found_of(reason: Reason) -> str:

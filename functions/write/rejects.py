@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import orjson
 
 from functions.common.contract import Contract
 from functions.common.documents.chunk_counts import ChunkCounts
+from functions.common.reject_codes import SUPERSEDED, Reason
 from functions.common.reject_lines import reject_line
 from functions.common.source.documents import Document, record_at
 from functions.write.merge import Superseded
@@ -45,8 +47,8 @@ def write_rejects(
                         contract_version=_version_of(contract, raw.data),
                         position=record.position,
                         position_kind=document.position_kind,
-                        reason="superseded",
-                        errors=[_superseded_by(record.superseded_by)],
+                        reason=SUPERSEDED,
+                        errors=[asdict(_superseded_by(record.superseded_by))],
                         record=raw.data,
                         readable=True,
                     )
@@ -58,6 +60,6 @@ def _version_of(contract: Contract, record: bytes) -> int:
     return (version or contract.current).number
 
 
-def _superseded_by(position: int) -> dict[str, str]:
+def _superseded_by(position: int) -> Reason:
     message = f"the record's key occurs again later in the file, at position {position}, and that one was published"
-    return {"code": "superseded", "pointer": "", "rule": "key", "message": message}
+    return Reason(SUPERSEDED, "", "key", message)

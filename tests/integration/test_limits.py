@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from functions.common import sql
 from functions.common.errors import ContractError, ResourceLimitError
 from functions.common.workdir import workdir
-from functions.validate.nesting import nests_deeper
+from functions.validate.unreadable import nests_deeper
 from tests.unit.orders import contract_of_records, order
 from tests.unit.steps import MAX_RECORD_BYTES, validate
 

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions.common.compiled_schema import schema_validator
 from functions.common.config import CONTRACTS
 from functions.common.contract import Version
 from functions.common.record_types import is_decimal, resolve
 from functions.validate.messages import broken_schema
-from functions.validate.schema import schema_validator
 from generate_data import DEFECTS, generate
 from tests.unit.orders import CONTRACT, V1, Order, order, valid_orders
 

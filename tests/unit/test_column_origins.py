@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from functions.common.contract import Contract
-from functions.validate.column_origins import Origin, can_fail, column_origins
+from functions.validate.contract_sql.column_origins import Origin, can_fail, column_origins
 from tests.unit.test_unfit_records import contract_of
 
 PART = {

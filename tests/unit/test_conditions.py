@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from functions.common.compiled_schema import schema_validator
 from functions.common.contract import Contract, Version, load_contract
 from functions.common.schema_parts import conditions, describing, parts
 from functions.validate.messages import broken_schema
-from functions.validate.schema import schema_validator
 from pipeline.contract.check import check
 from pipeline.contract.fault import line_at
 from pipeline.contract.schemas import schema_faults

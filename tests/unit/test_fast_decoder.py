@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions.common.compiled_schema import schema_validator
 from functions.common.contract import Contract, Derived, Rule
 from functions.common.record_types import bounded, is_decimal
 from functions.validate.fast_decoder import fast_decoder_of
 from functions.validate.record_validator import RecordValidator
-from functions.validate.schema import schema_validator
 from generate_data import DEFECTS, generate
 from tests.integration.test_schema_agreement import CLOSE_CALLS, NORTHWIND, mutated_orders, places, reference
 from tests.unit.orders import CONTRACT, contract_of_records, customer, item, lines, order
@@ -192,9 +192,7 @@ def judged(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many records of a file the exact validator was asked about."""
     asked = []
     real = RecordValidator.verdict
-    monkeypatch.setattr(
-        RecordValidator, "verdict", lambda self, raw, record: asked.append(raw) or real(self, raw, record)
-    )
+    monkeypatch.setattr(RecordValidator, "verdict", lambda self, raw: asked.append(raw) or real(self, raw))
     validate(data, folder)
     return len(asked)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from functions.common import sql
 from functions.common.record_types import is_decimal, record_type, sent_type
-from functions.validate.contract_sql import record_views
+from functions.validate.contract_sql.record_queries import RecordQueries, lines_query
 from tests.unit.orders import V1, contract_of_records
 
 DECIMALS = [(16, 4), (12, 3), (5, 4), (9, 0)]
@@ -67,8 +67,8 @@ def read(values: list[Any], schema: dict[str, Any], folder: Path, expression: st
     of_record = {"type": "object", "properties": {"x": schema}}
     contract = contract_of_records(of_record)
     with sql.connect(folder, 512) as connection:
-        connection.execute(f"CREATE VIEW sent AS {record_views.lines(path, sent_type(of_record), 10_000)}")
-        records = record_views.records(contract, contract.current, "sent", "true")
+        connection.execute(f"CREATE VIEW sent AS {lines_query(path, sent_type(of_record), 10_000)}")
+        records = RecordQueries(contract).records(contract.current, "sent")
         rows = connection.execute(f"SELECT {expression} FROM ({records}) ORDER BY _position").fetchall()
         return [row[0] for row in rows]
 

@@ -16,7 +16,7 @@ from functions.common.contract import Contract, load_contract
 from functions.common.errors import ContractError
 from functions.common.reject_codes import CODES
 from functions.transform.transform import write_parts
-from functions.validate.casts import is_kept, type_named, widens
+from functions.validate.contract_sql.casts import is_kept, type_named, widens
 from functions.validate.validation import RECORDS
 from tests.unit.steps import MEMORY_MB, publish, validate
 

@@ -18,7 +18,7 @@ from functions.common.errors import (
     TooManyRejectsError,
 )
 from functions.common.record_types import merged
-from functions.common.reject_codes import CODES
+from functions.common.reject_codes import CODES, NULL_KEY, SUPERSEDED
 from pipeline.contract.athena import saved_query_faults
 from pipeline.contract.fault import Fault, line_at
 from pipeline.contract.outcomes import lines_of, tried
@@ -154,7 +154,7 @@ def _of_bare_examples(folder: Path, version: Version, lines: list[bytes]) -> Ite
     """
     with tried(lines, folder) as result:
         rejects = [json.loads(line) for line in result.reject_lines()]
-        for says in sorted({one["errors"][0]["message"] for one in rejects if one["reason"] == "null_key"}):
+        for says in sorted({one["errors"][0]["message"] for one in rejects if one["reason"] == NULL_KEY}):
             says = f"an example of version {version.number} without what may be left out is rejected: {says}"
             yield Fault(folder / "contract.json", 1, says, "Require the fields that keys are made of.")
         if result.error in (ReconciliationError.__name__, ContractError.__name__):
@@ -169,7 +169,7 @@ def _of_examples(folder: Path, version: Version, lines: list[bytes]) -> Iterator
     with tried(lines, folder) as result:
         rejects = [json.loads(line) for line in result.reject_lines()]
         for reject in rejects:
-            if reject["reason"] != "superseded":
+            if reject["reason"] != SUPERSEDED:
                 line = line_at(schema, f"/examples/{starts[reject['position']]}{reject['errors'][0]['pointer']}")
                 yield Fault(
                     schema, line, f"the example is rejected: {reject['errors'][0]['message']}", "Mend one of the two."

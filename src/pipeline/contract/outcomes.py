@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.common.contract import LINEAGE
+from functions.common.reject_codes import SUPERSEDED
 from pipeline.contract.dry_run import DryRun, dry_run
 from pipeline.contract.rules import Rules, rules_here
 
@@ -49,7 +50,7 @@ def made_of(examples: Iterable[Any], folder: Path) -> Made:
         tables = {
             name.removesuffix(".csv"): _rows(path) for name, path in result.tables.items() if name.endswith(".csv")
         }
-    return Made(tables, sum(reason != "superseded" for reason in reasons), result.error)
+    return Made(tables, sum(reason != SUPERSEDED for reason in reasons), result.error)
 
 
 def _rows(path: Path) -> Rows:

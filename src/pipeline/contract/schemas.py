@@ -7,11 +7,11 @@ from typing import Any
 
 import jsonschema_rs
 
+from functions.common.compiled_schema import compiled
 from functions.common.contract import Contract, Version, path_of
 from functions.common.record_types import merged, resolve
 from functions.common.schema_parts import IN_PLACE, conditions, describing, inner_schemas, parts
 from functions.validate.fast_decoder import ANNOTATIONS
-from functions.validate.schema import compiled
 from pipeline.contract.fault import Fault, line_at
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"

@@ -7,9 +7,10 @@ from pathlib import Path
 import duckdb
 
 from functions.common.contract import Contract
+from functions.common.reject_codes import DOES_NOT_FIT
 from functions.common.sql import make_macros
-from functions.validate.column_origins import Columns, Origin, casts, column_origins
-from functions.validate.table_checks import TableCheck, table_checks
+from functions.validate.contract_sql.column_origins import Columns, Origin, casts, column_origins
+from functions.validate.contract_sql.table_checks import TableCheck, table_checks
 from pipeline.contract.fault import Fault, line_at
 from pipeline.contract.queries import database, described, view_records
 
@@ -57,7 +58,7 @@ def _of_columns(
     folder: Path, contract: Contract, check: TableCheck, given: dict[str, str], origins: Columns
 ) -> Iterator[Fault]:
     table, path = check.table, folder / "contract.json"
-    unsafe = {reason.rule for _, reason in check.conditions if reason.code == "does_not_fit"}
+    unsafe = {reason.rule for _, reason in check.conditions if reason.code == DOES_NOT_FIT}
     for number, column in enumerate(table.columns):
         place = origins.get(column.name, Origin()).pointer
         if f"{table.name}.{column.name}" in unsafe and place is not None:

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from functions.common.batch import batch_id_for
 from functions.common.planning import CORRECTS, PREFIX, version_id_of
+from functions.common.reject_codes import SUPERSEDED
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError, UsageError
 from pipeline.recover.restarts import any_record, dataset_of_batch
@@ -25,7 +26,7 @@ def corrected(lines: Iterable[bytes]) -> tuple[str, bytes]:
         try:
             reject = orjson.loads(line)
             batches.add(str(reject["batch_id"]))
-            if reject["reason"] == "superseded":
+            if reject["reason"] == SUPERSEDED:
                 continue
             records.append(orjson.dumps(reject["record"]))
         except (orjson.JSONDecodeError, KeyError, TypeError) as exc:

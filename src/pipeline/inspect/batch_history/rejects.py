@@ -12,10 +12,8 @@ from typing import Any
 
 import orjson
 
+from functions.common.reject_codes import SUPERSEDED
 from pipeline.inspect.batch_history.model import Problem, Reject, RejectGroup, Rejects
-
-SUPERSEDED = "superseded"
-"""The reason of records that break no rule: a later one of the same file replaced them."""
 
 MAX_GROUPS = 100
 MAX_PLACES = 5

@@ -12,10 +12,10 @@ from typing import Any
 
 import duckdb
 
+from functions.common.compiled_schema import schema_validator
 from functions.common.contract import POSITION, Contract, Version
 from functions.common.record_types import merged, type_of
 from functions.common.sql import literal
-from functions.validate.schema import schema_validator
 
 _MULTIPLYING = frozenset({"unnest", "unlist", "generate_subscripts"})
 """Functions that give several rows; of lists of different lengths in one SELECT the shorter is filled up with nulls."""

@@ -12,15 +12,15 @@ import duckdb
 
 from functions.common.contract import POSITION, Column, Contract, Table
 from functions.common.failing import REFUSED, failing_rows
-from functions.common.reject_codes import Reason
+from functions.common.reject_codes import DOES_NOT_FIT, NULL_KEY, Reason
 from functions.common.sql import identifier, open_records
-from functions.validate.casts import is_kept, type_named, widens
-from functions.validate.column_origins import Origin, can_fail, column_origins
+from functions.validate.contract_sql.casts import is_kept, type_named, widens
+from functions.validate.contract_sql.column_origins import Origin, can_fail, column_origins
 
 UNFIT = "unfit"
-"""The database's table of records that are rejected: position, the verdict of each rule or NULL, number of a reason."""
+"""The table of records whose rows don't fit: position, number of a reason."""
 
-CREATE_UNFIT = f"CREATE OR REPLACE TABLE {UNFIT} ({POSITION} BIGINT, verdicts BOOLEAN[], reason INTEGER)"
+_CREATE_UNFIT = f"CREATE OR REPLACE TABLE {UNFIT} ({POSITION} BIGINT, reason INTEGER)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +60,22 @@ def does_not_fit(table: Table, column: Column, origin: Origin) -> Reason:
     sentence = f"cannot be kept unchanged in the column {column.name} of the table {table.name}, which is {column.type}"
     if not _pointer(origin):
         sentence = f"has a value that {sentence}"
-    return _reason("does_not_fit", table, column, origin, sentence)
+    return _reason(DOES_NOT_FIT, table, column, origin, sentence)
 
 
 def _null_key(table: Table, column: Column, origin: Origin) -> Reason:
     sentence = f"must have a value: the key of the table {table.name} has it as {column.name}"
     if not _pointer(origin):
         sentence = f"gives the table {table.name} a row without {column.name}, which is part of its key"
-    return _reason("null_key", table, column, origin, sentence)
+    return _reason(NULL_KEY, table, column, origin, sentence)
 
 
 def _not_computed(table: Table, column: Column | None) -> Reason:
     if column is None:
         says = f"the record has values of which a row of the table {table.name} cannot be computed"
-        return Reason("does_not_fit", "", table.name, says)
+        return Reason(DOES_NOT_FIT, "", table.name, says)
     sentence = f"has values of which {column.name} of the table {table.name} cannot be computed as {column.type}"
-    return _reason("does_not_fit", table, column, Origin(), sentence)
+    return _reason(DOES_NOT_FIT, table, column, Origin(), sentence)
 
 
 def _reason(code: str, table: Table, column: Column, origin: Origin, sentence: str) -> Reason:
@@ -95,7 +95,7 @@ def find_unfit(
 
     Each gets the number of its first reason, which is added to `reasons`.
     """
-    connection.execute(CREATE_UNFIT)
+    connection.execute(_CREATE_UNFIT)
     for check in checks:
         _find(connection, check, records, reasons)
     (count,) = connection.execute(f"SELECT count(*) FROM {UNFIT}").fetchone() or (0,)
@@ -111,7 +111,7 @@ def _find(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: Pat
         is_clean = False
         for position, column in failing_rows(connection, check.table, records):
             reasons.append(_not_computed(check.table, column))
-            connection.execute(f"INSERT INTO {UNFIT} VALUES ({position}, NULL, {len(reasons) - 1})")
+            connection.execute(f"INSERT INTO {UNFIT} VALUES ({position}, {len(reasons) - 1})")
     if not is_clean:
         _insert(connection, check, records, len(reasons))
         reasons += [reason for _, reason in check.conditions]
@@ -135,7 +135,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: P
     connection.execute(
         f"""
         INSERT INTO {UNFIT}
-        SELECT {POSITION}, NULL, min(reason)
+        SELECT {POSITION}, min(reason)
         FROM (SELECT {POSITION}, {numbered} AS reason FROM ({check.table.sql}))
         WHERE reason IS NOT NULL AND {POSITION} IN (SELECT {POSITION} FROM records)
         GROUP BY {POSITION}

@@ -1,0 +1,154 @@
+"""The queries that read decoded records, bring them to the current version, and evaluate the contract's SQL on them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import duckdb
+from duckdb.sqltypes import DuckDBPyType
+
+from functions.common.contract import FITS, KEPT, POSITION, SENT, TOTALS, Contract, ControlTotal, Version
+from functions.common.sql import identifier, literal
+from functions.validate.contract_sql.casts import is_kept, type_named, widens
+from functions.validate.contract_sql.predicates import surely_fits, surely_valid
+
+_TWICE = 2
+"""How many times its own size a record may take in its line: a whole float is written with every zero."""
+
+_HUGE = re.compile(r"\bU?HUGEINT\b")
+"""What DuckDB gives a sum of whole numbers. Parquet lacks it, and DuckDB would write floats."""
+
+
+def lines_query(path: Path, sent_as: str, max_record_bytes: int) -> str:
+    """The content of a file of `DecodedRecord`s: position, and the record typed as `sent_as`."""
+    return f"""
+        SELECT {POSITION}, record AS {SENT}
+        FROM read_json(
+            {literal(path)},
+            format = 'newline_delimited',
+            columns = {{{POSITION}: 'BIGINT', record: {literal(sent_as)}}},
+            maximum_object_size = {_TWICE * max_record_bytes + 1024}
+        )
+    """
+
+
+@cache
+def predicate_of(version: Version, *, is_decoded: bool) -> str:
+    """An expression over a record as it was sent: true only if the record surely keeps its schema.
+
+    `is_decoded` says whether the fast decoder has read some of the version's records; if not, all of them were
+    validated exactly.
+    """
+    return surely_valid(version.schema) if is_decoded else surely_fits(version.schema)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordQueries:
+    """The queries of one contract.
+
+    A relation of records has the column FITS: whether the record surely keeps its version's schema, and each of its
+    values was kept by the upcasts.
+    """
+
+    contract: Contract
+    unsafe: Mapping[int, Mapping[str, DuckDBPyType]] = field(default_factory=dict)
+    """By version, the columns whose values its upcasts give as a type that the current version may not hold."""
+    decimals: Sequence[str] = ()
+    """The expressions that replace columns of whole numbers that Parquet can't hold."""
+
+    def records(self, version: Version, sent: str, predicate: str = "true", *, is_guarded: bool = False) -> str:
+        """The records of `version` in the relation `sent`, as records of the current version with derived columns.
+
+        If `is_guarded`, all columns of a record for which `predicate` is not true are NULL: an upcast or a derived
+        column may fail on what the schema rejects.
+        """
+        read_as = f"TRY_CAST({SENT} AS {version.record_type})"
+        if is_guarded:
+            read_as = f"CASE WHEN {predicate} THEN {read_as} END"
+        of_version = f"""
+            SELECT {POSITION}, coalesce({predicate}, false) AS {FITS}, read_as.*
+            FROM (SELECT {POSITION}, {SENT}, {read_as} AS read_as FROM {sent})
+        """
+        derived = [f"{one.sql} AS {identifier(one.name)}" for one in self.contract.derived]
+        return f"SELECT {', '.join(['*', *derived])} FROM ({self._as_current(version, of_version)})"
+
+    def _as_current(self, version: Version, of_version: str) -> str:
+        """Records of `version` as records of the current one, with its columns in their order and of their types."""
+        if version is self.contract.current:
+            return of_version
+        types, unsafe = self.contract.current.columns, self.unsafe.get(version.number, {})
+        columns = [
+            f"{'TRY_CAST' if name in unsafe else 'CAST'}(newer.{identifier(name)} AS {kind}) AS {identifier(name)}"
+            for name, kind in types.items()
+        ]
+        kept = [is_kept(given, types[name], f"newer.{identifier(name)}") for name, given in unsafe.items()]
+        fits = f"{' AND '.join([f'newer.{FITS}', *kept])} AS {FITS}"
+        query = self._upcast(version, of_version)
+        return f"SELECT {', '.join([POSITION, fits, *columns])} FROM ({query}) AS newer"
+
+    def _upcast(self, version: Version, of_version: str) -> str:
+        """Records of `version` as its upcasts give them, which is not yet with the types of the current version."""
+        query = of_version
+        for one in self.contract.versions[self.contract.versions.index(version) : -1]:
+            query = f"WITH records AS (\n{query}\n) SELECT * FROM (\n{one.upcast}\n)"
+        return query
+
+    def unsafe_columns(self, connection: duckdb.DuckDBPyConnection, version: Version) -> dict[str, DuckDBPyType]:
+        """The columns of `unsafe` for one version. There must be a view `records` of that version."""
+        sent_as = f"SELECT {POSITION}, true AS {FITS}, CAST(NULL AS {version.record_type}) AS read_as FROM records"
+        given = connection.sql(self._upcast(version, f"SELECT {POSITION}, {FITS}, read_as.* FROM ({sent_as})"))
+        types = {name.lower(): kind for name, kind in zip(given.columns, given.types, strict=True)}
+        current = self.contract.current.columns
+        wanted = {name: type_named(connection, kind) for name, kind in current.items()}
+        return {name: types[name.lower()] for name in current if not widens(types[name.lower()], wanted[name])}
+
+    def evaluated(self, relation: str) -> str:
+        """The records of a relation as they are staged: KEPT is whether each rule is kept, or NULL unless FITS."""
+        query = f"""
+            SELECT
+                * EXCLUDE ({FITS}),
+                CASE WHEN {FITS} THEN {self._all_rules()} END AS {KEPT},
+                CASE WHEN {FITS} THEN {self._totals()} END AS {TOTALS}
+            FROM {relation}
+        """
+        return f"SELECT * REPLACE ({', '.join(self.decimals)}) FROM ({query})" if self.decimals else query
+
+    def replaced_columns(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        """The expressions of `decimals`. There must be a view `records`."""
+        described = connection.execute(f"DESCRIBE SELECT *, {self._totals()} AS {TOTALS} FROM records").fetchall()
+        return [
+            f"CAST({identifier(name)} AS {_HUGE.sub('DECIMAL(38,0)', kind)}) AS {identifier(name)}"
+            for name, kind, *_ in described
+            if _HUGE.search(kind)
+        ]
+
+    def rules_kept(self) -> str:
+        """An expression for a list: whether a record keeps each rule, in the contract's order."""
+        return f"CAST([{', '.join(self._rules())}] AS BOOLEAN[])"
+
+    def _all_rules(self) -> str:
+        """An expression that is true if a record keeps every rule, else false."""
+        return " AND ".join(["true", *self._rules()])
+
+    def _rules(self) -> list[str]:
+        return [f"coalesce({rule.sql}, false)" for rule in self.contract.rules]  # a rule that gives NULL is broken
+
+    def _totals(self) -> str:
+        """What a record adds to each control total that is not one of its columns, as a struct; NULL if all are."""
+        totals = [total for total in self.contract.control_totals if not self._is_column(total)]
+        members = ", ".join(f"{identifier(total.name)}: {total.record_sql}" for total in totals)
+        return f"{{{members}}}" if members else "NULL"
+
+    def sums(self) -> dict[str, str]:
+        """For each control total the expression for its exact sum over staged records, as text; `0` without any."""
+        staged = {
+            total.name: identifier(total.record_sql) if self._is_column(total) else f"{TOTALS}.{identifier(total.name)}"
+            for total in self.contract.control_totals
+        }
+        return {name: f"CAST(coalesce(sum({number}), 0) AS VARCHAR)" for name, number in staged.items()}
+
+    def _is_column(self, total: ControlTotal) -> bool:
+        columns = [*self.contract.current.columns, *(derived.name for derived in self.contract.derived)]
+        return total.record_sql in columns

@@ -1,0 +1,132 @@
+"""Evaluates valid records once more with every digit that were sent, where the first evaluation left them undecided.
+
+Of most files there are none. Records on which the contract's SQL fails are among them, and are found one by one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from functions.common.contract import KEPT, POSITION, SENT, Version
+from functions.common.failing import failing_positions, fails
+from functions.common.reject_codes import DOES_NOT_FIT, Reason
+from functions.common.sql import STAGED, copy, identifier, literal
+from functions.validate.contract_sql.predicates import fits
+from functions.validate.contract_sql.record_queries import RecordQueries
+
+_FAILED = "not_evaluated"
+"""The table of records that can't be evaluated: position, whether each rule is kept or NULL, number of a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class UndecidedRecords:
+    """Decides which undecided records of one chunk are kept. There must be a view `sent_exactly_<n>` per version."""
+
+    connection: duckdb.DuckDBPyConnection
+    queries: RecordQueries
+    reasons: list[Reason]
+    """Reasons that are found are added to these; the query that is returned has their numbers."""
+
+    def evaluate(self, versions: Sequence[Version], positions: Path, records: Path) -> str:
+        """Put the records at the positions in a file into the file `records`, and keep those that can be kept.
+
+        Returns the query of the others: position, whether each rule is kept or NULL, number of a reason or NULL.
+        """
+        undecided = f"read_csv({literal(positions)}, header = false, columns = {{{POSITION}: 'BIGINT'}})"
+        connection = self.connection
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {_FAILED} ({POSITION} BIGINT, rules_kept BOOLEAN[], reason INTEGER)"
+        )
+        for version in versions:
+            connection.execute(
+                f"CREATE OR REPLACE TABLE undecided_{version.number} AS "
+                f"FROM sent_exactly_{version.number} SEMI JOIN {undecided} USING ({POSITION})"
+            )
+            self._take_out_unfit(version)
+            self._take_out_failing(version)
+        evaluated = self.queries.evaluated(f"({' UNION ALL '.join(self._records(version) for version in versions)})")
+        more = records.with_suffix(".more")
+        rest_and_evaluated = f"""
+            FROM read_parquet({literal(records)}) ANTI JOIN {undecided} USING ({POSITION})
+            UNION ALL
+            {evaluated}
+            ORDER BY {POSITION}
+        """
+        copy(connection, rest_and_evaluated, more, STAGED)
+        more.replace(records)
+        staged = f"read_parquet({literal(records)}) SEMI JOIN {undecided} USING ({POSITION})"
+        upcast = self._reason("a value that the current version of the contract cannot hold as it is")
+        return f"""
+            SELECT {POSITION}, {self.queries.rules_kept()} AS rules_kept, NULL AS reason FROM {staged} WHERE NOT {KEPT}
+            UNION ALL
+            SELECT {POSITION}, NULL, {upcast} FROM {staged} WHERE {KEPT} IS NULL
+            UNION ALL
+            FROM {_FAILED}
+            ORDER BY {POSITION}
+        """
+
+    def _records(self, version: Version, condition: str = "true") -> str:
+        return self.queries.records(version, f"(FROM undecided_{version.number} WHERE {condition})")
+
+    def _take_out_unfit(self, version: Version) -> None:
+        """Move the records that have a value which can't be kept as its type."""
+        undecided, unfit = f"undecided_{version.number}", f"NOT coalesce({fits(version.schema)}, false)"
+        reason = self._reason("a time or a number that its column cannot hold")
+        self.connection.execute(
+            f"INSERT INTO {_FAILED} SELECT {POSITION}, NULL, {reason} FROM {undecided} WHERE {unfit};"
+            f"DELETE FROM {undecided} WHERE {unfit}"
+        )
+
+    def _take_out_failing(self, version: Version) -> None:
+        """Move the records on which the contract's SQL fails."""
+        undecided = f"undecided_{version.number}"
+
+        def within(first: int, last: int) -> str:
+            return f"FROM {undecided} WHERE {POSITION} BETWEEN {first} AND {last}"
+
+        def evaluated(first: int, last: int) -> str:
+            query = self.queries.evaluated(f"({self._records(version, f'{POSITION} BETWEEN {first} AND {last}')})")
+            return f"SELECT max(hash({SENT})) FROM ({query}) AS {SENT}"  # a name that no column has
+
+        what = f"upcasts, derived columns, rules and control totals of version {version.number}"
+        for position in failing_positions(self.connection, within, evaluated, what):
+            failing = self._failing_rules(version, position)
+            if any(failing):
+                found = f"{[not one for one in failing]}, NULL"
+            else:
+                found = f"NULL, {self._reason(self._what_fails(version, position))}"
+            self.connection.execute(f"INSERT INTO {_FAILED} SELECT {position}, {found}")
+        self.connection.execute(f"DELETE FROM {undecided} WHERE {POSITION} IN (SELECT {POSITION} FROM {_FAILED})")
+
+    def _is_failing(self, version: Version, position: int, expression: str) -> bool:
+        """Whether an expression over `records` fails on one record, or the columns that it uses do."""
+        records = self._records(version, f"{POSITION} = {position}")
+        return fails(self.connection, f"SELECT max(hash({expression})) FROM ({records})")
+
+    def _failing_rules(self, version: Version, position: int) -> list[bool]:
+        """Whether the SQL of each rule fails on a record; empty if that of the record's columns does."""
+        contract = self.queries.contract
+        columns = [*contract.current.columns, *(derived.name for derived in contract.derived)]
+        if self._is_failing(version, position, ", ".join(map(identifier, columns))):
+            return []
+        return [self._is_failing(version, position, rule.sql) for rule in contract.rules]
+
+    def _what_fails(self, version: Version, position: int) -> str:
+        """The values of a record on which SQL fails that is not a rule."""
+        contract = self.queries.contract
+        if self._is_failing(version, position, ", ".join(map(identifier, contract.current.columns))):
+            return f"values that cannot be brought from version {version.number} to the current one"
+        for derived in contract.derived:
+            if self._is_failing(version, position, identifier(derived.name)):
+                return f"values of which the derived column {derived.name} cannot be computed"
+        for total in contract.control_totals:
+            if self._is_failing(version, position, total.record_sql):
+                return f"values of which the control total {total.name} cannot be computed"
+        return "values that are too large to be kept"
+
+    def _reason(self, has: str) -> int:
+        """The number of a new reason: the record has something that does not fit."""
+        self.reasons.append(Reason(DOES_NOT_FIT, "", "sql", f"the record has {has}"))
+        return len(self.reasons) - 1
