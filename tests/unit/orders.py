@@ -5,6 +5,7 @@ from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from functions.common.record_types import record_type
 Order = dict[str, Any]
 CONTRACT = load_contract("orders")
 V1, V2 = CONTRACT.versions
+NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
 
 
 def contract_of_records(schema: dict[str, Any], **changes: Any) -> Contract:
@@ -282,3 +284,36 @@ def valid_orders(draw: st.DrawFn) -> Order:
 def hours_later(text: str, hours: int) -> str:
     """A moment, some hours later, in UTC."""
     return f"{utc(text) + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}"
+
+
+# --- values at the edge of what a schema accepts -------------------------------------------------------------------
+
+CLOSE_CALLS = (
+    # dates
+    *("2024-02-29T00:00:00Z", "2023-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2000-02-29T00:00:00Z"),
+    *("2024-01-01T00:00:00+23:59", "2024-01-01T00:00:00+24:00", "2024-01-01T00:00:00-00:00", "2024-01-01t00:00:00z"),
+    *("2024-01-01T23:59:60Z", "2024-12-31T23:59:60Z", "2024-06-31T12:00:00Z", "2024-00-10T12:00:00Z"),
+    *("2024-01-01T00:00:00.1234567Z", "2024-01-01T00:00:00.Z", "2024-01-01 00:00:00Z", "2024-01-01T00:00Z"),
+    *("2024-01-01T00:00:00Z\n", "\n2024-01-01T00:00:00Z", "2024-01-01T00:00:00٠Z", "0000-01-01T00:00:00Z"),
+    # texts
+    *("", "a\n", "\n", "\r", "\t", "\0", "\x0b", "\x1f", "\x7f", "\x80", "\x85", "\u2028", "\ufeff", "\uffff", "😀"),
+    *("x" * 128, "x" * 129, "😀" * 128, "😀" * 129, "EUR", "eur", "EUR\n", "DE", "shipped", "shipped "),
+    # numbers
+    *(0, -0.0, 1, 1.0, 1.5, True, False, 10**6, 10**6 + 1, 10**6 + 0.5, -1, 19.99, 0.1 + 0.2, 1e-5, 0.0001, 0.00005),
+    *(10**9, 10**9 - 1, 999_999_999.999, 999_999_999.9999, 10**12, 10**12 - 1, 99_999_999_999.9999),
+    *(
+        999_999_999_999.9999,
+        123_456_789_012.123,
+        1e11,
+        1e12,
+        1e15,
+        1e16,
+        1e300,
+        2**63,
+        2**64,
+        10**30,
+        -(10**12),
+        5e-324,
+    ),
+    *(None, [], {}, [[]], [{}], [None]),
+)

@@ -11,7 +11,7 @@ import pytest
 from functions.common.config import CONTRACTS, Settings, settings
 from functions.common.errors import ConfigurationError
 from pipeline import ROOT
-from tests.harness import ENVIRONMENT
+from tests.environment import ENVIRONMENT
 
 NUMBERS = {
     "chunk_bytes": "CHUNK_BYTES",
