@@ -5,8 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.e2e.conftest import Pipeline
-from tests.unit.orders import lines, order
-from tests.unit.test_versions import order_2
+from tests.unit.orders import lines, order, order_2
 
 MIXED = lines(
     [

@@ -73,6 +73,11 @@ def order(**changes: Any) -> Order:
     return {**made, "total_amount": changes.get("total_amount", float(total(made)))}
 
 
+def order_2(**changes: Any) -> Order:
+    """A plain order of version 2."""
+    return order(**{"schema_version": 2, "tax_amount": 8.5, "discount_amount": 2, **changes})
+
+
 def item(**changes: Any) -> dict[str, Any]:
     return deepcopy(_PLAIN["items"][0]) | changes
 

@@ -1,6 +1,6 @@
 """The pure steps on local files: what the handlers do, without S3."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -156,6 +156,10 @@ class Published:
     def files(self) -> dict[str, bytes]:
         """The bytes of everything that is published."""
         return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+
+
+RunOrders = Callable[..., Published]
+"""The type of the fixture `run_orders`: it takes orders, and returns what became of them."""
 
 
 def publish(

@@ -13,13 +13,8 @@ from functions.common.contract import Contract, Version
 from functions.common.errors import ContractError
 from functions.common.record_types import record_type
 from functions.write.reconciliation import add_up
-from tests.unit.orders import CONTRACT, Order, customer, lines, order, tables
+from tests.unit.orders import CONTRACT, Order, customer, lines, order, order_2, tables
 from tests.unit.steps import batch_of, publish, serialised, validate
-
-
-def order_2(**changes: Any) -> Order:
-    """A plain order of version 2."""
-    return order(**{"schema_version": 2, "tax_amount": 8.5, "discount_amount": 2, **changes})
 
 
 def published(records: list[Order], folder: Path) -> dict[str, list[dict[str, Any]]]:
