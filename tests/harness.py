@@ -27,7 +27,7 @@ from tests.environment import ENVIRONMENT, INGEST, PROCESSED, REGION
 
 @contextmanager
 def buckets(monkeypatch: Any, **environment: str) -> Iterator[None]:
-    """A fresh moto AWS with both buckets, and the functions' environment; clients are made anew."""
+    """A fresh moto AWS with both buckets, and the functions' environment; clients are created again."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     for name, value in {**ENVIRONMENT, **environment}.items():
         monkeypatch.setenv(name, value)
@@ -43,12 +43,12 @@ def buckets(monkeypatch: Any, **environment: str) -> Iterator[None]:
 
 @cache
 def _session() -> boto3.Session:
-    """One for all tests: it holds the services' models, which are slow to read."""
+    """One session for all tests: reading the services' models is slow."""
     return boto3.Session(ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
 
 
 def forget_clients() -> None:
-    """Let the next call make its clients and settings from the present environment."""
+    """Make the next call create its clients and settings from the current environment."""
     made_once = (
         settings,
         s3_utils.client,
@@ -61,7 +61,7 @@ def forget_clients() -> None:
 
 
 def let_missing_be_gone(monkeypatch: Any) -> None:
-    """Let what S3 does not return be gone at once, as if every object were older than 15 minutes."""
+    """Treat an object that S3 does not return as deleted, as if every object were older than 15 minutes."""
     monkeypatch.setattr(visibility, "PROPAGATION", timedelta(0))
 
 
@@ -87,7 +87,7 @@ def run(data: bytes, name: str = "x.jsonl", chunk_bytes: int = 1_000_000, folder
 
 
 def run_steps(batch: Batch) -> dict[str, Any]:
-    """Validate and transform every chunk, then write; answers what `write` answers."""
+    """Validate and transform every chunk, then write; returns what `write` returns."""
     for chunk in range(batch.chunk_count):
         event = {"batch": batch.to_input(), "chunk": chunk}
         validate.handler(event)

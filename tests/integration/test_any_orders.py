@@ -56,14 +56,14 @@ def test_any_mix_agrees_with_the_reference_model(drawn: list[tuple[Order, bool]]
 
 @settings(max_examples=25)
 @given(st.lists(mutated_orders(), min_size=1, max_size=40))
-def test_just_the_valid_ones_of_any_orders_are_kept(
+def test_only_the_valid_orders_of_any_mix_are_kept(
     tmp_path_factory: pytest.TempPathFactory, records: list[Any]
 ) -> None:
     found = kept(lines(records), tmp_path_factory.mktemp("any"))
     assert found == [number for number, record in enumerate(records) if reference().is_valid(record)]
 
 
-def test_just_the_valid_ones_of_all_close_calls_are_kept(tmp_path: Path) -> None:
+def test_only_the_valid_records_of_all_close_calls_are_kept(tmp_path: Path) -> None:
     records = []
     for number in range(len(list(places(order())))):
         for value in CLOSE_CALLS:
@@ -79,7 +79,7 @@ def test_just_the_valid_ones_of_all_close_calls_are_kept(tmp_path: Path) -> None
 
 @settings(max_examples=12)
 @given(st.lists(st.tuples(texts, st.none() | texts), min_size=1, max_size=30))
-def test_texts_come_back_from_csv_and_raw_from_parquet(pairs: list[tuple[str, str | None]]) -> None:
+def test_strings_are_escaped_in_csv_and_unchanged_in_parquet(pairs: list[tuple[str, str | None]]) -> None:
     records = [
         order(order_id=str(n), customer=customer(customer_id=f"{n:03}", name=name or "x", phone=phone))
         for n, (name, phone) in enumerate(pairs)
@@ -95,7 +95,7 @@ def test_texts_come_back_from_csv_and_raw_from_parquet(pairs: list[tuple[str, st
 
 @settings(max_examples=8)
 @given(st.lists(valid_orders(), min_size=1, max_size=4))
-def test_csv_says_what_parquet_says(records: list[dict[str, Any]]) -> None:
+def test_csv_and_parquet_have_the_same_values(records: list[dict[str, Any]]) -> None:
     def as_text(value: Any) -> str:
         if isinstance(value, str):
             return cell(value)

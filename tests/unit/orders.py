@@ -1,4 +1,4 @@
-"""Orders for the tests: a plain one, a strategy for all kinds of valid ones, and the tables that they must become."""
+"""Orders for the tests: a plain one, a strategy for any valid order, and a reference model of the tables."""
 
 from collections.abc import Iterable
 from copy import deepcopy
@@ -21,7 +21,7 @@ NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
 
 
 def contract_of_records(schema: dict[str, Any], **changes: Any) -> Contract:
-    """A contract of one version whose records keep this schema, without rules, totals and tables."""
+    """A contract with one version, this schema, and no rules, totals or tables."""
     version = Version(1, schema, record_type(schema))
     bare: Any = {"versions": (version,), "version_path": (), "derived": (), "rules": (), "control_totals": ()}
     return replace(CONTRACT, **{**bare, "tables": (), "macros": "", **changes})
@@ -68,7 +68,7 @@ _PLAIN: Order = {
 
 
 def order(**changes: Any) -> Order:
-    """A plain order with some fields changed; its total adds up unless that is changed too."""
+    """A valid order with some fields changed. Its total is correct, unless that is changed too."""
     made = deepcopy(_PLAIN) | changes
     return {**made, "total_amount": changes.get("total_amount", float(total(made)))}
 
@@ -95,7 +95,7 @@ def lines(records: Iterable[Order]) -> bytes:
 
 
 def exact(number: float) -> Decimal:
-    """The decimal that a JSON number says."""
+    """The decimal value of a JSON number."""
     return Decimal(repr(number))
 
 
@@ -114,7 +114,7 @@ def utc(text: str) -> datetime:
 
 
 def tables(records: Iterable[Order]) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each table, without the lineage, that valid orders in the order of their file must become."""
+    """The reference model: the rows of each table, without lineage, that these valid orders must produce."""
     last: dict[str, tuple[int, Order]] = {}
     for position, record in enumerate(records):
         last[record["order_id"]] = (position, record)
@@ -266,7 +266,7 @@ def addresses(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def valid_orders(draw: st.DrawFn) -> Order:
-    """Any order that the contract takes; ids repeat often, so that orders are superseded and customers come back."""
+    """Any valid order. Ids repeat often, so orders are superseded and customers occur more than once."""
     numbers_of_lines = draw(st.lists(st.integers(1, 1_000_000), min_size=1, max_size=4, unique=True))
     optional = draw(st.fixed_dictionaries({}, optional={"email": nullable, "phone": nullable}))
     made: Order = {

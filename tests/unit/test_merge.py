@@ -25,7 +25,7 @@ from tests.unit.steps import MEMORY_MB, Staged, batch_of, publish, stage
 
 
 @pytest.mark.parametrize("chunk_bytes", [10**9, 700, 150], ids=["one chunk", "some chunks", "a chunk within a line"])
-def test_of_one_key_the_last_is_published_and_the_others_are_listed(tmp_path: Path, chunk_bytes: int) -> None:
+def test_the_last_record_of_a_key_is_published_and_the_others_are_listed(tmp_path: Path, chunk_bytes: int) -> None:
     records = [
         order(order_id="A", shipping_cost=1),
         order(order_id="B", shipping_cost=2),
@@ -71,7 +71,7 @@ def test_a_later_record_that_is_rejected_supersedes_nothing(tmp_path: Path) -> N
     assert (result.merged.superseded, len(result.rows("orders"))) == (0, 1)
 
 
-def test_superseded_orders_give_no_customer(tmp_path: Path) -> None:
+def test_a_superseded_order_adds_no_customer(tmp_path: Path) -> None:
     records = [order(customer=customer(customer_id="gone")), order(customer=customer(customer_id="stays"))]
     assert [row["customer_id"] for row in publish(lines(records), tmp_path).rows("customers")] == ["stays"]
 
