@@ -72,12 +72,8 @@ def test_a_file_that_is_not_started_in_time_is_followed_up_on_its_target(
     place_name: str, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "_START_SECONDS", -1)
-    at: Any = SimpleNamespace(
-        name=place_name,
-        is_temporary=False,
-        step_functions=place.step_functions,
-        outputs={"state_machine_arn": MACHINE},
-    )
+    outputs = {"state_machine_arn": MACHINE}
+    at: Any = SimpleNamespace(name=place_name, is_temporary=False, step_functions=place.step_functions, outputs=outputs)
     arn = f"{MACHINE.replace(':stateMachine:', ':execution:')}:x"
     upload = replace(UPLOAD, execution_arn=arn)
     with pytest.raises(CliError) as late:
