@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
@@ -284,11 +284,6 @@ def valid_orders(draw: st.DrawFn) -> Order:
         "shipping_cost": draw(numbers(-(10**6), 10**6, 4) | numbers(-(10**14), 10**14, 4)),
     }
     return {**made, "total_amount": float(total(made))}
-
-
-def hours_later(text: str, hours: int) -> str:
-    """A moment, some hours later, in UTC."""
-    return f"{utc(text) + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}"
 
 
 # --- values at the edge of what a schema accepts -------------------------------------------------------------------
