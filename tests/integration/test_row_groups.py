@@ -45,7 +45,7 @@ def merged_readings(folder: Path, sizes: list[int], order: str, memory_mb: int =
             connection.execute(f"COPY ({part}) TO {path} ({sql.STAGED})")
     with sql.connect(folder, memory_mb) as connection:
         connection.execute("SET max_temp_directory_size = '0 KiB'")
-        totals = Totals(N_READINGS, N_READINGS, 0, {}, {}, [], {}, 0, 0)
+        totals = Totals(N_READINGS, N_READINGS, 0, {}, {}, (), {}, 0, 0)
         assert merge(batch_of(b""), contract, totals, folder, connection).rows == {"readings": N_READINGS}
     return (folder / "readings.parquet").read_bytes()
 
