@@ -1,4 +1,4 @@
-"""Settings of all tests: tiers, the order they run in, the summary, and hypothesis without deadlines."""
+"""Settings of all tests: tiers, their order, the summary, and hypothesis without deadlines."""
 
 import os
 import tempfile
@@ -24,13 +24,16 @@ os.environ.setdefault("GOGC", "400")  # Terraform and its provider take more mem
 
 @pytest.fixture(scope="session", autouse=True)
 def tmp_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A /tmp of this run's own: functions clean up there, and another run may be going on beside it."""
+    """A separate /tmp for this run: functions delete files there, and another run may use the same machine."""
     tempfile.tempdir = str(tmp_path_factory.mktemp("tmp"))
 
 
 TESTS = Path(__file__).parent
-SHARING = ("analytics", "e2e", "infra", "load", "statemachine")
-"""The tiers whose tests share something expensive: a local emulator, or Terraform's plans."""
+SHARING = ("e2e", "infra", "load", "statemachine", "analytics")
+"""The tiers whose tests share something expensive (an emulator, or Terraform's plans), longest first.
+
+One process runs such a tier from beginning to end, so these start before all others.
+"""
 
 
 def tier_of(path: Path) -> str:
@@ -39,33 +42,37 @@ def tier_of(path: Path) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its tier, and begin with the tiers that take longest."""
+    """Mark each test with its tier, and start the tiers that one process runs alone first."""
     for item in items:
         item.add_marker(tier_of(item.path))
-    items.sort(key=lambda item: tier_of(item.path) not in SHARING)
+    rank = {tier: number for number, tier in enumerate(SHARING)}
+    items.sort(key=lambda item: rank.get(tier_of(item.path), len(rank)))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say for each tier how many tests passed, failed and were skipped, and how long they took together."""
+    """Print the outcomes of each tier and its seconds, which processes that run in parallel spend at the same time."""
     outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     seconds: Counter[str] = Counter()
-    for outcome in ("passed", "failed", "error", "skipped"):
+    for outcome in ("passed", "failed", "error", "skipped", ""):  # "" has what fixtures took that did not fail
         for report in terminalreporter.stats.get(outcome, []):
             tier = report.nodeid.removeprefix("tests/").partition("/")[0]
-            outcomes[tier][outcome] += 1
             seconds[tier] += getattr(report, "duration", 0.0)
+            if outcome:
+                outcomes[tier][outcome] += 1
     if len(outcomes) < 2:
         return
     terminalreporter.section("tiers (CONTRIBUTING.md says what each needs)")
+    terminalreporter.write_line(f"{'tests/':<14}{'seconds':>8}  outcomes")
     for tier, numbers in sorted(outcomes.items()):
         counted = ", ".join(f"{number:,} {outcome}" for outcome, number in numbers.items())
-        terminalreporter.write_line(f"{tier:<14}{seconds[tier]:>6,.0f} s  {counted}")
+        terminalreporter.write_line(f"{tier:<14}{seconds[tier]:>8,.0f}  {counted}")
+    terminalreporter.write_line("To run one tier: .venv/bin/python -m pytest tests/<tier>")
 
 
 class ByFolder(LoadScopeScheduling):
-    """Gives each process of a parallel run (-n) whole folders that share something, and whole files of the others.
+    """Gives each process of a parallel run (-n) whole tiers that share something, and whole files of the others.
 
-    xdist's own groups do nothing under pytest 9: it marks them in a name of the test that pytest no longer reads.
+    xdist's own groups have no effect under pytest 9, which no longer reads the test name that marks them.
     """
 
     def _split_scope(self, nodeid: str) -> str:

@@ -23,54 +23,14 @@ from functions.record_failure import index as record_failure
 from functions.transform import index as transform
 from functions.validate import index as validate
 from functions.write import index as write
+from tests.environment import ENVIRONMENT, INGEST, PROCESSED, REGION
 
 _D = TypeVar("_D", bound=StoredDocument)
-
-REGION = "eu-central-1"
-INGEST, PROCESSED = "test-ingest", "test-processed"
-ENVIRONMENT = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
-    "POWERTOOLS_SERVICE_NAME": "test",
-    "POWERTOOLS_METRICS_NAMESPACE": "test",
-    "INGEST_BUCKET": INGEST,
-    "PROCESSED_BUCKET": PROCESSED,
-    "RELEASE": "test",
-    "CHUNK_BYTES": "1000000",
-    "MAX_OBJECT_BYTES": "100000000",
-    "MAX_INFLATED_BYTES": "100000000",
-    "MAX_INFLATION_RATIO": "200",
-    "MAX_RECORD_BYTES": "1000000",
-    "MAX_NESTING": "64",
-    "MAX_REJECT_BYTES": "100000000",
-    "UNKNOWN_FIELDS": "reject",
-    "MAX_REJECT_RATIO": "0.1",
-    "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:123456789012:stateMachine:test",
-    "RECORD_FAILURE_ARN": f"arn:aws:lambda:{REGION}:123456789012:function:record_failure",
-    "TOPIC_ARN": f"arn:aws:sns:{REGION}:123456789012:test",
-    "DEPLOYMENT": json.dumps(
-        {
-            "region": REGION,
-            "architecture": "arm64",
-            "staging_days": 7,
-            "functions": {
-                "starter": [256, 512],
-                "validate": [1769, 10240],
-                "transform": [1769, 10240],
-                "write": [1769, 10240],
-                "record_failure": [256, 512],
-                "record_run": [256, 512],
-            },
-        }
-    ),
-}
 
 
 @contextmanager
 def buckets(monkeypatch: Any, **environment: str) -> Iterator[None]:
-    """A fresh moto AWS with both buckets, and the functions' environment; clients are made anew."""
+    """A fresh moto AWS with both buckets, and the functions' environment; clients are created again."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     for name, value in {**ENVIRONMENT, **environment}.items():
         monkeypatch.setenv(name, value)
@@ -86,12 +46,12 @@ def buckets(monkeypatch: Any, **environment: str) -> Iterator[None]:
 
 @cache
 def _session() -> boto3.Session:
-    """One for all tests: it holds the services' models, which are slow to read."""
+    """One session for all tests: reading the services' models is slow."""
     return boto3.Session(ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
 
 
 def forget_clients() -> None:
-    """Let the next call make its clients and settings from the present environment."""
+    """Make the next call create its clients and settings from the current environment."""
     made_once = (
         settings,
         s3_utils.client,
@@ -104,7 +64,7 @@ def forget_clients() -> None:
 
 
 def let_missing_be_gone(monkeypatch: Any) -> None:
-    """Let what S3 does not return be gone at once, as if every object were older than 15 minutes."""
+    """Treat an object that S3 does not return as deleted, as if every object were older than 15 minutes."""
     monkeypatch.setattr(visibility, "PROPAGATION", timedelta(0))
 
 
@@ -130,7 +90,7 @@ def run(data: bytes, name: str = "x.jsonl", chunk_bytes: int = 1_000_000, folder
 
 
 def run_steps(batch: Batch) -> dict[str, Any]:
-    """Validate and transform every chunk, then write; answers what `write` answers."""
+    """Validate and transform every chunk, then write; returns what `write` returns."""
     for chunk in range(batch.chunk_count):
         event = {"batch": batch.to_input(), "chunk": chunk}
         validate.handler(event)

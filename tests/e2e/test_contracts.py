@@ -8,8 +8,7 @@ from msgspec.structs import asdict
 
 from functions.common.documents.chunk_counts import DriftCount, VersionCounts
 from tests.e2e.conftest import Pipeline
-from tests.unit.orders import lines, order
-from tests.unit.test_versions import order_2
+from tests.unit.orders import lines, order, order_2
 
 MIXED = lines(
     [

@@ -18,7 +18,7 @@ from pipeline.inspect import executions as monitor
 from pipeline.inspect import logs
 from pipeline.processed_bucket import read_document
 from pipeline.run import runs
-from tests.e2e.conftest import CHUNK_BYTES, Pipeline, event_of, wait_for
+from tests.e2e.conftest import CHUNK_BYTES, Pipeline, wait_for
 
 NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
 LINES = NORTHWIND.read_bytes().splitlines()
@@ -134,16 +134,6 @@ def test_a_hopeless_file_fails_with_its_record_and_one_notice(
         assert body.count(b"\n") == data.count(b"{}")
 
 
-def test_the_same_event_twice_gives_one_batch(pipeline: Pipeline) -> None:
-    outcome = pipeline.run(LINES[0], "twice.json")
-    answer = pipeline.place.client("lambda").invoke(
-        FunctionName=pipeline.place.outputs["function_names"]["starter"],
-        Payload=event_of(outcome.upload, size=len(LINES[0])),
-    )
-    assert json.loads(answer["Payload"].read()) == {"started": 0, "known": 1}
-    assert len(pipeline.executions(outcome.upload.batch_id)) == 1
-
-
 @pytest.mark.parametrize(
     ("data", "name", "status"),
     [(b"\n".join(LINES[:20]), "priced.jsonl", "SUCCEEDED"), (b"[", "priced.json", "FAILED")],
@@ -190,19 +180,6 @@ def test_keys_with_odd_characters_work(pipeline: Pipeline) -> None:
     assert outcome.published, outcome.line()
     assert outcome.manifest is not None
     assert outcome.manifest.source.key == "incoming/orders/a b+c%20d ü €.json"
-
-
-def test_an_aborted_execution_leaves_a_record_and_a_notice(pipeline: Pipeline) -> None:
-    path = pipeline.folder / "stopped.jsonl"
-    path.write_bytes(NORTHWIND.read_bytes() * 3)
-    uploaded = runs.upload(pipeline.place, path, "orders")
-    next(runs.follow(pipeline.place, uploaded))
-    pipeline.place.step_functions.stop_execution(executionArn=uploaded.execution_arn)
-    [notice] = pipeline.notices(uploaded.batch_id, expected=1, seconds=30)
-    assert "ExecutionAborted" in notice["Message"]
-    outcome = runs.outcome(pipeline.place, uploaded)
-    assert outcome.failure is not None
-    assert (outcome.failure.status, outcome.failure.error) == ("ABORTED", "ExecutionAborted")
 
 
 def test_the_monitor_shows_runs_and_structured_logs(pipeline: Pipeline) -> None:

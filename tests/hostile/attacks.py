@@ -49,7 +49,7 @@ class Attack:
     outcome: str
     """`valid, rejected: reasons`, or the name of the error."""
     most: int = 96 * MIB
-    """By how many bytes the process may grow."""
+    """By how many bytes the process may grow: a few blocks, and one record of 8 MiB that is read and written."""
     size: int = GIB
 
 
@@ -95,8 +95,6 @@ SECOND = GOOD.replace(b"good", b"also")
 UP_TO_ITEMS, BEHIND_ITEMS = re.split(rb"(?<=\"items\":)\[.*\]", GOOD)
 BLANKS = gzip.compress(b" " * (4 * MIB), 1)
 
-BLOCKS = 96 * MIB
-"""What a few blocks and one record of 8 MiB, read and written, may take, whatever the size of the file."""
 PARSED = 512 * MIB
 """What one record of 8 MiB may take that is parsed to millions of values."""
 EXPLAINED = 1400 * MIB

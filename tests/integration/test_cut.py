@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_schema_agreement import NORTHWIND
-from tests.unit.orders import lines, order
+from tests.unit.orders import NORTHWIND, lines, order
 from tests.unit.steps import publish
 
 

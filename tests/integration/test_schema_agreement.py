@@ -22,9 +22,8 @@ from functions.common.contract import Version
 from functions.common.record_types import is_decimal, resolve
 from functions.validate.messages import broken_schema
 from generate_data import DEFECTS, generate
-from tests.unit.orders import CONTRACT, V1, Order, order, valid_orders
+from tests.unit.orders import CLOSE_CALLS, CONTRACT, NORTHWIND, V1, Order, order, valid_orders
 
-NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
 SCHEMAS = {
     path.relative_to(CONTRACTS): json.loads(path.read_text("utf-8")) for path in CONTRACTS.glob("*/*.schema.json")
 }
@@ -70,35 +69,6 @@ def faults(record: Any) -> Faults:
 
 # --- orders, good and bad ---------------------------------------------------------------------------------------------
 
-CLOSE_CALLS = (
-    # dates
-    *("2024-02-29T00:00:00Z", "2023-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2000-02-29T00:00:00Z"),
-    *("2024-01-01T00:00:00+23:59", "2024-01-01T00:00:00+24:00", "2024-01-01T00:00:00-00:00", "2024-01-01t00:00:00z"),
-    *("2024-01-01T23:59:60Z", "2024-12-31T23:59:60Z", "2024-06-31T12:00:00Z", "2024-00-10T12:00:00Z"),
-    *("2024-01-01T00:00:00.1234567Z", "2024-01-01T00:00:00.Z", "2024-01-01 00:00:00Z", "2024-01-01T00:00Z"),
-    *("2024-01-01T00:00:00Z\n", "\n2024-01-01T00:00:00Z", "2024-01-01T00:00:00٠Z", "0000-01-01T00:00:00Z"),
-    # texts
-    *("", "a\n", "\n", "\r", "\t", "\0", "\x0b", "\x1f", "\x7f", "\x80", "\x85", "\u2028", "\ufeff", "\uffff", "😀"),
-    *("x" * 128, "x" * 129, "😀" * 128, "😀" * 129, "EUR", "eur", "EUR\n", "DE", "shipped", "shipped "),
-    # numbers
-    *(0, -0.0, 1, 1.0, 1.5, True, False, 10**6, 10**6 + 1, 10**6 + 0.5, -1, 19.99, 0.1 + 0.2, 1e-5, 0.0001, 0.00005),
-    *(10**9, 10**9 - 1, 999_999_999.999, 999_999_999.9999, 10**12, 10**12 - 1, 99_999_999_999.9999),
-    *(
-        999_999_999_999.9999,
-        123_456_789_012.123,
-        1e11,
-        1e12,
-        1e15,
-        1e16,
-        1e300,
-        2**63,
-        2**64,
-        10**30,
-        -(10**12),
-        5e-324,
-    ),
-    *(None, [], {}, [[]], [{}], [None]),
-)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 values = st.recursive(

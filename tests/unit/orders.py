@@ -1,10 +1,11 @@
-"""Orders for the tests: a plain one, a strategy for all kinds of valid ones, and the tables that they must become."""
+"""Orders for the tests: a plain one, a strategy for any valid order, and a reference model of the tables."""
 
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,10 +17,11 @@ from functions.common.record_types import record_type
 Order = dict[str, Any]
 CONTRACT = load_contract("orders")
 V1, V2 = CONTRACT.versions
+NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
 
 
 def contract_of_records(schema: dict[str, Any], **changes: Any) -> Contract:
-    """A contract of one version whose records keep this schema, without rules, totals and tables."""
+    """A contract with one version, this schema, and no rules, totals or tables."""
     version = Version(1, schema, record_type(schema))
     bare: Any = {"versions": (version,), "version_path": (), "derived": (), "rules": (), "control_totals": ()}
     return replace(CONTRACT, **{**bare, "tables": (), "macros": "", **changes})
@@ -66,9 +68,14 @@ _PLAIN: Order = {
 
 
 def order(**changes: Any) -> Order:
-    """A plain order with some fields changed; its total adds up unless that is changed too."""
+    """A valid order with some fields changed. Its total is correct, unless that is changed too."""
     made = deepcopy(_PLAIN) | changes
     return {**made, "total_amount": changes.get("total_amount", float(total(made)))}
+
+
+def order_2(**changes: Any) -> Order:
+    """A plain order of version 2."""
+    return order(**{"schema_version": 2, "tax_amount": 8.5, "discount_amount": 2, **changes})
 
 
 def item(**changes: Any) -> dict[str, Any]:
@@ -88,7 +95,7 @@ def lines(records: Iterable[Order]) -> bytes:
 
 
 def exact(number: float) -> Decimal:
-    """The decimal that a JSON number says."""
+    """The decimal value of a JSON number."""
     return Decimal(repr(number))
 
 
@@ -107,7 +114,7 @@ def utc(text: str) -> datetime:
 
 
 def tables(records: Iterable[Order]) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each table, without the lineage, that valid orders in the order of their file must become."""
+    """The reference model: the rows of each table, without lineage, that these valid orders must produce."""
     last: dict[str, tuple[int, Order]] = {}
     for position, record in enumerate(records):
         last[record["order_id"]] = (position, record)
@@ -259,7 +266,7 @@ def addresses(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def valid_orders(draw: st.DrawFn) -> Order:
-    """Any order that the contract takes; ids repeat often, so that orders are superseded and customers come back."""
+    """Any valid order. Ids repeat often, so orders are superseded and customers occur more than once."""
     numbers_of_lines = draw(st.lists(st.integers(1, 1_000_000), min_size=1, max_size=4, unique=True))
     optional = draw(st.fixed_dictionaries({}, optional={"email": nullable, "phone": nullable}))
     made: Order = {
@@ -279,6 +286,34 @@ def valid_orders(draw: st.DrawFn) -> Order:
     return {**made, "total_amount": float(total(made))}
 
 
-def hours_later(text: str, hours: int) -> str:
-    """A moment, some hours later, in UTC."""
-    return f"{utc(text) + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}"
+# --- values at the edge of what a schema accepts -------------------------------------------------------------------
+
+CLOSE_CALLS = (
+    # dates
+    *("2024-02-29T00:00:00Z", "2023-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2000-02-29T00:00:00Z"),
+    *("2024-01-01T00:00:00+23:59", "2024-01-01T00:00:00+24:00", "2024-01-01T00:00:00-00:00", "2024-01-01t00:00:00z"),
+    *("2024-01-01T23:59:60Z", "2024-12-31T23:59:60Z", "2024-06-31T12:00:00Z", "2024-00-10T12:00:00Z"),
+    *("2024-01-01T00:00:00.1234567Z", "2024-01-01T00:00:00.Z", "2024-01-01 00:00:00Z", "2024-01-01T00:00Z"),
+    *("2024-01-01T00:00:00Z\n", "\n2024-01-01T00:00:00Z", "2024-01-01T00:00:00٠Z", "0000-01-01T00:00:00Z"),
+    # texts
+    *("", "a\n", "\n", "\r", "\t", "\0", "\x0b", "\x1f", "\x7f", "\x80", "\x85", "\u2028", "\ufeff", "\uffff", "😀"),
+    *("x" * 128, "x" * 129, "😀" * 128, "😀" * 129, "EUR", "eur", "EUR\n", "DE", "shipped", "shipped "),
+    # numbers
+    *(0, -0.0, 1, 1.0, 1.5, True, False, 10**6, 10**6 + 1, 10**6 + 0.5, -1, 19.99, 0.1 + 0.2, 1e-5, 0.0001, 0.00005),
+    *(10**9, 10**9 - 1, 999_999_999.999, 999_999_999.9999, 10**12, 10**12 - 1, 99_999_999_999.9999),
+    *(
+        999_999_999_999.9999,
+        123_456_789_012.123,
+        1e11,
+        1e12,
+        1e15,
+        1e16,
+        1e300,
+        2**63,
+        2**64,
+        10**30,
+        -(10**12),
+        5e-324,
+    ),
+    *(None, [], {}, [[]], [{}], [None]),
+)

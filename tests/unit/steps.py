@@ -1,6 +1,6 @@
 """The pure steps on local files: what the handlers do, without S3."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,13 +41,13 @@ LIMITS = Settings(
 
 
 def batch_of(data: bytes, name: str = "x.jsonl", chunk_bytes: int = 10**9) -> Batch:
-    """The batch that these bytes make, named alike for any plan of chunks."""
+    """The batch of these bytes. Its name is the same for any size of chunks."""
     source = Source("ingest", f"incoming/orders/{name}", "v1", len(data), "etag", "")
     return plan_batch(source, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), chunk_bytes)
 
 
 def opened(data: bytes, batch: Batch, chunk: int, contract: Contract, limits: Settings = LIMITS) -> Document:
-    """A chunk of the batch that these bytes make."""
+    """A chunk of the batch of these bytes."""
 
     def read(start: int) -> Iterator[bytes]:
         return (data[at : at + BLOCK_BYTES] for at in range(start, len(data), BLOCK_BYTES))
@@ -56,7 +56,7 @@ def opened(data: bytes, batch: Batch, chunk: int, contract: Contract, limits: Se
 
 
 def serialised(folder: Path) -> list[tuple[int, bytes]]:
-    """The records that passed the sieve in `folder`, whatever their version: position, and what DuckDB was given."""
+    """The valid records in `folder`, of all versions: position, and the JSON that DuckDB reads."""
     written = [line for path in folder.glob("records.v*.jsonl") for line in path.read_bytes().splitlines()]
     return sorted((orjson.loads(line)["_position"], line.split(b',"record":', 1)[1][:-1]) for line in written)
 
@@ -69,7 +69,7 @@ def validate(
     contract: Contract = CONTRACT,
     **limits: int,
 ) -> dict[str, Any]:
-    """Validate one chunk into `folder`, under LIMITS but for `limits`; answers its counts as they are staged."""
+    """Validate one chunk into `folder`, with LIMITS, changed by `limits`; returns its counts as they are staged."""
     counts: dict[str, Any] = orjson.loads(counted(data, folder, batch, chunk, contract, **limits).to_bytes())
     return counts
 
@@ -82,7 +82,7 @@ def counted(
     contract: Contract = CONTRACT,
     **limits: int,
 ) -> ChunkCounts:
-    """The same; answers the counts as the pipeline's type."""
+    """The same, with the counts as the pipeline's type."""
     under = Settings(**{**vars(LIMITS), **limits})
     batch = batch or batch_of(data)
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def stage(
 
 @dataclass
 class Published:
-    """What came out of all steps, in `folder`: a Parquet and a CSV file a table, and the rejects."""
+    """The output of all steps, in `folder`: one Parquet and one CSV file per table, and the rejects."""
 
     folder: Path
     staged: Staged
@@ -165,8 +165,12 @@ class Published:
         return [orjson.loads(line) for line in (self.folder / "rejects.jsonl").read_bytes().splitlines()]
 
     def files(self) -> dict[str, bytes]:
-        """The bytes of everything that is published."""
+        """The bytes of every published file."""
         return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+
+
+RunOrders = Callable[..., Published]
+"""The type of the fixture `run_orders`: it takes orders, and returns what became of them."""
 
 
 def publish(

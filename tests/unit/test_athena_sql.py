@@ -1,14 +1,12 @@
 """The linter of SQL for Athena, and `contract check`, which uses it on a contract's saved queries."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 from pipeline import ROOT
 from pipeline.contract.athena import RESERVED_IN_DDL, RESERVED_IN_SELECT, sql_faults
-from pipeline.contract.check import check
 
 ACCEPTED = {
     "a quoted reserved word": 'SELECT "first" FROM t AS "last"',
@@ -61,15 +59,6 @@ def test_the_projects_own_queries_are_accepted() -> None:
     paths = [path for place in ("infra", "contracts", "examples") for path in (ROOT / place).rglob("queries/*.sql")]
     assert {fault for path in paths for fault in sql_faults(path, path.read_text("utf-8"))} == set()
     assert len(paths) > 5
-
-
-def test_contract_check_looks_at_saved_queries(tmp_path: Path) -> None:
-    folder = tmp_path / "orders"
-    shutil.copytree(ROOT / "contracts" / "orders", folder)
-    assert check(folder) == []
-    query = folder / "queries" / "mine.sql"
-    query.write_text("-- Mine.\nSELECT first.order_id FROM orders_current AS first\n")
-    assert {(fault.file, fault.line) for fault in check(folder)} == {(query, 2)}
 
 
 def test_views_quote_every_name_of_a_contract() -> None:

@@ -69,7 +69,7 @@ def test_values_are_hidden_unless_they_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize(("raw", "hidden"), [(f"{SECRET} {{".encode(), "<text:14>"), (b"\xff" * 30, "<text:40>")])
-def test_what_is_no_json_is_hidden_as_a_whole(raw: bytes, hidden: str) -> None:
+def test_a_value_that_is_not_json_is_hidden_completely(raw: bytes, hidden: str) -> None:
     line = reject(0, "", "not_json", raw, readable=False)
     [group] = read_rejects("key", [line]).groups
     assert (group.samples[0].record, group.samples[0].raw) == (None, hidden)
@@ -112,7 +112,7 @@ def deep(levels: int) -> bytes:
 
 @pytest.mark.parametrize("record", [deep(1023), deep(5000), json.dumps([SECRET] * 50_000).encode()])
 @pytest.mark.parametrize("show_values", [False, True])
-def test_a_record_that_is_nested_or_large_is_told_by_its_reason(record: bytes, show_values: bool) -> None:
+def test_a_nested_or_large_record_is_shown_by_its_reason_only(record: bytes, show_values: bool) -> None:
     """A record of 1,023 levels is one that the parser takes, but not inside the line of a reject."""
     found = read_rejects("key", [reject(7, record=record)], show_values=show_values)
     [sample] = found.groups[0].samples
@@ -120,7 +120,7 @@ def test_a_record_that_is_nested_or_large_is_told_by_its_reason(record: bytes, s
     assert SECRET not in str(sample.record)
 
 
-def test_a_large_record_that_is_no_json_is_told_too() -> None:
+def test_a_large_record_that_is_not_json_is_shown_too() -> None:
     line = reject(7, "", "record_too_large", b"x" * 1_000_000, readable=False, truncated_from=90_000_000)
     [sample] = read_rejects("key", [line]).groups[0].samples
     assert (sample.reason, sample.truncated_from) == ("record_too_large", 90_000_000)
@@ -159,6 +159,6 @@ def test_memory_does_not_grow_with_the_file() -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"{}", b"nonsense", b'{"position": 1}'])
-def test_a_line_that_is_no_reject_is_an_error(line: bytes) -> None:
+def test_a_line_that_is_not_a_reject_is_an_error(line: bytes) -> None:
     with pytest.raises((ValueError, KeyError)):
         read_rejects("key", [line])

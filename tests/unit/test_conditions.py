@@ -8,14 +8,13 @@ from typing import Any
 import jsonschema
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.common.compiled_schema import schema_validator
 from functions.common.contract import Contract, Version, load_contract
 from functions.common.schema_parts import conditions, describing, parts
 from functions.validate.messages import broken_schema
-from pipeline.contract.check import check
 from pipeline.contract.fault import line_at
 from pipeline.contract.schemas import schema_faults
 
@@ -115,28 +114,23 @@ def out_of_64_bits(record: Any) -> bool:
     return any(number is not None and not -(2**63) <= number < 2**63 for number in whole)
 
 
+@pytest.fixture
+def conditional(name: str, tmp_path: Path) -> Contract:
+    """A contract with the condition of this name."""
+    return contract_with(schema_with(APPLIED[name]), tmp_path / "d")
+
+
 @pytest.mark.parametrize("name", APPLIED)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(record=RECORDS)
-def test_a_condition_means_what_it_means_to_the_reference(name: str, record: Any, tmp_path: Path) -> None:
-    schema = schema_with(APPLIED[name])
-    contract = contract_with(schema, tmp_path / "d")
-    wanted = jsonschema.Draft202012Validator(schema).is_valid(record) and not out_of_64_bits(record)
+def test_a_condition_means_what_it_means_to_the_reference(name: str, record: Any, conditional: Contract) -> None:
+    contract = conditional
+    reference = jsonschema.Draft202012Validator(schema_with(APPLIED[name]))
+    wanted = reference.is_valid(record) and not out_of_64_bits(record)
     validator = schema_validator(contract, contract.current)
     assert validator.is_valid(record) is wanted
     for reason in broken_schema(validator.iter_errors(record), contract, contract.current):
         assert reason.message.startswith(f"{reason.pointer or 'the record'} ")
-
-
-@pytest.mark.parametrize("name", APPLIED)
-def test_check_asks_nothing_of_a_condition(name: str, tmp_path: Path) -> None:
-    schema = schema_with(APPLIED[name])
-    contract = contract_with(schema, tmp_path / "d")
-    example = {"id": "a", "kind": "b", "n": 7, "x": 1.5, "part": {"k": "b"}, "parts": [{"m": 1}]}
-    if not schema_validator(contract, contract.current).is_valid(example):
-        example = {"id": "a", "kind": "a", "n": 7, "parts": [{"m": 1}]}
-    contract_with({**schema, "examples": [example]}, tmp_path / "d")
-    assert [fault for fault in check(tmp_path / "d") if "what may be left out" not in fault.says] == []
 
 
 def opened(schema: dict[str, Any]) -> dict[str, Any]:
@@ -147,14 +141,9 @@ def opened(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in APPLIED if not name.startswith("ref")]
-)  # a shared definition: see the next test
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(record=RECORDS)
-def test_advice_to_close_objects_changes_only_what_becomes_of_unknown_fields(
-    name: str, record: Any, tmp_path: Path
-) -> None:
+@pytest.fixture
+def before_and_after(name: str, tmp_path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A schema of open objects, and the same schema after the advice of `contract check` was followed."""
     before = opened(schema_with(APPLIED[name]))
     folder = tmp_path / "d"
     contract = contract_with(before, folder)
@@ -166,8 +155,19 @@ def test_advice_to_close_objects_changes_only_what_becomes_of_unknown_fields(
             part["additionalProperties"] = False  # type: ignore[index]
     left = [fault.says for fault in schema_faults(folder, contract_with(after, folder))]
     assert [says for says in left if "example breaks" not in says] == []
+    return before, after
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in APPLIED if not name.startswith("ref")]
+)  # see the next test for those
+@settings(max_examples=30)
+@given(record=RECORDS)
+def test_advice_to_close_objects_changes_only_what_becomes_of_unknown_fields(
+    record: Any, before_and_after: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
     has_unknown = "unknown" in json.dumps(record)
-    was, now = (jsonschema.Draft202012Validator(schema).is_valid(record) for schema in (before, after))
+    was, now = (jsonschema.Draft202012Validator(schema).is_valid(record) for schema in before_and_after)
     assert now is (was and not has_unknown)
 
 

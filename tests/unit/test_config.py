@@ -11,7 +11,7 @@ import pytest
 from functions.common.config import CONTRACTS, Settings, settings
 from functions.common.errors import ConfigurationError
 from pipeline import ROOT
-from tests.harness import ENVIRONMENT
+from tests.environment import ENVIRONMENT
 
 NUMBERS = {
     "chunk_bytes": "CHUNK_BYTES",
@@ -108,7 +108,7 @@ def test_a_ratio_that_is_none_is_refused(value: str, monkeypatch: pytest.MonkeyP
         _ = settings().max_reject_ratio
 
 
-def test_a_deployment_that_is_no_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deployment_that_is_not_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPLOYMENT", "{")
     with pytest.raises(ConfigurationError, match="DEPLOYMENT must be JSON"):
         _ = settings().deployment

@@ -72,7 +72,7 @@ def commands(told: Story) -> list[str]:
         pytest.param(story(TOLD, error="TooManyRejectsError"), BatchState.FAILED, [REPLAY], id="or a limit is raised"),
     ],
 )
-def test_after_a_failure_that_is_done_which_mends_it(told: Story, state: BatchState, named: list[str]) -> None:
+def test_the_actions_after_a_failure_fix_its_cause(told: Story, state: BatchState, named: list[str]) -> None:
     found = diagnosed(told, state, NOW)
     assert (found.outcome, commands(found)) == (Outcome.FAILED, named)
 
@@ -86,7 +86,9 @@ def test_after_a_failure_that_is_done_which_mends_it(told: Story, state: BatchSt
     ],
     ids=["nobody was told", "its event waits", "somebody was told"],
 )
-def test_after_a_failure_behind_the_commit_only_the_telling_is_mended(told: Story, named: list[str]) -> None:
+def test_after_a_failure_that_follows_the_commit_only_the_notification_is_repeated(
+    told: Story, named: list[str]
+) -> None:
     found = diagnosed(told, BatchState.PUBLISHED, NOW)
     assert (found.outcome, commands(found)) == (Outcome.PUBLISHED, named)
 

@@ -28,17 +28,17 @@ def answers(*values: object) -> Callable[[], object]:
     return iter(values).__next__
 
 
-def test_what_is_seen_at_last_is_returned(pauses: list[float]) -> None:
+def test_the_first_result_that_is_true_is_returned(pauses: list[float]) -> None:
     assert wait_for(answers(None, [], "found"), 10, 2) == "found"
     assert pauses == [2, 2]
 
 
-def test_nothing_is_waited_for_where_it_is_so_at_once(pauses: list[float]) -> None:
+def test_a_condition_that_already_holds_is_not_waited_for(pauses: list[float]) -> None:
     assert wait_for(answers("found"), 10, 2) == "found"
     assert pauses == []
 
 
-def test_it_looks_once_where_there_is_no_time(pauses: list[float]) -> None:
+def test_it_looks_once_if_there_is_no_time(pauses: list[float]) -> None:
     assert wait_for(answers(None), 0, 2) is None
     assert pauses == []
 

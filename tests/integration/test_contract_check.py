@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from functions.common.compiled_schema import schema_validator
 from functions.common.reject_codes import CODES
 from pipeline import ROOT
 from pipeline.contract.check import check
 from pipeline.contract.fault import line_at
+from tests.unit.test_conditions import APPLIED, contract_with, schema_with
 
 SHIPPED = sorted(path.parent for path in ROOT.glob("*/contract.json")) or sorted(
     path.parent for path in (*ROOT.glob("contracts/*/contract.json"), *ROOT.glob("examples/contracts/*/contract.json"))
@@ -218,3 +220,23 @@ def test_every_code_is_documented() -> None:
     text = (ROOT / "docs" / "contracts.md").read_text("utf-8")
     documented = dict(re.findall(r"^\| `([a-z0-9_]+)` \| (.*?) \|$", text, re.MULTILINE))
     assert {code: documented.get(code) for code in CODES} == CODES
+
+
+def test_contract_check_looks_at_saved_queries(tmp_path: Path) -> None:
+    folder = tmp_path / "orders"
+    shutil.copytree(ROOT / "contracts" / "orders", folder)
+    assert check(folder) == []
+    query = folder / "queries" / "mine.sql"
+    query.write_text("-- Mine.\nSELECT first.order_id FROM orders_current AS first\n")
+    assert {(fault.file, fault.line) for fault in check(folder)} == {(query, 2)}
+
+
+@pytest.mark.parametrize("name", APPLIED)
+def test_check_asks_nothing_of_a_condition(name: str, tmp_path: Path) -> None:
+    schema = schema_with(APPLIED[name])
+    contract = contract_with(schema, tmp_path / "d")
+    example = {"id": "a", "kind": "b", "n": 7, "x": 1.5, "part": {"k": "b"}, "parts": [{"m": 1}]}
+    if not schema_validator(contract, contract.current).is_valid(example):
+        example = {"id": "a", "kind": "a", "n": 7, "parts": [{"m": 1}]}
+    contract_with({**schema, "examples": [example]}, tmp_path / "d")
+    assert [fault for fault in check(tmp_path / "d") if "what may be left out" not in fault.says] == []
