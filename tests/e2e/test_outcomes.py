@@ -70,7 +70,7 @@ def test_a_file_in_one_chunk_and_in_many_gives_the_same_tables(pipeline: Pipelin
 
 def chunks(pipeline: Pipeline, outcome: runs.RunResult) -> int:
     arn = outcome.upload.execution_arn
-    described = pipeline.place.step_functions.describe_execution(executionArn=arn)
+    described = pipeline.place.step_functions().describe_execution(executionArn=arn)
     return Batch.from_input(json.loads(described["input"])).chunk_count
 
 
@@ -126,14 +126,15 @@ def test_a_hopeless_file_fails_with_its_record_and_one_notice(
     if error in ("NoValidRecordsError", "TooManyRejectsError"):
         key = outcome.failure["rejects"].split("/", 3)[3]
         assert read_json(pipeline.place, key.replace(".jsonl", ".none")) is None
-        body = pipeline.place.s3.get_object(Bucket=pipeline.place.outputs["processed_bucket"], Key=key)["Body"].read()
+        bucket = pipeline.place.outputs()["processed_bucket"]
+        body = pipeline.place.s3().get_object(Bucket=bucket, Key=key)["Body"].read()
         assert body.count(b"\n") == data.count(b"{}")
 
 
 def test_the_same_event_twice_gives_one_batch(pipeline: Pipeline) -> None:
     outcome = pipeline.run(LINES[0], "twice.json")
     answer = pipeline.place.client("lambda").invoke(
-        FunctionName=pipeline.place.outputs["function_names"]["starter"],
+        FunctionName=pipeline.place.outputs()["function_names"]["starter"],
         Payload=event_of(outcome.upload, size=len(LINES[0])),
     )
     assert json.loads(answer["Payload"].read()) == {"started": 0, "known": 1}
@@ -187,7 +188,7 @@ def test_an_aborted_execution_leaves_a_record_and_a_notice(pipeline: Pipeline) -
     path.write_bytes(NORTHWIND.read_bytes() * 3)
     uploaded = runs.upload(pipeline.place, path, "orders")
     next(runs.follow(pipeline.place, uploaded))
-    pipeline.place.step_functions.stop_execution(executionArn=uploaded.execution_arn)
+    pipeline.place.step_functions().stop_execution(executionArn=uploaded.execution_arn)
     [notice] = pipeline.notices(uploaded.batch_id, expected=1, seconds=30)
     assert "ExecutionAborted" in notice["Message"]
     outcome = runs.outcome(pipeline.place, uploaded)

@@ -115,9 +115,9 @@ def trial_of(statements: list[dict[str, Any]]) -> Any:
     ended = SimpleNamespace(upload=SimpleNamespace(batch_id="b"), manifest={"tables": {"orders": {"rows": 7}}})
     other = SimpleNamespace(upload=SimpleNamespace(batch_id="c"), manifest={"tables": {"orders": {"rows": 0}}})
     return SimpleNamespace(
-        place=SimpleNamespace(name="aws", outputs=outputs),
-        good=ended,
-        mixed=other,
+        place=SimpleNamespace(name="aws", outputs=lambda: outputs),
+        good=lambda: ended,
+        mixed=lambda: other,
         analyst=lambda _: played,
         wait_for=lambda condition, _: condition(),
     )

@@ -30,7 +30,7 @@ class Bucket:
         Path(path).write_text(key)
 
 
-PLACE: Any = SimpleNamespace(s3=Bucket(), outputs={"processed_bucket": "out"})
+PLACE: Any = SimpleNamespace(s3=Bucket, outputs=lambda: {"processed_bucket": "out"})
 
 
 def published(rejects: str | None) -> runs.RunResult:
@@ -113,9 +113,9 @@ def test_an_upload_is_the_file_and_shows_a_terminal_how_far_it_is(
     path = tmp_path / "x.jsonl"
     path.write_bytes(bytes(range(256)) * (size // 256))
     outputs = {"ingest_bucket": harness.INGEST, "state_machine_arn": "arn:aws:states:x:1:stateMachine:x"}
-    place: Any = SimpleNamespace(s3=s3_utils.client(), outputs=outputs)
+    place: Any = SimpleNamespace(s3=s3_utils.client, outputs=lambda: outputs)
     uploaded = runs.upload(place, path, "orders", show.reading)
-    stored = place.s3.get_object(Bucket=harness.INGEST, Key="incoming/orders/x.jsonl", VersionId=uploaded.version_id)
+    stored = place.s3().get_object(Bucket=harness.INGEST, Key="incoming/orders/x.jsonl", VersionId=uploaded.version_id)
     assert stored["Body"].read() == path.read_bytes()
     assert ("uploading" in shown(screen), f"{size / 1e6:.1f}/" in shown(screen)) == (
         screen.is_terminal,

@@ -2,8 +2,8 @@
 
 import os
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,10 +49,12 @@ class Target:
     is_temporary: bool = False
     """Whether it is an emulator that was started for one command alone, and is stopped after it."""
 
-    @cached_property
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was read or made once."""
+
     def outputs(self) -> dict[str, Any]:
         """Terraform's outputs of what is deployed here. Raises CliError where nothing is, or only a part."""
-        outputs = dict(self.state.outputs)
+        outputs = dict(self.state().outputs)
         if not outputs.keys() >= _NEEDED:
             raise CliError(
                 "The deployment here is not complete, or of an earlier release.",
@@ -60,26 +62,30 @@ class Target:
             )
         return outputs
 
-    @cached_property
     def state(self) -> StateFile:
-        """What is deployed here, be it a half. Raises CliError where nothing is."""
-        return self.workspace.state()
+        """Terraform's state of this deployment, read once; it may be incomplete. Raises CliError if there is none."""
+        state: StateFile = self._once("state", self._read_state)
+        return state
 
-    @cached_property
     def s3(self) -> "S3Client":
-        return self._session.client("s3", **self._place)
+        """The S3 client. It and the other clients read Terraform's state for the region."""
+        client: S3Client = self._once("s3", lambda: self.client("s3"))
+        return client
 
-    @cached_property
     def step_functions(self) -> "SFNClient":
-        return self._session.client("stepfunctions", **self._place)
+        """The Step Functions client."""
+        client: SFNClient = self._once("stepfunctions", lambda: self.client("stepfunctions"))
+        return client
 
-    @cached_property
     def logs(self) -> "CloudWatchLogsClient":
-        return self._session.client("logs", **self._place)
+        """The CloudWatch Logs client."""
+        client: CloudWatchLogsClient = self._once("logs", lambda: self.client("logs"))
+        return client
 
     def client(self, service: str, config: Config | None = None, **credentials: str) -> Any:
-        """A boto3 client of any other service here, with `credentials` in place of the environment's."""
-        return self._session.client(service, config=config, **self._place, **credentials)  # type: ignore[call-overload]
+        """A new boto3 client of any service here, with `credentials` in place of the environment's."""
+        located = self._location()
+        return self._session.client(service, config=config, **located, **credentials)  # type: ignore[call-overload]
 
     def account_client(self, service: str, region: str = "") -> Any:
         """A boto3 client of what is the account's and not a deployment's: nothing need be deployed yet."""
@@ -88,7 +94,7 @@ class Target:
 
     def bucket(self, name: str) -> "Bucket":
         """A bucket as a boto3 resource."""
-        return self._session.resource("s3", **self._place).Bucket(name)
+        return self._session.resource("s3", **self._location()).Bucket(name)
 
     def download(self, address: str) -> bytes:
         """What is at an address that AWS has signed, such as that of a function's code. Raises CliError."""
@@ -118,12 +124,20 @@ class Target:
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
         )
 
-    @cached_property
-    def _place(self) -> dict[str, Any]:
-        region = self.state.region if self.name == "aws" else embedded.REGION
+    def _read_state(self) -> StateFile:
+        return self.workspace.state()
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` returned the first time."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
+    def _location(self) -> dict[str, Any]:
+        region = self.state().region if self.name == "aws" else embedded.REGION
         return {"region_name": region or backends.account_region(self.environment, self._session), **self._endpoint}
 
-    @cached_property
+    @property
     def _endpoint(self) -> dict[str, Any]:
         if self.name == "aws":
             return {}

@@ -115,7 +115,7 @@ def _since(place: Target, since: datetime, batch_id: str) -> Iterator[tuple[str,
 
 def _groups(place: Target) -> Iterable[tuple[str, str]]:
     """The functions and their log groups; the state machine's lines are not ours."""
-    groups: dict[str, str] = place.outputs["log_group_names"]
+    groups: dict[str, str] = place.outputs()["log_group_names"]
     return ((function, group) for function, group in groups.items() if function != "state_machine")
 
 
@@ -126,7 +126,7 @@ def _pages(
     wanted |= {"endTime": _milliseconds(until)} if until else {}
     wanted |= {"filterPattern": f'"{batch_id}"'} if batch_id else {}
     wanted |= {"startFromHead": False} if newest_first else {}
-    pages: Any = place.logs.get_paginator("filter_log_events").paginate(**wanted)
+    pages: Any = place.logs().get_paginator("filter_log_events").paginate(**wanted)
     yield from pages
 
 

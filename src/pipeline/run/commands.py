@@ -37,7 +37,7 @@ def run_command(
     if path:
         runs.check_input(path, "pipeline run path/to/orders.jsonl, or make run-pipeline INPUT=path/to/orders.jsonl")
     place = target(target_name)
-    place.outputs  # noqa: B018 (says now, and not after generating, if nothing is deployed)
+    place.outputs()  # fails now, and not after generating, if nothing is deployed
     _finish(demo.run(place, path or _generate(), dataset))
 
 

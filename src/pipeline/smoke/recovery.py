@@ -28,7 +28,7 @@ def aborted_execution(trial: Trial) -> str:
 
 def _stopped(trial: Trial) -> runs.Upload:
     """A file whose execution was stopped before it ended."""
-    step_functions = trial.place.step_functions
+    step_functions = trial.place.step_functions()
     for attempt in range(_ATTEMPTS):
         uploaded = trial.send_large(f"aborted-{attempt}")
         next(runs.follow(trial.place, uploaded), None)
@@ -41,9 +41,9 @@ def _stopped(trial: Trial) -> runs.Upload:
 
 def reconciler(trial: Trial) -> str:
     """The reconciler runs, and finds the outcomes of the files that were sent."""
-    sent = trial.outcomes
+    sent = trial.outcomes()
     answer = trial.place.client("lambda").invoke(
-        FunctionName=trial.place.outputs["function_names"]["reconciler"],
+        FunctionName=trial.place.outputs()["function_names"]["reconciler"],
         Qualifier="live",
         Payload=json.dumps({"since_hours": 1, "grace_minutes": 0}),
     )
@@ -59,12 +59,12 @@ def reconciler(trial: Trial) -> str:
 
 def send_unhandled(trial: Trial) -> str:
     """An event that the starter can't handle is accepted by Lambda, which takes minutes to give up on it."""
-    return f"sent: {trial.unhandled}"
+    return f"sent: {trial.unhandled()}"
 
 
 def failed_event_queue(trial: Trial) -> str:
     """An event that the starter can't handle is in the failed-event queue once Lambda has given up on it."""
-    mark = trial.unhandled
+    mark = trial.unhandled()
     trial.wait_for(lambda: mark in trial.failed_events(), "the event that the starter can't handle", UNHANDLED)
     return "the event arrived in the queue"
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -69,8 +68,7 @@ def left_here() -> list[str]:
 class _Throwaway(Target):
     """A deployment that may not be there, or not any more: its region is known all the same."""
 
-    @cached_property
-    def state(self) -> StateFile:
+    def _read_state(self) -> StateFile:
         known = state_store.state(self.workspace.backend, self.workspace.folder)
         return known if known and known.resources else StateFile({"region": self.workspace.variables["region"]}, [])
 
@@ -199,7 +197,7 @@ def _destroyed(place: Target, name: str) -> list[str]:
     if known is None or not known.resources:
         return _unknown(place, name)
     _check_account(place, known)
-    project = place.state.tags["Project"]
+    project = place.state().tags["Project"]
     left = deploy.destroy(place)
     return left + wait_for(
         lambda: deploy.tagged(place, project, name),

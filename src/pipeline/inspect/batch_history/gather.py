@@ -81,7 +81,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         rejects=_rejects(place, manifest, found, samples, show_values),
         manifest=manifest,
         manifest_key=manifest_key(dataset, batch_id),
-        processed_bucket=place.outputs["processed_bucket"],
+        processed_bucket=place.outputs()["processed_bucket"],
         console_url=latest.console_url if latest else console_url(place, None),
         definition=traces.definition_of(place, latest.arn if latest and not latest.is_forgotten else None),
         unknown=(*unknown, *unseen),

@@ -63,9 +63,9 @@ def definition_of(place: Target, execution_arn: str | None) -> Mapping[str, Any]
     """The state machine as it was for an execution, or is now; empty where AWS does not say."""
     try:
         if execution_arn:
-            answer: Any = place.step_functions.describe_state_machine_for_execution(executionArn=execution_arn)
+            answer: Any = place.step_functions().describe_state_machine_for_execution(executionArn=execution_arn)
         else:
-            answer = place.step_functions.describe_state_machine(stateMachineArn=place.outputs["state_machine_arn"])
+            answer = place.step_functions().describe_state_machine(stateMachineArn=place.outputs()["state_machine_arn"])
         content: Mapping[str, Any] = json.loads(answer["definition"])
     except (ClientError, ValueError):
         return NOTHING
@@ -74,8 +74,10 @@ def definition_of(place: Target, execution_arn: str | None) -> Mapping[str, Any]
 
 def history_of(place: Target, execution_arn: str) -> Iterator[Mapping[str, Any]]:
     """The history of an execution, first event first, with errors and causes."""
-    pages = place.step_functions.get_paginator("get_execution_history").paginate(
-        executionArn=execution_arn, includeExecutionData=True, PaginationConfig={"PageSize": 1000}
+    pages = (
+        place.step_functions()
+        .get_paginator("get_execution_history")
+        .paginate(executionArn=execution_arn, includeExecutionData=True, PaginationConfig={"PageSize": 1000})
     )
     for page in pages:
         for event in page["events"]:
@@ -84,8 +86,8 @@ def history_of(place: Target, execution_arn: str) -> Iterator[Mapping[str, Any]]
 
 def _records(place: Target, prefix: str) -> dict[str, Mapping[str, Any]]:
     """The failure records or run records under a prefix, by execution."""
-    bucket, found = place.outputs["processed_bucket"], dict[str, Mapping[str, Any]]()
-    for page in place.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+    bucket, found = place.outputs()["processed_bucket"], dict[str, Mapping[str, Any]]()
+    for page in place.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for one in page.get("Contents", []):
             if (content := read_json(place, one["Key"])) is not None:
                 found[one["Key"].removeprefix(prefix).removesuffix(".json")] = content
@@ -94,14 +96,14 @@ def _records(place: Target, prefix: str) -> dict[str, Mapping[str, Any]]:
 
 def _described(place: Target, batch_id: str, recorded: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The executions that AWS knows, by name: those that left a record, and the ones behind them."""
-    machine, last = place.outputs["state_machine_arn"], max((replay_of(name)[1] for name in recorded), default=0)
+    machine, last = place.outputs()["state_machine_arn"], max((replay_of(name)[1] for name in recorded), default=0)
     for name in sorted(name for name in recorded if replay_of(name)[0] != batch_id):
-        if execution := executions.describe(place.step_functions, machine, name):
+        if execution := executions.describe(place.step_functions(), machine, name):
             yield name, execution
     number = 0
     while True:
         name = replay_name(batch_id, number) if number else batch_id
-        execution = executions.describe(place.step_functions, machine, name)
+        execution = executions.describe(place.step_functions(), machine, name)
         if execution:
             yield name, execution
         elif number > last:
@@ -143,7 +145,7 @@ def _forgotten(place: Target, name: str, failure: Mapping[str, Any] | None, run:
     record = failure or NOTHING
     return Execution(
         name=name,
-        arn=executions.execution_arn(place.outputs["state_machine_arn"], name),
+        arn=executions.execution_arn(place.outputs()["state_machine_arn"], name),
         replay=replay_of(name)[1],
         status=run.get("status") or record.get("status", ""),
         started=datetime.fromisoformat(run["started_at"]) if run else None,
@@ -192,14 +194,18 @@ def heard(place: Target, batch_id: str, since: datetime) -> tuple[list[Heard], b
 
     Raises ClientError where the logs may not be read.
     """
-    groups, found, is_whole = place.outputs.get("log_group_names", {}), list[Heard](), True
+    groups, found, is_whole = place.outputs().get("log_group_names", {}), list[Heard](), True
     for function in ("starter", "reconciler"):
         if function not in groups:
             continue
-        pages = place.logs.get_paginator("filter_log_events").paginate(
-            logGroupName=groups[function],
-            startTime=int((since - timedelta(minutes=1)).timestamp() * 1000),
-            filterPattern=f'"{batch_id}"',
+        pages = (
+            place.logs()
+            .get_paginator("filter_log_events")
+            .paginate(
+                logGroupName=groups[function],
+                startTime=int((since - timedelta(minutes=1)).timestamp() * 1000),
+                filterPattern=f'"{batch_id}"',
+            )
         )
         for number, page in enumerate(pages, 1):
             found += [one for event in page["events"] if (one := _heard(function, event, batch_id))]
