@@ -21,6 +21,7 @@ from pipeline.deploy import commands as deploy_commands
 from pipeline.emulator import commands as emulator_commands
 from pipeline.errors import CliError, UsageError
 from pipeline.inspect import explain_commands, monitor_commands, report_command
+from pipeline.options import check_combinations
 from pipeline.recover import commands as recover_commands
 from pipeline.run import commands as run_commands
 from pipeline.smoke import command as smoke_command
@@ -81,9 +82,10 @@ def main() -> None:
 
 
 class _Command(TyperCommand):
-    """A command whose errors are explained for the target that it was called with."""
+    """A command that checks how its options are combined, and explains errors for its target."""
 
     def invoke(self, ctx: Any) -> Any:
+        check_combinations(ctx)
         try:
             return super().invoke(ctx)
         except (ClientError, BotoCoreError, TransientError) as problem:

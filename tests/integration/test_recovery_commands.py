@@ -156,12 +156,12 @@ def test_a_batch_that_was_aborted_just_now_waits_for_its_functions(place: Place,
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "Say what to replay"),
-        (["orders-" + "0" * 32, "--failed"], "in one way"),
+        ([], "Nothing is selected. Give BATCH|KEY, --failed, --prefix, --republish or --rejects."),
+        (["orders-" + "0" * 32, "--failed"], "--failed can't be combined with BATCH|KEY."),
         (["--prefix", "orders/"], "--prefix can't be orders/"),
         (["incoming/orders/no-such-file"], "There is no file incoming/orders/no-such-file"),
-        (["orders-" + "0" * 32, "--since", "1d"], "--since goes with"),
-        (["--failed", "--release", "x"], "--release goes with"),
+        (["orders-" + "0" * 32, "--since", "1d"], "--since can't be combined with BATCH|KEY."),
+        (["--failed", "--release", "x"], "--release needs --republish."),
         (["--failed", "--since", "99999999d"], "--since can't be 99999999d"),
         (["orders-1"], "orders-1 is neither a batch nor a key"),
         (["--failed", "--since", "yesterday"], "--since can't be yesterday"),
@@ -491,7 +491,7 @@ def test_what_is_published_between_the_look_and_the_prune_is_kept(place: Place) 
 
 def test_prune_is_about_all_files(run: Run) -> None:
     status, _, err = run("reconcile", "--prefix", "incoming/orders/", "--apply", "--prune")
-    assert (status, "Leave --prefix out" in err) == (2, True)
+    assert (status, "--prune can't be combined with --prefix" in err) == (2, True)
 
 
 def test_reconcile_passes_over_what_a_run_is_writing(place: Place, run: Run) -> None:

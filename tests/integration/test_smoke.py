@@ -362,7 +362,7 @@ def test_a_boundary_that_is_not_of_bootstrap_bounds_a_throw_away_too() -> None:
         (["--destroy", "smoke-1a2b3c"], "No run called smoke-1a2b3c is left half done"),
         (["--destroy", "../infra"], "../infra is not the name of a run"),
         (["--name", "prod"], "prod is not the name of a run"),
-        (["--name", "smoke-1a2b3c", "--destroy", "smoke-1a2b3c"], "give one of them"),
+        (["--name", "smoke-1a2b3c", "--destroy", "smoke-1a2b3c"], "--name can't be combined with --destroy"),
     ],
 )
 def test_what_can_t_be_used_is_said(run: Run, arguments: list[str], said: str) -> None:

@@ -19,6 +19,7 @@ from pipeline.contract import rules
 from pipeline.contract.dry_run import DryRun, dry_run
 from pipeline.deploy.targets import target
 from pipeline.errors import UsageError
+from pipeline.options import DeployedRules
 from pipeline.run import runs
 
 
@@ -28,10 +29,7 @@ def validate(
     contracts: Annotated[
         Path | None, typer.Option(help="A folder of contracts, instead of what contracts_dir says.")
     ] = None,
-    target_name: Annotated[
-        str,
-        typer.Option("--target", metavar="aws|local", help="Judge by what is deployed there."),
-    ] = "",
+    target_name: DeployedRules = "",
     out: Annotated[Path | None, typer.Option(help="A folder for the tables, the rejects and the manifest.")] = None,
     samples: Annotated[int, typer.Option(min=0, help="How many rejects of each reason are shown.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,

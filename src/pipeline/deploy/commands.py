@@ -10,14 +10,13 @@ from rich.markup import escape
 from pipeline import ROOT, files
 from pipeline import console as show
 from pipeline.deploy import bootstrap, build, deploy, terraform, variables
-from pipeline.deploy.targets import aws_account, check_name, contracts_folder, target
+from pipeline.deploy.targets import aws_account, contracts_folder, target
 from pipeline.errors import CliError
 from pipeline.options import ORDERS, TargetName
 
 
 def build_command(target_name: TargetName = "aws") -> None:
     """Build the functions' zips; the same inputs give the same bytes."""
-    check_name(target_name)
     runtime = target("aws").runtime if target_name == "aws" else build.local_runtime(contracts_folder())
     for path in build.build(runtime):
         show.out.print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.service_resource import Bucket
     from mypy_boto3_stepfunctions import SFNClient
 
-NAMES = ("aws", "local")
 _NEEDED = {
     *("ingest_bucket", "processed_bucket", "state_machine_arn", "function_names"),
     *("on_failure_queue_url", "chunk_bytes", "release"),
@@ -145,8 +144,7 @@ class Target:
 
 
 def target(name: str) -> Target:
-    """The target called `name`. Raises UsageError for any other, CliError where the embedded AWS is not running."""
-    check_name(name)
+    """The target called `name`. Raises CliError where the embedded AWS is not running."""
     if name == "aws":
         return aws_target()
     server = embedded.local_server()
@@ -158,12 +156,6 @@ def target(name: str) -> Target:
 def for_target(command: str, name: str) -> str:
     """A command as it is typed for the target called `name`."""
     return command if name == "aws" else f"{command} --target {name}"
-
-
-def check_name(name: str) -> None:
-    """Raise UsageError for the name of no target."""
-    if name not in NAMES:
-        raise UsageError(f"TARGET must be one of {', '.join(NAMES)}, not {name}.")
 
 
 def aws_target() -> Target:

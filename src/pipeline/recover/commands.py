@@ -16,7 +16,7 @@ from functions.common.survey import BatchState, Finding, ObjectVersion, Patience
 from pipeline import console as show
 from pipeline.deploy.targets import Target, target
 from pipeline.errors import CliError, UsageError
-from pipeline.options import TargetName
+from pipeline.options import Combinations, TargetName
 from pipeline.recover import corrections, erasure, outputs, restarts, undelivered
 from pipeline.recover import show as show_recovery
 from pipeline.run import runs
@@ -32,6 +32,15 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
 _AGE = re.compile(r"\d{1,5}[mhd]")
 
 
+@Combinations(
+    at_least_one=("what", "failed", "prefix", "republish", "rejects"),
+    exclusive={
+        "what": ("failed", "prefix", "since", "rejects"),
+        "rejects": ("failed", "prefix", "since", "republish"),
+        "failed": ("republish",),
+    },
+    needs={"release": "republish"},
+)
 def replay(
     what: Annotated[
         list[str] | None, typer.Argument(metavar="[BATCH|KEY]...", help="Batches, or keys of the ingest bucket.")
@@ -62,16 +71,6 @@ def replay(
     pipeline replay --rejects rejects.jsonl --apply
     """
     selection = _selection(what or [], prefix, since)
-    by_place = failed or republish or prefix is not None
-    if sum([bool(what), by_place and not (what and republish), rejects is not None]) != 1:
-        raise UsageError(
-            "Say what to replay, in one way.",
-            "Name batches or keys, or give --failed or --republish (with --prefix and --since), or --rejects.",
-        )
-    if (what or rejects) and since:
-        raise UsageError("--since goes with --failed, --prefix or --republish.", "Leave it out.")
-    if release and not republish:
-        raise UsageError("--release goes with --republish.", "Give both.")
     place = target(target_name)
     if rejects is not None:
         _send_correction(place, rejects, apply)
@@ -93,6 +92,7 @@ def backfill(
     _run(place, restarts.backfill(place, _selection([], prefix, since)), concurrency, apply)
 
 
+@Combinations(exclusive={"prefix": ("prune",)})
 def reconcile(
     target_name: TargetName = "aws",
     since: Annotated[str, typer.Option(help="How far back: 30m, 12h, 7d, or a time such as 2026-01-31T12:00Z.")] = "3d",
@@ -108,8 +108,6 @@ def reconcile(
     With --apply what is missing is started, and failures that nobody was told of are told. Exits 0 only if every
     file is accounted for. Outputs are those of all files, so --prefix leaves them out.
     """
-    if prune and prefix:
-        raise UsageError("--prune is about the outputs of all files.", "Leave --prefix out.")
     place, started, patient = target(target_name), _time(since), restarts.patience(_duration(grace))
     young: list[ObjectVersion] = []
     found = list(_counted(place, _selection([], prefix, since), patient, young.append))

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from pipeline import ROOT
 from pipeline import console as show
-from pipeline.deploy.targets import check_name, target
+from pipeline.deploy.targets import target
 from pipeline.errors import CliError, UsageError
 from pipeline.options import ORDERS, TargetName
 from pipeline.run import demo, runs
@@ -32,7 +32,6 @@ def run_command(
 
     Example: pipeline run tests/data/northwind_orders.jsonl --target local
     """
-    check_name(target_name)
     _check_has_file(path, dataset)
     if path:
         runs.check_input(path, "pipeline run path/to/orders.jsonl, or make run-pipeline INPUT=path/to/orders.jsonl")
