@@ -12,11 +12,12 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from functions.common.errors import PipelineError, TransientError
-from pipeline import aws_errors, system_errors
 from pipeline import console as show
+from pipeline import system_errors
 from pipeline.contract import commands as contract_commands
 from pipeline.contract import validate_command
 from pipeline.cost import command as cost_command
+from pipeline.deploy import aws_errors
 from pipeline.deploy import commands as deploy_commands
 from pipeline.emulator import commands as emulator_commands
 from pipeline.errors import CliError, UsageError

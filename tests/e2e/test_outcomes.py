@@ -11,9 +11,9 @@ import duckdb
 import pytest
 
 from functions.common.batch import Batch, run_key
+from pipeline.deploy.processed_bucket import read_json
 from pipeline.inspect import executions as monitor
 from pipeline.inspect import logs
-from pipeline.processed_bucket import read_json
 from pipeline.run import runs
 from tests.e2e.conftest import CHUNK_BYTES, Pipeline, event_of, wait_for
 

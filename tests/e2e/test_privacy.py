@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from functions.common.batch import run_key
-from pipeline.processed_bucket import read_json
+from pipeline.deploy.processed_bucket import read_json
 from pipeline.run import runs
 from tests.e2e.conftest import Pipeline, wait_for
 from tests.e2e.test_outcomes import LINES

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from functions.common.batch import batch_id_for, replay_name
-from pipeline.processed_bucket import read_json
+from pipeline.deploy.processed_bucket import read_json
 from pipeline.recover import outputs
 from pipeline.run import runs
 from tests.e2e.conftest import Pipeline, event_of, wait_for

@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError
 
 from functions.common.errors import TransientError
 from functions.common.s3_utils import transient_faults
-from pipeline import aws_errors, cli
+from pipeline import cli
+from pipeline.deploy import aws_errors
 from pipeline.emulator import server as embedded
 from pipeline.inspect import monitor_commands
 from pipeline.recover import commands as recovery_commands

@@ -10,7 +10,7 @@ from functions.common.survey import BatchState
 from pipeline.inspect import executions as monitor
 from pipeline.inspect import explain_commands, monitor_commands, watch
 from pipeline.inspect.batch_history import story_of
-from pipeline.outcome import Outcome, outcome_of
+from pipeline.inspect.outcome import Outcome, outcome_of
 from pipeline.recover import restarts
 from tests import harness
 from tests.integration import test_explain as ways

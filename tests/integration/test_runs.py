@@ -11,6 +11,7 @@ from rich.console import Console
 
 from functions.common import s3_utils
 from pipeline import console as show
+from pipeline.console.files import check_input
 from pipeline.contract import validate_command
 from pipeline.errors import UsageError
 from pipeline.run import runs
@@ -90,7 +91,7 @@ def test_the_cost_is_awaited_until_it_is_there_and_not_for_ever(monkeypatch: pyt
 
 def test_a_file_that_is_not_there_is_asked_for_as_the_command_takes_it(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="There is no file") as raised:
-        runs.check_input(tmp_path / "nowhere", "pipeline validate path/to/orders.jsonl")
+        check_input(tmp_path / "nowhere", "pipeline validate path/to/orders.jsonl")
     assert raised.value.next_step == "Name a file: pipeline validate path/to/orders.jsonl."
 
 

@@ -397,7 +397,7 @@ SOURCES = [
     *(path for path in (ROOT / "src" / "pipeline" / "smoke").glob("*.py") if path != BY_ANALYST),
     *(
         ROOT / "src/pipeline" / f"{name}.py"
-        for name in ("run/runs", "processed_bucket", "inspect/logs", "deploy/deploy")
+        for name in ("run/runs", "deploy/processed_bucket", "inspect/logs", "deploy/deploy")
     ),
 ]
 SERVICES = (

@@ -24,9 +24,9 @@ from functions.common.survey import BatchState
 from generate_data import generate
 from pipeline import ROOT
 from pipeline.deploy import build, deploy
+from pipeline.deploy.processed_bucket import read_json
 from pipeline.deploy.targets import Target, embedded_target
 from pipeline.emulator import server as embedded
-from pipeline.processed_bucket import read_json
 from pipeline.recover import restarts, undelivered
 from pipeline.run import runs
 from tests.e2e.conftest import event_of, hand_over_failed_events, hear, listen

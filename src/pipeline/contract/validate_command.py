@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from functions.common.batch import DATASET_NAME
 from pipeline import console as show
 from pipeline.console.balance import balance
+from pipeline.console.files import check_input
 from pipeline.contract import rules
 from pipeline.contract.dry_run import DryRun, dry_run
 from pipeline.deploy.targets import target
@@ -62,7 +63,7 @@ def validate(
 
 def _check_input(path: Path, dataset: str, out: Path | None) -> None:
     """Raise UsageError for what can't be tried, or can't be written, before anything is."""
-    runs.check_input(path, "pipeline validate path/to/orders.jsonl")
+    check_input(path, "pipeline validate path/to/orders.jsonl")
     if not DATASET_NAME.fullmatch(dataset):
         raise UsageError(f"{dataset} can't be the name of a feed.", "Feeds are called by a-z, 0-9 and _.")
     if out and out.exists() and not out.is_dir():

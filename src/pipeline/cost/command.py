@@ -9,11 +9,11 @@ import typer
 from functions.common.pricing.costs import CostLine, text, total
 from functions.common.pricing.prices import regions
 from pipeline import console as show
+from pipeline.console import many
 from pipeline.cost.estimate import BYTES_AN_ORDER, Estimate, Question, a_month, total_for_1000
 from pipeline.cost.estimate import estimate as answer
 from pipeline.deploy.build import ARCHITECTURES
 from pipeline.errors import UsageError
-from pipeline.recover.show import many
 
 _LEAST = 1
 

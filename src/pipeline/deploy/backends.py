@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline.aws_errors import of_aws
 from pipeline.deploy import environments
+from pipeline.deploy.aws_errors import of_aws
 from pipeline.deploy.environments import Environment
 from pipeline.errors import CliError, UsageError
 

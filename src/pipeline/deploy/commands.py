@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from pipeline import ROOT, files
+from pipeline import ROOT
 from pipeline import console as show
+from pipeline.console import files
 from pipeline.deploy import bootstrap, build, deploy, terraform, variables
 from pipeline.deploy.targets import aws_account, contracts_folder, target
 from pipeline.errors import CliError

@@ -13,8 +13,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline.aws_errors import of_aws
 from pipeline.deploy import backends, build, environments
+from pipeline.deploy.aws_errors import of_aws
 from pipeline.deploy.environments import Environment
 from pipeline.deploy.terraform import INFRA
 from pipeline.deploy.workspace import StateFile, Workspace

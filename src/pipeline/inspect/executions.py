@@ -13,9 +13,9 @@ from functions.common.batch import failure_key, is_batch_id, manifest_key, repla
 from functions.common.executions import execution_arn
 from functions.common.parallel import at_once
 from functions.common.survey import BatchState, is_gone, state_without_record
+from pipeline.deploy.processed_bucket import read_json
 from pipeline.deploy.targets import Target
-from pipeline.outcome import Outcome, outcome_of
-from pipeline.processed_bucket import read_json
+from pipeline.inspect.outcome import Outcome, outcome_of
 from pipeline.recover import restarts
 
 _PARALLEL = 8

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from functions.common.batch import title_of
-from pipeline.console import out, plain, plain_lines
+from pipeline.console import many, out, plain, plain_lines
 from pipeline.console.balance import balance
 from pipeline.inspect import show_rejects
 from pipeline.inspect.batch_history.model import (
@@ -16,7 +16,6 @@ from pipeline.inspect.batch_history.model import (
     Story,
 )
 from pipeline.inspect.show_executions import COLORS
-from pipeline.recover.show import many
 
 _MAX_CHUNKS = 10
 _ENDED_COLORS = {Ended.SUCCEEDED: "green", Ended.RUNNING: "cyan", Ended.CAUGHT: "yellow"}

@@ -12,7 +12,7 @@ from functions.common.executions import execution_arn
 from functions.common.survey import state_without_record
 from pipeline.deploy.targets import Target
 from pipeline.inspect.executions import Run, cost_of, runs_of
-from pipeline.outcome import outcome_of
+from pipeline.inspect.outcome import outcome_of
 from pipeline.recover import restarts, undelivered
 
 _SECONDS = {"local": 0.5, "aws": 3.0}

@@ -14,12 +14,12 @@ from functions.common.batch import Batch, is_batch_id, replay_of, revision_of
 from functions.common.planning import PREFIX
 from functions.common.survey import BatchState, Finding, ObjectVersion, Patience, executions_since, untold
 from pipeline import console as show
+from pipeline.console.files import check_input
 from pipeline.deploy.targets import Target, target
 from pipeline.errors import CliError, UsageError
 from pipeline.options import Combinations, TargetName
 from pipeline.recover import corrections, erasure, outputs, restarts, undelivered
 from pipeline.recover import show as show_recovery
-from pipeline.run import runs
 
 Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this the command only says what it would do.")]
 Concurrency = Annotated[int, typer.Option(min=1, max=100, help="How many executions may run at a time.")]
@@ -121,7 +121,7 @@ def reconcile(
         checked = list(outputs.check_outputs(place, started, until, published, digests=digests))
     show_recovery.findings(found, failed)
     if young:
-        show.out.print(f"Left out as younger than {grace} (--grace): {show_recovery.many(len(young), 'file')}.")
+        show.out.print(f"Left out as younger than {grace} (--grace): {show.many(len(young), 'file')}.")
     show_recovery.checked_outputs(checked)
     missing = [one for one in found if one.state is BatchState.MISSING]
     unmended = [one for one in found if one.state in (BatchState.STUCK, BatchState.LOST, BatchState.UNKNOWN)]
@@ -134,7 +134,7 @@ def reconcile(
         return
     if prune:
         deleted = sum(len(outputs.prune(place, one)) for one in checked if one.orphans and not one.kept)
-        show.out.print(f"Deleted {show_recovery.many(deleted, 'output')} that no manifest names.")
+        show.out.print(f"Deleted {show.many(deleted, 'output')} that no manifest names.")
     untellable = _tell_of_failures(place, failed)
     if missing:
         _run(place, (restarts.next_execution(place, one) for one in missing), concurrency, apply=True)
@@ -154,7 +154,7 @@ def redrive(target_name: TargetName = "aws", apply: Apply = False) -> None:
         show.out.print(f"{message.sent:%Y-%m-%d %H:%M:%S} UTC  {message.function}  {about}\n  {show.plain(outcome)}")
     hidden = undelivered.waiting(place) - (failed if apply else handled + failed)
     if hidden > 0:
-        number = show_recovery.many(hidden, "message")
+        number = show.many(hidden, "message")
         raise CliError(f"About {number} can't be seen: somebody is at them.", "Repeat it in 15 minutes.")
     if apply and failed:
         raise CliError("Some events failed again; they stay in the queue.", "Mend what is said above, and repeat.")
@@ -192,7 +192,7 @@ def _show_traces(batch: Batch, found: list[erasure.Trace]) -> None:
     source = f"and their source {show.plain(batch.source.uri)}" if has_source else "whose source doesn't exist any more"
     show.out.print(f"All revisions of {revision_of(batch.batch_id)[0]}, {source}:")
     for bucket, count in sorted(Counter(bucket for bucket, _, _ in found).items()):
-        show.out.print(f"  {show_recovery.many(count, 'version')} of objects in {bucket}")
+        show.out.print(f"  {show.many(count, 'version')} of objects in {bucket}")
 
 
 def _selection(what: list[str], prefix: str | None, since: str | None) -> restarts.Selection:
@@ -221,7 +221,7 @@ def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, appl
         show.out.print("Nothing to start.")
         return
     if not apply:
-        show.out.print(f"{show_recovery.many(len(wanted), 'execution')} would be started. Add --apply to start them.")
+        show.out.print(f"{show.many(len(wanted), 'execution')} would be started. Add --apply to start them.")
         return
     ended = _follow(place, wanted, concurrency)
     bad = [one for one in ended if one.status != "SUCCEEDED"]
@@ -261,11 +261,11 @@ def _counted(
 
 
 def _send_correction(place: Target, path: Path, apply: bool) -> None:
-    runs.check_input(path, "pipeline replay --rejects path/to/rejects.jsonl")
+    check_input(path, "pipeline replay --rejects path/to/rejects.jsonl")
     with path.open("rb") as lines:
         batch_id, data = corrections.corrected(lines)
     corrections.check_known(place, batch_id)
-    records = show_recovery.many(data.count(b"\n"), "corrected record")
+    records = show.many(data.count(b"\n"), "corrected record")
     if not apply:
         show.out.print(f"{records} of {batch_id} would be sent. Add --apply to send them.")
         return

@@ -14,9 +14,9 @@ from typing import Any
 from functions.common.batch import manifest_key
 from functions.common.survey import BatchState, Finding, look_at_batch
 from functions.write.manifest import outputs_of
+from pipeline.deploy.processed_bucket import read_json
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError
-from pipeline.processed_bucket import read_json
 from pipeline.recover.restarts import EVER, dataset_of_batch, patience, pipeline_of, writes_until
 
 _BATCH = re.compile(r"[a-z][a-z0-9_]{0,29}-[0-9a-f]{32}(?:-r[1-9]\d*)?(?=[./])")

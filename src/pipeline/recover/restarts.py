@@ -34,9 +34,9 @@ from functions.common.survey import (
     versions,
 )
 from functions.reconciler.index import status_change
+from pipeline.deploy.processed_bucket import read_json
 from pipeline.deploy.targets import Target, for_target
 from pipeline.errors import CliError, UsageError
-from pipeline.processed_bucket import read_json
 
 _FUNCTION_LIFETIME = timedelta(minutes=16)
 """The longest that a function may outlive its execution: Lambda's limit, and a minute."""

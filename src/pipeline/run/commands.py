@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from pipeline import ROOT
 from pipeline import console as show
+from pipeline.console.files import check_input
 from pipeline.deploy.targets import target
 from pipeline.errors import CliError, UsageError
 from pipeline.options import ORDERS, TargetName
@@ -34,7 +35,7 @@ def run_command(
     """
     _check_has_file(path, dataset)
     if path:
-        runs.check_input(path, "pipeline run path/to/orders.jsonl, or make run-pipeline INPUT=path/to/orders.jsonl")
+        check_input(path, "pipeline run path/to/orders.jsonl, or make run-pipeline INPUT=path/to/orders.jsonl")
     place = target(target_name)
     place.outputs()  # fails now, and not after generating, if nothing is deployed
     _finish(demo.run(place, path or _generate(), dataset))

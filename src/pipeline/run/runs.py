@@ -13,10 +13,10 @@ from functions.common.batch import batch_id_for, failure_key, manifest_key, run_
 from functions.common.executions import execution_arn
 from functions.common.planning import dataset_of, version_id_of
 from functions.record_failure.failure import plain_cause
-from pipeline import files
+from pipeline.console import files
+from pipeline.deploy.processed_bucket import read_json
 from pipeline.deploy.targets import Target, for_target
-from pipeline.errors import CliError, UsageError
-from pipeline.processed_bucket import read_json
+from pipeline.errors import CliError
 from pipeline.waiting import wait_for
 
 _POLL_SECONDS = {"local": 0.25, "aws": 1.0}
@@ -80,18 +80,6 @@ def numbers_of(manifest: Mapping[str, Any]) -> str:
     counts = {name: manifest["counts"][name] for name in ("received", "published", "rejected", "superseded")}
     rows = {name: table["rows"] for name, table in manifest["tables"].items()}
     return " ".join(f"{name}={number}" for name, number in {**counts, **rows}.items())
-
-
-def check_input(path: Path, example: str) -> None:
-    """Raise UsageError for a path that is not a file that can be read; `example` is how a file is named instead."""
-    if not path.is_file():
-        raise UsageError(f"There is no file {path}.", f"Name a file: {example}.")
-    try:
-        path.open("rb").close()
-    except OSError as exc:
-        raise UsageError(
-            f"The file {path} can't be read: {exc.strerror}.", "Let whoever owns it give you the right to read it."
-        ) from exc
 
 
 def _opened(path: Path) -> AbstractContextManager[BinaryIO]:

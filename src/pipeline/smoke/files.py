@@ -8,8 +8,8 @@ from urllib.parse import quote_plus
 
 from functions.common.batch import run_key
 from functions.write.manifest import outputs_of
+from pipeline.deploy.processed_bucket import read_json
 from pipeline.inspect.logs import logs
-from pipeline.processed_bucket import read_json
 from pipeline.run import runs
 from pipeline.smoke.model import Check, CheckFailedError, expect
 from pipeline.smoke.trial import BAD, HOPELESS, ORDERS, Trial

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from functions.common.batch import failure_key
-from pipeline.processed_bucket import read_json
+from pipeline.deploy.processed_bucket import read_json
 from pipeline.run import runs
 from pipeline.smoke.model import Check, CheckFailedError, expect
 from pipeline.smoke.trial import UNHANDLED, Trial

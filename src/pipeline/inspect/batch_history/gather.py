@@ -12,6 +12,7 @@ from functions.common.batch import Source, manifest_key, revision_of
 from functions.common.errors import SourceNotVisibleError
 from functions.common.parallel import at_once
 from functions.common.survey import BatchState, Finding, batch_id_of, look_at_batch
+from pipeline.deploy.processed_bucket import read_json
 from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history import lookup, traces
 from pipeline.inspect.batch_history.diagnosis import diagnosed
@@ -30,7 +31,6 @@ from pipeline.inspect.batch_history.model import (
 )
 from pipeline.inspect.batch_history.reject_file import rejects_in, rejects_key
 from pipeline.inspect.executions import console_url
-from pipeline.processed_bucket import read_json
 from pipeline.recover import restarts
 from pipeline.recover.restarts import SourceState
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from functions.common.batch import Source
-from pipeline.outcome import Outcome as Outcome
+from pipeline.inspect.outcome import Outcome as Outcome
 
 NOTHING: Mapping[str, Any] = {}
 

@@ -12,11 +12,11 @@ from functions.common.batch import failure_prefix, replay_name, replay_of, run_p
 from functions.common.telemetry import LogEvent
 from functions.record_failure.failure import plain_cause
 from functions.starter.events import objects_created
+from pipeline.deploy.processed_bucket import read_json
 from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history.history import not_reached, read_steps
 from pipeline.inspect.batch_history.model import NOTHING, Cost, Execution, Heard, Queued
 from pipeline.inspect.executions import console_url
-from pipeline.processed_bucket import read_json
 from pipeline.recover import undelivered
 
 MAX_HISTORIES = 10
