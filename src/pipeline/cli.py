@@ -30,7 +30,7 @@ from pipeline.smoke import command as smoke_command
 INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Builds, deploys, runs and explains the pipeline, on AWS and on the local emulator.",
+    help="Build, deploy, run and inspect the pipeline, on AWS or on the local emulator.",
     add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,

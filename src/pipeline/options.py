@@ -24,13 +24,13 @@ def _check_target(name: str) -> str:
 
 TargetName = Annotated[
     str,
-    typer.Option("--target", metavar="aws|local", help="An AWS account, or the embedded AWS.", callback=_check_target),
+    typer.Option("--target", metavar="aws|local", help="AWS, or the local emulator.", callback=_check_target),
 ]
 DeployedRules = Annotated[
     str,
     typer.Option("--target", metavar="aws|local", help="Use the rules deployed there.", callback=_check_target),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts; docs/cli.md says its shape.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts. docs/cli.md describes it.")]
 What = Annotated[
     str,
     typer.Argument(

@@ -26,16 +26,18 @@ from pipeline.run import runs
 
 def validate(
     path: Annotated[Path, typer.Argument(metavar="FILE")],
-    dataset: Annotated[str, typer.Option(help="The feed that the file is of.")] = "orders",
+    dataset: Annotated[str, typer.Option(help="The dataset of the file.")] = "orders",
     contracts: Annotated[
-        Path | None, typer.Option(help="A folder of contracts, instead of what contracts_dir says.")
+        Path | None, typer.Option(help="A folder of contracts, instead of the one in contracts_dir.")
     ] = None,
     target_name: DeployedRules = "",
     out: Annotated[Path | None, typer.Option(help="A folder for the tables, the rejects and the manifest.")] = None,
-    samples: Annotated[int, typer.Option(min=0, help="How many rejects of each reason are shown.")] = 3,
+    samples: Annotated[int, typer.Option(min=0, help="How many rejects of each reason to show.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
 ) -> None:
-    """Try a file on this machine: the same rejects, messages and tables as a run, and nothing is sent.
+    """Check a file on this machine, without sending it.
+
+    The rejects, messages and tables are those of a real run.
 
     The exit status says whether the file would be published: 0 if it would, 1 if not.
 

@@ -169,7 +169,7 @@ def aws_target() -> Target:
         "packages_dir": os.path.relpath(runtime.folder, INFRA),
         "contracts_dir": os.path.relpath(runtime.contracts, INFRA),
         "architecture": runtime.architecture,
-        **chosen.variables,
+        **chosen.variables(),
     }
     workspace = Workspace(os.environ, variables, backend=backends.chosen(chosen), chosen=chosen)
     return Target("aws", os.environ, runtime, workspace)

@@ -21,11 +21,11 @@ from pipeline.options import Combinations, TargetName
 from pipeline.recover import corrections, erasure, outputs, restarts, undelivered
 from pipeline.recover import show as show_recovery
 
-Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this the command only says what it would do.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Do it. Without this, the command only says what it would do.")]
 Concurrency = Annotated[int, typer.Option(min=1, max=100, help="How many executions may run at a time.")]
-OnlyPrefix = Annotated[str | None, typer.Option("--prefix", help="Only files whose keys begin so.")]
+OnlyPrefix = Annotated[str | None, typer.Option("--prefix", help="Only files whose keys begin with this.")]
 Since = Annotated[
-    str | None, typer.Option(help="Only files that came in since: 30m, 12h, 7d, or a time such as 2026-01-31T12:00Z.")
+    str | None, typer.Option(help="Only files uploaded since: 30m, 12h, 7d, or a time such as 2026-01-31T12:00Z.")
 ]
 
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -46,14 +46,14 @@ def replay(
         list[str] | None, typer.Argument(metavar="[BATCH|KEY]...", help="Batches, or keys of the ingest bucket.")
     ] = None,
     target_name: TargetName = "aws",
-    failed: Annotated[bool, typer.Option("--failed", help="Only what failed.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only batches that failed.")] = False,
     prefix: OnlyPrefix = None,
     since: Since = None,
     republish: Annotated[
-        bool, typer.Option("--republish", help="Publish anew, as a new revision, what an earlier release published.")
+        bool, typer.Option("--republish", help="Publish a new revision of what an earlier release published.")
     ] = False,
     release: Annotated[
-        str | None, typer.Option(help="With --republish: only what this release published; a manifest names it.")
+        str | None, typer.Option(help="With --republish: only what this release published, as its manifest says.")
     ] = None,
     rejects: Annotated[
         Path | None, typer.Option(help="Send the corrected rejects in this file as a new upload.")
@@ -61,7 +61,10 @@ def replay(
     concurrency: Concurrency = 5,
     apply: Apply = False,
 ) -> None:
-    """Run batches again: those named, those under a prefix, all that failed, or a batch's corrected rejects.
+    """Run batches again, or send the corrected rejects of one.
+
+    Select batches or keys by name, by --prefix, or all that --failed. --republish publishes a new revision of what an
+    earlier release published. A dry run unless you pass --apply.
 
     \b
     pipeline replay orders-0123…                  one batch
@@ -87,7 +90,10 @@ def backfill(
     concurrency: Concurrency = 5,
     apply: Apply = False,
 ) -> None:
-    """Start what lies in the ingest bucket and was never started, however old it is."""
+    """Start files of any age that were never started.
+
+    A dry run unless you pass --apply.
+    """
     place = target(target_name)
     _run(place, restarts.backfill(place, _selection([], prefix, since)), concurrency, apply)
 
@@ -99,14 +105,16 @@ def reconcile(
     grace: Annotated[str, typer.Option(help="Files younger than this may still be on their way.")] = "15m",
     prefix: OnlyPrefix = None,
     concurrency: Concurrency = 5,
-    digests: Annotated[bool, typer.Option("--digests", help="Ask for each output's SHA-256; a request each.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="With --apply: delete outputs that none names.")] = False,
+    digests: Annotated[bool, typer.Option("--digests", help="Check SHA-256 too, with a request per output.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="With --apply: delete what no manifest names.")] = False,
     apply: Apply = False,
 ) -> None:
-    """Compare the ingest bucket with executions, manifests, failure records and outputs.
+    """Check that every uploaded file has an outcome.
 
-    With --apply what is missing is started, and failures that nobody was told of are told. Exits 0 only if every
-    file is accounted for. Outputs are those of all files, so --prefix leaves them out.
+    Compares the ingest bucket with executions, manifests, failure records and outputs.
+
+    With --apply it starts what is missing and sends any notification that was missed. Exits with 0 only if every file
+    is accounted for. With --prefix, outputs are not checked.
     """
     place, started, patient = target(target_name), _time(since), restarts.patience(_duration(grace))
     young: list[ObjectVersion] = []
@@ -143,7 +151,10 @@ def reconcile(
 
 
 def redrive(target_name: TargetName = "aws", apply: Apply = False) -> None:
-    """Show the events in the on-failure queue, or send them back to the functions that they were for."""
+    """Show the events in the on-failure queue, or send them again.
+
+    With --apply each event goes to the function that it was for.
+    """
     place = target(target_name)
     handled, failed = 0, 0
     show.step("reading the queue")
@@ -167,7 +178,10 @@ def redrive(target_name: TargetName = "aws", apply: Apply = False) -> None:
 def erase(
     batch_id: Annotated[str, typer.Argument(metavar="BATCH")], target_name: TargetName = "aws", apply: Apply = False
 ) -> None:
-    """Delete a batch for good: its source version, and every version of all that was made of it. Cannot be undone."""
+    """Delete a batch and its source for good.
+
+    Deletes every version of everything that was made of it. This cannot be undone. A dry run unless you pass --apply.
+    """
     place = target(target_name)
     batch = erasure.find_batch(place, batch_id)
     found = erasure.traces(place, batch)

@@ -29,7 +29,9 @@ def run_command(
     target_name: TargetName = "aws",
     dataset: Dataset = ORDERS,
 ) -> None:
-    """Upload a file, follow its execution live and tell how it ended; exit 0 only if it was published.
+    """Upload a file, follow its execution and print the outcome.
+
+    Exits with 0 only if the file was published.
 
     Example: pipeline run tests/data/northwind_orders.jsonl --target local
     """
@@ -46,7 +48,7 @@ def demo_command(
     dataset: Dataset = ORDERS,
     out: Annotated[Path, typer.Option(help="Where the published tables are downloaded to.")] = Path("demo-output"),
 ) -> None:
-    """Run a file through the whole pipeline on an embedded AWS that is started for it and stopped again."""
+    """Run a file through the pipeline on a temporary local emulator."""
     _check_has_file(path, dataset)
     _finish(demo.demo(path or NORTHWIND, dataset, out))
 

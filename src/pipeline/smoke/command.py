@@ -42,7 +42,7 @@ def smoke(
     ] = False,
     json_: AsJson = False,
 ) -> None:
-    """Deploy under a throw-away name, try everything, destroy it, and see that nothing is left.
+    """Test a throw-away deployment and destroy it.
 
     \b
     pipeline smoke                                              on AWS, for some cents
@@ -50,9 +50,9 @@ def smoke(
     pipeline smoke --customer-managed-key                       the same with a key of its own (make: KEY=own)
     pipeline smoke --destroy smoke-1a2b3c                       after a run that was killed
 
-    With PIPELINE_ENV (make: ENV) it has the settings of that environment. What is deployed already is not touched.
-    All is destroyed after a failure or an interrupt too; with TF_STATE_BUCKET, what earlier runs that died have left is
-    destroyed first; where that fails it is a warning. Exit 0 only if all held.
+    With PIPELINE_ENV (make: ENV) it has the settings of that environment. Other deployments are not touched.
+    It is destroyed after a failure or an interrupt too. With TF_STATE_BUCKET, leftovers of earlier runs that died are
+    destroyed first; if that fails, you get a warning. Exits with 0 only if every check passed.
     """
     if target_name == "local" and destroy:
         raise UsageError("--destroy is for AWS: the embedded AWS is stopped with all that is on it.")

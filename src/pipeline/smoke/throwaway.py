@@ -93,7 +93,7 @@ def on_aws(name: str, own_key: bool = False) -> Target:
         **base.workspace.variables,
         "packages_dir": str(runtime.folder),
         "contracts_dir": "../contracts",
-        "project": chosen.project,
+        "project": chosen.project(),
         "environment": name,
         "region": (known and known.region) or chosen.setting("region", environments.DEFAULT_REGION),
         "force_destroy": "true",
@@ -105,13 +105,13 @@ def on_aws(name: str, own_key: bool = False) -> Target:
         folder.mkdir(parents=True)
         for copied, path in settings.items():
             if path and path.is_file():
-                (folder / copied).write_text(_settings(path.read_text(), chosen.project))
+                (folder / copied).write_text(_settings(path.read_text(), chosen.project()))
     return _Throwaway("aws", environment, runtime, workspace)
 
 
 def _backend(base: Target, name: str) -> Backend:
     """Where a run has its state. Raises CliError where the credentials or the bucket are of no use."""
-    backend = state_store.backend(base.workspace.backend, base.workspace.chosen.project, name)
+    backend = state_store.backend(base.workspace.backend, base.workspace.chosen.project(), name)
     if isinstance(backend, S3Backend):
         base.account()
         backend.arguments()
