@@ -106,7 +106,7 @@ def test_a_log_of_events_is_read_for_ten_pages(n_pages: int, is_whole: bool) -> 
         event = "execution_known" if number else "execution_started"
         log.write("starter", uploaded + timedelta(seconds=number), message="about a file", event=event, batch_id="mine")
     place: Any = SimpleNamespace(logs=lambda: log, outputs=lambda: {"log_group_names": {"starter": "starter"}})
-    found, whole = traces.heard(place, "mine", uploaded + timedelta(minutes=1))
+    found, whole = traces.logged_events(place, "mine", uploaded + timedelta(minutes=1))
     assert [one.started for one in found] == [True, *[False] * 9], "an event may come a minute before S3's own time"
     assert whole is is_whole
 
@@ -116,7 +116,7 @@ def test_a_line_that_only_names_a_batch_is_not_of_its_event() -> None:
     log.events["starter"] = []
     log.write("starter", uploaded, message="x", event="execution_started", batch_id="other", corrects="mine")
     place: Any = SimpleNamespace(logs=lambda: log, outputs=lambda: {"log_group_names": {"starter": "starter"}})
-    assert traces.heard(place, "mine", uploaded) == ([], True)
+    assert traces.logged_events(place, "mine", uploaded) == ([], True)
 
 
 # --- versions and revisions -------------------------------------------------------------------------------------------

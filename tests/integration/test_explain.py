@@ -190,13 +190,13 @@ WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
     (crashed, Outcome.FAILED, "Runtime exited with error", ["replay BATCH --apply", "logs BATCH"]),
     (crashed_and_erased, Outcome.FAILED, "can't be run again, only uploaded", ["logs BATCH"]),
     (untold, Outcome.FAILED, "Nobody was told", ["replay BATCH --apply", "logs BATCH", "reconcile --apply"]),
-    (running, Outcome.RUNNING, "on its way", ["watch"]),
+    (running, Outcome.RUNNING, "It is running.", ["watch"]),
     (stuck, Outcome.STUCK, "start another emulator", []),
     (waiting, Outcome.WAITING, "ClientError: AccessDenied", ["redrive --apply"]),
-    (never_started, Outcome.NOT_STARTED, "never started", ["replay BATCH --apply"]),
-    (lost, Outcome.LOST, "its manifest is not there", ["replay BATCH --apply"]),
-    (gone, Outcome.GONE, "erased, or expired", []),
-    (failed_and_erased, Outcome.GONE, "erased, or expired", []),
+    (never_started, Outcome.NOT_STARTED, "it has no execution", ["replay BATCH --apply"]),
+    (lost, Outcome.LOST, "its manifest was deleted", ["replay BATCH --apply"]),
+    (gone, Outcome.GONE, "deleted or have expired", []),
+    (failed_and_erased, Outcome.GONE, "deleted or have expired", []),
     (notice_not_sent, Outcome.PUBLISHED, "A step after that failed: SNS.NotFoundException", []),
 ]
 
@@ -293,7 +293,7 @@ def test_an_untold_failure_after_the_commit_is_told_with_what_to_do(place: Place
     batch = notice_not_sent(place)
     end(batch.batch_id, "FAILED", "SNS.NotFoundException", ago=timedelta(minutes=20))
     said = run("explain", batch.batch_id)[1]
-    assert "All is well" not in said
+    assert "Every record is accounted for." not in said
     assert "pipeline reconcile --apply" in said
 
 

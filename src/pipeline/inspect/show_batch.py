@@ -15,23 +15,11 @@ from pipeline.inspect.batch_history.model import (
     Step,
     Story,
 )
+from pipeline.inspect.outcome import SENTENCES
 from pipeline.inspect.show_executions import COLORS
 
 _MAX_CHUNKS = 10
 _ENDED_COLORS = {Ended.SUCCEEDED: "green", Ended.RUNNING: "cyan", Ended.CAUGHT: "yellow"}
-
-_SENTENCES = {
-    Outcome.PUBLISHED: "All is well: every record is accounted for.",
-    Outcome.PARTLY_REJECTED: "Published without the records that break the contract.",
-    Outcome.FAILED: "Nothing of it is published.",
-    Outcome.RUNNING: "It is on its way.",
-    Outcome.STUCK: "Its execution runs for longer than any should.",
-    Outcome.WAITING: "It was never started: its event could not be handled, and waits in the on-failure queue.",
-    Outcome.NOT_STARTED: "It was never started, and no event about it waits in the on-failure queue.",
-    Outcome.GONE: "It was processed, but neither what that wrote nor its source is there any more: erased, or expired.",
-    Outcome.LOST: "Its execution succeeded, but its manifest is not there any more.",
-    Outcome.UNKNOWN: "AWS does not say what became of it.",
-}
 
 
 def story(told: Story) -> None:
@@ -66,7 +54,7 @@ def _headline(told: Story) -> None:
     counts = told.balance.counts if told.balance else None
     numbers = f" Published: {counts['published']:,} of {counts['received']:,}." if counts else ""
     failed = told.failed
-    sentence = _SENTENCES[told.outcome]
+    sentence = SENTENCES[told.outcome]
     if failed and told.outcome is Outcome.PUBLISHED:
         sentence = "Every record is accounted for, but a step after that failed."
     out.print(f"  {sentence}{numbers}")

@@ -198,7 +198,7 @@ def _heard(place: Target, batch_id: str, since: datetime | None) -> tuple[tuple[
     if since is None:
         return (), ()
     try:
-        found, is_whole = traces.heard(place, revision_of(batch_id)[0], since)
+        found, is_whole = traces.logged_events(place, revision_of(batch_id)[0], since)
     except ClientError as exc:
         return (), (f"The log of events can't be read ({exc.response['Error']['Code']}).",)
     unknown = () if is_whole else ("The log of events is long: only its beginning was searched.",)

@@ -17,12 +17,12 @@ from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history.history import not_reached, read_steps
 from pipeline.inspect.batch_history.model import NOTHING, Cost, Execution, Heard, Queued
 from pipeline.inspect.executions import console_url
+from pipeline.inspect.logs import first_lines
 from pipeline.recover import undelivered
 
 MAX_HISTORIES = 10
 """Of how many executions the steps are read; the latest ones."""
 
-_LOG_PAGES = 10
 _STARTED = {LogEvent.EXECUTION_STARTED: True, LogEvent.EXECUTION_KNOWN: False}
 """What starter and reconciler log about a file."""
 
@@ -189,38 +189,11 @@ def _versions_in(event: Any) -> list[tuple[str, str]]:
         return []
 
 
-def heard(place: Target, batch_id: str, since: datetime) -> tuple[list[Heard], bool]:
-    """What starter and reconciler have logged of events about a batch, and whether all of their logs was searched.
+def logged_events(place: Target, batch_id: str, since: datetime) -> tuple[list[Heard], bool]:
+    """The events about a batch that starter and reconciler have logged, and whether all of their logs was searched.
 
     Raises ClientError where the logs may not be read.
     """
-    groups, found, is_whole = place.outputs().get("log_group_names", {}), list[Heard](), True
-    for function in ("starter", "reconciler"):
-        if function not in groups:
-            continue
-        pages = (
-            place.logs()
-            .get_paginator("filter_log_events")
-            .paginate(
-                logGroupName=groups[function],
-                startTime=int((since - timedelta(minutes=1)).timestamp() * 1000),
-                filterPattern=f'"{batch_id}"',
-            )
-        )
-        for number, page in enumerate(pages, 1):
-            found += [one for event in page["events"] if (one := _heard(function, event, batch_id))]
-            if number == _LOG_PAGES:
-                is_whole = is_whole and "nextToken" not in page
-                break
+    lines, is_whole = first_lines(place, since - timedelta(minutes=1), batch_id, ("starter", "reconciler"))
+    found = [Heard(one.time, one.function, _STARTED[LogEvent(one.event)]) for one in lines if one.event in _STARTED]
     return found, is_whole
-
-
-def _heard(function: str, event: Mapping[str, Any], batch_id: str) -> Heard | None:
-    try:
-        line = json.loads(event["message"])
-        started = _STARTED.get(line["event"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    if started is None or line.get("batch_id") != batch_id:
-        return None
-    return Heard(datetime.fromtimestamp(event["timestamp"] / 1000, UTC), function, started)

@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.inspect.batch_history.model import Balance, Execution, Heard, Outcome, Reject, Story
+from pipeline.inspect.outcome import SENTENCES
 from pipeline.inspect.report import words
 from pipeline.inspect.report.drawing import Drawing, drawing_of
 from pipeline.inspect.report.tables import Preview
@@ -91,21 +92,12 @@ def _environment() -> Environment:
 def headline(story: Story) -> str:
     """The outcome in a sentence."""
     counts = story.balance.counts if story.balance else {}
-    rejected = counts.get("rejected", 0)
     received = words.many(counts.get("received", 0), "record")
-    sentences = {
-        Outcome.PUBLISHED: "Published: its one record" if counts.get("received") == 1 else f"Published: all {received}",
-        Outcome.PARTLY_REJECTED: f"Published, without {rejected:,} of its {received}",
-        Outcome.FAILED: "Failed: nothing was published",
-        Outcome.RUNNING: "It is running",
-        Outcome.STUCK: "Its execution runs for longer than any should",
-        Outcome.WAITING: "Not started: its event waits in the on-failure queue",
-        Outcome.NOT_STARTED: "Not started",
-        Outcome.GONE: "It was processed once, and is not there any more",
-        Outcome.LOST: "Its manifest was deleted: nothing of it counts as published",
-        Outcome.UNKNOWN: "AWS did not say what became of it",
-    }
-    return sentences[story.outcome]
+    if story.outcome is Outcome.PUBLISHED:
+        return "Published: its one record" if counts.get("received") == 1 else f"Published: all {received}"
+    if story.outcome is Outcome.PARTLY_REJECTED:
+        return f"Published, without {counts.get('rejected', 0):,} of its {received}"
+    return SENTENCES[story.outcome].removesuffix(".")
 
 
 def figures_of(story: Story) -> Iterator[tuple[str, str]]:
