@@ -10,7 +10,6 @@ from pipeline.inspect.batch_history.model import (
     Chunk,
     Ended,
     Execution,
-    Heard,
     Outcome,
     Step,
     Story,
@@ -78,18 +77,12 @@ def _arrival(told: Story) -> None:
         if told.source.corrects:
             out.print(f"  it corrects rejects of the batch {plain(told.source.corrects)}")
     for event in told.heard:
-        out.print(f"  {_time(event.time)}  {_heard(event)}")
+        out.print(f"  {_time(event.time)}  {event.sentence()}")
     for waiting in told.queued:
         out.print(
             f"  {_time(waiting.since)}  [red]in the on-failure queue[/red]: the event for {plain(waiting.function)}"
         )
         out.print(f"    {plain(waiting.error)}")
-
-
-def _heard(event: Heard) -> str:
-    if event.by == "reconciler":
-        return "S3's event never came; the reconciler found the file and started its execution"
-    return f"S3's event came{'; the starter started its execution' if event.started else ' again, and started nothing'}"
 
 
 def _execution(execution: Execution) -> None:

@@ -132,21 +132,21 @@ def reconcile(
         show.out.print(f"Left out as younger than {grace} (--grace): {show.many(len(young), 'file')}.")
     show_recovery.checked_outputs(checked)
     missing = [one for one in found if one.state is BatchState.MISSING]
-    unmended = [one for one in found if one.state in (BatchState.STUCK, BatchState.LOST, BatchState.UNKNOWN)]
+    unresolved = [one for one in found if one.state in (BatchState.STUCK, BatchState.LOST, BatchState.UNKNOWN)]
     damaged = [one for one in checked if one.missing]
     if not apply:
         if missing or failed or any(one.orphans for one in checked):
             show.out.print("Nothing was changed. --apply starts and tells; --apply --prune also deletes orphans.")
-        if unmended or damaged or missing or failed:
+        if unresolved or damaged or missing or failed:
             raise typer.Exit(1)
         return
     if prune:
         deleted = sum(len(outputs.prune(place, one)) for one in checked if one.orphans and not one.kept)
         show.out.print(f"Deleted {show.many(deleted, 'output')} that no manifest names.")
-    untellable = _tell_of_failures(place, failed)
+    n_not_sent = _send_missed_notifications(place, failed)
     if missing:
         _run(place, (restarts.next_execution(place, one) for one in missing), concurrency, apply=True)
-    if unmended or damaged or untellable:
+    if unresolved or damaged or n_not_sent:
         raise typer.Exit(1)
 
 
@@ -290,12 +290,12 @@ def _send_correction(place: Target, path: Path, apply: bool) -> None:
         show.out.print(f"Sent {records} of {batch_id} as {show.plain(key)}, batch {correction}.")
 
 
-def _tell_of_failures(place: Target, failed: list[Mapping[str, Any]]) -> int:
-    """Have each failure told of; answers of how many that did not work."""
+def _send_missed_notifications(place: Target, failed: list[Mapping[str, Any]]) -> int:
+    """Have each failure recorded and notified; returns for how many that did not work."""
     problems = 0
     for execution in failed:
         try:
-            restarts.tell_of_failure(place, execution["name"])
+            restarts.record_failure(place, execution["name"])
         except CliError as problem:
             show.error(problem)
             problems += 1

@@ -324,7 +324,7 @@ def run_all(
         time.sleep(_POLL_SECONDS[place.name])
 
 
-def tell_of_failure(place: Target, name: str) -> None:
+def record_failure(place: Target, name: str) -> None:
     """Hand the end of an execution to record_failure, as EventBridge does. Raises CliError if it does not take it."""
     pipeline = pipeline_of(place)
     execution = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, name)

@@ -291,6 +291,14 @@ class Heard:
     started: bool
     """Whether it started the execution; else it was known already: a duplicate event."""
 
+    def sentence(self) -> str:
+        """What happened, for people, without a full stop."""
+        if self.by == "reconciler":
+            return "S3's event never came; the reconciler found the file and started its execution"
+        return (
+            f"S3's event came{'; the starter started its execution' if self.started else ' again, and started nothing'}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Queued:

@@ -85,7 +85,7 @@ def _environment() -> Environment:
     )
     for name in ("number", "cents", "rounded", "size", "duration", "utc", "clock", "many"):
         environment.filters[name] = getattr(words, name)
-    environment.filters |= {"record": record_text, "heard": heard}
+    environment.filters |= {"record": record_text, "heard": Heard.sentence}
     return environment
 
 
@@ -111,13 +111,6 @@ def figures_of(story: Story) -> Iterator[tuple[str, str]]:
         yield "took", words.duration(latest.seconds)
     if latest and latest.cost:
         yield "cost, USD", words.cents(latest.cost.usd)
-
-
-def heard(event: Heard) -> str:
-    """What the log says of an event, in words."""
-    if event.by == "reconciler":
-        return "S3's event never came: the reconciler found the file"
-    return "S3's event came" if event.started else "S3's event came again, and started nothing"
 
 
 def latest_drawing(story: Story) -> Drawing | None:
