@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import urlopen
 
 import boto3
@@ -32,6 +32,8 @@ _NEEDED = {
     *("on_failure_queue_url", "chunk_bytes", "release"),
 }
 """The outputs of Terraform that commands read."""
+
+Made = TypeVar("Made")
 
 _OF_THE_USER = ("AWS_", "TF_VAR_", "TF_WORKSPACE", "TF_CLI_ARGS")
 """What in the environment is meant for AWS, and must not rule the embedded AWS."""
@@ -63,23 +65,19 @@ class Target:
 
     def state(self) -> StateFile:
         """Terraform's state of this deployment, read once; it may be incomplete. Raises CliError if there is none."""
-        state: StateFile = self._once("state", self._read_state)
-        return state
+        return self._once("state", self._read_state)
 
     def s3(self) -> "S3Client":
         """The S3 client. It and the other clients read Terraform's state for the region."""
-        client: S3Client = self._once("s3", lambda: self.client("s3"))
-        return client
+        return self._once("s3", lambda: self._session.client("s3", **self._location()))
 
     def step_functions(self) -> "SFNClient":
         """The Step Functions client."""
-        client: SFNClient = self._once("stepfunctions", lambda: self.client("stepfunctions"))
-        return client
+        return self._once("stepfunctions", lambda: self._session.client("stepfunctions", **self._location()))
 
     def logs(self) -> "CloudWatchLogsClient":
         """The CloudWatch Logs client."""
-        client: CloudWatchLogsClient = self._once("logs", lambda: self.client("logs"))
-        return client
+        return self._once("logs", lambda: self._session.client("logs", **self._location()))
 
     def client(self, service: str, config: Config | None = None, **credentials: str) -> Any:
         """A new boto3 client of any service here, with `credentials` in place of the environment's."""
@@ -126,11 +124,11 @@ class Target:
     def _read_state(self) -> StateFile:
         return self.workspace.state()
 
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+    def _once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` returned the first time."""
-        if name not in self._kept:
-            self._kept[name] = make()
-        return self._kept[name]
+        made: Made = self._kept[name] if name in self._kept else make()
+        self._kept[name] = made
+        return made
 
     def _location(self) -> dict[str, Any]:
         region = self.state().region if self.name == "aws" else embedded.REGION

@@ -16,15 +16,8 @@ from typing import Any
 from pipeline.deploy.targets import Target
 
 _NOT_SHOWN = {
-    "level",
-    "location",
-    "event",
-    "message",
-    "timestamp",
-    "service",
-    "function_name",
-    "function_arn",
-    "xray_trace_id",
+    *("level", "location", "event", "message", "timestamp"),
+    *("service", "function_name", "function_arn", "xray_trace_id"),
 }
 
 _MOST_PAGES = 25

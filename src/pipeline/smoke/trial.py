@@ -87,8 +87,7 @@ class Trial:
 
     def definition(self) -> dict[str, Any]:
         """The state machine as it is deployed."""
-        definition: dict[str, Any] = self._once("definition", self._describe_definition)
-        return definition
+        return self._once("definition", self._describe_definition)
 
     def _describe_definition(self) -> Any:
         machine = self.place.outputs()["state_machine_arn"]
@@ -97,8 +96,7 @@ class Trial:
 
     def changed(self) -> Changed:
         """The deployment after its second apply, which is made when a check first asks for it."""
-        changed: Changed = self._once("second apply", lambda: apply_again(self.place))
-        return changed
+        return self._once("second apply", lambda: apply_again(self.place))
 
     def analyst(self, service: str) -> Any:
         """A client of somebody who has analyst_policy and nothing else."""
@@ -112,8 +110,7 @@ class Trial:
 
     def unhandled(self) -> str:
         """A mark in the event that the starter can't handle, which is sent when a check first asks for it."""
-        mark: str = self._once("unhandled", self._send_unhandled)
-        return mark
+        return self._once("unhandled", self._send_unhandled)
 
     def failed_events(self) -> str:
         """All that was read from the failed-event queue until now, as text."""
@@ -135,11 +132,8 @@ class Trial:
     def settled(self, call: Callable[[], _Answer], what: str) -> _Answer:
         """What a call returns that AWS may refuse until what was deployed affects authorization. Raises ClientError."""
         seconds = _AUTHORIZATION_SECONDS if self.place.name == "aws" else 0
-
-        def say() -> None:
-            show.step(f"AWS still refuses {what}; waiting")
-
-        return retry_call(call, _is_denied, seconds, _PAUSE_SECONDS[self.place.name], say)
+        message = f"AWS still refuses {what}; waiting"
+        return retry_call(call, _is_denied, seconds, _PAUSE_SECONDS[self.place.name], lambda: show.step(message))
 
     def _assume_analyst(self) -> Any:
         role, sts = self.changed().place.outputs()["analyst_role_arn"], self.place.client("sts")
@@ -158,20 +152,19 @@ class Trial:
         )
         return mark
 
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+    def _once(self, name: str, make: Callable[[], _Answer]) -> _Answer:
         if name not in self._made:
             try:
                 self._made[name] = make()
             except Exception as exc:  # the next check that asks must not wait for it again
                 self._made[name] = exc
-        made = self._made[name]
+        made: _Answer | Exception = self._made[name]
         if isinstance(made, Exception):
             raise made
         return made
 
     def _outcome(self, name: str, write: Callable[[Path], object]) -> runs.RunResult:
-        ended: runs.RunResult = self._once(name, lambda: self._run(name, write))
-        return ended
+        return self._once(name, lambda: self._run(name, write))
 
     def _run(self, name: str, write: Callable[[Path], object]) -> runs.RunResult:
         uploaded = self._upload(name, write)
