@@ -12,15 +12,17 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from functions.common.errors import PipelineError, TransientError
-from pipeline import aws_errors, system_errors
 from pipeline import console as show
+from pipeline import system_errors
 from pipeline.contract import commands as contract_commands
 from pipeline.contract import validate_command
 from pipeline.cost import command as cost_command
+from pipeline.deploy import aws_errors
 from pipeline.deploy import commands as deploy_commands
 from pipeline.emulator import commands as emulator_commands
 from pipeline.errors import CliError, UsageError
 from pipeline.inspect import explain_commands, monitor_commands, report_command
+from pipeline.options import check_combinations
 from pipeline.recover import commands as recover_commands
 from pipeline.run import commands as run_commands
 from pipeline.smoke import command as smoke_command
@@ -28,7 +30,7 @@ from pipeline.smoke import command as smoke_command
 INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Builds, deploys, runs and explains the pipeline, on AWS and on the local emulator.",
+    help="Build, deploy, run and inspect the pipeline, on AWS or on the local emulator.",
     add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
@@ -81,9 +83,10 @@ def main() -> None:
 
 
 class _Command(TyperCommand):
-    """A command whose errors are explained for the target that it was called with."""
+    """A command that checks how its options are combined, and explains errors for its target."""
 
     def invoke(self, ctx: Any) -> Any:
+        check_combinations(ctx)
         try:
             return super().invoke(ctx)
         except (ClientError, BotoCoreError, TransientError) as problem:

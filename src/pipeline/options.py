@@ -1,14 +1,36 @@
-"""Options that several commands have."""
+"""Options that several commands have, and which options of a command can be combined."""
 
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
 
 import typer
+
+from pipeline.errors import UsageError
 
 ORDERS = "orders"
 """The dataset that is generated where no file is named."""
 
-TargetName = Annotated[str, typer.Option("--target", metavar="aws|local", help="An AWS account, or the embedded AWS.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts; docs/cli.md says its shape.")]
+TARGETS = ("aws", "local")
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def _check_target(name: str) -> str:
+    if name and name not in TARGETS:
+        raise UsageError(f"TARGET must be one of {', '.join(TARGETS)}, not {name}.")
+    return name
+
+
+TargetName = Annotated[
+    str,
+    typer.Option("--target", metavar="aws|local", help="AWS, or the local emulator.", callback=_check_target),
+]
+DeployedRules = Annotated[
+    str,
+    typer.Option("--target", metavar="aws|local", help="Use the rules deployed there.", callback=_check_target),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts. docs/cli.md describes it.")]
 What = Annotated[
     str,
     typer.Argument(
@@ -16,3 +38,46 @@ What = Annotated[
         help="A key of the ingest bucket, a batch, an execution (name or ARN), or the s3:// address of any file of it.",
     ),
 ]
+"""What a batch or an execution is called, in one word, wherever it is shown: status, watch, explain, report."""
+
+
+@dataclass(frozen=True)
+class Combinations:
+    """Which parameters of a command can be given together, by their Python names. Decorates the command's function."""
+
+    at_least_one: tuple[str, ...] = ()
+    exclusive: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By a parameter, those that can't be given with it."""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """By a parameter, the one that must be given with it."""
+
+    def __call__(self, command: Command) -> Command:
+        command.combinations = self  # type: ignore[attr-defined]
+        return command
+
+    def check(self, context: typer.Context) -> None:
+        """Raise UsageError for a combination on the command line that has no meaning."""
+        given = {name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE"}  # type: ignore[union-attr]
+        labels = {param.name: _label(param) for param in context.command.params}
+        examples = f"pipeline {context.info_name} --help shows examples."
+        for name, others in self.exclusive.items():
+            for other in others:
+                if {name, other} <= given:
+                    raise UsageError(f"{labels[other]} can't be combined with {labels[name]}.", examples)
+        for name, needed in self.needs.items():
+            if name in given and needed not in given:
+                raise UsageError(f"{labels[name]} needs {labels[needed]}.", examples)
+        if self.at_least_one and not given & set(self.at_least_one):
+            *first, last = (labels[name] for name in self.at_least_one)
+            raise UsageError(f"Nothing is selected. Give {', '.join(first)} or {last}.", examples)
+
+
+def check_combinations(context: typer.Context) -> None:
+    """Raise UsageError for options that the command's Combinations don't allow."""
+    if combinations := getattr(context.command.callback, "combinations", None):
+        combinations.check(context)
+
+
+def _label(param: Any) -> str:
+    """An option's name, or an argument's metavar."""
+    return str(param.opts[0] if param.param_type_name == "option" else param.metavar.strip("[]."))

@@ -44,8 +44,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         make_bootstrap(place, home, "e2e")
         deploy.deploy(acting_as(place, "order-pipeline-deploy-e2e"))
         hand_over_failed_events(place)
-        hear(place, "notices", place.outputs["topic_arn"])
-        hear(place, "alarms", place.outputs["alarms_topic_arn"])
+        hear(place, "notices", place.outputs()["topic_arn"])
+        hear(place, "alarms", place.outputs()["alarms_topic_arn"])
         yield place
     finally:
         server.stop()
@@ -76,8 +76,8 @@ def hand_over_failed_events(place: Target) -> None:
 
     The embedded AWS looks only at what a function's unqualified name says, so S3 tells that name here.
     """
-    functions, s3, bucket = place.client("lambda"), place.s3, place.outputs["ingest_bucket"]
-    name = place.outputs["function_names"]["starter"]
+    functions, s3, bucket = place.client("lambda"), place.s3(), place.outputs()["ingest_bucket"]
+    name = place.outputs()["function_names"]["starter"]
     said = functions.get_function_event_invoke_config(FunctionName=name, Qualifier="live")
     functions.put_function_event_invoke_config(
         FunctionName=name,
@@ -186,8 +186,8 @@ class Pipeline:
 
     def executions(self, name_prefix: str) -> list[Any]:
         """The executions whose names begin so."""
-        arn = self.place.outputs["state_machine_arn"]
-        pages = self.place.step_functions.get_paginator("list_executions").paginate(stateMachineArn=arn)
+        arn = self.place.outputs()["state_machine_arn"]
+        pages = self.place.step_functions().get_paginator("list_executions").paginate(stateMachineArn=arn)
         return [run for page in pages for run in page["executions"] if run["name"].startswith(name_prefix)]
 
 

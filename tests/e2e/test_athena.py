@@ -34,8 +34,8 @@ def select(place: Target) -> Select:
     def run(sql: str) -> list[list[str | None]]:
         started = athena.start_query_execution(
             QueryString=sql,
-            WorkGroup=place.outputs["athena_workgroup"],
-            QueryExecutionContext={"Database": place.outputs["databases"]["orders"]},
+            WorkGroup=place.outputs()["athena_workgroup"],
+            QueryExecutionContext={"Database": place.outputs()["databases"]["orders"]},
         )["QueryExecutionId"]
         deadline = time.monotonic() + 30
         while (status := status_of(athena, started))["State"] in ("QUEUED", "RUNNING"):
@@ -100,12 +100,12 @@ def test_failures_are_there(pipeline: Pipeline, select: Select) -> None:
 
 def test_results_go_where_the_workgroup_says(place: Target, select: Select) -> None:
     select("SELECT count(*) FROM orders")
-    listing = place.s3.list_objects_v2(Bucket=place.outputs["processed_bucket"], Prefix="queries/")
+    listing = place.s3().list_objects_v2(Bucket=place.outputs()["processed_bucket"], Prefix="queries/")
     assert listing["KeyCount"] > 0
 
 
 def test_the_saved_queries_are_there(place: Target) -> None:
     athena = place.client("athena")
-    saved = athena.list_named_queries(WorkGroup=place.outputs["athena_workgroup"])["NamedQueryIds"]
+    saved = athena.list_named_queries(WorkGroup=place.outputs()["athena_workgroup"])["NamedQueryIds"]
     names = {query["Name"] for query in athena.batch_get_named_query(NamedQueryIds=saved)["NamedQueries"]}
     assert {"orders: revenue by day", "orders: top customers", "orders: reject reasons by producer"} <= names

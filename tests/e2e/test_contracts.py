@@ -41,4 +41,4 @@ def test_a_file_is_tried_against_what_is_deployed(
     assert outcome.manifest, outcome.cause
     assert (status, json.loads(printed)["manifest"]["counts"]) == (0, asdict(outcome.manifest.counts))
     status, printed = command("validate", str(path))
-    assert f"by the rules of {pipeline.place.outputs['name']}, release {outcome.manifest.release}" in printed
+    assert f"by the rules of {pipeline.place.outputs()['name']}, release {outcome.manifest.release}" in printed

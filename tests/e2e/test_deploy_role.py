@@ -150,18 +150,18 @@ def test_a_state_moves_from_a_file_to_the_bucket_and_is_locked_there(
         in_bucket(LocalBackend("state.tfstate", asked_for=True)).state()
 
     lock = json.dumps({"ID": "11111111-2222-4333-8444-555555555555", "Operation": "OperationTypeApply", "Who": "a@b"})
-    place.s3.put_object(Bucket=STATES, Key=f"{REMOTE.key}.tflock", Body=lock.encode())
+    place.s3().put_object(Bucket=STATES, Key=f"{REMOTE.key}.tflock", Body=lock.encode())
     with pytest.raises(CliError, match="Error acquiring the state lock") as refused:
         list(remote.apply(FIRST))
     assert "force-unlock" in refused.value.next_step
     with remote.planned() as (_, content):
         assert content["resource_changes"], "a plan waits for nobody"
-    place.s3.delete_object(Bucket=STATES, Key=f"{REMOTE.key}.tflock")
+    place.s3().delete_object(Bucket=STATES, Key=f"{REMOTE.key}.tflock")
 
     list(remote.destroy())
-    versions = place.s3.list_object_versions(Bucket=STATES, Prefix=REMOTE.key)["Versions"]
+    versions = place.s3().list_object_versions(Bucket=STATES, Prefix=REMOTE.key)["Versions"]
     assert len([one for one in versions if one["Key"] == REMOTE.key]) > 1, "a former state can be brought back"
-    assert place.s3.list_objects_v2(Bucket=STATES, Prefix=f"{REMOTE.key}.tflock").get("Contents", []) == []
+    assert place.s3().list_objects_v2(Bucket=STATES, Prefix=f"{REMOTE.key}.tflock").get("Contents", []) == []
 
 
 class Hasty(Workspace):
@@ -199,5 +199,5 @@ def test_a_bootstrap_that_was_interrupted_is_finished_by_the_next(place: Target,
 
 
 def test_bootstrap_keeps_its_own_state_in_the_bucket_that_it_made(place: Target) -> None:
-    state = json.loads(place.s3.get_object(Bucket=STATES, Key="order-pipeline/bootstrap.tfstate")["Body"].read())
+    state = json.loads(place.s3().get_object(Bucket=STATES, Key="order-pipeline/bootstrap.tfstate")["Body"].read())
     assert {"aws_s3_bucket", "aws_iam_role"} <= {resource["type"] for resource in state["resources"]}

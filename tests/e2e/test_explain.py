@@ -31,7 +31,7 @@ def test_the_story_of_a_key_is_that_of_its_newest_version(pipeline: Pipeline, co
     failed = pipeline.run(b"[", "told.json").upload
     outcome = pipeline.run(b"[" + b",".join([*LINES[:20], LINES[0], BAD]) + b"]", "told.json")
     event = event_of(outcome.upload, size=1)
-    starter = pipeline.place.outputs["function_names"]["starter"]
+    starter = pipeline.place.outputs()["function_names"]["starter"]
     pipeline.place.client("lambda").invoke(FunctionName=starter, Qualifier="live", Payload=event)
 
     told = explained(command, outcome.upload.key)
@@ -62,7 +62,7 @@ def test_the_story_of_a_key_is_that_of_its_newest_version(pipeline: Pipeline, co
 
 
 def test_a_fault_of_the_pipeline_is_told_with_the_command_that_mends_it(pipeline: Pipeline, command: Command) -> None:
-    iam, function = pipeline.place.client("iam"), pipeline.place.outputs["function_names"]["write"]
+    iam, function = pipeline.place.client("iam"), pipeline.place.outputs()["function_names"]["write"]
     before = iam.get_role_policy(RoleName=function, PolicyName="permissions")["PolicyDocument"]
     denied = {"Effect": "Deny", "Action": ["s3:*"], "Resource": "*"}
     document = json.dumps({**before, "Statement": [*before["Statement"], denied]})
@@ -97,7 +97,7 @@ def test_rejects_are_hidden_until_they_are_asked_for(pipeline: Pipeline, command
 
 
 def test_an_event_in_the_queue_and_one_that_never_came_are_told_apart(pipeline: Pipeline, command: Command) -> None:
-    s3, bucket = pipeline.place.s3, pipeline.place.outputs["ingest_bucket"]
+    s3, bucket = pipeline.place.s3(), pipeline.place.outputs()["ingest_bucket"]
     path = pipeline.folder / "lonely.json"
     path.write_bytes(LINES[0])
     told_to = s3.get_bucket_notification_configuration(Bucket=bucket)
@@ -108,15 +108,14 @@ def test_an_event_in_the_queue_and_one_that_never_came_are_told_apart(pipeline: 
     finally:
         s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=told_to)  # type: ignore[arg-type]
     assert explained(command, uploaded.key)["outcome"] == "not started"
-    arn = (
-        f"arn:aws:lambda:eu-central-1:000000000000:function:{pipeline.place.outputs['function_names']['starter']}:live"
-    )
+    starter = pipeline.place.outputs()["function_names"]["starter"]
+    arn = f"arn:aws:lambda:eu-central-1:000000000000:function:{starter}:live"
     message = {
         "requestContext": {"functionArn": arn, "condition": "RetriesExhausted"},
         "requestPayload": json.loads(event_of(uploaded, size=1)),
         "responsePayload": {"errorType": "TransientError", "errorMessage": "AWS answered SlowDown."},
     }
-    queue = pipeline.place.outputs["on_failure_queue_url"]
+    queue = pipeline.place.outputs()["on_failure_queue_url"]
     pipeline.place.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(message))
     told = explained(command, uploaded.key)
     assert (told["outcome"], told["queued"][0]["error"]) == ("waiting", "TransientError: AWS answered SlowDown.")

@@ -14,9 +14,9 @@ from msgspec import structs
 from functions.common.batch import Batch, run_key
 from functions.common.documents.manifest import Manifest
 from functions.common.documents.run_record import RunRecord
+from pipeline.deploy.processed_bucket import read_document
 from pipeline.inspect import executions as monitor
 from pipeline.inspect import logs
-from pipeline.processed_bucket import read_document
 from pipeline.run import runs
 from tests.e2e.conftest import CHUNK_BYTES, Pipeline, wait_for
 
@@ -73,7 +73,7 @@ def test_a_file_in_one_chunk_and_in_many_gives_the_same_tables(pipeline: Pipelin
 
 def chunks(pipeline: Pipeline, outcome: runs.RunResult) -> int:
     arn = outcome.upload.execution_arn
-    described = pipeline.place.step_functions.describe_execution(executionArn=arn)
+    described = pipeline.place.step_functions().describe_execution(executionArn=arn)
     return Batch.from_input(json.loads(described["input"])).chunk_count
 
 
@@ -130,7 +130,9 @@ def test_a_hopeless_file_fails_with_its_record_and_one_notice(
         assert outcome.failure.rejects_key
         key = outcome.failure.rejects_key
         assert read_document(pipeline.place, Manifest, key.replace(".jsonl", ".none")) is None
-        body = pipeline.place.s3.get_object(Bucket=pipeline.place.outputs["processed_bucket"], Key=key)["Body"].read()
+        body = (
+            pipeline.place.s3().get_object(Bucket=pipeline.place.outputs()["processed_bucket"], Key=key)["Body"].read()
+        )
         assert body.count(b"\n") == data.count(b"{}")
 
 

@@ -13,7 +13,7 @@ ACCOUNT = "000000000000"
 
 def as_function(place: Target, function: str, service: str = "s3") -> Any:
     """A client with the role of a function."""
-    role = f"arn:aws:iam::{ACCOUNT}:role/{place.outputs['function_names'][function]}"
+    role = f"arn:aws:iam::{ACCOUNT}:role/{place.outputs()['function_names'][function]}"
     credentials = place.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
     make: Any = boto3.client
     return make(
@@ -58,8 +58,8 @@ def as_function(place: Target, function: str, service: str = "s3") -> Any:
 def test_a_role_allows_its_own_work_only(
     place: Target, function: str, bucket: str, key: str, may_read: bool, may_write: bool
 ) -> None:
-    s3, name = as_function(place, function), place.outputs[f"{bucket}_bucket"]
-    version = place.s3.put_object(Bucket=name, Key=key, Body=b"x")["VersionId"]
+    s3, name = as_function(place, function), place.outputs()[f"{bucket}_bucket"]
+    version = place.s3().put_object(Bucket=name, Key=key, Body=b"x")["VersionId"]
     named = {"VersionId": version} if bucket == "ingest" else {}  # what came in is read by its version, always
     assert allowed(lambda: s3.get_object(Bucket=name, Key=key, **named)) == may_read
     assert allowed(lambda: s3.put_object(Bucket=name, Key=key, Body=b"y")) == may_write
@@ -68,13 +68,13 @@ def test_a_role_allows_its_own_work_only(
 
 @pytest.mark.parametrize("function", ["validate", "transform", "write", "record_failure", "record_run"])
 def test_only_starter_and_reconciler_start_executions(place: Target, function: str) -> None:
-    step_functions, machine = as_function(place, function, "stepfunctions"), place.outputs["state_machine_arn"]
+    step_functions, machine = as_function(place, function, "stepfunctions"), place.outputs()["state_machine_arn"]
     assert not allowed(lambda: step_functions.start_execution(stateMachineArn=machine, name="foreign", input="{}"))
 
 
 @pytest.mark.parametrize("function", ["starter", "validate", "transform", "write", "record_run", "reconciler"])
 def test_only_record_failure_tells_people(place: Target, function: str) -> None:
-    topic = place.outputs["topic_arn"]
+    topic = place.outputs()["topic_arn"]
     assert not allowed(lambda: as_function(place, function, "sns").publish(TopicArn=topic, Message="x"))
 
 

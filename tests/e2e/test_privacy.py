@@ -11,7 +11,7 @@ import duckdb
 
 from functions.common.batch import run_key
 from functions.common.documents.run_record import RunRecord
-from pipeline.processed_bucket import read_document
+from pipeline.deploy.processed_bucket import read_document
 from pipeline.run import runs
 from tests.e2e.conftest import Pipeline, wait_for
 from tests.e2e.test_outcomes import LINES
@@ -78,7 +78,7 @@ def everything_said(pipeline: Pipeline, outcomes: list[runs.RunResult]) -> dict[
     for outcome in outcomes:
         key = run_key("orders", outcome.upload.batch_id, outcome.upload.batch_id)
         wait_for(lambda key=key: read_document(place, RunRecord, key) is not None, key)
-    said = {f"the log of {name}": log(pipeline, group) for name, group in place.outputs["log_group_names"].items()}
+    said = {f"the log of {name}": log(pipeline, group) for name, group in place.outputs()["log_group_names"].items()}
     for silent in ("state_machine", "reconciler"):  # the first is not written there, the second has not run
         said.pop(f"the log of {silent}", None)
     said["notices"] = "\n".join(
@@ -94,19 +94,19 @@ def everything_said(pipeline: Pipeline, outcomes: list[runs.RunResult]) -> dict[
 
 
 def log(pipeline: Pipeline, group: str) -> str:
-    pages = pipeline.place.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+    pages = pipeline.place.logs().get_paginator("filter_log_events").paginate(logGroupName=group)
     return "\n".join(event["message"] for page in pages for event in page["events"])
 
 
 def history(pipeline: Pipeline, arn: str) -> str:
-    step_functions = pipeline.place.step_functions
+    step_functions = pipeline.place.step_functions()
     pages = step_functions.get_paginator("get_execution_history").paginate(executionArn=arn, includeExecutionData=True)
     described = step_functions.describe_execution(executionArn=arn)
     return str(described) + "".join(str(page["events"]) for page in pages)
 
 
 def objects(pipeline: Pipeline, prefix: str, batches: list[str], name: str = "") -> list[str]:
-    s3, bucket = pipeline.place.s3, pipeline.place.outputs["processed_bucket"]
+    s3, bucket = pipeline.place.s3(), pipeline.place.outputs()["processed_bucket"]
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
     return [
@@ -156,12 +156,12 @@ def texts_of(path: Path) -> str:
 def places_of(pipeline: Pipeline, text: str, folder: Path, since: datetime) -> list[str]:
     """The keys of all objects in both buckets of which some version that is no older holds a text."""
     found, path = [], folder / "object"
-    for bucket in (pipeline.place.outputs["ingest_bucket"], pipeline.place.outputs["processed_bucket"]):
-        pages = pipeline.place.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+    for bucket in (pipeline.place.outputs()["ingest_bucket"], pipeline.place.outputs()["processed_bucket"]):
+        pages = pipeline.place.s3().get_paginator("list_object_versions").paginate(Bucket=bucket)
         versions = (version for page in pages for version in page.get("Versions", []))
         for version in (version for version in versions if version["LastModified"] >= since):
             key = version["Key"]
-            body = pipeline.place.s3.get_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])["Body"]
+            body = pipeline.place.s3().get_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])["Body"]
             path.write_bytes(body.read())
             is_parquet = path.read_bytes()[:4] == b"PAR1"
             content = texts_of(path) if is_parquet else path.read_text("latin-1")

@@ -12,7 +12,7 @@ import pytest
 from functions.common.batch import batch_id_for, replay_name
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.manifest import Manifest
-from pipeline.processed_bucket import read_document
+from pipeline.deploy.processed_bucket import read_document
 from pipeline.recover import outputs
 from pipeline.run import runs
 from tests.e2e.conftest import Pipeline, event_of, wait_for
@@ -34,7 +34,7 @@ def manifest(pipeline: Pipeline, batch_id: str) -> Manifest | None:
 @contextmanager
 def broken(pipeline: Pipeline, function: str) -> Iterator[None]:
     """A release in which a function may do nothing any more but log."""
-    iam, role = pipeline.place.client("iam"), pipeline.place.outputs["function_names"][function]
+    iam, role = pipeline.place.client("iam"), pipeline.place.outputs()["function_names"][function]
     before = iam.get_role_policy(RoleName=role, PolicyName="permissions")["PolicyDocument"]
     nothing = {"Effect": "Deny", "Action": ["s3:*", "states:*"], "Resource": "*"}
     iam.put_role_policy(
@@ -51,7 +51,7 @@ def broken(pipeline: Pipeline, function: str) -> Iterator[None]:
 @contextmanager
 def no_events(pipeline: Pipeline) -> Iterator[None]:
     """S3 drops every event."""
-    s3, bucket = pipeline.place.s3, pipeline.place.outputs["ingest_bucket"]
+    s3, bucket = pipeline.place.s3(), pipeline.place.outputs()["ingest_bucket"]
     configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
     configuration.pop("ResponseMetadata", None)
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
@@ -64,7 +64,7 @@ def no_events(pipeline: Pipeline) -> Iterator[None]:
 def test_an_event_that_the_starter_cannot_handle_waits_and_is_sent_back(pipeline: Pipeline, command: Command) -> None:
     with broken(pipeline, "starter"):
         uploaded = upload(pipeline, LINES[0], "waiting.json")
-        queue, url = pipeline.place.client("sqs"), pipeline.place.outputs["on_failure_queue_url"]
+        queue, url = pipeline.place.client("sqs"), pipeline.place.outputs()["on_failure_queue_url"]
 
         def depth() -> int:
             attributes = queue.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
@@ -80,10 +80,11 @@ def test_an_event_that_the_starter_cannot_handle_waits_and_is_sent_back(pipeline
 
 def test_the_depth_of_the_queue_has_an_alarm_that_reaches_people(pipeline: Pipeline) -> None:
     cloudwatch, place = pipeline.place.client("cloudwatch"), pipeline.place
-    alarms = cloudwatch.describe_alarms(AlarmNamePrefix=place.outputs["name"])["MetricAlarms"]
+    alarms = cloudwatch.describe_alarms(AlarmNamePrefix=place.outputs()["name"])["MetricAlarms"]
     [alarm] = [each for each in alarms if each["MetricName"] == "ApproximateNumberOfMessagesVisible"]
-    assert alarm["AlarmActions"] == [place.outputs["alarms_topic_arn"]]
-    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": place.outputs["on_failure_queue_url"].split("/")[-1]}]
+    assert alarm["AlarmActions"] == [place.outputs()["alarms_topic_arn"]]
+    queue = place.outputs()["on_failure_queue_url"].split("/")[-1]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": queue}]
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
     cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="ALARM", StateReason="test")
     heard = pipeline.heard_on("alarms", alarm["AlarmName"])
@@ -96,7 +97,7 @@ def test_a_version_whose_event_is_dropped_is_found_and_started(pipeline: Pipelin
         time.sleep(1.1)  # S3's times have no fractions, and the youngest are passed over
     assert pipeline.executions(uploaded.batch_id) == []
     answer = pipeline.place.client("lambda").invoke(
-        FunctionName=pipeline.place.outputs["function_names"]["reconciler"],
+        FunctionName=pipeline.place.outputs()["function_names"]["reconciler"],
         Qualifier="live",
         Payload=json.dumps({"since_hours": 1, "grace_minutes": 0}),
     )
@@ -152,8 +153,8 @@ def test_reconcile_finds_every_file_of_these_tests_accounted_for(
     assert outcome.failure is not None
     wait_for(lambda: told(pipeline, outcome) is not None, "that it is known who was told")
     orphan = f"tables/orders/orders/ingest_date={outcome.failure.ingested_at[:10]}/{outcome.upload.batch_id}.parquet"
-    bucket = pipeline.place.outputs["processed_bucket"]
-    pipeline.place.s3.put_object(Bucket=bucket, Key=orphan, Body=b"x")
+    bucket = pipeline.place.outputs()["processed_bucket"]
+    pipeline.place.s3().put_object(Bucket=bucket, Key=orphan, Body=b"x")
     status, said = command("reconcile", "--since", "1d", "--grace", "0m", "--apply", "--prune")
     assert status == 0, said
     assert f"orphan: {orphan} (no manifest names it; kept, since it is young" in said
@@ -189,7 +190,8 @@ def everything(pipeline: Pipeline) -> list[str]:
     """The keys of every version in both buckets."""
     keys = []
     for name in ("ingest_bucket", "processed_bucket"):
-        pages = pipeline.place.s3.get_paginator("list_object_versions").paginate(Bucket=pipeline.place.outputs[name])
+        bucket = pipeline.place.outputs()[name]
+        pages = pipeline.place.s3().get_paginator("list_object_versions").paginate(Bucket=bucket)
         keys += [v["Key"] for page in pages for v in (*page.get("Versions", []), *page.get("DeleteMarkers", []))]
     return keys
 
@@ -201,7 +203,7 @@ def test_the_same_event_ten_times_at_once_and_later_gives_one_batch(pipeline: Pi
 
     def deliver(_: int) -> dict[str, int]:
         answer = pipeline.place.client("lambda").invoke(
-            FunctionName=pipeline.place.outputs["function_names"]["starter"], Qualifier="live", Payload=event
+            FunctionName=pipeline.place.outputs()["function_names"]["starter"], Qualifier="live", Payload=event
         )
         counts: dict[str, int] = json.loads(answer["Payload"].read())
         return counts

@@ -77,7 +77,7 @@ def test_orders_under_its_folder_are_no_visits(pipeline: Pipeline) -> None:
 
 
 def test_its_database_has_its_tables_with_their_columns(place: Target) -> None:
-    name = place.outputs["databases"]["web_visits"]
+    name = place.outputs()["databases"]["web_visits"]
     found = {table["Name"]: table for table in place.client("glue").get_tables(DatabaseName=name)["TableList"]}
     for table in CONTRACT.tables:
         columns = {one["Name"]: one["Type"] for one in found[table.name]["StorageDescriptor"]["Columns"]}
@@ -94,8 +94,8 @@ def test_deploying_says_where_each_feed_s_files_go(
     place: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(deploy_commands, "target", lambda _: place)
-    monkeypatch.setattr(deploy_commands.deploy, "deploy", lambda place, *_: place.outputs)
+    monkeypatch.setattr(deploy_commands.deploy, "deploy", lambda place, *_: place.outputs())
     deploy_commands.deploy_command("local")
     said = capsys.readouterr().out
     for dataset in ("orders", "web_visits"):
-        assert f"s3://{place.outputs['ingest_bucket']}/incoming/{dataset}/" in said.replace("\n", "")
+        assert f"s3://{place.outputs()['ingest_bucket']}/incoming/{dataset}/" in said.replace("\n", "")

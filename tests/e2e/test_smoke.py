@@ -63,7 +63,7 @@ def bind_analyst(place: Target, trial: Trial, names: dict[str, str]) -> None:
     for name, other in names.items():
         text = text.replace(name, other)
     boundary = iam.create_policy(PolicyName="order-pipeline-boundary-renamed", PolicyDocument=text)["Policy"]["Arn"]
-    role = trial.changed.place.outputs["analyst_role_arn"].rpartition("/")[2]
+    role = trial.changed().place.outputs()["analyst_role_arn"].rpartition("/")[2]
     iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=boundary)
 
 
@@ -108,7 +108,7 @@ def test_what_a_run_that_died_has_left_is_destroyed_by_the_next(
     workspace = Workspace(throwing_away.environment, variables, tmp_path / "infra", backend)
     workspace.init()
     list(workspace.apply("-target=aws_sns_topic.alarms", "-target=aws_iam_role.state_machine"))
-    place.s3.put_object(
+    place.s3().put_object(
         Bucket=STATES, Key=f"{backend.key}.tflock", Body=b'{"ID": "11111111-2222-4333-8444-555555555555"}'
     )
     left = throwaway._Throwaway("local", throwing_away.environment, place.runtime, workspace)
@@ -122,7 +122,7 @@ def test_what_a_run_that_died_has_left_is_destroyed_by_the_next(
 
     assert swept.outcome is CheckOutcome.OK, swept.detail
     assert deploy.leftovers(left, "order-pipeline-smoke-1a2b3c") == []
-    assert place.s3.list_objects_v2(Bucket=STATES, Prefix="order-pipeline/smoke/").get("Contents", []) == []
+    assert place.s3().list_objects_v2(Bucket=STATES, Prefix="order-pipeline/smoke/").get("Contents", []) == []
 
 
 FORBIDDEN: dict[str, tuple[str, str, dict[str, Any]]] = {

@@ -8,7 +8,7 @@ from tests.e2e.conftest import Pipeline
 
 def test_one_failed_execution_raises_an_alarm_that_names_its_section_of_the_runbook(pipeline: Pipeline) -> None:
     """The metric is sent here; on AWS it comes from Step Functions itself."""
-    outputs, cloudwatch = pipeline.place.outputs, pipeline.place.client("cloudwatch")
+    outputs, cloudwatch = pipeline.place.outputs(), pipeline.place.client("cloudwatch")
     dimensions = [{"Name": "StateMachineArn", "Value": outputs["state_machine_arn"]}]
     data: Any = [{"MetricName": "ExecutionsFailed", "Value": 1, "Dimensions": dimensions}]
     cloudwatch.put_metric_data(Namespace="AWS/States", MetricData=data)
@@ -17,7 +17,7 @@ def test_one_failed_execution_raises_an_alarm_that_names_its_section_of_the_runb
 
 
 def test_the_dashboard_shows_alarms_that_stand(pipeline: Pipeline) -> None:
-    outputs, cloudwatch = pipeline.place.outputs, pipeline.place.client("cloudwatch")
+    outputs, cloudwatch = pipeline.place.outputs(), pipeline.place.client("cloudwatch")
     widgets = json.loads(cloudwatch.get_dashboard(DashboardName=outputs["name"])["DashboardBody"])["widgets"]
     pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=outputs["name"])
     assert set(widgets[0]["properties"]["alarms"]) == {a["AlarmArn"] for page in pages for a in page["MetricAlarms"]}
@@ -26,5 +26,5 @@ def test_the_dashboard_shows_alarms_that_stand(pipeline: Pipeline) -> None:
 def test_the_budget_is_over_the_deployments_tag(pipeline: Pipeline) -> None:
     place = pipeline.place
     [budget] = place.client("budgets").describe_budgets(AccountId=place.account())["Budgets"]
-    assert budget["CostFilters"] == {"TagKeyValue": [f"user:Deployment${place.outputs['name']}"]}
+    assert budget["CostFilters"] == {"TagKeyValue": [f"user:Deployment${place.outputs()['name']}"]}
     assert budget["BudgetLimit"] == {"Amount": "20.00", "Unit": "USD"}

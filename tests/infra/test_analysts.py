@@ -122,9 +122,9 @@ def trial_of(statements: list[dict[str, Any]]) -> Any:
         manifest=documents.manifest(tables={"orders": documents.published_table("orders", 0)}),
     )
     return SimpleNamespace(
-        place=SimpleNamespace(name="aws", outputs=outputs),
-        good=ended,
-        mixed=other,
+        place=SimpleNamespace(name="aws", outputs=lambda: outputs),
+        good=lambda: ended,
+        mixed=lambda: other,
         analyst=lambda _: played,
         wait_for=lambda condition, _: condition(),
     )

@@ -128,15 +128,15 @@ class Place:
         arn = boto3.client("stepfunctions").create_state_machine(name="test", definition=definition, roleArn=role)
         assert arn["stateMachineArn"] == MACHINE
         boto3.client("sns").create_topic(Name="test")
-        self.s3 = s3_utils.client()
-        self.step_functions = StepFunctions()
-        self.functions = Lambda(self.step_functions)
-        self.logs = boto3.client("logs")
+        self._s3 = s3_utils.client()
+        self._step_functions = StepFunctions()
+        self.functions = Lambda(self._step_functions)
+        self._logs = boto3.client("logs")
         for function in ("starter", "reconciler"):
-            self.logs.create_log_group(logGroupName=function)
-            self.logs.create_log_stream(logGroupName=function, logStreamName="x")
+            self._logs.create_log_group(logGroupName=function)
+            self._logs.create_log_stream(logGroupName=function, logStreamName="x")
         queue = boto3.client("sqs").create_queue(QueueName="on-failure")["QueueUrl"]
-        self.outputs = {
+        self._outputs = {
             "ingest_bucket": harness.INGEST,
             "processed_bucket": harness.PROCESSED,
             "state_machine_arn": MACHINE,
@@ -151,9 +151,21 @@ class Place:
             },
         }
 
+    def outputs(self) -> dict[str, Any]:
+        return self._outputs
+
+    def s3(self) -> Any:
+        return self._s3
+
+    def step_functions(self) -> Any:
+        return self._step_functions
+
+    def logs(self) -> Any:
+        return self._logs
+
     def deploy(self, release: str, monkeypatch: Any) -> None:
         """Let the functions be of another release."""
-        self.outputs["release"] = release
+        self._outputs["release"] = release
         monkeypatch.setenv("RELEASE", release)
         harness.forget_clients()
 
@@ -164,7 +176,7 @@ class Place:
         """Let a function have logged a line just now."""
         line = json.dumps({"level": level, "message": message, **fields})
         event: Any = {"timestamp": int(datetime.now(UTC).timestamp() * 1000), "message": line}
-        self.logs.put_log_events(logGroupName=function, logStreamName="x", logEvents=[event])
+        self._logs.put_log_events(logGroupName=function, logStreamName="x", logEvents=[event])
 
     def upload(self, data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Batch:
         """A file whose event never came."""
@@ -182,4 +194,4 @@ class Place:
         return batch
 
     def start(self, batch: Batch, name: str | None = None) -> None:
-        executions.start(self.step_functions, MACHINE, batch, name)  # type: ignore[arg-type]
+        executions.start(self._step_functions, MACHINE, batch, name)  # type: ignore[arg-type]

@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError
 
 from functions.common.errors import TransientError
 from functions.common.s3_utils import transient_faults
-from pipeline import aws_errors, cli
+from pipeline import cli
+from pipeline.deploy import aws_errors
 from pipeline.emulator import server as embedded
 from pipeline.inspect import monitor_commands
 from pipeline.recover import commands as recovery_commands
@@ -130,11 +131,19 @@ class Place:
     def __init__(self, name: str, url: str) -> None:
         self.name, self.url = name, url
         machine = "arn:aws:states:eu-central-1:000000000000:stateMachine:x"
-        self.outputs = {
+        self._outputs = {
             **dict.fromkeys(("ingest_bucket", "processed_bucket"), "bucket"),
             **{"state_machine_arn": machine, "chunk_bytes": 1, "on_failure_queue_url": f"{url}/queue"},
         }
-        self.s3, self.step_functions = self.client("s3"), self.client("stepfunctions")
+
+    def outputs(self) -> dict[str, Any]:
+        return self._outputs
+
+    def s3(self) -> Any:
+        return self.client("s3")
+
+    def step_functions(self) -> Any:
+        return self.client("stepfunctions")
 
     def client(self, service: str, config: Any = None) -> Any:
         quick = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=2)

@@ -54,7 +54,7 @@ def test_replays_are_in_the_order_of_their_numbers(place: Any) -> None:
 def test_a_replay_is_found_behind_one_that_aws_has_forgotten(place: Any) -> None:
     batch = crashed(place)
     failure_of(batch, f"{batch.batch_id}-replay-1")
-    place.step_functions.runs = lambda _: None  # it leaves no record
+    place.step_functions().runs = lambda _: None  # it leaves no record
     place.start(batch, f"{batch.batch_id}-replay-2")
     found = story_of(place, batch.batch_id).executions
     assert [(one.replay, one.is_forgotten) for one in found] == [(0, False), (1, True), (2, False)]
@@ -65,7 +65,7 @@ def test_of_many_executions_the_steps_of_the_latest_are_read(place: Any, monkeyp
     batch = crashed(place)
     place.start(batch, f"{batch.batch_id}-replay-1")
     for name in (batch.batch_id, f"{batch.batch_id}-replay-1"):
-        place.step_functions.histories[name] = histories.troubled()
+        place.step_functions().histories[name] = histories.troubled()
     assert [bool(one.steps) for one in story_of(place, batch.batch_id).executions] == [False, True]
 
 
@@ -105,8 +105,8 @@ def test_a_log_of_events_is_read_for_ten_pages(n_pages: int, is_whole: bool) -> 
     for number in range(n_pages):
         event = "execution_known" if number else "execution_started"
         log.write("starter", uploaded + timedelta(seconds=number), message="about a file", event=event, batch_id="mine")
-    place: Any = SimpleNamespace(logs=log, outputs={"log_group_names": {"starter": "starter"}})
-    found, whole = traces.heard(place, "mine", uploaded + timedelta(minutes=1))
+    place: Any = SimpleNamespace(logs=lambda: log, outputs=lambda: {"log_group_names": {"starter": "starter"}})
+    found, whole = traces.logged_events(place, "mine", uploaded + timedelta(minutes=1))
     assert [one.started for one in found] == [True, *[False] * 9], "an event may come a minute before S3's own time"
     assert whole is is_whole
 
@@ -115,8 +115,8 @@ def test_a_line_that_only_names_a_batch_is_not_of_its_event() -> None:
     log, uploaded = CloudWatchLogs(), datetime(2026, 1, 1, tzinfo=UTC)
     log.events["starter"] = []
     log.write("starter", uploaded, message="x", event="execution_started", batch_id="other", corrects="mine")
-    place: Any = SimpleNamespace(logs=log, outputs={"log_group_names": {"starter": "starter"}})
-    assert traces.heard(place, "mine", uploaded) == ([], True)
+    place: Any = SimpleNamespace(logs=lambda: log, outputs=lambda: {"log_group_names": {"starter": "starter"}})
+    assert traces.logged_events(place, "mine", uploaded) == ([], True)
 
 
 # --- versions and revisions -------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def test_a_line_that_only_names_a_batch_is_not_of_its_event() -> None:
 
 def test_of_a_deleted_key_no_version_is_current(place: Any) -> None:
     published(place)
-    place.s3.delete_object(Bucket=harness.INGEST, Key=KEY)
+    place.s3().delete_object(Bucket=harness.INGEST, Key=KEY)
     told = story_of(place, KEY)
     assert (told.is_deleted, [version.is_current for version in told.versions]) == (True, [False])
     published(place)
@@ -145,7 +145,7 @@ def test_a_revision_is_found_whose_first_one_is_gone(place: Any) -> None:
     batch = published(place)
     second = revision(batch, 2)
     place.start(Batch.from_input({**batch.to_input(), "batch_id": second}), second)
-    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
+    place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
     forgotten = execution_called(batch.batch_id)
     forgotten.name, forgotten.execution_arn = "forgotten", "arn:forgotten"
     assert [one.number for one in story_of(place, second).revisions] == [2]
@@ -192,7 +192,7 @@ def test_versions_of_a_key_are_listed_as_far_as_needed(
 ) -> None:
     monkeypatch.setattr(lookup, "_MAX_VERSIONS", 3)
     s3 = Versions(*keys)
-    place: Any = SimpleNamespace(s3=s3, outputs={"ingest_bucket": "i"})
+    place: Any = SimpleNamespace(s3=lambda: s3, outputs=lambda: {"ingest_bucket": "i"})
     assert [one.version_id for one in lookup.versions_of(place, "k")] == [str(at) for at in range(found)]
     assert s3.pages == pages
 
@@ -200,5 +200,5 @@ def test_versions_of_a_key_are_listed_as_far_as_needed(
 def test_another_key_that_begins_alike_is_not_deleted_with_this_one(place: Any) -> None:
     published(place)
     place.upload(GOOD, "x.jsonl.gz.jsonl")
-    place.s3.delete_object(Bucket=harness.INGEST, Key=f"{KEY}.gz.jsonl")
+    place.s3().delete_object(Bucket=harness.INGEST, Key=f"{KEY}.gz.jsonl")
     assert not lookup.is_deleted(place, KEY)

@@ -311,14 +311,14 @@ def test_what_one_person_has_set_is_nothing_to_the_team(
     variables = APPLIED[0].variables
     assert (variables["project"], variables["region"]) == ("order-pipeline", "eu-central-1")
     assert variables["customer_managed_key"] == "false"
-    assert Environment("dev").project == "mine", "what is deployed from here is another matter"
+    assert Environment("dev").project() == "mine", "what is deployed from here is another matter"
 
 
 def test_environments_of_two_projects_are_refused(place: Target, tmp_path: Path) -> None:
     (tmp_path / "environments" / "dev.tfvars").write_text('project = "shop"\n')
     with pytest.raises(UsageError, match="are of order-pipeline, shop project"):
         bootstrap.bootstrap(place)
-    assert Environment("dev").project == "shop"
+    assert Environment("dev").project() == "shop"
 
 
 def test_environments_whose_names_begin_alike_are_refused(place: Target, tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_another_error_keeps_its_next_step(place: Target, monkeypatch: pytest.Mo
 
 def test_half_a_deployment_cannot_be_used_and_says_so(place: Target) -> None:
     with pytest.raises(CliError, match="not complete") as refused:
-        _ = place.outputs
+        _ = place.outputs()
     assert "deploy-infra again" in refused.value.next_step
 
 

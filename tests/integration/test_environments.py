@@ -49,8 +49,8 @@ def infra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_no_name_is_the_environment_of_terraform_tfvars(infra: Path) -> None:
     (infra / "terraform.tfvars").write_text('architecture = "x86_64"\n# region = "eu-west-1"\n')
     chosen = environments.chosen()
-    assert (chosen.name, chosen.variables, chosen.arguments) == (None, {}, ())
-    assert (chosen.setting("architecture", "arm64"), chosen.project) == ("x86_64", "order-pipeline")
+    assert (chosen.name, chosen.variables(), chosen.arguments) == (None, {}, ())
+    assert (chosen.setting("architecture", "arm64"), chosen.project()) == ("x86_64", "order-pipeline")
     assert backends.chosen(chosen) == LocalBackend()
     assert backends.chosen(chosen).arguments() == []
 
@@ -59,11 +59,11 @@ def test_a_name_is_that_of_a_file_and_of_the_environment(infra: Path, monkeypatc
     (infra / "terraform.tfvars").write_text('project = "mine"\nregion = "eu-west-1"\n')
     monkeypatch.setenv("PIPELINE_ENV", "dev")
     chosen = environments.chosen()
-    assert chosen.variables == {"project": "shop", "environment": "dev"}
+    assert chosen.variables() == {"project": "shop", "environment": "dev"}
     assert chosen.arguments == (f"-var-file={infra / 'environments' / 'dev.tfvars'}",)
     assert chosen.setting("region", "here") == "eu-west-1"
     monkeypatch.setenv("TF_VAR_project", "theirs")
-    assert chosen.project == "shop", "files outrank the environment, as they do for Terraform"
+    assert chosen.project() == "shop", "files outrank the environment, as they do for Terraform"
     monkeypatch.setenv("TF_VAR_log_level", "DEBUG")
     assert chosen.setting("log_level", "INFO") == "DEBUG"
 
@@ -123,14 +123,14 @@ def test_what_terraform_can_not_read_is_its_own_error(text: str, infra: Path) ->
 def test_what_is_meant_for_terraform_in_infra_is_not_asked_with(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"TF_WORKSPACE": "x", "TF_CLI_ARGS_console": "-nonsense", "TF_DATA_DIR": "/none"}.items():
         monkeypatch.setenv(name, value)
-    assert Environment("dev").project == "shop"
+    assert Environment("dev").project() == "shop"
 
 
 def test_where_nothing_is_set_nobody_need_have_terraform(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("TF_VAR_architecture", "x86_64")
     assert Environment().setting("architecture", "arm64") == "x86_64"
-    assert Environment().project == "order-pipeline"
+    assert Environment().project() == "order-pipeline"
 
 
 def test_names_that_begin_alike_are_refused_where_something_is_deployed(

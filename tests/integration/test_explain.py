@@ -70,7 +70,7 @@ def failing_with(place: Place, error: PipelineError) -> None:
     def fail(_: Batch) -> None:
         raise error
 
-    place.step_functions.runs = fail
+    place.step_functions().runs = fail
 
 
 # --- every way that a file can go -------------------------------------------------------------------------------------
@@ -96,12 +96,12 @@ def crashed(place: Place) -> Batch:
 
 def crashed_and_erased(place: Place) -> Batch:
     batch = crashed(place)
-    place.s3.delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
+    place.s3().delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
     return batch
 
 
 def untold(place: Place) -> Batch:
-    place.step_functions.tell = lambda _: None  # type: ignore[method-assign]
+    place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
     batch = crashed(place)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
     return batch
@@ -110,7 +110,7 @@ def untold(place: Place) -> Batch:
 def running(place: Place) -> Batch:
     batch = crashed(place)
     end(batch.batch_id, "RUNNING")
-    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
+    place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
     return batch
 
 
@@ -134,7 +134,7 @@ def queue(place: Place, event: dict[str, Any], error: str = "AccessDenied") -> N
         "requestPayload": event,
         "responsePayload": {"errorType": "ClientError", "errorMessage": error},
     }
-    boto3.client("sqs").send_message(QueueUrl=place.outputs["on_failure_queue_url"], MessageBody=json.dumps(message))
+    boto3.client("sqs").send_message(QueueUrl=place.outputs()["on_failure_queue_url"], MessageBody=json.dumps(message))
 
 
 def waiting(place: Place) -> Batch:
@@ -150,21 +150,21 @@ def never_started(place: Place) -> Batch:
 
 def lost(place: Place) -> Batch:
     batch = published(place)
-    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
+    place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
     end(batch.batch_id, "SUCCEEDED", ago=LONG_AGO)
     return batch
 
 
 def gone(place: Place) -> Batch:
     batch = lost(place)
-    place.s3.delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
+    place.s3().delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
     return batch
 
 
 def failed_and_erased(place: Place) -> Batch:
     batch = untold(place)
-    place.s3.delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
-    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
+    place.s3().delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
+    place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
     return batch
 
 
@@ -189,13 +189,13 @@ WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
     (crashed, Outcome.FAILED, "Runtime exited with error", ["replay BATCH --apply", "logs BATCH"]),
     (crashed_and_erased, Outcome.FAILED, "can't be run again, only uploaded", ["logs BATCH"]),
     (untold, Outcome.FAILED, "Nobody was told", ["replay BATCH --apply", "logs BATCH", "reconcile --apply"]),
-    (running, Outcome.RUNNING, "on its way", ["watch"]),
+    (running, Outcome.RUNNING, "It is running.", ["watch"]),
     (stuck, Outcome.STUCK, "start another emulator", []),
     (waiting, Outcome.WAITING, "ClientError: AccessDenied", ["redrive --apply"]),
-    (never_started, Outcome.NOT_STARTED, "never started", ["replay BATCH --apply"]),
-    (lost, Outcome.LOST, "its manifest is not there", ["replay BATCH --apply"]),
-    (gone, Outcome.GONE, "erased, or expired", []),
-    (failed_and_erased, Outcome.GONE, "erased, or expired", []),
+    (never_started, Outcome.NOT_STARTED, "it has no execution", ["replay BATCH --apply"]),
+    (lost, Outcome.LOST, "its manifest was deleted", ["replay BATCH --apply"]),
+    (gone, Outcome.GONE, "deleted or have expired", []),
+    (failed_and_erased, Outcome.GONE, "deleted or have expired", []),
     (notice_not_sent, Outcome.PUBLISHED, "A step after that failed: SNS.NotFoundException", []),
 ]
 
@@ -266,11 +266,11 @@ def test_odd_keys_are_found_as_they_are(place: Place, name: str) -> None:
 
 def test_a_lost_batch_whose_source_is_gone_is_not_run_again(place: Place, run: Run) -> None:
     batch = crashed(place)
-    place.step_functions.runs = harness.run_steps
+    place.step_functions().runs = harness.run_steps
     place.start(batch, f"{batch.batch_id}-replay-1")
     end(f"{batch.batch_id}-replay-1", "SUCCEEDED", ago=LONG_AGO)
-    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
-    place.s3.delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
+    place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
+    place.s3().delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
     told = story_of(place, batch.batch_id)  # type: ignore[arg-type]
     assert told.outcome is Outcome.LOST
     assert [action.command for action in told.actions] == [""]
@@ -280,7 +280,7 @@ def test_an_untold_failure_after_the_commit_is_told_with_what_to_do(place: Place
     batch = notice_not_sent(place)
     end(batch.batch_id, "FAILED", "SNS.NotFoundException", ago=timedelta(minutes=20))
     said = run("explain", batch.batch_id)[1]
-    assert "All is well" not in said
+    assert "Every record is accounted for." not in said
     assert "pipeline reconcile --apply" in said
 
 
@@ -317,7 +317,7 @@ def test_a_long_queue_is_read_once(place: Place, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_what_names_nothing_is_a_sentence_with_a_next_step(place: Place, run: Run, what: str, sentence: str) -> None:
-    place.step_functions._client.start_execution(stateMachineArn=MACHINE, name="foreign", input='{"a": 1}')
+    place.step_functions()._client.start_execution(stateMachineArn=MACHINE, name="foreign", input='{"a": 1}')
     for command in ("explain", "rejects"):
         status, out, err = run(command, what)
         assert (status, out) == (2, ""), err
@@ -341,7 +341,7 @@ def test_a_key_s_versions_are_told_with_what_became_of_each(place: Place, run: R
     out = run("explain", batches[0].batch_id)[1]
     assert f"{batches[2].batch_id}  published (current)" in out
     assert f"{batches[0].batch_id}  failed (this one)" in out
-    place.s3.delete_object(Bucket=harness.INGEST, Key=KEY)
+    place.s3().delete_object(Bucket=harness.INGEST, Key=KEY)
     assert "the key is deleted now; its versions are not" in run("explain", KEY)[1]
 
 
@@ -354,7 +354,7 @@ def test_versions_of_other_keys_that_begin_alike_are_not_this_key_s(place: Place
 
 def test_a_replayed_batch_has_both_executions(place: Place, run: Run) -> None:
     batch = crashed(place)
-    place.step_functions.runs = harness.run_steps
+    place.step_functions().runs = harness.run_steps
     run("replay", batch.batch_id, "--apply")
     told = story_of(place, batch.batch_id)  # type: ignore[arg-type]
     assert [(one.replay, one.status) for one in told.executions] == [(0, "FAILED"), (1, "SUCCEEDED")]
@@ -396,7 +396,7 @@ def test_the_log_tells_of_the_event_of_duplicates_and_of_none(place: Place, run:
 
 def test_messages_that_somebody_else_looks_at_are_said_to_be_hidden(place: Place, run: Run) -> None:
     batch = waiting(place)
-    boto3.client("sqs").receive_message(QueueUrl=place.outputs["on_failure_queue_url"], MaxNumberOfMessages=10)
+    boto3.client("sqs").receive_message(QueueUrl=place.outputs()["on_failure_queue_url"], MaxNumberOfMessages=10)
     out = run("explain", batch.batch_id)[1]
     assert out.startswith("NOT STARTED")
     assert "Not looked up: About 2 of the messages in the on-failure queue" in out
@@ -404,7 +404,7 @@ def test_messages_that_somebody_else_looks_at_are_said_to_be_hidden(place: Place
 
 def test_logs_that_may_not_be_read_keep_no_story_from_being_told(place: Place, run: Run) -> None:
     published(place)
-    place.logs.delete_log_group(logGroupName="starter")
+    place.logs().delete_log_group(logGroupName="starter")
     status, out, _ = run("explain", KEY)
     assert status == 0
     assert "Not looked up: The log of events can't be read (ResourceNotFoundException)." in out
@@ -412,7 +412,7 @@ def test_logs_that_may_not_be_read_keep_no_story_from_being_told(place: Place, r
 
 def test_each_step_is_told_with_its_tries(place: Place, run: Run) -> None:
     batch = partly_rejected(place)
-    place.step_functions.histories[batch.batch_id] = histories.troubled()
+    place.step_functions().histories[batch.batch_id] = histories.troubled()
     out = run("explain", KEY)[1]
     told = [line.strip() for line in out.splitlines()]
     assert "00:00:06.064  Write  succeeded, 0.34 s" in told
@@ -434,7 +434,7 @@ def test_an_execution_that_aws_has_forgotten_is_told_from_its_records(place: Pla
 
 def test_a_file_of_rejects_that_has_expired_is_said_to_have(place: Place, run: Run) -> None:
     batch = partly_rejected(place)
-    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.rejected_key)
+    place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.rejected_key)
     for command in ("explain", "rejects"):
         status, out, _ = run(command, KEY)
         assert (status, "The file is not there any more" in out) == (0, True)
@@ -515,7 +515,7 @@ def test_hostile_texts_stay_text(place: Place, run: Run, json_: tuple[str, ...])
     failing_with(place, ContractError(HOSTILE))
     name = "[bold]x[/bold][/]\u202egnp.jsonl"
     batch = place.process(GOOD, name)
-    place.step_functions.runs = harness.run_steps
+    place.step_functions().runs = harness.run_steps
     bad = {**order(order_id="y"), HOSTILE: HOSTILE, "status": HOSTILE}
     rejecting = place.process(lines([*(order(order_id=str(number)) for number in range(11)), bad]))
     shown = [

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import ROOT, files, system_errors
+from pipeline import ROOT, system_errors
+from pipeline.console import files
 from pipeline.contract.dry_run import DryRun
 from pipeline.deploy import build
 from pipeline.errors import CliError, UsageError

@@ -82,7 +82,7 @@ def test_the_starter_reads_the_size_in_the_event() -> None:
 def test_the_starter_starts_it_and_it_fails_with_a_record(place: Place) -> None:
     batch = uploaded(place)
     place.functions.handlers["starter"](s3_put(KEY, batch.source.version_id))
-    assert place.step_functions.started == [batch.batch_id]
+    assert place.step_functions().started == [batch.batch_id]
     assert error_of(batch) == "UnsupportedFormatError"
 
 

@@ -67,7 +67,9 @@ def s3(aws: None) -> Any:
 
 
 def place(s3: Any) -> Any:
-    return SimpleNamespace(s3=s3, outputs={"ingest_bucket": harness.INGEST, "processed_bucket": harness.PROCESSED})
+    return SimpleNamespace(
+        s3=lambda: s3, outputs=lambda: {"ingest_bucket": harness.INGEST, "processed_bucket": harness.PROCESSED}
+    )
 
 
 def pipeline(s3: Any) -> Pipeline:

@@ -122,8 +122,8 @@ def test_a_run_of_the_reconciler_lists_the_executions_once(aws: None, monkeypatc
         listed.append(since)
         return started_since(client, machine, since)
 
-    step_functions: Any = place.step_functions
-    pipeline = Pipeline(s3_utils.Storage(place.s3), step_functions, harness.INGEST, harness.PROCESSED, MACHINE, 1000)
+    step_functions: Any = place.step_functions()
+    pipeline = Pipeline(s3_utils.Storage(place.s3()), step_functions, harness.INGEST, harness.PROCESSED, MACHINE, 1000)
     monkeypatch.setattr(reconciler, "_pipeline", lambda: pipeline)
     monkeypatch.setattr(executions, "started_since", counted)
     place.process(b"{}\n" * 5)

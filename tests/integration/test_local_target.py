@@ -72,8 +72,9 @@ def test_a_file_that_is_not_started_in_time_is_followed_up_on_its_target(
     place_name: str, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "_START_SECONDS", -1)
-    outputs = {"state_machine_arn": MACHINE}
-    at: Any = SimpleNamespace(name=place_name, is_temporary=False, step_functions=place.step_functions, outputs=outputs)
+    at: Any = SimpleNamespace(
+        name=place_name, is_temporary=False, step_functions=place.step_functions, outputs=place.outputs
+    )
     arn = f"{MACHINE.replace(':stateMachine:', ':execution:')}:x"
     upload = replace(UPLOAD, execution_arn=arn)
     with pytest.raises(CliError) as late:
@@ -130,7 +131,7 @@ def test_what_dies_while_a_command_runs_is_said_to_be_lost(
         raise EndpointConnectionError(endpoint_url="https://127.0.0.1:1")
 
     batch = place.upload(ways.GOOD)
-    monkeypatch.setattr(place.s3, "head_object", refuse)
+    monkeypatch.setattr(place.s3(), "head_object", refuse)
     monkeypatch.setattr(sys, "argv", ["pipeline", "replay", batch.batch_id, "--target", "local"])
     with pytest.raises(SystemExit) as left:
         cli.main()

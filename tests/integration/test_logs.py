@@ -61,7 +61,7 @@ def log() -> CloudWatchLogs:
 
 def place(log: CloudWatchLogs, name: str = "aws") -> Any:
     groups = {"validate": "validate", "write": "write", "state_machine": "states"}
-    return SimpleNamespace(name=name, logs=log, outputs={"log_group_names": groups})
+    return SimpleNamespace(name=name, logs=lambda: log, outputs=lambda: {"log_group_names": groups})
 
 
 def numbers(lines: list[LogLine]) -> list[int]:

@@ -60,7 +60,7 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
     def run(*arguments: str) -> tuple[int, str]:
         capsys.readouterr()
-        place.step_functions.started.clear()
+        place.step_functions().started.clear()
         monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--target", "local"])
         with pytest.raises(SystemExit) as left:
             cli.main()
@@ -153,18 +153,19 @@ def test_a_manifest_that_is_not_visible_yet_is_no_conflict(monkeypatch: pytest.M
 
 def without_version(place: Any, name: str) -> None:
     """Let S3 not apply versioning yet: its response to a PUT names no version."""
-    put: Any = place.s3.put_object
+    put: Any = place.s3().put_object
 
     def put_object(**arguments: Any) -> Any:
         answer = put(**arguments)
         del answer["VersionId"]
         return answer
 
-    place.s3 = type(
+    s3 = type(
         "S3",
         (),
         {"__getattr__": lambda _, called: put_object if called == name else getattr(boto3.client("s3"), called)},
     )()
+    place.s3 = lambda: s3  # type: ignore[method-assign]
 
 
 def test_an_upload_without_a_version_id_is_followed_by_the_name_that_its_event_gives_it(
@@ -182,7 +183,7 @@ def test_an_upload_without_a_version_id_is_followed_by_the_name_that_its_event_g
 @contextmanager
 def hidden(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let S3 list the sources but return 404 for them."""
-    head = place.s3.head_object
+    head = place.s3().head_object
 
     def head_object(**arguments: Any) -> Any:
         if arguments["Bucket"] == harness.INGEST:
@@ -190,7 +191,7 @@ def hidden(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return head(**arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(place.s3, "head_object", head_object)
+        patch.setattr(place.s3(), "head_object", head_object)
         yield
 
 
@@ -222,13 +223,13 @@ def test_a_failed_version_that_is_listed_is_still_there(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = place.upload(GOOD)
-    place.step_functions.runs = raising(SourceNotVisibleError("S3 does not return it."))
+    place.step_functions().runs = raising(SourceNotVisibleError("S3 does not return it."))
     place.start(batch)
     with hidden(place, monkeypatch):
         said = run("explain", batch.batch_id)[1]
         assert f"pipeline replay {batch.batch_id} --apply" in said
         assert "not there any more" not in said
-    place.step_functions.runs = harness.run_steps
+    place.step_functions().runs = harness.run_steps
     assert "1 of 1 succeeded" in run("replay", batch.batch_id, "--apply")[1]
 
 
@@ -269,7 +270,7 @@ def test_replay_waits_for_the_restore_as_explain_says(place: Place, run: Run) ->
     assert "The source is still archived. When it is restored, run it again." in said
     assert json.loads(run_json(run, batch))["is_source_archived"] is True
     status, said = run("replay", batch.batch_id, "--apply")
-    assert (status, place.step_functions.started) == (0, [])
+    assert (status, place.step_functions().started) == (0, [])
     assert "archived: restore it in S3 first" in said
     restore: Any = {"Days": 1}
     s3_utils.client().restore_object(

@@ -88,7 +88,7 @@ def test_status_tells_each_execution_s_outcome_counts_duration_and_cost(place: P
 
 def test_status_of_a_batch_that_was_replayed_tells_both_executions(place: Place) -> None:
     batch = crashed(place)
-    place.step_functions.runs = harness.run_steps
+    place.step_functions().runs = harness.run_steps
     place.start(batch, f"{batch.batch_id}-replay-1")
     outcomes = {one.name: one.outcome for one in monitor.recent_runs(place, 10)}  # type: ignore[arg-type]
     assert outcomes == {batch.batch_id: "failed", f"{batch.batch_id}-replay-1": "published"}
@@ -102,13 +102,13 @@ def test_what_failed_after_the_commit_is_published_and_has_an_error(place: Place
 
 def test_a_manifest_that_was_deleted_is_lost(place: Place) -> None:
     batch = published(place)
-    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
+    place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
     [one] = monitor.recent_runs(place, 10)  # type: ignore[arg-type]
     assert (one.outcome, one.counts) == ("lost", {})
 
 
 def test_an_execution_that_somebody_started_by_hand_is_listed_too(place: Place) -> None:
-    place.step_functions._client.start_execution(stateMachineArn=MACHINE, name="by-hand", input="{}")
+    place.step_functions()._client.start_execution(stateMachineArn=MACHINE, name="by-hand", input="{}")
     end("by-hand", "ABORTED")
     [one] = monitor.recent_runs(place, 10)  # type: ignore[arg-type]
     assert (one.name, one.key, one.outcome, one.error) == ("by-hand", "", "failed", "ABORTED")
@@ -255,7 +255,7 @@ def test_what_runs_is_watched_to_its_end_however_many_come_and_go_meanwhile(
 ) -> None:
     long = place.process(GOOD, "long.jsonl")
     end(long.batch_id, "RUNNING", ago=timedelta(minutes=2))
-    place.step_functions.runs = lambda _: None
+    place.step_functions().runs = lambda _: None
 
     def crowd(number: int) -> Callable[[], Any]:
         return lambda: [place.process(b"", f"{number}-{at}.jsonl") for at in range(103)]
@@ -270,7 +270,7 @@ def test_what_runs_is_watched_to_its_end_however_many_come_and_go_meanwhile(
 
 
 def test_all_that_runs_is_shown_also_what_began_before_a_hundred_others(place: Place) -> None:
-    place.step_functions.runs = lambda _: None
+    place.step_functions().runs = lambda _: None
     batches = [place.process(b"", f"{at}.jsonl") for at in range(103)]
     end(batches[0].batch_id, "RUNNING", ago=timedelta(hours=1))
     look = next(watch.watch(place, datetime.now(UTC) - timedelta(minutes=5)))  # type: ignore[arg-type]
@@ -283,7 +283,7 @@ def test_the_picture_shows_the_state_that_each_is_in_and_later_what_it_cost(
 ) -> None:
     running, over = place.process(GOOD, "running.jsonl"), place.process(GOOD, "over.jsonl")
     end(running.batch_id, "RUNNING")
-    place.step_functions.histories[running.batch_id] = histories.troubled()[:4]
+    place.step_functions().histories[running.batch_id] = histories.troubled()[:4]
     looks += [lambda: with_cost(over)]
     seen = watch.watch(place, datetime.now(UTC) - timedelta(minutes=1))  # type: ignore[arg-type]
     first, second = next(seen), next(seen)
@@ -311,11 +311,11 @@ def test_the_queue_is_asked_every_tenth_look_and_a_cost_for_a_minute(
 
 
 def test_of_many_that_run_the_states_of_ten_are_asked_for(place: Place) -> None:
-    place.step_functions.runs = lambda _: None
+    place.step_functions().runs = lambda _: None
     for at in range(12):
         batch = place.process(b"", f"{at}.jsonl")
         end(batch.batch_id, "RUNNING", ago=timedelta(seconds=20 - at))
-        place.step_functions.histories[batch.batch_id] = histories.troubled()[:4]
+        place.step_functions().histories[batch.batch_id] = histories.troubled()[:4]
     look = next(watch.watch(place, datetime.now(UTC)))  # type: ignore[arg-type]
     assert [(run.key.rpartition("/")[2], state) for run, state in look.running] == [
         (f"{at}.jsonl", "ProcessChunks" if at > 1 else "") for at in reversed(range(12))
@@ -324,5 +324,5 @@ def test_of_many_that_run_the_states_of_ten_are_asked_for(place: Place) -> None:
 
 def test_a_failure_record_that_is_not_there_yet_is_no_error(place: Place, run: Run) -> None:
     batch = place.process(HOPELESS)
-    place.s3.delete_object(Bucket=harness.PROCESSED, Key=failure_key("orders", batch.batch_id, batch.batch_id))
+    place.s3().delete_object(Bucket=harness.PROCESSED, Key=failure_key("orders", batch.batch_id, batch.batch_id))
     assert json.loads(run("status", "--json")[1])["runs"][0]["outcome"] == "failed"

@@ -10,7 +10,7 @@ from functions.common.survey import BatchState
 from pipeline.inspect import executions as monitor
 from pipeline.inspect import explain_commands, monitor_commands, watch
 from pipeline.inspect.batch_history import story_of
-from pipeline.outcome import Outcome, outcome_of
+from pipeline.inspect.outcome import Outcome, outcome_of
 from pipeline.recover import restarts
 from tests import harness
 from tests.integration import test_explain as ways
@@ -58,7 +58,7 @@ def test_every_state_has_an_outcome(state: BatchState) -> None:
 
 
 def erased(place: Place, run: Run, way: Callable[[Place], Batch]) -> Batch:
-    place.s3.put_bucket_versioning(Bucket=harness.PROCESSED, VersioningConfiguration={"Status": "Enabled"})
+    place.s3().put_bucket_versioning(Bucket=harness.PROCESSED, VersioningConfiguration={"Status": "Enabled"})
     batch = way(place)
     end(batch.batch_id, "SUCCEEDED" if way is ways.published else "FAILED", ago=timedelta(hours=1))
     assert run("erase", batch.batch_id, "--apply")[::2] == (0, "")

@@ -35,8 +35,10 @@ def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 
 def pipeline(place: Place) -> Pipeline:
-    step_functions: Any = place.step_functions
-    return Pipeline(s3_utils.Storage(place.s3), step_functions, harness.INGEST, harness.PROCESSED, MACHINE, CHUNK_BYTES)
+    step_functions: Any = place.step_functions()
+    return Pipeline(
+        s3_utils.Storage(place.s3()), step_functions, harness.INGEST, harness.PROCESSED, MACHINE, CHUNK_BYTES
+    )
 
 
 def surveyed(place: Place, grace: timedelta = timedelta(0), **selection: Any) -> list[Finding]:
@@ -58,7 +60,7 @@ def missing(place: Place) -> Batch:
 
 def running(place: Place, ago: timedelta = timedelta(0)) -> Batch:
     batch = place.upload(GOOD)
-    place.step_functions.runs = lambda _: None
+    place.step_functions().runs = lambda _: None
     place.start(batch)
     end(batch.batch_id, "RUNNING", ago=ago)
     return batch
@@ -76,7 +78,7 @@ def ended(place: Place, status: str, ago: timedelta = timedelta(minutes=20)) -> 
 
 def untold(place: Place) -> Batch:
     """Recorded by the state machine; its notice and EventBridge's event were lost."""
-    place.step_functions.tell = lambda _: None  # type: ignore[method-assign]
+    place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
     batch = failed(place)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
     return batch
@@ -92,7 +94,7 @@ def forgotten(place: Place) -> Batch:
 
 def replayed(place: Place, status: str) -> Batch:
     batch = failed(place)
-    place.step_functions.runs = lambda _: None
+    place.step_functions().runs = lambda _: None
     place.start(batch, replay_name(batch.batch_id, 1))
     end(replay_name(batch.batch_id, 1), status, ago=timedelta(minutes=20))
     return batch
@@ -100,7 +102,7 @@ def replayed(place: Place, status: str) -> Batch:
 
 def published_by_a_replay(place: Place) -> Batch:
     batch = place.upload(GOOD)
-    place.step_functions.runs = _fail_once(place)
+    place.step_functions().runs = _fail_once(place)
     place.start(batch)
     place.start(batch, replay_name(batch.batch_id, 1))
     return batch
@@ -108,7 +110,7 @@ def published_by_a_replay(place: Place) -> Batch:
 
 def _fail_once(place: Place) -> Callable[[Batch], Any]:
     def fail(_: Batch) -> None:
-        place.step_functions.runs = harness.run_steps
+        place.step_functions().runs = harness.run_steps
         raise TransientError("S3 is away")
 
     return fail
@@ -176,9 +178,9 @@ def test_each_version_of_a_key_counts_also_under_a_delete_marker(place: Place) -
 def test_more_versions_than_one_page(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(25):
         place.upload(GOOD, f"{number:02d}.jsonl")
-    listing = place.s3.get_paginator("list_object_versions")
+    listing = place.s3().get_paginator("list_object_versions")
     monkeypatch.setattr(
-        place.s3,
+        place.s3(),
         "get_paginator",
         lambda _: type(
             "Paged", (), {"paginate": lambda _, **a: listing.paginate(**a, PaginationConfig={"PageSize": 7})}
@@ -209,10 +211,10 @@ def test_a_version_whose_event_never_came_is_started(place: Place, monkeypatch: 
     batch = missing(place)
     tick(monkeypatch)
     assert run() == {"missing": 1}
-    assert place.step_functions.started == [batch.batch_id]
+    assert place.step_functions().started == [batch.batch_id]
     assert harness.manifest(batch)["counts"]["published"] == 1
     assert run() == {"published": 1}
-    assert place.step_functions.started == [batch.batch_id], "the second run finds nothing to do"
+    assert place.step_functions().started == [batch.batch_id], "the second run finds nothing to do"
 
 
 def test_an_event_that_comes_after_all_changes_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +274,7 @@ def test_what_only_a_person_can_mend_is_counted_for_the_alarm(
 def test_nothing_is_written_by_the_reconciler_itself(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     missing(place)
     tick(monkeypatch)
-    monkeypatch.setattr(place.step_functions, "runs", lambda _: None)
+    monkeypatch.setattr(place.step_functions(), "runs", lambda _: None)
     run()
     assert harness.keys() == []
 
@@ -282,11 +284,11 @@ def test_a_version_that_is_deleted_meanwhile_is_let_be(place: Place, monkeypatch
     tick(monkeypatch)
     monkeypatch.setattr(reconciler, "plan", lambda *_: None)
     assert run() == {"missing": 1}
-    assert place.step_functions.started == []
+    assert place.step_functions().started == []
 
 
 def test_a_throttled_listing_is_transient(place: Place) -> None:
-    with Stubber(place.s3) as stubber:
+    with Stubber(place.s3()) as stubber:
         stubber.add_client_error("list_object_versions", service_error_code="SlowDown", http_status_code=503)
         with pytest.raises(TransientError, match="ListObjectVersions"):
             run()
@@ -300,16 +302,16 @@ def test_a_version_that_cannot_be_looked_at_hides_no_other(
 ) -> None:
     poison, other = place.upload(GOOD, "a.jsonl"), place.upload(GOOD, "b.jsonl")
     tick(monkeypatch)
-    head = place.s3.head_object
+    head = place.s3().head_object
 
     def fail(**arguments: Any) -> Any:
         if poison.batch_id in arguments["Key"]:
             raise ClientError({"Error": {"Code": "AccessDenied"}}, "HeadObject")
         return head(**arguments)
 
-    monkeypatch.setattr(place.s3, "head_object", fail)
+    monkeypatch.setattr(place.s3(), "head_object", fail)
     assert run() == {"unknown": 1, "missing": 1}
-    assert place.step_functions.started == [other.batch_id]
+    assert place.step_functions().started == [other.batch_id]
     assert '"BatchesUnaccounted":[1.0]' in capsys.readouterr().out
 
 
@@ -318,16 +320,16 @@ def test_a_version_that_cannot_be_started_hides_no_other(
 ) -> None:
     poison, other = place.upload(GOOD, "a.jsonl"), place.upload(GOOD, "b.jsonl")
     tick(monkeypatch)
-    start = place.step_functions.start_execution
+    start = place.step_functions().start_execution
 
     def fail(**arguments: Any) -> Any:
         if arguments["name"] == poison.batch_id:
             raise ClientError({"Error": {"Code": "InvalidName"}}, "StartExecution")
         return start(**arguments)
 
-    monkeypatch.setattr(place.step_functions, "start_execution", fail)
+    monkeypatch.setattr(place.step_functions(), "start_execution", fail)
     assert run() == {"missing": 2}
-    assert place.step_functions.started == [other.batch_id]
+    assert place.step_functions().started == [other.batch_id]
     assert '"BatchesUnaccounted":[1.0]' in capsys.readouterr().out
 
 
@@ -345,7 +347,7 @@ def test_a_published_batch_whose_notice_was_not_sent_is_told_of(place: Place, mo
 def test_a_revision_that_nobody_was_told_of_is_told_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = published(place)
     revised = replace(batch, batch_id=f"{batch.batch_id}-r2", revision=2)
-    place.step_functions.runs = lambda _: None
+    place.step_functions().runs = lambda _: None
     place.start(revised)
     end(revised.batch_id, "TIMED_OUT", ago=timedelta(minutes=20))
     tick(monkeypatch)
@@ -373,7 +375,7 @@ def test_a_record_of_an_earlier_release_counts_as_told(place: Place) -> None:
 def test_a_replay_does_not_touch_what_the_run_before_staged(place: Place) -> None:
     batch = failed(place)
     before = {key: harness.get(key) for key in harness.keys("staging/")}
-    place.step_functions.runs = harness.run_steps
+    place.step_functions().runs = harness.run_steps
     place.start(batch, replay_name(batch.batch_id, 1))
     after = {key: harness.get(key) for key in harness.keys("staging/")}
     assert {key: after[key] for key in before} == before

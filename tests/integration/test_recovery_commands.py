@@ -46,7 +46,7 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        place.step_functions.started.clear()
+        place.step_functions().started.clear()
         monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--target", "local"])
         with pytest.raises(SystemExit) as left:
             cli.main()
@@ -63,11 +63,11 @@ def bad_release(place: Place) -> None:
     def fail(_: Batch) -> None:
         raise ContractError("The contract's SQL failed on these records (BinderException).")
 
-    place.step_functions.runs = fail
+    place.step_functions().runs = fail
 
 
 def good_release(place: Place) -> None:
-    place.step_functions.runs = harness.run_steps
+    place.step_functions().runs = harness.run_steps
 
 
 # --- replay -----------------------------------------------------------------------------------------------------------
@@ -91,16 +91,16 @@ def test_a_failed_batch_is_replayed_under_a_new_name_with_the_same_outputs(place
     }[by]
     status, out, _ = run("replay", *selection)
     name = replay_name(batch.batch_id, 1)
-    assert (status, place.step_functions.started) == (0, []), "without --apply nothing is started"
+    assert (status, place.step_functions().started) == (0, []), "without --apply nothing is started"
     assert name in out
     assert "1 execution would be started" in out
     status, out, _ = run("replay", *selection, "--apply")
-    assert (status, place.step_functions.started) == (0, [name])
+    assert (status, place.step_functions().started) == (0, [name])
     assert "1 of 1 succeeded." in out
     assert harness.manifest(batch)["batch_id"] == batch.batch_id
     before = harness.get(batch.manifest_key)
     status, out, _ = run("replay", *selection, "--apply")
-    assert (status, place.step_functions.started) == (0, []), "what is published is not started again"
+    assert (status, place.step_functions().started) == (0, []), "what is published is not started again"
     assert harness.get(batch.manifest_key) == before
 
 
@@ -109,12 +109,12 @@ def test_a_replay_that_fails_again_is_told_and_can_be_replayed_again(place: Plac
     bad_release(place)
     for number in (1, 2):
         status, out, _ = run("replay", "--failed", "--apply")
-        assert (status, place.step_functions.started) == (1, [replay_name(batch.batch_id, number)])
+        assert (status, place.step_functions().started) == (1, [replay_name(batch.batch_id, number)])
         assert "ContractError" in out
         assert "0 of 1 succeeded." in out
     good_release(place)
     assert run("replay", "--failed", "--apply")[0] == 0
-    assert place.step_functions.started == [replay_name(batch.batch_id, 3)]
+    assert place.step_functions().started == [replay_name(batch.batch_id, 3)]
 
 
 def test_only_failed_batches_are_replayed_and_the_others_are_named(place: Place, run: Run) -> None:
@@ -122,7 +122,7 @@ def test_only_failed_batches_are_replayed_and_the_others_are_named(place: Place,
     place.process(GOOD, "published.jsonl")
     never = place.upload(GOOD, "never.jsonl")
     _, out, _ = run("replay", "--prefix", "incoming/orders", "--apply")
-    assert sorted(place.step_functions.started) == sorted([replay_name(failed.batch_id, 1), never.batch_id])
+    assert sorted(place.step_functions().started) == sorted([replay_name(failed.batch_id, 1), never.batch_id])
     assert "published" in out
 
 
@@ -137,9 +137,9 @@ def test_a_batch_that_aws_has_forgotten_is_replayed_from_its_record(place: Place
 def test_a_running_batch_is_let_run(place: Place, run: Run) -> None:
     batch = failed_by_release(place)
     end(batch.batch_id, "RUNNING")
-    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
+    place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
     status, out, _ = run("replay", batch.batch_id, "--apply")
-    assert (status, place.step_functions.started) == (0, [])
+    assert (status, place.step_functions().started) == (0, [])
     assert "running" in out
 
 
@@ -147,7 +147,7 @@ def test_a_batch_that_was_aborted_just_now_waits_for_its_functions(place: Place,
     batch = failed_by_release(place)
     end(batch.batch_id, "ABORTED", ago=timedelta(minutes=5))
     status, out, _ = run("replay", batch.batch_id, "--apply")
-    assert (status, place.step_functions.started) == (0, [])
+    assert (status, place.step_functions().started) == (0, [])
     assert "stopped just now" in out
     end(batch.batch_id, "ABORTED", ago=timedelta(minutes=17))
     assert run("replay", batch.batch_id, "--apply")[0] == 0
@@ -156,12 +156,12 @@ def test_a_batch_that_was_aborted_just_now_waits_for_its_functions(place: Place,
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "Say what to replay"),
-        (["orders-" + "0" * 32, "--failed"], "in one way"),
+        ([], "Nothing is selected. Give BATCH|KEY, --failed, --prefix, --republish or --rejects."),
+        (["orders-" + "0" * 32, "--failed"], "--failed can't be combined with BATCH|KEY."),
         (["--prefix", "orders/"], "--prefix can't be orders/"),
         (["incoming/orders/no-such-file"], "There is no file incoming/orders/no-such-file"),
-        (["orders-" + "0" * 32, "--since", "1d"], "--since goes with"),
-        (["--failed", "--release", "x"], "--release goes with"),
+        (["orders-" + "0" * 32, "--since", "1d"], "--since can't be combined with BATCH|KEY."),
+        (["--failed", "--release", "x"], "--release needs --republish."),
         (["--failed", "--since", "99999999d"], "--since can't be 99999999d"),
         (["orders-1"], "orders-1 is neither a batch nor a key"),
         (["--failed", "--since", "yesterday"], "--since can't be yesterday"),
@@ -187,17 +187,17 @@ def test_a_bad_release_is_published_anew_as_the_next_revision(
     second = place.process(GOOD, "b.jsonl")
     place.deploy("next", monkeypatch)
     assert run("replay", "--republish")[0] == 0
-    assert place.step_functions.started == []
+    assert place.step_functions().started == []
     status, _, _ = run("replay", "--republish", "--apply")
     revisions = [batch_id_for("orders", harness.INGEST, b.source.key, b.source.version_id, 2) for b in (first, second)]
-    assert (status, sorted(place.step_functions.started)) == (0, sorted(revisions))
+    assert (status, sorted(place.step_functions().started)) == (0, sorted(revisions))
     for batch, revised in zip((first, second), revisions, strict=True):
         before, after = harness.manifest(batch), json.loads(harness.get(f"manifests/orders/{revised}.json"))
         assert (after["revision"], after["source"]) == (2, before["source"])
         assert (before["release"], after["release"]) == ("test", "next")
         assert after["counts"] == before["counts"]
     assert "published by the deployed release already" in run("replay", "--republish", "--apply")[1]
-    assert place.step_functions.started == [], "what the deployed release published is not published again"
+    assert place.step_functions().started == [], "what the deployed release published is not published again"
 
 
 def test_republishing_goes_on_where_it_was_interrupted(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,11 +210,11 @@ def test_republishing_goes_on_where_it_was_interrupted(place: Place, run: Run, m
             raise ContractError("The SQL failed.")
         return steps(batch)
 
-    place.step_functions.runs = interrupted
+    place.step_functions().runs = interrupted
     assert run("replay", "--republish", "--apply")[0] == 1
     good_release(place)
     assert run("replay", "--republish", "--apply")[0] == 0
-    assert place.step_functions.started == [f"{batches[1].batch_id}-r2-replay-1"], "taken up, not counted up"
+    assert place.step_functions().started == [f"{batches[1].batch_id}-r2-replay-1"], "taken up, not counted up"
 
 
 def test_a_revision_that_was_aborted_just_now_waits_too(
@@ -227,7 +227,7 @@ def test_a_revision_that_was_aborted_just_now_waits_too(
     good_release(place)
     end(f"{batch.batch_id}-r2", "ABORTED", ago=timedelta(minutes=1))
     status, out, _ = run("replay", "--republish", "--apply")
-    assert (status, place.step_functions.started) == (0, [])
+    assert (status, place.step_functions().started) == (0, [])
     assert "stopped just now" in out
 
 
@@ -239,7 +239,7 @@ def test_only_what_one_release_published_is_published_anew(
     bad = place.process(GOOD, "bad.jsonl")
     place.deploy("next", monkeypatch)
     assert run("replay", "--republish", "--release", "bad", "--apply")[0] == 0
-    assert place.step_functions.started == [f"{bad.batch_id}-r2"]
+    assert place.step_functions().started == [f"{bad.batch_id}-r2"]
 
 
 # --- corrected rejects ------------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_corrected_rejects_are_a_new_batch_that_names_the_one_it_corrects(
     key = next(key for key in list_ingest() if "/corrections/" in key)
     assert key in out
     assert run("backfill", "--apply")[0] == 0, "on moto no event starts it"
-    [name] = place.step_functions.started
+    [name] = place.step_functions().started
     corrected = json.loads(harness.get(f"manifests/orders/{name}.json"))
     assert name in out or corrected["batch_id"] == name
     assert corrected["source"]["corrects"] == batch.batch_id
@@ -316,9 +316,9 @@ def test_backfill_starts_what_was_never_started_and_nothing_else(place: Place, r
     failed_by_release(place, "failed.jsonl")
     batches = [place.upload(GOOD, f"{number}.jsonl") for number in range(3)]
     assert run("backfill")[0] == 0
-    assert place.step_functions.started == []
+    assert place.step_functions().started == []
     status, out, _ = run("backfill", "--apply", "--prefix", "incoming/orders/")
-    assert (status, place.step_functions.started) == (0, [batch.batch_id for batch in batches])
+    assert (status, place.step_functions().started) == (0, [batch.batch_id for batch in batches])
     assert "3 of 3 succeeded." in out
     assert run("backfill", "--apply")[:2] == (0, "Nothing to start.")
 
@@ -328,9 +328,9 @@ def test_no_more_run_at_a_time_than_allowed(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch, concurrency: int
 ) -> None:
     names = [place.upload(GOOD, f"{number}.jsonl").batch_id for number in range(7)]
-    place.step_functions.runs = lambda _: None
+    place.step_functions().runs = lambda _: None
     most, running = 0, set()
-    real, start = place.step_functions._client, place.step_functions.start_execution
+    real, start = place.step_functions()._client, place.step_functions().start_execution
 
     def started(**arguments: Any) -> Any:
         nonlocal most
@@ -347,8 +347,8 @@ def test_no_more_run_at_a_time_than_allowed(
             end(answer["name"], "SUCCEEDED")  # so it has ended when it is asked for again
         return answer
 
-    monkeypatch.setattr(place.step_functions, "start_execution", started)
-    monkeypatch.setattr(place.step_functions, "describe_execution", described, raising=False)
+    monkeypatch.setattr(place.step_functions(), "start_execution", started)
+    monkeypatch.setattr(place.step_functions(), "describe_execution", described, raising=False)
     assert run("backfill", "--apply", "--concurrency", str(concurrency))[0] == 0
     assert most == min(concurrency, len(names))
 
@@ -361,7 +361,7 @@ def test_an_interrupted_backfill_says_so_and_goes_on_when_repeated(place: Place,
             raise KeyboardInterrupt
         return harness.run_steps(batch)
 
-    place.step_functions.runs = interrupt
+    place.step_functions().runs = interrupt
     status, _, err = run("backfill", "--apply", "--concurrency", "1")
     assert status == 130
     assert "run the same again" in err
@@ -369,7 +369,7 @@ def test_an_interrupted_backfill_says_so_and_goes_on_when_repeated(place: Place,
     harness.run_steps(batches[1])
     good_release(place)
     assert run("backfill", "--apply")[0] == 0
-    assert place.step_functions.started == [batches[2].batch_id]
+    assert place.step_functions().started == [batches[2].batch_id]
 
 
 # --- reconcile --------------------------------------------------------------------------------------------------------
@@ -379,24 +379,24 @@ def test_reconcile_says_what_is_missing_and_starts_it(place: Place, run: Run) ->
     place.process(GOOD, "published.jsonl")
     never = place.upload(GOOD, "never.jsonl")
     status, out, _ = run("reconcile", "--grace", "0m")
-    assert (status, place.step_functions.started) == (1, [])
+    assert (status, place.step_functions().started) == (1, [])
     assert "2 files: 1 published, 0 failed, 0 running, 0 stuck, 1 missing, 0 untold, 0 lost" in out
     assert "incoming/orders/never.jsonl" in out
     status, _, _ = run("reconcile", "--grace", "0m", "--apply")
-    assert (status, place.step_functions.started) == (0, [never.batch_id])
+    assert (status, place.step_functions().started) == (0, [never.batch_id])
     assert run("reconcile", "--grace", "0m")[0] == 0
 
 
 def test_reconcile_lets_a_failed_file_wait_for_its_person(place: Place, run: Run) -> None:
     place.process(HOPELESS)
     status, out, _ = run("reconcile", "--grace", "0m", "--apply")
-    assert (status, place.step_functions.started) == (0, [])
+    assert (status, place.step_functions().started) == (0, [])
     assert "1 failed" in out
 
 
 def test_reconcile_records_a_failure_that_left_nothing(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = failed_by_release(place)
-    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
+    place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
     end(batch.batch_id, "TIMED_OUT", ago=timedelta(minutes=5))
     monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
     status, out, _ = run("reconcile", "--grace", "0m")
@@ -438,13 +438,13 @@ def test_reconcile_finds_orphans_and_prunes_them_only_when_told(place: Place, ru
 
 def lost(place: Place) -> Batch:
     batch = place.process(MIXED)
-    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
+    place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
     end(batch.batch_id, "SUCCEEDED", ago=timedelta(minutes=20))
     return batch
 
 
 def untold(place: Place) -> Batch:
-    place.step_functions.tell = lambda _: None  # type: ignore[method-assign]
+    place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
     batch = place.process(HOPELESS)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
     return batch
@@ -459,7 +459,7 @@ def aborted(place: Place) -> Batch:
 
 def foreign(place: Place) -> Batch:
     batch = place.upload(GOOD)
-    place.s3.delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
+    place.s3().delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
     s3_utils.storage().put_bytes(harness.PROCESSED, batch.parquet_key("orders"), b"x")
     return batch
 
@@ -491,12 +491,12 @@ def test_what_is_published_between_the_look_and_the_prune_is_kept(place: Place) 
 
 def test_prune_is_about_all_files(run: Run) -> None:
     status, _, err = run("reconcile", "--prefix", "incoming/orders/", "--apply", "--prune")
-    assert (status, "Leave --prefix out" in err) == (2, True)
+    assert (status, "--prune can't be combined with --prefix" in err) == (2, True)
 
 
 def test_reconcile_passes_over_what_a_run_is_writing(place: Place, run: Run) -> None:
     batch = place.upload(GOOD)
-    place.step_functions.runs = lambda _: None
+    place.step_functions().runs = lambda _: None
     place.start(batch)
     end(batch.batch_id, "RUNNING")
     s3_utils.storage().put_bytes(harness.PROCESSED, batch.parquet_key("orders"), b"x")
@@ -509,7 +509,7 @@ def test_reconcile_finds_outputs_that_are_not_what_the_manifest_says(place: Plac
     key = batch.parquet_key("items")
     if how in ("gone", "all gone"):
         for gone in [key] if how == "gone" else harness.keys("tables/") + harness.keys("processed/"):
-            place.s3.delete_object(Bucket=harness.PROCESSED, Key=gone)
+            place.s3().delete_object(Bucket=harness.PROCESSED, Key=gone)
     else:
         s3_utils.storage().put_bytes(
             harness.PROCESSED, key, b"x" * (len(harness.get(key)) if how == "same size" else 1)
@@ -522,14 +522,14 @@ def test_reconcile_finds_outputs_that_are_not_what_the_manifest_says(place: Plac
 
 def test_rejects_that_have_expired_are_no_damage(place: Place, run: Run) -> None:
     batch = place.process(MIXED)
-    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.rejected_key)
+    place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.rejected_key)
     assert run("reconcile", "--grace", "0m")[0] == 0
     assert run("reconcile", "--grace", "0m", "--digests")[0] == 0
 
 
 def test_a_time_with_another_zone_finds_its_day(place: Place, run: Run) -> None:
     batch = place.process(GOOD)
-    place.s3.delete_object(Bucket=harness.PROCESSED, Key=batch.parquet_key("items"))
+    place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.parquet_key("items"))
     east = datetime.now(timezone(timedelta(hours=14))) - timedelta(minutes=5)
     status, out, _ = run("reconcile", "--grace", "0m", "--since", east.isoformat(timespec="minutes"))
     assert (status, "damaged" in out) == (1, True)
@@ -563,7 +563,7 @@ def arn(function: str) -> str:
 def send(place: Place, body: Any, **attributes: str) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
     boto3.client("sqs").send_message(
-        QueueUrl=place.outputs["on_failure_queue_url"],
+        QueueUrl=place.outputs()["on_failure_queue_url"],
         MessageBody=text,
         MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
     )
@@ -598,9 +598,9 @@ def test_an_event_that_no_retry_got_handled_is_sent_back(place: Place, run: Run)
         "--apply",
     ):
         assert part in out
-    assert place.step_functions.started == []
+    assert place.step_functions().started == []
     status, out, _ = run("redrive", "--apply")
-    assert (status, place.step_functions.started) == (0, [batch.batch_id])
+    assert (status, place.step_functions().started) == (0, [batch.batch_id])
     assert "handled" in out
     assert harness.manifest(batch)["counts"]["published"] == 1
     assert run("redrive")[1] == "The queue is empty."
@@ -633,7 +633,7 @@ def test_what_fails_again_stays(place: Place, run: Run) -> None:
 
 def test_a_message_that_somebody_is_at_is_not_called_none(place: Place, run: Run) -> None:
     send(place, failed_invocation("starter", {"Records": []}))
-    boto3.client("sqs").receive_message(QueueUrl=place.outputs["on_failure_queue_url"], VisibilityTimeout=60)
+    boto3.client("sqs").receive_message(QueueUrl=place.outputs()["on_failure_queue_url"], VisibilityTimeout=60)
     status, _, err = run("redrive")
     assert status == 1
     assert "About 1 message can't be seen" in err
@@ -645,7 +645,7 @@ def test_an_interrupted_redrive_lets_the_message_be_seen(place: Place, run: Run)
     def interrupt(_: Batch) -> None:
         raise KeyboardInterrupt
 
-    place.step_functions.runs = interrupt
+    place.step_functions().runs = interrupt
     assert run("redrive", "--apply")[0] == 130
     assert "starter" in run("redrive")[1]
 
@@ -671,7 +671,7 @@ def test_a_foreign_message_is_let_be(place: Place, run: Run, body: Any, said: st
 
 def test_an_erased_batch_leaves_no_version_of_anything(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     versioning = {"Status": "Enabled"}
-    place.s3.put_bucket_versioning(Bucket=harness.PROCESSED, VersioningConfiguration=versioning)
+    place.s3().put_bucket_versioning(Bucket=harness.PROCESSED, VersioningConfiguration=versioning)
     other = place.process(lines([order(order_id="9")]), "other.jsonl")
     kept = versions()
     batch = failed_by_release(place)
@@ -680,7 +680,7 @@ def test_an_erased_batch_leaves_no_version_of_anything(place: Place, run: Run, m
     run("replay", batch.batch_id, "--republish", "--apply")
     assert f"manifests/orders/{batch.batch_id}-r2.json" in harness.keys("manifests/")
     for revision in (batch.batch_id, f"{batch.batch_id}-r2"):  # record_run writes these later
-        place.s3.put_object(Bucket=harness.PROCESSED, Key=run_key("orders", revision, revision), Body=b"{}")
+        place.s3().put_object(Bucket=harness.PROCESSED, Key=run_key("orders", revision, revision), Body=b"{}")
     status, out, _ = run("erase", batch.batch_id)
     assert status == 0
     assert "--apply" in out
@@ -727,7 +727,7 @@ def test_a_key_that_no_xml_can_hold_is_erased(place: Place, run: Run) -> None:
 
 def test_an_erasure_that_was_interrupted_is_repeated(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = place.process(GOOD)
-    delete, calls = place.s3.delete_objects, []
+    delete, calls = place.s3().delete_objects, []
 
     def interrupt(**arguments: Any) -> Any:
         calls.append(arguments)
@@ -735,7 +735,7 @@ def test_an_erasure_that_was_interrupted_is_repeated(place: Place, run: Run, mon
             raise KeyboardInterrupt
         return delete(**arguments)
 
-    monkeypatch.setattr(place.s3, "delete_objects", interrupt)
+    monkeypatch.setattr(place.s3(), "delete_objects", interrupt)
     assert run("erase", batch.batch_id, "--apply")[0] == 130
     assert batch.manifest_key not in harness.keys("manifests/")
     execution = execution_called(batch.batch_id)

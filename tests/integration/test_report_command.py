@@ -83,7 +83,7 @@ def test_a_key_and_an_execution_name_a_batch_too(place: Place, run: Run, tmp_pat
 def test_tables_that_have_expired_are_said_to_be_gone(place: Place, run: Run) -> None:
     batch = place.process(MIXED)
     for key in list(harness.keys("processed/")):
-        place.s3.delete_object(Bucket=harness.PROCESSED, Key=key)
+        place.s3().delete_object(Bucket=harness.PROCESSED, Key=key)
     assert run(batch.batch_id)[0] == 0
     assert "its file is not there any more" in Path(f"{batch.batch_id}.html").read_text("utf-8")
 

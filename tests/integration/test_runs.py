@@ -12,6 +12,7 @@ from functions.common import s3_utils
 from functions.common.documents.manifest import Manifest
 from functions.common.documents.run_record import RunRecord
 from pipeline import console as show
+from pipeline.console.files import check_input
 from pipeline.contract import validate_command
 from pipeline.errors import UsageError
 from pipeline.run import runs
@@ -28,7 +29,7 @@ class Bucket:
         Path(path).write_text(key)
 
 
-PLACE: Any = SimpleNamespace(s3=Bucket(), outputs={"processed_bucket": "out"})
+PLACE: Any = SimpleNamespace(s3=Bucket, outputs=lambda: {"processed_bucket": "out"})
 
 
 def published(rejects: str | None) -> runs.RunResult:
@@ -88,7 +89,7 @@ def test_the_cost_is_awaited_until_it_is_there_and_not_for_ever(monkeypatch: pyt
 
 def test_a_file_that_is_not_there_is_asked_for_as_the_command_takes_it(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="There is no file") as raised:
-        runs.check_input(tmp_path / "nowhere", "pipeline validate path/to/orders.jsonl")
+        check_input(tmp_path / "nowhere", "pipeline validate path/to/orders.jsonl")
     assert raised.value.next_step == "Name a file: pipeline validate path/to/orders.jsonl."
 
 
@@ -111,9 +112,9 @@ def test_an_upload_is_the_file_and_shows_a_terminal_how_far_it_is(
     path = tmp_path / "x.jsonl"
     path.write_bytes(bytes(range(256)) * (size // 256))
     outputs = {"ingest_bucket": harness.INGEST, "state_machine_arn": "arn:aws:states:x:1:stateMachine:x"}
-    place: Any = SimpleNamespace(s3=s3_utils.client(), outputs=outputs)
+    place: Any = SimpleNamespace(s3=s3_utils.client, outputs=lambda: outputs)
     uploaded = runs.upload(place, path, "orders", show.reading)
-    stored = place.s3.get_object(Bucket=harness.INGEST, Key="incoming/orders/x.jsonl", VersionId=uploaded.version_id)
+    stored = place.s3().get_object(Bucket=harness.INGEST, Key="incoming/orders/x.jsonl", VersionId=uploaded.version_id)
     assert stored["Body"].read() == path.read_bytes()
     assert ("uploading" in shown(screen), f"{size / 1e6:.1f}/" in shown(screen)) == (
         screen.is_terminal,

@@ -47,8 +47,8 @@ class Stubbed:
 
     def __init__(self) -> None:
         self.stubbers: dict[str, Stubber] = {}
-        self.place: Any = SimpleNamespace(name="aws", outputs=OUTPUTS, client=self.client)
-        self.definition = asl.load()
+        self.place: Any = SimpleNamespace(name="aws", outputs=lambda: OUTPUTS, client=self.client)
+        self.definition: Any = asl.load
         self.waited: list[str] = []
 
     def client(self, service: str, *_: object, **__: object) -> Any:
@@ -106,7 +106,7 @@ def test_a_state_is_tried_with_what_aws_takes(case: Case) -> None:
 def test_what_step_functions_finds_in_the_definition(trial: Any) -> None:
     warning = {"severity": "WARNING", "code": "NO_PATH", "message": "m", "location": "/States/Write"}
     error = {"severity": "ERROR", "code": "MISSING_TRANSITION_TARGET", "message": "m"}
-    trial.place.step_functions = trial.client("stepfunctions")
+    trial.place.step_functions = lambda: trial.client("stepfunctions")
     for result, found in (("OK", []), ("OK", [warning]), ("FAIL", [error])):
         answer = {"result": result, "diagnostics": found}
         trial.stub("stepfunctions").add_response("validate_state_machine_definition", answer)
@@ -183,7 +183,7 @@ def test_views_are_counted(trial: Any, monkeypatch: pytest.MonkeyPatch, rows: st
 
 
 def test_metrics_are_looked_for_where_the_alarms_do(trial: Any) -> None:
-    trial.good = SimpleNamespace(upload=SimpleNamespace(dataset="orders"))
+    trial.good = lambda: SimpleNamespace(upload=SimpleNamespace(dataset="orders"))
     stub = trial.stub("cloudwatch")
     stub.add_response("get_metric_statistics", {"Datapoints": [{"Sum": 60.0}, {"Sum": 40.0}]})
     assert files.metrics(trial) == "RecordsReceived has arrived"
@@ -362,7 +362,7 @@ def test_a_boundary_that_is_not_of_bootstrap_bounds_a_throw_away_too() -> None:
         (["--destroy", "smoke-1a2b3c"], "No run called smoke-1a2b3c is left half done"),
         (["--destroy", "../infra"], "../infra is not the name of a run"),
         (["--name", "prod"], "prod is not the name of a run"),
-        (["--name", "smoke-1a2b3c", "--destroy", "smoke-1a2b3c"], "give one of them"),
+        (["--name", "smoke-1a2b3c", "--destroy", "smoke-1a2b3c"], "--name can't be combined with --destroy"),
     ],
 )
 def test_what_can_t_be_used_is_said(run: Run, arguments: list[str], said: str) -> None:
@@ -397,7 +397,7 @@ SOURCES = [
     *(path for path in (ROOT / "src" / "pipeline" / "smoke").glob("*.py") if path != BY_ANALYST),
     *(
         ROOT / "src/pipeline" / f"{name}.py"
-        for name in ("run/runs", "processed_bucket", "inspect/logs", "deploy/deploy")
+        for name in ("run/runs", "deploy/processed_bucket", "inspect/logs", "deploy/deploy")
     ),
 ]
 SERVICES = (
@@ -480,7 +480,7 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     (folder / "terraform.tfstate").write_text(state_of("123456789012"))
     workspace = SimpleNamespace(folder=folder, variables={"environment": "smoke-1a2b3c"}, backend=LocalBackend())
     state = SimpleNamespace(tags={"Project": "order-pipeline"})
-    return SimpleNamespace(name="aws", workspace=workspace, state=state, account=lambda: "123456789012")
+    return SimpleNamespace(name="aws", workspace=workspace, state=lambda: state, account=lambda: "123456789012")
 
 
 def state_of(account: str, region: str = "eu-central-1") -> str:
@@ -652,7 +652,7 @@ def test_what_is_left_on_this_machine_alone_is_said(run: Run) -> None:
 def test_what_another_machine_left_is_destroyed_where_it_is(bucket: Any) -> None:
     place = throwaway.on_aws("smoke-aaaaaa")
     assert place.workspace.variables["region"] == "eu-west-1"
-    assert place.state.region == "eu-west-1"
+    assert place.state().region == "eu-west-1"
 
 
 @pytest.mark.parametrize(("by_name", "kept_keys"), [([], []), (["sqs x"], [key_of("smoke-bbbbbb")])])

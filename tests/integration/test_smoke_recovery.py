@@ -1,6 +1,7 @@
 """The checks of `pipeline smoke` that change, stop and break something, on a deployment that is played."""
 
 import json
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,7 +33,7 @@ class Place:
     """A deployment on AWS whose services answer what they are given."""
 
     name = "aws"
-    outputs: dict[str, Any] = {  # noqa: RUF012
+    _outputs: Mapping[str, Any] = {
         "function_names": {"starter": "p-starter", "reconciler": "p-reconciler"},
         "on_failure_queue_url": "https://queue",
         "topic_arn": "arn:topic",
@@ -41,7 +42,12 @@ class Place:
 
     def __init__(self, **services: Any) -> None:
         self._services = services
-        self.step_functions = services.get("stepfunctions")
+
+    def outputs(self) -> Mapping[str, Any]:
+        return self._outputs
+
+    def step_functions(self) -> Any:
+        return self._services.get("stepfunctions")
 
     def client(self, service: str, *_: object, **__: object) -> Any:
         return self._services[service]
@@ -75,7 +81,7 @@ AFTER = {
 @pytest.mark.parametrize("stays", [None, *BEFORE])
 def test_what_a_second_apply_does_not_change_is_found(stays: str | None) -> None:
     after = {**AFTER, **({stays: BEFORE[stays]} if stays else {})}
-    changed: Any = SimpleNamespace(place=Place(), changed=Changed(None, BEFORE, after))  # type: ignore[arg-type]
+    changed: Any = SimpleNamespace(place=Place(), changed=lambda: Changed(None, BEFORE, after))  # type: ignore[arg-type]
     outcome, detail = result_of("a second apply", changed)
     assert outcome is (CheckOutcome.FAILED if stays else CheckOutcome.OK), detail
 

@@ -25,9 +25,9 @@ from functions.common.survey import BatchState
 from generate_data import generate
 from pipeline import ROOT
 from pipeline.deploy import build, deploy
+from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target, embedded_target
 from pipeline.emulator import server as embedded
-from pipeline.processed_bucket import read_document
 from pipeline.recover import restarts, undelivered
 from pipeline.run import runs
 from tests.e2e.conftest import event_of, hand_over_failed_events, hear, listen
@@ -109,7 +109,7 @@ def place(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> 
     place = embedded_target(server, server.home.parent, build.CONTRACTS, environment="load", packages_dir=str(packages))
     deploy.deploy(place)
     hand_over_failed_events(place)
-    hear(place, "notices", place.outputs["topic_arn"])
+    hear(place, "notices", place.outputs()["topic_arn"])
     return place
 
 
@@ -148,20 +148,20 @@ def test_a_thousand_files_are_all_accounted_for(server: embedded.Server, place: 
 
 def send(place: Target, file: File) -> tuple[str, File]:
     """Upload a file and wait for the end of its execution, if there is one; answers its batch."""
-    bucket, key = place.outputs["ingest_bucket"], f"incoming/orders/{file.key}"
-    version = place.s3.put_object(Bucket=bucket, Key=key, Body=file.data)["VersionId"]
+    bucket, key = place.outputs()["ingest_bucket"], f"incoming/orders/{file.key}"
+    version = place.s3().put_object(Bucket=bucket, Key=key, Body=file.data)["VersionId"]
     uploaded = runs.Upload(bucket, key, version, "orders", batch_id_for("orders", bucket, key, version), "")
     for _ in range(file.duplicates):
         place.client("lambda").invoke(
-            FunctionName=place.outputs["function_names"]["starter"],
+            FunctionName=place.outputs()["function_names"]["starter"],
             Qualifier="live",
             InvocationType="Event",
             Payload=event_of(uploaded, len(file.data)),
         )
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    machine = place.outputs["state_machine_arn"]
+    machine = place.outputs()["state_machine_arn"]
     while time.monotonic() < deadline:
-        execution = executions.describe(place.step_functions, machine, uploaded.batch_id)
+        execution = executions.describe(place.step_functions(), machine, uploaded.batch_id)
         if execution and execution["status"] != "RUNNING":
             break
         time.sleep(0.2)
@@ -181,7 +181,7 @@ def mend(place: Target) -> Counter[str]:
         before = done.total()
         done["events sent back"] += sum(not error for _, error in undelivered.redrive(place))
         place.client("lambda").invoke(
-            FunctionName=place.outputs["function_names"]["reconciler"],
+            FunctionName=place.outputs()["function_names"]["reconciler"],
             Qualifier="live",
             Payload=json.dumps({"since_hours": 24, "grace_minutes": 0}),
         )
@@ -197,8 +197,8 @@ def mend(place: Target) -> Counter[str]:
 
 def failures(place: Target, batch_id: str) -> list[FailureRecord]:
     """The failure records of a batch."""
-    bucket = place.outputs["processed_bucket"]
-    listed = place.s3.list_objects_v2(Bucket=bucket, Prefix=failure_prefix("orders", batch_id)).get("Contents", [])
+    bucket = place.outputs()["processed_bucket"]
+    listed = place.s3().list_objects_v2(Bucket=bucket, Prefix=failure_prefix("orders", batch_id)).get("Contents", [])
     return [record for found in listed if (record := read_document(place, FailureRecord, found["Key"]))]
 
 
@@ -217,11 +217,11 @@ def check(place: Target, sent: dict[str, File]) -> None:
         for line in notice["Message"].splitlines()
         if line.startswith("Execution: ")
     )
-    machine, twice = place.outputs["state_machine_arn"], 0
+    machine, twice = place.outputs()["state_machine_arn"], 0
     for batch_id, file in sent.items():
         manifest = read_document(place, Manifest, manifest_key("orders", batch_id))
         records = failures(place, batch_id)
-        assert executions.describe(place.step_functions, machine, batch_id), f"{batch_id} was never started"
+        assert executions.describe(place.step_functions(), machine, batch_id), f"{batch_id} was never started"
         assert (manifest is not None) == (file.published > 0), f"{file.key} ({batch_id}): {records}"
         if manifest:
             counts = manifest.counts

@@ -126,7 +126,7 @@ def test_what_is_known_of_events_versions_and_fields_is_told() -> None:
     )
     text = " ".join(Reader(page(told)).text.split())
     for part in (
-        *(f"rejects of {other}", "S3's event came again, and started nothing", "never came: the reconciler"),
+        *(f"rejects of {other}", "S3's event came again, and started nothing", "never came; the reconciler"),
         *("In the on-failure queue since 2026-01-01 00:00:00 UTC, for starter: ThrottlingException", "failed, current"),
         *(
             "the field was dropped",

@@ -70,8 +70,9 @@ def test_an_upload_whose_execution_never_starts_is_reported(pauses: list[float])
 
     machine = "arn:aws:states:eu-central-1:1:stateMachine:x"
     client = SimpleNamespace(describe_execution=describe)
-    outputs = {"state_machine_arn": machine}
-    place: Any = SimpleNamespace(name="aws", is_temporary=False, step_functions=client, outputs=outputs)
+    place: Any = SimpleNamespace(
+        name="aws", is_temporary=False, step_functions=lambda: client, outputs=lambda: {"state_machine_arn": machine}
+    )
     upload = Upload("bucket", "incoming/orders/x.jsonl", "v1", "orders", "orders-1", "arn")
     with pytest.raises(CliError, match="No execution of orders-1 was started within 180 seconds") as refused:
         list(runs.follow(place, upload))

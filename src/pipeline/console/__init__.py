@@ -33,6 +33,11 @@ def plain_lines(text: str) -> str:
     return "\n".join(map(plain, text.splitlines()))
 
 
+def many(number: int, one: str, more: str = "") -> str:
+    """A number with its noun: 1 record, 1,000 records, 2 batches."""
+    return f"{number:,} {one if number == 1 else more or f'{one}s'}"
+
+
 @contextmanager
 def counting(text: str) -> Iterator[Callable[[T], T]]:
     """Show on a terminal how many things went through the function that is given; `text` has {} for the number."""

@@ -18,7 +18,7 @@ from pipeline.contract.revisions import base_revision, feeds_at, folder_at
 from pipeline.deploy.targets import contracts_folder
 from pipeline.errors import CliError, UsageError
 
-app = typer.Typer(help="Check contracts, and compare them with what they were.", no_args_is_help=True)
+app = typer.Typer(help="Check contracts, and compare them with earlier revisions.", no_args_is_help=True)
 
 _SHIPPED = (ROOT / "contracts", ROOT / "examples" / "contracts")
 
@@ -26,9 +26,11 @@ _SHIPPED = (ROOT / "contracts", ROOT / "examples" / "contracts")
 @app.command("check")
 def check_command(
     folders: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="By default all.")] = None,
-    since: Annotated[str, typer.Option(help="The revision to compare with, else where the branch left main.")] = "",
+    since: Annotated[str, typer.Option(help="The revision to compare with; by default the merge base.")] = "",
 ) -> None:
-    """See that contracts agree with themselves, and that no change breaks who depends on them.
+    """Check that contracts are sound and changed compatibly.
+
+    No change may break producers, readers or stored tables, unless a new version allows it.
 
     Example: pipeline contract check contracts/orders --since origin/main
     """
@@ -107,9 +109,11 @@ def diff_command(
     before: Annotated[str, typer.Argument(metavar="BEFORE", help="A folder, or REVISION:FOLDER.")],
     after: Annotated[str, typer.Argument(metavar="AFTER", help="A folder, or REVISION:FOLDER.")],
 ) -> None:
-    """Say whether a change is safe for producers, for readers of the tables, and for stored Parquet.
+    """Say whom a change of a contract would break.
 
-    The exit status is 1 if it breaks somebody, and no new version allows it.
+    That is producers, readers of the tables, or stored Parquet.
+
+    Exits with 1 if it breaks any of them and no new version allows it.
 
     Example: pipeline contract diff v1.0:contracts/orders contracts/orders
     """

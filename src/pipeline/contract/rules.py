@@ -63,7 +63,7 @@ def rules_of(place: Target, folder: Path) -> Rules:
 
     The contracts are unpacked into `folder`. Raises CliError where what is deployed is of an earlier release.
     """
-    names, functions = place.outputs["function_names"], place.client("lambda")
+    names, functions = place.outputs()["function_names"], place.client("lambda")
     found = {name: functions.get_function(FunctionName=names[name]) for name in ("starter", "validate", "write")}
     environment = {
         key: value for one in found.values() for key, value in one["Configuration"]["Environment"]["Variables"].items()
@@ -75,7 +75,7 @@ def rules_of(place: Target, folder: Path) -> Rules:
         )
     _unpack_contracts(place.download(found["validate"]["Code"]["Location"]), folder)
     settings = {name.upper(): environment[name.upper()] for name in SETTINGS}
-    return Rules(folder / _CONTRACTS, settings, f"{place.outputs['name']}, release {environment['RELEASE']}")
+    return Rules(folder / _CONTRACTS, settings, f"{place.outputs()['name']}, release {environment['RELEASE']}")
 
 
 def _unpack_contracts(package: bytes, folder: Path) -> None:

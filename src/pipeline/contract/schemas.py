@@ -26,22 +26,10 @@ _OF_TYPES: Mapping[tuple[str, ...], str] = {
 _KEYWORDS = {keyword: frozenset(types) for types, keywords in _OF_TYPES.items() for keyword in keywords.split()}
 """The keywords that mean something, each with the types of which it says anything; empty: of all."""
 
-_FORMATS = frozenset(
-    {
-        "date",
-        "date-time",
-        "time",
-        "duration",
-        "email",
-        "hostname",
-        "ipv4",
-        "ipv6",
-        "uri",
-        "uuid",
-        "regex",
-        "json-pointer",
-    }
-)
+_FORMATS = {
+    *("date", "date-time", "time", "duration", "email", "hostname"),
+    *("ipv4", "ipv6", "uri", "uuid", "regex", "json-pointer"),
+}
 
 
 def schema_faults(folder: Path, contract: Contract) -> Iterator[Fault]:

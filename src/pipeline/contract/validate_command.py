@@ -16,28 +16,29 @@ from functions.common.batch import DATASET_NAME
 from pipeline import console as show
 from pipeline.console import as_json
 from pipeline.console.balance import balance
+from pipeline.console.files import check_input
 from pipeline.contract import rules
 from pipeline.contract.dry_run import DryRun, dry_run
 from pipeline.deploy.targets import target
 from pipeline.errors import UsageError
+from pipeline.options import DeployedRules
 from pipeline.run import runs
 
 
 def validate(
     path: Annotated[Path, typer.Argument(metavar="FILE")],
-    dataset: Annotated[str, typer.Option(help="The feed that the file is of.")] = "orders",
+    dataset: Annotated[str, typer.Option(help="The dataset of the file.")] = "orders",
     contracts: Annotated[
-        Path | None, typer.Option(help="A folder of contracts, instead of what contracts_dir says.")
+        Path | None, typer.Option(help="A folder of contracts, instead of the one in contracts_dir.")
     ] = None,
-    target_name: Annotated[
-        str,
-        typer.Option("--target", metavar="aws|local", help="Judge by what is deployed there."),
-    ] = "",
+    target_name: DeployedRules = "",
     out: Annotated[Path | None, typer.Option(help="A folder for the tables, the rejects and the manifest.")] = None,
-    samples: Annotated[int, typer.Option(min=0, help="How many rejects of each reason are shown.")] = 3,
+    samples: Annotated[int, typer.Option(min=0, help="How many rejects of each reason to show.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
 ) -> None:
-    """Try a file on this machine: the same rejects, messages and tables as a run, and nothing is sent.
+    """Check a file on this machine, without sending it.
+
+    The rejects, messages and tables are those of a real run.
 
     The exit status says whether the file would be published: 0 if it would, 1 if not.
 
@@ -65,7 +66,7 @@ def validate(
 
 def _check_input(path: Path, dataset: str, out: Path | None) -> None:
     """Raise UsageError for what can't be tried, or can't be written, before anything is."""
-    runs.check_input(path, "pipeline validate path/to/orders.jsonl")
+    check_input(path, "pipeline validate path/to/orders.jsonl")
     if not DATASET_NAME.fullmatch(dataset):
         raise UsageError(f"{dataset} can't be the name of a feed.", "Feeds are called by a-z, 0-9 and _.")
     if out and out.exists() and not out.is_dir():

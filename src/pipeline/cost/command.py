@@ -9,25 +9,27 @@ import typer
 from functions.common.pricing.costs import CostLine, text, total
 from functions.common.pricing.prices import regions
 from pipeline import console as show
+from pipeline.console import many
 from pipeline.cost.estimate import BYTES_AN_ORDER, Estimate, Question, a_month, total_for_1000
 from pipeline.cost.estimate import estimate as answer
 from pipeline.deploy.build import ARCHITECTURES
 from pipeline.errors import UsageError
-from pipeline.recover.show import many
 
 _LEAST = 1
 
 
 def estimate(
     orders: Annotated[int, typer.Option(min=_LEAST, help="How many orders, in all files together.")],
-    files: Annotated[int, typer.Option(min=_LEAST, help="In how many files of JSON Lines, of one size.")] = 1,
+    files: Annotated[int, typer.Option(min=_LEAST, help="In how many JSON Lines files of equal size.")] = 1,
     bytes_per_order: Annotated[
-        int, typer.Option(min=_LEAST, help="How long the line of an order is; the generator's are so.")
+        int, typer.Option(min=_LEAST, help="The length of an order's line; by default as generated.")
     ] = BYTES_AN_ORDER,
     region: Annotated[str, typer.Option(help="The AWS region.")] = "eu-central-1",
     architecture: Annotated[str, typer.Option(metavar="arm64|x86_64", help="The functions' processor.")] = "arm64",
 ) -> None:
-    """Estimate what so many orders cost, once and a month if they come every day; nothing need be deployed.
+    """Estimate what a number of orders costs, once and daily.
+
+    Nothing needs to be deployed.
 
     Example: pipeline estimate --orders 200000 --files 10
     """

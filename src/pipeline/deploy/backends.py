@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline.aws_errors import of_aws
 from pipeline.deploy import environments
+from pipeline.deploy.aws_errors import of_aws
 from pipeline.deploy.environments import Environment
 from pipeline.errors import CliError, UsageError
 
@@ -103,7 +103,7 @@ def check_no_bucket(environment: Environment, asked_for: bool = False) -> None:
     called = environment.name or environment.setting("environment", environments.DEFAULT_NAME)
     if asked_for and called not in environments.names():
         return
-    bucket = bucket_name(environment.project, _account())
+    bucket = bucket_name(environment.project(), _account())
     try:
         if _look(bucket) is None:
             return
@@ -192,7 +192,7 @@ def chosen(environment: Environment) -> Backend:
             f"{VARIABLE} is set, so the state is one of several, and none is named.",
             "Say which: make … ENV=dev (pipeline reads PIPELINE_ENV).",
         )
-    return S3Backend(bucket, f"{environment.project}/environments/{environment.name}.tfstate")
+    return S3Backend(bucket, f"{environment.project()}/environments/{environment.name}.tfstate")
 
 
 def remembered(data: Path) -> dict[str, Any]:

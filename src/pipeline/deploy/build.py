@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from pipeline import ROOT, files
+from pipeline import ROOT
+from pipeline.console import files
 from pipeline.deploy import botocore_data
 from pipeline.deploy.locks import one_at_a_time
 from pipeline.errors import CliError, UsageError

@@ -7,24 +7,24 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from pipeline import ROOT, files
+from pipeline import ROOT
 from pipeline import console as show
+from pipeline.console import files
 from pipeline.deploy import bootstrap, build, deploy, terraform, variables
-from pipeline.deploy.targets import aws_account, check_name, contracts_folder, target
+from pipeline.deploy.targets import aws_account, contracts_folder, target
 from pipeline.errors import CliError
 from pipeline.options import ORDERS, TargetName
 
 
 def build_command(target_name: TargetName = "aws") -> None:
-    """Build the functions' zips; the same inputs give the same bytes."""
-    check_name(target_name)
+    """Build the functions' zips, reproducibly."""
     runtime = target("aws").runtime if target_name == "aws" else build.local_runtime(contracts_folder())
     for path in build.build(runtime):
         show.out.print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
 
 
 def check_infra() -> None:
-    """See that infra/ is formatted and valid; changes nothing."""
+    """Check that infra/ is formatted and valid."""
     terraform.check()
     variables.check()
     show.out.print("infra/ is formatted and valid.")
@@ -32,7 +32,7 @@ def check_infra() -> None:
 
 def deploy_command(
     target_name: TargetName = "aws",
-    reviewed: Annotated[str, typer.Option(metavar="DIGEST", help="Only if the plan is the one of this digest.")] = "",
+    reviewed: Annotated[str, typer.Option(metavar="DIGEST", help="Deploy only if the plan has this digest.")] = "",
 ) -> None:
     """Build what is out of date and apply infra/."""
     place = target(target_name)
@@ -53,12 +53,15 @@ def deploy_command(
 
 def plan_command(
     target_name: TargetName = "aws",
-    markdown: Annotated[Path | None, typer.Option(help="A file that is to say it too, for a pull request.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write it to this file, for a pull request.")] = None,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 if something changes.")
     ] = False,
 ) -> None:
-    """Show what a deploy would change: which resources and attributes, without their values."""
+    """Show which resources and attributes a deploy would change.
+
+    Values are not shown.
+    """
     place = target(target_name)
     planned = deploy.planned(place)
     for line in planned.lines():
@@ -84,9 +87,9 @@ def bootstrap_command(
         typer.Option(metavar="REGION", help="Where the bucket is made; by default in the region of all environments."),
     ] = None,
 ) -> None:
-    """Make what a team needs once an account: a bucket for Terraform's state, and roles for GitHub.
+    """Prepare an account: the state bucket and GitHub's roles.
 
-    After an interrupt or a failure run it again: it goes on where it was.
+    If it fails or is interrupted, run it again: it continues where it stopped.
     """
     outputs = bootstrap.bootstrap(aws_account(), repository, region)
     bucket = outputs["state_bucket"]
@@ -109,16 +112,16 @@ def bootstrap_command(
 
 
 def move_state() -> None:
-    """Move Terraform's state from a file into the bucket that TF_STATE_BUCKET names."""
+    """Move Terraform's state from a file to TF_STATE_BUCKET."""
     moved = target("aws").workspace.move_state()
     show.out.print(f"Moved. The file is now {moved.name}; when all is well, delete it.")
 
 
 def destroy_command(
     target_name: TargetName = "aws",
-    confirm: Annotated[str, typer.Option(metavar="NAME", help="The deployment's name; without it prod is kept.")] = "",
+    confirm: Annotated[str, typer.Option(metavar="NAME", help="The deployment's name, which prod needs.")] = "",
 ) -> None:
-    """Destroy all that infra/ made, and look for leftovers."""
+    """Destroy the deployment and list what is left of it."""
     left = deploy.destroy(target(target_name), confirm)
     if left:
         raise CliError("These are still there:\n" + "\n".join(left), "Delete them by hand.")

@@ -63,7 +63,7 @@ def deploy(place: Target, reviewed: str = "") -> dict[str, Any]:
     prepare(place)
     if not reviewed:
         watch("deploying", place.workspace.apply())
-        return place.outputs
+        return place.outputs()
     with place.workspace.planned() as (file, content):
         digest = plan.Plan.read(content).digest
         if digest != reviewed:
@@ -72,7 +72,7 @@ def deploy(place: Target, reviewed: str = "") -> dict[str, Any]:
                 "Look at the plan anew (make plan), and deploy with its digest.",
             )
         watch("deploying", place.workspace.apply(planned=file))
-    return place.outputs
+    return place.outputs()
 
 
 def untold(place: Target, outputs: Mapping[str, Any]) -> list[str]:
@@ -132,7 +132,7 @@ def destroy(place: Target, confirmation: str = "") -> list[str]:
     """
     place.account()
     place.workspace.init()
-    tags = place.state.tags
+    tags = place.state().tags
     if place.name == "aws" and tags["Environment"] == _GUARDED:
         _confirm(f"{tags['Project']}-{tags['Environment']}", confirmation, place.workspace.chosen.name)
     if place.name == "local":
@@ -160,7 +160,7 @@ def _confirm(name: str, confirmation: str, environment: str | None) -> None:
 
 def _empty_buckets(place: Target) -> None:
     """Delete every version, since the provider cannot tell the embedded AWS to delete a key with odd characters."""
-    for name in place.state.buckets:
+    for name in place.state().buckets:
         place.bucket(name).object_versions.delete()
 
 

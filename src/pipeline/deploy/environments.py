@@ -47,14 +47,13 @@ class Environment:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_SET)}
         return _setting([self.file] if self.file else [], environment, variable, default)
 
-    @property
     def project(self) -> str:
+        """The project, by the settings: Terraform may be asked."""
         return self.setting("project", DEFAULT_PROJECT)
 
-    @property
     def variables(self) -> dict[str, str]:
         """What Terraform is told besides, so that the name of the environment and of its state are one."""
-        return {"project": self.project, "environment": self.name} if self.name else {}
+        return {"project": self.project(), "environment": self.name} if self.name else {}
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -2,19 +2,19 @@
 
 import os
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import urlopen
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline.aws_errors import of_aws
 from pipeline.deploy import backends, build, environments
+from pipeline.deploy.aws_errors import of_aws
 from pipeline.deploy.environments import Environment
 from pipeline.deploy.terraform import INFRA
 from pipeline.deploy.workspace import StateFile, Workspace
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.service_resource import Bucket
     from mypy_boto3_stepfunctions import SFNClient
 
-NAMES = ("aws", "local")
 _NEEDED = {
     *("ingest_bucket", "processed_bucket", "state_machine_arn", "function_names"),
     *("on_failure_queue_url", "chunk_bytes", "release"),
 }
 """The outputs of Terraform that commands read."""
+
+Made = TypeVar("Made")
 
 _OF_THE_USER = ("AWS_", "TF_VAR_", "TF_WORKSPACE", "TF_CLI_ARGS")
 """What in the environment is meant for AWS, and must not rule the embedded AWS."""
@@ -49,10 +50,12 @@ class Target:
     is_temporary: bool = False
     """Whether it is an emulator that was started for one command alone, and is stopped after it."""
 
-    @cached_property
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was read or made once."""
+
     def outputs(self) -> dict[str, Any]:
         """Terraform's outputs of what is deployed here. Raises CliError where nothing is, or only a part."""
-        outputs = dict(self.state.outputs)
+        outputs = dict(self.state().outputs)
         if not outputs.keys() >= _NEEDED:
             raise CliError(
                 "The deployment here is not complete, or of an earlier release.",
@@ -60,26 +63,26 @@ class Target:
             )
         return outputs
 
-    @cached_property
     def state(self) -> StateFile:
-        """What is deployed here, be it a half. Raises CliError where nothing is."""
-        return self.workspace.state()
+        """Terraform's state of this deployment, read once; it may be incomplete. Raises CliError if there is none."""
+        return self._once("state", self._read_state)
 
-    @cached_property
     def s3(self) -> "S3Client":
-        return self._session.client("s3", **self._place)
+        """The S3 client. It and the other clients read Terraform's state for the region."""
+        return self._once("s3", lambda: self._session.client("s3", **self._location()))
 
-    @cached_property
     def step_functions(self) -> "SFNClient":
-        return self._session.client("stepfunctions", **self._place)
+        """The Step Functions client."""
+        return self._once("stepfunctions", lambda: self._session.client("stepfunctions", **self._location()))
 
-    @cached_property
     def logs(self) -> "CloudWatchLogsClient":
-        return self._session.client("logs", **self._place)
+        """The CloudWatch Logs client."""
+        return self._once("logs", lambda: self._session.client("logs", **self._location()))
 
     def client(self, service: str, config: Config | None = None, **credentials: str) -> Any:
-        """A boto3 client of any other service here, with `credentials` in place of the environment's."""
-        return self._session.client(service, config=config, **self._place, **credentials)  # type: ignore[call-overload]
+        """A new boto3 client of any service here, with `credentials` in place of the environment's."""
+        located = self._location()
+        return self._session.client(service, config=config, **located, **credentials)  # type: ignore[call-overload]
 
     def account_client(self, service: str, region: str = "") -> Any:
         """A boto3 client of what is the account's and not a deployment's: nothing need be deployed yet."""
@@ -88,7 +91,7 @@ class Target:
 
     def bucket(self, name: str) -> "Bucket":
         """A bucket as a boto3 resource."""
-        return self._session.resource("s3", **self._place).Bucket(name)
+        return self._session.resource("s3", **self._location()).Bucket(name)
 
     def download(self, address: str) -> bytes:
         """What is at an address that AWS has signed, such as that of a function's code. Raises CliError."""
@@ -118,12 +121,20 @@ class Target:
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
         )
 
-    @cached_property
-    def _place(self) -> dict[str, Any]:
-        region = self.state.region if self.name == "aws" else embedded.REGION
+    def _read_state(self) -> StateFile:
+        return self.workspace.state()
+
+    def _once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What `make` returned the first time."""
+        made: Made = self._kept[name] if name in self._kept else make()
+        self._kept[name] = made
+        return made
+
+    def _location(self) -> dict[str, Any]:
+        region = self.state().region if self.name == "aws" else embedded.REGION
         return {"region_name": region or backends.account_region(self.environment, self._session), **self._endpoint}
 
-    @cached_property
+    @property
     def _endpoint(self) -> dict[str, Any]:
         if self.name == "aws":
             return {}
@@ -131,8 +142,7 @@ class Target:
 
 
 def target(name: str) -> Target:
-    """The target called `name`. Raises UsageError for any other, CliError where the embedded AWS is not running."""
-    check_name(name)
+    """The target called `name`. Raises CliError where the embedded AWS is not running."""
     if name == "aws":
         return aws_target()
     server = embedded.local_server()
@@ -146,12 +156,6 @@ def for_target(command: str, name: str) -> str:
     return command if name == "aws" else f"{command} --target {name}"
 
 
-def check_name(name: str) -> None:
-    """Raise UsageError for the name of no target."""
-    if name not in NAMES:
-        raise UsageError(f"TARGET must be one of {', '.join(NAMES)}, not {name}.")
-
-
 def aws_target() -> Target:
     """The AWS account of the credentials in the environment: of the environment that is chosen, by Terraform's state.
 
@@ -163,7 +167,7 @@ def aws_target() -> Target:
         "packages_dir": os.path.relpath(runtime.folder, INFRA),
         "contracts_dir": os.path.relpath(runtime.contracts, INFRA),
         "architecture": runtime.architecture,
-        **chosen.variables,
+        **chosen.variables(),
     }
     workspace = Workspace(os.environ, variables, backend=backends.chosen(chosen), chosen=chosen)
     return Target("aws", os.environ, runtime, workspace)

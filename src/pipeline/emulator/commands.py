@@ -7,14 +7,14 @@ from pipeline.emulator import server as embedded
 
 
 def local_up() -> None:
-    """Start the embedded AWS; it stays until local-down."""
+    """Start the local emulator, which runs until local-down."""
     server, started = embedded.local_up()
     show.out.print(f"The embedded AWS {'is up' if started else 'was up already'} on 127.0.0.1:{server.port}.")
     show.out.print("Next: make deploy-infra TARGET=local")
 
 
 def local_down() -> None:
-    """Stop the embedded AWS and forget all that was on it."""
+    """Stop the local emulator and delete everything on it."""
     stopped = embedded.local_down()
     show.out.print("The embedded AWS is stopped." if stopped else "The embedded AWS was not running.")
 

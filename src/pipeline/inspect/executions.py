@@ -18,9 +18,9 @@ from functions.common.documents.run_record import RunRecord
 from functions.common.executions import execution_arn
 from functions.common.parallel import at_once
 from functions.common.survey import BatchState, is_gone, state_without_record
+from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
-from pipeline.outcome import Outcome, outcome_of
-from pipeline.processed_bucket import read_document
+from pipeline.inspect.outcome import Outcome, outcome_of
 from pipeline.recover import restarts
 
 _PARALLEL = 8
@@ -55,14 +55,15 @@ class Run:
 
 def recent_runs(place: Target, limit: int) -> list[Run]:
     """The latest executions, newest first: one request for all, and two or three for each."""
-    arn = place.outputs["state_machine_arn"]
-    listed = place.step_functions.list_executions(stateMachineArn=arn, maxResults=limit)["executions"]
+    arn = place.outputs()["state_machine_arn"]
+    listed = place.step_functions().list_executions(stateMachineArn=arn, maxResults=limit)["executions"]
     return runs_of(place, [dict(one) for one in listed])
 
 
 def runs_of(place: Target, listed: Sequence[Mapping[str, Any]]) -> list[Run]:
     """Executions as ListExecutions answers them, with what their records say, in the same order."""
-    place.s3, place.step_functions  # noqa: B018 (made once, before the threads)
+    place.s3()  # made once, before the threads: boto3 does not make clients thread-safely
+    place.step_functions()
     return at_once(partial(run_of, place), listed, _PARALLEL)
 
 
@@ -130,7 +131,7 @@ def _key_of(place: Target, name: str) -> str:
 
 
 def _input_of(place: Target, name: str) -> dict[str, Any]:
-    execution = executions.describe(place.step_functions, place.outputs["state_machine_arn"], name)
+    execution = executions.describe(place.step_functions(), place.outputs()["state_machine_arn"], name)
     try:
         content = json.loads(execution["input"]) if execution else {}
     except (ValueError, KeyError, TypeError):
@@ -140,8 +141,8 @@ def _input_of(place: Target, name: str) -> dict[str, Any]:
 
 def console_url(place: Target, execution: str | None) -> str:
     """The console's address of the state machine, or of one of its executions."""
-    machine = str(place.outputs["state_machine_console_url"])
+    machine = str(place.outputs()["state_machine_console_url"])
     if execution is None:
         return machine
-    arn = execution if execution.startswith("arn:") else execution_arn(place.outputs["state_machine_arn"], execution)
+    arn = execution if execution.startswith("arn:") else execution_arn(place.outputs()["state_machine_arn"], execution)
     return f"{machine.partition('#')[0]}#/v2/executions/details/{arn}"

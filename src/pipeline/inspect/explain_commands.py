@@ -12,12 +12,12 @@ from pipeline.inspect import show_batch as show_story
 from pipeline.inspect.batch_history import rejects_of, story_of
 from pipeline.options import AsJson, TargetName, What
 
-ShowValues = Annotated[bool, typer.Option("--show-values", help="Show the records' values, personal data included.")]
-Samples = Annotated[int, typer.Option(min=0, max=20, help="How many rejects of each rule are shown.")]
+ShowValues = Annotated[bool, typer.Option("--show-values", help="Show the records' values, including personal data.")]
+Samples = Annotated[int, typer.Option(min=0, max=20, help="How many rejects of each rule to show.")]
 
 
 def explain(what: What, target_name: TargetName = "aws", json_: AsJson = False) -> None:
-    """Tell what happened to a file, in order, and what to do next.
+    """Explain what happened to a file, and what to do next.
 
     \b
     pipeline explain incoming/orders/x.jsonl      the newest version of a key
@@ -26,7 +26,7 @@ def explain(what: What, target_name: TargetName = "aws", json_: AsJson = False) 
     pipeline explain 's3://…-ingest-…/incoming/orders/x.jsonl?versionId=…'
     pipeline explain orders-0123… --json | jq -r '.actions[].command'
 
-    Exits with 0 whatever became of the file; 2 if there is none such.
+    Exits with 0 whatever became of the file, and with 2 if nothing matches.
     """
     told = story_of(target(target_name), what, samples=0)
     if json_:
@@ -42,14 +42,16 @@ def rejects(
     show_values: ShowValues = False,
     json_: AsJson = False,
 ) -> None:
-    """Show the rejects of a batch: how many break which rule, where, with samples. Reads the whole file of them.
+    """Show a batch's rejects by rule and place, with samples.
+
+    Reads the whole file of rejects.
 
     \b
     pipeline rejects orders-0123…
     pipeline rejects incoming/orders/x.jsonl --samples 10 --show-values
     pipeline rejects orders-0123… --json | jq '.rejects.groups[] | {reason, pointer, count}'
 
-    Values of records are hidden: they may be personal data. What stays are names of fields, and how long a text is.
+    Values are hidden, since they may be personal data. Field names and the lengths of strings are shown.
     """
     place = target(target_name)
     found = rejects_of(place, what, samples, show_values=show_values)

@@ -7,7 +7,7 @@ latest lines are read newest first, and whoever follows asks for the last minute
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -16,19 +16,15 @@ from typing import Any
 from pipeline.deploy.targets import Target
 
 _NOT_SHOWN = {
-    "level",
-    "location",
-    "event",
-    "message",
-    "timestamp",
-    "service",
-    "function_name",
-    "function_arn",
-    "xray_trace_id",
+    *("level", "location", "event", "message", "timestamp"),
+    *("service", "function_name", "function_arn", "xray_trace_id"),
 }
 
 _MOST_PAGES = 25
 """How many answers, of 1 MB at most, are read of one function's log to find the latest lines."""
+
+_FIRST_PAGES = 10
+"""The same for the first lines about a batch."""
 
 _PAUSE_SECONDS = 2.0
 _SOON, _LATE = timedelta(minutes=1), timedelta(minutes=10)
@@ -47,6 +43,8 @@ class LogLine:
     level: str
     message: str
     fields: dict[str, Any]
+    event: str = ""
+    """What the line is about, by a name that never changes; empty for a line that has none."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,20 @@ def follow_logs(place: Target, since: datetime, limit: int, batch_id: str = "") 
         known = {name: written for name, written in known.items() if written > start - _LATE}
 
 
+def first_lines(place: Target, since: datetime, batch_id: str, functions: Container[str]) -> tuple[list[LogLine], bool]:
+    """The lines about a batch since a time, and whether the logs of these functions were read to their end."""
+    lines, is_whole = list[LogLine](), True
+    for function, group in _groups(place):
+        if function not in functions:
+            continue
+        for number, page in enumerate(_pages(place, group, batch_id, since, None, newest_first=False), 1):
+            lines += [line for _, line in _lines(function, page, batch_id)]
+            if number == _FIRST_PAGES:
+                is_whole = is_whole and "nextToken" not in page
+                break
+    return lines, is_whole
+
+
 def _latest(
     place: Target, since: datetime, limit: int, batch_id: str, until: datetime | None
 ) -> tuple[dict[str, LogLine], list[str]]:
@@ -115,7 +127,7 @@ def _since(place: Target, since: datetime, batch_id: str) -> Iterator[tuple[str,
 
 def _groups(place: Target) -> Iterable[tuple[str, str]]:
     """The functions and their log groups; the state machine's lines are not ours."""
-    groups: dict[str, str] = place.outputs["log_group_names"]
+    groups: dict[str, str] = place.outputs().get("log_group_names", {})
     return ((function, group) for function, group in groups.items() if function != "state_machine")
 
 
@@ -126,7 +138,7 @@ def _pages(
     wanted |= {"endTime": _milliseconds(until)} if until else {}
     wanted |= {"filterPattern": f'"{batch_id}"'} if batch_id else {}
     wanted |= {"startFromHead": False} if newest_first else {}
-    pages: Any = place.logs.get_paginator("filter_log_events").paginate(**wanted)
+    pages: Any = place.logs().get_paginator("filter_log_events").paginate(**wanted)
     yield from pages
 
 
@@ -154,7 +166,7 @@ def _line(function: str, event: Mapping[str, Any]) -> LogLine | None:
         content = json.loads(event["message"])
         fields = {name: value for name, value in content.items() if name not in _NOT_SHOWN}
         when = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-        return LogLine(when, function, content["level"], content["message"], fields)
+        return LogLine(when, function, content["level"], content["message"], fields, content.get("event", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -28,17 +28,19 @@ _LOGS_AFTER_END = timedelta(hours=1)
 
 def status(
     target_name: TargetName = "aws",
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many executions are shown.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many executions to show.")] = 10,
     json_: AsJson = False,
 ) -> None:
-    """Show the latest executions: outcome, counts, rejects, duration, cost; and what waits in the on-failure queue.
+    """Show the latest executions with outcome, counts and cost.
+
+    Also says how many events are in the on-failure queue.
 
     \b
     pipeline status
     pipeline status --limit 50
     pipeline status --json | jq '.runs[] | select(.outcome == "failed") | .batch_id'
 
-    Asks once for all, and two or three times for each execution, eight at a time.
+    Makes one request for the list, and two or three for each execution, eight at a time.
     """
     place = target(target_name)
     recent, waiting = monitor.recent_runs(place, limit), undelivered.waiting(place)
@@ -52,20 +54,22 @@ def status(
 
 def logs_command(
     what: Annotated[
-        str | None, typer.Argument(metavar="[KEY|BATCH|EXECUTION]", help="Only what is about this; else all.")
+        str | None, typer.Argument(metavar="[KEY|BATCH|EXECUTION]", help="Only lines about this; by default all.")
     ] = None,
     target_name: TargetName = "aws",
     minutes: Annotated[
         int | None,
         typer.Option(
-            min=1, help="How far back; by default 15, or of a batch from its upload to an hour after it ended."
+            min=1, help="How far back; by default 15, or for a batch from its upload to an hour after its end."
         ),
     ] = None,
-    lines: Annotated[int, typer.Option(min=1, max=10_000, help="How many lines are shown at most, the latest.")] = 30,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on showing new lines until interrupted.")] = False,
+    lines: Annotated[int, typer.Option(min=1, max=10_000, help="The most lines to show; the latest ones are.")] = 30,
+    follow: Annotated[bool, typer.Option("--follow", help="Keep showing new lines until interrupted.")] = False,
     json_: AsJson = False,
 ) -> None:
-    """Show the functions' structured logs, of all batches or of one, oldest first.
+    """Show the functions' logs, of all batches or of one.
+
+    The oldest line comes first.
 
     \b
     pipeline logs --minutes 60 --lines 200
@@ -92,15 +96,17 @@ def logs_command(
 
 def watch(
     target_name: TargetName = "aws",
-    minutes: Annotated[int, typer.Option(min=0, help="Show also what ended so long ago.")] = 5,
+    minutes: Annotated[int, typer.Option(min=0, help="Also show what ended within this time.")] = 5,
     json_: AsJson = False,
 ) -> None:
-    """Show what runs now and what has just ended, live, until interrupted.
+    """Show live what is running and what has just ended.
+
+    Runs until you interrupt it.
 
     \b
-    pipeline watch                     a picture that renews itself
-    pipeline watch | tee watched.txt   a line for each start and each end
-    pipeline watch --json              the same as one JSON object a line
+    pipeline watch                     a table that is kept up to date
+    pipeline watch | tee watched.txt   one line per start and end
+    pipeline watch --json              the same, one JSON object per line
     """
     place, since = target(target_name), datetime.now(UTC) - timedelta(minutes=minutes)
     if json_ or not show.out.is_terminal:
@@ -113,10 +119,13 @@ def watch(
 
 
 def console(
-    execution: Annotated[str | None, typer.Argument(help="An execution's name or ARN; else the state machine.")] = None,
+    execution: Annotated[str | None, typer.Argument(help="Its name or ARN; by default the state machine.")] = None,
     target_name: TargetName = "aws",
 ) -> None:
-    """Print the console's address of the state machine or of an execution, and open it where somebody is looking."""
+    """Print and open the AWS console's page of an execution.
+
+    Without an execution, the page is that of the state machine. It is opened only from a terminal.
+    """
     place = target(target_name)
     url = monitor.console_url(place, execution)
     show.out.print(url, markup=False)

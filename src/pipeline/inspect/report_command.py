@@ -24,14 +24,16 @@ def report(
     show_values: ShowValues = False,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """Write the story of a batch as one HTML page, which needs no network, and print its path.
+    """Write everything about a batch to one HTML page.
+
+    Prints the path of the page, which needs no network.
 
     \b
     pipeline report orders-0123…                          the batch's page, orders-0123….html
-    pipeline report incoming/orders/x.jsonl --open        that of a key's newest version, and look at it
+    pipeline report incoming/orders/x.jsonl --open        a key's newest version, opened in the browser
     pipeline report orders-0123… --out /tmp/report.html --show-values
 
-    Values of records are hidden: they may be personal data.
+    Values are hidden, since they may be personal data.
     """
     path = write_report(target(target_name), what, out, show_values=show_values)
     show.out.print(str(path), markup=False)

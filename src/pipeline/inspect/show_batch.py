@@ -3,36 +3,22 @@
 from datetime import UTC, datetime
 
 from functions.common.batch import title_of
-from pipeline.console import out, plain, plain_lines
+from pipeline.console import many, out, plain, plain_lines
 from pipeline.console.balance import balance
 from pipeline.inspect import show_rejects
 from pipeline.inspect.batch_history.model import (
     Chunk,
     Ended,
     Execution,
-    Heard,
     Outcome,
     Step,
     Story,
 )
+from pipeline.inspect.outcome import SENTENCES
 from pipeline.inspect.show_executions import COLORS
-from pipeline.recover.show import many
 
 _MAX_CHUNKS = 10
 _ENDED_COLORS = {Ended.SUCCEEDED: "green", Ended.RUNNING: "cyan", Ended.CAUGHT: "yellow"}
-
-_SENTENCES = {
-    Outcome.PUBLISHED: "All is well: every record is accounted for.",
-    Outcome.PARTLY_REJECTED: "Published without the records that break the contract.",
-    Outcome.FAILED: "Nothing of it is published.",
-    Outcome.RUNNING: "It is on its way.",
-    Outcome.STUCK: "Its execution runs for longer than any should.",
-    Outcome.WAITING: "It was never started: its event could not be handled, and waits in the on-failure queue.",
-    Outcome.NOT_STARTED: "It was never started, and no event about it waits in the on-failure queue.",
-    Outcome.GONE: "It was processed, but neither what that wrote nor its source is there any more: erased, or expired.",
-    Outcome.LOST: "Its execution succeeded, but its manifest is not there any more.",
-    Outcome.UNKNOWN: "AWS does not say what became of it.",
-}
 
 
 def story(told: Story) -> None:
@@ -67,7 +53,7 @@ def _headline(told: Story) -> None:
     counts = told.manifest.counts if told.manifest else None
     numbers = f" Published: {counts.published:,} of {counts.received:,}." if counts else ""
     failed = told.failed
-    sentence = _SENTENCES[told.outcome]
+    sentence = SENTENCES[told.outcome]
     if failed and told.outcome is Outcome.PUBLISHED:
         sentence = "Every record is accounted for, but a step after that failed."
     out.print(f"  {sentence}{numbers}")
@@ -91,18 +77,12 @@ def _arrival(told: Story) -> None:
         if told.source.corrects:
             out.print(f"  it corrects rejects of the batch {plain(told.source.corrects)}")
     for event in told.heard:
-        out.print(f"  {_time(event.time)}  {_heard(event)}")
+        out.print(f"  {_time(event.time)}  {event.sentence()}")
     for waiting in told.queued:
         out.print(
             f"  {_time(waiting.since)}  [red]in the on-failure queue[/red]: the event for {plain(waiting.function)}"
         )
         out.print(f"    {plain(waiting.error)}")
-
-
-def _heard(event: Heard) -> str:
-    if event.by == "reconciler":
-        return "S3's event never came; the reconciler found the file and started its execution"
-    return f"S3's event came{'; the starter started its execution' if event.started else ' again, and started nothing'}"
 
 
 def _execution(execution: Execution) -> None:

@@ -9,12 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from functions.common.batch import printable
-from pipeline.console import grid, out, plain
+from pipeline.console import grid, many, out, plain
 from pipeline.deploy.targets import for_target
 from pipeline.inspect.executions import Run
 from pipeline.inspect.logs import LogLine
 from pipeline.inspect.watch import Look
-from pipeline.recover.show import many
 
 COLORS = {
     "published": "green",

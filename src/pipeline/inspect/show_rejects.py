@@ -5,9 +5,8 @@ from typing import Any
 
 from functions.common.reject_codes import SUPERSEDED
 from functions.common.survey import BatchState
-from pipeline.console import out, plain
+from pipeline.console import many, out, plain
 from pipeline.inspect.batch_history.model import BatchRejects, Reject, RejectGroup, Rejects
-from pipeline.recover.show import many
 
 _PLACES = {"byte": "at byte", "index": "record"}
 _MAX_RECORD = 2000

@@ -12,7 +12,7 @@ from functions.common.executions import execution_arn
 from functions.common.survey import state_without_record
 from pipeline.deploy.targets import Target
 from pipeline.inspect.executions import Run, cost_of, runs_of
-from pipeline.outcome import outcome_of
+from pipeline.inspect.outcome import outcome_of
 from pipeline.recover import restarts, undelivered
 
 _SECONDS = {"local": 0.5, "aws": 3.0}
@@ -76,7 +76,7 @@ def watch(place: Target, since: datetime) -> Iterator[Look]:
 
 def _seen(place: Target, since: datetime, known: Set[str], most: int | None) -> dict[str, Mapping[str, Any]]:
     """The executions that run, those that have changed since a time (at most so many), and those that are `known`."""
-    client, machine = place.step_functions, place.outputs["state_machine_arn"]
+    client, machine = place.step_functions(), place.outputs()["state_machine_arn"]
     listed = [*executions.running(client, machine), *islice(executions.changed_since(client, machine, since), most)]
     seen: dict[str, Mapping[str, Any]] = {one["name"]: one for one in listed}
     for name in known - seen.keys():
@@ -98,8 +98,8 @@ def _with_cost(place: Target, run: Run) -> Run:
 
 def _state_of(place: Target, run: Run) -> str:
     """The state that an execution is in: that which it entered last."""
-    events = place.step_functions.get_execution_history(
-        executionArn=execution_arn(place.outputs["state_machine_arn"], run.name),
+    events = place.step_functions().get_execution_history(
+        executionArn=execution_arn(place.outputs()["state_machine_arn"], run.name),
         reverseOrder=True,
         maxResults=50,
         includeExecutionData=False,

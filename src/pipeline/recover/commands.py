@@ -14,37 +14,46 @@ from functions.common.batch import Batch, is_batch_id, replay_of, revision_of
 from functions.common.planning import PREFIX
 from functions.common.survey import BatchState, Finding, ObjectVersion, Patience, executions_since, untold
 from pipeline import console as show
+from pipeline.console.files import check_input
 from pipeline.deploy.targets import Target, target
 from pipeline.errors import CliError, UsageError
-from pipeline.options import TargetName
+from pipeline.options import Combinations, TargetName
 from pipeline.recover import corrections, erasure, outputs, restarts, undelivered
 from pipeline.recover import show as show_recovery
-from pipeline.run import runs
 
-Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this the command only says what it would do.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Do it. Without this, the command only says what it would do.")]
 Concurrency = Annotated[int, typer.Option(min=1, max=100, help="How many executions may run at a time.")]
-OnlyPrefix = Annotated[str | None, typer.Option("--prefix", help="Only files whose keys begin so.")]
+OnlyPrefix = Annotated[str | None, typer.Option("--prefix", help="Only files whose keys begin with this.")]
 Since = Annotated[
-    str | None, typer.Option(help="Only files that came in since: 30m, 12h, 7d, or a time such as 2026-01-31T12:00Z.")
+    str | None, typer.Option(help="Only files uploaded since: 30m, 12h, 7d, or a time such as 2026-01-31T12:00Z.")
 ]
 
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _AGE = re.compile(r"\d{1,5}[mhd]")
 
 
+@Combinations(
+    at_least_one=("what", "failed", "prefix", "republish", "rejects"),
+    exclusive={
+        "what": ("failed", "prefix", "since", "rejects"),
+        "rejects": ("failed", "prefix", "since", "republish"),
+        "failed": ("republish",),
+    },
+    needs={"release": "republish"},
+)
 def replay(
     what: Annotated[
         list[str] | None, typer.Argument(metavar="[BATCH|KEY]...", help="Batches, or keys of the ingest bucket.")
     ] = None,
     target_name: TargetName = "aws",
-    failed: Annotated[bool, typer.Option("--failed", help="Only what failed.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only batches that failed.")] = False,
     prefix: OnlyPrefix = None,
     since: Since = None,
     republish: Annotated[
-        bool, typer.Option("--republish", help="Publish anew, as a new revision, what an earlier release published.")
+        bool, typer.Option("--republish", help="Publish a new revision of what an earlier release published.")
     ] = False,
     release: Annotated[
-        str | None, typer.Option(help="With --republish: only what this release published; a manifest names it.")
+        str | None, typer.Option(help="With --republish: only what this release published, as its manifest says.")
     ] = None,
     rejects: Annotated[
         Path | None, typer.Option(help="Send the corrected rejects in this file as a new upload.")
@@ -52,7 +61,10 @@ def replay(
     concurrency: Concurrency = 5,
     apply: Apply = False,
 ) -> None:
-    """Run batches again: those named, those under a prefix, all that failed, or a batch's corrected rejects.
+    """Run batches again, or send the corrected rejects of one.
+
+    Select batches or keys by name, by --prefix, or all that --failed. --republish publishes a new revision of what an
+    earlier release published. A dry run unless you pass --apply.
 
     \b
     pipeline replay orders-0123…                  one batch
@@ -62,16 +74,6 @@ def replay(
     pipeline replay --rejects rejects.jsonl --apply
     """
     selection = _selection(what or [], prefix, since)
-    by_place = failed or republish or prefix is not None
-    if sum([bool(what), by_place and not (what and republish), rejects is not None]) != 1:
-        raise UsageError(
-            "Say what to replay, in one way.",
-            "Name batches or keys, or give --failed or --republish (with --prefix and --since), or --rejects.",
-        )
-    if (what or rejects) and since:
-        raise UsageError("--since goes with --failed, --prefix or --republish.", "Leave it out.")
-    if release and not republish:
-        raise UsageError("--release goes with --republish.", "Give both.")
     place = target(target_name)
     if rejects is not None:
         _send_correction(place, rejects, apply)
@@ -88,28 +90,32 @@ def backfill(
     concurrency: Concurrency = 5,
     apply: Apply = False,
 ) -> None:
-    """Start what lies in the ingest bucket and was never started, however old it is."""
+    """Start files of any age that were never started.
+
+    A dry run unless you pass --apply.
+    """
     place = target(target_name)
     _run(place, restarts.backfill(place, _selection([], prefix, since)), concurrency, apply)
 
 
+@Combinations(exclusive={"prefix": ("prune",)})
 def reconcile(
     target_name: TargetName = "aws",
     since: Annotated[str, typer.Option(help="How far back: 30m, 12h, 7d, or a time such as 2026-01-31T12:00Z.")] = "3d",
     grace: Annotated[str, typer.Option(help="Files younger than this may still be on their way.")] = "15m",
     prefix: OnlyPrefix = None,
     concurrency: Concurrency = 5,
-    digests: Annotated[bool, typer.Option("--digests", help="Ask for each output's SHA-256; a request each.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="With --apply: delete outputs that none names.")] = False,
+    digests: Annotated[bool, typer.Option("--digests", help="Check SHA-256 too, with a request per output.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="With --apply: delete what no manifest names.")] = False,
     apply: Apply = False,
 ) -> None:
-    """Compare the ingest bucket with executions, manifests, failure records and outputs.
+    """Check that every uploaded file has an outcome.
 
-    With --apply what is missing is started, and failures that nobody was told of are told. Exits 0 only if every
-    file is accounted for. Outputs are those of all files, so --prefix leaves them out.
+    Compares the ingest bucket with executions, manifests, failure records and outputs.
+
+    With --apply it starts what is missing and sends any notification that was missed. Exits with 0 only if every file
+    is accounted for. With --prefix, outputs are not checked.
     """
-    if prune and prefix:
-        raise UsageError("--prune is about the outputs of all files.", "Leave --prefix out.")
     place, started, patient = target(target_name), _time(since), restarts.patience(_duration(grace))
     young: list[ObjectVersion] = []
     found = list(_counted(place, _selection([], prefix, since), patient, young.append))
@@ -123,29 +129,32 @@ def reconcile(
         checked = list(outputs.check_outputs(place, started, until, published, digests=digests))
     show_recovery.findings(found, failed)
     if young:
-        show.out.print(f"Left out as younger than {grace} (--grace): {show_recovery.many(len(young), 'file')}.")
+        show.out.print(f"Left out as younger than {grace} (--grace): {show.many(len(young), 'file')}.")
     show_recovery.checked_outputs(checked)
     missing = [one for one in found if one.state is BatchState.MISSING]
-    unmended = [one for one in found if one.state in (BatchState.STUCK, BatchState.LOST, BatchState.UNKNOWN)]
+    unresolved = [one for one in found if one.state in (BatchState.STUCK, BatchState.LOST, BatchState.UNKNOWN)]
     damaged = [one for one in checked if one.missing]
     if not apply:
         if missing or failed or any(one.orphans for one in checked):
             show.out.print("Nothing was changed. --apply starts and tells; --apply --prune also deletes orphans.")
-        if unmended or damaged or missing or failed:
+        if unresolved or damaged or missing or failed:
             raise typer.Exit(1)
         return
     if prune:
         deleted = sum(len(outputs.prune(place, one)) for one in checked if one.orphans and not one.kept)
-        show.out.print(f"Deleted {show_recovery.many(deleted, 'output')} that no manifest names.")
-    untellable = _tell_of_failures(place, failed)
+        show.out.print(f"Deleted {show.many(deleted, 'output')} that no manifest names.")
+    n_not_sent = _send_missed_notifications(place, failed)
     if missing:
         _run(place, (restarts.next_execution(place, one) for one in missing), concurrency, apply=True)
-    if unmended or damaged or untellable:
+    if unresolved or damaged or n_not_sent:
         raise typer.Exit(1)
 
 
 def redrive(target_name: TargetName = "aws", apply: Apply = False) -> None:
-    """Show the events in the on-failure queue, or send them back to the functions that they were for."""
+    """Show the events in the on-failure queue, or send them again.
+
+    With --apply each event goes to the function that it was for.
+    """
     place = target(target_name)
     handled, failed = 0, 0
     show.step("reading the queue")
@@ -156,7 +165,7 @@ def redrive(target_name: TargetName = "aws", apply: Apply = False) -> None:
         show.out.print(f"{message.sent:%Y-%m-%d %H:%M:%S} UTC  {message.function}  {about}\n  {show.plain(outcome)}")
     hidden = undelivered.waiting(place) - (failed if apply else handled + failed)
     if hidden > 0:
-        number = show_recovery.many(hidden, "message")
+        number = show.many(hidden, "message")
         raise CliError(f"About {number} can't be seen: somebody is at them.", "Repeat it in 15 minutes.")
     if apply and failed:
         raise CliError("Some events failed again; they stay in the queue.", "Mend what is said above, and repeat.")
@@ -169,7 +178,10 @@ def redrive(target_name: TargetName = "aws", apply: Apply = False) -> None:
 def erase(
     batch_id: Annotated[str, typer.Argument(metavar="BATCH")], target_name: TargetName = "aws", apply: Apply = False
 ) -> None:
-    """Delete a batch for good: its source version, and every version of all that was made of it. Cannot be undone."""
+    """Delete a batch and its source for good.
+
+    Deletes every version of everything that was made of it. This cannot be undone. A dry run unless you pass --apply.
+    """
     place = target(target_name)
     batch = erasure.find_batch(place, batch_id)
     found = erasure.traces(place, batch)
@@ -194,7 +206,7 @@ def _show_traces(batch: Batch, found: list[erasure.Trace]) -> None:
     source = f"and their source {show.plain(batch.source.uri)}" if has_source else "whose source doesn't exist any more"
     show.out.print(f"All revisions of {revision_of(batch.batch_id)[0]}, {source}:")
     for bucket, count in sorted(Counter(bucket for bucket, _, _ in found).items()):
-        show.out.print(f"  {show_recovery.many(count, 'version')} of objects in {bucket}")
+        show.out.print(f"  {show.many(count, 'version')} of objects in {bucket}")
 
 
 def _selection(what: list[str], prefix: str | None, since: str | None) -> restarts.Selection:
@@ -223,7 +235,7 @@ def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, appl
         show.out.print("Nothing to start.")
         return
     if not apply:
-        show.out.print(f"{show_recovery.many(len(wanted), 'execution')} would be started. Add --apply to start them.")
+        show.out.print(f"{show.many(len(wanted), 'execution')} would be started. Add --apply to start them.")
         return
     ended = _follow(place, wanted, concurrency)
     bad = [one for one in ended if one.status != "SUCCEEDED"]
@@ -263,11 +275,11 @@ def _counted(
 
 
 def _send_correction(place: Target, path: Path, apply: bool) -> None:
-    runs.check_input(path, "pipeline replay --rejects path/to/rejects.jsonl")
+    check_input(path, "pipeline replay --rejects path/to/rejects.jsonl")
     with path.open("rb") as lines:
         batch_id, data = corrections.corrected(lines)
     corrections.check_known(place, batch_id)
-    records = show_recovery.many(data.count(b"\n"), "corrected record")
+    records = show.many(data.count(b"\n"), "corrected record")
     if not apply:
         show.out.print(f"{records} of {batch_id} would be sent. Add --apply to send them.")
         return
@@ -278,12 +290,12 @@ def _send_correction(place: Target, path: Path, apply: bool) -> None:
         show.out.print(f"Sent {records} of {batch_id} as {show.plain(key)}, batch {correction}.")
 
 
-def _tell_of_failures(place: Target, failed: list[Mapping[str, Any]]) -> int:
-    """Have each failure told of; answers of how many that did not work."""
+def _send_missed_notifications(place: Target, failed: list[Mapping[str, Any]]) -> int:
+    """Have each failure recorded and notified; returns for how many that did not work."""
     problems = 0
     for execution in failed:
         try:
-            restarts.tell_of_failure(place, execution["name"])
+            restarts.record_failure(place, execution["name"])
         except CliError as problem:
             show.error(problem)
             problems += 1

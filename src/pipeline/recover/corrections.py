@@ -53,9 +53,11 @@ def send_correction(place: Target, batch_id: str, data: bytes) -> tuple[str, str
 
     None for the batch where the same was sent before.
     """
-    bucket, key = place.outputs["ingest_bucket"], correction_key(batch_id, data)
+    bucket, key = place.outputs()["ingest_bucket"], correction_key(batch_id, data)
     try:
-        answer = place.s3.put_object(Bucket=bucket, Key=key, Body=data, Metadata={CORRECTS: batch_id}, IfNoneMatch="*")
+        answer = place.s3().put_object(
+            Bucket=bucket, Key=key, Body=data, Metadata={CORRECTS: batch_id}, IfNoneMatch="*"
+        )
     except ClientError as exc:
         if exc.response["Error"]["Code"] != "PreconditionFailed":
             raise

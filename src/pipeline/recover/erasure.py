@@ -49,7 +49,7 @@ def corrections(place: Target, batch: Batch) -> list[str]:
     """The keys of the files that corrected rejects of a batch; each is a batch of its own, and holds records of it."""
     base, _ = revision_of(batch.batch_id)
     prefix = f"{PREFIX}{batch.dataset}/corrections/{base}-"
-    return sorted({key for _, key, _ in _versions(place, place.outputs["ingest_bucket"], prefix)})
+    return sorted({key for _, key, _ in _versions(place, place.outputs()["ingest_bucket"], prefix)})
 
 
 def traces(place: Target, batch: Batch) -> list[Trace]:
@@ -58,7 +58,7 @@ def traces(place: Target, batch: Batch) -> list[Trace]:
     In this order nobody reads a batch that is half erased, and an erasure that was interrupted is simply repeated.
     """
     base, _ = revision_of(batch.batch_id)
-    processed = place.outputs["processed_bucket"]
+    processed = place.outputs()["processed_bucket"]
     prefixes = [
         manifest_key(batch.dataset, base).removesuffix(".json"),
         *(f"{prefix}{base}" for prefix in prefixes_of_day(place, batch.ingest_date)),
@@ -74,17 +74,17 @@ def traces(place: Target, batch: Batch) -> list[Trace]:
 
 def _versions(place: Target, bucket: str, prefix: str) -> Iterator[Trace]:
     """The versions under a prefix, delete markers included."""
-    for page in place.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+    for page in place.s3().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
         for found in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
             yield bucket, found["Key"], found["VersionId"]
 
 
 def erase(place: Target, found: list[Trace]) -> None:
     """Delete these versions for good: manifests, then what they name, then the source."""
-    processed = place.outputs["processed_bucket"]
+    processed = place.outputs()["processed_bucket"]
     for (bucket, _), group in groupby(found, key=lambda trace: (trace[0], trace[1].startswith("manifests/"))):
         if bucket == processed:
             delete(place, bucket, [{"Key": key, "VersionId": version_id} for _, key, version_id in group])
             continue
         for _, key, version_id in group:  # by itself: many keys at once are XML, which not every key can stand in
-            place.s3.delete_object(Bucket=bucket, Key=key, VersionId=version_id)
+            place.s3().delete_object(Bucket=bucket, Key=key, VersionId=version_id)

@@ -14,9 +14,9 @@ from typing import Any
 from functions.common.batch import manifest_key
 from functions.common.documents.manifest import Manifest
 from functions.common.survey import BatchState, Finding, look_at_batch
+from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError
-from pipeline.processed_bucket import read_document
 from pipeline.recover.restarts import EVER, dataset_of_batch, patience, pipeline_of, writes_until
 
 _BATCH = re.compile(r"[a-z][a-z0-9_]{0,29}-[0-9a-f]{32}(?:-r[1-9]\d*)?(?=[./])")
@@ -98,14 +98,17 @@ def prefixes_of_day(place: Target, day: date | str) -> Iterator[str]:
 
 
 def _folders(place: Target, prefix: str) -> list[str]:
-    pages = place.s3.get_paginator("list_objects_v2").paginate(
-        Bucket=place.outputs["processed_bucket"], Prefix=prefix, Delimiter="/"
+    pages = (
+        place.s3()
+        .get_paginator("list_objects_v2")
+        .paginate(Bucket=place.outputs()["processed_bucket"], Prefix=prefix, Delimiter="/")
     )
     return [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
 
 
 def _objects(place: Target, prefix: str) -> Iterator[Any]:
-    pages = place.s3.get_paginator("list_objects_v2").paginate(Bucket=place.outputs["processed_bucket"], Prefix=prefix)
+    paginator, bucket = place.s3().get_paginator("list_objects_v2"), place.outputs()["processed_bucket"]
+    pages = paginator.paginate(Bucket=bucket, Prefix=prefix)
     for page in pages:
         yield from page.get("Contents", [])
 
@@ -142,7 +145,7 @@ def _uncommitted(place: Target, dataset: str, batch_id: str, listed: Listed) -> 
 
 
 def _digest(place: Target, key: str) -> str | None:
-    head = place.s3.head_object(Bucket=place.outputs["processed_bucket"], Key=key)
+    head = place.s3().head_object(Bucket=place.outputs()["processed_bucket"], Key=key)
     return head["Metadata"].get("sha256")
 
 
@@ -154,7 +157,7 @@ def prune(place: Target, checked: Checked) -> tuple[str, ...]:
     sizes = dict.fromkeys(checked.orphans, 0)
     again = _check(place, checked.batch_id, Listed(sizes))
     keys = again.orphans if again and not again.kept else ()
-    delete(place, place.outputs["processed_bucket"], [{"Key": key} for key in keys])
+    delete(place, place.outputs()["processed_bucket"], [{"Key": key} for key in keys])
     return keys
 
 
@@ -162,7 +165,7 @@ def delete(place: Target, bucket: str, objects: Sequence[Mapping[str, str]]) -> 
     """Delete objects, or versions of them, a thousand a request. Raises CliError that names what S3 kept."""
     for at in range(0, len(objects), _DELETED_AT_ONCE):
         some: Any = {"Objects": objects[at : at + _DELETED_AT_ONCE], "Quiet": True}
-        if errors := place.s3.delete_objects(Bucket=bucket, Delete=some).get("Errors"):
+        if errors := place.s3().delete_objects(Bucket=bucket, Delete=some).get("Errors"):
             first = errors[0]
             raise CliError(
                 f"{len(errors)} objects could not be deleted; the first: {first.get('Key')} ({first.get('Code')}).",

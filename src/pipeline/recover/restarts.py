@@ -36,9 +36,9 @@ from functions.common.survey import (
     versions,
 )
 from functions.reconciler.index import status_change
+from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target, for_target
 from pipeline.errors import CliError, UsageError
-from pipeline.processed_bucket import read_document
 
 _FUNCTION_LIFETIME = timedelta(minutes=16)
 """The longest that a function may outlive its execution: Lambda's limit, and a minute."""
@@ -81,10 +81,10 @@ class Ended:
 
 def pipeline_of(place: Target) -> Pipeline:
     """The deployed pipeline as a survey looks at it."""
-    outputs = place.outputs
+    outputs = place.outputs()
     return Pipeline(
-        storage=Storage(place.s3),
-        step_functions=place.step_functions,
+        storage=Storage(place.s3()),
+        step_functions=place.step_functions(),
         ingest_bucket=outputs["ingest_bucket"],
         processed_bucket=outputs["processed_bucket"],
         state_machine_arn=outputs["state_machine_arn"],
@@ -171,7 +171,7 @@ def republish(place: Target, selection: Selection, release: str | None = None) -
 
     What the deployed release has published already is left alone, so that the command can be repeated.
     """
-    deployed = place.outputs["release"]
+    deployed = place.outputs()["release"]
     for finding in findings(place, selection, patience()):
         if finding.state is not BatchState.PUBLISHED:
             yield _passed_over(finding, "not published: replay it without --republish")
@@ -192,7 +192,7 @@ def latest_manifest(place: Target, finding: Finding) -> Manifest:
     """The manifest of a batch's highest revision. Raises CliError where it was deleted meanwhile."""
     base, _ = revision_of(finding.batch_id)
     prefix = manifest_key(finding.dataset, base).removesuffix(".json")
-    listed = place.s3.list_objects_v2(Bucket=place.outputs["processed_bucket"], Prefix=prefix).get("Contents", [])
+    listed = place.s3().list_objects_v2(Bucket=place.outputs()["processed_bucket"], Prefix=prefix).get("Contents", [])
     newest = max((found["Key"] for found in listed), key=_revision_of_manifest, default=f"{prefix}.json")
     manifest = read_document(place, Manifest, newest)
     if manifest is None:
@@ -280,7 +280,7 @@ class SourceState(StrEnum):
 def source_state(place: Target, source: Source) -> SourceState:
     """Whether a source can be read. A version that S3 lists but does not return yet counts as readable."""
     try:
-        head = place.s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
+        head = place.s3().head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
     except ClientError as exc:
         if is_missing(exc):
             listed = is_listed(pipeline_of(place), source.key, source.version_id)
@@ -294,12 +294,12 @@ def any_record(place: Target, dataset: str, batch_id: str) -> Manifest | Failure
     if manifest := read_document(place, Manifest, manifest_key(dataset, batch_id)):
         return manifest
     prefix = failure_prefix(dataset, batch_id)
-    listed = place.s3.list_objects_v2(Bucket=place.outputs["processed_bucket"], Prefix=prefix, MaxKeys=1)
+    listed = place.s3().list_objects_v2(Bucket=place.outputs()["processed_bucket"], Prefix=prefix, MaxKeys=1)
     return next((read_document(place, FailureRecord, found["Key"]) for found in listed.get("Contents", [])), None)
 
 
 def _replanned(place: Target, source: Source, ingested_at: str, revision: int) -> Batch:
-    chunk_bytes = place.outputs["chunk_bytes"]
+    chunk_bytes = place.outputs()["chunk_bytes"]
     return plan_batch(source, datetime.fromisoformat(ingested_at), chunk_bytes, revision)
 
 
@@ -308,30 +308,30 @@ def run_all(
 ) -> Iterator[Ended]:
     """Start executions, at most `concurrency` at a time, and tell of each how it ended, as it ends."""
     waiting = iter([start for start in starts if start.batch])
-    machine = place.outputs["state_machine_arn"]
+    machine = place.outputs()["state_machine_arn"]
     running: dict[str, Start] = {}
     while True:
         while len(running) < concurrency and (start := next(waiting, None)):
             assert start.batch is not None
-            executions.start(place.step_functions, machine, start.batch, start.name)
+            executions.start(place.step_functions(), machine, start.batch, start.name)
             begun(start)
             running[start.name] = start
         if not running:
             return
         for name in list(running):
-            execution = executions.describe(place.step_functions, machine, name)
+            execution = executions.describe(place.step_functions(), machine, name)
             if execution is None or execution["status"] == "RUNNING":  # None: AWS tells of a start a moment later
                 continue
             yield Ended(running.pop(name), execution["status"], execution.get("error", ""))
         time.sleep(_POLL_SECONDS[place.name])
 
 
-def tell_of_failure(place: Target, name: str) -> None:
+def record_failure(place: Target, name: str) -> None:
     """Hand the end of an execution to record_failure, as EventBridge does. Raises CliError if it does not take it."""
     pipeline = pipeline_of(place)
     execution = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, name)
     assert execution is not None  # it was listed a moment ago
-    function = place.outputs["function_names"]["record_failure"]
+    function = place.outputs()["function_names"]["record_failure"]
     payload = orjson.dumps(status_change(execution))
     answer = place.client("lambda").invoke(FunctionName=function, Qualifier="live", Payload=payload)
     if "FunctionError" in answer:

@@ -5,17 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from functions.common.survey import BatchState, Finding
-from pipeline.console import out, plain
+from pipeline.console import many, out, plain
 from pipeline.recover.outputs import Checked
 from pipeline.recover.restarts import Start
 
 SHOWN = 50
 """How many of a kind are shown at most."""
-
-
-def many(number: int, one: str, more: str = "") -> str:
-    """A number with its noun."""
-    return f"{number} {one if number == 1 else more or f'{one}s'}"
 
 
 def starts(wanted: Sequence[Start], others: Sequence[Start]) -> None:

@@ -82,7 +82,7 @@ def redrive(place: Target) -> Iterator[tuple[Undelivered, str]]:
 
     A message leaves the queue only when its event was handled. Every function here may be told of one event twice.
     """
-    names = set(place.outputs["function_names"].values())
+    names = set(place.outputs()["function_names"].values())
     invoker = place.client("lambda", config=Config(read_timeout=_HANDLING_SECONDS, retries={"total_max_attempts": 1}))
     sqs = place.client("sqs")
     for message in _received(place, _HANDLING_SECONDS, 1):
@@ -146,4 +146,4 @@ def _error_of(answer: Any) -> str:
 
 
 def _url(place: Target) -> str:
-    return str(place.outputs["on_failure_queue_url"])
+    return str(place.outputs()["on_failure_queue_url"])

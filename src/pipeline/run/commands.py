@@ -11,7 +11,8 @@ from rich.markup import escape
 
 from pipeline import ROOT
 from pipeline import console as show
-from pipeline.deploy.targets import check_name, target
+from pipeline.console.files import check_input
+from pipeline.deploy.targets import target
 from pipeline.errors import CliError, UsageError
 from pipeline.options import ORDERS, TargetName
 from pipeline.run import demo, runs
@@ -28,16 +29,17 @@ def run_command(
     target_name: TargetName = "aws",
     dataset: Dataset = ORDERS,
 ) -> None:
-    """Upload a file, follow its execution live and tell how it ended; exit 0 only if it was published.
+    """Upload a file, follow its execution and print the outcome.
+
+    Exits with 0 only if the file was published.
 
     Example: pipeline run tests/data/northwind_orders.jsonl --target local
     """
-    check_name(target_name)
     _check_has_file(path, dataset)
     if path:
-        runs.check_input(path, "pipeline run path/to/orders.jsonl, or make run-pipeline INPUT=path/to/orders.jsonl")
+        check_input(path, "pipeline run path/to/orders.jsonl, or make run-pipeline INPUT=path/to/orders.jsonl")
     place = target(target_name)
-    place.outputs  # noqa: B018 (says now, and not after generating, if nothing is deployed)
+    place.outputs()  # fails now, and not after generating, if nothing is deployed
     _finish(demo.run(place, path or _generate(), dataset))
 
 
@@ -46,7 +48,7 @@ def demo_command(
     dataset: Dataset = ORDERS,
     out: Annotated[Path, typer.Option(help="Where the published tables are downloaded to.")] = Path("demo-output"),
 ) -> None:
-    """Run a file through the whole pipeline on an embedded AWS that is started for it and stopped again."""
+    """Run a file through the pipeline on a temporary local emulator."""
     _check_has_file(path, dataset)
     _finish(demo.demo(path or NORTHWIND, dataset, out))
 

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from pipeline import console as show
+from pipeline.console.files import check_input
 from pipeline.deploy import build, deploy, terraform
 from pipeline.deploy.targets import Target, contracts_folder, embedded_target
 from pipeline.emulator import server as embedded
@@ -20,7 +21,7 @@ _COST_SECONDS = 15
 
 def demo(path: Path, dataset: str, folder: Path) -> runs.RunResult:
     """Deploy infra/ to a fresh embedded AWS and run one file through it; what it leaves ends up in `folder`."""
-    runs.check_input(path, "pipeline demo path/to/orders.jsonl, or make demo INPUT=path/to/orders.jsonl")
+    check_input(path, "pipeline demo path/to/orders.jsonl, or make demo INPUT=path/to/orders.jsonl")
     runtime = build.local_runtime(contracts_folder())
     if dataset not in (known := build.feeds(runtime.contracts)):
         raise UsageError(

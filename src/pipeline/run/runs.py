@@ -20,10 +20,10 @@ from functions.common.errors import DocumentError
 from functions.common.executions import execution_arn
 from functions.common.planning import dataset_of, version_id_of
 from functions.record_failure.failure import plain_cause
-from pipeline import files
+from pipeline.console import files
+from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target, for_target
 from pipeline.errors import CliError, UsageError
-from pipeline.processed_bucket import read_document
 from pipeline.waiting import wait_for
 
 _POLL_SECONDS = {"local": 0.25, "aws": 1.0}
@@ -86,18 +86,6 @@ def numbers_of(manifest: Manifest) -> str:
     return " ".join(f"{name}={number}" for name, number in {**counts, **rows}.items())
 
 
-def check_input(path: Path, example: str) -> None:
-    """Raise UsageError for a path that is not a file that can be read; `example` is how a file is named instead."""
-    if not path.is_file():
-        raise UsageError(f"There is no file {path}.", f"Name a file: {example}.")
-    try:
-        path.open("rb").close()
-    except OSError as exc:
-        raise UsageError(
-            f"The file {path} can't be read: {exc.strerror}.", "Let whoever owns it give you the right to read it."
-        ) from exc
-
-
 def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
     return path.open("rb")
 
@@ -106,18 +94,23 @@ def upload(
     place: Target, path: Path, dataset: str, opened: Callable[[Path], AbstractContextManager[BinaryIO]] = _opened
 ) -> Upload:
     """Put a file, read as `opened` opens it, into the ingest bucket, under its own name."""
-    bucket, key = place.outputs["ingest_bucket"], f"incoming/{dataset}/{path.name}"
+    bucket, key = place.outputs()["ingest_bucket"], f"incoming/{dataset}/{path.name}"
     with opened(path) as body:
-        version_id = version_id_of(place.s3.put_object(Bucket=bucket, Key=key, Body=body))
+        version_id = version_id_of(place.s3().put_object(Bucket=bucket, Key=key, Body=body))
     batch_id = batch_id_for(dataset_of(key), bucket, key, version_id)
     return Upload(
-        bucket, key, version_id, dataset_of(key), batch_id, execution_arn(place.outputs["state_machine_arn"], batch_id)
+        bucket,
+        key,
+        version_id,
+        dataset_of(key),
+        batch_id,
+        execution_arn(place.outputs()["state_machine_arn"], batch_id),
     )
 
 
 def follow(place: Target, uploaded: Upload) -> Iterator[str]:
     """The states that the execution enters, as it enters them; ends when it does. Raises CliError if none starts."""
-    client, machine = place.step_functions, place.outputs["state_machine_arn"]
+    client, machine = place.step_functions(), place.outputs()["state_machine_arn"]
     pause, shown = _POLL_SECONDS[place.name], 0
     if not wait_for(lambda: executions.describe(client, machine, uploaded.batch_id), _START_SECONDS, pause):
         raise CliError(
@@ -146,15 +139,17 @@ def _after_no_start(place: Target, uploaded: Upload) -> str:
 
 
 def _history(place: Target, arn: str) -> list[dict[str, Any]]:
-    pages = place.step_functions.get_paginator("get_execution_history").paginate(
-        executionArn=arn, includeExecutionData=False, PaginationConfig={"PageSize": 1000}
+    pages = (
+        place.step_functions()
+        .get_paginator("get_execution_history")
+        .paginate(executionArn=arn, includeExecutionData=False, PaginationConfig={"PageSize": 1000})
     )
     return [dict(event) for page in pages for event in page["events"]]
 
 
 def outcome(place: Target, uploaded: Upload) -> RunResult:
     """How the execution of an upload ended; it must have."""
-    execution = place.step_functions.describe_execution(executionArn=uploaded.execution_arn)
+    execution = place.step_functions().describe_execution(executionArn=uploaded.execution_arn)
     seconds = (execution["stopDate"] - execution["startDate"]).total_seconds()
     manifest = read_document(place, Manifest, manifest_key(uploaded.dataset, uploaded.batch_id))
     if execution["status"] == "SUCCEEDED":
@@ -198,7 +193,7 @@ def _download(place: Target, result: RunResult, folder: Path) -> None:
     if rejects := result.rejects_key:
         wanted["rejects.jsonl"] = rejects
     for name, key in wanted.items():
-        place.s3.download_file(place.outputs["processed_bucket"], key, str(folder / name))
+        place.s3().download_file(place.outputs()["processed_bucket"], key, str(folder / name))
 
 
 @contextmanager

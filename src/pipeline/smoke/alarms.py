@@ -9,7 +9,7 @@ from pipeline.smoke.trial import Trial
 
 def alarm_actions(trial: Trial) -> str:
     """Each alarm publishes to the topic of alarms and to nothing else."""
-    alarms, topic = _alarms(trial), trial.place.outputs["alarms_topic_arn"]
+    alarms, topic = _alarms(trial), trial.place.outputs()["alarms_topic_arn"]
     for alarm in alarms:
         actions = (alarm["ActionsEnabled"], alarm["AlarmActions"])
         expect(actions, (True, [topic]), f"the actions of {alarm['AlarmName']}")
@@ -38,7 +38,7 @@ def alarms_heard(trial: Trial) -> str:
 
 def _heard(trial: Trial) -> set[str]:
     """The names of the alarms that were heard to be in the state ALARM."""
-    topic = trial.place.outputs["alarms_topic_arn"]
+    topic = trial.place.outputs()["alarms_topic_arn"]
     texts = [one["Message"] for one in trial.ear.heard() if one.get("TopicArn") == topic]
     said = [json.loads(text) for text in texts if text.startswith("{")]  # a budget speaks there too, in plain words
     return {one["AlarmName"] for one in said if one.get("NewStateValue") == "ALARM"}
@@ -46,7 +46,7 @@ def _heard(trial: Trial) -> set[str]:
 
 def _alarms(trial: Trial) -> list[dict[str, Any]]:
     pages = trial.place.client("cloudwatch").get_paginator("describe_alarms")
-    alarms = list(pages.paginate(AlarmNamePrefix=f"{trial.place.outputs['name']}-").search("MetricAlarms[]"))
+    alarms = list(pages.paginate(AlarmNamePrefix=f"{trial.place.outputs()['name']}-").search("MetricAlarms[]"))
     if not alarms:
         raise CheckFailedError("there is no alarm")
     return alarms

@@ -16,7 +16,7 @@ _REJECTS = BAD + HOPELESS
 
 def tables(trial: Trial) -> str:
     """Each table has the rows that the manifests say."""
-    published = (trial.good, trial.mixed)
+    published = (trial.good(), trial.mixed())
     batches = ", ".join(f"'{ended.upload.batch_id}'" for ended in published)
     expected: defaultdict[str, int] = defaultdict(int)
     for ended in published:
@@ -46,7 +46,7 @@ def views(trial: Trial) -> str:
 def saved_queries(trial: Trial) -> str:
     """Every saved query runs."""
     athena = trial.analyst("athena")
-    listed = athena.list_named_queries(WorkGroup=trial.place.outputs["athena_workgroup"])["NamedQueryIds"]
+    listed = athena.list_named_queries(WorkGroup=trial.place.outputs()["athena_workgroup"])["NamedQueryIds"]
     queries = athena.batch_get_named_query(NamedQueryIds=listed)["NamedQueries"]
     if not queries:
         raise CheckFailedError("there is no saved query")
@@ -62,7 +62,7 @@ def console(trial: Trial) -> str:
     """What Athena's console asks before anybody can query: it shows the workgroup, the catalog and its tables."""
     athena, catalog = trial.analyst("athena"), "AwsDataCatalog"
     groups = [group["Name"] for group in athena.list_work_groups()["WorkGroups"]]
-    workgroup = trial.place.outputs["athena_workgroup"]
+    workgroup = trial.place.outputs()["athena_workgroup"]
     if workgroup not in groups:
         raise CheckFailedError(f"{workgroup} is not among the workgroups: {', '.join(groups)}")
     athena.get_work_group(WorkGroup=workgroup)
@@ -80,7 +80,7 @@ def _published_keys(trial: Trial) -> dict[str, set[tuple[str, ...]]]:
     """The keys of all rows that were published, by table."""
     contract = json.loads((ROOT / "contracts" / DATASET / "contract.json").read_text("utf-8"))
     keys: dict[str, set[tuple[str, ...]]] = {table["name"]: set() for table in contract["tables"]}
-    for ended in (trial.good, trial.mixed):
+    for ended in (trial.good(), trial.mixed()):
         folder = trial.folder / ended.upload.batch_id
         runs.download_outputs(trial.place, ended, folder)
         for table in contract["tables"]:
@@ -101,7 +101,7 @@ def _query(trial: Trial, sql: str, database: str) -> str:
     athena = trial.analyst("athena")
     query: str = athena.start_query_execution(
         QueryString=sql,
-        WorkGroup=trial.place.outputs["athena_workgroup"],
+        WorkGroup=trial.place.outputs()["athena_workgroup"],
         QueryExecutionContext={"Database": database},
     )["QueryExecutionId"]
     ended = {}
@@ -117,7 +117,7 @@ def _query(trial: Trial, sql: str, database: str) -> str:
 
 
 def _database(trial: Trial) -> str:
-    return str(trial.place.outputs["databases"][DATASET])
+    return str(trial.place.outputs()["databases"][DATASET])
 
 
 def _listed(counted: dict[str, int]) -> str:

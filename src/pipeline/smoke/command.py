@@ -11,9 +11,9 @@ import typer
 from pipeline import console as show
 from pipeline.console import as_json
 from pipeline.deploy import deploy
-from pipeline.deploy.targets import Target, check_name
+from pipeline.deploy.targets import Target
 from pipeline.errors import CliError, UsageError
-from pipeline.options import AsJson, TargetName
+from pipeline.options import AsJson, Combinations, TargetName
 from pipeline.smoke import throwaway
 from pipeline.smoke.checks import NOT_TRIED, run_checks
 from pipeline.smoke.model import CheckOutcome, Result, held
@@ -27,6 +27,7 @@ _STYLES = {
 }
 
 
+@Combinations(exclusive={"destroy": ("name",)})
 def smoke(
     target_name: TargetName = "aws",
     name: Annotated[
@@ -41,7 +42,7 @@ def smoke(
     ] = False,
     json_: AsJson = False,
 ) -> None:
-    """Deploy under a throw-away name, try everything, destroy it, and see that nothing is left.
+    """Test a throw-away deployment and destroy it.
 
     \b
     pipeline smoke                                              on AWS, for some cents
@@ -49,15 +50,12 @@ def smoke(
     pipeline smoke --customer-managed-key                       the same with a key of its own (make: KEY=own)
     pipeline smoke --destroy smoke-1a2b3c                       after a run that was killed
 
-    With PIPELINE_ENV (make: ENV) it has the settings of that environment. What is deployed already is not touched.
-    All is destroyed after a failure or an interrupt too; with TF_STATE_BUCKET, what earlier runs that died have left is
-    destroyed first; where that fails it is a warning. Exit 0 only if all held.
+    With PIPELINE_ENV (make: ENV) it has the settings of that environment. Other deployments are not touched.
+    It is destroyed after a failure or an interrupt too. With TF_STATE_BUCKET, leftovers of earlier runs that died are
+    destroyed first; if that fails, you get a warning. Exits with 0 only if every check passed.
     """
-    check_name(target_name)
     if target_name == "local" and destroy:
         raise UsageError("--destroy is for AWS: the embedded AWS is stopped with all that is on it.")
-    if name and destroy:
-        raise UsageError("--name is for a run, --destroy for what one has left: give one of them.")
     name = name or destroy or throwaway.new_name()
     throwaway.check_name(name)
     if destroy:

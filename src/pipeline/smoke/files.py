@@ -10,8 +10,8 @@ from msgspec import structs
 
 from functions.common.batch import run_key
 from functions.common.documents.run_record import RunRecord
+from pipeline.deploy.processed_bucket import read_document
 from pipeline.inspect.logs import logs
-from pipeline.processed_bucket import read_document
 from pipeline.run import runs
 from pipeline.smoke.model import Check, CheckFailedError, expect
 from pipeline.smoke.trial import BAD, HOPELESS, ORDERS, Trial
@@ -21,26 +21,26 @@ _TOLD_BY = {"starter", "validate", "transform", "write"}
 
 def good_file(trial: Trial) -> str:
     """All of it is published, and each output is there as the manifest says."""
-    counts = _counts(trial.good)
+    counts = _counts(trial.good())
     expect(counts, {"received": ORDERS, "valid": ORDERS, "rejected": 0, "superseded": 0, "published": ORDERS}, "counts")
-    return f"{ORDERS} orders published, {_verified(trial, trial.good)} outputs as the manifest says"
+    return f"{ORDERS} orders published, {_verified(trial, trial.good())} outputs as the manifest says"
 
 
 def mixed_file(trial: Trial) -> str:
     """The good orders are published, the others rejected, and somebody is told."""
-    counts = _counts(trial.mixed)
+    counts = _counts(trial.mixed())
     good = ORDERS - BAD
     expect(counts, {"received": ORDERS, "valid": good, "rejected": BAD, "superseded": 0, "published": good}, "counts")
-    rejects = [json.loads(line)["reason"] for line in _rejects(trial, trial.mixed)]
+    rejects = [json.loads(line)["reason"] for line in _rejects(trial, trial.mixed())]
     expect(len(rejects), BAD, "rejects")
-    _verified(trial, trial.mixed)
-    _noticed(trial, trial.mixed, f"{BAD} of its {ORDERS} records")
+    _verified(trial, trial.mixed())
+    _noticed(trial, trial.mixed(), f"{BAD} of its {ORDERS} records")
     return f"{good} orders published, {BAD} rejected ({', '.join(rejects)}), one notice"
 
 
 def hopeless_file(trial: Trial) -> str:
     """It fails with its record, its rejects and one notice, and publishes nothing."""
-    ended = trial.hopeless
+    ended = trial.hopeless()
     expect(ended.error, "NoValidRecordsError", "the execution's error")
     expect(ended.manifest, None, "the manifest")
     if ended.failure is None:
@@ -53,16 +53,18 @@ def hopeless_file(trial: Trial) -> str:
 
 def duplicate_event(trial: Trial) -> str:
     """The event of a file that is known starts nothing."""
-    uploaded = trial.good.upload
+    uploaded = trial.good().upload
     answer = trial.place.client("lambda").invoke(
-        FunctionName=trial.place.outputs["function_names"]["starter"],
+        FunctionName=trial.place.outputs()["function_names"]["starter"],
         Qualifier="live",
         Payload=json.dumps({"Records": [_event(uploaded)]}),
     )
     expect(json.loads(answer["Payload"].read()), {"started": 0, "known": 1}, "the starter's answer")
-    machine = trial.place.outputs["state_machine_arn"]
-    pages = trial.place.step_functions.get_paginator("list_executions").paginate(
-        stateMachineArn=machine, PaginationConfig={"PageSize": 1000}
+    machine = trial.place.outputs()["state_machine_arn"]
+    pages = (
+        trial.place.step_functions()
+        .get_paginator("list_executions")
+        .paginate(stateMachineArn=machine, PaginationConfig={"PageSize": 1000})
     )
     names = [run["name"] for page in pages for run in page["executions"] if run["name"].startswith(uploaded.batch_id)]
     expect(names, [uploaded.batch_id], "the executions of the batch")
@@ -72,7 +74,7 @@ def duplicate_event(trial: Trial) -> str:
 def run_records(trial: Trial) -> str:
     """EventBridge tells of every end, and what each run cost is written down."""
     total = Decimal(0)
-    for ended in trial.outcomes:
+    for ended in trial.outcomes():
         batch = ended.upload.batch_id
         key = run_key(ended.upload.dataset, batch, batch)
         trial.wait_for(lambda key=key: read_document(trial.place, RunRecord, key) is not None, f"the run record {key}")  # type: ignore[misc]
@@ -83,12 +85,12 @@ def run_records(trial: Trial) -> str:
         if Decimal(content.usd) <= 0:
             raise CheckFailedError(f"{key} says that the run cost {content.usd}")
         total += Decimal(content.usd)
-    return f"{len(trial.outcomes)} runs, {total:.6f} USD"
+    return f"{len(trial.outcomes())} runs, {total:.6f} USD"
 
 
 def structured_logs(trial: Trial) -> str:
     """Each function that has seen the good file says so in its log."""
-    batch, since = trial.good.upload.batch_id, datetime.now(UTC) - timedelta(hours=1)
+    batch, since = trial.good().upload.batch_id, datetime.now(UTC) - timedelta(hours=1)
 
     def told() -> set[str]:
         return {line.function for line in logs(trial.place, since, 1000, batch).lines}
@@ -100,13 +102,13 @@ def structured_logs(trial: Trial) -> str:
 def metrics(trial: Trial) -> str:
     """The functions' metrics arrive where the alarms look for them."""
     since = datetime.now(UTC) - timedelta(hours=1)
-    trial.good  # noqa: B018 (sends it, if no check has)
+    dataset = trial.good().upload.dataset
 
     def published() -> float:
         answer = trial.place.client("cloudwatch").get_metric_statistics(
-            Namespace=trial.place.outputs["name"],
+            Namespace=trial.place.outputs()["name"],
             MetricName="RecordsReceived",
-            Dimensions=[{"Name": "service", "Value": "write"}, {"Name": "dataset", "Value": trial.good.upload.dataset}],
+            Dimensions=[{"Name": "service", "Value": "write"}, {"Name": "dataset", "Value": dataset}],
             StartTime=since,
             EndTime=datetime.now(UTC) + timedelta(minutes=5),
             Period=60,
@@ -140,7 +142,7 @@ def _verified(trial: Trial, ended: runs.RunResult) -> int:
     """See that every output of a manifest is there, with its size and SHA-256; answers how many there are."""
     outputs = ended.manifest.outputs if ended.manifest else []
     for output in outputs:
-        head = trial.place.s3.head_object(Bucket=trial.place.outputs["processed_bucket"], Key=output.key)
+        head = trial.place.s3().head_object(Bucket=trial.place.outputs()["processed_bucket"], Key=output.key)
         found = {"bytes": head["ContentLength"], "sha256": head["Metadata"].get("sha256")}
         expect(found, {"bytes": output.bytes, "sha256": output.sha256}, output.key)
     return len(outputs)
@@ -149,8 +151,8 @@ def _verified(trial: Trial, ended: runs.RunResult) -> int:
 def _rejects(trial: Trial, ended: runs.RunResult) -> list[bytes]:
     if not ended.rejects_key:
         raise CheckFailedError("no rejects are named")
-    bucket = trial.place.outputs["processed_bucket"]
-    return trial.place.s3.get_object(Bucket=bucket, Key=ended.rejects_key)["Body"].read().splitlines()
+    bucket = trial.place.outputs()["processed_bucket"]
+    return trial.place.s3().get_object(Bucket=bucket, Key=ended.rejects_key)["Body"].read().splitlines()
 
 
 def _noticed(trial: Trial, ended: runs.RunResult, words: str) -> None:

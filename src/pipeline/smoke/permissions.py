@@ -71,12 +71,12 @@ def roles(trial: Trial) -> str:
 
 def denied_call(trial: Trial) -> str:
     """A function that is told to read what it may not is refused by S3 itself."""
-    described = trial.place.step_functions.describe_execution(executionArn=trial.good.upload.execution_arn)
+    described = trial.place.step_functions().describe_execution(executionArn=trial.good().upload.execution_arn)
     batch = Batch.from_input(json.loads(described["input"]))
-    manifest = replace(batch.source, bucket=trial.place.outputs["processed_bucket"], key=batch.manifest_key)
+    manifest = replace(batch.source, bucket=trial.place.outputs()["processed_bucket"], key=batch.manifest_key)
     foreign = replace(batch, source=manifest, execution=f"{batch.batch_id}-smoke")
     answer = trial.place.client("lambda").invoke(
-        FunctionName=trial.place.outputs["function_names"]["validate"],
+        FunctionName=trial.place.outputs()["function_names"]["validate"],
         Payload=json.dumps({"batch": foreign.to_input(), "chunk": 0}),
     )
     said = json.loads(answer["Payload"].read())
@@ -88,20 +88,20 @@ def denied_call(trial: Trial) -> str:
 def trust(trial: Trial) -> str:
     """Nobody but its service takes on a role, not even who deployed it."""
     names, sts = _Names.of(trial), trial.place.client("sts")
-    for role in (*trial.place.outputs["function_names"], "state-machine"):
+    for role in (*trial.place.outputs()["function_names"], "state-machine"):
         try:
             sts.assume_role(RoleArn=names.role(role), RoleSessionName="smoke")
         except ClientError as refused:
             expect(refused.response["Error"]["Code"], "AccessDenied", f"the answer of STS for {role}")
         else:
             raise CheckFailedError(f"the role of {role} can be taken on")
-    return f"{len(trial.place.outputs['function_names']) + 1} roles refused"
+    return f"{len(trial.place.outputs()['function_names']) + 1} roles refused"
 
 
 def function_policies(trial: Trial) -> str:
     """S3 and EventBridge may invoke what they have to, each for one source, and nobody else may."""
     functions, found = trial.place.client("lambda"), {}
-    for key, name in trial.place.outputs["function_names"].items():
+    for key, name in trial.place.outputs()["function_names"].items():
         for qualifier in ({}, {"Qualifier": "live"}):
             try:
                 policy = functions.get_policy(FunctionName=name, **qualifier)["Policy"]
@@ -124,8 +124,8 @@ class _Names:
 
     @classmethod
     def of(cls, trial: Trial) -> "_Names":
-        _, partition, _, _, account, *_ = trial.place.outputs["state_machine_arn"].split(":")
-        return cls(partition, account, trial.place.outputs)
+        _, partition, _, _, account, *_ = trial.place.outputs()["state_machine_arn"].split(":")
+        return cls(partition, account, trial.place.outputs())
 
     def role(self, role: str) -> str:
         name = self.outputs["function_names"].get(role) or f"{self.outputs['name']}-{role}"

@@ -5,7 +5,7 @@ from typing import Any
 
 from functions.common.batch import failure_key
 from functions.common.documents.failure_record import FailureRecord
-from pipeline.processed_bucket import read_document
+from pipeline.deploy.processed_bucket import read_document
 from pipeline.run import runs
 from pipeline.smoke.model import Check, CheckFailedError, expect
 from pipeline.smoke.trial import UNHANDLED, Trial
@@ -29,7 +29,7 @@ def aborted_execution(trial: Trial) -> str:
 
 def _stopped(trial: Trial) -> runs.Upload:
     """A file whose execution was stopped before it ended."""
-    step_functions = trial.place.step_functions
+    step_functions = trial.place.step_functions()
     for attempt in range(_ATTEMPTS):
         uploaded = trial.send_large(f"aborted-{attempt}")
         next(runs.follow(trial.place, uploaded), None)
@@ -42,9 +42,9 @@ def _stopped(trial: Trial) -> runs.Upload:
 
 def reconciler(trial: Trial) -> str:
     """The reconciler runs, and finds the outcomes of the files that were sent."""
-    sent = trial.outcomes
+    sent = trial.outcomes()
     answer = trial.place.client("lambda").invoke(
-        FunctionName=trial.place.outputs["function_names"]["reconciler"],
+        FunctionName=trial.place.outputs()["function_names"]["reconciler"],
         Qualifier="live",
         Payload=json.dumps({"since_hours": 1, "grace_minutes": 0}),
     )
@@ -60,12 +60,12 @@ def reconciler(trial: Trial) -> str:
 
 def send_unhandled(trial: Trial) -> str:
     """An event that the starter can't handle is accepted by Lambda, which takes minutes to give up on it."""
-    return f"sent: {trial.unhandled}"
+    return f"sent: {trial.unhandled()}"
 
 
 def failed_event_queue(trial: Trial) -> str:
     """An event that the starter can't handle is in the failed-event queue once Lambda has given up on it."""
-    mark = trial.unhandled
+    mark = trial.unhandled()
     trial.wait_for(lambda: mark in trial.failed_events(), "the event that the starter can't handle", UNHANDLED)
     return "the event arrived in the queue"
 

@@ -34,7 +34,7 @@ def apply_again(place: Target) -> Changed:
 
 def _settings_of(place: Target) -> dict[str, Any]:
     """What AWS itself says about the settings that are changed, for the starter and its role."""
-    name = place.outputs["function_names"]["starter"]
+    name = place.outputs()["function_names"]["starter"]
     function = place.client("lambda").get_function(FunctionName=name)
     return {
         "description": place.client("iam").get_role(RoleName=name)["Role"]["Description"],

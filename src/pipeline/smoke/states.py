@@ -36,7 +36,7 @@ def states(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _try(case: Case, trial: Trial) -> str:
-    answer = _client(trial).test_state(**request(trial.definition, case))
+    answer = _client(trial).test_state(**request(trial.definition(), case))
     found = {name: answer.get(name) for name in case.expected}
     if "output" in found:
         found["output"] = json.loads(str(found["output"]))
@@ -51,8 +51,8 @@ def _client(trial: Trial) -> Any:
 
 def definition_valid(trial: Trial) -> str:
     """Step Functions itself finds no error in the definition; of what it finds besides it is told."""
-    answer = trial.place.step_functions.validate_state_machine_definition(
-        definition=json.dumps(trial.definition), type="STANDARD", severity="WARNING"
+    answer = trial.place.step_functions().validate_state_machine_definition(
+        definition=json.dumps(trial.definition()), type="STANDARD", severity="WARNING"
     )
     found = [f"{one['severity']} {one['code']} at {one.get('location', '/')}" for one in answer["diagnostics"]]
     expect(

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -69,8 +68,7 @@ def left_here() -> list[str]:
 class _Throwaway(Target):
     """A deployment that may not be there, or not any more: its region is known all the same."""
 
-    @cached_property
-    def state(self) -> StateFile:
+    def _read_state(self) -> StateFile:
         known = state_store.state(self.workspace.backend, self.workspace.folder)
         return known if known and known.resources else StateFile({"region": self.workspace.variables["region"]}, [])
 
@@ -95,7 +93,7 @@ def on_aws(name: str, own_key: bool = False) -> Target:
         **base.workspace.variables,
         "packages_dir": str(runtime.folder),
         "contracts_dir": "../contracts",
-        "project": chosen.project,
+        "project": chosen.project(),
         "environment": name,
         "region": (known and known.region) or chosen.setting("region", environments.DEFAULT_REGION),
         "force_destroy": "true",
@@ -107,13 +105,13 @@ def on_aws(name: str, own_key: bool = False) -> Target:
         folder.mkdir(parents=True)
         for copied, path in settings.items():
             if path and path.is_file():
-                (folder / copied).write_text(_settings(path.read_text(), chosen.project))
+                (folder / copied).write_text(_settings(path.read_text(), chosen.project()))
     return _Throwaway("aws", environment, runtime, workspace)
 
 
 def _backend(base: Target, name: str) -> Backend:
     """Where a run has its state. Raises CliError where the credentials or the bucket are of no use."""
-    backend = state_store.backend(base.workspace.backend, base.workspace.chosen.project, name)
+    backend = state_store.backend(base.workspace.backend, base.workspace.chosen.project(), name)
     if isinstance(backend, S3Backend):
         base.account()
         backend.arguments()
@@ -199,7 +197,7 @@ def _destroyed(place: Target, name: str) -> list[str]:
     if known is None or not known.resources:
         return _unknown(place, name)
     _check_account(place, known)
-    project = place.state.tags["Project"]
+    project = place.state().tags["Project"]
     left = deploy.destroy(place)
     return left + wait_for(
         lambda: deploy.tagged(place, project, name),

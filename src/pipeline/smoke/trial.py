@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -69,40 +68,35 @@ class Trial:
     _failed: list[str] = field(default_factory=list)
     _mark: str = field(default_factory=lambda: uuid4().hex[:8])
 
-    @property
     def good(self) -> runs.RunResult:
         """What became of a file of ORDERS good orders."""
         return self._outcome("good", lambda path: generate(path, ORDERS))
 
-    @property
     def mixed(self) -> runs.RunResult:
         """What became of a file of ORDERS other orders, of which BAD breaks the contract."""
         return self._outcome(
             "mixed", lambda path: generate(path, ORDERS, "--seed=1", f"--invalid-ratio={BAD / ORDERS}")
         )
 
-    @property
     def hopeless(self) -> runs.RunResult:
         """What became of a file without a single order."""
         return self._outcome("hopeless", lambda path: path.write_bytes(b"{}\n" * HOPELESS))
 
-    @property
     def outcomes(self) -> Sequence[runs.RunResult]:
-        return self.good, self.mixed, self.hopeless
+        return self.good(), self.mixed(), self.hopeless()
 
-    @cached_property
     def definition(self) -> dict[str, Any]:
         """The state machine as it is deployed."""
-        machine = self.place.outputs["state_machine_arn"]
-        described = self.place.step_functions.describe_state_machine(stateMachineArn=machine)
-        definition: dict[str, Any] = json.loads(described["definition"])
-        return definition
+        return self._once("definition", self._describe_definition)
 
-    @property
+    def _describe_definition(self) -> Any:
+        machine = self.place.outputs()["state_machine_arn"]
+        described = self.place.step_functions().describe_state_machine(stateMachineArn=machine)
+        return json.loads(described["definition"])
+
     def changed(self) -> Changed:
         """The deployment after its second apply, which is made when a check first asks for it."""
-        changed: Changed = self._once("second apply", lambda: apply_again(self.place))
-        return changed
+        return self._once("second apply", lambda: apply_again(self.place))
 
     def analyst(self, service: str) -> Any:
         """A client of somebody who has analyst_policy and nothing else."""
@@ -114,22 +108,20 @@ class Trial:
             aws_session_token=keys["SessionToken"],
         )
 
-    @property
     def unhandled(self) -> str:
         """A mark in the event that the starter can't handle, which is sent when a check first asks for it."""
-        mark: str = self._once("unhandled", self._send_unhandled)
-        return mark
+        return self._once("unhandled", self._send_unhandled)
 
     def failed_events(self) -> str:
         """All that was read from the failed-event queue until now, as text."""
         self._failed += [
-            message["Body"] for message in _received(self.place, self.place.outputs["on_failure_queue_url"])
+            message["Body"] for message in _received(self.place, self.place.outputs()["on_failure_queue_url"])
         ]
         return "\n".join(self._failed)
 
     def notices(self, batch: str) -> list[str]:
         """The notifications about a batch until now."""
-        topic = self.place.outputs["topic_arn"]
+        topic = self.place.outputs()["topic_arn"]
         heard = (one["Message"] for one in self.ear.heard() if one.get("TopicArn") == topic)
         return [message for message in heard if batch in message]
 
@@ -140,14 +132,11 @@ class Trial:
     def settled(self, call: Callable[[], _Answer], what: str) -> _Answer:
         """What a call returns that AWS may refuse until what was deployed affects authorization. Raises ClientError."""
         seconds = _AUTHORIZATION_SECONDS if self.place.name == "aws" else 0
-
-        def say() -> None:
-            show.step(f"AWS still refuses {what}; waiting")
-
-        return retry_call(call, _is_denied, seconds, _PAUSE_SECONDS[self.place.name], say)
+        message = f"AWS still refuses {what}; waiting"
+        return retry_call(call, _is_denied, seconds, _PAUSE_SECONDS[self.place.name], lambda: show.step(message))
 
     def _assume_analyst(self) -> Any:
-        role, sts = self.changed.place.outputs["analyst_role_arn"], self.place.client("sts")
+        role, sts = self.changed().place.outputs()["analyst_role_arn"], self.place.client("sts")
         answer = self.settled(
             lambda: sts.assume_role(RoleArn=role, RoleSessionName="smoke"), "to let the analyst's role be assumed"
         )
@@ -156,27 +145,26 @@ class Trial:
     def _send_unhandled(self) -> str:
         mark = f"smoke-{self._mark}-unhandled"
         self.place.client("lambda").invoke(
-            FunctionName=self.place.outputs["function_names"]["starter"],
+            FunctionName=self.place.outputs()["function_names"]["starter"],
             Qualifier="live",
             InvocationType="Event",
             Payload=json.dumps({"Records": [{"eventName": "ObjectCreated:Put", "about": mark}]}),
         )
         return mark
 
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+    def _once(self, name: str, make: Callable[[], _Answer]) -> _Answer:
         if name not in self._made:
             try:
                 self._made[name] = make()
             except Exception as exc:  # the next check that asks must not wait for it again
                 self._made[name] = exc
-        made = self._made[name]
+        made: _Answer | Exception = self._made[name]
         if isinstance(made, Exception):
             raise made
         return made
 
     def _outcome(self, name: str, write: Callable[[Path], object]) -> runs.RunResult:
-        ended: runs.RunResult = self._once(name, lambda: self._run(name, write))
-        return ended
+        return self._once(name, lambda: self._run(name, write))
 
     def _run(self, name: str, write: Callable[[Path], object]) -> runs.RunResult:
         uploaded = self._upload(name, write)
@@ -221,8 +209,8 @@ def generate(path: Path, orders: int, *arguments: str) -> None:
 @contextmanager
 def listening(place: Target) -> Iterator[Ear]:
     """A queue that hears both topics of a deployment, and is gone afterwards."""
-    queue, topics = place.client("sqs"), [place.outputs["topic_arn"], place.outputs["alarms_topic_arn"]]
-    name = f"{place.outputs['name']}-smoke-{uuid4().hex[:8]}"
+    queue, topics = place.client("sqs"), [place.outputs()["topic_arn"], place.outputs()["alarms_topic_arn"]]
+    name = f"{place.outputs()['name']}-smoke-{uuid4().hex[:8]}"
     arn = topics[0].replace(":sns:", ":sqs:").rpartition(":")[0] + f":{name}"
     allowed = {
         "Effect": "Allow",
@@ -232,7 +220,7 @@ def listening(place: Target) -> Iterator[Ear]:
         "Condition": {"ArnEquals": {"aws:SourceArn": topics}},
     }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    url = queue.create_queue(QueueName=name, Attributes={"Policy": policy}, tags=place.outputs["tags"])["QueueUrl"]
+    url = queue.create_queue(QueueName=name, Attributes={"Policy": policy}, tags=place.outputs()["tags"])["QueueUrl"]
     subscribed: list[str] = []
     try:
         for topic in topics:

@@ -6,7 +6,7 @@ from pipeline.smoke.trial import Trial
 
 def second_apply(trial: Trial) -> str:
     """A description, the memory and a tag are what the second apply says."""
-    before, after = trial.changed.before, trial.changed.after
+    before, after = trial.changed().before, trial.changed().after
     expected = {
         "description": f"{before['description'].removesuffix('.')}, changed by the smoke test.",
         "memory": before["memory"] + 64,

@@ -8,7 +8,7 @@ from functions.common.errors import Remedy, next_step_for, remedy_for
 from functions.common.survey import BatchState
 from pipeline.deploy.targets import for_target
 from pipeline.inspect.batch_history.model import Action, Execution, Story
-from pipeline.outcome import Outcome, outcome_of
+from pipeline.inspect.outcome import Outcome, outcome_of
 
 _UNTOLD_AFTER = timedelta(minutes=5)
 """How long EventBridge may take to tell of an execution's end before something is amiss."""

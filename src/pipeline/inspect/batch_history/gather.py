@@ -12,6 +12,7 @@ from functions.common.documents.manifest import Manifest
 from functions.common.errors import SourceNotVisibleError
 from functions.common.parallel import at_once
 from functions.common.survey import BatchState, Finding, batch_id_of, look_at_batch
+from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history import lookup, traces
 from pipeline.inspect.batch_history.diagnosis import diagnosed
@@ -28,7 +29,6 @@ from pipeline.inspect.batch_history.model import (
 )
 from pipeline.inspect.batch_history.reject_file import rejects_in, rejects_key
 from pipeline.inspect.executions import console_url
-from pipeline.processed_bucket import read_document
 from pipeline.recover import restarts
 from pipeline.recover.restarts import SourceState
 
@@ -78,7 +78,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         rejects=_rejects(place, manifest, found, samples, show_values),
         manifest=manifest,
         manifest_key=manifest_key(dataset, batch_id),
-        processed_bucket=place.outputs["processed_bucket"],
+        processed_bucket=place.outputs()["processed_bucket"],
         console_url=latest.console_url if latest else console_url(place, None),
         definition=traces.definition_of(place, latest.arn if latest and not latest.is_forgotten else None),
         unknown=(*unknown, *unseen),
@@ -195,7 +195,7 @@ def _heard(place: Target, batch_id: str, since: datetime | None) -> tuple[tuple[
     if since is None:
         return (), ()
     try:
-        found, is_whole = traces.heard(place, revision_of(batch_id)[0], since)
+        found, is_whole = traces.logged_events(place, revision_of(batch_id)[0], since)
     except ClientError as exc:
         return (), (f"The log of events can't be read ({exc.response['Error']['Code']}).",)
     unknown = () if is_whole else ("The log of events is long: only its beginning was searched.",)

@@ -61,7 +61,7 @@ def look_up(place: Target, what: str) -> Asked:
 
 def _name_in(place: Target, arn: str) -> str:
     """The name in an execution's ARN. Raises UsageError for that of another state machine."""
-    ours = executions.execution_arn(place.outputs["state_machine_arn"], "")
+    ours = executions.execution_arn(place.outputs()["state_machine_arn"], "")
     name = _EXECUTION_NAME.match(arn.removeprefix(ours))
     if not arn.startswith(ours) or not name:
         raise UsageError(f"{arn} is no execution of this deployment.", f"Its executions begin with {ours}.")
@@ -73,7 +73,7 @@ def _by_execution(place: Target, name: str) -> str:
     batch_id, _ = replay_of(name)
     if is_batch_id(batch_id):
         return batch_id
-    execution = executions.describe(place.step_functions, place.outputs["state_machine_arn"], name)
+    execution = executions.describe(place.step_functions(), place.outputs()["state_machine_arn"], name)
     if execution is None:
         raise UsageError(f"There is no batch and no execution {name}.", _HELP)
     try:
@@ -86,9 +86,9 @@ def _by_execution(place: Target, name: str) -> str:
 
 
 def _by_address(place: Target, bucket: str, key: str, text: str) -> Asked:
-    if bucket == place.outputs["ingest_bucket"]:
+    if bucket == place.outputs()["ingest_bucket"]:
         return _by_key(place, key)
-    if bucket != place.outputs["processed_bucket"]:
+    if bucket != place.outputs()["processed_bucket"]:
         raise UsageError(f"{text} is in no bucket of this deployment.", "Check the address, or --target.")
     if batch_id := batch_in(key):
         return Asked(batch_id)
@@ -128,14 +128,14 @@ def versions_of(place: Target, key: str) -> list[ObjectVersion]:
 
 def is_deleted(place: Target, key: str) -> bool:
     """Whether a key's latest version is a delete marker: then none of its versions is current."""
-    answer = place.s3.list_object_versions(Bucket=place.outputs["ingest_bucket"], Prefix=key, MaxKeys=1)
+    answer = place.s3().list_object_versions(Bucket=place.outputs()["ingest_bucket"], Prefix=key, MaxKeys=1)
     return any(marker["Key"] == key and marker["IsLatest"] for marker in answer.get("DeleteMarkers", []))
 
 
 def _listed(place: Target, key: str) -> Iterator[Any]:
     """S3 lists keys in order, so a key's own versions come before those of keys that begin with it."""
-    bucket, number = place.outputs["ingest_bucket"], 0
-    pages = place.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
+    bucket, number = place.outputs()["ingest_bucket"], 0
+    pages = place.s3().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
     for page in pages:
         own = [found for found in page.get("Versions", []) if found["Key"] == key]
         others = [f for f in (*page.get("Versions", []), *page.get("DeleteMarkers", [])) if f["Key"] != key]

@@ -14,7 +14,7 @@ from functions.common.batch import Source
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.manifest import Manifest
 from functions.common.documents.run_record import RunCost
-from pipeline.outcome import Outcome as Outcome
+from pipeline.inspect.outcome import Outcome as Outcome
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -274,6 +274,14 @@ class Heard:
     """starter, or reconciler: then S3's event never came."""
     started: bool
     """Whether it started the execution; else it was known already: a duplicate event."""
+
+    def sentence(self) -> str:
+        """What happened, for people, without a full stop."""
+        if self.by == "reconciler":
+            return "S3's event never came; the reconciler found the file and started its execution"
+        return (
+            f"S3's event came{'; the starter started its execution' if self.started else ' again, and started nothing'}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

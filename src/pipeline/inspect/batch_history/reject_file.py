@@ -23,8 +23,8 @@ def rejects_in(
 ) -> Rejects:
     """The rejects in a file of the processed bucket, read line by line. Raises CliError where it is something else."""
     try:
-        body = place.s3.get_object(Bucket=place.outputs["processed_bucket"], Key=key)["Body"]
-    except place.s3.exceptions.NoSuchKey:
+        body = place.s3().get_object(Bucket=place.outputs()["processed_bucket"], Key=key)["Body"]
+    except place.s3().exceptions.NoSuchKey:
         return missing(key)
     with closing(body):
         try:
@@ -32,6 +32,6 @@ def rejects_in(
             return read_rejects(key, lines, samples, show_values=show_values, max_bytes=max_bytes)
         except (KeyError, TypeError, ValueError) as exc:
             raise CliError(
-                f"s3://{place.outputs['processed_bucket']}/{key} is no file of rejects ({type(exc).__name__}).",
+                f"s3://{place.outputs()['processed_bucket']}/{key} is no file of rejects ({type(exc).__name__}).",
                 "Somebody changed it: bring back the version that the pipeline wrote.",
             ) from exc

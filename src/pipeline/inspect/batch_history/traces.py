@@ -14,11 +14,12 @@ from functions.common.documents.run_record import RunRecord
 from functions.common.telemetry import LogEvent
 from functions.record_failure.failure import plain_cause
 from functions.starter.events import objects_created
+from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history.history import not_reached, read_steps
 from pipeline.inspect.batch_history.model import NOTHING, Cost, Execution, Heard, Queued
 from pipeline.inspect.executions import console_url
-from pipeline.processed_bucket import read_document
+from pipeline.inspect.logs import first_lines
 from pipeline.recover import undelivered
 
 _R = TypeVar("_R", FailureRecord, RunRecord)
@@ -26,7 +27,6 @@ _R = TypeVar("_R", FailureRecord, RunRecord)
 MAX_HISTORIES = 10
 """Of how many executions the steps are read; the latest ones."""
 
-_LOG_PAGES = 10
 _STARTED = {LogEvent.EXECUTION_STARTED: True, LogEvent.EXECUTION_KNOWN: False}
 """What starter and reconciler log about a file."""
 
@@ -67,9 +67,9 @@ def definition_of(place: Target, execution_arn: str | None) -> Mapping[str, Any]
     """The state machine as it was for an execution, or is now; empty where AWS does not say."""
     try:
         if execution_arn:
-            answer: Any = place.step_functions.describe_state_machine_for_execution(executionArn=execution_arn)
+            answer: Any = place.step_functions().describe_state_machine_for_execution(executionArn=execution_arn)
         else:
-            answer = place.step_functions.describe_state_machine(stateMachineArn=place.outputs["state_machine_arn"])
+            answer = place.step_functions().describe_state_machine(stateMachineArn=place.outputs()["state_machine_arn"])
         content: Mapping[str, Any] = json.loads(answer["definition"])
     except (ClientError, ValueError):
         return NOTHING
@@ -78,8 +78,10 @@ def definition_of(place: Target, execution_arn: str | None) -> Mapping[str, Any]
 
 def history_of(place: Target, execution_arn: str) -> Iterator[Mapping[str, Any]]:
     """The history of an execution, first event first, with errors and causes."""
-    pages = place.step_functions.get_paginator("get_execution_history").paginate(
-        executionArn=execution_arn, includeExecutionData=True, PaginationConfig={"PageSize": 1000}
+    pages = (
+        place.step_functions()
+        .get_paginator("get_execution_history")
+        .paginate(executionArn=execution_arn, includeExecutionData=True, PaginationConfig={"PageSize": 1000})
     )
     for page in pages:
         for event in page["events"]:
@@ -88,8 +90,8 @@ def history_of(place: Target, execution_arn: str) -> Iterator[Mapping[str, Any]]
 
 def _records(place: Target, kind: type[_R], prefix: str) -> dict[str, _R]:
     """The failure records or run records under a prefix, by execution."""
-    bucket, found = place.outputs["processed_bucket"], dict[str, _R]()
-    for page in place.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+    bucket, found = place.outputs()["processed_bucket"], dict[str, _R]()
+    for page in place.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for one in page.get("Contents", []):
             if (content := read_document(place, kind, one["Key"])) is not None:
                 found[one["Key"].removeprefix(prefix).removesuffix(".json")] = content
@@ -98,14 +100,14 @@ def _records(place: Target, kind: type[_R], prefix: str) -> dict[str, _R]:
 
 def _described(place: Target, batch_id: str, recorded: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The executions that AWS knows, by name: those that left a record, and the ones behind them."""
-    machine, last = place.outputs["state_machine_arn"], max((replay_of(name)[1] for name in recorded), default=0)
+    machine, last = place.outputs()["state_machine_arn"], max((replay_of(name)[1] for name in recorded), default=0)
     for name in sorted(name for name in recorded if replay_of(name)[0] != batch_id):
-        if execution := executions.describe(place.step_functions, machine, name):
+        if execution := executions.describe(place.step_functions(), machine, name):
             yield name, execution
     number = 0
     while True:
         name = replay_name(batch_id, number) if number else batch_id
-        execution = executions.describe(place.step_functions, machine, name)
+        execution = executions.describe(place.step_functions(), machine, name)
         if execution:
             yield name, execution
         elif number > last:
@@ -146,7 +148,7 @@ def _forgotten(place: Target, name: str, failure: FailureRecord | None, run: Run
     record = run or failure
     return Execution(
         name=name,
-        arn=executions.execution_arn(place.outputs["state_machine_arn"], name),
+        arn=executions.execution_arn(place.outputs()["state_machine_arn"], name),
         replay=replay_of(name)[1],
         status=record.status if record else "",
         started=datetime.fromisoformat(run.started_at) if run else None,
@@ -190,34 +192,11 @@ def _versions_in(event: Any) -> list[tuple[str, str]]:
         return []
 
 
-def heard(place: Target, batch_id: str, since: datetime) -> tuple[list[Heard], bool]:
-    """What starter and reconciler have logged of events about a batch, and whether all of their logs was searched.
+def logged_events(place: Target, batch_id: str, since: datetime) -> tuple[list[Heard], bool]:
+    """The events about a batch that starter and reconciler have logged, and whether all of their logs was searched.
 
     Raises ClientError where the logs may not be read.
     """
-    groups, found, is_whole = place.outputs.get("log_group_names", {}), list[Heard](), True
-    for function in ("starter", "reconciler"):
-        if function not in groups:
-            continue
-        pages = place.logs.get_paginator("filter_log_events").paginate(
-            logGroupName=groups[function],
-            startTime=int((since - timedelta(minutes=1)).timestamp() * 1000),
-            filterPattern=f'"{batch_id}"',
-        )
-        for number, page in enumerate(pages, 1):
-            found += [one for event in page["events"] if (one := _heard(function, event, batch_id))]
-            if number == _LOG_PAGES:
-                is_whole = is_whole and "nextToken" not in page
-                break
+    lines, is_whole = first_lines(place, since - timedelta(minutes=1), batch_id, ("starter", "reconciler"))
+    found = [Heard(one.time, one.function, _STARTED[LogEvent(one.event)]) for one in lines if one.event in _STARTED]
     return found, is_whole
-
-
-def _heard(function: str, event: Mapping[str, Any], batch_id: str) -> Heard | None:
-    try:
-        line = json.loads(event["message"])
-        started = _STARTED.get(line["event"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    if started is None or line.get("batch_id") != batch_id:
-        return None
-    return Heard(datetime.fromtimestamp(event["timestamp"] / 1000, UTC), function, started)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import files
+from pipeline.console import files
 from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history import story_of
 from pipeline.inspect.report.page import render

@@ -20,6 +20,7 @@ from msgspec import structs
 
 from functions.common.documents.manifest import Manifest
 from pipeline.inspect.batch_history.model import Execution, Heard, Outcome, Reject, Story
+from pipeline.inspect.outcome import SENTENCES
 from pipeline.inspect.report import words
 from pipeline.inspect.report.drawing import Drawing, drawing_of
 from pipeline.inspect.report.tables import Preview
@@ -86,7 +87,7 @@ def _environment() -> Environment:
     )
     for name in ("number", "cents", "rounded", "size", "duration", "utc", "clock", "many"):
         environment.filters[name] = getattr(words, name)
-    environment.filters |= {"record": record_text, "heard": heard}
+    environment.filters |= {"record": record_text, "heard": Heard.sentence}
     return environment
 
 
@@ -95,19 +96,11 @@ def headline(story: Story) -> str:
     counts = story.manifest.counts if story.manifest else None
     rejected, n_received = (counts.rejected, counts.received) if counts else (0, 0)
     received = words.many(n_received, "record")
-    sentences = {
-        Outcome.PUBLISHED: "Published: its one record" if n_received == 1 else f"Published: all {received}",
-        Outcome.PARTLY_REJECTED: f"Published, without {rejected:,} of its {received}",
-        Outcome.FAILED: "Failed: nothing was published",
-        Outcome.RUNNING: "It is running",
-        Outcome.STUCK: "Its execution runs for longer than any should",
-        Outcome.WAITING: "Not started: its event waits in the on-failure queue",
-        Outcome.NOT_STARTED: "Not started",
-        Outcome.GONE: "It was processed once, and is not there any more",
-        Outcome.LOST: "Its manifest was deleted: nothing of it counts as published",
-        Outcome.UNKNOWN: "AWS did not say what became of it",
-    }
-    return sentences[story.outcome]
+    if story.outcome is Outcome.PUBLISHED:
+        return "Published: its one record" if n_received == 1 else f"Published: all {received}"
+    if story.outcome is Outcome.PARTLY_REJECTED:
+        return f"Published, without {rejected:,} of its {received}"
+    return SENTENCES[story.outcome].removesuffix(".")
 
 
 def figures_of(story: Story) -> Iterator[tuple[str, str]]:
@@ -120,13 +113,6 @@ def figures_of(story: Story) -> Iterator[tuple[str, str]]:
         yield "took", words.duration(latest.seconds)
     if latest and latest.cost:
         yield "cost, USD", words.cents(latest.cost.usd)
-
-
-def heard(event: Heard) -> str:
-    """What the log says of an event, in words."""
-    if event.by == "reconciler":
-        return "S3's event never came: the reconciler found the file"
-    return "S3's event came" if event.started else "S3's event came again, and started nothing"
 
 
 def latest_drawing(story: Story) -> Drawing | None:

@@ -57,10 +57,10 @@ def previews(place: Target, story: Story, *, show_values: bool = False) -> Itera
         if output.kind != "csv":
             continue
         try:
-            answer = place.s3.get_object(
+            answer = place.s3().get_object(
                 Bucket=story.processed_bucket, Key=output.key, Range=f"bytes=0-{_MOST_BYTES - 1}"
             )
-        except place.s3.exceptions.NoSuchKey:
+        except place.s3().exceptions.NoSuchKey:
             yield Preview(output, (), (), is_missing=True)
             continue
         yield preview(output, answer["Body"].read(), None if show_values else open_columns.get(output.table, set()))

@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from functions.common.batch import printable
+from pipeline.console import many as many
 
 
 def shown(value: Any) -> Any:
@@ -69,8 +70,3 @@ def utc(when: datetime) -> str:
 def clock(when: datetime) -> str:
     """The time of a day in UTC, to the millisecond."""
     return f"{when.astimezone(UTC):%H:%M:%S.%f}"[:-3]
-
-
-def many(amount: int, thing: str) -> str:
-    """So many things: 1 record, 830 records."""
-    return f"{amount:,} {thing}{'' if amount == 1 else 's'}"

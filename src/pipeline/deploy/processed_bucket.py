@@ -11,7 +11,7 @@ _D = TypeVar("_D", bound=StoredDocument)
 def read_document(place: Target, kind: type[_D], key: str) -> _D | None:
     """A document of the processed bucket, or None where there is none. Raises DocumentError if it is something else."""
     try:
-        body = place.s3.get_object(Bucket=place.outputs["processed_bucket"], Key=key)["Body"].read()
-    except place.s3.exceptions.NoSuchKey:
+        body = place.s3().get_object(Bucket=place.outputs()["processed_bucket"], Key=key)["Body"].read()
+    except place.s3().exceptions.NoSuchKey:
         return None
     return kind.read(body, key)

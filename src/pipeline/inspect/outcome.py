@@ -1,35 +1,43 @@
 """What a batch or an execution is called, in one word, wherever it is shown: status, watch, explain, report."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from functions.common.survey import BatchState
 
 
 class Outcome(StrEnum):
-    """What became of a batch, in one word."""
+    """What became of a batch, in a word or two; SENTENCES says what each means."""
 
     PUBLISHED = "published"
     PARTLY_REJECTED = "partly rejected"
-    """Published, without the records that break the contract."""
     FAILED = "failed"
     RUNNING = "running"
     STUCK = "stuck"
-    """Its execution runs for longer than any should."""
     WAITING = "waiting"
-    """Its event waits in the on-failure queue."""
     NOT_STARTED = "not started"
-    """No execution, no record, no event in the queue: the event is on its way, or was lost."""
     GONE = "gone"
-    """An execution ended, but neither what it wrote nor the source is there any more: erased, or expired."""
     LOST = "lost"
-    """Its execution succeeded, but the manifest is not there any more, though the source or a record is."""
     UNKNOWN = "unknown"
-    """AWS did not say."""
 
     @property
     def is_published(self) -> bool:
         return self in (Outcome.PUBLISHED, Outcome.PARTLY_REJECTED)
 
+
+SENTENCES: Mapping[Outcome, str] = {
+    Outcome.PUBLISHED: "Every record is accounted for.",
+    Outcome.PARTLY_REJECTED: "Published without the records that break the contract.",
+    Outcome.FAILED: "Failed: nothing was published.",
+    Outcome.RUNNING: "It is running.",
+    Outcome.STUCK: "Its execution has been running for longer than any should.",
+    Outcome.WAITING: "Not started: its event could not be handled, and is in the on-failure queue.",
+    Outcome.NOT_STARTED: "Not started: it has no execution, and no event about it is in the on-failure queue.",
+    Outcome.GONE: "It was processed, but its outputs and its source were deleted or have expired.",
+    Outcome.LOST: "Its execution succeeded, but its manifest was deleted: nothing of it counts as published.",
+    Outcome.UNKNOWN: "AWS did not say what became of it.",
+}
+"""What each outcome means, for people."""
 
 _OUTCOMES = {
     BatchState.FAILED: Outcome.FAILED,

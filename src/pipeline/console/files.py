@@ -1,4 +1,4 @@
-"""Files that are written for people: complete under their name, or not there."""
+"""Files that a command reads or writes: an input that can be read, an output that is complete or not there."""
 
 import os
 import shutil
@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline import system_errors
+from pipeline.errors import UsageError
 
 
 @contextmanager
@@ -56,3 +57,15 @@ def filling(folder: Path) -> Iterator[Path]:
             if is_new:
                 with suppress(OSError):  # it holds what was written
                     folder.rmdir()
+
+
+def check_input(path: Path, example: str) -> None:
+    """Raise UsageError for a path that is not a file that can be read; `example` is how a file is named instead."""
+    if not path.is_file():
+        raise UsageError(f"There is no file {path}.", f"Name a file: {example}.")
+    try:
+        path.open("rb").close()
+    except OSError as exc:
+        raise UsageError(
+            f"The file {path} can't be read: {exc.strerror}.", "Let whoever owns it give you the right to read it."
+        ) from exc
