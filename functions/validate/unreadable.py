@@ -62,7 +62,7 @@ def is_one_value(reason: Reason, data: bytes) -> bool:
     """Whether bytes that are rejected for a `reason` of `unparsable` are one value nevertheless.
 
     Numbers that are not finite and halves of surrogate pairs are found in whole values. Bytes that nest too deeply for
-    a parser are one value if nothing follows the end of their first bracket.
+    a parser are one value if their first bracket is closed and nothing follows.
     """
     if reason.code != NESTED_TOO_DEEPLY:
         return reason.code not in COUNTED_BY_BYTES
@@ -73,7 +73,7 @@ def is_one_value(reason: Reason, data: bytes) -> bool:
         depth += 1 if bracket in b"[{" else -1
         if depth == 0:
             return number == len(brackets) and text.endswith((b"]", b"}"))
-    return True
+    return False
 
 
 def _not_json(text: str, at: int) -> tuple[str, str]:

@@ -336,8 +336,13 @@ RECORDS = [
 
 
 @pytest.mark.parametrize("of", sorted({case.of for case in RECORDS}))
-def test_a_bad_record_is_rejected_and_the_rest_goes_on(of: str, aws: None, tmp_path: Path) -> None:
+def test_a_bad_record_is_rejected_and_the_rest_goes_on(
+    of: str, aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All rows of an item in one file, each on a line of its own between good ones."""
+    if of == "100,000-deep nesting":  # what is never closed may hold any number of records, and counts by its bytes
+        monkeypatch.setenv("MAX_REJECT_RATIO", "1")
+        harness.forget_clients()
     cases = [case for case in RECORDS if case.of == of]
     good = [order(order_id=str(number)) for number in range(10 * len(cases))]
     stretches = [lines(good[10 * number : 10 * (number + 1)]) for number in range(len(cases))]
