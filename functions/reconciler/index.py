@@ -11,9 +11,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from functions.common import aws, executions, s3_utils
+from functions.common.batch_state import BatchState, Finding, Patience, Pipeline, executions_since, plan, survey, untold
 from functions.common.config import settings
 from functions.common.errors import PipelineError
-from functions.common.survey import BatchState, Finding, Patience, Pipeline, executions_since, plan, survey, untold
 from functions.common.telemetry import LogEvent, count, logger, step
 
 if TYPE_CHECKING:

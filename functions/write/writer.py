@@ -24,6 +24,7 @@ from functions.write.csv_file import write_csv
 from functions.write.manifest import REJECTS
 from functions.write.merge import Superseded, merge, read_superseded
 from functions.write.reconciliation import add_up
+from functions.write.reject_limit import refusal
 from functions.write.rejects import write_rejects
 
 _CONTENT_TYPES = {
@@ -84,11 +85,11 @@ class BatchWriter:
         totals = add_up(counts, self.batch)
         with workdir() as folder:
             rejects_uri = f"s3://{self.bucket}/{self.batch.rejected_key}"
-            refusal = manifests.refusal(totals, self.settings.max_reject_ratio, rejects_uri)
-            if refusal and totals.rejected:
+            refused = refusal(totals, self.settings.max_reject_ratio, rejects_uri)
+            if refused and totals.rejected:
                 self._upload_rejects(counts, iter(()), folder)
-            if refusal:
-                raise refusal
+            if refused:
+                raise refused
             parts_bytes = self._download_parts(folder)
             with sql.connect(folder, self.settings.memory_mb, parts_bytes) as connection:
                 merged = merge(self.batch, self.contract, totals, folder, connection)

@@ -13,8 +13,8 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 from functions.common import s3_utils
+from functions.common.batch_state import ObjectVersion, Pipeline, is_listed, plan, versions
 from functions.common.errors import SourceNotVisibleError
-from functions.common.survey import ObjectVersion, Pipeline, is_listed, plan, versions
 from pipeline import ROOT
 from pipeline.inspect.batch_history import lookup
 from pipeline.recover import erasure, outputs

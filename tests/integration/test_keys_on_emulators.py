@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from functions.common.survey import BatchState, versions
+from functions.common.batch_state import BatchState, versions
 from pipeline import cli
 from pipeline.inspect import explain_commands
 from pipeline.recover import commands as recovery_commands

@@ -12,7 +12,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from functions.common import executions, s3_utils
-from functions.common.survey import Pipeline
+from functions.common.batch_state import Pipeline
 from functions.reconciler import index as reconciler
 from pipeline import ROOT
 from tests import harness

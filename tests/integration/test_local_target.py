@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from functions.common.survey import BatchState
+from functions.common.batch_state import BatchState
 from pipeline import cli
 from pipeline.deploy import targets
 from pipeline.emulator import server as embedded

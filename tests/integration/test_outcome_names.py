@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from functions.common.batch import Batch
-from functions.common.survey import BatchState
+from functions.common.batch_state import BatchState
 from pipeline.inspect import executions as monitor
 from pipeline.inspect import explain_commands, monitor_commands, watch
 from pipeline.inspect.batch_history import story_of

@@ -22,7 +22,7 @@ from functions.common.errors import (
     TransientError,
 )
 from functions.write import index as write
-from functions.write import manifest as manifests
+from functions.write import reject_limit
 from functions.write.reconciliation import Totals
 from tests import harness
 from tests.unit.orders import lines, order
@@ -52,7 +52,7 @@ def totals(rejected: int, received: int) -> Totals:
     ],
 )
 def test_the_share_of_rejects_that_is_let_pass(rejected: int, received: int, ratio: float, fails: bool) -> None:
-    refusal = manifests.refusal(totals(rejected, received), ratio, "s3://b/k")
+    refusal = reject_limit.refusal(totals(rejected, received), ratio, "s3://b/k")
     assert isinstance(refusal, TooManyRejectsError) is fails
     if fails:
         assert str(refusal).startswith(
@@ -63,10 +63,10 @@ def test_the_share_of_rejects_that_is_let_pass(rejected: int, received: int, rat
 
 @pytest.mark.parametrize("ratio", [0.0, 0.1, 1.0])
 def test_without_a_valid_record_a_file_fails_at_any_ratio(ratio: float) -> None:
-    refusal = manifests.refusal(totals(2, 2), ratio, "s3://b/k")
+    refusal = reject_limit.refusal(totals(2, 2), ratio, "s3://b/k")
     assert isinstance(refusal, NoValidRecordsError)
     assert str(refusal) == "All 2 records break the contract (not_json 2): see s3://b/k."
-    assert isinstance(manifests.refusal(totals(0, 0), ratio, ""), EmptyFileError)
+    assert isinstance(reject_limit.refusal(totals(0, 0), ratio, ""), EmptyFileError)
 
 
 # --- a batch on S3 ----------------------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from moto.sns.models import sns_backends
 
 from functions.common import s3_utils
 from functions.common.batch import Batch, replay_name
+from functions.common.batch_state import BatchState, Finding, Patience, Pipeline, survey, versions
 from functions.common.errors import TransientError
-from functions.common.survey import BatchState, Finding, Patience, Pipeline, survey, versions
 from functions.reconciler import index as reconciler
 from tests import harness
 from tests.integration.deployed import CHUNK_BYTES, MACHINE, Place, end, execution_called
@@ -186,7 +186,7 @@ def test_more_versions_than_one_page(place: Place, monkeypatch: pytest.MonkeyPat
             "Paged", (), {"paginate": lambda _, **a: listing.paginate(**a, PaginationConfig={"PageSize": 7})}
         )(),
     )
-    monkeypatch.setattr("functions.common.survey._AT_ONCE", 10)
+    monkeypatch.setattr("functions.common.batch_state._AT_ONCE", 10)
     assert [finding.version.key[-8:-6] for finding in surveyed(place) if finding.version] == [
         f"{number:02d}" for number in range(25)
     ]

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from functions.common.errors import NoValidRecordsError, PipelineError, TooManyRejectsError
-from functions.write import manifest as manifests
+from functions.write import reject_limit
 from functions.write.reconciliation import Totals
 from tests import harness
 from tests.unit.orders import order
@@ -113,5 +113,5 @@ def test_the_share_of_unreadable_bytes_that_is_accepted(
     unreadable: int, received: int, ratio: float, fails: bool
 ) -> None:
     totals = Totals(10**12, 10**12, 0, {}, {}, (), {}, received, unreadable)
-    refusal: PipelineError | None = manifests.refusal(totals, ratio, "s3://b/k")
+    refusal: PipelineError | None = reject_limit.refusal(totals, ratio, "s3://b/k")
     assert isinstance(refusal, TooManyRejectsError) is fails

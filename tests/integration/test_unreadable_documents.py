@@ -9,8 +9,8 @@ import pytest
 
 from functions.common import s3_utils
 from functions.common.batch import Batch
+from functions.common.batch_state import BatchState, Patience, look_at_batch
 from functions.common.errors import DocumentError
-from functions.common.survey import BatchState, Patience, look_at_batch
 from functions.record_failure import index as record_failure
 from functions.write import index as write
 from pipeline import cli

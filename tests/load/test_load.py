@@ -19,9 +19,9 @@ import pytest
 
 from functions.common import executions
 from functions.common.batch import batch_id_for, failure_prefix, manifest_key, replay_of
+from functions.common.batch_state import BatchState
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.manifest import Manifest
-from functions.common.survey import BatchState
 from generate_data import generate
 from pipeline import ROOT
 from pipeline.deploy import build, deploy

@@ -10,8 +10,8 @@ from itertools import chain
 
 import pytest
 
+from functions.common.batch_state import Patience
 from functions.common.planning import MAX_CHUNKS
-from functions.common.survey import Patience
 from pipeline import ROOT
 from pipeline.deploy.variables import defaults
 from tests.statemachine import definition as asl

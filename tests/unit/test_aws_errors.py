@@ -9,8 +9,8 @@ from botocore.session import Session
 
 from functions.common import errors
 from functions.common.aws_errors import LASTING, PASSING
+from functions.common.batch_state import BatchState
 from functions.common.errors import PipelineError, Remedy, next_step_for, remedy_for
-from functions.common.survey import BatchState
 from pipeline import ROOT
 from pipeline.inspect.batch_history.diagnosis import diagnosed
 from tests import documents

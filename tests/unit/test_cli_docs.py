@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from functions.common.batch import Source
-from functions.common.survey import BatchState
+from functions.common.batch_state import BatchState
 from pipeline import ROOT, cli
 from pipeline.inspect import json_documents
 from pipeline.inspect.batch_history import model

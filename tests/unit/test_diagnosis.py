@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from functions.common.survey import BatchState
+from functions.common.batch_state import BatchState
 from pipeline.inspect.batch_history.diagnosis import diagnosed
 from pipeline.inspect.batch_history.model import Outcome, Queued, Story
 from tests import documents

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from functions.common.batch_state import is_told
 from functions.common.documents.chunk_counts import ChunkCounts, DriftCount, VersionCounts
 from functions.common.documents.document import StoredDocument
 from functions.common.documents.failure_record import FailureRecord
@@ -16,7 +17,6 @@ from functions.common.documents.manifest import Manifest
 from functions.common.documents.notification import Notification
 from functions.common.documents.run_record import RunRecord
 from functions.common.errors import DocumentError
-from functions.common.survey import is_told
 from tests import documents
 
 SOURCE = asdict(documents.SOURCE)

@@ -12,12 +12,12 @@ from msgspec import structs
 
 from functions.common import executions
 from functions.common.batch import failure_key, is_batch_id, manifest_key, replay_of, run_key
+from functions.common.batch_state import BatchState, is_gone, state_without_record
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.manifest import Manifest
 from functions.common.documents.run_record import RunRecord
 from functions.common.executions import execution_arn
 from functions.common.parallel import at_once
-from functions.common.survey import BatchState, is_gone, state_without_record
 from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
 from pipeline.inspect.outcome import Outcome, outcome_of

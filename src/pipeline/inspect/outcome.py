@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from functions.common.survey import BatchState
+from functions.common.batch_state import BatchState
 
 
 class Outcome(StrEnum):

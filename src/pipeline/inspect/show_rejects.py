@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from functions.common.batch_state import BatchState
 from functions.common.reject_codes import SUPERSEDED
-from functions.common.survey import BatchState
 from pipeline.console import many, out, plain
 from pipeline.inspect.batch_history.model import BatchRejects, Reject, RejectGroup, Rejects
 

@@ -8,8 +8,8 @@ from itertools import count, islice
 from typing import Any
 
 from functions.common import executions
+from functions.common.batch_state import state_without_record
 from functions.common.executions import execution_arn
-from functions.common.survey import state_without_record
 from pipeline.deploy.targets import Target
 from pipeline.inspect.executions import Run, cost_of, runs_of
 from pipeline.inspect.outcome import outcome_of

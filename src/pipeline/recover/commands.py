@@ -11,8 +11,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from functions.common.batch import Batch, is_batch_id, replay_of, revision_of
+from functions.common.batch_state import BatchState, Finding, ObjectVersion, Patience, executions_since, untold
 from functions.common.planning import PREFIX
-from functions.common.survey import BatchState, Finding, ObjectVersion, Patience, executions_since, untold
 from pipeline import console as show
 from pipeline.console.files import check_input
 from pipeline.deploy.targets import Target, target

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from functions.common.batch import Batch, failure_prefix, manifest_key, revision_of, run_prefix
+from functions.common.batch_state import look_at_batch
 from functions.common.planning import PREFIX
-from functions.common.survey import look_at_batch
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError, UsageError
 from pipeline.recover import restarts

@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from functions.common.batch import manifest_key
+from functions.common.batch_state import BatchState, Finding, look_at_batch
 from functions.common.documents.manifest import Manifest
-from functions.common.survey import BatchState, Finding, look_at_batch
 from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError

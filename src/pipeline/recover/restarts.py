@@ -16,12 +16,7 @@ from botocore.exceptions import ClientError
 
 from functions.common import executions
 from functions.common.batch import Batch, Source, failure_prefix, manifest_key, replay_name, revision_of
-from functions.common.documents.failure_record import FailureRecord
-from functions.common.documents.manifest import Manifest
-from functions.common.errors import SourceNotVisibleError
-from functions.common.planning import PREFIX, plan_batch
-from functions.common.s3_utils import Storage, is_archived_head, is_missing
-from functions.common.survey import (
+from functions.common.batch_state import (
     BatchState,
     Finding,
     ObjectVersion,
@@ -35,6 +30,11 @@ from functions.common.survey import (
     survey,
     versions,
 )
+from functions.common.documents.failure_record import FailureRecord
+from functions.common.documents.manifest import Manifest
+from functions.common.errors import SourceNotVisibleError
+from functions.common.planning import PREFIX, plan_batch
+from functions.common.s3_utils import Storage, is_archived_head, is_missing
 from functions.reconciler.index import status_change
 from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target, for_target

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from functions.common.survey import BatchState, Finding
+from functions.common.batch_state import BatchState, Finding
 from pipeline.console import many, out, plain
 from pipeline.recover.outputs import Checked
 from pipeline.recover.restarts import Start

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from functions.common.batch_state import BatchState
 from functions.common.errors import Remedy, next_step_for, remedy_for
-from functions.common.survey import BatchState
 from pipeline.deploy.targets import for_target
 from pipeline.inspect.batch_history.model import Action, Execution, Story
 from pipeline.inspect.outcome import Outcome, outcome_of

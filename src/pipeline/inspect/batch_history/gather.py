@@ -8,10 +8,10 @@ from itertools import count
 from botocore.exceptions import ClientError
 
 from functions.common.batch import Source, manifest_key, revision_of
+from functions.common.batch_state import BatchState, Finding, batch_id_of, look_at_batch
 from functions.common.documents.manifest import Manifest
 from functions.common.errors import SourceNotVisibleError
 from functions.common.parallel import at_once
-from functions.common.survey import BatchState, Finding, batch_id_of, look_at_batch
 from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history import lookup, traces

@@ -9,8 +9,8 @@ import orjson
 
 from functions.common import executions
 from functions.common.batch import Batch, is_batch_id, replay_of
+from functions.common.batch_state import ObjectVersion, batch_id_of
 from functions.common.planning import PREFIX, is_folder_marker
-from functions.common.survey import ObjectVersion, batch_id_of
 from pipeline.deploy.targets import Target
 from pipeline.errors import UsageError
 from pipeline.recover import restarts

@@ -216,7 +216,7 @@ class BatchRejects:
 
     batch_id: str
     state: str
-    """What became of the batch, as `functions/common/survey.py` calls it."""
+    """What became of the batch, as `functions/common/batch_state.py` calls it."""
     error: str
     """Why it failed; empty where it did not."""
     cause: str
@@ -250,7 +250,7 @@ class FileVersion:
     is_this: bool
     """Whether it is the one that the story is of."""
     state: str
-    """What became of it, as `functions/common/survey.py` calls it; empty where it was not looked up."""
+    """What became of it, as `functions/common/batch_state.py` calls it; empty where it was not looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,7 @@ class Revision:
     number: int
     batch_id: str
     state: str
-    """What became of it, as `functions/common/survey.py` calls it."""
+    """What became of it, as `functions/common/batch_state.py` calls it."""
     is_read: bool
     """Whether it is the one that readers take: the highest that is published."""
 

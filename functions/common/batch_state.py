@@ -1,4 +1,4 @@
-"""What became of each object version that entered the ingest bucket, by the traces that the pipeline has left.
+"""The state of each object version that entered the ingest bucket: published, failed, running, missing, lost, …
 
 The bucket is the truth about what came in: S3 delivers an event at least once, in no order, and in the end perhaps
 not at all (docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html).
