@@ -22,7 +22,8 @@ UNVERSIONED = "null"
 CORRECTS = "corrects"
 """The key of an object's metadata that names the batch whose rejects it corrects."""
 
-_SPLITTABLE = (".jsonl", ".ndjson")
+JSON_LINES = (".jsonl", ".ndjson")
+"""The suffixes of JSON Lines. Only a file with one of these, not gzipped, is split into chunks."""
 _SEQUENCER_DIGITS = 32
 
 
@@ -81,7 +82,7 @@ def plan_chunks(key: str, size: int, chunk_bytes: int) -> tuple[int, int]:
 
     Only plain JSON Lines can be cut; `chunk_bytes` grows so that there are at most MAX_CHUNKS.
     """
-    if not key.lower().endswith(_SPLITTABLE):
+    if not key.lower().endswith(JSON_LINES):
         return chunk_bytes, 0
     chunk_bytes = max(chunk_bytes, -(-size // MAX_CHUNKS))
     return chunk_bytes, max(0, -(-size // chunk_bytes) - 1)

@@ -15,9 +15,9 @@ from functions.common.errors import (
     ObjectTooLargeError,
     UnsupportedFormatError,
 )
+from functions.common.planning import JSON_LINES
 from functions.common.source.documents import Document, check_encoding, read_document, read_lines
 
-LINES = (".jsonl", ".ndjson")
 DOCUMENT = ".json"
 GZIP = ".gz"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -33,7 +33,7 @@ def open_chunk(
     """
     name = batch.source.key.lower().removesuffix(GZIP)
     gzipped = batch.source.key.lower().endswith(GZIP)
-    if not name.endswith((*LINES, DOCUMENT)):
+    if not name.endswith((*JSON_LINES, DOCUMENT)):
         raise UnsupportedFormatError(
             "The file's name must end in .json, .jsonl or .ndjson, or in one of these and .gz."
         )
