@@ -239,14 +239,17 @@ def is_gone(
 
 
 def _has_source(pipeline: Pipeline, execution: Mapping[str, Any]) -> bool:
-    """Whether the object version that an execution was started for exists; True where its input names none."""
+    """Whether the object version that an execution was started for exists; True where nobody can say."""
     described = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, execution["name"])
     try:
         source = json.loads(described["input"])["source"] if described else {}
         place = source["bucket"], source["key"], source["version_id"]
     except (ValueError, KeyError, TypeError):
         return True
-    return pipeline.storage.head(*place) is not None
+    try:
+        return pipeline.storage.head(*place) is not None
+    except ClientError:  # somebody started it for an object in another bucket, which the pipeline may not read
+        return True
 
 
 def ended_at(execution: Mapping[str, Any]) -> datetime:

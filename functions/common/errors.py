@@ -236,8 +236,7 @@ class CommitConflictError(PipelineError):
 
 def next_step_for(error: str) -> str:
     """What a person does about the error named `error`; general advice for a name that is neither ours nor AWS's."""
-    known = _BY_NAME.get(error)
-    return known.next_step if known else next_step_of_aws(error) or PipelineError.next_step
+    return next_step_of_aws(error) or _BY_NAME.get(error, PipelineError).next_step
 
 
 def remedy_for(error: str) -> Remedy:

@@ -66,7 +66,7 @@ def client_of(place: Target) -> Callable[[str], Any]:
         "aws_access_key_id": keys["AccessKeyId"],
         "aws_secret_access_key": keys["SecretAccessKey"],
     }
-    return lambda service: place._session.client(service, **place._place, **session)  # type: ignore[call-overload]
+    return lambda service: place.client(service, **session)
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)

@@ -1,12 +1,14 @@
 """A batch is called the same wherever it is named: status, watch, explain, replay, reconcile and erase."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from functions.common.batch import Batch
-from functions.common.batch_state import BatchState
+from functions.common.batch_state import BatchState, is_gone
+from functions.common.executions import describe
 from pipeline.inspect import executions as monitor
 from pipeline.inspect import explain_commands, monitor_commands, watch
 from pipeline.inspect.batch_history import story_of
@@ -94,3 +96,17 @@ def test_what_is_watched_for_an_hour_becomes_stuck(place: Place, monkeypatch: py
     assert [run.outcome for run, _ in next(looks).running] == [Outcome.RUNNING]
     end(batch.batch_id, "RUNNING", ago=ways.LONG_AGO)
     assert [run.outcome for run, _ in next(looks).running] == [Outcome.STUCK]
+
+
+def test_an_execution_for_an_object_elsewhere_does_not_stop_the_reconciler(place: Place) -> None:
+    """Somebody started it by hand, for a bucket that the pipeline may not read."""
+    batch = ways.published(place)
+    stray = {**batch.to_input(), "source": {**batch.to_input()["source"], "bucket": "of-somebody-else"}}
+    arn = place.outputs()["state_machine_arn"]
+    stray_name = "by-hand"
+    place.step_functions()._client.start_execution(stateMachineArn=arn, name=stray_name, input=json.dumps(stray))
+    end(stray_name, "FAILED", "SomeError", ago=timedelta(hours=1))
+    pipeline, patience = restarts.pipeline_of(place), restarts.patience()  # type: ignore[arg-type]
+    execution = describe(pipeline.step_functions, arn, stray_name)
+    assert execution is not None
+    assert not is_gone(pipeline, "orders", batch.batch_id, BatchState.UNTOLD, execution, patience)

@@ -347,7 +347,7 @@ def test_it_prints_all_of_it_on_white(open_page: Open) -> None:
 def test_a_running_execution_is_drawn_as_such(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     story = stories.partly_rejected()
     run = stories.execution(histories.troubled()[:-12], "RUNNING", stopped=None, cost=None)
-    running = replace(story, outcome=story.outcome.RUNNING, executions=(run,), balance=None, outputs=(), rejects=None)
+    running = replace(story, outcome=story.outcome.RUNNING, executions=(run,), manifest=None, outputs=(), rejects=None)
     monkeypatch.setitem(STORIES, "running", lambda: running)
     page = open_page("running").page
     assert page.locator(".state.look-running").count() == 1
