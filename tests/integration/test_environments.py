@@ -165,7 +165,8 @@ def test_a_shells_own_env_chooses_nothing(
     tmp_path: Path, shell: dict[str, str], arguments: list[str], name: str
 ) -> None:
     """Shells know a variable ENV too, the file that they read at their start."""
-    (tmp_path / "Makefile").write_text(f"include {ROOT}/Makefile\nsay:\n\t@printenv PIPELINE_ENV\n")
+    root = str(ROOT).replace(" ", "\\ ")
+    (tmp_path / "Makefile").write_text(f"include {root}/Makefile\nsay:\n\t@printenv PIPELINE_ENV\n")
     environment = {"PATH": os.environ["PATH"], **shell}
     command = ["make", "--no-print-directory", "-f", str(tmp_path / "Makefile"), *arguments, "say"]
     said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)

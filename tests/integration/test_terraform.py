@@ -31,7 +31,7 @@ except KeyboardInterrupt:
 def fake_terraform(folder: Path, monkeypatch: pytest.MonkeyPatch, handler: str = "signal.default_int_handler") -> Path:
     """Put a Terraform onto the PATH that writes its state when it is interrupted; answers the state's file."""
     script, saved = folder / "terraform", folder / "saved"
-    script.write_text(FAKE.format(python=sys.executable, saved=saved, handler=handler))
+    script.write_text(FAKE.format(python=Path(sys.executable).resolve(), saved=saved, handler=handler))
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
     return saved
