@@ -1,15 +1,17 @@
 """A pipeline on moto to try the operator's commands on: what is started runs at once, on the real functions."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import boto3
+import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.stepfunctions.models import stepfunctions_backends
 
@@ -21,6 +23,8 @@ from functions.reconciler import index as reconciler
 from functions.reconciler.index import status_change
 from functions.record_failure import index as record_failure
 from functions.starter import index as starter
+from pipeline import cli
+from pipeline.recover import restarts, undelivered
 from tests import harness
 from tests.statemachine import definition as asl
 
@@ -195,3 +199,29 @@ class Place:
 
     def start(self, batch: Batch, name: str | None = None) -> None:
         executions.start(self._step_functions, MACHINE, batch, name)  # type: ignore[arg-type]
+
+
+def patience(grace: timedelta = timedelta(0)) -> restarts.Patience:
+    """A second from now: S3's times have no fractions."""
+    return restarts.Patience(datetime.now(UTC) + timedelta(seconds=1), grace)
+
+
+def use_place(place: Place, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
+    """Have the commands of these modules use `place` as their target, and wait for nothing."""
+    for module in modules:
+        monkeypatch.setattr(module, "target", lambda _: place)
+    monkeypatch.setattr(restarts, "_POLL_SECONDS", {"local": 0})
+    monkeypatch.setattr(undelivered, "_WAIT_SECONDS", 0)
+    monkeypatch.setattr(restarts, "patience", patience)
+
+
+def run_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str, str]:
+    """Run a command of the CLI; returns its exit status, and what it printed to stdout and stderr."""
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--target", "local"])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    captured = capsys.readouterr()
+    return int(left.value.code or 0), captured.out, captured.err

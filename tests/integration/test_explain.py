@@ -1,10 +1,9 @@
 """explain and rejects: what they say of every way that a file can go, and what they say to do next."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -20,9 +19,9 @@ from pipeline.inspect import show_batch as show_story
 from pipeline.inspect.batch_history import Outcome, gather, story_of
 from pipeline.inspect.batch_history.lookup import look_up
 from pipeline.recover import commands as recovery_commands
-from pipeline.recover import restarts, undelivered
+from pipeline.recover import undelivered
 from tests import harness
-from tests.integration.deployed import MACHINE, Place, end, execution_called
+from tests.integration.deployed import MACHINE, Place, end, execution_called, run_command, use_place
 from tests.unit import histories
 from tests.unit.orders import lines, order
 
@@ -36,17 +35,8 @@ LONG_AGO = timedelta(hours=4)
 @pytest.fixture
 def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
     place = Place()
-    for commands in (explain_commands, recovery_commands):
-        monkeypatch.setattr(commands, "target", lambda _: place)
-    monkeypatch.setattr(restarts, "_POLL_SECONDS", {"local": 0})
-    monkeypatch.setattr(undelivered, "_WAIT_SECONDS", 0)
-    monkeypatch.setattr(restarts, "patience", patience)
+    use_place(place, monkeypatch, explain_commands, recovery_commands)
     return place
-
-
-def patience(grace: timedelta = timedelta(0)) -> restarts.Patience:
-    """A second from now: S3's times have no fractions."""
-    return restarts.Patience(datetime.now(UTC) + timedelta(seconds=1), grace)
 
 
 @pytest.fixture
@@ -54,12 +44,7 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     """Run a command; answers its exit status and what it printed to stdout and stderr."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--target", "local"])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
+        return run_command(monkeypatch, capsys, *arguments)
 
     return run
 

@@ -1,7 +1,6 @@
 """Only an empty object marks a folder: one with content whose key ends in `/` has an outcome like any other."""
 
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,14 +13,11 @@ from functions.common.contract import load_contract
 from functions.common.errors import ContractError
 from functions.common.planning import dataset_of, is_folder_marker
 from functions.starter.events import objects_created
-from pipeline import cli
 from pipeline.inspect import explain_commands
 from pipeline.recover import commands as recovery_commands
-from pipeline.recover import restarts
 from tests import harness
-from tests.integration.deployed import Place
+from tests.integration.deployed import Place, run_command, use_place
 from tests.integration.test_index import event, s3_put
-from tests.integration.test_recovery_commands import patience
 from tests.unit.orders import lines, order
 
 GOOD = lines([order()])
@@ -32,10 +28,7 @@ Run = Callable[..., tuple[int, str]]
 @pytest.fixture
 def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
     place = Place()
-    for commands in (explain_commands, recovery_commands):
-        monkeypatch.setattr(commands, "target", lambda _: place)
-    monkeypatch.setattr(restarts, "_POLL_SECONDS", {"local": 0})
-    monkeypatch.setattr(restarts, "patience", patience)
+    use_place(place, monkeypatch, explain_commands, recovery_commands)
     return place
 
 
@@ -44,11 +37,8 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     """Run a command; returns its exit status and all that it printed."""
 
     def run(*arguments: str) -> tuple[int, str]:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--target", "local"])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return int(left.value.code or 0), "".join(capsys.readouterr())
+        status, out, err = run_command(monkeypatch, capsys, *arguments)
+        return status, out + err
 
     return run
 

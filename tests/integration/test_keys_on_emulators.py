@@ -9,8 +9,7 @@ from pipeline import cli
 from pipeline.inspect import explain_commands
 from pipeline.recover import commands as recovery_commands
 from pipeline.recover import restarts
-from tests.integration.deployed import Place
-from tests.integration.test_recovery_commands import patience
+from tests.integration.deployed import Place, patience, use_place
 from tests.unit.orders import lines, order
 
 GOOD = lines([order()])
@@ -20,9 +19,7 @@ def test_reconcile_and_explain_are_true(
     aws: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = Place()
-    for commands in (explain_commands, recovery_commands):
-        monkeypatch.setattr(commands, "target", lambda _: place)
-    monkeypatch.setattr(restarts, "patience", patience)
+    use_place(place, monkeypatch, explain_commands, recovery_commands)
     place.upload(GOOD, "a\rb.jsonl")
     (listed,) = versions(restarts.pipeline_of(place))  # type: ignore[arg-type]
     assert listed.key == "incoming/orders/a\nb.jsonl", "the emulator's fault is gone: delete this test and the advice"

@@ -1,7 +1,6 @@
 """What S3 does not return: a young version may not be visible yet, an archived one must be restored first."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,14 +26,12 @@ from functions.reconciler import index as reconciler
 from functions.transform import index as transform
 from functions.validate import index as validate
 from functions.write import index as write
-from pipeline import cli
 from pipeline.inspect import explain_commands
 from pipeline.recover import commands as recovery_commands
 from pipeline.recover import corrections, restarts
 from pipeline.run import runs
 from tests import harness
-from tests.integration.deployed import Place
-from tests.integration.test_recovery_commands import patience
+from tests.integration.deployed import Place, run_command, use_place
 from tests.unit.orders import lines, order
 
 GOOD = lines([order()])
@@ -47,10 +44,7 @@ Run = Callable[..., tuple[int, str]]
 @pytest.fixture
 def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
     place = Place()
-    for commands in (explain_commands, recovery_commands):
-        monkeypatch.setattr(commands, "target", lambda _: place)
-    monkeypatch.setattr(restarts, "_POLL_SECONDS", {"local": 0})
-    monkeypatch.setattr(restarts, "patience", patience)
+    use_place(place, monkeypatch, explain_commands, recovery_commands)
     return place
 
 
@@ -59,12 +53,9 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     """Run a command; returns its exit status and all that it printed."""
 
     def run(*arguments: str) -> tuple[int, str]:
-        capsys.readouterr()
         place.step_functions().started.clear()
-        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--target", "local"])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return int(left.value.code or 0), " ".join("".join(capsys.readouterr()).split())
+        status, out, err = run_command(monkeypatch, capsys, *arguments)
+        return status, " ".join((out + err).split())
 
     return run
 

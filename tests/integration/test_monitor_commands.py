@@ -1,7 +1,6 @@
 """status, logs, watch and console: what they show of what runs, has run and was said; on a terminal and on a pipe."""
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,14 +10,13 @@ from rich.console import Console
 
 from functions.common import s3_utils
 from functions.common.batch import Batch, failure_key, run_key
-from pipeline import cli
 from pipeline import console as show
 from pipeline.inspect import executions as monitor
 from pipeline.inspect import logs, monitor_commands, watch
 from pipeline.inspect import show_executions as show_runs
-from pipeline.recover import restarts, undelivered
+from pipeline.recover import restarts
 from tests import documents, harness
-from tests.integration.deployed import MACHINE, Place, end
+from tests.integration.deployed import MACHINE, Place, end, run_command, use_place
 from tests.integration.test_explain import GOOD, HOPELESS, MIXED, crashed, notice_not_sent, published, queue
 from tests.unit import histories
 
@@ -28,8 +26,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
     place = Place()
-    monkeypatch.setattr(monitor_commands, "target", lambda _: place)
-    monkeypatch.setattr(undelivered, "_WAIT_SECONDS", 0)
+    use_place(place, monkeypatch, monitor_commands)
     return place
 
 
@@ -38,12 +35,7 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     """Run a command; answers its exit status and what it printed to stdout and stderr."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--target", "local"])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
+        return run_command(monkeypatch, capsys, *arguments)
 
     return run
 

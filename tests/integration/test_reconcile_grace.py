@@ -6,8 +6,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.recover import commands as recovery_commands
-from tests.integration.deployed import Place
-from tests.integration.test_recovery_commands import patience
+from tests.integration.deployed import Place, patience
 from tests.unit.orders import lines, order
 
 GOOD = lines([order()])

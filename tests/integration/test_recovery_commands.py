@@ -1,7 +1,6 @@
 """replay, backfill, reconcile, redrive, erase: what each starts, says and exits with; and that it can be repeated."""
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -13,11 +12,10 @@ import pytest
 from functions.common import s3_utils
 from functions.common.batch import Batch, batch_id_for, replay_name, run_key
 from functions.common.errors import ContractError
-from pipeline import cli
 from pipeline.recover import commands as recovery_commands
-from pipeline.recover import outputs, restarts, undelivered
+from pipeline.recover import outputs
 from tests import harness
-from tests.integration.deployed import Place, end, execution_called
+from tests.integration.deployed import Place, end, execution_called, run_command, use_place
 from tests.unit.orders import lines, order
 
 GOOD, HOPELESS = lines([order()]), b"{}\n" * 5
@@ -28,16 +26,8 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
     place = Place()
-    monkeypatch.setattr(recovery_commands, "target", lambda _: place)
-    monkeypatch.setattr(restarts, "_POLL_SECONDS", {"local": 0})
-    monkeypatch.setattr(undelivered, "_WAIT_SECONDS", 0)
-    monkeypatch.setattr(restarts, "patience", patience)
+    use_place(place, monkeypatch, recovery_commands)
     return place
-
-
-def patience(grace: timedelta = timedelta(0)) -> restarts.Patience:
-    """A second from now: S3's times have no fractions."""
-    return restarts.Patience(datetime.now(UTC) + timedelta(seconds=1), grace)
 
 
 @pytest.fixture
@@ -45,14 +35,10 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     """Run a command; answers its exit status and what it printed to stdout and stderr."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
         place.step_functions().started.clear()
-        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--target", "local"])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        captured = capsys.readouterr()
-        printed = "\n".join(line for line in captured.out.splitlines() if not line.startswith("{"))
-        return int(left.value.code or 0), printed, captured.err
+        status, out, err = run_command(monkeypatch, capsys, *arguments)
+        printed = "\n".join(line for line in out.splitlines() if not line.startswith("{"))
+        return status, printed, err
 
     return run
 

@@ -11,8 +11,7 @@ from pipeline import cli
 from pipeline.inspect import report_command
 from pipeline.recover import restarts
 from tests import harness
-from tests.integration.deployed import Place
-from tests.integration.test_explain import patience
+from tests.integration.deployed import Place, patience
 from tests.unit.orders import lines, order
 
 MIXED = lines([*(order(order_id=str(number)) for number in range(1, 12)), order(order_id="12", total_amount=1)])
