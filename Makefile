@@ -88,6 +88,7 @@ check: $(READY) $(TOOLS)/checkov/ready check-workflows ## Check format, lint, ty
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
+	@problems=$$($(BIN)/python -m pytest --collect-only --quiet --quiet 2>&1) || { echo "$$problems" >&2; exit 1; }
 	@$(BIN)/python -m pipeline contract check
 	@$(BIN)/python -m pipeline check-infra
 	@$(CHECKOV) || { echo "error: checkov finds fault with infra/ (above), or can't read a file of it. Mend it, or say in" \

@@ -12,8 +12,8 @@ from pipeline.inspect.batch_history import gather, lookup, story_of, traces
 from pipeline.inspect.batch_history.model import Revision
 from pipeline.recover import restarts, undelivered
 from tests import documents, harness
-from tests.integration.deployed import Place, end, execution_called
-from tests.integration.test_explain import GOOD, KEY, crashed, hopeless, patience, published
+from tests.integration.deployed import Place, end, execution_called, patience
+from tests.integration.test_explain import GOOD, KEY, crashed, hopeless, published
 from tests.integration.test_logs import CloudWatchLogs
 from tests.unit import histories
 from tests.unit.orders import lines, order
