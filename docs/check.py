@@ -1,4 +1,4 @@
-"""Checks the documents, as part of `make check`: length, line length, links, and whether generated pages are current."""
+"""Checks the documents, as part of `make check`: lengths, links, and whether generated pages are current."""
 
 import re
 import sys
@@ -35,7 +35,12 @@ def problems() -> Iterator[str]:
 
 def _pages() -> list[Path]:
     names = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
-    return [*(ROOT / name for name in names), *sorted(DOCS.rglob("*.md")), ROOT / "bench" / "README.md", *sorted(ROOT.glob("changes/*.md"))]
+    return [
+        *(ROOT / name for name in names),
+        *sorted(DOCS.rglob("*.md")),
+        ROOT / "bench" / "README.md",
+        *sorted(ROOT.glob("changes/*.md")),
+    ]
 
 
 def _name(page: Path) -> str:

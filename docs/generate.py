@@ -125,7 +125,9 @@ def _command(command: Any, title: str) -> Iterator[str]:
 
 def _parameter(parameter: Any) -> str:
     is_argument = parameter.param_type_name == "argument"
-    names = [parameter.metavar or parameter.name.upper()] if is_argument else [*parameter.opts, *parameter.secondary_opts]
+    names = (
+        [parameter.metavar or parameter.name.upper()] if is_argument else [*parameter.opts, *parameter.secondary_opts]
+    )
     shown = ", ".join(f"`{name}`" for name in names)
     default = parameter.default
     if not (default is None or default is False or default == () or callable(default)):
@@ -181,9 +183,9 @@ def _outputs() -> list[tuple[str, str]]:
 def _reject_codes() -> Iterator[str]:
     yield "# Reject codes"
     yield _wrapped(
-        "Why a record is rejected. A code is stable: it is never renamed and never gets another meaning. The rules of a "
-        "contract have codes of their own. A reject names the place as a JSON Pointer, the rule, an example of a correct "
-        "value, and the kind of value that was found. It never quotes the value, which may be personal data."
+        "Why a record is rejected. A code is stable: it is never renamed and never gets another meaning. The rules of "
+        "a contract have codes of their own. A reject names the place as a JSON Pointer, the rule, an example of a "
+        "correct value, and the kind of value that was found. It never quotes the value, which may be personal data."
     )
     yield "\n".join(_wrapped(f"`{code}`: {meaning}", "- ") for code, meaning in reject_codes.CODES.items())
 
@@ -207,7 +209,9 @@ def _stored_documents() -> Iterator[str]:
 
 def _json_objects() -> Iterator[str]:
     yield "# JSON objects"
-    yield _wrapped("The objects in [JSON output](json-output.md). [Stored documents](stored-documents.md) has the rest.")
+    yield _wrapped(
+        "The objects in [JSON output](json-output.md). [Stored documents](stored-documents.md) has the rest."
+    )
     for module, classes in _JSON_OBJECTS:
         for name in classes:
             yield from _class(module, name, level="##")

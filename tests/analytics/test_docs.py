@@ -1,4 +1,4 @@
-"""docs/analytics.md: its SQL is what is saved in Athena, and its Python runs over the output of real runs."""
+"""docs/guides/query.md: its SQL is what is saved in Athena, and its Python runs over the output of real runs."""
 
 import re
 from decimal import Decimal
@@ -13,7 +13,7 @@ from tests.analytics.catalog import Catalog
 from tests.analytics.lake import File, Lake, current
 from tests.analytics.test_current_views import make
 
-PAGE = (ROOT / "docs" / "analytics.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "guides" / "query.md").read_text("utf-8")
 SQL = dict(re.findall(r"^`([\w/]+\.sql)`[^`]*```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 PYTHON = re.findall(r"^### ([\w ]+)$|^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
@@ -51,7 +51,7 @@ SAVED = sorted([*ROOT.glob("contracts/*/queries/*.sql"), *ROOT.glob("infra/queri
 @pytest.mark.parametrize("path", SAVED, ids=lambda path: path.stem)
 def test_the_page_quotes_the_saved_query(path: Path) -> None:
     place = str(path.relative_to(ROOT))
-    assert SQL.get(place) == path.read_text("utf-8"), f"docs/analytics.md does not quote {place} as it is"
+    assert SQL.get(place) == path.read_text("utf-8"), f"docs/guides/query.md does not quote {place} as it is"
 
 
 def test_every_sql_of_the_page_is_saved_in_athena(catalog: Catalog) -> None:
