@@ -84,11 +84,12 @@ bench-huge: $(READY) ## Run a file of 10 GB through the functions' code within t
 bench-memory: $(READY) ## Measure time and cost of each step by the function's memory (as root, on Linux)
 	@$(BIN)/python -m bench.memory_sizes
 
-check: $(READY) $(TOOLS)/checkov/ready check-workflows ## Check format, lint, types, Terraform, workflows and their security; changes nothing
+check: $(READY) $(TOOLS)/checkov/ready check-workflows ## Check format, lint, types, documents, Terraform, workflows and their security; changes nothing
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
 	@problems=$$($(BIN)/python -m pytest --collect-only --quiet --quiet 2>&1) || { echo "$$problems" >&2; exit 1; }
+	@$(BIN)/python docs/check.py
 	@$(BIN)/python -m pipeline contract check
 	@$(BIN)/python -m pipeline check-infra
 	@$(CHECKOV) || { echo "error: checkov finds fault with infra/ (above), or can't read a file of it. Mend it, or say in" \
@@ -99,11 +100,12 @@ check-workflows: $(TOOLS)/workflow-lint/ready
 	@$(WORKFLOW_LINT)/jactionlint --strict-exit --no-hints
 	@$(WORKFLOW_LINT)/zizmor --offline --quiet --pedantic .github
 
-fmt: $(READY) ## Rewrite Python and Terraform in the project's format
+fmt: $(READY) ## Format Python and Terraform, and write the generated files again
 	@$(BIN)/ruff check --fix --quiet
 	@$(BIN)/ruff format
 	@terraform fmt -recursive
 	@$(BIN)/python -m pipeline.deploy.variables
+	@$(BIN)/python docs/generate.py
 
 build: $(READY) ## Build the functions' zips for TARGET
 	@$(BIN)/python -m pipeline build --target $(TARGET)

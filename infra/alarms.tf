@@ -1,4 +1,4 @@
-# What somebody must look at. Each alarm says what it means and what to do, and names its section of docs/runbook.md;
+# What somebody must look at. Each alarm says what it means and what to do, and names its section of docs/guides/recover.md;
 # all go to the topic of alarms.
 #
 # The functions' own metrics are in the namespace of the deployment's name, in the dimension `service` and, where they
@@ -146,7 +146,7 @@ locals {
   )
 
   feeds   = sort(keys(local.contracts))
-  runbook = coalesce(var.runbook_url, "docs/runbook.md")
+  runbook = coalesce(var.runbook_url, "docs/guides/recover.md")
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {

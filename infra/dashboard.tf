@@ -82,7 +82,7 @@ locals {
           properties = {
             markdown = join("\n", [
               "### ${local.name}",
-              "- ${var.runbook_url == null ? "Runbook: `docs/runbook.md`" : "[Runbook](${var.runbook_url})"}",
+              "- ${var.runbook_url == null ? "Runbook: `docs/guides/recover.md`" : "[Runbook](${var.runbook_url})"}",
               "- [Executions](${local.console}/states/home?region=${var.region}#/statemachines/view/${local.arn.state_machine})",
               "- [Logs](${local.console}/cloudwatch/home?region=${var.region}#logsV2:logs-insights): saved queries in `${local.name}`",
               "- [Files](${local.console}/s3/buckets/${local.buckets.processed}?region=${var.region})",

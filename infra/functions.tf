@@ -127,7 +127,7 @@ resource "aws_lambda_layer_version" "this" {
 resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_115:A new account has 10 concurrent executions in all, and can reserve none of them.
   #checkov:skip=CKV_AWS_116:What events invoke has an on-failure destination, which tells more than a dead-letter queue; the rest is retried and caught by the state machine.
-  #checkov:skip=CKV_AWS_117:Nothing here listens, and all that is called is reached by IAM over TLS; see docs/decisions.md.
+  #checkov:skip=CKV_AWS_117:Nothing here listens, and all that is called is reached by IAM over TLS; see docs/adr/0041-no-network-to-configure.md.
   #checkov:skip=CKV_AWS_272:Zips are built from hashed packages and named by their hash in the plan; signing guards against others who may deploy to the account.
   for_each = local.functions
 

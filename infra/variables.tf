@@ -405,7 +405,7 @@ variable "alarms" {
 }
 
 variable "runbook_url" {
-  description = "Where docs/runbook.md can be read, for links in alarms and on the dashboard; null names the file only."
+  description = "Where docs/guides/recover.md can be read, for links in alarms and on the dashboard; null names the file only."
   type        = string
   default     = null
 

@@ -6,7 +6,7 @@ How a function can die is named in Lambda's runtime interface
 latter (step-functions/latest/dg/bp-lambda-serviceexception.html). An initialization that takes longer than ten seconds
 is repeated within the call, so it ends as `Sandbox.Timedout` (lambda/latest/dg/lambda-runtime-environment.html).
 
-docs/runbook.md has a section for each. The definition retries those of PASSING, and no others.
+docs/guides/recover.md has a section for each. The definition retries those of PASSING, and no others.
 """
 
 _NOTHING_WRONG = "Nothing is wrong with the file. Run the batch again "

@@ -13,7 +13,7 @@ UNKNOWN_DATASET = "unknown"
 MAX_CHUNKS = 100
 """So many chunks fit into the 25,000 events of an execution, even if each task of each chunk uses up every retrier.
 
-docs/reliability.md has the calculation, tests/statemachine/test_retry_budget.py makes it from the definition.
+docs/reference/guarantees.md has the calculation, tests/statemachine/test_retry_budget.py makes it from the definition.
 """
 
 UNVERSIONED = "null"

@@ -67,7 +67,7 @@ run "nothing_set" {
     condition = alltrue([
       for alarm in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.reject_ratio)) :
       can(regex("pipeline (redrive|reconcile|replay|status)", alarm.alarm_description))
-      && can(regex(" docs/runbook\\.md#[a-z-]+$", alarm.alarm_description))
+      && can(regex(" docs/guides/recover\\.md#[a-z-]+$", alarm.alarm_description))
       && length(alarm.alarm_description) <= 1024
     ])
     error_message = "Every alarm must say what to do and where to read on, in 1,024 characters."
@@ -227,7 +227,7 @@ run "the_reconciler_once_a_month" {
 run "alarms_as_wished" {
   variables {
     alarms      = { reject_ratio = 0, silent_hours = 72 }
-    runbook_url = "https://example.org/docs/runbook.md"
+    runbook_url = "https://example.org/docs/guides/recover.md"
   }
 
   assert {
@@ -243,12 +243,12 @@ run "alarms_as_wished" {
   }
 
   assert {
-    condition     = endswith(aws_cloudwatch_metric_alarm.this["nothing-arrives-orders"].alarm_description, " https://example.org/docs/runbook.md#nothing-arrives")
+    condition     = endswith(aws_cloudwatch_metric_alarm.this["nothing-arrives-orders"].alarm_description, " https://example.org/docs/guides/recover.md#nothing-arrives")
     error_message = "Alarms link to the runbook where it can be read."
   }
 
   assert {
-    condition     = strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "[Runbook](https://example.org/docs/runbook.md)") && strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, ":alarm:order-pipeline-dev-nothing-arrives-orders")
+    condition     = strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "[Runbook](https://example.org/docs/guides/recover.md)") && strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, ":alarm:order-pipeline-dev-nothing-arrives-orders")
     error_message = "So does the dashboard, which shows every alarm."
   }
 }

@@ -44,7 +44,7 @@ run "wrong_kinds" {
     first_ingest_date    = "2026-13-01"
     reconcile            = { schedule = "hourly" }
     alarms               = { reject_ratio = 1.1 }
-    runbook_url          = "docs/runbook.md"
+    runbook_url          = "docs/guides/recover.md"
     retention_days       = { rejected = -1 }
   }
 

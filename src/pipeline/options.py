@@ -30,7 +30,7 @@ DeployedRules = Annotated[
     str,
     typer.Option("--target", metavar="aws|local", help="Use the rules deployed there.", callback=_check_target),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts. docs/cli.md describes it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts. See docs/reference/json-output.md.")]
 What = Annotated[
     str,
     typer.Argument(

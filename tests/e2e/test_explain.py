@@ -46,7 +46,7 @@ def test_the_story_of_a_key_is_that_of_its_newest_version(pipeline: Pipeline, co
         ("PlanChunks", "ProcessChunks", "Write", "AnyRejects", "NotifyRejects", "Published"), "succeeded"
     )
     assert told["executions"][0]["steps"][1]["inside_untold"], (
-        "the embedded AWS shows a Map's inside: say so in docs/cli.md"
+        "the embedded AWS shows a Map's inside: say so in docs/reference/json-output.md"
     )
     assert {group["pointer"]: group["count"] for group in told["rejects"]["groups"]} == {
         "/customer/address/country": 1,

@@ -151,7 +151,7 @@ def test_every_run_has_a_record_of_its_cost(pipeline: Pipeline, data: bytes, nam
     assert costs == [Decimal(line.usd) for line in record.cost]
     assert sum(costs) == Decimal(record.usd) > 0
     steps = record.steps
-    assert steps["ProcessChunks"].measured == "span", "the embedded AWS shows a Map's inside; say so in docs/cost.md"
+    assert steps["ProcessChunks"].measured == "span", "the emulator shows a Map's inside; update docs/reference/cost.md"
     assert steps["ProcessChunks"].tries == (2 if status == "SUCCEEDED" else 1)
     assert ("Write" in steps, "RecordFailure" in steps) == (status == "SUCCEEDED", status == "FAILED")
     billed = sum(step.billed_ms for step in steps.values() if step.measured != "assumed")

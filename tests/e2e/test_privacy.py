@@ -124,7 +124,7 @@ def rejects_and_tables(pipeline: Pipeline, outcome: runs.RunResult) -> list[str]
 def test_one_customer_is_erased_as_the_documentation_says(
     pipeline: Pipeline, command: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    """docs/reliability.md, "One customer's data"."""
+    """docs/reference/guarantees.md, "One customer's data"."""
     since = datetime.now(UTC).replace(microsecond=0)  # S3's times have no fractions
     orders = [json.loads(line) for line in LINES[:30]]
     orders[0]["customer"]["customer_id"] = ERASED

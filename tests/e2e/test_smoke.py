@@ -38,7 +38,7 @@ OMITTED = {
     "an event that fails": "hands over no event that a function's alias has failed to handle",
     "the failed-event queue": "hands over no event that a function's alias has failed to handle",
 }
-"""Everything that is only tried on AWS, and why; docs/engineering.md lists it too."""
+"""Everything that is only tried on AWS, and why; docs/architecture.md lists it too."""
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """How long retries wait at most: those of the state machine, and those of botocore inside of a call.
 
-docs/reliability.md tells these figures.
+docs/reference/guarantees.md tells these figures.
 """
 
 import re

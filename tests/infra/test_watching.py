@@ -211,10 +211,10 @@ def test_the_dashboard_shows_every_alarm(first_plan: Run, widgets: list[dict[str
 
 
 def test_each_alarm_names_a_section_of_the_runbook_and_each_section_an_alarm(first_plan: Run) -> None:
-    text = (ROOT / "docs" / "runbook.md").read_text("utf-8")
+    text = (ROOT / "docs" / "guides" / "recover.md").read_text("utf-8")
     sections = set(re.findall(r"^### (.+)$", text.partition("\n## Alarms\n")[2].partition("\n## ")[0], re.MULTILINE))
     descriptions = [alarm["alarm_description"] for alarm in first_plan.planned("aws_cloudwatch_metric_alarm").values()]
-    named = [re.search(r" docs/runbook\.md#([\w-]+)$", description) for description in descriptions]
+    named = [re.search(r" docs/guides/recover\.md#([\w-]+)$", description) for description in descriptions]
     assert all(named), "an alarm names no section at its end"
     optional = {"nothing-arrives"}  # is there only where alarms.silent_hours is set
     assert {found[1] for found in named if found} | optional == sections
@@ -226,7 +226,8 @@ def test_the_estimate_counts_what_watches(first_plan: Run) -> None:
     looked_at = sum(len([query for query in alarm["metric_query"] if query["metric"]]) or 1 for alarm in alarms)
     assert looked_at == estimate.ALARM_METRICS
     assert len(first_plan.planned("aws_cloudwatch_dashboard")) == estimate.DASHBOARDS
-    assert f"{looked_at} metrics that {len(alarms)} alarms look at" in (ROOT / "docs" / "cost.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "cost.md").read_text("utf-8")
+    assert f"{looked_at} metrics that {len(alarms)} alarms look at" in page
 
 
 # --- Saved log queries ---

@@ -1,4 +1,4 @@
-"""docs/contracts.md: its worked example is a contract, and its commands print what stands there."""
+"""docs/guides/use-your-own-data.md: its worked example is a contract, and its commands print what the page shows."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import ROOT
 
-TEXT = (ROOT / "docs" / "contracts.md").read_text("utf-8")
+TEXT = (ROOT / "docs" / "guides" / "use-your-own-data.md").read_text("utf-8")
 FILES = dict(re.findall(r"`(contracts/parcels/\S+|parcels\.jsonl)`:\n\n```\w+\n(.*?)```", TEXT, re.DOTALL))
 COMMANDS = re.findall(r"^\$ (?:(\w+)=(\S+) )?pipeline (.*?)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 

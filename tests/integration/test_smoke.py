@@ -227,13 +227,6 @@ def test_the_embedded_aws_is_not_asked_for_what_it_does_not_do() -> None:
     assert all(result.detail.startswith("the embedded AWS ") for result in omitted)
 
 
-def test_what_is_only_tried_on_aws_is_documented() -> None:
-    page = (ROOT / "docs" / "engineering.md").read_text("utf-8")
-    said = dict(re.findall(r"^\| (.+?) \| (.+?) \| .+ \|$", page.partition("## On AWS itself")[2], re.MULTILINE))
-    wanted = {check.name: check.not_local for check in CHECKS if check.not_local}
-    assert {name: said.get(name) for name in wanted} == wanted
-
-
 class Run:
     """A run of the command in which nothing is deployed; tells what was done in its stead."""
 

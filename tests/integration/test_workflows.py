@@ -93,13 +93,15 @@ def test_every_environment_is_planned(workflow: str, job: str) -> None:
 
 def test_every_environment_is_deployed_by_the_job_of_its_name() -> None:
     jobs = {name for name in WORKFLOWS["deploy.yml"]["jobs"] if called("deploy.yml", name) == "apply.yml"}
-    assert jobs == set(environments.names()), "Give each file of infra/environments/ a job: docs/deployment.md."
+    assert jobs == set(environments.names()), (
+        "A file of infra/environments/ has no job: docs/guides/deploy-as-a-team.md"
+    )
     assert all(WORKFLOWS["deploy.yml"]["jobs"][name]["with"] == {"environment": name} for name in jobs)
 
 
 @pytest.mark.parametrize(("workflow", "of"), [("plan.yml", "inputs"), ("apply.yml", "inputs"), ("drift.yml", "matrix")])
 def test_an_environment_may_have_an_account_of_its_own(workflow: str, of: str) -> None:
-    text, page = (FOLDER / workflow).read_text(), (ROOT / "docs" / "deployment.md").read_text()
+    text, page = (FOLDER / workflow).read_text(), (ROOT / "docs" / "guides" / "deploy-as-a-team.md").read_text()
     for name in ("TF_STATE_BUCKET", *([] if workflow == "apply.yml" else ["AWS_PLAN_ROLE"])):
         own = f"vars[format('{name}_{{0}}', {of}.environment)] || vars.{name}"
         assert re.findall(rf"\$\{{\{{ (.*vars\.{name}) \}}\}}", text) == [own]
@@ -135,7 +137,7 @@ def test_nothing_is_deployed_before_what_tells_whether_it_is_good(job: str) -> N
 def test_prod_can_be_left_to_people_by_a_variable() -> None:
     gated = [name for name, job in WORKFLOWS["deploy.yml"]["jobs"].items() if "vars.DEPLOY_PROD" in job.get("if", "")]
     assert set(gated) >= {"prod"} & set(environments.names())
-    assert "`DEPLOY_PROD`" in (ROOT / "docs" / "deployment.md").read_text()
+    assert "`DEPLOY_PROD`" in (ROOT / "docs" / "guides" / "deploy-as-a-team.md").read_text()
 
 
 def test_what_is_on_main_is_tested_once() -> None:

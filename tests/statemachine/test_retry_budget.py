@@ -1,6 +1,7 @@
 """What retries may cost: events of the history, time, and how long a task outlasts an account without free places.
 
-docs/reliability.md states the figures. All of them follow from the definition, so a changed retrier changes them here.
+docs/reference/guarantees.md states the figures. All of them follow from the definition, so a changed retrier changes
+them here.
 """
 
 import re
@@ -23,10 +24,10 @@ HISTORY_LIMIT = 25_000
 """Events of an execution: step-functions/latest/dg/service-quotas.html. Nothing catches the end that AWS then makes."""
 
 STUCK = Patience(datetime.now(UTC), timedelta(minutes=15)).stuck.total_seconds()
-TEXT = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+TEXT = " ".join((ROOT / "docs" / "reference" / "guarantees.md").read_text("utf-8").split())
 
 SECONDS = {"starter": 0.5, "validate": 4.0, "transform": 2.0, "write": 8.0, "record_run": 0.8}
-"""Of a file of five chunks of 64 MiB: about twice what docs/scaling.md calculates, cold starts included."""
+"""Of a file of five chunks of 64 MiB: about twice what docs/reference/limits.md calculates, cold starts included."""
 
 A_NEW_ACCOUNT = 10
 """Lambda calls at once."""
@@ -64,8 +65,8 @@ def test_a_file_of_the_default_size_is_cut_as_finely_as_it_is_meant_to_be() -> N
 
 
 def test_the_definition_keeps_the_budget_that_the_documents_state() -> None:
-    stated = re.search(r"at most (\d+) events for each chunk and (\d+) for everything else", " ".join(TEXT.split()))
-    assert stated, "docs/reliability.md no longer states the budget of events"
+    stated = re.search(r"at most (\d+) events for each chunk and (\d+) for everything else", TEXT)
+    assert stated, "docs/reference/guarantees.md no longer states the budget of events"
     for_a_chunk, for_the_rest = map(int, stated.groups())
     rest = asl.most_events(DEFINITION, 0)
     assert asl.most_events(DEFINITION, 1) - rest <= for_a_chunk
@@ -125,10 +126,10 @@ def test_whoever_reads_of_throttling_reads_how_long_a_task_is_retried() -> None:
     retrier = asl.retrier_of(LAMBDA_TASKS["Validate"], THROTTLED)
     assert retrier
     minutes = f"{round(sum(asl.waits(retrier)) / 60)} minutes"
-    for place, section in {
-        "infra/alarms.tf": r"validate = \"Step Functions .*",
-        "docs/runbook.md": r"Calls of `validate` are tasks: .*",
-        "docs/scaling.md": r"Until then a task that finds no free place .*",
+    for place, sentence in {
+        "infra/alarms.tf": r"validate = \"Step Functions [^\"]*",
+        "docs/guides/recover.md": r"Calls of `validate` are tasks: [^.]*",
+        "docs/reference/limits.md": r"Until then, a throttled task [^.]*",
     }.items():
-        [said] = re.findall(section, (ROOT / place).read_text("utf-8"))
+        [said] = re.findall(sentence, " ".join((ROOT / place).read_text("utf-8").split()))
         assert minutes in said, f"{place} does not say {minutes}"

@@ -1,6 +1,6 @@
 """What `--json` prints: documents and dataclasses as objects, times as ISO 8601 in UTC, and nothing but ASCII.
 
-Whatever a key or a cause holds, it can't steer a terminal so. docs/cli.md has the shapes.
+Whatever a key or a cause holds, it can't steer a terminal so. docs/reference/json-output.md has the shapes.
 """
 
 import json

@@ -28,7 +28,7 @@ from pipeline.contract.tables import cast_warnings, key_faults
 
 _LOADING = re.compile(r"contracts/[^/]+/(\S+) cannot be used: (.*) \(\w+\)\.$", re.DOTALL)
 _PLACE = re.compile(r"[a-z_]+(?:\.\w+|\[\d+\])*")
-_AS_DESCRIBED = "Write it as docs/contracts.md describes the format."
+_AS_DESCRIBED = "Write it as docs/reference/contract.md describes the format."
 
 
 def check(folder: Path) -> list[Fault]:

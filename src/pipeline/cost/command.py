@@ -73,7 +73,7 @@ def _print(asked: Question, found: Estimate) -> None:
     )
     show.out.print(
         f"List prices of {found.dated}, without free tiers, discounts and tax; the functions as infra/variables.tf has "
-        "them by default. docs/cost.md says what is assumed, and a run's own record what it was.\n"
+        "them by default. docs/reference/cost.md says what is assumed, and a run's own record what it was.\n"
     )
 
 

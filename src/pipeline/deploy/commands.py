@@ -98,7 +98,7 @@ def bootstrap_command(
     if not outputs.get("plan_role"):
         show.out.print("Next: make deploy-infra ENV=dev; or, for GitHub, make bootstrap REPOSITORY=… with the")
         show.out.print(
-            "  repository as its tokens name it, mostly owner@1234/name@5678: docs/deployment.md says how to ask"
+            "  repository as its tokens name it, such as owner@1234/name@5678: see docs/guides/deploy-as-a-team.md"
         )
         return
     show.out.print("GitHub's workflows need these variables (gh is GitHub's command line):")
@@ -108,7 +108,7 @@ def bootstrap_command(
     for name, role in outputs["deploy_roles"].items():
         show.out.print(f"  gh variable set AWS_DEPLOY_ROLE --repo {repo} --env {name} --body {role}")
     show.out.print(f"  gh variable set AWS_SMOKE_ROLE --repo {repo} --body {outputs['smoke_role']}")
-    show.out.print("Next: docs/deployment.md says how to make the environments and who must say yes to a deploy.")
+    show.out.print("Next: create the environments and choose the reviewers, as in docs/guides/deploy-as-a-team.md.")
 
 
 def move_state() -> None:

@@ -240,7 +240,7 @@ class Workspace:
             "Lake Formation permission": "Lake Formation governs the account's Glue catalog. Have one of its "
             "administrators grant what is missing to whoever deploys (for a database: aws lakeformation "
             "grant-permissions --principal DataLakePrincipalIdentifier=ARN --permissions CREATE_DATABASE --resource "
-            '\'{"Catalog": {}}\'), and run the same again. docs/deployment.md, "Lake Formation", has the rest.',
+            '\'{"Catalog": {}}\'), and run the same again. docs/guides/deploy.md, "Lake Formation", has the rest.',
             "already exist": "If an interrupted deploy has made it, Terraform does not know of it: delete it, or let "
             "Terraform know (terraform import), and run the same again. If it is somebody else's, give project or "
             "environment another name.",

@@ -1,4 +1,4 @@
-"""The documents of `explain --json` and `rejects --json`; docs/cli.md has their shapes."""
+"""The documents of `explain --json` and `rejects --json`; docs/reference/json-output.md has their shapes."""
 
 from typing import Any
 
