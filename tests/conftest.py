@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ os.environ.setdefault("GOGC", "400")  # Terraform and its provider take more mem
 
 
 @pytest.fixture(scope="session", autouse=True)
-def tmp_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> None:
+def tmp_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A separate /tmp for this run: functions delete files there, and another run may use the same machine."""
+    before = tempfile.tempdir
     tempfile.tempdir = str(tmp_path_factory.mktemp("tmp"))
+    yield
+    tempfile.tempdir = before  # `pipeline smoke` goes on after the tests
 
 
 TESTS = Path(__file__).parent
