@@ -116,7 +116,7 @@ def bind_analyst(place: Target, role_arn: str) -> None:
     iam, smoke = place.client("iam"), f"arn:aws:iam::{place.account()}:policy/order-pipeline-boundary-smoke"
     version = iam.get_policy(PolicyArn=smoke)["Policy"]["DefaultVersionId"]
     document = iam.get_policy_version(PolicyArn=smoke, VersionId=version)["PolicyVersion"]["Document"]
-    untold = [action for action in UNTOLD if action.startswith("athena:Get")]
+    untold = ["athena:BatchGetNamedQuery", *(action for action in UNTOLD if action.startswith("athena:Get"))]
     document["Statement"].append({"Effect": "Allow", "Action": untold, "Resource": "*"})
     text = json.dumps(document)
     for name, other in AS_THROW_AWAY.items():

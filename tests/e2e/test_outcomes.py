@@ -77,6 +77,7 @@ def test_the_steps_of_a_run_are_measured(pipeline: Pipeline, data: bytes, name: 
     steps = record.steps
     assert steps["ProcessChunks"].measured == "span", "the embedded AWS shows a Map's inside; say so in docs/cost.md"
     assert steps["ProcessChunks"].tries == (2 if status == "SUCCEEDED" else 1)
+    assert ("Write" in steps, "RecordFailure" in steps) == (status == "SUCCEEDED", status == "FAILED")
     billed = sum(step.billed_ms for step in steps.values() if step.measured != "assumed")
     assert 0 < billed / 1000 <= outcome.seconds + 1
 

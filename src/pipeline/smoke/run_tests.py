@@ -47,7 +47,8 @@ def run_tests(place: Target, tests: Path = TESTS) -> list[Result]:
     """The results of all tests on a deployment. Raises KeyboardInterrupt after the tests have cleaned up."""
     plugin = Deployment(place)
     # The settings in pyproject.toml, with neither pytest's output nor the options that make test has.
-    options = ["-c", str(ROOT / "pyproject.toml"), "--override-ini=addopts=", "--strict-markers", "--capture=no"]
+    options = ["-c", str(ROOT / "pyproject.toml"), "--strict-markers", "--capture=no"]
+    options += ["--override-ini=addopts=", "--override-ini=verbosity_assertions=2"]
     without = [f"-pno:{name}" for name in ("terminal", "cacheprovider", "faulthandler", "xdist.looponfail")]
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="pipeline-smoke-") as folder:
         patch.delenv("PYTEST_ADDOPTS", raising=False)

@@ -10,7 +10,10 @@ from tests.e2e.deployer import bind_analyst
 from tests.e2e.notifications import subscribed
 from tests.e2e.smoke.trial import Trial
 
-FIRST = Path(__file__).parent / "test_first_steps.py"
+HERE = Path(__file__).parent
+ORDER = ("first_steps", "files", "alarms", "permissions", "states", "athena", "recovery")
+"""The files in the order that they run in: what takes effect later comes first, and views are counted before recovery
+publishes another file."""
 
 
 @pytest.fixture(scope="session")
@@ -32,9 +35,9 @@ def found(record_property: Callable[[str, object], None]) -> Callable[[str], Non
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run these after all others, since they change the deployment; what takes effect later comes first."""
-    here = Path(__file__).parent
-    items.sort(key=lambda item: (item.path.is_relative_to(here), item.path.is_relative_to(here) and item.path != FIRST))
+    """Run these after all other end-to-end tests, since they change the deployment, and in their order."""
+    ranks = {HERE / f"test_{name}.py": rank for rank, name in enumerate(ORDER)}
+    items.sort(key=lambda item: ranks.get(item.path, -1))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
