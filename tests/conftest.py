@@ -4,9 +4,12 @@ import os
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
+import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
@@ -19,6 +22,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("pipeline")
+
+botocore.session.create_loader = cache(botocore.loaders.create_loader)  # a session else reads AWS's API models again
 
 os.environ.setdefault("GOGC", "400")  # Terraform and its provider take more memory, and a quarter less time
 
