@@ -3,9 +3,13 @@
 import os
 import tempfile
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
+import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
@@ -19,13 +23,18 @@ settings.register_profile(
 )
 settings.load_profile("pipeline")
 
+botocore.session.create_loader = cache(botocore.loaders.create_loader)  # a session else reads AWS's API models again
+
 os.environ.setdefault("GOGC", "400")  # Terraform and its provider take more memory, and a quarter less time
 
 
 @pytest.fixture(scope="session", autouse=True)
-def tmp_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> None:
+def tmp_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A separate /tmp for this run: functions delete files there, and another run may use the same machine."""
+    before = tempfile.tempdir
     tempfile.tempdir = str(tmp_path_factory.mktemp("tmp"))
+    yield
+    tempfile.tempdir = before  # `pipeline smoke` goes on after the tests
 
 
 TESTS = Path(__file__).parent

@@ -72,7 +72,7 @@ data "aws_iam_policy_document" "boundary" {
     }
   }
 
-  # The smoke test also makes a role that has analyst_policy (src/pipeline/smoke/terraform/analyst.tf).
+  # The smoke test also makes a role that has analyst_policy (tests/e2e/smoke/terraform/analyst.tf).
   dynamic "statement" {
     for_each = each.key == "smoke" ? local.analyst_statements : {}
 

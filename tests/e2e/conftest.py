@@ -19,7 +19,8 @@ from pipeline.emulator import server as embedded
 from pipeline.inspect import explain_commands, monitor_commands
 from pipeline.recover import commands as recovery_commands
 from pipeline.run import runs
-from tests.e2e.deployer import acting_as, make_bootstrap
+from tests.e2e.deployer import AS_THROW_AWAY, SMOKE_ROLE, acting_as, make_bootstrap
+from tests.e2e.notifications import Subscriber, subscribed
 from tests.unit.web_visits import CONTRACTS as EXAMPLES
 
 CHUNK_BYTES = 65_536
@@ -28,7 +29,7 @@ CHUNK_BYTES = 65_536
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """The deployed pipeline, with two feeds, and with a queue that hears what the topic says."""
+    """The deployed pipeline, with two feeds."""
     home = tmp_path_factory.mktemp("embedded-aws")
     contracts = two_feeds()
     build.build(build.local_runtime(contracts))
@@ -44,8 +45,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         make_bootstrap(place, home, "e2e")
         deploy.deploy(acting_as(place, "order-pipeline-deploy-e2e"))
         hand_over_failed_events(place)
-        hear(place, "notices", place.outputs()["topic_arn"])
-        hear(place, "alarms", place.outputs()["alarms_topic_arn"])
         yield place
     finally:
         server.stop()
@@ -90,21 +89,6 @@ def hand_over_failed_events(place: Target) -> None:
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
 
 
-def hear(place: Target, name: str, topic: str) -> None:
-    """Let a queue called `name` hear what a topic says."""
-    queue = f"arn:aws:sqs:{embedded.REGION}:000000000000:{name}"
-    allow = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": queue,
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    place.client("sqs").create_queue(QueueName=name, Attributes={"Policy": policy})
-    place.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
-
-
 def event_of(uploaded: runs.Upload, size: int) -> str:
     """S3's event of an upload."""
     record = {
@@ -124,24 +108,13 @@ def event_of(uploaded: runs.Upload, size: int) -> str:
     return json.dumps({"Records": [record]})
 
 
-def listen(place: Target, name: str) -> list[dict[str, str]]:
-    """What waits in a queue that hears a topic; it is gone from there then."""
-    queue, heard = place.client("sqs"), []
-    url = queue.get_queue_url(QueueName=name)["QueueUrl"]
-    while messages := queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-        for message in messages:
-            heard.append(json.loads(message["Body"]))
-            queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    return heard
-
-
 class Pipeline:
     """Drives the deployed pipeline and collects the notices that it sends."""
 
-    def __init__(self, place: Target, folder: Path) -> None:
+    def __init__(self, place: Target, folder: Path, subscriber: Subscriber) -> None:
         self.place = place
         self.folder = folder
-        self._heard: list[dict[str, str]] = []
+        self.subscriber = subscriber
 
     def run(self, data: bytes, name: str, dataset: str = "orders") -> runs.RunResult:
         """Upload a file and wait for the end of its execution."""
@@ -165,24 +138,16 @@ class Pipeline:
     def notices(self, batch_id: str, expected: int, seconds: float = 10) -> list[dict[str, str]]:
         """The notices about a batch: waits for `expected` of them, and a moment longer for one too many."""
         deadline = time.monotonic() + seconds
-        while len(found := self._about(batch_id)) < expected and time.monotonic() < deadline:
+        while len(found := self.subscriber.notifications(batch_id)) < expected and time.monotonic() < deadline:
             time.sleep(0.2)
         if len(found) == expected:
             time.sleep(1)
-        return self._about(batch_id)
+        return self.subscriber.notifications(batch_id)
 
-    def heard_on(self, name: str, text: str) -> str:
-        """What a queue has heard that holds `text`."""
-        wait_for(lambda: any(text in str(heard) for heard in self._listen(name)), f"a message about {text}")
-        return next(str(heard) for heard in self._heard if text in str(heard))
-
-    def _about(self, batch_id: str) -> list[dict[str, str]]:
-        return [notice for notice in self._listen("notices") if batch_id in notice["Message"]]
-
-    def _listen(self, name: str) -> list[dict[str, str]]:
-        """All that was heard until now, what waits in a queue included."""
-        self._heard += listen(self.place, name)
-        return self._heard
+    def alarm(self, text: str) -> str:
+        """The first alarm that was published with a text in it."""
+        wait_for(lambda: any(text in str(one) for one in self.subscriber.alarms()), f"an alarm about {text}")
+        return next(str(one) for one in self.subscriber.alarms() if text in str(one))
 
     def executions(self, name_prefix: str) -> list[Any]:
         """The executions whose names begin so."""
@@ -191,9 +156,22 @@ class Pipeline:
         return [run for page in pages for run in page["executions"] if run["name"].startswith(name_prefix)]
 
 
+@pytest.fixture(scope="session")
+def subscriber(place: Target) -> Iterator[Subscriber]:
+    """Receives what the deployed pipeline publishes during all end-to-end tests."""
+    with subscribed(place) as subscriber:
+        yield subscriber
+
+
+@pytest.fixture(scope="session")
+def as_smoke_role(place: Target) -> Target:
+    """The deployment for the role of `make smoke`, with its own name instead of a throw-away's in the policies."""
+    return acting_as(place, SMOKE_ROLE, AS_THROW_AWAY)
+
+
 @pytest.fixture
-def pipeline(place: Target, tmp_path: Path) -> Pipeline:
-    return Pipeline(place, tmp_path)
+def pipeline(place: Target, tmp_path: Path, subscriber: Subscriber) -> Pipeline:
+    return Pipeline(place, tmp_path, subscriber)
 
 
 @pytest.fixture

@@ -15,6 +15,10 @@ from pipeline.deploy.targets import Target
 
 REPOSITORY = "example@12/orders@345"
 
+SMOKE_ROLE = "order-pipeline-deploy-smoke"
+AS_THROW_AWAY = {"order-pipeline-smoke-*": "order-pipeline-e2e", "order_pipeline_smoke_*": "order_pipeline_e2e"}
+"""What the deployment of these tests is called instead of a throw-away."""
+
 # Of these the embedded AWS doesn't tell which resource they are about, or tells it wrong (a rule's bus, a schedule's
 # group), so that here they must be allowed on everything: those that the role may take at all.
 UNTOLD = (
@@ -105,3 +109,17 @@ def acting_as(place: Target, role: str, instead: Mapping[str, str] | None = None
         "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
     }
     return replace(place, environment=environment, workspace=replace(place.workspace, environment=environment))
+
+
+def bind_analyst(place: Target, role_arn: str) -> None:
+    """Bind the analyst by the boundary of the smoke test, as a throw-away's is: an environment's allows no query."""
+    iam, smoke = place.client("iam"), f"arn:aws:iam::{place.account()}:policy/order-pipeline-boundary-smoke"
+    version = iam.get_policy(PolicyArn=smoke)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=smoke, VersionId=version)["PolicyVersion"]["Document"]
+    untold = ["athena:BatchGetNamedQuery", *(action for action in UNTOLD if action.startswith("athena:Get"))]
+    document["Statement"].append({"Effect": "Allow", "Action": untold, "Resource": "*"})
+    text = json.dumps(document)
+    for name, other in AS_THROW_AWAY.items():
+        text = text.replace(name, other)
+    boundary = iam.create_policy(PolicyName="order-pipeline-boundary-renamed", PolicyDocument=text)["Policy"]["Arn"]
+    iam.put_role_permissions_boundary(RoleName=role_arn.rpartition("/")[2], PermissionsBoundary=boundary)

@@ -9,7 +9,7 @@ import pytest
 from functions.common.batch import printable
 from pipeline.run import runs
 from tests.e2e.conftest import Pipeline, event_of, wait_for
-from tests.e2e.test_outcomes import LINES
+from tests.e2e.northwind import LINES
 
 Command = Callable[..., tuple[int, str]]
 BAD = LINES[1].replace(b'"country":"DE"', b'"country":"Germany"')

@@ -1,4 +1,7 @@
-"""Each function's role allows its own work and not its neighbour's, as the embedded AWS's IAM sees it."""
+"""Each function's role allows its own work and not its neighbour's, as the embedded AWS's IAM enforces it.
+
+smoke/test_permissions.py asks IAM's simulation the same, and says what a role may.
+"""
 
 from typing import Any
 
@@ -7,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pipeline.deploy.targets import Target
+from tests.e2e.smoke.test_permissions import CALLS, FUNCTIONS, OBJECTS
 
 ACCOUNT = "000000000000"
 
@@ -28,32 +32,7 @@ def as_function(place: Target, function: str, service: str = "s3") -> Any:
 
 
 @pytest.mark.parametrize(
-    ("function", "bucket", "key", "may_read", "may_write"),
-    [
-        ("starter", "ingest", "incoming/orders/x", True, False),
-        ("starter", "processed", "staging/x", False, False),
-        ("validate", "ingest", "incoming/orders/x", True, False),
-        ("validate", "processed", "staging/x", False, True),
-        ("validate", "processed", "tables/x", False, False),
-        ("transform", "ingest", "incoming/orders/x", False, False),
-        ("transform", "processed", "staging/x", True, True),
-        ("transform", "processed", "manifests/x", False, False),
-        ("write", "ingest", "incoming/orders/x", True, False),
-        ("write", "processed", "staging/x", True, False),
-        ("write", "processed", "manifests/x", True, True),
-        ("write", "processed", "tables/x", True, True),
-        ("write", "processed", "failures/x", False, False),
-        ("record_failure", "processed", "failures/x", True, True),
-        ("record_failure", "processed", "manifests/x", True, False),
-        ("record_failure", "processed", "tables/x", False, False),
-        ("record_run", "processed", "runs/x", False, True),
-        ("record_run", "processed", "manifests/x", True, False),
-        ("record_run", "processed", "staging/x", False, False),
-        ("reconciler", "ingest", "incoming/orders/x", True, False),
-        ("reconciler", "processed", "manifests/x", True, False),
-        ("reconciler", "processed", "failures/x", True, False),
-        ("reconciler", "processed", "tables/x", False, False),
-    ],
+    ("function", "bucket", "key", "may_read", "may_write"), [row for row in OBJECTS if row[0] in FUNCTIONS]
 )
 def test_a_role_allows_its_own_work_only(
     place: Target, function: str, bucket: str, key: str, may_read: bool, may_write: bool
@@ -66,14 +45,19 @@ def test_a_role_allows_its_own_work_only(
     assert not allowed(lambda: s3.delete_object(Bucket=name, Key=key)), "no function deletes anything"
 
 
-@pytest.mark.parametrize("function", ["validate", "transform", "write", "record_failure", "record_run"])
+def forbidden(call: str, where: str) -> list[str]:
+    """The functions that may not make a call on a resource."""
+    return [role for role, *made, may_call in CALLS if made == [call, where] and not may_call]
+
+
+@pytest.mark.parametrize("function", forbidden("states:StartExecution", "machine"))
 def test_only_starter_and_reconciler_start_executions(place: Target, function: str) -> None:
     step_functions, machine = as_function(place, function, "stepfunctions"), place.outputs()["state_machine_arn"]
     assert not allowed(lambda: step_functions.start_execution(stateMachineArn=machine, name="foreign", input="{}"))
 
 
-@pytest.mark.parametrize("function", ["starter", "validate", "transform", "write", "record_run", "reconciler"])
-def test_only_record_failure_tells_people(place: Target, function: str) -> None:
+@pytest.mark.parametrize("function", forbidden("sns:Publish", "notices"))
+def test_only_record_failure_notifies_people(place: Target, function: str) -> None:
     topic = place.outputs()["topic_arn"]
     assert not allowed(lambda: as_function(place, function, "sns").publish(TopicArn=topic, Message="x"))
 

@@ -14,7 +14,7 @@ from functions.common.documents.run_record import RunRecord
 from pipeline.deploy.processed_bucket import read_document
 from pipeline.run import runs
 from tests.e2e.conftest import Pipeline, wait_for
-from tests.e2e.test_outcomes import LINES
+from tests.e2e.northwind import LINES
 
 MARK = "Zyxwv"
 ERASED = "CUSTOMER-TO-FORGET"

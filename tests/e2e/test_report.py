@@ -1,14 +1,12 @@
 """The report of a real run: what the embedded AWS tells of it is all there."""
 
 import re
-from pathlib import Path
 
 from pipeline.inspect.report import write_report
 from pipeline.run import runs
 from tests.e2e.conftest import Pipeline
+from tests.e2e.northwind import LINES
 from tests.statemachine import definition as asl
-
-LINES = (Path(__file__).parents[1] / "data" / "northwind_orders.jsonl").read_bytes().splitlines()
 
 
 def looks(page: str) -> dict[str, str]:

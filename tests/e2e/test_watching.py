@@ -12,7 +12,7 @@ def test_one_failed_execution_raises_an_alarm_that_names_its_section_of_the_runb
     dimensions = [{"Name": "StateMachineArn", "Value": outputs["state_machine_arn"]}]
     data: Any = [{"MetricName": "ExecutionsFailed", "Value": 1, "Dimensions": dimensions}]
     cloudwatch.put_metric_data(Namespace="AWS/States", MetricData=data)
-    heard = pipeline.heard_on("alarms", "docs/guides/recover.md#execution-failed")
+    heard = pipeline.alarm("docs/guides/recover.md#execution-failed")
     assert f"{outputs['name']}-execution-failed" in heard
 
 

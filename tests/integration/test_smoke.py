@@ -1,10 +1,9 @@
-"""`pipeline smoke`: what is tried where, that all is destroyed whatever happens, and the checks that need AWS."""
+"""`pipeline smoke`: the summary, and that all is destroyed whatever happens."""
 
 import json
-import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,59 +11,16 @@ from typing import Any
 
 import boto3
 import pytest
-import yaml
-from botocore import xform_name
 from botocore.exceptions import EndpointConnectionError
-from botocore.stub import Stubber
 from moto import mock_aws
 
-from functions.common.errors import NoValidRecordsError
-from pipeline import ROOT, cli
+from pipeline import cli
 from pipeline.deploy import deploy, environments
 from pipeline.deploy.backends import LocalBackend, S3Backend
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError
-from pipeline.smoke import athena, files, permissions, state_store, states, throwaway
-from pipeline.smoke import command as smoke_command
-from pipeline.smoke.checks import CHECKS, run_check
-from pipeline.smoke.model import Check, CheckFailedError, CheckOutcome, Result, held
-from pipeline.smoke.state_cases import CASES, Case
-from tests import harness
-from tests.integration.test_call_shapes import faults
-from tests.statemachine import definition as asl
-
-OUTPUTS = {
-    "name": "order-pipeline-smoke-1a2b3c",
-    "state_machine_arn": "arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-smoke-1a2b3c",
-    "function_names": {"starter": "order-pipeline-smoke-1a2b3c-starter"},
-    "athena_workgroup": "order-pipeline-smoke-1a2b3c",
-    "databases": {"orders": "order_pipeline_smoke_1a2b3c_orders"},
-}
-
-
-class Stubbed:
-    """A trial on AWS whose clients answer what they are told to."""
-
-    def __init__(self) -> None:
-        self.stubbers: dict[str, Stubber] = {}
-        self.place: Any = SimpleNamespace(name="aws", outputs=lambda: OUTPUTS, client=self.client)
-        self.definition: Any = asl.load
-        self.waited: list[str] = []
-
-    def client(self, service: str, *_: object, **__: object) -> Any:
-        return self.stub(service).client
-
-    analyst = client
-
-    def stub(self, service: str) -> Stubber:
-        if service not in self.stubbers:
-            self.stubbers[service] = Stubber(harness._session().client(service))
-            self.stubbers[service].activate()
-        return self.stubbers[service]
-
-    def wait_for(self, condition: Callable[[], bool], what: str, aws_seconds: float | None = None) -> None:
-        if not condition():
-            raise CliError(f"{what} did not come within 0 s")
+from pipeline.smoke import run_tests, state_store, throwaway
+from pipeline.smoke.check_results import CheckOutcome, Result, held
 
 
 @pytest.fixture(autouse=True)
@@ -80,118 +36,6 @@ def infra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def trial() -> Any:
-    return Stubbed()
-
-
-# --- states ---
-
-
-def test_every_state_of_the_definition_is_tried() -> None:
-    assert {case.state for case in CASES} == set(asl.states(asl.load())) == set(states.states(asl.load()))
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_state_is_tried_with_what_aws_takes(case: Case) -> None:
-    asked = states.request(asl.load(), case)
-    shape = harness._session().client("stepfunctions").meta.service_model.operation_model("TestState").input_shape
-    assert faults(asked, shape) == []
-    assert "$$.Execution" not in asked["definition"], "a context object is taken with a mock only"
-    kind = json.loads(asked["definition"])["Type"]
-    assert ("mock" in asked) == (kind in ("Task", "Map")), "without a mock a role would be needed; others take none"
-    assert "roleArn" not in asked
-
-
-def test_what_step_functions_finds_in_the_definition(trial: Any) -> None:
-    warning = {"severity": "WARNING", "code": "NO_PATH", "message": "m", "location": "/States/Write"}
-    error = {"severity": "ERROR", "code": "MISSING_TRANSITION_TARGET", "message": "m"}
-    trial.place.step_functions = lambda: trial.client("stepfunctions")
-    for result, found in (("OK", []), ("OK", [warning]), ("FAIL", [error])):
-        answer = {"result": result, "diagnostics": found}
-        trial.stub("stepfunctions").add_response("validate_state_machine_definition", answer)
-    assert states.definition_valid(trial) == "no error and no warning"
-    assert states.definition_valid(trial) == "WARNING NO_PATH at /States/Write"
-    with pytest.raises(CheckFailedError, match="MISSING_TRANSITION_TARGET"):
-        states.definition_valid(trial)
-
-
-# --- what only AWS can show ---
-
-
-def test_a_role_that_can_be_taken_on_is_found(trial: Any) -> None:
-    sts = trial.stub("sts")
-    for _ in range(2):
-        sts.add_client_error("assume_role", "AccessDenied")
-    assert permissions.trust(trial) == "2 roles refused"
-    keys = {"AccessKeyId": "A" * 16, "SecretAccessKey": "s", "SessionToken": "t", "Expiration": "2026-01-01T00:00:00Z"}
-    sts.add_response("assume_role", {"Credentials": keys})
-    with pytest.raises(CheckFailedError, match="the role of starter can be taken on"):
-        permissions.trust(trial)
-
-
-def test_a_role_that_may_what_it_should_not_is_found(trial: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(permissions, "_ALLOWED", (("starter", "states:StartExecution", "machine"),))
-    monkeypatch.setattr(permissions, "_DENIED", (("starter", "states:StopExecution", "machine"),))
-
-    def decide(stop: str) -> None:
-        decisions = (("states:StartExecution", "allowed"), ("states:StopExecution", stop))
-        answer = {"EvaluationResults": [{"EvalActionName": name, "EvalDecision": made} for name, made in decisions]}
-        role = f"arn:aws:iam::123456789012:role/{OUTPUTS['name']}-starter"
-        asked = {
-            "PolicySourceArn": role,
-            "ActionNames": ["states:StartExecution", "states:StopExecution"],
-            "ResourceArns": [OUTPUTS["state_machine_arn"]],
-        }
-        trial.stub("iam").add_response("simulate_principal_policy", answer, asked)
-
-    decide("implicitDeny")
-    assert permissions.roles(trial) == "1 allowed, 1 denied"
-    decide("allowed")
-    with pytest.raises(CheckFailedError, match="starter states:StopExecution on machine"):
-        permissions.roles(trial)
-
-
-@pytest.mark.parametrize(("rows", "fault"), [("7", ""), ("6", "rows"), (None, "FAILED: no such table")])
-def test_views_are_counted(trial: Any, monkeypatch: pytest.MonkeyPatch, rows: str | None, fault: str) -> None:
-    monkeypatch.setattr(athena, "_published_keys", lambda _: {"orders": set(map(str, range(7)))})
-    names = ["orders_current", "rejects", "runs_current"]
-    listed = [{"Name": name, "TableType": "VIRTUAL_VIEW"} for name in names]
-    trial.stub("glue").add_response("get_tables", {"TableList": [{"Name": "orders"}, *listed]})
-    stub = trial.stub("athena")
-
-    def expect_query(sql: str) -> None:
-        asked = {
-            "QueryString": sql,
-            "WorkGroup": OUTPUTS["athena_workgroup"],
-            "QueryExecutionContext": {"Database": "order_pipeline_smoke_1a2b3c_orders"},
-        }
-        stub.add_response("start_query_execution", {"QueryExecutionId": "q"}, asked)
-
-    for view, number in zip(names, (rows, "11", "2"), strict=True):
-        expect_query(f"SELECT count(*) FROM {view}")
-        status = {"State": "SUCCEEDED"} if number else {"State": "FAILED", "StateChangeReason": "FAILED: no such table"}
-        stub.add_response("get_query_execution", {"QueryExecution": {"Status": status}})
-        if number:
-            texts = [{"Data": [{"VarCharValue": text}]} for text in ("_col0", number)]
-            stub.add_response("get_query_results", {"ResultSet": {"Rows": texts}})
-    for view in names if not fault else []:
-        expect_query(f"SELECT * FROM {view}")
-        stub.add_response("get_query_execution", {"QueryExecution": {"Status": {"State": "SUCCEEDED"}}})
-    result = run_check(trial, Check("views", athena.views))
-    assert (result.outcome, fault in result.detail) == (CheckOutcome.FAILED if fault else CheckOutcome.OK, True)
-
-
-def test_metrics_are_looked_for_where_the_alarms_do(trial: Any) -> None:
-    trial.good = lambda: SimpleNamespace(upload=SimpleNamespace(dataset="orders"))
-    stub = trial.stub("cloudwatch")
-    stub.add_response("get_metric_statistics", {"Datapoints": [{"Sum": 60.0}, {"Sum": 40.0}]})
-    assert files.metrics(trial) == "RecordsReceived has arrived"
-    stub.add_response("get_metric_statistics", {"Datapoints": []})
-    with pytest.raises(CliError, match="RecordsReceived did not come"):
-        files.metrics(trial)
-
-
 # --- the run ---
 
 
@@ -201,30 +45,6 @@ def test_only_a_run_in_which_something_held_and_nothing_failed_has_held() -> Non
     assert not held([ok, failed])
     assert not held([warning, omitted])
     assert not held([])
-
-
-@pytest.mark.parametrize(
-    ("raised", "detail"),
-    [
-        (CheckFailedError("rows: 6, not 7"), "rows: 6, not 7"),
-        (CliError("No execution was started"), "No execution was started"),
-        (NoValidRecordsError("none"), "NoValidRecordsError: none"),
-        (KeyError("usd"), "KeyError: 'usd'"),
-    ],
-)
-def test_whatever_a_check_raises_is_its_failure(trial: Any, raised: Exception, detail: str) -> None:
-    def run(_: object) -> str:
-        raise raised
-
-    result = run_check(trial, Check("x", run, not_local="can't"))
-    assert (result.outcome, result.detail) == (CheckOutcome.FAILED, detail)
-
-
-def test_the_embedded_aws_is_not_asked_for_what_it_does_not_do() -> None:
-    trial: Any = SimpleNamespace(place=SimpleNamespace(name="local"))
-    omitted = [run_check(trial, check) for check in CHECKS if check.not_local]
-    assert {result.outcome for result in omitted} == {CheckOutcome.OMITTED}
-    assert all(result.detail.startswith("the embedded AWS ") for result in omitted)
 
 
 class Run:
@@ -240,8 +60,7 @@ class Run:
         monkeypatch.setattr(throwaway, "HOME", home / ".smoke")
         monkeypatch.setattr(Target, "account", lambda _: "123456789012")
         monkeypatch.setattr(deploy, "deploy", self._deploy)
-        monkeypatch.setattr(smoke_command, "listening", lambda _: nullcontext())
-        monkeypatch.setattr(smoke_command, "run_checks", self._checks)
+        monkeypatch.setattr(run_tests, "run_tests", self._run_tests)
         monkeypatch.setattr(throwaway, "destroy", self._destroy)
 
     def __call__(self, *arguments: str) -> tuple[int, str]:
@@ -258,11 +77,11 @@ class Run:
         if self.deploying:
             raise self.deploying
 
-    def _checks(self, _: object) -> Iterator[Result]:
+    def _run_tests(self, _: object) -> list[Result]:
         for result in self.checks:
             if isinstance(result, BaseException):
                 raise result
-            yield result
+        return [result for result in self.checks if isinstance(result, Result)]
 
     def _destroy(self, place: Target, dead: bool = False) -> Result:
         name = place.workspace.variables["environment"]
@@ -381,83 +200,6 @@ def test_the_users_terraform_workspace_is_another_deployments(monkeypatch: pytes
     place = throwaway.on_aws("smoke-1a2b3c")
     assert {"TF_WORKSPACE", "TF_CLI_ARGS_apply"}.isdisjoint(place.workspace.environment)
     assert place.workspace.environment["TF_VAR_region"] == "eu-west-1"
-
-
-# --- what it asks, and what the workflow's role may ask ---
-
-BY_ANALYST = ROOT / "src" / "pipeline" / "smoke" / "athena.py"
-SOURCES = [
-    *(path for path in (ROOT / "src" / "pipeline" / "smoke").glob("*.py") if path != BY_ANALYST),
-    *(
-        ROOT / "src/pipeline" / f"{name}.py"
-        for name in ("run/runs", "deploy/processed_bucket", "inspect/logs", "deploy/deploy")
-    ),
-]
-SERVICES = (
-    "budgets",
-    "cloudwatch",
-    "events",
-    "glue",
-    "iam",
-    "kms",
-    "lambda",
-    "logs",
-    "resourcegroupstaggingapi",
-    "s3",
-    "scheduler",
-    "sns",
-    "sqs",
-    "stepfunctions",
-    "sts",
-)
-# Where the right is called otherwise than the request.
-ACTIONS = {
-    "DescribeBudgets": "ViewBudget",
-    "GetCallerIdentity": "",  # needs none
-    "HeadObject": "GetObject",
-    "Invoke": "InvokeFunction",
-    "ListBuckets": "ListAllMyBuckets",
-    "ListObjectsV2": "ListBucket",
-    "ListSubscriptionsByTopic": "",  # pipeline deploy alone asks who subscribes
-}
-IN_OUR_NAME = {
-    "kms": {"Decrypt", "GenerateDataKey"},
-}
-"""What services ask with the caller's rights."""
-
-
-def rights(table: str) -> dict[str, set[str]]:
-    """The actions of a table of infra/bootstrap by what they are for, without their service."""
-    content = yaml.safe_load((ROOT / "infra" / "bootstrap" / table).read_text())
-    return {
-        what: {
-            action.partition(":")[2]
-            for grant in grants
-            for kind in ("read", "write", "erase")
-            for action in grant.get(kind, [])
-        }
-        for what, grants in content.items()
-    }
-
-
-def asked() -> set[str]:
-    """The actions that the requests in the code of the smoke test need."""
-    models = [harness._session().client(service).meta.service_model for service in SERVICES]
-    known = {xform_name(operation): operation for model in models for operation in model.operation_names}
-    text = "\n".join(path.read_text() for path in SOURCES)
-    methods = set(re.findall(r"\.(\w+)\(", text)) | set(re.findall(r'"([a-z0-9_]+)"', text))
-    operations = {known[method] for method in methods & known.keys()} - {"Publish"}  # the name of a state's action
-    return {ACTIONS.get(operation, operation) for operation in operations} - {""}
-
-
-def test_the_role_may_ask_what_is_asked_and_nothing_else() -> None:
-    deploying = set().union(*rights("permissions.yaml").values())
-    trying = rights("smoke.yaml")
-    from_state = {"DeleteObject", "GetObject", "PutObject"}  # github.tf
-    assert asked() - deploying - from_state - set().union(*trying.values()) == set(), "Say it in smoke.yaml."
-    for what, actions in trying.items():
-        needless = actions - asked() - IN_OUR_NAME.get(what, set())
-        assert needless == set(), f"{what} in smoke.yaml has what nobody asks"
 
 
 # --- destroying ---

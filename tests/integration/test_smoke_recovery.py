@@ -1,20 +1,20 @@
-"""The checks of `pipeline smoke` that change, stop and break something, on a deployment that is played."""
+"""The tests of `make smoke` that change, stop and break something find faults, on a deployment that is played."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from pipeline.errors import CliError
 from pipeline.run import runs
-from pipeline.smoke import recovery, second_apply, trial, updates
-from pipeline.smoke.checks import CHECKS, NOT_TRIED, run_check
-from pipeline.smoke.model import Check, CheckOutcome
-from pipeline.smoke.second_apply import Changed
-from pipeline.smoke.trial import Trial
+from pipeline.smoke.command import NOT_TRIED
 from tests import documents
+from tests.e2e.smoke import test_first_steps, test_recovery, trial
+from tests.e2e.smoke.second_apply import Changed
+from tests.e2e.smoke.trial import Trial
 from tests.integration.test_smoke import Run, run
 
 __all__ = ["run"]
@@ -57,15 +57,20 @@ def trial_of(monkeypatch: pytest.MonkeyPatch, place: Place, notifications: tuple
     for name in ("_PATIENCE_SECONDS", "_PAUSE_SECONDS"):
         monkeypatch.setitem(getattr(trial, name), "aws", 0.0)
     monkeypatch.setattr(trial, "_AUTHORIZATION_SECONDS", 0.2)
-    ear: Any = SimpleNamespace(heard=lambda: [{"TopicArn": "arn:topic", "Message": text} for text in notifications])
-    made: Any = Trial(place, None, ear)  # type: ignore[arg-type]
+    said = [{"Message": text} for text in notifications]
+    subscriber: Any = SimpleNamespace(notifications=lambda words: [one for one in said if words in one["Message"]])
+    made: Any = Trial(place, None, subscriber)  # type: ignore[arg-type]
     return made
 
 
-def result_of(check: str, on: Any) -> tuple[CheckOutcome, str]:
-    [found] = [one for one in CHECKS if one.name == check]
-    result = run_check(on, Check(found.name, found.run))
-    return result.outcome, result.detail
+def result_of(check: Callable[[Any, Callable[[str], None]], None], on: Any) -> tuple[bool, str]:
+    """Whether a test passes on a deployment, and what it has found or says."""
+    found: list[str] = []
+    try:
+        check(on, found.append)
+    except (AssertionError, pytest.fail.Exception) as failed:
+        return False, str(failed)
+    return True, found[0]
 
 
 # --- a second apply ---
@@ -82,8 +87,8 @@ AFTER = {
 def test_what_a_second_apply_does_not_change_is_found(stays: str | None) -> None:
     after = {**AFTER, **({stays: BEFORE[stays]} if stays else {})}
     changed: Any = SimpleNamespace(place=Place(), changed=lambda: Changed(None, BEFORE, after))  # type: ignore[arg-type]
-    outcome, detail = result_of("a second apply", changed)
-    assert outcome is (CheckOutcome.FAILED if stays else CheckOutcome.OK), detail
+    passes, said = result_of(test_first_steps.test_what_is_deployed_can_be_changed_in_place, changed)
+    assert passes == (stays is None), said
 
 
 def test_a_second_apply_is_made_once_and_its_error_is_that_of_every_check_that_needs_it(
@@ -93,22 +98,20 @@ def test_a_second_apply_is_made_once_and_its_error_is_that_of_every_check_that_n
 
     def fail(place: object) -> Any:
         applied.append(place)
-        raise second_apply.deploy.CliError("iam:UpdateRoleDescription is not allowed")
+        raise CliError("iam:UpdateRoleDescription is not allowed")
 
     monkeypatch.setattr(trial, "apply_again", fail)
     on = trial_of(monkeypatch, Place())
-    for check in (updates.second_apply, lambda trial: trial.analyst("athena")):
-        result = run_check(on, Check("x", check))  # type: ignore[arg-type]
-        assert result.detail == "iam:UpdateRoleDescription is not allowed"
+    for ask in (on.changed, lambda: on.analyst("athena")):
+        with pytest.raises(CliError, match="iam:UpdateRoleDescription is not allowed"):
+            ask()
     assert len(applied) == 1
 
 
 # --- an aborted execution ---
 
 
-def aborted(
-    monkeypatch: pytest.MonkeyPatch, statuses: list[str], record: Any, *notifications: str
-) -> tuple[CheckOutcome, str]:
+def aborted(monkeypatch: pytest.MonkeyPatch, statuses: list[str], record: Any, *notifications: str) -> tuple[bool, str]:
     uploaded = runs.Upload("b", "k", "v", "orders", BATCH, "arn:execution")
     stopped: list[str] = []
     step_functions = SimpleNamespace(
@@ -118,8 +121,8 @@ def aborted(
     on = trial_of(monkeypatch, Place(stepfunctions=step_functions), notifications)
     monkeypatch.setattr(on, "send_large", lambda _: uploaded, raising=False)
     monkeypatch.setattr(runs, "follow", lambda *_: iter(["Validate"]))
-    monkeypatch.setattr(recovery, "read_document", lambda *_: record)
-    return result_of("an aborted execution", on)
+    monkeypatch.setattr(test_recovery, "read_document", lambda *_: record)
+    return result_of(test_recovery.test_an_execution_that_somebody_stops_is_recorded_and_notified_once, on)
 
 
 RECORD = documents.failure_record(status="ABORTED", error="ExecutionAborted")
@@ -142,9 +145,9 @@ SAID = f"{BATCH} failed: ExecutionAborted"
 def test_an_aborted_execution(
     monkeypatch: pytest.MonkeyPatch, statuses: list[str], record: Any, notifications: list[str], said: str
 ) -> None:
-    outcome, detail = aborted(monkeypatch, statuses, record, *notifications)
-    assert outcome is (CheckOutcome.FAILED if said else CheckOutcome.OK), detail
-    assert said in detail
+    passes, found = aborted(monkeypatch, statuses, record, *notifications)
+    assert passes == (not said), found
+    assert said in found
 
 
 # --- the reconciler ---
@@ -159,21 +162,22 @@ def test_an_aborted_execution(
     ],
 )
 def test_the_reconciler(monkeypatch: pytest.MonkeyPatch, answer: dict[str, int], said: str) -> None:
-    outcome, detail = reconciled(monkeypatch, {"Payload": body(answer)})
-    assert outcome is (CheckOutcome.FAILED if said else CheckOutcome.OK), detail
-    assert said in detail
+    passes, found = reconciled(monkeypatch, {"Payload": body(answer)})
+    assert passes == (not said), found
+    assert said in found
 
 
 def test_a_reconciler_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = {"FunctionError": "Unhandled", "Payload": body({"errorType": "ClientError", "errorMessage": "x"})}
-    assert reconciled(monkeypatch, failed) == (CheckOutcome.FAILED, "it failed: ClientError")
+    passes, found = reconciled(monkeypatch, failed)
+    assert (passes, found.splitlines()[0]) == (False, "it failed: ClientError")
 
 
 def body(content: Any) -> Any:
     return SimpleNamespace(read=lambda: json.dumps(content).encode())
 
 
-def reconciled(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]) -> tuple[CheckOutcome, str]:
+def reconciled(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]) -> tuple[bool, str]:
     asked: list[dict[str, Any]] = []
 
     def invoke(**arguments: Any) -> Any:
@@ -183,7 +187,7 @@ def reconciled(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]) -> tuple
     on = trial_of(monkeypatch, Place(**{"lambda": SimpleNamespace(invoke=invoke)}))
     sent = [SimpleNamespace(published=True, error=""), SimpleNamespace(published=True, error="")]
     on._made |= {"good": sent[0], "mixed": sent[1], "hopeless": SimpleNamespace(published=False, error="E")}
-    result = result_of("the reconciler", on)
+    result = result_of(test_recovery.test_the_reconciler_finds_how_the_files_ended, on)
     assert [(one["FunctionName"], one["Qualifier"]) for one in asked] == [("p-reconciler", "live")]
     return result
 
@@ -191,7 +195,7 @@ def reconciled(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]) -> tuple
 # --- the failed-event queue ---
 
 
-def failed_events(monkeypatch: pytest.MonkeyPatch, arrives: bool) -> tuple[CheckOutcome, str]:
+def failed_events(monkeypatch: pytest.MonkeyPatch, arrives: bool) -> tuple[bool, str]:
     """The check with a Lambda that puts what it is given into the queue, or forgets it."""
     waiting: list[dict[str, str]] = []
     invoked: list[dict[str, Any]] = []
@@ -206,20 +210,20 @@ def failed_events(monkeypatch: pytest.MonkeyPatch, arrives: bool) -> tuple[Check
 
     sqs = SimpleNamespace(receive_message=receive_message, delete_message=lambda **_: None)
     on = trial_of(monkeypatch, Place(**{"lambda": SimpleNamespace(invoke=invoke), "sqs": sqs}))
-    monkeypatch.setattr(recovery, "UNHANDLED", 0.1)
-    assert result_of("an event that fails", on)[0] is CheckOutcome.OK
-    result = result_of("the failed-event queue", on)
+    monkeypatch.setattr(test_recovery, "UNHANDLED", 0.1)
+    assert result_of(test_first_steps.test_an_event_that_the_starter_cannot_handle_is_accepted, on)[0]
+    result = result_of(test_recovery.test_an_event_that_lambda_has_given_up_on_is_in_the_failed_event_queue, on)
     assert [(one["InvocationType"], one["Qualifier"]) for one in invoked] == [("Event", "live")], "sent once"
     return result
 
 
 def test_an_event_that_nobody_can_handle(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert failed_events(monkeypatch, arrives=True)[0] is CheckOutcome.OK
+    assert failed_events(monkeypatch, arrives=True)[0]
 
 
 def test_an_event_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcome, detail = failed_events(monkeypatch, arrives=False)
-    assert (outcome, "did not come" in detail) == (CheckOutcome.FAILED, True)
+    passes, said = failed_events(monkeypatch, arrives=False)
+    assert (passes, "did not come" in said) == (False, True)
 
 
 def test_the_starter_can_not_handle_the_event_that_is_sent() -> None:

@@ -30,7 +30,8 @@ from pipeline.deploy.targets import Target, embedded_target
 from pipeline.emulator import server as embedded
 from pipeline.recover import restarts, undelivered
 from pipeline.run import runs
-from tests.e2e.conftest import event_of, hand_over_failed_events, hear, listen
+from tests.e2e.conftest import event_of, hand_over_failed_events
+from tests.e2e.notifications import Subscriber, subscribed
 from tests.load.memory import Watch
 
 pytestmark = pytest.mark.long
@@ -109,8 +110,14 @@ def place(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> 
     place = embedded_target(server, server.home.parent, build.CONTRACTS, environment="load", packages_dir=str(packages))
     deploy.deploy(place)
     hand_over_failed_events(place)
-    hear(place, "notices", place.outputs()["topic_arn"])
     return place
+
+
+@pytest.fixture(scope="module")
+def subscriber(place: Target) -> Iterator[Subscriber]:
+    """Receives what the pipeline publishes from its deployment on."""
+    with subscribed(place) as subscriber:
+        yield subscriber
 
 
 def faulty_packages(folder: Path) -> Path:
@@ -128,7 +135,7 @@ def faulty_packages(folder: Path) -> Path:
     return folder
 
 
-def test_a_thousand_files_are_all_accounted_for(server: embedded.Server, place: Target) -> None:
+def test_a_thousand_files_are_all_accounted_for(server: embedded.Server, place: Target, subscriber: Subscriber) -> None:
     print(f"\nLOAD_SEED={SEED} LOAD_FILES={FILES} faults={FAULTS}")
     chance = random.Random(SEED)
     files = [make_file(number, chance) for number in range(FILES)]
@@ -141,7 +148,7 @@ def test_a_thousand_files_are_all_accounted_for(server: embedded.Server, place: 
         mended = mend(place)
     print(f"mended: {dict(mended)}; then: {states(place)}; {time.monotonic() - began:.0f} s in all")
     print(f"peak memory {memory.peak / 2**30:.2f} GiB in up to {memory.processes} processes")
-    check(place, sent)
+    check(place, sent, subscriber)
     assert set(states(place)) <= {BatchState.PUBLISHED.value, BatchState.FAILED.value}
     assert memory.peak < MOST_MEMORY
 
@@ -208,12 +215,12 @@ def error_of(place: Target, batch_id: str) -> str:
     return records[-1].error if records else ""
 
 
-def check(place: Target, sent: dict[str, File]) -> None:
+def check(place: Target, sent: dict[str, File], subscriber: Subscriber) -> None:
     """The ledger: each file ended as it must, its books balance, and each failed execution was told of once."""
     assert len(sent) == FILES
     notices = Counter(
         line.removeprefix("Execution: ")
-        for notice in listen(place, "notices")
+        for notice in subscriber.notifications("Execution: ")
         for line in notice["Message"].splitlines()
         if line.startswith("Execution: ")
     )

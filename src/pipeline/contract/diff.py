@@ -10,6 +10,7 @@ import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import duckdb
 
 from functions.common.contract import Contract, load_contract
 from functions.common.record_types import INT64, merged
-from functions.common.sql import make_macros
 from functions.validate.fast_decoder import ANNOTATIONS
 from pipeline.contract.outcomes import Rows, made_of
 
@@ -256,7 +256,7 @@ def _rest(was: Any, now: Any) -> Iterator[Change]:
 def _shared(old: Contract, new: Contract) -> Iterator[Change]:
     """What rules call, and so may reject by."""
     says = "rules that use it may reject what was taken"
-    if _macros(old) != _macros(new):
+    if _macros(old.macros) != _macros(new.macros):
         yield Change("macros.sql", says, (PRODUCERS,), _NEW_VERSION)
     was, now = ({one.name: _plain(one.sql) for one in contract.derived} for contract in (old, new))
     for name in _both(was, now):
@@ -264,10 +264,11 @@ def _shared(old: Contract, new: Contract) -> Iterator[Change]:
             yield Change(f"contract.json: derived.{name}", says, (PRODUCERS,), _NEW_VERSION)
 
 
-def _macros(contract: Contract) -> list[Any]:
-    """The macros as DuckDB knows them, without comments and white space."""
+@cache
+def _macros(sql: str) -> list[Any]:
+    """A contract's macros as DuckDB knows them, without comments and white space."""
     with closing(duckdb.connect()) as connection:
-        make_macros(connection, contract)
+        connection.execute(sql)
         query = "SELECT function_name, parameters, macro_definition FROM duckdb_functions() WHERE NOT internal"
         return sorted(map(str, connection.execute(query).fetchall()))
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Container, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -193,11 +194,17 @@ def _changing_macros(folder: Path, connection: duckdb.DuckDBPyConnection) -> Ite
 def _changing(path: Path, connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[Fault]:
     """Calls of functions that answer differently each time, or each day."""
     (serialised,) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone() or ("{}",)
-    query = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
-    changing = {name for (name,) in connection.execute(query).fetchall()} - {"error"}
-    for name, offset in _names(json.loads(serialised), changing):
+    for name, offset in _names(json.loads(serialised), _changing_functions()):
         line = sql.encode()[:offset].count(b"\n") + 1
         yield Fault(path, line, f"calls {name}, which gives something else at each run", _SAME_BYTES)
+
+
+@cache
+def _changing_functions() -> frozenset[str]:
+    """The functions of DuckDB itself that answer differently each time; listing them takes longer than a query."""
+    query = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
+    with duckdb.connect() as connection:
+        return frozenset(name for (name,) in connection.execute(query).fetchall()) - {"error"}
 
 
 def _names(node: Any, functions: Container[str]) -> Iterator[tuple[str, int]]:

@@ -1,4 +1,1 @@
-"""`pipeline smoke`: a deployment of its own is made, tried, destroyed, and looked for.
-
-What the embedded AWS does not do is tried on AWS alone; a check says itself why it is left out elsewhere.
-"""
+"""`pipeline smoke` creates a deployment, runs the tests in tests/e2e/smoke on it, and destroys it."""

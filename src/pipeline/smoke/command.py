@@ -1,9 +1,7 @@
 """The command `pipeline smoke`."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,9 +13,19 @@ from pipeline.deploy.targets import Target
 from pipeline.errors import CliError, UsageError
 from pipeline.options import AsJson, Combinations, TargetName
 from pipeline.smoke import throwaway
-from pipeline.smoke.checks import NOT_TRIED, run_checks
-from pipeline.smoke.model import CheckOutcome, Result, held
-from pipeline.smoke.trial import Trial, listening
+from pipeline.smoke.check_results import CheckOutcome, Result, held
+
+NOT_TRIED = {
+    "e-mail": "nobody is subscribed; see that the subscriptions are confirmed, and that a mail arrives",
+    "the schedule": "it would take an hour; the reconciler is invoked instead",
+    "budgets": "AWS calculates costs some times a day",
+    "retention": "lifecycle rules take a day or more",
+    "throttling": "it takes the account's whole concurrency, which other functions share",
+    "an execution's timeout": "it takes six hours",
+    "a lost S3 event": "S3 can't be made to lose one",
+    "the region's failure": "nobody can try that",
+}
+"""What a smoke test can't try, and why."""
 
 _STYLES = {
     CheckOutcome.OK: "green",
@@ -95,14 +103,13 @@ def _swept(name: str) -> Iterator[Result]:
 
 
 def _smoke(place: Target) -> list[Result]:
-    """Deploy, try and destroy; the last comes also after a failure or an interrupt."""
+    """Deploy, run the tests and destroy; the last also happens after a failure or an interrupt."""
+    from pipeline.smoke import run_tests  # pytest, which no other command needs
+
     results: list[Result] = []
     try:
         deploy.deploy(place)
-        with tempfile.TemporaryDirectory(prefix="pipeline-smoke-") as folder, listening(place) as ear:
-            for result in run_checks(Trial(place, Path(folder), ear)):
-                show.step(f"{result.outcome}: {result.name}")
-                results.append(result)
+        results += run_tests.run_tests(place)
     except CliError as refused:
         results.append(Result("a deployment", CheckOutcome.FAILED, str(refused)))
     finally:

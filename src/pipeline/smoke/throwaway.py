@@ -23,7 +23,7 @@ from pipeline.deploy.workspace import StateFile, Workspace
 from pipeline.emulator import server as embedded
 from pipeline.errors import CliError, UsageError
 from pipeline.smoke import state_store
-from pipeline.smoke.model import CheckOutcome, Result
+from pipeline.smoke.check_results import CheckOutcome, Result
 from pipeline.waiting import wait_for
 
 HOME = ROOT / ".smoke"

@@ -1,0 +1,67 @@
+"""Each state of the definition as it is deployed, one at a time, by Step Functions' TestState.
+
+Tasks and the Map are given a mock, so that no function runs and no role is needed. A state without one takes no
+context object either: what it reads of that is put into its input
+(docs.aws.amazon.com/step-functions/latest/dg/test-state-isolation.html).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from botocore.config import Config
+
+from tests.e2e.smoke.state_cases import BROKEN, CASES, Case
+from tests.e2e.smoke.trial import Trial
+
+
+def params() -> list[Any]:
+    """A parameter for each case, under its name in the summary."""
+    omitted = [{"not_local": case.not_local} if case.not_local else {} for case in CASES]
+    marks = [pytest.mark.check(case.name, **why) for case, why in zip(CASES, omitted, strict=True)]
+    return [pytest.param(case, id=case.name, marks=mark) for case, mark in zip(CASES, marks, strict=True)]
+
+
+@pytest.mark.parametrize("case", params())
+def test_a_state_does_what_it_must(trial: Trial, found: Callable[[str], None], case: Case) -> None:
+    answer = client_of(trial).test_state(**request(trial.definition(), case))
+    said = {name: answer.get(name) for name in case.expected}
+    if "output" in said:
+        said["output"] = json.loads(str(said["output"]))
+    assert said == dict(case.expected)
+    found(f"{answer['status']}, next {answer['nextState']}" if "nextState" in answer else answer["status"])
+
+
+@pytest.mark.check("the definition", not_local="takes every definition for valid")
+def test_step_functions_finds_no_error_in_the_definition(trial: Trial, found: Callable[[str], None]) -> None:
+    answer = trial.place.step_functions().validate_state_machine_definition(
+        definition=json.dumps(trial.definition()), type="STANDARD", severity="WARNING"
+    )
+    said = [f"{one['severity']} {one['code']} at {one.get('location', '/')}" for one in answer["diagnostics"]]
+    assert [one for one in said if one.startswith("ERROR")] == []
+    assert answer["result"] == "OK"
+    found(", ".join(said) or "no error and no warning")
+
+
+def request(definition: Mapping[str, Any], case: Case) -> dict[str, Any]:
+    """TestState's parameters for a case, of the definition that the state is in."""
+    state = json.dumps(states(definition)[case.state]).replace("$$.Execution.Name", "$.execution")
+    asked: dict[str, Any] = {"definition": state, "input": json.dumps(case.given)}
+    if case.error:
+        asked["mock"] = {"errorOutput": {"error": case.error, "cause": BROKEN["Cause"]}}
+    elif case.result is not None:  # the shape of what AWS answers is not what is tried
+        asked["mock"] = {"result": json.dumps(case.result), "fieldValidationMode": "NONE"}
+    return {**asked, "stateConfiguration": dict(case.settings)} if case.settings else asked
+
+
+def states(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Every state by its name, those inside the Map too."""
+    outer: dict[str, Any] = definition["States"]
+    inner = [state["ItemProcessor"]["States"] for state in outer.values() if "ItemProcessor" in state]
+    return {name: state for machine in (outer, *inner) for name, state in machine.items()}
+
+
+def client_of(trial: Trial) -> Any:
+    """A client that asks the embedded AWS under its one name: TestState has a host of its own, sync-states."""
+    return trial.place.client("stepfunctions", Config(inject_host_prefix=trial.place.name == "aws"))
