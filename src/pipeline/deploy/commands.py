@@ -45,7 +45,7 @@ def deploy_command(
     show.out.print(f"  Athena:         workgroup {outputs['athena_workgroup']}, databases: {databases}")
     if outputs["dashboard_url"]:
         show.out.print(f"  dashboard:      {outputs['dashboard_url']}")
-    for sentence in deploy.untold(place, outputs):
+    for sentence in deploy.subscription_warnings(place, outputs):
         show.out.print(f"[yellow]warning:[/yellow] {escape(sentence)}")
     feed = "" if ORDERS in outputs["databases"] else " INPUT=… DATASET=…"
     show.out.print(f"Next: make run-pipeline TARGET={target_name}{feed}")
