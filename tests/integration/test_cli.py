@@ -152,23 +152,29 @@ def test_a_missing_terraform_says_what_to_install(tmp_path: Path, monkeypatch: p
 
 
 def provider(folder: Path, version: str) -> Path:
-    """A mirror that holds the provider in this version."""
+    """Create a mirror that holds one version of the provider."""
     binary = folder / "registry.terraform.io" / "hashicorp" / "aws" / version / "linux_amd64" / "terraform-provider-aws"
     binary.parent.mkdir(parents=True)
     binary.touch()
     return folder
 
 
-def test_the_nearest_mirror_with_the_locked_provider_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terraform, "_search_roots", lambda: [tmp_path])
+@pytest.fixture
+def mirrors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mirrors are looked for in tmp_path only."""
+    monkeypatch.setattr(terraform, "_MIRROR_ROOTS", (tmp_path,))
+
+
+@pytest.mark.usefixtures("mirrors")
+def test_the_nearest_mirror_with_the_locked_provider_is_found(tmp_path: Path) -> None:
     provider(tmp_path / "a", "4.67.0")
     provider(tmp_path / "b" / "deeper", "5.100.0")
     near = provider(tmp_path / "c", "5.100.0")
     assert terraform.find_mirror() == near
 
 
-def test_no_mirror_is_no_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terraform, "_search_roots", lambda: [tmp_path])
+@pytest.mark.usefixtures("mirrors")
+def test_a_mirror_of_another_version_is_not_used(tmp_path: Path) -> None:
     provider(tmp_path / "a", "4.67.0")
     assert terraform.find_mirror() is None
 

@@ -151,7 +151,7 @@ class Workspace:
         what = [str(planned)] if planned else [*self._variables(), *arguments]
         yield from self._run("apply", "-no-color", "-auto-approve", *what)
 
-    def take_over(self, address: str, identifier: str) -> None:
+    def import_resource(self, address: str, identifier: str) -> None:
         """Let Terraform know of a resource that is there already (`terraform import`). Raises CliError."""
         self._drain("import", "-no-color", *self._variables(), address, identifier)
 
