@@ -184,7 +184,7 @@ def test_another_error_keeps_its_next_step(place: Target, monkeypatch: pytest.Mo
 
 
 def test_an_incomplete_deployment_can_not_be_used(place: Target) -> None:
-    with pytest.raises(CliError, match="not complete") as refused:
+    with pytest.raises(CliError, match="is incomplete") as refused:
         _ = place.outputs()
     assert "deploy-infra again" in refused.value.next_step
 
