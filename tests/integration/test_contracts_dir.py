@@ -132,7 +132,7 @@ def test_a_folder_without_a_contract_is_said(tmp_path: Path, kind: str) -> None:
         (contracts / "a").mkdir()
     with pytest.raises(UsageError) as caught:
         build.build(build.local_runtime(contracts))
-    where = f"{contracts}, which is no folder." if kind == "no folder" else f"{contracts}."
+    where = f"{contracts}, which is not a folder." if kind == "no folder" else f"{contracts}."
     assert str(caught.value) == f"There is no contract in {where}"
     assert "TF_VAR_contracts_dir" in caught.value.next_step
 

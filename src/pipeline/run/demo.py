@@ -23,7 +23,7 @@ def demo(path: Path, dataset: str, folder: Path) -> runs.RunResult:
     """Deploy infra/ to a fresh embedded AWS and run one file through it; what it leaves ends up in `folder`."""
     check_input(path, "pipeline demo path/to/orders.jsonl, or make demo INPUT=path/to/orders.jsonl")
     runtime = build.local_runtime(contracts_folder())
-    if dataset not in (known := build.feeds(runtime.contracts)):
+    if dataset not in (known := build.datasets_in(runtime.contracts)):
         raise UsageError(
             f"There is no contract for {dataset} in {runtime.contracts}; there are contracts for: {', '.join(known)}.",
             "Name one with --dataset, or the folder that has its contract with TF_VAR_contracts_dir.",
