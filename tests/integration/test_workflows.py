@@ -243,7 +243,7 @@ def test_a_plan_is_one_comment_and_a_fault_of_githubs_is_no_second_one(
     done = run_script(tmp_path, "deploy.yml", "comment", REPOSITORY="o/r", NUMBER="7", COMMIT="c")
     assert done.returncode == status, done.stderr
     assert last in asked_for(tmp_path)[-1]
-    assert (tmp_path / "comment.md").read_text() == "<!-- plan -->\n### Plan for dev\nOf commit c.\n"
+    assert (tmp_path / "comment.md").read_text() == "<!-- plan -->\n### Plan for dev\nCommit c.\n"
 
 
 @pytest.mark.parametrize("changed", ["infra/bootstrap/permissions.yaml", "infra/bootstrap/github.tf"])
@@ -255,7 +255,7 @@ def test_a_plan_says_that_the_roles_must_be_made_anew(tmp_path: Path, changed: s
     done = run_script(tmp_path, "deploy.yml", "comment", REPOSITORY="o/r", NUMBER="7", COMMIT="c")
     assert done.returncode == 0, done.stderr
     _, said, *_ = (tmp_path / "comment.md").read_text().splitlines()
-    assert said.startswith("**Before this is merged an administrator must run `make bootstrap` on it,**")
+    assert said.startswith("**Before the merge, an administrator must run `make bootstrap` on this branch,**")
 
 
 def test_a_plan_that_fails_is_missed_in_the_comment(tmp_path: Path) -> None:
