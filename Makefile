@@ -1,14 +1,14 @@
-# Thin targets: the work is in src/pipeline. `make help` lists them.
+# Thin targets: the code is in src/pipeline. `make help` lists them.
 #
 #   TARGET=aws|local          where deploy-infra, run-pipeline, monitor, explain, console, destroy-infra and smoke work
 #   ENV=dev|prod              the environment on AWS, by its file in infra/environments/
 #   INPUT=path                the file that demo and run-pipeline send
-#   DATASET=name              the feed that it is of (default: orders)
+#   DATASET=name              its dataset (default: orders)
 #   AWS_VAULT_PROFILE=name    run the AWS targets under aws-vault
-#   PYTHON=python3.13         the Python that .venv is made with
+#   PYTHON=python3.13         the Python of .venv
 
 TARGET ?= aws
-# Only as make is called: a shell may have an ENV of its own, which means something else.
+# Only from the command line of make: shells use the variable ENV for something else.
 ifneq ($(origin ENV),command line)
 override ENV := $(PIPELINE_ENV)
 endif
@@ -26,12 +26,12 @@ VENV := .venv
 READY := $(VENV)/ready
 BIN := $(VENV)/bin
 TOOLS := build/tools
-# Offline, whatever account of checkov's makers is in the environment; and a file that it can't read is a failure.
+# Offline, without an account of checkov's vendor; an unreadable file is an error.
 CHECKOV = env -u BC_API_KEY CKV_PARSE_ERROR_FAIL=true $(TOOLS)/checkov/bin/checkov --framework terraform \
 	--directory infra --skip-path tests/ --var-file infra/tests/checkov.tfvars --skip-download --compact --quiet
 WORKFLOW_LINT := $(TOOLS)/workflow-lint/bin
 VAULT := $(if $(and $(AWS_VAULT_PROFILE),$(filter aws,$(TARGET))),aws-vault exec $(AWS_VAULT_PROFILE) --)
-PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault is not on the PATH: install it, or leave AWS_VAULT_PROFILE out)))$(VAULT) $(BIN)/python -m pipeline
+PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault is not on the PATH: install it, or unset AWS_VAULT_PROFILE)))$(VAULT) $(BIN)/python -m pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-long bench bench-huge bench-memory check check-workflows fmt build lock audit hooks changes release \
@@ -42,7 +42,7 @@ help: ## List the targets
 	@echo
 	@sed -n 's/^#  / /p' $(MAKEFILE_LIST) | head -5
 
-# The environment: uv first, which then installs the rest in seconds; every file is pinned by hash.
+# The environment: uv first, which installs the rest in seconds; every file is pinned by hash.
 $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.13 ..." >&2; exit 1; }
@@ -53,18 +53,18 @@ $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Tools that need other versions of the same packages, each in an environment of its own.
+# Tools that need other versions of the same packages, each in its own environment.
 $(TOOLS)/%/ready: requirements/%.txt $(READY)
 	@echo "· preparing $(@D)" >&2
 	@$(BIN)/python -m venv --clear $(@D)
 	@$(BIN)/python -m uv pip sync --quiet --python $(@D)/bin/python --require-hashes $<
 	@touch $@
 
-demo: $(READY) ## Run a file (INPUT=...) through the whole pipeline on an embedded AWS, without an account
+demo: $(READY) ## Run a file (INPUT=...) through the whole pipeline on a local emulator, without an account
 	@$(BIN)/python -m pipeline demo $(if $(INPUT),"$(INPUT)") $(if $(DATASET),--dataset $(DATASET))
 
-# Three at a time keep two processors busy, since what deploys to the embedded AWS and asks it often waits.
-test: $(READY) $(TOOLS)/policy-lint/ready ## Run every test but the long ones
+# Three processes keep two processors busy, since tests with the local emulator often wait.
+test: $(READY) $(TOOLS)/policy-lint/ready ## Run all tests except the long ones
 	@$(BIN)/python -m pytest --numprocesses=3
 
 test-fast: $(READY) ## Run the unit tests, in half a minute: after every edit
@@ -73,15 +73,15 @@ test-fast: $(READY) ## Run the unit tests, in half a minute: after every edit
 test-long: $(READY) ## Run the long tests: a thousand files under faults, every fault at every call, deep fuzzing
 	@$(BIN)/python -m pytest -m long
 
-# A run with QUICK=1 is over in a minute and is not kept; ROUNDS, BENCH_ORDERS and BENCH_BIG_ORDERS take numbers.
-bench: $(READY) $(TOOLS)/bench/ready ## Measure speed, memory and latency, beside other tools (QUICK=1: in small)
+# QUICK=1 takes a minute and keeps no results; ROUNDS, BENCH_ORDERS and BENCH_BIG_ORDERS are numbers.
+bench: $(READY) $(TOOLS)/bench/ready ## Measure speed, memory and latency, compared with other tools (QUICK=1: small files)
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(BENCH_ORDERS),--orders $(BENCH_ORDERS)) $(if $(BENCH_BIG_ORDERS),--big-orders $(BENCH_BIG_ORDERS))
 
-bench-huge: $(READY) ## Run a file of 10 GB through the functions' code within their memory and /tmp (10 minutes, 50 GB of disk)
+bench-huge: $(READY) ## Run a 10 GB file through the functions' code within their memory and /tmp (10 minutes, 50 GB of disk)
 	@$(BIN)/python -m bench.huge
 
-bench-memory: $(READY) ## Measure time and cost of each step by the function's memory (as root, on Linux)
+bench-memory: $(READY) ## Measure time and cost of each step by its function's memory (as root, on Linux)
 	@$(BIN)/python -m bench.memory_sizes
 
 check: $(READY) $(TOOLS)/checkov/ready check-workflows ## Check format, lint, types, documents, Terraform, workflows and their security; changes nothing
@@ -92,10 +92,10 @@ check: $(READY) $(TOOLS)/checkov/ready check-workflows ## Check format, lint, ty
 	@$(BIN)/python docs/check.py
 	@$(BIN)/python -m pipeline contract check
 	@$(BIN)/python -m pipeline check-infra
-	@$(CHECKOV) || { echo "error: checkov finds fault with infra/ (above), or can't read a file of it. Mend it, or say in" \
-		"the resource why it is right: #checkov:skip=ID:reason" >&2; exit 1; }
+	@$(CHECKOV) || { echo "error: checkov found a problem in infra/ (above), or can't read a file. Fix it, or give the" \
+		"reason in the resource: #checkov:skip=ID:reason" >&2; exit 1; }
 
-# Offline, so that it says the same everywhere; whether a pinned action is the version beside it, dependabot looks.
+# Offline, for the same result everywhere; dependabot checks the versions of pinned actions.
 check-workflows: $(TOOLS)/workflow-lint/ready
 	@$(WORKFLOW_LINT)/jactionlint --strict-exit --no-hints
 	@$(WORKFLOW_LINT)/zizmor --offline --quiet --pedantic .github
@@ -110,35 +110,35 @@ fmt: $(READY) ## Format Python and Terraform, and write the generated files agai
 build: $(READY) ## Build the functions' zips for TARGET
 	@$(BIN)/python -m pipeline build --target $(TARGET)
 
-lock: $(READY) ## Lock the dependencies of pyproject.toml anew, with hashes (UPGRADE=1: the newest of each)
+lock: $(READY) ## Lock the dependencies of pyproject.toml with hashes (UPGRADE=1: the newest versions)
 	@$(BIN)/uv pip $(UV_LOCK) --group dev --output-file requirements/dev.txt
 	@for group in $(LOCKS); do \
 		$(BIN)/uv pip $(UV_LOCK) --group $$group --constraint requirements/dev.txt --output-file requirements/$$group.txt; done
 	@for group in $(TOOL_LOCKS); do \
 		$(BIN)/uv pip $(UV_LOCK) --group $$group --output-file requirements/$$group.txt; done
 
-audit: $(TOOLS)/audit/ready ## Look for known weaknesses of the locked dependencies (needs the network)
+audit: $(TOOLS)/audit/ready ## Check the locked dependencies for known vulnerabilities (needs the network)
 	@$(TOOLS)/audit/bin/pip-audit --disable-pip --require-hashes --progress-spinner off \
 		$(foreach file,$(wildcard requirements/*.txt),--requirement $(file))
 
 hooks: $(READY) $(TOOLS)/hooks/ready $(TOOLS)/workflow-lint/ready $(TOOLS)/changes/ready ## Install the hooks of .pre-commit-config.yaml
 	@$(TOOLS)/hooks/bin/pre-commit install
 
-changes: $(TOOLS)/changes/ready ## See that this branch brings a note of what it changes, in changes/
-	@git rev-parse --quiet --verify "$(or $(BASE),origin/main)^{commit}" >/dev/null || { echo "error: git knows no" \
-		"$(or $(BASE),origin/main): fetch it, or name what to compare with (make changes BASE=main)" >&2; exit 1; }
+changes: $(TOOLS)/changes/ready ## Check that this branch has a change note in changes/
+	@git rev-parse --quiet --verify "$(or $(BASE),origin/main)^{commit}" >/dev/null || { echo "error: git doesn't know" \
+		"$(or $(BASE),origin/main): fetch it, or name the branch to compare with (make changes BASE=main)" >&2; exit 1; }
 	@$(TOOLS)/changes/bin/towncrier check --compare-with $(or $(BASE),origin/main)
 
-release: $(TOOLS)/changes/ready ## Put the notes of changes/ into CHANGELOG.md, as those of VERSION
-	@$(TOOLS)/changes/bin/towncrier build --yes --version "$(or $(VERSION),$(error Say which: make release VERSION=1.2.0))"
+release: $(TOOLS)/changes/ready ## Move the notes in changes/ to CHANGELOG.md, as those of VERSION
+	@$(TOOLS)/changes/bin/towncrier build --yes --version "$(or $(VERSION),$(error Name the version: make release VERSION=1.2.0))"
 
-bootstrap: $(READY) ## Make the bucket for Terraform's state (REGION=...) and, with REPOSITORY=..., the roles for GitHub
+bootstrap: $(READY) ## Create the bucket for Terraform's state (REGION=...) and, with REPOSITORY=..., the roles for GitHub
 	@$(PIPELINE) bootstrap $(if $(REPOSITORY),--repository "$(REPOSITORY)") $(if $(REGION),--region "$(REGION)")
 
 plan: $(READY) ## Show what deploy-infra would change
 	@$(PIPELINE) plan --target $(TARGET)
 
-deploy-infra: $(READY) ## Build and apply infra/ to TARGET (REVIEWED=digest: only what that plan shows)
+deploy-infra: $(READY) ## Build and apply infra/ to TARGET (REVIEWED=digest: only the plan with that digest)
 	@$(PIPELINE) deploy --target $(TARGET) $(if $(REVIEWED),--reviewed "$(REVIEWED)")
 
 move-state: $(READY) ## Move Terraform's state of ENV from a file into TF_STATE_BUCKET
@@ -151,20 +151,20 @@ monitor: $(READY) ## Show the executions and structured logs of TARGET
 	@$(PIPELINE) status --target $(TARGET)
 	@$(PIPELINE) logs --target $(TARGET)
 
-explain: $(READY) ## Tell what happened to WHAT (a key, a batch or an execution) on TARGET, and what to do next
+explain: $(READY) ## Explain what happened to WHAT (a key, a batch or an execution) on TARGET, and what to do next
 	@$(PIPELINE) explain "$(WHAT)" --target $(TARGET)
 
-console: $(READY) ## Open or print the console address of the state machine or of EXECUTION
+console: $(READY) ## Open or print the console URL of the state machine or of EXECUTION
 	@$(PIPELINE) console $(if $(EXECUTION),"$(EXECUTION)") --target $(TARGET)
 
-destroy-infra: $(READY) ## Destroy everything that deploy-infra made on TARGET (prod: CONFIRM=its name)
+destroy-infra: $(READY) ## Destroy everything that deploy-infra created on TARGET (prod: CONFIRM=its name)
 	@$(PIPELINE) destroy --target $(TARGET) $(if $(CONFIRM),--confirm "$(CONFIRM)")
 
-smoke: $(READY) ## Deploy under a throw-away name on TARGET, try everything, destroy it, see that nothing is left (KEY=own: with a customer-managed key)
+smoke: $(READY) ## Deploy a temporary environment to TARGET, test it, destroy it and check that nothing is left (KEY=own: with a customer-managed key)
 	@$(PIPELINE) smoke --target $(TARGET) $(if $(filter own,$(KEY)),--customer-managed-key)
 
-local-up: $(READY) ## Start the embedded AWS and leave it running
+local-up: $(READY) ## Start the local emulator and leave it running
 	@$(BIN)/python -m pipeline local-up
 
-local-down: $(READY) ## Stop the embedded AWS and forget what was on it
+local-down: $(READY) ## Stop the local emulator and delete its data
 	@$(BIN)/python -m pipeline local-down

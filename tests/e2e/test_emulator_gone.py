@@ -39,10 +39,10 @@ def test_the_advice_after_the_death_of_the_emulator_works(run: Run) -> None:
     for command in ("status", "reconcile", "explain incoming/orders/x.jsonl", "deploy"):
         status, said = run(f"pipeline {command} --target local")
         assert status == 1
-        assert "The local emulator has stopped, and everything that was on it is lost." in said
+        assert "The local emulator has stopped, and all its data is lost." in said
         assert "make local-up. Then deploy to it: make deploy-infra TARGET=local." in said
     status, said = run("pipeline local-up")
-    assert (status, "is up on" in said) == (0, True)
+    assert (status, "is running on" in said) == (0, True)
     status, said = run("pipeline status --target local")
     assert status == 1
     assert "Nothing is deployed here" in said

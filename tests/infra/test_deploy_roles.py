@@ -45,7 +45,6 @@ EVERYWHERE_OF_SMOKE = {
 # And those that it holds to more than ours.
 WIDE = {"cloudwatch:DescribeAlarms": "a list of all alarms", "kms:": "a key has no name; its tag is the condition"}
 OF_OTHERS = {
-    ("budget/*", "budgets:ViewBudget"): "a list of all budgets",
     ("database/*", "glue:GetDatabases"): "a list of all databases",
     ("database/default", "glue:GetDatabase"): "Athena looks at it whatever is asked",
 }
@@ -194,18 +193,6 @@ def test_no_key_is_touched_that_is_not_the_projects(bootstrap_plan: Run) -> None
                 assert condition in [
                     (f"aws:{tag}/Project", "order-pipeline") for tag in ("ResourceTag", "RequestTag")
                 ], role
-
-
-def test_whoever_looks_for_what_is_left_may_list_all_budgets(bootstrap_plan: Run) -> None:
-    """A list names no budget, so that a right to some of them would not do."""
-    every = f"arn:aws:budgets::{ACCOUNT}:budget/*"
-    seeing = {
-        role
-        for role, statements in statements_by_role(bootstrap_plan).items()
-        for statement in statements
-        if "budgets:ViewBudget" in listed(statement["Action"]) and every in listed(statement["Resource"])
-    }
-    assert seeing == {"deploy-smoke"}
 
 
 def test_a_plan_reads_and_nothing_else(bootstrap_plan: Run) -> None:

@@ -1,4 +1,4 @@
-"""The zips: the same bytes from the same inputs, and in each all that its function imports."""
+"""The zips: reproducible, and with everything that each function imports."""
 
 import ast
 import importlib.util
@@ -32,7 +32,7 @@ MODULES = {
     "msgspec": "json",
     "duckdb": "sql",
 }
-"""The layer that each third-party module of the functions comes in."""
+"""The layer of each third-party module of the functions."""
 
 
 def tree(folder: Path, files: dict[str, str]) -> dict[str, Path]:
@@ -49,7 +49,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_changed_input_changes_the_zip_and_an_unchanged_one_leaves_it_alone(tmp_path: Path) -> None:
+def test_only_a_changed_input_changes_the_zip(tmp_path: Path) -> None:
     path = build._write_zip(tmp_path / "x.zip", tree(tmp_path / "in", {"a.py": "1"}))
     first, written = path.read_bytes(), path.stat().st_mtime_ns
     build._write_zip(path, tree(tmp_path / "in", {"a.py": "1"}))
@@ -58,7 +58,7 @@ def test_a_changed_input_changes_the_zip_and_an_unchanged_one_leaves_it_alone(tm
     assert path.read_bytes() != first
 
 
-def test_only_the_bootstrap_can_be_executed(tmp_path: Path) -> None:
+def test_only_the_bootstrap_is_executable(tmp_path: Path) -> None:
     path = build._write_zip(tmp_path / "x.zip", tree(tmp_path / "in", {"a.py": "1", "bootstrap": "2"}))
     with zipfile.ZipFile(path) as archive:
         modes = {entry.filename: entry.external_attr >> 16 & 0o777 for entry in archive.infolist()}
@@ -66,14 +66,14 @@ def test_only_the_bootstrap_can_be_executed(tmp_path: Path) -> None:
     assert modes == {"a.py": 0o644, "bootstrap": 0o755}
 
 
-def test_what_differs_between_machines_is_not_packed(tmp_path: Path) -> None:
+def test_files_that_differ_between_machines_are_not_packed(tmp_path: Path) -> None:
     names = ["a.py", "__pycache__/a.pyc", "bin/tool", "x.dist-info/RECORD", "x.dist-info/METADATA"]
     tree(tmp_path, dict.fromkeys(names, ""))
     found = [str(path.relative_to(tmp_path)) for path in build._files(tmp_path, bytecode=False)]
     assert found == ["a.py", "x.dist-info/METADATA"]
 
 
-def test_bytecode_is_taken_as_it_is_and_names_no_path(tmp_path: Path) -> None:
+def test_bytecode_is_unchecked_and_names_no_path(tmp_path: Path) -> None:
     tree(tmp_path, {"package/module.py": "def work():\n    raise ValueError\n"})
     build._compile(tmp_path, build.local_runtime())
     (cached,) = (tmp_path / "package" / "__pycache__").iterdir()
@@ -84,7 +84,7 @@ def test_bytecode_is_taken_as_it_is_and_names_no_path(tmp_path: Path) -> None:
     assert cached in build._files(tmp_path)
 
 
-def test_the_functions_code_is_compiled_anew_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_code_is_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "ROOT", tmp_path)
     module = tmp_path / "functions" / "step" / "index.py"
     folders = []
@@ -102,7 +102,7 @@ def test_terraform_and_the_build_agree_on_the_layers() -> None:
 
 
 def imports(path: Path, seen: set[Path]) -> set[str]:
-    """The third-party modules that a module imports at run time, itself or through modules of ours."""
+    """The third-party modules that a module imports at run time, directly or through our modules."""
     if path in seen:
         return set()
     seen.add(path)
@@ -124,7 +124,7 @@ def imports(path: Path, seen: set[Path]) -> set[str]:
 
 
 def runtime_nodes(tree: ast.AST) -> list[ast.AST]:
-    """Every node that is not under `if TYPE_CHECKING`."""
+    """Every node outside of `if TYPE_CHECKING`."""
     nodes: list[ast.AST] = []
     for child in ast.iter_child_nodes(tree):
         if not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
@@ -133,7 +133,7 @@ def runtime_nodes(tree: ast.AST) -> list[ast.AST]:
 
 
 @pytest.mark.parametrize("function", build.FUNCTIONS)
-def test_a_function_gets_the_layers_that_it_imports_and_no_other(function: str) -> None:
+def test_a_function_has_exactly_the_layers_that_it_imports(function: str) -> None:
     found = imports(ROOT / "functions" / function / "index.py", set())
     assert found <= MODULES.keys(), f"say in MODULES which layer has {sorted(found - MODULES.keys())}"
     assert {MODULES[module] for module in found} == set(build.FUNCTIONS[function])
@@ -146,8 +146,8 @@ def test_the_models_of_every_client_are_kept() -> None:
     assert clients <= set(botocore_data.SERVICES)
 
 
-def test_two_processes_may_build_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second finds done what the first has done: neither moves a folder to where the other's is."""
+def test_two_processes_can_build_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second process uses the result of the first, and doesn't move its folder there too."""
     monkeypatch.setattr(build, "ROOT", tmp_path)
     inside, most = [], []
 
@@ -166,7 +166,7 @@ def test_two_processes_may_build_at_once(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="module")
 def pruned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """botocore's data as they are packed."""
+    """botocore's data as packed."""
     folder = tmp_path_factory.mktemp("botocore") / "data"
     of_botocore = Path(botocore.__file__).parent / "data"
     others = {entry.name for entry in of_botocore.iterdir() if entry.is_dir()} - {*botocore_data.SERVICES, "sqs"}
@@ -183,7 +183,7 @@ def _contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_of_botocores_data_little_is_packed(pruned: Path) -> None:
+def test_little_of_botocores_data_is_packed(pruned: Path) -> None:
     assert {entry.name for entry in pruned.iterdir() if entry.is_dir()} == set(botocore_data.SERVICES)
     files = [path for path in pruned.rglob("*") if path.is_file()]
     assert not [path for path in files if re.search('"documentation":"[^"]', path.read_text("utf-8"))]
@@ -210,7 +210,7 @@ KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
 
 
 @pytest.mark.parametrize("service", botocore_data.SERVICES)
-def test_what_is_packed_of_a_service_does_the_same(pruned: Path, service: str) -> None:
+def test_a_pruned_service_behaves_the_same(pruned: Path, service: str) -> None:
     whole, packed = Session(), Session()
     packed.register_component("data_loader", Loader([str(pruned)], include_default_search_paths=False))
     for kind in ("service-2", "paginators-1", "endpoint-rule-set-1"):
@@ -220,7 +220,7 @@ def test_what_is_packed_of_a_service_does_the_same(pruned: Path, service: str) -
 
 
 def check_same(whole: Any, packed: Any) -> None:
-    """See that nothing but documentation is not the same."""
+    """Assert that only the documentation differs."""
     if isinstance(whole, dict):
         assert whole.keys() == packed.keys()
         for name in whole:

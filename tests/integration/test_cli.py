@@ -1,4 +1,4 @@
-"""The command line: what it says, and the status it exits with, when something is wrong."""
+"""The command line: its messages and exit statuses when something is wrong."""
 
 import sys
 from collections.abc import Callable
@@ -30,7 +30,7 @@ FAILED = runs.RunResult(UPLOAD, 1.5, None, None, "EmptyFileError", "The file has
 def pipeline(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Run the command line; answers exit status, stdout and stderr. A traceback fails the test by itself."""
+    """Runs the command line; returns exit status, stdout and stderr. A traceback fails the test."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["pipeline", *arguments])
@@ -42,14 +42,14 @@ def pipeline(
     return run
 
 
-def test_the_line_for_machines_of_a_published_batch() -> None:
+def test_the_line_for_scripts_of_a_published_batch() -> None:
     assert PUBLISHED.line() == (
         "PUBLISHED dataset=orders batch=orders-1 received=4 published=2 rejected=1 superseded=1 "
         "orders=2 customers=1 items=5"
     )
 
 
-def test_the_line_for_machines_of_a_failed_batch_is_one_line() -> None:
+def test_the_line_for_scripts_of_a_failed_batch_is_one_line() -> None:
     assert FAILED.line() == ("FAILED dataset=orders batch=orders-1 error=EmptyFileError cause=The file has no record.")
 
 
@@ -73,8 +73,8 @@ def test_the_exit_status_says_whether_the_batch_was_published(
     [
         (["run", "nowhere.json"], 2, "There is no file nowhere.json."),
         (["demo", "nowhere.json"], 2, "There is no file nowhere.json."),
-        (["run", "--dataset", "web_visits"], 2, "There is no file of web_visits to send: only orders come without."),
-        (["demo", "--dataset", "web_visits"], 2, "There is no file of web_visits to send: only orders come without."),
+        (["run", "--dataset", "web_visits"], 2, "web_visits needs a file: only orders can be generated."),
+        (["demo", "--dataset", "web_visits"], 2, "web_visits needs a file: only orders can be generated."),
         (["run", "--target", "mars"], 2, "TARGET must be one of aws, local, not mars."),
         (["deploy", "--target", "mars"], 2, "TARGET must be one of aws, local, not mars."),
         (["build", "--target", "mars"], 2, "TARGET must be one of aws, local, not mars."),
@@ -85,7 +85,7 @@ def test_the_exit_status_says_whether_the_batch_was_published(
         (["status", "--target", "local"], 1, "The local emulator is not running."),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence_and_a_status(
+def test_an_error_is_a_sentence_and_a_status(
     pipeline: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], status: int, sentence: str
 ) -> None:
     monkeypatch.setattr(embedded, "LOCAL", tmp_path)
@@ -96,7 +96,7 @@ def test_what_cannot_be_done_is_a_sentence_and_a_status(
     assert "Traceback" not in err
 
 
-def test_an_interrupt_is_said_and_exits_as_shells_expect(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_is_reported_and_exits_with_130(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -105,7 +105,7 @@ def test_an_interrupt_is_said_and_exits_as_shells_expect(pipeline: Any, monkeypa
     assert (status, err.strip()) == (130, "interrupted")
 
 
-def test_without_arguments_it_explains_itself(pipeline: Any) -> None:
+def test_without_arguments_the_help_is_printed(pipeline: Any) -> None:
     status, out, _ = pipeline()
     assert status == 0
     assert "demo" in out
@@ -123,7 +123,7 @@ def makefile() -> list[str]:
 
 
 def a_terraform(folder: Path, version: str) -> str:
-    """A PATH with a Terraform that says it is of this version."""
+    """A PATH with a Terraform of this version."""
     script = folder / "terraform"
     script.write_text(f'#!/bin/sh\necho \'{{"terraform_version": "{version}"}}\'\n')
     script.chmod(0o755)
@@ -131,7 +131,7 @@ def a_terraform(folder: Path, version: str) -> str:
 
 
 @pytest.mark.parametrize("version", ["0.15.5", "1.9.8"])
-def test_a_terraform_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+def test_an_old_terraform_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setenv("PATH", a_terraform(tmp_path, version))
     with pytest.raises(CliError, match=f"Terraform {version} is too old") as refused:
         terraform.executable()
@@ -139,12 +139,12 @@ def test_a_terraform_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("version", ["1.10.0", "1.11.4", "2.0.0"])
-def test_a_terraform_that_is_new_enough_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+def test_a_recent_terraform_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setenv("PATH", a_terraform(tmp_path, version))
     assert terraform.executable() == str(tmp_path / "terraform")
 
 
-def test_a_missing_terraform_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_terraform_has_advice_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CliError, match="not on the PATH") as refused:
         terraform.executable()
@@ -152,29 +152,35 @@ def test_a_missing_terraform_says_what_to_install(tmp_path: Path, monkeypatch: p
 
 
 def provider(folder: Path, version: str) -> Path:
-    """A mirror that holds the provider in this version."""
+    """Create a mirror that holds one version of the provider."""
     binary = folder / "registry.terraform.io" / "hashicorp" / "aws" / version / "linux_amd64" / "terraform-provider-aws"
     binary.parent.mkdir(parents=True)
     binary.touch()
     return folder
 
 
-def test_the_nearest_mirror_with_the_locked_provider_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terraform, "_search_roots", lambda: [tmp_path])
+@pytest.fixture
+def mirrors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mirrors are looked for in tmp_path only."""
+    monkeypatch.setattr(terraform, "_MIRROR_ROOTS", (tmp_path,))
+
+
+@pytest.mark.usefixtures("mirrors")
+def test_the_nearest_mirror_with_the_locked_provider_is_found(tmp_path: Path) -> None:
     provider(tmp_path / "a", "4.67.0")
     provider(tmp_path / "b" / "deeper", "5.100.0")
     near = provider(tmp_path / "c", "5.100.0")
     assert terraform.find_mirror() == near
 
 
-def test_no_mirror_is_no_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terraform, "_search_roots", lambda: [tmp_path])
+@pytest.mark.usefixtures("mirrors")
+def test_a_mirror_of_another_version_is_not_used(tmp_path: Path) -> None:
     provider(tmp_path / "a", "4.67.0")
     assert terraform.find_mirror() is None
 
 
 @pytest.mark.parametrize("repository", ["example/orders", "example@12/orders@345"])
-def test_bootstrap_prints_what_to_set_and_in_which_repository(
+def test_bootstrap_prints_the_variables_to_set_in_the_repository(
     pipeline: Any, monkeypatch: pytest.MonkeyPatch, repository: str
 ) -> None:
     roles = {"plan_role": "arn:plan", "deploy_roles": {"dev": "arn:dev", "prod": "arn:prod"}, "smoke_role": "arn:smoke"}

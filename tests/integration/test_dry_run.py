@@ -139,7 +139,7 @@ def test_a_record_is_never_shown(pipeline: Any) -> None:
     ("options", "says", "status"),
     [
         (("--dataset", "nothing"), "there are contracts for: orders", 1),
-        (("--dataset", "../../evil"), "can't be the name of a feed", 2),
+        (("--dataset", "../../evil"), "can't be the name of a dataset", 2),
         (("--contracts", "no/such/folder"), "There is no folder no/such/folder.", 1),
         (("--target", "moon"), "TARGET must be one of aws, local, not moon.", 2),
         (("--samples", "-1"), "Invalid value for '--samples'", 2),
@@ -162,7 +162,7 @@ def test_a_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, caps
 def test_results_never_replace_what_was_tried(pipeline: Any, tmp_path: Path) -> None:
     status, _, err = pipeline(MIXED, "--out", str(tmp_path), name="rejects.jsonl")
     assert (status, (tmp_path / "rejects.jsonl").read_bytes()) == (2, MIXED)
-    assert "where the results could replace it" in err
+    assert "where the outputs could replace it" in err
     (tmp_path / "file").write_text("x")
     assert pipeline(MIXED, "--out", str(tmp_path / "file"))[0] == 2
 
@@ -181,8 +181,8 @@ def test_results_of_another_run_do_not_stay(pipeline: Any, tmp_path: Path) -> No
     ("raised", "status", "says"),
     [
         (RuntimeError("Query interrupted"), 130, "interrupted"),
-        (ResourceLimitError("The function's disk (/tmp) is full."), 1, "Let TMPDIR name a folder with more room"),
-        (OSError(28, "No space left on device", "/tmp/x"), 1, "Let TMPDIR name a folder with more room"),
+        (ResourceLimitError("The function's disk (/tmp) is full."), 1, "Set TMPDIR to a folder with more space"),
+        (OSError(28, "No space left on device", "/tmp/x"), 1, "Set TMPDIR to a folder with more space"),
     ],
 )
 def test_what_happens_here_is_not_said_of_the_file(

@@ -33,7 +33,7 @@ def test_a_folder_is_named_only_if_there_is_something_in_it(data: bytes, files: 
     found = {path.name for path in out.iterdir()} if out.is_dir() else set()
     assert files <= found
     assert bool(found) is bool(files)
-    assert (f"is in {out}/" in said) is bool(files)
+    assert (f"The outputs are in {out}/" in said) is bool(files)
 
 
 @pytest.mark.parametrize("data", [BAD, lines([order(), order(status="lost")])], ids=["all", "too many"])

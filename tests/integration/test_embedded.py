@@ -1,4 +1,4 @@
-"""The embedded AWS as processes: what lives is stopped before its files go, and nothing else is."""
+"""The local emulator's processes: they are stopped before their files are removed, and no others are."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def launch() -> Iterator[Launch]:
-    """Starts a process group that does nothing, with some environment; ends it after the test."""
+    """Starts an idle process group with an environment; ends it after the test."""
     started: list[subprocess.Popen[bytes]] = []
 
     def sleeper(**environment: str) -> "subprocess.Popen[bytes]":
@@ -49,7 +49,7 @@ def launch() -> Iterator[Launch]:
 
 
 def record(pid: int) -> Path:
-    """Write down a server as `make local-up` does; answers a file of its home."""
+    """Record a server like `make local-up`; returns a file of its home."""
     home = embedded.LOCAL / "server"
     home.mkdir(parents=True)
     (home / "ca.pem").touch()
@@ -61,14 +61,14 @@ def own_environment() -> dict[str, str]:
     return {"TMPDIR": str(embedded.LOCAL / "server" / "tmp")}
 
 
-def test_a_server_that_answers_late_is_running(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_server_is_running(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
     record(launch(**own_environment()).pid)
     answers = iter([False, False, True])
     monkeypatch.setattr(embedded.Server, "is_running", lambda _: next(answers))
     assert embedded.local_up()[1] is False
 
 
-def test_a_server_that_does_not_answer_is_stopped_before_its_files_go(launch: Launch) -> None:
+def test_an_unresponsive_server_is_stopped_before_its_files_are_removed(launch: Launch) -> None:
     process = launch(**own_environment())
     file = record(process.pid)
     assert embedded.local_server() is None
@@ -77,7 +77,7 @@ def test_a_server_that_does_not_answer_is_stopped_before_its_files_go(launch: La
     assert not file.exists()
 
 
-def test_local_up_replaces_a_server_that_does_not_answer(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_up_replaces_an_unresponsive_server(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
     old = launch(**own_environment())
     file = record(old.pid)
     monkeypatch.setattr(embedded, "start", started_afresh(old, file))
@@ -95,7 +95,7 @@ def started_afresh(old: "subprocess.Popen[bytes]", file: Path) -> Callable[[Path
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="without /proc a pid is all there is")
-def test_a_process_that_got_the_pid_of_a_server_is_left_alone(launch: Launch) -> None:
+def test_another_process_with_the_pid_is_not_stopped(launch: Launch) -> None:
     process = launch(TMPDIR="/somewhere/else")
     file = record(process.pid)
     assert not embedded.local_down()
@@ -103,7 +103,7 @@ def test_a_process_that_got_the_pid_of_a_server_is_left_alone(launch: Launch) ->
     assert not file.exists()
 
 
-def test_the_files_of_a_server_that_is_gone_are_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_a_dead_server_are_not_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
     gone.wait()
     file = record(gone.pid)
@@ -113,7 +113,7 @@ def test_the_files_of_a_server_that_is_gone_are_no_server(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("trouble", [KeyboardInterrupt, OSError])
-def test_whatever_goes_wrong_while_it_starts_nothing_is_left(
+def test_a_failed_start_leaves_nothing(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: type[BaseException]
 ) -> None:
     launched: list[subprocess.Popen[bytes]] = []
@@ -133,7 +133,7 @@ def test_whatever_goes_wrong_while_it_starts_nothing_is_left(
     assert not (tmp_path / "home").exists()
 
 
-def test_a_server_that_ends_at_once_says_why(tmp_path: Path) -> None:
+def test_a_server_that_exits_during_its_start_is_explained(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="did not start") as refused:
         embedded.start(tmp_path / "home", GATEWAY_PORT="no port")
     assert "no port" in str(refused.value)

@@ -1,4 +1,4 @@
-"""Which environment is meant, what its settings say, and where its state is: by ENV and TF_STATE_BUCKET."""
+"""ENV and TF_STATE_BUCKET: the environment, its settings, and the place of its state."""
 
 import json
 import os
@@ -35,18 +35,18 @@ STATE = {
 
 @pytest.fixture
 def infra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An infra/ with an environment dev, where no variable says anything yet."""
+    """An infra/ with an environment dev, and no variable set in the shell."""
     for name in ("PIPELINE_ENV", "TF_STATE_BUCKET", "TF_VAR_architecture", "TF_VAR_project"):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "infra"
     (folder / "environments").mkdir(parents=True)
-    (folder / "environments" / "dev.tfvars").write_text('project = "shop"\narchitecture = "x86_64" # cheap\n')
+    (folder / "environments" / "dev.tfvars").write_text('project = "shop"\narchitecture = "x86_64" # less expensive\n')
     for module in (environments, workspace, targets):
         monkeypatch.setattr(module, "INFRA", folder)
     return folder
 
 
-def test_no_name_is_the_environment_of_terraform_tfvars(infra: Path) -> None:
+def test_without_a_name_terraform_tfvars_is_the_environment(infra: Path) -> None:
     (infra / "terraform.tfvars").write_text('architecture = "x86_64"\n# region = "eu-west-1"\n')
     chosen = environments.chosen()
     assert (chosen.name, chosen.variables(), chosen.arguments) == (None, {}, ())
@@ -55,7 +55,7 @@ def test_no_name_is_the_environment_of_terraform_tfvars(infra: Path) -> None:
     assert backends.chosen(chosen).arguments() == []
 
 
-def test_a_name_is_that_of_a_file_and_of_the_environment(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_selects_the_file_and_the_environment(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (infra / "terraform.tfvars").write_text('project = "mine"\nregion = "eu-west-1"\n')
     monkeypatch.setenv("PIPELINE_ENV", "dev")
     chosen = environments.chosen()
@@ -63,7 +63,7 @@ def test_a_name_is_that_of_a_file_and_of_the_environment(infra: Path, monkeypatc
     assert chosen.arguments == (f"-var-file={infra / 'environments' / 'dev.tfvars'}",)
     assert chosen.setting("region", "here") == "eu-west-1"
     monkeypatch.setenv("TF_VAR_project", "theirs")
-    assert chosen.project() == "shop", "files outrank the environment, as they do for Terraform"
+    assert chosen.project() == "shop", "files take precedence over the shell, as in Terraform"
     monkeypatch.setenv("TF_VAR_log_level", "DEBUG")
     assert chosen.setting("log_level", "INFO") == "DEBUG"
 
@@ -82,7 +82,7 @@ def test_a_name_is_that_of_a_file_and_of_the_environment(infra: Path, monkeypatc
         ({"me.auto.tfvars": 'region = "us-east-2"', "environments/dev.tfvars": 'region = "eu-west-1"'}, "eu-west-1"),
     ],
 )
-def test_settings_are_what_terraform_takes_them_for(infra: Path, files: dict[str, str], region: str) -> None:
+def test_settings_are_read_as_terraform_reads_them(infra: Path, files: dict[str, str], region: str) -> None:
     (infra / "environments" / "dev.tfvars").unlink()
     for name, text in files.items():
         (infra / name).write_text(text)
@@ -100,13 +100,13 @@ def test_settings_are_what_terraform_takes_them_for(infra: Path, files: dict[str
         ("null", "5368709120"),
     ],
 )
-def test_values_are_worked_out(infra: Path, text: str, value: str) -> None:
+def test_expressions_are_evaluated(infra: Path, text: str, value: str) -> None:
     variable = "max_reject_ratio" if text.startswith("0") else "max_object_bytes"
     (infra / "terraform.tfvars").write_text(f"  {variable}={text}\n")
     assert Environment().setting(variable, "none") == value
 
 
-def test_a_text_comes_as_it_is(infra: Path) -> None:
+def test_strings_are_unchanged(infra: Path) -> None:
     (infra / "terraform.tfvars").write_text('contracts_dir = "a \\"b\\" $${c} é → \\n"\nforce_destroy = true\n')
     assert Environment().setting("contracts_dir", "none") == 'a "b" ${c} é → \n'
     assert Environment().setting("force_destroy", "none") == "true"
@@ -114,37 +114,37 @@ def test_a_text_comes_as_it_is(infra: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["var.x", "[1]", '"open'])
-def test_what_terraform_can_not_read_is_its_own_error(text: str, infra: Path) -> None:
+def test_an_unreadable_file_raises_terraforms_own_error(text: str, infra: Path) -> None:
     (infra / "terraform.tfvars").write_text(f"max_object_bytes = {text}\n")
     with pytest.raises(CliError, match=r"Error: .*\n\n.*terraform.tfvars line 1"):
         Environment().setting("max_object_bytes", "1")
 
 
-def test_what_is_meant_for_terraform_in_infra_is_not_asked_with(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terraform_variables_of_a_deployment_do_not_affect_settings(
+    infra: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in {"TF_WORKSPACE": "x", "TF_CLI_ARGS_console": "-nonsense", "TF_DATA_DIR": "/none"}.items():
         monkeypatch.setenv(name, value)
     assert Environment("dev").project() == "shop"
 
 
-def test_where_nothing_is_set_nobody_need_have_terraform(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_settings_terraform_is_not_needed(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("TF_VAR_architecture", "x86_64")
     assert Environment().setting("architecture", "arm64") == "x86_64"
     assert Environment().project() == "order-pipeline"
 
 
-def test_names_that_begin_alike_are_refused_where_something_is_deployed(
-    infra: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ambiguous_names_are_refused_by_a_deploy(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("prod", "prod-eu", "production"):
         (infra / "environments" / f"{name}.tfvars").write_text("")
     monkeypatch.setenv("PIPELINE_ENV", "dev")
-    monkeypatch.setattr(Target, "account", lambda _: pytest.fail("nothing is asked before"))
+    monkeypatch.setattr(Target, "account", lambda _: pytest.fail("AWS must not be called first"))
     with pytest.raises(UsageError, match="prod and prod-eu begin alike"):
         deploy.planned(targets.aws_target())
 
 
-def test_an_unknown_name_says_which_there_are(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_lists_the_known_ones(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_ENV", "/etc/shrc")
     with pytest.raises(UsageError, match=r"There is no environment /etc/shrc: infra/environments/ has dev\."):
         environments.chosen()
@@ -161,10 +161,10 @@ def test_an_unknown_name_says_which_there_are(infra: Path, monkeypatch: pytest.M
         ({"PIPELINE_ENV": "prod"}, ["ENV="], ""),
     ],
 )
-def test_a_shells_own_env_chooses_nothing(
+def test_the_shells_own_env_selects_nothing(
     tmp_path: Path, shell: dict[str, str], arguments: list[str], name: str
 ) -> None:
-    """Shells know a variable ENV too, the file that they read at their start."""
+    """Shells use the variable ENV for the file that they read when they start."""
     root = str(ROOT).replace(" ", "\\ ")
     (tmp_path / "Makefile").write_text(f"include {root}/Makefile\nsay:\n\t@printenv PIPELINE_ENV\n")
     environment = {"PATH": os.environ["PATH"], **shell}
@@ -173,40 +173,40 @@ def test_a_shells_own_env_chooses_nothing(
     assert said.stdout.strip() == name
 
 
-def test_aws_is_told_of_the_environment_everywhere(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_applies_to_every_part_of_the_target(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_ENV", "dev")
     monkeypatch.setenv("TF_STATE_BUCKET", "states")
     place = targets.aws_target()
     assert place.runtime.architecture == "x86_64"
     assert place.workspace.variables["environment"] == "dev"
-    assert not place.workspace.variables["packages_dir"].startswith("/"), "another checkout would replace the layers"
+    assert not place.workspace.variables["packages_dir"].startswith("/"), "the path must not depend on the checkout"
     assert place.workspace.backend == S3Backend("states", "shop/environments/dev.tfstate")
 
 
 def test_a_bucket_needs_an_environment(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_STATE_BUCKET", "states")
-    with pytest.raises(UsageError, match="none is named") as refused:
+    with pytest.raises(UsageError, match="an environment must be named") as refused:
         targets.aws_target()
     assert "ENV=dev" in refused.value.next_step
 
 
-def test_without_a_bucket_each_environment_has_a_file_and_a_folder_of_its_own(infra: Path) -> None:
+def test_without_a_bucket_each_environment_has_its_own_file_and_folder(infra: Path) -> None:
     assert backends.chosen(Environment("dev")).arguments() == ["-backend-config=path=dev.tfstate"]
     folders = {Workspace({}, {}, infra, chosen=Environment(name))._data.name for name in (None, "dev", "prod")}
     assert folders == {".terraform", ".terraform-dev", ".terraform-prod"}
 
 
-def test_what_terraform_leaves_of_an_environment_is_not_committed() -> None:
+def test_terraforms_files_are_not_committed() -> None:
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     assert {".terraform/", ".terraform-*/", "*.tfstate", "*.tfstate.*", backends.OVERRIDE} <= set(ignored)
 
 
 @pytest.mark.parametrize("name", environments.names())
-def test_every_environment_is_named_and_set_as_infra_allows(name: str) -> None:
+def test_every_environment_sets_only_known_variables(name: str) -> None:
     text = (terraform.INFRA / "environments" / f"{name}.tfvars").read_text()
     set_here = set(re.findall(r"^(?:# )?(\w+) +=", text, re.MULTILINE))
     assert set_here
-    assert set_here <= variables.defaults().keys() - {"environment"}, "the file's name is the environment's"
+    assert set_here <= variables.defaults().keys() - {"environment"}, "the file's name is the name of the environment"
 
 
 # --- the bucket ---
@@ -214,7 +214,7 @@ def test_every_environment_is_named_and_set_as_infra_allows(name: str) -> None:
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An account of moto's with a bucket of states in another region than the credentials'."""
+    """A moto account with a state bucket outside the region of the credentials."""
     for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL"):
@@ -225,7 +225,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield s3
 
 
-def test_the_region_of_a_bucket_is_asked_for(account: Any) -> None:
+def test_the_region_of_a_bucket_is_looked_up(account: Any) -> None:
     assert S3Backend("states", "k").arguments() == [
         "-reconfigure",
         "-backend-config=bucket=states",
@@ -235,7 +235,7 @@ def test_the_region_of_a_bucket_is_asked_for(account: Any) -> None:
 
 
 def test_a_wrong_name_is_explained(account: Any) -> None:
-    with pytest.raises(CliError, match="There is no bucket stats, in which TF_STATE_BUCKET") as refused:
+    with pytest.raises(CliError, match="There is no bucket stats, which TF_STATE_BUCKET names") as refused:
         S3Backend("stats", "k").arguments()
     assert "make bootstrap" in refused.value.next_step
     assert (backends.region_of("stats"), backends.region_of("states")) == (None, "eu-west-1")
@@ -251,10 +251,10 @@ def test_a_wrong_name_is_explained(account: Any) -> None:
         ({}, "us-east-1"),
     ],
 )
-def test_an_account_is_asked_where_its_credentials_are_taken(
+def test_account_calls_use_a_region_that_accepts_the_credentials(
     infra: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], region: str
 ) -> None:
-    """Those of China and of GovCloud are taken in no region of another partition."""
+    """Credentials of China or GovCloud are not valid in other partitions."""
     forget_credentials(monkeypatch, infra)
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
@@ -268,7 +268,7 @@ def test_an_account_is_asked_where_its_credentials_are_taken(
 
 
 def refusing(status: int) -> Any:
-    """A HeadBucket that AWS answers so, without a word."""
+    """A HeadBucket that fails with an HTTP status and no message."""
 
     def refuse(_: str) -> Any:
         answer: Any = {"Error": {"Code": str(status)}, "ResponseMetadata": {"HTTPStatusCode": status}}
@@ -277,9 +277,7 @@ def refusing(status: int) -> Any:
     return refuse
 
 
-@pytest.mark.parametrize(
-    ("status", "said"), [(403, "may not use the bucket of the state, states"), (400, "does not answer")]
-)
+@pytest.mark.parametrize(("status", "said"), [(403, "may not use the state bucket states"), (400, "can't be reached")])
 def test_a_bucket_that_may_not_be_used_is_explained(monkeypatch: pytest.MonkeyPatch, status: int, said: str) -> None:
     monkeypatch.setattr(backends, "_head", refusing(status))
     with pytest.raises(CliError, match=said) as refused:
@@ -301,66 +299,66 @@ def test_no_credentials_are_explained(monkeypatch: pytest.MonkeyPatch, tmp_path:
         S3Backend("states", "k").arguments()
 
 
-# --- a state is never lost sight of ---
+# --- a state is never lost ---
 
 TEAM = "tfstate-shop-123456789012"
 
 
 @pytest.fixture
 def clone(infra: Path, account: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh clone, of whose account the team has a bucket for states; Terraform is not run."""
+    """A fresh clone, in whose account the team has a state bucket; Terraform is not run."""
     (infra / "terraform.tfvars").write_text('project = "shop"\n')
     account.create_bucket(Bucket=TEAM, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     monkeypatch.setattr(terraform, "init", lambda *_, **__: None)
     return infra
 
 
-@pytest.mark.parametrize(("name", "step"), [("dev", f"export TF_STATE_BUCKET={TEAM}\nRun"), (None, "make … ENV=dev")])
+@pytest.mark.parametrize(
+    ("name", "step"), [("dev", f"export TF_STATE_BUCKET={TEAM}\nThen run"), (None, "make … ENV=dev")]
+)
 @pytest.mark.parametrize("use", [Workspace.init, Workspace.state])
-def test_a_bucket_that_nobody_has_named_is_found(clone: Path, use: Any, name: str | None, step: str) -> None:
+def test_an_unset_bucket_is_found(clone: Path, use: Any, name: str | None, step: str) -> None:
     environment = Environment(name)
-    with pytest.raises(CliError, match=f"TF_STATE_BUCKET is not set, .*there is a bucket for it: {TEAM}") as refused:
+    with pytest.raises(CliError, match=f"TF_STATE_BUCKET is not set, .*a bucket for states: {TEAM}") as refused:
         use(Workspace({}, {}, clone, backends.chosen(environment), chosen=environment))
     assert step in refused.value.next_step
 
 
-def test_a_bucket_that_these_credentials_may_not_look_at_is_there_too(
-    clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_forbidden_bucket_counts_as_existing(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "_head", refusing(403))
-    with pytest.raises(CliError, match=f"there is a bucket for it: {TEAM}"):
+    with pytest.raises(CliError, match=f"a bucket for states: {TEAM}"):
         Workspace({}, {}, clone).init()
 
 
 def own(clone: Path, environment: Environment) -> Workspace:
-    """What whoever says so has in a file."""
+    """A workspace whose state is explicitly in a file."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TF_STATE_BUCKET", "none")
         return Workspace({}, {}, clone, backends.chosen(environment), environment)
 
 
-def test_whoever_wants_a_file_says_so_and_gives_it_a_name(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_needs_the_setting_and_a_name_of_its_own(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (clone / "terraform.tfvars").write_text('environment = "anna"\n')
     workspace = own(clone, Environment())
     assert workspace.backend == LocalBackend(asked_for=True)
-    monkeypatch.setattr(backends, "_account", lambda: pytest.fail("no team has it"))
+    monkeypatch.setattr(backends, "_account", lambda: pytest.fail("AWS must not be called"))
     workspace.init()
 
 
 @pytest.mark.parametrize(
     ("name", "settings"), [(None, ""), (None, 'environment = "dev"\n'), ("dev", 'environment = "anna"\n')]
 )
-def test_an_environment_of_the_teams_is_not_begun_in_a_file(clone: Path, name: str | None, settings: str) -> None:
-    """What is there already would be in Terraform's way, or be changed by it: a policy of a bucket, say."""
+def test_the_teams_environment_can_not_have_its_state_in_a_file(clone: Path, name: str | None, settings: str) -> None:
+    """Terraform would conflict with, or change, existing resources, such as a bucket policy."""
     (clone / "terraform.tfvars").write_text(f'project = "shop"\n{settings}')
-    with pytest.raises(CliError, match=f"says none, but dev is the team's: .* in {TEAM}") as refused:
+    with pytest.raises(CliError, match=f"is none, but dev is an environment of the team, .* in {TEAM}") as refused:
         own(clone, Environment(name)).init()
     assert 'environment = "anna"' in refused.value.next_step
     assert f"export TF_STATE_BUCKET={TEAM}, and make … ENV=dev" in refused.value.next_step
 
 
 @pytest.mark.parametrize("name", ["dev", None])
-def test_who_has_it_in_a_file_or_no_team_may_call_it_dev(clone: Path, account: Any, name: str | None) -> None:
+def test_a_state_in_a_file_or_without_a_team_may_be_called_dev(clone: Path, account: Any, name: str | None) -> None:
     workspace = own(clone, Environment(name))
     file = clone / ("dev.tfstate" if name else "terraform.tfstate")
     file.write_text(json.dumps(STATE))
@@ -371,27 +369,27 @@ def test_who_has_it_in_a_file_or_no_team_may_call_it_dev(clone: Path, account: A
 
 
 @pytest.mark.parametrize("name", ["dev", None])
-def test_one_person_without_any_bucket_needs_none(clone: Path, account: Any, name: str | None) -> None:
+def test_without_a_bucket_in_the_account_none_is_needed(clone: Path, account: Any, name: str | None) -> None:
     account.delete_bucket(Bucket=TEAM)
     environment = Environment(name)
     Workspace({}, {}, clone, backends.chosen(environment), chosen=environment).init()
 
 
-def test_who_has_the_state_in_a_file_is_not_asked(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_state_in_a_file_the_account_is_not_checked(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (clone / "terraform.tfstate").write_text(json.dumps(STATE))
-    monkeypatch.setattr(backends, "_account", lambda: pytest.fail("it is known where the state is"))
+    monkeypatch.setattr(backends, "_account", lambda: pytest.fail("the place of the state is known"))
     Workspace({}, {}, clone).init()
 
 
-def test_where_the_bucket_does_not_answer_nothing_is_planned(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_access_to_s3_nothing_is_planned(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "_head", refusing(400))
-    with pytest.raises(CliError, match=f"{TEAM}, can't be reached"):
+    with pytest.raises(CliError, match=f"{TEAM} can't be reached"):
         Workspace({}, {}, clone).init()
 
 
 def test_without_credentials_nothing_is_planned(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forget_credentials(monkeypatch, infra)
-    with pytest.raises(CliError, match=r"AWS does not say \(NoCredentialsError\)"):
+    with pytest.raises(CliError, match=r"AWS can't be asked .* \(NoCredentialsError\)"):
         Workspace({}, {}, infra).init()
 
 
@@ -400,7 +398,7 @@ def workspace_in(folder: Path, backend: backends.Backend) -> Workspace:
 
 
 def remember(folder: Path, **backend: Any) -> None:
-    """Let the folder be initialised for a backend."""
+    """Make the folder look initialised for a backend."""
     data = folder / ".terraform-dev"
     data.mkdir(parents=True)
     (data / "terraform.tfstate").write_text(json.dumps({"version": 3, "backend": backend}))
@@ -410,11 +408,11 @@ def remember(folder: Path, **backend: Any) -> None:
     ("backend", "said"),
     [
         (LocalBackend("dev.tfstate"), "kept in s3://states, but TF_STATE_BUCKET is not set"),
-        (LocalBackend("dev.tfstate", asked_for=True), "kept in s3://states, but TF_STATE_BUCKET says none"),
-        (S3Backend("others", "k"), "kept in s3://states, but TF_STATE_BUCKET says others"),
+        (LocalBackend("dev.tfstate", asked_for=True), "kept in s3://states, but TF_STATE_BUCKET is none"),
+        (S3Backend("others", "k"), "kept in s3://states, but TF_STATE_BUCKET is others"),
     ],
 )
-def test_a_forgotten_or_changed_bucket_is_noticed(tmp_path: Path, backend: backends.Backend, said: str) -> None:
+def test_an_unset_or_changed_bucket_is_detected(tmp_path: Path, backend: backends.Backend, said: str) -> None:
     remember(tmp_path, type="s3", config={"bucket": "states"})
     with pytest.raises(CliError, match=said) as refused:
         workspace_in(tmp_path, backend).state()
@@ -422,26 +420,26 @@ def test_a_forgotten_or_changed_bucket_is_noticed(tmp_path: Path, backend: backe
 
 
 @pytest.mark.parametrize(
-    ("backend", "file", "environment", "said", "step"),
+    ("backend", "file", "environment", "error", "step"),
     [
         (S3Backend("states", "k"), "dev.tfstate", "dev", "not in states", "make move-state ENV=dev"),
         (S3Backend("states", "k"), "terraform.tfstate", "dev", "not in states", "make move-state ENV=dev"),
-        (S3Backend("states", "k"), "terraform.tfstate", "prod", "for that of dev", "Rename it to prod.tfstate"),
-        (LocalBackend("dev.tfstate"), "terraform.tfstate", "dev", "for that of dev", "Rename it to dev.tfstate"),
-        (LocalBackend("dev.tfstate"), "terraform.tfstate", "prod", "for that of dev", "say ENV=prod"),
+        (S3Backend("states", "k"), "terraform.tfstate", "prod", "use it for dev", "Rename it to prod.tfstate"),
+        (LocalBackend("dev.tfstate"), "terraform.tfstate", "dev", "use it for dev", "Rename it to dev.tfstate"),
+        (LocalBackend("dev.tfstate"), "terraform.tfstate", "prod", "use it for dev", "give ENV=prod"),
     ],
 )
 def test_a_state_in_a_file_is_not_overlooked(
-    infra: Path, backend: backends.Backend, file: str, environment: str, said: str, step: str
+    infra: Path, backend: backends.Backend, file: str, environment: str, error: str, step: str
 ) -> None:
     (infra / file).write_text(json.dumps(STATE).replace('"dev"', f'"{environment}"'))
-    with pytest.raises(CliError, match=f"{file} in infra/ .*{said}") as refused:
+    with pytest.raises(CliError, match=f"infra/{file}.*{error}") as refused:
         workspace_in(infra, backend).init()
     assert step in refused.value.next_step
 
 
 @pytest.mark.parametrize(("file", "content"), [("dev.tfstate", "{}"), ("prod.tfstate", json.dumps(STATE))])
-def test_an_empty_state_or_anothers_is_in_nobodys_way(
+def test_an_empty_state_or_one_of_another_environment_is_ignored(
     infra: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: str
 ) -> None:
     (infra / file).write_text(content)
@@ -449,7 +447,7 @@ def test_an_empty_state_or_anothers_is_in_nobodys_way(
     workspace_in(infra, S3Backend("states", "k")).init()
 
 
-def test_a_file_whose_state_can_not_be_moved_stays_where_it_is(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_that_can_not_be_moved_stays_in_its_file(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise CliError("no")
 
@@ -464,7 +462,7 @@ def test_a_file_whose_state_can_not_be_moved_stays_where_it_is(infra: Path, monk
     ("backend", "said"),
     [(S3Backend("states", "k"), "No file here holds a state"), (LocalBackend(), "No bucket is named")],
 )
-def test_where_there_is_nothing_to_move_it_says_so(infra: Path, backend: backends.Backend, said: str) -> None:
+def test_move_state_reports_that_there_is_nothing_to_move(infra: Path, backend: backends.Backend, said: str) -> None:
     with pytest.raises(CliError, match=said):
         workspace_in(infra, backend).move_state()
 
@@ -474,16 +472,16 @@ def test_where_there_is_nothing_to_move_it_says_so(infra: Path, backend: backend
     [
         ("Error: Error acquiring the state lock", "TF_DATA_DIR=.terraform-dev terraform -chdir=infra force-unlock ID"),
         ("Scope ARN: x does not exist or is not attachable.", "permissions_boundary = null in infra/environments/dev"),
-        ("EntityAlreadyExists: Role with name shop-dev-write already exists.", "If an interrupted deploy has made it"),
+        ("EntityAlreadyExists: Role with name shop-dev-write already exists.", "If an interrupted run created it"),
         (
             "AccessDeniedException: Insufficient Lake Formation permission(s): Required Create Database on Catalog",
             "--permissions CREATE_DATABASE",
         ),
-        ('cannot import state with lineage "a" over unrelated state', "look which of the two counts"),
+        ('cannot import state with lineage "a" over unrelated state', "which of the two is in use"),
         ("Error: something else", "Run the same again."),
     ],
 )
-def test_what_terraform_says_gets_a_next_step(
+def test_terraforms_errors_get_a_next_step(
     infra: Path, monkeypatch: pytest.MonkeyPatch, complaint: str, step: str
 ) -> None:
     def fail(*_: object, **__: object) -> Iterator[str]:
@@ -496,7 +494,7 @@ def test_what_terraform_says_gets_a_next_step(
     assert step in refused.value.next_step
 
 
-def test_the_backend_is_put_into_infra_and_taken_out_again(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_backend_override_is_written_and_removed(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terraform, "init", lambda *_, **__: None)
     monkeypatch.setattr(S3Backend, "arguments", lambda _: [])
     override = infra / backends.OVERRIDE

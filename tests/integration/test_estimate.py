@@ -1,4 +1,4 @@
-"""`pipeline estimate`: its sums, its units, what it says of wrong arguments; its assumptions against real runs."""
+"""`pipeline estimate`: sums, units, errors about arguments; assumptions compared with real runs."""
 
 import json
 import re
@@ -28,7 +28,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `pipeline estimate`; answers exit status, stdout and stderr."""
+    """Runs `pipeline estimate`; returns exit status, stdout and stderr."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["pipeline", "estimate", *arguments])
@@ -47,7 +47,7 @@ def quantity(answer: Estimate, item: str) -> Decimal:
 # --- sums and units ---------------------------------------------------------------------------------------------------
 
 
-def test_the_sums_that_are_printed_are_those_of_the_lines(command: Run) -> None:
+def test_the_printed_sums_are_the_sums_of_the_lines(command: Run) -> None:
     status, out, _ = command("--orders", "200000", "--files", "10")
     assert status == 0
     answer = estimate.estimate(replace(ASKED, files=10))
@@ -93,7 +93,7 @@ def test_chunks_and_transitions_follow_from_the_bytes() -> None:
     assert quantity(answer, "staging, until it expires") == pytest.approx(staged, rel=Decimal("0.001"))
 
 
-def test_arm_is_cheaper_and_another_region_is_priced_as_such() -> None:
+def test_arm_costs_less_and_regions_have_their_own_prices() -> None:
     base = total(estimate.estimate(ASKED).runs)
     assert total(estimate.estimate(replace(ASKED, architecture="x86_64")).runs) > base
     assert total(estimate.estimate(replace(ASKED, region="us-east-1")).runs) != base
@@ -116,14 +116,14 @@ def test_arm_is_cheaper_and_another_region_is_priced_as_such() -> None:
         (["--orders", "100000000"], "max_object_bytes allows 5,368,709,120"),
     ],
 )
-def test_a_wrong_argument_is_told_in_a_sentence(command: Run, arguments: list[str], said: str) -> None:
+def test_a_wrong_argument_is_explained(command: Run, arguments: list[str], said: str) -> None:
     status, out, err = command(*arguments)
     assert (status, out) == (2, "")
     assert said in err
     assert "next:" in err
 
 
-def test_files_that_are_too_large_are_told_into_how_many_to_divide() -> None:
+def test_the_advice_for_too_large_files_gives_a_number_that_works() -> None:
     with pytest.raises(UsageError) as refused:
         estimate.estimate(replace(ASKED, orders=100_000_000))
     files = re.search(r"--files (\d+)", refused.value.next_step)
@@ -134,26 +134,24 @@ def test_files_that_are_too_large_are_told_into_how_many_to_divide() -> None:
 # --- assumptions ------------------------------------------------------------------------------------------------------
 
 
-def test_sizes_are_those_of_infra() -> None:
-    """Were variables.tf read wrongly, the estimate would be of other functions."""
+def test_every_function_has_a_size_from_infra() -> None:
+    """A wrong reading of variables.tf would estimate other functions."""
     sizes = estimate.function_sizes()
     assert sizes.keys() == {p.parent.name for p in Path(starter.__file__).parents[1].glob("*/index.py")}
     assert all(size.memory_mb >= 128 and size.disk_mb >= 512 for size in sizes.values())
 
 
-def test_a_benchmark_is_taken_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = tmp_path / "latest.json"
-    monkeypatch.setattr(estimate, "RESULTS", results)
-    assert estimate.cpu_seconds_a_gb() == estimate.CPU_SECONDS_A_GB
+def test_a_faster_benchmark_gives_a_lower_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = total(estimate.estimate(ASKED).runs)
-    measured = {step: seconds / 2 for step, seconds in estimate.CPU_SECONDS_A_GB.items()}
-    results.write_text(json.dumps({"cpu_seconds_per_gb": {**measured, "total": sum(measured.values())}}))
+    measured = {step: seconds / 2 for step, seconds in estimate.cpu_seconds_a_gb().items()}
+    monkeypatch.setattr(estimate, "RESULTS", tmp_path / "latest.json")
+    estimate.RESULTS.write_text(json.dumps({"cpu_seconds_per_gb": {**measured, "total": sum(measured.values())}}))
     assert estimate.cpu_seconds_a_gb() == measured
     assert total(estimate.estimate(ASKED).runs) < before
 
 
 @pytest.mark.usefixtures("aws")
-def test_objects_are_those_of_a_run() -> None:
+def test_the_objects_match_those_of_a_run() -> None:
     batch = harness.run(lines([order(order_id=str(number)) for number in range(5)]))
     assert {key.rpartition("/")[2] for key in harness.keys("staging/")} == set(estimate.SHARES_STAGED)
     assert set(STAGED) <= set(estimate.SHARES_STAGED)
@@ -163,8 +161,8 @@ def test_objects_are_those_of_a_run() -> None:
 
 
 @pytest.mark.usefixtures("aws")
-def test_metrics_are_those_of_a_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A metric costs by the month; those of the starter, of write and of record_run (which has its own test)."""
+def test_the_metrics_match_those_of_a_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The metrics of the starter, write and record_run (which has its own test); each costs by the month."""
     monkeypatch.setattr(executions, "start", lambda *_: True)
     source = harness.upload(lines([order()]))
     thing: dict[str, Any] = {

@@ -167,8 +167,8 @@ def test_a_full_disk_is_named_and_the_advice_works(tmp_path: Path, small_disk: P
     assert validate(file, tmp_path / "out", tmp_path).returncode == 0, "a place on another disk works"
     done = validate(file, tmp_path / "out", small_disk)
     assert done.returncode == 1
-    assert "There is not enough room on the disk" in done.stderr
-    assert f"Let TMPDIR name a folder with more room than {small_disk}" in done.stderr
+    assert "There is not enough disk space" in done.stderr
+    assert f"Set TMPDIR to a folder with more space than {small_disk}" in done.stderr
 
 
 def test_the_system_s_own_errors_name_the_place_and_not_the_source(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is said on the local emulator is true of it, and each command that is named works there as it is typed."""
+"""Messages for the local emulator are true of it, and the commands in them work there as typed."""
 
 import json
 import re
@@ -39,19 +39,19 @@ def advice(target: str, state: BatchState) -> str:
     return " ".join(action.sentence for action in story.actions)
 
 
-def test_what_nothing_will_start_is_not_waited_for() -> None:
+def test_without_a_reconciler_the_advice_is_not_to_wait() -> None:
     local = advice("local", BatchState.MISSING)
     assert "every hour" not in local
     assert "dropped" in local
     assert "every hour" in advice("aws", BatchState.MISSING)
 
 
-def test_what_hangs_is_not_looked_at_in_a_console_that_is_not_there() -> None:
+def test_the_advice_for_a_stuck_execution_names_no_console() -> None:
     assert "console" not in advice("local", BatchState.STUCK)
     assert "console" in advice("aws", BatchState.STUCK)
 
 
-def test_the_command_that_is_named_for_a_file_that_was_never_started_publishes_it(place: Place, run: Run) -> None:
+def test_the_command_for_a_file_that_was_never_started_publishes_it(place: Place, run: Run) -> None:
     batch = ways.never_started(place)
     told = stories_of(run, batch.source.key)
     assert told["outcome"] == "not started"
@@ -68,7 +68,7 @@ def stories_of(run: Run, what: str) -> Any:
 
 
 @pytest.mark.parametrize("place_name", ["local", "aws"])
-def test_a_file_that_is_not_started_in_time_is_followed_up_on_its_target(
+def test_the_advice_for_a_late_execution_names_the_target(
     place_name: str, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "_START_SECONDS", -1)
@@ -84,12 +84,12 @@ def test_a_file_that_is_not_started_in_time_is_followed_up_on_its_target(
     assert all(("--target local" in command) == (place_name == "local") for command in commands), commands
 
 
-# --- where there is no emulator ---------------------------------------------------------------------------------------
+# --- no emulator ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An emulator that `make local-up` started, and that has died."""
+    """An emulator that has died after `make local-up`."""
     monkeypatch.setattr(embedded, "LOCAL", tmp_path / "local")
     process = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
     process.wait()
@@ -98,33 +98,33 @@ def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("dead")
-def test_an_emulator_that_has_died_took_everything_with_it() -> None:
-    with pytest.raises(CliError, match="has stopped, and everything that was on it is lost") as refused:
+def test_a_dead_emulator_is_reported_with_its_lost_data() -> None:
+    with pytest.raises(CliError, match="has stopped, and all its data is lost") as refused:
         targets.target("local")
     assert "make local-up" in refused.value.next_step
     assert "make deploy-infra TARGET=local" in refused.value.next_step
 
 
-def test_an_emulator_that_was_never_started_has_lost_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_emulator_that_was_never_started_has_lost_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "LOCAL", tmp_path / "local")
     with pytest.raises(CliError, match="is not running") as refused:
         targets.target("local")
     assert "lost" not in str(refused.value)
 
 
-def test_an_emulator_that_hangs_is_not_called_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_emulator_that_hangs_is_not_reported_as_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "LOCAL", tmp_path / "local")
     monkeypatch.setattr(embedded, "_ANSWER_SECONDS", 0.1)
     monkeypatch.setattr(embedded.Server, "is_alive", lambda _: True)
     (embedded.LOCAL / "server").mkdir(parents=True)
     (embedded.LOCAL / "server" / "ca.pem").touch()
     (embedded.LOCAL / "server.json").write_text(json.dumps({"pid": 1, "port": 1}))
-    with pytest.raises(CliError, match="does not answer"):
+    with pytest.raises(CliError, match="does not respond"):
         targets.target("local")
 
 
 @pytest.mark.usefixtures("dead")
-def test_what_dies_while_a_command_runs_is_said_to_be_lost(
+def test_an_emulator_that_dies_during_a_command_is_reported(
     place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(**_: Any) -> Any:
@@ -137,5 +137,5 @@ def test_what_dies_while_a_command_runs_is_said_to_be_lost(
         cli.main()
     said = capsys.readouterr().err
     assert left.value.code == 1
-    assert "everything that was on it is lost" in said
+    assert "all its data is lost" in said
     assert "make local-up" in said

@@ -1,4 +1,4 @@
-"""What a run leaves on the workstation."""
+"""The outputs of a run on the workstation."""
 
 from io import StringIO
 from pathlib import Path
@@ -23,7 +23,7 @@ TABLES = {name: documents.published_table(name) for name in ("orders", "items")}
 
 
 class Bucket:
-    """A processed bucket in which every key holds its own name."""
+    """A processed bucket in which each object contains its own key."""
 
     def download_file(self, _bucket: str, key: str, path: str) -> None:
         Path(path).write_text(key)
@@ -47,7 +47,7 @@ def left(folder: Path, outcome: runs.RunResult) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_published_run_leaves_its_tables_and_rejects(tmp_path: Path) -> None:
+def test_the_outputs_of_a_published_run_are_tables_rejects_and_manifest(tmp_path: Path) -> None:
     tables = {"orders.csv", "orders.parquet", "items.csv", "items.parquet", "manifest.json"}
     assert left(tmp_path, published(None)) == tables
     assert left(tmp_path, published("rejected/1.jsonl")) == tables | {"rejects.jsonl"}
@@ -55,20 +55,20 @@ def test_a_published_run_leaves_its_tables_and_rejects(tmp_path: Path) -> None:
     assert (tmp_path / "orders.csv").read_text() == "processed/orders.csv"
 
 
-def test_a_failed_run_leaves_its_record_and_the_rejects_that_it_names(tmp_path: Path) -> None:
+def test_the_outputs_of_a_failed_run_are_its_record_and_rejects(tmp_path: Path) -> None:
     assert left(tmp_path, failed("rejected/1.jsonl")) == {"failure.json", "rejects.jsonl"}
     assert (tmp_path / "rejects.jsonl").read_text() == "rejected/1.jsonl"
     assert left(tmp_path, failed(None)) == {"failure.json"}
 
 
-def test_nothing_of_the_run_before_is_shown_as_this_one_s(tmp_path: Path) -> None:
+def test_outputs_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("not the pipeline's")
     left(tmp_path, published("rejected/1.jsonl"))
     (tmp_path / runs.REPORT).write_text("of the run before")
     assert left(tmp_path, failed(None)) == {"failure.json", "mine.csv"}
 
 
-def test_the_cost_is_awaited_until_it_is_there_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_for_the_cost_ends_with_the_record_or_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def read(_place: Any, _kind: Any, key: str) -> RunRecord | None:
@@ -81,13 +81,13 @@ def test_the_cost_is_awaited_until_it_is_there_and_not_for_ever(monkeypatch: pyt
     runs.await_cost(place, UPLOAD, 10)
     assert asked == [f"runs/{UPLOAD.dataset}/{UPLOAD.batch_id}/{UPLOAD.batch_id}.json"] * 3
     runs.await_cost(place, UPLOAD, 0)
-    assert len(asked) == 4, "the time was up at once"
+    assert len(asked) == 4, "without time it looks only once"
 
 
-# --- what goes in -----------------------------------------------------------------------------------------------------
+# --- input ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_not_there_is_asked_for_as_the_command_takes_it(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_the_command(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="There is no file") as raised:
         check_input(tmp_path / "nowhere", "pipeline validate path/to/orders.jsonl")
     assert raised.value.next_step == "Name a file: pipeline validate path/to/orders.jsonl."
@@ -106,14 +106,12 @@ def shown(screen: Console) -> str:
 
 
 @pytest.mark.parametrize("size", [0, 3 << 20])
-def test_an_upload_is_the_file_and_shows_a_terminal_how_far_it_is(
-    aws: None, tmp_path: Path, screen: Console, size: int
-) -> None:
+def test_an_upload_has_a_progress_bar_on_a_terminal(aws: None, tmp_path: Path, screen: Console, size: int) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(bytes(range(256)) * (size // 256))
     outputs = {"ingest_bucket": harness.INGEST, "state_machine_arn": "arn:aws:states:x:1:stateMachine:x"}
     place: Any = SimpleNamespace(s3=s3_utils.client, outputs=lambda: outputs)
-    uploaded = runs.upload(place, path, "orders", show.reading)
+    uploaded = runs.upload(place, path, "orders")
     stored = place.s3().get_object(Bucket=harness.INGEST, Key="incoming/orders/x.jsonl", VersionId=uploaded.version_id)
     assert stored["Body"].read() == path.read_bytes()
     assert ("uploading" in shown(screen), f"{size / 1e6:.1f}/" in shown(screen)) == (
@@ -122,8 +120,8 @@ def test_an_upload_is_the_file_and_shows_a_terminal_how_far_it_is(
     )
 
 
-def test_the_bar_of_a_file_that_was_read_says_what_is_done_then(tmp_path: Path, screen: Console) -> None:
-    """Of a gzipped file it would else stand at its end for most of the time."""
+def test_the_progress_bar_names_the_step_after_reading(tmp_path: Path, screen: Console) -> None:
+    """For a gzip file, most of the time is spent after reading."""
     path = tmp_path / "x.jsonl.gz"
     path.write_bytes(b"x" * 100)
     with validate_command._reading(path) as on_read:

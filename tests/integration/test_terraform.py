@@ -1,4 +1,4 @@
-"""Terraform as a process, stopped once and in peace; a deployment's folder and its state, whole or half."""
+"""Terraform as a process, which is interrupted only once; a deployment's folder and state, complete or not."""
 
 import sys
 import time
@@ -20,8 +20,8 @@ try:
     print("started", flush=True)
     time.sleep(30)
 except KeyboardInterrupt:
-    print("x" * 1_000_000, flush=True)  # more than a pipe holds: somebody must read on
-    time.sleep(0.3)  # told a second time, it would end here
+    print("x" * 1_000_000, flush=True)  # more than a pipe holds: the reader must continue
+    time.sleep(0.3)  # a second interrupt would end it here
     with open("{saved}", "w") as file:
         file.write("saved")
     sys.exit(1)
@@ -29,7 +29,7 @@ except KeyboardInterrupt:
 
 
 def fake_terraform(folder: Path, monkeypatch: pytest.MonkeyPatch, handler: str = "signal.default_int_handler") -> Path:
-    """Put a Terraform onto the PATH that writes its state when it is interrupted; answers the state's file."""
+    """Put a Terraform on the PATH that writes its state when interrupted; returns the path of the state file."""
     script, saved = folder / "terraform", folder / "saved"
     script.write_text(FAKE.format(python=Path(sys.executable).resolve(), saved=saved, handler=handler))
     script.chmod(0o755)
@@ -37,9 +37,7 @@ def fake_terraform(folder: Path, monkeypatch: pytest.MonkeyPatch, handler: str =
     return saved
 
 
-def test_an_interrupt_tells_terraform_once_and_waits_for_its_state(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_terraform_is_interrupted_once_and_writes_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved = fake_terraform(tmp_path, monkeypatch)
     lines = terraform.run(["apply"], {})
     assert next(lines) == "started\n"
@@ -48,7 +46,7 @@ def test_an_interrupt_tells_terraform_once_and_waits_for_its_state(
     assert saved.read_text() == "saved"
 
 
-def test_whoever_stops_reading_stops_terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_the_output_stops_terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved = fake_terraform(tmp_path, monkeypatch)
     lines = Workspace({}, {}, tmp_path).apply()
     next(lines)
@@ -66,9 +64,7 @@ def test_a_terraform_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: p
     assert time.monotonic() - started < 5
 
 
-def test_a_copy_is_ruled_by_no_setting_and_no_backend_of_the_checkout(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copy_has_no_settings_and_no_backend_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkout, folder = tmp_path / "checkout", tmp_path / "deployment" / "infra"
     (checkout / "tests").mkdir(parents=True)
     for name in ("main.tf", ".terraform.lock.hcl", "terraform.tfvars", "my.auto.tfvars", "my_override.tf", "x.tfstate"):
@@ -104,7 +100,7 @@ BUCKET = ("aws_s3_bucket", {"tags": None, "arn": "arn:aws:s3:::b", "bucket": "b"
         (StateFile({}, [ROLE]), TAGS, None, []),
     ],
 )
-def test_half_a_deployment_is_enough_to_know_it(
+def test_an_incomplete_state_is_enough_to_identify_the_deployment(
     state: StateFile, tags: dict[str, str], region: str | None, buckets: list[str]
 ) -> None:
     assert (state.tags, state.region, state.buckets) == (tags, region, buckets)
@@ -118,7 +114,7 @@ def test_half_a_deployment_is_enough_to_know_it(
         '{"outputs": {}, "resources": [{"mode": "data", "type": "aws_partition", "instances": [{"attributes": {}}]}]}',
     ],
 )
-def test_no_resource_in_the_state_is_nothing_deployed(
+def test_a_state_without_resources_means_nothing_is_deployed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pulled: str
 ) -> None:
     (tmp_path / ".terraform").mkdir()

@@ -1,4 +1,4 @@
-"""The defaults of infra's variables: Terraform's own answer, kept in infra/defaults.json."""
+"""The defaults of infra's variables, which Terraform evaluates and infra/defaults.json keeps."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from pipeline.errors import CliError
 
 @pytest.fixture
 def infra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with a copy of infra's variables, of which nothing is kept yet."""
+    """A folder with a copy of infra's variables, without a defaults.json."""
     declared = tmp_path / "variables.tf"
     declared.write_bytes(variables.DECLARED.read_bytes())
     monkeypatch.setattr(variables, "DECLARED", declared)
@@ -23,7 +23,7 @@ def infra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     variables._defaults.cache_clear()
 
 
-def test_what_is_kept_is_what_terraform_says() -> None:
+def test_the_kept_defaults_match_variables_tf() -> None:
     variables.check()
 
 
@@ -44,7 +44,7 @@ def test_kept_defaults_need_no_terraform(infra: Path, monkeypatch: pytest.Monkey
     assert variables.defaults()["memory_mb"]["starter"] == "256"
 
 
-def test_terraform_is_asked_again_where_a_default_has_changed(infra: Path) -> None:
+def test_changed_defaults_are_evaluated_again(infra: Path) -> None:
     variables.write()
     assert variables.defaults()["chunk_bytes"] == "67108864"
     text = variables.DECLARED.read_text()
@@ -58,7 +58,7 @@ def test_terraform_is_asked_again_where_a_default_has_changed(infra: Path) -> No
     assert json.loads(variables.KEPT.read_text())["defaults"]["chunk_bytes"] == 33554432
 
 
-def test_a_variable_can_be_declared_in_any_form_that_terraform_takes(infra: Path) -> None:
+def test_a_variable_can_have_any_form_that_terraform_accepts(infra: Path) -> None:
     with variables.DECLARED.open("a") as file:
         file.write('\n/* variable "not_one" {} */\nvariable more { default = { "a" = [1, "x"] } }\n')
     found = variables.defaults()
@@ -66,7 +66,7 @@ def test_a_variable_can_be_declared_in_any_form_that_terraform_takes(infra: Path
     assert "not_one" not in found
 
 
-def test_the_settings_of_the_shell_are_not_taken_for_defaults(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_the_shell_do_not_change_the_defaults(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"TF_VAR_chunk_bytes": "5242880", "TF_WORKSPACE": "x", "TF_CLI_ARGS_plan": "-nonsense"}.items():
         monkeypatch.setenv(name, value)
     assert variables.defaults()["chunk_bytes"] == "67108864"

@@ -1,4 +1,4 @@
-"""GitHub's workflows against what they call; jactionlint and zizmor look at the rest in `make check`."""
+"""GitHub's workflows and the commands that they call; `make check` runs jactionlint and zizmor."""
 
 import re
 import subprocess
@@ -27,7 +27,7 @@ def scripts() -> str:
     return "\n".join(step["run"] for step in steps() if "run" in step)
 
 
-def test_what_the_workflows_call_is_there() -> None:
+def test_the_workflows_call_existing_commands() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     commands = {command.name for command in cli.app.registered_commands}
     called = set(re.findall(r"\bmake ([a-z-]+)", scripts()))
@@ -38,14 +38,14 @@ def test_what_the_workflows_call_is_there() -> None:
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_nothing_is_allowed_but_what_a_job_says(name: str) -> None:
+def test_only_jobs_grant_permissions(name: str) -> None:
     assert WORKFLOWS[name]["permissions"] == {}
     for job in WORKFLOWS[name]["jobs"].values():
         assert "permissions" in job
 
 
-def test_who_may_write_to_the_repository_runs_nothing_of_the_change() -> None:
-    """Or a pull request, or a new package, could take the token."""
+def test_jobs_with_write_permission_run_no_code_of_the_change() -> None:
+    """Otherwise a pull request, or a new package, could steal the token."""
     for workflow in WORKFLOWS.values():
         for job in workflow["jobs"].values():
             writes = {name for name, right in job["permissions"].items() if right == "write"} - {"id-token"}
@@ -66,12 +66,12 @@ def test_an_action_has_one_version() -> None:
 
 
 def test_zips_are_built_by_the_python_that_runs_them() -> None:
-    """Else they carry no bytecode, and are other bytes than those of the last deploy."""
+    """Otherwise they have no bytecode, and differ from those of the last deploy."""
     assert {version.rpartition(".")[0] for version in python_versions()} == {build.aws_runtime("arm64").python}
 
 
 def test_every_workflow_has_the_same_release_of_python() -> None:
-    """Bytecode is in the zips, and so in the plan's digest: another release would make other bytes of the same code."""
+    """The zips, and so the plan's digest, contain bytecode, which differs by release of Python."""
     [version] = python_versions()
     assert re.fullmatch(r"\d+\.\d+\.\d+", version), f"{version} may be another release on the next runner"
 
@@ -80,7 +80,7 @@ def python_versions() -> set[str]:
     return {step["with"]["python-version"] for step in steps() if "setup-python" in step.get("uses", "")}
 
 
-def test_terraform_is_new_enough_and_the_same_everywhere() -> None:
+def test_all_workflows_use_the_same_recent_terraform() -> None:
     [version] = {step["with"]["terraform_version"] for step in steps() if "setup-terraform" in step.get("uses", "")}
     assert tuple(map(int, version.split(".")[:2])) >= terraform._MINIMUM
 
@@ -91,7 +91,7 @@ def test_every_environment_is_planned(workflow: str, job: str) -> None:
     assert sorted(planned) == environments.names(), "Name each file of infra/environments/ in the matrix, once."
 
 
-def test_every_environment_is_deployed_by_the_job_of_its_name() -> None:
+def test_every_environment_is_deployed_by_a_job_of_its_name() -> None:
     jobs = {name for name in WORKFLOWS["deploy.yml"]["jobs"] if called("deploy.yml", name) == "apply.yml"}
     assert jobs == set(environments.names()), (
         "A file of infra/environments/ has no job: docs/guides/deploy-as-a-team.md"
@@ -100,7 +100,7 @@ def test_every_environment_is_deployed_by_the_job_of_its_name() -> None:
 
 
 @pytest.mark.parametrize(("workflow", "of"), [("plan.yml", "inputs"), ("apply.yml", "inputs"), ("drift.yml", "matrix")])
-def test_an_environment_may_have_an_account_of_its_own(workflow: str, of: str) -> None:
+def test_an_environment_can_have_its_own_account(workflow: str, of: str) -> None:
     text, page = (FOLDER / workflow).read_text(), (ROOT / "docs" / "guides" / "deploy-as-a-team.md").read_text()
     for name in ("TF_STATE_BUCKET", *([] if workflow == "apply.yml" else ["AWS_PLAN_ROLE"])):
         own = f"vars[format('{name}_{{0}}', {of}.environment)] || vars.{name}"
@@ -117,14 +117,14 @@ def called(workflow: str, job: str) -> str:
 
 
 def before(job: str) -> set[str]:
-    """All that has to go well in deploy.yml before a job starts."""
+    """The jobs of deploy.yml that must succeed before a job starts."""
     needed = WORKFLOWS["deploy.yml"]["jobs"][job].get("needs", [])
     direct = {needed} if isinstance(needed, str) else set(needed)
     return direct.union(*map(before, direct))
 
 
 @pytest.mark.parametrize("job", environments.names())
-def test_nothing_is_deployed_before_what_tells_whether_it_is_good(job: str) -> None:
+def test_deploys_wait_for_the_tests(job: str) -> None:
     first = {"ci", "dev", "smoke"} if job == "prod" else {"ci"}
     assert first <= before(job)
     for one in {job, *before(job)} - {"ci"}:
@@ -134,21 +134,21 @@ def test_nothing_is_deployed_before_what_tells_whether_it_is_good(job: str) -> N
         assert "||" not in condition
 
 
-def test_prod_can_be_left_to_people_by_a_variable() -> None:
+def test_a_variable_excludes_prod_from_deploys() -> None:
     gated = [name for name, job in WORKFLOWS["deploy.yml"]["jobs"].items() if "vars.DEPLOY_PROD" in job.get("if", "")]
     assert set(gated) >= {"prod"} & set(environments.names())
     assert "`DEPLOY_PROD`" in (ROOT / "docs" / "guides" / "deploy-as-a-team.md").read_text()
 
 
-def test_what_is_on_main_is_tested_once() -> None:
+def test_main_is_tested_once() -> None:
     assert called("deploy.yml", "ci") == "ci.yml"
     started_by = set(WORKFLOWS["ci.yml"][True])  # YAML's on: is true
     assert started_by == {"pull_request", "merge_group", "workflow_call", "workflow_dispatch"}
     assert "github.ref == 'refs/heads/main'" in WORKFLOWS["deploy.yml"]["jobs"]["dev"]["if"]
 
 
-def test_an_environment_is_planned_and_applied_in_its_turn() -> None:
-    """A plan that another deploy of ours could come after would be out of date when it is agreed to."""
+def test_an_environment_is_planned_and_applied_without_another_deploy_in_between() -> None:
+    """Otherwise a plan could be out of date when it is approved."""
     queues = {name: WORKFLOWS["deploy.yml"]["jobs"][name]["concurrency"] for name in environments.names()}
     assert {queue["cancel-in-progress"] for queue in queues.values()} == {False}
     groups = {queue["group"] for queue in queues.values()}
@@ -161,7 +161,7 @@ def test_an_environment_is_planned_and_applied_in_its_turn() -> None:
     assert "github.run_id" in WORKFLOWS["deploy.yml"]["concurrency"]["group"], "one run must not wait for another"
 
 
-def test_a_smoke_test_is_cleaned_up_after_by_its_name_whatever_became_of_it() -> None:
+def test_a_smoke_test_is_always_cleaned_up_by_its_name() -> None:
     jobs = WORKFLOWS["smoke.yml"]["jobs"]
     commands = [job["steps"][-1]["run"] for job in (jobs["smoke"], jobs["clean"])]
     name = '"smoke-$(printf %06x $((GITHUB_RUN_ID % 0x1000000)))"'
@@ -174,13 +174,13 @@ def test_a_smoke_test_is_cleaned_up_after_by_its_name_whatever_became_of_it() ->
 
 
 @pytest.mark.parametrize("workflow", ["ci.yml", "smoke.yml"])
-def test_what_is_started_by_hand_takes_no_deploys_place(workflow: str) -> None:
-    """Of those that wait in a queue GitHub keeps the newest, whoever has started it."""
+def test_a_manual_run_has_its_own_queue(workflow: str) -> None:
+    """GitHub keeps only the newest waiting run of a queue, including manual runs."""
     assert "${{ github.workflow }}" in WORKFLOWS[workflow]["concurrency"]["group"]
 
 
-def test_artifacts_can_be_made_again() -> None:
-    """Else running the jobs again, which an apply of a stale plan asks for, fails."""
+def test_artifacts_can_be_overwritten() -> None:
+    """Otherwise repeating the jobs fails, which is necessary after a stale plan."""
     uploads = [step["with"] for step in steps() if "upload-artifact" in step.get("uses", "")]
     assert uploads
     assert all(upload["overwrite"] is True for upload in uploads)
@@ -210,7 +210,7 @@ esac
 def run_script(
     folder: Path, workflow: str, job: str, step_name: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a step of a job, by default the last, with a stand-in for GitHub's command line."""
+    """Run a step of a job, by default the last, with a fake GitHub command line."""
     steps_of = WORKFLOWS[workflow]["jobs"][job]["steps"]
     step = next((one for one in steps_of if one.get("name") == step_name), steps_of[-1])
     gh = folder / "gh"
@@ -234,7 +234,7 @@ def asked_for(folder: Path) -> list[str]:
         (None, 1, "issues/7/comments"),
     ],
 )
-def test_a_plan_is_one_comment_and_a_fault_of_githubs_is_no_second_one(
+def test_a_plan_is_one_comment_even_after_an_error_of_github(
     tmp_path: Path, comments: str | None, status: int, last: str
 ) -> None:
     (tmp_path / "plan").mkdir()
@@ -245,11 +245,11 @@ def test_a_plan_is_one_comment_and_a_fault_of_githubs_is_no_second_one(
     done = run_script(tmp_path, "deploy.yml", "comment", REPOSITORY="o/r", NUMBER="7", COMMIT="c")
     assert done.returncode == status, done.stderr
     assert last in asked_for(tmp_path)[-1]
-    assert (tmp_path / "comment.md").read_text() == "<!-- plan -->\n### Plan for dev\nOf commit c.\n"
+    assert (tmp_path / "comment.md").read_text() == "<!-- plan -->\n### Plan for dev\nCommit c.\n"
 
 
 @pytest.mark.parametrize("changed", ["infra/bootstrap/permissions.yaml", "infra/bootstrap/github.tf"])
-def test_a_plan_says_that_the_roles_must_be_made_anew(tmp_path: Path, changed: str) -> None:
+def test_a_plan_says_that_bootstrap_must_be_run_again(tmp_path: Path, changed: str) -> None:
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan" / "dev.md").write_text("### Plan for dev\n")
     (tmp_path / "files").write_text(f"README.md\n{changed}\n")
@@ -257,10 +257,10 @@ def test_a_plan_says_that_the_roles_must_be_made_anew(tmp_path: Path, changed: s
     done = run_script(tmp_path, "deploy.yml", "comment", REPOSITORY="o/r", NUMBER="7", COMMIT="c")
     assert done.returncode == 0, done.stderr
     _, said, *_ = (tmp_path / "comment.md").read_text().splitlines()
-    assert said.startswith("**Before this is merged an administrator must run `make bootstrap` on it,**")
+    assert said.startswith("**Before the merge, an administrator must run `make bootstrap` on this branch,**")
 
 
-def test_a_plan_that_fails_is_missed_in_the_comment(tmp_path: Path) -> None:
+def test_the_comment_names_a_failed_plan(tmp_path: Path) -> None:
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan" / "dev.md").write_text("### Plan for dev\n")
     (tmp_path / "files").touch()
@@ -278,7 +278,7 @@ def test_a_plan_that_fails_is_missed_in_the_comment(tmp_path: Path) -> None:
 
 
 def waiting_for(folder: Path, runs: dict[str, str]) -> None:
-    """The runs that wait, and the environment whose reviewers each waits for; for none GitHub fails to say which."""
+    """The waiting runs, and the environment whose reviewers each waits for; without runs, GitHub fails."""
     (folder / "waiting").write_text("".join(f"{run}\n" for run in runs))
     for run, environment in runs.items():
         if environment:
@@ -292,7 +292,7 @@ def test_only_older_runs_that_wait_for_prod_are_cancelled(tmp_path: Path) -> Non
     assert [line for line in asked_for(tmp_path) if "cancel" in line] == ["run cancel 10"]
 
 
-def test_what_cannot_be_cancelled_is_said_and_keeps_nothing_from_prod(tmp_path: Path) -> None:
+def test_a_run_that_can_not_be_cancelled_is_reported_and_blocks_nothing(tmp_path: Path) -> None:
     waiting_for(tmp_path, {"8": "", "9": "prod", "10": "prod", "12": "prod"})
     (tmp_path / "locked-9").touch()
     done = run_script(tmp_path, "deploy.yml", "supersede", GH_REPO="o/r", GITHUB_RUN_ID="12")
@@ -304,14 +304,14 @@ def test_what_cannot_be_cancelled_is_said_and_keeps_nothing_from_prod(tmp_path: 
     assert [line for line in asked_for(tmp_path) if "cancel" in line] == ["run cancel 9", "run cancel 10"]
 
 
-def test_where_github_does_not_say_what_waits_prod_is_deployed_all_the_same(tmp_path: Path) -> None:
+def test_prod_is_deployed_even_if_github_lists_no_runs(tmp_path: Path) -> None:
     done = run_script(tmp_path, "deploy.yml", "supersede", GH_REPO="o/r", GITHUB_RUN_ID="12")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("::warning::")
 
 
 @pytest.mark.parametrize(("waits", "explained"), [({"10": "prod"}, True), ({"10": "dev"}, False), ({}, False)])
-def test_drift_that_a_deploy_explains_which_waits_is_said_to_be(
+def test_drift_names_a_waiting_deploy_that_may_explain_it(
     tmp_path: Path, waits: dict[str, str], explained: bool
 ) -> None:
     (tmp_path / "drift").mkdir()
@@ -328,7 +328,7 @@ def test_drift_that_a_deploy_explains_which_waits_is_said_to_be(
 
 @pytest.mark.parametrize("planned", [True, False])
 def test_the_apply_job_finds_the_digest_or_stops(tmp_path: Path, planned: bool) -> None:
-    """And takes the place of the shell, so that it is this that GitHub tells when the run is cancelled."""
+    """It also replaces the shell, so it gets GitHub's signal when the run is cancelled."""
     plan = Plan.read({"resource_changes": [{"address": "a.b", "change": {"actions": ["create"], "after": {}}}]})
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan" / "dev.md").write_text(plan.markdown("dev") if planned else "")
@@ -346,7 +346,7 @@ def test_the_apply_job_finds_the_digest_or_stops(tmp_path: Path, planned: bool) 
 
 
 @pytest.mark.parametrize(("commit", "status"), [("newest", 0), ("older", 1)])
-def test_a_run_that_is_run_again_brings_back_no_old_commit(tmp_path: Path, commit: str, status: int) -> None:
+def test_a_repeated_run_does_not_deploy_an_old_commit(tmp_path: Path, commit: str, status: int) -> None:
     first = WORKFLOWS["apply.yml"]["jobs"]["apply"]["steps"][0]
     assert first["if"] == "github.run_attempt != '1'"
     done = run_script(tmp_path, "apply.yml", "apply", first["name"], GH_REPO="o/r", GITHUB_SHA=commit)
@@ -354,7 +354,7 @@ def test_a_run_that_is_run_again_brings_back_no_old_commit(tmp_path: Path, commi
     assert ("::error::main has a newer commit" in done.stderr) == (status != 0)
 
 
-def test_whatever_became_of_an_apply_it_is_said_how_to_go_on(tmp_path: Path) -> None:
+def test_a_failed_apply_explains_how_to_continue(tmp_path: Path) -> None:
     last = WORKFLOWS["apply.yml"]["jobs"]["apply"]["steps"][-1]
     assert last["if"] == "failure() || cancelled()"
     said = run_script(tmp_path, "apply.yml", "apply").stdout

@@ -1,4 +1,4 @@
-"""What reviewers see of a plan: which resources and attributes, never a value; and a digest of all of it."""
+"""A plan's summary for reviewers: resources and attributes without values, and a digest of everything."""
 
 import json
 from typing import Any
@@ -60,7 +60,7 @@ def test_no_value_is_shown() -> None:
     assert SECRET not in "\n".join([*plan.lines(), plan.markdown("prod"), str(plan)])
 
 
-def test_nothing_to_change_is_said() -> None:
+def test_a_plan_without_changes_says_so() -> None:
     plan = Plan.read({"resource_changes": PLANNED["resource_changes"][4:]})
     assert list(plan.lines()) == ["Nothing would change."]
     assert plan.changes == ()
@@ -80,8 +80,8 @@ def test_another_plan_has_another_digest(other: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("part", ["resource_changes", "resource_drift"])
 @pytest.mark.parametrize("actions", [("create", "forget"), ("explode",)])
-def test_an_action_that_is_not_known_is_not_passed_over(part: str, actions: tuple[str, ...]) -> None:
-    """Else it would be in no comment and in no digest, and yet be applied."""
+def test_an_unknown_action_is_an_error(part: str, actions: tuple[str, ...]) -> None:
+    """Otherwise it would be applied without being in the comment or the digest."""
     with pytest.raises(CliError, match=f"aws_sns_topic.x: {', '.join(actions)}"):
         Plan.read({**PLANNED, part: [change("aws_sns_topic.x", *actions)]})
 
@@ -91,14 +91,14 @@ def test_the_same_changes_have_the_same_digest() -> None:
     assert Plan.read(again).digest == Plan.read(PLANNED).digest
 
 
-def test_a_comment_can_not_be_broken_out_of_and_is_not_too_long() -> None:
+def test_a_comment_is_one_code_block_of_limited_length() -> None:
     planned = [change(f'aws_sqs_queue.q["```{number}"]', "create", after={}) for number in range(5000)]
     comment = Plan.read({"resource_changes": planned}).markdown("dev")
     assert comment.count("```") == 2
     assert "… and 3928 more" in comment
-    assert len(comment.encode()) < 65_536 / 2, "two fit into what GitHub takes"
+    assert len(comment.encode()) < 65_536 / 2, "two must fit into one GitHub comment"
 
 
-def test_a_comment_is_as_long_in_bytes_however_it_is_written() -> None:
+def test_the_length_of_a_comment_is_limited_in_bytes() -> None:
     planned = [change(f'aws_sqs_queue.q["{number}{"€" * 300}"]', "create", after={}) for number in range(300)]
     assert len(Plan.read({"resource_changes": planned}).markdown("dev").encode()) < 65_536 / 2

@@ -81,26 +81,20 @@ def test_an_upload_whose_execution_never_starts_is_reported(pauses: list[float])
 
 
 @pytest.mark.parametrize(
-    ("tagged", "named", "left", "looks"),
-    [
-        ([["arn:x"], [], []], [["queue x"], ["queue x"], []], [], 3),
-        ([["arn:x"]] * 99, [[]] * 99, [], 19),
-        ([["arn:x"]] * 99, [["queue x"]] * 99, ["queue x"], 19),
-    ],
-    ids=["forgotten in time", "only the tags are left", "something is left"],
+    ("listed", "left", "looks"),
+    [([["queue x"], ["queue x"], []], [], 3), ([["queue x"]] * 99, ["queue x"], 19)],
+    ids=["forgotten in time", "something is left"],
 )
-def test_a_destroy_waits_for_what_aws_still_lists(
-    tagged: list[list[str]],
-    named: list[list[str]],
-    left: list[str],
-    looks: int,
-    pauses: list[float],
-    monkeypatch: pytest.MonkeyPatch,
+def test_destroy_waits_while_aws_lists_deleted_resources(
+    listed: list[list[str]], left: list[str], looks: int, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tags = iter([{arn: {"Environment": "dev"} for arn in arns} for arns in tagged])
-    leftovers = iter(named)
-    monkeypatch.setattr(deploy, "_tags", lambda *_: next(tags))
-    monkeypatch.setattr(deploy, "leftovers", lambda *_: next(leftovers))
-    place: Any = None
-    assert deploy._wait_for_nothing(place, "shop", "dev") == left
+    found = iter(listed)
+    tags = {"Project": "shop", "Environment": "dev"}
+    workspace = SimpleNamespace(init=lambda: None, destroy=lambda: (line for line in ()))
+    place: Any = SimpleNamespace(
+        name="aws", account=lambda: "1", workspace=workspace, state=lambda: SimpleNamespace(tags=tags)
+    )
+    monkeypatch.setattr(deploy, "_tags", lambda *_: {})
+    monkeypatch.setattr(deploy, "leftovers", lambda *_: next(found))
+    assert deploy.destroy(place) == left
     assert len(pauses) == looks - 1

@@ -1,4 +1,4 @@
-"""Runs a file through the functions' own code on this machine, with a folder in place of S3, and nothing published."""
+"""Runs a file through the functions' own code on this machine, with a folder instead of S3."""
 
 import shutil
 import tempfile
@@ -26,26 +26,26 @@ from pipeline.run.runs import MANIFEST, replacing_outputs, write_json
 _INGEST, _PROCESSED = "ingest", "processed"
 _VERSION = "dry-run"
 _MEMORY_MB = 1769
-"""Of every function, as infra/variables.tf has it for the largest; on this machine nobody holds them to it."""
+"""The memory of every function: that of the largest in infra/variables.tf. This machine doesn't enforce it."""
 
 _NEXT_STEPS: Mapping[type[PipelineError], str] = {
-    ContractError: "Correct the contract, and try the file again; pipeline contract check says more.",
-    UnknownDatasetError: "Name one of these with --dataset, or the folder that has the contract with --contracts.",
+    ContractError: "Correct the contract (see pipeline contract check), then run the same again.",
+    UnknownDatasetError: "Name one of these with --dataset, or name the contract's folder with --contracts.",
 }
-"""What to do where nothing is deployed and no batch can be run again."""
+"""Next steps that need no deployment."""
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """What would become of a file, and what it would leave, in files that are there as long as the run is open."""
+    """The outcome of a file, and its outputs, which exist until the run is closed."""
 
     dataset: str
     manifest: Manifest | None
-    """The manifest that it would be published with; None where it would fail."""
+    """The manifest that would be published; None if the file would fail."""
     tables: Mapping[str, Path]
-    """The files of the tables that would be published, by the name that each has for people, such as orders.csv."""
+    """The files of the tables by their names for users, such as orders.csv."""
     rejects: Sequence[Path]
-    """Files of reject lines, as they would stand in `rejected/`; of a file that fails early, what was found by then."""
+    """Files of reject lines, as in `rejected/`; after an early failure, the rejects that were found before it."""
     error: str = ""
     cause: str = ""
     next_step: str = ""
@@ -55,26 +55,19 @@ class DryRun:
         return self.manifest is not None
 
     def copy_to(self, folder: Path) -> bool:
-        """Put the tables, the rejects and the manifest into `folder`, in place of what a run before left there.
+        """Copy the tables, the rejects and the manifest to `folder`, and remove those of an earlier run.
 
-        After an error `folder` is as it was. Raises CliError that names it where it can't be written. Returns whether
-        there was anything to copy.
+        After an error `folder` is unchanged. Raises CliError if it can't be written. Returns whether there were files.
         """
         with replacing_outputs(folder) as unfinished:
-            return self._copy(unfinished)
-
-    def _copy(self, folder: Path) -> bool:
-        for name, path in self.tables.items():
-            shutil.copyfile(path, folder / name)
-        if self.manifest:
-            write_json(folder / MANIFEST, self.manifest)
-        if not self.rejects:
-            return self.published
-        with (folder / "rejects.jsonl").open("wb") as merged:
-            for path in self.rejects:
-                with path.open("rb") as lines:
-                    shutil.copyfileobj(lines, merged, 1 << 20)
-        return True
+            for name, path in self.tables.items():
+                shutil.copyfile(path, unfinished / name)
+            if self.manifest:
+                write_json(unfinished / MANIFEST, self.manifest)
+            if self.rejects:
+                with (unfinished / "rejects.jsonl").open("wb") as merged:
+                    merged.writelines(self.reject_lines())
+        return self.published or bool(self.rejects)
 
     def reject_lines(self) -> Iterator[bytes]:
         for path in self.rejects:
@@ -84,10 +77,10 @@ class DryRun:
 
 @contextmanager
 def dry_run(path: Path, dataset: str, rules: Rules, on_read: Callable[[int], object]) -> Iterator[DryRun]:
-    """Run a file through every step; `on_read` is told how many bytes of it are read.
+    """Run a file through every step; `on_read` is called with the number of bytes read.
 
-    Memory does not grow with the file. What is staged takes up to twice its room, in the folder for temporary
-    files (TMPDIR), and is gone when the body ends.
+    Memory doesn't grow with the file. Staged data takes up to twice the file's size in the folder for temporary files
+    (TMPDIR), and is deleted when the body ends.
     """
     with tempfile.TemporaryDirectory(prefix="pipeline-dry-run-") as temporary:
         root, key = Path(temporary), f"{PREFIX}{dataset}/{path.name}"
@@ -123,22 +116,22 @@ def _run(storage: FolderStorage, key: str, settings: Settings, processed: Path) 
             validate(batch, chunk, storage, settings)
             transform(batch, chunk, storage, settings)
         written = BatchWriter(batch, storage, settings).write()
-    except RuntimeError as exc:  # which DuckDB makes of Ctrl-C
+    except RuntimeError as exc:  # DuckDB raises this for Ctrl-C
         raise (KeyboardInterrupt if "interrupted" in str(exc).lower() else exc) from exc
     except (ResourceLimitError, OSError) as exc:
         is_disk = system_errors.is_full(exc) if isinstance(exc, OSError) else not exc.is_memory
         if not is_disk:
             raise
         raise CliError(
-            f"There is not enough room on the disk to try the file: {exc}",
-            f"Let TMPDIR name a folder with more room than {tempfile.gettempdir()}, and run the same again.",
+            f"There is not enough disk space to try the file: {exc}",
+            f"Set TMPDIR to a folder with more space than {tempfile.gettempdir()}, then run the same again.",
         ) from exc
     except PipelineError as exc:
         samples = [processed / batch.staging_key(chunk, REJECTED) for chunk in range(batch.chunk_count)]
         found = [rejected] if rejected.is_file() else samples
         rejects = [path for path in found if path.is_file() and path.stat().st_size]
         cause = str(exc)
-        for path in (rejected, *samples):  # which the errors name by an address that is nowhere
+        for path in (rejected, *samples):  # errors name them by addresses that don't exist
             cause = cause.replace(f"s3://{path.relative_to(processed.parent)}", "the rejects below")
         next_step = _NEXT_STEPS.get(type(exc), exc.next_step)
         return DryRun(batch.dataset, None, {}, rejects, type(exc).__name__, cause, next_step)

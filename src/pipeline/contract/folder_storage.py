@@ -1,4 +1,4 @@
-"""A folder in place of S3: the functions' storage without a network."""
+"""Storage in a folder instead of S3."""
 
 import os
 import shutil
@@ -14,10 +14,10 @@ from functions.common.s3_utils import BLOCK_BYTES, Storage
 
 
 class FolderStorage(Storage):
-    """`<root>/<bucket>/<key>` is an object. There are no versions: any version id names the one that is there.
+    """Objects are files `<root>/<bucket>/<key>` without versions: any version id returns the current content.
 
-    Files go in and out as hard links where the file system allows, and only the functions' own work takes time.
-    `on_read` is called after each read of an object with its key and the offset that the read reached, in bytes.
+    Uploads and downloads are hard links if the file system supports them. `on_read` is called after each read of an
+    object with its key and the offset in bytes after the read.
     """
 
     def __init__(self, root: Path, on_read: Callable[[str, int], object] = lambda _key, _at: None) -> None:

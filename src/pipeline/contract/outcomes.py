@@ -1,4 +1,4 @@
-"""What a contract makes of the examples of a schema: the rows of its tables, and what it rejects."""
+"""Runs the examples of a schema through a contract: the rows of its tables, and the rejects."""
 
 import csv
 import json
@@ -19,17 +19,17 @@ Rows = list[Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Made:
-    """What became of some records."""
+    """The outcome of some records."""
 
     tables: Mapping[str, Rows]
-    """Of each table the rows as CSV has them, without what the pipeline adds; empty where the file would fail."""
+    """The CSV rows of each table without the pipeline's own columns; empty if the file would fail."""
     rejected: int
     error: str
 
 
 @contextmanager
 def tried(lines: Iterable[bytes], folder: Path) -> Iterator[DryRun]:
-    """Run JSON Lines through the functions' code under the contract in `folder`; each record may be rejected."""
+    """Run JSON Lines through the functions' code with the contract in `folder`, and accept any number of rejects."""
     settings = {**rules_here(folder.parent).settings, "MAX_REJECT_RATIO": "1", "UNKNOWN_FIELDS": "reject"}
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "examples.jsonl"
@@ -44,7 +44,7 @@ def lines_of(examples: Iterable[Any]) -> list[bytes]:
 
 
 def made_of(examples: Iterable[Any], folder: Path) -> Made:
-    """What becomes of examples under the contract in `folder`."""
+    """Run examples through the contract in `folder`."""
     with tried(lines_of(examples), folder) as result:
         reasons = [json.loads(line)["reason"] for line in result.reject_lines()]
         tables = {

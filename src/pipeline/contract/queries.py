@@ -1,4 +1,4 @@
-"""Checks the SQL of a contract without records: it runs, gives what contract.json declares, and always the same."""
+"""Checks that a contract's SQL runs, returns the declared columns, and is deterministic. Needs no records."""
 
 import json
 import re
@@ -17,13 +17,13 @@ from pipeline.contract.fault import Fault, line_at
 
 _LINE = re.compile(r"\n\nLINE (\d+):")
 _EXACT = re.compile(r"(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|U\w+INT)$|DECIMAL\((\d+),(\d+)\)$")
-_OF_THE_MOMENT = frozenset({"current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"})
+_CURRENT_TIME = frozenset({"current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"})
 
-_SAME_BYTES = "Leave it out: the same file must give the same bytes, today and when it is published anew."
+_SAME_BYTES = "Remove it: the same file must always give the same bytes."
 
 
 def query_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """What is wrong with the macros, the upcasts, the rules, the control totals and the tables' SELECTs."""
+    """Yield the faults in the macros, the upcasts, the rules, the control totals and the tables' SELECTs."""
     with database() as connection:
         try:
             make_macros(connection, contract)
@@ -37,9 +37,7 @@ def query_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
             view_records(connection, contract.current, contract)
         except duckdb.Error as exc:
             path = folder / "contract.json"
-            yield Fault(
-                path, line_at(path, "/derived"), f"a derived column can't be had: {_short(exc)}", "Mend its sql."
-            )
+            yield Fault(path, line_at(path, "/derived"), f"a derived column fails: {_short(exc)}", "Correct its sql.")
             return
         yield from _of_expressions(folder, connection, contract)
         for table in contract.tables:
@@ -48,14 +46,14 @@ def query_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
 
 @contextmanager
 def database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty database that fetches nothing."""
+    """An empty database that downloads no extensions."""
     with closing(duckdb.connect(config={"autoinstall_known_extensions": False})) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
 
 
 def view_records(connection: duckdb.DuckDBPyConnection, version: Version, contract: Contract | None = None) -> None:
-    """Make `records` as a version's SQL sees it, without any record."""
+    """Create an empty view `records` as a version's SQL sees it."""
     columns = [f"CAST(NULL AS BIGINT) AS {POSITION}"]
     columns += [f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in version.columns.items()]
     derived = [f"{one.sql} AS {identifier(one.name)}" for one in contract.derived] if contract else [f"true AS {FITS}"]
@@ -74,17 +72,17 @@ def _of_upcast(folder: Path, connection: duckdb.DuckDBPyConnection, older: Versi
     yield from _changing(path, connection, older.upcast)
     wanted = {POSITION: "BIGINT", FITS: "BOOLEAN", **newer.columns}
     yield from _missing(
-        path, wanted.keys() - given.keys(), "Begin it with SELECT *, which passes on what stays as it is."
+        path, wanted.keys() - given.keys(), "Begin it with SELECT *, which keeps the unchanged columns."
     )
     for name in sorted(given.keys() - wanted.keys()):
-        says = f"gives a column {name}, which version {newer.number} does not have"
-        yield Fault(path, 1, says, f"Take it out: * EXCLUDE ({name}).")
+        says = f"returns a column {name}, which version {newer.number} does not have"
+        yield Fault(path, 1, says, f"Remove it: * EXCLUDE ({name}).")
     relation = connection.sql(older.upcast)
     types = dict(zip(relation.columns, relation.types, strict=True))
     for name in newer.columns.keys() & types.keys():
         target = connection.sql(f"SELECT CAST(NULL AS {newer.columns[name]})").types[0]
         for place, fault in _lossy(types[name], target, name):
-            yield Fault(path, 1, f"{place} {fault}", "Say with a CAST or an expression what becomes of such a value.")
+            yield Fault(path, 1, f"{place} {fault}", "Convert such values with a CAST or an expression.")
 
 
 def _of_table(folder: Path, connection: duckdb.DuckDBPyConnection, table: Table) -> Iterator[Fault]:
@@ -96,14 +94,14 @@ def _of_table(folder: Path, connection: duckdb.DuckDBPyConnection, table: Table)
         return
     yield from _changing(path, connection, table.sql)
     wanted = {POSITION: "BIGINT", **{column.name: column.type for column in table.columns}}
-    yield from _missing(path, wanted.keys() - given.keys(), "Give it, or take it out of contract.json.")
+    yield from _missing(path, wanted.keys() - given.keys(), "Return it, or remove it from contract.json.")
     for name in sorted(given.keys() - wanted.keys()):
         yield Fault(
-            path, 1, f"gives a column {name}, which contract.json does not declare", "Declare it, or leave it out."
+            path, 1, f"returns a column {name}, which contract.json does not declare", "Declare it, or remove it."
         )
     for name in wanted.keys() & given.keys():
         if not _can_be(given[name], wanted[name]):
-            says = f"gives {name} as {given[name]}, which is {wanted[name]} in contract.json"
+            says = f"returns {name} as {given[name]}, which is {wanted[name]} in contract.json"
             mend = f"Convert it in the SQL; CAST(… AS {wanted[name]}) AS {name} may round."
             if COLUMN_TYPE.fullmatch(given[name]):
                 mend = f"Declare it as {given[name]}, or convert it in the SQL; CAST(… AS {wanted[name]}) may round."
@@ -111,7 +109,7 @@ def _of_table(folder: Path, connection: duckdb.DuckDBPyConnection, table: Table)
 
 
 def _of_expressions(folder: Path, connection: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[Fault]:
-    """What is wrong with the SQL that stands in contract.json, which the view `records` is of."""
+    """Yield the faults in the SQL of contract.json, which runs on the view `records`."""
     path = folder / "contract.json"
     expressions = {f"/derived/{n}/sql": one.sql for n, one in enumerate(contract.derived)}
     expressions |= {f"/rules/{n}/sql": one.sql for n, one in enumerate(contract.rules)}
@@ -121,19 +119,19 @@ def _of_expressions(folder: Path, connection: duckdb.DuckDBPyConnection, contrac
         try:
             given = described(connection, query)["given"]
         except duckdb.Error as exc:
-            yield Fault(path, line, _short(exc), "Mend the SQL.")
+            yield Fault(path, line, _short(exc), "Correct the SQL.")
             continue
         for fault in _changing(path, connection, query):
             yield Fault(path, line, fault.says, fault.mend)
         if pointer.startswith("/rules") and given != "BOOLEAN":
-            yield Fault(path, line, f"the rule gives {given}", "Write a predicate: true where the rule is kept.")
+            yield Fault(path, line, f"the rule returns {given}", "Write a predicate that is true for a good record.")
         if pointer.startswith("/control_totals") and not _EXACT.match(given):
             says = f"the control total adds up {given}, which is not exact"
             yield Fault(path, line, says, "Add up decimals or whole numbers.")
 
 
 def _can_be(given: str, declared: str) -> bool:
-    """Whether a column can be cast without losing anything but range: exact numbers keep their decimals."""
+    """Whether a column can be cast without losing decimals; its range may shrink."""
     if given == declared or (given, declared) in (
         ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"),
         ("FLOAT", "DOUBLE"),
@@ -145,15 +143,15 @@ def _can_be(given: str, declared: str) -> bool:
 
 
 def _lossy(given: Any, wanted: Any, place: str) -> Iterator[tuple[str, str]]:
-    """Where values of one type would lose something as another: place, and what."""
+    """Yield the places where a cast between two types loses data, and what it loses."""
     if str(given) == '"NULL"':
         return
     if {given.id, wanted.id} == {"struct"}:
         have, want = dict(given.children), dict(wanted.children)
         for name in want.keys() - have.keys():
-            yield f"{place}.{name}", "is not given"
+            yield f"{place}.{name}", "is missing"
         for name in have.keys() - want.keys():
-            yield f"{place}.{name}", "is given, and the next version does not have it"
+            yield f"{place}.{name}", "is returned, but the next version does not have it"
         for name in have.keys() & want.keys():
             yield from _lossy(have[name], want[name], f"{place}.{name}")
     elif {given.id, wanted.id} == {"list"}:
@@ -163,23 +161,23 @@ def _lossy(given: Any, wanted: Any, place: str) -> Iterator[tuple[str, str]]:
 
 
 def described(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
-    """The columns that a SELECT gives, with their types. Raises duckdb.Error where it can't be run."""
+    """Return the columns of a SELECT with their types. Raises duckdb.Error if it can't run."""
     if len(connection.extract_statements(sql)) != 1:
         raise duckdb.BinderException("It must be one SELECT.")
     columns: dict[str, str] = {}
     for name, kind, *_ in connection.execute(f"DESCRIBE {sql}").fetchall():
         if name in columns:
-            raise duckdb.BinderException(f"It gives the column {name} twice.")
+            raise duckdb.BinderException(f"It returns the column {name} twice.")
         columns[name] = kind
     return columns
 
 
 def _missing(path: Path, names: Any, mend: str) -> Iterator[Fault]:
     for name in sorted(names):
-        yield Fault(path, 1, f"does not give the column {name}", mend)
+        yield Fault(path, 1, f"does not return the column {name}", mend)
 
 
-# --- SQL that gives something else each time --------------------------------------------------------------------------
+# --- SQL that is not deterministic ------------------------------------------------------------------------------------
 
 
 def _changing_macros(folder: Path, connection: duckdb.DuckDBPyConnection) -> Iterator[Fault]:
@@ -192,11 +190,11 @@ def _changing_macros(folder: Path, connection: duckdb.DuckDBPyConnection) -> Ite
 
 
 def _changing(path: Path, connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[Fault]:
-    """Calls of functions that answer differently each time, or each day."""
+    """Yield calls of functions whose result differs by run or by day."""
     (serialised,) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone() or ("{}",)
     for name, offset in _names(json.loads(serialised), _changing_functions()):
         line = sql.encode()[:offset].count(b"\n") + 1
-        yield Fault(path, line, f"calls {name}, which gives something else at each run", _SAME_BYTES)
+        yield Fault(path, line, f"calls {name}, whose result differs in each run", _SAME_BYTES)
 
 
 @cache
@@ -208,12 +206,12 @@ def _changing_functions() -> frozenset[str]:
 
 
 def _names(node: Any, functions: Container[str]) -> Iterator[tuple[str, int]]:
-    """Every call of one of the functions in a serialised query, and every word for the moment, with where it stands."""
+    """Yield the calls of some functions in a serialised query, and words for the current time, with their offsets."""
     if isinstance(node, Mapping):
         name, columns = str(node.get("function_name", "")).lower(), node.get("column_names") or []
-        is_moment = len(columns) == 1 and str(columns[0]).lower() in _OF_THE_MOMENT
+        is_current_time = len(columns) == 1 and str(columns[0]).lower() in _CURRENT_TIME
         is_age = name == "age" and len(node.get("children", [])) == 1  # of today
-        if name in functions or is_moment or is_age:
+        if name in functions or is_current_time or is_age:
             yield name or str(columns[0]).lower(), int(node.get("query_location") or 0)
         for inner in node.values():
             yield from _names(inner, functions)
@@ -226,12 +224,12 @@ def _line_of(text: str, name: str) -> int:
     return text[: max(text.find(name), 0)].count("\n") + 1
 
 
-# --- what DuckDB says -------------------------------------------------------------------------------------------------
+# --- errors of DuckDB -------------------------------------------------------------------------------------------------
 
 
 def _sql_fault(path: Path, error: duckdb.Error) -> Fault:
     line = _LINE.search(str(error))
-    return Fault(path, int(line[1]) if line else 1, _short(error), "Mend the SQL.")
+    return Fault(path, int(line[1]) if line else 1, _short(error), "Correct the SQL.")
 
 
 def _short(error: duckdb.Error) -> str:

@@ -1,4 +1,4 @@
-"""Checks what the rows of a contract's tables can do to a file: keys that records share, values that do not fit."""
+"""Checks the tables of a contract for keys that several records can share, and values that don't fit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +16,9 @@ from pipeline.contract.queries import database, described, view_records
 
 
 def key_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """Tables in which several records can give rows with one key, where the contract does not say which counts.
+    """Yield tables in which several records can have rows with one key, and no latest_by.
 
-    Only keys are looked at whose columns are taken from the record as they are. The contract's SQL must run.
+    Checks only keys whose columns are unchanged values of the record. The contract's SQL must run.
     """
     with _records(contract) as connection:
         origins = column_origins(connection, contract, [contract.current])
@@ -32,15 +32,15 @@ def key_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
             continue
         path = folder / "contract.json"
         key, record_key = ", ".join(table.key), ", ".join(contract.record_table.key)
-        says = f"several records can give {table.name} rows with the same key ({key}), and it has no latest_by"
-        mend = f"Add latest_by with the columns that say which row counts, or add {record_key} to the key."
+        says = f"several records can have {table.name} rows with the same key ({key}), and it has no latest_by"
+        mend = f"Add latest_by with the columns that select the newest row, or add {record_key} to the key."
         yield Fault(path, line_at(path, f"/tables/{number}/key"), says, mend)
 
 
 def cast_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """Columns that can't hold each value that the schema allows, and casts in SELECTs that fail on some values.
+    """Yield columns that can't hold every value of the schema, and casts in SELECTs that fail on some values.
 
-    The contract must have no faults. Computed values are not looked at: DuckDB gives a sum, say, a wider type than its
+    The contract must have no faults. Computed values are not checked: DuckDB types a sum, for example, wider than its
     values need.
     """
     with _records(contract) as connection:
@@ -49,8 +49,8 @@ def cast_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
             given = described(connection, check.table.sql)
             yield from _of_columns(folder, contract, check, given, origins[check.table.name])
             if casts(connection, check.table.sql):
-                says = "has a cast that may round a value, or fail on it: then the record is rejected as does_not_fit"
-                mend = "Write TRY_CAST if such a value is to become null."
+                says = "has a cast that may round a value or fail; then the record is rejected as does_not_fit"
+                mend = "Use TRY_CAST if such a value should become null."
                 yield Fault(folder / f"{check.table.name}.sql", 1, says, mend)
 
 
@@ -64,14 +64,16 @@ def _of_columns(
         if f"{table.name}.{column.name}" in unsafe and place is not None:
             line = line_at(path, f"/tables/{contract.tables.index(table)}/columns/{number}")
             kind = given[column.name]
-            says = f"{table.name}.{column.name} is {column.type}, which does not hold every {kind} of {place}"
-            mend = f"Declare it as {kind}, or bound it in the schema; else such a record is rejected as does_not_fit."
+            says = f"{table.name}.{column.name} is {column.type}, which can't hold every {kind} of {place}"
+            mend = (
+                f"Declare it as {kind}, or limit it in the schema. Otherwise such a record is rejected as does_not_fit."
+            )
             yield Fault(path, line, says, mend)
 
 
 @contextmanager
 def _records(contract: Contract) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database with the contract's macros and the view `records`, without any record."""
+    """A database with the contract's macros and an empty view `records`."""
     with database() as connection:
         make_macros(connection, contract)
         view_records(connection, contract.current, contract)

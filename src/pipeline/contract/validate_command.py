@@ -1,4 +1,4 @@
-"""`pipeline validate`: try a file against the rules on this machine, before it is sent."""
+"""`pipeline validate`: checks a file against the contract on this machine, before it is sent."""
 
 import json
 import tempfile
@@ -46,37 +46,35 @@ def validate(
     """
     _check_input(path, dataset, out)
     with tempfile.TemporaryDirectory(prefix="pipeline-rules-") as folder:
-        judged_by = rules.rules_of(target(target_name), Path(folder)) if target_name else rules.rules_here(contracts)
-        with _reading(path) as on_read, dry_run(path, dataset, judged_by, on_read) as result:
-            has_files = False
-            if out:
-                has_files = result.copy_to(out)
+        applied = rules.rules_of(target(target_name), Path(folder)) if target_name else rules.rules_here(contracts)
+        with _reading(path) as on_read, dry_run(path, dataset, applied, on_read) as result:
+            has_files = result.copy_to(out) if out else False
             found = _Rejects(result.reject_lines(), samples)
     if as_json:
         print(json.dumps(_content(result, found), ensure_ascii=False))
     else:
-        _show(path, result, found, judged_by.origin)
+        _show(path, result, found, applied.origin)
         if out:
-            left = f"What the run would leave is in {out}/." if has_files else "The run would leave no files."
-            show.out.print(f"\n{escape(left)}")
+            written = f"The outputs are in {out}/." if has_files else "There are no outputs."
+            show.out.print(f"\n{escape(written)}")
         show.out.print(escape(_line(result)))
     if not result.published:
         raise typer.Exit(1)
 
 
 def _check_input(path: Path, dataset: str, out: Path | None) -> None:
-    """Raise UsageError for what can't be tried, or can't be written, before anything is."""
+    """Raise UsageError for an input that can't be read or outputs that can't be written."""
     check_input(path, "pipeline validate path/to/orders.jsonl")
     if not DATASET_NAME.fullmatch(dataset):
-        raise UsageError(f"{dataset} can't be the name of a feed.", "Feeds are called by a-z, 0-9 and _.")
+        raise UsageError(f"{dataset} can't be the name of a dataset.", "Use only a-z, 0-9 and _.")
     if out and out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is no folder.", "Name a folder for the results; it need not be there yet.")
+        raise UsageError(f"{out} is not a folder.", "Name a folder for the outputs, which need not exist.")
     if out and out.resolve() == path.resolve().parent:
-        raise UsageError(f"{path} lies in {out}, where the results could replace it.", "Name another folder.")
+        raise UsageError(f"{path} is in {out}, where the outputs could replace it.", "Name another folder.")
 
 
 class _Rejects:
-    """Reject lines counted by reason, and the first of each."""
+    """The number of rejects by reason, and samples of each."""
 
     def __init__(self, lines: Iterator[bytes], samples: int) -> None:
         self.by_reason: Counter[str] = Counter()
@@ -92,22 +90,17 @@ class _Rejects:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Any]:
-    """A bar of the bytes that are read, on a terminal; what is read a second time does not move it back.
-
-    To make the tables of what was read takes longer than to read it, most of all of gzip: at the end the bar says so.
-    """
+    """Show a progress bar of the bytes read on a terminal, and after reading that the tables are made."""
     columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal) as progress:
-        size, furthest = path.stat().st_size, 0
+        size = path.stat().st_size
         task = progress.add_task("checking", total=size)
+        bar = progress.tasks[0]
 
         def on_read(at: int) -> None:
-            nonlocal furthest
-            if at > furthest:
-                furthest = at
-                progress.update(task, completed=at)
-                if at == size:
-                    progress.update(task, description="making the tables", total=None)
+            progress.update(task, completed=max(at, bar.completed))  # parts are read twice
+            if at == size:
+                progress.update(task, description="making the tables")
 
         yield on_read
 
@@ -141,7 +134,7 @@ def _content(result: DryRun, found: _Rejects) -> dict[str, Any]:
 
 
 def _line(result: DryRun) -> str:
-    """The outcome in one line, for machines."""
+    """The outcome as one line for scripts."""
     if result.manifest is None:
         return f"NOT PUBLISHABLE dataset={result.dataset} error={result.error}"
     return f"PUBLISHABLE dataset={result.dataset} {runs.numbers_of(result.manifest)}"

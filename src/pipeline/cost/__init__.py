@@ -1,1 +1,1 @@
-"""What a load will cost."""
+"""Estimates the cost of a load."""

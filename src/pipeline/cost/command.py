@@ -1,4 +1,4 @@
-"""The command `pipeline estimate`: asks the model in estimate.py and prints what it answers, line by line."""
+"""The command `pipeline estimate`, which prints the estimate line by line."""
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
@@ -11,7 +11,7 @@ from functions.common.pricing.prices import regions
 from pipeline import console as show
 from pipeline.console import many
 from pipeline.cost.estimate import BYTES_AN_ORDER, Estimate, Question, a_month, total_for_1000
-from pipeline.cost.estimate import estimate as answer
+from pipeline.cost.estimate import estimate as estimated
 from pipeline.deploy.build import ARCHITECTURES
 from pipeline.errors import UsageError
 
@@ -19,10 +19,10 @@ _LEAST = 1
 
 
 def estimate(
-    orders: Annotated[int, typer.Option(min=_LEAST, help="How many orders, in all files together.")],
-    files: Annotated[int, typer.Option(min=_LEAST, help="In how many JSON Lines files of equal size.")] = 1,
+    orders: Annotated[int, typer.Option(min=_LEAST, help="The number of orders in all files together.")],
+    files: Annotated[int, typer.Option(min=_LEAST, help="The number of JSON Lines files, of equal size.")] = 1,
     bytes_per_order: Annotated[
-        int, typer.Option(min=_LEAST, help="The length of an order's line; by default as generated.")
+        int, typer.Option(min=_LEAST, help="The length of an order's line; by default that of generated orders.")
     ] = BYTES_AN_ORDER,
     region: Annotated[str, typer.Option(help="The AWS region.")] = "eu-central-1",
     architecture: Annotated[str, typer.Option(metavar="arm64|x86_64", help="The functions' processor.")] = "arm64",
@@ -34,13 +34,13 @@ def estimate(
     Example: pipeline estimate --orders 200000 --files 10
     """
     if region not in regions():
-        raise UsageError(f"The prices of {region} are not known.", f"Take one of {', '.join(regions())}.")
+        raise UsageError(f"The prices of {region} are not known.", f"Name one of {', '.join(regions())}.")
     if architecture not in ARCHITECTURES:
         raise UsageError(
             f"--architecture must be one of {', '.join(ARCHITECTURES)}, not {architecture}.", "arm64 costs 20 % less."
         )
     asked = Question(orders, files, bytes_per_order, region, architecture)
-    found = answer(asked)
+    found = estimated(asked)
     _print(asked, found)
     once, month = total(found.runs), total([*a_month(found.runs), *found.standing])
     show.out.print(
@@ -68,12 +68,12 @@ def _print(asked: Question, found: Estimate) -> None:
     grid.add_row("all", "", "", "", "", f"[bold]{_money(total(month))}[/]")
     show.out.print(grid)
     show.out.print(
-        f"Beside this, what is kept: {found.kept_bytes / 1e6:,.1f} MB of sources and tables cost "
-        f"{_money(found.kept.usd)} USD a month, for as long as retention_days keeps them."
+        f"In addition, storing {found.kept_bytes / 1e6:,.1f} MB of sources and tables costs "
+        f"{_money(found.kept.usd)} USD a month, until retention_days deletes them."
     )
     show.out.print(
-        f"List prices of {found.dated}, without free tiers, discounts and tax; the functions as infra/variables.tf has "
-        "them by default. docs/reference/cost.md says what is assumed, and a run's own record what it was.\n"
+        f"List prices of {found.dated}, without free tiers, discounts and tax, for the default sizes of the functions. "
+        "docs/reference/cost.md describes the assumptions. The record of a run has its actual cost.\n"
     )
 
 

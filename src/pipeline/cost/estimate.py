@@ -1,7 +1,7 @@
-"""What so many orders in so many files will cost, before anything is deployed.
+"""Estimates the cost of a load. Nothing needs to be deployed.
 
-The arithmetic, the prices and the requests are the run record's own (functions/record_run); only the quantities that a
-run record measures are assumed here, all of them in the constants below.
+Arithmetic, prices and requests are those of the run record (functions/record_run). The quantities that a run record
+measures are assumed here, in the constants below.
 """
 
 import json
@@ -23,11 +23,7 @@ from pipeline.deploy import variables
 from pipeline.errors import UsageError
 
 BYTES_AN_ORDER = 650
-"""What an order of src/generate_data.py takes as a line of JSON, on the average: 654."""
-
-CPU_SECONDS_A_GB = {"validate": 36.0, "transform": 14.0, "write": 17.0}
-"""Where there is no bench/results/latest.json: 15 MB of input a second of one core in all, divided as in a run of
-20,000 generated orders."""
+"""The rounded average length of a line of src/generate_data.py, which is 654."""
 
 SHARES_STAGED = {
     **{"records.parquet": 0.080, "rejected.jsonl": 0.0, "counts.json": 0.0},
@@ -37,27 +33,27 @@ SHARES_PUBLISHED = {
     **{"orders.parquet": 0.022, "customers.parquet": 0.005, "items.parquet": 0.022},
     **{"orders.csv": 0.256, "customers.csv": 0.040, "items.csv": 0.476},
 }
-"""How large each object is by its source, measured on 20,000 generated orders, none of them rejected."""
+"""The size of each object relative to its source, measured with 20,000 generated orders without rejects."""
 
 FULL_CORE_MB = 1769
-"""The memory at which a function has one whole processor; a step uses no more than one."""
+"""The memory at which a function has one full vCPU; a step uses at most one."""
 COLD_MS = {"starter": 300, "validate": 500, "transform": 600, "write": 600, "record_run": 300}
-"""What starting a function afresh takes; one start a function and file is assumed."""
+"""The duration of a cold start; one per function and file is assumed."""
 MS_A_CALL, MS_A_REQUEST, WRITE_FETCHES_AT_ONCE = 50, 25, 16
 BYTES_A_SECOND = 75_000_000
-"""How fast a function and S3 exchange bytes, beside computing; both after one another is assumed."""
+"""The transfer rate between a function and S3; transfer and computation are assumed to be sequential."""
 
 TRACES_A_FILE = 3
 
 METRICS_OF_RUNS, METRICS_OF_THE_RECONCILER, ALARM_METRICS, DASHBOARDS = 7, 2, 19, 1
-"""Those of a run without rejects. An alarm costs for each metric that it looks at."""
+"""The metrics of a run without rejects. An alarm costs per metric."""
 RECONCILER_MS, RECONCILED_DAYS, RUNS_A_DAY = 1000, 3, 24
 RESULTS = ROOT / "bench" / "results" / "latest.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be estimated; the sizes of the functions are the defaults of infra/variables.tf."""
+    """The load to estimate; the functions have the default sizes of infra/variables.tf."""
 
     orders: int
     files: int
@@ -72,23 +68,23 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The answer. Money is exact, in USD."""
+    """The estimated cost, exact, in USD."""
 
     dated: str
     chunks: int
-    """Of each file."""
+    """The chunks of each file."""
     runs: list[CostLine]
-    """What processing all files once costs."""
+    """The cost of processing all files once."""
     standing: list[CostLine]
-    """What a month costs beside, if so many files come every day."""
+    """The other costs of a month in which so many files arrive every day."""
     kept_bytes: int
-    """Sources and what is published of them; staging expires."""
+    """The size of sources and published outputs; staging expires."""
     kept: CostLine
-    """What a month of keeping that costs."""
+    """The cost of storing them for a month."""
 
 
 def estimate(asked: Question) -> Estimate:
-    """What a question's files cost. Raises UsageError where there can be no such files."""
+    """Estimate a load's cost. Raises UsageError for an impossible load."""
     _check(asked)
     prices = prices_for(asked.region, asked.architecture)
     _, last_chunk = plan_chunks("x.jsonl", asked.file_bytes, int(variables.defaults()["chunk_bytes"]))
@@ -111,12 +107,12 @@ def _check(asked: Question) -> None:
     if asked.file_bytes > most:
         raise UsageError(
             f"A file would have {asked.file_bytes:,} bytes; max_object_bytes allows {most:,}.",
-            f"Divide the orders among more files: --files {ceil(asked.orders * asked.bytes_an_order / most)} or more.",
+            f"Split the orders into more files: --files {ceil(asked.orders * asked.bytes_an_order / most)} or more.",
         )
 
 
 def _objects(file_bytes: int, chunks: int) -> Objects:
-    """What processing one file reads and writes."""
+    """The objects that processing one file reads and writes."""
     chunk = Fraction(file_bytes, chunks)
     staged = [(name, ceil(chunk * Fraction(share))) for _ in range(chunks) for name, share in SHARES_STAGED.items()]
     outputs = [ceil(file_bytes * share) for share in SHARES_PUBLISHED.values()]
@@ -142,7 +138,7 @@ def _work(asked: Question, objects: Objects, requests: Mapping[str, Calls]) -> l
 
 
 def _bytes_moved(function: str, objects: Objects) -> int:
-    """What a function reads from S3 and writes to it."""
+    """The bytes that a function reads from S3 and writes to it."""
     moved = {"validate": objects.source, "write": sum(objects.outputs)}.get(function, 0)
     for name, size in objects.staged:
         staged = STAGED.get(name, PART)
@@ -168,14 +164,14 @@ def _quantities(asked: Question, objects: Objects, requests: Mapping[str, Calls]
 
 
 def standing(asked: Question) -> list[CostLine]:
-    """A month of what runs and stands beside: the reconciler, which looks at each file of three days every hour.
+    """The monthly cost of the reconciler, metrics, alarms and dashboard; with 0 files, of an idle deployment.
 
-    With 0 files it is what costs when nothing happens.
+    The reconciler checks each file of the last three days every hour.
     """
     prices, size = prices_for(asked.region, asked.architecture), function_sizes()["reconciler"]
     looked_at, runs = RECONCILED_DAYS * asked.files, RUNS_A_DAY * DAYS_A_MONTH
     milliseconds = runs * (RECONCILER_MS + ceil(MS_A_REQUEST * looked_at / WRITE_FETCHES_AT_ONCE))
-    hours = min(24, asked.files)  # a metric costs by the hour in which it is sent
+    hours = min(24, asked.files)  # a metric costs per hour in which it is sent
     some: list[tuple[str, str, int | Fraction]] = [
         ("the reconciler", "lambda_gb_second", gb_seconds(milliseconds, size.memory_mb)),
         ("the reconciler's calls", "lambda_request", runs),
@@ -189,27 +185,25 @@ def standing(asked: Question) -> list[CostLine]:
 
 
 def a_month(some: list[CostLine]) -> list[CostLine]:
-    """The same every day of a month."""
+    """The same cost lines for every day of a month."""
     return [
         CostLine(line.item, rounded(Fraction(line.quantity) * DAYS_A_MONTH), line.price_of, line.price) for line in some
     ]
 
 
-def cpu_seconds_a_gb() -> Mapping[str, float]:
-    """Seconds of one core for 10⁹ bytes of input, by step: as `make bench` measured them, or CPU_SECONDS_A_GB."""
-    if not RESULTS.is_file():
-        return CPU_SECONDS_A_GB
+def cpu_seconds_a_gb() -> dict[str, float]:
+    """CPU-seconds per 10⁹ bytes of input, by step, as `make bench` measured them."""
     measured: dict[str, Any] = json.loads(RESULTS.read_text("utf-8"))
-    return {step: float(measured["cpu_seconds_per_gb"][step]) for step in CPU_SECONDS_A_GB}
+    return {step: float(measured["cpu_seconds_per_gb"][step]) for step in (*CHUNK_FUNCTIONS, "write")}
 
 
 def function_sizes() -> dict[str, Size]:
-    """Memory and /tmp of each function, by default."""
+    """The default memory and /tmp of each function."""
     values = variables.defaults()
     memory, disk = values["memory_mb"], values["ephemeral_storage_mb"]
     return {function: Size(int(memory[function]), int(disk[function])) for function in memory}
 
 
 def total_for_1000(usd: Decimal, orders: int) -> Decimal:
-    """What 1,000 of so many orders cost, rounded to 15 places."""
+    """The cost of 1,000 orders, rounded to 15 places."""
     return rounded(Fraction(usd) * 1000 / orders)

@@ -1,1 +1,1 @@
-"""From a checkout to a deployment and back: zips, environments and their states, plan, deploy, destroy."""
+"""Builds, plans, deploys and destroys the infrastructure; environments and their Terraform state."""

@@ -1,57 +1,61 @@
-"""What to do when AWS, or the local emulator, refuses a call or can't be reached: by the kind of failure."""
+"""What to do when AWS, or the local emulator, refuses a call or can't be reached."""
 
 import os
-from typing import Any
 
 from botocore import exceptions as botocore
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from functions.common.s3_utils import is_transient
 from pipeline import ROOT
-from pipeline.emulator import server as embedded
+from pipeline.emulator import server as emulator
 from pipeline.errors import CliError
 
 DEMO = "demo"
-"""What stands for the target where the emulator was started for one command alone."""
+"""The name of the target when the emulator runs for one command only."""
 
-LOG_IN = "Log in (aws sso login), or name a profile (AWS_PROFILE=… or AWS_VAULT_PROFILE=…), and run the same again."
+AGAIN = "Run the same command again."
+_LOG_IN = "Log in (aws sso login) or name a profile (AWS_PROFILE=… or AWS_VAULT_PROFILE=…), then run the same again."
+_NOT_FOUND = {
+    "aws": "The resource was deleted, or the credentials belong to another account (check with aws sts "
+    "get-caller-identity). Name the right profile (AWS_PROFILE=…), or run make deploy-infra.",
+    "local": "The local emulator doesn't have it. Deploy (make deploy-infra TARGET=local), then run the same again.",
+    DEMO: AGAIN,
+}
+_FAULT = {
+    "aws": "AWS has a fault, and nothing is wrong here. Run the same again in a minute. If the error persists, see "
+    "https://health.aws.amazon.com/health/status.",
+    "local": "The local emulator had a fault. Its log ({log}) may explain it. Run the same again. If the error "
+    "persists, start a new, empty emulator: make local-down, make local-up, make deploy-infra TARGET=local.",
+    DEMO: f"The local emulator had a fault. {AGAIN} If the error persists, report the line above.",
+}
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and the common errors of each service's API
-_CREDENTIALS = frozenset(
-    {
-        *("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "InvalidClientTokenId"),
-        *("UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure", "MissingAuthenticationToken"),
-        *("MissingAuthenticationTokenException", "IncompleteSignature", "NotSignedUp", "OptInRequired"),
-    }
+_ADVICE_BY_CODES = {
+    "ExpiredToken ExpiredTokenException TokenRefreshRequired InvalidToken InvalidClientTokenId AuthFailure NotSignedUp "
+    "UnrecognizedClientException InvalidAccessKeyId MissingAuthenticationToken MissingAuthenticationTokenException "
+    "IncompleteSignature OptInRequired": f"AWS did not accept the credentials. {_LOG_IN}",
+    "SignatureDoesNotMatch InvalidSignatureException RequestTimeTooSkewed RequestExpired": (
+        "Check this machine's clock, which AWS compares with its own, then the secret access key. Then run the same "
+        "again."
+    ),
+    "AccessDenied AccessDeniedException UnauthorizedOperation AuthorizationError Forbidden 403 NotAuthorized "
+    "KMSAccessDeniedException KMS.AccessDeniedException KmsAccessDeniedException": (
+        "The credentials are valid but don't allow {operation} on this resource. Get the permission, or name another "
+        "profile (AWS_PROFILE=…). Then run the same again."
+    ),
+    "PermanentRedirect TemporaryRedirect AuthorizationHeaderMalformed 301 307 IllegalLocationConstraintException "
+    "IncorrectEndpoint": "The resource is in another region. Name that region (AWS_REGION=…), then run the same again.",
+    "Throttling ThrottlingException ThrottledException TooManyRequestsException SlowDown RequestLimitExceeded 429 "
+    "RequestThrottled RequestThrottledException KMSThrottling KmsThrottlingException KMSThrottlingException "
+    "BandwidthLimitExceeded": "AWS throttled the call, and nothing is wrong. Run the same again in a minute.",
+}
+_ADVICE = {code: advice for codes, advice in _ADVICE_BY_CODES.items() for code in codes.split()}
+_NOT_FOUND_CODES = (
+    "NoSuchBucket NoSuchKey NoSuchVersion 404 NotFound ResourceNotFoundException StateMachineDoesNotExist "
+    "ExecutionDoesNotExist NotFoundException AWS.SimpleQueueService.NonExistentQueue QueueDoesNotExist "
+    "EntityNotFoundException"
 )
-_SIGNATURE = frozenset({"SignatureDoesNotMatch", "InvalidSignatureException", "RequestTimeTooSkewed", "RequestExpired"})
-_DENIED = frozenset(
-    {
-        *("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403"),
-        *("KMSAccessDeniedException", "KMS.AccessDeniedException", "KmsAccessDeniedException", "NotAuthorized"),
-    }
-)
-_REGION = frozenset(
-    {
-        *("PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "301", "307"),
-        *("IllegalLocationConstraintException", "IncorrectEndpoint"),
-    }
-)
-_THROTTLED = frozenset(
-    {
-        *("Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "SlowDown"),
-        *("RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "429"),
-        *("KMSThrottling", "KmsThrottlingException", "KMSThrottlingException", "BandwidthLimitExceeded"),
-    }
-)
-_NOT_THERE = frozenset(
-    {
-        *("NoSuchBucket", "NoSuchKey", "NoSuchVersion", "404", "NotFound", "ResourceNotFoundException"),
-        *("StateMachineDoesNotExist", "ExecutionDoesNotExist", "NotFoundException"),
-        *("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "EntityNotFoundException"),
-    }
-)
-_LOGGED_OUT = (
+_NO_CREDENTIALS = (
     *(botocore.NoCredentialsError, botocore.PartialCredentialsError, botocore.CredentialRetrievalError),
     *(botocore.ProfileNotFound, botocore.SSOError, botocore.TokenRetrievalError, botocore.NoAuthTokenError),
     *(botocore.LoginError, botocore.RefreshWithMFAUnsupportedError),
@@ -60,100 +64,52 @@ _NO_REGION = (
     *(botocore.NoRegionError, botocore.InvalidRegionError, botocore.UnknownRegionError, botocore.UnknownEndpointError),
     *(botocore.ServiceNotInRegionError, botocore.EndpointProviderError),
 )
-_UNREACHED = (botocore.ConnectionError, botocore.HTTPClientError, botocore.IncompleteReadError)
+_UNREACHABLE = (botocore.ConnectionError, botocore.HTTPClientError, botocore.IncompleteReadError)
 
 
 def of_aws(error: BaseException, place: str) -> CliError:
-    """What AWS or the network said, and what to do about it at `place`: aws, local or DEMO."""
+    """An error of AWS or the network, with what to do about it at `place`: aws, local or DEMO."""
     if isinstance(error, ClientError):
-        return _refused(error, place)
-    if isinstance(error, _UNREACHED):
-        return _unreached(error, place)
-    if isinstance(error, _LOGGED_OUT):
-        return CliError(f"There are no usable credentials for AWS: {error}", LOG_IN)
+        return CliError(str(error), _advice(error, place))
+    if isinstance(error, _UNREACHABLE):
+        return _unreachable_emulator(place) if place != "aws" else _unreachable_aws(error)
+    if isinstance(error, _NO_CREDENTIALS):
+        return CliError(f"There are no usable AWS credentials: {error}", _LOG_IN)
     if isinstance(error, _NO_REGION):
-        return CliError(str(error), "Name the region (AWS_REGION=eu-central-1, say), and run the same again.")
-    return CliError(str(error), "Run the same again; if it stays so, report it with the line above.")
+        return CliError(str(error), "Name the region (AWS_REGION=eu-central-1, for example), then run the same again.")
+    return CliError(str(error), f"{AGAIN} If the error persists, report it with the line above.")
 
 
-def _refused(error: ClientError, place: str) -> CliError:
-    """The answer of a service that is no success."""
+def _advice(error: ClientError, place: str) -> str:
     code = error.response.get("Error", {}).get("Code", "")
-    metadata: Any = error.response.get("ResponseMetadata", {})
-    return CliError(str(error), _advice(code, metadata.get("HTTPStatusCode", 0), error, place))
-
-
-def _advice(code: str, status: int, error: ClientError, place: str) -> str:
-    if code in _CREDENTIALS:
-        return f"AWS did not accept the credentials. {LOG_IN}"
-    if code in _SIGNATURE:
-        return (
-            "Set this machine's clock, which AWS compares with its own; if it is right, check the secret access key. "
-            "Then run the same again."
-        )
-    if code in _DENIED:
-        return (
-            f"The credentials are valid, but don't permit {error.operation_name} there: have it allowed, or name "
-            "another profile (AWS_PROFILE=…), and run the same again."
-        )
-    if code in _REGION:
-        return "It is in another region: name that (AWS_REGION=…), and run the same again."
-    if code in _THROTTLED or status == 429:
-        return "AWS limits how often this may be called, and nothing is wrong: run the same again in a minute."
-    if code in _NOT_THERE:
-        return _after_absence(place)
+    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 429:
+        code = "429"
+    if code in _ADVICE:
+        return _ADVICE[code].format(operation=error.operation_name)
+    if code in _NOT_FOUND_CODES.split():
+        return _NOT_FOUND[place]
     if is_transient(error):
-        return _after_fault(place)
-    return "Look the error up under that name; if it stays so when you run the same again, report it."
+        return _FAULT[place].format(log=(emulator.LOCAL / "server" / "server.log").relative_to(ROOT))
+    return "Look up this error in the AWS documentation. If it persists when you run the same again, report it."
 
 
-def _after_absence(place: str) -> str:
-    if place == "aws":
-        return (
-            "What the deployment had there was deleted, or the credentials are of another account (aws sts "
-            "get-caller-identity says which): name its profile (AWS_PROFILE=…), or run make deploy-infra."
-        )
+def _unreachable_emulator(place: str) -> CliError:
     if place == DEMO:
-        return "Run the same again."
-    return "The local emulator doesn't have it: deploy again (make deploy-infra TARGET=local), and repeat."
-
-
-def _after_fault(place: str) -> str:
-    if place == "aws":
-        return (
-            "AWS has a fault, and nothing is wrong here: run the same again in a minute. If it stays so, see "
-            "https://health.aws.amazon.com/health/status."
-        )
-    if place == DEMO:
-        return "The local emulator had a fault. Run the same again; if it stays so, report the line above."
-    log = (embedded.LOCAL / "server" / "server.log").relative_to(ROOT)
-    return (
-        f"The local emulator had a fault, which its log ({log}) may explain. Run the same again; if it stays so, start "
-        "another one (make local-down, make local-up, make deploy-infra TARGET=local), which has nothing of this one."
+        return CliError("The local emulator of this command no longer responds.", AGAIN)
+    return emulator.absence() or CliError(
+        "The connection to the local emulator was interrupted, but the emulator responds now.", AGAIN
     )
 
 
-def _unreached(error: BotoCoreError | BaseException, place: str) -> CliError:
-    """No answer, or half of one."""
-    if place == DEMO:
-        return CliError("The local emulator that was started for this does not answer any more.", "Run the same again.")
-    if place == "local":
-        return embedded.absence() or CliError(
-            "The connection to the local emulator was interrupted, but it answers now.", "Run the same again."
-        )
+def _unreachable_aws(error: BaseException) -> CliError:
     if isinstance(error, botocore.SSLError):
-        return CliError(
-            str(error), "Let AWS_CA_BUNDLE name the certificates that your network or proxy uses, and run it again."
-        )
+        advice = "Set AWS_CA_BUNDLE to the certificates that your network or proxy uses, then run the same again."
+        return CliError(str(error), advice)
     if isinstance(error, botocore.ProxyConnectionError):
-        return CliError(str(error), "Check the proxy that HTTPS_PROXY names, and run the same again.")
-    own = sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL"))
-    if own:
-        return CliError(
-            f"AWS can't be reached: {error}",
-            f"Check the address that {own[0]} gives, or unset it to use AWS's own, and run the same again.",
-        )
-    return CliError(
-        f"AWS can't be reached: {error}",
-        "Check the network, its proxy (HTTPS_PROXY) and the region (AWS_REGION), and run the same again.",
-    )
+        return CliError(str(error), "Check the proxy in HTTPS_PROXY, then run the same again.")
+    advice = "Check the network, its proxy (HTTPS_PROXY) and the region (AWS_REGION), then run the same again."
+    for name in sorted(os.environ):
+        if name.startswith("AWS_ENDPOINT_URL"):
+            advice = f"Check the address in {name}, or unset it to use the default. Then run the same again."
+            break
+    return CliError(f"AWS can't be reached: {error}", advice)

@@ -1,6 +1,6 @@
-"""`make bootstrap`: what a team needs once an account. It may be run again, also where it was interrupted anywhere.
+"""`make bootstrap`: creates what a team needs once per account. It can be run again, also after an interrupt.
 
-The bucket is made first, so that Terraform's state is in it from the beginning and no step leaves a state elsewhere.
+The bucket is created first, so Terraform's state is in it from the beginning.
 """
 
 import json
@@ -27,10 +27,10 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 
 
 def bootstrap(place: Target, repository: str | None = None, region: str | None = None) -> dict[str, Any]:
-    """Apply infra/bootstrap for the environments in infra/environments/ and answer its outputs.
+    """Apply infra/bootstrap for the environments in infra/environments/ and return its outputs.
 
-    The repository stays the one of the last time where none is named, and the bucket stays where it is; at first it is
-    made in `region`, or in that of all environments. Raises CliError.
+    Without a `repository`, the one of the last run is kept. A new bucket is created in `region`, or in the common
+    region of all environments; an existing one stays where it is. Raises CliError.
     """
     environments.check_apart()
     repository = _as_in_tokens(repository) if repository else None
@@ -39,99 +39,93 @@ def bootstrap(place: Target, repository: str | None = None, region: str | None =
     bucket = backends.bucket_name(project, account)
     variables = {
         "project": project,
-        "region": _made(place, bucket, regions, region),
+        "region": _bucket_region(place, bucket, regions, region),
         "environments": json.dumps(regions),
-        "smoke_region": regions.get("dev", next(iter(regions.values()))),  # as the workflow says: ENV=dev
+        "smoke_region": regions.get("dev", next(iter(regions.values()))),  # as in the workflow: ENV=dev
         "customer_managed_key": str(keys).lower(),
     }
     remote = S3Backend(bucket, f"{project}/bootstrap.tfstate")
     workspace = Workspace(place.environment, variables, BOOTSTRAP, remote, data=f".terraform-{account}")
-    _move_file(workspace, account)
     workspace.init()
     before = workspace.pull()
     workspace = replace(workspace, variables={**variables, **_for_github(place, before, repository)})
     if bucket not in before.buckets:
-        workspace.take_over("aws_s3_bucket.state", bucket)
-    try:
-        watch("preparing the account", workspace.apply(), "infra/bootstrap")
-    except CliError as refused:
-        if "EntityAlreadyExists" not in str(refused) or not _take_over(place, workspace, project):
-            raise
-        watch("preparing the account", workspace.apply(), "infra/bootstrap")
+        workspace.import_resource("aws_s3_bucket.state", bucket)
+    watch("preparing the account", workspace.apply(), "infra/bootstrap")
     return dict(workspace.pull().outputs)
 
 
 def without_ids(repository: str) -> str:
-    """owner/name of a repository, which GitHub's tokens may call owner@1234/name@5678."""
+    """Return owner/name for a repository that GitHub's tokens may call owner@1234/name@5678."""
     return re.sub(r"@[0-9]+", "", repository)
 
 
 def _as_in_tokens(repository: str) -> str:
-    """A repository as GitHub's tokens name it; they put `repo:` before it. Raises UsageError for anything else."""
+    """Return a repository as GitHub's tokens name it, without the prefix `repo:`. Raises UsageError."""
     name = repository.removeprefix("repo:")
     if not _REPOSITORY.fullmatch(name):
         raise UsageError(
-            f"{repository} is not a repository as GitHub's tokens name it: owner/name, or owner@1234/name@5678 where "
-            "it was made, renamed or moved since July 2026.",
-            "GitHub says which: gh api repos/OWNER/NAME/actions/oidc/customization/sub --jq .sub_claim_prefix",
+            f"{repository} is not a repository as GitHub's tokens name it: owner/name, or owner@1234/name@5678 if it "
+            "was created, renamed or moved since July 2026.",
+            "Ask GitHub for the name: gh api repos/OWNER/NAME/actions/oidc/customization/sub --jq .sub_claim_prefix",
         )
     return name
 
 
 def _shared_settings() -> tuple[str, dict[str, str], bool]:
-    """The project, the region of each environment, and whether one has a key of its own.
+    """Return the project, the region of each environment, and whether any environment has its own KMS key.
 
-    By the files that the team shares: what one person has set for himself is nothing that roles are made of.
+    Only the team's shared files count, not one person's own settings.
     """
     known = [Environment(name) for name in environments.names()]
     projects = {one.shared_setting("project", DEFAULT_PROJECT) for one in known}
     if len(projects) != 1:
         raise UsageError(
-            f"The environments in infra/environments/ are of {', '.join(sorted(projects)) or 'no'} project.",
-            "Roles and bucket are one project's: give all of them the same project.",
+            f"All files in infra/environments/ must set one project, not {', '.join(sorted(projects)) or 'none'}.",
+            "The roles and the state bucket belong to one project. Set the same project in all files.",
         )
     regions = {str(one.name): one.shared_setting("region", DEFAULT_REGION) for one in known}
     keys = any(one.shared_setting("customer_managed_key", "false") == "true" for one in known)
     return projects.pop(), regions, keys
 
 
-def _made(place: Target, bucket: str, regions: dict[str, str], wanted: str | None) -> str:
-    """The region of the bucket, which is made where it is not there yet. Raises CliError."""
-    there = backends.region_of(bucket)
-    if there and wanted and wanted != there:
+def _bucket_region(place: Target, bucket: str, regions: dict[str, str], wanted: str | None) -> str:
+    """Return the region of the bucket, which is created if it doesn't exist. Raises CliError."""
+    existing = backends.region_of(bucket)
+    if existing and wanted and wanted != existing:
         raise UsageError(
-            f"The bucket of the state, {bucket}, is in {there}, not in {wanted}.", "It stays there: name no region."
+            f"The state bucket {bucket} is in {existing}, not in {wanted}.", "It can't be moved: name no region."
         )
-    region = there or wanted or _common(regions)
+    region = existing or wanted or _common(regions)
     if not _REGION.fullmatch(region):
         raise UsageError(f"{region} is not an AWS region: they look like eu-central-1.")
-    show.step(f"the bucket of Terraform's state {'is' if there else 'will be'} {bucket}, in {region}")
-    if there:
-        return region
-    try:
-        _make(place, bucket, region)
-    except ClientError as refused:
-        raise CliError(
-            f"The bucket of the state, {bucket}, can't be made in {region}: {refused}.",
-            "Log in as an administrator of the account. If the name is another account's, give the project another.",
-        ) from refused
+    show.step(f"the bucket of Terraform's state {'is' if existing else 'will be'} {bucket}, in {region}")
+    if not existing:
+        try:
+            _create(place, bucket, region)
+        except ClientError as refused:
+            raise CliError(
+                f"The state bucket {bucket} can't be created in {region}: {refused}.",
+                "Log in as an administrator of the account. If another account has a bucket of this name, choose "
+                "another project name.",
+            ) from refused
     return region
 
 
 def _common(regions: dict[str, str]) -> str:
-    """The one region of all environments. Raises UsageError where they are of several."""
+    """Return the one region of all environments. Raises UsageError if they have several."""
     if len(set(regions.values())) > 1:
         which = ", ".join(f"{name} is in {region}" for name, region in regions.items())
         raise UsageError(
-            f"The environments are in several regions ({which}), and the bucket of the state can be in one only.",
-            f"Say in which: make bootstrap REGION={next(iter(regions.values()))}",
+            f"The environments are in several regions ({which}), and the state bucket can be in only one.",
+            f"Name the region: make bootstrap REGION={next(iter(regions.values()))}",
         )
     return next(iter(regions.values()))
 
 
-def _make(place: Target, bucket: str, region: str) -> None:
-    """The bucket, bare as yet: Terraform takes it over and does the rest."""
-    # in the first of all regions a bucket's own must not be said
+def _create(place: Target, bucket: str, region: str) -> None:
+    """Create the bucket without settings: Terraform imports it and adds them."""
+    # us-east-1 must not be given as a constraint
     # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucketConfiguration.html
     where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     s3 = place.account_client("s3", region)
@@ -139,22 +133,8 @@ def _make(place: Target, bucket: str, region: str) -> None:
     s3.get_waiter("bucket_exists").wait(Bucket=bucket)
 
 
-def _move_file(workspace: Workspace, account: str) -> None:
-    """Move a state that an earlier release has left in a file. Raises CliError for another account's."""
-    behind = workspace.left_behind()
-    if not behind:
-        return
-    if account not in behind.read_text():
-        raise CliError(
-            f"infra/bootstrap/{behind.name} is the state of what was begun in another account than {account}.",
-            "Finish that first: make bootstrap with the credentials of that account moves it there.",
-        )
-    show.step(f"moving the state of this from {behind.name} into the bucket")
-    workspace.move_state().unlink()
-
-
 def _for_github(place: Target, before: StateFile, repository: str | None) -> dict[str, str]:
-    """The variables that make the roles, for the repository that is named or that they are for already."""
+    """Return the variables that create the roles, for the given repository or the one of the last run."""
     repository = repository or before.outputs.get("repository")
     if not repository:
         return {}
@@ -162,44 +142,10 @@ def _for_github(place: Target, before: StateFile, repository: str | None) -> dic
     return {"repository": repository, **({"oidc_provider_arn": provider} if provider else {})}
 
 
-def _take_over(place: Target, workspace: Workspace, project: str) -> list[str]:
-    """Let Terraform know of the roles and policies that it made without writing it down; answers which.
-
-    They were under way when it was interrupted: its provider breaks off a call that AWS carries out nevertheless. Only
-    what has the tags that it is made with is meant.
-    """
-    iam = place.account_client("iam")
-    roles = iam.get_paginator("list_roles").paginate().search("Roles[].[RoleName, RoleName]")
-    policies = iam.get_paginator("list_policies").paginate(Scope="Local").search("Policies[].[PolicyName, Arn]")
-    there = {"aws_iam_role": dict(roles), "aws_iam_policy": dict(policies)}
-    with workspace.planned() as (_, content):
-        missing = [one for one in content["resource_changes"] if one["change"]["actions"] == ["create"]]
-    taken = []
-    for one in missing:
-        identifier = there.get(one["type"], {}).get(one["change"]["after"].get("name"))
-        if (
-            identifier
-            and _tags(iam, one["type"], identifier).items() >= {"Project": project, "ManagedBy": "terraform"}.items()
-        ):
-            show.step(f"taking over {identifier}, which an interrupted run has made")
-            workspace.take_over(one["address"], identifier)
-            taken.append(identifier)
-    return taken
-
-
-def _tags(iam: Any, kind: str, identifier: str) -> dict[str, str]:
-    """The tags of a role, by its name, or of a policy, by its ARN."""
-    if kind == "aws_iam_role":
-        found = iam.get_role(RoleName=identifier)["Role"]
-    else:
-        found = iam.get_policy(PolicyArn=identifier)["Policy"]
-    return {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
-
-
 def _foreign_provider(place: Target, state: StateFile) -> str | None:
-    """The account's provider for GitHub's tokens, where somebody else made it: there can be but one.
+    """Return the account's provider for GitHub's tokens if it isn't ours: an account can have only one.
 
-    Raises CliError where it does not take tokens that are meant for AWS.
+    Raises CliError if it doesn't accept tokens for AWS.
     """
     ours = {attributes.get("arn") for kind, attributes in state.resources if kind == "aws_iam_openid_connect_provider"}
     iam = place.account_client("iam")
@@ -207,9 +153,9 @@ def _foreign_provider(place: Target, state: StateFile) -> str | None:
     arn = next((one["Arn"] for one in found if one["Arn"].endswith(_ISSUER) and one["Arn"] not in ours), None)
     if arn and _AUDIENCE not in iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)["ClientIDList"]:
         raise CliError(
-            f"The account's provider for GitHub's tokens, {arn}, does not take the audience {_AUDIENCE}: no workflow "
-            "could get a role.",
-            "Let it, with the leave of whoever made it, and run the same again: aws iam "
+            f"The account's provider for GitHub's tokens, {arn}, does not accept the audience {_AUDIENCE}: no workflow "
+            "could assume a role.",
+            "Ask the provider's owner to add the audience, then run the same again: aws iam "
             f"add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {arn} --client-id {_AUDIENCE}",
         )
     return arn

@@ -1,6 +1,6 @@
-"""Leaves of botocore's data what the functions' clients need: to read all of it takes longer than all else at a start.
+"""Prunes botocore's data to what the functions need: reading all of it is the slowest part of a cold start.
 
-Four fifths of a service's model are its documentation, and the list of endpoints is that of four hundred services.
+Documentation makes up four fifths of a service's model, and the list of endpoints covers four hundred services.
 """
 
 import gzip
@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 SERVICES = ("lambda", "s3", "sns", "stepfunctions", "sts")
-"""The services whose models the functions need."""
+"""The services that the functions call."""
 
 
 def prune(data: Path) -> None:
-    """Prune `botocore/data` in place; clients of SERVICES do what they did, in every region, without docstrings."""
+    """Prune `botocore/data` in place. Clients of SERVICES work as before, in every region, but have no docstrings."""
     for entry in data.iterdir():
         if entry.is_dir() and entry.name not in SERVICES:
             shutil.rmtree(entry)
     for path in [*data.rglob("*.json"), *data.rglob("*.json.gz")]:
         if path.name.startswith("examples-"):
             path.unlink()
-        elif path.suffix == ".gz":  # to inflate takes as long as to parse
+        elif path.suffix == ".gz":  # decompressing takes as long as parsing
             _write(path.with_suffix(""), _undocumented(json.loads(gzip.decompress(path.read_bytes()))))
             path.unlink()
     prefixes = {json.loads(path.read_bytes())["metadata"]["endpointPrefix"] for path in data.glob("*/*/service-2.json")}
@@ -32,7 +32,7 @@ def prune(data: Path) -> None:
 
 
 def _undocumented(model: Any) -> Any:
-    """A model whose documentation is empty; botocore asks for some, and a member of that name is no text and stays."""
+    """A model with empty documentation, which botocore needs; a member with that name isn't a string, and stays."""
     if isinstance(model, dict):
         return {
             name: "" if name == "documentation" and isinstance(value, str) else _undocumented(value)
@@ -42,5 +42,5 @@ def _undocumented(model: Any) -> Any:
 
 
 def _write(path: Path, content: Any) -> None:
-    path.unlink(missing_ok=True)  # uv links a package's files to those of its cache: what is there must stay as it is
+    path.unlink(missing_ok=True)  # uv hard-links a package's files to its cache, which must not change
     path.write_text(json.dumps(content, separators=(",", ":")))

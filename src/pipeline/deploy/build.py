@@ -1,10 +1,9 @@
-"""Builds the functions' zips: the same bytes from the same inputs, so that Terraform sees a change only where one is.
+"""Builds the functions' zips reproducibly: the same inputs give the same bytes, so Terraform sees only real changes.
 
-For AWS a function's zip holds its code, and its third-party packages come in layers. The embedded AWS does not
-unpack layers for a custom runtime, so there a zip holds everything, AWS's runtime client included.
+For AWS, a function's zip holds its code, and layers hold its third-party packages. The local emulator doesn't unpack
+layers for a custom runtime, so its zips hold everything, including AWS's runtime client.
 
-Beside each module is its bytecode: Lambda can't keep what it compiles, and would do it anew at each cold start, which
-takes longer than all the rest.
+Zips contain bytecode: Lambda can't keep what it compiles, and compiling is the slowest part of a cold start.
 """
 
 import hashlib
@@ -14,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -35,10 +34,10 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "record_run": ("aws", "json"),
     "reconciler": ("aws", "json"),
 }
-"""The layers of each function; infra/functions.tf says the same, and a test holds the two together."""
+"""The layers of each function; a test compares them with infra/functions.tf."""
 
 CONTRACTS = ROOT / "contracts"
-"""The project's own contracts, which are deployed unless the variable contracts_dir names other ones."""
+"""The project's own contracts, which are deployed unless the variable contracts_dir names others."""
 
 AWS_PYTHON = "3.13"
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
@@ -53,18 +52,18 @@ _NOT_PACKED = (
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where the zips will run."""
+    """The environment that the zips run in."""
 
     name: str
     python: str
     architecture: str
     embedded: bool
     contracts: Path = field(default=CONTRACTS, repr=False)
-    """The folder of the contracts that the zips hold; no part of the name that packages are kept under."""
+    """The folder of the contracts in the zips; doesn't affect the cache of packages."""
 
     @property
     def folder(self) -> Path:
-        """Where its zips are: build/aws or build/local, and beside those for other contracts than the project's."""
+        """The folder of the zips: build/aws or build/local, with a suffix for contracts of others."""
         if self.contracts == CONTRACTS:
             return ROOT / "build" / self.name
         return ROOT / "build" / f"{self.name}-{hashlib.sha256(str(self.contracts).encode()).hexdigest()[:8]}"
@@ -75,28 +74,28 @@ def aws_runtime(architecture: str = "arm64", contracts: Path = CONTRACTS) -> Run
 
 
 def local_runtime(contracts: Path = CONTRACTS) -> Runtime:
-    """This machine's own Python, outside of any virtual environment."""
+    """The Python that runs this command, outside of a virtual environment."""
     machine = platform.machine().lower()
     architecture = "arm64" if machine in ("arm64", "aarch64") else "x86_64"
     return Runtime("local", f"{sys.version_info.major}.{sys.version_info.minor}", architecture, True, contracts)
 
 
-def feeds(contracts: Path) -> list[str]:
-    """The datasets that a folder holds contracts of. Raises UsageError where there is none."""
+def datasets_in(contracts: Path) -> list[str]:
+    """The datasets with a contract in a folder. Raises UsageError if there are none."""
     found = sorted(path.parent.name for path in contracts.glob("*/contract.json"))
     if not found:
         raise UsageError(
-            f"There is no contract in {contracts}{'' if contracts.is_dir() else ', which is no folder'}.",
-            "Let contracts_dir name a folder that holds one for each feed, with its contract.json, as contracts/ does: "
-            "in infra/terraform.tfvars or by TF_VAR_contracts_dir, absolute or relative to infra/.",
+            f"There is no contract in {contracts}{'' if contracts.is_dir() else ', which is not a folder'}.",
+            "Set contracts_dir to a folder like contracts/, with one folder and contract.json per dataset. Set it in "
+            "infra/terraform.tfvars or TF_VAR_contracts_dir, as a path that is absolute or relative to infra/.",
         )
     return found
 
 
 def build(runtime: Runtime) -> list[Path]:
-    """Build every zip that is not up to date; answers all of them.
+    """Build every outdated zip; returns the paths of all zips.
 
-    Raises CliError where packages can't be fetched, UsageError where there are no contracts.
+    Raises CliError if packages can't be fetched, UsageError if there are no contracts.
     """
     with one_at_a_time(ROOT / "build" / "lock"):
         return _build(runtime)
@@ -104,9 +103,12 @@ def build(runtime: Runtime) -> list[Path]:
 
 def _build(runtime: Runtime) -> list[Path]:
     zips = []
-    datasets = feeds(runtime.contracts)
+    datasets = datasets_in(runtime.contracts)
     if _interpreter(runtime) is None:
-        print(f"· without bytecode, since python{runtime.python} is not here: cold starts take longer", file=sys.stderr)
+        print(
+            f"· without bytecode, since python{runtime.python} is not installed: cold starts take longer",
+            file=sys.stderr,
+        )
     if not runtime.embedded:
         for layer in LAYERS:
             tree = {f"python/{name}": path for name, path in _packages(f"layer-{layer}", runtime).items()}
@@ -123,21 +125,30 @@ def _build(runtime: Runtime) -> list[Path]:
 
 
 def _compiled_code(runtime: Runtime) -> Path:
-    """A folder with a copy of `functions/` and its bytecode, made once for each content and each runtime."""
-    made_of = hashlib.sha256(repr((runtime, _interpreter(runtime))).encode())
-    for path in _files(ROOT / "functions", bytecode=False):
-        made_of.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
-    folder = ROOT / "build" / "packages" / f"code-{runtime.name}-{made_of.hexdigest()[:16]}"
+    """A folder with a copy of `functions/` and its bytecode."""
+    sources = _files(ROOT / "functions", bytecode=False)
+    content = b"".join(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() for path in sources)
+
+    def copy(folder: Path) -> None:
+        shutil.copytree(ROOT / "functions", folder / "functions", ignore=shutil.ignore_patterns(_CACHE))
+
+    return _cached("code", runtime, content, copy)
+
+
+def _cached(name: str, runtime: Runtime, content: bytes, fill: Callable[[Path], None]) -> Path:
+    """A folder that is filled and compiled once per content and runtime."""
+    key = hashlib.sha256(content + repr((runtime, _interpreter(runtime))).encode()).hexdigest()[:16]
+    folder = ROOT / "build" / "packages" / f"{name}-{runtime.name}-{key}"
     if not folder.is_dir():
         unfinished = folder.with_suffix(f".{os.getpid()}")
-        shutil.copytree(ROOT / "functions", unfinished / "functions", ignore=shutil.ignore_patterns(_CACHE))
+        fill(unfinished)
         _compile(unfinished, runtime)
         unfinished.replace(folder)
     return folder
 
 
 def _code(function: str, compiled: Path) -> Iterator[tuple[str, Path]]:
-    """A function's own package and what is common."""
+    """A function's own package and the common package."""
     package = compiled / "functions"
     own = [package / "__init__.py", *package.glob(f"{_CACHE}/__init__.*")]
     for path in [*own, *_files(package / "common"), *_files(package / function)]:
@@ -145,7 +156,7 @@ def _code(function: str, compiled: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _contracts(contracts: Path, datasets: Iterable[str]) -> Iterator[tuple[str, Path]]:
-    """Every contract but its saved queries: no function runs those."""
+    """The files of all contracts except saved queries, which no function runs."""
     for dataset in datasets:
         for path in _files(contracts / dataset):
             if path.parent.name != "queries":
@@ -153,19 +164,16 @@ def _contracts(contracts: Path, datasets: Iterable[str]) -> Iterator[tuple[str, 
 
 
 def _packages(group: str, runtime: Runtime) -> dict[str, Path]:
-    """The files of a requirements group, unpacked once for each content of its lock file and each runtime."""
+    """The files of a requirements group."""
     requirements = ROOT / "requirements" / f"{group}.txt"
     pruning = Path(botocore_data.__file__).read_bytes()
-    made_of = requirements.read_bytes() + repr((runtime, _interpreter(runtime))).encode() + pruning
-    key = hashlib.sha256(made_of).hexdigest()[:16]
-    folder = ROOT / "build" / "packages" / f"{group}-{runtime.name}-{key}"
-    if not folder.is_dir():
-        unfinished = folder.with_suffix(f".{os.getpid()}")
-        _install(requirements, unfinished, runtime)
+
+    def install(folder: Path) -> None:
+        _install(requirements, folder, runtime)
         if group == "layer-aws":
-            botocore_data.prune(unfinished / "botocore" / "data")
-        _compile(unfinished, runtime)
-        unfinished.replace(folder)
+            botocore_data.prune(folder / "botocore" / "data")
+
+    folder = _cached(group, runtime, requirements.read_bytes() + pruning, install)
     return {str(path.relative_to(folder)): path for path in _files(folder)}
 
 
@@ -182,15 +190,15 @@ def _install(requirements: Path, folder: Path, runtime: Runtime) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         raise CliError(
             f"The packages of {requirements.relative_to(ROOT)} could not be installed:\n{done.stderr.strip()}",
-            "Check that the package index can be reached, then build again.",
+            "Check that the package index can be reached, then run the same again.",
         )
 
 
 def _compile(folder: Path, runtime: Runtime) -> None:
-    """Put its bytecode beside each module, for the runtime's version of Python, if that is on this machine.
+    """Compile each module for the runtime's version of Python, if this machine has it.
 
-    It is taken without a look at the source (PEP 552, unchecked), since a zip keeps no times; and it names no path. A
-    module that does not compile, as some packages carry for other versions, goes without.
+    Python doesn't compare the bytecode with the source (PEP 552, unchecked), since a zip has no timestamps. Skips
+    modules that don't compile, such as those for other versions of Python.
     """
     if interpreter := _interpreter(runtime):
         options = ["-q", "-f", "--invalidation-mode", "unchecked-hash", "-s", str(folder)]
@@ -199,28 +207,22 @@ def _compile(folder: Path, runtime: Runtime) -> None:
 
 @cache
 def _interpreter(runtime: Runtime) -> Path | None:
-    """A Python of the version that the zips will run on, or None."""
+    """A Python of the runtime's version, or None; for the emulator, this one outside of a virtual environment."""
     if runtime.embedded:
-        return _own_interpreter(runtime)
+        return Path(sys.base_prefix) / "bin" / f"python{runtime.python}"
     command = [sys.executable, "-m", "uv", "python", "find", "--no-python-downloads", "--no-project", runtime.python]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return Path(found.stdout.strip()) if found.returncode == 0 else None
 
 
-def _own_interpreter(runtime: Runtime) -> Path:
-    """This machine's own Python, outside of any virtual environment."""
-    return Path(sys.base_prefix) / "bin" / f"python{runtime.python}"
-
-
 def _bootstrap(runtime: Runtime) -> Path:
-    """The custom runtime's entry: AWS's runtime client on this machine's Python, seeing only what is in the zip."""
-    interpreter = _own_interpreter(runtime)
+    """The entry point of the custom runtime: AWS's runtime client, which sees only the zip's packages."""
     path = runtime.folder / "bootstrap"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         "#!/bin/sh\n"
         'export PYTHONPATH="$LAMBDA_TASK_ROOT" PYTHONDONTWRITEBYTECODE=1\n'
-        f'exec "{interpreter}" -S -m awslambdaric "$_HANDLER"\n'
+        f'exec "{_interpreter(runtime)}" -S -m awslambdaric "$_HANDLER"\n'
     )
     return path
 
@@ -234,12 +236,12 @@ def _files(folder: Path, *, bytecode: bool = True) -> list[Path]:
 
 
 def _write_zip(path: Path, tree: Mapping[str, Path]) -> Path:
-    """Write `tree` (name in the zip → file) to `path`, unless the zip there was made of the same."""
-    fingerprint = hashlib.sha256(Path(__file__).read_bytes())
+    """Write `tree` (name in the zip → file) to `path`, unless the existing zip has the same content."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
     for name in sorted(tree):
-        fingerprint.update(name.encode() + b"\0" + hashlib.sha256(tree[name].read_bytes()).digest())
+        digest.update(name.encode() + b"\0" + hashlib.sha256(tree[name].read_bytes()).digest())
     stamp = path.with_suffix(".inputs")
-    if path.is_file() and stamp.is_file() and stamp.read_text() == fingerprint.hexdigest():
+    if path.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -249,8 +251,8 @@ def _write_zip(path: Path, tree: Mapping[str, Path]) -> Path:
         for name in sorted(tree):
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3  # Unix, so that the permissions count
+            entry.create_system = 3  # Unix, so the permissions apply
             entry.external_attr = (0o100755 if name == "bootstrap" else 0o100644) << 16
             archive.writestr(entry, tree[name].read_bytes())
-    files.write_text(stamp, fingerprint.hexdigest())
+    files.write_text(stamp, digest.hexdigest())
     return path

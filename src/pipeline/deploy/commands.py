@@ -1,4 +1,4 @@
-"""The commands that make and change a deployment: build, check-infra, deploy, plan, bootstrap, move-state, destroy."""
+"""The commands build, check-infra, deploy, plan, bootstrap, move-state and destroy."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -45,10 +45,10 @@ def deploy_command(
     show.out.print(f"  Athena:         workgroup {outputs['athena_workgroup']}, databases: {databases}")
     if outputs["dashboard_url"]:
         show.out.print(f"  dashboard:      {outputs['dashboard_url']}")
-    for sentence in deploy.untold(place, outputs):
+    for sentence in deploy.subscription_warnings(place, outputs):
         show.out.print(f"[yellow]warning:[/yellow] {escape(sentence)}")
-    feed = "" if ORDERS in outputs["databases"] else " INPUT=… DATASET=…"
-    show.out.print(f"Next: make run-pipeline TARGET={target_name}{feed}")
+    options = "" if ORDERS in outputs["databases"] else " INPUT=… DATASET=…"
+    show.out.print(f"Next: make run-pipeline TARGET={target_name}{options}")
 
 
 def plan_command(
@@ -78,54 +78,54 @@ def bootstrap_command(
         str | None,
         typer.Option(
             metavar="OWNER@ID/NAME@ID",
-            help="The GitHub repository that gets roles to plan and deploy, as GitHub's tokens name it; OWNER/NAME for "
-            "one that was made before July 2026 and neither renamed nor moved since.",
+            help="The GitHub repository whose workflows plan and deploy, as GitHub's tokens name it: OWNER/NAME if it "
+            "was created before July 2026 and not renamed or moved since.",
         ),
     ] = None,
     region: Annotated[
         str | None,
-        typer.Option(metavar="REGION", help="Where the bucket is made; by default in the region of all environments."),
+        typer.Option(metavar="REGION", help="The region of a new bucket; by default the region of all environments."),
     ] = None,
 ) -> None:
     """Prepare an account: the state bucket and GitHub's roles.
 
-    If it fails or is interrupted, run it again: it continues where it stopped.
+    It can be run again, also after an error or an interrupt.
     """
     outputs = bootstrap.bootstrap(aws_account(), repository, region)
     bucket = outputs["state_bucket"]
-    show.out.print(f"The state of each environment is kept in {bucket} from now on, where TF_STATE_BUCKET says so:")
+    show.out.print(f"The account has a bucket for Terraform's state, {bucket}. To use it:")
     show.out.print(f"  export TF_STATE_BUCKET={bucket}")
     if not outputs.get("plan_role"):
-        show.out.print("Next: make deploy-infra ENV=dev; or, for GitHub, make bootstrap REPOSITORY=… with the")
         show.out.print(
-            "  repository as its tokens name it, such as owner@1234/name@5678: see docs/guides/deploy-as-a-team.md"
+            "Next: make deploy-infra ENV=dev. To deploy from GitHub: make bootstrap REPOSITORY=… with the name"
         )
+        show.out.print("  in GitHub's tokens, usually owner@1234/name@5678 (see docs/guides/deploy-as-a-team.md).")
         return
     show.out.print("GitHub's workflows need these variables (gh is GitHub's command line):")
-    repo = bootstrap.without_ids(outputs["repository"])  # in a clone of a fork gh means the one that it was forked from
+    repo = bootstrap.without_ids(outputs["repository"])  # in the clone of a fork, gh would use the original
     show.out.print(f"  gh variable set TF_STATE_BUCKET --repo {repo} --body {bucket}")
     show.out.print(f"  gh variable set AWS_PLAN_ROLE --repo {repo} --body {outputs['plan_role']}")
     for name, role in outputs["deploy_roles"].items():
         show.out.print(f"  gh variable set AWS_DEPLOY_ROLE --repo {repo} --env {name} --body {role}")
     show.out.print(f"  gh variable set AWS_SMOKE_ROLE --repo {repo} --body {outputs['smoke_role']}")
-    show.out.print("Next: create the environments and choose the reviewers, as in docs/guides/deploy-as-a-team.md.")
+    show.out.print("Next: create the environments and their reviewers (see docs/guides/deploy-as-a-team.md).")
 
 
 def move_state() -> None:
     """Move Terraform's state from a file to TF_STATE_BUCKET."""
     moved = target("aws").workspace.move_state()
-    show.out.print(f"Moved. The file is now {moved.name}; when all is well, delete it.")
+    show.out.print(f"Moved. The file is now {moved.name}. Delete it when the next plan shows no changes.")
 
 
 def destroy_command(
     target_name: TargetName = "aws",
-    confirm: Annotated[str, typer.Option(metavar="NAME", help="The deployment's name, which prod needs.")] = "",
+    confirm: Annotated[str, typer.Option(metavar="NAME", help="The deployment's name, required for prod.")] = "",
 ) -> None:
     """Destroy the deployment and list what is left of it."""
     left = deploy.destroy(target(target_name), confirm)
     if left:
-        raise CliError("These are still there:\n" + "\n".join(left), "Delete them by hand.")
-    show.out.print("Destroyed; nothing with the deployment's name is left.")
+        raise CliError("These resources still exist:\n" + "\n".join(left), "Delete them manually.")
+    show.out.print("Destroyed. No resource with the deployment's name is left.")
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {

@@ -1,4 +1,4 @@
-"""Deploys and destroys: Terraform over infra/, with progress, and a look at what is left behind."""
+"""Deploys and destroys: runs Terraform over infra/ with progress, and looks for resources that are left behind."""
 
 import os
 import re
@@ -23,17 +23,17 @@ _DONE = re.compile(r"(Creation|Modifications|Destruction) complete")
 _DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError")
 
 _FORGETTING_SECONDS = 90
-"""How long AWS may go on listing what is gone."""
+"""How long AWS may still list a deleted resource."""
 _PAUSE_SECONDS = 5
 
-_KEPT = (
-    "The buckets hold data and are kept, as they are where environment is prod. To delete the data too, set "
-    "force_destroy = true in infra/terraform.tfvars or, with ENV, in its file in infra/environments/; run make "
-    "deploy-infra once, and make destroy-infra again."
+_BUCKETS_ARE_KEPT = (
+    "The buckets hold data, and production keeps them. To delete the data too, set force_destroy = true in "
+    "infra/terraform.tfvars or, with ENV, in its file in infra/environments/. Run make deploy-infra, then make "
+    "destroy-infra again."
 )
 
 _GUARDED = "prod"
-"""The environment that is not destroyed without its name."""
+"""The environment that is destroyed only if its name is given."""
 
 _LISTINGS = (
     ("s3", "list_buckets", "Buckets[].Name", "Prefix"),
@@ -52,13 +52,13 @@ _LISTINGS = (
     ("stepfunctions", "list_state_machines", "stateMachines[].name", None),
     ("glue", "get_databases", "DatabaseList[].Name", None),
 )
-"""Each service that infra/ uses: how it lists what it has, where the names are in its answer, what narrows it."""
+"""How each service of infra/ lists its resources: operation, path to the names, argument that filters by prefix."""
 
 
 def deploy(place: Target, reviewed: str = "") -> dict[str, Any]:
-    """Build what is out of date, apply infra/ and answer its outputs.
+    """Build outdated zips, apply infra/ and return its outputs.
 
-    With the digest of a plan that was `reviewed`, only what stands in that plan is applied. Raises CliError.
+    With the digest of a `reviewed` plan, apply only if the plan still has that digest. Raises CliError.
     """
     prepare(place)
     if not reviewed:
@@ -68,56 +68,49 @@ def deploy(place: Target, reviewed: str = "") -> dict[str, Any]:
         digest = plan.Plan.read(content).digest
         if digest != reviewed:
             raise CliError(
-                f"What would change now is not what was reviewed: the plan's digest is {digest}, not {reviewed}.",
-                "Look at the plan anew (make plan), and deploy with its digest.",
+                f"The plan has changed since the review: its digest is {digest}, not {reviewed}.",
+                "Review the new plan (make plan), then deploy with its digest.",
             )
         watch("deploying", place.workspace.apply(planned=file))
     return place.outputs()
 
 
-def untold(place: Target, outputs: Mapping[str, Any]) -> list[str]:
-    """Who will not hear of notices or alarms: an address that is not confirmed, or on AWS nobody at all.
+def subscription_warnings(place: Target, outputs: Mapping[str, Any]) -> list[str]:
+    """Sentences about topics without a subscriber, and subscriptions that are not confirmed.
 
     https://docs.aws.amazon.com/sns/latest/api/API_Subscription.html
     """
     sentences = []
-    for what, topic in (("notices", outputs["topic_arn"]), ("alarms", outputs["alarms_topic_arn"])):
+    for what, topic in (("notifications", outputs["topic_arn"]), ("alarms", outputs["alarms_topic_arn"])):
         pages = _pages(place, "sns", "list_subscriptions_by_topic", TopicArn=topic)
         try:
-            subscribed = [one for page in pages for one in page["Subscriptions"]]
-        except ClientError as refused:  # everything is deployed; that this can't be looked up spoils nothing
+            subscribed = list(pages.search("Subscriptions[]"))
+        except ClientError as refused:  # the deployment itself is complete
             if refused.response["Error"]["Code"] not in _DENIED:
                 raise
-            sentences.append(f"who hears of {what} can't be seen with these credentials (sns:ListSubscriptionsByTopic)")
+            sentences.append(f"these credentials can't list who receives {what} (sns:ListSubscriptionsByTopic)")
             continue
         if not subscribed and place.name == "aws":
-            sentences.append(f"nobody subscribes to {what}: set notification_email, or subscribe to {topic}")
-        sentences += [
-            f"{_who(one['Endpoint'])} gets no {what} until the link in AWS's mail is followed (AWS Notification - "
-            "Subscription Confirmation)"
-            for one in subscribed
-            if one["SubscriptionArn"] == "PendingConfirmation"
-        ]
+            sentences.append(f"nobody receives {what}: set notification_email, or subscribe to {topic}")
+        for one in subscribed:
+            if one["SubscriptionArn"] == "PendingConfirmation":
+                who = "a subscriber" if "CI" in os.environ else one["Endpoint"]  # more people read a workflow's log
+                sentences.append(
+                    f"{who} receives no {what} until the link in AWS's email is followed (AWS Notification - "
+                    "Subscription Confirmation)"
+                )
     return sentences
 
 
-def _who(endpoint: str) -> str:
-    """An address that subscribes; the log of a workflow, which more people read, says of it the domain at most."""
-    if "CI" not in os.environ:
-        return endpoint
-    _, at, domain = endpoint.rpartition("@")
-    return f"somebody at {domain}" if at else "a subscriber"
-
-
 def planned(place: Target) -> plan.Plan:
-    """What a deploy would change now; nothing is changed, and no lock is taken. Raises CliError."""
+    """What a deploy would change now. Changes nothing and takes no lock. Raises CliError."""
     prepare(place)
     with place.workspace.planned() as (_, content):
         return plan.Plan.read(content)
 
 
 def prepare(place: Target) -> None:
-    """See that the credentials are good, build what is out of date, and initialise Terraform. Raises CliError."""
+    """Check the credentials, build outdated zips and initialise Terraform. Raises CliError."""
     if place.workspace.chosen.name:
         environments.check_apart()
     place.account()
@@ -126,15 +119,17 @@ def prepare(place: Target) -> None:
 
 
 def destroy(place: Target, confirmation: str = "") -> list[str]:
-    """Destroy all that infra/ made, whole or half; answers what is still there by its name.
+    """Destroy everything that infra/ created, even half of it; returns what is still there by its name.
 
-    Of prod on AWS only with its name, as `confirmation` or typed. Raises CliError.
+    Production on AWS is destroyed only if its name is given as `confirmation`, or typed. Raises CliError.
     """
     place.account()
     place.workspace.init()
     tags = place.state().tags
-    if place.name == "aws" and tags["Environment"] == _GUARDED:
-        _confirm(f"{tags['Project']}-{tags['Environment']}", confirmation, place.workspace.chosen.name)
+    project, environment = tags["Project"], tags["Environment"]
+    name = f"{project}-{environment}"
+    if place.name == "aws" and environment == _GUARDED:
+        _confirm(name, confirmation, place.workspace.chosen.name)
     if place.name == "local":
         _empty_buckets(place)
     try:
@@ -142,83 +137,47 @@ def destroy(place: Target, confirmation: str = "") -> list[str]:
     except CliError as refused:
         if "BucketNotEmpty" not in str(refused):
             raise
-        raise CliError(str(refused), _KEPT) from refused
-    return _wait_for_nothing(place, tags["Project"], tags["Environment"])
+        raise CliError(str(refused), _BUCKETS_ARE_KEPT) from refused
+    others = {f"{project}-{tags['Environment']}" for tags in _tags(place, project).values() if "Environment" in tags}
+    return wait_for(
+        lambda: leftovers(place, name, others), _FORGETTING_SECONDS, _PAUSE_SECONDS, until=lambda left: not left
+    )
 
 
 def _confirm(name: str, confirmation: str, environment: str | None) -> None:
-    """Raise UsageError where somebody doesn't say that it is this deployment that they mean."""
+    """Raise UsageError unless the user gives the deployment's name."""
     if not confirmation and sys.stdin.isatty():
-        confirmation = show.ask(f"This destroys {name}, which is production. Type its name to go on")
+        confirmation = show.ask(f"This destroys {name}, which is production. Type its name to continue")
     if confirmation != name:
-        said = f"{confirmation} is not its name" if confirmation else "nobody has typed its name"
+        said = f"{confirmation} is not its name" if confirmation else "its name was not given"
         raise UsageError(
             f"{name} is production, and {said}: nothing was destroyed.",
-            f"If you mean it: make destroy-infra{f' ENV={environment}' if environment else ''} CONFIRM={name}",
+            f"To destroy it: make destroy-infra{f' ENV={environment}' if environment else ''} CONFIRM={name}",
         )
 
 
 def _empty_buckets(place: Target) -> None:
-    """Delete every version, since the provider cannot tell the embedded AWS to delete a key with odd characters."""
+    """Delete every object version: on the local emulator the provider fails on keys with special characters."""
     for name in place.state().buckets:
         place.bucket(name).object_versions.delete()
 
 
-def _wait_for_nothing(place: Target, project: str, environment: str) -> list[str]:
-    """What is left by its name, after the time that AWS may need to forget; what is only in the tags is a warning."""
-
-    def left() -> tuple[list[str], list[str]]:
-        tags = _tags(place, project)
-        tagged = [arn for arn, found in tags.items() if found.get("Environment") == environment]
-        others = {f"{project}-{found['Environment']}" for found in tags.values() if "Environment" in found}
-        return leftovers(place, f"{project}-{environment}", others), tagged
-
-    named, tagged = wait_for(left, _FORGETTING_SECONDS, _PAUSE_SECONDS, until=lambda found: not any(found))
-    if tagged and not named:
-        show.step("warning: AWS still lists these by their tags, though no service does by name; it forgets them later")
-        for arn in tagged:
-            show.step(f"  {arn}")
-    return named
-
-
 def leftovers(place: Target, name: str, others: Iterable[str] = ()) -> list[str]:
-    """What services list under the name or the name and a dash; `others` are deployments beside it.
+    """The resources that services list under `name`, or under `name` and a dash.
 
-    A deployment called dev-2 begins with dev- too, so that it must be known to be told apart.
+    The resources of `others` are left out: the name of a deployment called dev-2 begins with dev- too.
     """
     longer = [other for other in others if other.startswith(f"{name}-")]
     listed = [
         (service, found)
-        for service, operation, result, narrowing in _LISTINGS
-        for found in _pages(place, service, operation, **({narrowing: name} if narrowing else {})).search(result)
+        for service, operation, result, prefix in _LISTINGS
+        for found in _pages(place, service, operation, **({prefix: name} if prefix else {})).search(result)
     ]
-    listed += [("budgets", found) for found in _budgets(place)]
-    named = [
+    return [
         f"{service} {found}"
         for service, found in listed
         if found and _belongs(found, name) and not any(_belongs(found, other) for other in longer)
     ]
-    return named + [f"logs {found}" for found in _log_queries(place, name)]
-
-
-def _log_queries(place: Target, name: str) -> list[str]:
-    """The names of its saved log queries, a dozen, so that one answer has them all. The embedded AWS can save none."""
-    if place.name == "local":
-        return []
-    answer = place.client("logs").describe_query_definitions(queryDefinitionNamePrefix=f"{name}/")
-    return [query["name"] for query in answer["queryDefinitions"]]
-
-
-def _budgets(place: Target) -> list[str]:
-    """The names of the account's budgets, which many who deploy may not see: then a warning, and none."""
-    try:
-        pages = _pages(place, "budgets", "describe_budgets", AccountId=place.account())
-        return [name for name in pages.search("Budgets[].BudgetName") if name]
-    except ClientError as refused:
-        if refused.response["Error"]["Code"] not in _DENIED:
-            raise
-        show.step("warning: budgets can't be seen with these credentials; one that you have set may still be there")
-        return []
 
 
 def _pages(place: Target, service: str, operation: str, **arguments: Any) -> Any:
@@ -226,30 +185,30 @@ def _pages(place: Target, service: str, operation: str, **arguments: Any) -> Any
 
 
 def _belongs(identifier: str, name: str) -> bool:
-    """Whether a name, an ARN, a URL or a log group ends in the name of something of this deployment.
+    """Whether a name, ARN, URL or log group ends in the name of a resource of this deployment.
 
-    A database's has underscores for dashes, since Athena takes none.
+    Databases have underscores instead of dashes, since Athena accepts no dash.
     """
     last = re.split("[:/]", identifier)[-1].replace("_", "-")
     return last == name or last.startswith(f"{name}-")
 
 
 def tagged(place: Target, project: str, environment: str) -> list[str]:
-    """The ARNs of what carries the tags of a deployment, but for keys, which wait for their deletion with them."""
+    """The ARNs of the resources that carry the tags of a deployment, without KMS keys."""
     return [arn for arn, tags in _tags(place, project).items() if tags.get("Environment") == environment]
 
 
 def _tags(place: Target, project: str) -> dict[str, dict[str, str]]:
-    """The tags of each resource of the project, by its ARN, in all environments."""
+    """The tags of each resource of the project in all environments, by ARN."""
     of_project = [{"Key": "Project", "Values": [project]}]
     pages = _pages(place, "resourcegroupstaggingapi", "get_resources", TagFilters=of_project)
-    # a key that waits for its deletion keeps its tags for 30 days; its alias is found by name
-    found = [one for page in pages for one in page["ResourceTagMappingList"] if ":kms:" not in one["ResourceARN"]]
+    # a key keeps its tags for the 30 days until it is deleted; its alias is found by name
+    found = [one for one in pages.search("ResourceTagMappingList[]") if ":kms:" not in one["ResourceARN"]]
     return {one["ResourceARN"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]} for one in found}
 
 
 def watch(what: str, lines: Lines, of: str = "infra/") -> None:
-    """Say that it begins and how many resources it was; on a terminal a bar shows how many are done."""
+    """Run Terraform to its end; show a progress bar on a terminal, and then the number of resources."""
     show.step(f"{what} {of}")
     columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal)

@@ -1,6 +1,6 @@
-"""Which environment on AWS is meant, and what its settings say: PIPELINE_ENV, and infra/environments/<name>.tfvars.
+"""The environment on AWS and its settings: PIPELINE_ENV, and infra/environments/<name>.tfvars.
 
-Without a name it is the one that infra/terraform.tfvars describes, which is one person's own.
+Without a name it is the environment of infra/terraform.tfvars, which is one person's own.
 """
 
 import os
@@ -18,12 +18,12 @@ VARIABLE = "PIPELINE_ENV"
 DEFAULT_PROJECT = "order-pipeline"
 DEFAULT_REGION = "eu-central-1"
 DEFAULT_NAME = "dev"
-_SET = "TF_VAR_"
+_PREFIX = "TF_VAR_"
 
 
 @dataclass(frozen=True)
 class Environment:
-    """One environment on AWS, by its name, or None for that of infra/terraform.tfvars."""
+    """One environment on AWS; its name is None for that of infra/terraform.tfvars."""
 
     name: str | None = None
 
@@ -33,9 +33,9 @@ class Environment:
         return _folder() / f"{self.name}.tfvars" if self.name else None
 
     def setting(self, variable: str, default: str) -> str:
-        """What a variable of infra/ is set to here, as Terraform reads it, or `default` where nothing sets it.
+        """The value of a variable of infra/, as Terraform reads it, or `default` if nothing sets it.
 
-        The environment's file outranks the files that are one person's own, and they outrank the process environment.
+        The environment's file takes precedence over one person's files, and they over the process environment.
         https://developer.hashicorp.com/terraform/language/values/variables#variable-definition-precedence
         Raises CliError with Terraform's own error.
         """
@@ -43,37 +43,35 @@ class Environment:
         return _setting(files, os.environ, variable, default)
 
     def shared_setting(self, variable: str, default: str) -> str:
-        """The same by the environment's file alone: what is so for the whole team, whoever asks."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(_SET)}
+        """The value of a variable by the environment's file alone, which is the same for the whole team."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
         return _setting([self.file] if self.file else [], environment, variable, default)
 
     def project(self) -> str:
-        """The project, by the settings: Terraform may be asked."""
+        """The project by the settings. May run Terraform."""
         return self.setting("project", DEFAULT_PROJECT)
 
     def variables(self) -> dict[str, str]:
-        """What Terraform is told besides, so that the name of the environment and of its state are one."""
+        """Terraform variables that keep the names of the deployment and of its state the same."""
         return {"project": self.project(), "environment": self.name} if self.name else {}
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What Terraform is told before its variables."""
+        """Terraform's arguments that precede the variables."""
         return (f"-var-file={self.file}",) if self.file else ()
 
 
 def chosen() -> Environment:
-    """The environment that PIPELINE_ENV names, which make sets from ENV. Raises UsageError for an unknown one."""
+    """The environment in PIPELINE_ENV, which make sets from ENV. Raises UsageError if it is unknown."""
     name = os.environ.get(VARIABLE, "").strip()
-    if not name:
-        return Environment()
     known = names()
-    if name not in known:
+    if name and name not in known:
         raise UsageError(
             f"There is no environment {name}: infra/environments/ has {', '.join(known) or 'none'}.",
-            f"Name one of them (make … ENV={known[0] if known else 'dev'}; pipeline reads {VARIABLE}), or add a file "
+            f"Name one of them (make … ENV={known[0] if known else 'dev'}, or {VARIABLE} for pipeline), or add a file "
             f"{name}.tfvars there.",
         )
-    return Environment(name)
+    return Environment(name or None)
 
 
 def names() -> list[str]:
@@ -82,38 +80,38 @@ def names() -> list[str]:
 
 
 def check_apart() -> None:
-    """Raise UsageError where the name of one environment begins with that of another and a dash.
+    """Raise UsageError if one environment's name and a dash are the beginning of another's.
 
-    Names of resources could not tell them apart then, and so neither could the policies of roles.
+    The names of their resources, and the policies of their roles, would overlap.
     """
     known = names()
     for name, other in ((name, other) for name in known for other in known):
         if other.startswith(f"{name}-"):
             raise UsageError(
-                f"The environments {name} and {other} begin alike: whoever may deploy {name} could change {other} too.",
-                f"Rename one of their files in infra/environments/, say {other}.tfvars to "
+                f"The environments {name} and {other} begin alike: the deploy role of {name} could change {other} too.",
+                f"Rename a file in infra/environments/, for example {other}.tfvars to "
                 f"{other.removeprefix(f'{name}-')}-{name}.tfvars.",
             )
 
 
 def automatic_files(folder: Path) -> list[Path]:
-    """The files that Terraform reads by itself in a folder; a later one counts more."""
+    """The files that Terraform reads automatically in a folder; later files take precedence."""
     own = [folder / "terraform.tfvars", folder / "terraform.tfvars.json"]
     auto = sorted(path for ending in ("", ".json") for path in folder.glob(f"*.auto.tfvars{ending}"))
     return [path for path in [*own, *auto] if path.is_file()]
 
 
 def _setting(files: Sequence[Path], environment: Mapping[str, str], variable: str, default: str) -> str:
-    there = [(path, path.read_bytes()) for path in files if path.is_file()]
-    if not there:  # then nobody need have Terraform
-        return environment.get(f"{_SET}{variable}", default)
-    found = _values(tuple(there), tuple(sorted(environment.items())))[variable]
+    existing = [(path, path.read_bytes()) for path in files if path.is_file()]
+    if not existing:  # then Terraform isn't needed
+        return environment.get(f"{_PREFIX}{variable}", default)
+    found = _values(tuple(existing), tuple(sorted(environment.items())))[variable]
     return default if found is None else found if isinstance(found, str) else str(found).lower()
 
 
 @lru_cache
 def _values(files: tuple[tuple[Path, bytes], ...], environment: tuple[tuple[str, str], ...]) -> Values:
-    """Terraform's answer, once for the same files with the same content."""
+    """Terraform's values, read once for the same content."""
     return variables.values([path for path, _ in files], dict(environment))
 
 

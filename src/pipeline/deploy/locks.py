@@ -1,4 +1,4 @@
-"""One at a time: what two processes of this checkout must not do at once."""
+"""A lock between processes of this checkout."""
 
 import fcntl
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
-    """Wait until no other process is in here with this file, which is made; who dies in here lets the next one in."""
+    """Wait until no other process holds the lock on this file, which is created; a process that dies releases it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,12 +1,12 @@
-"""The two places that the pipeline runs in, an AWS account and the embedded AWS, behind one interface."""
+"""The targets that the pipeline runs on, an AWS account and the local emulator, with one interface."""
 
 import os
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import boto3
@@ -31,61 +31,74 @@ _NEEDED = {
     *("ingest_bucket", "processed_bucket", "state_machine_arn", "function_names"),
     *("on_failure_queue_url", "chunk_bytes", "release"),
 }
-"""The outputs of Terraform that commands read."""
+"""The Terraform outputs that commands read."""
 
-Made = TypeVar("Made")
-
-_OF_THE_USER = ("AWS_", "TF_VAR_", "TF_WORKSPACE", "TF_CLI_ARGS")
-"""What in the environment is meant for AWS, and must not rule the embedded AWS."""
+_FOR_AWS = ("AWS_", "TF_VAR_", "TF_WORKSPACE", "TF_CLI_ARGS")
+"""Environment variables for AWS, which must not affect the local emulator."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One place: its credentials and endpoint, its runtime, and its Terraform workspace."""
+    """A deployment's credentials, endpoint, runtime and Terraform workspace."""
 
     name: str
     environment: Mapping[str, str]
     runtime: build.Runtime
     workspace: Workspace
     is_temporary: bool = False
-    """Whether it is an emulator that was started for one command alone, and is stopped after it."""
+    """Whether it is an emulator that runs for one command only."""
 
-    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What was read or made once."""
+    _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def outputs(self) -> dict[str, Any]:
-        """Terraform's outputs of what is deployed here. Raises CliError where nothing is, or only a part."""
+        """Terraform's outputs. Raises CliError if nothing is deployed, or only a part."""
         outputs = dict(self.state().outputs)
         if not outputs.keys() >= _NEEDED:
             raise CliError(
-                "The deployment here is not complete, or of an earlier release.",
+                "The deployment is incomplete, or from an earlier release.",
                 "Run make deploy-infra again, with the same TARGET.",
             )
         return outputs
 
     def state(self) -> StateFile:
-        """Terraform's state of this deployment, read once; it may be incomplete. Raises CliError if there is none."""
-        return self._once("state", self._read_state)
+        """Terraform's state, read once; it may be incomplete. Raises CliError if nothing is deployed."""
+        return self._state
+
+    @cached_property
+    def _state(self) -> StateFile:
+        return self._read_state()
+
+    def _read_state(self) -> StateFile:
+        return self.workspace.state()
 
     def s3(self) -> "S3Client":
-        """The S3 client. It and the other clients read Terraform's state for the region."""
-        return self._once("s3", lambda: self._session.client("s3", **self._location()))
+        """The S3 client. Like the other clients, it takes the region from Terraform's state."""
+        client: S3Client = self._shared_client("s3")
+        return client
 
     def step_functions(self) -> "SFNClient":
         """The Step Functions client."""
-        return self._once("stepfunctions", lambda: self._session.client("stepfunctions", **self._location()))
+        client: SFNClient = self._shared_client("stepfunctions")
+        return client
 
     def logs(self) -> "CloudWatchLogsClient":
         """The CloudWatch Logs client."""
-        return self._once("logs", lambda: self._session.client("logs", **self._location()))
+        client: CloudWatchLogsClient = self._shared_client("logs")
+        return client
+
+    def _shared_client(self, service: str) -> Any:
+        """A client that is created once."""
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service, **self._location())  # type: ignore[call-overload]
+        return self._clients[service]
 
     def client(self, service: str, config: Config | None = None, **credentials: str) -> Any:
-        """A new boto3 client of any service here, with `credentials` in place of the environment's."""
+        """A new boto3 client, with `credentials` instead of the environment's."""
         located = self._location()
         return self._session.client(service, config=config, **located, **credentials)  # type: ignore[call-overload]
 
     def account_client(self, service: str, region: str = "") -> Any:
-        """A boto3 client of what is the account's and not a deployment's: nothing need be deployed yet."""
+        """A boto3 client for calls that concern the account; works without a deployment."""
         region = region or backends.account_region(self.environment, self._session)
         return self._session.client(service, region_name=region, **self._endpoint)  # type: ignore[call-overload]
 
@@ -94,19 +107,19 @@ class Target:
         return self._session.resource("s3", **self._location()).Bucket(name)
 
     def download(self, address: str) -> bytes:
-        """What is at an address that AWS has signed, such as that of a function's code. Raises CliError."""
+        """Download from an address that AWS signed, such as that of a function's code. Raises CliError."""
         authorities = None
-        if self.name == "local":  # which gives its address without TLS, and takes none but TLS
+        if self.name == "local":  # the emulator returns an http address, but accepts only TLS
             address = address.replace("http:", "https:", 1)
             authorities = ssl.create_default_context(cafile=self.environment["AWS_CA_BUNDLE"])
         try:
             with urlopen(address, context=authorities) as answer:
                 return bytes(answer.read())
         except OSError as exc:
-            raise CliError(f"What AWS gave an address of can't be fetched: {exc}.", "Run the same again.") from exc
+            raise CliError(f"The download from AWS failed: {exc}.", "Run the same again.") from exc
 
     def account(self) -> str:
-        """The account's id. Raises CliError where AWS can't be asked, such as without usable credentials."""
+        """The account's id. Raises CliError if the credentials don't work."""
         try:
             return str(self.account_client("sts").get_caller_identity()["Account"])
         except (BotoCoreError, ClientError) as exc:
@@ -121,15 +134,6 @@ class Target:
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
         )
 
-    def _read_state(self) -> StateFile:
-        return self.workspace.state()
-
-    def _once(self, name: str, make: Callable[[], Made]) -> Made:
-        """What `make` returned the first time."""
-        made: Made = self._kept[name] if name in self._kept else make()
-        self._kept[name] = made
-        return made
-
     def _location(self) -> dict[str, Any]:
         region = self.state().region if self.name == "aws" else embedded.REGION
         return {"region_name": region or backends.account_region(self.environment, self._session), **self._endpoint}
@@ -142,28 +146,25 @@ class Target:
 
 
 def target(name: str) -> Target:
-    """The target called `name`. Raises CliError where the embedded AWS is not running."""
+    """The target called `name`. Raises CliError if the local emulator isn't running."""
     if name == "aws":
         return aws_target()
     server = embedded.local_server()
     if server is None:
-        raise embedded.absence() or CliError("The local emulator was slow to answer.", "Run the same again.")
+        raise embedded.absence() or CliError("The local emulator responded too slowly.", "Run the same again.")
     return embedded_target(server, embedded.LOCAL)
 
 
 def for_target(command: str, name: str) -> str:
-    """A command as it is typed for the target called `name`."""
+    """A command line with the option for the target called `name`."""
     return command if name == "aws" else f"{command} --target {name}"
 
 
 def aws_target() -> Target:
-    """The AWS account of the credentials in the environment: of the environment that is chosen, by Terraform's state.
-
-    Raises UsageError where no environment is of the name that is chosen.
-    """
+    """The chosen environment in the AWS account of the credentials. Raises UsageError for an unknown environment."""
     chosen = environments.chosen()
     runtime = build.aws_runtime(_architecture(chosen), contracts_folder(chosen))
-    variables = {  # paths are the same in each checkout, or layers would be replaced
+    variables = {  # relative paths, the same in each checkout, or Terraform would replace the layers
         "packages_dir": os.path.relpath(runtime.folder, INFRA),
         "contracts_dir": os.path.relpath(runtime.contracts, INFRA),
         "architecture": runtime.architecture,
@@ -174,12 +175,12 @@ def aws_target() -> Target:
 
 
 def aws_account() -> Target:
-    """The AWS account of the credentials in the environment, whatever is deployed there."""
+    """The AWS account of the credentials, without an environment."""
     return Target("aws", os.environ, build.aws_runtime("arm64"), Workspace(os.environ, {}))
 
 
 def _architecture(chosen: Environment) -> str:
-    """The architecture that Terraform is told: the zips must be built for the same."""
+    """The architecture by the settings, which the zips are built for."""
     name = chosen.setting("architecture", "arm64")
     if name not in build.ARCHITECTURES:
         raise UsageError(f"The variable architecture must be one of {', '.join(build.ARCHITECTURES)}, not {name}.")
@@ -187,20 +188,20 @@ def _architecture(chosen: Environment) -> str:
 
 
 def contracts_folder(chosen: Environment | None = None) -> Path:
-    """The folder of the contracts, by the variable contracts_dir: what Terraform reads the zips must hold, anywhere.
+    """The folder of the contracts, by the variable contracts_dir.
 
-    Without an environment it is that of infra/terraform.tfvars, which the embedded AWS has too.
+    Without an environment, infra/terraform.tfvars counts, also for the local emulator.
     """
     named = (chosen or Environment()).setting("contracts_dir", "")
     return Path(os.path.normpath(INFRA / (named or build.CONTRACTS)))
 
 
 def embedded_target(server: embedded.Server, home: Path, contracts: Path | None = None, **variables: str) -> Target:
-    """A server of the embedded AWS, with its own copy of infra/ in `home`.
+    """A local emulator, with its own copy of infra/ in `home`.
 
-    `contracts`, if not those of `contracts_folder`, and `variables`, which go to Terraform, are for tests.
+    Tests pass `contracts`, instead of those of `contracts_folder`, and Terraform `variables`.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_USER)}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOR_AWS)}
     environment = {**inherited, **server.environment()}
     runtime = build.local_runtime(contracts or contracts_folder())
     settings = {
@@ -209,9 +210,9 @@ def embedded_target(server: embedded.Server, home: Path, contracts: Path | None 
         "packages_dir": str(runtime.folder),
         "region": embedded.REGION,
         "force_destroy": "true",
-        "log_queries": "false",  # it can save none
-        "key_wait_seconds": "0",  # its KMS authorizes at once
-        "lifecycle_rules": "false",  # the provider waits a minute for them, and nothing here lives for a day
+        "log_queries": "false",  # not supported by the emulator
+        "key_wait_seconds": "0",  # the emulator's KMS needs no wait
+        "lifecycle_rules": "false",  # the provider waits a minute for them, and the emulator doesn't run for days
         **variables,
     }
     workspace = Workspace(environment, settings, home / "deployment" / "infra", contracts=runtime.contracts)

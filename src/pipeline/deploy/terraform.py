@@ -1,4 +1,4 @@
-"""Terraform over infra/ or a copy: found, initialised (without the registry if need be), run, stopped, asked."""
+"""Finds, initialises, runs and stops Terraform."""
 
 import json
 import os
@@ -23,10 +23,10 @@ BOOTSTRAP = INFRA / "bootstrap"
 _REGISTRY = "registry.terraform.io"
 _PROVIDER = f"{_REGISTRY}/hashicorp/aws"
 _MINIMUM = (1, 10)
-_MIRROR_DEPTH = 5
+_MIRROR_ROOTS = (Path.home(), Path("/opt"), Path("/usr/local/share"), Path("/srv"))
+"""Where a provider mirror is looked for, one or two levels down."""
 _STOP_SECONDS = 300
-"""How long Terraform may take to finish what it is doing when it is interrupted."""
-_NEVER_SEARCHED = {"proc", "sys", "dev", "run", "node_modules", "__pycache__", ".git", "site-packages"}
+"""How long an interrupted Terraform may take to finish."""
 
 Lines = Generator[str, None, None]
 
@@ -39,10 +39,10 @@ def run(
     may_fail: bool = False,
     question: str = "",
 ) -> Lines:
-    """Run Terraform in `folder`, where it may read a `question`, and hand on its output, line by line.
+    """Run Terraform in `folder`, with `question` on its stdin, and yield its output line by line.
 
-    Raises CliError with what it says of an error, unless it `may_fail`. Whoever stops reading, by an interrupt or by
-    closing the generator, stops Terraform, which first writes its state.
+    Raises CliError with Terraform's own error, unless it `may_fail`. An interrupt, or closing the generator, stops
+    Terraform, which first writes its state.
     """
     with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile("w+") as asked:
         asked.write(question)
@@ -54,12 +54,14 @@ def run(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            start_new_session=True,  # a terminal's Ctrl-C must not reach it: told twice, it leaves without its state
+            start_new_session=True,  # else Ctrl-C reaches it twice, and it exits without its state
         )
         assert process.stdout is not None
         with process.stdout as lines:
             try:
-                yield from iter(lines.readline, "")  # `from lines` closes them first, and Terraform breaks on a write
+                yield from iter(
+                    lines.readline, ""
+                )  # `from lines` would close the pipe first, and Terraform fails on a write
                 process.wait()
             finally:
                 if process.poll() is None:
@@ -68,15 +70,15 @@ def run(
             errors.seek(0)
             raise CliError(
                 f"terraform {arguments[0]} failed:\n{_errors_of(errors.read())}",
-                "Mend what it says and run the same again.",
+                "Fix the error above, then run the same again.",
             )
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """Interrupt Terraform once and wait until it has written its state; what takes too long is killed."""
+    """Interrupt Terraform once and wait until it has written its state; kill it after a timeout."""
     process.send_signal(signal.SIGINT)
     with suppress(OSError):  # the terminal may be gone
-        print("stopping Terraform, which writes its state first", file=sys.stderr, flush=True)
+        print("stopping Terraform; it writes its state first", file=sys.stderr, flush=True)
     deadline = time.monotonic() + _STOP_SECONDS
     while process.poll() is None:
         try:
@@ -84,20 +86,20 @@ def _stop(process: subprocess.Popen[str]) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        except KeyboardInterrupt:  # an impatient second one changes nothing
+        except KeyboardInterrupt:  # a second interrupt changes nothing
             continue
 
 
-def _errors_of(complaint: str) -> str:
-    """Terraform's errors without its warnings (a missing CLI configuration file, say)."""
-    start = complaint.find("Error:")
-    return complaint[max(start, 0) :].strip()
+def _errors_of(output: str) -> str:
+    """Terraform's errors without its warnings, such as a missing CLI configuration file."""
+    start = output.find("Error:")
+    return output[max(start, 0) :].strip()
 
 
 def executable() -> str:
-    """The path of a Terraform that is new enough. Raises CliError that says what to install."""
+    """The path of Terraform. Raises CliError if it is missing or too old."""
     advice = (
-        "Install Terraform 1.10 or newer (https://developer.hashicorp.com/terraform/install) and run the same again."
+        "Install Terraform 1.10 or newer (https://developer.hashicorp.com/terraform/install), then run the same again."
     )
     path = shutil.which("terraform")
     if path is None:
@@ -110,18 +112,18 @@ def executable() -> str:
 
 @cache
 def _version(path: str) -> dict[str, Any]:
-    """Terraform's own version, and that of the provider which infra/.terraform.lock.hcl names."""
+    """Terraform's version, and the version of the provider in infra/.terraform.lock.hcl."""
     command = [path, f"-chdir={INFRA}", "version", "-json"]
     return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
 
 
 def init(environment: Mapping[str, str], *arguments: str, folder: Path = INFRA) -> None:
-    """`terraform init` in `folder` that leaves the lock file alone. Raises CliError."""
+    """Run `terraform init` in `folder` without changing the lock file. Raises CliError."""
     command = ["init", "-no-color", "-input=false", "-lockfile=readonly", *arguments]
     cache = ROOT / "build" / "terraform-plugins"
     cache.mkdir(parents=True, exist_ok=True)
     environment = {"TF_PLUGIN_CACHE_DIR": str(cache), **environment}  # one download for all workspaces
-    with one_at_a_time(ROOT / "build" / "terraform-init.lock"):  # the cache can't stand two
+    with one_at_a_time(ROOT / "build" / "terraform-init.lock"):  # the cache doesn't support concurrent writes
         _init(command, environment, folder)
 
 
@@ -134,14 +136,15 @@ def _init(command: Sequence[str], environment: Mapping[str, str], folder: Path) 
         mirror = find_mirror()
         if mirror is None:
             raise CliError(
-                f"Terraform's registry can't be reached, and no folder on this machine mirrors {_PROVIDER}.",
-                "Run this once with a connection, or make a mirror on this machine with `terraform providers mirror`.",
+                f"Terraform's registry can't be reached, and no provider mirror with {_PROVIDER} was found.",
+                "Run this once with a connection, or create a mirror there and copy it to this machine: terraform "
+                "-chdir=infra providers mirror ~/terraform-mirror",
             ) from refused
         _drain(run([*command, f"-plugin-dir={mirror}"], environment, folder=folder))
 
 
 def check() -> None:
-    """See that infra/ and what is below it is formatted and valid, without credentials. Raises CliError."""
+    """Check that all of infra/ is formatted and valid, without credentials. Raises CliError."""
     environment = check_environment(INFRA)
     unformatted = "".join(run(["fmt", "-check", "-recursive", "-list=true"], environment, may_fail=True)).split()
     if unformatted:
@@ -153,41 +156,19 @@ def check() -> None:
 
 
 def check_environment(folder: Path) -> dict[str, str]:
-    """The environment to check one of the root modules in, which a deploy's initialised folder has no part in."""
+    """The environment for checking a root module, with a data folder that no deployment uses."""
     data = ROOT / "build" / ("terraform-check" if folder == INFRA else f"terraform-check-{folder.name}")
     return {**os.environ, "TF_DATA_DIR": str(data), "TF_IN_AUTOMATION": "1"}
 
 
 def find_mirror() -> Path | None:
-    """The nearest folder on this machine that holds the locked provider as a mirror does, or None."""
+    """The first folder in the usual places that mirrors the locked provider, or None."""
     version = _version(executable())["provider_selections"][_PROVIDER]
-    for root in _search_roots():
-        for folder in _folders(root, _MIRROR_DEPTH):
-            provider = folder / _PROVIDER
+    for root in _MIRROR_ROOTS:
+        for provider in [*root.glob(f"*/{_PROVIDER}"), *root.glob(f"*/*/{_PROVIDER}")]:
             if list(provider.glob(f"{version}/*/terraform-provider-aws*")) or list(provider.glob(f"*_{version}_*.zip")):
-                return folder
+                return provider.parents[2]
     return None
-
-
-def _search_roots() -> list[Path]:
-    return [Path.home(), Path("/")]
-
-
-def _folders(root: Path, depth: int) -> Iterator[Path]:
-    """The folders under `root`, nearest first, at most `depth` levels down."""
-    level = [str(root)]
-    for _ in range(depth):
-        below: list[str] = []
-        for folder in level:
-            yield Path(folder)
-            try:
-                with os.scandir(folder) as entries:
-                    below += [
-                        e.path for e in entries if e.is_dir(follow_symlinks=False) and e.name not in _NEVER_SEARCHED
-                    ]
-            except OSError:
-                continue
-        level = sorted(below)
 
 
 def _drain(lines: Iterator[str]) -> None:

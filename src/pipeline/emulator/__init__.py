@@ -1,1 +1,1 @@
-"""The local emulator: MiniStack in a process of its own."""
+"""The local emulator: MiniStack in its own process."""

@@ -1,6 +1,6 @@
-"""The embedded AWS: MiniStack in a process of its own, on a loopback port, with TLS and IAM enforced.
+"""The local emulator: MiniStack in its own process, on a loopback port, with TLS and IAM enforced.
 
-TLS, because the buckets' policies refuse anything else; IAM, so that each function has only its own role.
+The bucket policies require TLS. With IAM, each function has only the permissions of its own role.
 """
 
 import json
@@ -25,7 +25,7 @@ from pipeline.errors import CliError
 from pipeline.waiting import wait_for
 
 LOCAL = ROOT / ".local"
-"""Where `make local-up` keeps its server and Terraform its state of it."""
+"""The folder of the server that `make local-up` starts, and of its Terraform state."""
 
 REGION = "eu-central-1"
 _HOST = "127.0.0.1"
@@ -34,12 +34,11 @@ _STOP_SECONDS = 5
 _ANSWER_SECONDS = 10
 _PAUSE_SECONDS = 0.05
 _PROC = Path("/proc")
-_THEN_DEPLOY = "Then deploy to it: make deploy-infra TARGET=local."
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running embedded AWS."""
+    """A running emulator."""
 
     pid: int
     port: int
@@ -50,7 +49,7 @@ class Server:
         return self.home / "ca.pem"
 
     def environment(self) -> dict[str, str]:
-        """What a client needs in its environment: endpoint, certificate and the emulator's credentials."""
+        """Environment variables for clients: endpoint, certificate and the emulator's credentials."""
         return {
             "AWS_ENDPOINT_URL": f"https://{_HOST}:{self.port}",
             "AWS_CA_BUNDLE": str(self.certificate),
@@ -62,7 +61,7 @@ class Server:
         }
 
     def is_running(self) -> bool:
-        """Whether the server answers."""
+        """Whether the server responds."""
         try:
             context = ssl.create_default_context(cafile=str(self.certificate))
             with urllib.request.urlopen(f"https://{_HOST}:{self.port}/_ministack/health", timeout=2, context=context):
@@ -71,16 +70,14 @@ class Server:
             return False
 
     def is_alive(self) -> bool:
-        """Whether its processes live, though it may not answer; pids are used again, so others may have its pid."""
-        return _group_exists(self.pid) and (not _PROC.is_dir() or self._has_own_process())
-
-    def _has_own_process(self) -> bool:
-        """The server and its functions have paths of its home in their environment."""
+        """Whether its processes exist; another process with its pid has no path of its home in the environment."""
         mark = os.fsencode(self.home) + b"/"
-        return any(mark in environment for environment in _environments(self.pid))
+        return _group_exists(self.pid) and (
+            not _PROC.is_dir() or any(mark in environment for environment in _environments(self.pid))
+        )
 
     def stop(self) -> None:
-        """Stop the server and the functions that it started, and remove its files; an interrupt hurries it."""
+        """Stop the server and its functions, and remove its files; an interrupt kills them."""
         try:
             _signal_group(self.pid, signal.SIGTERM)
         finally:
@@ -89,9 +86,9 @@ class Server:
 
 
 def start(home: Path, **environment: str) -> Server:
-    """Start a server that keeps its files in `home`; raises CliError where it does not come up.
+    """Start a server with its files in `home`. Raises CliError if it doesn't start, and leaves nothing then.
 
-    `environment` overrides MiniStack's settings, for tests. Whatever goes wrong, nothing is left.
+    Tests override MiniStack's settings with `environment`.
     """
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     _make_certificate(home)
@@ -103,8 +100,8 @@ def start(home: Path, **environment: str) -> Server:
         if process.poll() is not None or not server.is_running():
             tail = (home / "server.log").read_text(errors="replace").strip().splitlines()[-5:]
             raise CliError(
-                "The embedded AWS did not start:\n" + "\n".join(tail),
-                "Try again; if it stays so, report the lines above.",
+                "The local emulator did not start:\n" + "\n".join(tail),
+                "Run the same again. If the error persists, report the lines above.",
             )
     except BaseException:
         server.stop()
@@ -113,7 +110,7 @@ def start(home: Path, **environment: str) -> Server:
 
 
 def _launch(server: Server, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    """Start MiniStack in a process group of its own; of `server` all but the pid is known."""
+    """Start MiniStack in its own process group; `server` has no pid yet."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
     settings = {
         "GATEWAY_PORT": str(server.port),
@@ -156,7 +153,7 @@ def _free_port() -> int:
 
 
 def _group_exists(pid: int) -> bool:
-    """Whether any process of the group is alive; the dead child of this process is reaped on the way."""
+    """Whether any process of the group exists. Reaps a dead child of this process."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:
@@ -166,16 +163,16 @@ def _group_exists(pid: int) -> bool:
     return True
 
 
-def _signal_group(pid: int, sign: signal.Signals) -> None:
-    """Send a signal to the group, if it exists, and wait until it is gone."""
+def _signal_group(pid: int, sent: signal.Signals) -> None:
+    """Send a signal to the group, if it exists, and wait until it has ended."""
     if _group_exists(pid):
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, sign)
+            os.killpg(pid, sent)
         wait_for(lambda: not _group_exists(pid), _STOP_SECONDS, _PAUSE_SECONDS)
 
 
 def _environments(group: int) -> Iterator[bytes]:
-    """The environment of each process of a group, of those that may be read."""
+    """The environment of each readable process of a group."""
     for process in _PROC.glob("[0-9]*"):
         with suppress(OSError):
             if os.getpgid(int(process.name)) == group:
@@ -183,31 +180,28 @@ def _environments(group: int) -> Iterator[bytes]:
 
 
 def local_server() -> Server | None:
-    """The server that `make local-up` started, if it is running; one that is slow gets some seconds to answer."""
+    """The server that `make local-up` started, if it responds within some seconds."""
     server = _recorded()
     return server if server and wait_for(server.is_running, _ANSWER_SECONDS, _PAUSE_SECONDS) else None
 
 
 def absence() -> CliError | None:
-    """Why there is no local server that answers, and what to do; None where there is one."""
+    """Why no local server responds, and what to do; None if one does."""
     if local_server():
         return None
+    start = "make local-up. Then deploy to it: make deploy-infra TARGET=local."
     if not (LOCAL / "server.json").exists():
-        return CliError("The local emulator is not running.", f"Start it: make local-up. {_THEN_DEPLOY}")
+        return CliError("The local emulator is not running.", f"Start it: {start}")
     if _recorded() is None:
-        return CliError(
-            "The local emulator has stopped, and everything that was on it is lost.",
-            f"Start another one: make local-up. {_THEN_DEPLOY}",
-        )
+        return CliError("The local emulator has stopped, and all its data is lost.", f"Start a new one: {start}")
     return CliError(
-        "The local emulator does not answer.",
-        "Run the same again in a minute. If it stays so, start another one, which has nothing of this one: make "
-        f"local-up. {_THEN_DEPLOY}",
+        "The local emulator does not respond.",
+        f"Run the same again in a minute. If the error persists, start a new, empty one: {start}",
     )
 
 
 def local_up() -> tuple[Server, bool]:
-    """The local server, and whether it was started now: one that does not answer any more is replaced."""
+    """The local server, and whether it was started now. Replaces a server that doesn't respond."""
     if running := local_server():
         return running, False
     local_down()
@@ -221,7 +215,7 @@ def local_up() -> tuple[Server, bool]:
 
 
 def local_down() -> bool:
-    """Stop the local server and forget all that was on it; answers whether one was running."""
+    """Stop the local server and delete its data; returns whether one was running."""
     server = _recorded()
     if server:
         server.stop()
@@ -230,7 +224,7 @@ def local_down() -> bool:
 
 
 def _recorded() -> Server | None:
-    """The server that `make local-up` started, if its processes live."""
+    """The server that `make local-up` started, if its processes exist."""
     try:
         state = json.loads((LOCAL / "server.json").read_text())
         server = Server(state["pid"], state["port"], LOCAL / "server")

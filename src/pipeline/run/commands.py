@@ -46,7 +46,7 @@ def run_command(
 def demo_command(
     path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default 830 orders of Northwind.")] = None,
     dataset: Dataset = ORDERS,
-    out: Annotated[Path, typer.Option(help="Where the published tables are downloaded to.")] = Path("demo-output"),
+    out: Annotated[Path, typer.Option(help="The folder for the published tables.")] = Path("demo-output"),
 ) -> None:
     """Run a file through the pipeline on a temporary local emulator."""
     _check_has_file(path, dataset)
@@ -54,7 +54,7 @@ def demo_command(
 
 
 def _finish(result: runs.RunResult) -> None:
-    """Print the line for machines, and exit by it."""
+    """Print the line for scripts; exit with 1 if the file was not published."""
     show.out.print(escape(result.line()))
     if not result.published:
         raise typer.Exit(1)
@@ -63,8 +63,8 @@ def _finish(result: runs.RunResult) -> None:
 def _check_has_file(path: Path | None, dataset: str) -> None:
     if path is None and dataset != ORDERS:
         raise UsageError(
-            f"There is no file of {dataset} to send: only orders come without.",
-            "Name a file: path/to/visits.jsonl behind the command, or INPUT=path/to/visits.jsonl behind make.",
+            f"{dataset} needs a file: only orders can be generated.",
+            "Name one: path/to/visits.jsonl after the command, or INPUT=path/to/visits.jsonl after make.",
         )
 
 
@@ -73,7 +73,7 @@ def _generate() -> Path:
     script = ROOT / "src" / "generate_data.py"
     command = [sys.executable, str(script), "--orders", str(_GENERATED_ORDERS), "--out", str(GENERATED)]
     if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
-        raise CliError("No orders were generated, for the reason above.", "Put that right, and run the same again.")
+        raise CliError("No orders were generated; the reason is above.", "Fix it, then run the same again.")
     return GENERATED
 
 

@@ -1,4 +1,4 @@
-"""`make demo`: the whole pipeline on an embedded AWS that is started for it and stopped behind it."""
+"""`make demo`: the whole pipeline on a temporary local emulator."""
 
 import tempfile
 import time
@@ -16,41 +16,41 @@ from pipeline.run import show as show_run
 from pipeline.run.runs import REPORT
 
 _COST_SECONDS = 15
-"""How long the demo waits for what its run cost, which is reckoned behind it."""
+"""How long the demo waits for the cost of its run, which is calculated after the run."""
 
 
 def demo(path: Path, dataset: str, folder: Path) -> runs.RunResult:
-    """Deploy infra/ to a fresh embedded AWS and run one file through it; what it leaves ends up in `folder`."""
+    """Deploy infra/ to a new local emulator, run one file through it, and download the outputs to `folder`."""
     check_input(path, "pipeline demo path/to/orders.jsonl, or make demo INPUT=path/to/orders.jsonl")
     runtime = build.local_runtime(contracts_folder())
-    if dataset not in (known := build.feeds(runtime.contracts)):
+    if dataset not in (known := build.datasets_in(runtime.contracts)):
         raise UsageError(
             f"There is no contract for {dataset} in {runtime.contracts}; there are contracts for: {', '.join(known)}.",
-            "Name one with --dataset, or the folder that has its contract with TF_VAR_contracts_dir.",
+            "Name one of these with --dataset, or set TF_VAR_contracts_dir to the folder of its contract.",
         )
     terraform.executable()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pipeline-demo-") as temporary:
         show.step("building the functions")
         build.build(runtime)
-        show.step("starting the embedded AWS")
+        show.step("starting the local emulator")
         server = embedded.start(Path(temporary) / "server")
         try:
             place = embedded_target(server, Path(temporary))
             deploy.deploy(place)
             result = run(place, path, dataset)
             _show_outputs(place, result, folder)
-            _report(place, result, folder / REPORT)
+            _write_report(place, result, folder / REPORT)
         finally:
-            show.step("stopping the embedded AWS")
+            show.step("stopping the local emulator")
             server.stop()
     show.step(f"done in {time.monotonic() - started:.0f} s")
     return result
 
 
 def run(place: Target, path: Path, dataset: str) -> runs.RunResult:
-    """Upload a file, show the states that its execution passes, and tell how it ended."""
-    uploaded = runs.upload(place, path, dataset, show.reading)
+    """Upload a file, print the states of its execution and the outcome."""
+    uploaded = runs.upload(place, path, dataset)
     show.step(f"uploaded s3://{uploaded.bucket}/{uploaded.key}, batch {uploaded.batch_id}")
     for state in runs.follow(place, uploaded):
         show.step(f"  {state}")
@@ -60,17 +60,17 @@ def run(place: Target, path: Path, dataset: str) -> runs.RunResult:
 
 
 def _show_outputs(place: Target, result: runs.RunResult, folder: Path) -> None:
-    """Download what a run left into `folder`, and show the first rows of its tables and a reject."""
+    """Download a run's outputs to `folder`; print the first rows of its tables and a reject."""
     runs.download_outputs(place, result, folder)
     if result.manifest and result.published:
         show_run.tables(folder, result.manifest.tables)
     if result.rejects_key:
         show_run.first_reject(folder / "rejects.jsonl")
-    show.out.print(f"\nWhat the run left is in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    show.out.print(f"\nOutputs in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
-def _report(place: Target, result: runs.RunResult, path: Path) -> None:
-    """Write the report of a run, once it is known what the run cost, and name it."""
+def _write_report(place: Target, result: runs.RunResult, path: Path) -> None:
+    """Write the report of a run when its cost is known."""
     runs.await_cost(place, result.upload, _COST_SECONDS)
     write_report(place, result.upload.batch_id, path)
-    show.out.print(f"The report of the run, to open in a browser: {path}", markup=False)
+    show.out.print(f"Report (open it in a browser): {path}", markup=False)

@@ -1,12 +1,11 @@
-"""A run of the pipeline: upload a file, follow its execution, tell how it ended."""
+"""A run of the pipeline: uploads a file, follows its execution and returns the outcome."""
 
-import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -20,6 +19,7 @@ from functions.common.errors import DocumentError
 from functions.common.executions import execution_arn
 from functions.common.planning import dataset_of, version_id_of
 from functions.record_failure.failure import plain_cause
+from pipeline import console as show
 from pipeline.console import files
 from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target, for_target
@@ -28,16 +28,15 @@ from pipeline.waiting import wait_for
 
 _POLL_SECONDS = {"local": 0.25, "aws": 1.0}
 _START_SECONDS = 180
-"""How long S3, the starter and its retries may take before an execution is called missing."""
+"""How long S3, the starter and its retries may take to start an execution."""
 
 MANIFEST = "manifest.json"
 REPORT = "report.html"
-"""What the report is called beside what a run left."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One uploaded version and the execution that it leads to."""
+    """An uploaded object version and its execution."""
 
     bucket: str
     key: str
@@ -49,14 +48,14 @@ class Upload:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended: with a manifest, or with an error and its cause."""
+    """The outcome of a run: a manifest, or an error and its cause."""
 
     upload: Upload
     seconds: float
-    """From the start of the execution to its end."""
+    """The duration of the execution."""
     manifest: Manifest | None
     failure: FailureRecord | None
-    """The failure record, where the execution failed and one was written."""
+    """The failure record of a failed execution, if one was written."""
     error: str = ""
     cause: str = ""
 
@@ -66,12 +65,12 @@ class RunResult:
 
     @property
     def rejects_key(self) -> str | None:
-        """Where the rejects are in the processed bucket, if there are any."""
+        """The key of the rejects in the processed bucket, if there are any."""
         document = self.manifest or self.failure
         return document.rejects_key if document else None
 
     def line(self) -> str:
-        """The outcome in one line, for machines."""
+        """The outcome as one line for scripts."""
         if not self.published or self.manifest is None:
             cause = " ".join(self.cause.split())
             return f"FAILED dataset={self.upload.dataset} batch={self.upload.batch_id} error={self.error} cause={cause}"
@@ -80,36 +79,24 @@ class RunResult:
 
 
 def numbers_of(manifest: Manifest) -> str:
-    """How many records and rows a manifest tells of, for a line for machines."""
+    """The numbers of records and rows in a manifest, for a line for scripts."""
     counts = {name: getattr(manifest.counts, name) for name in ("received", "published", "rejected", "superseded")}
     rows = {name: table.rows for name, table in manifest.tables.items()}
     return " ".join(f"{name}={number}" for name, number in {**counts, **rows}.items())
 
 
-def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
-    return path.open("rb")
-
-
-def upload(
-    place: Target, path: Path, dataset: str, opened: Callable[[Path], AbstractContextManager[BinaryIO]] = _opened
-) -> Upload:
-    """Put a file, read as `opened` opens it, into the ingest bucket, under its own name."""
+def upload(place: Target, path: Path, dataset: str) -> Upload:
+    """Upload a file to the ingest bucket under its own name, with a progress bar on a terminal."""
     bucket, key = place.outputs()["ingest_bucket"], f"incoming/{dataset}/{path.name}"
-    with opened(path) as body:
+    with show.reading(path) as body:
         version_id = version_id_of(place.s3().put_object(Bucket=bucket, Key=key, Body=body))
     batch_id = batch_id_for(dataset_of(key), bucket, key, version_id)
-    return Upload(
-        bucket,
-        key,
-        version_id,
-        dataset_of(key),
-        batch_id,
-        execution_arn(place.outputs()["state_machine_arn"], batch_id),
-    )
+    arn = execution_arn(place.outputs()["state_machine_arn"], batch_id)
+    return Upload(bucket, key, version_id, dataset_of(key), batch_id, arn)
 
 
 def follow(place: Target, uploaded: Upload) -> Iterator[str]:
-    """The states that the execution enters, as it enters them; ends when it does. Raises CliError if none starts."""
+    """Yield each state that the execution enters, until it ends. Raises CliError if no execution starts."""
     client, machine = place.step_functions(), place.outputs()["state_machine_arn"]
     pause, shown = _POLL_SECONDS[place.name], 0
     if not wait_for(lambda: executions.describe(client, machine, uploaded.batch_id), _START_SECONDS, pause):
@@ -130,12 +117,12 @@ def follow(place: Target, uploaded: Upload) -> Iterator[str]:
 
 
 def _after_no_start(place: Target, uploaded: Upload) -> str:
-    """What to do about a file that was uploaded and not started."""
+    """What to do about an uploaded file without an execution."""
     if place.is_temporary:
-        return "Run the same again; if it stays so, try it on an emulator that stays: make local-up."
+        return "Run the same again. If the error persists, use an emulator that keeps running: make local-up."
     explain = for_target(f"pipeline explain {uploaded.batch_id}", place.name)
     start = for_target(f"pipeline replay {uploaded.batch_id} --apply", place.name)
-    return f"See what became of it: {explain}. If it was never started, start it: {start}."
+    return f"See what happened to it: {explain}. If it was never started, start it: {start}."
 
 
 def _history(place: Target, arn: str) -> list[dict[str, Any]]:
@@ -148,7 +135,7 @@ def _history(place: Target, arn: str) -> list[dict[str, Any]]:
 
 
 def outcome(place: Target, uploaded: Upload) -> RunResult:
-    """How the execution of an upload ended; it must have."""
+    """The outcome of an upload whose execution has ended."""
     execution = place.step_functions().describe_execution(executionArn=uploaded.execution_arn)
     seconds = (execution["stopDate"] - execution["startDate"]).total_seconds()
     manifest = read_document(place, Manifest, manifest_key(uploaded.dataset, uploaded.batch_id))
@@ -157,23 +144,23 @@ def outcome(place: Target, uploaded: Upload) -> RunResult:
     key = failure_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id)
     failure = read_document(place, FailureRecord, key)
     error = execution.get("error") or execution["status"]
-    cause = plain_cause(execution.get("cause") or "The execution gave no cause.")
+    cause = plain_cause(execution.get("cause") or "The execution has no cause.")
     if failure:
         error, cause = failure.error, failure.cause
     return RunResult(uploaded, seconds, manifest, failure, error, cause)
 
 
 def await_cost(place: Target, uploaded: Upload, seconds: float) -> None:
-    """Wait until the run record of an upload's first execution is there, which comes after its end, or for so long."""
+    """Wait up to `seconds` for the run record of an upload's first execution, which is written after its end."""
     key = run_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id)
     wait_for(lambda: read_document(place, RunRecord, key), seconds, _POLL_SECONDS[place.name])
 
 
 def download_outputs(place: Target, result: RunResult, folder: Path) -> None:
-    """Copy what a run left into `folder`, in place of what a run before left there.
+    """Download a run's outputs to `folder`, and remove those of an earlier run.
 
-    Of a published batch a CSV and a Parquet file a table, the rejects and the manifest; of a failed one the failure
-    record, and the rejects that it names.
+    A published batch has a CSV and a Parquet file per table, the rejects and the manifest; a failed one has the failure
+    record and its rejects.
     """
     with replacing_outputs(folder) as unfinished:
         _download(place, result, unfinished)
@@ -198,21 +185,21 @@ def _download(place: Target, result: RunResult, folder: Path) -> None:
 
 @contextmanager
 def replacing_outputs(folder: Path) -> Iterator[Path]:
-    """An empty folder for what a run left; when the body ends, that replaces in `folder` what a run before left there.
+    """An empty folder for a run's outputs, which replace those of an earlier run in `folder` when the body ends.
 
-    After an error `folder` is as it was. Raises CliError that names `folder` where it can't be written.
+    After an error `folder` is unchanged. Raises CliError if `folder` can't be written.
     """
     with files.filling(folder) as unfinished:
         yield unfinished
         _remove_outputs(folder)
-        for path in sorted(unfinished.iterdir(), key=lambda path: path.name == MANIFEST):  # that one last
+        for path in sorted(unfinished.iterdir(), key=lambda path: path.name == MANIFEST):  # the manifest last
             path.replace(folder / path.name)
 
 
 def _remove_outputs(folder: Path) -> None:
-    """Remove what the run before left in `folder`, by its manifest, and nothing else: it may be anyone's folder.
+    """Remove the outputs of an earlier run from `folder`, by its manifest, and no other files.
 
-    Raises UsageError if its `manifest.json` isn't one of ours.
+    Raises UsageError if `manifest.json` isn't a manifest of the pipeline.
     """
     names = ["rejects.jsonl", "failure.json", MANIFEST, REPORT]
     if (manifest := folder / MANIFEST).is_file():
@@ -226,5 +213,5 @@ def _remove_outputs(folder: Path) -> None:
 
 
 def write_json(path: Path, content: StoredDocument) -> None:
-    """Write a document for people to read."""
-    path.write_text(json.dumps(msgspec.to_builtins(content), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    """Write a document with indentation."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")

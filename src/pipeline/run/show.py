@@ -1,4 +1,4 @@
-"""What a run prints: how it ended, the first rows of each table, a reject."""
+"""Prints a run: its outcome, the first rows of each table, a reject."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ _NARROWEST_COLUMN = 12
 
 
 def outcome(result: RunResult) -> None:
-    """How a run ended, for a person; the line for machines is printed separately."""
+    """Print a run's outcome for people; the line for scripts is printed separately."""
     if result.manifest is None or not result.published:
         out.print(f"\n[bold red]FAILED[/bold red] after {result.seconds:.1f} s: {plain(result.error)}")
         out.print(f"  {plain_lines(result.cause)}")
@@ -30,7 +30,7 @@ def outcome(result: RunResult) -> None:
 
 
 def tables(folder: Path, names: Iterable[str]) -> None:
-    """The first rows of each published table, from its CSV."""
+    """Print the first rows of each table, from its CSV."""
     for name in names:
         with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file)
@@ -39,7 +39,7 @@ def tables(folder: Path, names: Iterable[str]) -> None:
 
 
 def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table of as many columns as the terminal has room for; the others are named below it."""
+    """Print a table with as many columns as fit on the terminal, and the names of the others."""
     table = grid(title)
     fits = max(3, out.width // (_NARROWEST_COLUMN + 3))
     for name in header[:fits]:
@@ -52,7 +52,7 @@ def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 
 def first_reject(path: Path) -> None:
-    """The first reject of a file of rejects, with its reasons."""
+    """Print the first reject of a file, with its reasons."""
     with path.open(encoding="utf-8") as lines:
         reject = json.loads(next(lines))
     out.print(f"\n[bold]A reject[/bold] (all are in {escape(path.name)})")
