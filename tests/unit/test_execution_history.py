@@ -105,7 +105,7 @@ def failed_on_embedded() -> list[dict[str, Any]]:
 
 def test_an_engine_that_shows_no_chunks_is_not_credited_with_any() -> None:
     chunks, *_ = read_steps(failed_on_embedded(), DEFINITION)
-    assert (chunks.inside_untold, chunks.scheduled, chunks.chunks, chunks.retries) == (True, 3, (), 0)
+    assert (chunks.inside_untold, chunks.scheduled, chunks.chunks, chunks.retries) == (True, 3, [], 0)
     assert [(one.started, one.error) for one in chunks.tries] == [
         (None, "TransientError"),
         (None, "MalformedDocumentError"),

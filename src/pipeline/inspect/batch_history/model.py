@@ -5,7 +5,7 @@ texts are as they came: whoever shows them sees that they can't steer a terminal
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -31,14 +31,17 @@ class Ended(StrEnum):
     RUNNING = "running"
 
 
-@dataclass(frozen=True, slots=True)
+FAILURES = (Ended.FAILED, Ended.TIMED_OUT)
+
+
+@dataclass(slots=True)
 class Try:
     """One try of a task."""
 
     started: datetime | None
-    """When it began, or, where the history does not tell, when it was scheduled; None where it tells neither."""
-    ended: datetime | None
-    outcome: Ended
+    """When it started, or was scheduled where the history doesn't show the start; None where it shows neither."""
+    ended: datetime | None = None
+    outcome: Ended = Ended.RUNNING
     error: str = ""
     cause: str = ""
     """The sentence alone, without stack trace."""
@@ -48,7 +51,7 @@ class Try:
         return _seconds(self.started, self.ended)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """One visit of a state."""
 
@@ -56,24 +59,22 @@ class Step:
     kind: str
     """Pass, Task, Map, Choice, Succeed or Fail."""
     entered: datetime
-    exited: datetime | None
-    outcome: Ended
-    tries: tuple[Try, ...] = ()
-    """Of a Task, in order. Of a Map whose inside the history does not tell apart (`inside_untold`): those of its
-    failed tasks, without a beginning."""
-    chunks: tuple["Chunk", ...] = ()
+    exited: datetime | None = None
+    outcome: Ended = Ended.RUNNING
+    tries: list[Try] = field(default_factory=list)
+    """Of a Task, in order. Of a Map with `inside_untold`: the failed tries of its tasks, without a start."""
+    chunks: list["Chunk"] = field(default_factory=list)
     """Of a Map, by number, as far as the history shows them."""
     scheduled: int = 0
-    """How many tasks were scheduled, in a Map those of its chunks included."""
+    """How many tasks were scheduled, including those in a Map's chunks."""
     inside_untold: bool = False
-    """Whether this is a Map of which the history shows only that tasks were scheduled and ended, as the embedded
-    AWS's does."""
+    """Whether the history shows of this Map only that tasks were scheduled and ended, as the local emulator's does."""
     error: str = ""
     cause: str = ""
 
     @property
     def retries(self) -> int:
-        """Tries behind the first, without those inside a Map."""
+        """Tries after the first, without those inside a Map."""
         return max(0, len(self.tries) - 1) if not self.inside_untold else 0
 
     @property
@@ -81,23 +82,23 @@ class Step:
         return _seconds(self.entered, self.exited)
 
     def walk(self) -> Iterator["Step"]:
-        """This step and all that are inside it."""
+        """This step and all steps inside it."""
         yield self
         for chunk in self.chunks:
             for step in chunk.steps:
                 yield from step.walk()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Chunk:
     """One iteration of a Map: one chunk of the file."""
 
     number: int
     """From 0."""
     started: datetime
-    ended: datetime | None
-    outcome: Ended
-    steps: tuple[Step, ...]
+    ended: datetime | None = None
+    outcome: Ended = Ended.RUNNING
+    steps: list[Step] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
