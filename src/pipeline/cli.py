@@ -21,7 +21,7 @@ from pipeline.deploy import aws_errors
 from pipeline.deploy import commands as deploy_commands
 from pipeline.emulator import commands as emulator_commands
 from pipeline.errors import CliError, UsageError
-from pipeline.inspect import explain_commands, monitor_commands, report_command
+from pipeline.inspect import explain_commands, monitor_commands
 from pipeline.options import check_combinations
 from pipeline.recover import commands as recover_commands
 from pipeline.run import commands as run_commands
@@ -38,7 +38,7 @@ app = typer.Typer(
 
 _PANELS = {
     "Run a file": (run_commands.COMMANDS, emulator_commands.COMMANDS),
-    "Inspect": (monitor_commands.COMMANDS, explain_commands.COMMANDS, report_command.COMMANDS),
+    "Inspect": (monitor_commands.COMMANDS, explain_commands.COMMANDS),
     "Recover": (recover_commands.COMMANDS,),
     "Contracts and costs": (validate_command.COMMANDS, cost_command.COMMANDS),
     "Deploy": (deploy_commands.COMMANDS, smoke_command.COMMANDS),

@@ -16,7 +16,7 @@ from functions.record_failure import index as record_failure
 from pipeline import cli
 from pipeline.inspect import explain_commands
 from pipeline.inspect import show_batch as show_story
-from pipeline.inspect.batch_history import Outcome, gather, story_of
+from pipeline.inspect.batch_history import Outcome, assemble, story_of
 from pipeline.inspect.batch_history.lookup import look_up
 from pipeline.recover import commands as recovery_commands
 from pipeline.recover import undelivered
@@ -113,7 +113,7 @@ def event_of(batch: Batch) -> dict[str, Any]:
 
 
 def queue(place: Place, event: dict[str, Any], error: str = "AccessDenied") -> None:
-    """Let an event wait in the on-failure queue."""
+    """Put an event into the failed-event queue."""
     message = {
         "requestContext": {"functionArn": "arn:aws:lambda:eu-central-1:1:function:starter:live"},
         "requestPayload": event,
@@ -173,7 +173,7 @@ WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
     (hopeless, Outcome.FAILED, "NoValidRecordsError: All 5 records", ["rejects BATCH"]),
     (crashed, Outcome.FAILED, "Runtime exited with error", ["replay BATCH --apply", "logs BATCH"]),
     (crashed_and_erased, Outcome.FAILED, "can't be run again, only uploaded", ["logs BATCH"]),
-    (untold, Outcome.FAILED, "Nobody was told", ["replay BATCH --apply", "logs BATCH", "reconcile --apply"]),
+    (untold, Outcome.FAILED, "No notification", ["replay BATCH --apply", "logs BATCH", "reconcile --apply"]),
     (running, Outcome.RUNNING, "It is running.", ["watch"]),
     (stuck, Outcome.STUCK, "start another emulator", []),
     (waiting, Outcome.WAITING, "ClientError: AccessDenied", ["redrive --apply"]),
@@ -285,20 +285,20 @@ def test_a_long_queue_is_read_once(place: Place, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        ("x.jsonl", "is neither a key nor a batch nor an execution"),
+        ("x.jsonl", "isn't a key, a batch or an execution"),
         (" ", "Nothing was named"),
-        ("tests/data/x.jsonl", "is neither a key nor a batch nor an execution"),
+        ("tests/data/x.jsonl", "isn't a key, a batch or an execution"),
         ("nonsense", "There is no batch and no execution nonsense"),
-        ("orders-" + "0" * 32, "Nothing is known of a batch"),
-        ("orders-" + "0" * 32 + "-r99999999", "Nothing is known of a batch"),
+        ("orders-" + "0" * 32, "There is no batch"),
+        ("orders-" + "0" * 32 + "-r99999999", "There is no batch"),
         ("incoming/orders/none.jsonl", "There is no file incoming/orders/none.jsonl"),
         ("incoming/", "There is no file incoming/"),
         (f"{KEY}?versionId=v9", "There is no version v9"),
-        ("s3://elsewhere/x", "is in no bucket of this deployment"),
-        ("s3://", "is in no bucket of this deployment"),
+        ("s3://elsewhere/x", "isn't in a bucket of this deployment"),
+        ("s3://", "isn't in a bucket of this deployment"),
         (f"s3://{harness.PROCESSED}/tables/x", "belongs to no batch"),
-        ("arn:aws:states:eu-central-1:1:execution:other:orders-1", "is no execution of this deployment"),
-        ("foreign", "was not started by the pipeline"),
+        ("arn:aws:states:eu-central-1:1:execution:other:orders-1", "isn't an execution of this deployment"),
+        ("foreign", "The pipeline didn't start the execution foreign"),
     ],
 )
 def test_what_names_nothing_is_a_sentence_with_a_next_step(place: Place, run: Run, what: str, sentence: str) -> None:
@@ -384,7 +384,7 @@ def test_messages_that_somebody_else_looks_at_are_said_to_be_hidden(place: Place
     boto3.client("sqs").receive_message(QueueUrl=place.outputs()["on_failure_queue_url"], MaxNumberOfMessages=10)
     out = run("explain", batch.batch_id)[1]
     assert out.startswith("NOT STARTED")
-    assert "Not looked up: About 2 of the messages in the on-failure queue" in out
+    assert "Not looked up: About 2 messages of the failed-event queue are in use" in out
 
 
 def test_logs_that_may_not_be_read_keep_no_story_from_being_told(place: Place, run: Run) -> None:
@@ -429,7 +429,7 @@ def test_a_file_of_rejects_that_somebody_changed_is_an_error_that_says_so(place:
     batch = partly_rejected(place)
     s3_utils.storage().put_bytes(harness.PROCESSED, batch.rejected_key, b"mine\n")
     status, _, err = run("rejects", KEY)
-    assert (status, "is no file of rejects" in err, "next:" in err) == (1, True, True)
+    assert (status, "isn't a file of rejects" in err, "next:" in err) == (1, True, True)
 
 
 def test_versions_of_the_contract_and_unknown_fields_are_told(place: Place, run: Run) -> None:
@@ -454,7 +454,7 @@ def test_a_manifest_of_a_release_that_did_not_tell_of_versions_is_told_all_the_s
 def test_of_a_long_file_of_rejects_the_manifest_tells_the_numbers(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gather, "_REJECT_BYTES", 0)
+    monkeypatch.setattr(assemble, "_REJECT_BYTES", 0)
     place.process(lines([order()] * 30), "again.jsonl")
     out = run("explain", "incoming/orders/again.jsonl")[1]
     assert "superseded 29\n" in out

@@ -258,7 +258,7 @@ def test_replay_waits_for_the_restore_as_explain_says(place: Place, run: Run) ->
     batch = archived(place)
     said = run("explain", batch.batch_id)[1]
     assert "Restore the object in S3 (aws s3api restore-object)" in said
-    assert "The source is still archived. When it is restored, run it again." in said
+    assert "The source is archived. Restore it, then run the batch again." in said
     assert json.loads(run_json(run, batch))["is_source_archived"] is True
     status, said = run("replay", batch.batch_id, "--apply")
     assert (status, place.step_functions().started) == (0, [])
@@ -267,7 +267,7 @@ def test_replay_waits_for_the_restore_as_explain_says(place: Place, run: Run) ->
     s3_utils.client().restore_object(
         Bucket=harness.INGEST, Key=KEY, VersionId=batch.source.version_id, RestoreRequest=restore
     )
-    assert "still archived" not in run("explain", batch.batch_id)[1]
+    assert "is archived" not in run("explain", batch.batch_id)[1]
     assert "1 of 1 succeeded" in run("replay", batch.batch_id, "--apply")[1]
 
 

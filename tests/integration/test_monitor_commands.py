@@ -116,7 +116,7 @@ def test_what_somebody_ran_under_another_name_is_told_by_its_input(place: Place)
 def test_status_tells_what_waits_and_where_nothing_is_what_to_do(place: Place, run: Run) -> None:
     assert "No execution yet. Next:" in run("status")[1]
     queue(place, {"Records": []})
-    assert "About 1 event in the on-failure queue: pipeline redrive --target local" in run("status")[1]
+    assert "About 1 event in the failed-event queue: pipeline redrive --target local" in run("status")[1]
     assert json.loads(run("status", "--json")[1])["waiting_events"] == 1
 
 

@@ -109,4 +109,4 @@ def test_an_execution_for_an_object_elsewhere_does_not_stop_the_reconciler(place
     pipeline, patience = restarts.pipeline_of(place), restarts.patience()  # type: ignore[arg-type]
     execution = describe(pipeline.step_functions, arn, stray_name)
     assert execution is not None
-    assert not is_gone(pipeline, "orders", batch.batch_id, BatchState.UNTOLD, execution, patience)
+    assert not is_gone(pipeline, "orders", batch.batch_id, BatchState.NOT_NOTIFIED, execution, patience)

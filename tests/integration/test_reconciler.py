@@ -124,14 +124,14 @@ def _fail_once(place: Place) -> Callable[[Batch], Any]:
         (missing, BatchState.MISSING, 0),
         (running, BatchState.RUNNING, 0),
         (stuck, BatchState.STUCK, 0),
-        (lambda place: ended(place, "TIMED_OUT"), BatchState.UNTOLD, 0),
-        (lambda place: ended(place, "ABORTED"), BatchState.UNTOLD, 0),
-        (lambda place: ended(place, "FAILED"), BatchState.UNTOLD, 0),
+        (lambda place: ended(place, "TIMED_OUT"), BatchState.NOT_NOTIFIED, 0),
+        (lambda place: ended(place, "ABORTED"), BatchState.NOT_NOTIFIED, 0),
+        (lambda place: ended(place, "FAILED"), BatchState.NOT_NOTIFIED, 0),
         (lambda place: ended(place, "SUCCEEDED"), BatchState.LOST, 0),
-        (untold, BatchState.UNTOLD, 0),
+        (untold, BatchState.NOT_NOTIFIED, 0),
         (forgotten, BatchState.FAILED, 0),
         (lambda place: replayed(place, "RUNNING"), BatchState.RUNNING, 1),
-        (lambda place: replayed(place, "ABORTED"), BatchState.UNTOLD, 1),
+        (lambda place: replayed(place, "ABORTED"), BatchState.NOT_NOTIFIED, 1),
         (published_by_a_replay, BatchState.PUBLISHED, 0),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
@@ -150,7 +150,7 @@ def test_the_traces_tell_what_became_of_a_version(
 def test_what_has_just_ended_may_still_be_on_its_way(place: Place) -> None:
     batch = ended(place, "ABORTED")
     now = datetime.now(UTC) + timedelta(minutes=16)  # then the file is old enough
-    for minutes_before, state in ((1, BatchState.RUNNING), (20, BatchState.UNTOLD)):
+    for minutes_before, state in ((1, BatchState.RUNNING), (20, BatchState.NOT_NOTIFIED)):
         end(batch.batch_id, "ABORTED", ago=timedelta(minutes=minutes_before - 16))
         [finding] = survey(pipeline(place), now - AGES, Patience(now, timedelta(minutes=15)))
         assert finding.state is state

@@ -149,11 +149,11 @@ def test_a_batch_that_was_aborted_just_now_waits_for_its_functions(place: Place,
         (["orders-" + "0" * 32, "--since", "1d"], "--since can't be combined with BATCH|KEY."),
         (["--failed", "--release", "x"], "--release needs --republish."),
         (["--failed", "--since", "99999999d"], "--since can't be 99999999d"),
-        (["orders-1"], "orders-1 is neither a batch nor a key"),
+        (["orders-1"], "orders-1 isn't a batch or a key"),
         (["--failed", "--since", "yesterday"], "--since can't be yesterday"),
         (["--failed", "--since", "2026-01-01"], "a time with its zone"),
         (["--rejects", "no-such-file"], "There is no file no-such-file"),
-        (["orders-" + "0" * 32], "Nothing is known of a batch"),
+        (["orders-" + "0" * 32], "There is no batch"),
     ],
 )
 def test_a_wrong_selection_is_explained(run: Run, arguments: list[str], said: str) -> None:
@@ -182,7 +182,7 @@ def test_a_bad_release_is_published_anew_as_the_next_revision(
         assert (after["revision"], after["source"]) == (2, before["source"])
         assert (before["release"], after["release"]) == ("test", "next")
         assert after["counts"] == before["counts"]
-    assert "published by the deployed release already" in run("replay", "--republish", "--apply")[1]
+    assert "already published by the deployed release" in run("replay", "--republish", "--apply")[1]
     assert place.step_functions().started == [], "what the deployed release published is not published again"
 
 
@@ -262,7 +262,7 @@ def test_corrected_rejects_are_a_new_batch_that_names_the_one_it_corrects(
     assert harness.manifest(batch)["source"]["corrects"] == ""
     status, out, _ = run("replay", "--rejects", str(path), "--apply")
     assert status == 0
-    assert "was sent before" in out
+    assert "were sent before" in out
     assert len(list_ingest()) == 2
 
 
@@ -273,8 +273,8 @@ def list_ingest() -> list[str]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda reject: reject.pop("record") and reject.update(raw="{half"), "Line 1 is no reject with a corrected"),
-        (lambda reject: reject.pop("batch_id"), "Line 1 is no reject"),
+        (lambda reject: reject.pop("record") and reject.update(raw="{half"), "Line 1 isn't a reject with a corrected"),
+        (lambda reject: reject.pop("batch_id"), "Line 1 isn't a reject"),
         (lambda reject: reject.update(reason="superseded"), "no record to send"),
         (lambda reject: reject.update(batch_id="orders-" + "0" * 32), "There is no batch orders-000"),
     ],
@@ -350,7 +350,7 @@ def test_an_interrupted_backfill_says_so_and_goes_on_when_repeated(place: Place,
     place.step_functions().runs = interrupt
     status, _, err = run("backfill", "--apply", "--concurrency", "1")
     assert status == 130
-    assert "run the same again" in err
+    assert "run the command again" in err
     end(batches[1].batch_id, "SUCCEEDED")
     harness.run_steps(batches[1])
     good_release(place)
@@ -366,7 +366,7 @@ def test_reconcile_says_what_is_missing_and_starts_it(place: Place, run: Run) ->
     never = place.upload(GOOD, "never.jsonl")
     status, out, _ = run("reconcile", "--grace", "0m")
     assert (status, place.step_functions().started) == (1, [])
-    assert "2 files: 1 published, 0 failed, 0 running, 0 stuck, 1 missing, 0 untold, 0 lost" in out
+    assert "2 files: 1 published, 0 failed, 0 running, 0 stuck, 1 missing, 0 not notified, 0 lost" in out
     assert "incoming/orders/never.jsonl" in out
     status, _, _ = run("reconcile", "--grace", "0m", "--apply")
     assert (status, place.step_functions().started) == (0, [never.batch_id])
@@ -387,8 +387,8 @@ def test_reconcile_records_a_failure_that_left_nothing(place: Place, run: Run, m
     monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
     status, out, _ = run("reconcile", "--grace", "0m")
     assert status == 1
-    assert "1 untold" in out
-    assert f"nobody was told of the failed execution {batch.batch_id}" in out
+    assert "1 not notified" in out
+    assert f"no notification was sent of the failed execution {batch.batch_id}" in out
     assert run("reconcile", "--grace", "0m", "--apply")[0] == 0
     assert "1 failed" in run("reconcile", "--grace", "0m")[1]
 
@@ -622,7 +622,7 @@ def test_a_message_that_somebody_is_at_is_not_called_none(place: Place, run: Run
     boto3.client("sqs").receive_message(QueueUrl=place.outputs()["on_failure_queue_url"], VisibilityTimeout=60)
     status, _, err = run("redrive")
     assert status == 1
-    assert "About 1 message can't be seen" in err
+    assert "About 1 message can't be read" in err
 
 
 def test_an_interrupted_redrive_lets_the_message_be_seen(place: Place, run: Run) -> None:
@@ -692,7 +692,7 @@ def test_what_may_still_be_written_is_not_erased(
     before = versions()
     exit_status, _, err = run("erase", batch.batch_id, "--apply")
     assert (exit_status, versions()) == (1, before)
-    assert f"{name} still runs" in err
+    assert f"{name} is running, or was just stopped" in err
 
 
 def test_an_erasure_names_the_corrections(place: Place, run: Run, tmp_path: Path) -> None:
@@ -701,7 +701,7 @@ def test_an_erasure_names_the_corrections(place: Place, run: Run, tmp_path: Path
     write(path, rejects)
     run("replay", "--rejects", str(path), "--apply")
     out = run("erase", batch.batch_id)[1]
-    assert f"erase their batches too: incoming/orders/corrections/{batch.batch_id}-" in out
+    assert f"Erase their batches too: incoming/orders/corrections/{batch.batch_id}-" in out
 
 
 def test_a_key_that_no_xml_can_hold_is_erased(place: Place, run: Run) -> None:
@@ -739,4 +739,4 @@ def versions() -> set[tuple[str, str]]:
 def test_a_batch_that_nobody_knows_cannot_be_erased(run: Run) -> None:
     status, _, err = run("erase", "orders-" + "0" * 32, "--apply")
     assert status == 2
-    assert "Nothing is known of a batch" in err
+    assert "There is no batch" in err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli
-from pipeline.inspect import report_command
+from pipeline.inspect import explain_commands
 from pipeline.recover import restarts
 from tests import harness
 from tests.integration.deployed import Place, patience
@@ -22,7 +22,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def place(aws: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Place:
     place = Place()
-    monkeypatch.setattr(report_command, "target", lambda _: place)
+    monkeypatch.setattr(explain_commands, "target", lambda _: place)
     monkeypatch.setattr(restarts, "patience", patience)
     monkeypatch.chdir(tmp_path)
     return place
@@ -91,7 +91,7 @@ def test_tables_that_have_expired_are_said_to_be_gone(place: Place, run: Run) ->
     ("arguments", "status", "says"),
     [
         (("incoming/orders/nowhere.jsonl",), 2, "There is no file incoming/orders/nowhere.jsonl."),
-        (("nothing at all",), 2, "is neither a key nor a batch nor an execution"),
+        (("nothing at all",), 2, "isn't a key, a batch or an execution"),
         (("{batch}", "--out", "no/such/folder/x.html"), 1, "no/such/folder/x.html: No such file or directory."),
     ],
 )

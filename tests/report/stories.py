@@ -60,7 +60,7 @@ def published() -> Story:
 def partly_rejected() -> Story:
     """Two chunks with retries; 3 of 103 records are rejected, one is superseded."""
     actions = (
-        Action("See what is wrong with the rejects.", f"pipeline rejects {BATCH}"),
+        Action("See why records were rejected.", f"pipeline rejects {BATCH}"),
         Action(
             "Have them corrected and sent: as a new file, or as the file of rejects with corrected records.",
             "pipeline replay --rejects FILE --apply",

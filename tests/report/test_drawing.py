@@ -10,17 +10,17 @@ import pytest
 
 from pipeline.inspect.batch_history.model import Story
 from pipeline.inspect.report import page
-from pipeline.inspect.report.drawing import Way, drawing_of
+from pipeline.inspect.report.drawing import Transition, drawing_of
 from tests.report import stories
 from tests.statemachine import definition as asl
 
-TEMPLATE = page._environment().get_template("state_machine.svg.jinja").module
+TEMPLATE = page.environment().get_template("state_machine.svg.jinja").module
 BOXES: dict[str, Any] = TEMPLATE.boxes  # type: ignore[attr-defined]
-LINES: dict[Way, Any] = TEMPLATE.lines  # type: ignore[attr-defined]
+LINES: dict[Transition, Any] = TEMPLATE.lines  # type: ignore[attr-defined]
 NOT_DRAWN = "Not in the drawing:"
 
 
-def ways(definition: asl.Definition) -> set[Way]:
+def ways(definition: asl.Definition) -> set[Transition]:
     """Every transition of a definition, by another reading than the drawing's."""
     found = set()
     for machine in asl.machines(definition):

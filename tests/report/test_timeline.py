@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from pipeline.inspect.batch_history.model import Execution
-from pipeline.inspect.report.drawing import Way, drawing_of
-from pipeline.inspect.report.marks import Mark
+from pipeline.inspect.report.drawing import Transition, drawing_of
+from pipeline.inspect.report.state_outcomes import Mark
 from pipeline.inspect.report.timeline import SCALE, Timeline, timeline_of
 from tests.report import stories
 from tests.statemachine import definition as asl
@@ -135,6 +135,6 @@ def test_marks_tell_retries_failures_and_what_was_not_reached() -> None:
     ],
     ids=["failed", "published, as the embedded AWS tells it"],
 )
-def test_the_way_that_was_taken(story: stories.Story, taken: set[Way]) -> None:
+def test_the_way_that_was_taken(story: stories.Story, taken: set[Transition]) -> None:
     assert story.latest is not None
     assert drawing_of(story.latest, asl.load()).taken == taken

@@ -45,14 +45,14 @@ def commands(told: Story) -> list[str]:
     [
         pytest.param(story(TOLD), BatchState.FAILED, [REPLAY], id="somebody was told"),
         pytest.param(story(OF_EARLIER), BatchState.FAILED, [REPLAY], id="an old record says so by being there"),
-        pytest.param(story(UNTOLD), BatchState.UNTOLD, [REPLAY, RECONCILE], id="nobody was told"),
-        pytest.param(story(), BatchState.UNTOLD, [REPLAY, RECONCILE], id="there is no record"),
-        pytest.param(story(UNTOLD, LATER), BatchState.UNTOLD, [REPLAY], id="somebody may still be told"),
+        pytest.param(story(UNTOLD), BatchState.NOT_NOTIFIED, [REPLAY, RECONCILE], id="nobody was told"),
+        pytest.param(story(), BatchState.NOT_NOTIFIED, [REPLAY, RECONCILE], id="there is no record"),
+        pytest.param(story(UNTOLD, LATER), BatchState.NOT_NOTIFIED, [REPLAY], id="somebody may still be told"),
         pytest.param(
-            story(UNTOLD, LATER + timedelta(seconds=1)), BatchState.UNTOLD, [REPLAY, RECONCILE], id="not any more"
+            story(UNTOLD, LATER + timedelta(seconds=1)), BatchState.NOT_NOTIFIED, [REPLAY, RECONCILE], id="not any more"
         ),
-        pytest.param(story(UNTOLD, None), BatchState.UNTOLD, [REPLAY], id="nobody knows when it ended"),
-        pytest.param(story(UNTOLD, queued=QUEUED), BatchState.UNTOLD, [REDRIVE, REPLAY], id="its event waits"),
+        pytest.param(story(UNTOLD, None), BatchState.NOT_NOTIFIED, [REPLAY], id="nobody knows when it ended"),
+        pytest.param(story(UNTOLD, queued=QUEUED), BatchState.NOT_NOTIFIED, [REDRIVE, REPLAY], id="its event waits"),
         pytest.param(story(TOLD, is_source_there=False), BatchState.FAILED, [], id="its source is gone"),
         pytest.param(
             story(structs.replace(TOLD, next_step="Send the file again."), error="EmptyFileError"),
@@ -102,7 +102,7 @@ def test_after_a_failure_that_follows_the_commit_only_the_notification_is_repeat
         pytest.param(story(), BatchState.LOST, Outcome.LOST, [REPLAY], id="the source is left"),
         pytest.param(
             story(None, LATER, is_source_there=False),
-            BatchState.UNTOLD,
+            BatchState.NOT_NOTIFIED,
             Outcome.FAILED,
             [],
             id="its record may still come",
