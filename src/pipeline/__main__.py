@@ -1,4 +1,4 @@
-"""`pipeline` and `python -m pipeline`: loads the command line, and says so where there is no memory for that."""
+"""`pipeline` and `python -m pipeline`: loads the command line, or reports that there is too little memory for it."""
 
 from pipeline import system_errors
 

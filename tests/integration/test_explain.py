@@ -372,11 +372,11 @@ def test_the_log_tells_of_the_event_of_duplicates_and_of_none(place: Place, run:
     place.log("starter", "x", event="execution_known", batch_id="orders-of-another")
     place.log("starter", f"not a line of ours about {batch.batch_id}")
     out = run("explain", KEY)[1]
-    assert out.count("S3's event came; the starter started its execution") == 1
-    assert out.count("S3's event came again, and started nothing") == 1
+    assert out.count("S3's event arrived; the starter started the execution") == 1
+    assert out.count("S3's event arrived again, and started nothing") == 1
     other = place.process(GOOD, "found.jsonl")
     place.log("reconciler", "x", level="WARNING", event="execution_started", batch_id=other.batch_id)
-    assert "S3's event never came; the reconciler found the file" in run("explain", other.batch_id)[1]
+    assert "S3's event never arrived; the reconciler found the file" in run("explain", other.batch_id)[1]
 
 
 def test_messages_that_somebody_else_looks_at_are_said_to_be_hidden(place: Place, run: Run) -> None:

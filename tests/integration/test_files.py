@@ -175,7 +175,7 @@ def test_the_system_s_own_errors_name_the_place_and_not_the_source(tmp_path: Pat
     full = OSError(28, "No space left on device", "/source", None, "/target")
     assert str(system_errors.of_file(full)) == "/target can't be written: the disk is full."
     denied = PermissionError(13, "Permission denied", "/target")
-    assert "Let whoever owns it" in system_errors.of_file(denied).next_step
+    assert "Ask its owner for permission" in system_errors.of_file(denied).next_step
 
 
 def test_orders_that_can_t_be_generated_are_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

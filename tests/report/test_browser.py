@@ -16,7 +16,6 @@ from pipeline.inspect.batch_history.rejects import read_rejects
 from pipeline.inspect.report.page import headline, render
 from pipeline.inspect.report.tables import preview
 from tests.report import stories
-from tests.statemachine import definition as asl
 from tests.unit import histories
 
 NARROW, WIDE = {"width": 360, "height": 640}, {"width": 1280, "height": 900}
@@ -48,8 +47,6 @@ def hostile() -> Story:
         stories.reject(2, problems, evil.encode(), readable=False),
     ]
     run = replace(story.executions[0], error=evil, cause=evil)
-    definition = {**asl.load(), "Comment": evil}
-    definition["States"]["Write"]["Comment"] = evil
     return replace(
         story,
         source=replace(source, key=f"incoming/orders/{evil}", version_id=evil),
@@ -58,7 +55,6 @@ def hostile() -> Story:
         outputs=(Output("t", "csv", evil, 1, 1),),
         unknown=(evil,),
         actions=(Action(evil, f"pipeline replay '{evil}'"),),
-        definition=definition,
     )
 
 

@@ -91,7 +91,7 @@ def test_every_outcome_has_a_page(outcome: Outcome) -> None:
     nothing = replace(
         stories.published(),
         **{"outcome": outcome, "source": None, "uploaded": None, "executions": ()},
-        **{"outputs": (), "manifest": None, "definition": {}, "unknown": ("The log can't be read.",)},
+        **{"outputs": (), "manifest": None, "unknown": ("The log can't be read.",)},
     )
     for story in (nothing, replace(stories.partly_rejected(), outcome=outcome)):
         assert headline(story) in Reader(page(story)).text
@@ -126,7 +126,7 @@ def test_what_is_known_of_events_versions_and_fields_is_told() -> None:
     )
     text = " ".join(Reader(page(told)).text.split())
     for part in (
-        *(f"rejects of {other}", "S3's event came again, and started nothing", "never came; the reconciler"),
+        *(f"rejects of {other}", "S3's event arrived again, and started nothing", "never arrived; the reconciler"),
         *(
             "In the failed-event queue since 2026-01-01 00:00:00 UTC, for starter: ThrottlingException",
             "failed, current",

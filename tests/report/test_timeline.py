@@ -9,15 +9,13 @@ from pipeline.inspect.report.drawing import Transition, drawing_of
 from pipeline.inspect.report.state_outcomes import Mark
 from pipeline.inspect.report.timeline import SCALE, Timeline, timeline_of
 from tests.report import stories
-from tests.statemachine import definition as asl
 from tests.unit import histories
 from tests.unit.histories import START
 
 
 def reached(execution: Execution) -> dict[str, Mark]:
     """The marks of the states that an execution visited."""
-    marks = drawing_of(execution, asl.load()).marks
-    return {name: mark for name, mark in marks.items() if mark.outcome != "unreached"}
+    return dict(drawing_of(execution).marks)
 
 
 def timeline(execution: Execution) -> Timeline:
@@ -137,4 +135,4 @@ def test_marks_tell_retries_failures_and_what_was_not_reached() -> None:
 )
 def test_the_way_that_was_taken(story: stories.Story, taken: set[Transition]) -> None:
     assert story.latest is not None
-    assert drawing_of(story.latest, asl.load()).taken == taken
+    assert drawing_of(story.latest).taken == taken

@@ -5,8 +5,8 @@ from typing import Any
 from pipeline.console.as_json import plain
 from pipeline.inspect.batch_history.model import BatchRejects, Story
 
-_LEFT_OUT = {"manifest", "definition"}
-"""Members that are left out: the manifest is in the bucket, the definition in Step Functions."""
+_LEFT_OUT = {"manifest"}
+"""Members that are left out: the manifest is in the bucket."""
 
 _BALANCE = ("counts", "rejected_by_reason", "control_totals", "records_by_version", "drift", "bytes")
 """The members of a manifest that are shown as the balance."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from functions.common.batch import is_batch_id, replay_of, revision_of
 from functions.common.batch_state import BatchState, ObjectVersion, executions_since, not_notified
@@ -120,8 +119,8 @@ def reconcile(
     """
     place, started, patient = target(target_name), _time(since), restarts.patience(_duration(grace))
     young: list[ObjectVersion] = []
-    with show.counting("checked {} files") as advance:
-        found = [advance(one) for one in restarts.findings(place, _selection([], prefix, since), patient, young.append)]
+    findings = restarts.findings(place, _selection([], prefix, since), patient, young.append)
+    found = list(show.tracked(findings, "checking files"))
     published = [one for one in found if one.state is BatchState.PUBLISHED]
     pipeline = restarts.pipeline_of(place)
     failed = list(not_notified(pipeline, executions_since(pipeline, started), patient))
@@ -227,8 +226,7 @@ def _selection(what: list[str], prefix: str | None, since: str | None) -> restar
 
 def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, apply: bool) -> None:
     """Print what would be started, or start it and print how each ended. Exits with 1 unless all succeeded."""
-    with show.counting("checked {} batches") as advance:
-        planned = [advance(start) for start in starts]
+    planned = list(show.tracked(starts, "checking batches"))
     wanted = [start for start in planned if start.batch]
     show_recovery.starts(wanted, [start for start in planned if not start.batch])
     if not wanted:
@@ -248,15 +246,11 @@ def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, appl
 
 
 def _follow(place: Target, wanted: list[restarts.Start], concurrency: int) -> list[restarts.Ended]:
-    columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     ended: list[restarts.Ended] = []
     begun: list[restarts.Start] = []
     try:
-        with Progress(*columns, console=show.err, disable=not show.err.is_terminal) as progress:
-            task = progress.add_task("executions", total=len(wanted))
-            for one in restarts.run_all(place, wanted, concurrency, begun.append):
-                ended.append(one)
-                progress.update(task, completed=len(ended))
+        ending = restarts.run_all(place, wanted, concurrency, begun.append)
+        ended.extend(show.tracked(ending, "running executions", len(wanted)))
     except KeyboardInterrupt:
         show.step(
             f"stopped: {len(ended)} of {len(wanted)} have ended, {len(begun) - len(ended)} continue on their own, "

@@ -15,7 +15,7 @@ from functions.common.parallel import at_once
 from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history import events, lookup
-from pipeline.inspect.batch_history.batch_executions import definition_of, executions_of, failures_of
+from pipeline.inspect.batch_history.batch_executions import executions_of, failures_of
 from pipeline.inspect.batch_history.diagnosis import diagnosed
 from pipeline.inspect.batch_history.model import BatchRejects, FileVersion, Heard, Output, Queued, Revision, Story
 from pipeline.inspect.batch_history.rejects import rejects_in, rejects_key
@@ -79,7 +79,6 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         manifest_key=manifest_key(dataset, batch_id),
         processed_bucket=place.outputs()["processed_bucket"],
         console_url=latest.console_url if latest else console_url(place, None),
-        definition=definition_of(place, latest.arn if latest and not latest.is_forgotten else None),
         unknown=tuple(unknown),
     )
     return diagnosed(story, finding.state, datetime.now(UTC))

@@ -16,7 +16,7 @@ from functions.record_failure.failure import plain_cause
 from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history.history import not_reached, read_steps
-from pipeline.inspect.batch_history.model import NOTHING, Cost, Execution
+from pipeline.inspect.batch_history.model import Cost, Execution
 from pipeline.inspect.executions import console_url
 
 _R = TypeVar("_R", FailureRecord, RunRecord)
@@ -53,16 +53,13 @@ def last_end(place: Target, dataset: str, batch_id: str) -> datetime | None:
     return max(ends).astimezone(UTC) if ends and all(ends) else None  # type: ignore[type-var, union-attr]
 
 
-def definition_of(place: Target, execution_arn: str | None) -> Mapping[str, Any]:
-    """The state machine's definition, as of an execution or now; empty if AWS doesn't return it."""
+def _definition(place: Target, execution_arn: str) -> Mapping[str, Any]:
+    """The state machine's definition as of an execution; empty if AWS doesn't return it."""
     try:
-        if execution_arn:
-            found: Any = place.step_functions().describe_state_machine_for_execution(executionArn=execution_arn)
-        else:
-            found = place.step_functions().describe_state_machine(stateMachineArn=place.outputs()["state_machine_arn"])
+        found = place.step_functions().describe_state_machine_for_execution(executionArn=execution_arn)
         content: Mapping[str, Any] = json.loads(found["definition"])
     except (ClientError, ValueError):
-        return NOTHING
+        return {}
     return content
 
 
@@ -111,7 +108,7 @@ def _execution(
 ) -> Execution:
     arn = executions.execution_arn(place.outputs()["state_machine_arn"], name)
     known = _from_records(failure, run) if described is None else described
-    definition = definition_of(place, arn) if has_steps else NOTHING
+    definition = _definition(place, arn) if has_steps else {}
     steps = read_steps(_history(place, arn), definition) if has_steps else ()
     return Execution(
         name=name,

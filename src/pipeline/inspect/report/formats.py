@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from functions.common.batch import printable
 
-FILTERS = ("number", "cents", "rounded", "size", "duration", "utc", "clock", "many")
+FILTERS = ("number", "cents", "rounded", "size", "duration", "utc", "clock")
 """The functions of this module that templates call."""
 
 __all__ = [*FILTERS, "FILTERS", "shown"]

@@ -43,7 +43,7 @@ def render(story: Story, previews: Sequence[Preview], written: datetime, *, show
         story=story,
         look=_LOOKS.get(story.outcome, "unreached"),
         headline=headline(story),
-        drawing=drawing_of(latest, story.definition) if story.definition and latest and latest.steps else None,
+        drawing=drawing_of(latest) if latest and latest.steps else None,
         timelines=[(execution, timeline_of(execution, written)) for execution in reversed(story.executions)],
         scale=SCALE,
         figures=tuple(_figures(story)),
