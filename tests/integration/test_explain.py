@@ -181,7 +181,7 @@ WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
     (lost, Outcome.LOST, "its manifest was deleted", ["replay BATCH --apply"]),
     (gone, Outcome.GONE, "deleted or have expired", []),
     (failed_and_erased, Outcome.GONE, "deleted or have expired", []),
-    (notice_not_sent, Outcome.PUBLISHED, "A step after that failed: SNS.NotFoundException", []),
+    (notice_not_sent, Outcome.PUBLISHED, "A later step failed: SNS.NotFoundException", []),
 ]
 
 
@@ -422,7 +422,7 @@ def test_a_file_of_rejects_that_has_expired_is_said_to_have(place: Place, run: R
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.rejected_key)
     for command in ("explain", "rejects"):
         status, out, _ = run(command, KEY)
-        assert (status, "The file is not there any more" in out) == (0, True)
+        assert (status, "The file no longer exists" in out) == (0, True)
 
 
 def test_a_file_of_rejects_that_somebody_changed_is_an_error_that_says_so(place: Place, run: Run) -> None:

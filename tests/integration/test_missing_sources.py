@@ -219,7 +219,7 @@ def test_a_failed_version_that_is_listed_is_still_there(
     with hidden(place, monkeypatch):
         said = run("explain", batch.batch_id)[1]
         assert f"pipeline replay {batch.batch_id} --apply" in said
-        assert "not there any more" not in said
+        assert "no longer exists" not in said
     place.step_functions().runs = harness.run_steps
     assert "1 of 1 succeeded" in run("replay", batch.batch_id, "--apply")[1]
 

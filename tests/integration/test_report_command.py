@@ -84,7 +84,7 @@ def test_tables_that_have_expired_are_said_to_be_gone(place: Place, run: Run) ->
     for key in list(harness.keys("processed/")):
         place.s3().delete_object(Bucket=harness.PROCESSED, Key=key)
     assert run(batch.batch_id)[0] == 0
-    assert "its file is not there any more" in Path(f"{batch.batch_id}.html").read_text("utf-8")
+    assert "its file no longer exists" in Path(f"{batch.batch_id}.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

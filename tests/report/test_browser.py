@@ -126,8 +126,8 @@ def test_the_page_says_what_became_of_the_file(open_page: Open, name: str) -> No
     page = open_page(name, viewport=WIDE).page
     assert page.locator("h1").inner_text() == headline(STORIES[name]())
     titles = page.locator("h2").all_inner_texts()
-    assert titles[:2] == ["What to do now", "The run"]
-    assert ("The balance" in titles) == (name in ("published", "partly rejected", "large", "of a fork"))
+    assert titles[:2] == ["What to do next", "The execution"]
+    assert ("Balance" in titles) == (name in ("published", "partly rejected", "large", "of a fork"))
     assert ("The rejects, by rule" in titles) == (name not in ("published", "large", "failed", "of a fork"))
     boxes = page.locator("section, header, figure, table").evaluate_all(
         "all => all.map(one => one.getBoundingClientRect().height)"

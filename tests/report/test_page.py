@@ -136,10 +136,10 @@ def test_what_is_known_of_events_versions_and_fields_is_told() -> None:
             "the record was rejected",
             "/gift",
             "others",
-            "2 (what readers take)",
+            "2 (what readers get)",
             "(this page)",
         ),
-        *("A step after that failed: NoticeError", "redriven 1 time"),
+        *("A later step failed: NoticeError", "redriven 1 time"),
         "7 of 2,000 bytes could not be read as records.",
     ):
         assert part in text, part

@@ -15,6 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from functions.common.batch_state import state_words
 from pipeline.console import many
 from pipeline.inspect.batch_history.model import Heard, Outcome, Reject, Story
 from pipeline.inspect.outcome import SENTENCES
@@ -67,7 +68,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {name: getattr(formats, name) for name in formats.FILTERS}
-    made.filters |= {"many": many, "record": _record, "heard": Heard.sentence}
+    made.filters |= {"many": many, "record": _record, "heard": Heard.sentence, "state": state_words}
     return made
 
 
