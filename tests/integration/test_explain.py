@@ -85,7 +85,7 @@ def crashed_and_erased(place: Place) -> Batch:
     return batch
 
 
-def untold(place: Place) -> Batch:
+def not_notified(place: Place) -> Batch:
     place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
     batch = crashed(place)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
@@ -147,7 +147,7 @@ def gone(place: Place) -> Batch:
 
 
 def failed_and_erased(place: Place) -> Batch:
-    batch = untold(place)
+    batch = not_notified(place)
     place.s3().delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
     return batch
@@ -173,9 +173,9 @@ WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
     (hopeless, Outcome.FAILED, "NoValidRecordsError: All 5 records", ["rejects BATCH"]),
     (crashed, Outcome.FAILED, "Runtime exited with error", ["replay BATCH --apply", "logs BATCH"]),
     (crashed_and_erased, Outcome.FAILED, "can't be run again, only uploaded", ["logs BATCH"]),
-    (untold, Outcome.FAILED, "No notification", ["replay BATCH --apply", "logs BATCH", "reconcile --apply"]),
+    (not_notified, Outcome.FAILED, "No notification", ["replay BATCH --apply", "logs BATCH", "reconcile --apply"]),
     (running, Outcome.RUNNING, "It is running.", ["watch"]),
-    (stuck, Outcome.STUCK, "start another emulator", []),
+    (stuck, Outcome.STUCK, "start a new, empty emulator", []),
     (waiting, Outcome.WAITING, "ClientError: AccessDenied", ["redrive --apply"]),
     (never_started, Outcome.NOT_STARTED, "it has no execution", ["replay BATCH --apply"]),
     (lost, Outcome.LOST, "its manifest was deleted", ["replay BATCH --apply"]),
@@ -261,7 +261,7 @@ def test_a_lost_batch_whose_source_is_gone_is_not_run_again(place: Place, run: R
     assert [action.command for action in told.actions] == [""]
 
 
-def test_an_untold_failure_after_the_commit_is_told_with_what_to_do(place: Place, run: Run) -> None:
+def test_a_failure_after_the_commit_without_a_notification_says_what_to_do(place: Place, run: Run) -> None:
     batch = notice_not_sent(place)
     end(batch.batch_id, "FAILED", "SNS.NotFoundException", ago=timedelta(minutes=20))
     said = run("explain", batch.batch_id)[1]
@@ -310,10 +310,10 @@ def test_what_names_nothing_is_a_sentence_with_a_next_step(place: Place, run: Ru
         assert "next:" in err
 
 
-# --- what is told -----------------------------------------------------------------------------------------------------
+# --- what is shown ---------------------------------------------------------------------------------------------------
 
 
-def test_a_key_s_versions_are_told_with_what_became_of_each(place: Place, run: Run) -> None:
+def test_a_key_s_versions_are_listed_with_their_states(place: Place, run: Run) -> None:
     batches = [hopeless(place), published(place), partly_rejected(place)]
     told = story_of(place, KEY)  # type: ignore[arg-type]
     assert told.batch_id == batches[2].batch_id, "a key is its newest version"
@@ -350,7 +350,7 @@ def test_a_replayed_batch_has_both_executions(place: Place, run: Run) -> None:
     assert "Runtime.ExitError" in out, "the first execution's end is part of the story"
 
 
-def test_a_republished_batch_is_told_in_the_revision_that_readers_take(
+def test_a_republished_batch_is_shown_in_the_revision_that_readers_get(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = published(place)
@@ -361,11 +361,11 @@ def test_a_republished_batch_is_told_in_the_revision_that_readers_take(
     assert (told.batch_id, told.revision) == (second, 2)
     assert [(one.batch_id, one.is_read) for one in told.revisions] == [(batch.batch_id, False), (second, True)]
     out = run("explain", batch.batch_id)[1]
-    assert f"readers take another revision: {second}" in out
-    assert f"{second}  published (readers take this one)" in out
+    assert f"readers get another revision: {second}" in out
+    assert f"{second}  published (readers get this one)" in out
 
 
-def test_the_log_tells_of_the_event_of_duplicates_and_of_none(place: Place, run: Run) -> None:
+def test_the_log_shows_the_event_duplicates_and_missing_events(place: Place, run: Run) -> None:
     batch = published(place)
     place.log("starter", "x", event="execution_started", batch_id=batch.batch_id)
     place.log("starter", "x", event="execution_known", batch_id=batch.batch_id)
@@ -387,7 +387,7 @@ def test_messages_that_somebody_else_looks_at_are_said_to_be_hidden(place: Place
     assert "Not looked up: About 2 messages of the failed-event queue are in use" in out
 
 
-def test_logs_that_may_not_be_read_keep_no_story_from_being_told(place: Place, run: Run) -> None:
+def test_a_history_is_shown_without_logs_that_can_t_be_read(place: Place, run: Run) -> None:
     published(place)
     place.logs().delete_log_group(logGroupName="starter")
     status, out, _ = run("explain", KEY)
@@ -395,7 +395,7 @@ def test_logs_that_may_not_be_read_keep_no_story_from_being_told(place: Place, r
     assert "Not looked up: The log of events can't be read (ResourceNotFoundException)." in out
 
 
-def test_each_step_is_told_with_its_tries(place: Place, run: Run) -> None:
+def test_each_step_is_shown_with_its_tries(place: Place, run: Run) -> None:
     batch = partly_rejected(place)
     place.step_functions().histories[batch.batch_id] = histories.troubled()
     out = run("explain", KEY)[1]
@@ -408,12 +408,12 @@ def test_each_step_is_told_with_its_tries(place: Place, run: Run) -> None:
     assert "not reached: NoticeNotSent, DescribeFailure, RecordFailure, NotifyFailure, Failed" in told
 
 
-def test_an_execution_that_aws_has_forgotten_is_told_from_its_records(place: Place, run: Run) -> None:
+def test_an_execution_that_aws_has_deleted_is_shown_from_its_records(place: Place, run: Run) -> None:
     batch = crashed(place)
     execution = execution_called(batch.batch_id)
     execution.name, execution.execution_arn = "forgotten", "arn:forgotten"
     status, out, _ = run("explain", KEY)
-    assert (status, "AWS has forgotten it" in out) == (0, True)
+    assert (status, "AWS has deleted its history" in out) == (0, True)
     assert "Runtime.ExitError" in out
 
 
@@ -432,7 +432,7 @@ def test_a_file_of_rejects_that_somebody_changed_is_an_error_that_says_so(place:
     assert (status, "isn't a file of rejects" in err, "next:" in err) == (1, True, True)
 
 
-def test_versions_of_the_contract_and_unknown_fields_are_told(place: Place, run: Run) -> None:
+def test_versions_of_the_contract_and_unknown_fields_are_shown(place: Place, run: Run) -> None:
     many = [order(order_id=str(number)) for number in range(11)]
     batch = place.process(lines([*many, order(order_id="odd", loyalty=7)]))
     out = run("explain", batch.batch_id)[1]
@@ -443,7 +443,7 @@ def test_versions_of_the_contract_and_unknown_fields_are_told(place: Place, run:
     assert balance["drift"] == [{"contract_version": 1, "field": "/loyalty", "records": 1, "dropped": False}]
 
 
-def test_a_manifest_of_a_release_that_did_not_tell_of_versions_is_told_all_the_same(place: Place, run: Run) -> None:
+def test_a_manifest_of_a_release_without_versions_is_shown(place: Place, run: Run) -> None:
     batch = published(place)
     content = harness.manifest(batch)
     del content["records_by_version"], content["drift"]
@@ -451,14 +451,14 @@ def test_a_manifest_of_a_release_that_did_not_tell_of_versions_is_told_all_the_s
     assert run("explain", KEY)[1].startswith("PUBLISHED")
 
 
-def test_of_a_long_file_of_rejects_the_manifest_tells_the_numbers(
+def test_the_manifest_gives_the_numbers_of_a_long_file_of_rejects(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(assemble, "_REJECT_BYTES", 0)
     place.process(lines([order()] * 30), "again.jsonl")
     out = run("explain", "incoming/orders/again.jsonl")[1]
     assert "superseded 29\n" in out
-    assert "Of these the first 1; pipeline rejects reads them all" in out
+    assert "The first 1 of these (pipeline rejects reads them all)" in out
     assert "29 × superseded" in run("rejects", "incoming/orders/again.jsonl")[1]
 
 
@@ -481,7 +481,7 @@ def test_rejects_are_shown_by_rule_with_places_and_hidden_values(place: Place, r
 
 @pytest.mark.parametrize(
     ("way", "sentence"),
-    [(published, "no record of it was rejected"), (crashed, "Runtime.ExitError"), (never_started, "is missing")],
+    [(published, "no record was rejected"), (crashed, "Runtime.ExitError"), (never_started, "is missing")],
 )
 def test_a_batch_without_rejects_says_why(place: Place, run: Run, way: Callable[[Place], Batch], sentence: str) -> None:
     batch = way(place)

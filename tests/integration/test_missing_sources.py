@@ -21,7 +21,7 @@ from functions.common.errors import (
     SourceNotVisibleError,
     TransientError,
 )
-from functions.common.visibility import PROPAGATION, may_become_visible
+from functions.common.source_visibility import PROPAGATION, may_become_visible
 from functions.reconciler import index as reconciler
 from functions.transform import index as transform
 from functions.validate import index as validate

@@ -67,7 +67,7 @@ def erased(place: Place, run: Run, way: Callable[[Place], Batch]) -> Batch:
     return batch
 
 
-@pytest.mark.parametrize("way", [ways.published, ways.hopeless, ways.untold])
+@pytest.mark.parametrize("way", [ways.published, ways.hopeless, ways.not_notified])
 def test_an_erased_batch_is_gone_everywhere(place: Place, run: Run, way: Callable[[Place], Batch]) -> None:
     batch = erased(place, run, way)
     assert " gone " in run("status")[1].replace("\n", " ")

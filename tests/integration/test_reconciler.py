@@ -76,7 +76,7 @@ def ended(place: Place, status: str, ago: timedelta = timedelta(minutes=20)) -> 
     return batch
 
 
-def untold(place: Place) -> Batch:
+def not_notified(place: Place) -> Batch:
     """Recorded by the state machine; its notice and EventBridge's event were lost."""
     place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
     batch = failed(place)
@@ -128,7 +128,7 @@ def _fail_once(place: Place) -> Callable[[Batch], Any]:
         (lambda place: ended(place, "ABORTED"), BatchState.NOT_NOTIFIED, 0),
         (lambda place: ended(place, "FAILED"), BatchState.NOT_NOTIFIED, 0),
         (lambda place: ended(place, "SUCCEEDED"), BatchState.LOST, 0),
-        (untold, BatchState.NOT_NOTIFIED, 0),
+        (not_notified, BatchState.NOT_NOTIFIED, 0),
         (forgotten, BatchState.FAILED, 0),
         (lambda place: replayed(place, "RUNNING"), BatchState.RUNNING, 1),
         (lambda place: replayed(place, "ABORTED"), BatchState.NOT_NOTIFIED, 1),
@@ -242,7 +242,7 @@ def test_an_event_that_comes_after_all_changes_nothing(place: Place, monkeypatch
 
 @pytest.mark.parametrize(
     ("happened", "error"),
-    [(lambda place: ended(place, "ABORTED"), "ExecutionAborted"), (untold, "NoValidRecordsError")],
+    [(lambda place: ended(place, "ABORTED"), "ExecutionAborted"), (not_notified, "NoValidRecordsError")],
 )
 def test_a_failure_that_nobody_was_told_of_is_recorded_and_told_once(
     place: Place, monkeypatch: pytest.MonkeyPatch, happened: Any, error: str

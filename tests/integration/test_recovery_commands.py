@@ -429,7 +429,7 @@ def lost(place: Place) -> Batch:
     return batch
 
 
-def untold(place: Place) -> Batch:
+def not_notified(place: Place) -> Batch:
     place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
     batch = place.process(HOPELESS)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
@@ -451,7 +451,7 @@ def foreign(place: Place) -> Batch:
 
 
 @pytest.mark.usefixtures("old")
-@pytest.mark.parametrize("happened", [lost, untold, aborted, foreign])
+@pytest.mark.parametrize("happened", [lost, not_notified, aborted, foreign])
 def test_what_may_be_all_that_is_left_is_never_pruned(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch, happened: Callable[[Place], Batch]
 ) -> None:
