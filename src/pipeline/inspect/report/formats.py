@@ -8,10 +8,8 @@ from markupsafe import Markup
 
 from functions.common.batch import printable
 
-FILTERS = ("number", "cents", "rounded", "size", "duration", "utc", "clock")
+FILTERS = ("number", "cents", "rounded", "duration", "utc", "clock")
 """The functions of this module that templates call."""
-
-__all__ = [*FILTERS, "FILTERS", "shown"]
 
 
 def shown(value: Any) -> Any:

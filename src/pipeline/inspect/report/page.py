@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from rich import filesize
 
 from functions.common.batch_state import state_words
 from pipeline.console import many
@@ -68,7 +69,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {name: getattr(formats, name) for name in formats.FILTERS}
-    made.filters |= {"many": many, "record": _record, "heard": Heard.sentence, "state": state_words}
+    made.filters |= {
+        "many": many,
+        "size": filesize.decimal,
+        "record": _record,
+        "heard": Heard.sentence,
+        "state": state_words,
+    }
     return made
 
 
