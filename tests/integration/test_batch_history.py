@@ -51,7 +51,7 @@ def test_replays_are_in_the_order_of_their_numbers(place: Any) -> None:
     assert [one.name for one in story_of(place, batch.batch_id).executions] == names
 
 
-def test_a_replay_is_found_behind_one_that_aws_has_forgotten(place: Any) -> None:
+def test_a_replay_is_found_after_one_that_aws_has_deleted(place: Any) -> None:
     batch = crashed(place)
     failure_of(batch, f"{batch.batch_id}-replay-1")
     place.step_functions().runs = lambda _: None  # it leaves no record

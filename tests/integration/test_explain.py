@@ -41,7 +41,7 @@ def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 @pytest.fixture
 def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command; answers its exit status and what it printed to stdout and stderr."""
+    """Run a command. Returns its exit status, stdout and stderr."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         return run_command(monkeypatch, capsys, *arguments)
@@ -198,10 +198,10 @@ def test_every_outcome_is_said_with_its_reason_and_the_next_command(
     assert sentence in out
     named = [f"pipeline {command} --target local".replace("BATCH", batch.batch_id) for command in commands]
     assert [line.strip() for line in out.splitlines() if line.startswith("    pipeline ")] == named
-    told = json.loads(run("explain", batch.batch_id, "--json")[1])
-    assert (told["outcome"], told["batch_id"]) == (outcome, batch.batch_id)
-    assert [action["command"] for action in told["actions"] if action["command"]] == named
-    assert ("Nothing needs to be done." in out) == (not told["actions"])
+    shown = json.loads(run("explain", batch.batch_id, "--json")[1])
+    assert (shown["outcome"], shown["batch_id"]) == (outcome, batch.batch_id)
+    assert [action["command"] for action in shown["actions"] if action["command"]] == named
+    assert ("Nothing needs to be done." in out) == (not shown["actions"])
 
 
 def test_every_command_that_is_named_exists(place: Place) -> None:
@@ -233,12 +233,12 @@ def test_a_batch_is_found_by_whatever_names_it(place: Place) -> None:
         assert look_up(place, what).batch_id == batch.batch_id  # type: ignore[arg-type]
 
 
-def test_an_execution_that_somebody_named_otherwise_is_found_by_its_input(place: Place) -> None:
+def test_an_execution_with_another_name_is_found_by_its_input(place: Place) -> None:
     batch = place.upload(GOOD)
     place.start(batch, "by-hand")
     assert look_up(place, "by-hand").batch_id == batch.batch_id  # type: ignore[arg-type]
-    told = story_of(place, "by-hand")  # type: ignore[arg-type]
-    assert [(one.name, one.is_forgotten) for one in told.executions] == [("by-hand", False)]
+    shown = story_of(place, "by-hand")  # type: ignore[arg-type]
+    assert [(one.name, one.is_forgotten) for one in shown.executions] == [("by-hand", False)]
 
 
 @pytest.mark.parametrize("name", ["x.jsonl ", "x?versionId=1.jsonl", "arn:x:execution:y.jsonl"])
@@ -256,9 +256,9 @@ def test_a_lost_batch_whose_source_is_gone_is_not_run_again(place: Place, run: R
     end(f"{batch.batch_id}-replay-1", "SUCCEEDED", ago=LONG_AGO)
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
     place.s3().delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
-    told = story_of(place, batch.batch_id)  # type: ignore[arg-type]
-    assert told.outcome is Outcome.LOST
-    assert [action.command for action in told.actions] == [""]
+    shown = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    assert shown.outcome is Outcome.LOST
+    assert [action.command for action in shown.actions] == [""]
 
 
 def test_a_failure_after_the_commit_without_a_notification_says_what_to_do(place: Place, run: Run) -> None:
@@ -301,7 +301,9 @@ def test_a_long_queue_is_read_once(place: Place, monkeypatch: pytest.MonkeyPatch
         ("foreign", "The pipeline didn't start the execution foreign"),
     ],
 )
-def test_what_names_nothing_is_a_sentence_with_a_next_step(place: Place, run: Run, what: str, sentence: str) -> None:
+def test_a_name_that_matches_nothing_is_explained_with_a_next_step(
+    place: Place, run: Run, what: str, sentence: str
+) -> None:
     place.step_functions()._client.start_execution(stateMachineArn=MACHINE, name="foreign", input='{"a": 1}')
     for command in ("explain", "rejects"):
         status, out, err = run(command, what)
@@ -315,9 +317,9 @@ def test_what_names_nothing_is_a_sentence_with_a_next_step(place: Place, run: Ru
 
 def test_a_key_s_versions_are_listed_with_their_states(place: Place, run: Run) -> None:
     batches = [hopeless(place), published(place), partly_rejected(place)]
-    told = story_of(place, KEY)  # type: ignore[arg-type]
-    assert told.batch_id == batches[2].batch_id, "a key is its newest version"
-    found = [(version.batch_id, version.state, version.is_current, version.is_this) for version in told.versions]
+    shown = story_of(place, KEY)  # type: ignore[arg-type]
+    assert shown.batch_id == batches[2].batch_id, "a key is its newest version"
+    found = [(version.batch_id, version.state, version.is_current, version.is_this) for version in shown.versions]
     assert found == [
         (batches[2].batch_id, "published", True, True),
         (batches[1].batch_id, "published", False, False),
@@ -333,17 +335,17 @@ def test_a_key_s_versions_are_listed_with_their_states(place: Place, run: Run) -
 def test_versions_of_other_keys_that_begin_alike_are_not_this_key_s(place: Place) -> None:
     batch = published(place)
     place.process(GOOD, "x.jsonl.gz.jsonl")
-    told = story_of(place, KEY)  # type: ignore[arg-type]
-    assert [version.batch_id for version in told.versions] == [batch.batch_id]
+    shown = story_of(place, KEY)  # type: ignore[arg-type]
+    assert [version.batch_id for version in shown.versions] == [batch.batch_id]
 
 
 def test_a_replayed_batch_has_both_executions(place: Place, run: Run) -> None:
     batch = crashed(place)
     place.step_functions().runs = harness.run_steps
     run("replay", batch.batch_id, "--apply")
-    told = story_of(place, batch.batch_id)  # type: ignore[arg-type]
-    assert [(one.replay, one.status) for one in told.executions] == [(0, "FAILED"), (1, "SUCCEEDED")]
-    assert (told.outcome, told.failed) == (Outcome.PUBLISHED, None)
+    shown = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    assert [(one.replay, one.status) for one in shown.executions] == [(0, "FAILED"), (1, "SUCCEEDED")]
+    assert (shown.outcome, shown.failed) == (Outcome.PUBLISHED, None)
     out = run("explain", KEY)[1]
     assert out.startswith("PUBLISHED")
     assert "Replay 1: SUCCEEDED" in out
@@ -357,9 +359,9 @@ def test_a_republished_batch_is_shown_in_the_revision_that_readers_get(
     place.deploy("new", monkeypatch)
     run("replay", KEY, "--republish", "--apply")
     second = batch_id_for("orders", batch.source.bucket, KEY, batch.source.version_id, 2)
-    told = story_of(place, KEY)  # type: ignore[arg-type]
-    assert (told.batch_id, told.revision) == (second, 2)
-    assert [(one.batch_id, one.is_read) for one in told.revisions] == [(batch.batch_id, False), (second, True)]
+    shown = story_of(place, KEY)  # type: ignore[arg-type]
+    assert (shown.batch_id, shown.revision) == (second, 2)
+    assert [(one.batch_id, one.is_read) for one in shown.revisions] == [(batch.batch_id, False), (second, True)]
     out = run("explain", batch.batch_id)[1]
     assert f"readers get another revision: {second}" in out
     assert f"{second}  published (readers get this one)" in out
@@ -379,7 +381,7 @@ def test_the_log_shows_the_event_duplicates_and_missing_events(place: Place, run
     assert "S3's event never arrived; the reconciler found the file" in run("explain", other.batch_id)[1]
 
 
-def test_messages_that_somebody_else_looks_at_are_said_to_be_hidden(place: Place, run: Run) -> None:
+def test_messages_in_use_are_reported_as_hidden(place: Place, run: Run) -> None:
     batch = waiting(place)
     boto3.client("sqs").receive_message(QueueUrl=place.outputs()["on_failure_queue_url"], MaxNumberOfMessages=10)
     out = run("explain", batch.batch_id)[1]
@@ -399,13 +401,13 @@ def test_each_step_is_shown_with_its_tries(place: Place, run: Run) -> None:
     batch = partly_rejected(place)
     place.step_functions().histories[batch.batch_id] = histories.troubled()
     out = run("explain", KEY)[1]
-    told = [line.strip() for line in out.splitlines()]
-    assert "00:00:06.064  Write  succeeded, 0.34 s" in told
-    assert "2 chunks: 2 succeeded" in told
-    assert "Transform  succeeded, 1 retry" in told
-    assert "try 1  00:00:00  timed out after 1.00 s: States.Timeout" in told
-    assert "try 2  00:00:06  succeeded after 0.05 s" in told
-    assert "not reached: NoticeNotSent, DescribeFailure, RecordFailure, NotifyFailure, Failed" in told
+    shown = [line.strip() for line in out.splitlines()]
+    assert "00:00:06.064  Write  succeeded, 0.34 s" in shown
+    assert "2 chunks: 2 succeeded" in shown
+    assert "Transform  succeeded, 1 retry" in shown
+    assert "try 1  00:00:00  timed out after 1.00 s: States.Timeout" in shown
+    assert "try 2  00:00:06  succeeded after 0.05 s" in shown
+    assert "not reached: NoticeNotSent, DescribeFailure, RecordFailure, NotifyFailure, Failed" in shown
 
 
 def test_an_execution_that_aws_has_deleted_is_shown_from_its_records(place: Place, run: Run) -> None:
@@ -425,7 +427,7 @@ def test_a_file_of_rejects_that_has_expired_is_said_to_have(place: Place, run: R
         assert (status, "The file no longer exists" in out) == (0, True)
 
 
-def test_a_file_of_rejects_that_somebody_changed_is_an_error_that_says_so(place: Place, run: Run) -> None:
+def test_a_changed_file_of_rejects_is_an_error(place: Place, run: Run) -> None:
     batch = partly_rejected(place)
     s3_utils.storage().put_bytes(harness.PROCESSED, batch.rejected_key, b"mine\n")
     status, _, err = run("rejects", KEY)
@@ -475,8 +477,8 @@ def test_rejects_are_shown_by_rule_with_places_and_hidden_values(place: Place, r
     assert "--show-values shows them" in out
     assert "Vins et alcools" in run("rejects", KEY, "--show-values")[1]
     assert "<text" not in run("rejects", KEY, "--samples", "0")[1]
-    told = json.loads(run("rejects", KEY, "--json")[1])
-    assert [(group["reason"], group["count"]) for group in told["rejects"]["groups"]] == [("total_mismatch", 1)]
+    shown = json.loads(run("rejects", KEY, "--json")[1])
+    assert [(group["reason"], group["count"]) for group in shown["rejects"]["groups"]] == [("total_mismatch", 1)]
 
 
 @pytest.mark.parametrize(
@@ -490,7 +492,7 @@ def test_a_batch_without_rejects_says_why(place: Place, run: Run, way: Callable[
     assert json.loads(run("rejects", batch.batch_id, "--json")[1])["rejects"] is None
 
 
-# --- hostile texts ----------------------------------------------------------------------------------------------------
+# --- hostile strings -------------------------------------------------------------------------------------------------
 
 HOSTILE = "\x1b]0;owned\x07\x9b2J[red]boo[/red] [/] \u202e\r\n"
 
@@ -523,10 +525,10 @@ def test_hostile_texts_stay_text(place: Place, run: Run, json_: tuple[str, ...])
 def test_a_key_that_no_listing_can_tell_stays_text(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """moto's listings can't hold such a key; S3's can."""
     batch = published(place)
-    told = story_of(place, batch.batch_id)  # type: ignore[arg-type]
-    assert told.source is not None
+    shown = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    assert shown.source is not None
     capsys.readouterr()
-    show_story.story(replace(told, source=replace(told.source, key=HOSTILE, version_id=HOSTILE, etag=HOSTILE)))
+    show_story.story(replace(shown, source=replace(shown.source, key=HOSTILE, version_id=HOSTILE, etag=HOSTILE)))
     text = "".join(capsys.readouterr().out.split("\n"))
     assert printable(text) == text
     assert text.count("[red]boo[/red] [/]") == 3

@@ -1,4 +1,4 @@
-"""moto and the embedded AWS list a carriage return in a key as a line feed; nothing may be called deleted for that."""
+"""moto and the local emulator list a carriage return in a key as a line feed; such a file is not called deleted."""
 
 import sys
 

@@ -123,7 +123,7 @@ def test_a_version_that_becomes_visible_is_published() -> None:
 
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize(("age", "error"), [(0, TransientError), (16, ReconciliationError)])
-def test_what_was_just_staged_may_not_be_visible_either(age: float, error: type[Exception]) -> None:
+def test_new_staged_objects_may_not_be_visible_either(age: float, error: type[Exception]) -> None:
     batch = aged(harness.plan(harness.upload(GOOD)), age)
     with pytest.raises(error, match=r"Chunk 0 has no records\.parquet in staging"):
         transform.handler({"batch": batch.to_input(), "chunk": 0})
@@ -132,7 +132,7 @@ def test_what_was_just_staged_may_not_be_visible_either(age: float, error: type[
 
 
 @pytest.mark.usefixtures("aws")
-def test_a_manifest_that_is_not_visible_yet_is_no_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manifest_that_is_not_visible_yet_is_not_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = harness.run(GOOD)
     get_bytes = s3_utils.Storage.get_bytes
     monkeypatch.setattr(

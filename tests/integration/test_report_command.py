@@ -30,7 +30,7 @@ def place(aws: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Place:
 
 @pytest.fixture
 def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command; answers its exit status and what it printed to stdout and stderr."""
+    """Run the command. Returns its exit status, stdout and stderr."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -95,7 +95,7 @@ def test_tables_that_have_expired_are_said_to_be_gone(place: Place, run: Run) ->
         (("{batch}", "--out", "no/such/folder/x.html"), 1, "no/such/folder/x.html: No such file or directory."),
     ],
 )
-def test_what_cannot_be_written_is_said(
+def test_a_report_that_can_t_be_written_is_explained(
     place: Place, run: Run, arguments: tuple[str, ...], status: int, says: str
 ) -> None:
     batch = place.process(MIXED)

@@ -1,4 +1,4 @@
-"""A stored document that somebody changed stops what reads it, is named, and is never overwritten."""
+"""A stored document that someone changed stops its readers, is named, and is never overwritten."""
 
 import sys
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Stories of batches as `story_of` tells them: published, partly rejected after retries, failed, and hostile."""
+"""Histories of batches as `story_of` returns them: published, partly rejected after retries, failed, and hostile."""
 
 import json
 from dataclasses import asdict, replace
@@ -53,7 +53,7 @@ _ORDERS = (
 
 
 def published() -> Story:
-    """All of 830 records, as the embedded AWS tells it: nothing of what is inside the Map."""
+    """All of 830 records, with the local emulator's history, which shows nothing inside the Map."""
     return _story(Outcome.PUBLISHED, _embedded(), "SUCCEEDED", target="local", manifest=_manifest(830, 0, 0))
 
 
@@ -82,7 +82,7 @@ def large() -> Story:
 
 
 def failed() -> Story:
-    """Write was tried seven times; the first execution of two was stopped by somebody."""
+    """Write was tried seven times. The first of two executions was stopped by hand."""
     error, cause = "TransientError", "S3 asked to slow down (SlowDown): PutObject of items.parquet."
     actions = (
         Action("Wait a few minutes, then run the batch again.", f"pipeline logs {BATCH}"),
@@ -244,7 +244,7 @@ def many_chunks(number: int, failing: int) -> list[Event]:
 
 
 def _embedded() -> list[Event]:
-    """The embedded AWS's history of a run, with its Choice, which stands before Published."""
+    """The local emulator's history of an execution, with the Choice before Published."""
     *events, _, _, _ = histories.embedded()
     ends = [("Choice", "AnyRejects"), ("Succeed", "Published")]
     book = Book()

@@ -35,7 +35,7 @@ HOSTILE = (
 
 
 def hostile() -> Story:
-    """A story of which every text that comes from outside is an attack."""
+    """A history in which every string from outside is an attack."""
     evil = " ".join(HOSTILE)
     story, source = stories.failed_by_rejects(), stories.partly_rejected().source
     assert source is not None
@@ -59,7 +59,7 @@ def hostile() -> Story:
 
 
 def many_tries() -> Story:
-    """A story whose states have the most to say below their names."""
+    """A history whose states have the longest text below their names."""
     story = stories.failed()
     run = story.executions[-1]
     steps = tuple(replace(step, outcome=Ended.SUCCEEDED, tries=step.tries * 14) for step in run.steps)
@@ -122,7 +122,7 @@ def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_the_page_says_what_became_of_the_file(open_page: Open, name: str) -> None:
+def test_the_page_shows_the_outcome(open_page: Open, name: str) -> None:
     page = open_page(name, viewport=WIDE).page
     assert page.locator("h1").inner_text() == headline(STORIES[name]())
     titles = page.locator("h2").all_inner_texts()
@@ -260,7 +260,7 @@ CONTRAST = """() => {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["published", "partly rejected", "failed"])
-def test_all_text_stands_out(open_page: Open, name: str, scheme: Any) -> None:
+def test_all_text_has_enough_contrast(open_page: Open, name: str, scheme: Any) -> None:
     """WCAG 2.2, 1.4.3: a contrast of 4.5 to 1."""
     page = open_page(name, color_scheme=scheme).page
     page.evaluate(UNFOLD)

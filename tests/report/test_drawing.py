@@ -77,7 +77,7 @@ def drawn(html: str) -> tuple[set[str], set[tuple[str, str]], list[str]]:
     )
 
 
-def test_what_only_a_fork_has_is_listed() -> None:
+def test_states_that_only_a_fork_has_are_listed() -> None:
     html = page.render(stories.of_a_fork(), (), stories.WRITTEN)
     assert NOT_DRAWN in html
     assert drawn(html) == (BOXES.keys(), {(source, target) for source, target, _ in LINES}, ["Enrich: succeeded"])

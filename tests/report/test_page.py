@@ -38,7 +38,7 @@ def page(story: Story, *, show_values: bool = False) -> str:
 
 
 class Reader(HTMLParser):
-    """The tags, attributes and texts of a page."""
+    """The tags, attributes and text of a page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ def test_every_outcome_has_a_page(outcome: Outcome) -> None:
         assert headline(story) in Reader(page(story)).text
 
 
-def test_what_is_known_of_events_versions_and_fields_is_told() -> None:
+def test_events_versions_and_fields_are_shown() -> None:
     story = stories.partly_rejected()
     assert story.manifest is not None
     assert story.source is not None
@@ -173,7 +173,7 @@ def test_the_balance_is_two_sums_that_are_checked_here() -> None:
     assert "It does not add up: 103 received" in " ".join(Reader(page(replace(story, manifest=wrong))).text.split())
 
 
-def test_each_state_s_outcome_is_told_in_text_too() -> None:
+def test_each_state_s_outcome_is_in_the_text_too() -> None:
     read = Reader(page(stories.failed()))
     assert "Write: failed, 7 tries." in read.text
     assert "Published: not reached." in read.text
@@ -210,7 +210,7 @@ def test_of_a_long_table_five_rows_are_shown_also_where_the_beginning_ends_among
     assert len(found.rows) == 4, "the fifth may be cut"
 
 
-def test_what_is_empty_is_not_masked() -> None:
+def test_empty_values_are_not_masked() -> None:
     found = preview(Output("t", "csv", "t.csv", 6, 1), b"a,b\n,\n", set())
     assert not found.is_masked
 
