@@ -172,7 +172,7 @@ WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
     ),
     (hopeless, Outcome.FAILED, "NoValidRecordsError: All 5 records", ["rejects BATCH"]),
     (crashed, Outcome.FAILED, "Runtime exited with error", ["replay BATCH --apply", "logs BATCH"]),
-    (crashed_and_erased, Outcome.FAILED, "can't be run again, only uploaded", ["logs BATCH"]),
+    (crashed_and_erased, Outcome.FAILED, "Upload the file again; the batch can't be replayed", ["logs BATCH"]),
     (not_notified, Outcome.FAILED, "No notification", ["replay BATCH --apply", "logs BATCH", "reconcile --apply"]),
     (running, Outcome.RUNNING, "It is running.", ["watch"]),
     (stuck, Outcome.STUCK, "start a new, empty emulator", []),
@@ -329,7 +329,7 @@ def test_a_key_s_versions_are_listed_with_their_states(place: Place, run: Run) -
     assert f"{batches[2].batch_id}  published (current)" in out
     assert f"{batches[0].batch_id}  failed (this one)" in out
     place.s3().delete_object(Bucket=harness.INGEST, Key=KEY)
-    assert "the key is deleted now; its versions are not" in run("explain", KEY)[1]
+    assert "the key is deleted; its versions are not" in run("explain", KEY)[1]
 
 
 def test_versions_of_other_keys_that_begin_alike_are_not_this_key_s(place: Place) -> None:

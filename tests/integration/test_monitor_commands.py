@@ -130,10 +130,7 @@ def test_nothing_that_must_be_copied_is_cut(place: Place, monkeypatch: pytest.Mo
     text = console.export_text()
     assert batch.batch_id in text
     assert "NoValidRecordsError" in text
-    if width < 170:
-        assert batch.source.key in text
-    else:
-        assert "outcome" in text, "a table has a head"
+    assert batch.source.key in text
 
 
 # --- logs -------------------------------------------------------------------------------------------------------------
@@ -182,7 +179,7 @@ def test_logs_say_which_function_s_were_too_long_to_be_searched(
 ) -> None:
     monkeypatch.setattr(monitor_commands, "logs", lambda *_: logs.Latest([], ["validate"]))
     _, _, err = run("logs")
-    assert "the log of validate is long, and only its latest part was searched. Next: --minutes, for less" in err
+    assert "the log of validate is long, and only its latest part was searched. Next: a lower --minutes" in err
 
 
 def test_logs_say_where_there_are_none(place: Place, run: Run) -> None:
