@@ -39,16 +39,6 @@ SENTENCES: Mapping[Outcome, str] = {
 }
 """What each outcome means."""
 
-_OUTCOMES = {
-    BatchState.FAILED: Outcome.FAILED,
-    BatchState.NOT_NOTIFIED: Outcome.FAILED,
-    BatchState.RUNNING: Outcome.RUNNING,
-    BatchState.STUCK: Outcome.STUCK,
-    BatchState.LOST: Outcome.LOST,
-    BatchState.GONE: Outcome.GONE,
-    BatchState.UNKNOWN: Outcome.UNKNOWN,
-}
-
 
 def outcome_of(state: BatchState, *, rejected: int = 0, waits: bool = False) -> Outcome:
     """The outcome of a batch in `state`.
@@ -59,4 +49,4 @@ def outcome_of(state: BatchState, *, rejected: int = 0, waits: bool = False) -> 
         return Outcome.PARTLY_REJECTED if rejected else Outcome.PUBLISHED
     if state is BatchState.MISSING:
         return Outcome.WAITING if waits else Outcome.NOT_STARTED
-    return _OUTCOMES[state]
+    return Outcome.FAILED if state is BatchState.NOT_NOTIFIED else Outcome(state.value)

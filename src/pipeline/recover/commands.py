@@ -235,19 +235,8 @@ def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, appl
     if not apply:
         show.out.print(f"{show.many(len(wanted), 'execution')} would be started. Add --apply to start them.")
         return
-    ended = _follow(place, wanted, concurrency)
-    bad = [one for one in ended if one.status != "SUCCEEDED"]
-    for one in bad[: show_recovery.SHOWN]:
-        error = show.plain(one.error)
-        show.out.print(f"  [red]{one.status}[/red] {one.start.name}  {show.plain(one.start.key)}  {error}")
-    show.out.print(f"{len(ended) - len(bad)} of {len(wanted)} succeeded.")
-    if bad:
-        raise typer.Exit(1)
-
-
-def _follow(place: Target, wanted: list[restarts.Start], concurrency: int) -> list[restarts.Ended]:
-    ended: list[restarts.Ended] = []
     begun: list[restarts.Start] = []
+    ended: list[restarts.Ended] = []
     try:
         ending = restarts.run_all(place, wanted, concurrency, begun.append)
         ended.extend(show.tracked(ending, "running executions", len(wanted)))
@@ -257,7 +246,13 @@ def _follow(place: Target, wanted: list[restarts.Start], concurrency: int) -> li
             "the rest was not started; run the command again to start it"
         )
         raise
-    return ended
+    bad = [one for one in ended if one.status != "SUCCEEDED"]
+    for one in bad[: show_recovery.SHOWN]:
+        error = show.plain(one.error)
+        show.out.print(f"  [red]{one.status}[/red] {one.start.name}  {show.plain(one.start.key)}  {error}")
+    show.out.print(f"{len(ended) - len(bad)} of {len(wanted)} succeeded.")
+    if bad:
+        raise typer.Exit(1)
 
 
 def _send_correction(place: Target, path: Path, apply: bool) -> None:
