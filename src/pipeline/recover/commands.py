@@ -188,7 +188,7 @@ def erase(
     """
     place = target(target_name)
     batch = erasure.find_batch(place, batch_id)
-    found, name = erasure.traces(place, batch), revision_of(batch.batch_id)[0]
+    found, name = erasure.stored_versions(place, batch), revision_of(batch.batch_id)[0]
     if found:
         has_source = found[-1][0] == batch.source.bucket
         source = f"and their source {show.plain(batch.source.uri)}" if has_source else "whose source no longer exists"

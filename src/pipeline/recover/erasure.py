@@ -12,7 +12,7 @@ from pipeline.errors import CliError, UsageError
 from pipeline.recover import restarts
 from pipeline.recover.outputs import delete, prefixes_of_day
 
-Trace = tuple[str, str, str]
+StoredVersion = tuple[str, str, str]
 """Bucket, key and version id of one version of one object."""
 
 
@@ -37,7 +37,9 @@ def find_batch(place: Target, batch_id: str) -> Batch:
 def _revisions(place: Target, batch: Batch) -> list[str]:
     """The ids of all revisions of a batch that have left anything, and of the next one, which may have started."""
     base, _ = revision_of(batch.batch_id)
-    found = [name[0] for _, key, _ in traces(place, batch) if (name := re.search(rf"{base}(?:-r[1-9]\d*)?", key))]
+    found = [
+        name[0] for _, key, _ in stored_versions(place, batch) if (name := re.search(rf"{base}(?:-r[1-9]\d*)?", key))
+    ]
     last = max((revision_of(name)[1] for name in found), default=1)
     return [restarts.revision_id(base, number) for number in range(1, last + 2)]
 
@@ -49,7 +51,7 @@ def corrections(place: Target, batch: Batch) -> list[str]:
     return sorted({key for _, key, _ in _versions(place, place.outputs()["ingest_bucket"], prefix)})
 
 
-def traces(place: Target, batch: Batch) -> list[Trace]:
+def stored_versions(place: Target, batch: Batch) -> list[StoredVersion]:
     """Every version of every object that a batch has left, in all its revisions: its manifests first, its source last.
 
     In this order no reader sees a half-erased batch, and an interrupted erasure can be repeated.
@@ -63,23 +65,23 @@ def traces(place: Target, batch: Batch) -> list[Trace]:
         failure_prefix(batch.dataset, base).removesuffix("/"),
         run_prefix(batch.dataset, base).removesuffix("/"),
     ]
-    found = [trace for prefix in prefixes for trace in _versions(place, processed, prefix)]
+    found = [one for prefix in prefixes for one in _versions(place, processed, prefix)]
     if restarts.source_state(place, batch.source) is not restarts.SourceState.GONE:
         found.append((batch.source.bucket, batch.source.key, batch.source.version_id))
     return found
 
 
-def _versions(place: Target, bucket: str, prefix: str) -> Iterator[Trace]:
+def _versions(place: Target, bucket: str, prefix: str) -> Iterator[StoredVersion]:
     """The versions under a prefix, delete markers included."""
     for page in place.s3().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
         for found in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
             yield bucket, found["Key"], found["VersionId"]
 
 
-def erase(place: Target, found: list[Trace]) -> None:
+def erase(place: Target, found: list[StoredVersion]) -> None:
     """Delete these versions for good: manifests, then what they name, then the source."""
     processed = place.outputs()["processed_bucket"]
-    for (bucket, _), group in groupby(found, key=lambda trace: (trace[0], trace[1].startswith("manifests/"))):
+    for (bucket, _), group in groupby(found, key=lambda one: (one[0], one[1].startswith("manifests/"))):
         if bucket == processed:
             delete(place, bucket, [{"Key": key, "VersionId": version_id} for _, key, version_id in group])
             continue

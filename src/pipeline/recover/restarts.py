@@ -189,7 +189,7 @@ def republish(place: Target, selection: Selection, release: str | None = None) -
     deployed = place.outputs()["release"]
     for finding in findings(place, selection, patience()):
         if finding.state is not BatchState.PUBLISHED:
-            yield _passed_over(finding, "not published: replay it without --republish")
+            yield _not_started(finding, "not published: replay it without --republish")
             continue
         manifest = latest_manifest(place, finding)
         key, published_by = manifest.source.key, manifest.release
@@ -218,15 +218,15 @@ def latest_manifest(place: Target, finding: Finding) -> Manifest:
 def next_execution(place: Target, finding: Finding) -> Start:
     """The next execution of a batch, or the reason why there is none to start."""
     if finding.state not in (BatchState.MISSING, *FAILED):
-        return _passed_over(finding)
+        return _not_started(finding)
     try:
         batch = batch_of(place, finding)
     except SourceNotVisibleError:
-        return _passed_over(finding, "S3 lists it but does not return it")
+        return _not_started(finding, "S3 lists it but does not return it")
     if batch is None:
-        return _passed_over(finding, "deleted in the meantime")
+        return _not_started(finding, "deleted in the meantime")
     if source_state(place, batch.source) is SourceState.ARCHIVED:
-        return _passed_over(finding, "archived: restore it in S3 first (aws s3api restore-object)")
+        return _not_started(finding, "archived: restore it in S3 first (aws s3api restore-object)")
     return _start_of(
         batch, finding, "never started" if finding.state is BatchState.MISSING else state_words(finding.state)
     )
@@ -234,9 +234,9 @@ def next_execution(place: Target, finding: Finding) -> Start:
 
 def _start_of(batch: Batch, finding: Finding, reason: str) -> Start:
     if finding.state not in (BatchState.MISSING, *FAILED):
-        return _passed_over(finding)
+        return _not_started(finding)
     if until := writes_until(finding.execution):
-        return _passed_over(finding, f"stopped just now: its function may still write until {until:%H:%M} UTC")
+        return _not_started(finding, f"stopped just now: its function may still write until {until:%H:%M} UTC")
     name = batch.batch_id if finding.state is BatchState.MISSING else replay_name(batch.batch_id, finding.replays + 1)
     return Start(batch.batch_id, name, batch.source.key, reason, batch)
 
@@ -249,7 +249,7 @@ def writes_until(execution: Mapping[str, Any] | None) -> datetime | None:
     return until if until > datetime.now(UTC) else None
 
 
-def _passed_over(finding: Finding, reason: str = "") -> Start:
+def _not_started(finding: Finding, reason: str = "") -> Start:
     key = finding.version.key if finding.version else ""
     return Start(finding.batch_id, "", key, reason or state_words(finding.state))
 
