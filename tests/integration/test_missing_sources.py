@@ -267,7 +267,7 @@ def test_replay_waits_for_the_restore_as_explain_says(place: Place, run: Run) ->
     s3_utils.client().restore_object(
         Bucket=harness.INGEST, Key=KEY, VersionId=batch.source.version_id, RestoreRequest=restore
     )
-    assert "is archived" not in run("explain", batch.batch_id)[1]
+    assert "The source is archived" not in run("explain", batch.batch_id)[1]
     assert "1 of 1 succeeded" in run("replay", batch.batch_id, "--apply")[1]
 
 
