@@ -14,7 +14,7 @@ import boto3
 import duckdb
 from moto import mock_aws
 
-from functions.common import executions, s3_utils, visibility
+from functions.common import executions, s3_utils, source_visibility
 from functions.common.batch import Batch, Source
 from functions.common.config import settings
 from functions.common.documents.document import StoredDocument
@@ -65,7 +65,7 @@ def forget_clients() -> None:
 
 def let_missing_be_gone(monkeypatch: Any) -> None:
     """Treat an object that S3 does not return as deleted, as if every object were older than 15 minutes."""
-    monkeypatch.setattr(visibility, "PROPAGATION", timedelta(0))
+    monkeypatch.setattr(source_visibility, "PROPAGATION", timedelta(0))
 
 
 def upload(data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Source:

@@ -1,7 +1,7 @@
 """The state of each object version that entered the ingest bucket: published, failed, running, missing, lost, …
 
-The bucket is the truth about what came in: S3 delivers an event at least once, in no order, and in the end perhaps
-not at all (docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html).
+The bucket is the source of truth: S3 delivers events at least once, unordered, and may drop one
+(docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html).
 """
 
 import json
@@ -39,33 +39,38 @@ _RECORDED_WITHIN = timedelta(minutes=5)
 """How long after the end of an execution its failure record may still be written."""
 
 _AT_ONCE = 1000
-"""How many versions are looked at before the next are listed: memory does not grow with the bucket."""
+"""How many versions are checked before the next are listed, so memory doesn't grow with the bucket."""
 
 
 class BatchState(StrEnum):
-    """What became of a version; the first three are as they should be."""
+    """The state of a version. PUBLISHED, FAILED and RUNNING need no attention from the reconciler."""
 
     PUBLISHED = "published"
     FAILED = "failed"
-    """A failure record stands, and somebody was told."""
+    """It has a failure record, and a notification was sent."""
     RUNNING = "running"
     STUCK = "stuck"
-    """Its execution runs for longer than any should."""
+    """Its execution has been running for longer than any should."""
     MISSING = "missing"
-    """Neither execution nor manifest nor failure record: its event never arrived."""
-    UNTOLD = "untold"
-    """Its execution failed, and no failure record says that somebody was told of it."""
+    """It has no execution, manifest or failure record: its event never arrived."""
+    NOT_NOTIFIED = "untold"
+    """Its execution failed, and no failure record says that a notification was sent."""
     LOST = "lost"
-    """Its execution succeeded, but the manifest is not there any more."""
+    """Its execution succeeded, but its manifest was deleted."""
     UNKNOWN = "unknown"
-    """AWS did not answer what was asked about it."""
+    """AWS did not return its state."""
     GONE = "gone"
-    """An execution ended, but neither what it wrote nor the source version exists any more: erased, or expired."""
+    """An execution ended, but its outputs and its source version were erased or have expired."""
+
+
+def state_words(state: str) -> str:
+    """A BatchState's value as people read it."""
+    return "not notified" if state == BatchState.NOT_NOTIFIED else str(state)
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What a survey looks at, and with which clients."""
+    """A deployed pipeline, and the clients to survey it with."""
 
     storage: Storage
     step_functions: "SFNClient"
@@ -73,12 +78,12 @@ class Pipeline:
     processed_bucket: str
     state_machine_arn: str
     chunk_bytes: int
-    """The planned size of a chunk, in bytes, of what is started."""
+    """The planned size of a chunk of new executions, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a survey waits before it calls something missing, untold or stuck."""
+    """How long a survey waits before it calls a batch missing, not notified or stuck."""
 
     now: datetime
     grace: timedelta
@@ -96,12 +101,12 @@ class ObjectVersion:
 
 
 Executions = Mapping[str, Mapping[str, Any]]
-"""Executions by name, as ListExecutions or DescribeExecution answers them."""
+"""Executions by name, as ListExecutions or DescribeExecution returns them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of a batch."""
+    """The state of a batch."""
 
     dataset: str
     batch_id: str
@@ -109,7 +114,7 @@ class Finding:
     replays: int
     """How many times it has been replayed."""
     execution: Mapping[str, Any] | None
-    """Its latest execution, where it was looked for and AWS still knows it."""
+    """Its latest execution, if it was looked up and AWS still knows it."""
     version: ObjectVersion | None = None
 
 
@@ -123,11 +128,11 @@ def survey(
     known: Executions | None = None,
     too_young: Callable[[ObjectVersion], object] = lambda _: None,
 ) -> Iterator[Finding]:
-    """What became of each version under `prefix` (or of `key` alone) that was written since `since`, in order of keys.
+    """The state of each version under `prefix` (or of `key` alone) that was written since `since`, in order of keys.
 
-    Versions younger than the grace period are left out, and `too_young` is called with each. One listing of the prefix
-    and one of the executions since then, unless they are `known`; and for each version in the window one HEAD if it is
-    published, else two or three requests.
+    Leaves out versions younger than the grace period, and calls `too_young` with each. Lists the prefix, and the
+    executions since then unless they are `known`. Each version takes one HEAD if it is published, else two or three
+    requests.
     """
     selected = (v for v in versions(pipeline, key or prefix) if v.last_modified >= since and key in (None, v.key))
     window = _old_enough(selected, patience, too_young)
@@ -148,20 +153,20 @@ def _old_enough(
 
 
 def executions_since(pipeline: Pipeline, since: datetime) -> Executions:
-    """The executions that were started since a time, by name; a version's came after the version."""
+    """The executions started since a time, by name. A version's execution starts after the version was written."""
     listed = executions.started_since(pipeline.step_functions, pipeline.state_machine_arn, since)
     return {execution["name"]: execution for execution in listed}
 
 
 def versions(pipeline: Pipeline, prefix: str = PREFIX) -> Iterator[ObjectVersion]:
-    """Every version under a prefix, those under a delete marker included; folder markers are none."""
+    """Every version under a prefix, including those under a delete marker, but no folder markers."""
     for found in pipeline.storage.list_versions(pipeline.ingest_bucket, prefix):
         if not is_folder_marker(found["Key"], found["Size"]):
             yield ObjectVersion(found["Key"], found["VersionId"], found["Size"], found["LastModified"])
 
 
 def look_at(pipeline: Pipeline, version: ObjectVersion, patience: Patience, known: Executions) -> Finding:
-    """What became of one version; UNKNOWN where AWS does not say, so that one version does not hide the others."""
+    """The state of one version; UNKNOWN if AWS refuses, so that one version doesn't stop the survey."""
     dataset, batch_id = dataset_of(version.key), batch_id_of(pipeline, version)
     try:
         found = _look(pipeline, dataset, batch_id, patience, known)
@@ -171,12 +176,12 @@ def look_at(pipeline: Pipeline, version: ObjectVersion, patience: Patience, know
 
 
 def batch_id_of(pipeline: Pipeline, version: ObjectVersion) -> str:
-    """The batch that a version makes, in its first revision."""
+    """The id of the first revision of a version's batch."""
     return batch_id_for(dataset_of(version.key), pipeline.ingest_bucket, version.key, version.version_id)
 
 
 def look_at_batch(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience) -> Finding:
-    """What became of one batch, of any revision and age."""
+    """The state of one batch, of any revision and age."""
     found = _look(pipeline, dataset, batch_id, patience, _Described(pipeline))
     if found.execution and is_gone(pipeline, dataset, batch_id, found.state, found.execution, patience):
         return replace(found, state=BatchState.GONE)
@@ -184,7 +189,7 @@ def look_at_batch(pipeline: Pipeline, dataset: str, batch_id: str, patience: Pat
 
 
 class _Described(dict[str, Mapping[str, Any]]):
-    """Executions that are asked for one by one."""
+    """Executions that are described one by one, on demand."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -201,45 +206,43 @@ def _look(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience, k
     replays, execution = _latest(batch_id, max((replay_of(name)[1] for name in recorded), default=0), known)
     if execution is None:
         state = BatchState.FAILED if recorded else BatchState.MISSING
-    elif execution["name"] in recorded and is_told(pipeline, failure_key(dataset, batch_id, execution["name"])):
+    elif execution["name"] in recorded and is_notified(pipeline, failure_key(dataset, batch_id, execution["name"])):
         state = BatchState.FAILED
     else:
         state = state_without_record(execution, patience)
-    if state is BatchState.LOST and _exists(
-        pipeline, manifest_key(dataset, batch_id)
-    ):  # it ended between two questions
+    if state is BatchState.LOST and _exists(pipeline, manifest_key(dataset, batch_id)):  # it ended between two requests
         state = BatchState.PUBLISHED
     return Finding(dataset, batch_id, state, replays, execution)
 
 
 def state_without_record(execution: Mapping[str, Any], patience: Patience) -> BatchState:
-    """What an execution that left neither a manifest nor a failure record has made of its batch.
+    """The state of a batch whose latest execution left neither a manifest nor a failure record.
 
-    What has just ended counts as running: its traces may still be on their way.
+    An execution that has just ended counts as running: its records may not be visible yet.
     """
     if execution["status"] == "RUNNING":
         return BatchState.STUCK if execution["startDate"] < patience.now - patience.stuck else BatchState.RUNNING
     if ended_at(execution) > patience.now - patience.grace:
         return BatchState.RUNNING
-    return BatchState.LOST if execution["status"] == "SUCCEEDED" else BatchState.UNTOLD
+    return BatchState.LOST if execution["status"] == "SUCCEEDED" else BatchState.NOT_NOTIFIED
 
 
 def is_gone(
     pipeline: Pipeline, dataset: str, batch_id: str, state: BatchState, execution: Mapping[str, Any], patience: Patience
 ) -> bool:
-    """Whether a batch in `state` (LOST or UNTOLD) has left no failure record, and its source version is deleted too.
+    """Whether a batch in `state` (LOST or NOT_NOTIFIED) has no failure record, and its source version is deleted too.
 
     `execution` is one of its executions, as ListExecutions or DescribeExecution returns it.
     """
-    if state not in (BatchState.LOST, BatchState.UNTOLD):
+    if state not in (BatchState.LOST, BatchState.NOT_NOTIFIED):
         return False
-    if state is BatchState.UNTOLD and ended_at(execution) > patience.now - _RECORDED_WITHIN:
+    if state is BatchState.NOT_NOTIFIED and ended_at(execution) > patience.now - _RECORDED_WITHIN:
         return False
     return not _recorded(pipeline, dataset, batch_id) and not _has_source(pipeline, execution)
 
 
 def _has_source(pipeline: Pipeline, execution: Mapping[str, Any]) -> bool:
-    """Whether the object version that an execution was started for exists; True where nobody can say."""
+    """Whether the source version of an execution exists; True if that can't be seen."""
     described = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, execution["name"])
     try:
         source = json.loads(described["input"])["source"] if described else {}
@@ -248,7 +251,7 @@ def _has_source(pipeline: Pipeline, execution: Mapping[str, Any]) -> bool:
         return True
     try:
         return pipeline.storage.head(*place) is not None
-    except ClientError:  # somebody started it for an object in another bucket, which the pipeline may not read
+    except ClientError:  # someone started it for an object in a bucket that the pipeline can't read
         return True
 
 
@@ -258,8 +261,8 @@ def ended_at(execution: Mapping[str, Any]) -> datetime:
     return ended
 
 
-def is_told(pipeline: Pipeline, key: str) -> bool:
-    """Whether there is a failure record that says that somebody was told; one that can't be read doesn't say so."""
+def is_notified(pipeline: Pipeline, key: str) -> bool:
+    """Whether a failure record says that a notification was sent. An unreadable record doesn't."""
     body = pipeline.storage.get_bytes(pipeline.processed_bucket, key)
     try:
         return body is not None and FailureRecord.read(body, key).is_notified
@@ -275,33 +278,40 @@ def _recorded(pipeline: Pipeline, dataset: str, batch_id: str) -> set[str]:
 
 
 def _latest(batch_id: str, replays: int, known: Executions) -> tuple[int, Mapping[str, Any] | None]:
-    """The number of a batch's latest replay, and that execution; `replays` have a failure record."""
+    """The number of a batch's latest replay, and that execution. The first `replays` are known to exist."""
     execution = known.get(replay_name(batch_id, replays) if replays else batch_id)
     while later := known.get(replay_name(batch_id, replays + 1)):
         replays, execution = replays + 1, later
     return replays, execution
 
 
-def untold(pipeline: Pipeline, known: Executions, patience: Patience) -> Iterator[Mapping[str, Any]]:
-    """The executions that failed, of whatever batch, revision or replay, and that nobody is known to have been told of.
+def latest_execution(pipeline: Pipeline, batch_id: str, replays: int) -> Mapping[str, Any] | None:
+    """The latest execution of a batch, published or not, of which at least so many `replays` are known to exist."""
+    return _latest(batch_id, replays, _Described(pipeline))[1]
 
-    Of a published batch too: its notice of rejects may not have been sent.
+
+def not_notified(pipeline: Pipeline, known: Executions, patience: Patience) -> Iterator[Mapping[str, Any]]:
+    """The failed executions, of any batch, revision or replay, without a record that a notification was sent.
+
+    Includes those of published batches: the notification of their rejects may be missing.
     """
     for name, execution in known.items():
         if execution["status"] in ("RUNNING", "SUCCEEDED") or ended_at(execution) > patience.now - patience.grace:
             continue
         batch_id, _ = replay_of(name)
         dataset = batch_id.partition("-")[0]
-        if is_told(pipeline, failure_key(dataset, batch_id, name)):
+        if is_notified(pipeline, failure_key(dataset, batch_id, name)):
             continue
-        if not is_gone(pipeline, dataset, batch_id, BatchState.UNTOLD, execution, patience):  # else it was erased
+        if not is_gone(
+            pipeline, dataset, batch_id, BatchState.NOT_NOTIFIED, execution, patience
+        ):  # otherwise it was erased
             yield execution
 
 
 def plan(pipeline: Pipeline, version: ObjectVersion) -> Batch | None:
-    """The batch that a version makes, as the starter plans it but without a sequencer; None where it is gone.
+    """The batch of a version, as the starter plans it but without a sequencer; None if the version is gone.
 
-    Raises SourceNotVisibleError where S3 does not return a version that it still lists.
+    Raises SourceNotVisibleError if S3 lists the version but doesn't return it.
     """
     place = (pipeline.ingest_bucket, version.key, version.version_id)
     head = pipeline.storage.head(*place)
@@ -316,8 +326,8 @@ def plan(pipeline: Pipeline, version: ObjectVersion) -> Batch | None:
 def is_listed(pipeline: Pipeline, key: str, version_id: str) -> bool:
     """Whether S3 lists a version.
 
-    The prefix ends before the first control character: emulators list some of these as others, and then find no object
-    by the key that they list.
+    The prefix ends before the first control character. Emulators list some of these as other characters, and then find
+    no object by the listed key.
     """
     prefix = "".join(takewhile(lambda character: character >= " ", key))
     return any((found.key, found.version_id) == (key, version_id) for found in versions(pipeline, prefix))

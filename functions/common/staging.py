@@ -8,7 +8,7 @@ from functions.common import s3_utils
 from functions.common.batch import Batch
 from functions.common.errors import PipelineError, ReconciliationError, TransientError
 from functions.common.s3_utils import Storage
-from functions.common.visibility import may_become_visible
+from functions.common.source_visibility import may_become_visible
 
 
 def fetch(storage: Storage, bucket: str, batch: Batch, chunk: int, name: str, path: Path) -> None:

@@ -11,7 +11,16 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from functions.common import aws, executions, s3_utils
-from functions.common.batch_state import BatchState, Finding, Patience, Pipeline, executions_since, plan, survey, untold
+from functions.common.batch_state import (
+    BatchState,
+    Finding,
+    Patience,
+    Pipeline,
+    executions_since,
+    not_notified,
+    plan,
+    survey,
+)
 from functions.common.config import settings
 from functions.common.errors import PipelineError
 from functions.common.telemetry import LogEvent, count, logger, step
@@ -44,7 +53,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
                 logger().warning(
                     f"batch {finding.state}", extra={"event": LogEvent.BATCH_UNACCOUNTED, "batch_id": finding.batch_id}
                 )
-        for execution in untold(pipeline, known, patience):
+        for execution in not_notified(pipeline, known, patience):
             unmended += not _mended(partial(_tell, execution), execution["name"])
         outcome |= found
     unaccounted = sum(found[state] for state in _UNACCOUNTED) + unmended

@@ -1,1 +1,1 @@
-"""Reckons what an execution has cost, once it has ended."""
+"""Calculates the cost of a finished execution."""

@@ -1,4 +1,4 @@
-"""What an execution did, by its history: which functions ran for how long, and how many transitions there were."""
+"""Reads from an execution's history what is billed: how long each function ran, and the number of transitions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ ENDS = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "Execution
 
 EVENTS_A_FILE, EVENTS_A_CHUNK = 17, 12
 STATES_A_FILE, STATES_A_CHUNK = 5, 2
-"""Events and transitions of an execution without rejects and retries, beside its chunks and for each of them."""
+"""Events and transitions of an execution without rejects and retries: in total without chunks, and per chunk."""
 
 _ENTERED = "StateEntered"
 _SCHEDULED = ("TaskScheduled", "LambdaFunctionScheduled")
@@ -23,30 +23,30 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(slots=True)
 class Tries:
-    """Every try of one state that invokes a function."""
+    """All tries of one state that invokes a function."""
 
     number: int = 0
     billed_ms: int = 0
-    """From the start of each try to its end, each rounded up: what Lambda bills, and the milliseconds of the call."""
+    """From the start of each try to its end, rounded up: what Lambda bills, and the duration of the call."""
     unfinished: int = 0
-    """Tries that were under way when the execution ended; counted until then, though the function may run on."""
+    """Tries that were running when the execution ended; counted until then, though the function may continue."""
     is_assumed: bool = False
-    """Whether this is not of the history, which could not be read: see `without_history`."""
+    """Whether the history could not be read and this is an assumption of `without_history`."""
     is_span: bool = False
-    """Whether this is a Map of which the history does not show when its tries began and ended, as the embedded AWS's
-    does not: the time that the Map took then stands for the sum of theirs."""
+    """Whether this is a Map whose tries the history doesn't show, as on the local emulator. The time that the Map took
+    then replaces the sum of their times."""
 
 
 @dataclass(slots=True)
 class History:
-    """What is billed of an execution."""
+    """The billed quantities of an execution."""
 
     tries: dict[str, Tries] = field(default_factory=dict)
-    """Of each state that invokes a function."""
+    """By state that invokes a function."""
     entered: int = 0
     retries: int = 0
     publishes: int = 0
-    """Notices that SNS was asked to send."""
+    """Notifications that SNS was asked to send."""
     events: int = 0
     ended: bool = False
     """Whether the history shows the execution's end."""
@@ -70,16 +70,16 @@ class _Event:
     is_lambda: bool
     """Whether it belongs to a try of a function."""
     map_since: datetime | None
-    """Since when a Map goes on whose inside is not shown state by state."""
+    """The start of a running Map whose inside is not shown state by state."""
 
 
 def read_history(events: Iterable[Mapping[str, Any]]) -> History:
-    """The account of a history, as GetExecutionHistory gives it from the first event to the last.
+    """The billed quantities of a history, as GetExecutionHistory returns it from the first event to the last.
 
-    Iterations of a Map go on side by side, so an event is told by the one before it in its own branch
-    (`previousEventId`). An engine that does not say which that is shows no branches.
+    Iterations of a Map run in parallel, so each event is read with the one before it in its own branch
+    (`previousEventId`). An engine without that member shows no branches.
     """
-    history, seen, under_way = History(), dict[int, _Event](), dict[int, _Event]()
+    history, seen, open_tries = History(), dict[int, _Event](), dict[int, _Event]()
     time = None
     for raw in events:
         previous = raw.get("previousEventId", raw["id"] - 1)
@@ -87,24 +87,24 @@ def read_history(events: Iterable[Mapping[str, Any]]) -> History:
         seen[raw["id"]], time = event, event.time
         history.events += 1
         _count(history, event, before)
-        begun = under_way.pop(previous, None)
+        begun = open_tries.pop(previous, None)
         if event.type in (*_SCHEDULED, *_STARTED) and event.is_lambda and not event.map_since:
-            under_way[raw["id"]] = event
+            open_tries[raw["id"]] = event
         elif event.type in _ENDED and begun:
             _add(history, begun, event.time)
         if event.type in ENDS:
             history.ended = True
             break
-    for begun in under_way.values():
+    for begun in open_tries.values():
         _add(history, begun, time or begun.time).unfinished += 1
     return history
 
 
-def without_history(chunks: int, milliseconds: int, *, failed: bool, notices: int) -> History:
-    """What an execution is taken to have done whose history can't be read: every step once, without retries.
+def without_history(chunks: int, milliseconds: int, *, failed: bool, notifications: int) -> History:
+    """The assumed quantities of an execution whose history can't be read: every step once, without retries.
 
-    The time from its start to its end stands for the sum of the steps' times, and is all put down to the Map. For a
-    file of one chunk that is a few tenths of a second too much; chunks that ran side by side took more.
+    The time from its start to its end replaces the sum of the steps' times, and is attributed to the Map. For a file of
+    one chunk that is a few tenths of a second too much. For parallel chunks it is too little.
     """
     tries = {
         "ProcessChunks": Tries(STATES_A_CHUNK * chunks, milliseconds, is_assumed=True, is_span=True),
@@ -113,15 +113,15 @@ def without_history(chunks: int, milliseconds: int, *, failed: bool, notices: in
     }
     return History(
         tries=tries,
-        entered=STATES_A_FILE + STATES_A_CHUNK * chunks + notices,
-        publishes=notices,
+        entered=STATES_A_FILE + STATES_A_CHUNK * chunks + notifications,
+        publishes=notifications,
         events=EVENTS_A_FILE + EVENTS_A_CHUNK * chunks,
         ended=True,
     )
 
 
 def _event(raw: Mapping[str, Any], before: _Event | None) -> _Event:
-    """An event with what it has from the one before it."""
+    """An event, with what it inherits from the one before it."""
     kind, time = raw["type"], raw["timestamp"]
     state, is_lambda, map_since = (before.state, before.is_lambda, before.map_since) if before else ("", False, None)
     if kind.endswith(_ENTERED):
@@ -139,7 +139,7 @@ def _count(history: History, event: _Event, before: _Event | None) -> None:
         history.entered += 1
     elif event.type in _SCHEDULED and event.map_since:
         history.tries.setdefault(event.state, Tries(is_span=True)).number += 1
-        history.entered += 1  # a state or a retry, whichever: a transition
+        history.entered += 1  # a state or a retry: either is a transition
     elif event.type in _SCHEDULED:
         history.retries += before is not None and not before.type.endswith(_ENTERED)
         history.publishes += not event.is_lambda

@@ -1,4 +1,4 @@
-"""The entry point of `record_run`: EventBridge calls it when an execution has ended, however it ended."""
+"""The handler of `record_run`, which EventBridge calls when an execution has ended with any status."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,15 +15,15 @@ from functions.record_run.record import record
 from functions.record_run.run import Deployment, FinishedRun
 
 _THROTTLED = "ThrottlingException"
-"""How Step Functions refuses a request beyond the quota."""
+"""The error code for requests beyond the quota."""
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]:
-    """Write what an execution has cost into its run record, once; answers the cost in USD.
+    """Write the cost of an execution into its run record, once. Returns the cost in USD.
 
-    It is beside the state machine: no run waits for it or fails by it. Where Step Functions refuses to give the
-    history because too many are asked for, the record says that its steps were not measured. Raises TransientError
-    where the history does not show the end yet; Lambda then delivers the event again.
+    Runs outside the state machine: no execution waits for it or fails because of it. If Step Functions throttles the
+    request for the history, the record says that its steps were not measured. Raises TransientError while the history
+    doesn't show the end; Lambda then delivers the event again.
     """
     run, bucket = FinishedRun.from_status_change(event), settings().processed_bucket
     with step("record_run", run.batch_id, execution=run.execution) as outcome:
@@ -40,11 +40,10 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
 
 
 def _history(run: FinishedRun) -> History | None:
-    """The account of the history, or None where it is throttled even after the client's retries.
+    """The billed quantities, or None if reading them is throttled even after the client's retries.
 
-    GetExecutionHistory has a bucket of 400 requests, which refills with 20 a second
-    (step-functions/latest/dg/service-quotas.html): the event must not end in the failed-event queue because many
-    files arrive.
+    GetExecutionHistory has a bucket of 400 requests, refilled at 20 a second
+    (step-functions/latest/dg/service-quotas.html). Many files at once must not send events to the failed-event queue.
     """
     try:
         with s3_utils.transient_faults("GetExecutionHistory"):
@@ -59,7 +58,7 @@ def _history(run: FinishedRun) -> History | None:
 
 
 def _events(execution_arn: str) -> Iterator[Mapping[str, Any]]:
-    """The history, first event first. Without data: what is billed stands in types and times."""
+    """The events of the history, first one first, without data: types and times show what is billed."""
     pages = (
         executions.client()
         .get_paginator("get_execution_history")

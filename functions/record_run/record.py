@@ -1,4 +1,4 @@
-"""The run record: what one execution did, in quantities that AWS bills, and what that comes to."""
+"""Builds the run record: the quantities that AWS bills for one execution, and their cost."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ from functions.record_run.history import History, Tries, without_history
 from functions.record_run.run import Deployment, FinishedRun
 
 CHUNK_FUNCTIONS = ("validate", "transform")
-"""What the Map runs for each chunk."""
+"""The functions that the Map runs for each chunk."""
 
 ASSUMED_MS = {"starter": 200, "record_run": 500, "record_failure": 300}
-"""How long the functions beside the state machine take: its history does not tell."""
+"""How long the functions outside the state machine take, which no history shows."""
 
 LOG_BYTES_AN_EVENT, LOG_BYTES_A_CALL = 1000, 1200
-"""About what Step Functions logs for an event of the history, with its data, and a function for a call: two lines of
-ours, some metrics, and Lambda's START, END and REPORT."""
+"""Approximate log sizes: of an event of the history with its data, and of a call of a function (two lines of ours, some
+metrics, and Lambda's START, END and REPORT)."""
 
 
 def record(
@@ -33,7 +33,7 @@ def record(
 ) -> RunRecord:
     """The run record. `staged` are names and bytes of the objects in staging, `manifest` that of a published batch.
 
-    Without a history, what is usual is assumed, and the steps say so.
+    Without a history, usual values are assumed, and the steps say so.
     """
     objects = _objects(run, staged, manifest)
     history = history or _assumed(run, objects.chunks, manifest)
@@ -78,12 +78,12 @@ def _run_cost(line: CostLine) -> RunCost:
 
 
 def function_of(state: str) -> str:
-    """The function that a state invokes: it is called as the state is, `record_failure` by RecordFailure."""
+    """The function that a state invokes, which is named like the state: RecordFailure invokes `record_failure`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", state).lower()
 
 
 def _steps(run: FinishedRun, history: History, deployment: Deployment) -> dict[str, RunStep]:
-    """What ran: the states that invoke functions, and the functions beside the state machine."""
+    """The states that invoke functions, and the functions outside the state machine."""
 
     def step(functions: tuple[str, ...], tries: int, billed_ms: int, measured: str, unfinished: int = 0) -> RunStep:
         size = max((deployment.sizes[function] for function in functions), key=lambda size: size.memory_mb)
@@ -101,13 +101,13 @@ def _steps(run: FinishedRun, history: History, deployment: Deployment) -> dict[s
     for state, tries in history.tries.items():
         measured = "execution" if tries.is_assumed else "span" if tries.is_span else "history"
         steps[state] = step(_functions(state, tries), tries.number, tries.billed_ms, measured, tries.unfinished)
-    beside = ["starter", "record_run", *([] if run.status == "SUCCEEDED" else ["record_failure"])]
-    return steps | {function: step((function,), 1, ASSUMED_MS[function], "assumed") for function in beside}
+    outside = ["starter", "record_run", *([] if run.status == "SUCCEEDED" else ["record_failure"])]
+    return steps | {function: step((function,), 1, ASSUMED_MS[function], "assumed") for function in outside}
 
 
 def _assumed(run: FinishedRun, chunks: int, manifest: Manifest | None) -> History:
     failed, has_rejects = run.status != "SUCCEEDED", manifest is not None and manifest.rejects is not None
-    return without_history(chunks, run.milliseconds, failed=failed, notices=int(failed or has_rejects))
+    return without_history(chunks, run.milliseconds, failed=failed, notifications=int(failed or has_rejects))
 
 
 def _functions(state: str, tries: Tries) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def _objects(run: FinishedRun, staged: Sequence[tuple[str, int]], manifest: Mani
 
 
 def _requests(run: FinishedRun, history: History, objects: Objects) -> Calls:
-    """The requests of S3 of a whole run; a step that was retried is taken to make all of its requests again."""
+    """The S3 requests of a whole execution. A retried step is assumed to make all of its requests again."""
     tried: dict[str, Fraction] = {}
     for state, tries in history.tries.items():
         functions = _functions(state, tries)
@@ -141,7 +141,7 @@ def _requests(run: FinishedRun, history: History, objects: Objects) -> Calls:
 def _quantities(
     history: History, requests: Calls, steps: Mapping[str, RunStep], objects: Objects, deployment: Deployment
 ) -> dict[str, int | Fraction]:
-    beside = sum(step.measured == "assumed" for step in steps.values())
+    outside = sum(step.measured == "assumed" for step in steps.values())
     log_bytes = history.events * LOG_BYTES_AN_EVENT + sum(step.tries for step in steps.values()) * LOG_BYTES_A_CALL
     days = deployment.staging_days + 1 if deployment.staging_days else 0  # and one as a replaced version
     return {
@@ -151,5 +151,5 @@ def _quantities(
         "s3_gb_month": gb_months(objects.staged_bytes, days),
         "sns_publish": history.publishes,
         "log_gb": Fraction(log_bytes, GB),
-        "trace": 1 + beside,
+        "trace": 1 + outside,
     }

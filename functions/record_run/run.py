@@ -1,4 +1,4 @@
-"""The execution that a run record is of, and the deployment that it ran on."""
+"""The execution that a run record describes, and the deployment that it ran on."""
 
 import json
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ class FinishedRun:
     started_at: str
     stopped_at: str
     chunks: int
-    """0 where the event does not tell, since it leaves out a long input."""
+    """0 if the event doesn't say: it leaves out a long input."""
     source_bytes: int
     milliseconds: int
     """From its start to its end."""
 
     @classmethod
     def from_status_change(cls, event: Mapping[str, Any]) -> Self:
-        """The execution whose end EventBridge tells of."""
+        """The execution in an EventBridge event about its end."""
         detail = event["detail"]
         batch_id = replay_of(detail["name"])[0]
         try:
@@ -54,7 +54,7 @@ class FinishedRun:
 
     @property
     def key(self) -> str:
-        """Where its record is."""
+        """The key of its record."""
         return run_key(self.dataset, self.batch_id, self.execution)
 
     @property
@@ -68,12 +68,12 @@ class FinishedRun:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What costs depend on beside the run."""
+    """What costs depend on in addition to the execution."""
 
     region: str
     architecture: str
     staging_days: int
-    """0 keeps staging for ever."""
+    """0 keeps staging forever."""
     sizes: Mapping[str, Size]
     """Of each function."""
 

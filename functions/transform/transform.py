@@ -6,7 +6,7 @@ import duckdb
 
 from functions.common.contract import Contract, Table
 from functions.common.errors import ContractError
-from functions.common.failing import REFUSED, failing_rows
+from functions.common.failing_records import REFUSED, failing_rows
 from functions.common.sql import STAGED, copy, identifier, make_macros, open_records
 
 

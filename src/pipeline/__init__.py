@@ -1,4 +1,4 @@
-"""The operator's side: builds, deploys, drives and explains the pipeline, on AWS and on the embedded AWS alike."""
+"""The CLI: builds, deploys, runs, inspects and recovers the pipeline, on AWS and on the local emulator."""
 
 from pathlib import Path
 

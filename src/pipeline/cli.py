@@ -21,7 +21,7 @@ from pipeline.deploy import aws_errors
 from pipeline.deploy import commands as deploy_commands
 from pipeline.emulator import commands as emulator_commands
 from pipeline.errors import CliError, UsageError
-from pipeline.inspect import explain_commands, monitor_commands, report_command
+from pipeline.inspect import explain_commands, monitor_commands
 from pipeline.options import check_combinations
 from pipeline.recover import commands as recover_commands
 from pipeline.run import commands as run_commands
@@ -38,12 +38,12 @@ app = typer.Typer(
 
 _PANELS = {
     "Run a file": (run_commands.COMMANDS, emulator_commands.COMMANDS),
-    "Inspect": (monitor_commands.COMMANDS, explain_commands.COMMANDS, report_command.COMMANDS),
+    "Inspect": (monitor_commands.COMMANDS, explain_commands.COMMANDS),
     "Recover": (recover_commands.COMMANDS,),
     "Contracts and costs": (validate_command.COMMANDS, cost_command.COMMANDS),
     "Deploy": (deploy_commands.COMMANDS, smoke_command.COMMANDS),
 }
-"""The panels of `pipeline --help`, in their order, and the commands in each."""
+"""The panels of `pipeline --help`, in order, with the commands in each."""
 
 for panel, groups in _PANELS.items():
     for name, command in (pair for group in groups for pair in group.items()):
@@ -56,11 +56,11 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def main() -> None:
-    """Run the command line; every error becomes a sentence and an exit status (2 for a wrong argument)."""
-    for sign in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, _interrupt)
+    """Run the command line. Every error becomes a message and an exit status, which is 2 for a wrong argument."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
-        # without standalone mode typer answers an Exit's code instead of exiting
+        # without standalone mode typer returns the code of an Exit
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         if status == INTERRUPTED:
             show.err.print("interrupted")
@@ -69,7 +69,7 @@ def main() -> None:
         show.error(problem)
         sys.exit(problem.exit_code)
     except TyperException as problem:
-        show.error(UsageError(problem.format_message(), "pipeline --help shows what there is."))
+        show.error(UsageError(problem.format_message(), "pipeline --help lists the commands."))
         sys.exit(2)
     except Exception as problem:
         if system_errors.is_out_of_memory(problem):
@@ -93,28 +93,25 @@ class _Command(TyperCommand):
             if system_errors.is_out_of_memory(problem):
                 raise
             target_name = aws_errors.DEMO if ctx.info_name == "demo" else ctx.params.get("target_name") or "aws"
-            raise _of_call(problem, target_name) from problem
+            if (explained := _explained(problem, target_name)) is None:
+                raise
+            raise explained from problem
 
 
 def _explained(problem: BaseException, target_name: str) -> CliError | None:
-    """What to say of an error, and to do about it; None of one that nobody expected."""
-    if isinstance(problem, ClientError | BotoCoreError | TransientError):
-        return _of_call(problem, target_name)
+    """The message for an error of a command on a target, and what to do about it; None for an unexpected error."""
+    cause = problem.__cause__ if isinstance(problem, TransientError) else problem
+    if isinstance(cause, ClientError | BotoCoreError):
+        return aws_errors.of_aws(cause, target_name)
+    if isinstance(problem, TransientError):
+        return CliError(str(problem), "Wait a minute, then run the command again.")
     if isinstance(problem, PipelineError):
         return CliError(str(problem), problem.next_step)
     return system_errors.of_file(problem) if isinstance(problem, OSError) else None
 
 
-def _of_call(problem: ClientError | BotoCoreError | TransientError, target_name: str) -> CliError:
-    """The same of a call to AWS; a TransientError is explained by the error that it was raised from."""
-    cause = problem.__cause__ if isinstance(problem, TransientError) else problem
-    if isinstance(cause, ClientError | BotoCoreError):
-        return aws_errors.of_aws(cause, target_name)
-    return CliError(str(problem), "Run the same again in a minute.")
-
-
 def _discard_output() -> None:
-    """Let what is still to be written to stdout go nowhere: Python would try it again when it ends, and fail again."""
+    """Discard what is still to be written to stdout: Python would try it again at its end, and fail again."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -1,8 +1,8 @@
-"""What the CLI says when something cannot be done: a sentence, and what to do next."""
+"""The errors of the CLI. Each has a message and says what to do next."""
 
 
 class CliError(Exception):
-    """Something cannot be done; `next_step` says what to do about it."""
+    """A command can't do what was asked; `next_step` says what to do about it."""
 
     exit_code = 1
 
@@ -12,6 +12,6 @@ class CliError(Exception):
 
 
 class UsageError(CliError):
-    """An argument cannot be used."""
+    """An argument can't be used."""
 
     exit_code = 2

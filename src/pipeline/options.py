@@ -1,4 +1,4 @@
-"""Options that several commands have, and which options of a command can be combined."""
+"""Options that several commands share, and which options of a command can be combined."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import typer
 from pipeline.errors import UsageError
 
 ORDERS = "orders"
-"""The dataset that is generated where no file is named."""
+"""The dataset that is generated if no file is named."""
 
 TARGETS = ("aws", "local")
 
@@ -38,7 +38,7 @@ What = Annotated[
         help="A key of the ingest bucket, a batch, an execution (name or ARN), or the s3:// address of any file of it.",
     ),
 ]
-"""What a batch or an execution is called, in one word, wherever it is shown: status, watch, explain, report."""
+"""A batch, by anything that names it."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,16 @@ class Combinations:
 
     at_least_one: tuple[str, ...] = ()
     exclusive: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By a parameter, those that can't be given with it."""
+    """For each parameter, those that can't be given with it."""
     needs: Mapping[str, str] = field(default_factory=dict)
-    """By a parameter, the one that must be given with it."""
+    """For each parameter, the one that must be given with it."""
 
     def __call__(self, command: Command) -> Command:
         command.combinations = self  # type: ignore[attr-defined]
         return command
 
     def check(self, context: typer.Context) -> None:
-        """Raise UsageError for a combination on the command line that has no meaning."""
+        """Raise UsageError for a combination on the command line that isn't allowed."""
         given = {name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE"}  # type: ignore[union-attr]
         labels = {param.name: _label(param) for param in context.command.params}
         examples = f"pipeline {context.info_name} --help shows examples."

@@ -1,4 +1,4 @@
-"""Waiting until a condition holds, or until a call is no longer refused."""
+"""Waits until a condition holds, or until a call is no longer refused."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,9 +15,9 @@ def wait_for(
     until: Callable[[Seen], bool] = bool,
     before_pause: Callable[[Seen], None] = lambda _: None,
 ) -> Seen:
-    """Call `look` until `until` accepts its result or the seconds are over, with pauses; returns the last result.
+    """Call `look` until `until` accepts its result or the seconds are over, with pauses. Returns the last result.
 
-    It is called once at least. Whatever it raises ends the waiting.
+    Calls it at least once. An error that it raises ends the waiting.
     """
     polling = Retrying(
         retry=retry_if_not_result(until),
@@ -42,7 +42,7 @@ def retry_call(
     pause: float,
     before_pause: Callable[[], None],
 ) -> Seen:
-    """What a call returns; it is repeated for `seconds` while it raises an error that `is_retried`. Raises the last."""
+    """Call again while an error `is_retried`, for so many seconds. Returns the result or raises the last error."""
     retrying = Retrying(
         retry=retry_if_exception(is_retried),
         stop=stop_after_delay(seconds),

@@ -70,7 +70,7 @@ def test_an_event_that_the_starter_cannot_handle_waits_and_is_sent_back(pipeline
             attributes = queue.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
             return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
 
-        wait_for(lambda: depth() == 1, "the event in the on-failure queue")
+        wait_for(lambda: depth() == 1, "the event in the failed-event queue")
         assert pipeline.executions(uploaded.batch_id) == []
     status, said = command("redrive", "--apply")
     assert (status, "handled" in said) == (0, True), said
@@ -155,7 +155,7 @@ def test_reconcile_finds_every_file_of_these_tests_accounted_for(
     status, said = command("reconcile", "--since", "1d", "--grace", "0m", "--apply", "--prune")
     assert status == 0, said
     assert f"orphan: {orphan} (no manifest names it; kept, since it is young" in said
-    assert "0 missing, 0 untold, 0 lost, 0 unknown" in said
+    assert "0 missing, 0 not notified, 0 lost, 0 unknown" in said
     monkeypatch.setattr(outputs, "_YOUNG", timedelta(0))
     status, said = command("reconcile", "--since", "1d", "--grace", "0m", "--apply", "--prune")
     assert (status, "Deleted 1 output" in said) == (0, True), said

@@ -76,7 +76,7 @@ class StepFunctions:
             end(name, "SUCCEEDED")
 
     def tell(self, name: str) -> None:
-        """What EventBridge does: record_failure sees in the history that the state machine has sent its notice."""
+        """Act like EventBridge: record_failure sees in the history that the state machine has sent its notification."""
         described = self.describe_execution(executionArn=executions.execution_arn(MACHINE, name))
         with patch.object(record_failure, "_was_notified", lambda _: True):
             record_failure.handler(status_change(described))

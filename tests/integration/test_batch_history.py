@@ -8,7 +8,7 @@ import pytest
 
 from functions.common import s3_utils
 from functions.common.batch import Batch, batch_id_for, failure_key
-from pipeline.inspect.batch_history import gather, lookup, story_of, traces
+from pipeline.inspect.batch_history import assemble, batch_executions, events, lookup, story_of
 from pipeline.inspect.batch_history.model import Revision
 from pipeline.recover import restarts, undelivered
 from tests import documents, harness
@@ -47,11 +47,11 @@ def test_replays_are_in_the_order_of_their_numbers(place: Any) -> None:
     names = [batch.batch_id, *(f"{batch.batch_id}-replay-{number}" for number in (2, 10))]
     for name in names[1:]:
         failure_of(batch, name)
-    assert list(traces.failures_of(place, "orders", batch.batch_id)) == names
+    assert list(batch_executions.failures_of(place, "orders", batch.batch_id)) == names
     assert [one.name for one in story_of(place, batch.batch_id).executions] == names
 
 
-def test_a_replay_is_found_behind_one_that_aws_has_forgotten(place: Any) -> None:
+def test_a_replay_is_found_after_one_that_aws_has_deleted(place: Any) -> None:
     batch = crashed(place)
     failure_of(batch, f"{batch.batch_id}-replay-1")
     place.step_functions().runs = lambda _: None  # it leaves no record
@@ -61,7 +61,7 @@ def test_a_replay_is_found_behind_one_that_aws_has_forgotten(place: Any) -> None
 
 
 def test_of_many_executions_the_steps_of_the_latest_are_read(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traces, "MAX_HISTORIES", 1)
+    monkeypatch.setattr(batch_executions, "MAX_HISTORIES", 1)
     batch = crashed(place)
     place.start(batch, f"{batch.batch_id}-replay-1")
     for name in (batch.batch_id, f"{batch.batch_id}-replay-1"):
@@ -72,16 +72,16 @@ def test_of_many_executions_the_steps_of_the_latest_are_read(place: Any, monkeyp
 def test_the_last_end_is_that_of_the_last_execution_where_all_have_ended(place: Any) -> None:
     batch = crashed(place)
     end(batch.batch_id, "FAILED", ago=timedelta(hours=2))
-    first = traces.last_end(place, "orders", batch.batch_id)
+    first = batch_executions.last_end(place, "orders", batch.batch_id)
     assert first is not None
     assert timedelta(minutes=119) < datetime.now(UTC) - first < timedelta(minutes=121)
     place.start(batch, f"{batch.batch_id}-replay-1")
     end(f"{batch.batch_id}-replay-1", "FAILED", ago=timedelta(hours=1))
-    assert traces.last_end(place, "orders", batch.batch_id) > first  # type: ignore[operator]
+    assert batch_executions.last_end(place, "orders", batch.batch_id) > first  # type: ignore[operator]
     end(f"{batch.batch_id}-replay-1", "RUNNING")
     execution_called(f"{batch.batch_id}-replay-1").stop_date = None
-    assert traces.last_end(place, "orders", batch.batch_id) is None
-    assert traces.last_end(place, "orders", "orders-" + "0" * 32) is None
+    assert batch_executions.last_end(place, "orders", batch.batch_id) is None
+    assert batch_executions.last_end(place, "orders", "orders-" + "0" * 32) is None
 
 
 # --- queue and log ----------------------------------------------------------------------------------------------------
@@ -91,11 +91,11 @@ def test_messages_that_were_seen_do_not_count_as_hidden(place: Any, monkeypatch:
     about = SimpleNamespace(about="x", event={}, sent=datetime.now(UTC), function="starter")
     monkeypatch.setattr(undelivered, "waiting", lambda _: 3)
     monkeypatch.setattr(undelivered, "peek", lambda _: iter([(about, "why"), (about, "why")]))
-    found, hidden = traces.queued(place, "", "", {"x"})
+    found, hidden = events.queued(place, "", "", {"x"})
     assert ([one.error for one in found], hidden) == (["why", "why"], 1)
-    assert traces.queued(place, "", "", {"y"}) == ([], 1)
+    assert events.queued(place, "", "", {"y"}) == ([], 1)
     monkeypatch.setattr(undelivered, "waiting", lambda _: 1)
-    assert traces.queued(place, "", "", {"x"})[1] == 0, "SQS only estimates how many wait"
+    assert events.queued(place, "", "", {"x"})[1] == 0, "SQS only estimates how many wait"
 
 
 @pytest.mark.parametrize(("n_pages", "is_whole"), [(10, True), (11, False)])
@@ -106,7 +106,7 @@ def test_a_log_of_events_is_read_for_ten_pages(n_pages: int, is_whole: bool) -> 
         event = "execution_known" if number else "execution_started"
         log.write("starter", uploaded + timedelta(seconds=number), message="about a file", event=event, batch_id="mine")
     place: Any = SimpleNamespace(logs=lambda: log, outputs=lambda: {"log_group_names": {"starter": "starter"}})
-    found, whole = traces.logged_events(place, "mine", uploaded + timedelta(minutes=1))
+    found, whole = events.logged_events(place, "mine", uploaded + timedelta(minutes=1))
     assert [one.started for one in found] == [True, *[False] * 9], "an event may come a minute before S3's own time"
     assert whole is is_whole
 
@@ -116,7 +116,7 @@ def test_a_line_that_only_names_a_batch_is_not_of_its_event() -> None:
     log.events["starter"] = []
     log.write("starter", uploaded, message="x", event="execution_started", batch_id="other", corrects="mine")
     place: Any = SimpleNamespace(logs=lambda: log, outputs=lambda: {"log_group_names": {"starter": "starter"}})
-    assert traces.logged_events(place, "mine", uploaded) == ([], True)
+    assert events.logged_events(place, "mine", uploaded) == ([], True)
 
 
 # --- versions and revisions -------------------------------------------------------------------------------------------
@@ -153,9 +153,9 @@ def test_a_revision_is_found_whose_first_one_is_gone(place: Any) -> None:
 
 def test_readers_take_the_published_revision_and_else_a_story_is_of_the_latest() -> None:
     failed = [Revision(number, f"r{number}", "failed", is_read=False) for number in (1, 2, 3)]
-    assert gather._of_readers(failed) == "r3"
-    assert gather._of_readers([failed[0], Revision(2, "r2", "published", is_read=True), failed[2]]) == "r2"
-    assert gather._of_readers([]) is None
+    assert assemble._of_readers(failed) == "r3"
+    assert assemble._of_readers([failed[0], Revision(2, "r2", "published", is_read=True), failed[2]]) == "r2"
+    assert assemble._of_readers([]) is None
 
 
 def test_superseded_records_are_in_the_file_of_rejects_too(place: Any) -> None:

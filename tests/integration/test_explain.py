@@ -16,7 +16,7 @@ from functions.record_failure import index as record_failure
 from pipeline import cli
 from pipeline.inspect import explain_commands
 from pipeline.inspect import show_batch as show_story
-from pipeline.inspect.batch_history import Outcome, gather, story_of
+from pipeline.inspect.batch_history import Outcome, assemble, story_of
 from pipeline.inspect.batch_history.lookup import look_up
 from pipeline.recover import commands as recovery_commands
 from pipeline.recover import undelivered
@@ -41,7 +41,7 @@ def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 @pytest.fixture
 def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command; answers its exit status and what it printed to stdout and stderr."""
+    """Run a command. Returns its exit status, stdout and stderr."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         return run_command(monkeypatch, capsys, *arguments)
@@ -85,7 +85,7 @@ def crashed_and_erased(place: Place) -> Batch:
     return batch
 
 
-def untold(place: Place) -> Batch:
+def not_notified(place: Place) -> Batch:
     place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
     batch = crashed(place)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
@@ -113,7 +113,7 @@ def event_of(batch: Batch) -> dict[str, Any]:
 
 
 def queue(place: Place, event: dict[str, Any], error: str = "AccessDenied") -> None:
-    """Let an event wait in the on-failure queue."""
+    """Put an event into the failed-event queue."""
     message = {
         "requestContext": {"functionArn": "arn:aws:lambda:eu-central-1:1:function:starter:live"},
         "requestPayload": event,
@@ -147,7 +147,7 @@ def gone(place: Place) -> Batch:
 
 
 def failed_and_erased(place: Place) -> Batch:
-    batch = untold(place)
+    batch = not_notified(place)
     place.s3().delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
     return batch
@@ -172,16 +172,16 @@ WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
     ),
     (hopeless, Outcome.FAILED, "NoValidRecordsError: All 5 records", ["rejects BATCH"]),
     (crashed, Outcome.FAILED, "Runtime exited with error", ["replay BATCH --apply", "logs BATCH"]),
-    (crashed_and_erased, Outcome.FAILED, "can't be run again, only uploaded", ["logs BATCH"]),
-    (untold, Outcome.FAILED, "Nobody was told", ["replay BATCH --apply", "logs BATCH", "reconcile --apply"]),
+    (crashed_and_erased, Outcome.FAILED, "Upload the file again; the batch can't be replayed", ["logs BATCH"]),
+    (not_notified, Outcome.FAILED, "No notification", ["replay BATCH --apply", "logs BATCH", "reconcile --apply"]),
     (running, Outcome.RUNNING, "It is running.", ["watch"]),
-    (stuck, Outcome.STUCK, "start another emulator", []),
+    (stuck, Outcome.STUCK, "start a new, empty emulator", []),
     (waiting, Outcome.WAITING, "ClientError: AccessDenied", ["redrive --apply"]),
     (never_started, Outcome.NOT_STARTED, "it has no execution", ["replay BATCH --apply"]),
     (lost, Outcome.LOST, "its manifest was deleted", ["replay BATCH --apply"]),
     (gone, Outcome.GONE, "deleted or have expired", []),
     (failed_and_erased, Outcome.GONE, "deleted or have expired", []),
-    (notice_not_sent, Outcome.PUBLISHED, "A step after that failed: SNS.NotFoundException", []),
+    (notice_not_sent, Outcome.PUBLISHED, "A later step failed: SNS.NotFoundException", []),
 ]
 
 
@@ -198,10 +198,10 @@ def test_every_outcome_is_said_with_its_reason_and_the_next_command(
     assert sentence in out
     named = [f"pipeline {command} --target local".replace("BATCH", batch.batch_id) for command in commands]
     assert [line.strip() for line in out.splitlines() if line.startswith("    pipeline ")] == named
-    told = json.loads(run("explain", batch.batch_id, "--json")[1])
-    assert (told["outcome"], told["batch_id"]) == (outcome, batch.batch_id)
-    assert [action["command"] for action in told["actions"] if action["command"]] == named
-    assert ("Nothing needs to be done." in out) == (not told["actions"])
+    shown = json.loads(run("explain", batch.batch_id, "--json")[1])
+    assert (shown["outcome"], shown["batch_id"]) == (outcome, batch.batch_id)
+    assert [action["command"] for action in shown["actions"] if action["command"]] == named
+    assert ("Nothing needs to be done." in out) == (not shown["actions"])
 
 
 def test_every_command_that_is_named_exists(place: Place) -> None:
@@ -233,12 +233,12 @@ def test_a_batch_is_found_by_whatever_names_it(place: Place) -> None:
         assert look_up(place, what).batch_id == batch.batch_id  # type: ignore[arg-type]
 
 
-def test_an_execution_that_somebody_named_otherwise_is_found_by_its_input(place: Place) -> None:
+def test_an_execution_with_another_name_is_found_by_its_input(place: Place) -> None:
     batch = place.upload(GOOD)
     place.start(batch, "by-hand")
     assert look_up(place, "by-hand").batch_id == batch.batch_id  # type: ignore[arg-type]
-    told = story_of(place, "by-hand")  # type: ignore[arg-type]
-    assert [(one.name, one.is_forgotten) for one in told.executions] == [("by-hand", False)]
+    shown = story_of(place, "by-hand")  # type: ignore[arg-type]
+    assert [(one.name, one.is_forgotten) for one in shown.executions] == [("by-hand", False)]
 
 
 @pytest.mark.parametrize("name", ["x.jsonl ", "x?versionId=1.jsonl", "arn:x:execution:y.jsonl"])
@@ -256,12 +256,12 @@ def test_a_lost_batch_whose_source_is_gone_is_not_run_again(place: Place, run: R
     end(f"{batch.batch_id}-replay-1", "SUCCEEDED", ago=LONG_AGO)
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
     place.s3().delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
-    told = story_of(place, batch.batch_id)  # type: ignore[arg-type]
-    assert told.outcome is Outcome.LOST
-    assert [action.command for action in told.actions] == [""]
+    shown = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    assert shown.outcome is Outcome.LOST
+    assert [action.command for action in shown.actions] == [""]
 
 
-def test_an_untold_failure_after_the_commit_is_told_with_what_to_do(place: Place, run: Run) -> None:
+def test_a_failure_after_the_commit_without_a_notification_says_what_to_do(place: Place, run: Run) -> None:
     batch = notice_not_sent(place)
     end(batch.batch_id, "FAILED", "SNS.NotFoundException", ago=timedelta(minutes=20))
     said = run("explain", batch.batch_id)[1]
@@ -285,23 +285,25 @@ def test_a_long_queue_is_read_once(place: Place, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        ("x.jsonl", "is neither a key nor a batch nor an execution"),
+        ("x.jsonl", "isn't a key, a batch or an execution"),
         (" ", "Nothing was named"),
-        ("tests/data/x.jsonl", "is neither a key nor a batch nor an execution"),
+        ("tests/data/x.jsonl", "isn't a key, a batch or an execution"),
         ("nonsense", "There is no batch and no execution nonsense"),
-        ("orders-" + "0" * 32, "Nothing is known of a batch"),
-        ("orders-" + "0" * 32 + "-r99999999", "Nothing is known of a batch"),
+        ("orders-" + "0" * 32, "There is no batch"),
+        ("orders-" + "0" * 32 + "-r99999999", "There is no batch"),
         ("incoming/orders/none.jsonl", "There is no file incoming/orders/none.jsonl"),
         ("incoming/", "There is no file incoming/"),
         (f"{KEY}?versionId=v9", "There is no version v9"),
-        ("s3://elsewhere/x", "is in no bucket of this deployment"),
-        ("s3://", "is in no bucket of this deployment"),
+        ("s3://elsewhere/x", "isn't in a bucket of this deployment"),
+        ("s3://", "isn't in a bucket of this deployment"),
         (f"s3://{harness.PROCESSED}/tables/x", "belongs to no batch"),
-        ("arn:aws:states:eu-central-1:1:execution:other:orders-1", "is no execution of this deployment"),
-        ("foreign", "was not started by the pipeline"),
+        ("arn:aws:states:eu-central-1:1:execution:other:orders-1", "isn't an execution of this deployment"),
+        ("foreign", "The pipeline didn't start the execution foreign"),
     ],
 )
-def test_what_names_nothing_is_a_sentence_with_a_next_step(place: Place, run: Run, what: str, sentence: str) -> None:
+def test_a_name_that_matches_nothing_is_explained_with_a_next_step(
+    place: Place, run: Run, what: str, sentence: str
+) -> None:
     place.step_functions()._client.start_execution(stateMachineArn=MACHINE, name="foreign", input='{"a": 1}')
     for command in ("explain", "rejects"):
         status, out, err = run(command, what)
@@ -310,14 +312,14 @@ def test_what_names_nothing_is_a_sentence_with_a_next_step(place: Place, run: Ru
         assert "next:" in err
 
 
-# --- what is told -----------------------------------------------------------------------------------------------------
+# --- what is shown ---------------------------------------------------------------------------------------------------
 
 
-def test_a_key_s_versions_are_told_with_what_became_of_each(place: Place, run: Run) -> None:
+def test_a_key_s_versions_are_listed_with_their_states(place: Place, run: Run) -> None:
     batches = [hopeless(place), published(place), partly_rejected(place)]
-    told = story_of(place, KEY)  # type: ignore[arg-type]
-    assert told.batch_id == batches[2].batch_id, "a key is its newest version"
-    found = [(version.batch_id, version.state, version.is_current, version.is_this) for version in told.versions]
+    shown = story_of(place, KEY)  # type: ignore[arg-type]
+    assert shown.batch_id == batches[2].batch_id, "a key is its newest version"
+    found = [(version.batch_id, version.state, version.is_current, version.is_this) for version in shown.versions]
     assert found == [
         (batches[2].batch_id, "published", True, True),
         (batches[1].batch_id, "published", False, False),
@@ -327,67 +329,67 @@ def test_a_key_s_versions_are_told_with_what_became_of_each(place: Place, run: R
     assert f"{batches[2].batch_id}  published (current)" in out
     assert f"{batches[0].batch_id}  failed (this one)" in out
     place.s3().delete_object(Bucket=harness.INGEST, Key=KEY)
-    assert "the key is deleted now; its versions are not" in run("explain", KEY)[1]
+    assert "the key is deleted; its versions are not" in run("explain", KEY)[1]
 
 
 def test_versions_of_other_keys_that_begin_alike_are_not_this_key_s(place: Place) -> None:
     batch = published(place)
     place.process(GOOD, "x.jsonl.gz.jsonl")
-    told = story_of(place, KEY)  # type: ignore[arg-type]
-    assert [version.batch_id for version in told.versions] == [batch.batch_id]
+    shown = story_of(place, KEY)  # type: ignore[arg-type]
+    assert [version.batch_id for version in shown.versions] == [batch.batch_id]
 
 
 def test_a_replayed_batch_has_both_executions(place: Place, run: Run) -> None:
     batch = crashed(place)
     place.step_functions().runs = harness.run_steps
     run("replay", batch.batch_id, "--apply")
-    told = story_of(place, batch.batch_id)  # type: ignore[arg-type]
-    assert [(one.replay, one.status) for one in told.executions] == [(0, "FAILED"), (1, "SUCCEEDED")]
-    assert (told.outcome, told.failed) == (Outcome.PUBLISHED, None)
+    shown = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    assert [(one.replay, one.status) for one in shown.executions] == [(0, "FAILED"), (1, "SUCCEEDED")]
+    assert (shown.outcome, shown.failed) == (Outcome.PUBLISHED, None)
     out = run("explain", KEY)[1]
     assert out.startswith("PUBLISHED")
     assert "Replay 1: SUCCEEDED" in out
     assert "Runtime.ExitError" in out, "the first execution's end is part of the story"
 
 
-def test_a_republished_batch_is_told_in_the_revision_that_readers_take(
+def test_a_republished_batch_is_shown_in_the_revision_that_readers_get(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = published(place)
     place.deploy("new", monkeypatch)
     run("replay", KEY, "--republish", "--apply")
     second = batch_id_for("orders", batch.source.bucket, KEY, batch.source.version_id, 2)
-    told = story_of(place, KEY)  # type: ignore[arg-type]
-    assert (told.batch_id, told.revision) == (second, 2)
-    assert [(one.batch_id, one.is_read) for one in told.revisions] == [(batch.batch_id, False), (second, True)]
+    shown = story_of(place, KEY)  # type: ignore[arg-type]
+    assert (shown.batch_id, shown.revision) == (second, 2)
+    assert [(one.batch_id, one.is_read) for one in shown.revisions] == [(batch.batch_id, False), (second, True)]
     out = run("explain", batch.batch_id)[1]
-    assert f"readers take another revision: {second}" in out
-    assert f"{second}  published (readers take this one)" in out
+    assert f"readers get another revision: {second}" in out
+    assert f"{second}  published (readers get this one)" in out
 
 
-def test_the_log_tells_of_the_event_of_duplicates_and_of_none(place: Place, run: Run) -> None:
+def test_the_log_shows_the_event_duplicates_and_missing_events(place: Place, run: Run) -> None:
     batch = published(place)
     place.log("starter", "x", event="execution_started", batch_id=batch.batch_id)
     place.log("starter", "x", event="execution_known", batch_id=batch.batch_id)
     place.log("starter", "x", event="execution_known", batch_id="orders-of-another")
     place.log("starter", f"not a line of ours about {batch.batch_id}")
     out = run("explain", KEY)[1]
-    assert out.count("S3's event came; the starter started its execution") == 1
-    assert out.count("S3's event came again, and started nothing") == 1
+    assert out.count("S3's event arrived; the starter started the execution") == 1
+    assert out.count("S3's event arrived again, and started nothing") == 1
     other = place.process(GOOD, "found.jsonl")
     place.log("reconciler", "x", level="WARNING", event="execution_started", batch_id=other.batch_id)
-    assert "S3's event never came; the reconciler found the file" in run("explain", other.batch_id)[1]
+    assert "S3's event never arrived; the reconciler found the file" in run("explain", other.batch_id)[1]
 
 
-def test_messages_that_somebody_else_looks_at_are_said_to_be_hidden(place: Place, run: Run) -> None:
+def test_messages_in_use_are_reported_as_hidden(place: Place, run: Run) -> None:
     batch = waiting(place)
     boto3.client("sqs").receive_message(QueueUrl=place.outputs()["on_failure_queue_url"], MaxNumberOfMessages=10)
     out = run("explain", batch.batch_id)[1]
     assert out.startswith("NOT STARTED")
-    assert "Not looked up: About 2 of the messages in the on-failure queue" in out
+    assert "Not looked up: About 2 messages of the failed-event queue are in use" in out
 
 
-def test_logs_that_may_not_be_read_keep_no_story_from_being_told(place: Place, run: Run) -> None:
+def test_a_history_is_shown_without_logs_that_can_t_be_read(place: Place, run: Run) -> None:
     published(place)
     place.logs().delete_log_group(logGroupName="starter")
     status, out, _ = run("explain", KEY)
@@ -395,25 +397,25 @@ def test_logs_that_may_not_be_read_keep_no_story_from_being_told(place: Place, r
     assert "Not looked up: The log of events can't be read (ResourceNotFoundException)." in out
 
 
-def test_each_step_is_told_with_its_tries(place: Place, run: Run) -> None:
+def test_each_step_is_shown_with_its_tries(place: Place, run: Run) -> None:
     batch = partly_rejected(place)
     place.step_functions().histories[batch.batch_id] = histories.troubled()
     out = run("explain", KEY)[1]
-    told = [line.strip() for line in out.splitlines()]
-    assert "00:00:06.064  Write  succeeded, 0.34 s" in told
-    assert "2 chunks: 2 succeeded" in told
-    assert "Transform  succeeded, 1 retry" in told
-    assert "try 1  00:00:00  timed out after 1.00 s: States.Timeout" in told
-    assert "try 2  00:00:06  succeeded after 0.05 s" in told
-    assert "not reached: NoticeNotSent, DescribeFailure, RecordFailure, NotifyFailure, Failed" in told
+    shown = [line.strip() for line in out.splitlines()]
+    assert "00:00:06.064  Write  succeeded, 0.34 s" in shown
+    assert "2 chunks: 2 succeeded" in shown
+    assert "Transform  succeeded, 1 retry" in shown
+    assert "try 1  00:00:00  timed out after 1.00 s: States.Timeout" in shown
+    assert "try 2  00:00:06  succeeded after 0.05 s" in shown
+    assert "not reached: NoticeNotSent, DescribeFailure, RecordFailure, NotifyFailure, Failed" in shown
 
 
-def test_an_execution_that_aws_has_forgotten_is_told_from_its_records(place: Place, run: Run) -> None:
+def test_an_execution_that_aws_has_deleted_is_shown_from_its_records(place: Place, run: Run) -> None:
     batch = crashed(place)
     execution = execution_called(batch.batch_id)
     execution.name, execution.execution_arn = "forgotten", "arn:forgotten"
     status, out, _ = run("explain", KEY)
-    assert (status, "AWS has forgotten it" in out) == (0, True)
+    assert (status, "AWS has deleted its history" in out) == (0, True)
     assert "Runtime.ExitError" in out
 
 
@@ -422,17 +424,17 @@ def test_a_file_of_rejects_that_has_expired_is_said_to_have(place: Place, run: R
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.rejected_key)
     for command in ("explain", "rejects"):
         status, out, _ = run(command, KEY)
-        assert (status, "The file is not there any more" in out) == (0, True)
+        assert (status, "The file no longer exists" in out) == (0, True)
 
 
-def test_a_file_of_rejects_that_somebody_changed_is_an_error_that_says_so(place: Place, run: Run) -> None:
+def test_a_changed_file_of_rejects_is_an_error(place: Place, run: Run) -> None:
     batch = partly_rejected(place)
     s3_utils.storage().put_bytes(harness.PROCESSED, batch.rejected_key, b"mine\n")
     status, _, err = run("rejects", KEY)
-    assert (status, "is no file of rejects" in err, "next:" in err) == (1, True, True)
+    assert (status, "isn't a file of rejects" in err, "next:" in err) == (1, True, True)
 
 
-def test_versions_of_the_contract_and_unknown_fields_are_told(place: Place, run: Run) -> None:
+def test_versions_of_the_contract_and_unknown_fields_are_shown(place: Place, run: Run) -> None:
     many = [order(order_id=str(number)) for number in range(11)]
     batch = place.process(lines([*many, order(order_id="odd", loyalty=7)]))
     out = run("explain", batch.batch_id)[1]
@@ -443,7 +445,7 @@ def test_versions_of_the_contract_and_unknown_fields_are_told(place: Place, run:
     assert balance["drift"] == [{"contract_version": 1, "field": "/loyalty", "records": 1, "dropped": False}]
 
 
-def test_a_manifest_of_a_release_that_did_not_tell_of_versions_is_told_all_the_same(place: Place, run: Run) -> None:
+def test_a_manifest_of_a_release_without_versions_is_shown(place: Place, run: Run) -> None:
     batch = published(place)
     content = harness.manifest(batch)
     del content["records_by_version"], content["drift"]
@@ -451,14 +453,14 @@ def test_a_manifest_of_a_release_that_did_not_tell_of_versions_is_told_all_the_s
     assert run("explain", KEY)[1].startswith("PUBLISHED")
 
 
-def test_of_a_long_file_of_rejects_the_manifest_tells_the_numbers(
+def test_the_manifest_gives_the_numbers_of_a_long_file_of_rejects(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gather, "_REJECT_BYTES", 0)
+    monkeypatch.setattr(assemble, "_REJECT_BYTES", 0)
     place.process(lines([order()] * 30), "again.jsonl")
     out = run("explain", "incoming/orders/again.jsonl")[1]
     assert "superseded 29\n" in out
-    assert "Of these the first 1; pipeline rejects reads them all" in out
+    assert "The first 1 of these (pipeline rejects reads them all)" in out
     assert "29 × superseded" in run("rejects", "incoming/orders/again.jsonl")[1]
 
 
@@ -475,13 +477,13 @@ def test_rejects_are_shown_by_rule_with_places_and_hidden_values(place: Place, r
     assert "--show-values shows them" in out
     assert "Vins et alcools" in run("rejects", KEY, "--show-values")[1]
     assert "<text" not in run("rejects", KEY, "--samples", "0")[1]
-    told = json.loads(run("rejects", KEY, "--json")[1])
-    assert [(group["reason"], group["count"]) for group in told["rejects"]["groups"]] == [("total_mismatch", 1)]
+    shown = json.loads(run("rejects", KEY, "--json")[1])
+    assert [(group["reason"], group["count"]) for group in shown["rejects"]["groups"]] == [("total_mismatch", 1)]
 
 
 @pytest.mark.parametrize(
     ("way", "sentence"),
-    [(published, "no record of it was rejected"), (crashed, "Runtime.ExitError"), (never_started, "is missing")],
+    [(published, "no record was rejected"), (crashed, "Runtime.ExitError"), (never_started, "is missing")],
 )
 def test_a_batch_without_rejects_says_why(place: Place, run: Run, way: Callable[[Place], Batch], sentence: str) -> None:
     batch = way(place)
@@ -490,7 +492,7 @@ def test_a_batch_without_rejects_says_why(place: Place, run: Run, way: Callable[
     assert json.loads(run("rejects", batch.batch_id, "--json")[1])["rejects"] is None
 
 
-# --- hostile texts ----------------------------------------------------------------------------------------------------
+# --- hostile strings -------------------------------------------------------------------------------------------------
 
 HOSTILE = "\x1b]0;owned\x07\x9b2J[red]boo[/red] [/] \u202e\r\n"
 
@@ -523,10 +525,10 @@ def test_hostile_texts_stay_text(place: Place, run: Run, json_: tuple[str, ...])
 def test_a_key_that_no_listing_can_tell_stays_text(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """moto's listings can't hold such a key; S3's can."""
     batch = published(place)
-    told = story_of(place, batch.batch_id)  # type: ignore[arg-type]
-    assert told.source is not None
+    shown = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    assert shown.source is not None
     capsys.readouterr()
-    show_story.story(replace(told, source=replace(told.source, key=HOSTILE, version_id=HOSTILE, etag=HOSTILE)))
+    show_story.story(replace(shown, source=replace(shown.source, key=HOSTILE, version_id=HOSTILE, etag=HOSTILE)))
     text = "".join(capsys.readouterr().out.split("\n"))
     assert printable(text) == text
     assert text.count("[red]boo[/red] [/]") == 3

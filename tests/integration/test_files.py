@@ -48,7 +48,7 @@ def test_a_file_that_can_t_be_completed_is_not_there(tmp_path: Path) -> None:
     assert path.read_text() == LARGE, "once there is room, the same works"
 
 
-def test_what_was_there_before_stays_until_the_new_content_is_complete(tmp_path: Path) -> None:
+def test_the_previous_content_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "plan.md"
     path.write_text("old")
     path.chmod(0o640)
@@ -127,7 +127,7 @@ def test_a_zip_that_can_t_be_completed_is_not_there(tmp_path: Path) -> None:
     assert names(path.parent) == []
 
 
-def test_output_that_does_not_fit_is_told_and_not_a_success() -> None:
+def test_output_that_does_not_fit_is_reported_as_an_error() -> None:
     command = [sys.executable, "-m", "pipeline", "estimate", "--orders", "5"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
@@ -175,10 +175,10 @@ def test_the_system_s_own_errors_name_the_place_and_not_the_source(tmp_path: Pat
     full = OSError(28, "No space left on device", "/source", None, "/target")
     assert str(system_errors.of_file(full)) == "/target can't be written: the disk is full."
     denied = PermissionError(13, "Permission denied", "/target")
-    assert "Let whoever owns it" in system_errors.of_file(denied).next_step
+    assert "Ask its owner for permission" in system_errors.of_file(denied).next_step
 
 
-def test_orders_that_can_t_be_generated_are_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_orders_that_can_t_be_generated_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_commands, "GENERATED", Path("/dev/null/orders.jsonl"))
     with pytest.raises(CliError, match="No orders were generated"):
         run_commands._generate()

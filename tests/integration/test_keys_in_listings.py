@@ -113,12 +113,12 @@ def version(s3: Any, key: str) -> ObjectVersion:
     return found
 
 
-def test_what_is_listed_and_not_returned_is_not_called_deleted(s3: Any) -> None:
+def test_a_version_that_is_listed_but_not_returned_is_not_called_deleted(s3: Any) -> None:
     with pytest.raises(SourceNotVisibleError, match=r"lists s3://.*a�b\.jsonl but does not return it"):
         plan(pipeline(s3), version(s3, KEYS[0]))
 
 
-def test_what_is_not_listed_any_more_is_gone(s3: Any) -> None:
+def test_a_version_that_is_no_longer_listed_is_gone(s3: Any) -> None:
     found = version(s3, KEYS[0])
     s3.keys.remove(KEYS[0])
     assert plan(pipeline(s3), found) is None

@@ -1,4 +1,4 @@
-"""moto and the embedded AWS list a carriage return in a key as a line feed; nothing may be called deleted for that."""
+"""moto and the local emulator list a carriage return in a key as a line feed; such a file is not called deleted."""
 
 import sys
 
@@ -32,7 +32,7 @@ def test_reconcile_and_explain_are_true(
         said = " ".join("".join(capsys.readouterr()).split())
         assert "lists it but does not return it" in said or "lists a carriage return as a line feed" in said, said
         assert "deleted" not in said
-        assert "not there any more" not in said
+        assert "no longer exists" not in said
 
 
 def test_a_line_feed_works_there_too(aws: None) -> None:

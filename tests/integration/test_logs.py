@@ -85,7 +85,7 @@ def test_lines_of_one_millisecond_stay_in_the_order_that_they_were_written_in(lo
     assert numbers(logs.logs(place(log), NOW - AGES, 3).lines) == [2, 3, 4]
 
 
-def test_the_embedded_aws_gives_no_ids_and_always_begins_with_the_oldest(
+def test_the_local_emulator_gives_no_ids_and_lists_the_oldest_first(
     log: CloudWatchLogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):
@@ -98,7 +98,7 @@ def test_the_embedded_aws_gives_no_ids_and_always_begins_with_the_oldest(
     assert numbers(logs.logs(place(log, "local"), NOW - AGES, 5).lines) == [0, 1, 2]
 
 
-def test_where_a_batch_has_no_line_the_search_ends_and_says_of_which_log(log: CloudWatchLogs) -> None:
+def test_a_search_without_results_ends_and_names_the_log(log: CloudWatchLogs) -> None:
     for number in range(1000):
         log.write("validate", NOW, number=number, batch_id="other")
     found = logs.logs(place(log), NOW - AGES, 3, "mine")
@@ -113,7 +113,7 @@ def test_a_log_that_was_read_to_its_end_is_not_called_long(log: CloudWatchLogs, 
     assert logs.logs(place(log), NOW - AGES, 3, "mine").cut == cut
 
 
-def test_what_was_written_after_a_batch_s_end_is_not_read(log: CloudWatchLogs) -> None:
+def test_lines_after_a_batch_s_end_are_not_read(log: CloudWatchLogs) -> None:
     log.write("write", NOW, number=1, batch_id="mine")
     log.write("write", NOW + timedelta(milliseconds=1), number=2, batch_id="mine")
     assert numbers(logs.logs(place(log), NOW, 3, "mine", until=NOW).lines) == [1]
@@ -147,7 +147,7 @@ def followed(log: CloudWatchLogs, monkeypatch: pytest.MonkeyPatch) -> Callable[.
     return followed
 
 
-def test_who_follows_is_told_each_line_once_also_of_one_millisecond(
+def test_following_shows_each_line_once_even_within_a_millisecond(
     log: CloudWatchLogs, followed: Callable[..., list[int]]
 ) -> None:
     log.write("write", NOW, number=1)
@@ -161,7 +161,7 @@ def test_who_follows_is_told_each_line_once_also_of_one_millisecond(
         pytest.param(timedelta(minutes=9), 15, id="within half a minute of looks"),
     ],
 )
-def test_who_follows_is_told_of_lines_that_come_late(
+def test_following_shows_late_lines(
     log: CloudWatchLogs, followed: Callable[..., list[int]], late: timedelta, looks: int
 ) -> None:
     log.write("write", NOW, number=1)
@@ -169,7 +169,7 @@ def test_who_follows_is_told_of_lines_that_come_late(
     assert followed([lambda: log.write("validate", NOW - late, number=0), *nothing]) == [1, 0]
 
 
-def test_who_follows_is_told_of_more_lines_than_were_asked_for_at_first(
+def test_following_shows_more_lines_than_the_initial_limit(
     log: CloudWatchLogs, followed: Callable[..., list[int]]
 ) -> None:
     for number in range(50):
@@ -190,10 +190,10 @@ def test_nothing_is_lost_where_a_machine_sleeps_between_two_looks(
     assert followed([*wrote, lambda: None], seconds=3600) == [0, 1, 2, 3]
 
 
-def test_who_follows_for_long_holds_only_what_may_come_again(
+def test_following_for_long_shows_each_line_once(
     log: CloudWatchLogs, followed: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lines are told once for all that, also in the looks that go back far."""
+    """Even polls that reach far back repeat no line."""
     seconds = iter(range(10_000))
 
     def one() -> None:

@@ -21,7 +21,7 @@ from functions.common.errors import (
     SourceNotVisibleError,
     TransientError,
 )
-from functions.common.visibility import PROPAGATION, may_become_visible
+from functions.common.source_visibility import PROPAGATION, may_become_visible
 from functions.reconciler import index as reconciler
 from functions.transform import index as transform
 from functions.validate import index as validate
@@ -123,7 +123,7 @@ def test_a_version_that_becomes_visible_is_published() -> None:
 
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize(("age", "error"), [(0, TransientError), (16, ReconciliationError)])
-def test_what_was_just_staged_may_not_be_visible_either(age: float, error: type[Exception]) -> None:
+def test_new_staged_objects_may_not_be_visible_either(age: float, error: type[Exception]) -> None:
     batch = aged(harness.plan(harness.upload(GOOD)), age)
     with pytest.raises(error, match=r"Chunk 0 has no records\.parquet in staging"):
         transform.handler({"batch": batch.to_input(), "chunk": 0})
@@ -132,7 +132,7 @@ def test_what_was_just_staged_may_not_be_visible_either(age: float, error: type[
 
 
 @pytest.mark.usefixtures("aws")
-def test_a_manifest_that_is_not_visible_yet_is_no_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manifest_that_is_not_visible_yet_is_not_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = harness.run(GOOD)
     get_bytes = s3_utils.Storage.get_bytes
     monkeypatch.setattr(
@@ -219,7 +219,7 @@ def test_a_failed_version_that_is_listed_is_still_there(
     with hidden(place, monkeypatch):
         said = run("explain", batch.batch_id)[1]
         assert f"pipeline replay {batch.batch_id} --apply" in said
-        assert "not there any more" not in said
+        assert "no longer exists" not in said
     place.step_functions().runs = harness.run_steps
     assert "1 of 1 succeeded" in run("replay", batch.batch_id, "--apply")[1]
 
@@ -258,7 +258,7 @@ def test_replay_waits_for_the_restore_as_explain_says(place: Place, run: Run) ->
     batch = archived(place)
     said = run("explain", batch.batch_id)[1]
     assert "Restore the object in S3 (aws s3api restore-object)" in said
-    assert "The source is still archived. When it is restored, run it again." in said
+    assert "The source is archived. Restore it, then run the batch again." in said
     assert json.loads(run_json(run, batch))["is_source_archived"] is True
     status, said = run("replay", batch.batch_id, "--apply")
     assert (status, place.step_functions().started) == (0, [])
@@ -267,7 +267,7 @@ def test_replay_waits_for_the_restore_as_explain_says(place: Place, run: Run) ->
     s3_utils.client().restore_object(
         Bucket=harness.INGEST, Key=KEY, VersionId=batch.source.version_id, RestoreRequest=restore
     )
-    assert "still archived" not in run("explain", batch.batch_id)[1]
+    assert "The source is archived" not in run("explain", batch.batch_id)[1]
     assert "1 of 1 succeeded" in run("replay", batch.batch_id, "--apply")[1]
 
 

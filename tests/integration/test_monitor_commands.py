@@ -32,7 +32,7 @@ def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 @pytest.fixture
 def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command; answers its exit status and what it printed to stdout and stderr."""
+    """Run a command. Returns its exit status, stdout and stderr."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         return run_command(monkeypatch, capsys, *arguments)
@@ -50,7 +50,7 @@ def with_cost(batch: Batch, usd: str = "0.00034") -> Batch:
 # --- status -----------------------------------------------------------------------------------------------------------
 
 
-def test_status_tells_each_execution_s_outcome_counts_duration_and_cost(place: Place, run: Run) -> None:
+def test_status_shows_each_execution_s_outcome_counts_duration_and_cost(place: Place, run: Run) -> None:
     good = with_cost(place.process(GOOD, "good.jsonl"))
     mixed, hopeless = place.process(MIXED, "mixed.jsonl"), place.process(HOPELESS, "hopeless.jsonl")
     running = place.process(GOOD, "running.jsonl")
@@ -78,7 +78,7 @@ def test_status_tells_each_execution_s_outcome_counts_duration_and_cost(place: P
     assert len(json.loads(run("status", "--limit", "2", "--json")[1])["runs"]) == 2
 
 
-def test_status_of_a_batch_that_was_replayed_tells_both_executions(place: Place) -> None:
+def test_status_of_a_replayed_batch_shows_both_executions(place: Place) -> None:
     batch = crashed(place)
     place.step_functions().runs = harness.run_steps
     place.start(batch, f"{batch.batch_id}-replay-1")
@@ -86,7 +86,7 @@ def test_status_of_a_batch_that_was_replayed_tells_both_executions(place: Place)
     assert outcomes == {batch.batch_id: "failed", f"{batch.batch_id}-replay-1": "published"}
 
 
-def test_what_failed_after_the_commit_is_published_and_has_an_error(place: Place) -> None:
+def test_a_failure_after_the_commit_is_published_with_an_error(place: Place) -> None:
     notice_not_sent(place)
     [one] = monitor.recent_runs(place, 10)  # type: ignore[arg-type]
     assert (one.outcome, one.error, one.counts["published"]) == ("published", "SNS.NotFoundException", 1)
@@ -99,24 +99,24 @@ def test_a_manifest_that_was_deleted_is_lost(place: Place) -> None:
     assert (one.outcome, one.counts) == ("lost", {})
 
 
-def test_an_execution_that_somebody_started_by_hand_is_listed_too(place: Place) -> None:
+def test_an_execution_that_was_started_by_hand_is_listed_too(place: Place) -> None:
     place.step_functions()._client.start_execution(stateMachineArn=MACHINE, name="by-hand", input="{}")
     end("by-hand", "ABORTED")
     [one] = monitor.recent_runs(place, 10)  # type: ignore[arg-type]
     assert (one.name, one.key, one.outcome, one.error) == ("by-hand", "", "failed", "ABORTED")
 
 
-def test_what_somebody_ran_under_another_name_is_told_by_its_input(place: Place) -> None:
+def test_an_execution_with_another_name_is_shown_by_its_input(place: Place) -> None:
     batch = place.upload(GOOD)
     place.start(batch, "by-hand")
     [one] = monitor.recent_runs(place, 10)  # type: ignore[arg-type]
     assert (one.name, one.batch_id, one.outcome) == ("by-hand", batch.batch_id, "published")
 
 
-def test_status_tells_what_waits_and_where_nothing_is_what_to_do(place: Place, run: Run) -> None:
+def test_status_shows_waiting_events_or_what_to_do_first(place: Place, run: Run) -> None:
     assert "No execution yet. Next:" in run("status")[1]
     queue(place, {"Records": []})
-    assert "About 1 event in the on-failure queue: pipeline redrive --target local" in run("status")[1]
+    assert "About 1 event in the failed-event queue: pipeline redrive --target local" in run("status")[1]
     assert json.loads(run("status", "--json")[1])["waiting_events"] == 1
 
 
@@ -130,16 +130,13 @@ def test_nothing_that_must_be_copied_is_cut(place: Place, monkeypatch: pytest.Mo
     text = console.export_text()
     assert batch.batch_id in text
     assert "NoValidRecordsError" in text
-    if width < 170:
-        assert batch.source.key in text
-    else:
-        assert "outcome" in text, "a table has a head"
+    assert batch.source.key in text
 
 
 # --- logs -------------------------------------------------------------------------------------------------------------
 
 
-def test_logs_are_told_of_all_or_of_one_batch(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logs_are_those_of_all_batches_or_of_one(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = published(place), place.process(GOOD, "second.jsonl")
     for batch in (first, second):
         place.log("starter", "execution started", batch_id=batch.batch_id, chunks=1)
@@ -182,7 +179,7 @@ def test_logs_say_which_function_s_were_too_long_to_be_searched(
 ) -> None:
     monkeypatch.setattr(monitor_commands, "logs", lambda *_: logs.Latest([], ["validate"]))
     _, _, err = run("logs")
-    assert "the log of validate is long, and only its latest part was searched. Next: --minutes, for less" in err
+    assert "the log of validate is long, and only its latest part was searched. Next: a lower --minutes" in err
 
 
 def test_logs_say_where_there_are_none(place: Place, run: Run) -> None:
@@ -194,7 +191,7 @@ def test_logs_say_where_there_are_none(place: Place, run: Run) -> None:
 
 @pytest.fixture
 def looks(place: Place, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Any]]:
-    """What happens between one look and the next; then somebody interrupts."""
+    """What happens between one poll and the next; then the command is interrupted."""
     happens: list[Callable[[], Any]] = []
 
     def sleep(_: float) -> None:
@@ -211,7 +208,7 @@ def changes(out: str) -> list[tuple[str, str, str]]:
     return [(one["change"], one["run"]["outcome"], one["run"]["key"].rpartition("/")[2]) for one in found]
 
 
-def test_watch_tells_each_start_and_each_end_once_until_it_is_interrupted(
+def test_watch_shows_each_start_and_end_once_until_it_is_interrupted(
     place: Place, run: Run, looks: list[Callable[[], Any]]
 ) -> None:
     before = place.process(GOOD, "before.jsonl")
@@ -228,7 +225,7 @@ def test_watch_tells_each_start_and_each_end_once_until_it_is_interrupted(
     assert changes(out) == [("started", "running", "x.jsonl"), ("ended", "published", "x.jsonl")]
 
 
-def test_watch_tells_of_the_last_minutes_and_of_what_came_and_went_between_two_looks(
+def test_watch_shows_the_last_minutes_and_executions_between_two_polls(
     place: Place, run: Run, looks: list[Callable[[], Any]]
 ) -> None:
     place.process(HOPELESS, "before.jsonl")
@@ -242,7 +239,7 @@ def test_watch_tells_of_the_last_minutes_and_of_what_came_and_went_between_two_l
     assert "received 12  published 11  rejected 1" in told[1]
 
 
-def test_what_runs_is_watched_to_its_end_however_many_come_and_go_meanwhile(
+def test_an_execution_is_watched_to_its_end_among_many_others(
     place: Place, run: Run, looks: list[Callable[[], Any]]
 ) -> None:
     long = place.process(GOOD, "long.jsonl")
@@ -261,7 +258,7 @@ def test_what_runs_is_watched_to_its_end_however_many_come_and_go_meanwhile(
     assert len(told) == 2 + 2 * 103, "and of the others each end is told once"
 
 
-def test_all_that_runs_is_shown_also_what_began_before_a_hundred_others(place: Place) -> None:
+def test_running_executions_are_shown_even_if_a_hundred_others_are_newer(place: Place) -> None:
     place.step_functions().runs = lambda _: None
     batches = [place.process(b"", f"{at}.jsonl") for at in range(103)]
     end(batches[0].batch_id, "RUNNING", ago=timedelta(hours=1))
@@ -270,9 +267,7 @@ def test_all_that_runs_is_shown_also_what_began_before_a_hundred_others(place: P
     assert len(look.ended) == 100
 
 
-def test_the_picture_shows_the_state_that_each_is_in_and_later_what_it_cost(
-    place: Place, looks: list[Callable[[], Any]]
-) -> None:
+def test_the_live_view_shows_the_current_state_and_later_the_cost(place: Place, looks: list[Callable[[], Any]]) -> None:
     running, over = place.process(GOOD, "running.jsonl"), place.process(GOOD, "over.jsonl")
     end(running.batch_id, "RUNNING")
     place.step_functions().histories[running.batch_id] = histories.troubled()[:4]
@@ -314,7 +309,7 @@ def test_of_many_that_run_the_states_of_ten_are_asked_for(place: Place) -> None:
     ]
 
 
-def test_a_failure_record_that_is_not_there_yet_is_no_error(place: Place, run: Run) -> None:
+def test_a_failure_record_may_still_be_missing(place: Place, run: Run) -> None:
     batch = place.process(HOPELESS)
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=failure_key("orders", batch.batch_id, batch.batch_id))
     assert json.loads(run("status", "--json")[1])["runs"][0]["outcome"] == "failed"

@@ -36,19 +36,17 @@ def _same_place(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_status_watch_and_explain_agree(place: Place, way: Callable[[Place], Batch], outcome: Outcome) -> None:
     batch = way(place)
-    told = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    found = story_of(place, batch.batch_id)  # type: ignore[arg-type]
     listed = {run.batch_id: run for run in monitor.recent_runs(place, 10)}  # type: ignore[arg-type]
     look = next(watch.watch(place, datetime.now(UTC) - timedelta(days=2)))  # type: ignore[arg-type]
     watched = {run.batch_id: run.outcome for run in (*look.ended, *(run for run, _ in look.running))}
-    assert (told.outcome, listed[batch.batch_id].outcome, watched[batch.batch_id]) == (outcome, outcome, outcome)
+    assert (found.outcome, listed[batch.batch_id].outcome, watched[batch.batch_id]) == (outcome, outcome, outcome)
 
 
 @pytest.mark.parametrize(
     ("way", "outcome"), [way[:2] for way in FROM_STATE], ids=lambda value: getattr(value, "__name__", "")
 )
-def test_what_recovery_finds_is_what_explain_says(
-    place: Place, way: Callable[[Place], Batch], outcome: Outcome
-) -> None:
+def test_recovery_and_explain_agree(place: Place, way: Callable[[Place], Batch], outcome: Outcome) -> None:
     batch = way(place)
     finding = restarts.find(place, batch.batch_id, restarts.patience())  # type: ignore[arg-type]
     assert outcome_of(finding.state) is outcome
@@ -67,7 +65,7 @@ def erased(place: Place, run: Run, way: Callable[[Place], Batch]) -> Batch:
     return batch
 
 
-@pytest.mark.parametrize("way", [ways.published, ways.hopeless, ways.untold])
+@pytest.mark.parametrize("way", [ways.published, ways.hopeless, ways.not_notified])
 def test_an_erased_batch_is_gone_everywhere(place: Place, run: Run, way: Callable[[Place], Batch]) -> None:
     batch = erased(place, run, way)
     assert " gone " in run("status")[1].replace("\n", " ")
@@ -89,7 +87,7 @@ def test_a_second_erasure_says_that_nothing_is_left(place: Place, run: Run, way:
         assert "Erased" not in said
 
 
-def test_what_is_watched_for_an_hour_becomes_stuck(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watched_execution_becomes_stuck(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "_SECONDS", {"local": 0})
     batch = ways.running(place)
     looks = watch.watch(place, datetime.now(UTC))  # type: ignore[arg-type]
@@ -109,4 +107,4 @@ def test_an_execution_for_an_object_elsewhere_does_not_stop_the_reconciler(place
     pipeline, patience = restarts.pipeline_of(place), restarts.patience()  # type: ignore[arg-type]
     execution = describe(pipeline.step_functions, arn, stray_name)
     assert execution is not None
-    assert not is_gone(pipeline, "orders", batch.batch_id, BatchState.UNTOLD, execution, patience)
+    assert not is_gone(pipeline, "orders", batch.batch_id, BatchState.NOT_NOTIFIED, execution, patience)

@@ -14,7 +14,7 @@ GOOD = lines([order()])
 
 @pytest.mark.parametrize(
     ("grace", "summary", "left_out"),
-    [("15m", "0 files:", "Left out as younger than 15m (--grace): 2 files."), ("0m", "2 files:", None)],
+    [("15m", "0 files:", "Left out because younger than 15m (--grace): 2 files."), ("0m", "2 files:", None)],
 )
 def test_young_files_are_counted(
     grace: str,

@@ -76,8 +76,8 @@ def ended(place: Place, status: str, ago: timedelta = timedelta(minutes=20)) -> 
     return batch
 
 
-def untold(place: Place) -> Batch:
-    """Recorded by the state machine; its notice and EventBridge's event were lost."""
+def not_notified(place: Place) -> Batch:
+    """Recorded by the state machine; its notification and EventBridge's event were lost."""
     place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
     batch = failed(place)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
@@ -124,19 +124,19 @@ def _fail_once(place: Place) -> Callable[[Batch], Any]:
         (missing, BatchState.MISSING, 0),
         (running, BatchState.RUNNING, 0),
         (stuck, BatchState.STUCK, 0),
-        (lambda place: ended(place, "TIMED_OUT"), BatchState.UNTOLD, 0),
-        (lambda place: ended(place, "ABORTED"), BatchState.UNTOLD, 0),
-        (lambda place: ended(place, "FAILED"), BatchState.UNTOLD, 0),
+        (lambda place: ended(place, "TIMED_OUT"), BatchState.NOT_NOTIFIED, 0),
+        (lambda place: ended(place, "ABORTED"), BatchState.NOT_NOTIFIED, 0),
+        (lambda place: ended(place, "FAILED"), BatchState.NOT_NOTIFIED, 0),
         (lambda place: ended(place, "SUCCEEDED"), BatchState.LOST, 0),
-        (untold, BatchState.UNTOLD, 0),
+        (not_notified, BatchState.NOT_NOTIFIED, 0),
         (forgotten, BatchState.FAILED, 0),
         (lambda place: replayed(place, "RUNNING"), BatchState.RUNNING, 1),
-        (lambda place: replayed(place, "ABORTED"), BatchState.UNTOLD, 1),
+        (lambda place: replayed(place, "ABORTED"), BatchState.NOT_NOTIFIED, 1),
         (published_by_a_replay, BatchState.PUBLISHED, 0),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
-def test_the_traces_tell_what_became_of_a_version(
+def test_the_state_of_a_version_follows_from_its_records(
     place: Place, happened: Callable[[Place], Batch], state: BatchState, replays: int
 ) -> None:
     batch = happened(place)
@@ -147,10 +147,10 @@ def test_the_traces_tell_what_became_of_a_version(
     assert (finding.version.key, finding.version.version_id) == (batch.source.key, batch.source.version_id)
 
 
-def test_what_has_just_ended_may_still_be_on_its_way(place: Place) -> None:
+def test_an_execution_that_has_just_ended_counts_as_running(place: Place) -> None:
     batch = ended(place, "ABORTED")
     now = datetime.now(UTC) + timedelta(minutes=16)  # then the file is old enough
-    for minutes_before, state in ((1, BatchState.RUNNING), (20, BatchState.UNTOLD)):
+    for minutes_before, state in ((1, BatchState.RUNNING), (20, BatchState.NOT_NOTIFIED)):
         end(batch.batch_id, "ABORTED", ago=timedelta(minutes=minutes_before - 16))
         [finding] = survey(pipeline(place), now - AGES, Patience(now, timedelta(minutes=15)))
         assert finding.state is state
@@ -242,9 +242,9 @@ def test_an_event_that_comes_after_all_changes_nothing(place: Place, monkeypatch
 
 @pytest.mark.parametrize(
     ("happened", "error"),
-    [(lambda place: ended(place, "ABORTED"), "ExecutionAborted"), (untold, "NoValidRecordsError")],
+    [(lambda place: ended(place, "ABORTED"), "ExecutionAborted"), (not_notified, "NoValidRecordsError")],
 )
-def test_a_failure_that_nobody_was_told_of_is_recorded_and_told_once(
+def test_a_failure_without_a_notification_is_recorded_and_notified_once(
     place: Place, monkeypatch: pytest.MonkeyPatch, happened: Any, error: str
 ) -> None:
     batch = happened(place)
@@ -258,7 +258,7 @@ def test_a_failure_that_nobody_was_told_of_is_recorded_and_told_once(
 
 
 @pytest.mark.parametrize("happened", [stuck, lambda place: ended(place, "SUCCEEDED")])
-def test_what_only_a_person_can_mend_is_counted_for_the_alarm(
+def test_states_that_need_a_person_are_counted_for_the_alarm(
     place: Place, happened: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any, caplog: Any
 ) -> None:
     batch = happened(place)
@@ -333,7 +333,7 @@ def test_a_version_that_cannot_be_started_hides_no_other(
     assert '"BatchesUnaccounted":[1.0]' in capsys.readouterr().out
 
 
-def test_a_published_batch_whose_notice_was_not_sent_is_told_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_notification_of_a_published_batch_is_sent(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = published(place)
     end(batch.batch_id, "FAILED", "SNS.NotFound", ago=timedelta(minutes=20))  # NoticeNotSent
     tick(monkeypatch)
@@ -344,7 +344,7 @@ def test_a_published_batch_whose_notice_was_not_sent_is_told_of(place: Place, mo
     assert "was published, but a step after that failed" in told()[0][2]
 
 
-def test_a_revision_that_nobody_was_told_of_is_told_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_notification_of_a_revision_is_sent(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = published(place)
     revised = replace(batch, batch_id=f"{batch.batch_id}-r2", revision=2)
     place.step_functions().runs = lambda _: None
@@ -357,7 +357,7 @@ def test_a_revision_that_nobody_was_told_of_is_told_of(place: Place, monkeypatch
 
 
 def told() -> list[Any]:
-    """The notices, as moto keeps them."""
+    """The notifications, as moto keeps them."""
     topic = sns_backends[DEFAULT_ACCOUNT_ID][harness.REGION].topics[harness.ENVIRONMENT["TOPIC_ARN"]]
     return list(topic.sent_notifications)
 
@@ -372,7 +372,7 @@ def test_a_record_of_an_earlier_release_counts_as_told(place: Place) -> None:
     assert finding.state is BatchState.FAILED
 
 
-def test_a_replay_does_not_touch_what_the_run_before_staged(place: Place) -> None:
+def test_a_replay_does_not_touch_the_staging_of_the_previous_run(place: Place) -> None:
     batch = failed(place)
     before = {key: harness.get(key) for key in harness.keys("staging/")}
     place.step_functions().runs = harness.run_steps

@@ -59,7 +59,7 @@ def ended(batch: Batch, status: str = "SUCCEEDED", **changes: Any) -> dict[str, 
 
 
 def record_of(event: dict[str, Any], events: list[Any]) -> dict[str, Any]:
-    """Have the end of an execution recorded; answers the record that stands."""
+    """Record the end of an execution. Returns the stored record."""
     with patch.object(executions, "client", lambda: StepFunctions(events)):
         answer = record_run.handler(event)
     [key] = harness.keys("runs/")
@@ -92,7 +92,7 @@ def batch(aws: None) -> Batch:
     return batch
 
 
-def test_a_run_is_recorded_with_what_it_cost(batch: Batch) -> None:
+def test_a_run_is_recorded_with_its_cost(batch: Batch) -> None:
     content = record_of(ended(batch), histories.troubled())
     assert harness.keys("runs/") == [run_key("orders", batch.batch_id, batch.batch_id)]
     adds_up(content)
@@ -149,7 +149,7 @@ def test_a_retried_step_makes_its_requests_again(batch: Batch) -> None:
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
-def test_a_failed_run_costs_what_it_has_done(aws: None, status: str) -> None:
+def test_a_failed_run_costs_the_work_it_did(aws: None, status: str) -> None:
     batch = harness.plan(harness.upload(DATA), len(DATA) // 2 + 1)
     content = record_of(ended(batch, status), histories.aborted())
     adds_up(content)
@@ -168,14 +168,14 @@ def test_a_failed_replay_of_a_published_batch_published_nothing(batch: Batch) ->
     assert content["bytes"]["published"] == 0
 
 
-def test_an_event_without_its_input_is_recorded_by_what_is_there(batch: Batch) -> None:
+def test_an_event_without_its_input_is_recorded_from_staging(batch: Batch) -> None:
     """Step Functions leaves a long input out."""
     whole = record_of(ended(batch), histories.troubled())
     forget_record()
     assert record_of(ended(batch, input=None), histories.troubled()) == whole
 
 
-def test_an_execution_that_somebody_started_by_hand_is_recorded(aws: None) -> None:
+def test_an_execution_that_was_started_by_hand_is_recorded(aws: None) -> None:
     batch = harness.plan(harness.upload(DATA))
     content = record_of(ended(batch, "FAILED", name="by-hand", input="{}"), histories.aborted())
     adds_up(content)
@@ -274,7 +274,7 @@ def test_the_history_is_read_whole_and_without_data(batch: Batch) -> None:
     }
 
 
-def test_no_manifest_tells_what_a_run_cost(batch: Batch) -> None:
+def test_no_manifest_contains_the_cost_of_a_run(batch: Batch) -> None:
     """It would differ between attempts."""
     before = harness.get(batch.manifest_key)
     record_of(ended(batch), histories.troubled())

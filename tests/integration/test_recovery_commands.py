@@ -32,7 +32,7 @@ def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 @pytest.fixture
 def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command; answers its exit status and what it printed to stdout and stderr."""
+    """Run a command. Returns its exit status, stdout and stderr."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         place.step_functions().started.clear()
@@ -90,7 +90,7 @@ def test_a_failed_batch_is_replayed_under_a_new_name_with_the_same_outputs(place
     assert harness.get(batch.manifest_key) == before
 
 
-def test_a_replay_that_fails_again_is_told_and_can_be_replayed_again(place: Place, run: Run) -> None:
+def test_a_replay_that_fails_again_is_reported_and_can_be_replayed_again(place: Place, run: Run) -> None:
     batch = failed_by_release(place)
     bad_release(place)
     for number in (1, 2):
@@ -149,11 +149,11 @@ def test_a_batch_that_was_aborted_just_now_waits_for_its_functions(place: Place,
         (["orders-" + "0" * 32, "--since", "1d"], "--since can't be combined with BATCH|KEY."),
         (["--failed", "--release", "x"], "--release needs --republish."),
         (["--failed", "--since", "99999999d"], "--since can't be 99999999d"),
-        (["orders-1"], "orders-1 is neither a batch nor a key"),
+        (["orders-1"], "orders-1 isn't a batch or a key"),
         (["--failed", "--since", "yesterday"], "--since can't be yesterday"),
         (["--failed", "--since", "2026-01-01"], "a time with its zone"),
         (["--rejects", "no-such-file"], "There is no file no-such-file"),
-        (["orders-" + "0" * 32], "Nothing is known of a batch"),
+        (["orders-" + "0" * 32], "There is no batch"),
     ],
 )
 def test_a_wrong_selection_is_explained(run: Run, arguments: list[str], said: str) -> None:
@@ -166,7 +166,7 @@ def test_a_wrong_selection_is_explained(run: Run, arguments: list[str], said: st
 # --- republish --------------------------------------------------------------------------------------------------------
 
 
-def test_a_bad_release_is_published_anew_as_the_next_revision(
+def test_a_bad_release_is_published_again_as_the_next_revision(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = place.process(GOOD, "a.jsonl")
@@ -182,7 +182,7 @@ def test_a_bad_release_is_published_anew_as_the_next_revision(
         assert (after["revision"], after["source"]) == (2, before["source"])
         assert (before["release"], after["release"]) == ("test", "next")
         assert after["counts"] == before["counts"]
-    assert "published by the deployed release already" in run("replay", "--republish", "--apply")[1]
+    assert "already published by the deployed release" in run("replay", "--republish", "--apply")[1]
     assert place.step_functions().started == [], "what the deployed release published is not published again"
 
 
@@ -217,7 +217,7 @@ def test_a_revision_that_was_aborted_just_now_waits_too(
     assert "stopped just now" in out
 
 
-def test_only_what_one_release_published_is_published_anew(
+def test_only_batches_of_the_named_release_are_published_again(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.process(GOOD, "good.jsonl")
@@ -262,7 +262,7 @@ def test_corrected_rejects_are_a_new_batch_that_names_the_one_it_corrects(
     assert harness.manifest(batch)["source"]["corrects"] == ""
     status, out, _ = run("replay", "--rejects", str(path), "--apply")
     assert status == 0
-    assert "was sent before" in out
+    assert "were sent before" in out
     assert len(list_ingest()) == 2
 
 
@@ -273,13 +273,15 @@ def list_ingest() -> list[str]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda reject: reject.pop("record") and reject.update(raw="{half"), "Line 1 is no reject with a corrected"),
-        (lambda reject: reject.pop("batch_id"), "Line 1 is no reject"),
+        (lambda reject: reject.pop("record") and reject.update(raw="{half"), "Line 1 isn't a reject with a corrected"),
+        (lambda reject: reject.pop("batch_id"), "Line 1 isn't a reject"),
         (lambda reject: reject.update(reason="superseded"), "no record to send"),
         (lambda reject: reject.update(batch_id="orders-" + "0" * 32), "There is no batch orders-000"),
     ],
 )
-def test_what_cannot_be_sent_is_explained(place: Place, run: Run, tmp_path: Path, change: Any, said: str) -> None:
+def test_a_correction_that_can_t_be_sent_is_explained(
+    place: Place, run: Run, tmp_path: Path, change: Any, said: str
+) -> None:
     _, path, rejects = rejects_of(place, tmp_path)
     change(rejects[0])
     write(path, rejects)
@@ -350,7 +352,7 @@ def test_an_interrupted_backfill_says_so_and_goes_on_when_repeated(place: Place,
     place.step_functions().runs = interrupt
     status, _, err = run("backfill", "--apply", "--concurrency", "1")
     assert status == 130
-    assert "run the same again" in err
+    assert "run the command again" in err
     end(batches[1].batch_id, "SUCCEEDED")
     harness.run_steps(batches[1])
     good_release(place)
@@ -361,12 +363,12 @@ def test_an_interrupted_backfill_says_so_and_goes_on_when_repeated(place: Place,
 # --- reconcile --------------------------------------------------------------------------------------------------------
 
 
-def test_reconcile_says_what_is_missing_and_starts_it(place: Place, run: Run) -> None:
+def test_reconcile_lists_missing_files_and_starts_them(place: Place, run: Run) -> None:
     place.process(GOOD, "published.jsonl")
     never = place.upload(GOOD, "never.jsonl")
     status, out, _ = run("reconcile", "--grace", "0m")
     assert (status, place.step_functions().started) == (1, [])
-    assert "2 files: 1 published, 0 failed, 0 running, 0 stuck, 1 missing, 0 untold, 0 lost" in out
+    assert "2 files: 1 published, 0 failed, 0 running, 0 stuck, 1 missing, 0 not notified, 0 lost" in out
     assert "incoming/orders/never.jsonl" in out
     status, _, _ = run("reconcile", "--grace", "0m", "--apply")
     assert (status, place.step_functions().started) == (0, [never.batch_id])
@@ -387,8 +389,8 @@ def test_reconcile_records_a_failure_that_left_nothing(place: Place, run: Run, m
     monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
     status, out, _ = run("reconcile", "--grace", "0m")
     assert status == 1
-    assert "1 untold" in out
-    assert f"nobody was told of the failed execution {batch.batch_id}" in out
+    assert "1 not notified" in out
+    assert f"no notification was sent of the failed execution {batch.batch_id}" in out
     assert run("reconcile", "--grace", "0m", "--apply")[0] == 0
     assert "1 failed" in run("reconcile", "--grace", "0m")[1]
 
@@ -429,7 +431,7 @@ def lost(place: Place) -> Batch:
     return batch
 
 
-def untold(place: Place) -> Batch:
+def not_notified(place: Place) -> Batch:
     place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
     batch = place.process(HOPELESS)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
@@ -451,8 +453,8 @@ def foreign(place: Place) -> Batch:
 
 
 @pytest.mark.usefixtures("old")
-@pytest.mark.parametrize("happened", [lost, untold, aborted, foreign])
-def test_what_may_be_all_that_is_left_is_never_pruned(
+@pytest.mark.parametrize("happened", [lost, not_notified, aborted, foreign])
+def test_outputs_that_may_be_the_only_copy_are_never_pruned(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch, happened: Callable[[Place], Batch]
 ) -> None:
     happened(place)
@@ -464,7 +466,7 @@ def test_what_may_be_all_that_is_left_is_never_pruned(
 
 
 @pytest.mark.usefixtures("old")
-def test_what_is_published_between_the_look_and_the_prune_is_kept(place: Place) -> None:
+def test_outputs_published_between_check_and_prune_are_kept(place: Place) -> None:
     batch = failed_by_release(place)
     s3_utils.storage().put_bytes(harness.PROCESSED, batch.parquet_key("orders"), b"x")
     since = datetime.now(UTC) - timedelta(days=1)
@@ -480,7 +482,7 @@ def test_prune_is_about_all_files(run: Run) -> None:
     assert (status, "--prune can't be combined with --prefix" in err) == (2, True)
 
 
-def test_reconcile_passes_over_what_a_run_is_writing(place: Place, run: Run) -> None:
+def test_reconcile_skips_outputs_of_a_running_execution(place: Place, run: Run) -> None:
     batch = place.upload(GOOD)
     place.step_functions().runs = lambda _: None
     place.start(batch)
@@ -490,7 +492,7 @@ def test_reconcile_passes_over_what_a_run_is_writing(place: Place, run: Run) -> 
 
 
 @pytest.mark.parametrize("how", ["gone", "changed", "same size", "all gone"])
-def test_reconcile_finds_outputs_that_are_not_what_the_manifest_says(place: Place, run: Run, how: str) -> None:
+def test_reconcile_finds_outputs_that_differ_from_the_manifest(place: Place, run: Run, how: str) -> None:
     batch = place.process(GOOD)
     key = batch.parquet_key("items")
     if how in ("gone", "all gone"):
@@ -506,7 +508,7 @@ def test_reconcile_finds_outputs_that_are_not_what_the_manifest_says(place: Plac
     assert f"damaged: {key}" in out
 
 
-def test_rejects_that_have_expired_are_no_damage(place: Place, run: Run) -> None:
+def test_expired_rejects_are_not_reported_as_damaged(place: Place, run: Run) -> None:
     batch = place.process(MIXED)
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.rejected_key)
     assert run("reconcile", "--grace", "0m")[0] == 0
@@ -592,7 +594,7 @@ def test_an_event_that_no_retry_got_handled_is_sent_back(place: Place, run: Run)
     assert run("redrive")[1] == "The queue is empty."
 
 
-def test_what_eventbridge_could_not_deliver_is_sent_back(
+def test_events_that_eventbridge_could_not_deliver_are_sent_again(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = Path(__file__).parent / "events"
@@ -608,7 +610,7 @@ def test_what_eventbridge_could_not_deliver_is_sent_back(
     assert len(harness.keys("failures/")) == 1
 
 
-def test_what_fails_again_stays(place: Place, run: Run) -> None:
+def test_an_event_that_fails_again_stays_in_the_queue(place: Place, run: Run) -> None:
     send(place, failed_invocation("starter", {"Records": [{"eventName": "ObjectCreated:Put"}]}))
     status, out, err = run("redrive", "--apply")
     assert status == 1
@@ -617,12 +619,12 @@ def test_what_fails_again_stays(place: Place, run: Run) -> None:
     assert "starter" in run("redrive")[1], "it can be seen again at once"
 
 
-def test_a_message_that_somebody_is_at_is_not_called_none(place: Place, run: Run) -> None:
+def test_a_message_in_use_is_reported_as_hidden(place: Place, run: Run) -> None:
     send(place, failed_invocation("starter", {"Records": []}))
     boto3.client("sqs").receive_message(QueueUrl=place.outputs()["on_failure_queue_url"], VisibilityTimeout=60)
     status, _, err = run("redrive")
     assert status == 1
-    assert "About 1 message can't be seen" in err
+    assert "About 1 message can't be read" in err
 
 
 def test_an_interrupted_redrive_lets_the_message_be_seen(place: Place, run: Run) -> None:
@@ -678,7 +680,7 @@ def test_an_erased_batch_leaves_no_version_of_anything(place: Place, run: Run, m
 
 @pytest.mark.parametrize("status", ["RUNNING", "ABORTED"])
 @pytest.mark.parametrize("revision", [1, 2])
-def test_what_may_still_be_written_is_not_erased(
+def test_a_batch_is_not_erased_while_a_function_may_still_write(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch, revision: int, status: str
 ) -> None:
     batch = place.process(GOOD)
@@ -692,7 +694,7 @@ def test_what_may_still_be_written_is_not_erased(
     before = versions()
     exit_status, _, err = run("erase", batch.batch_id, "--apply")
     assert (exit_status, versions()) == (1, before)
-    assert f"{name} still runs" in err
+    assert f"{name} is running, or was just stopped" in err
 
 
 def test_an_erasure_names_the_corrections(place: Place, run: Run, tmp_path: Path) -> None:
@@ -701,7 +703,7 @@ def test_an_erasure_names_the_corrections(place: Place, run: Run, tmp_path: Path
     write(path, rejects)
     run("replay", "--rejects", str(path), "--apply")
     out = run("erase", batch.batch_id)[1]
-    assert f"erase their batches too: incoming/orders/corrections/{batch.batch_id}-" in out
+    assert f"Erase their batches too: incoming/orders/corrections/{batch.batch_id}-" in out
 
 
 def test_a_key_that_no_xml_can_hold_is_erased(place: Place, run: Run) -> None:
@@ -736,7 +738,7 @@ def versions() -> set[tuple[str, str]]:
     return {(found["Key"], found["VersionId"]) for answer in answers for found in answer.get("Versions", [])}
 
 
-def test_a_batch_that_nobody_knows_cannot_be_erased(run: Run) -> None:
+def test_an_unknown_batch_can_t_be_erased(run: Run) -> None:
     status, _, err = run("erase", "orders-" + "0" * 32, "--apply")
     assert status == 2
-    assert "Nothing is known of a batch" in err
+    assert "There is no batch" in err

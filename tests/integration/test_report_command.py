@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli
-from pipeline.inspect import report_command
+from pipeline.inspect import explain_commands
 from pipeline.recover import restarts
 from tests import harness
 from tests.integration.deployed import Place, patience
@@ -22,7 +22,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def place(aws: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Place:
     place = Place()
-    monkeypatch.setattr(report_command, "target", lambda _: place)
+    monkeypatch.setattr(explain_commands, "target", lambda _: place)
     monkeypatch.setattr(restarts, "patience", patience)
     monkeypatch.chdir(tmp_path)
     return place
@@ -30,7 +30,7 @@ def place(aws: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Place:
 
 @pytest.fixture
 def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command; answers its exit status and what it printed to stdout and stderr."""
+    """Run the command. Returns its exit status, stdout and stderr."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -84,18 +84,18 @@ def test_tables_that_have_expired_are_said_to_be_gone(place: Place, run: Run) ->
     for key in list(harness.keys("processed/")):
         place.s3().delete_object(Bucket=harness.PROCESSED, Key=key)
     assert run(batch.batch_id)[0] == 0
-    assert "its file is not there any more" in Path(f"{batch.batch_id}.html").read_text("utf-8")
+    assert "its file no longer exists" in Path(f"{batch.batch_id}.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
         (("incoming/orders/nowhere.jsonl",), 2, "There is no file incoming/orders/nowhere.jsonl."),
-        (("nothing at all",), 2, "is neither a key nor a batch nor an execution"),
+        (("nothing at all",), 2, "isn't a key, a batch or an execution"),
         (("{batch}", "--out", "no/such/folder/x.html"), 1, "no/such/folder/x.html: No such file or directory."),
     ],
 )
-def test_what_cannot_be_written_is_said(
+def test_a_report_that_can_t_be_written_is_explained(
     place: Place, run: Run, arguments: tuple[str, ...], status: int, says: str
 ) -> None:
     batch = place.process(MIXED)

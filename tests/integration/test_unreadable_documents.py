@@ -1,4 +1,4 @@
-"""A stored document that somebody changed stops what reads it, is named, and is never overwritten."""
+"""A stored document that someone changed stops its readers, is named, and is never overwritten."""
 
 import sys
 from dataclasses import replace
@@ -79,7 +79,7 @@ def test_a_failure_whose_record_was_changed_counts_as_not_notified(aws: None) ->
     change(batch.failure_key(batch.batch_id))
     patience = Patience(datetime.now(UTC) + timedelta(seconds=1), timedelta(0))
     found = look_at_batch(restarts.pipeline_of(place), "orders", batch.batch_id, patience)
-    assert found.state is BatchState.UNTOLD
+    assert found.state is BatchState.NOT_NOTIFIED
 
 
 def test_explain_names_the_document_and_says_what_to_do(

@@ -1,4 +1,4 @@
-"""Stories of batches as `story_of` tells them: published, partly rejected after retries, failed, and hostile."""
+"""Histories of batches as `story_of` returns them: published, partly rejected after retries, failed, and hostile."""
 
 import json
 from dataclasses import asdict, replace
@@ -53,14 +53,14 @@ _ORDERS = (
 
 
 def published() -> Story:
-    """All of 830 records, as the embedded AWS tells it: nothing of what is inside the Map."""
+    """All of 830 records, with the local emulator's history, which shows nothing inside the Map."""
     return _story(Outcome.PUBLISHED, _embedded(), "SUCCEEDED", target="local", manifest=_manifest(830, 0, 0))
 
 
 def partly_rejected() -> Story:
     """Two chunks with retries; 3 of 103 records are rejected, one is superseded."""
     actions = (
-        Action("See what is wrong with the rejects.", f"pipeline rejects {BATCH}"),
+        Action("See why records were rejected.", f"pipeline rejects {BATCH}"),
         Action(
             "Have them corrected and sent: as a new file, or as the file of rejects with corrected records.",
             "pipeline replay --rejects FILE --apply",
@@ -82,7 +82,7 @@ def large() -> Story:
 
 
 def failed() -> Story:
-    """Write was tried seven times; the first execution of two was stopped by somebody."""
+    """Write was tried seven times. The first of two executions was stopped by hand."""
     error, cause = "TransientError", "S3 asked to slow down (SlowDown): PutObject of items.parquet."
     actions = (
         Action("Wait a few minutes, then run the batch again.", f"pipeline logs {BATCH}"),
@@ -104,18 +104,13 @@ def failed_by_rejects() -> Story:
 
 
 def of_a_fork() -> Story:
-    """Published by a state machine that has two states more, of which one was visited."""
-    story, definition = published(), asl.load()
-    definition["States"]["Write"]["Next"] = "Enrich"
-    definition["States"] |= {
-        "Enrich": {"Type": "Task", "Next": "AnyRejects", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Review"}]},
-        "Review": {"Type": "Fail"},
-    }
+    """Published by a state machine with another state after Write."""
+    story = published()
     run = story.executions[0]
     at = next(number for number, step in enumerate(run.steps) if step.name == "Write") + 1
     enrich = replace(run.steps[at - 1], name="Enrich")
     run = replace(run, steps=(*run.steps[:at], enrich, *run.steps[at:]))
-    return replace(story, executions=(run,), definition=definition)
+    return replace(story, executions=(run,))
 
 
 def previews(story: Story, *, show_values: bool = False) -> list[Preview]:
@@ -249,7 +244,7 @@ def many_chunks(number: int, failing: int) -> list[Event]:
 
 
 def _embedded() -> list[Event]:
-    """The embedded AWS's history of a run, with its Choice, which stands before Published."""
+    """The local emulator's history of an execution, with the Choice before Published."""
     *events, _, _, _ = histories.embedded()
     ends = [("Choice", "AnyRejects"), ("Succeed", "Published")]
     book = Book()
@@ -302,6 +297,5 @@ def _story(outcome: Outcome, events: list[Event], status: str, **changes: Any) -
         "manifest_key": f"manifests/orders/{BATCH}.json",
         "processed_bucket": BUCKET,
         "console_url": run.console_url,
-        "definition": asl.load(),
     }
     return Story(**{**told, **changes})

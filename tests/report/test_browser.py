@@ -16,7 +16,6 @@ from pipeline.inspect.batch_history.rejects import read_rejects
 from pipeline.inspect.report.page import headline, render
 from pipeline.inspect.report.tables import preview
 from tests.report import stories
-from tests.statemachine import definition as asl
 from tests.unit import histories
 
 NARROW, WIDE = {"width": 360, "height": 640}, {"width": 1280, "height": 900}
@@ -36,7 +35,7 @@ HOSTILE = (
 
 
 def hostile() -> Story:
-    """A story of which every text that comes from outside is an attack."""
+    """A history in which every string from outside is an attack."""
     evil = " ".join(HOSTILE)
     story, source = stories.failed_by_rejects(), stories.partly_rejected().source
     assert source is not None
@@ -48,8 +47,6 @@ def hostile() -> Story:
         stories.reject(2, problems, evil.encode(), readable=False),
     ]
     run = replace(story.executions[0], error=evil, cause=evil)
-    definition = {**asl.load(), "Comment": evil}
-    definition["States"]["Write"]["Comment"] = evil
     return replace(
         story,
         source=replace(source, key=f"incoming/orders/{evil}", version_id=evil),
@@ -58,12 +55,11 @@ def hostile() -> Story:
         outputs=(Output("t", "csv", evil, 1, 1),),
         unknown=(evil,),
         actions=(Action(evil, f"pipeline replay '{evil}'"),),
-        definition=definition,
     )
 
 
 def many_tries() -> Story:
-    """A story whose states have the most to say below their names."""
+    """A history whose states have the longest text below their names."""
     story = stories.failed()
     run = story.executions[-1]
     steps = tuple(replace(step, outcome=Ended.SUCCEEDED, tries=step.tries * 14) for step in run.steps)
@@ -126,12 +122,12 @@ def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_the_page_says_what_became_of_the_file(open_page: Open, name: str) -> None:
+def test_the_page_shows_the_outcome(open_page: Open, name: str) -> None:
     page = open_page(name, viewport=WIDE).page
     assert page.locator("h1").inner_text() == headline(STORIES[name]())
     titles = page.locator("h2").all_inner_texts()
-    assert titles[:2] == ["What to do now", "The run"]
-    assert ("The balance" in titles) == (name in ("published", "partly rejected", "large", "of a fork"))
+    assert titles[:2] == ["What to do next", "The execution"]
+    assert ("Balance" in titles) == (name in ("published", "partly rejected", "large", "of a fork"))
     assert ("The rejects, by rule" in titles) == (name not in ("published", "large", "failed", "of a fork"))
     boxes = page.locator("section, header, figure, table").evaluate_all(
         "all => all.map(one => one.getBoundingClientRect().height)"
@@ -264,7 +260,7 @@ CONTRAST = """() => {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["published", "partly rejected", "failed"])
-def test_all_text_stands_out(open_page: Open, name: str, scheme: Any) -> None:
+def test_all_text_has_enough_contrast(open_page: Open, name: str, scheme: Any) -> None:
     """WCAG 2.2, 1.4.3: a contrast of 4.5 to 1."""
     page = open_page(name, color_scheme=scheme).page
     page.evaluate(UNFOLD)

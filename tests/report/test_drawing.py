@@ -1,26 +1,25 @@
-"""The drawing of the state machine: it shows exactly what the definition has, and lists what only another one has."""
+"""The drawing of the state machine: it shows exactly what the definition has, and lists states of another one."""
 
 import re
-from copy import deepcopy
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 import pytest
 
-from pipeline.inspect.batch_history.model import Story
+from pipeline.inspect.batch_history.model import Ended, Story
 from pipeline.inspect.report import page
-from pipeline.inspect.report.drawing import Way, drawing_of
+from pipeline.inspect.report.drawing import INSIDE_MAP, Transition, drawing_of
 from tests.report import stories
 from tests.statemachine import definition as asl
 
-TEMPLATE = page._environment().get_template("state_machine.svg.jinja").module
+TEMPLATE = page.environment().get_template("state_machine.svg.jinja").module
 BOXES: dict[str, Any] = TEMPLATE.boxes  # type: ignore[attr-defined]
-LINES: dict[Way, Any] = TEMPLATE.lines  # type: ignore[attr-defined]
+LINES: dict[Transition, Any] = TEMPLATE.lines  # type: ignore[attr-defined]
 NOT_DRAWN = "Not in the drawing:"
 
 
-def ways(definition: asl.Definition) -> set[Way]:
+def transitions(definition: asl.Definition) -> set[Transition]:
     """Every transition of a definition, by another reading than the drawing's."""
     found = set()
     for machine in asl.machines(definition):
@@ -45,7 +44,7 @@ def test_every_state_is_drawn_with_its_type_and_nothing_else_is() -> None:
 
 
 def test_every_transition_is_drawn_and_nothing_else_is() -> None:
-    assert LINES.keys() == ways(asl.load())
+    assert LINES.keys() == transitions(asl.load())
     assert asl.load()["StartAt"] == "PlanChunks", "the drawing's first arrow leads there"
 
 
@@ -78,35 +77,16 @@ def drawn(html: str) -> tuple[set[str], set[tuple[str, str]], list[str]]:
     )
 
 
-def test_what_only_a_fork_has_is_listed() -> None:
+def test_states_that_only_a_fork_has_are_listed() -> None:
     html = page.render(stories.of_a_fork(), (), stories.WRITTEN)
     assert NOT_DRAWN in html
-    states, lines, others = drawn(html)
-    assert states == BOXES.keys()
-    assert lines == {(source, target) for source, target, _ in LINES} - {("Write", "AnyRejects")}
-    assert others == [
-        "Enrich: succeeded",
-        "Review: not reached",
-        "from Write to Enrich: taken",
-        "from Enrich to AnyRejects: taken",
-        "from Enrich to Review on an error: not taken",
-    ]
-
-
-def test_what_an_earlier_release_did_not_have_is_not_drawn() -> None:
-    definition = asl.load()
-    del definition["States"]["NoticeNotSent"], definition["States"]["NotifyRejects"]["Catch"]
-    states, lines, others = drawn(page.render(replace(stories.published(), definition=definition), (), stories.WRITTEN))
-    assert states == BOXES.keys() - {"NoticeNotSent"}
-    assert lines == {(source, target) for source, target, _ in LINES} - {("NotifyRejects", "NoticeNotSent")}
-    assert others == []
+    assert drawn(html) == (BOXES.keys(), {(source, target) for source, target, _ in LINES}, ["Enrich: succeeded"])
 
 
 def test_a_machine_without_any_state_of_this_release_is_only_listed() -> None:
-    steps = tuple(replace(step, name=f"Old{step.name}") for step in stories.published().executions[0].steps)
-    definition = {"StartAt": "OldWrite", "States": {"OldWrite": {"Type": "Task", "Iterator": {"States": {}}}}}
     story = stories.published()
-    story = replace(story, executions=(replace(story.executions[0], steps=steps),), definition=definition)
+    steps = [replace(step, name=f"Old{step.name}") for step in story.executions[0].steps if step.kind != "Map"]
+    story = replace(story, executions=(replace(story.executions[0], steps=tuple(steps)),))
     html = page.render(story, (), stories.WRITTEN)
     states, lines, others = drawn(html)
     assert (states, lines) == (set(), set())
@@ -114,18 +94,23 @@ def test_a_machine_without_any_state_of_this_release_is_only_listed() -> None:
     assert '<svg class="drawing"' not in html
 
 
-def test_states_inside_others_are_found_however_deep() -> None:
-    inner = {"StartAt": "X", "States": {"X": {"Type": "Pass", "End": True}}}
-    definition = deepcopy(asl.load())
-    definition["States"]["Write"] = {"Type": "Parallel", "Branches": [inner], "Next": "Published"}
-    definition["States"]["Published"] = {"Type": "Map", "Iterator": {**inner, "States": {"Y": {"Type": "Succeed"}}}}
+def test_the_states_inside_the_map_are_those_of_the_definition() -> None:
+    inner = asl.load()["States"]["ProcessChunks"]["ItemProcessor"]["States"]
+    assert tuple(inner) == tuple(INSIDE_MAP)
+    assert not any("Choices" in state or "Catch" in state for state in inner.values())
+
+
+def test_a_map_that_failed_does_not_show_which_of_its_states_ran() -> None:
     execution = stories.published().executions[0]
-    assert {"X", "Y", "Validate"} <= drawing_of(execution, definition).marks.keys()
+    steps = tuple(replace(step, outcome=Ended.CAUGHT) if step.kind == "Map" else step for step in execution.steps)
+    marks = drawing_of(replace(execution, steps=steps)).marks
+    assert {marks[name].outcome for name in INSIDE_MAP} == {"unrecorded"}
 
 
-def test_a_state_that_a_run_did_not_reach_has_a_mark_of_its_own() -> None:
-    marks = drawing_of(stories.failed().executions[-1], asl.load()).marks
-    assert marks.keys() == BOXES.keys()
-    assert {name for name, mark in marks.items() if mark.outcome == "unreached"} == {
+def test_a_state_that_was_not_reached_has_a_look_of_its_own() -> None:
+    html = page.render(stories.failed(), (), stories.WRITTEN)
+    by_state = {name: look for look, name in re.findall(r'look-(\w+)(?: frame)?" data-state="(\w+)"', html)}
+    assert by_state.keys() == BOXES.keys()
+    assert {name for name, look in by_state.items() if look == "unreached"} == {
         *("AnyRejects", "NotifyRejects", "Published", "NoticeNotSent")
     }

@@ -5,19 +5,17 @@ from datetime import timedelta
 import pytest
 
 from pipeline.inspect.batch_history.model import Execution
-from pipeline.inspect.report.drawing import Way, drawing_of
-from pipeline.inspect.report.marks import Mark
+from pipeline.inspect.report.drawing import Transition, drawing_of
+from pipeline.inspect.report.state_outcomes import Mark
 from pipeline.inspect.report.timeline import SCALE, Timeline, timeline_of
 from tests.report import stories
-from tests.statemachine import definition as asl
 from tests.unit import histories
 from tests.unit.histories import START
 
 
 def reached(execution: Execution) -> dict[str, Mark]:
     """The marks of the states that an execution visited."""
-    marks = drawing_of(execution, asl.load()).marks
-    return {name: mark for name, mark in marks.items() if mark.outcome != "unreached"}
+    return dict(drawing_of(execution).marks)
 
 
 def timeline(execution: Execution) -> Timeline:
@@ -51,7 +49,7 @@ def test_every_bar_is_on_the_scale_and_can_be_seen() -> None:
                 assert bar.width >= 1
 
 
-def test_what_failed_is_listed_with_error_and_time() -> None:
+def test_failed_tries_are_listed_with_error_and_time() -> None:
     troubles = timeline(stories.failed().executions[-1]).troubles
     assert [trouble.number for trouble in troubles] == [1, 2, 3, 4, 5, 6, 7]
     assert {(trouble.name, trouble.one.error) for trouble in troubles} == {("Write", "TransientError")}
@@ -88,11 +86,11 @@ def test_an_execution_that_goes_on_ends_now() -> None:
     assert "running" in {row.look for row in found.rows}
 
 
-def test_what_aws_has_forgotten_has_no_timeline() -> None:
+def test_an_execution_without_history_has_no_timeline() -> None:
     assert timeline_of(stories.execution([*histories.troubled()], "SUCCEEDED", steps=()), stories.WRITTEN) is None
 
 
-def test_marks_tell_retries_failures_and_what_was_not_reached() -> None:
+def test_marks_show_retries_failures_and_unreached_states() -> None:
     marks = reached(stories.partly_rejected().executions[0])
     assert {name: (mark.outcome, mark.words) for name, mark in marks.items()} == {
         "PlanChunks": ("succeeded", "passed"),
@@ -133,8 +131,8 @@ def test_marks_tell_retries_failures_and_what_was_not_reached() -> None:
             },
         ),
     ],
-    ids=["failed", "published, as the embedded AWS tells it"],
+    ids=["failed", "published, on the local emulator"],
 )
-def test_the_way_that_was_taken(story: stories.Story, taken: set[Way]) -> None:
+def test_the_transitions_that_were_taken(story: stories.Story, taken: set[Transition]) -> None:
     assert story.latest is not None
-    assert drawing_of(story.latest, asl.load()).taken == taken
+    assert drawing_of(story.latest).taken == taken

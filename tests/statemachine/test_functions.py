@@ -130,7 +130,10 @@ def test_what_a_run_cost_is_read_from_its_history(
     if lines is GOOD:
         assert beside_chunks == (estimate.EVENTS_A_FILE, estimate.STATES_A_FILE)
     if event["detail"]["status"] == "SUCCEEDED":
-        assumed, read = without_history(2, 100, failed=False, notices=int(lines is not GOOD)), read_history(history)
+        assumed, read = (
+            without_history(2, 100, failed=False, notifications=int(lines is not GOOD)),
+            read_history(history),
+        )
         assert (assumed.entered, assumed.publishes) == (read.entered, read.publishes), "what is assumed is what happens"
         assert sum(tries.number for tries in assumed.tries.values()) == sum(t.number for t in read.tries.values())
 

@@ -1,7 +1,7 @@
 """A source that S3 does not return yet: retried for as long as that may last, where it is read."""
 
 from functions.common.errors import SourceNotVisibleError
-from functions.common.visibility import PROPAGATION
+from functions.common.source_visibility import PROPAGATION
 from tests.statemachine import definition as asl
 
 TASKS = asl.tasks(asl.load())

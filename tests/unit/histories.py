@@ -12,7 +12,7 @@ Event = dict[str, Any]
 
 
 class Book:
-    """Writes a history: `add` answers the event's id, which the next of its branch names."""
+    """Writes a history: `add` returns the event's id, which the next event of its branch names."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -51,7 +51,7 @@ class Book:
 
 
 def troubled() -> list[Event]:
-    """Two chunks side by side, a retry after an error, one after a timeout, a reject's notice; it succeeds.
+    """Two parallel chunks, a retry after an error, one after a timeout, a notification of rejects; it succeeds.
 
     Validate runs for 100, 40 (fails) and 200 ms, Transform for 1,000 (times out), 50.5 and 60 ms, Write for 300.
     """
@@ -100,7 +100,7 @@ TROUBLED_MS = {"Validate": (3, 340), "Transform": (3, 1111), "Write": (1, 300)}
 
 
 def aborted() -> list[Event]:
-    """An execution that somebody stopped after 500 ms, in the middle of Validate and with another chunk to be tried."""
+    """An execution that was stopped after 500 ms, in the middle of Validate and with another chunk to be tried."""
     book = Book()
     book.add("ExecutionStarted", 0, 0, executionStartedEventDetails={"roleArn": "arn:aws:iam::1:role/x"})
     at = book.add(

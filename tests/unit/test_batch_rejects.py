@@ -1,4 +1,4 @@
-"""Rejects, grouped by rule and place, with samples that tell no value unless asked; memory that stays flat."""
+"""Rejects are grouped by rule and place, with masked samples unless values are asked for, in constant memory."""
 
 import json
 import tracemalloc

@@ -1,4 +1,4 @@
-"""What became of a batch, and what is to be done, judged of stories at the borders between one answer and the next."""
+"""The outcome of a batch and the next actions, at the boundaries between one diagnosis and another."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -16,9 +16,9 @@ from tests.report import stories
 NOW = stories.WRITTEN
 LATER = timedelta(minutes=5)
 TOLD = documents.failure_record(next_step="Run the batch again.", notified_by="state_machine")
-UNTOLD = structs.replace(TOLD, notified_by=None)
+NOT_NOTIFIED = structs.replace(TOLD, notified_by=None)
 OF_EARLIER = structs.replace(TOLD, notified_by="")
-"""A failure record of a release that did not say who was told."""
+"""A failure record of a release that did not say who sent the notification."""
 
 QUEUED = (Queued(NOW, "starter", "AccessDenied"),)
 REPLAY, RECONCILE, REDRIVE = f"replay {stories.BATCH}", "reconcile", "redrive"
@@ -34,25 +34,30 @@ def story(
     return replace(failed, executions=(run,), **changes)
 
 
-def commands(told: Story) -> list[str]:
+def commands(batch: Story) -> list[str]:
     """The commands that are named, without `pipeline` and options; those that only look are left out."""
-    named = [one.command.removeprefix("pipeline ").partition(" --")[0] for one in told.actions if one.command]
+    named = [one.command.removeprefix("pipeline ").partition(" --")[0] for one in batch.actions if one.command]
     return [one for one in named if not one.startswith(("logs", "rejects"))]
 
 
 @pytest.mark.parametrize(
-    ("told", "state", "named"),
+    ("batch", "state", "named"),
     [
-        pytest.param(story(TOLD), BatchState.FAILED, [REPLAY], id="somebody was told"),
+        pytest.param(story(TOLD), BatchState.FAILED, [REPLAY], id="notified"),
         pytest.param(story(OF_EARLIER), BatchState.FAILED, [REPLAY], id="an old record says so by being there"),
-        pytest.param(story(UNTOLD), BatchState.UNTOLD, [REPLAY, RECONCILE], id="nobody was told"),
-        pytest.param(story(), BatchState.UNTOLD, [REPLAY, RECONCILE], id="there is no record"),
-        pytest.param(story(UNTOLD, LATER), BatchState.UNTOLD, [REPLAY], id="somebody may still be told"),
+        pytest.param(story(NOT_NOTIFIED), BatchState.NOT_NOTIFIED, [REPLAY, RECONCILE], id="not notified"),
+        pytest.param(story(), BatchState.NOT_NOTIFIED, [REPLAY, RECONCILE], id="there is no record"),
+        pytest.param(story(NOT_NOTIFIED, LATER), BatchState.NOT_NOTIFIED, [REPLAY], id="may still be notified"),
         pytest.param(
-            story(UNTOLD, LATER + timedelta(seconds=1)), BatchState.UNTOLD, [REPLAY, RECONCILE], id="not any more"
+            story(NOT_NOTIFIED, LATER + timedelta(seconds=1)),
+            BatchState.NOT_NOTIFIED,
+            [REPLAY, RECONCILE],
+            id="not any more",
         ),
-        pytest.param(story(UNTOLD, None), BatchState.UNTOLD, [REPLAY], id="nobody knows when it ended"),
-        pytest.param(story(UNTOLD, queued=QUEUED), BatchState.UNTOLD, [REDRIVE, REPLAY], id="its event waits"),
+        pytest.param(story(NOT_NOTIFIED, None), BatchState.NOT_NOTIFIED, [REPLAY], id="nobody knows when it ended"),
+        pytest.param(
+            story(NOT_NOTIFIED, queued=QUEUED), BatchState.NOT_NOTIFIED, [REDRIVE, REPLAY], id="its event waits"
+        ),
         pytest.param(story(TOLD, is_source_there=False), BatchState.FAILED, [], id="its source is gone"),
         pytest.param(
             story(structs.replace(TOLD, next_step="Send the file again."), error="EmptyFileError"),
@@ -72,29 +77,29 @@ def commands(told: Story) -> list[str]:
         pytest.param(story(TOLD, error="TooManyRejectsError"), BatchState.FAILED, [REPLAY], id="or a limit is raised"),
     ],
 )
-def test_the_actions_after_a_failure_fix_its_cause(told: Story, state: BatchState, named: list[str]) -> None:
-    found = diagnosed(told, state, NOW)
+def test_the_actions_after_a_failure_fix_its_cause(batch: Story, state: BatchState, named: list[str]) -> None:
+    found = diagnosed(batch, state, NOW)
     assert (found.outcome, commands(found)) == (Outcome.FAILED, named)
 
 
 @pytest.mark.parametrize(
-    ("told", "named"),
+    ("batch", "named"),
     [
-        (story(UNTOLD), [RECONCILE]),
-        (story(UNTOLD, queued=QUEUED), [REDRIVE]),
+        (story(NOT_NOTIFIED), [RECONCILE]),
+        (story(NOT_NOTIFIED, queued=QUEUED), [REDRIVE]),
         (story(TOLD), []),
     ],
-    ids=["nobody was told", "its event waits", "somebody was told"],
+    ids=["not notified", "its event waits", "notified"],
 )
 def test_after_a_failure_that_follows_the_commit_only_the_notification_is_repeated(
-    told: Story, named: list[str]
+    batch: Story, named: list[str]
 ) -> None:
-    found = diagnosed(told, BatchState.PUBLISHED, NOW)
+    found = diagnosed(batch, BatchState.PUBLISHED, NOW)
     assert (found.outcome, commands(found)) == (Outcome.PUBLISHED, named)
 
 
 @pytest.mark.parametrize(
-    ("told", "state", "outcome", "named"),
+    ("batch", "state", "outcome", "named"),
     [
         pytest.param(story(TOLD), BatchState.LOST, Outcome.LOST, [REPLAY], id="lost"),
         pytest.param(story(TOLD, is_source_there=False), BatchState.LOST, Outcome.LOST, [], id="a record is left"),
@@ -102,7 +107,7 @@ def test_after_a_failure_that_follows_the_commit_only_the_notification_is_repeat
         pytest.param(story(), BatchState.LOST, Outcome.LOST, [REPLAY], id="the source is left"),
         pytest.param(
             story(None, LATER, is_source_there=False),
-            BatchState.UNTOLD,
+            BatchState.NOT_NOTIFIED,
             Outcome.FAILED,
             [],
             id="its record may still come",
@@ -113,8 +118,8 @@ def test_after_a_failure_that_follows_the_commit_only_the_notification_is_repeat
         pytest.param(story(), BatchState.MISSING, Outcome.NOT_STARTED, [REPLAY], id="never started"),
     ],
 )
-def test_what_is_left_says_what_became_of_it(
-    told: Story, state: BatchState, outcome: Outcome, named: list[str]
+def test_the_outcome_follows_from_what_is_left(
+    batch: Story, state: BatchState, outcome: Outcome, named: list[str]
 ) -> None:
-    found = diagnosed(told, state, NOW)
+    found = diagnosed(batch, state, NOW)
     assert (found.outcome, commands(found)) == (outcome, named)

@@ -45,7 +45,7 @@ def test_a_chunk_has_its_own_steps_and_tries() -> None:
     assert [step.retries for step in first.steps] == [0, 1]
 
 
-def test_what_is_under_way_is_running_until_it_is_cut_off() -> None:
+def test_an_unfinished_state_is_running_until_it_is_cut_off() -> None:
     events = histories.aborted()
     [running] = read_steps(events[:-2], DEFINITION)
     assert running.outcome is Ended.RUNNING
@@ -80,7 +80,7 @@ def test_a_failure_that_was_caught_names_error_and_cause_without_the_stack_trace
 
 
 def failed_on_embedded() -> list[dict[str, Any]]:
-    """A chunk that failed once and was tried again, and another that failed for good, on the embedded AWS."""
+    """A chunk that failed once and was retried, and another that failed for good, on the local emulator."""
     failed = {"taskFailedEventDetails": {"error": "TransientError", "cause": "AWS answered SlowDown."}}
     broken = {"taskFailedEventDetails": {"error": "MalformedDocumentError", "cause": "It ends inside."}}
     kinds: list[tuple[str, dict[str, Any]]] = [
@@ -103,9 +103,9 @@ def failed_on_embedded() -> list[dict[str, Any]]:
     ]
 
 
-def test_an_engine_that_shows_no_chunks_is_not_credited_with_any() -> None:
+def test_an_engine_that_shows_no_chunks_has_none() -> None:
     chunks, *_ = read_steps(failed_on_embedded(), DEFINITION)
-    assert (chunks.inside_untold, chunks.scheduled, chunks.chunks, chunks.retries) == (True, 3, (), 0)
+    assert (chunks.inside_untold, chunks.scheduled, chunks.chunks, chunks.retries) == (True, 3, [], 0)
     assert [(one.started, one.error) for one in chunks.tries] == [
         (None, "TransientError"),
         (None, "MalformedDocumentError"),
@@ -118,7 +118,7 @@ def test_a_map_that_went_on_after_a_retry_is_not_called_caught() -> None:
     assert (chunks.outcome, chunks.scheduled, chunks.inside_untold) == (Ended.SUCCEEDED, 4, True)
 
 
-def test_what_was_not_reached_is_said_in_the_order_of_the_definition() -> None:
+def test_unreached_states_are_in_the_order_of_the_definition() -> None:
     steps = read_steps(histories.troubled(), DEFINITION)
     assert not_reached(steps, DEFINITION) == (
         *("NoticeNotSent", "DescribeFailure", "RecordFailure", "NotifyFailure", "Failed"),
@@ -143,7 +143,7 @@ def test_a_redriven_execution_goes_on_where_it_stopped() -> None:
 
 @given(st.data())
 def test_a_history_with_gaps_is_read_all_the_same(data: Any) -> None:
-    """What AWS adds to its histories some day must not keep the story from being told."""
+    """Events that AWS adds to its histories some day must not break the reader."""
     events = data.draw(st.sampled_from([histories.troubled(), histories.aborted(), failed_on_embedded()]))
     kept = data.draw(st.lists(st.sampled_from(range(len(events))), unique=True))
     steps = read_steps([events[at] for at in sorted(kept)], DEFINITION)

@@ -28,7 +28,7 @@ def test_the_histories_here_are_such_as_aws_gives(events: list[Any]) -> None:
     assert all(event["previousEventId"] < event["id"] for event in events)
 
 
-def test_tries_are_told_apart_where_iterations_interleave() -> None:
+def test_tries_are_separate_where_iterations_interleave() -> None:
     history = read_history(histories.troubled())
     assert tries(history) == histories.TROUBLED_MS
     assert not any(tries.is_span or tries.unfinished for tries in history.tries.values())
@@ -58,7 +58,7 @@ def test_a_map_whose_inside_is_not_shown_is_one_span() -> None:
     assert history.transitions == 4 + 4, "each task inside is one, as are the states outside"
 
 
-def test_what_an_engine_says_after_the_end_does_not_count() -> None:
+def test_events_after_the_end_do_not_count() -> None:
     events = histories.embedded()
     late = [{**event, "id": event["id"] + len(events)} for event in events]
     assert read_history([*events, *late]) == read_history(events)

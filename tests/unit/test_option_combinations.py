@@ -55,7 +55,7 @@ def test_a_meaningless_combination_is_refused(
         ["--rejects", "rejects.jsonl", "--apply"],
     ],
 )
-def test_every_way_to_select_what_to_replay_is_accepted(
+def test_every_selection_for_a_replay_is_accepted(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def reached(_: str) -> None:

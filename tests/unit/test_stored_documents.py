@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from functions.common.batch_state import is_told
+from functions.common.batch_state import is_notified
 from functions.common.documents.chunk_counts import ChunkCounts, DriftCount, VersionCounts
 from functions.common.documents.document import StoredDocument
 from functions.common.documents.failure_record import FailureRecord
@@ -230,7 +230,7 @@ def test_what_can_not_be_read_is_named_without_a_value(kind: str, how: str) -> N
 def test_a_survey_takes_a_failure_for_notified_only_where_its_record_says_so(body: bytes | None, told: bool) -> None:
     storage = SimpleNamespace(get_bytes=lambda _bucket, _key: body)
     pipeline: Any = SimpleNamespace(storage=storage, processed_bucket="processed")
-    assert is_told(pipeline, "failures/x.json") is told
+    assert is_notified(pipeline, "failures/x.json") is told
 
 
 def test_the_outputs_of_a_manifest_are_the_files_of_its_tables_and_its_rejects() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from functions.common import failing, sql
+from functions.common import failing_records, sql
 from functions.common.contract import Contract, load_contract
 from functions.common.errors import ContractError
 from functions.common.reject_codes import CODES
@@ -288,7 +288,7 @@ def test_sql_that_fails_on_most_records_fails_the_file_and_says_where(
     more: dict[str, Any], select: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To find each would take longer than a function may run."""
-    monkeypatch.setattr(failing, "MOST", 3)
+    monkeypatch.setattr(failing_records, "MOST", 3)
     contract = contract_of(
         tmp_path, {"v": WHOLE}, {"v": "BIGINT"}, f"SELECT _position, id, {select} AS v FROM records", **more
     )

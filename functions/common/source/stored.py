@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
-from functions.common import s3_utils, visibility
+from functions.common import s3_utils, source_visibility
 from functions.common.batch import Batch
 from functions.common.config import Settings
 from functions.common.contract import Contract
@@ -29,7 +29,7 @@ def _read(storage: Storage, batch: Batch, start: int) -> Iterator[bytes]:
         yield from storage.read_blocks(source.bucket, source.key, source.version_id, start)
     except ClientError as exc:
         if s3_utils.is_missing(exc):
-            raise visibility.missing_source(source.uri, batch.ingested_at) from exc
+            raise source_visibility.missing_source(source.uri, batch.ingested_at) from exc
         if s3_utils.is_archived(exc):
             raise SourceArchivedError(f"{source.uri} is archived: S3 returns it only after it is restored.") from exc
         raise

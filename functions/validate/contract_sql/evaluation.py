@@ -11,7 +11,7 @@ from duckdb.sqltypes import DuckDBPyType
 
 from functions.common.contract import KEPT, POSITION, Contract, Version
 from functions.common.errors import ContractError
-from functions.common.failing import REFUSED, fails
+from functions.common.failing_records import REFUSED, fails
 from functions.common.record_types import sent_type
 from functions.common.reject_codes import Reason
 from functions.common.sql import STAGED, copy, identifier, literal, make_macros

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from functions.common.contract import POSITION, Column, Contract, Table
-from functions.common.failing import REFUSED, failing_rows
+from functions.common.failing_records import REFUSED, failing_rows
 from functions.common.reject_codes import DOES_NOT_FIT, NULL_KEY, Reason
 from functions.common.sql import identifier, open_records
 from functions.validate.contract_sql.casts import is_kept, type_named, widens

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from functions.common.contract import KEPT, POSITION, SENT, Version
-from functions.common.failing import failing_positions, fails
+from functions.common.failing_records import failing_positions, fails
 from functions.common.reject_codes import DOES_NOT_FIT, Reason
 from functions.common.sql import STAGED, copy, identifier, literal
 from functions.validate.contract_sql.predicates import fits

@@ -1,6 +1,6 @@
-"""What `--json` prints: documents and dataclasses as objects, times as ISO 8601 in UTC, and nothing but ASCII.
+"""Prints JSON for `--json`: documents and dataclasses as objects, times as ISO 8601 in UTC, and only ASCII.
 
-Whatever a key or a cause holds, it can't steer a terminal so. docs/reference/json-output.md has the shapes.
+So keys and causes can't control a terminal. docs/reference/json-output.md has the shapes.
 """
 
 import json
@@ -20,7 +20,7 @@ def dump(content: Any, *, indent: int | None = 2) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it; what takes time gets its `seconds`."""
+    """A value as JSON types. A dataclass with the property `seconds` gets that member too."""
     if is_dataclass(value) and not isinstance(value, type):
         content = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
         return {**content, "seconds": value.seconds} if hasattr(value, "seconds") else content

@@ -1,4 +1,4 @@
-"""Prints what a manifest says of the records: the balance, and fields that the contract does not know."""
+"""Prints the counts of a manifest: the balance, and fields that the contract does not define."""
 
 from rich.markup import escape
 
@@ -7,7 +7,7 @@ from pipeline.console import out, plain
 
 
 def balance(manifest: Manifest) -> None:
-    """The account of every record, as two sums that must add up, and the control totals."""
+    """The reconciliation of every record, as two sums that must add up, and the control totals."""
     counts = manifest.counts
     out.print("\n[bold]Balance[/bold]")
     out.print(f"  received {counts.received} = valid {counts.valid} + rejected {counts.rejected}")
@@ -25,9 +25,9 @@ def balance(manifest: Manifest) -> None:
 
 
 def drift(manifest: Manifest) -> None:
-    """The fields that the contract does not know, and how many records had them."""
+    """The fields that the contract doesn't define, and how many records had them."""
     if manifest.drift:
-        out.print("\n[bold]Drift[/bold]: fields that the contract does not know")
+        out.print("\n[bold]Drift[/bold]: fields that the contract does not define")
     for one in manifest.drift:
         field = plain(one.field) or "others"
         what = "dropped" if one.dropped else "their records rejected"

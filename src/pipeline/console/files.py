@@ -1,4 +1,4 @@
-"""Files that a command reads or writes: an input that can be read, an output that is complete or not there."""
+"""Files that a command reads or writes. An output is either complete or does not exist."""
 
 import os
 import shutil
@@ -13,10 +13,10 @@ from pipeline.errors import UsageError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the name `path` when the body ends without an error.
+    """A path to write to, which is renamed to `path` when the body ends without an error.
 
-    Until then, and after an error, what was called `path` before is untouched. What is no regular file, such as
-    /dev/stdout, is written in place. Raises CliError that names `path` where it can't be written.
+    Until then, and after an error, an existing `path` is unchanged. Devices such as /dev/stdout are written in place.
+    Raises CliError that names `path` if it can't be written.
     """
     target = path.resolve() if path.is_symlink() else path
     if target.exists() and not target.is_file():
@@ -35,17 +35,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as UTF-8, all of it or nothing. Raises CliError that names `path`."""
+    """Write a file as UTF-8, completely or not at all. Raises CliError that names `path`."""
     with replacing(path) as unfinished:
         unfinished.write_text(text, "utf-8")
 
 
 @contextmanager
 def filling(folder: Path) -> Iterator[Path]:
-    """A new folder in `folder`, on the same disk, to write files to that are then moved; gone when the body ends.
+    """A temporary folder in `folder`, and so on the same disk, for files that are then moved.
 
-    Raises CliError that names `folder` where it can't be written. One that was made for this and is still empty is
-    removed again.
+    Creates `folder` if needed, and removes it again if it stays empty. Raises CliError that names `folder` if it can't
+    be written.
     """
     is_new = not folder.exists()
     with system_errors.writing(folder):
@@ -55,17 +55,17 @@ def filling(folder: Path) -> Iterator[Path]:
                 yield Path(temporary)
         finally:
             if is_new:
-                with suppress(OSError):  # it holds what was written
+                with suppress(OSError):  # it contains the files
                     folder.rmdir()
 
 
 def check_input(path: Path, example: str) -> None:
-    """Raise UsageError for a path that is not a file that can be read; `example` is how a file is named instead."""
+    """Raise UsageError if a path is not a readable file; `example` shows a command with a file."""
     if not path.is_file():
         raise UsageError(f"There is no file {path}.", f"Name a file: {example}.")
     try:
         path.open("rb").close()
     except OSError as exc:
         raise UsageError(
-            f"The file {path} can't be read: {exc.strerror}.", "Let whoever owns it give you the right to read it."
+            f"The file {path} can't be read: {exc.strerror}.", "Ask its owner for permission to read it."
         ) from exc

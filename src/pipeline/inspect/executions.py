@@ -1,4 +1,4 @@
-"""What runs and what has run: executions with their outcomes, and their addresses in the console."""
+"""Executions with their outcomes, and their addresses in the console."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,6 @@ from functions.common.batch_state import BatchState, is_gone, state_without_reco
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.manifest import Manifest
 from functions.common.documents.run_record import RunRecord
-from functions.common.executions import execution_arn
 from functions.common.parallel import at_once
 from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
@@ -28,72 +27,75 @@ _PARALLEL = 8
 
 @dataclass(frozen=True)
 class Run:
-    """One execution, the counts of its batch where it was published, and what it cost."""
+    """One execution, the counts of its batch if it was published, and its cost."""
 
     name: str
     batch_id: str
     key: str
-    """Of the source; empty where nothing tells it."""
+    """The source's; empty if it isn't known."""
     status: str
-    """As Step Functions says."""
+    """As in Step Functions."""
     outcome: Outcome
-    """As `explain` calls it; of a run that failed, failed also where a later one published the batch."""
+    """As in `explain`. A failed execution stays failed, even if a later one published the batch."""
     started: datetime
     stopped: datetime | None
     counts: dict[str, int]
     """Empty unless it is published."""
     error: str
-    """Also of a published batch, where something failed after that."""
+    """Set for a published batch too, if a later step failed."""
     usd: str
-    """What it cost, as its run record says; empty until there is one, seconds after the end."""
+    """The cost in its run record, which is written seconds after the end; empty until then."""
 
     @property
     def seconds(self) -> float:
-        """How long it took, or has taken until now."""
+        """How long it took, or has been running."""
         return ((self.stopped or datetime.now(UTC)) - self.started).total_seconds()
 
 
 def recent_runs(place: Target, limit: int) -> list[Run]:
-    """The latest executions, newest first: one request for all, and two or three for each."""
+    """The latest executions, newest first. Makes one request for all, and two or three for each."""
     arn = place.outputs()["state_machine_arn"]
     listed = place.step_functions().list_executions(stateMachineArn=arn, maxResults=limit)["executions"]
     return runs_of(place, [dict(one) for one in listed])
 
 
 def runs_of(place: Target, listed: Sequence[Mapping[str, Any]]) -> list[Run]:
-    """Executions as ListExecutions answers them, with what their records say, in the same order."""
-    place.s3()  # made once, before the threads: boto3 does not make clients thread-safely
+    """Executions as ListExecutions returns them, with the contents of their records, in the same order."""
+    place.s3()  # made before the threads: boto3 doesn't make clients thread-safely
     place.step_functions()
-    return at_once(partial(run_of, place), listed, _PARALLEL)
+    return at_once(partial(_run_of, place), listed, _PARALLEL)
 
 
-def run_of(place: Target, execution: Mapping[str, Any]) -> Run:
-    """An execution as ListExecutions answers it, with what its records say."""
+def _run_of(place: Target, execution: Mapping[str, Any]) -> Run:
     name, status = execution["name"], execution["status"]
-    batch_id = _batch_of(place, name)
-    dataset = batch_id.partition("-")[0]
-    manifest = read_document(place, Manifest, manifest_key(dataset, batch_id)) if status != "RUNNING" else None
-    failure = None
-    if status not in ("RUNNING", "SUCCEEDED"):
-        failure = read_document(place, FailureRecord, failure_key(dataset, batch_id, name))
-    told, outcome = manifest or failure, _outcome(place, execution, batch_id, manifest, failure)
+    batch_id, source_key = replay_of(name)[0], ""
+    if not is_batch_id(batch_id):  # someone gave it another name
+        batch_id = str(_input_of(place, name).get("batch_id", name))
+    dataset = restarts.dataset_of_batch(batch_id)
+    has_ended, has_failed = status != "RUNNING", status not in ("RUNNING", "SUCCEEDED")
+    manifest = read_document(place, Manifest, manifest_key(dataset, batch_id)) if has_ended else None
+    failure = read_document(place, FailureRecord, failure_key(dataset, batch_id, name)) if has_failed else None
+    record, outcome = manifest or failure, _outcome(place, execution, batch_id, manifest, failure)
+    if record is None:
+        source = _input_of(place, name).get("source")
+        source_key = str(source.get("key", "")) if isinstance(source, dict) else ""
     return Run(
         name=name,
         batch_id=batch_id,
-        key=told.source.key if told else _key_of(place, name),
+        key=record.source.key if record else source_key,
         status=status,
         outcome=outcome,
         started=execution["startDate"],
         stopped=execution.get("stopDate"),
         counts=structs.asdict(manifest.counts) if manifest and outcome != "failed" else {},
-        error=failure.error if failure else "" if status in ("RUNNING", "SUCCEEDED") else status,
-        usd=cost_of(place, batch_id, name) if status != "RUNNING" else "",
+        error=failure.error if failure else status if has_failed else "",
+        usd=cost_of(place, batch_id, name) if has_ended else "",
     )
 
 
 def cost_of(place: Target, batch_id: str, name: str) -> str:
-    """What an execution of a batch cost, in USD, as its run record says; empty where there is none."""
-    record = read_document(place, RunRecord, run_key(batch_id.partition("-")[0], batch_id, name))
+    """The cost of an execution in USD, from its run record; empty if there is none."""
+    record = read_document(place, RunRecord, run_key(restarts.dataset_of_batch(batch_id), batch_id, name))
     return f"{Decimal(record.usd):.6f}" if record else ""
 
 
@@ -104,30 +106,18 @@ def _outcome(
     manifest: Manifest | None,
     failure: FailureRecord | None,
 ) -> Outcome:
-    """How an execution ended; that a later one published the batch does not make it a success."""
+    """The outcome of an execution. If a later one published the batch, this one still failed."""
     committed = execution["status"] == "SUCCEEDED" or bool(failure and failure.published)
     if manifest and committed:
         return outcome_of(BatchState.PUBLISHED, rejected=manifest.counts.rejected)
     if failure and not committed:
-        return outcome_of(BatchState.FAILED)
+        return Outcome.FAILED
     patience = restarts.patience()
     state = state_without_record(execution, patience)
-    dataset = batch_id.partition("-")[0]
+    dataset = restarts.dataset_of_batch(batch_id)
     if not manifest and is_gone(restarts.pipeline_of(place), dataset, batch_id, state, execution, patience):
-        state = BatchState.GONE
+        return Outcome.GONE
     return outcome_of(state)
-
-
-def _batch_of(place: Target, name: str) -> str:
-    """The batch of an execution: by its name, or, where somebody gave it another, by its input."""
-    batch_id, _ = replay_of(name)
-    return batch_id if is_batch_id(batch_id) else str(_input_of(place, name).get("batch_id", name))
-
-
-def _key_of(place: Target, name: str) -> str:
-    """The key of an execution's source, by its input."""
-    source = _input_of(place, name).get("source")
-    return str(source.get("key", "")) if isinstance(source, dict) else ""
 
 
 def _input_of(place: Target, name: str) -> dict[str, Any]:
@@ -140,9 +130,10 @@ def _input_of(place: Target, name: str) -> dict[str, Any]:
 
 
 def console_url(place: Target, execution: str | None) -> str:
-    """The console's address of the state machine, or of one of its executions."""
+    """The console's address of the state machine, or of an execution, by name or ARN."""
     machine = str(place.outputs()["state_machine_console_url"])
     if execution is None:
         return machine
-    arn = execution if execution.startswith("arn:") else execution_arn(place.outputs()["state_machine_arn"], execution)
+    is_arn = execution.startswith("arn:")
+    arn = execution if is_arn else executions.execution_arn(place.outputs()["state_machine_arn"], execution)
     return f"{machine.partition('#')[0]}#/v2/executions/details/{arn}"

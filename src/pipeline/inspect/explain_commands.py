@@ -1,15 +1,19 @@
-"""The commands that answer what happened to a file: explain and rejects. Neither changes anything."""
+"""The commands that show what happened to a file: explain, rejects and report. None changes anything in AWS."""
 
+import webbrowser
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipeline import console as show
 from pipeline.console import as_json
 from pipeline.deploy.targets import target
-from pipeline.inspect import json_documents, show_rejects
-from pipeline.inspect import show_batch as show_story
+from pipeline.errors import CliError
+from pipeline.inspect import json_documents, show_batch, show_rejects
 from pipeline.inspect.batch_history import rejects_of, story_of
+from pipeline.inspect.report import write_report
 from pipeline.options import AsJson, TargetName, What
 
 ShowValues = Annotated[bool, typer.Option("--show-values", help="Show the records' values, including personal data.")]
@@ -26,13 +30,13 @@ def explain(what: What, target_name: TargetName = "aws", json_: AsJson = False) 
     pipeline explain 's3://…-ingest-…/incoming/orders/x.jsonl?versionId=…'
     pipeline explain orders-0123… --json | jq -r '.actions[].command'
 
-    Exits with 0 whatever became of the file, and with 2 if nothing matches.
+    Exits with 0 for every outcome, and with 2 if nothing matches.
     """
-    told = story_of(target(target_name), what, samples=0)
+    story = story_of(target(target_name), what, samples=0)
     if json_:
-        as_json.dump(json_documents.story(told))
+        as_json.dump(json_documents.story(story))
     else:
-        show_story.story(told)
+        show_batch.story(story)
 
 
 def rejects(
@@ -53,12 +57,37 @@ def rejects(
 
     Values are hidden, since they may be personal data. Field names and the lengths of strings are shown.
     """
-    place = target(target_name)
-    found = rejects_of(place, what, samples, show_values=show_values)
+    found = rejects_of(target(target_name), what, samples, show_values=show_values)
     if json_:
         as_json.dump(json_documents.rejects(found))
     else:
         show_rejects.of_batch(found)
 
 
-COMMANDS: Mapping[str, Callable[..., None]] = {"explain": explain, "rejects": rejects}
+def report(
+    what: What,
+    target_name: TargetName = "aws",
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write, or the folder; by default <batch>.html here.")
+    ] = None,
+    show_values: ShowValues = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write everything about a batch to one HTML page.
+
+    Prints the path of the page, which needs no network.
+
+    \b
+    pipeline report orders-0123…                          the batch's page, orders-0123….html
+    pipeline report incoming/orders/x.jsonl --open        a key's newest version, opened in the browser
+    pipeline report orders-0123… --out /tmp/report.html --show-values
+
+    Values are hidden, since they may be personal data.
+    """
+    path = write_report(target(target_name), what, out, show_values=show_values)
+    show.out.print(str(path), markup=False)
+    if open_ and not webbrowser.open(path.absolute().as_uri()):
+        raise CliError("The page is written, but no browser could be started.", f"Open {path} yourself.")
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {"explain": explain, "rejects": rejects, "report": report}

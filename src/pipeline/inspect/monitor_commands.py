@@ -1,4 +1,4 @@
-"""The commands that look on: status, logs, watch, console. None changes anything."""
+"""The commands that monitor: status, logs, watch and console. None changes anything."""
 
 import webbrowser
 from collections.abc import Callable, Mapping
@@ -12,18 +12,17 @@ from rich.live import Live
 from pipeline import console as show
 from pipeline.console import as_json
 from pipeline.deploy.targets import Target, target
-from pipeline.inspect import executions as monitor
-from pipeline.inspect import show_executions as show_runs
-from pipeline.inspect.batch_history import traces
+from pipeline.inspect import show_executions
+from pipeline.inspect.batch_history.batch_executions import last_end
 from pipeline.inspect.batch_history.lookup import look_up
+from pipeline.inspect.executions import console_url, recent_runs
 from pipeline.inspect.logs import LogLine, follow_logs, logs
-from pipeline.inspect.watch import Look
 from pipeline.inspect.watch import watch as looks
 from pipeline.options import AsJson, TargetName
 from pipeline.recover import restarts, undelivered
 
 _LOGS_AFTER_END = timedelta(hours=1)
-"""For so long after its end an execution's batch is spoken of: its failure and its costs are recorded, with retries."""
+"""How long after its end an execution may be logged about: its failure and its cost are recorded, with retries."""
 
 
 def status(
@@ -33,7 +32,7 @@ def status(
 ) -> None:
     """Show the latest executions with outcome, counts and cost.
 
-    Also says how many events are in the on-failure queue.
+    Also shows how many events are in the failed-event queue.
 
     \b
     pipeline status
@@ -43,13 +42,13 @@ def status(
     Makes one request for the list, and two or three for each execution, eight at a time.
     """
     place = target(target_name)
-    recent, waiting = monitor.recent_runs(place, limit), undelivered.waiting(place)
+    recent, waiting = recent_runs(place, limit), undelivered.waiting(place)
     if json_:
         as_json.dump({"status_version": 1, "runs": recent, "waiting_events": waiting})
     elif not recent and not waiting:
         show.out.print(f"No execution yet. Next: make run-pipeline{'' if target_name == 'aws' else ' TARGET=local'}")
     else:
-        show_runs.runs(recent, waiting, target_name)
+        show_executions.runs(recent, waiting, target_name)
 
 
 def logs_command(
@@ -63,7 +62,7 @@ def logs_command(
             min=1, help="How far back; by default 15, or for a batch from its upload to an hour after its end."
         ),
     ] = None,
-    lines: Annotated[int, typer.Option(min=1, max=10_000, help="The most lines to show; the latest ones are.")] = 30,
+    lines: Annotated[int, typer.Option(min=1, max=10_000, help="How many lines to show at most: the latest.")] = 30,
     follow: Annotated[bool, typer.Option("--follow", help="Keep showing new lines until interrupted.")] = False,
     json_: AsJson = False,
 ) -> None:
@@ -89,7 +88,7 @@ def logs_command(
     for line in found.lines:
         _print(line, json_)
     for function in found.cut:
-        show.step(f"the log of {function} is long, and only its latest part was searched. Next: --minutes, for less")
+        show.step(f"the log of {function} is long, and only its latest part was searched. Next: a lower --minutes")
     if not found.lines and not json_:
         show.out.print(f"No log line since {since:%Y-%m-%d %H:%M:%S} UTC. Next: --minutes looks further back")
 
@@ -111,11 +110,16 @@ def watch(
     place, since = target(target_name), datetime.now(UTC) - timedelta(minutes=minutes)
     if json_ or not show.out.is_terminal:
         for look in looks(place, since):
-            _print_changes(look, json_)
+            changes = [*(("started", run) for run in look.begun), *(("ended", run) for run in look.over)]
+            for change, run in changes:
+                if json_:
+                    as_json.dump({"change": change, "run": run}, indent=None)
+                else:
+                    show_executions.one_line(run)
         return
-    with Live(console=Console(highlight=False), auto_refresh=False) as picture:  # one that wraps: nothing scrolls here
+    with Live(console=Console(highlight=False), auto_refresh=False) as picture:  # unlike `out` it wraps lines
         for look in looks(place, since):
-            picture.update(show_runs.live(look), refresh=True)
+            picture.update(show_executions.live(look), refresh=True)
 
 
 def console(
@@ -127,22 +131,22 @@ def console(
     Without an execution, the page is that of the state machine. It is opened only from a terminal.
     """
     place = target(target_name)
-    url = monitor.console_url(place, execution)
+    url = console_url(place, execution)
     show.out.print(url, markup=False)
     if target_name == "local":
-        show.err.print("The embedded AWS has no console: this is the address that the same has on AWS.")
+        show.err.print("The local emulator has no console: this is the address on AWS.")
     elif show.is_interactive():
         webbrowser.open(url)
 
 
 def _about(place: Target, what: str | None) -> tuple[str, datetime, datetime | None]:
-    """The batch that logs are asked of, since when there may be any, and until when."""
+    """The batch whose logs are shown, and the times between which it may have some."""
     since = datetime.now(UTC) - timedelta(minutes=15)
     if what is None:
         return "", since, None
     batch_id = look_up(place, what).batch_id
     finding = restarts.find(place, batch_id, restarts.patience())
-    batch, ended = restarts.batch_of(place, finding), traces.last_end(place, finding.dataset, batch_id)
+    batch, ended = restarts.batch_of(place, finding), last_end(place, finding.dataset, batch_id)
     if batch:
         since = datetime.fromisoformat(batch.ingested_at) - timedelta(minutes=1)
     return batch_id, since, ended and ended + _LOGS_AFTER_END
@@ -152,16 +156,7 @@ def _print(line: LogLine, json_: bool) -> None:
     if json_:
         as_json.dump(line, indent=None)
     else:
-        show_runs.log_line(line)
-
-
-def _print_changes(look: Look, json_: bool) -> None:
-    for change, changed in (("started", look.begun), ("ended", look.over)):
-        for run in changed:
-            if json_:
-                as_json.dump({"change": change, "run": run}, indent=None)
-            else:
-                show_runs.one_line(run)
+        show_executions.log_line(line)
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {

@@ -1,4 +1,4 @@
-"""What a batch or an execution is called, in one word, wherever it is shown: status, watch, explain, report."""
+"""The outcome of a batch or an execution, as status, watch, explain and report show it."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -7,7 +7,7 @@ from functions.common.batch_state import BatchState
 
 
 class Outcome(StrEnum):
-    """What became of a batch, in a word or two; SENTENCES says what each means."""
+    """The outcome of a batch; SENTENCES says what each one means."""
 
     PUBLISHED = "published"
     PARTLY_REJECTED = "partly rejected"
@@ -31,32 +31,22 @@ SENTENCES: Mapping[Outcome, str] = {
     Outcome.FAILED: "Failed: nothing was published.",
     Outcome.RUNNING: "It is running.",
     Outcome.STUCK: "Its execution has been running for longer than any should.",
-    Outcome.WAITING: "Not started: its event could not be handled, and is in the on-failure queue.",
-    Outcome.NOT_STARTED: "Not started: it has no execution, and no event about it is in the on-failure queue.",
+    Outcome.WAITING: "Not started: its event could not be handled, and is in the failed-event queue.",
+    Outcome.NOT_STARTED: "Not started: it has no execution, and the failed-event queue has no event about it.",
     Outcome.GONE: "It was processed, but its outputs and its source were deleted or have expired.",
-    Outcome.LOST: "Its execution succeeded, but its manifest was deleted: nothing of it counts as published.",
-    Outcome.UNKNOWN: "AWS did not say what became of it.",
+    Outcome.LOST: "Its execution succeeded, but its manifest was deleted, so nothing of it counts as published.",
+    Outcome.UNKNOWN: "AWS did not return its state.",
 }
-"""What each outcome means, for people."""
-
-_OUTCOMES = {
-    BatchState.FAILED: Outcome.FAILED,
-    BatchState.UNTOLD: Outcome.FAILED,
-    BatchState.RUNNING: Outcome.RUNNING,
-    BatchState.STUCK: Outcome.STUCK,
-    BatchState.LOST: Outcome.LOST,
-    BatchState.GONE: Outcome.GONE,
-    BatchState.UNKNOWN: Outcome.UNKNOWN,
-}
+"""What each outcome means."""
 
 
 def outcome_of(state: BatchState, *, rejected: int = 0, waits: bool = False) -> Outcome:
-    """The outcome of what a survey found in `state`.
+    """The outcome of a batch in `state`.
 
-    `rejected` is how many records its manifest counts as rejected, `waits` whether its event is in the queue.
+    `rejected` is the number of rejected records in its manifest, `waits` whether its event is in that queue.
     """
     if state is BatchState.PUBLISHED:
         return Outcome.PARTLY_REJECTED if rejected else Outcome.PUBLISHED
     if state is BatchState.MISSING:
         return Outcome.WAITING if waits else Outcome.NOT_STARTED
-    return _OUTCOMES[state]
+    return Outcome.FAILED if state is BatchState.NOT_NOTIFIED else Outcome(state.value)

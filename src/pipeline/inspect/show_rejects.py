@@ -1,9 +1,9 @@
-"""What `rejects` prints, and `explain` of rejects: plain lines, which neither a narrow terminal nor a pipe cuts."""
+"""Prints rejects for `rejects` and `explain`, as plain lines that neither a narrow terminal nor a pipe cuts."""
 
 import json
 from typing import Any
 
-from functions.common.batch_state import BatchState
+from functions.common.batch_state import BatchState, state_words
 from functions.common.reject_codes import SUPERSEDED
 from pipeline.console import many, out, plain
 from pipeline.inspect.batch_history.model import BatchRejects, Reject, RejectGroup, Rejects
@@ -14,12 +14,12 @@ _MAX_PROBLEMS = 5
 
 
 def of_batch(found: BatchRejects) -> None:
-    """The rejects of a batch by rule and place, the most frequent first, with samples; or why there are none."""
+    """The rejects of a batch by rule and place, most frequent first, with samples; or why there are none."""
     rejects = found.rejects
     if rejects is None:
-        no_reject = found.state == BatchState.PUBLISHED
-        said = "no record of it was rejected" if no_reject else f"it has no file of rejects, and is {found.state}"
-        out.print(f"{found.batch_id}: {said}.")
+        is_published, state = found.state == BatchState.PUBLISHED, state_words(found.state)
+        why = "no record was rejected" if is_published else f"it has no file of rejects, and is {state}"
+        out.print(f"{found.batch_id}: {why}.")
         if found.error:
             out.print(f"  {plain(found.error)}: {plain(found.cause)}")
         return
@@ -30,15 +30,15 @@ def of_batch(found: BatchRejects) -> None:
 
 
 def groups(found: Rejects) -> None:
-    """Groups of rejects, as many samples of each as there are."""
+    """Groups of rejects, with all of their samples."""
     if found.is_missing:
-        out.print("  The file is not there any more: rejects are kept for a shorter time than tables.")
+        out.print("  The file no longer exists: rejects may expire before tables.")
     if not found.is_whole:
-        out.print(f"  Of these the first {found.read:,}; pipeline rejects reads them all:")
+        out.print(f"  The first {found.read:,} of these (pipeline rejects reads them all):")
     for group in found.groups:
         _group(group)
     if found.ungrouped:
-        out.print(f"  … and {found.ungrouped:,} rejects that break rules at yet other places")
+        out.print(f"  … and {found.ungrouped:,} more rejects that break rules at other places")
 
 
 def _group(group: RejectGroup) -> None:

@@ -1,4 +1,4 @@
-"""What runs now and what has just ended, look by look."""
+"""Polls for executions that are running and that have just ended."""
 
 import time
 from collections.abc import Iterator, Mapping, Set
@@ -17,56 +17,60 @@ from pipeline.recover import restarts, undelivered
 
 _SECONDS = {"local": 0.5, "aws": 3.0}
 _FIRST = 100
-"""How many executions the first look sees beside those that run, the newest; each costs some requests."""
+"""How many executions the first poll reads in addition to the running ones: the newest; each takes some requests."""
 
 _SETTLED_WITHIN = timedelta(minutes=1)
-"""How late Step Functions may list what has happened: its listing is eventually consistent."""
+"""How late Step Functions may list a change: its listing is eventually consistent."""
 
 _STATES = 10
-"""Of how many that run the state is asked for, a request each."""
+"""How many running executions have their current state read, with a request each."""
 
 _QUEUE_EVERY = 10
-"""Looks from one question about the queue to the next."""
+"""Every so many polls the size of the failed-event queue is read."""
 
 _COST_WITHIN = timedelta(minutes=1)
-"""For so long after its end a run's cost is asked for again: its record comes later."""
+"""How long after an execution's end its cost is looked up: its record is written later."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What one look saw."""
+    """The result of one poll."""
 
     running: tuple[tuple[Run, str], ...]
-    """With the state that each is in; empty where it was not asked for."""
+    """With the current state of each; empty if it was not read."""
     ended: tuple[Run, ...]
-    """What has ended since the first look, or shortly before it; newest first."""
+    """Those that have ended since the first poll, or shortly before it; newest first."""
     begun: tuple[Run, ...]
-    """What was not seen running or ended before."""
+    """Those that are new in this poll."""
     over: tuple[Run, ...]
-    """What was not seen ended before, oldest first."""
+    """Those whose end is new in this poll, oldest first."""
     waiting: int
-    """Events in the on-failure queue."""
+    """Events in the failed-event queue."""
 
 
 def watch(place: Target, since: datetime) -> Iterator[Look]:
-    """Look again and again, for as long as the caller wants; of what ended before `since` nothing is told.
+    """Poll for as long as the caller reads. Leaves out executions that ended before `since`.
 
-    A look asks once or twice for all executions, once for each that runs, and three times for each that has ended
-    since. Whatever was seen running is told of until its end, however many others there are.
+    A poll lists executions once or twice, makes one request for each that is running, and three for each that has
+    newly ended. An execution that was seen running is followed until its end, however many others there are.
     """
     running: dict[str, Run] = {}
     ended: dict[str, Run] = {}
-    waiting, looked = 0, since
+    waiting, polled = 0, since
     for number in count():
         if number % _QUEUE_EVERY == 0:
             waiting = undelivered.waiting(place)
-        before, looked = looked, datetime.now(UTC)
+        before, polled = polled, datetime.now(UTC)
         seen = _seen(place, before - _SETTLED_WITHIN, running.keys(), None if number else _FIRST)
-        now_running = {name: one for name, one in seen.items() if one["status"] == "RUNNING"}
-        new = runs_of(place, [one for name, one in now_running.items() if name not in running])
+        still = {name: one for name, one in seen.items() if one["status"] == "RUNNING"}
+        new = runs_of(place, [one for name, one in still.items() if name not in running])
         runs = running | {run.name: run for run in new}
-        running = {name: _renamed(runs[name], one) for name, one in now_running.items()}
-        gone = [one for name, one in seen.items() if name not in now_running and name not in ended]
+        patience = restarts.patience()
+        running = {
+            name: replace(runs[name], outcome=outcome_of(state_without_record(one, patience)))  # it may now be stuck
+            for name, one in still.items()
+        }
+        gone = [one for name, one in seen.items() if name not in still and name not in ended]
         over = runs_of(place, [one for one in gone if one["stopDate"] >= since])
         ended = {run.name: run for run in over} | {name: _with_cost(place, run) for name, run in ended.items()}
         states = [(run, _state_of(place, run) if at < _STATES else "") for at, run in enumerate(running.values())]
@@ -75,7 +79,7 @@ def watch(place: Target, since: datetime) -> Iterator[Look]:
 
 
 def _seen(place: Target, since: datetime, known: Set[str], most: int | None) -> dict[str, Mapping[str, Any]]:
-    """The executions that run, those that have changed since a time (at most so many), and those that are `known`."""
+    """The running executions, those that have changed since a time (at most so many), and those that are `known`."""
     client, machine = place.step_functions(), place.outputs()["state_machine_arn"]
     listed = [*executions.running(client, machine), *islice(executions.changed_since(client, machine, since), most)]
     seen: dict[str, Mapping[str, Any]] = {one["name"]: one for one in listed}
@@ -85,11 +89,6 @@ def _seen(place: Target, since: datetime, known: Set[str], most: int | None) -> 
     return seen
 
 
-def _renamed(run: Run, execution: Mapping[str, Any]) -> Run:
-    """A running execution with its outcome as of now: one that runs for too long is stuck."""
-    return replace(run, outcome=outcome_of(state_without_record(execution, restarts.patience())))
-
-
 def _with_cost(place: Target, run: Run) -> Run:
     if run.usd or run.stopped is None or run.stopped < datetime.now(UTC) - _COST_WITHIN:
         return run
@@ -97,7 +96,7 @@ def _with_cost(place: Target, run: Run) -> Run:
 
 
 def _state_of(place: Target, run: Run) -> str:
-    """The state that an execution is in: that which it entered last."""
+    """The state that an execution entered last."""
     events = place.step_functions().get_execution_history(
         executionArn=execution_arn(place.outputs()["state_machine_arn"], run.name),
         reverseOrder=True,

@@ -1,4 +1,4 @@
-"""The commands that mend: replay, backfill, reconcile, redrive, erase. Each only tells, until it is given --apply."""
+"""The recovery commands: replay, backfill, reconcile, redrive and erase. Dry runs unless --apply is given."""
 
 import re
 from collections import Counter
@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from functions.common.batch import Batch, is_batch_id, replay_of, revision_of
-from functions.common.batch_state import BatchState, Finding, ObjectVersion, Patience, executions_since, untold
+from functions.common.batch import is_batch_id, replay_of, revision_of
+from functions.common.batch_state import BatchState, ObjectVersion, executions_since, not_notified
 from functions.common.planning import PREFIX
 from pipeline import console as show
 from pipeline.console.files import check_input
@@ -21,7 +20,7 @@ from pipeline.options import Combinations, TargetName
 from pipeline.recover import corrections, erasure, outputs, restarts, undelivered
 from pipeline.recover import show as show_recovery
 
-Apply = Annotated[bool, typer.Option("--apply", help="Do it. Without this, the command only says what it would do.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Do it. Without this, the command is a dry run.")]
 Concurrency = Annotated[int, typer.Option(min=1, max=100, help="How many executions may run at a time.")]
 OnlyPrefix = Annotated[str | None, typer.Option("--prefix", help="Only files whose keys begin with this.")]
 Since = Annotated[
@@ -102,7 +101,9 @@ def backfill(
 def reconcile(
     target_name: TargetName = "aws",
     since: Annotated[str, typer.Option(help="How far back: 30m, 12h, 7d, or a time such as 2026-01-31T12:00Z.")] = "3d",
-    grace: Annotated[str, typer.Option(help="Files younger than this may still be on their way.")] = "15m",
+    grace: Annotated[
+        str, typer.Option(help="Leave out files younger than this: their events may still arrive.")
+    ] = "15m",
     prefix: OnlyPrefix = None,
     concurrency: Concurrency = 5,
     digests: Annotated[bool, typer.Option("--digests", help="Check SHA-256 too, with a request per output.")] = False,
@@ -118,25 +119,26 @@ def reconcile(
     """
     place, started, patient = target(target_name), _time(since), restarts.patience(_duration(grace))
     young: list[ObjectVersion] = []
-    found = list(_counted(place, _selection([], prefix, since), patient, young.append))
+    findings = restarts.findings(place, _selection([], prefix, since), patient, young.append)
+    found = list(show.tracked(findings, "checking files"))
     published = [one for one in found if one.state is BatchState.PUBLISHED]
     pipeline = restarts.pipeline_of(place)
-    failed = list(untold(pipeline, executions_since(pipeline, started), patient))
+    failed = list(not_notified(pipeline, executions_since(pipeline, started), patient))
     checked: list[outputs.Checked] = []
     if prefix is None:
-        show.step("looking at the outputs")
+        show.step("checking the outputs")
         until = patient.now - patient.grace
         checked = list(outputs.check_outputs(place, started, until, published, digests=digests))
     show_recovery.findings(found, failed)
     if young:
-        show.out.print(f"Left out as younger than {grace} (--grace): {show.many(len(young), 'file')}.")
+        show.out.print(f"Left out because younger than {grace} (--grace): {show.many(len(young), 'file')}.")
     show_recovery.checked_outputs(checked)
     missing = [one for one in found if one.state is BatchState.MISSING]
     unresolved = [one for one in found if one.state in (BatchState.STUCK, BatchState.LOST, BatchState.UNKNOWN)]
     damaged = [one for one in checked if one.missing]
     if not apply:
         if missing or failed or any(one.orphans for one in checked):
-            show.out.print("Nothing was changed. --apply starts and tells; --apply --prune also deletes orphans.")
+            show.out.print("Nothing was changed. --apply starts and notifies; --apply --prune also deletes orphans.")
         if unresolved or damaged or missing or failed:
             raise typer.Exit(1)
         return
@@ -151,9 +153,9 @@ def reconcile(
 
 
 def redrive(target_name: TargetName = "aws", apply: Apply = False) -> None:
-    """Show the events in the on-failure queue, or send them again.
+    """Show the events in the failed-event queue, or send them again.
 
-    With --apply each event goes to the function that it was for.
+    With --apply, sends each event to its function.
     """
     place = target(target_name)
     handled, failed = 0, 0
@@ -166,9 +168,11 @@ def redrive(target_name: TargetName = "aws", apply: Apply = False) -> None:
     hidden = undelivered.waiting(place) - (failed if apply else handled + failed)
     if hidden > 0:
         number = show.many(hidden, "message")
-        raise CliError(f"About {number} can't be seen: somebody is at them.", "Repeat it in 15 minutes.")
+        raise CliError(f"About {number} can't be read: they are in use.", "Run the command again in 15 minutes.")
     if apply and failed:
-        raise CliError("Some events failed again; they stay in the queue.", "Mend what is said above, and repeat.")
+        raise CliError(
+            "Some events failed again; they stay in the queue.", "Fix the errors above, then run the command again."
+        )
     if not handled + failed:
         show.out.print("The queue is empty.")
     elif not apply:
@@ -184,13 +188,17 @@ def erase(
     """
     place = target(target_name)
     batch = erasure.find_batch(place, batch_id)
-    found = erasure.traces(place, batch)
-    if not found:
-        show.out.print(f"Nothing of {revision_of(batch.batch_id)[0]} exists any more: it was erased, or has expired.")
+    found, name = erasure.stored_versions(place, batch), revision_of(batch.batch_id)[0]
+    if found:
+        has_source = found[-1][0] == batch.source.bucket
+        source = f"and their source {show.plain(batch.source.uri)}" if has_source else "whose source no longer exists"
+        show.out.print(f"All revisions of {name}, {source}:")
     else:
-        _show_traces(batch, found)
+        show.out.print(f"Nothing of {name} exists any more: it was erased or has expired.")
+    for bucket, count in sorted(Counter(bucket for bucket, _, _ in found).items()):
+        show.out.print(f"  {show.many(count, 'version')} of objects in {bucket}")
     for key in erasure.corrections(place, batch):
-        show.out.print(f"Its corrected rejects are files of their own; erase their batches too: {show.plain(key)}")
+        show.out.print(f"Its corrected rejects are separate files. Erase their batches too: {show.plain(key)}")
     if not found:
         return
     if not apply:
@@ -200,35 +208,25 @@ def erase(
     show.out.print("Erased.")
 
 
-def _show_traces(batch: Batch, found: list[erasure.Trace]) -> None:
-    """What an erasure would delete, counted by bucket; the source is named only where it exists."""
-    has_source = found[-1][0] == batch.source.bucket
-    source = f"and their source {show.plain(batch.source.uri)}" if has_source else "whose source doesn't exist any more"
-    show.out.print(f"All revisions of {revision_of(batch.batch_id)[0]}, {source}:")
-    for bucket, count in sorted(Counter(bucket for bucket, _, _ in found).items()):
-        show.out.print(f"  {show.many(count, 'version')} of objects in {bucket}")
-
-
 def _selection(what: list[str], prefix: str | None, since: str | None) -> restarts.Selection:
-    """What is named. Raises UsageError for what can be neither a batch nor a key."""
+    """The batches and keys that are named. Raises UsageError for anything else."""
     batches, keys = [], []
     for one in what:
-        batch_id, _ = replay_of(one)  # an execution's name is as good as its batch's
+        batch_id, _ = replay_of(one)  # the name of an execution selects its batch
         if is_batch_id(batch_id):
             batches.append(batch_id)
         elif one.startswith(PREFIX):
             keys.append(one)
         else:
-            raise UsageError(f"{one} is neither a batch nor a key.", f"Keys of the ingest bucket begin with {PREFIX}.")
+            raise UsageError(f"{one} isn't a batch or a key.", f"Keys of the ingest bucket begin with {PREFIX}.")
     if prefix is not None and not prefix.startswith(PREFIX):
         raise UsageError(f"--prefix can't be {prefix}.", f"Keys of the ingest bucket begin with {PREFIX}.")
     return restarts.Selection(tuple(batches), tuple(keys), prefix or PREFIX, _time(since))
 
 
 def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, apply: bool) -> None:
-    """Show what would be started, or start it and tell how each ended; exits 1 unless all succeeded."""
-    with show.counting("looked at {} batches") as advance:
-        planned = [advance(start) for start in starts]
+    """Print what would be started, or start it and print how each ended. Exits with 1 unless all succeeded."""
+    planned = list(show.tracked(starts, "checking batches"))
     wanted = [start for start in planned if start.batch]
     show_recovery.starts(wanted, [start for start in planned if not start.batch])
     if not wanted:
@@ -237,7 +235,17 @@ def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, appl
     if not apply:
         show.out.print(f"{show.many(len(wanted), 'execution')} would be started. Add --apply to start them.")
         return
-    ended = _follow(place, wanted, concurrency)
+    begun: list[restarts.Start] = []
+    ended: list[restarts.Ended] = []
+    try:
+        ending = restarts.run_all(place, wanted, concurrency, begun.append)
+        ended.extend(show.tracked(ending, "running executions", len(wanted)))
+    except KeyboardInterrupt:
+        show.step(
+            f"stopped: {len(ended)} of {len(wanted)} have ended, {len(begun) - len(ended)} continue on their own, "
+            "the rest was not started; run the command again to start it"
+        )
+        raise
     bad = [one for one in ended if one.status != "SUCCEEDED"]
     for one in bad[: show_recovery.SHOWN]:
         error = show.plain(one.error)
@@ -245,33 +253,6 @@ def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, appl
     show.out.print(f"{len(ended) - len(bad)} of {len(wanted)} succeeded.")
     if bad:
         raise typer.Exit(1)
-
-
-def _follow(place: Target, wanted: list[restarts.Start], concurrency: int) -> list[restarts.Ended]:
-    columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    ended: list[restarts.Ended] = []
-    begun: list[restarts.Start] = []
-    try:
-        with Progress(*columns, console=show.err, disable=not show.err.is_terminal) as progress:
-            task = progress.add_task("executions", total=len(wanted))
-            for one in restarts.run_all(place, wanted, concurrency, begun.append):
-                ended.append(one)
-                progress.update(task, completed=len(ended))
-    except KeyboardInterrupt:
-        show.step(
-            f"stopped: {len(ended)} of {len(wanted)} have ended, {len(begun) - len(ended)} go on by themselves, "
-            "the rest was not started; run the same again for it"
-        )
-        raise
-    return ended
-
-
-def _counted(
-    place: Target, selection: restarts.Selection, patient: Patience, too_young: Callable[[ObjectVersion], object]
-) -> Iterable[Finding]:
-    with show.counting("looked at {} files") as advance:
-        for finding in restarts.findings(place, selection, patient, too_young):
-            yield advance(finding)
 
 
 def _send_correction(place: Target, path: Path, apply: bool) -> None:
@@ -285,13 +266,13 @@ def _send_correction(place: Target, path: Path, apply: bool) -> None:
         return
     key, correction = corrections.send_correction(place, batch_id, data)
     if correction is None:
-        show.out.print(f"The same was sent before: {show.plain(key)}.")
+        show.out.print(f"The same records were sent before: {show.plain(key)}.")
     else:
         show.out.print(f"Sent {records} of {batch_id} as {show.plain(key)}, batch {correction}.")
 
 
 def _send_missed_notifications(place: Target, failed: list[Mapping[str, Any]]) -> int:
-    """Have each failure recorded and notified; returns for how many that did not work."""
+    """Have each failure recorded and notified. Returns how many failed again."""
     problems = 0
     for execution in failed:
         try:
@@ -320,7 +301,7 @@ def _time(text: str | None) -> datetime:
 def _duration(text: str) -> timedelta:
     """30m, 12h or 7d. Raises UsageError."""
     if not _AGE.fullmatch(text):
-        raise UsageError(f"{text} is no length of time.", "Give one such as 15m, 12h or 7d.")
+        raise UsageError(f"{text} isn't a length of time.", "Give one such as 15m, 12h or 7d.")
     return int(text[:-1]) * _UNITS[text[-1]]
 
 

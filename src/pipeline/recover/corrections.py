@@ -1,4 +1,4 @@
-"""Corrected rejects: a new upload, which names the batch that it corrects."""
+"""Corrected rejects: a new upload that names the batch it corrects."""
 
 import hashlib
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from pipeline.recover.restarts import any_record, dataset_of_batch
 def corrected(lines: Iterable[bytes]) -> tuple[str, bytes]:
     """The batch that reject lines belong to, and their corrected records as JSON Lines. Raises UsageError.
 
-    Superseded ones are left out: nothing was wrong with them.
+    Superseded records are left out: nothing was wrong with them.
     """
     records, batches = [], set()
     for number, line in enumerate(lines, 1):
@@ -31,38 +31,38 @@ def corrected(lines: Iterable[bytes]) -> tuple[str, bytes]:
             records.append(orjson.dumps(reject["record"]))
         except (orjson.JSONDecodeError, KeyError, TypeError) as exc:
             raise UsageError(
-                f"Line {number} is no reject with a corrected record ({type(exc).__name__}).",
+                f"Line {number} isn't a reject with a corrected record ({type(exc).__name__}).",
                 "Each line must be one of the batch's rejects, with the corrected record, as JSON, in `record` "
-                "(also where it stood in `raw`).",
+                "(even if the reject has it in `raw`).",
             ) from exc
     if len(batches) != 1:
-        raise UsageError(f"The file holds rejects of {len(batches)} batches.", "Send the rejects of each batch apart.")
+        raise UsageError(
+            f"The file contains rejects of {len(batches)} batches.", "Send the rejects of each batch separately."
+        )
     if not records:
-        raise UsageError("The file holds no record to send.", "Superseded records need no correction.")
+        raise UsageError("The file contains no record to send.", "Superseded records need no correction.")
     return batches.pop(), b"\n".join(records) + b"\n"
 
 
 def correction_key(batch_id: str, data: bytes) -> str:
-    """Where a correction is uploaded to: the same for the same content, so that it is sent once."""
+    """The key of a correction. The same content has the same key, so it is sent once."""
     digest = hashlib.sha256(data).hexdigest()[:12]
     return f"{PREFIX}{dataset_of_batch(batch_id)}/corrections/{batch_id}-{digest}.jsonl"
 
 
 def send_correction(place: Target, batch_id: str, data: bytes) -> tuple[str, str | None]:
-    """Upload corrected rejects as a new file that names the batch it corrects; answers its key and its batch.
+    """Upload corrected rejects as a new file that names the batch it corrects. Returns its key and its batch.
 
-    None for the batch where the same was sent before.
+    The batch is None if the same was sent before.
     """
     bucket, key = place.outputs()["ingest_bucket"], correction_key(batch_id, data)
     try:
-        answer = place.s3().put_object(
-            Bucket=bucket, Key=key, Body=data, Metadata={CORRECTS: batch_id}, IfNoneMatch="*"
-        )
+        put = place.s3().put_object(Bucket=bucket, Key=key, Body=data, Metadata={CORRECTS: batch_id}, IfNoneMatch="*")
     except ClientError as exc:
         if exc.response["Error"]["Code"] != "PreconditionFailed":
             raise
         return key, None
-    return key, batch_id_for(dataset_of_batch(batch_id), bucket, key, version_id_of(answer))
+    return key, batch_id_for(dataset_of_batch(batch_id), bucket, key, version_id_of(put))
 
 
 def check_known(place: Target, batch_id: str) -> None:

@@ -1,61 +1,60 @@
-"""Erasing a batch for good: its source version and every version of everything that was made of it."""
+"""Erases a batch for good: its source version, and every version of everything that was made of it."""
 
 import re
 from collections.abc import Iterator
 from itertools import groupby
 
 from functions.common.batch import Batch, failure_prefix, manifest_key, revision_of, run_prefix
-from functions.common.batch_state import look_at_batch
+from functions.common.batch_state import latest_execution
 from functions.common.planning import PREFIX
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError, UsageError
 from pipeline.recover import restarts
 from pipeline.recover.outputs import delete, prefixes_of_day
-from pipeline.recover.restarts import pipeline_of
 
-Trace = tuple[str, str, str]
+StoredVersion = tuple[str, str, str]
 """Bucket, key and version id of one version of one object."""
 
 
 def find_batch(place: Target, batch_id: str) -> Batch:
-    """The batch called so, by its traces or by its source.
+    """The batch with this id, from its records or its source.
 
-    Raises UsageError where there is neither, and CliError while something of it, of any revision, may still be
-    written: what is written after an erasure would stay.
+    Raises UsageError if there is neither, and CliError while a function may still write something of any revision:
+    what is written after an erasure would remain.
     """
-    patient = restarts.patience()
-    finding = restarts.find(place, batch_id, patient)
+    finding = restarts.find(place, batch_id, restarts.patience())
     batch = restarts.batch_of(place, finding)
     if batch is None:
-        raise UsageError(f"Nothing is known of the batch {batch_id}.", "Name it as its notice does.")
+        raise UsageError(f"There is no batch {batch_id}.", "Copy its name from its notification.")
+    pipeline = restarts.pipeline_of(place)
     for revision in _revisions(place, batch):
-        found = look_at_batch(pipeline_of(place), batch.dataset, revision, patient)
-        latest = restarts.latest_execution(place, found)
+        latest = latest_execution(pipeline, revision, restarts.look_at(place, revision).replays)
         if latest and (latest["status"] == "RUNNING" or restarts.writes_until(latest)):
-            raise CliError(f"{latest['name']} still runs, or was stopped just now.", "Erase it when that has ended.")
+            raise CliError(f"{latest['name']} is running, or was just stopped.", "Erase the batch when that has ended.")
     return batch
 
 
 def _revisions(place: Target, batch: Batch) -> list[str]:
-    """The ids of all revisions of a batch that have left anything, and the one behind them, which may have begun."""
+    """The ids of all revisions of a batch that have left anything, and of the next one, which may have started."""
     base, _ = revision_of(batch.batch_id)
-    keys = [key for _, key, _ in traces(place, batch)]
-    found = {revision_of(name[0])[1] for key in keys if (name := re.search(rf"{base}(?:-r[1-9]\d*)?", key))}
-    last = max({1, *found}) + 1
-    return [base, *(f"{base}-r{number}" for number in range(2, last + 1))]
+    found = [
+        name[0] for _, key, _ in stored_versions(place, batch) if (name := re.search(rf"{base}(?:-r[1-9]\d*)?", key))
+    ]
+    last = max((revision_of(name)[1] for name in found), default=1)
+    return [restarts.revision_id(base, number) for number in range(1, last + 2)]
 
 
 def corrections(place: Target, batch: Batch) -> list[str]:
-    """The keys of the files that corrected rejects of a batch; each is a batch of its own, and holds records of it."""
+    """The keys of the files that correct rejects of a batch. Each is a batch of its own, with records of this one."""
     base, _ = revision_of(batch.batch_id)
     prefix = f"{PREFIX}{batch.dataset}/corrections/{base}-"
     return sorted({key for _, key, _ in _versions(place, place.outputs()["ingest_bucket"], prefix)})
 
 
-def traces(place: Target, batch: Batch) -> list[Trace]:
+def stored_versions(place: Target, batch: Batch) -> list[StoredVersion]:
     """Every version of every object that a batch has left, in all its revisions: its manifests first, its source last.
 
-    In this order nobody reads a batch that is half erased, and an erasure that was interrupted is simply repeated.
+    In this order no reader sees a half-erased batch, and an interrupted erasure can be repeated.
     """
     base, _ = revision_of(batch.batch_id)
     processed = place.outputs()["processed_bucket"]
@@ -66,25 +65,25 @@ def traces(place: Target, batch: Batch) -> list[Trace]:
         failure_prefix(batch.dataset, base).removesuffix("/"),
         run_prefix(batch.dataset, base).removesuffix("/"),
     ]
-    found = [trace for prefix in prefixes for trace in _versions(place, processed, prefix)]
+    found = [one for prefix in prefixes for one in _versions(place, processed, prefix)]
     if restarts.source_state(place, batch.source) is not restarts.SourceState.GONE:
         found.append((batch.source.bucket, batch.source.key, batch.source.version_id))
     return found
 
 
-def _versions(place: Target, bucket: str, prefix: str) -> Iterator[Trace]:
+def _versions(place: Target, bucket: str, prefix: str) -> Iterator[StoredVersion]:
     """The versions under a prefix, delete markers included."""
     for page in place.s3().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
         for found in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
             yield bucket, found["Key"], found["VersionId"]
 
 
-def erase(place: Target, found: list[Trace]) -> None:
+def erase(place: Target, found: list[StoredVersion]) -> None:
     """Delete these versions for good: manifests, then what they name, then the source."""
     processed = place.outputs()["processed_bucket"]
-    for (bucket, _), group in groupby(found, key=lambda trace: (trace[0], trace[1].startswith("manifests/"))):
+    for (bucket, _), group in groupby(found, key=lambda one: (one[0], one[1].startswith("manifests/"))):
         if bucket == processed:
             delete(place, bucket, [{"Key": key, "VersionId": version_id} for _, key, version_id in group])
             continue
-        for _, key, version_id in group:  # by itself: many keys at once are XML, which not every key can stand in
+        for _, key, version_id in group:  # one by one: a request for many keys is XML, which can't contain every key
             place.s3().delete_object(Bucket=bucket, Key=key, VersionId=version_id)

@@ -1,7 +1,7 @@
-"""Outputs against manifests: which outputs no manifest names, and which of those that one names are not there.
+"""Compares outputs with manifests: finds outputs that no manifest names, and named outputs that are missing.
 
-Only what a manifest names is published. An output without one is what a run left that did not commit: no reader who
-follows manifests sees it, but it takes room, and a reader who does not would count it.
+Only outputs that a manifest names are published. The others were left by a run that did not commit. Readers who follow
+manifests don't see them, but they use storage, and other readers would count them.
 """
 
 import re
@@ -12,22 +12,22 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from functions.common.batch import manifest_key
-from functions.common.batch_state import BatchState, Finding, look_at_batch
+from functions.common.batch_state import BatchState, Finding, state_words
 from functions.common.documents.manifest import Manifest
 from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
 from pipeline.errors import CliError
-from pipeline.recover.restarts import EVER, dataset_of_batch, patience, pipeline_of, writes_until
+from pipeline.recover.restarts import EVER, dataset_of_batch, look_at, writes_until
 
 _BATCH = re.compile(r"[a-z][a-z0-9_]{0,29}-[0-9a-f]{32}(?:-r[1-9]\d*)?(?=[./])")
 _DELETED_AT_ONCE = 1000
 _YOUNG = timedelta(minutes=16)
-"""The longest that a function may go on writing that nobody knows of."""
+"""The longest that an unknown function may continue writing."""
 
 
 @dataclass
 class Listed:
-    """The outputs of one batch that lie in the bucket: bytes by key, and when the last was written."""
+    """The outputs of one batch in the bucket: bytes by key, and when the last one was written."""
 
     sizes: dict[str, int] = field(default_factory=dict)
     written: datetime = EVER
@@ -35,13 +35,13 @@ class Listed:
 
 @dataclass(frozen=True)
 class Checked:
-    """One batch whose outputs are not what its manifest says."""
+    """One batch whose outputs differ from its manifest."""
 
     batch_id: str
     orphans: tuple[str, ...]
     """Keys that no manifest and no failure record names."""
     missing: tuple[str, ...]
-    """Keys that the manifest names and that are not there, or not with their size or SHA-256."""
+    """Keys that the manifest names and that are missing, or have another size or SHA-256."""
     kept: str = ""
     """Why its orphans must not be deleted; empty if they may be."""
 
@@ -49,10 +49,10 @@ class Checked:
 def check_outputs(
     place: Target, since: datetime, until: datetime, published: Iterable[Finding] = (), *, digests: bool = False
 ) -> Iterator[Checked]:
-    """The batches ingested from `since` to `until` whose outputs are not what their manifest says.
+    """The batches ingested from `since` to `until` whose outputs differ from their manifest.
 
-    `published` are looked at also if none of their outputs is there; with `digests` every output is asked for its
-    SHA-256, a request each. Day by day, so that memory grows with a day and not with the bucket.
+    `published` are checked even if none of their outputs exists. With `digests`, compares the SHA-256 of every output,
+    which takes a request each. Works day by day, so memory grows with a day and not with the bucket.
     """
     of_day: defaultdict[date, list[str]] = defaultdict(list)
     for finding in published:
@@ -81,13 +81,13 @@ def _of_day(place: Target, day: date) -> dict[str, Listed]:
 
 
 def batch_in(key: str) -> str | None:
-    """The batch whose name stands in a key of the processed bucket, or None."""
+    """The batch whose name is in a key of the processed bucket, or None."""
     batch = _BATCH.search(key)
     return batch[0] if batch else None
 
 
 def prefixes_of_day(place: Target, day: date | str) -> Iterator[str]:
-    """What the keys of the outputs of one ingest date begin with, of every dataset; a day as text is ISO 8601."""
+    """The prefixes of the outputs of one ingest date, of every dataset. A `day` string is ISO 8601."""
     for dataset in _folders(place, "tables/"):
         for table in _folders(place, dataset):
             yield f"{table}ingest_date={day}/"
@@ -97,50 +97,49 @@ def prefixes_of_day(place: Target, day: date | str) -> Iterator[str]:
         yield f"{dataset}ingest_date={day}/"
 
 
-def _folders(place: Target, prefix: str) -> list[str]:
-    pages = (
-        place.s3()
-        .get_paginator("list_objects_v2")
-        .paginate(Bucket=place.outputs()["processed_bucket"], Prefix=prefix, Delimiter="/")
-    )
-    return [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
+def _folders(place: Target, prefix: str) -> Iterator[str]:
+    for page in _pages(place, Prefix=prefix, Delimiter="/"):
+        yield from (found["Prefix"] for found in page.get("CommonPrefixes", []))
 
 
 def _objects(place: Target, prefix: str) -> Iterator[Any]:
-    paginator, bucket = place.s3().get_paginator("list_objects_v2"), place.outputs()["processed_bucket"]
-    pages = paginator.paginate(Bucket=bucket, Prefix=prefix)
-    for page in pages:
+    for page in _pages(place, Prefix=prefix):
         yield from page.get("Contents", [])
 
 
+def _pages(place: Target, **listed: str) -> Iterable[Any]:
+    paginator: Any = place.s3().get_paginator("list_objects_v2")
+    pages: Iterable[Any] = paginator.paginate(Bucket=place.outputs()["processed_bucket"], **listed)
+    return pages
+
+
 def _check(place: Target, batch_id: str, listed: Listed, *, digests: bool = False) -> Checked | None:
-    dataset = dataset_of_batch(batch_id)
-    manifest = read_document(place, Manifest, manifest_key(dataset, batch_id))
+    manifest = read_document(place, Manifest, manifest_key(dataset_of_batch(batch_id), batch_id))
     if manifest is None:
-        return _uncommitted(place, dataset, batch_id, listed)
+        return _uncommitted(place, batch_id, listed)
     named = {output.key: output for output in manifest.outputs}
     missing = [
         key
         for key, output in named.items()
-        if (key in listed.sizes or key != manifest.rejects_key)  # rejects may be kept for a shorter time than tables
+        if (key in listed.sizes or key != manifest.rejects_key)  # rejects may expire before tables
         and (listed.sizes.get(key) != output.bytes or (digests and _digest(place, key) != output.sha256))
     ]
     orphans = listed.sizes.keys() - named.keys()
     return Checked(batch_id, tuple(sorted(orphans)), tuple(sorted(missing))) if orphans or missing else None
 
 
-def _uncommitted(place: Target, dataset: str, batch_id: str, listed: Listed) -> Checked | None:
-    """What a batch without a manifest has left. Only that of a failure that somebody knows of is good for nothing."""
-    finding = look_at_batch(pipeline_of(place), dataset, batch_id, patience())
+def _uncommitted(place: Target, batch_id: str, listed: Listed) -> Checked | None:
+    """The outputs of a batch without a manifest. They may be deleted only if its failure was notified."""
+    finding = look_at(place, batch_id)
     if finding.state in (BatchState.RUNNING, BatchState.STUCK):
         return None
     orphans = tuple(sorted(listed.sizes))
-    kept = f"the batch is {finding.state}"
+    kept = f"the batch is {state_words(finding.state)}"
     if finding.state is BatchState.FAILED:
         orphans = tuple(key for key in orphans if not key.startswith("rejected/"))  # the failure record names them
         kept = ""
     if datetime.now(UTC) - listed.written < _YOUNG or writes_until(finding.execution):
-        kept = "it is young: a function may still be writing"
+        kept = "it is new and a function may still be writing"
     return Checked(batch_id, orphans, (), kept) if orphans else None
 
 
@@ -150,9 +149,9 @@ def _digest(place: Target, key: str) -> str | None:
 
 
 def prune(place: Target, checked: Checked) -> tuple[str, ...]:
-    """Delete the orphans of a batch, if they still are orphans; answers their keys.
+    """Delete the orphans of a batch that still are orphans. Returns their keys.
 
-    For as long as the bucket keeps replaced versions, they can be brought back.
+    They can be restored for as long as the bucket keeps replaced versions.
     """
     sizes = dict.fromkeys(checked.orphans, 0)
     again = _check(place, checked.batch_id, Listed(sizes))
@@ -162,12 +161,12 @@ def prune(place: Target, checked: Checked) -> tuple[str, ...]:
 
 
 def delete(place: Target, bucket: str, objects: Sequence[Mapping[str, str]]) -> None:
-    """Delete objects, or versions of them, a thousand a request. Raises CliError that names what S3 kept."""
+    """Delete objects, or versions of them, a thousand per request. Raises CliError with the first key that S3 kept."""
     for at in range(0, len(objects), _DELETED_AT_ONCE):
         some: Any = {"Objects": objects[at : at + _DELETED_AT_ONCE], "Quiet": True}
         if errors := place.s3().delete_objects(Bucket=bucket, Delete=some).get("Errors"):
             first = errors[0]
             raise CliError(
                 f"{len(errors)} objects could not be deleted; the first: {first.get('Key')} ({first.get('Code')}).",
-                "Check the right to delete there (s3:DeleteObject, s3:DeleteObjectVersion) and run the same again.",
+                "Check your permissions (s3:DeleteObject, s3:DeleteObjectVersion), then run the command again.",
             )

@@ -1,7 +1,7 @@
-"""What to start again: replays, republications and backfills, and how they are run.
+"""Which executions to start again (replays, republications and backfills), and how they are run.
 
-Which executions are started follows from what lies in the buckets, and their names from it too. So a command that
-was interrupted is repeated, and two people who repeat it start each execution once.
+The contents of the buckets decide which executions are started and how they are named. So an interrupted command can be
+repeated, and two people who repeat it start each execution once.
 """
 
 import time
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -27,6 +28,7 @@ from functions.common.batch_state import (
     is_listed,
     look_at_batch,
     plan,
+    state_words,
     survey,
     versions,
 )
@@ -41,17 +43,20 @@ from pipeline.deploy.targets import Target, for_target
 from pipeline.errors import CliError, UsageError
 
 _FUNCTION_LIFETIME = timedelta(minutes=16)
-"""The longest that a function may outlive its execution: Lambda's limit, and a minute."""
+"""How long a function may run after its execution ended: Lambda's limit, and a minute."""
 
 _POLL_SECONDS = {"local": 0.1, "aws": 2.0}
 
 EVER = datetime.min.replace(tzinfo=UTC)
-FAILED = (BatchState.FAILED, BatchState.UNTOLD, BatchState.LOST)
+FAILED = (BatchState.FAILED, BatchState.NOT_NOTIFIED, BatchState.LOST)
+
+Record = Manifest | FailureRecord
+"""A record of a batch that names its source."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which batches a command is about; without batches and keys, all under the prefix."""
+    """The batches that a command works on: all under the prefix unless batches or keys are given."""
 
     batches: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
@@ -61,7 +66,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Start:
-    """One execution that a command would start, or why it would not: then there is no `batch`."""
+    """One execution that a command would start. Without a `batch` it is not started, for this `reason`."""
 
     batch_id: str
     name: str
@@ -72,7 +77,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Ended:
-    """How an execution that was started ended."""
+    """How a started execution ended."""
 
     start: Start
     status: str
@@ -80,7 +85,7 @@ class Ended:
 
 
 def pipeline_of(place: Target) -> Pipeline:
-    """The deployed pipeline as a survey looks at it."""
+    """The deployed pipeline, as a survey takes it."""
     outputs = place.outputs()
     return Pipeline(
         storage=Storage(place.s3()),
@@ -93,7 +98,7 @@ def pipeline_of(place: Target) -> Pipeline:
 
 
 def patience(grace: timedelta = timedelta(0)) -> Patience:
-    """How long a command waits, from now on, before it calls something missing."""
+    """How long a command waits before it calls something missing, counted from now."""
     return Patience(datetime.now(UTC), grace)
 
 
@@ -103,34 +108,39 @@ def findings(
     patient: Patience,
     too_young: Callable[[ObjectVersion], object] = lambda _: None,
 ) -> Iterator[Finding]:
-    """What became of the selected batches, each once. Raises UsageError for one that is not there.
+    """The states of the selected batches, each once. Raises UsageError for one that doesn't exist.
 
-    `too_young` is called with each version that is left out, since it is younger than the grace period.
+    Calls `too_young` with each version that is left out because it is younger than the grace period.
     """
+    pipeline = pipeline_of(place)
+
+    def of_key(key: str) -> list[Finding]:
+        found = list(survey(pipeline, selection.since, patient, key=key, too_young=too_young))
+        if not found:
+            raise UsageError(f"There is no file {key}.", "Name its key in the ingest bucket, as it is, not encoded.")
+        return found
+
+    named = chain(
+        (find(place, batch_id, patient) for batch_id in selection.batches),
+        chain.from_iterable(map(of_key, selection.keys)),
+    )
+    is_named = bool(selection.batches or selection.keys)
     seen: set[str] = set()
-    for finding in _all_findings(place, selection, patient, too_young):
+    for finding in (
+        named if is_named else survey(pipeline, selection.since, patient, selection.prefix, too_young=too_young)
+    ):
         if finding.batch_id not in seen:
             seen.add(finding.batch_id)
             yield finding
 
 
-def _all_findings(
-    place: Target, selection: Selection, patient: Patience, too_young: Callable[[ObjectVersion], object]
-) -> Iterator[Finding]:
-    pipeline = pipeline_of(place)
-    for batch_id in selection.batches:
-        yield find(place, batch_id, patient)
-    for key in selection.keys:
-        found = list(survey(pipeline, selection.since, patient, key=key, too_young=too_young))
-        if not found:
-            raise UsageError(f"There is no file {key}.", "Name its key in the ingest bucket, as it is, not encoded.")
-        yield from found
-    if not (selection.batches or selection.keys):
-        yield from survey(pipeline, selection.since, patient, prefix=selection.prefix, too_young=too_young)
+def look_at(place: Target, batch_id: str) -> Finding:
+    """The state of one batch now, of any revision and age."""
+    return look_at_batch(pipeline_of(place), dataset_of_batch(batch_id), batch_id, patience())
 
 
 def find(place: Target, batch_id: str, patient: Patience) -> Finding:
-    """What became of a batch. One without traces is looked for in the bucket. Raises UsageError if it is nowhere."""
+    """The state of a batch, which must have left records or be in the ingest bucket. Raises UsageError otherwise."""
     pipeline, dataset = pipeline_of(place), dataset_of_batch(batch_id)
     finding = look_at_batch(pipeline, dataset, batch_id, patient)
     if finding.state is not BatchState.MISSING:
@@ -140,7 +150,7 @@ def find(place: Target, batch_id: str, patient: Patience) -> Finding:
         if batch_id_of(pipeline, version) == base:
             return replace(finding, version=version)
     raise UsageError(
-        f"Nothing is known of a batch {batch_id}.", "Name it as its notice, its failure record or `reconcile` does."
+        f"There is no batch {batch_id}.", "Copy its name from its notification, its failure record or `reconcile`."
     )
 
 
@@ -149,17 +159,22 @@ def dataset_of_batch(batch_id: str) -> str:
     return batch_id.partition("-")[0]
 
 
+def revision_id(base: str, number: int) -> str:
+    """The id of a revision of the batch `base`."""
+    return base if number == 1 else f"{base}-r{number}"
+
+
 def backfill(place: Target, selection: Selection) -> Iterator[Start]:
-    """An execution for each version that has none, nor manifest nor failure record."""
+    """An execution for each version that has no execution, manifest or failure record."""
     for finding in findings(place, selection, patience()):
         if finding.state is BatchState.MISSING:
             yield next_execution(place, finding)
 
 
 def replay(place: Target, selection: Selection, *, failed_only: bool) -> Iterator[Start]:
-    """An execution for each selected batch that is not published; else why there is none.
+    """An execution for each selected batch that isn't published, or the reason why there is none.
 
-    With `failed_only` batches that need nothing are not mentioned.
+    With `failed_only`, batches that need nothing are left out.
     """
     for finding in findings(place, selection, patience()):
         if finding.state in FAILED or not failed_only:
@@ -169,93 +184,78 @@ def replay(place: Target, selection: Selection, *, failed_only: bool) -> Iterato
 def republish(place: Target, selection: Selection, release: str | None = None) -> Iterator[Start]:
     """An execution of the next revision for each selected batch that an earlier release published, or `release`.
 
-    What the deployed release has published already is left alone, so that the command can be repeated.
+    Skips what the deployed release has already published, so the command can be repeated.
     """
     deployed = place.outputs()["release"]
     for finding in findings(place, selection, patience()):
         if finding.state is not BatchState.PUBLISHED:
-            yield _passed_over(finding, "not published: replay it without --republish")
+            yield _not_started(finding, "not published: replay it without --republish")
             continue
         manifest = latest_manifest(place, finding)
         key, published_by = manifest.source.key, manifest.release
         if published_by == deployed:
-            yield Start(finding.batch_id, "", key, "published by the deployed release already")
+            yield Start(finding.batch_id, "", key, "already published by the deployed release")
         elif release not in (None, published_by):
             yield Start(finding.batch_id, "", key, f"published by the release {published_by}")
         else:
             batch = _replanned(place, manifest.source, manifest.ingested_at, manifest.revision + 1)
-            found = look_at_batch(pipeline_of(place), batch.dataset, batch.batch_id, patience())
-            yield _start_of(batch, found, f"revision {batch.revision}")
+            yield _start_of(batch, look_at(place, batch.batch_id), f"revision {batch.revision}")
 
 
 def latest_manifest(place: Target, finding: Finding) -> Manifest:
-    """The manifest of a batch's highest revision. Raises CliError where it was deleted meanwhile."""
+    """The manifest of a batch's highest revision. Raises CliError if it was deleted in the meantime."""
     base, _ = revision_of(finding.batch_id)
     prefix = manifest_key(finding.dataset, base).removesuffix(".json")
     listed = place.s3().list_objects_v2(Bucket=place.outputs()["processed_bucket"], Prefix=prefix).get("Contents", [])
-    newest = max((found["Key"] for found in listed), key=_revision_of_manifest, default=f"{prefix}.json")
-    manifest = read_document(place, Manifest, newest)
+    revisions = [revision_of(found["Key"].rpartition("/")[2].removesuffix(".json"))[1] for found in listed]
+    newest = revision_id(base, max(revisions, default=1))
+    manifest = read_document(place, Manifest, manifest_key(finding.dataset, newest))
     if manifest is None:
-        raise CliError(f"The manifest of {finding.batch_id} was deleted meanwhile.", "Run the same again.")
+        raise CliError(f"The manifest of {finding.batch_id} was deleted in the meantime.", "Run the command again.")
     return manifest
 
 
-def _revision_of_manifest(key: str) -> int:
-    return revision_of(key.rpartition("/")[2].removesuffix(".json"))[1]
-
-
 def next_execution(place: Target, finding: Finding) -> Start:
-    """The next execution of a batch, or why there is none to start."""
+    """The next execution of a batch, or the reason why there is none to start."""
     if finding.state not in (BatchState.MISSING, *FAILED):
-        return _passed_over(finding)
+        return _not_started(finding)
     try:
         batch = batch_of(place, finding)
     except SourceNotVisibleError:
-        return _passed_over(finding, "S3 lists it but does not return it")
+        return _not_started(finding, "S3 lists it but does not return it")
     if batch is None:
-        return _passed_over(finding, "deleted meanwhile")
+        return _not_started(finding, "deleted in the meantime")
     if source_state(place, batch.source) is SourceState.ARCHIVED:
-        return _passed_over(finding, "archived: restore it in S3 first (aws s3api restore-object)")
-    return _start_of(batch, finding, "never started" if finding.state is BatchState.MISSING else finding.state.value)
+        return _not_started(finding, "archived: restore it in S3 first (aws s3api restore-object)")
+    return _start_of(
+        batch, finding, "never started" if finding.state is BatchState.MISSING else state_words(finding.state)
+    )
 
 
 def _start_of(batch: Batch, finding: Finding, reason: str) -> Start:
     if finding.state not in (BatchState.MISSING, *FAILED):
-        return _passed_over(finding)
+        return _not_started(finding)
     if until := writes_until(finding.execution):
-        return _passed_over(finding, f"stopped just now: its function may still write until {until:%H:%M} UTC")
+        return _not_started(finding, f"stopped just now: its function may still write until {until:%H:%M} UTC")
     name = batch.batch_id if finding.state is BatchState.MISSING else replay_name(batch.batch_id, finding.replays + 1)
     return Start(batch.batch_id, name, batch.source.key, reason, batch)
 
 
 def writes_until(execution: Mapping[str, Any] | None) -> datetime | None:
-    """Until when a function of an execution that was stopped may still write, or None: nothing stops the function."""
+    """Until when the functions of a stopped execution may still write; None if they can't. Nothing stops a function."""
     if execution is None or execution["status"] not in ("ABORTED", "TIMED_OUT"):
         return None
     until = ended_at(execution).astimezone(UTC) + _FUNCTION_LIFETIME
     return until if until > datetime.now(UTC) else None
 
 
-def latest_execution(place: Target, finding: Finding) -> Mapping[str, Any] | None:
-    """The latest execution of a batch, also of a published one, for which a survey does not ask."""
-    if finding.state is not BatchState.PUBLISHED:
-        return finding.execution
-    pipeline, replays = pipeline_of(place), finding.replays
-    latest = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, finding.batch_id)
-    while later := executions.describe(
-        pipeline.step_functions, pipeline.state_machine_arn, replay_name(finding.batch_id, replays + 1)
-    ):
-        replays, latest = replays + 1, later
-    return latest
-
-
-def _passed_over(finding: Finding, reason: str = "") -> Start:
+def _not_started(finding: Finding, reason: str = "") -> Start:
     key = finding.version.key if finding.version else ""
-    return Start(finding.batch_id, "", key, reason or finding.state.value)
+    return Start(finding.batch_id, "", key, reason or state_words(finding.state))
 
 
 def batch_of(place: Target, finding: Finding) -> Batch | None:
-    """The batch of a finding, planned anew, with the source as it was first told; None where its version is gone.
+    """The batch of a finding, planned again from its recorded source; None if its version is gone.
 
     Raises SourceNotVisibleError as `plan` does.
     """
@@ -263,13 +263,13 @@ def batch_of(place: Target, finding: Finding) -> Batch | None:
     if record := any_record(place, finding.dataset, finding.batch_id):
         return _replanned(place, record.source, record.ingested_at, revision)
     if execution := executions.describe(pipeline.step_functions, pipeline.state_machine_arn, finding.batch_id):
-        told = Batch.from_input(orjson.loads(execution["input"]))
-        return _replanned(place, told.source, told.ingested_at, revision)
+        recorded = Batch.from_input(orjson.loads(execution["input"]))
+        return _replanned(place, recorded.source, recorded.ingested_at, revision)
     return plan(pipeline, finding.version) if finding.version else None
 
 
 class SourceState(StrEnum):
-    """Whether the object version that a batch was made of can be read."""
+    """Whether the source version of a batch can be read."""
 
     READABLE = "readable"
     ARCHIVED = "archived"
@@ -278,7 +278,7 @@ class SourceState(StrEnum):
 
 
 def source_state(place: Target, source: Source) -> SourceState:
-    """Whether a source can be read. A version that S3 lists but does not return yet counts as readable."""
+    """Whether a source can be read. A version that S3 lists but doesn't return yet counts as readable."""
     try:
         head = place.s3().head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
     except ClientError as exc:
@@ -289,8 +289,8 @@ def source_state(place: Target, source: Source) -> SourceState:
     return SourceState.ARCHIVED if is_archived_head(head) else SourceState.READABLE
 
 
-def any_record(place: Target, dataset: str, batch_id: str) -> Manifest | FailureRecord | None:
-    """The manifest or a failure record of a batch: each names its source."""
+def any_record(place: Target, dataset: str, batch_id: str) -> Record | None:
+    """The manifest or a failure record of a batch."""
     if manifest := read_document(place, Manifest, manifest_key(dataset, batch_id)):
         return manifest
     prefix = failure_prefix(dataset, batch_id)
@@ -306,7 +306,7 @@ def _replanned(place: Target, source: Source, ingested_at: str, revision: int) -
 def run_all(
     place: Target, starts: Iterable[Start], concurrency: int, begun: Callable[[Start], None] = lambda _: None
 ) -> Iterator[Ended]:
-    """Start executions, at most `concurrency` at a time, and tell of each how it ended, as it ends."""
+    """Start executions, at most `concurrency` at a time, and yield each when it has ended."""
     waiting = iter([start for start in starts if start.batch])
     machine = place.outputs()["state_machine_arn"]
     running: dict[str, Start] = {}
@@ -320,20 +320,20 @@ def run_all(
             return
         for name in list(running):
             execution = executions.describe(place.step_functions(), machine, name)
-            if execution is None or execution["status"] == "RUNNING":  # None: AWS tells of a start a moment later
+            if execution is None or execution["status"] == "RUNNING":  # None: AWS shows a start a moment later
                 continue
             yield Ended(running.pop(name), execution["status"], execution.get("error", ""))
         time.sleep(_POLL_SECONDS[place.name])
 
 
 def record_failure(place: Target, name: str) -> None:
-    """Hand the end of an execution to record_failure, as EventBridge does. Raises CliError if it does not take it."""
+    """Send the end of an execution to record_failure, as EventBridge does. Raises CliError if the function fails."""
     pipeline = pipeline_of(place)
     execution = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, name)
-    assert execution is not None  # it was listed a moment ago
+    assert execution is not None  # it was just listed
     function = place.outputs()["function_names"]["record_failure"]
     payload = orjson.dumps(status_change(execution))
-    answer = place.client("lambda").invoke(FunctionName=function, Qualifier="live", Payload=payload)
-    if "FunctionError" in answer:
+    response = place.client("lambda").invoke(FunctionName=function, Qualifier="live", Payload=payload)
+    if "FunctionError" in response:
         look = for_target("pipeline logs", place.name)
-        raise CliError(f"record_failure could not record {name}.", f"Look at its log ({look}) and repeat.")
+        raise CliError(f"record_failure could not record {name}.", f"Look at its log ({look}) and try again.")

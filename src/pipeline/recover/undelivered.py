@@ -1,8 +1,8 @@
-"""The on-failure queue: events that no retry could get handled, shown and sent back to the function they were for.
+"""The failed-event queue: shows events that no retry could handle, and sends them to their functions again.
 
-Two kinds of messages come here: Lambda's record of an asynchronous invocation that failed, with the event inside
-(docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html), and the event itself, which EventBridge
-or its Scheduler could not deliver, with the function in an attribute
+It holds two kinds of messages: Lambda's record of a failed asynchronous invocation, with the event inside
+(docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html), and an event that EventBridge or its
+Scheduler could not deliver, with the function in an attribute
 (docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html).
 """
 
@@ -19,21 +19,20 @@ from botocore.exceptions import ClientError
 
 from pipeline.deploy.targets import Target
 
-_PEEK_SECONDS = 30
-"""How long a message that was only looked at stays hidden from others."""
-
-_HANDLING_SECONDS = 920
-"""How long a message that is being sent back is hidden: the longest that a function may run, and some seconds."""
-
-
 LIVE = "live"
 """The alias that events invoke."""
 
+_PEEK_SECONDS = 30
+"""How long a message that is only read stays hidden from others."""
+
+_HANDLING_SECONDS = 920
+"""How long a message that is sent again stays hidden: the longest that a function may run, and some seconds."""
+
 _READ_A_SECOND = 25
-"""How many messages are surely read in a second: so much longer they stay hidden."""
+"""How many messages are certainly read in a second."""
 
 _WAIT_SECONDS = 1
-"""Asking for a second or more asks all of SQS's servers, and finds also a message that just came."""
+"""With a wait of a second or more, SQS asks all of its servers and also finds messages that have just arrived."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,10 @@ class Undelivered:
     receipt: str
     sent: datetime
     function_arn: str
-    """Whom the event was for, with alias; empty where the message does not say."""
+    """The function that the event was for, with alias; empty if the message doesn't say."""
     event: Any
     error: str
-    """Why it was not handled, in one line."""
+    """Why the event was not handled, in one line."""
 
     @property
     def function(self) -> str:
@@ -55,7 +54,7 @@ class Undelivered:
 
     @property
     def about(self) -> str:
-        """The keys or the execution that the event tells of."""
+        """The keys or the execution that the event is about."""
         try:
             if "Records" in self.event:
                 return ", ".join(unquote_plus(record["s3"]["object"]["key"]) for record in self.event["Records"])
@@ -65,40 +64,39 @@ class Undelivered:
 
 
 def waiting(place: Target) -> int:
-    """About how many messages are in the queue, hidden ones included."""
+    """About how many messages are in the queue, including hidden ones."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    answer = place.client("sqs").get_queue_attributes(QueueUrl=_url(place), AttributeNames=names)
-    return sum(int(answer["Attributes"][name]) for name in names)
+    found = place.client("sqs").get_queue_attributes(QueueUrl=_url(place), AttributeNames=names)
+    return sum(int(found["Attributes"][name]) for name in names)
 
 
 def peek(place: Target) -> Iterator[tuple[Undelivered, str]]:
-    """What is in the queue and why; when all was looked at, it can be seen by others again."""
+    """The messages of the queue, each with its error. Others can see them again when all have been read."""
     for message in _received(place, _PEEK_SECONDS + waiting(place) // _READ_A_SECOND, 10):
         yield message, message.error or "it does not say why"
 
 
 def redrive(place: Target) -> Iterator[tuple[Undelivered, str]]:
-    """Send each event back to its function and wait for the answer; gives the error, or nothing where it was handled.
+    """Send each event to its function again and wait. Yields the message and its error, empty if it was handled.
 
-    A message leaves the queue only when its event was handled. Every function here may be told of one event twice.
+    A message leaves the queue only when its event was handled. Every function tolerates duplicate events.
     """
     names = set(place.outputs()["function_names"].values())
     invoker = place.client("lambda", config=Config(read_timeout=_HANDLING_SECONDS, retries={"total_max_attempts": 1}))
-    sqs = place.client("sqs")
     for message in _received(place, _HANDLING_SECONDS, 1):
         if message.event is None or message.function not in names:
             yield message, message.error if message.event is None else "not for a function of this deployment"
             continue
-        answer = invoker.invoke(FunctionName=message.function, Qualifier=LIVE, Payload=json.dumps(message.event))
-        if "FunctionError" in answer:
-            yield message, _error_of(json.loads(answer["Payload"].read())) or "the function failed"
+        result = invoker.invoke(FunctionName=message.function, Qualifier=LIVE, Payload=json.dumps(message.event))
+        if "FunctionError" in result:
+            yield message, _error_of(json.loads(result["Payload"].read())) or "the function failed"
             continue
-        sqs.delete_message(QueueUrl=_url(place), ReceiptHandle=message.receipt)
+        place.client("sqs").delete_message(QueueUrl=_url(place), ReceiptHandle=message.receipt)
         yield message, ""
 
 
 def _received(place: Target, hidden_seconds: int, at_once: int) -> Iterator[Undelivered]:
-    """Each message of the queue once; what is still there when the reader stops can be seen by others at once."""
+    """Each message of the queue once. When the reader stops, others can see the remaining messages at once."""
     sqs, url, received, seen = place.client("sqs"), _url(place), [], set[str]()
     try:
         while messages := sqs.receive_message(
@@ -111,7 +109,7 @@ def _received(place: Target, hidden_seconds: int, at_once: int) -> Iterator[Unde
         ).get("Messages", []):
             received += [message["ReceiptHandle"] for message in messages]
             new = [message for message in messages if message["MessageId"] not in seen]
-            if not new:  # they can be seen again: all were looked at, or this takes too long
+            if not new:  # they are visible again: all were read, or reading takes too long
                 return
             seen |= {message["MessageId"] for message in new}
             yield from map(parse, new)
@@ -122,7 +120,7 @@ def _received(place: Target, hidden_seconds: int, at_once: int) -> Iterator[Unde
 
 
 def parse(message: Mapping[str, Any]) -> Undelivered:
-    """A message as SQS gives it."""
+    """A message as SQS returns it."""
     sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
     try:
         body = json.loads(message["Body"])
@@ -138,11 +136,11 @@ def parse(message: Mapping[str, Any]) -> Undelivered:
     return Undelivered(message["ReceiptHandle"], sent, arn, event, error)
 
 
-def _error_of(answer: Any) -> str:
-    """The error that a function answered with, in one line."""
-    if not isinstance(answer, Mapping):
+def _error_of(payload: Any) -> str:
+    """The error that a function returned, in one line."""
+    if not isinstance(payload, Mapping):
         return ""
-    return " ".join(f"{answer.get('errorType', '')}: {answer.get('errorMessage', '')}".split()).strip(": ")
+    return " ".join(f"{payload.get('errorType', '')}: {payload.get('errorMessage', '')}".split()).strip(": ")
 
 
 def _url(place: Target) -> str:

@@ -1,4 +1,4 @@
-"""What became of a batch, and what a person does next: pure, from what was found."""
+"""Decides the outcome of a batch, and what a person does next. Pure: works on what was found."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,21 +10,21 @@ from pipeline.deploy.targets import for_target
 from pipeline.inspect.batch_history.model import Action, Execution, Story
 from pipeline.inspect.outcome import Outcome, outcome_of
 
-_UNTOLD_AFTER = timedelta(minutes=5)
-"""How long EventBridge may take to tell of an execution's end before something is amiss."""
+_NOTIFIED_WITHIN = timedelta(minutes=5)
+"""How long EventBridge may take to deliver an execution's end."""
 
-_SOURCE_GONE = "Its source does not exist any more: it can't be run again, only uploaded again."
+_SOURCE_GONE = "Its source no longer exists. Upload the file again; the batch can't be replayed."
 
 _NOT_RETURNED = {
-    "aws": "S3 lists this version but does not return it. Wait 15 minutes and ask again.",
+    "aws": "S3 lists this version but does not return it. Wait 15 minutes, then try again.",
     "local": "The emulator lists this version under a key that it does not return: it lists a carriage return as a "
     "line feed. Upload the file under a key without line breaks.",
 }
-"""What a person does about a version that is listed but not returned, by target."""
+"""What to do about a version that is listed but not returned, by target."""
 
 
 def diagnosed(story: Story, state: BatchState, now: datetime) -> Story:
-    """The story with its outcome and the next actions, of a batch that a survey found in `state`."""
+    """The history of a batch in `state`, with its outcome and the next actions."""
     rejected = story.manifest.counts.rejected if story.manifest else 0
     outcome = outcome_of(state, rejected=rejected, waits=bool(story.queued))
     actions = (
@@ -37,12 +37,12 @@ def diagnosed(story: Story, state: BatchState, now: datetime) -> Story:
 def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
     replay = f"pipeline replay {story.batch_id} --apply"
     if story.queued:
-        sentence = "Mend what the message in the queue says, and send its event back to the function."
+        sentence = "Fix the error that the message in the queue reports, then send its event to the function again."
         yield Action(sentence, "pipeline redrive --apply")
     if story.is_source_archived and outcome in (Outcome.STUCK, Outcome.LOST, Outcome.NOT_STARTED):
         yield Action("Its source is archived: restore it in S3 first (aws s3api restore-object).")
     if outcome is Outcome.PARTLY_REJECTED:
-        yield Action("See what is wrong with the rejects.", f"pipeline rejects {story.batch_id}")
+        yield Action("See why records were rejected.", f"pipeline rejects {story.batch_id}")
         sentence = "Have them corrected and sent: as a new file, or as the file of rejects with corrected records."
         yield Action(sentence, "pipeline replay --rejects FILE --apply")
     elif outcome is Outcome.FAILED:
@@ -53,30 +53,31 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
         yield Action(_SOURCE_GONE)
     elif outcome is Outcome.STUCK and story.target == "local":
         yield Action(
-            "If it hangs, start another emulator, which has nothing of this one, deploy to it and upload the file "
-            "again: make local-down, make local-up, make deploy-infra TARGET=local."
+            "If it hangs, start a new, empty emulator, deploy to it and upload the file again: make local-down, "
+            "make local-up, make deploy-infra TARGET=local."
         )
     elif outcome is Outcome.STUCK:
         yield Action(
-            "Look at it in the console. If it hangs, stop it there, and 16 minutes later run it again.", replay
+            "Look at it in the console. If it hangs, stop it there, wait 16 minutes, then run it again.", replay
         )
     elif outcome is Outcome.LOST:
-        yield Action("Its manifest was deleted, and nothing of it counts as published. Run it again.", replay)
+        yield Action("Its manifest was deleted, so nothing of it counts as published. Run it again.", replay)
     elif outcome is Outcome.NOT_STARTED and story.source is None:
         yield Action(_NOT_RETURNED[story.target])
     elif outcome is Outcome.NOT_STARTED and story.target == "local":
         sentence = (
-            "Start it. On the local emulator nothing else will, unless its event is still on its way: an event whose "
-            "function failed is dropped there, and the reconciler doesn't run by itself."
+            "Start it, unless its event may still arrive. The local emulator drops an event when its function fails, "
+            "and runs no reconciler."
         )
         yield Action(sentence, replay)
     elif outcome is Outcome.NOT_STARTED:
-        sentence = "Wait a minute: its event may be on its way, and the reconciler looks every hour. Or start it."
+        sentence = "Wait a minute, since its event may still arrive and the reconciler runs every hour. Or start it."
         yield Action(sentence, replay)
     elif outcome is Outcome.UNKNOWN:
-        yield Action("Wait a minute and ask again.", f"pipeline explain {story.batch_id}")
-    if outcome.is_published and story.failed and not story.queued and _is_untold(story.failed, now):
-        yield Action("Nobody was told that a step after the commit failed: have it told.", "pipeline reconcile --apply")
+        yield Action("Wait a minute, then run the command again.", f"pipeline explain {story.batch_id}")
+    if outcome.is_published and story.failed and not story.queued and _is_not_notified(story.failed, now):
+        sentence = "A step after the commit failed, and no notification was sent. Send it."
+        yield Action(sentence, "pipeline reconcile --apply")
 
 
 def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
@@ -86,18 +87,18 @@ def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
     remedy = _remedy(latest)
     if remedy is Remedy.REPLAY and story.is_source_there and not story.is_source_archived:
         yield Action(next_step, replay)
-        yield Action("See what the functions logged about it.", f"pipeline logs {story.batch_id}")
+        yield Action("See what the functions logged.", f"pipeline logs {story.batch_id}")
     else:
         if latest and latest.failure:
             next_step = latest.failure.next_step
         yield Action(next_step, _where_to_look(story, remedy))
         yield from _replays(story, remedy, replay)
-    if latest and not story.queued and _is_untold(latest, now):
-        yield Action("Nobody was told of this failure: have it told.", "pipeline reconcile --apply")
+    if latest and not story.queued and _is_not_notified(latest, now):
+        yield Action("No notification of this failure was sent. Send it.", "pipeline reconcile --apply")
 
 
 def _remedy(execution: Execution | None) -> Remedy:
-    """What the failure record says, or for a record of an earlier release what the error's name says."""
+    """The remedy in the failure record; for a record of an earlier release, the one of the error's class."""
     recorded = execution.failure.remedy if execution and execution.failure else ""
     if recorded in set(Remedy):
         return Remedy(recorded)
@@ -105,27 +106,27 @@ def _remedy(execution: Execution | None) -> Remedy:
 
 
 def _where_to_look(story: Story, remedy: Remedy) -> str:
-    """The command that shows why a file failed; empty where the next step says it all."""
+    """The command that shows why a file failed; empty if the next step needs none."""
     if remedy in (Remedy.REPLAY, Remedy.FIX_AND_REPLAY):
         return f"pipeline logs {story.batch_id}"
     return f"pipeline rejects {story.batch_id}" if story.rejects else ""
 
 
 def _replays(story: Story, remedy: Remedy, replay: str) -> Iterator[Action]:
-    """The replay of a failed batch, where one may succeed."""
+    """The replay of a failed batch, if one may succeed."""
     if remedy not in (Remedy.REPLAY, Remedy.FIX_AND_REPLAY, Remedy.UPLOAD_OR_REPLAY):
         return
     if story.is_source_archived:
-        yield Action("The source is still archived. When it is restored, run it again.", replay)
+        yield Action("The source is archived. Restore it, then run the batch again.", replay)
     elif not story.is_source_there:
         yield Action(_SOURCE_GONE)
     elif remedy is Remedy.UPLOAD_OR_REPLAY:
-        yield Action("If you raise the limit instead, deploy and run it again.", replay)
+        yield Action("To raise the limit instead, deploy the change, then run it again.", replay)
     else:
         yield Action("When the cause is fixed, run it again.", replay)
 
 
-def _is_untold(execution: Execution, now: datetime) -> bool:
-    """Whether no record says that somebody was told, long enough after the end."""
-    ended, told = execution.stopped, execution.failure is not None and execution.failure.is_notified
-    return not told and ended is not None and ended < now - _UNTOLD_AFTER
+def _is_not_notified(execution: Execution, now: datetime) -> bool:
+    """Whether no record says that a notification was sent, long enough after the end."""
+    is_notified = execution.failure is not None and execution.failure.is_notified
+    return not is_notified and execution.stopped is not None and execution.stopped < now - _NOTIFIED_WITHIN

@@ -1,19 +1,18 @@
-"""From an execution's history to the states that it visited, each with its tries, and a Map with its chunks.
+"""Reads an execution's history into the states that it visited, each with its tries, and a Map with its chunks.
 
-On AWS each event names the one before it in its own branch (`previousEventId`), so that what goes on side by side can
-be told apart. The embedded AWS does not, and of a Map's inside it tells only that tasks were scheduled and ended: such
-a Map has no chunks, and its failed tries have no beginning. `functions/record_run/history.py` reads the same events for
-what is billed.
+On AWS each event names the one before it in its own branch (`previousEventId`), which separates parallel iterations.
+The local emulator doesn't, and shows only that tasks inside a Map were scheduled and ended: such a Map has no chunks,
+and its failed tries have no start. `functions/record_run/history.py` reads the same events for what is billed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 
 from functions.record_failure.failure import plain_cause
-from pipeline.inspect.batch_history.model import Ended, Step, Try
-from pipeline.inspect.batch_history.open_steps import FAILURES, Branch, OpenStep, finished
+from pipeline.inspect.batch_history.model import FAILURES, Chunk, Ended, Step, Try
 
 _ENTERED, _EXITED = "StateEntered", "StateExited"
 _SCHEDULED = ("TaskScheduled", "LambdaFunctionScheduled")
@@ -35,8 +34,14 @@ _CHUNK_ENDS = {
     "MapIterationFailed": Ended.FAILED,
     "MapIterationAborted": Ended.ABORTED,
 }
-_ABORTED = ("TaskStateAborted", "MapStateAborted", "WaitStateAborted", "ParallelStateAborted")
-_CUT_OFF = {
+_STATE_ENDS = {
+    "MapStateFailed": Ended.FAILED,
+    "MapStateAborted": Ended.ABORTED,
+    "TaskStateAborted": Ended.ABORTED,
+    "WaitStateAborted": Ended.ABORTED,
+    "ParallelStateAborted": Ended.ABORTED,
+}
+_EXECUTION_ENDS = {
     "ExecutionAborted": Ended.ABORTED,
     "ExecutionTimedOut": Ended.TIMED_OUT,
     "ExecutionFailed": Ended.FAILED,
@@ -44,156 +49,190 @@ _CUT_OFF = {
 }
 
 
+@dataclass(eq=False)
+class _Branch:
+    """States that follow each other: those of the machine, or of one iteration of a Map."""
+
+    steps: list[Step] = field(default_factory=list)
+    chunk: Chunk | None = None
+    around: "_Place | None" = None
+    """The place of the Map that this is an iteration of."""
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where in the machine an event belongs."""
 
-    branch: Branch
-    step: OpenStep | None
+    branch: _Branch
+    step: Step | None
 
 
 def read_steps(events: Iterable[Mapping[str, Any]], definition: Mapping[str, Any] | None = None) -> tuple[Step, ...]:
-    """The states that an execution visited, in order, from its history's first event on; it need not have ended.
+    """The states that an execution visited, in order. `events` begin with its first; it may still be running.
 
-    `definition` tells a failure that a Catch took where the history does not.
+    `definition` shows which failures a Catch took, where the history doesn't.
     """
-    root = Branch()
+    root = _Branch()
     places: dict[int, _Place] = {}
     end = Ended.RUNNING
     time: datetime | None = None
     for event in events:
         kind = event["type"]
         if end is not Ended.RUNNING and kind != "ExecutionRedriven":
-            continue  # what an engine says after the end
+            continue  # some engines add events after the end
         previous = places.get(event.get("previousEventId", event["id"] - 1), _Place(root, None))
-        end, time = _CUT_OFF.get(kind, Ended.RUNNING), event["timestamp"].astimezone(UTC)
-        places[event["id"]] = _place(root, previous, {**event, "timestamp": time})
-    catches = dict(_catches(definition or {}))
-    return tuple(finished(root, end, time if end is not Ended.RUNNING else None, catches))
+        end, time = _EXECUTION_ENDS.get(kind, Ended.RUNNING), event["timestamp"].astimezone(UTC)
+        places[event["id"]] = _read(root, previous, event, time)
+    caught = {
+        name: {catch["Next"] for catch in state.get("Catch", [])} - {state.get("Next")}
+        for name, state in (definition or {}).get("States", {}).items()
+    }
+    _finish(root.steps, end, time if end is not Ended.RUNNING else None, caught)
+    return tuple(root.steps)
 
 
-def _place(root: Branch, previous: _Place, event: Mapping[str, Any]) -> _Place:
-    """Take an event over, and answer where it belongs."""
-    kind, time, branch, step = event["type"], event["timestamp"], previous.branch, previous.step
+def _read(root: _Branch, previous: _Place, event: Mapping[str, Any], time: datetime) -> _Place:
+    """Add what an event says to the steps. Returns the place that the event belongs to."""
+    kind, branch, step = event["type"], previous.branch, previous.step
     if kind.endswith(_ENTERED):
-        step = OpenStep(event["stateEnteredEventDetails"]["name"], kind.removesuffix(_ENTERED), time, branch)
+        step = Step(event["stateEnteredEventDetails"]["name"], kind.removesuffix(_ENTERED), time)
         branch.steps.append(step)
-    elif kind.endswith(_EXITED):
-        step = _called(previous, event.get("stateExitedEventDetails", {}).get("name"))
+        return _Place(branch, step)
+    if kind.endswith(_EXITED):
+        left = _named(previous, event.get("stateExitedEventDetails", {}).get("name"))
+        if left and left.step:
+            left.step.exited = time
+        return left or previous
+    if kind == "ExecutionRedriven":
+        step = root.steps[-1] if root.steps else None
         if step:
-            step.exited, branch = time, step.branch
-    elif kind == "MapIterationStarted":
-        map_step = _map_of(previous)
-        if map_step:
-            number = event.get("mapIterationStartedEventDetails", {}).get("index", len(map_step.chunks))
-            branch, step = _iteration(map_step, number, time), None
-    elif kind in _CHUNK_ENDS:
-        return _end_chunk(previous, event, _CHUNK_ENDS[kind])
-    elif kind.startswith("MapState"):
-        step = _map_of(previous)
-        branch = step.branch if step else branch
-        if step and kind == "MapStateStarted":
-            step.shows_inside = True
-        elif step and kind in ("MapStateFailed", "MapStateAborted"):
-            step.outcome = Ended.FAILED if kind == "MapStateFailed" else Ended.ABORTED
-            _explain(step, event)
-    elif kind in _ABORTED and step:
-        step.outcome = Ended.ABORTED
-    elif kind == "ExecutionRedriven":
-        branch, step = root, root.steps[-1] if root.steps else None
-        _resume(step)
+            step.exited, step.outcome = None, Ended.RUNNING
+        return _Place(root, step)
+    if kind.startswith(("MapIteration", "MapState")):
+        return _read_map(previous, event, time)
+    if step and kind in _STATE_ENDS:
+        step.outcome = _STATE_ENDS[kind]
     elif step:
-        _count_try(step, event)
-    return _Place(branch, step)
+        _read_try(step, event, time)
+    return previous
 
 
-def _count_try(step: OpenStep, event: Mapping[str, Any]) -> None:
-    kind, time = event["type"], event["timestamp"]
-    under_way = bool(step.tries) and step.tries[-1].outcome is Ended.RUNNING
+def _read_map(previous: _Place, event: Mapping[str, Any], time: datetime) -> _Place:
+    """Add what an event about a Map, or one of its iterations, says."""
+    kind = event["type"]
+    is_in_map = previous.step is not None and previous.step.kind == "Map"
+    place = previous if is_in_map else previous.branch.around
+    if place is None or place.step is None:
+        return previous
+    step, index = place.step, _details(event).get("index")
+    if kind == "MapIterationStarted":
+        number = len(step.chunks) if index is None else index
+        chunk = Chunk(number, time)
+        step.chunks = [one for one in step.chunks if one.number != number]  # one that is redriven starts again
+        step.chunks.append(chunk)
+        return _Place(_Branch(chunk.steps, chunk, place), None)
+    if kind in _CHUNK_ENDS:
+        # an iteration that the Map aborts has its event in the Map's branch
+        ended = previous.branch.chunk or next((one for one in step.chunks if one.number == index), None)
+        if ended:
+            ended.ended, ended.outcome = time, _CHUNK_ENDS[kind]
+        return previous
+    if kind in _STATE_ENDS:
+        step.outcome, (step.error, step.cause) = _STATE_ENDS[kind], _reason(event)
+    return place
+
+
+def _read_try(step: Step, event: Mapping[str, Any], time: datetime) -> None:
+    kind = event["type"]
+    is_running = bool(step.tries) and step.tries[-1].outcome is Ended.RUNNING
     if kind in _SCHEDULED:
         step.scheduled += 1
+        step.inside_untold = step.kind == "Map"
         if not step.inside_untold:
-            step.tries.append(Try(time, None, Ended.RUNNING))
-    elif kind in _STARTED and under_way:
-        step.tries[-1] = Try(time, None, Ended.RUNNING)
+            step.tries.append(Try(time))
+    elif kind in _STARTED and is_running:
+        step.tries[-1] = Try(time)
     elif kind in _TRY_ENDS:
         outcome, (error, cause) = _TRY_ENDS[kind], _reason(event)
         if outcome is Ended.TIMED_OUT and not error:
             error = "States.Timeout"
-        if under_way and not step.inside_untold:
+        if is_running and not step.inside_untold:
             step.tries[-1] = Try(step.tries[-1].started, time, outcome, error, cause)
         elif outcome in FAILURES:
             step.tries.append(Try(None, time, outcome, error, cause))
 
 
-def _called(place: _Place, name: str | None) -> OpenStep | None:
-    """The step of that name that a place is in: the one that is left may be the Map around."""
-    step, branch = place.step, place.branch
-    while True:
-        if step and name in (None, step.name):
-            return step
-        if branch.of is None:
-            return next((one for one in reversed(branch.steps) if one.name == name), None)
-        step, branch = branch.of, branch.of.branch
+def _named(place: _Place | None, name: str | None) -> _Place | None:
+    """The place of the step called `name` that a place is in; the Map around it counts too."""
+    while place:
+        if place.step and name in (None, place.step.name):
+            return place
+        branch, place = place.branch, place.branch.around
+    found = next((one for one in reversed(branch.steps) if one.name == name), None)
+    return _Place(branch, found) if found else None
 
 
-def _map_of(place: _Place) -> OpenStep | None:
-    """The Map that a place is in."""
-    if place.step and place.step.kind == "Map":
-        return place.step
-    return place.branch.of
-
-
-def _iteration(map_step: OpenStep, number: int, time: datetime) -> Branch:
-    """The branch of an iteration; one that is redriven begins anew."""
-    map_step.chunks = [chunk for chunk in map_step.chunks if chunk.number != number]
-    branch = Branch(map_step, number, time)
-    map_step.chunks.append(branch)
-    return branch
-
-
-def _end_chunk(previous: _Place, event: Mapping[str, Any], outcome: Ended) -> _Place:
-    branch = previous.branch
-    details: Mapping[str, Any] = next((event[key] for key in event if key.startswith("mapIteration")), {})
-    map_step = _map_of(previous)
-    if branch.of is None and map_step:  # an iteration is aborted by the Map, not from within
-        branch = next((one for one in map_step.chunks if one.number == details.get("index")), branch)
-    if branch.of is None:
-        return previous
-    branch.ended, branch.outcome = event["timestamp"], outcome
-    return _Place(branch, previous.step if previous.branch is branch else None)
-
-
-def _resume(step: OpenStep | None) -> None:
-    if step:
-        step.exited = step.outcome = None
-
-
-def _explain(step: OpenStep, event: Mapping[str, Any]) -> None:
-    step.error, step.cause = _reason(event)
+def _details(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next((event[key] for key in event if key.endswith("EventDetails")), {})
 
 
 def _reason(event: Mapping[str, Any]) -> tuple[str, str]:
-    """Error and cause, wherever the event's details have them."""
-    details: Mapping[str, Any] = next((event[key] for key in event if key.endswith("EventDetails")), {})
+    """Error and cause of an event."""
+    details = _details(event)
     return details.get("error", ""), plain_cause(details.get("cause", ""))
 
 
-def _catches(definition: Mapping[str, Any]) -> Iterator[tuple[str, set[str]]]:
-    """Of each state where its Catch leads to, and its Next does not."""
-    for name, state in definition.get("States", {}).items():
-        yield name, {catch["Next"] for catch in state.get("Catch", [])} - {state.get("Next")}
+def _finish(
+    steps: Sequence[Step], end: Ended, ended: datetime | None, caught: Mapping[str, Container[str | None]]
+) -> None:
+    """Set the outcomes of steps as of when the execution ended, or now. `caught` are the targets of Catch by state."""
+    for step, following in zip_longest(steps, steps[1:]):
+        is_caught = following is not None and following.name in caught.get(step.name, ())
+        cut = Ended.FAILED if step.kind == "Fail" else end
+        inner_end = cut if step.exited is None else Ended.ABORTED  # what a Map left running
+        for one in step.tries:
+            if one.outcome is Ended.RUNNING and inner_end is not Ended.RUNNING:
+                one.ended, one.outcome = ended, inner_end
+        for chunk in step.chunks:
+            if chunk.outcome is Ended.RUNNING:
+                chunk.outcome = Ended.ABORTED if inner_end in FAILURES else inner_end
+            _finish(chunk.steps, chunk.outcome, chunk.ended or step.exited or ended, caught)
+        step.chunks.sort(key=lambda chunk: chunk.number)
+        step.scheduled += sum(inner.scheduled for chunk in step.chunks for inner in chunk.steps)
+        last = step.tries[-1] if step.tries and step.tries[-1].outcome in FAILURES else None
+        step.outcome = _outcome(step, last, is_caught, cut)
+        reason = last or _first_failed(step.chunks)
+        if step.outcome is not Ended.SUCCEEDED and not step.error and reason:
+            step.error, step.cause = reason.error, reason.cause
+        if step.kind == "Fail":
+            step.exited = step.entered  # no event says that it was left
+
+
+def _outcome(step: Step, last: Try | None, is_caught: bool, cut: Ended) -> Ended:
+    if step.exited is None:
+        if step.outcome is not Ended.RUNNING:
+            return step.outcome
+        return last.outcome if last and cut is not Ended.RUNNING else cut
+    failed = is_caught or step.outcome in FAILURES or (last is not None and not step.inside_untold)
+    return Ended.CAUGHT if failed else Ended.SUCCEEDED
+
+
+def _first_failed(chunks: Iterable[Chunk]) -> Step | None:
+    """The step that failed in the chunk that failed first."""
+    failed = [chunk for chunk in chunks if chunk.outcome is Ended.FAILED and chunk.steps]
+    first = min(failed, key=lambda chunk: chunk.ended or chunk.started, default=None)
+    return first.steps[-1] if first else None
 
 
 def not_reached(steps: Iterable[Step], definition: Mapping[str, Any]) -> tuple[str, ...]:
-    """The states of a definition that were not visited, in its order, but for those inside a Map that does not tell."""
+    """The states of a definition that were not visited, in its order, except inside a Map with `inside_untold`."""
     visited = {one.name for step in steps for one in step.walk()}
-    untold = {step.name for step in steps if step.inside_untold}
-    return tuple(name for name in _states(definition, untold) if name not in visited)
+    opaque = {step.name for step in steps if step.inside_untold}
+    return tuple(name for name in _states(definition, opaque) if name not in visited)
 
 
-def _states(definition: Mapping[str, Any], untold: set[str]) -> Iterator[str]:
+def _states(definition: Mapping[str, Any], opaque: set[str]) -> Iterator[str]:
     for name, state in definition.get("States", {}).items():
         yield name
-        if name not in untold:
-            yield from _states(state.get("ItemProcessor", {}), untold)
+        if name not in opaque:
+            yield from _states(state.get("ItemProcessor", {}), opaque)

@@ -1,11 +1,11 @@
-"""The story of one batch as plain data: what came in, what was tried, what came out, what to do now.
+"""The history of one batch as plain data: its source, executions, outputs, rejects, and the next actions.
 
-Nothing here asks AWS; `gather.py` does. `explain`, `rejects` and `report` read the same story. All times are UTC, all
-texts are as they came: whoever shows them sees that they can't steer a terminal or a browser.
+Nothing here calls AWS; `assemble.py` does. `explain`, `rejects` and `report` show the same data. All times are UTC.
+Strings are unescaped: code that prints them makes sure that they can't steer a terminal or a browser.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -16,8 +16,6 @@ from functions.common.documents.manifest import Manifest
 from functions.common.documents.run_record import RunCost
 from pipeline.inspect.outcome import Outcome as Outcome
 
-NOTHING: Mapping[str, Any] = {}
-
 
 class Ended(StrEnum):
     """How a state, a try or a chunk ended."""
@@ -25,20 +23,23 @@ class Ended(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CAUGHT = "caught"
-    """It failed, and a Catch led on."""
+    """It failed, and a Catch took the failure."""
     TIMED_OUT = "timed out"
     ABORTED = "aborted"
     RUNNING = "running"
 
 
-@dataclass(frozen=True, slots=True)
+FAILURES = (Ended.FAILED, Ended.TIMED_OUT)
+
+
+@dataclass(slots=True)
 class Try:
     """One try of a task."""
 
     started: datetime | None
-    """When it began, or, where the history does not tell, when it was scheduled; None where it tells neither."""
-    ended: datetime | None
-    outcome: Ended
+    """When it started, or was scheduled where the history doesn't show the start; None where it shows neither."""
+    ended: datetime | None = None
+    outcome: Ended = Ended.RUNNING
     error: str = ""
     cause: str = ""
     """The sentence alone, without stack trace."""
@@ -48,7 +49,7 @@ class Try:
         return _seconds(self.started, self.ended)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """One visit of a state."""
 
@@ -56,24 +57,22 @@ class Step:
     kind: str
     """Pass, Task, Map, Choice, Succeed or Fail."""
     entered: datetime
-    exited: datetime | None
-    outcome: Ended
-    tries: tuple[Try, ...] = ()
-    """Of a Task, in order. Of a Map whose inside the history does not tell apart (`inside_untold`): those of its
-    failed tasks, without a beginning."""
-    chunks: tuple["Chunk", ...] = ()
+    exited: datetime | None = None
+    outcome: Ended = Ended.RUNNING
+    tries: list[Try] = field(default_factory=list)
+    """Of a Task, in order. Of a Map with `inside_untold`: the failed tries of its tasks, without a start."""
+    chunks: list["Chunk"] = field(default_factory=list)
     """Of a Map, by number, as far as the history shows them."""
     scheduled: int = 0
-    """How many tasks were scheduled, in a Map those of its chunks included."""
+    """How many tasks were scheduled, including those in a Map's chunks."""
     inside_untold: bool = False
-    """Whether this is a Map of which the history shows only that tasks were scheduled and ended, as the embedded
-    AWS's does."""
+    """Whether the history shows of this Map only that tasks were scheduled and ended, as the local emulator's does."""
     error: str = ""
     cause: str = ""
 
     @property
     def retries(self) -> int:
-        """Tries behind the first, without those inside a Map."""
+        """Tries after the first, without those inside a Map."""
         return max(0, len(self.tries) - 1) if not self.inside_untold else 0
 
     @property
@@ -81,28 +80,28 @@ class Step:
         return _seconds(self.entered, self.exited)
 
     def walk(self) -> Iterator["Step"]:
-        """This step and all that are inside it."""
+        """This step and all steps inside it."""
         yield self
         for chunk in self.chunks:
             for step in chunk.steps:
                 yield from step.walk()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Chunk:
     """One iteration of a Map: one chunk of the file."""
 
     number: int
     """From 0."""
     started: datetime
-    ended: datetime | None
-    outcome: Ended
-    steps: tuple[Step, ...]
+    ended: datetime | None = None
+    outcome: Ended = Ended.RUNNING
+    steps: list[Step] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What an execution cost, as its run record says; money and quantities are exact decimals, as text."""
+    """The cost of an execution, from its run record. Money and quantities are exact decimals, as strings."""
 
     usd: str
     usd_for_1000_records: str | None
@@ -118,15 +117,15 @@ class Execution:
     replay: int
     """0 is the first execution."""
     status: str
-    """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED, as Step Functions says."""
+    """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED, as in Step Functions."""
     started: datetime | None
-    """None where AWS has forgotten the execution, and no run record tells."""
+    """None if AWS has deleted the execution, and there is no run record."""
     stopped: datetime | None
     console_url: str
     redrives: int = 0
-    """How many times somebody resumed it in the console."""
+    """How many times someone redrove it in the console."""
     is_forgotten: bool = False
-    """AWS forgets executions after 90 days: this one is known from its records alone, without steps."""
+    """AWS deletes executions after 90 days: this one comes from its records alone, without steps."""
     error: str = ""
     cause: str = ""
     steps: tuple[Step, ...] = ()
@@ -147,7 +146,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One way in which a record breaks the contract."""
+    """One way in which a record violates the contract."""
 
     code: str
     pointer: str
@@ -167,61 +166,61 @@ class Reject:
     reason: str
     problems: tuple[Problem, ...]
     record: Any
-    """JSON values, each masked unless the values were asked for; None where the record could not be read."""
+    """A JSON value, masked unless values were asked for; None if the record could not be read."""
     raw: str | None = None
-    """The text of a record that is no JSON, masked likewise; base64 of one that is no text."""
+    """A record that isn't JSON, masked likewise; in base64 if it isn't UTF-8."""
     truncated_from: int | None = None
-    """How many bytes the record had, where only its beginning was kept."""
+    """How many bytes the record had, if only its beginning was kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectGroup:
-    """Rejects that break the same rule at the same place of the contract."""
+    """Rejects that violate the same rule at the same place of the contract."""
 
     reason: str
     rule: str
     pointer: str
-    """The place, with * for each index of an array: /items/*/quantity."""
+    """The place, with * for each array index: /items/*/quantity."""
     message: str
-    """The sentence of the first of them."""
+    """The message of the first one."""
     count: int
     position_kind: str
     places: tuple[int, ...]
-    """The positions of the first of them."""
+    """The positions of the first few."""
     samples: tuple[Reject, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Rejects:
-    """The rejects of a batch, superseded records included."""
+    """The rejects of a batch, including superseded records."""
 
     key: str
-    """Of the file, in the processed bucket."""
+    """The key of the file in the processed bucket."""
     groups: tuple[RejectGroup, ...]
     """The largest first; superseded records last."""
     read: int
     """How many rejects were read for the groups."""
     is_whole: bool
-    """Whether that was all of them; a story reads only the first megabytes."""
+    """Whether those were all; `explain` reads only the first megabytes."""
     masked: bool
     ungrouped: int = 0
-    """Rejects beyond the largest number of groups that is kept."""
+    """Rejects of further groups, which are only counted."""
     is_missing: bool = False
-    """The manifest names the file, but it is not there any more: rejects are kept for a shorter time."""
+    """The manifest names the file, but it no longer exists: rejects may expire before tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRejects:
-    """The rejects of a batch without the rest of its story."""
+    """The rejects of a batch, without the rest of its history."""
 
     batch_id: str
     state: str
-    """What became of the batch, as `functions/common/batch_state.py` calls it."""
+    """The value of its BatchState."""
     error: str
-    """Why it failed; empty where it did not."""
+    """Why it failed; empty if it did not."""
     cause: str
     rejects: Rejects | None
-    """None where it has none."""
+    """None if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,11 +245,11 @@ class FileVersion:
     size: int
     batch_id: str
     is_current: bool
-    """Whether it is what a reader of the key gets."""
+    """Whether readers of the key get it."""
     is_this: bool
-    """Whether it is the one that the story is of."""
+    """Whether it is the source of this batch."""
     state: str
-    """What became of it, as `functions/common/batch_state.py` calls it; empty where it was not looked up."""
+    """The value of its BatchState; empty if it was not looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,37 +259,37 @@ class Revision:
     number: int
     batch_id: str
     state: str
-    """What became of it, as `functions/common/batch_state.py` calls it."""
+    """The value of its BatchState."""
     is_read: bool
-    """Whether it is the one that readers take: the highest that is published."""
+    """Whether readers get it: it is the highest published revision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the log says of an event about this batch."""
+    """An event about this batch that was logged."""
 
     time: datetime
     by: str
-    """starter, or reconciler: then S3's event never came."""
+    """`starter`, or `reconciler` if S3's event never arrived."""
     started: bool
-    """Whether it started the execution; else it was known already: a duplicate event."""
+    """Whether it started the execution. A duplicate event does not."""
 
     def sentence(self) -> str:
         """What happened, for people, without a full stop."""
         if self.by == "reconciler":
-            return "S3's event never came; the reconciler found the file and started its execution"
-        return (
-            f"S3's event came{'; the starter started its execution' if self.started else ' again, and started nothing'}"
-        )
+            return "S3's event never arrived; the reconciler found the file and started its execution"
+        if self.started:
+            return "S3's event arrived; the starter started the execution"
+        return "S3's event arrived again, and started nothing"
 
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """An event about this batch that waits in the on-failure queue."""
+    """An event about this batch in the failed-event queue."""
 
     since: datetime
     function: str
-    """Whom it was for."""
+    """The function that it was for."""
     error: str
 
 
@@ -300,7 +299,7 @@ class Action:
 
     sentence: str
     command: str = ""
-    """What to type for it, where a command does it."""
+    """The command for it, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,16 +314,16 @@ class Story:
     revision: int
     dataset: str
     source: Source | None
-    """None where nothing tells it any more."""
+    """None if no record names it any more."""
     uploaded: datetime | None
     is_source_there: bool
     """Whether S3 returns or at least lists the version."""
     versions: tuple[FileVersion, ...]
-    """All versions of the key, newest first, this one included; the newest hundred of them."""
+    """All versions of the key, including this one, newest first; at most a hundred."""
     is_deleted: bool
-    """Whether the key's latest version is a delete marker: readers of the key find nothing."""
+    """Whether the key's latest version is a delete marker, so readers of the key find nothing."""
     revisions: tuple[Revision, ...]
-    """All revisions of the batch that have left anything, this one included."""
+    """All revisions of the batch that have left anything, including this one."""
     heard: tuple[Heard, ...]
     queued: tuple[Queued, ...]
     executions: tuple[Execution, ...]
@@ -336,16 +335,14 @@ class Story:
     manifest_key: str
     processed_bucket: str
     console_url: str
-    """Of the latest execution, or, where there is none, of the state machine."""
-    definition: Mapping[str, Any]
-    """The state machine of the latest execution, as JSON; empty where AWS does not say."""
+    """The address of the latest execution or, if there is none, of the state machine."""
     unknown: tuple[str, ...] = ()
     """What could not be looked up, a sentence each."""
     is_source_archived: bool = False
     """Whether the source is in an archive storage class and must be restored before it can be read."""
     outcome: Outcome = Outcome.UNKNOWN
     actions: tuple[Action, ...] = ()
-    """What to do next, the first thing first; none where nothing is to be done."""
+    """What to do next, in order; empty if nothing needs to be done."""
 
     @property
     def latest(self) -> Execution | None:
@@ -354,7 +351,7 @@ class Story:
 
     @property
     def failed(self) -> Execution | None:
-        """The latest execution, if it failed; of a published batch that is something that came after the commit."""
+        """The latest execution, if it failed. In a published batch, a step after the commit failed."""
         return self.latest if self.latest and self.latest.status not in ("RUNNING", "SUCCEEDED") else None
 
 

@@ -1,4 +1,4 @@
-"""The report of one batch: a page of HTML that needs nothing but itself."""
+"""The report of one batch: a page of HTML that needs no other file."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,18 +11,14 @@ from pipeline.inspect.report.tables import previews
 
 
 def write_report(place: Target, what: str, out: Path | None = None, *, show_values: bool = False) -> Path:
-    """Write the report of the batch that `what` names, and answer where: `out`, or in that folder <batch>.html.
+    """Write the report of the batch that `what` names to `out`, or to <batch>.html in that folder. Returns the path.
 
-    Values of records are masked unless `show_values`. Raises UsageError for what names nothing.
+    Values of records are masked unless `show_values`. Raises UsageError if nothing matches.
     """
     story = story_of(place, what, show_values=show_values)
-    rows = tuple(previews(place, story, show_values=show_values))
-    page = render(story, rows, datetime.now(UTC), show_values=show_values)
+    page = render(story, previews(place, story, show_values=show_values), datetime.now(UTC), show_values=show_values)
     path = out or Path()
     if path.is_dir():
         path /= f"{story.batch_id}.html"
     files.write_text(path, page)
     return path
-
-
-__all__ = ["write_report"]

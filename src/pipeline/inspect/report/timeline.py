@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pipeline.inspect.batch_history.model import Chunk, Ended, Execution, Step, Try
-from pipeline.inspect.report.marks import look, mark_of
+from pipeline.inspect.batch_history.model import FAILURES, Chunk, Ended, Execution, Step, Try
+from pipeline.inspect.report.state_outcomes import LOOKS, look, mark_of
 
 SCALE = 1000
 """Bars go from 0 to this."""
@@ -13,17 +13,17 @@ SCALE = 1000
 _SHORTEST = 4
 _MOST_CHUNKS = 8
 _DETAILED = 3
-"""Of how many chunks each state has a row of its own; where there are more, only of those with trouble."""
+"""Up to so many chunks have a row for each state. If there are more, only those that failed or were retried do."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A stretch of time on the scale of a timeline."""
+    """An interval on the scale of a timeline."""
 
     left: float
     width: float
     look: str
-    """As a mark's outcome; `waiting` between two tries."""
+    """A mark's outcome; `waiting` between two tries, `around` for what contains others."""
     words: str
 
 
@@ -41,7 +41,7 @@ class Row:
     bars: tuple[Bar, ...]
 
     def after(self, start: datetime) -> float:
-        """Seconds from the start of the execution on."""
+        """Seconds since the start of the execution."""
         return max(0.0, (self.started - start).total_seconds())
 
 
@@ -51,7 +51,7 @@ class Trouble:
 
     name: str
     number: int
-    """From 1; 0 where the history does not tell."""
+    """From 1; 0 if the history doesn't show it."""
     one: Try
 
 
@@ -67,19 +67,18 @@ class Timeline:
 
 
 def timeline_of(execution: Execution, now: datetime) -> Timeline | None:
-    """The timeline of an execution, or None where nothing tells what it did."""
+    """The timeline of an execution, or None if its history isn't known."""
     if execution.started is None or not execution.steps:
         return None
     ended = execution.stopped or now
     scale = _Scale(execution.started, ended)
-    chunks = _worth_showing(execution.chunks)
-    rows = tuple(row for step in execution.steps for row in _rows(step, scale, chunks))
+    chunks = sorted(execution.chunks, key=_rank)[:_MOST_CHUNKS]
     return Timeline(
         execution.started,
         ended,
-        rows,
+        tuple(row for step in execution.steps for row in _rows(step, scale, {chunk.number for chunk in chunks})),
         len(execution.chunks) - len(chunks),
-        tuple(trouble for step in execution.steps for trouble in _troubles(step, "")),
+        tuple(_troubles(execution.steps)),
     )
 
 
@@ -95,66 +94,57 @@ class _Scale:
         return Bar(round(left, 1), round(right - left, 1), look, words)
 
 
-def _rows(step: Step, scale: _Scale, chunks: set[int]) -> Iterator[Row]:
-    yield Row(step.name, 0, look(step), mark_of([step]).words, step.entered, step.seconds, _bars(step, scale))
+def _rows(step: Step, scale: _Scale, shown: set[int]) -> Iterator[Row]:
+    """The row of a state, with those of the chunks that are shown."""
+    yield _state_row(step, 0, scale)
     for chunk in step.chunks:
-        if chunk.number not in chunks:
-            continue
-        yield from _chunk_rows(chunk, scale, detailed=len(chunks) <= _DETAILED or _chunk_look(chunk) != "succeeded")
+        if chunk.number in shown:
+            is_detailed = len(shown) <= _DETAILED or _chunk_look(chunk) != "succeeded"
+            yield _chunk_row(chunk, scale, with_states=not is_detailed)
+            yield from (_state_row(inner, 2, scale) for inner in chunk.steps if is_detailed)
 
 
-def _chunk_rows(chunk: Chunk, scale: _Scale, *, detailed: bool) -> Iterator[Row]:
-    """A chunk with its states in rows of their own, or all in one."""
+def _state_row(step: Step, level: int, scale: _Scale) -> Row:
+    return Row(step.name, level, look(step), mark_of([step]).words, step.entered, step.seconds, _bars(step, scale))
+
+
+def _chunk_row(chunk: Chunk, scale: _Scale, *, with_states: bool) -> Row:
+    bars = [scale.bar(chunk.started, chunk.ended, "around", chunk.outcome)]
+    for step in chunk.steps if with_states else ():
+        bars += [replace(bar, words=f"{step.name}: {bar.words}") for bar in _bars(step, scale)]
     seconds = (chunk.ended - chunk.started).total_seconds() if chunk.ended else None
-    bars = [scale.bar(chunk.started, chunk.ended, "around", str(chunk.outcome))]
-    if not detailed:
-        bars += [replace(bar, words=f"{step.name}: {bar.words}") for step in chunk.steps for bar in _bars(step, scale)]
-    outcome = str(chunk.outcome)
-    yield Row(f"Chunk {chunk.number}", 1, _chunk_look(chunk), outcome, chunk.started, seconds, tuple(bars))
-    for step in chunk.steps if detailed else ():
-        yield Row(step.name, 2, look(step), mark_of([step]).words, step.entered, step.seconds, _bars(step, scale))
+    look = _chunk_look(chunk)
+    return Row(f"Chunk {chunk.number}", 1, look, chunk.outcome, chunk.started, seconds, tuple(bars))
 
 
 def _bars(step: Step, scale: _Scale) -> tuple[Bar, ...]:
-    """The tries of a task with the waits between them; of any other state the time from its begin to its end."""
+    """The tries of a task with the waits between them; for any other state, its time from entry to exit."""
     tries = [one for one in step.tries if one.started]
     if step.chunks or len(tries) < len(step.tries) or not tries:
         return (scale.bar(step.entered, step.exited, "around" if step.kind == "Map" else look(step), step.outcome),)
     waited = scale.bar(tries[0].started or step.entered, tries[-1].ended, "waiting", "waiting for the next try")
-    bars = [] if len(tries) == 1 else [waited]
-    for number, one in enumerate(tries, 1):
-        outcome = "succeeded" if one.outcome is Ended.SUCCEEDED else _try_look(one)
-        bars.append(scale.bar(one.started or step.entered, one.ended, outcome, f"try {number} {one.outcome}"))
-    return tuple(bars)
-
-
-def _try_look(one: Try) -> str:
-    return {Ended.RUNNING: "running", Ended.ABORTED: "stopped"}.get(one.outcome, "failed")
+    bars = [
+        scale.bar(one.started or step.entered, one.ended, LOOKS[one.outcome], f"try {number} {one.outcome}")
+        for number, one in enumerate(tries, 1)
+    ]
+    return (waited, *bars) if len(tries) > 1 else tuple(bars)
 
 
 def _chunk_look(chunk: Chunk) -> str:
-    if chunk.outcome is Ended.SUCCEEDED and any(look(step) == "retried" for step in chunk.steps):
-        return "retried"
-    return {Ended.SUCCEEDED: "succeeded", Ended.RUNNING: "running", Ended.ABORTED: "stopped"}.get(
-        chunk.outcome, "failed"
-    )
+    is_retried = chunk.outcome is Ended.SUCCEEDED and any(look(step) == "retried" for step in chunk.steps)
+    return "retried" if is_retried else LOOKS[chunk.outcome]
 
 
-def _worth_showing(chunks: Iterable[Chunk]) -> set[int]:
-    """The numbers of the chunks that are shown: what failed or was tried again first, then what took longest."""
-
-    def worth(chunk: Chunk) -> tuple[int, float]:
-        trouble = ("failed", "running", "retried", "stopped", "succeeded").index(_chunk_look(chunk))
-        seconds = (chunk.ended - chunk.started).total_seconds() if chunk.ended else 0
-        return trouble, -seconds
-
-    return {chunk.number for chunk in sorted(chunks, key=worth)[:_MOST_CHUNKS]}
+def _rank(chunk: Chunk) -> tuple[int, float]:
+    """Sorts chunks that failed or were retried first, then those that took longest."""
+    trouble = ("failed", "running", "retried", "stopped", "succeeded").index(_chunk_look(chunk))
+    return trouble, -(chunk.ended - chunk.started).total_seconds() if chunk.ended else 0
 
 
-def _troubles(step: Step, where: str) -> Iterator[Trouble]:
-    for number, one in enumerate(step.tries, 1):
-        if one.outcome in (Ended.FAILED, Ended.TIMED_OUT):
-            yield Trouble(f"{step.name}{where}", 0 if step.inside_untold else number, one)
-    for chunk in step.chunks:
-        for inner in chunk.steps:
-            yield from _troubles(inner, f", chunk {chunk.number}")
+def _troubles(steps: Iterable[Step], where: str = "") -> Iterator[Trouble]:
+    for step in steps:
+        for number, one in enumerate(step.tries, 1):
+            if one.outcome in FAILURES:
+                yield Trouble(f"{step.name}{where}", 0 if step.inside_untold else number, one)
+        for chunk in step.chunks:
+            yield from _troubles(chunk.steps, f", chunk {chunk.number}")

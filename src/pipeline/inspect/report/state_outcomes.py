@@ -1,11 +1,11 @@
-"""What became of a state in an execution, for the drawing and the timeline."""
+"""The outcome of a state in an execution, as the drawing and the timeline show it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.inspect.batch_history.model import Ended, Step
 
-_LOOKS = {
+LOOKS = {
     Ended.SUCCEEDED: "succeeded",
     Ended.CAUGHT: "failed",
     Ended.FAILED: "failed",
@@ -19,45 +19,42 @@ _WORST = ("failed", "stopped", "running", "retried", "succeeded")
 
 @dataclass(frozen=True)
 class Mark:
-    """What became of a state in a run."""
+    """The outcome of a state."""
 
     outcome: str
-    """succeeded, retried, failed, stopped, running, untold or unreached: what it looks like."""
+    """How it is drawn: succeeded, retried, failed, stopped, running, unrecorded or unreached."""
     words: str
     """The same in a few words."""
 
 
 SUCCEEDED = Mark("succeeded", "succeeded")
 NOT_REACHED = Mark("unreached", "not reached")
-NOT_RECORDED = Mark("untold", "not recorded")
+NOT_RECORDED = Mark("unrecorded", "not recorded")
 
 
 def look(step: Step) -> str:
-    """The outcome of a drawing's or a timeline's mark for one visit of a state."""
+    """How one visit of a state is drawn."""
     if step.kind == "Fail" and step.outcome is not Ended.RUNNING:
         return "failed"
-    retried = step.retries or any(inner.retries for inner in step.walk()) or (step.inside_untold and step.tries)
-    return "retried" if step.outcome is Ended.SUCCEEDED and retried else _LOOKS[step.outcome]
+    retried = any(inner.retries for inner in step.walk()) or (step.inside_untold and step.tries)
+    return "retried" if step.outcome is Ended.SUCCEEDED and retried else LOOKS[step.outcome]
 
 
 def mark_of(steps: Sequence[Step]) -> Mark:
-    """One mark for all visits of a state: the worst of what became of them, and how many were tried again."""
+    """One mark for all visits of a state: the worst outcome, and how many visits had it."""
     looks = [look(step) for step in steps]
     worst = min(looks, key=_WORST.index)
-    if len(steps) > 1:
-        number, of_all = looks.count(worst), f" of {len(steps)}"
-        return Mark(worst, f"{number}{of_all if number < len(steps) else ''} {worst}")
-    return Mark(worst, _words(steps[0]))
+    if len(steps) == 1:
+        return Mark(worst, _words(steps[0]))
+    number, of_all = looks.count(worst), f" of {len(steps)}"
+    return Mark(worst, f"{number}{of_all if number < len(steps) else ''} {worst}")
 
 
 def _words(step: Step) -> str:
     outcome = "failed" if step.outcome is Ended.CAUGHT else str(step.outcome)
     if step.chunks:
-        done = sum(chunk.outcome is Ended.SUCCEEDED for chunk in step.chunks)
-        total = len(step.chunks)
+        done, total = sum(chunk.outcome is Ended.SUCCEEDED for chunk in step.chunks), len(step.chunks)
         return f"{total} chunk{'s' * (total > 1)}" if done == total else f"{done} of {total} chunks"
     if step.outcome in (Ended.SUCCEEDED, Ended.FAILED) and step.kind in _WORDS:
         return _WORDS[step.kind]
-    if step.retries:
-        return f"{outcome}, {len(step.tries)} tries"
-    return outcome
+    return f"{outcome}, {len(step.tries)} tries" if step.retries else outcome

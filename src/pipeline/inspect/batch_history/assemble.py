@@ -1,0 +1,190 @@
+"""Assembles the history of a batch from S3, Step Functions, the failed-event queue and the logs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import count
+
+from botocore.exceptions import ClientError
+
+from functions.common.batch import Source, manifest_key, revision_of
+from functions.common.batch_state import BatchState, Finding, batch_id_of, look_at_batch
+from functions.common.documents.manifest import Manifest
+from functions.common.errors import SourceNotVisibleError
+from functions.common.parallel import at_once
+from pipeline.deploy.processed_bucket import read_document
+from pipeline.deploy.targets import Target
+from pipeline.inspect.batch_history import events, lookup
+from pipeline.inspect.batch_history.batch_executions import executions_of, failures_of
+from pipeline.inspect.batch_history.diagnosis import diagnosed
+from pipeline.inspect.batch_history.model import BatchRejects, FileVersion, Heard, Output, Queued, Revision, Story
+from pipeline.inspect.batch_history.rejects import rejects_in, rejects_key
+from pipeline.inspect.executions import console_url
+from pipeline.recover import restarts
+from pipeline.recover.restarts import SourceState
+
+_REJECT_BYTES = 8 << 20
+"""How much of a file of rejects is read for a history."""
+
+_LOOKED_AT = 20
+"""How many versions of a key have their state looked up: the newest."""
+
+_PARALLEL = 8
+
+
+def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = False) -> Story:
+    """All that is known of the batch that `what` names: a key (its newest version), a batch, an execution, an address.
+
+    Keeps `samples` of each group of rejects, with their values masked unless `show_values`. Makes some twenty requests,
+    and two or three for each other version of the key. Raises UsageError if nothing matches.
+    """
+    asked = lookup.look_up(place, what)
+    finding, revisions = _find(place, asked)
+    dataset, batch_id, unknown = finding.dataset, finding.batch_id, list[str]()
+    manifest = read_document(place, Manifest, manifest_key(dataset, batch_id))
+    found = tuple(executions_of(place, dataset, batch_id, asked.execution))
+    failures = [execution.failure for execution in found if execution.failure]
+    source, uploaded = _source(place, finding, manifest or next(iter(failures), None))
+    latest = found[-1] if found else None
+    heard = _heard(place, batch_id, uploaded, unknown)
+    queued: tuple[Queued, ...] = ()
+    if finding.state in (BatchState.MISSING, BatchState.NOT_NOTIFIED):  # reading the queue hides it from others
+        place_in_s3 = (source.key, source.version_id) if source else ("", "")
+        waiting, hidden = events.queued(place, *place_in_s3, {execution.name for execution in found})
+        queued = tuple(waiting)
+        if hidden:
+            unknown.append(f"About {hidden} messages of the failed-event queue are in use. Try again in a minute.")
+    source_state = restarts.source_state(place, source) if source else SourceState.GONE
+    deleted = source is not None and lookup.is_deleted(place, source.key)
+    key = rejects_key(manifest, failures)
+    story = Story(
+        asked=what,
+        target=place.name,
+        batch_id=batch_id,
+        revision=revision_of(batch_id)[1],
+        dataset=dataset,
+        source=source,
+        uploaded=uploaded,
+        is_source_there=source_state is not SourceState.GONE,
+        is_source_archived=source_state is SourceState.ARCHIVED,
+        versions=tuple(_versions(place, source, batch_id, deleted)) if source else (),
+        is_deleted=deleted,
+        revisions=revisions,
+        heard=heard,
+        queued=queued,
+        executions=found,
+        outputs=tuple(_outputs(manifest)) if manifest else (),
+        rejects=rejects_in(place, key, samples, show_values=show_values, max_bytes=_REJECT_BYTES) if key else None,
+        manifest=manifest,
+        manifest_key=manifest_key(dataset, batch_id),
+        processed_bucket=place.outputs()["processed_bucket"],
+        console_url=latest.console_url if latest else console_url(place, None),
+        unknown=tuple(unknown),
+    )
+    return diagnosed(story, finding.state, datetime.now(UTC))
+
+
+def rejects_of(place: Target, what: str, samples: int = 3, *, show_values: bool = False) -> BatchRejects:
+    """All rejects of the batch that `what` names, read to the end. Raises UsageError if nothing matches."""
+    finding, _ = _find(place, lookup.look_up(place, what))
+    manifest = read_document(place, Manifest, manifest_key(finding.dataset, finding.batch_id))
+    failures = list(failures_of(place, finding.dataset, finding.batch_id).values())
+    failure = failures[-1] if failures and not manifest else None
+    key = rejects_key(manifest, failures)
+    return BatchRejects(
+        batch_id=finding.batch_id,
+        state=finding.state.value,
+        error=failure.error if failure else "",
+        cause=failure.cause if failure else "",
+        rejects=rejects_in(place, key, samples, show_values=show_values) if key else None,
+    )
+
+
+def _find(place: Target, asked: lookup.Asked) -> tuple[Finding, tuple[Revision, ...]]:
+    """The state of the batch that was asked for, and the batch's revisions."""
+    revisions = tuple(_revisions(place, asked.batch_id))
+    if asked.version is None:
+        return restarts.find(place, asked.batch_id, restarts.patience()), revisions
+    found = restarts.look_at(place, _of_readers(revisions) or asked.batch_id)
+    return replace(found, version=asked.version), revisions
+
+
+def _revisions(place: Target, batch_id: str) -> Iterator[Revision]:
+    """The revisions of a batch that have a manifest, a failure record or an execution."""
+    base, asked = revision_of(batch_id)
+    found = dict(_known_revisions(place, base, 1))
+    if asked not in found:  # the first revision may have expired
+        found |= dict(_known_revisions(place, base, asked))
+    read = max((number for number, state in found.items() if state is BatchState.PUBLISHED), default=0)
+    for number, state in sorted(found.items()):
+        yield Revision(number, restarts.revision_id(base, number), state.value, number == read)
+
+
+def _known_revisions(place: Target, base: str, first: int) -> Iterator[tuple[int, BatchState]]:
+    """The states of the consecutive revisions from `first` on."""
+    for number in count(first):
+        state = restarts.look_at(place, restarts.revision_id(base, number)).state
+        if state is BatchState.MISSING:
+            return
+        yield number, state
+
+
+def _of_readers(revisions: Sequence[Revision]) -> str | None:
+    """The revision that readers get, or else the latest; None if there is none."""
+    read = next((one.batch_id for one in revisions if one.is_read), None)
+    return read or (revisions[-1].batch_id if revisions else None)
+
+
+def _source(place: Target, finding: Finding, record: restarts.Record | None) -> tuple[Source | None, datetime | None]:
+    """The source of a batch and when it was uploaded; None if nothing shows it any more."""
+    if record is None or not (record.source.key and record.ingested_at):
+        try:
+            batch = restarts.batch_of(place, finding)
+        except SourceNotVisibleError:
+            return None, None
+        return (batch.source, datetime.fromisoformat(batch.ingested_at)) if batch else (None, None)
+    return record.source, datetime.fromisoformat(record.ingested_at)
+
+
+def _versions(place: Target, source: Source, batch_id: str, is_deleted: bool) -> Iterator[FileVersion]:
+    pipeline = restarts.pipeline_of(place)
+    listed = [(version, batch_id_of(pipeline, version)) for version in lookup.versions_of(place, source.key)]
+    patience = restarts.patience()
+
+    def state_of(name: str) -> str:
+        return look_at_batch(pipeline, restarts.dataset_of_batch(name), name, patience).state.value
+
+    states = at_once(state_of, [name for _, name in listed[:_LOOKED_AT]], _PARALLEL)
+    for at, (version, name) in enumerate(listed):
+        yield FileVersion(
+            version_id=version.version_id,
+            uploaded=version.last_modified.astimezone(UTC),
+            size=version.size,
+            batch_id=name,
+            is_current=at == 0 and not is_deleted,
+            is_this=name == revision_of(batch_id)[0],
+            state=states[at] if at < len(states) else "",
+        )
+
+
+def _heard(place: Target, batch_id: str, since: datetime | None, unknown: list[str]) -> tuple[Heard, ...]:
+    """The events that were logged; adds to `unknown` what could not be read."""
+    if since is None:
+        return ()
+    try:
+        found, is_whole = events.logged_events(place, revision_of(batch_id)[0], since)
+    except ClientError as exc:
+        unknown.append(f"The log of events can't be read ({exc.response['Error']['Code']}).")
+        return ()
+    if not is_whole:
+        unknown.append("The log of events is long: only its beginning was searched.")
+    return tuple(sorted(found, key=lambda event: event.time))
+
+
+def _outputs(manifest: Manifest) -> Iterator[Output]:
+    for name, table in manifest.tables.items():
+        for kind, file in table.files.items():
+            yield Output(name, kind, file.key, file.bytes, table.rows)
+    if rejects := manifest.rejects:
+        rows = manifest.counts.rejected + manifest.counts.superseded
+        yield Output("rejects", "jsonl", rejects.key, rejects.bytes, rows)

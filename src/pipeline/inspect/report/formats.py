@@ -1,0 +1,65 @@
+"""Formats numbers, times and strings from outside for the page."""
+
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from markupsafe import Markup
+
+from functions.common.batch import printable
+
+FILTERS = ("number", "cents", "rounded", "duration", "utc", "clock")
+"""The functions of this module that templates call."""
+
+
+def shown(value: Any) -> Any:
+    """What a template prints: strings without control characters and direction overrides. Line breaks stay.
+
+    Markup was made by a template, from strings that went through this function.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "\n".join(printable(line) for line in value.expandtabs(4).split("\n"))
+
+
+def number(value: int | str) -> str:
+    """A whole number, or a decimal string, with commas between thousands and all its digits."""
+    try:
+        return f"{Decimal(value):,f}"
+    except InvalidOperation:
+        return str(value)
+
+
+def cents(usd: str) -> str:
+    """A small amount of money, to three significant digits, and at least to the cent: 0.000123, 1.25."""
+    amount = Decimal(usd)
+    places = 2 if amount == 0 else max(2, 2 - amount.adjusted())
+    return f"{amount:,.{places}f}"
+
+
+def rounded(quantity: str) -> str:
+    """A quantity to four significant digits."""
+    amount = Decimal(quantity)
+    places = 0 if amount == amount.to_integral_value() else max(0, 3 - amount.adjusted())
+    return f"{amount:,.{places}f}"
+
+
+def duration(seconds: float | None) -> str:
+    """A duration: 0.034 s, 2.5 s, 4 min 10 s, 2 h 3 min; empty for None."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.{1 if seconds >= 9.95 else 2 if seconds >= 0.1 else 3}f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def utc(when: datetime) -> str:
+    """A time in UTC, to the second."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def clock(when: datetime) -> str:
+    """The time of day in UTC, to the millisecond."""
+    return f"{when.astimezone(UTC):%H:%M:%S.%f}"[:-3]
