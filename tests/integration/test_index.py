@@ -481,7 +481,7 @@ def test_a_notice_that_failed_is_sent_by_the_next_delivery(notices: Any, history
     [
         ("execution_failed", "FAILED", "States.Runtime", "An error occurred while executing the state 'Write'"),
         ("execution_timed_out", "TIMED_OUT", "States.Timeout", "The execution ran longer than"),
-        ("execution_aborted", "ABORTED", "ExecutionAborted", "Somebody stopped the execution."),
+        ("execution_aborted", "ABORTED", "ExecutionAborted", "Someone stopped the execution."),
         ("execution_aborted_with_words", "ABORTED", "Größe\nfalsch", "stopped by hand: wrong file"),
     ],
 )

@@ -56,7 +56,7 @@ def test_the_share_of_rejects_that_is_let_pass(rejected: int, received: int, rat
     assert isinstance(refusal, TooManyRejectsError) is fails
     if fails:
         assert str(refusal).startswith(
-            f"{rejected} of {received} records break the contract (not_json {rejected}), a share of "
+            f"{rejected} of {received} records violate the contract (not_json {rejected}), a share of "
         )
         assert str(refusal).endswith("s3://b/k.")
 
@@ -65,7 +65,7 @@ def test_the_share_of_rejects_that_is_let_pass(rejected: int, received: int, rat
 def test_without_a_valid_record_a_file_fails_at_any_ratio(ratio: float) -> None:
     refusal = reject_limit.refusal(totals(2, 2), ratio, "s3://b/k")
     assert isinstance(refusal, NoValidRecordsError)
-    assert str(refusal) == "All 2 records break the contract (not_json 2): see s3://b/k."
+    assert str(refusal) == "All 2 records violate the contract (not_json 2): see s3://b/k."
     assert isinstance(reject_limit.refusal(totals(0, 0), ratio, ""), EmptyFileError)
 
 
