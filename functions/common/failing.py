@@ -25,8 +25,8 @@ def failing_positions(
 ) -> Iterator[int]:
     """Yield the positions of the records on which `query` fails, in order. Failures on several together yield nothing.
 
-    Raises ContractError, with `what` in its message, if the query fails on more than MOST records. DuckDB's errors about
-    memory and disk are raised too.
+    Raises ContractError, with `what` in its message, if the query fails on more than MOST records. DuckDB's errors
+    about memory and disk are raised too.
     """
     first = None
     for number, position in enumerate(_failing(connection, records, query, 0, 2**62)):

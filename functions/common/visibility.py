@@ -25,7 +25,7 @@ def missing_source(uri: str, written: datetime | str) -> PipelineError:
     """Return the error for a source version that S3 does not return: SourceNotVisibleError or SourceMissingError."""
     if may_become_visible(written):
         return SourceNotVisibleError(
-            f"S3 does not return {uri}: the version was deleted, or is not visible yet. It may take 15 minutes to become "
-            "visible after versioning is first enabled on a bucket."
+            f"S3 does not return {uri}: the version was deleted, or is not visible yet. After versioning is first "
+            "enabled on a bucket, new objects may become visible only after 15 minutes."
         )
     return SourceMissingError(f"{uri} does not exist: the version was deleted before it was published.")
