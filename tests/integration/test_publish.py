@@ -186,7 +186,9 @@ def test_a_committed_batch_whose_output_is_harmed_is_not_called_published() -> N
             s3_utils.storage().put_bytes(harness.PROCESSED, output.key, b"now missing")
             harms = ["changed"]
         for harm in harms:
-            with pytest.raises(ReconciliationError, match=f"committed, but {output.key} is missing or not what its"):
+            with pytest.raises(
+                ReconciliationError, match=f"committed, but {output.key} is missing or differs from what its"
+            ):
                 write.handler(batch.to_input())
             s3_utils.storage().put_bytes(harness.PROCESSED, output.key, f"now {harm}".encode())
         s3_utils.client().put_object(**place, Body=whole["Body"].read(), Metadata=whole["Metadata"])
