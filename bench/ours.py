@@ -85,7 +85,7 @@ def step(name: str, report: Path) -> None:
 
 
 def call_of(name: str) -> Callable[[Any, int], Any]:
-    """Return the function of a step with this run's storage, which takes a batch and a chunk. `write` ignores the chunk."""
+    """Return a step with the storage of this run. Its arguments are batch and chunk; `write` ignores the chunk."""
     from functions.common.config import settings
 
     storage = _storage()

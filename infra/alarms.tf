@@ -94,7 +94,7 @@ locals {
       }
     },
     var.alarms.silent_hours == 0 ? {} : {
-      for dataset in local.feeds : "nothing-arrives-${dataset}" => {
+      for dataset in local.datasets : "nothing-arrives-${dataset}" => {
         runbook     = "nothing-arrives"
         description = "No file has arrived in incoming/${dataset}/ for ${var.alarms.silent_hours} hours. Ask the producers. To check whether S3 events were lost: pipeline reconcile."
         namespace   = local.name
@@ -146,8 +146,8 @@ locals {
     } : {}
   )
 
-  feeds   = sort(keys(local.contracts))
-  runbook = coalesce(var.runbook_url, "docs/runbook.md")
+  datasets = sort(keys(local.contracts))
+  runbook  = coalesce(var.runbook_url, "docs/runbook.md")
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {
@@ -173,7 +173,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
 
 # Covers published files only. A file above max_reject_ratio is not published, and its execution fails.
 resource "aws_cloudwatch_metric_alarm" "reject_ratio" {
-  for_each = toset(local.feeds)
+  for_each = toset(local.datasets)
 
   alarm_name          = "${local.name}-reject-ratio-${each.key}"
   alarm_description   = "A share of more than ${format("%g", local.reject_ratio)} of the records of ${each.key} was rejected within five minutes. The other records are published. The notification gives the reasons and the location of the rejects: pipeline status. ${local.runbook}#reject-ratio"

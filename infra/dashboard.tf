@@ -8,14 +8,14 @@ locals {
   # Sums over all datasets. A file outside the datasets' folders counts for the dataset `unknown`.
   sums = {
     files_in         = { metric = "FilesStarted", service = "starter", stat = "Sum", datasets = local.all_datasets }
-    files_published  = { metric = "RecordsPublished", service = "write", stat = "SampleCount", datasets = local.feeds } # sent once per file
+    files_published  = { metric = "RecordsPublished", service = "write", stat = "SampleCount", datasets = local.datasets } # sent once per file
     files_failed     = { metric = "FilesFailed", service = "record_failure", stat = "Sum", datasets = local.all_datasets }
-    records_in       = { metric = "RecordsReceived", service = "write", stat = "Sum", datasets = local.feeds }
-    records_out      = { metric = "RecordsPublished", service = "write", stat = "Sum", datasets = local.feeds }
-    records_rejected = { metric = "RecordsRejected", service = "write", stat = "Sum", datasets = local.feeds }
+    records_in       = { metric = "RecordsReceived", service = "write", stat = "Sum", datasets = local.datasets }
+    records_out      = { metric = "RecordsPublished", service = "write", stat = "Sum", datasets = local.datasets }
+    records_rejected = { metric = "RecordsRejected", service = "write", stat = "Sum", datasets = local.datasets }
     cost             = { metric = "EstimatedCostUSD", service = "record_run", stat = "Sum", datasets = local.all_datasets }
   }
-  all_datasets = concat(local.feeds, ["unknown"])
+  all_datasets = concat(local.datasets, ["unknown"])
 
   # The hidden metrics of a sum, and the sum as metric math, in which a missing value counts as 0.
   summands = {
@@ -274,7 +274,7 @@ locals {
     },
   ]
 
-  alarm_keys = concat(keys(local.alarms), [for dataset in local.feeds : "reject-ratio-${dataset}"])
+  alarm_keys = concat(keys(local.alarms), [for dataset in local.datasets : "reject-ratio-${dataset}"])
 
   widgets = flatten([
     for number, row in local.rows : [

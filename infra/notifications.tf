@@ -1,4 +1,4 @@
-# Two topics: `notices` carries notifications for producers and consumers of files, for example to a mailbox or channel.
+# Two topics. The first carries notifications for producers and consumers of files, for example to a mailbox or channel.
 # `alarms` is for the team that operates the pipeline, for example on call. Neither contains data of records.
 
 # With SNS's own key, roles of this account may publish; services may not, since only a key of one's own can be opened

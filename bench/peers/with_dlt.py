@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from dlt.sources.filesystem import readers
 
 
-def _texts(*names: str) -> dict[str, Any]:
+def _text_columns(*names: str) -> dict[str, Any]:
     return {name: {"data_type": "text"} for name in names}
 
 
@@ -25,21 +25,21 @@ def _decimal(precision: int, scale: int) -> dict[str, Any]:
 
 
 _ORDERS = {
-    **_texts("order_id", "status", "currency", "customer_id"),
+    **_text_columns("order_id", "status", "currency", "customer_id"),
     "order_date": {"data_type": "timestamp"},
     "shipping_cost": _decimal(16, 4),
     "total_amount": _decimal(16, 4),
 }
 _ITEMS = {
-    **_texts("product_id", "product_name"),
+    **_text_columns("product_id", "product_name"),
     "line_number": {"data_type": "bigint"},
     "quantity": _decimal(12, 3),
     "unit_price": _decimal(16, 4),
     "discount": _decimal(5, 4),
 }
 _CUSTOMERS = {
-    **_texts("customer_id", "name", "email", "phone"),
-    **_texts(*(f"address__{name}" for name in ("street", "city", "region", "postal_code", "country"))),
+    **_text_columns("customer_id", "name", "email", "phone"),
+    **_text_columns(*(f"address__{name}" for name in ("street", "city", "region", "postal_code", "country"))),
     "last_order_date": {"data_type": "timestamp"},
 }
 _CONTRACT: Any = {"tables": "evolve", "columns": "freeze", "data_type": "freeze"}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-_TEXTS = ("street", "city", "region", "postal_code", "country")
-_ADDRESS = pl.Struct(dict.fromkeys(_TEXTS, pl.String))
+_STRINGS = ("street", "city", "region", "postal_code", "country")
+_ADDRESS = pl.Struct(dict.fromkeys(_STRINGS, pl.String))
 _CUSTOMER = pl.Struct(
     {"customer_id": pl.String, "name": pl.String, "email": pl.String, "phone": pl.String, "address": _ADDRESS}
 )

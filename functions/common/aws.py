@@ -30,7 +30,7 @@ def client(service: str, config: Config) -> Any:
 def make_at_start(make: Callable[[], object]) -> None:
     """On Lambda, call `make` while the environment starts instead of on first use.
 
-    During initialization, a function has a full vCPU, whatever its memory size.
+    During initialization, a function has a full vCPU, independent of its memory size.
     """
     if "AWS_LAMBDA_RUNTIME_API" in os.environ:
         make()

@@ -263,6 +263,6 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
 
 
 def _plain(number: Decimal) -> str:
-    """An exact decimal without exponent and without trailing zeros behind its point."""
+    """Format a decimal exactly, without an exponent or trailing zeros after the decimal point."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
