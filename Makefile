@@ -19,6 +19,7 @@ EXECUTION ?=
 WHAT ?=
 PYTHON ?= python3
 UV_LOCK = compile --quiet $(if $(UPGRADE),--upgrade) --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
+WORDS := .ci/words.txt
 LOCKS := layer-aws layer-json layer-schema layer-sql local-runtime uv bench
 TOOL_LOCKS := checkov policy-lint workflow-lint audit hooks changes
 
@@ -34,7 +35,7 @@ VAULT := $(if $(and $(AWS_VAULT_PROFILE),$(filter aws,$(TARGET))),aws-vault exec
 PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault is not on the PATH: install it, or unset AWS_VAULT_PROFILE)))$(VAULT) $(BIN)/python -m pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-long bench bench-huge bench-memory check check-workflows fmt build lock audit hooks changes release \
+.PHONY: help demo test test-fast test-long bench bench-huge bench-memory check check-words check-workflows fmt build lock audit hooks changes release \
 	bootstrap plan deploy-infra move-state run-pipeline monitor explain console destroy-infra smoke local-up local-down
 
 help: ## List the targets
@@ -88,12 +89,20 @@ check: $(READY) $(TOOLS)/checkov/ready check-workflows ## Check format, lint, ty
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
+	@$(MAKE) --no-print-directory check-words
 	@problems=$$($(BIN)/python -m pytest --collect-only --quiet --quiet 2>&1) || { echo "$$problems" >&2; exit 1; }
 	@$(BIN)/python docs/check.py
 	@$(BIN)/python -m pipeline contract check
 	@$(BIN)/python -m pipeline check-infra
 	@$(CHECKOV) || { echo "error: checkov found a problem in infra/ (above), or can't read a file. Fix it, or give the" \
 		"reason in the resource: #checkov:skip=ID:reason" >&2; exit 1; }
+
+# codespell looks up what its --regex matches, so phrases of the list are alternatives ahead of single words.
+check-words: $(READY)
+	@git ls-files -z | xargs -0 $(BIN)/codespell
+	@phrases=$$(sed -n 's/^\(.*[ -].*\)->.*/\1/p' $(WORDS) | paste -sd '|' -); git ls-files -z | \
+		xargs -0 $(BIN)/codespell --dictionary $(WORDS) --regex "\b(?i:$$phrases)\b|[^\W_]+" || { echo "error: these words" \
+		"don't read as plain English (above). Replace them; if a word is meant, see ignore-regex in .codespellrc." >&2; exit 1; }
 
 # Offline, for the same result everywhere; dependabot checks the versions of pinned actions.
 check-workflows: $(TOOLS)/workflow-lint/ready

@@ -1,1 +1,1 @@
-"""`make bench`: how fast and how lean the pipeline is, beside what a Python user would otherwise pick."""
+"""`make bench`: measures the speed and memory of the pipeline, compared with other Python tools."""

@@ -1,4 +1,4 @@
-"""`python -m bench`: measure, print the tables, write latest.json and the pictures."""
+"""`python -m bench`: runs the benchmark, prints the tables, and writes latest.json and the pictures."""
 
 import argparse
 import json
@@ -18,14 +18,14 @@ from bench.session import QUICK, Plan, measure_all
 from bench.subjects import FLOOR, PEERS
 
 PUBLISHED = ROOT / "bench" / "results"
-"""Committed: the record of the last published run."""
+"""The committed results of the last published run."""
 
 TRIED = ROOT / "build" / "bench" / "results"
-"""Of quick runs, whose figures say little."""
+"""The results of quick runs, whose figures are not meaningful."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, 1 where a measurement failed, 130 after Ctrl-C; in both nothing is written."""
+    """Return the exit code: 0, 1 if a measurement failed, or 130 after Ctrl-C. Only 0 writes results."""
     options = _options(arguments)
     out: Path = options.out or (TRIED if options.quick else PUBLISHED)
     begun, load = datetime.now(UTC), machine.load()
@@ -63,8 +63,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small files, one round; written to build/bench/results")
     parser.add_argument("--orders", type=int, metavar="N", help=f"orders of the reference file ({Plan.orders})")
     parser.add_argument("--big-orders", type=int, metavar="N", help=f"orders of the big file ({Plan.big_orders})")
-    parser.add_argument("--rounds", type=int, metavar="N", help=f"measurements of each ({Plan.rounds})")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the results go (bench/results)")
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"measurements per subject ({Plan.rounds})")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder of the results (bench/results)")
     return parser.parse_args(arguments)
 
 

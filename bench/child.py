@@ -1,4 +1,4 @@
-"""Runs one piece of work in this process, which is a fresh one, and says what it took."""
+"""Runs one piece of work in this new process and reports the resources that it used."""
 
 import importlib
 import json
@@ -15,10 +15,10 @@ _STATUS = Path("/proc/self/status")
 
 
 def measure(work: Callable[[], _Result]) -> tuple[dict[str, float], _Result]:
-    """Do the work; answers CPU and wall seconds of the work and the process's peak in bytes, and what the work answers.
+    """Run `work`; returns its CPU and wall seconds with the process's peak memory in bytes, and the result of `work`.
 
-    CPU is user and system time of all threads, and of child processes that have ended. What was imported before
-    is not in it; `bench.process` knows the whole process's time.
+    CPU is user and system time of all threads, and of child processes that have ended. Earlier
+    imports are not included; `bench.process` measures the whole process.
     """
     cpu, wall = _cpu_seconds(), time.perf_counter()
     result = work()
@@ -32,9 +32,9 @@ def _cpu_seconds() -> float:
 
 
 def peak_rss_bytes() -> int:
-    """The most memory that this process has had resident, in bytes.
+    """Return the peak resident memory of this process, in bytes.
 
-    Linux's VmHWM is ru_maxrss without what was the parent's before exec (getrusage(2) counts that too).
+    Linux's VmHWM is ru_maxrss without the memory of the parent before exec, which getrusage(2) includes.
     """
     if _STATUS.is_file():
         for line in _STATUS.read_text().splitlines():
@@ -45,7 +45,7 @@ def peak_rss_bytes() -> int:
 
 
 def main(arguments: list[str]) -> None:
-    """`module function source out report`: import the module, measure `function(source, out)`, which answers rows."""
+    """`module function source out report`: measure `module.function(source, out)`, which returns rows by table."""
     module, function = importlib.import_module(arguments[0]), arguments[1]
     source, out, report = map(Path, arguments[2:])
     measured, rows = measure(lambda: getattr(module, function)(source, out))

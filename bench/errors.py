@@ -1,5 +1,5 @@
-"""The one error of the benchmark."""
+"""The error of the benchmark."""
 
 
 class BenchError(Exception):
-    """A measurement could not be made; the message says why."""
+    """A measurement failed; the message contains the reason."""

@@ -1,4 +1,4 @@
-"""From samples to figures: medians, spreads, sums and ratios. Nothing is measured here.
+"""Calculates figures from samples: medians, spreads, sums and ratios.
 
 MB is 10⁶ bytes and GB is 10⁹ bytes, of input and of memory.
 """
@@ -16,10 +16,10 @@ TOTAL = "total"
 
 @dataclass(frozen=True)
 class Series:
-    """The same work on the same input, once a round."""
+    """Samples of the same work on the same input, one per round."""
 
     n_bytes: int
-    """Size of the input."""
+    """The size of the input in bytes."""
     samples: Sequence[Sample]
 
     @property
@@ -40,11 +40,11 @@ class Series:
 
     @property
     def peak_rss_mb(self) -> float:
-        """The highest of all rounds: a limit of memory is for the worst."""
+        """The highest peak of all rounds, because a memory limit applies to the worst case."""
         return max(sample.peak_rss_bytes for sample in self.samples) / MB
 
     def detail(self) -> dict[str, Any]:
-        """All figures of the series, rounded, as they stand in the results."""
+        """Return all figures of the series, rounded, as in the results."""
         cpu = [sample.cpu_seconds for sample in self.samples]
         return {
             "input_bytes": self.n_bytes,
@@ -59,7 +59,7 @@ class Series:
 
 
 def with_total(steps: Mapping[str, Series]) -> dict[str, Series]:
-    """The steps, and as `total` all of them: times add up round by round, the peak is the highest of a step."""
+    """Add `total` to the steps: the sum of their times in each round, and the highest peak of a step."""
     rounds = zip(*(series.samples for series in steps.values()), strict=True)
     first = next(iter(steps.values()))
     return {**steps, TOTAL: Series(first.n_bytes, [_one_after_the_other(samples) for samples in rounds])}
@@ -77,22 +77,22 @@ def _one_after_the_other(samples: Sequence[Sample]) -> Sample:
 
 @dataclass(frozen=True)
 class Measured:
-    """All that a run has measured. Series of steps have no total yet."""
+    """All measurements of a run. The steps do not include a total yet."""
 
     local: Mapping[str, Mapping[str, Series]]
-    """By input (`reference`, `big`), by step: S3 is a folder."""
+    """Series by input (`reference`, `big`) and step, with a folder in place of S3."""
     endpoint: Mapping[str, Series]
-    """By step, on the reference file: S3 is a local server in another process."""
+    """Series by step for the reference file, with S3 as a local server in another process."""
     peers: Mapping[str, Series]
     floor: Mapping[str, Series]
     cold_start_ms: Mapping[str, Mapping[str, Sequence[float]]]
-    """By kind of environment, by function, each start."""
+    """Milliseconds of each start, by kind of environment and function."""
     warm_ms: Mapping[str, Mapping[str, Sequence[float]]]
-    """`wall` and `cpu`, by function, each run."""
+    """Milliseconds of each run, by `wall` and `cpu` and by function."""
 
 
 def results(measured: Measured) -> dict[str, Any]:
-    """The results as they are written to latest.json, but for the facts about the run."""
+    """Return the results as in latest.json, without the description of the run."""
     local = {name: with_total(steps) for name, steps in measured.local.items()}
     reference = local["reference"]
     ours = reference[TOTAL].mb_per_cpu_second
@@ -119,12 +119,12 @@ def results(measured: Measured) -> dict[str, Any]:
 
 
 def spread(numbers: Sequence[float]) -> dict[str, float]:
-    """Median, least and most."""
+    """Return the median, minimum and maximum."""
     return {"median": _round(median(numbers)), "min": _round(min(numbers)), "max": _round(max(numbers))}
 
 
 def _warm(functions: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-    """The spread of each function, and of all of them in one run."""
+    """Return the spread of each function, and of their sum per run."""
     totals = [sum(run) for run in zip(*functions.values(), strict=True)]
     return {name: spread(numbers) for name, numbers in {**functions, TOTAL: totals}.items()}
 
@@ -134,5 +134,5 @@ def _details(series: Mapping[str, Series]) -> dict[str, Any]:
 
 
 def _round(number: float) -> float:
-    """Four significant digits, which is more than a measurement is good for."""
+    """Round to four significant digits, which exceeds the precision of the measurements."""
     return float(f"{number:.4g}")

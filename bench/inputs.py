@@ -1,4 +1,4 @@
-"""The files that are read: made by the project's generator, once for each of its versions."""
+"""Creates the input files with the project's generator, and caches them by its version."""
 
 import hashlib
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Input:
 
 
 def make_input(orders: int) -> Input:
-    """The file of the generator's first `orders` orders; a smaller one is the beginning of a larger one."""
+    """Return the file of the generator's first `orders` orders. A smaller file is a prefix of a larger one."""
     version = hashlib.sha256(_GENERATOR.read_bytes()).hexdigest()[:8]
     path = _FOLDER / version / f"{orders}.jsonl"
     if not path.is_file():

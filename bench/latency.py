@@ -1,4 +1,4 @@
-"""How long a function takes to be ready, and a small file to go through all of them."""
+"""Measures the cold start of each function, and the time of a small file in warm functions."""
 
 import json
 import shutil
@@ -11,14 +11,14 @@ from bench import ours
 from bench.process import OWN_PYTHON, ROOT, WORK, run
 
 _BASE_PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-"""The interpreter outside of any virtual environment, as the local zips are run by."""
+"""The interpreter outside any virtual environment, which also runs the local zips."""
 
 
 def cold_starts(starts: int) -> dict[str, dict[str, list[float]]]:
-    """Milliseconds from the first import until a function has its clients, `starts` times in fresh interpreters.
+    """Measure the milliseconds from the first import until a function has its clients, in `starts` new interpreters.
 
-    `venv`: from .venv, with bytecode cached. `zip`: from what the function's zip holds and nothing else, as the
-    runtime client does it. Files are in the page cache in both.
+    `venv` imports from .venv, with cached bytecode. `zip` imports only from the content of the function's zip, as the
+    runtime client does. The files are in the page cache in both cases.
     """
     script = {function: ours.cold_start_script(function) for function in ours.FUNCTIONS}
     zips = _unpack_zips()
@@ -34,7 +34,7 @@ def cold_starts(starts: int) -> dict[str, dict[str, list[float]]]:
 
 
 def _unpack_zips() -> dict[str, Path]:
-    """The folders of the functions' zips, which are built anew where they are out of date."""
+    """Return the folders of the functions' unpacked zips, which are rebuilt if they are out of date."""
     run([OWN_PYTHON, "-m", "pipeline", "build", "--target", "local"])
     folders = {function: WORK / "zip" / function for function in ours.FUNCTIONS}
     for function, folder in folders.items():
@@ -45,7 +45,7 @@ def _unpack_zips() -> dict[str, Path]:
 
 
 def warm_runs(path: Path, repeats: int, endpoint: Mapping[str, str]) -> dict[str, dict[str, list[float]]]:
-    """`wall` and `cpu` milliseconds of each function's handler for a small file, `repeats` times in a warm process."""
+    """Measure each handler's `wall` and `cpu` milliseconds for a small file, `repeats` times in a warm process."""
     environment = {**ours.ENVIRONMENT, **endpoint}
     run([OWN_PYTHON, "-m", "bench.ours", "upload", path], environment)
     said = run([OWN_PYTHON, "-m", "bench.ours", "warm", path, str(repeats)], environment)

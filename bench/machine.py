@@ -1,4 +1,4 @@
-"""What the figures were measured on and with: nothing that tells whose machine it is."""
+"""Describes the machine and the software of a run, without anything that identifies the machine."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ PEER_PACKAGES = ("dlt", "duckdb", "jsonschema", "orjson", "pandas", "polars", "p
 
 
 def facts() -> dict[str, Any]:
-    """Processor, cores, memory in MB, system and Python; no path and no host name."""
+    """Return processor, cores, memory in MB, system and Python version, without paths or host names."""
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "processor": _field("/proc/cpuinfo", "model name") or platform.machine(),
@@ -27,25 +27,25 @@ def facts() -> dict[str, Any]:
 
 
 def load() -> float:
-    """How many processes wanted a core in the last minute, on average: other work makes all figures worse."""
+    """Return the load average of the last minute, because other work makes all figures worse."""
     return round(os.getloadavg()[0], 2)
 
 
 def versions() -> dict[str, dict[str, str]]:
-    """The packages that matter, of the pipeline's environment and of the peers'."""
+    """Return the versions of the relevant packages in the pipeline's and in the peers' environment."""
     lock = (ROOT / "requirements" / "bench.txt").read_text("utf-8").splitlines()
     return {"ours": {name: version(name) for name in OWN_PACKAGES}, "peers": locked(PEER_PACKAGES, lock)}
 
 
 def locked(names: Iterable[str], lines: Iterable[str]) -> dict[str, str]:
-    """The versions that a lock file names."""
+    """Return the versions in a lock file."""
     pinned = (re.match(r"([\w.-]+)==([^ ;\\]+)", line) for line in lines)
     found = {match[1]: match[2] for match in pinned if match}
     return {name: found[name] for name in names}
 
 
 def commit() -> str:
-    """The commit that was measured, with `+` where the work tree differs from it; empty outside of git."""
+    """Return the measured commit, with `+` if the work tree differs, or an empty string outside git."""
     try:
         head = _git("rev-parse", "--short", "HEAD")
         changed = _git("status", "--porcelain", "--", "functions", "contracts", "bench")
@@ -59,7 +59,7 @@ def _git(*arguments: str) -> str:
 
 
 def _field(path: str, name: str) -> str:
-    """The value of the first line `name : value` of a file of /proc, or empty."""
+    """Return the value of the first line `name : value` of a file in /proc, or an empty string."""
     file = Path(path)
     lines = file.read_text().splitlines() if file.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")

@@ -1,8 +1,8 @@
-"""`make bench-memory`: what each step takes and costs at several sizes of memory, that is, at shares of a processor.
+"""`make bench-memory`: measures the time and cost of each step at several memory sizes, which determine the CPU share.
 
-Lambda gives a function one vCPU at 1,769 MB, and less or more in proportion
-(https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html). Here a control group gives a process that
-share of one core's time; where more than one core would be given, it may use two. Needs root and Linux with cgroups.
+Lambda gives a function one vCPU at 1,769 MB, and CPU in proportion to memory
+(https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html). Here, a control group limits a process to that
+share of a core; above one vCPU, it may use two cores. Requires root and Linux with cgroups.
 """
 
 import os
@@ -24,7 +24,7 @@ from functions.common.pricing.prices import prices_for
 _SIZES_MB = (512, 1024, 1769, 2048, 3008)
 _WHOLE_MB = 1769
 _ORDERS = 100_000
-"""About 65 MB: one chunk, as planned by default."""
+"""About 65 MB, which is one chunk by default."""
 
 _ROUNDS = 3
 _PERIOD_US = 20_000
@@ -34,7 +34,7 @@ _GROUP = "order-pipeline-bench"
 
 @contextmanager
 def _share_of_a_core(share: float) -> Iterator[str]:
-    """A control group that has `share` of a core's time; answers the shell's words to enter it."""
+    """Create a control group with `share` of a core's time; yields the shell command that enters it."""
     is_v1 = (_V1 / "cpu.cfs_quota_us").is_file()
     group = (_V1 if is_v1 else _V2) / _GROUP
     try:
@@ -46,7 +46,7 @@ def _share_of_a_core(share: float) -> Iterator[str]:
             (group / "cpu.max").write_text(f"{round(_PERIOD_US * share)} {_PERIOD_US}")
     except OSError as exc:
         raise BenchError(
-            f"A control group can't be made ({exc.strerror}): this needs root, and Linux with cgroups."
+            f"A control group can't be created ({exc.strerror}). Run as root, on Linux with cgroups."
         ) from exc
     try:
         yield f"echo $$ > {group / 'cgroup.procs'}"
@@ -61,7 +61,7 @@ def _measured(step: str, size_mb: int, environment: dict[str, str]) -> Sample:
 
 
 def main() -> int:
-    """The exit code: 0, or 1 where it can't be measured."""
+    """Return the exit code: 0, or 1 if a measurement failed."""
     price = prices_for("eu-central-1", "arm64").usd["lambda_gb_second"]
     rows: list[list[str]] = []
     try:

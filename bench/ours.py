@@ -1,7 +1,7 @@
-"""The pipeline as the benchmark sees it: the only module here that knows the functions' names.
+"""Runs the pipeline for the benchmark. Only this module uses the functions' names.
 
-A step is what its handler calls. On local files a folder is its storage (`pipeline.contract.folder_storage`), and only
-the step's own work counts; on an endpoint it is whatever AWS_ENDPOINT_URL names. A file is always one chunk.
+A step is the function that its handler calls. Local runs use a folder as storage (`pipeline.contract.folder_storage`),
+so only the step's own work counts. Other runs use the endpoint in AWS_ENDPOINT_URL. A file is always one chunk.
 """
 
 import importlib
@@ -22,7 +22,7 @@ FUNCTIONS = ("starter", *STEPS)
 INGEST, PROCESSED = "bench-ingest", "bench-processed"
 KEY = "incoming/orders/bench.jsonl"
 FOLDER = "BENCH_FOLDER"
-"""Names, in the environment, the folder that stands for S3."""
+"""The environment variable with the folder that replaces S3."""
 
 _MACHINE = "bench"
 _REGION = "eu-central-1"
@@ -50,11 +50,11 @@ ENVIRONMENT = {
     "UNKNOWN_FIELDS": "reject",
     "MAX_REJECT_RATIO": "0.1",
 }
-"""The functions' settings: Terraform's defaults, but for the caps that would cut the file or refuse it."""
+"""The functions' settings: Terraform's defaults, except limits that would split or reject the file."""
 
 
 def cold_start_script(function: str) -> str:
-    """A program that prints the milliseconds from its first import until the function could take an event."""
+    """Return a program that prints the milliseconds from its first import until the function is ready."""
     clients = ["s3_utils", *(["executions"] if function == "starter" else [])]
     return "\n".join(
         [
@@ -68,7 +68,7 @@ def cold_start_script(function: str) -> str:
 
 
 def upload(path: Path) -> None:
-    """Put a file where the steps look for it, in buckets that are made if they are not there."""
+    """Upload a file for the steps, and create the buckets if they are missing."""
     if FOLDER in os.environ:
         _storage().upload(path, INGEST, KEY, "application/x-ndjson")
     else:
@@ -77,7 +77,7 @@ def upload(path: Path) -> None:
 
 
 def step(name: str, report: Path) -> None:
-    """Measure one step of the file that was uploaded; those before it must have run."""
+    """Measure one step for the uploaded file. Earlier steps must have run."""
     batch, run = plan(), call_of(name)
     measured, _ = measure(lambda: run(batch, 0))
     rows = _rows(batch) if name == "write" else {}
@@ -85,7 +85,7 @@ def step(name: str, report: Path) -> None:
 
 
 def call_of(name: str) -> Callable[[Any, int], Any]:
-    """What a step's handler calls, on the storage of this run: it takes a batch and a chunk, which `write` ignores."""
+    """Return a step with the storage of this run. Its arguments are batch and chunk; `write` ignores the chunk."""
     from functions.common.config import settings
 
     storage = _storage()
@@ -98,16 +98,16 @@ def call_of(name: str) -> Callable[[Any, int], Any]:
 
 
 def handler(name: str) -> Callable[[Any], Any]:
-    """A function's handler."""
+    """Return the handler of a function."""
     found: Callable[[Any], Any] = importlib.import_module(f"functions.{name}.index").handler
     return found
 
 
 def warm(path: Path, repeats: int) -> list[dict[str, dict[str, float]]]:
-    """Run a small file through all functions, each time as a new version; of each run and function the milliseconds.
+    """Run a small file through all functions, as a new version each time; returns milliseconds by run and function.
 
-    `wall` is the time that the handler takes, with the endpoint's answers; `cpu` what of it this process computes.
-    The first run, which makes clients and reads the contract, is not among the answers.
+    `wall` is the duration of the handler, including the endpoint's responses; `cpu` is the CPU time of this process.
+    The first run, which creates clients and reads the contract, is not included.
     """
     handlers = {name: handler(name) for name in FUNCTIONS}
     runs = [_warm_run(handlers, path) for _ in range(1 + repeats)]
@@ -129,7 +129,7 @@ def _warm_run(handlers: dict[str, Callable[[Any], Any]], path: Path) -> dict[str
 
 @cache
 def _storage() -> Any:
-    """The steps' storage: the folder, where the environment names one, else S3."""
+    """Return the steps' storage: the folder if the environment names one, otherwise S3."""
     if FOLDER in os.environ:
         from pipeline.contract.folder_storage import FolderStorage
 
@@ -159,7 +159,7 @@ def _make_endpoint_ready(s3: Any) -> None:
 
 
 def plan() -> Any:
-    """The batch of the uploaded file, as the starter plans it."""
+    """Return the batch of the uploaded file, as the starter plans it."""
     from functions.common.config import settings
     from functions.common.planning import plan_batch, source_of
 
@@ -170,7 +170,7 @@ def plan() -> Any:
 
 
 def _rows(batch: Any) -> dict[str, int]:
-    """The rows of each table, by the manifest."""
+    """Return the rows of each table from the manifest."""
     from functions.common.documents.manifest import Manifest
 
     manifest = Manifest.read(_storage().get_bytes(PROCESSED, batch.manifest_key) or b"", batch.manifest_key)
@@ -178,7 +178,7 @@ def _rows(batch: Any) -> dict[str, int]:
 
 
 def _notification(batch: Any) -> dict[str, Any]:
-    """What S3 would tell the starter of the uploaded file."""
+    """Return S3's event for the uploaded file."""
     source = batch.source
     created = {
         "key": source.key,
@@ -192,7 +192,7 @@ def _notification(batch: Any) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """`upload FILE`, `step NAME REPORT` or `warm FILE REPEATS`, whose last line is JSON."""
+    """Run `upload FILE`, `step NAME REPORT` or `warm FILE REPEATS`; the last prints JSON in its last line."""
     match arguments:
         case ["upload", path]:
             upload(Path(path))

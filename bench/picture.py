@@ -1,4 +1,4 @@
-"""The speeds as a picture: an SVG for light pages and one for dark pages, without scripts or fonts from elsewhere."""
+"""Draws the speeds as SVG, for light and for dark pages, without scripts or external fonts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 from bench.subjects import PEERS
 
 _WIDTH, _MARGIN, _BARS = 880, 20, 244
-"""Pixels: the picture, its edge, and where the bars begin."""
+"""In pixels: the width of the picture, its margin, and the left edge of the bars."""
 _LONGEST = _WIDTH - _BARS - _MARGIN - 50
 _TOP, _ROW, _BAR, _BOTTOM = 78, 52, 20, 58
 _FONT = "-apple-system, BlinkMacSystemFont, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif"
@@ -31,7 +31,7 @@ _SCHEMES = {
 
 @dataclass(frozen=True)
 class Bar:
-    """One row of the picture."""
+    """One bar of the picture."""
 
     title: str
     speed: float
@@ -41,11 +41,11 @@ class Bar:
 
 
 def bars(results: Mapping[str, Any]) -> list[Bar]:
-    """The pipeline and what it is compared with, the fastest first."""
+    """Return the bars of the pipeline and its peers, fastest first."""
     ours = Bar(
         "this pipeline",
         results["mb_per_cpu_second"]["total"],
-        "validates, rejects with reasons, exact decimals, Parquet and CSV, proof of balance",
+        "validates, rejects with reasons, exact decimals, Parquet and CSV, reconciliation",
         is_ours=True,
     )
     peers = results["detail"]["peers"]
@@ -54,14 +54,14 @@ def bars(results: Mapping[str, Any]) -> list[Bar]:
 
 
 def pictures(results: Mapping[str, Any]) -> dict[str, str]:
-    """The SVG of each colour scheme, by file name."""
+    """Return the SVG of each colour scheme by file name."""
     reference, floor = results["inputs"]["reference"], results["floor_mb_per_cpu_second"]
     shares = "".join(f" {one.title} on {one.share:.0%} of the orders." for one in PEERS if one.share < 1)
     size = f"{reference['orders']:,} orders, {reference['bytes'] / 1e6:,.0f} MB of JSON Lines"
     notes = (
         f"{size} from local files, one thread; medians of {results['rounds']}, {results['date'][:10]}.",
-        f"The machine's floor: orjson.loads of each line alone {_number(floor['orjson'])}, "
-        f"reading the bytes alone {_number(floor['read'])}.{shares}",
+        f"Upper bounds on this machine: orjson.loads of each line {_number(floor['orjson'])}, "
+        f"reading the bytes {_number(floor['read'])}.{shares}",
     )
     return {f"speed-{name}.svg": _svg(bars(results), notes, colours) for name, colours in _SCHEMES.items()}
 
@@ -75,8 +75,8 @@ def _svg(rows: list[Bar], notes: tuple[str, ...], colours: _Colours) -> str:
         f'font-family="{_FONT}" role="img" aria-labelledby="title">',
         f'<title id="title">MB of JSON per CPU-second: {escape(spoken)}</title>',
         f'<rect width="{_WIDTH}" height="{height}" rx="8" fill="{colours.page}"/>',
-        _text(_MARGIN, 34, 18, colours.text, "MB of JSON made into tables per CPU-second", weight=600),
-        _text(_MARGIN, 56, 13, colours.muted, "Longer is faster. Under each bar: what it leaves out of the job."),
+        _text(_MARGIN, 34, 18, colours.text, "MB of JSON converted to tables per CPU-second", weight=600),
+        _text(_MARGIN, 56, 13, colours.muted, "Longer is faster. Below each bar: what the tool does not do."),
     ]
     for number, row in enumerate(rows):
         lines += _row(row, _TOP + _ROW * number, scale, colours)

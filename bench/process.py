@@ -1,4 +1,4 @@
-"""Starts a fresh process for each measurement and reads what it says."""
+"""Starts a new process for each measurement and reads its report."""
 
 import json
 import os
@@ -15,26 +15,26 @@ ROOT = Path(__file__).parents[1]
 OWN_PYTHON = Path(sys.executable)
 PEERS_PYTHON = ROOT / "build" / "tools" / "bench" / "bin" / "python"
 WORK = ROOT / "build" / "bench" / "work"
-"""Where outputs are made and thrown away."""
+"""The folder of temporary outputs."""
 
 _LAST_LINES = 15
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement of one piece of work, done in a process of its own."""
+    """One measurement of one piece of work in a new process."""
 
     cpu_seconds: float
-    """User and system time of the work: all threads, and child processes."""
+    """The user and system time of the work, including all threads and child processes."""
     wall_seconds: float
     peak_rss_bytes: int
     startup_cpu_seconds: float = 0.0
-    """What the process took beside the work: the interpreter, imports, and its end."""
+    """The CPU time of the process outside the work: interpreter start, imports and exit."""
     rows: Mapping[str, int] = field(default_factory=dict)
 
 
 def measure(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Sample:
-    """Run `command`, which gets the path of its report as a last argument. Raises BenchError with what it said."""
+    """Run `command`, which gets the path of its report as its last argument. Raises BenchError with its output."""
     WORK.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         report, output = Path(folder, "report.json"), Path(folder, "output")
@@ -53,7 +53,7 @@ def measure(command: Sequence[str | Path], environment: Mapping[str, str] | None
 
 
 def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None, cwd: Path = ROOT) -> str:
-    """Run `command`; answers what it printed. Raises BenchError with what it said."""
+    """Run `command`; returns its standard output. Raises BenchError with its output."""
     done = subprocess.run(
         command, env=clean(environment), cwd=cwd, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
@@ -64,9 +64,9 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
 
 
 def clean(environment: Mapping[str, str] | None) -> dict[str, str]:
-    """This environment without AWS's and Python's settings, in UTC, with temporary files beside the outputs.
+    """Return this environment without variables of AWS and Python, in UTC, with temporary files next to the outputs.
 
-    So files can be linked instead of copied, and bytecode is cached as it is by default.
+    Files can then be linked instead of copied, and bytecode is cached as by default.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
     return {**inherited, "TZ": "UTC", "TMPDIR": str(WORK), **(environment or {})}

@@ -1,4 +1,4 @@
-"""The results as text: what `make bench` prints."""
+"""Formats the results as the text that `make bench` prints."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ _SPEED = ("MB/CPU-s", "CPU s (spread)", "wall s", "start s", "peak MB")
 
 
 def report(results: Mapping[str, Any]) -> str:
-    """Every figure of the results, as tables with their units."""
+    """Return all figures of the results as tables with units."""
     blocks = [_headline(results), _steps(results), _peers(results), _latency(results), _notes(results)]
     return "\n\n".join(blocks) + "\n"
 
@@ -78,17 +78,17 @@ def _notes(results: Mapping[str, Any]) -> str:
     each = "\n".join(f"  {one.title}: without {one.leaves_out}. One thread: {one.one_thread}." for one in PEERS)
     return (
         "MB is 10⁶ bytes of input. CPU is user and system time of the work, all threads, in a fresh process;\n"
-        "what the process takes to start (start s) is not in it. Peaks are the highest of all rounds. Warm: the\n"
-        "handlers in one process, against a local S3 endpoint with TLS, its answers included. Cold: from the first\n"
-        "import until the clients are made, from .venv and from what the zips hold.\n"
-        f"¹ {shares}: all would take minutes.\n"
+        "the start of the process (start s) is not included. Peaks are the highest of all rounds. Warm: the\n"
+        "handlers in one process, against a local S3 endpoint with TLS, including its responses. Cold: from the first\n"
+        "import until the clients are created, from .venv and from the unpacked zips.\n"
+        f"¹ {shares}: the whole file would take minutes.\n"
         "The pipeline validates, writes Parquet, CSV, rejects and a manifest. The others write Parquet, and do it\n"
         f"{each}"
     )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they need; those that hold numbers are aligned to the right."""
+    """Format rows as a table. Columns of numbers are aligned to the right."""
     widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
     is_text = [not any(row[at][:1].isdigit() for row in rows) for at in range(len(head))]
     lines = []

@@ -1,4 +1,4 @@
-"""One run of the benchmark: what is measured, in which order, round by round."""
+"""Runs all measurements of the benchmark in rounds."""
 
 import shutil
 import sys
@@ -23,7 +23,7 @@ Samples = dict[str, list[Sample]]
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
+    """The number of rounds and the sizes of the inputs."""
 
     orders: int = 200_000
     big_orders: int = 1_535_000
@@ -34,14 +34,14 @@ class Plan:
 
 
 QUICK = Plan(orders=5_000, big_orders=20_000, rounds=1, cold_starts=2, warm_runs=3)
-"""For trying the benchmark itself; its figures say little."""
+"""A plan to try out the benchmark; its figures are not meaningful."""
 
 
 def measure_all(plan: Plan) -> tuple[Measured, dict[str, Input]]:
-    """Measure everything; answers the inputs too. Raises BenchError where something fails or does not do its job."""
+    """Run all measurements; returns the inputs too. Raises BenchError if one fails or has an incomplete result."""
     if not PEERS_PYTHON.is_file():
-        raise BenchError("The other tools' environment is missing: `make bench` prepares it.")
-    shutil.rmtree(WORK, ignore_errors=True)  # what a run left that was killed
+        raise BenchError("The environment of the other tools is missing. Run `make bench`, which prepares it.")
+    shutil.rmtree(WORK, ignore_errors=True)  # leftovers of a run that was killed
     _say("making the inputs")
     inputs = {"reference": make_input(plan.orders), "big": make_input(plan.big_orders)}
     _warm_up()
@@ -71,7 +71,7 @@ def measure_all(plan: Plan) -> tuple[Measured, dict[str, Input]]:
 
 
 def _rounds_on_reference(reference: Input, rounds: int) -> tuple[Samples, Samples]:
-    """Ours and all others in turn, so that a slow minute of the machine is everybody's; each round begins elsewhere."""
+    """Measure all subjects in turn, starting each round with a different one, so a slow minute affects all of them."""
     steps: Samples = {}
     others: Samples = {}
     subjects: list[Subject | None] = [None, *PEERS, *FLOOR]  # None is the pipeline
@@ -87,7 +87,7 @@ def _rounds_on_reference(reference: Input, rounds: int) -> tuple[Samples, Sample
 
 
 def _warm_up() -> None:
-    """Run every subject once on a small file: bytecode is cached after that, and what is broken fails at once."""
+    """Run every subject once on a small file, which caches bytecode and finds errors early."""
     small = make_input(_WARM_UP_ORDERS)
     _say("warming up")
     _on_folder(small)
@@ -96,13 +96,13 @@ def _warm_up() -> None:
 
 
 def _on_folder(source: Input) -> dict[str, Sample]:
-    """The pipeline's steps, each in a process of its own, with a folder in place of S3."""
+    """Measure the pipeline's steps, each in a new process, with a folder in place of S3."""
     with folder("s3") as s3:
         return _steps(source, {ours.FOLDER: str(s3)})
 
 
 def _on_endpoint(source: Input) -> dict[str, Sample]:
-    """The pipeline's steps, each in a process of its own, against a fresh local server."""
+    """Measure the pipeline's steps, each in a new process, with a new local server."""
     with _server() as environment:
         return _steps(source, environment)
 
@@ -123,16 +123,16 @@ def _on_subject(subject: Subject, source: Input) -> Sample:
 
 
 def _check_orders(who: str, sample: Sample, source: Input) -> None:
-    """A tool that drops orders is not compared."""
+    """Raise BenchError if a subject drops orders."""
     if sample.rows.get("orders", source.orders) != source.orders:
-        raise BenchError(f"{who} made {sample.rows['orders']} of {source.orders} orders.")
+        raise BenchError(f"{who} wrote {sample.rows['orders']} of {source.orders} orders.")
 
 
 def _check_same_rows(own: Sample, others: Mapping[str, list[Sample]]) -> None:
-    """Whoever makes as many orders as the pipeline makes as many rows of every table that it makes."""
+    """Raise BenchError if a subject with the same number of orders has other row counts than the pipeline."""
     for name, (sample, *_) in others.items():
         if sample.rows.get("orders") == own.rows["orders"] and not sample.rows.items() <= own.rows.items():
-            raise BenchError(f"{name} made {dict(sample.rows)}, the pipeline {dict(own.rows)}.")
+            raise BenchError(f"{name} wrote {dict(sample.rows)}, the pipeline wrote {dict(own.rows)}.")
 
 
 def _shared(subject: Subject, reference: Input) -> Input:
@@ -154,7 +154,7 @@ def _add(samples: Samples, more: Mapping[str, Sample]) -> None:
 
 @contextmanager
 def folder(name: str) -> Iterator[Path]:
-    """An empty folder under build/, which is gone afterwards."""
+    """Create an empty folder under build/ that is deleted afterwards."""
     folder = WORK / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -166,8 +166,8 @@ def folder(name: str) -> Iterator[Path]:
 
 @contextmanager
 def _server() -> Iterator[dict[str, str]]:
-    """The embedded AWS in a process of its own, with TLS as on AWS; what a client needs in its environment."""
-    from pipeline.emulator import server as embedded  # here, so that only those runs need it that use it
+    """Start the local emulator in a new process, with TLS as on AWS; yields the environment variables for clients."""
+    from pipeline.emulator import server as embedded  # imported here because only some runs use it
 
     with folder("server") as home:
         server = embedded.start(home, AUTH="false")

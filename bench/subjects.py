@@ -1,4 +1,4 @@
-"""What is measured beside the pipeline: other tools on the same job, and what the machine allows at most."""
+"""The subjects that are compared with the pipeline: other tools for the same job, and upper bounds of the machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,26 +9,26 @@ from bench.process import PEERS_PYTHON, WORK
 
 @dataclass(frozen=True)
 class Subject:
-    """A way to do the job, or a part of it, that runs in the peers' environment."""
+    """A tool that does the job, or a part of it, in the peers' environment."""
 
     name: str
-    """What it is called in the results."""
+    """The name in the results."""
     title: str
     module: str
     leaves_out: str
-    """What the pipeline does and this does not."""
+    """What the pipeline does in addition."""
     one_thread: str
-    """How it is held to one thread."""
+    """How it is limited to one thread."""
     function: str = "run"
     share: float = 1.0
-    """The share of the reference file's orders that it gets: what takes minutes for all is measured on some."""
+    """The share of the reference file's orders that it processes. It is below 1 if the whole file takes minutes."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, source: Path, out: Path) -> list[str | Path]:
         return [PEERS_PYTHON, "-m", "bench.child", self.module, self.function, source, out]
 
     def said(self) -> dict[str, str | float]:
-        """What the results say of it beside its figures."""
+        """Return its description in the results."""
         return {
             "title": self.title,
             "leaves_out": self.leaves_out,
@@ -42,8 +42,8 @@ PEERS = (
         "pandas_jsonschema",
         "pandas + jsonschema",
         "bench.peers.with_pandas",
-        "reasons of rejects, the total's rule, exact decimals, duplicate orders, CSV, proof of balance",
-        "has only one",
+        "reasons of rejects, the total's rule, exact decimals, duplicate orders, CSV, reconciliation",
+        "single-threaded",
         share=0.1,
         environment={"OMP_NUM_THREADS": "1"},
     ),
@@ -51,7 +51,7 @@ PEERS = (
         "dlt",
         "dlt",
         "bench.peers.with_dlt",
-        "validation beyond types, rejects, one row a customer, duplicate orders, CSV, proof of balance",
+        "validation beyond types, rejects, one row per customer, duplicate orders, CSV, reconciliation",
         "EXTRACT__, NORMALIZE__ and LOAD__WORKERS=1",
         environment={
             "EXTRACT__WORKERS": "1",
@@ -65,7 +65,7 @@ PEERS = (
         "polars",
         "polars",
         "bench.peers.with_polars",
-        "validation, rejects, exact decimals, duplicate orders, CSV, proof of balance",
+        "validation, rejects, exact decimals, duplicate orders, CSV, reconciliation",
         "POLARS_MAX_THREADS=1",
         environment={"POLARS_MAX_THREADS": "1"},
     ),
@@ -73,7 +73,7 @@ PEERS = (
         "pyarrow",
         "pyarrow",
         "bench.peers.with_pyarrow",
-        "validation, rejects, exact decimals, duplicate orders, CSV, proof of balance",
+        "validation, rejects, exact decimals, duplicate orders, CSV, reconciliation",
         "use_threads=False, set_cpu_count(1)",
         environment={"OMP_NUM_THREADS": "1"},
     ),
@@ -81,21 +81,21 @@ PEERS = (
         "duckdb",
         "DuckDB alone, types detected",
         "bench.peers.with_duckdb",
-        "validation, rejects, exact decimals, duplicate orders, CSV, proof of balance",
+        "validation, rejects, exact decimals, duplicate orders, CSV, reconciliation",
         "threads = 1",
         function="run_detected",
     ),
     Subject(
         "duckdb_typed",
-        "DuckDB alone, types told",
+        "DuckDB alone, explicit types",
         "bench.peers.with_duckdb",
-        "validation, rejects, duplicate orders, CSV, proof of balance",
+        "validation, rejects, duplicate orders, CSV, reconciliation",
         "threads = 1",
         function="run_typed",
     ),
 )
 
 FLOOR = (
-    Subject("orjson", "orjson.loads of each line", "bench.peers.floor", "everything else", "has only one", "parse"),
-    Subject("read", "reading the bytes", "bench.peers.floor", "everything else", "has only one", "read"),
+    Subject("orjson", "orjson.loads of each line", "bench.peers.floor", "everything else", "single-threaded", "parse"),
+    Subject("read", "reading the bytes", "bench.peers.floor", "everything else", "single-threaded", "read"),
 )

@@ -1,14 +1,15 @@
-# What somebody must look at. Each alarm says what it means and what to do, and names its section of docs/guides/recover.md;
-# all go to the topic of alarms.
+# Alarms that require action. Each description says what happened, what to do, and which section of docs/guides/recover.md
+# applies. All alarms publish to the alarms topic.
 #
-# The functions' own metrics are in the namespace of the deployment's name, in the dimension `service` and, where they
-# belong to a feed, `dataset`; Lambda's are in FunctionName, which adds up all versions and aliases of a function.
+# The functions' own metrics are in the namespace named after the deployment, with the dimension `service` and, for the
+# metrics of a dataset, `dataset`. Lambda's metrics have the dimension FunctionName, which covers all versions and
+# aliases.
 
 locals {
   alarms = merge(
     {
       on-failure-queue = {
-        description = "An event could not be handled, and waits in the queue ${local.name}-on-failure. The function's log says why. When that is mended, send the events again: pipeline redrive."
+        description = "An event could not be processed and is in the queue ${local.name}-on-failure. Find the cause in the function's log and fix it. Then send the events again: pipeline redrive."
         namespace   = "AWS/SQS"
         metric      = "ApproximateNumberOfMessagesVisible"
         dimensions  = { QueueName = "${local.name}-on-failure" }
@@ -17,25 +18,25 @@ locals {
         missing     = "notBreaching"
       }
       unaccounted = {
-        description = "A file has no outcome, and the reconciler can't give it one: its execution is stuck, or its manifest is gone. See which: pipeline reconcile."
+        description = "A file has no outcome, and the reconciler can't recover it: its execution is stuck, or its manifest is missing. List these files: pipeline reconcile."
         namespace   = local.name
         metric      = "BatchesUnaccounted"
         dimensions  = { service = "reconciler" }
         statistic   = "Maximum"
         period      = 300
-        missing     = "ignore" # between two runs what the last one said is still true
+        missing     = "ignore" # between two runs, the last result is still valid
       }
       reconciler-errors = {
-        description = "The reconciler failed: files without an outcome are not noticed meanwhile. Its log says why. When that is mended, run it now: pipeline reconcile."
+        description = "The reconciler failed, so files without an outcome are not detected. Find the cause in its log and fix it. Then run it: pipeline reconcile."
         namespace   = "AWS/Lambda"
         metric      = "Errors"
         dimensions  = { FunctionName = local.functions.reconciler.name }
         statistic   = "Sum"
-        period      = 3600 # an error counts at the time of its call, up to 15 minutes before it is known
+        period      = 3600 # an error counts at the start of the call, up to 15 minutes before it occurs
         missing     = "notBreaching"
       }
       notices-undelivered = {
-        description = "A notice could not be delivered to somebody who subscribes to ${local.name}-notices. Look at the topic's subscriptions; what the notice said stands in the failure record: pipeline status."
+        description = "A notification could not be delivered to a subscriber of ${local.name}-notices. Check the topic's subscriptions. The failure record has the same information: pipeline status."
         namespace   = "AWS/SNS"
         metric      = "NumberOfNotificationsFailed"
         dimensions  = { TopicName = "${local.name}-notices" }
@@ -44,12 +45,12 @@ locals {
         missing     = "notBreaching"
       }
     },
-    # Each by itself, since each wants something else done.
+    # Separate alarms, because each requires a different action.
     {
       for key, ended in {
-        execution-failed    = { metric = "ExecutionsFailed", said = "An execution failed: a file was not published, or a notice of its rejects not sent. The notice and the failure record say why and what to do next: pipeline status." }
-        execution-timed-out = { metric = "ExecutionsTimedOut", said = "An execution ran for six hours and was ended. Nothing of its file is published. See where it stood, and run it again: pipeline replay." }
-        execution-aborted   = { metric = "ExecutionsAborted", said = "Somebody stopped an execution. Nothing of its file is published unless a manifest says so. Find out why, and run it again: pipeline replay." }
+        execution-failed    = { metric = "ExecutionsFailed", said = "An execution failed: a file was not published, or the notification about its rejects was not sent. The notification and the failure record give the cause and the next step: pipeline status." }
+        execution-timed-out = { metric = "ExecutionsTimedOut", said = "An execution timed out after six hours. Its file is not published. Find out which step was running, and run it again: pipeline replay." }
+        execution-aborted   = { metric = "ExecutionsAborted", said = "Someone stopped an execution. Its file is not published unless it has a manifest. Find out why it was stopped, and run it again: pipeline replay." }
         } : key => {
         description = ended.said
         namespace   = "AWS/States"
@@ -60,16 +61,16 @@ locals {
         missing     = "notBreaching"
       }
     },
-    # One call that Lambda refuses is tried again and harms nothing; for a quarter of an hour it holds up files. The
-    # function where files come in, and the one that is called most: all share what the account has. Who repeats a
-    # refused call, and for how long, differs: Lambda an event, Step Functions a task.
+    # A single throttled call is retried and harmless, but throttling for 15 minutes delays files. All functions share
+    # the account's concurrency, so only two are watched: the one that receives files, and the one that is called most.
+    # Lambda retries the calls of an event; Step Functions retries those of a task.
     {
       for key, repeated in {
-        starter  = "Lambda keeps these events and repeats them for six hours, and then puts them into the queue ${local.name}-on-failure."
-        validate = "Step Functions repeats each of these tasks for up to 18 minutes, and then its file fails with Lambda.TooManyRequestsException; a replay publishes it."
+        starter  = "Lambda retries these events for six hours, and then sends them to the queue ${local.name}-on-failure."
+        validate = "Step Functions retries each task for up to 18 minutes. Then the file fails with Lambda.TooManyRequestsException, and a replay publishes it."
         } : "throttled-${key}" => {
         runbook     = "throttled"
-        description = "Lambda has refused calls of ${local.functions[key].name} for 15 minutes, so files wait: the account's concurrency is used up. ${repeated} See what runs: pipeline status."
+        description = "Lambda has throttled ${local.functions[key].name} for 15 minutes because the account's concurrency is exhausted, so files are delayed. ${repeated} List running executions: pipeline status."
         namespace   = "AWS/Lambda"
         metric      = "Throttles"
         dimensions  = { FunctionName = local.functions[key].name }
@@ -81,21 +82,21 @@ locals {
     },
     local.reconciler_silent_hours == 0 ? {} : {
       reconciler-silent = {
-        description = "The reconciler has not run for ${local.reconciler_silent_hours} hours: files without an outcome are not noticed meanwhile. Look at the schedule ${local.name}-reconcile and its role, and run it now: pipeline reconcile."
+        description = "The reconciler has not run for ${local.reconciler_silent_hours} hours, so files without an outcome are not detected. Check the schedule ${local.name}-reconcile and its role, and run it: pipeline reconcile."
         namespace   = "AWS/Lambda"
         metric      = "Invocations"
         dimensions  = { FunctionName = local.functions.reconciler.name }
         statistic   = "Sum"
-        period      = 3600 # not a day: an alarm looks back at some periods more, and one call in them would be enough
+        period      = 3600 # not a day: an alarm also evaluates some earlier periods, and one call in them would clear it
         periods     = local.reconciler_silent_hours
         missing     = "breaching"
         too_few     = true
       }
     },
     var.alarms.silent_hours == 0 ? {} : {
-      for dataset in local.feeds : "nothing-arrives-${dataset}" => {
+      for dataset in local.datasets : "nothing-arrives-${dataset}" => {
         runbook     = "nothing-arrives"
-        description = "For ${var.alarms.silent_hours} hours no file has come into incoming/${dataset}/. Ask who sends them; whether S3 has told of all that came: pipeline reconcile."
+        description = "No file has arrived in incoming/${dataset}/ for ${var.alarms.silent_hours} hours. Ask the producers. To check whether S3 events were lost: pipeline reconcile."
         namespace   = local.name
         metric      = "FilesStarted"
         dimensions  = { service = "starter", dataset = dataset }
@@ -109,7 +110,7 @@ locals {
     {
       for key in local.live : "undelivered-${replace(key, "_", "-")}" => {
         runbook     = "undelivered"
-        description = "An event that ${local.functions[key].name} could not handle did not get into the queue either, and is lost. Look at the queue's policy and key, then find the file that it was of: pipeline reconcile."
+        description = "An event that ${local.functions[key].name} could not process was not delivered to the queue either, and is lost. Check the queue's policy and key, then find the event's file: pipeline reconcile."
         namespace   = "AWS/Lambda"
         metric      = "DestinationDeliveryFailures"
         dimensions  = { FunctionName = local.functions[key].name }
@@ -118,11 +119,11 @@ locals {
         missing     = "notBreaching"
       }
     },
-    # EventBridge and its scheduler put what they can't deliver into the same queue.
+    # EventBridge and its scheduler send events that they can't deliver to the same queue.
     {
       for rule in ["execution-failed", "execution-ended"] : "undelivered-${rule}" => {
         runbook     = "undelivered"
-        description = "EventBridge could not tell of an execution's end, nor put that into the queue. Look at the queue's policy and key, then have told what was not: pipeline reconcile."
+        description = "EventBridge could deliver the event of an execution's end neither to its target nor to the queue. Check the queue's policy and key, then send missing notifications: pipeline reconcile."
         namespace   = "AWS/Events"
         metric      = "InvocationsFailedToBeSentToDlq"
         dimensions  = { RuleName = "${local.name}-${rule}" }
@@ -134,7 +135,7 @@ locals {
     local.is_scheduled ? {
       undelivered-schedule = {
         runbook     = "undelivered"
-        description = "The schedule could not call the reconciler, nor put that into the queue. Look at the schedule's role, the queue's policy and key; run it now: pipeline reconcile."
+        description = "The schedule could neither invoke the reconciler nor send the event to the queue. Check the schedule's role and the queue's policy and key. Then run the reconciler: pipeline reconcile."
         namespace   = "AWS/Scheduler"
         metric      = "InvocationsFailedToBeSentToDeadLetterCount"
         dimensions  = { ScheduleGroup = local.name }
@@ -145,8 +146,8 @@ locals {
     } : {}
   )
 
-  feeds   = sort(keys(local.contracts))
-  runbook = coalesce(var.runbook_url, "docs/guides/recover.md")
+  datasets = sort(keys(local.contracts))
+  runbook  = coalesce(var.runbook_url, "docs/guides/recover.md")
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {
@@ -166,16 +167,16 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   alarm_actions       = [aws_sns_topic.alarms.arn]
   tags                = local.tags
 
-  # An alarm that comes up before it may publish says nothing, and never again.
+  # An alarm that fires before it has permission to publish sends no notification, not even later.
   depends_on = [aws_sns_topic_policy.alarms]
 }
 
-# Of what is published: a file with more than max_reject_ratio is not, and fails its execution.
+# Covers published files only. A file above max_reject_ratio is not published, and its execution fails.
 resource "aws_cloudwatch_metric_alarm" "reject_ratio" {
-  for_each = toset(local.feeds)
+  for_each = toset(local.datasets)
 
   alarm_name          = "${local.name}-reject-ratio-${each.key}"
-  alarm_description   = "More than ${format("%g", local.reject_ratio)} of the records of ${each.key} that came within five minutes were rejected. The rest is published. The notice says why they were rejected, and where they lie: pipeline status. ${local.runbook}#reject-ratio"
+  alarm_description   = "A share of more than ${format("%g", local.reject_ratio)} of the records of ${each.key} was rejected within five minutes. The other records are published. The notification gives the reasons and the location of the rejects: pipeline status. ${local.runbook}#reject-ratio"
   comparison_operator = "GreaterThanThreshold"
   threshold           = local.reject_ratio
   evaluation_periods  = 1
@@ -186,7 +187,7 @@ resource "aws_cloudwatch_metric_alarm" "reject_ratio" {
   metric_query {
     id          = "ratio"
     expression  = "rejected / received"
-    label       = "rejected, of 1"
+    label       = "share of rejected records"
     return_data = true
   }
 

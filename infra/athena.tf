@@ -1,10 +1,9 @@
-# Where analysts query: a workgroup that bounds what a query may read, and says where results go and for how long; and
-# queries to begin with.
+# The Athena workgroup, which limits how much a query may scan and defines where results are stored; and saved queries.
 
 resource "aws_athena_workgroup" "this" {
   name          = local.name
-  description   = "Queries over the tables of ${local.name}; each may scan ${floor(var.max_query_bytes / 1048576)} MiB."
-  force_destroy = true # what goes with it is the history of queries
+  description   = "Queries over the tables of ${local.name}. Each may scan at most ${floor(var.max_query_bytes / 1048576)} MiB."
+  force_destroy = true # deletes only the history of queries
   tags          = local.tags
 
   configuration {
@@ -30,8 +29,8 @@ resource "aws_athena_workgroup" "this" {
   depends_on = [aws_s3_bucket.this]
 }
 
-# The first line of a query says what it answers. Those of a feed lie with its contract; those in queries/ are about
-# what every feed has, and each gets them.
+# The first line of a query describes it. The queries of a dataset are next to its contract; those in queries/ are
+# created for every dataset.
 locals {
   query_files = merge(
     {
@@ -66,8 +65,8 @@ resource "aws_athena_named_query" "this" {
   query       = each.value.sql
 }
 
-# What whoever queries needs, for you to attach to a role or a permission set: the output analyst_policy. Nothing here
-# has it, since people's roles are the account's.
+# The permissions of analysts, to attach to a role or a permission set: the output analyst_policy. Nothing here uses it,
+# because roles of people belong to the account.
 data "aws_iam_policy_document" "analyst" {
   source_policy_documents = local.key_use["analyst"]
 
@@ -90,12 +89,12 @@ data "aws_iam_policy_document" "analyst" {
     resources = ["arn:${local.partition}:athena:${local.regional}:workgroup/${local.name}"]
   }
 
-  # The console shows what there is to choose from before it shows an editor; drivers ask the same.
+  # The console and drivers list workgroups and catalogs before they run a query.
   # https://docs.aws.amazon.com/athena/latest/ug/example-policies-workgroup.html
   statement {
     sid       = "ListInConsole"
     actions   = ["athena:ListDataCatalogs", "athena:ListEngineVersions", "athena:ListWorkGroups"]
-    resources = ["*"] # lists, which take no resource
+    resources = ["*"] # list actions, which don't support resources
   }
 
   statement {
@@ -110,7 +109,7 @@ data "aws_iam_policy_document" "analyst" {
     resources = ["arn:${local.partition}:athena:${local.regional}:datacatalog/AwsDataCatalog"]
   }
 
-  # Athena looks at this database whichever is queried:
+  # Athena checks this database too, for every query:
   # https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
   statement {
     sid     = "SeeDefaultDatabase"

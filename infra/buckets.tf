@@ -1,23 +1,23 @@
-# Two buckets: what people send in, and all that the pipeline makes of it. Apart, so that no output can ever be
-# taken for an input, and each function's role ends at a bucket's border. Both are protected alike.
+# Two buckets with the same protection: `ingest` for uploaded files, `processed` for everything that the pipeline
+# writes. They are separate so that no output can be taken for input, and roles can be limited to one bucket.
 
 resource "aws_s3_bucket" "this" {
-  #checkov:skip=CKV_AWS_18:Who read and wrote what is in CloudTrail's data events, which an account turns on for all its buckets.
-  #checkov:skip=CKV_AWS_144:Versions protect from mistakes; a second region is a decision of who owns the data, and doubles its cost.
-  #checkov:skip=CKV_AWS_145:SSE-S3 by default; customer_managed_key turns KMS on.
-  #checkov:skip=CKV2_AWS_62:ingest tells the starter; of processed nobody needs events, since a manifest says what is published.
+  #checkov:skip=CKV_AWS_18:CloudTrail data events record access; an account enables them for all of its buckets.
+  #checkov:skip=CKV_AWS_144:Versions protect against mistakes; replication to a second region doubles the cost and is the data owner's decision.
+  #checkov:skip=CKV_AWS_145:SSE-S3 by default; customer_managed_key enables KMS.
+  #checkov:skip=CKV2_AWS_62:ingest notifies the starter; processed needs no events, because manifests list what is published.
   for_each = local.buckets
 
   bucket        = each.value
   force_destroy = coalesce(var.force_destroy, var.environment != "prod")
   tags          = local.tags
 
-  # On destroy a bucket that is kept for its contents keeps the key that these need.
+  # If a bucket is not destroyed because it isn't empty, its key is kept too.
   depends_on = [aws_kms_key.this]
 }
 
-# ingest: a batch is a version, and is read by its version. processed: an output deleted or replaced by mistake can
-# be brought back for as long as retention_days.replaced says.
+# ingest: a batch is an object version and is read by its version id. processed: an output that was deleted or replaced
+# by mistake can be restored within retention_days.replaced.
 resource "aws_s3_bucket_versioning" "this" {
   for_each = local.buckets
 
@@ -34,7 +34,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = aws_s3_bucket.this[each.key].id
 
   rule {
-    # A bucket key: one call to KMS for many objects.
+    # A bucket key reduces the number of calls to KMS.
     bucket_key_enabled = var.customer_managed_key ? true : null
 
     apply_server_side_encryption_by_default {
@@ -54,7 +54,7 @@ resource "aws_s3_bucket_public_access_block" "this" {
   restrict_public_buckets = true
 }
 
-# No ACLs: policies alone decide.
+# No ACLs: only policies control access.
 resource "aws_s3_bucket_ownership_controls" "this" {
   for_each = local.buckets
 
@@ -93,6 +93,6 @@ resource "aws_s3_bucket_policy" "this" {
   bucket = aws_s3_bucket.this[each.key].id
   policy = data.aws_iam_policy_document.bucket[each.key].json
 
-  # S3 takes one of these changes to a bucket at a time, and answers the other with a conflict.
+  # S3 accepts one of these changes to a bucket at a time, and rejects a concurrent one with a conflict.
   depends_on = [aws_s3_bucket_public_access_block.this]
 }

@@ -1,5 +1,5 @@
-# What this deployment may cost a month, where somebody has said so. Budgets is a service of the account, not of a region,
-# and sees only tags that are activated as cost allocation tags: docs/reference/cost.md says how.
+# An optional monthly budget for this deployment. AWS Budgets works per account, not per region, and counts only tags
+# that are activated as cost allocation tags (docs/reference/cost.md).
 
 resource "aws_budgets_budget" "this" {
   count = var.budget == null ? 0 : 1

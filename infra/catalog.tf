@@ -1,6 +1,6 @@
-# What Athena knows: a database a feed, with the tables of its contract, its rejects, runs and failures; everything that
-# is the feed's own comes from <contracts_dir>/<dataset>/contract.json. Partitions are projected from the layout of the bucket
-# (functions/common/batch.py), so nothing crawls and nobody adds them.
+# The Glue catalog for Athena: one database per dataset, with the tables of its contract, rejects, runs and failures.
+# What differs between datasets comes from <contracts_dir>/<dataset>/contract.json. Partition projection derives the
+# partitions from the layout of the bucket (functions/common/batch.py), so no crawler is needed.
 
 locals {
   contracts_dir = startswith(var.contracts_dir, "/") ? var.contracts_dir : "${path.module}/${var.contracts_dir}"
@@ -10,13 +10,13 @@ locals {
     dirname(path) => jsondecode(file("${local.contracts_dir}/${path}"))
   }
 
-  # One for each feed, so that two feeds may call a table alike. Athena takes no dash in a name.
+  # One database per dataset, because two datasets may use the same table name. Athena doesn't accept dashes in names.
   databases = { for dataset in keys(local.contracts) : dataset => replace("${local.name}_${dataset}", "-", "_") }
 
   # The columns that functions/common/contract.py adds to every table.
   lineage = [
-    { name = "batch_id", type = "VARCHAR", description = "The batch that the row came with: one version of one file." },
-    { name = "ingested_at", type = "TIMESTAMP", description = "When that file arrived, UTC." },
+    { name = "batch_id", type = "VARCHAR", description = "The batch of the row, which is one version of one file." },
+    { name = "ingested_at", type = "TIMESTAMP", description = "When the file arrived, UTC." },
   ]
 
   # The tables of all contracts, by <dataset>.<table>.
@@ -38,7 +38,7 @@ locals {
     }
   ]...)
 
-  # A contract's type in Glue, where it is called otherwise than in small letters.
+  # Glue's names for a contract's types, unless they only differ in case.
   glue_type = { VARCHAR = "string", INTEGER = "int" }
 }
 
@@ -56,7 +56,7 @@ locals {
     output = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
   }
 
-  # How files are read. JSON: one object a line. Lines: each as it is, since it has no sign that separates columns.
+  # The file formats. JSON: one object per line. Lines: a single column, because the separator never occurs in a line.
   formats = {
     parquet = {
       input      = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
@@ -77,52 +77,52 @@ locals {
   source_type = "struct<bucket:string,key:string,version_id:string,size:bigint,etag:string,sequencer:string,corrects:string>"
   output_type = "struct<key:string,bytes:bigint,sha256:string>"
 
-  # What functions/write/manifest.py puts into a manifest.
+  # The members of a manifest (functions/common/documents/manifest.py).
   run_columns = [
-    ["manifest_version", "bigint", "The version of the manifest's form."],
-    ["dataset", "string", "The feed."],
-    ["batch_id", "string", "The batch: one version of one file, in one revision."],
-    ["revision", "bigint", "1, and higher where the batch was published anew; the highest counts."],
-    ["contract_version", "bigint", "The current version of the contract, which the tables are made of."],
+    ["manifest_version", "bigint", "The version of the manifest's format."],
+    ["dataset", "string", "The dataset."],
+    ["batch_id", "string", "The batch id, for one version of one file in one revision."],
+    ["revision", "bigint", "The revision, from 1. It increases when the batch is published again; the highest is current."],
+    ["contract_version", "bigint", "The contract version of the published tables."],
     ["release", "string", "The release that published it."],
-    ["source", local.source_type, "The object version that came in; size is in bytes."],
+    ["source", local.source_type, "The source object version; size is in bytes."],
     ["ingested_at", "string", "When the file arrived: ISO 8601, UTC."],
-    ["ingest_date", "string", "The date of that: the partition of the batch's rows."],
+    ["ingest_date", "string", "The date of ingested_at, which is the partition of the batch's rows."],
     ["counts", "struct<received:bigint,valid:bigint,rejected:bigint,superseded:bigint,published:bigint>", "received = valid + rejected; valid = superseded + published."],
-    ["bytes", "struct<received:bigint,unreadable:bigint>", "Bytes of all records, and of those that could not be read as records."],
-    ["rejected_by_reason", "map<string,bigint>", "How many records were rejected for which reason."],
-    ["records_by_version", "map<string,struct<valid:bigint,rejected:bigint>>", "Of each version of the contract how many records were valid and rejected; unknown: those that name none of them, or can not be read."],
-    ["drift", "array<struct<contract_version:bigint,field:string,records:bigint,dropped:boolean>>", "The fields that the contract does not know, and how many records had them."],
+    ["bytes", "struct<received:bigint,unreadable:bigint>", "The bytes of all records, and the bytes that could not be read as records."],
+    ["rejected_by_reason", "map<string,bigint>", "The number of rejected records by reason."],
+    ["records_by_version", "map<string,struct<valid:bigint,rejected:bigint>>", "The number of valid and rejected records by contract version. unknown: records without a known version, or unreadable."],
+    ["drift", "array<struct<contract_version:bigint,field:string,records:bigint,dropped:boolean>>", "Fields that the contract does not define, with the number of records that had them."],
     ["control_totals", "map<string,struct<validated:string,superseded:string,published:string>>", "Exact sums; validated = superseded + published."],
-    ["tables", "map<string,struct<rows:bigint,parquet:${local.output_type},csv:${local.output_type}>>", "Of each table the rows and its two files."],
-    ["rejects", local.output_type, "The file of the rejects, or null."],
+    ["tables", "map<string,struct<rows:bigint,parquet:${local.output_type},csv:${local.output_type}>>", "The number of rows and the two files of each table."],
+    ["rejects", local.output_type, "The rejects file, or null."],
   ]
 
-  # What functions/record_failure/failure.py puts into a failure record.
+  # The members of a failure record (functions/common/documents/failure_record.py).
   failure_columns = [
-    ["failure_version", "bigint", "The version of the record's form."],
-    ["dataset", "string", "The feed."],
+    ["failure_version", "bigint", "The version of the record's format."],
+    ["dataset", "string", "The dataset."],
     ["batch_id", "string", "The batch that failed."],
     ["execution", "string", "The execution that failed; a batch may fail more than once."],
     ["status", "string", "FAILED, TIMED_OUT or ABORTED."],
     ["error", "string", "The name of the error."],
-    ["cause", "string", "What happened, in a sentence."],
+    ["cause", "string", "The cause, in a sentence."],
     ["next_step", "string", "What to do."],
-    ["remedy", "string", "The same in one word: replay, fix_and_replay, upload, upload_or_replay, investigate or nothing."],
-    ["published", "boolean", "Whether the batch is published all the same: what failed came after that."],
-    ["rejects", "string", "Where the rejected records are, or null."],
-    ["notified_by", "string", "Who sent the notice, or null where that is not known."],
-    ["source", local.source_type, "The object version that came in; size is in bytes."],
+    ["remedy", "string", "The next step as a code: replay, fix_and_replay, upload, upload_or_replay, investigate or nothing."],
+    ["published", "boolean", "Whether the batch is published, because the failure occurred after the commit."],
+    ["rejects", "string", "The S3 URI of the rejects file, or null."],
+    ["notified_by", "string", "What sent the notification, or null if not known."],
+    ["source", local.source_type, "The source object version; size is in bytes."],
     ["ingested_at", "string", "When the file arrived: ISO 8601, UTC."],
   ]
 
-  # Everything that lies in the bucket as files: <folder>/ there, and by what it is partitioned.
+  # All tables over files in the bucket: the prefix, and the partition columns.
   external = merge(
     {
       for key, table in local.tables : key => {
         dataset     = table.dataset
         name        = table.name
-        description = "${table.description} As the files lie there: rows of every batch and revision, also of batches that are not committed. Query ${table.name}_current, or join runs_current by batch_id."
+        description = "${table.description} All files: rows of every batch and revision, including batches that are not committed. Query ${table.name}_current instead, or join runs_current by batch_id."
         folder      = "tables/${table.dataset}/${table.name}"
         format      = "parquet"
         partitioned = true
@@ -136,7 +136,7 @@ locals {
       for dataset in keys(local.contracts) : "${dataset}.rejected_lines" => {
         dataset     = dataset
         name        = "rejected_lines"
-        description = "The files of rejects, line by line as they are. Query rejects."
+        description = "The unparsed lines of the rejects files. Query rejects instead."
         folder      = "rejected/${dataset}"
         format      = "lines"
         partitioned = true
@@ -147,7 +147,7 @@ locals {
       for dataset in keys(local.contracts) : "${dataset}.runs" => {
         dataset     = dataset
         name        = "runs"
-        description = "The manifests: a row for each batch that is published, in each revision. runs_current has those that count."
+        description = "The manifests: one row per published batch and revision. runs_current has only the current revisions."
         folder      = "manifests/${dataset}"
         format      = "json"
         partitioned = false
@@ -158,7 +158,7 @@ locals {
       for dataset in keys(local.contracts) : "${dataset}.failures" => {
         dataset     = dataset
         name        = "failures"
-        description = "The failure records: a row for each execution that failed."
+        description = "The failure records: one row per failed execution."
         folder      = "failures/${dataset}"
         format      = "json"
         partitioned = false
@@ -198,7 +198,7 @@ resource "aws_glue_catalog_table" "external" {
     content {
       name    = partition_keys.value
       type    = "string"
-      comment = "The date on which the file arrived, as 2026-01-31: a query that names it reads only those days."
+      comment = "The date on which the file arrived, such as 2026-01-31. A query that filters by it reads only the files of those days."
     }
   }
 

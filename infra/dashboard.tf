@@ -1,24 +1,23 @@
-# What a person sees of the pipeline in ten seconds: is anything wrong, how much came in and went out, how long did it
-# take, what did it cost. Titles are the questions that a widget answers.
+# The dashboard: alarms, input and output, durations and costs at a glance. The title of a widget is a question.
 #
-# Free in an account's first three dashboards, as long as one shows at most 50 metrics: a test counts them.
+# An account's first three dashboards are free if each has at most 50 metrics, which a test checks.
 
 locals {
   colours = { came = "#1f77b4", good = "#2ca02c", bad = "#d62728", odd = "#ff7f0e", grey = "#7f7f7f" }
 
-  # Sums over all feeds, by what they are called here. A file's dataset is unknown where it lies in no feed's folder.
+  # Sums over all datasets. A file outside the datasets' folders counts for the dataset `unknown`.
   sums = {
     files_in         = { metric = "FilesStarted", service = "starter", stat = "Sum", datasets = local.all_datasets }
-    files_published  = { metric = "RecordsPublished", service = "write", stat = "SampleCount", datasets = local.feeds } # sent once a file
+    files_published  = { metric = "RecordsPublished", service = "write", stat = "SampleCount", datasets = local.datasets } # sent once per file
     files_failed     = { metric = "FilesFailed", service = "record_failure", stat = "Sum", datasets = local.all_datasets }
-    records_in       = { metric = "RecordsReceived", service = "write", stat = "Sum", datasets = local.feeds }
-    records_out      = { metric = "RecordsPublished", service = "write", stat = "Sum", datasets = local.feeds }
-    records_rejected = { metric = "RecordsRejected", service = "write", stat = "Sum", datasets = local.feeds }
+    records_in       = { metric = "RecordsReceived", service = "write", stat = "Sum", datasets = local.datasets }
+    records_out      = { metric = "RecordsPublished", service = "write", stat = "Sum", datasets = local.datasets }
+    records_rejected = { metric = "RecordsRejected", service = "write", stat = "Sum", datasets = local.datasets }
     cost             = { metric = "EstimatedCostUSD", service = "record_run", stat = "Sum", datasets = local.all_datasets }
   }
-  all_datasets = concat(local.feeds, ["unknown"])
+  all_datasets = concat(local.datasets, ["unknown"])
 
-  # What a sum is made of, not shown itself, and the sum as metric math, in which a missing value counts as 0.
+  # The hidden metrics of a sum, and the sum as metric math, in which a missing value counts as 0.
   summands = {
     for name, sum in local.sums : name => [
       for number, dataset in sum.datasets :
@@ -27,20 +26,20 @@ locals {
   }
   sum = { for name, sum in local.sums : name => join(" + ", [for number, _ in sum.datasets : "${name}_${number}"]) }
 
-  # One line or number, its summands with it.
+  # One line or number, together with its hidden metrics.
   shown = {
     for name, how in {
-      files_in         = ["files came", local.colours.came]
+      files_in         = ["files arrived", local.colours.came]
       files_published  = ["files published", local.colours.good]
       files_failed     = ["files failed", local.colours.bad]
-      records_in       = ["records came", local.colours.came]
+      records_in       = ["records arrived", local.colours.came]
       records_out      = ["records published", local.colours.good]
       records_rejected = ["records rejected", local.colours.bad]
       cost             = ["USD, estimated", local.colours.grey]
     } : name => concat(local.summands[name], [[{ id = name, expression = local.sum[name], label = how[0], color = how[1] }]])
   }
 
-  # In their order, each with the colours of its half and of its 99 in 100.
+  # The steps in order, each with the colours of its p50 and p99.
   steps = [
     { function = "validate", shades = ["#aec7e8", "#1f77b4"] },
     { function = "transform", shades = ["#98df8a", "#2ca02c"] },
@@ -49,7 +48,7 @@ locals {
 
   from_zero = { left = { min = 0, showUnits = false } }
 
-  # Rows of widgets from left to right, which fill 24 columns.
+  # Rows of widgets from left to right; each row fills 24 columns.
   rows = [
     {
       height = 6
@@ -58,8 +57,8 @@ locals {
           width = 8
           type  = "alarm"
           properties = {
-            title  = "Is anything wrong? Red: look it up in the runbook"
-            sortBy = "stateUpdatedTimestamp" # what is in alarm first
+            title  = "Which alarms are active? For a red one, see the runbook"
+            sortBy = "stateUpdatedTimestamp" # active alarms first
             alarms = [for key in local.alarm_keys : "arn:${local.partition}:cloudwatch:${local.regional}:alarm:${local.name}-${key}"]
           }
         },
@@ -67,7 +66,7 @@ locals {
           width = 12
           type  = "metric"
           properties = {
-            title                    = "How much came in and went out, in the time chosen above?"
+            title                    = "How many files and records arrived and were published in the selected time?"
             view                     = "singleValue"
             setPeriodToTimeRange     = true
             singleValueFullPrecision = false
@@ -99,7 +98,7 @@ locals {
           width = 8
           type  = "metric"
           properties = {
-            title   = "Does every file that comes get published?"
+            title   = "Is every arriving file published?"
             view    = "timeSeries"
             period  = 900
             yAxis   = local.from_zero
@@ -110,7 +109,7 @@ locals {
           width = 8
           type  = "metric"
           properties = {
-            title   = "How many records come, are published, are rejected?"
+            title   = "How many records arrive, are published, are rejected?"
             view    = "timeSeries"
             period  = 900
             yAxis   = local.from_zero
@@ -121,12 +120,12 @@ locals {
           width = 8
           type  = "metric"
           properties = {
-            title   = "Why are records rejected? Refused files included"
+            title   = "Why are records rejected? Includes failed files"
             view    = "timeSeries"
             stacked = true
             period  = 900
             yAxis   = local.from_zero
-            # Searched for, since only reasons that occur should be shown: which there are the contracts and the code say.
+            # A search expression, because only reasons that occur should be shown. Contracts can define more reasons.
             metrics = [[{
               id         = "reasons"
               expression = "SEARCH('{\"${local.name}\",service,dataset,reason} MetricName=\"RejectsByReason\"', 'Sum', 900)"
@@ -164,8 +163,8 @@ locals {
             period = 900
             yAxis  = local.from_zero
             metrics = [
-              ["AWS/States", "ExecutionTime", "StateMachineArn", local.arn.state_machine, { stat = "p50", label = "half of the files", color = "#aec7e8" }],
-              ["AWS/States", "ExecutionTime", "StateMachineArn", local.arn.state_machine, { stat = "p99", label = "99 of 100", color = "#1f77b4" }],
+              ["AWS/States", "ExecutionTime", "StateMachineArn", local.arn.state_machine, { stat = "p50", label = "p50", color = "#aec7e8" }],
+              ["AWS/States", "ExecutionTime", "StateMachineArn", local.arn.state_machine, { stat = "p99", label = "p99", color = "#1f77b4" }],
             ]
           }
         },
@@ -173,7 +172,7 @@ locals {
           width = 8
           type  = "metric"
           properties = {
-            title  = "Does an execution fail?"
+            title  = "Do executions fail?"
             view   = "timeSeries"
             stat   = "Sum"
             period = 900
@@ -194,7 +193,7 @@ locals {
           width = 8
           type  = "metric"
           properties = {
-            title   = "Which function fails? Retries and bad files included"
+            title   = "Which function fails? Includes retries and bad files"
             view    = "timeSeries"
             stacked = true
             stat    = "Sum"
@@ -215,7 +214,7 @@ locals {
             yAxis   = local.from_zero
             metrics = concat(
               [for key, function in local.functions : ["AWS/Lambda", "Throttles", "FunctionName", function.name, { label = key }]],
-              [["AWS/States", "ExecutionThrottled", "StateMachineArn", local.arn.state_machine, { label = "states of the machine", color = local.colours.grey }]],
+              [["AWS/States", "ExecutionThrottled", "StateMachineArn", local.arn.state_machine, { label = "state machine", color = local.colours.grey }]],
             )
           }
         },
@@ -223,7 +222,7 @@ locals {
           width = 8
           type  = "metric"
           properties = {
-            title  = "Do events wait for somebody? How many, for how long?"
+            title  = "Do failed events need action? How many, and since when?"
             view   = "timeSeries"
             stat   = "Maximum"
             period = 300
@@ -232,7 +231,7 @@ locals {
               right = { min = 0, label = "seconds", showUnits = false }
             }
             metrics = [
-              ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "${local.name}-on-failure", { label = "events in the on-failure queue", color = local.colours.bad }],
+              ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "${local.name}-on-failure", { label = "events in the failed-event queue", color = local.colours.bad }],
               ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "${local.name}-on-failure", { label = "age of the oldest", color = local.colours.grey, yAxis = "right" }],
               [local.name, "BatchesUnaccounted", "service", "reconciler", { label = "files without an outcome", color = local.colours.odd }],
             ]
@@ -247,18 +246,18 @@ locals {
           width = 8
           type  = "metric"
           properties = {
-            title  = "What does it cost, a day and for 1,000 records?"
+            title  = "What does it cost per day and per 1,000 records?"
             view   = "timeSeries"
-            start  = "-P14D" # whatever is chosen above: a day is a point
+            start  = "-P14D" # independent of the selected time: each point is a day
             period = 86400
             yAxis = {
-              left  = { min = 0, label = "USD a day", showUnits = false }
-              right = { min = 0, label = "USD for 1,000", showUnits = false }
+              left  = { min = 0, label = "USD per day", showUnits = false }
+              right = { min = 0, label = "USD per 1,000", showUnits = false }
             }
             metrics = concat(
               local.shown.cost,
               local.summands.records_out,
-              [[{ id = "for_1000", expression = "1000 * (${local.sum.cost}) / (${local.sum.records_out})", label = "USD for 1,000 records", color = local.colours.odd, yAxis = "right" }]],
+              [[{ id = "for_1000", expression = "1000 * (${local.sum.cost}) / (${local.sum.records_out})", label = "USD per 1,000 records", color = local.colours.odd, yAxis = "right" }]],
             )
           }
         },
@@ -266,7 +265,7 @@ locals {
           width = 16
           type  = "log"
           properties = {
-            title = "Which files failed, and why? The newest first"
+            title = "Which files failed, and why? Newest first"
             view  = "table"
             query = "SOURCE '${local.log_group.record_failure}' | ${trimspace(local.log_queries.failed-files.text)}"
           }
@@ -275,7 +274,7 @@ locals {
     },
   ]
 
-  alarm_keys = concat(keys(local.alarms), [for dataset in local.feeds : "reject-ratio-${dataset}"])
+  alarm_keys = concat(keys(local.alarms), [for dataset in local.datasets : "reject-ratio-${dataset}"])
 
   widgets = flatten([
     for number, row in local.rows : [

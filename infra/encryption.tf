@@ -1,14 +1,14 @@
-# The key of one's own, where customer_managed_key is on: the key, and who may use it for what.
+# The customer managed key, if customer_managed_key is on, and who may use it.
 #
-# Roles use it by their own policies (local.key_use), and only through the services that they use anyway, so that each
-# service's own policies still decide what they read. The key's policy lets in services that come in their own name.
+# Roles use the key through their own policies (local.key_use), and only via services that they use anyway. The policies
+# for those services still decide what a role can read. The key's policy allows services that act in their own name.
 
 locals {
   key_arn = one(aws_kms_key.this[*].arn)
 
-  # Through which services each role reads and writes what is encrypted. Sending to SQS and SNS and uploading in parts
-  # to S3 read too: the data key is checked, or taken up again. Lambda reads the function's settings by a grant of its
-  # own, which ends with the role that it was made for; so a role made anew needs the right itself.
+  # The services through which each role reads and writes encrypted data. Sending to SQS or SNS and multipart uploads to
+  # S3 need decryption too, to verify or reuse the data key. Lambda reads a function's environment variables with its
+  # own grant, which ends with the role that it was created for. So a recreated role needs the permission itself.
   key_users = {
     starter        = { reads = ["lambda", "s3", "sqs"], writes = ["sqs"] }
     validate       = { reads = ["lambda", "s3"], writes = ["s3"] }
@@ -19,10 +19,10 @@ locals {
     reconciler     = { reads = ["lambda", "s3", "sqs"], writes = ["sqs"] }
     state_machine  = { reads = ["sns"], writes = ["sns"] }
     scheduler      = { reads = ["sqs"], writes = ["sqs"] }
-    analyst        = { reads = ["s3"], writes = ["s3"] } # no role of ours: athena.tf
+    analyst        = { reads = ["s3"], writes = ["s3"] } # a policy without a role: athena.tf
   }
 
-  # What each role's policy begins with: nothing, where the key is off.
+  # The first statements of each role's policy; none if the key is off.
   key_use = {
     for role in keys(local.key_users) : role => [
       for key, document in data.aws_iam_policy_document.key_use : document.json if key == role
@@ -45,7 +45,7 @@ data "aws_iam_policy_document" "key_use" {
     }
   }
 
-  # Both actions are what kms:GenerateDataKey* means for a symmetric key.
+  # For a symmetric key, kms:GenerateDataKey* means these two actions.
   statement {
     sid       = "KeyToWrite"
     actions   = ["kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"]
@@ -59,13 +59,13 @@ data "aws_iam_policy_document" "key_use" {
   }
 }
 
-# In a key's policy the resource "*" is the key itself.
+# In a key policy, the resource "*" is the key itself.
 data "aws_iam_policy_document" "key" {
-  #checkov:skip=CKV_AWS_109:The account administers its key, or nobody could; "*" is this key alone.
+  #checkov:skip=CKV_AWS_109:The account must be able to administer its key; "*" is only this key.
   #checkov:skip=CKV_AWS_111:As above.
   #checkov:skip=CKV_AWS_356:As above.
 
-  # Without it, policies of the account's roles and users would say nothing about the key.
+  # Without it, policies of the account's roles and users would not apply to the key.
   statement {
     sid       = "AccountAdministers"
     actions   = ["kms:*"]
@@ -124,9 +124,9 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # What the rules can't deliver goes into the queue. The queue stands for the source here: which rules may send to it,
-  # the queue's own policy says. A condition on aws:SourceAccount or aws:SourceArn must not be added: EventBridge does
-  # not pass them on to KMS when it delivers to something encrypted, and every event would be lost. CloudWatch does.
+  # EventBridge sends events that it can't deliver to the queue, whose own policy limits which rules may send. Don't add
+  # a condition on aws:SourceAccount or aws:SourceArn: EventBridge does not pass them to KMS when the target is
+  # encrypted, and every event would be lost. CloudWatch does pass them.
   # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
   statement {
     sid       = "UndeliveredEvents"
@@ -149,14 +149,15 @@ data "aws_iam_policy_document" "key" {
 resource "aws_kms_key" "this" {
   count = var.customer_managed_key ? 1 : 0
 
-  description             = "Everything that ${local.name} keeps."
+  description             = "Encrypts everything that ${local.name} stores."
   enable_key_rotation     = true
-  deletion_window_in_days = 30 # the longest: what it encrypted is lost with it
+  deletion_window_in_days = 30 # the maximum, because everything that it encrypted is lost with it
   policy                  = data.aws_iam_policy_document.key.json
   tags                    = local.tags
 }
 
-# A permissions boundary of infra/bootstrap recognizes the key by this alias, so nothing that uses the key is made before.
+# The permissions boundary of infra/bootstrap recognizes the key by this alias, so resources that use the key depend on
+# it.
 resource "aws_kms_alias" "this" {
   count = var.customer_managed_key ? 1 : 0
 
@@ -164,7 +165,7 @@ resource "aws_kms_alias" "this" {
   target_key_id = aws_kms_key.this[0].key_id
 }
 
-# Waits until the alias affects authorization, once, so that no function is refused when the first file comes.
+# Waits once until the alias affects authorization, so the first file does not fail with an access error.
 # https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
 resource "terraform_data" "key_in_effect" {
   count = var.customer_managed_key && var.permissions_boundary != null && var.key_wait_seconds > 0 ? 1 : 0

@@ -1,4 +1,4 @@
-# What starts functions from outside: a file that arrives, an execution that ended or died.
+# The events that invoke functions: an arriving file, and the end of an execution.
 
 # --- A file arrives: S3 -> starter ---
 
@@ -12,7 +12,7 @@ resource "aws_s3_bucket_notification" "ingest" {
     filter_prefix       = "incoming/"
   }
 
-  # No file is let in before all that it needs stands.
+  # Events start only after everything that processes a file exists.
   depends_on = [
     aws_kms_alias.this,
     aws_lambda_permission.ingest,
@@ -24,7 +24,7 @@ resource "aws_s3_bucket_notification" "ingest" {
   ]
 }
 
-# The account as well as the bucket: a bucket's ARN names no account, and a deleted bucket's name is free to all.
+# Checks the account too: a bucket's ARN does not contain it, and anyone can reuse the name of a deleted bucket.
 resource "aws_lambda_permission" "ingest" {
   statement_id   = "ingest-bucket"
   action         = "lambda:InvokeFunction"
@@ -35,13 +35,13 @@ resource "aws_lambda_permission" "ingest" {
   source_account = local.account_id
 }
 
-# --- An execution died: EventBridge -> record_failure ---
-# Nothing in a definition can catch the execution's own timeout, an abort, or an error of the definition itself.
-# record_failure sees which of these executions have their record already.
+# --- An execution failed: EventBridge -> record_failure ---
+# A definition can't catch the execution's own timeout, an abort, or a runtime error of the definition.
+# record_failure skips executions that already have a failure record.
 
 resource "aws_cloudwatch_event_rule" "execution_failed" {
   name        = "${local.name}-execution-failed"
-  description = "Executions that ended in any way but well."
+  description = "Executions that failed, timed out or were aborted."
   tags        = local.tags
 
   event_pattern = jsonencode({
@@ -71,7 +71,7 @@ resource "aws_cloudwatch_event_target" "record_failure" {
   depends_on = [aws_lambda_permission.execution_failed, aws_lambda_function_event_invoke_config.live]
 }
 
-# Without an account of its own: a rule's ARN names it.
+# No condition on the account: a rule's ARN contains it.
 resource "aws_lambda_permission" "execution_failed" {
   statement_id  = "execution-failed-rule"
   action        = "lambda:InvokeFunction"
@@ -81,12 +81,12 @@ resource "aws_lambda_permission" "execution_failed" {
   source_arn    = local.arn.failed_rule
 }
 
-# --- An execution ended, well or not: EventBridge -> record_run ---
-# Beside the state machine, so that it costs no transition and no run can fail by it.
+# --- An execution ended: EventBridge -> record_run ---
+# Outside the state machine, so it costs no transition and can't fail a run.
 
 resource "aws_cloudwatch_event_rule" "execution_ended" {
   name        = "${local.name}-execution-ended"
-  description = "Executions that ended in any way."
+  description = "Executions that ended, with any status."
   tags        = local.tags
 
   event_pattern = jsonencode({
@@ -116,7 +116,7 @@ resource "aws_cloudwatch_event_target" "record_run" {
   depends_on = [aws_lambda_permission.execution_ended, aws_lambda_function_event_invoke_config.live]
 }
 
-# Without an account of its own, as above.
+# No condition on the account, as above.
 resource "aws_lambda_permission" "execution_ended" {
   statement_id  = "execution-ended-rule"
   action        = "lambda:InvokeFunction"
@@ -126,8 +126,8 @@ resource "aws_lambda_permission" "execution_ended" {
   source_arn    = local.arn.ended_rule
 }
 
-# --- Events that nobody could handle ---
-# Where an event ends when every retry has failed: nothing is lost, and a person can send it again.
+# --- Failed events ---
+# The failed-event queue holds events for which every retry failed, so nothing is lost and they can be sent again.
 
 data "aws_iam_policy_document" "on_failure" {
   statement {
@@ -166,10 +166,10 @@ data "aws_iam_policy_document" "on_failure" {
   }
 }
 
-# The policy stands here and not in a resource of its own: the provider waits 25 seconds after each change to a queue.
+# The policy is inline and not a separate resource, because the provider waits 25 seconds after each change to a queue.
 resource "aws_sqs_queue" "on_failure" {
   name                      = "${local.name}-on-failure"
-  message_retention_seconds = 1209600 # 14 days, the most there is
+  message_retention_seconds = 1209600 # 14 days, the maximum
   sqs_managed_sse_enabled   = var.customer_managed_key ? null : true
   kms_master_key_id         = local.key_arn
   policy                    = data.aws_iam_policy_document.on_failure.json

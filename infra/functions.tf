@@ -1,6 +1,6 @@
-# The functions, from zips that stand ready in packages_dir.
+# The functions, from the prebuilt zips in packages_dir.
 
-# The seven functions: what they are for, which layers they load, and the settings that functions/common/config.py reads.
+# The seven functions: their purpose, their layers, and the settings that functions/common/config.py reads.
 locals {
   functions = {
     starter = {
@@ -14,7 +14,7 @@ locals {
     }
     validate = {
       name        = "${local.name}-validate"
-      description = "Checks each record of one chunk against the contract."
+      description = "Validates each record of one chunk against the contract."
       layers      = ["aws", "json", "schema", "sql"]
       environment = merge(local.reading, {
         PROCESSED_BUCKET = local.buckets.processed
@@ -25,7 +25,7 @@ locals {
     }
     transform = {
       name        = "${local.name}-transform"
-      description = "Turns the valid records of one chunk into typed rows of each table."
+      description = "Transforms the valid records of one chunk into typed rows of each table."
       layers      = ["aws", "sql"]
       environment = {
         PROCESSED_BUCKET = local.buckets.processed
@@ -33,7 +33,7 @@ locals {
     }
     write = {
       name        = "${local.name}-write"
-      description = "Merges the chunks, proves the balance, publishes the tables and commits."
+      description = "Merges the chunks, checks that the counts balance, publishes the tables and commits the manifest."
       layers      = ["aws", "json", "sql"]
       environment = merge(local.reading, {
         PROCESSED_BUCKET = local.buckets.processed
@@ -42,7 +42,7 @@ locals {
     }
     record_failure = {
       name        = "${local.name}-record-failure"
-      description = "Writes the failure record of an execution and words its notice."
+      description = "Writes the failure record of an execution and returns its notification."
       layers      = ["aws", "json"]
       environment = {
         PROCESSED_BUCKET = local.buckets.processed
@@ -51,7 +51,7 @@ locals {
     }
     record_run = {
       name        = "${local.name}-record-run"
-      description = "Writes down what an execution has cost, once it has ended."
+      description = "Records the cost of an execution after its end."
       layers      = ["aws", "json"]
       environment = {
         PROCESSED_BUCKET = local.buckets.processed
@@ -65,7 +65,7 @@ locals {
     }
     reconciler = {
       name        = "${local.name}-reconciler"
-      description = "Gives an outcome to each object version that has none."
+      description = "Finds object versions without an outcome and starts or reports them."
       layers      = ["aws", "json"]
       environment = {
         INGEST_BUCKET      = local.buckets.ingest
@@ -77,7 +77,7 @@ locals {
     }
   }
 
-  # Of those that read the source: `validate` reads all of it, `write` once more the chunks that have superseded records.
+  # For functions that read the source: `validate` reads all of it, and `write` the chunks that have superseded records.
   reading = {
     MAX_OBJECT_BYTES    = var.max_object_bytes
     MAX_INFLATED_BYTES  = var.max_inflated_bytes
@@ -85,21 +85,21 @@ locals {
     MAX_RECORD_BYTES    = var.max_record_bytes
   }
 
-  # Those that events invoke: S3's, EventBridge's, the scheduler's and the reconciler's own.
+  # Functions that are invoked by events: from S3, EventBridge, the scheduler or the reconciler.
   live = toset(["starter", "record_failure", "record_run", "reconciler"])
 }
 
 locals {
-  # A custom runtime's zip holds everything: Lambda's own Python is what layers are for.
+  # The zip of a custom runtime contains all packages. Only Lambda's Python runtimes use layers.
   layers = var.lambda_runtime == "python3.13" ? toset(flatten([for function in local.functions : function.layers])) : toset([])
 
-  # Null where a zip is missing, for destroying needs none; the preconditions below say it in words.
+  # Null if a zip is missing, because destroying needs none. The preconditions below report it.
   packages     = concat(keys(local.functions), [for layer in local.layers : "layer-${layer}"])
   package_file = { for package in local.packages : package => "${var.packages_dir}/${package}.zip" }
   package_hash = { for package, file in local.package_file : package => fileexists(file) ? filebase64sha256(file) : null }
 
-  # What makes the tables: the code, the packages and the contracts, but no setting. A manifest names it, so that what a
-  # bad release published can be published anew.
+  # A hash of what determines the tables: the code, the packages and the contracts, but no settings. Manifests record
+  # it, so batches that a bad release published can be found and published again.
   release = substr(sha256(jsonencode({
     for package, hash in local.package_hash : package => hash
     if contains(["validate", "transform", "write"], package) || startswith(package, "layer-")
@@ -125,10 +125,10 @@ resource "aws_lambda_layer_version" "this" {
 }
 
 resource "aws_lambda_function" "this" {
-  #checkov:skip=CKV_AWS_115:A new account has 10 concurrent executions in all, and can reserve none of them.
-  #checkov:skip=CKV_AWS_116:What events invoke has an on-failure destination, which tells more than a dead-letter queue; the rest is retried and caught by the state machine.
-  #checkov:skip=CKV_AWS_117:Nothing here listens, and all that is called is reached by IAM over TLS; see docs/adr/0041-no-network-to-configure.md.
-  #checkov:skip=CKV_AWS_272:Zips are built from hashed packages and named by their hash in the plan; signing guards against others who may deploy to the account.
+  #checkov:skip=CKV_AWS_115:A new account has 10 concurrent executions in total and can't reserve any.
+  #checkov:skip=CKV_AWS_116:Functions that events invoke have an on-failure destination, which records more than a dead-letter queue; the state machine retries and catches the others.
+  #checkov:skip=CKV_AWS_117:The functions accept no connections, and call only AWS services, with IAM over TLS; see docs/adr/0041-no-network-to-configure.md.
+  #checkov:skip=CKV_AWS_272:Zips are built from hashed packages, and the plan shows their hashes; signing would only guard against others who can deploy to the account.
   for_each = local.functions
 
   function_name    = each.value.name
@@ -144,7 +144,7 @@ resource "aws_lambda_function" "this" {
   timeout          = var.timeout_seconds[each.key]
   kms_key_arn      = local.key_arn
 
-  # Every change makes a new version, and only versions are invoked: a deploy never mixes code within a run.
+  # Every change publishes a new version, and only versions are invoked, so a run never mixes code of two releases.
   publish = true
 
   ephemeral_storage {
@@ -163,8 +163,8 @@ resource "aws_lambda_function" "this" {
     mode = "Active"
   }
 
-  # Text, though the functions' own lines are JSON: with Lambda's JSON format its level would also drop the metrics,
-  # which are log lines without one, or, at DEBUG, let botocore log what it sends.
+  # Text, although the functions write JSON. With Lambda's JSON format, the log level would also drop metrics, which are
+  # log lines without a level; and at DEBUG, botocore would log what it sends.
   logging_config {
     log_group  = aws_cloudwatch_log_group.function[each.key].name
     log_format = "Text"
@@ -182,14 +182,14 @@ resource "aws_lambda_function" "this" {
 
     precondition {
       condition     = each.key != "validate" || length(local.contracts) > 0
-      error_message = "There is no contract in ${var.contracts_dir}, seen from infra/. Let contracts_dir name a folder that holds one for each feed, with its contract.json."
+      error_message = "There is no contract in ${var.contracts_dir}, relative to infra/. Set contracts_dir to a folder with one subfolder per dataset that contains contract.json."
     }
 
-    # What is valid is written to /tmp twice: as text and typed, and when that is uploaded, where versions are mixed, as
-    # text in one file. Rejects stand there as the schema's, the rules', and both merged.
+    # Valid records are in /tmp twice: as JSON and typed, and later, for mixed versions, as JSON in one file. Rejects
+    # are there up to three times: those of the schema, those of the rules, and both merged.
     precondition {
       condition     = each.key != "validate" || 2 * var.max_inflated_bytes + 3 * var.max_reject_bytes <= var.ephemeral_storage_mb.validate * 1048576
-      error_message = "2 × max_inflated_bytes + 3 × max_reject_bytes must fit into ephemeral_storage_mb.validate: valid records may stand there twice, rejects three times."
+      error_message = "2 × max_inflated_bytes + 3 × max_reject_bytes must fit into ephemeral_storage_mb.validate: it may contain valid records twice and rejects three times."
     }
   }
 }
@@ -198,8 +198,8 @@ locals {
   version_arn = { for key, function in aws_lambda_function.this : key => "${local.function_arn[key]}:${function.version}" }
 }
 
-# What events invoke, they invoke by an alias: the place of S3's and EventBridge's permission, and of the retries
-# below, then outlives a deploy, and no event that waits in Lambda's queue loses them.
+# Events invoke functions through an alias. The permissions of S3 and EventBridge and the retry settings below belong to
+# the alias, so a deployment does not affect events that wait in Lambda's queue.
 resource "aws_lambda_alias" "live" {
   for_each = local.live
 
@@ -208,7 +208,7 @@ resource "aws_lambda_alias" "live" {
   function_name    = aws_lambda_function.this[each.key].function_name
   function_version = aws_lambda_function.this[each.key].version
 
-  # A new starter may put more into an execution's input than the earlier release's functions know.
+  # A new starter may add members to the execution's input that functions of an earlier release don't support.
   depends_on = [aws_sfn_state_machine.pipeline]
 }
 

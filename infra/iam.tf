@@ -1,6 +1,6 @@
-# One role a function and one for the state machine, each with what it needs and no more; the scheduler's stands beside
-# its schedule. EventBridge and S3 need no role: they invoke by the functions' resource policies in events.tf. Where
-# customer_managed_key is on, a role's policy begins with its use of the key, from encryption.tf.
+# One role per function and one for the state machine, each with minimal permissions. The scheduler's role is in
+# schedule.tf. EventBridge and S3 need no role, because the functions' resource policies in events.tf allow them to
+# invoke. If customer_managed_key is on, a role's policy begins with its use of the key, from encryption.tf.
 
 # ---------------------------------------------------------------------------------------------------------------
 # Roles
@@ -10,7 +10,7 @@ locals {
   permissions_boundary = var.permissions_boundary == null ? null : "arn:${local.partition}:iam::${local.account_id}:policy/${var.permissions_boundary}"
 }
 
-# Without a condition on the account: a role can be given only to functions of its own account.
+# No condition on the account, because only functions of the same account can use a role.
 data "aws_iam_policy_document" "lambda_trust" {
   statement {
     actions = ["sts:AssumeRole"]
@@ -86,7 +86,7 @@ resource "aws_iam_role_policy" "state_machine" {
 }
 
 # ---------------------------------------------------------------------------------------------------------------
-# What every function may do
+# Permissions of every function
 # ---------------------------------------------------------------------------------------------------------------
 
 data "aws_iam_policy_document" "telemetry" {
@@ -103,16 +103,16 @@ data "aws_iam_policy_document" "telemetry" {
   statement {
     sid       = "Tracing"
     actions   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
-    resources = ["*"] # X-Ray takes no resource here
+    resources = ["*"] # X-Ray doesn't support resources for these actions
   }
 }
 
 # ---------------------------------------------------------------------------------------------------------------
-# What several functions may do
+# Permissions of several functions
 # ---------------------------------------------------------------------------------------------------------------
 
-# Without permission to list, S3 responds to a request for a missing object that it is forbidden. It can't be narrowed
-# to a prefix, since a request for one object names none. The reconciler and record_run list objects, too.
+# Without permission to list, S3 returns 403 instead of 404 for a missing object. The permission can't be limited to a
+# prefix, because a request for one object has none. The reconciler and record_run list objects too.
 data "aws_iam_policy_document" "list_ingest" {
   statement {
     sid       = "ListIngest"
@@ -129,7 +129,7 @@ data "aws_iam_policy_document" "list_processed" {
   }
 }
 
-# For functions that are invoked asynchronously: Lambda sends an event whose function failed to the queue in their name.
+# For functions that are invoked asynchronously: Lambda uses the function's role to send failed events to the queue.
 data "aws_iam_policy_document" "failed_events" {
   statement {
     sid       = "HandOverFailedEvents"
@@ -139,7 +139,7 @@ data "aws_iam_policy_document" "failed_events" {
 }
 
 # ---------------------------------------------------------------------------------------------------------------
-# What each function may do
+# Permissions of each function
 # ---------------------------------------------------------------------------------------------------------------
 
 data "aws_iam_policy_document" "starter" {
@@ -170,7 +170,7 @@ data "aws_iam_policy_document" "validate" {
 
   statement {
     sid       = "ReadIncoming"
-    actions   = ["s3:GetObjectVersion"] # it names the version, always
+    actions   = ["s3:GetObjectVersion"] # always with a version id
     resources = ["${local.arn.ingest}/incoming/*"]
   }
 
@@ -198,7 +198,7 @@ data "aws_iam_policy_document" "write" {
     data.aws_iam_policy_document.list_processed.json,
   ]
 
-  # What is superseded, to list it among the rejects as it stands there.
+  # `write` reads superseded records from the source again for the rejects file.
   statement {
     sid       = "ReadIncoming"
     actions   = ["s3:GetObjectVersion"]
@@ -211,7 +211,7 @@ data "aws_iam_policy_document" "write" {
     resources = ["${local.arn.processed}/staging/*"]
   }
 
-  # It reads them too: a batch that is committed already is verified, not written again.
+  # It reads outputs too, because it verifies a batch that is already committed.
   statement {
     sid     = "ReadAndWriteOutputs"
     actions = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
@@ -222,7 +222,7 @@ data "aws_iam_policy_document" "write" {
     ]
   }
 
-  # In one request: a manifest is there or not.
+  # A single PUT, so a manifest is never incomplete.
   statement {
     sid       = "ReadAndWriteManifests"
     actions   = ["s3:GetObject", "s3:PutObject"]
@@ -243,14 +243,15 @@ data "aws_iam_policy_document" "record_failure" {
     resources = ["${local.arn.processed}/manifests/*", "${local.arn.processed}/rejected/*"]
   }
 
-  # It reads them too: whoever comes second tells what the first recorded.
+  # It reads records too: a second invocation returns what the first one recorded.
   statement {
     sid       = "ReadAndWriteFailures"
     actions   = ["s3:GetObject", "s3:PutObject"]
     resources = ["${local.arn.processed}/failures/*"]
   }
 
-  # For executions that died outside their failure branch: whether a notice went out, and the notice if none did.
+  # For executions that failed outside their failure branch: checks whether a notification was sent, and sends a missing
+  # one.
   statement {
     sid       = "SeeWhetherNoticeWasSent"
     actions   = ["states:GetExecutionHistory"]
@@ -264,7 +265,7 @@ data "aws_iam_policy_document" "record_failure" {
   }
 }
 
-# What an execution did stands in its history, what it stored in a listing, what it published in the manifest.
+# record_run reads the execution's history, lists its objects in staging, and reads the manifest.
 data "aws_iam_policy_document" "record_run" {
   source_policy_documents = [
     data.aws_iam_policy_document.telemetry["record_run"].json,
@@ -291,7 +292,7 @@ data "aws_iam_policy_document" "record_run" {
   }
 }
 
-# It writes no object: what it finds, others do.
+# The reconciler writes no objects itself; it starts executions and invokes record_failure and record_run.
 data "aws_iam_policy_document" "reconciler" {
   source_policy_documents = [
     data.aws_iam_policy_document.telemetry["reconciler"].json,
@@ -340,8 +341,8 @@ data "aws_iam_policy_document" "reconciler" {
 data "aws_iam_policy_document" "state_machine" {
   source_policy_documents = local.key_use.state_machine
 
-  # Any version of these functions, not only the newest: an execution that began before a deploy goes on with the
-  # versions that it began with.
+  # All versions of these functions, because an execution that started before a deployment continues with the versions
+  # that it started with.
   statement {
     sid       = "InvokeVersions"
     actions   = ["lambda:InvokeFunction"]
@@ -366,7 +367,7 @@ data "aws_iam_policy_document" "state_machine" {
       "logs:DescribeResourcePolicies",
       "logs:DescribeLogGroups",
     ]
-    resources = ["*"] # the delivery of logs takes no resource
+    resources = ["*"] # log delivery actions don't support resources
   }
 
   statement {
@@ -377,6 +378,6 @@ data "aws_iam_policy_document" "state_machine" {
       "xray:GetSamplingRules",
       "xray:GetSamplingTargets",
     ]
-    resources = ["*"] # X-Ray takes no resource here
+    resources = ["*"] # X-Ray does not support resources for these actions
   }
 }

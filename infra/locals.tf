@@ -2,7 +2,7 @@ data "aws_caller_identity" "current" {}
 
 data "aws_partition" "current" {}
 
-# Names and tags. Names are fixed, so that the CLI, a log query and a person can guess them.
+# Names and tags. Names are predictable, so the CLI, log queries and people can derive them.
 locals {
   name       = "${var.project}-${var.environment}"
   partition  = data.aws_partition.current.partition
@@ -12,19 +12,19 @@ locals {
   tags = merge(var.tags, {
     Project     = var.project
     Environment = var.environment
-    Deployment  = local.name # by which a bill tells two environments apart: a budget takes no two tags together
+    Deployment  = local.name # distinguishes environments in a bill, because a budget can't combine two tags
     ManagedBy   = "terraform"
   })
 
-  # The account makes them unique in the world.
+  # The account id makes bucket names globally unique.
   buckets = {
     ingest    = "${local.name}-ingest-${local.account_id}"
     processed = "${local.name}-processed-${local.account_id}"
   }
 }
 
-# ARNs, spelled out from the names. Policies use these, so that already the first plan shows every policy in full;
-# and the starter can be told of the state machine, which in turn needs the versions of the other functions.
+# ARNs, constructed from the names. With these, the first plan already shows every policy in full, and the starter's
+# environment can contain the state machine's ARN, although the state machine depends on the other functions.
 locals {
   regional = "${var.region}:${local.account_id}"
 
@@ -51,8 +51,8 @@ locals {
 
   log_group = merge(
     { for key, function in local.functions : key => "/aws/lambda/${function.name}" },
-    # Under /aws/vendedlogs/ one resource policy of the account serves all state machines; elsewhere each adds to it,
-    # until its 5,120 characters are full.
+    # Log groups under /aws/vendedlogs/ share one resource policy of the account. Others would each add a statement to
+    # it, up to its limit of 5,120 characters.
     { state_machine = "/aws/vendedlogs/states/${local.name}" }
   )
 }

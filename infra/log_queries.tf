@@ -1,5 +1,5 @@
-# Questions to the logs, saved in CloudWatch Logs Insights. The functions write JSON, a line a step (functions/common/
-# telemetry.py), and metrics as lines too; Step Functions writes an event of each execution's history.
+# Saved queries in CloudWatch Logs Insights. The functions log JSON lines (functions/common/telemetry.py) and metrics in
+# EMF. Step Functions logs the events of each execution's history.
 
 locals {
   function_logs = [for key in keys(local.functions) : local.log_group[key]]
@@ -7,7 +7,7 @@ locals {
   log_queries = {
     story-of-a-batch = {
       logs  = concat(local.function_logs, [local.log_group.state_machine])
-      about = "All that was said of one batch, in order: put its id in place of BATCH, twice."
+      about = "All log lines of one batch, in order. Replace both occurrences of BATCH with its id."
       text  = <<-EOT
         fields @timestamp, coalesce(service, type) as who, coalesce(message, details.name) as said,
           coalesce(error, details.error) as problem, coalesce(cause, details.cause) as why, chunk, milliseconds
@@ -18,7 +18,7 @@ locals {
     }
     failed-files = {
       logs  = [local.log_group.record_failure]
-      about = "Which files failed, the newest first. The failure record has the cause: pipeline status."
+      about = "Failed files, newest first. For the cause, see the failure record: pipeline status."
       text  = <<-EOT
         filter service = "record_failure" and event = "step_started"
         | stats max(@timestamp) as last by error, batch_id, execution
@@ -28,7 +28,7 @@ locals {
     }
     errors-by-name = {
       logs  = local.function_logs
-      about = "What goes wrong most. One line a failed step, retries included."
+      about = "The most frequent errors. Counts every failed step, including retries."
       text  = <<-EOT
         filter level = "ERROR" and ispresent(error)
         | stats count(*) as times, count_distinct(batch_id) as batches, max(@timestamp) as last by error, service
@@ -37,7 +37,7 @@ locals {
     }
     rejects-by-reason = {
       logs  = [local.log_group.write]
-      about = "For which reasons records were rejected, also of files that were refused as a whole."
+      about = "Rejected records by reason, including those of failed files."
       text  = <<-EOT
         filter ispresent(RejectsByReason.0)
         | stats sum(RejectsByReason.0) as records, count(*) as files, max(@timestamp) as last by dataset, reason
@@ -46,7 +46,7 @@ locals {
     }
     slowest-steps = {
       logs  = local.function_logs
-      about = "How long the steps take that ended well, in milliseconds."
+      about = "The duration of successful steps, in milliseconds."
       text  = <<-EOT
         filter ispresent(milliseconds)
         | stats count(*) as calls, pct(milliseconds, 50) as p50, pct(milliseconds, 99) as p99, max(milliseconds) as longest by service
@@ -55,7 +55,7 @@ locals {
     }
     slowest-calls = {
       logs  = local.function_logs
-      about = "The 50 slowest calls: of which batch and chunk."
+      about = "The 50 slowest calls, with batch and chunk."
       text  = <<-EOT
         fields @timestamp, service, batch_id, chunk, milliseconds
         | filter ispresent(milliseconds)
@@ -65,7 +65,7 @@ locals {
     }
     memory = {
       logs  = local.function_logs
-      about = "How much of its memory each function has used, in MB: what Lambda reports of each call."
+      about = "The memory that each function used, in MB, as Lambda reports it for each call."
       text  = <<-EOT
         filter @type = "REPORT"
         | stats max(@maxMemoryUsed / 1000000) as used, max(@memorySize / 1000000) as given, count(*) as calls by @log
@@ -74,7 +74,7 @@ locals {
     }
     crashes = {
       logs  = local.function_logs
-      about = "Calls and starts that ended without a word of their own: out of time, out of memory, killed."
+      about = "Calls and initializations that ended without a log line of their own: timed out, out of memory, or killed."
       text  = <<-EOT
         filter @message like /Task timed out|Runtime exited|(Runtime|Extension|Sandbox)\.[A-Z]|INIT_REPORT .*Status: (error|timeout)/
         | fields @timestamp, @log, @message
@@ -84,7 +84,7 @@ locals {
     }
     troubled-states = {
       logs  = [local.log_group.state_machine]
-      about = "Each task that failed or ran out of time, retried or not, and each execution that ended badly."
+      about = "Every task that failed or timed out, including those that were retried, and every execution that did not succeed."
       text  = <<-EOT
         filter type like /Failed|TimedOut|Aborted/
         | fields @timestamp, type, details.error, details.cause, execution_arn
@@ -95,7 +95,7 @@ locals {
   }
 }
 
-# The console shows what stands before a slash as a folder.
+# The console shows the part of a name up to a slash as a folder.
 resource "aws_cloudwatch_query_definition" "this" {
   for_each = { for name, query in local.log_queries : name => query if var.log_queries }
 

@@ -1,8 +1,8 @@
-# Log groups stand before what writes to them, so that none is ever made without retention or left behind. No role
-# may make one.
+# Log groups are created before the resources that write to them. No role may create one, so none exists without
+# retention or after `terraform destroy`.
 
 resource "aws_cloudwatch_log_group" "function" {
-  #checkov:skip=CKV_AWS_338:log_retention_days says how long; what must be kept for longer are manifests and failure records.
+  #checkov:skip=CKV_AWS_338:log_retention_days decides; manifests and failure records are kept longer.
   for_each = local.functions
 
   name              = local.log_group[each.key]

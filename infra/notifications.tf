@@ -1,5 +1,5 @@
-# Two topics: notices, for those who sent a file or wait for it, and alarms, for those who run the pipeline. A team
-# sends the first to a mailbox or channel, the second to whoever is on call. Neither holds a record's content.
+# Two topics. The first carries notifications for producers and consumers of files, for example to a mailbox or channel.
+# `alarms` is for the team that operates the pipeline, for example on call. Neither contains data of records.
 
 # With SNS's own key, roles of this account may publish; services may not, since only a key of one's own can be opened
 # to them.
@@ -11,7 +11,7 @@ resource "aws_sns_topic" "notices" {
 }
 
 resource "aws_sns_topic" "alarms" {
-  #checkov:skip=CKV_AWS_26:CloudWatch can't publish with SNS's own key, only with a key of one's own (customer_managed_key); an alarm names resources, no data.
+  #checkov:skip=CKV_AWS_26:CloudWatch can publish only with a customer managed key (customer_managed_key), not with SNS's own; an alarm contains no data.
   name              = "${local.name}-alarms"
   display_name      = "${local.name} alarms"
   kms_master_key_id = local.key_arn
@@ -85,11 +85,11 @@ resource "aws_sns_topic_subscription" "email" {
   endpoint  = var.notification_email
 }
 
-# Nothing reaches an address that has not confirmed. Terraform can't wait for a person, and says so at each plan and
-# apply; pipeline deploy says it too.
+# An address receives nothing until its owner confirms the subscription. Terraform can't wait for that, so each plan and
+# apply warns, and so does `pipeline deploy`.
 check "subscriptions_are_confirmed" {
   assert {
     condition     = alltrue([for subscription in aws_sns_topic_subscription.email : !subscription.pending_confirmation])
-    error_message = "${coalesce(var.notification_email, "Nobody")} has not confirmed each subscription yet, and gets no notice or no alarm until then. Follow the link in each of AWS's two mails (\"AWS Notification - Subscription Confirmation\")."
+    error_message = "${coalesce(var.notification_email, "Nobody")} has not confirmed both subscriptions and does not receive all notifications and alarms yet. Follow the link in each of the two e-mails \"AWS Notification - Subscription Confirmation\"."
   }
 }

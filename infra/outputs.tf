@@ -8,47 +8,47 @@ locals {
 }
 
 output "name" {
-  description = "What every name begins with."
+  description = "The prefix of all names."
   value       = local.name
 }
 
 output "region" {
-  description = "The region that everything is in."
+  description = "The AWS region of the deployment."
   value       = var.region
 }
 
 output "tags" {
-  description = "The tags that every resource carries."
+  description = "The tags of every resource."
   value       = local.tags
 }
 
 output "ingest_bucket" {
-  description = "The bucket that files are sent to, under incoming/<dataset>/."
+  description = "The bucket to which producers upload files, under incoming/<dataset>/."
   value       = aws_s3_bucket.this["ingest"].bucket
 }
 
 output "processed_bucket" {
-  description = "The bucket of all that the pipeline writes."
+  description = "The bucket for everything that the pipeline writes."
   value       = aws_s3_bucket.this["processed"].bucket
 }
 
 output "state_machine_arn" {
-  description = "The state machine."
+  description = "The ARN of the state machine."
   value       = aws_sfn_state_machine.pipeline.arn
 }
 
 output "topic_arn" {
-  description = "The topic of notices."
+  description = "The ARN of the topic for notifications."
   value       = aws_sns_topic.notices.arn
 }
 
 output "alarms_topic_arn" {
-  description = "The topic of alarms."
+  description = "The ARN of the topic for alarms."
   value       = aws_sns_topic.alarms.arn
 }
 
 output "on_failure_queue_url" {
-  description = "The queue of events that could not be handled."
+  description = "The URL of the failed-event queue, which holds events that could not be processed."
   value       = aws_sqs_queue.on_failure.url
 }
 
@@ -58,27 +58,27 @@ output "chunk_bytes" {
 }
 
 output "kms_key_arn" {
-  description = "The key that everything is encrypted with; null with customer_managed_key off."
+  description = "The ARN of the customer managed KMS key; null if customer_managed_key is off."
   value       = local.key_arn
 }
 
 output "athena_workgroup" {
-  description = "The Athena workgroup to query in."
+  description = "The Athena workgroup for queries."
   value       = aws_athena_workgroup.this.name
 }
 
 output "databases" {
-  description = "The Glue database of each feed."
+  description = "The Glue database of each dataset."
   value       = { for dataset, database in aws_glue_catalog_database.this : dataset => database.name }
 }
 
 output "analyst_policy" {
-  description = "The IAM policy that whoever queries needs: attach it to a role or a permission set."
+  description = "The IAM policy for analysts. Attach it to a role or a permission set."
   value       = data.aws_iam_policy_document.analyst.json
 }
 
 output "athena_console_url" {
-  description = "Athena's query editor in the AWS console, where the saved queries are."
+  description = "Athena's query editor in the AWS console, with the saved queries."
   value       = "${local.console}/athena/home?region=${var.region}#/query-editor"
 }
 
@@ -111,7 +111,7 @@ output "logs_console_url" {
 }
 
 output "upload_commands" {
-  description = "How a file of each feed is sent in."
+  description = "The command that uploads a file, for each dataset."
   value = {
     for dataset in keys(local.contracts) :
     dataset => "aws s3 cp FILE s3://${aws_s3_bucket.this["ingest"].bucket}/incoming/${dataset}/ --region ${var.region}"
@@ -119,16 +119,16 @@ output "upload_commands" {
 }
 
 output "logs_query" {
-  description = "A Logs Insights query over log_group_names: all that every function said of one batch."
+  description = "A Logs Insights query over log_group_names that returns all log lines of one batch."
   value       = "fields @timestamp, service, level, message | filter batch_id = 'BATCH' | sort @timestamp"
 }
 
 output "release" {
-  description = "What tells this deployment's code and contracts from another's; manifests name it."
+  description = "A hash of the deployed code, packages and contracts, which manifests record."
   value       = local.release
 }
 
 output "dashboard_url" {
-  description = "The dashboard in the AWS console; null with dashboard off."
+  description = "The dashboard in the AWS console; null if dashboard is off."
   value       = var.dashboard ? "${local.console}/cloudwatch/home?region=${var.region}#dashboards/dashboard/${local.name}" : null
 }

@@ -1,5 +1,5 @@
-# Credentials come from the environment, and so do the endpoints when this is applied to an embedded AWS. Tags stand on
-# each resource (local.tags) and not here as default_tags: a reader and a plan see them where they are.
+# Credentials come from the environment, and so do the endpoints of the local emulator. Each resource sets its tags
+# (local.tags) instead of default_tags here, so they are visible in the code and in the plan.
 provider "aws" {
   region = var.region
 }

@@ -1,4 +1,4 @@
-# How long objects are kept, by the first folder of their key.
+# How long objects are kept, by the first part of their key.
 
 locals {
   expiring = {
@@ -33,7 +33,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
       days_after_initiation = 7
     }
 
-    # A delete marker with nothing behind it.
+    # Delete markers without older versions.
     expiration {
       expired_object_delete_marker = true
     }
@@ -62,7 +62,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
         days = rule.value
       }
 
-      # What can be made again nobody restores.
+      # Objects that can be recreated don't need to be restored.
       dynamic "noncurrent_version_expiration" {
         for_each = contains(["staging", "queries"], rule.key) ? [1] : []
 

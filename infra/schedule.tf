@@ -1,10 +1,10 @@
-# The reconciler's timetable: what S3 has never told of, or EventBridge never brought, is found within the hour.
+# The reconciler's schedule. By default, it finds files within an hour whose S3 or EventBridge events were lost.
 
 locals {
-  # Not null: that is what a setting left out is, which gets its default.
+  # Not null, because null means that the setting was omitted and gets its default.
   is_scheduled = var.reconcile.schedule != "off"
 
-  # From one run to the next, at most; null where the expression does not say, as of cron(0 6 ? * MON-FRI *).
+  # The longest time between two runs; null if it can't be derived, as for cron(0 6 ? * MON-FRI *).
   rate     = one(regexall("^rate\\((\\d+) (minute|hour|day)s?\\)$", var.reconcile.schedule)) # number and unit
   is_daily = can(regex("^cron\\(\\S+ +\\S+ +[*?] +\\* +[*?] +\\*\\)$", var.reconcile.schedule))
   hours_between_runs = (
@@ -12,7 +12,7 @@ locals {
     local.is_daily ? 24 : null
   )
 
-  # A run may come an hour late: for so long the scheduler tries again.
+  # A run may start an hour late, because the scheduler retries for that long.
   reconciler_silent_hours = (
     !local.is_scheduled ? 0 :
     var.reconcile.silent_hours != null ? var.reconcile.silent_hours : try(max(25, local.hours_between_runs + 1), 0)
@@ -27,7 +27,7 @@ resource "aws_scheduler_schedule_group" "this" {
 }
 
 resource "aws_scheduler_schedule" "reconcile" {
-  #checkov:skip=CKV_AWS_297:The schedule holds two numbers, and EventBridge Scheduler encrypts it with a key of AWS's.
+  #checkov:skip=CKV_AWS_297:The schedule contains only two numbers, and EventBridge Scheduler encrypts it with an AWS key.
   count = local.is_scheduled ? 1 : 0
 
   name                = "${local.name}-reconcile"
@@ -44,7 +44,7 @@ resource "aws_scheduler_schedule" "reconcile" {
     role_arn = aws_iam_role.scheduler[0].arn
     input    = jsonencode({ since_hours = var.reconcile.since_hours, grace_minutes = var.reconcile.grace_minutes })
 
-    # Of no use for longer: the next run looks at the same files.
+    # A later retry is not useful, because the next run checks the same files.
     retry_policy {
       maximum_event_age_in_seconds = 3600
       maximum_retry_attempts       = 10
@@ -64,17 +64,17 @@ resource "aws_scheduler_schedule" "reconcile" {
   lifecycle {
     precondition {
       condition     = try(var.reconcile.since_hours >= 2 * local.hours_between_runs, local.hours_between_runs == null)
-      error_message = "reconcile.since_hours must be at least twice the hours from one run to the next: after a missed run files would else never be looked at."
+      error_message = "reconcile.since_hours must be at least twice the hours between two runs. Otherwise a missed run would skip files for good."
     }
 
     precondition {
       condition     = var.reconcile.silent_hours != null || try(local.hours_between_runs < 168, false)
-      error_message = "reconcile.silent_hours must be set for this schedule: how long there is no run can't be told from it, or is a week and more. Set it to more hours than from one run to the next, up to 168, or to 0 for no alarm."
+      error_message = "reconcile.silent_hours must be set for this schedule, because the time between runs is unknown or at least a week. Set it to more hours than between two runs, up to 168, or to 0 for no alarm."
     }
 
     precondition {
       condition     = try(var.reconcile.silent_hours == 0 || var.reconcile.silent_hours > local.hours_between_runs, true)
-      error_message = "reconcile.silent_hours must be more than the hours from one run to the next, or the alarm goes off between two of them; 0 for no alarm."
+      error_message = "reconcile.silent_hours must be more than the hours between two runs, or the alarm would fire between them. Set 0 for no alarm."
     }
   }
 }
@@ -96,7 +96,7 @@ data "aws_iam_policy_document" "scheduler_trust" {
       values   = [local.account_id]
     }
 
-    # The group: the scheduler never names a schedule here. That is why the group is ours and not the default one.
+    # The ARN of the group, because the scheduler never passes a schedule's ARN here. So the schedule has its own group.
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"

@@ -3,8 +3,8 @@
 locals {
   definition_file = "${path.module}/../statemachine/pipeline.asl.json"
 
-  # Seconds that the definition gives each function's task, by function. Read from the file as it is, which is JSON
-  # before it is rendered: so a plan can judge it.
+  # The TimeoutSeconds of each function's task, by function. They are read from the template, which is valid JSON before
+  # it is rendered, so a plan can check them.
   states = jsondecode(file(local.definition_file)).States
   tasks = concat(
     values(local.states),
@@ -35,11 +35,11 @@ resource "aws_sfn_state_machine" "pipeline" {
     topic_arn          = aws_sns_topic.notices.arn
   })
 
-  # No key of our own: Step Functions then leaves the input out of its events, and record_failure would not know whose
-  # execution died. Input, output and history are pointers and counts, and encrypted with a key of AWS's.
+  # No customer managed key: Step Functions would then omit the input from its events, and record_failure could not find
+  # the batch. Input, output and history contain only pointers and counts, and are encrypted with an AWS key.
 
-  # Everything, with data: payloads are pointers and counts, so it holds no record and costs less than the
-  # transitions do; and it can be queried after the console has forgotten the execution.
+  # Level ALL, with execution data: payloads are pointers and counts, so the log contains no records and costs less than
+  # the state transitions. It can still be queried after Step Functions deletes the execution.
   logging_configuration {
     level                  = "ALL"
     include_execution_data = true
@@ -52,13 +52,13 @@ resource "aws_sfn_state_machine" "pipeline" {
 
   tags = local.tags
 
-  # Step Functions tries the role's right to deliver logs when the machine is made.
+  # Step Functions checks the role's permission to deliver logs when it creates the state machine.
   depends_on = [aws_iam_role_policy.state_machine]
 
   lifecycle {
     precondition {
       condition     = length(local.hurried_tasks) == 0
-      error_message = "The definition must give a task at least 10 seconds more than its function has; it does not for: ${join(", ", local.hurried_tasks)}. Lower timeout_seconds, or raise TimeoutSeconds in statemachine/pipeline.asl.json."
+      error_message = "In the definition, a task's TimeoutSeconds must be at least 10 seconds longer than its function's timeout. It is too short for: ${join(", ", local.hurried_tasks)}. Lower timeout_seconds, or raise TimeoutSeconds in statemachine/pipeline.asl.json."
     }
   }
 }

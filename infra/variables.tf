@@ -1,9 +1,9 @@
 # ---------------------------------------------------------------------------------------------------------------
-# What it is called and where it runs
+# Names and region
 # ---------------------------------------------------------------------------------------------------------------
 
 variable "project" {
-  description = "First part of every name, and the Project tag."
+  description = "The first part of every name, and the value of the Project tag."
   type        = string
   default     = "order-pipeline"
   nullable    = false
@@ -16,7 +16,7 @@ variable "project" {
 }
 
 variable "environment" {
-  description = "Second part of every name, and the Environment tag: dev, prod, or whatever tells two copies apart, such as your name where a team has those."
+  description = "The second part of every name, and the value of the Environment tag: dev, prod, or another name, such as your own for a personal deployment."
   type        = string
   default     = "dev"
   nullable    = false
@@ -28,7 +28,7 @@ variable "environment" {
 }
 
 variable "region" {
-  description = "The AWS region that everything is made in."
+  description = "The AWS region of all resources."
   type        = string
   default     = "eu-central-1"
   nullable    = false
@@ -40,19 +40,19 @@ variable "region" {
 }
 
 variable "tags" {
-  description = "More tags for every resource. Project, Environment, Deployment and ManagedBy are always set."
+  description = "Additional tags for every resource. Project, Environment, Deployment and ManagedBy are always set."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
     condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "aws:")])
-    error_message = "tags must not begin with aws:, which is AWS's own prefix."
+    error_message = "tags must not begin with aws:, which AWS reserves."
   }
 }
 
 variable "notification_email" {
-  description = "Where notices and alarms go; null makes no subscription. AWS first sends this address a link to confirm each."
+  description = "The e-mail address for notifications and alarms; null creates no subscriptions. AWS sends it a link to confirm each subscription."
   type        = string
   default     = null
 
@@ -63,7 +63,7 @@ variable "notification_email" {
 }
 
 variable "permissions_boundary" {
-  description = "The name of the IAM policy that bounds every role made here: where a deploy role of infra/bootstrap deploys, it can make no role without. Null bounds none."
+  description = "The name of the IAM policy that is the permissions boundary of every role. The deploy role of infra/bootstrap can't create roles without it. null sets no boundary."
   type        = string
   default     = null
 
@@ -75,10 +75,11 @@ variable "permissions_boundary" {
 
 variable "customer_managed_key" {
   description = <<-EOT
-    Whether files, logs, notices, undelivered events and the functions' settings are encrypted with a KMS key of your
-    own, which you can audit and disable, instead of AWS's. Who sends files then needs kms:GenerateDataKey and
-    kms:Decrypt on it too, and who reads tables kms:Decrypt. Turn it on before the first file. Turning it off makes
-    all that it encrypted unreadable at once: the key can be brought back for 30 days, and is gone then.
+    Whether files, logs, notifications, failed events and the functions' environment variables are encrypted with a
+    customer managed KMS key, which you can audit and disable, instead of AWS's keys. Producers then also need
+    kms:GenerateDataKey and kms:Decrypt on the key, and analysts need kms:Decrypt. Turn it on before the first file.
+    Turning it off schedules the key's deletion: everything that it encrypted becomes unreadable immediately. You can
+    cancel the deletion for 30 days.
   EOT
   type        = bool
   default     = false
@@ -87,9 +88,9 @@ variable "customer_managed_key" {
 
 variable "key_wait_seconds" {
   description = <<-EOT
-    How long a deploy waits after it has created the alias of a customer-managed key, before files may come in. It
-    waits only where there is a permissions boundary, which recognizes the key by this alias: AWS says that a new
-    alias may take five minutes to affect authorization. Until then every function would be refused.
+    How many seconds a deployment waits between the creation of the customer managed key's alias and the first file. It
+    only waits if there is a permissions boundary, which recognizes the key by this alias. A new alias may take five
+    minutes to affect authorization; until then, every function would fail with an access error.
   EOT
   type        = number
   default     = 300
@@ -106,7 +107,7 @@ variable "key_wait_seconds" {
 # ---------------------------------------------------------------------------------------------------------------
 
 variable "packages_dir" {
-  description = "The folder of the prebuilt zips: one a function and, for python3.13, one a layer. Nothing is built here."
+  description = "The folder of the prebuilt zips: one per function and, for python3.13, one per layer. Terraform builds nothing."
   type        = string
   default     = "../build/aws"
   nullable    = false
@@ -114,9 +115,9 @@ variable "packages_dir" {
 
 variable "contracts_dir" {
   description = <<-EOT
-    The folder of the contracts, absolute or relative to infra/: each feed is a folder there. The zips must hold the
-    same, which `make build` sees to. Other contracts than the project's have zips of their own, which it names: with
-    Terraform alone, let packages_dir say that folder.
+    The folder of the contracts, absolute or relative to infra/, with one subfolder per dataset. The zips must contain
+    the same contracts. For contracts outside the project, `make build` creates zips in a separate folder and prints
+    its name; if you run Terraform directly, set packages_dir to it.
   EOT
   type        = string
   default     = "../contracts"
@@ -124,7 +125,7 @@ variable "contracts_dir" {
 }
 
 variable "lambda_runtime" {
-  description = "python3.13 takes its packages from layers; with provided.al2023 each zip holds a bootstrap and all it needs."
+  description = "The Lambda runtime. With python3.13, packages are in layers; with provided.al2023, each zip contains a bootstrap and all packages."
   type        = string
   default     = "python3.13"
   nullable    = false
@@ -136,7 +137,7 @@ variable "lambda_runtime" {
 }
 
 variable "architecture" {
-  description = "The processor that the zips were built for. arm64 costs 20 % less."
+  description = "The CPU architecture that the zips were built for. arm64 costs 20 % less."
   type        = string
   default     = "arm64"
   nullable    = false
@@ -148,7 +149,7 @@ variable "architecture" {
 }
 
 variable "memory_mb" {
-  description = "Memory of each function in MiB; its share of processor grows with it, and 1769 is one whole vCPU."
+  description = "The memory of each function in MiB. CPU is proportional to memory; 1769 MiB is one vCPU."
   type = object({
     starter        = optional(number, 256)
     validate       = optional(number, 1769)
@@ -168,7 +169,7 @@ variable "memory_mb" {
 }
 
 variable "timeout_seconds" {
-  description = "How long one call of each function may take. For those in it, the definition's TimeoutSeconds must be 10 seconds longer."
+  description = "The timeout of each function in seconds. TimeoutSeconds in statemachine/pipeline.asl.json must be at least 10 seconds longer."
   type = object({
     starter        = optional(number, 60)
     validate       = optional(number, 900)
@@ -188,12 +189,12 @@ variable "timeout_seconds" {
 
   validation {
     condition     = var.timeout_seconds.record_failure <= 60
-    error_message = "timeout_seconds.record_failure must be at most 60: it writes one small object, and people wait for its notice."
+    error_message = "timeout_seconds.record_failure must be at most 60: it writes one small object, and its notification is urgent."
   }
 }
 
 variable "ephemeral_storage_mb" {
-  description = "Size of each function's /tmp in MiB, where DuckDB spills and results are made before they are uploaded. 512 is free."
+  description = "The size of each function's /tmp in MiB, for DuckDB's temporary files and for results before their upload. 512 is free."
   type = object({
     starter        = optional(number, 512)
     validate       = optional(number, 10240)
@@ -213,7 +214,7 @@ variable "ephemeral_storage_mb" {
 }
 
 variable "log_level" {
-  description = "The least severe log line that the functions keep."
+  description = "The lowest level of log lines that the functions write."
   type        = string
   default     = "INFO"
   nullable    = false
@@ -229,7 +230,7 @@ variable "log_level" {
 # ---------------------------------------------------------------------------------------------------------------
 
 variable "max_reject_ratio" {
-  description = "The share, 0 to 1, above which a file fails as a whole: of rejected records among all records, or of bytes that can't be read as records among all bytes that are not blank."
+  description = "The share, 0 to 1, above which a whole file fails: of rejected records among all records, or of bytes that can't be read as records among all bytes that are not blank."
   type        = number
   default     = 0.1
   nullable    = false
@@ -241,7 +242,7 @@ variable "max_reject_ratio" {
 }
 
 variable "chunk_bytes" {
-  description = "Planned size of one chunk of a JSON Lines file, in bytes. Small values are for tests: each chunk costs two function calls."
+  description = "The planned size of one chunk of a JSON Lines file, in bytes. Small values are for tests, because each chunk costs two function calls."
   type        = number
   default     = 67108864 # 64 MiB
   nullable    = false
@@ -253,7 +254,7 @@ variable "chunk_bytes" {
 }
 
 variable "max_object_bytes" {
-  description = "The largest file that is read, in bytes as stored. A larger one fails."
+  description = "The largest file that is accepted, in bytes as stored. A larger file fails."
   type        = number
   default     = 5368709120 # 5 GiB
   nullable    = false
@@ -265,7 +266,7 @@ variable "max_object_bytes" {
 }
 
 variable "max_inflated_bytes" {
-  description = "The most bytes that are read at once: of a document, or of a gzipped file once inflated. Plain JSON Lines are cut, and so not bound by it."
+  description = "The largest document, or the largest gzipped file after decompression, in bytes. It does not limit uncompressed JSON Lines, which are split into chunks."
   type        = number
   default     = 4294967296 # 4 GiB
   nullable    = false
@@ -277,7 +278,7 @@ variable "max_inflated_bytes" {
 }
 
 variable "max_inflation_ratio" {
-  description = "How many times its own size a gzipped file may inflate to: the guard against gzip bombs."
+  description = "The highest ratio of a gzipped file's decompressed size to its stored size. It protects against gzip bombs."
   type        = number
   default     = 200
   nullable    = false
@@ -289,7 +290,7 @@ variable "max_inflation_ratio" {
 }
 
 variable "max_record_bytes" {
-  description = "The largest single record, in bytes of JSON. It is read into memory whole."
+  description = "The largest record, in bytes of JSON. A record is read into memory as a whole."
   type        = number
   default     = 8388608 # 8 MiB
   nullable    = false
@@ -301,19 +302,19 @@ variable "max_record_bytes" {
 }
 
 variable "max_nesting" {
-  description = "How deep arrays and objects of a record may nest. A deeper record is rejected."
+  description = "The maximum nesting depth of a record's arrays and objects. A record with deeper nesting is rejected."
   type        = number
   default     = 64
   nullable    = false
 
   validation {
     condition     = var.max_nesting >= 1 && var.max_nesting <= 250 && floor(var.max_nesting) == var.max_nesting
-    error_message = "max_nesting must be a whole number from 1 to 250: the parser itself stops at 1,024."
+    error_message = "max_nesting must be a whole number from 1 to 250, because the libraries that read and write records support no more."
   }
 }
 
 variable "max_reject_bytes" {
-  description = "The most bytes that the rejects of one chunk may take. A file that has more fails."
+  description = "The maximum size of one chunk's rejects, in bytes. A file with more fails."
   type        = number
   default     = 268435456 # 256 MiB
   nullable    = false
@@ -325,7 +326,7 @@ variable "max_reject_bytes" {
 }
 
 variable "unknown_fields" {
-  description = "What becomes of a field that the contract does not know: reject its record, or drop the field and keep the record. Either way the manifest counts them."
+  description = "What to do with a field that the contract does not define: reject its record, or drop the field and keep the record. In both cases, the manifest counts such fields by name."
   type        = string
   default     = "reject"
   nullable    = false
@@ -337,16 +338,16 @@ variable "unknown_fields" {
 }
 
 # ---------------------------------------------------------------------------------------------------------------
-# What is watched
+# Monitoring
 # ---------------------------------------------------------------------------------------------------------------
 
 variable "reconcile" {
   description = <<-EOT
-    When the reconciler looks for files that have no outcome: a rate or cron expression of EventBridge Scheduler, in
-    UTC, or off. It looks at those of the last since_hours, but for the last grace_minutes, in which an event may
-    still be on its way. since_hours must reach back over several runs, so that a missed one costs nothing. After
-    silent_hours without a run an alarm goes off, up to 168; 0 never; null is an hour more than from one run to the
-    next, at least 25, and must be set where a cron expression leaves out days.
+    When the reconciler looks for files without an outcome: a rate or cron expression of EventBridge Scheduler, in UTC,
+    or off. It checks the files of the last since_hours, except those of the last grace_minutes, whose events may still
+    be in transit. since_hours must cover several runs, so that one may be missed. An alarm fires after silent_hours
+    without a run, at most 168; 0 disables it. null means one hour more than between two runs, and at least 25; set it
+    if a cron expression skips days.
   EOT
   type = object({
     schedule      = optional(string, "rate(1 hour)")
@@ -371,7 +372,7 @@ variable "reconcile" {
 
   validation {
     condition     = var.reconcile.since_hours * 60 > var.reconcile.grace_minutes
-    error_message = "reconcile.since_hours must be longer than reconcile.grace_minutes, or nothing is ever looked at."
+    error_message = "reconcile.since_hours must be longer than reconcile.grace_minutes, or no file is ever checked."
   }
 
   validation {
@@ -382,9 +383,9 @@ variable "reconcile" {
 
 variable "alarms" {
   description = <<-EOT
-    When two of the alarms go off. reject_ratio: when more than this share of a feed's records is rejected in five
-    minutes; null is half of max_reject_ratio, above which a file fails anyway. silent_hours: when no file has come for
-    a feed for so long, in hours up to 168; 0 never.
+    The thresholds of two alarms. reject_ratio: the alarm fires if more than this share of a dataset's records is
+    rejected within five minutes; null means half of max_reject_ratio. silent_hours: the alarm fires if no file arrives
+    for a dataset for this many hours, at most 168; 0 disables it.
   EOT
   type = object({
     reject_ratio = optional(number)
@@ -405,7 +406,7 @@ variable "alarms" {
 }
 
 variable "runbook_url" {
-  description = "Where docs/guides/recover.md can be read, for links in alarms and on the dashboard; null names the file only."
+  description = "The URL of docs/guides/recover.md, for links in alarms and on the dashboard; null uses the file name only."
   type        = string
   default     = null
 
@@ -416,14 +417,14 @@ variable "runbook_url" {
 }
 
 variable "dashboard" {
-  description = "Whether there is a dashboard in CloudWatch. An account's first three cost nothing, any other $3 a month."
+  description = "Whether to create a CloudWatch dashboard. An account's first three are free; each additional one costs $3 per month."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "log_queries" {
-  description = "Whether questions to the logs are saved in CloudWatch Logs Insights. Off is for an embedded AWS, which can save none."
+  description = "Whether to create saved queries in CloudWatch Logs Insights. Turn it off for the local emulator, which doesn't support them."
   type        = bool
   default     = true
   nullable    = false
@@ -431,9 +432,9 @@ variable "log_queries" {
 
 variable "budget" {
   description = <<-EOT
-    An AWS budget over all that carries this deployment's tag, and so of this environment alone: how many USD a month,
-    and whom AWS tells by e-mail at 80 %, at 100 % and when the month is likely to end above (email; null is
-    notification_email). null makes none. AWS counts by a tag only once it is activated as a cost allocation tag.
+    An AWS budget for the resources with this deployment's tag: the USD per month, and the e-mail address (null means
+    notification_email) that AWS notifies at 80 %, at 100 % and when the forecast exceeds the budget. null creates no
+    budget. Activate the tag as a cost allocation tag first, or AWS does not count by it.
   EOT
   type = object({
     monthly_usd = number
@@ -448,16 +449,16 @@ variable "budget" {
 
   validation {
     condition     = var.budget == null || can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", coalesce(var.budget.email, var.notification_email)))
-    error_message = "budget.email must be one e-mail address; null only where notification_email is one."
+    error_message = "budget.email must be one e-mail address. It may be null only if notification_email is set."
   }
 }
 
 # ---------------------------------------------------------------------------------------------------------------
-# How tables are queried
+# Queries
 # ---------------------------------------------------------------------------------------------------------------
 
 variable "first_ingest_date" {
-  description = "The first day, as 2026-01-31, of which Athena looks for rows: no file may have arrived before. Each day since costs a query that names none a request to S3 a table."
+  description = "The first day, such as 2026-01-31, that Athena reads: no file may have arrived earlier. Each day since then costs one S3 request per table in queries that don't filter by day."
   type        = string
   default     = "2026-01-01"
   nullable    = false
@@ -469,27 +470,26 @@ variable "first_ingest_date" {
 }
 
 variable "max_query_bytes" {
-  description = "The most bytes that one Athena query may scan; one that would scan more is stopped. A TiB costs about $5."
+  description = "The most bytes that one Athena query may scan. A query that would scan more is cancelled. Scanning 1 TiB costs about $5."
   type        = number
   default     = 10737418240 # 10 GiB
   nullable    = false
 
   validation {
     condition     = var.max_query_bytes >= 10485760 && floor(var.max_query_bytes) == var.max_query_bytes
-    error_message = "max_query_bytes must be a whole number of at least 10485760, the least that Athena takes."
+    error_message = "max_query_bytes must be a whole number of at least 10485760, which is Athena's minimum."
   }
 }
 
 # ---------------------------------------------------------------------------------------------------------------
-# How long things are kept
+# Retention
 # ---------------------------------------------------------------------------------------------------------------
 
 variable "retention_days" {
   description = <<-EOT
-    Days that each kind of object is kept; 0 keeps it for ever. What was deleted, expired or replaced stays for
-    another `replaced` days (staging and queries: one), and is gone for good then. `incoming` and `rejected` hold
-    records as they came, with the personal data in them; so do `processed` and `tables`, and `queries`, the results
-    of Athena's.
+    The number of days to keep each kind of object; 0 keeps it forever. Deleted, expired and replaced objects can be
+    restored for another `replaced` days (`staging` and `queries`: one day). All of `incoming`, `rejected`, `processed`,
+    `tables` and `queries` (results of Athena queries) may contain personal data.
   EOT
   type = object({
     incoming  = optional(number, 0)
@@ -508,7 +508,7 @@ variable "retention_days" {
 
   validation {
     condition     = alltrue([for days in values(var.retention_days) : days >= 0 && floor(days) == days])
-    error_message = "retention_days must be whole numbers; 0 keeps for ever."
+    error_message = "retention_days must be whole numbers; 0 keeps objects forever."
   }
 
   validation {
@@ -516,7 +516,7 @@ variable "retention_days" {
     error_message = "retention_days.staging must be at least 2, or 0: an execution may run for hours, and S3 counts days from midnight."
   }
 
-  # A version is there until `incoming` and `replaced` are over: for so long its trace must say what became of it.
+  # A version exists until `incoming` and `replaced` have passed. Until then, a manifest or failure record must exist.
   validation {
     condition = alltrue([
       for trace in [var.retention_days.manifests, var.retention_days.failures] :
@@ -525,7 +525,7 @@ variable "retention_days" {
         var.retention_days.incoming + var.retention_days.replaced <= trace
       )
     ])
-    error_message = "retention_days.manifests and retention_days.failures must be 0, or at least incoming and replaced together: a file without a trace counts as never started, and backfill would start it."
+    error_message = "retention_days.manifests and retention_days.failures must be 0, or at least incoming + replaced. Otherwise backfill would treat the file as never started and start it again."
   }
 
   validation {
@@ -533,24 +533,24 @@ variable "retention_days" {
       for kind in ["processed", "tables"] :
       var.retention_days[kind] > 0 && var.retention_days[kind] <= var.retention_days.manifests
     ])
-    error_message = "retention_days.manifests must be 0, or at least that of processed and tables: only what a manifest names is published."
+    error_message = "retention_days.manifests must be 0, or at least those of processed and tables, because only what a manifest lists is published."
   }
 }
 
 variable "lifecycle_rules" {
-  description = "Whether the buckets get the rules that carry out retention_days. Off is for a throw-away copy on an embedded AWS, which expires nothing, while the provider waits a minute for the rules to settle."
+  description = "Whether to create the lifecycle rules for retention_days. Turn it off for the local emulator, which expires nothing: the provider would wait a minute for the rules."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "log_retention_days" {
-  description = "Days that the logs of the functions and of the state machine are kept."
+  description = "The number of days to keep the logs of the functions and of the state machine."
   type        = number
   default     = 30
   nullable    = false
 
-  # The values that CloudWatch Logs accepts, but for 0, which keeps for ever.
+  # The values that CloudWatch Logs accepts, except 0, which keeps logs forever.
   validation {
     condition = contains(
       [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653],
@@ -561,7 +561,7 @@ variable "log_retention_days" {
 }
 
 variable "force_destroy" {
-  description = "Whether destroying may delete the buckets with everything in them. By default it may, but not where environment is prod."
+  description = "Whether `terraform destroy` may delete buckets that are not empty. null means true, except for the environment prod."
   type        = bool
   default     = null
 }

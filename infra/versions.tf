@@ -1,8 +1,8 @@
 terraform {
   required_version = ">= 1.10"
 
-  # A file in this folder. With TF_STATE_BUCKET set, `pipeline` puts a backend "s3" in its place, in a file beside this
-  # one; the embedded AWS gets a copy of this folder with a backend of its own.
+  # The default: a state file in this folder. If TF_STATE_BUCKET is set, `pipeline` writes another file that replaces it
+  # with a backend "s3". For the local emulator, `pipeline` copies this folder and sets a separate backend.
   backend "local" {}
 
   required_providers {

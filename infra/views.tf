@@ -1,8 +1,8 @@
-# The views that analysts query. Athena keeps a view in Glue as a table of this form, which is what its own CREATE VIEW
-# leaves there; so views come and go with the tables, and no query has to be run.
+# The views for analysts. Athena stores a view in Glue as a table of this form, as its own CREATE VIEW does. Terraform
+# therefore creates views without running queries, and deletes them with the tables.
 
 locals {
-  # A table that is neither the record table nor has latest_by is a part of what it refers to: first of all the record.
+  # A table without latest_by that isn't the record table is a part of the table that it refers to first.
   parent = {
     for key, table in local.tables : key => table.is_record || length(table.latest_by) > 0 ? null : try(
       [for reference in table.references : reference if local.tables["${table.dataset}.${reference.table}"].is_record][0],
@@ -17,21 +17,21 @@ locals {
     for dataset in keys(local.contracts) : "${dataset}.runs_current" => {
       dataset     = dataset
       name        = "runs_current"
-      description = "The runs that count: of each version of a file the highest revision that is committed."
+      description = "The current runs: the highest committed revision of each file version."
       sql         = templatefile("${path.module}/views/runs_current.sql.tftpl", {})
       columns = [
-        { name = "batch_id", type = "VARCHAR", description = "The batch." },
-        { name = "revision", type = "BIGINT", description = "Its revision." },
+        { name = "batch_id", type = "VARCHAR", description = "The batch id." },
+        { name = "revision", type = "BIGINT", description = "The revision of the batch, from 1." },
         { name = "source_key", type = "VARCHAR", description = "The file's key in the ingest bucket." },
-        { name = "producer", type = "VARCHAR", description = "The folder below incoming/<dataset>/ that the file came into; null without one." },
+        { name = "producer", type = "VARCHAR", description = "The file's subfolder of incoming/<dataset>/; null if there is none." },
         { name = "ingested_at", type = "TIMESTAMP", description = "When the file arrived, UTC." },
         local.arrived,
-        { name = "received", type = "BIGINT", description = "How many records it had: valid + rejected." },
-        { name = "valid", type = "BIGINT", description = "How many of them keep to the contract: superseded + published." },
-        { name = "rejected", type = "BIGINT", description = "How many break it." },
-        { name = "superseded", type = "BIGINT", description = "How many occur again later in the file." },
-        { name = "published", type = "BIGINT", description = "How many are in the tables." },
-        { name = "ingest_order", type = "BIGINT", description = "1 for the oldest: of rows with one key the highest is the newest." },
+        { name = "received", type = "BIGINT", description = "The number of records in the file: valid + rejected." },
+        { name = "valid", type = "BIGINT", description = "The number of valid records: superseded + published." },
+        { name = "rejected", type = "BIGINT", description = "The number of records that violate the contract." },
+        { name = "superseded", type = "BIGINT", description = "The number of valid records whose key occurs again later in the file." },
+        { name = "published", type = "BIGINT", description = "The number of records in the tables." },
+        { name = "ingest_order", type = "BIGINT", description = "The order of arrival, from 1. Among rows with the same key, the highest is the newest." },
       ]
     }
   }
@@ -40,18 +40,18 @@ locals {
     for dataset in keys(local.contracts) : "${dataset}.rejects" => {
       dataset     = dataset
       name        = "rejects"
-      description = "The records that were not published, also of files that failed as a whole."
+      description = "The records that were not published, including those of failed files."
       sql         = templatefile("${path.module}/views/rejects.sql.tftpl", {})
       columns = [
-        { name = "batch_id", type = "VARCHAR", description = "The batch that the record came with." },
-        { name = "contract_version", type = "BIGINT", description = "The version of the contract that it breaks." },
-        { name = "position", type = "BIGINT", description = "Where it stands in its file." },
-        { name = "position_kind", type = "VARCHAR", description = "What position counts: bytes, or records from 0." },
-        { name = "reason", type = "VARCHAR", description = "Why, in a word; superseded: it occurs again later in its file." },
-        { name = "pointer", type = "VARCHAR", description = "Where in the record the first fault is: a JSON Pointer." },
-        { name = "message", type = "VARCHAR", description = "The first fault in a sentence." },
+        { name = "batch_id", type = "VARCHAR", description = "The batch of the record." },
+        { name = "contract_version", type = "BIGINT", description = "The contract version that the record was validated against." },
+        { name = "position", type = "BIGINT", description = "The position of the record in its file." },
+        { name = "position_kind", type = "VARCHAR", description = "The unit of position: a byte offset, or a record index from 0." },
+        { name = "reason", type = "VARCHAR", description = "The code of the reason. superseded: a later record in the same file has the same key." },
+        { name = "pointer", type = "VARCHAR", description = "The place of the first fault in the record, as a JSON Pointer." },
+        { name = "message", type = "VARCHAR", description = "A sentence about the first fault." },
         { name = "errors", type = "VARCHAR", description = "All faults: a JSON array." },
-        { name = "line", type = "VARCHAR", description = "All of it as JSON, the record as it came included." },
+        { name = "line", type = "VARCHAR", description = "The whole reject as JSON, including the original record." },
         local.arrived,
       ]
     }
@@ -61,7 +61,7 @@ locals {
     for key, table in local.tables : "${key}_current" => {
       dataset     = table.dataset
       name        = "${table.name}_current"
-      description = "${table.description} As it stands: from committed batches, each once, corrections applied."
+      description = "${table.description} Current rows only: from committed batches, without duplicates, with corrections applied."
       columns     = concat(table.columns, [local.arrived])
       sql = (local.parent[key] == null
         ? templatefile("${path.module}/views/newest.sql.tftpl", {
@@ -83,7 +83,8 @@ locals {
   views = merge(local.run_views, local.reject_views, local.table_views)
 }
 
-# https://docs.aws.amazon.com/glue/latest/webapi/API_TableInput.html; the text's form is Trino's (ViewReaderUtil).
+# https://docs.aws.amazon.com/glue/latest/webapi/API_TableInput.html
+# The format of the view text is Trino's (ViewReaderUtil).
 resource "aws_glue_catalog_table" "view" {
   for_each = local.views
 

@@ -66,7 +66,7 @@ def failure_record(**changes: Any) -> FailureRecord:
         "execution": BATCH,
         "status": "FAILED",
         "error": "NoValidRecordsError",
-        "cause": "All 2 records break the contract.",
+        "cause": "All 2 records violate the contract.",
         "next_step": "Read the rejects, correct the records and upload the file again.",
         "remedy": "",
         "published": False,

@@ -1,6 +1,7 @@
-"""The same job as a Python user would else do it: each module is one way, written as its own documentation would.
+"""The same job with other tools: each module uses one tool as its own documentation does.
 
-`run(source, out)` reads a JSON Lines file of orders and writes what it can of `orders.parquet`, `customers.parquet`
-and `items.parquet` into the folder `out`; it answers the rows of each. The modules run in an environment of their
-own (requirements/bench.txt) and import nothing of the pipeline. What each leaves out stands in bench/subjects.py.
+`run(source, out)` reads a JSON Lines file of orders and writes as much as it can of `orders.parquet`,
+`customers.parquet` and `items.parquet` into the folder `out`; it returns the rows by table. The modules run in a
+separate environment (requirements/bench.txt) and import nothing from the pipeline. bench/subjects.py lists what each
+omits.
 """

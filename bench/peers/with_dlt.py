@@ -2,9 +2,9 @@
 
 https://dlthub.com/docs/dlt-ecosystem/verified-sources/filesystem/basic,
 https://dlthub.com/docs/dlt-ecosystem/destinations/filesystem and
-https://dlthub.com/docs/general-usage/schema-contracts. A contract that is frozen from the first run on needs every
-column told; with that, dlt reads amounts as exact decimals. Two transformers take from the reader; a nested list
-becomes a table by itself.
+https://dlthub.com/docs/general-usage/schema-contracts. A contract that is frozen from the first run needs
+explicit columns; with those, dlt reads amounts as exact decimals. Two transformers use the reader; dlt turns a nested
+list into a table.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from dlt.sources.filesystem import readers
 
 
-def _texts(*names: str) -> dict[str, Any]:
+def _text_columns(*names: str) -> dict[str, Any]:
     return {name: {"data_type": "text"} for name in names}
 
 
@@ -25,21 +25,21 @@ def _decimal(precision: int, scale: int) -> dict[str, Any]:
 
 
 _ORDERS = {
-    **_texts("order_id", "status", "currency", "customer_id"),
+    **_text_columns("order_id", "status", "currency", "customer_id"),
     "order_date": {"data_type": "timestamp"},
     "shipping_cost": _decimal(16, 4),
     "total_amount": _decimal(16, 4),
 }
 _ITEMS = {
-    **_texts("product_id", "product_name"),
+    **_text_columns("product_id", "product_name"),
     "line_number": {"data_type": "bigint"},
     "quantity": _decimal(12, 3),
     "unit_price": _decimal(16, 4),
     "discount": _decimal(5, 4),
 }
 _CUSTOMERS = {
-    **_texts("customer_id", "name", "email", "phone"),
-    **_texts(*(f"address__{name}" for name in ("street", "city", "region", "postal_code", "country"))),
+    **_text_columns("customer_id", "name", "email", "phone"),
+    **_text_columns(*(f"address__{name}" for name in ("street", "city", "region", "postal_code", "country"))),
     "last_order_date": {"data_type": "timestamp"},
 }
 _CONTRACT: Any = {"tables": "evolve", "columns": "freeze", "data_type": "freeze"}
@@ -51,13 +51,13 @@ _CONTRACT: Any = {"tables": "evolve", "columns": "freeze", "data_type": "freeze"
     schema_contract=_CONTRACT,
 )
 def orders(page: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Orders with the id of their customer; their items become a table by themselves."""
+    """Yield orders with the id of their customer. dlt turns their items into a table."""
     yield [{**_without_customer(order), "customer_id": order["customer"]["customer_id"]} for order in page]
 
 
 @dlt.transformer(columns=_CUSTOMERS, schema_contract=_CONTRACT)  # type: ignore[untyped-decorator]
 def customers(page: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """A row for each order: the filesystem destination merges only with Delta or Iceberg."""
+    """Yield one row per order, because the filesystem destination merges only with Delta or Iceberg."""
     yield [{**order["customer"], "last_order_date": order["order_date"]} for order in page]
 
 
@@ -66,7 +66,7 @@ def _without_customer(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(source: Path, out: Path) -> dict[str, int]:
-    """One process and one worker a stage: EXTRACT__, NORMALIZE__ and LOAD__WORKERS are 1 in the environment."""
+    """One process and one worker per stage: EXTRACT__, NORMALIZE__ and LOAD__WORKERS are 1 in the environment."""
     pipeline = dlt.pipeline(
         pipeline_name="bench",
         destination=dlt.destinations.filesystem(bucket_url=str(out)),
@@ -78,7 +78,7 @@ def run(source: Path, out: Path) -> dict[str, int]:
     candidates = _rows(out / "shop" / "customers")
     rows = {"orders": _rows(out / "shop" / "orders"), "items": _rows(out / "shop" / "orders__items")}
     if candidates != rows["orders"]:
-        raise ValueError(f"{candidates} customers of {rows['orders']} orders")
+        raise ValueError(f"{candidates} customers for {rows['orders']} orders")
     return rows
 
 

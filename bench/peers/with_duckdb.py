@@ -1,4 +1,4 @@
-"""DuckDB alone, in two ways: SELECTs straight on the file, and a table that is loaded once with the types told.
+"""DuckDB alone, in two ways: SELECTs directly on the file, and a table that is loaded once with explicit types.
 
 https://duckdb.org/docs/stable/data/json/overview (which begins with `SELECT * FROM 'todos.json'`),
 https://duckdb.org/docs/stable/data/json/loading_json and https://duckdb.org/docs/stable/sql/statements/copy
@@ -32,14 +32,14 @@ _TABLES = {
 
 
 def run_detected(source: Path, out: Path) -> dict[str, int]:
-    """Three COPYs from the file by its name, as short as can be; amounts come out as DOUBLE. One thread."""
+    """Run three COPY statements directly on the file; amounts become DOUBLE. One thread."""
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute(f"CREATE VIEW raw AS FROM '{source}'")
         return _copy_all(connection, out)
 
 
 def run_typed(source: Path, out: Path) -> dict[str, int]:
-    """Parsed once, into a table of the columns' true types; amounts come out as DECIMAL. One thread."""
+    """Parse the file once into a table with explicit types; amounts become DECIMAL. One thread."""
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute(
             f"CREATE TABLE raw AS FROM read_json('{source}', format = 'newline_delimited', columns = {_COLUMNS})"

@@ -1,4 +1,4 @@
-"""polars: a lazy scan of the lines with a told schema, and three sinks that share it.
+"""polars: a lazy scan of the lines with an explicit schema, and three sinks that share it.
 
 https://docs.pola.rs/user-guide/io/json/ and https://docs.pola.rs/user-guide/lazy/sources_sinks/#multiplexing-sinks
 """
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-_TEXTS = ("street", "city", "region", "postal_code", "country")
-_ADDRESS = pl.Struct(dict.fromkeys(_TEXTS, pl.String))
+_STRINGS = ("street", "city", "region", "postal_code", "country")
+_ADDRESS = pl.Struct(dict.fromkeys(_STRINGS, pl.String))
 _CUSTOMER = pl.Struct(
     {"customer_id": pl.String, "name": pl.String, "email": pl.String, "phone": pl.String, "address": _ADDRESS}
 )
@@ -35,7 +35,7 @@ _SCHEMA = {
 
 
 def run(source: Path, out: Path) -> dict[str, int]:
-    """One thread: POLARS_MAX_THREADS is 1 in the environment."""
+    """Convert the file. One thread, because POLARS_MAX_THREADS is 1 in the environment."""
     raw = pl.scan_ndjson(source, schema=_SCHEMA).with_columns(
         pl.col("order_date").str.to_datetime("%+", time_unit="us", time_zone="UTC")
     )

@@ -1,4 +1,4 @@
-"""pyarrow: the JSON reader with a told schema, compute functions to take the nesting apart, the Parquet writer.
+"""pyarrow: the JSON reader with an explicit schema, compute functions to flatten records, and the Parquet writer.
 
 https://arrow.apache.org/docs/python/json.html and https://arrow.apache.org/docs/python/compute.html
 """
@@ -6,7 +6,7 @@ https://arrow.apache.org/docs/python/json.html and https://arrow.apache.org/docs
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.acero  # what group_by would import while the clock runs
+import pyarrow.acero  # otherwise group_by would import it during the measurement
 import pyarrow.compute as pc
 import pyarrow.json as pj
 import pyarrow.parquet as pq
@@ -40,7 +40,7 @@ _SCHEMA = pa.schema(
 
 
 def run(source: Path, out: Path) -> dict[str, int]:
-    """One thread: the pools are set to 1, and no call uses them."""
+    """Convert the file. One thread: the pools have size 1, and no call uses them."""
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     raw = pj.read_json(
@@ -57,7 +57,7 @@ def run(source: Path, out: Path) -> dict[str, int]:
 
 
 def _latest(customers: pa.Table) -> pa.Table:
-    """Of each customer the row of the latest order."""
+    """Return the row of each customer's latest order."""
     others = [name for name in customers.column_names if name != "customer_id"]
     by_date = customers.sort_by("last_order_date")
     return by_date.group_by("customer_id", use_threads=False).aggregate([(name, "last") for name in others])

@@ -1,4 +1,4 @@
--- One candidate an order; the write step keeps the one with the latest order date.
+-- One candidate row per order. `write` keeps the one with the latest order date.
 SELECT
     _position,
     customer.customer_id AS customer_id,

@@ -1,10 +1,11 @@
--- What the rules and the tables of this contract share. `item` is one element of a record's items.
+-- Macros that the rules and tables of this contract share. `item` is one element of a record's items.
 
--- Half up, away from zero, and exact in both ways. Nearly every item fits the first, whose 64 bits are multiplied and
--- divided far faster than 128; the second takes any: DECIMAL(19,4) × DECIMAL(12,3) × DECIMAL(6,4) has 37 digits.
+-- Rounds half up, away from zero; both branches are exact. Nearly every item fits the first branch, because arithmetic
+-- with 64 bits is much faster than with 128. The second takes all others, since
+-- DECIMAL(19,4) × DECIMAL(12,3) × DECIMAL(6,4) has 37 digits.
 --
--- The types are those of the columns, so `validate` need not check each value. A total that its column can't hold is
--- NULL, and so is the total of an order with such an item. The rule total_mismatch rejects the order then.
+-- The results have the types of the columns, so `validate` need not check each value. A total that doesn't fit its
+-- column is NULL, which makes the order's total NULL too. The rule total_mismatch then rejects the order.
 CREATE MACRO line_total(item) AS
     TRY_CAST(
         coalesce(

@@ -1,4 +1,4 @@
--- Version 1 knew no tax, no discount on a whole order and no loyalty programme.
+-- Version 1 has no tax, no discount on the whole order, and no loyalty programme.
 SELECT
     * REPLACE (struct_insert(customer, loyalty_tier := CAST(NULL AS VARCHAR)) AS customer),
     0 AS tax_amount,

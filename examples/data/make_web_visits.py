@@ -1,7 +1,7 @@
-"""Makes the example files of the feed web_visits: the same bytes every time, on every machine.
+"""Generates the example files of the dataset web_visits, with the same bytes on every machine.
 
-web_visits.jsonl holds valid visits, a line each; web_visits_mixed.json one document of visits, of which some break the
-contract, each in another way, and one stands there twice. No visitor, site or page is real.
+web_visits.jsonl contains valid visits, one per line. web_visits_mixed.json is one document; some of its visits violate
+the contract, each in a different way, and one visit occurs twice. All visitors, sites and pages are invented.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ _DEVICES = (("phone", "Firefox", (412, 915)), ("desktop", "Chrome", (1920, 1080)
 
 
 def visits(count: int, seed: int) -> list[Visit]:
-    """`count` valid visits, not in the order in which they began; visitors come back."""
+    """Return `count` valid visits, not sorted by start. Some visitors return."""
     return [_visit(Random(seed * 100_000 + number).random, f"w{seed}-{number:06}") for number in range(1, count + 1)]
 
 
@@ -114,11 +114,11 @@ BROKEN: Mapping[int, tuple[str, Callable[[Visit], None]]] = {
     67: ("ends_before_it_starts", lambda visit: visit.update(ended_at="2026-01-31T23:59:59Z")),
     79: ("duplicate_tag", _first_view(tags=["sale", "sale"])),
 }
-"""By their places in the mixed file: why visits are rejected there, and what makes them so."""
+"""The rejected visits of the mixed file by index: the reason, and the change that causes it."""
 
 
 def mixed() -> list[Visit]:
-    """90 visits of another seed: those of `BROKEN`, and at the end the first one once more, corrected."""
+    """Return 90 visits from another seed, with those of `BROKEN`, and a corrected copy of the first one at the end."""
     made = visits(89, seed=2)
     for place, (_, damage) in BROKEN.items():
         damage(made[place])
@@ -126,7 +126,7 @@ def mixed() -> list[Visit]:
 
 
 def files() -> dict[str, bytes]:
-    """The content of each file, by its name."""
+    """Return the content of each file by name."""
     return {
         "web_visits.jsonl": b"".join(orjson.dumps(visit) + b"\n" for visit in visits(240, seed=1)),
         "web_visits_mixed.json": b'{"visits":[\n' + b",\n".join(map(orjson.dumps, mixed())) + b"\n]}\n",

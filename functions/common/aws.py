@@ -1,4 +1,4 @@
-"""Clients of AWS, by botocore alone: boto3 around it takes long to load, and only large objects need a part of it."""
+"""Creates AWS clients with botocore only. boto3 takes long to load, and only large objects need a part of it."""
 
 import os
 from collections.abc import Callable
@@ -16,37 +16,37 @@ if TYPE_CHECKING:
 
 @cache
 def session() -> Session:
-    """The process's session, which holds the services' models."""
-    made = Session()
-    made.register("creating-client-class.s3", _add_transfers)
-    return made
+    """Return the process's session, which caches the service models."""
+    session = Session()
+    session.register("creating-client-class.s3", _add_transfers)
+    return session
 
 
 def client(service: str, config: Config) -> Any:
-    """A new client of a service. One of S3 has `upload_file` and `download_file`, called as boto3's are."""
+    """Create a client for a service. An S3 client has `upload_file` and `download_file`, as in boto3."""
     return session().create_client(service, config=config)
 
 
 def make_at_start(make: Callable[[], object]) -> None:
-    """Call on Lambda already while the environment starts what is else called on first use.
+    """On Lambda, call `make` while the environment starts instead of on first use.
 
-    A function then has a whole processor, however little of one comes with its memory.
+    During initialization, a function has a full vCPU, independent of its memory size.
     """
     if "AWS_LAMBDA_RUNTIME_API" in os.environ:
         make()
 
 
-def _add_transfers(**made: Any) -> None:
-    made["class_attributes"].update(upload_file=_upload_file, download_file=_download_file)
+def _add_transfers(**event: Any) -> None:
+    event["class_attributes"].update(upload_file=_upload_file, download_file=_download_file)
 
 
-# s3transfer is loaded where an object is large: it takes as long as a small file does.
+# s3transfer is imported only for large objects: loading it takes as long as processing a small file.
 
 
 def _upload_file(
     client: Any, Filename: str, Bucket: str, Key: str, ExtraArgs: Any = None, Config: "TransferConfig | None" = None
 ) -> None:
-    """Copy a file to an object in parts. Raises what botocore raises."""
+    """Upload a file in parts. Raises botocore's errors."""
     from s3transfer.manager import TransferManager
 
     with TransferManager(client, Config) as manager:
@@ -54,7 +54,7 @@ def _upload_file(
 
 
 def _download_file(client: Any, Bucket: str, Key: str, Filename: str, Config: "TransferConfig | None" = None) -> None:
-    """Copy an object to a file in parts. Raises what botocore raises, and TransientError."""
+    """Download an object in parts. Raises botocore's errors, and TransientError if the connection fails."""
     from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
     from s3transfer.manager import TransferManager
 
@@ -64,5 +64,5 @@ def _download_file(client: Any, Bucket: str, Key: str, Filename: str, Config: "T
     except RetriesExceededError as exc:
         lost = type(exc.last_exception).__name__
         raise TransientError(f"GET s3://{Bucket}/{Key}: the connection failed ({lost}).") from exc
-    except S3DownloadFailedError as exc:  # another run of the batch writes what this one reads in several requests
+    except S3DownloadFailedError as exc:  # another run of the batch replaced the object between two requests
         raise TransientError(f"GET s3://{Bucket}/{Key}: the object was replaced while it was read.") from exc

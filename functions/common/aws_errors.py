@@ -1,47 +1,47 @@
-"""The errors that Lambda and Step Functions name themselves, and what a person does about each.
+"""The error names of Lambda and Step Functions, with the next step for each.
 
-How a function can die is named in Lambda's runtime interface
-(github.com/aws/aws-lambda-runtime-interface-emulator, internal/lambda/fatalerror) and in its Python client
-(awslambdaric); why a call was refused, in the API reference of Invoke. Step Functions puts `Lambda.` ahead of the
-latter (step-functions/latest/dg/bp-lambda-serviceexception.html). An initialization that takes longer than ten seconds
-is repeated within the call, so it ends as `Sandbox.Timedout` (lambda/latest/dg/lambda-runtime-environment.html).
+Sources: Lambda's runtime interface (github.com/aws/aws-lambda-runtime-interface-emulator, internal/lambda/fatalerror)
+and its Python client (awslambdaric) name the ways in which a function ends abnormally. The API reference of Invoke
+names the reasons why a call is refused; Step Functions prefixes them with `Lambda.`
+(step-functions/latest/dg/bp-lambda-serviceexception.html). If initialization takes longer than ten seconds, Lambda
+repeats it within the call, which then ends as `Sandbox.Timedout` (lambda/latest/dg/lambda-runtime-environment.html).
 
-docs/guides/recover.md has a section for each. The definition retries those of PASSING, and no others.
+docs/guides/recover.md has a section for each error. The state machine retries only the errors in PASSING.
 """
 
 _NOTHING_WRONG = "Nothing is wrong with the file. Run the batch again "
 
 PASSING: dict[str, str] = {
-    "States.Timeout": "Run the batch again. If it times out again, see whether the file is larger than any before.",
+    "States.Timeout": "Run the batch again. If it times out again, check whether the file is larger than usual.",
     "Sandbox.Timedout": (
-        "Run the batch again. If it times out again, raise memory_mb of the function, which gives it more processor, "
-        "or have the file sent as JSON Lines, which is cut."
+        "Run the batch again. If it times out again, raise the function's memory_mb, which also gives it more CPU. "
+        "Or have the file sent as JSON Lines, which is split into chunks."
     ),
     **dict.fromkeys(
         ("Runtime.ExitError", "Lambda.Unknown"),
-        "Run the batch again. If the function dies again, raise its memory_mb and deploy; if it dies for every file "
-        "since a deploy, go back to the release before it.",
+        "Run the batch again. If the function exits again, raise its memory_mb and deploy. If it exits for every file "
+        "since a deployment, roll back to the previous release.",
     ),
-    "Runtime.OutOfMemory": "Run the batch again. If the function dies again, raise its memory_mb and deploy.",
+    "Runtime.OutOfMemory": "Run the batch again. If memory runs out again, raise the function's memory_mb and deploy.",
     **dict.fromkeys(
         ("Runtime.Unknown", "Runtime.InitError", "Sandbox.Failure"),
-        "Run the batch again. If the function fails to start again, go back to the release before.",
+        "Run the batch again. If the function fails to start again, roll back to the previous release.",
     ),
     **dict.fromkeys(
         ("Extension.LaunchError", "Extension.InitError", "Extension.ExitError", "Extension.Crash"),
-        "Run the batch again. If the extension fails again, remove or update the layer that somebody added to the "
-        "function; a deploy removes it.",
+        "Run the batch again. If the extension fails again, remove or update the layer that was added to the function "
+        "outside Terraform. A deployment removes it.",
     ),
     "Lambda.TooManyRequestsException": (
-        _NOTHING_WRONG + "when fewer files are being processed, and ask AWS for more concurrent executions."
+        _NOTHING_WRONG + "when fewer files are being processed, and request a higher Lambda concurrency quota from AWS."
     ),
     **dict.fromkeys(
         ("Lambda.ServiceException", "Lambda.SdkClientException", "Lambda.ClientExecutionTimeoutException"),
-        _NOTHING_WRONG + "when Lambda works.",
+        _NOTHING_WRONG + "when Lambda is available.",
     ),
     "Lambda.AWSLambdaException": (
-        "Run the batch again when Lambda works. If the cause says `not authorized`, deploy first: the state machine's "
-        "role has been changed."
+        "Run the batch again when Lambda is available. If the cause contains `not authorized`, deploy first to restore "
+        "the state machine's role."
     ),
     **dict.fromkeys(
         (
@@ -52,11 +52,11 @@ PASSING: dict[str, str] = {
         _NOTHING_WRONG + "in a few minutes, when the function is ready.",
     ),
     "Lambda.KMSAccessDeniedException": (
-        "Run the batch again: a new permission on a key takes some minutes to hold. If it fails again, deploy, "
-        "which gives the function's role its access back."
+        "Run the batch again: a new key permission takes a few minutes to take effect. If it fails again, deploy to "
+        "restore the access of the function's role."
     ),
 }
-"""By error, the next step where a replay alone may help: the error may be gone with the next call."""
+"""The next step by error name, for errors that may not recur: a replay alone may help."""
 
 LASTING: dict[str, str] = {
     **dict.fromkeys(
@@ -69,8 +69,8 @@ LASTING: dict[str, str] = {
             "Runtime.InvalidEntrypoint",
             "Runtime.InvalidWorkingDir",
         ),
-        "The function's package is broken. Go back to the release before it, or correct it and deploy, "
-        "and then run the batch again.",
+        "The function's package is broken. Roll back to the previous release, or fix the package and deploy. "
+        "Then run the batch again.",
     ),
     **dict.fromkeys(
         (
@@ -80,8 +80,8 @@ LASTING: dict[str, str] = {
             "Lambda.InvalidRuntimeException",
             "Lambda.ResourceNotFoundException",
         ),
-        "Lambda can't load this version of the function. Have Terraform make the function again, as the runbook says, "
-        "and then run the batch again.",
+        "Lambda can't load this version of the function. Recreate the function with Terraform as described in "
+        "docs/guides/recover.md. Then run the batch again.",
     ),
     **dict.fromkeys(
         (
@@ -89,19 +89,20 @@ LASTING: dict[str, str] = {
             "Lambda.KMSInvalidStateException",
             "Lambda.KMSNotFoundException",
         ),
-        "Enable the key that encrypts the function's settings, or cancel its deletion, and then run the batch again.",
+        "Enable the key that encrypts the function's environment variables, or cancel its deletion. Then run the batch "
+        "again.",
     ),
     "ExecutionAborted": "Find out who stopped the execution. If it was a mistake, run the batch again.",
 }
-"""By error, the next step where the same call fails in the same way until somebody has changed something."""
+"""The next step by error name, for errors that recur until someone changes something."""
 
 _LAMBDA_REFUSED = (
-    "The function isn't configured as Terraform made it. Deploy again, which puts that right, "
-    "and then run the batch again."
+    "The function's configuration differs from what Terraform created. Deploy again to restore it, and then run the "
+    "batch again."
 )
 
 
 def next_step_of_aws(error: str) -> str | None:
-    """What a person does about an error that AWS names; None where the name isn't one of AWS's."""
+    """Return the next step for an AWS error, or None if the name isn't one of AWS's."""
     known = PASSING.get(error) or LASTING.get(error)
     return known or (_LAMBDA_REFUSED if error.startswith("Lambda.") else None)

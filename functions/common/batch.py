@@ -1,6 +1,6 @@
-"""A batch: one version of one object, what it is called, and where everything about it lies.
+"""A batch, which is one version of one object: its names, and the keys of its objects in S3.
 
-The layout of the processed bucket is defined here and nowhere else:
+Only this module defines the layout of the processed bucket:
 
     staging/<dataset>/<batch_id>/<execution>/<chunk>/{records.parquet,rejected.jsonl,counts.json,<table>.parquet}
     rejected/<dataset>/ingest_date=<date>/<batch_id>.jsonl
@@ -10,7 +10,7 @@ The layout of the processed bucket is defined here and nowhere else:
     failures/<dataset>/<batch_id>/<execution>.json
     runs/<dataset>/<batch_id>/<execution>.json
 
-Athena puts what it answers under queries/ (infra/athena.tf).
+Athena writes query results under queries/ (infra/athena.tf).
 """
 
 import hashlib
@@ -21,23 +21,23 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
-"""What a dataset can be called."""
+"""The pattern of a dataset's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The object version that a batch is made of."""
+    """The object version that a batch is created from."""
 
     bucket: str
     key: str
     version_id: str
     size: int
-    """Bytes as stored."""
+    """The object's size in bytes as stored."""
     etag: str
     sequencer: str
-    """S3's order of the events of one key: hexadecimal, padded to 32 digits; empty where no event told it."""
+    """S3's order of the events of one key: hexadecimal, padded to 32 digits. Empty without an event."""
     corrects: str = ""
-    """The batch whose rejects these are, corrected; the object's metadata say so. Else empty."""
+    """The id of the batch whose rejects this object corrects, from the object's metadata; otherwise empty."""
 
     @property
     def uri(self) -> str:
@@ -46,7 +46,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The input of an execution: all that any step needs to know of a batch, and no data."""
+    """The input of an execution: everything that the steps need to know about a batch, without its data."""
 
     dataset: str
     batch_id: str
@@ -56,23 +56,23 @@ class Batch:
     """The version's LastModified: ISO 8601, UTC, whole seconds, with `Z`."""
     chunk_bytes: int
     last_chunk: int
-    """The index of the last chunk; a batch has `last_chunk + 1` of them."""
+    """The index of the last chunk; a batch has `last_chunk + 1` chunks."""
     execution: str = ""
-    """The name of the execution, by which staging is kept apart: what a failed run or another release left there, or
-    still writes, is never mixed with a replay. Empty before the batch is started."""
+    """The name of the execution; empty before the start. It is part of the keys in staging, which keeps the objects of
+    a replay separate from those of a failed run or another release."""
 
     @classmethod
     def from_input(cls, data: Mapping[str, Any]) -> Self:
-        """The batch that an execution's input describes. Members that this release does not know are ignored."""
+        """Parse an execution's input. Unknown members are ignored."""
         return cls(**{**_known(cls, data), "source": Source(**_known(Source, data["source"]))})
 
     def to_input(self) -> dict[str, Any]:
-        """The batch as an execution's input: plain JSON values."""
+        """Return the batch as an execution's input, in plain JSON values."""
         return asdict(self)
 
     @property
     def ingest_date(self) -> str:
-        """The UTC date of `ingested_at`, the partition of every output."""
+        """The UTC date of `ingested_at`, which partitions all outputs."""
         return self.ingested_at[:10]
 
     @property
@@ -101,80 +101,80 @@ class Batch:
 
 
 def _known(document: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of `data` that are fields of a dataclass."""
+    """Return the members of `data` that are fields of the dataclass."""
     return {field.name: data[field.name] for field in fields(document) if field.name in data}
 
 
 def title_of(bucket: str, key: str) -> str:
-    """A source's address as a sentence can hold it: a key may have line breaks, or signs that turn text round."""
+    """Return a source's S3 URI for use in a sentence. A key may contain line breaks or characters that reverse text."""
     return printable(f"s3://{bucket}/{key}")
 
 
 def printable(text: str) -> str:
-    """A text with a replacement character for each sign that is no sign, such as line breaks and control characters."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+    """Replace each unprintable character, such as line breaks and control characters, with U+FFFD."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def manifest_key(dataset: str, batch_id: str) -> str:
-    """Where the manifest of a batch is, for those who know only its name."""
+    """Return the key of a batch's manifest."""
     return f"manifests/{dataset}/{batch_id}.json"
 
 
 def failure_prefix(dataset: str, batch_id: str) -> str:
-    """What the keys of a batch's failure records begin with."""
+    """Return the key prefix of a batch's failure records."""
     return f"failures/{dataset}/{batch_id}/"
 
 
 def failure_key(dataset: str, batch_id: str, execution: str) -> str:
-    """Where the failure record of an execution is, for those who know only the names."""
+    """Return the key of an execution's failure record."""
     return f"{failure_prefix(dataset, batch_id)}{execution}.json"
 
 
 def staging_prefix(dataset: str, batch_id: str, execution: str) -> str:
-    """What the keys of all that an execution stages begin with; `<chunk>/<name>` follows."""
+    """Return the key prefix of an execution's objects in staging; `<chunk>/<name>` follows."""
     return f"staging/{dataset}/{batch_id}/{execution}/"
 
 
 def run_prefix(dataset: str, batch_id: str) -> str:
-    """What the keys of a batch's run records begin with."""
+    """Return the key prefix of a batch's run records."""
     return f"runs/{dataset}/{batch_id}/"
 
 
 def run_key(dataset: str, batch_id: str, execution: str) -> str:
-    """Where the run record of an execution is."""
+    """Return the key of an execution's run record."""
     return f"{run_prefix(dataset, batch_id)}{execution}.json"
 
 
 def batch_id_for(dataset: str, bucket: str, key: str, version_id: str, revision: int = 1) -> str:
-    """The id of the batch that one object version makes: the same for every event, retry and replay of it.
+    """Return the batch id of an object version, which is the same for every event, retry and replay.
 
-    `<dataset>-<32 hexadecimal digits>`, with `-r<revision>` from the second revision on: at most 72
-    characters for a dataset of at most 30, all allowed in an execution's name (1–80 of 0-9 A-Z a-z - _).
+    The format is `<dataset>-<32 hexadecimal digits>`, with `-r<revision>` from the second revision on. It has at most
+    72 characters, all of which an execution's name allows (1–80 of 0-9 A-Z a-z - _).
     """
     digest = hashlib.sha256(json.dumps([bucket, key, version_id]).encode()).hexdigest()[:32]
     return f"{dataset}-{digest}" if revision == 1 else f"{dataset}-{digest}-r{revision}"
 
 
 def replay_name(batch_id: str, number: int) -> str:
-    """The name of the `number`th replay of a batch: at most 80 characters up to the 999th, as a name may have.
+    """Return the execution name of the `number`th replay of a batch, from 1. Up to the 999th, it fits 80 characters.
 
-    The first execution of a batch is named after it alone.
+    The first execution of a batch has the batch id as its name.
     """
     return f"{batch_id}-replay-{number}"
 
 
 def is_batch_id(text: str) -> bool:
-    """Whether a text is the id of a batch, of any revision."""
+    """Return whether a string is a batch id, of any revision."""
     return re.fullmatch(r"[a-z][a-z0-9_]{0,29}-[0-9a-f]{32}(-r[1-9]\d*)?", text) is not None
 
 
 def replay_of(execution: str) -> tuple[str, int]:
-    """The batch of an execution, by its name, and which replay of it that is; 0 is the first execution."""
+    """Split an execution's name into the batch id and the number of the replay; 0 is the first execution."""
     replay = re.fullmatch(r"(.+)-replay-([1-9]\d*)", execution)
     return (replay[1], int(replay[2])) if replay else (execution, 0)
 
 
 def revision_of(batch_id: str) -> tuple[str, int]:
-    """The id of a batch's first revision, and which revision `batch_id` is."""
+    """Split a batch id into the id of the first revision and the revision's number."""
     later = re.fullmatch(r"(.+)-r([1-9]\d*)", batch_id)
     return (later[1], int(later[2])) if later else (batch_id, 1)

@@ -1,4 +1,4 @@
-"""The functions' settings: each with its type and unit, read from the environment in one place."""
+"""The functions' settings, with types and units, which are read from environment variables only here."""
 
 import json
 import os
@@ -11,18 +11,17 @@ from typing import Any, NoReturn, Self
 from functions.common.errors import ConfigurationError
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
-"""Where the contracts are that are packed beside the code."""
+"""The folder of the contracts that are packaged with the code."""
 
 MOST_NESTING = 250
-"""What `max_nesting` can be raised to: jsonschema-rs reads 255 levels, orjson writes 254, and the lines that
-records travel in add one."""
+"""The highest value of `max_nesting`: jsonschema-rs reads 255 levels, orjson writes 254, and a reject line adds one."""
 
 REJECT, DROP = "reject", "drop"
-"""What `unknown_fields` can be."""
+"""The values of `unknown_fields`."""
 
 
 _UNSET: Any = object()
-"""Says that a setting was not given."""
+"""The default of a setting that was not given."""
 
 
 def _text(_name: str, text: str) -> str:
@@ -70,7 +69,7 @@ def _json(name: str, text: str) -> Mapping[str, Any]:
 
 
 def _setting(parse: Callable[[str, str], Any], variable: str = "") -> Any:
-    """A field that `from_env` reads from the environment variable `variable`, by default its own name in capitals."""
+    """Declare a field that `from_env` reads from an environment variable, by default the field's name in upper case."""
     return field(default_factory=lambda: _UNSET, metadata={"parse": parse, "variable": variable})
 
 
@@ -80,54 +79,57 @@ def _variable(setting: Field[Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Settings:
-    """What a function is configured with.
+    """The configuration of a function.
 
-    Terraform sets for each function the variables that its code reads (infra/functions.tf). Reading a setting that
-    was not set raises ConfigurationError, which names its variable.
+    For each function, Terraform sets the environment variables that its code reads (infra/functions.tf). Reading a
+    setting that is not set raises ConfigurationError, which names the variable.
     """
 
     ingest_bucket: str = _setting(_text)
-    """The bucket that files are sent to."""
+    """The bucket to which producers upload files."""
     processed_bucket: str = _setting(_text)
-    """The bucket that everything is written to."""
+    """The bucket for everything that the pipeline writes."""
     state_machine_arn: str = _setting(_text)
-    """The state machine that `starter` starts executions of."""
+    """The state machine whose executions process batches."""
     record_failure_arn: str = _setting(_text)
-    """The function that records executions that failed without a record."""
+    """The function that writes missing failure records."""
     topic_arn: str = _setting(_text)
-    """The topic that people subscribe to."""
+    """The SNS topic for notifications."""
     release: str = _setting(_text)
-    """Distinguishes this deployment's code and contracts from another's; the manifest names it."""
+    """A hash of the deployed code and contracts, which the manifest records."""
     contracts: Path = field(default=CONTRACTS, metadata={"parse": _folder, "variable": ""})
-    """The folder of the contracts: by default those that are packed with the code."""
+    """The folder of the contracts, by default those that are packaged with the code."""
     chunk_bytes: int = _setting(_positive_int)
     """The planned size of one chunk of a JSON Lines file, in bytes."""
     max_object_bytes: int = _setting(_positive_int)
     """The largest object that is read, in bytes as stored."""
     max_inflated_bytes: int = _setting(_positive_int)
-    """The most bytes that are read at once: of a document, or of a gzipped object once inflated."""
+    """The largest document, or the largest gzipped object after decompression, in bytes."""
     max_inflation_ratio: int = _setting(_positive_int)
-    """How many times its own size a gzipped object may inflate to."""
+    """The highest ratio of a gzipped object's decompressed size to its stored size."""
     max_record_bytes: int = _setting(_positive_int)
     """The largest single record, in bytes of JSON."""
     max_nesting: int = _setting(_nesting)
-    """How many levels deep the arrays and objects of a record may nest, the record itself counted."""
+    """The maximum nesting depth of a record's arrays and objects, including the record itself."""
     max_reject_bytes: int = _setting(_positive_int)
-    """The most bytes that the rejects of one chunk may take."""
+    """The maximum size of one chunk's rejects, in bytes."""
     max_reject_ratio: float = _setting(_ratio)
-    """The share of rejected records, 0 to 1, above which a file fails as a whole."""
+    """The share of rejected records, 0 to 1, above which the whole file fails."""
     unknown_fields: str = _setting(_reject_or_drop)
-    """What happens to a field that the contract does not know: REJECT its record, or DROP only the field."""
+    """What to do with a field that the contract does not define: REJECT the record, or DROP only the field."""
     deployment: Mapping[str, Any] = _setting(_json)
-    """What costs depend on: `region`, `architecture`, `staging_days`, and each of `functions` with its memory and
-    its /tmp, in MiB.
+    """What costs depend on: `region`, `architecture`, `staging_days`, and the memory and /tmp size of each of
+    `functions`, in MiB.
     """
     memory_mb: int = _setting(_positive_int, variable="AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-    """The function's memory in MiB; Lambda sets it."""
+    """The function's memory in MiB, which Lambda sets."""
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """The settings that environment variables give; an empty one counts as not set. Raises ConfigurationError."""
+        """Read the settings from environment variables. An empty variable counts as not set.
+
+        Raises ConfigurationError if a value is invalid.
+        """
         given = {}
         for setting in fields(cls):
             if text := environment.get(_variable(setting), ""):
@@ -140,16 +142,16 @@ class Settings:
                 object.__delattr__(self, setting.name)
 
     def __getattr__(self, name: str) -> NoReturn:
-        """Called for a setting that was not given."""
+        """Raise ConfigurationError for a setting that was not given."""
         variable = next((_variable(setting) for setting in fields(self) if setting.name == name), None)
         if variable is None:
             raise AttributeError(name)
         raise ConfigurationError(
-            f"The environment variable {variable} is not set; Terraform sets it in infra/functions.tf."
+            f"The environment variable {variable} is not set. Terraform sets it in infra/functions.tf: deploy again."
         )
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, read from the environment on first use."""
+    """Return the settings of this process, which are read from the environment on first use."""
     return Settings.from_env()

@@ -1,8 +1,7 @@
 """The errors of the pipeline: their class names are its API.
 
-Step Functions retries and catches by the bare class name, the failure record keeps it as `error`, and
-`next_step` is the sentence that a person is sent. A message names the file, the place and the rule; it
-never quotes a record.
+Step Functions retries and catches by the bare class name, and the failure record stores it as `error`. A notification
+contains `next_step`. A message names the file, the place and the rule, and never quotes a record.
 """
 
 from collections.abc import Mapping
@@ -13,18 +12,18 @@ from typing import Any
 from functions.common.aws_errors import PASSING, next_step_of_aws
 
 _FIX_AND_UPLOAD = "Correct the file and upload it again; the new version is a new batch."
-_LOOK_AND_REPLAY = "Look at the function's log for this batch, mend the cause, and run the batch again."
+_LOOK_AND_REPLAY = "Find the cause in the function's log for this batch, fix it, and run the batch again."
 
 
 _BY_NAME: dict[str, type["PipelineError"]] = {}
-"""Every error class by its name, which is all that the state machine hands on."""
+"""The error classes by name, because the state machine passes only names."""
 
 
 class Remedy(StrEnum):
-    """What makes a failed file succeed; the failure record keeps it, and commands decide by it. Values never change."""
+    """What makes a failed file succeed. The failure record stores it, and commands read it. Values never change."""
 
     REPLAY = "replay"
-    """Run the same version again, with nothing changed: the fault may have passed."""
+    """Run the same version again without a change: the fault may be temporary."""
     FIX_AND_REPLAY = "fix_and_replay"
     """Change something other than the file, then run the same version again."""
     UPLOAD = "upload"
@@ -32,18 +31,18 @@ class Remedy(StrEnum):
     UPLOAD_OR_REPLAY = "upload_or_replay"
     """Upload a corrected file, or raise a limit and run the same version again."""
     INVESTIGATE = "investigate"
-    """Neither a replay nor another file helps before somebody has found out why."""
+    """Find the cause first: neither a replay nor another file helps until then."""
     NOTHING = "nothing"
     """Nothing needs to be done."""
 
 
 class PipelineError(Exception):
-    """Base of every error that the pipeline raises on purpose."""
+    """Base class of the errors that the pipeline raises."""
 
     next_step = _LOOK_AND_REPLAY
     remedy = Remedy.FIX_AND_REPLAY
     rejected_by_reason: Mapping[str, int] = MappingProxyType({})
-    """For a file that was refused for its rejects: how many records each reason has."""
+    """If a file fails because of its rejects, the number of records by reason."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -51,22 +50,22 @@ class PipelineError(Exception):
 
 
 class TransientError(PipelineError):
-    """A call to AWS failed in a way that passes; the only error that is retried for what it is."""
+    """A call to AWS failed temporarily. This is the only pipeline error that is retried."""
 
     remedy = Remedy.REPLAY
-    next_step = "Nothing is wrong with the file. Run the batch again when AWS answers."
+    next_step = "Nothing is wrong with the file. Run the batch again when AWS responds."
 
 
 class ConfigurationError(PipelineError):
-    """The function's environment lacks a setting, or has one that cannot be used."""
+    """An environment variable of the function is missing or invalid."""
 
-    next_step = "Deploy again with the setting mended, and run the batch again."
+    next_step = "Correct the setting, deploy, and run the batch again."
 
 
 class ContractError(PipelineError):
     """A contract's folder is incomplete or contradicts itself."""
 
-    next_step = "Mend the contract, deploy, and run the batch again."
+    next_step = "Correct the contract, deploy, and run the batch again."
 
 
 class ResourceLimitError(PipelineError):
@@ -75,13 +74,13 @@ class ResourceLimitError(PipelineError):
     def __init__(self, message: str, *, is_memory: bool = False) -> None:
         super().__init__(message)
         self.is_memory = is_memory
-        """Whether it is memory that is short, and not the disk."""
+        """Whether memory ran out; otherwise disk."""
 
     next_step = "Raise memory_mb or ephemeral_storage_mb of the function, deploy, and run the batch again."
 
 
 class UnknownDatasetError(PipelineError):
-    """The object is in a folder for which there is no contract."""
+    """The object's folder has no contract."""
 
     remedy = Remedy.UPLOAD
     next_step = "Upload the file to incoming/<dataset>/, where <dataset> is a folder under contracts/."
@@ -93,36 +92,36 @@ class UnsupportedFormatError(PipelineError):
     remedy = Remedy.UPLOAD
     next_step = (
         "Write the file as JSON or JSON Lines, plain or gzipped once. Name it .json, .jsonl or .ndjson, "
-        "with .gz behind it if it is gzipped, and upload it again."
+        "followed by .gz if it is gzipped, and upload it again."
     )
 
 
 class SourceMissingError(PipelineError):
-    """The object version was deleted before it could be read, or read again for what is superseded."""
+    """The object version was deleted before `validate` read it, or before `write` read superseded records again."""
 
     remedy = Remedy.UPLOAD
     next_step = "Upload the file again; the pipeline never deletes what it reads."
 
 
 class SourceNotVisibleError(PipelineError):
-    """S3 does not return the object version, which is younger than 15 minutes and may not be visible yet."""
+    """S3 does not return an object version that is less than 15 minutes old and may not be visible yet."""
 
-    next_step = "Wait 15 minutes and run the batch again. If it was deleted meanwhile, upload the file again."
+    next_step = "Wait 15 minutes and run the batch again. If the object has been deleted, upload the file again."
 
 
 class SourceArchivedError(PipelineError):
     """The object version is in an archive storage class, from which S3 returns it only after it is restored."""
 
-    next_step = "Restore the object in S3 (aws s3api restore-object). When that is done, run the batch again."
+    next_step = "Restore the object in S3 (aws s3api restore-object). After it is restored, run the batch again."
 
 
 class ObjectTooLargeError(PipelineError):
-    """The object has more bytes than `max_object_bytes`, or one that can't be cut more than `max_inflated_bytes`."""
+    """The object exceeds `max_object_bytes`, or `max_inflated_bytes` if it can't be split into chunks."""
 
     remedy = Remedy.UPLOAD
     next_step = (
         "Split the file and upload its parts, or raise the setting that the message names, deploy, and upload the file "
-        "again. A file that can't be cut may be sent as JSON Lines, too."
+        "again. You can also send the file as JSON Lines, which is split into chunks."
     )
 
 
@@ -131,8 +130,8 @@ class InflatedTooLargeError(PipelineError):
 
     remedy = Remedy.UPLOAD
     next_step = (
-        "Check that the file is not corrupt or hostile. Then upload it without compression; or raise the setting that "
-        "the message names, deploy, and upload the file again."
+        "Check that the file is not corrupt or malicious. Then upload it without compression, or raise the setting "
+        "that the message names, deploy, and upload the file again."
     )
 
 
@@ -147,10 +146,10 @@ class RecordTooLargeError(PipelineError):
 
 
 class CorruptGzipError(PipelineError):
-    """The object's name ends in .gz, but its bytes do not inflate."""
+    """The object's name ends in .gz, but its content is not valid gzip data."""
 
     remedy = Remedy.UPLOAD
-    next_step = "Compress the file with gzip again, or take .gz off its name if it is not gzipped, and upload it again."
+    next_step = "Compress the file with gzip again, or remove .gz from the name of a plain file, and upload it again."
 
 
 class EncodingError(PipelineError):
@@ -161,28 +160,28 @@ class EncodingError(PipelineError):
 
 
 class MalformedDocumentError(PipelineError):
-    """The document is not JSON, or JSON that can hold no record, so that no record can be trusted."""
+    """The document is not valid JSON, or its JSON value can't contain records."""
 
     remedy = Remedy.UPLOAD
     next_step = _FIX_AND_UPLOAD
 
 
 class WrongEnvelopeError(PipelineError):
-    """The document is JSON, but its records are not where the contract says."""
+    """The document is valid JSON, but its records are not where the contract specifies."""
 
     remedy = Remedy.UPLOAD
     next_step = _FIX_AND_UPLOAD
 
 
 class EmptyFileError(PipelineError):
-    """The object holds no record at all."""
+    """The object contains no records."""
 
     remedy = Remedy.UPLOAD
     next_step = "If the file should have had records, upload it again; otherwise nothing needs to be done."
 
 
 class NoValidRecordsError(PipelineError):
-    """Every record of the file breaks the contract."""
+    """Every record of the file violates the contract."""
 
     remedy = Remedy.UPLOAD
     next_step = "Read the rejects, correct the records and upload the file again."
@@ -203,23 +202,23 @@ class RejectVolumeError(PipelineError):
 
     remedy = Remedy.UPLOAD_OR_REPLAY
     next_step = (
-        "Look at the sample: so many rejects have few causes. Correct the records and upload the file again, "
-        "or raise max_reject_bytes with the function's disk, deploy, and run the batch again."
+        "Look at the sample: many rejects usually have few causes. Correct the records and upload the file again, "
+        "or raise max_reject_bytes and the function's ephemeral_storage_mb, deploy, and run the batch again."
     )
 
 
 class ReconciliationError(PipelineError):
-    """The books do not balance; nothing is published."""
+    """The counts, keys, references or control totals do not balance, so nothing is published."""
 
     next_step = (
         "If the cause names a table, correct its SQL, key or latest_by in the contract, deploy, and run the batch "
-        "again. Otherwise run the batch again: staging may have expired, or a deploy may have come in between. If it "
-        "fails again, report it with the batch."
+        "again. Otherwise run the batch again: staging may have expired, or a deployment may have occurred during the "
+        "run. If it fails again, report a bug with the batch id."
     )
 
 
 class DocumentError(PipelineError):
-    """A document that the pipeline stored, such as a manifest or a failure record, can't be read as one."""
+    """A document that the pipeline stored, such as a manifest or a failure record, can't be parsed."""
 
     next_step = (
         "If the cause names a key under staging/, run the batch again. Otherwise restore the version of the object "
@@ -228,19 +227,19 @@ class DocumentError(PipelineError):
 
 
 class CommitConflictError(PipelineError):
-    """Another run committed this batch with different bytes; its manifest stands."""
+    """Another run committed this batch with different bytes; its manifest is kept."""
 
     remedy = Remedy.INVESTIGATE
-    next_step = "Compare the two releases; publish again as a new revision if the committed one is wrong."
+    next_step = "Compare the two releases. If the committed manifest is wrong, publish a new revision of the batch."
 
 
 def next_step_for(error: str) -> str:
-    """What a person does about the error named `error`; general advice for a name that is neither ours nor AWS's."""
+    """Return the advice for the error named `error`, or general advice for an unknown name."""
     return next_step_of_aws(error) or _BY_NAME.get(error, PipelineError).next_step
 
 
 def remedy_for(error: str) -> Remedy:
-    """What makes a file succeed that failed with the error named `error`."""
+    """Return what makes a file succeed that failed with the error named `error`."""
     if error in PASSING:
         return Remedy.REPLAY
     return _BY_NAME.get(error, PipelineError).remedy

@@ -1,4 +1,4 @@
-"""Executions of the state machine: started and looked up by name. The name is what makes a start happen once."""
+"""Starts and looks up executions of the state machine by name. The name ensures that a batch starts only once."""
 
 import json
 from collections.abc import Iterator
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 @cache
 def client() -> "SFNClient":
-    """The process's Step Functions client, made on first use."""
+    """Return the process's Step Functions client, which is created on first use."""
     config = Config(
         retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=10, max_pool_connections=16
     )
-    made: SFNClient = aws.client("stepfunctions", config)
-    return made
+    step_functions: SFNClient = aws.client("stepfunctions", config)
+    return step_functions
 
 
 aws.make_at_start(client)
 
 
 def start(client: "SFNClient", machine_arn: str, batch: Batch, name: str | None = None) -> bool:
-    """Start the execution that is named after the batch, or `name`; False where one has that name already.
+    """Start an execution named `name`, by default the batch id. Returns False if the name is already in use.
 
-    AWS accepts a second start with the same name and input while the first execution runs, and returns its ARN. So
-    each call adds a `start_id` of its own to the input, which nothing reads: AWS refuses whatever repeats an earlier
-    call, and accepts only what botocore repeats within this one.
+    While an execution runs, AWS accepts another start with the same name and input, and returns its ARN. To detect
+    that, each call adds a unique `start_id` to the input, which no function reads. AWS then accepts only botocore's own
+    retries of the same call.
 
-    Raises TransientError, and ClientError for what waiting does not mend.
+    Raises TransientError for temporary faults, and ClientError for all others.
     """
     name = name or batch.batch_id
     described = {**replace(batch, execution=name).to_input(), "start_id": uuid4().hex}
@@ -54,7 +54,7 @@ def start(client: "SFNClient", machine_arn: str, batch: Batch, name: str | None 
 
 
 def describe(client: "SFNClient", machine_arn: str, name: str) -> dict[str, Any] | None:
-    """The execution called `name`, as DescribeExecution answers it, or None: AWS forgets it after 90 days."""
+    """Return the response of DescribeExecution, or None if it doesn't exist: AWS deletes it after 90 days."""
     try:
         with transient_faults(f"DescribeExecution {name}"):
             return dict(client.describe_execution(executionArn=execution_arn(machine_arn, name)))
@@ -65,14 +65,14 @@ def describe(client: "SFNClient", machine_arn: str, name: str) -> dict[str, Any]
 
 
 def started_since(client: "SFNClient", machine_arn: str, since: datetime) -> Iterator[dict[str, Any]]:
-    """The executions that were started since a time, as ListExecutions describes them."""
+    """Yield the executions that were started since a time, as ListExecutions describes them."""
     return (execution for execution in changed_since(client, machine_arn, since) if execution["startDate"] >= since)
 
 
 def changed_since(client: "SFNClient", machine_arn: str, since: datetime) -> Iterator[dict[str, Any]]:
-    """The executions that were started or have ended since a time, as ListExecutions describes them, newest first.
+    """Yield the executions that started or ended since a time, as ListExecutions describes them, newest first.
 
-    It sorts those that have ended by their end, those that run by their start or redrive
+    ListExecutions sorts closed executions by their end, and running ones by their start or redrive
     (step-functions/latest/apireference/API_ListExecutions.html).
     """
     pages = _pages(client, machine_arn)
@@ -85,7 +85,7 @@ def changed_since(client: "SFNClient", machine_arn: str, since: datetime) -> Ite
 
 
 def running(client: "SFNClient", machine_arn: str) -> Iterator[dict[str, Any]]:
-    """The executions that run, newest first, as ListExecutions describes them."""
+    """Yield the running executions, newest first, as ListExecutions describes them."""
     pages = _pages(client, machine_arn, statusFilter="RUNNING")
     with transient_faults("ListExecutions"):
         for page in pages:
@@ -93,10 +93,10 @@ def running(client: "SFNClient", machine_arn: str) -> Iterator[dict[str, Any]]:
 
 
 def _pages(client: "SFNClient", machine_arn: str, **selection: Any) -> Any:
-    """The pages of ListExecutions, of as many executions as AWS allows.
+    """Return the pages of ListExecutions, with as many executions per page as AWS allows.
 
-    The quota counts requests: a bucket of 100 or 200, refilled at 2 or 5 a second, by region. Beyond the bucket the
-    client's own backoff slows the listing down to that rate.
+    The quota is a bucket of 100 or 200 requests, refilled at 2 or 5 per second, depending on the region. When the
+    bucket is empty, the client's backoff slows the listing down to that rate.
     """
     return client.get_paginator("list_executions").paginate(
         stateMachineArn=machine_arn, PaginationConfig={"PageSize": 1000}, **selection
@@ -104,5 +104,5 @@ def _pages(client: "SFNClient", machine_arn: str, **selection: Any) -> Any:
 
 
 def execution_arn(machine_arn: str, name: str) -> str:
-    """The ARN of the execution called `name`."""
+    """Return the ARN of the execution named `name`."""
     return f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"

@@ -1,4 +1,4 @@
-"""Finds the records on which a contract's SQL fails, by running it on ever fewer of them."""
+"""Finds the records on which a contract's SQL fails, by binary search over their positions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,23 +10,23 @@ from functions.common.errors import ContractError
 from functions.common.sql import identifier, open_records
 
 REFUSED = (duckdb.Error, UnicodeDecodeError)
-"""What DuckDB raises that refuses a record: the second where its message quotes one up to the middle of a character."""
+"""What DuckDB raises for a record that fails. UnicodeDecodeError means that its message cuts a quoted character."""
 
 Within = Callable[[int, int], str]
-"""A query of records, or of what is made of them, whose positions are within two others."""
+"""Returns a query that is restricted to the records between two positions, inclusive."""
 
 
 MOST = 2000
-"""How many records of a chunk are found one by one, at some 10 ms each. More are a mistake in the SQL."""
+"""The maximum number of failing records per chunk, at about 10 ms each. More indicate a mistake in the SQL."""
 
 
 def failing_positions(
     connection: duckdb.DuckDBPyConnection, records: Within, query: Within, what: str
 ) -> Iterator[int]:
-    """The positions of the records on which `query` fails, in order; nothing where it fails only on several together.
+    """Yield the positions of the records on which `query` fails, in order. Failures on several together yield nothing.
 
-    An error of memory or disk says nothing about a record and is raised. Raises ContractError, which says `what` fails,
-    where it does so on more than MOST records.
+    Raises ContractError, with `what` in its message, if the query fails on more than MOST records. DuckDB's errors
+    about memory and disk are raised too.
     """
     first = None
     for number, position in enumerate(_failing(connection, records, query, 0, 2**62)):
@@ -57,7 +57,7 @@ def _failing(
 
 
 def fails(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
-    """Whether a query that is run for its last row only fails on what it reads."""
+    """Return whether a query fails on the data that it reads. It should return few rows, which are discarded."""
     try:
         connection.execute(query).fetchall()
     except duckdb.OperationalError:
@@ -70,10 +70,10 @@ def fails(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
 def failing_rows(
     connection: duckdb.DuckDBPyConnection, table: Table, records: Path, *, cast: bool = False
 ) -> Iterator[tuple[int, Column | None]]:
-    """The kept records in `records` for which a table's SELECT fails, by position, each with the column that does.
+    """Yield the position of each valid record in `records` for which a table's SELECT fails, with the failing column.
 
-    It is None where no column of its own fails, but the rows themselves. With `cast`, also those whose values can't be
-    cast to the types of the columns. Changes the view `records`.
+    The column is None if the query fails and not one of its columns. With `cast`, a value that can't be cast to its
+    column's type counts as a failure. Replaces the view `records`.
     """
 
     def within(first: int, last: int) -> str:

@@ -1,6 +1,6 @@
-"""Why a record is rejected: the codes, which are the pipeline's API, and a reason, which has one of them.
+"""The codes of reasons for a reject, which are part of the pipeline's API.
 
-A contract's rules have codes of their own beside these.
+A contract's rules add their own codes to these.
 """
 
 from dataclasses import dataclass
@@ -27,36 +27,36 @@ RECORD_TOO_LARGE = "record_too_large"
 SUPERSEDED = "superseded"
 
 CODES = {
-    MISSING_FIELD: "a field that must be there is not",
-    UNKNOWN_FIELD: "a field is there that this version of the contract does not have",
+    MISSING_FIELD: "a required field is missing",
+    UNKNOWN_FIELD: "a field is not defined in this version of the contract",
     UNKNOWN_VERSION: "the record names a version that the contract does not have",
-    WRONG_TYPE: "a value is of another type",
-    NOT_AN_ALLOWED_VALUE: "a value is none of those that may stand there",
-    BAD_FORMAT: "a text is not written as it must be: a date, an id, a text without control characters",
-    BAD_LENGTH: "a text or an array is too short or too long",
+    WRONG_TYPE: "a value has the wrong type",
+    NOT_AN_ALLOWED_VALUE: "a value is not one of the allowed values",
+    BAD_FORMAT: "a string does not have the required format, for example of a date or an id",
+    BAD_LENGTH: "a string or an array is too short or too long",
     OUT_OF_RANGE: "a number is too small or too large",
-    NOT_AN_EXACT_DECIMAL: "a number has too many digits, before its point or behind it, to be kept exactly",
-    NOT_UNIQUE: "an array has the same element twice",
-    BREAKS_SCHEMA: "the record breaks the schema in a way that has no code of its own",
-    DOES_NOT_FIT: "the record keeps its schema, but a column of the tables cannot hold a value as it is",
-    NULL_KEY: "the record keeps its schema, but gives a table a row without a value in its key",
+    NOT_AN_EXACT_DECIMAL: "a number has too many digits before or after the decimal point to be stored exactly",
+    NOT_UNIQUE: "an array contains the same element twice",
+    BREAKS_SCHEMA: "the record violates the schema in a way that has no other code",
+    DOES_NOT_FIT: "the record is valid by its schema, but a table column cannot store a value unchanged",
+    NULL_KEY: "the record is valid by its schema, but a row would have null in its key",
     NOT_JSON: "the record is not JSON",
     NOT_UTF8: "the record is not UTF-8",
-    NON_FINITE_NUMBER: "a number is NaN, infinite, or too large for 64 bits",
-    LONE_SURROGATE: "a text has half of a character that takes two escapes",
-    NESTED_TOO_DEEPLY: "arrays and objects nest deeper than max_nesting",
+    NON_FINITE_NUMBER: "a number is NaN, infinite, or too large for a 64-bit float",
+    LONE_SURROGATE: "a string contains half of a surrogate pair",
+    NESTED_TOO_DEEPLY: "arrays and objects are nested deeper than max_nesting",
     RECORD_TOO_LARGE: "the record has more bytes than max_record_bytes",
-    SUPERSEDED: "the record is valid, but its key occurs again later in the file, and that one was published",
+    SUPERSEDED: "the record is valid, but a later record in the same file has the same key and was published instead",
 }
-"""Every code, and what it says. One that stands here is never renamed, nor given another meaning."""
+"""Each code with its meaning. A code is never renamed or given another meaning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One way in which a record breaks the contract."""
+    """One violation of the contract by a record."""
 
     code: str
     pointer: str
-    """RFC 6901; empty for the whole record."""
+    """The place as a JSON Pointer (RFC 6901); empty for the whole record."""
     rule: str
     message: str

@@ -1,4 +1,4 @@
-"""The lines in which rejected records stand, and what is told of unknown fields."""
+"""The lines of a rejects file, and the limits for names of unknown fields."""
 
 import base64
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import orjson
 
 MOST_FIELDS = 100
-"""How many unknown fields are told apart, in a chunk and in a file; producers make names up."""
+"""The number of unknown fields that are counted by name, per chunk and per file. Producers may invent any number."""
 
 OTHERS = ""
-"""Stands for the fields beyond those, and for what does not look like a name: it may be a value that slipped."""
+"""The name under which all other fields are counted, and those whose names look like values."""
 
 MAX_NAME = 64
-"""How many characters of a member's name are shown."""
+"""The number of characters that are shown of a member's name."""
 
 
 def escaped(name: str) -> str:
-    """A member's name as a part of a JSON Pointer (RFC 6901), cut if it is long."""
+    """Return a member's name as a part of a JSON Pointer (RFC 6901), cut to MAX_NAME characters."""
     return name[:MAX_NAME].replace("~", "~0").replace("/", "~1")
 
 
@@ -32,11 +32,11 @@ def reject_line(
     readable: bool,
     truncated_from: int | None = None,
 ) -> bytes:
-    """One line: where the record stood, why it was not published, and the record itself.
+    """Return one line: the record's position, why it was not published, and the record itself.
 
-    A `readable` record, JSON that whoever reads the line can read inside it, stands in `record` as it came; of
-    any other the text is `raw`, or the bytes are `raw_base64`. Of a record that was too large to look at, only
-    the beginning is kept, and `truncated_from` says its bytes.
+    A `readable` record is valid JSON and is stored unchanged in `record`. Any other is stored in `raw` if it is UTF-8,
+    and otherwise in `raw_base64`. Only the beginning of a record above the size limit is kept; `truncated_from` is its
+    full size in bytes.
     """
     cut = {} if truncated_from is None else {"truncated_from": truncated_from}
     line = {
@@ -53,7 +53,7 @@ def reject_line(
 
 
 def _kept(record: bytes, readable: bool) -> dict[str, Any]:
-    if readable:  # as it came, digits and duplicate keys included; a line break in JSON is only ever white space
+    if readable:  # keeps digits and duplicate keys; a line break in JSON is always white space
         return {"record": orjson.Fragment(record.replace(b"\r", b" ").replace(b"\n", b" "))}
     try:
         return {"raw": record.decode("utf-8")}

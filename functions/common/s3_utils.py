@@ -1,4 +1,4 @@
-"""S3 as the functions use it: `Storage`, passed to whatever reads or writes, and what its errors mean."""
+"""Access to S3: `Storage`, which is passed to the code that reads or writes, and the meaning of S3's errors."""
 
 import hashlib
 import shutil
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 BLOCK_BYTES = 1 << 18
-"""What the processor's cache holds: a block is cut and read while it is there."""
+"""The size of a read. A block of this size fits in the CPU cache while it is split and parsed."""
 
 _MULTIPART_BYTES = 64 << 20
 
@@ -46,9 +46,9 @@ _TRANSIENT = frozenset(
         "RequestLimitExceeded",
         "TooManyRequestsException",
         "IncompleteBody",
-        "BadDigest",  # what arrived is not what was sent
-        "NoSuchUpload",  # of an upload in parts: another attempt begins a new one
-        "KMSThrottling",  # of SNS and Step Functions, where what they hold is encrypted
+        "BadDigest",  # the body was corrupted in transit
+        "NoSuchUpload",  # another attempt starts a new multipart upload
+        "KMSThrottling",  # from encrypted SNS topics and state machines
         "KmsThrottlingException",
     }
 )
@@ -56,7 +56,7 @@ _LOST = (
     ConnectionError,
     HTTPClientError,
     IncompleteReadError,
-    FlexibleChecksumError,  # what came is not what was stored
+    FlexibleChecksumError,  # the body was corrupted in transit
     HTTPError,
 )
 
@@ -66,41 +66,41 @@ _CONFIG = Config(
     read_timeout=20,
     max_pool_connections=64,
 )
-"""A call that stalls is made once more within the time of the shortest function, a minute; `write` fetches 16 parts at
-once, each in up to 4 pieces."""
+"""A stalled call is retried once within a minute, the shortest function timeout. `write` downloads 16 parts at once,
+each with up to 4 connections."""
 
 
 @cache
 def client() -> "S3Client":
-    """The process's S3 client, made on first use."""
-    made: S3Client = aws.client("s3", _CONFIG)
-    return made
+    """Return the process's S3 client, which is created on first use."""
+    s3: S3Client = aws.client("s3", _CONFIG)
+    return s3
 
 
 aws.make_at_start(client)
 
 
 def is_transient(error: ClientError) -> bool:
-    """Whether AWS says, by code or status, that the same call may succeed later."""
+    """Return whether the same call may succeed later, by AWS's error code or HTTP status."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return error.response.get("Error", {}).get("Code", "") in _TRANSIENT or status >= 500
 
 
 def is_missing(error: ClientError) -> bool:
-    """Whether the object, or the version, is not there (or is a delete marker)."""
+    """Return whether the object or version doesn't exist or is a delete marker."""
     return error.response.get("Error", {}).get("Code", "") in _MISSING
 
 
 def is_archived(error: ClientError) -> bool:
-    """Whether S3 refuses to return the object because it is in an archive storage class and not restored."""
+    """Return whether the object is in an archive storage class and has not been restored."""
     return error.response.get("Error", {}).get("Code", "") == "InvalidObjectState"
 
 
 def is_archived_head(head: Mapping[str, Any]) -> bool:
-    """Whether a HEAD response describes an archived object that is not restored.
+    """Return whether a HEAD response describes an archived object that is not restored.
 
-    S3 Glacier Instant Retrieval is no archive in this sense: it returns objects at once. Intelligent-Tiering names
-    its archive tiers in ArchiveStatus, and omits it once the object is restored.
+    S3 Glacier Instant Retrieval doesn't count as an archive, because it returns objects immediately.
+    Intelligent-Tiering sets ArchiveStatus for its archive tiers, and omits it once the object is restored.
     """
     is_restored = 'ongoing-request="false"' in head.get("Restore", "")
     return "ArchiveStatus" in head or (head.get("StorageClass") in ("GLACIER", "DEEP_ARCHIVE") and not is_restored)
@@ -108,35 +108,35 @@ def is_archived_head(head: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def transient_faults(what: str) -> Iterator[None]:
-    """Turn the faults of AWS that pass into TransientError; `what` says what was being done."""
+    """Raise TransientError for temporary faults of AWS. `what` names the call in the message."""
     try:
         yield
     except ClientError as exc:
         if is_transient(exc):
             code = exc.response.get("Error", {}).get("Code", "unknown")
-            raise TransientError(f"{what}: AWS answered {code}.") from exc
+            raise TransientError(f"{what}: AWS returned {code}.") from exc
         raise
     except _LOST as exc:
         raise TransientError(f"{what}: the connection failed ({type(exc).__name__}).") from exc
 
 
 def is_large(path: Path) -> bool:
-    """Whether a file is uploaded in parts, by several threads of its own."""
+    """Return whether a file is uploaded in parts, with several threads."""
     return path.stat().st_size >= _MULTIPART_BYTES
 
 
 class Storage:
-    """The objects of S3, as the steps read and write them.
+    """Reads and writes S3 objects.
 
-    A fault that may pass raises TransientError; any other error of S3 is botocore's ClientError. A folder can take
-    the place of S3: `pipeline.contract.folder_storage`.
+    Methods raise TransientError for temporary faults, and botocore's ClientError for other errors of S3.
+    `pipeline.contract.folder_storage` implements the same interface with a local folder.
     """
 
     def __init__(self, client: "S3Client") -> None:
         self._client = client
 
     def head(self, bucket: str, key: str, version_id: str | None = None) -> dict[str, Any] | None:
-        """HEAD of an object (version), or None where it is missing."""
+        """Return the response of HeadObject, or None if the object or version is missing."""
         version: Any = {"VersionId": version_id} if version_id else {}
         try:
             with transient_faults(f"HEAD s3://{bucket}/{key}"):
@@ -147,24 +147,24 @@ class Storage:
             raise
 
     def read_blocks(self, bucket: str, key: str, version_id: str, start: int = 0) -> Iterator[bytes]:
-        """The bytes of an object version from offset `start` to its end, in blocks; closed when the reader stops.
+        """Yield the bytes of an object version from offset `start` to its end, in blocks.
 
-        A server may answer a range with the whole object (RFC 9110, section 14.2), as the embedded AWS does for a
-        version; then the bytes before `start` are read and dropped. Raises ClientError (see `is_missing`) and
-        TransientError.
+        A server may ignore the range and return the whole object (RFC 9110, section 14.2), as the local emulator does
+        for a version. In that case, the bytes up to `start` are read and dropped. Raises ClientError (see `is_missing`)
+        and TransientError.
         """
         with transient_faults(f"GET s3://{bucket}/{key}"):
             byte_range: Any = {"Range": f"bytes={start}-"} if start else {}
-            answer = self._client.get_object(Bucket=bucket, Key=key, VersionId=version_id, **byte_range)
-            dropped = 0 if "ContentRange" in answer else start
-            with closing(answer["Body"]) as body:
+            response = self._client.get_object(Bucket=bucket, Key=key, VersionId=version_id, **byte_range)
+            dropped = 0 if "ContentRange" in response else start
+            with closing(response["Body"]) as body:
                 while block := body.read(BLOCK_BYTES):
                     if kept := block[dropped:]:
                         yield kept
                     dropped = max(0, dropped - len(block))
 
     def get_bytes(self, bucket: str, key: str) -> bytes | None:
-        """A whole small object, or None where it is missing."""
+        """Return the content of a small object, or None if it is missing."""
         try:
             with transient_faults(f"GET s3://{bucket}/{key}"):
                 return self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -174,12 +174,12 @@ class Storage:
             raise
 
     def put_bytes(self, bucket: str, key: str, data: bytes, *, content_type: str = "application/json") -> None:
-        """Write a whole small object."""
+        """Write a small object, replacing an existing one."""
         with transient_faults(f"PUT s3://{bucket}/{key}"):
             self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
 
     def put_new(self, bucket: str, key: str, data: bytes, *, content_type: str = "application/json") -> bool:
-        """Write an object only where none is; False where one already stands (412)."""
+        """Write an object unless it exists; returns False if it does (412)."""
         try:
             with transient_faults(f"PUT s3://{bucket}/{key}"):
                 self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, IfNoneMatch="*")
@@ -190,18 +190,18 @@ class Storage:
         return True
 
     def download(self, bucket: str, key: str, path: Path) -> None:
-        """Copy an object to a local file: in one request, or a large one in parts, several at a time."""
+        """Download an object to a local file, in one request, or in concurrent parts if it is large."""
         with transient_faults(f"GET s3://{bucket}/{key}"):
-            answer = self._client.get_object(Bucket=bucket, Key=key)
-            with closing(answer["Body"]) as body:
-                if answer["ContentLength"] < _MULTIPART_BYTES:
+            response = self._client.get_object(Bucket=bucket, Key=key)
+            with closing(response["Body"]) as body:
+                if response["ContentLength"] < _MULTIPART_BYTES:
                     with path.open("wb") as file:
                         shutil.copyfileobj(body, file, BLOCK_BYTES)
                     return
             self._client.download_file(bucket, key, str(path), Config=_transfer())
 
     def publish(self, path: Path, bucket: str, key: str, content_type: str) -> dict[str, Any]:
-        """Copy a local file to an object; answers its key, bytes and SHA-256, which also stands in its metadata."""
+        """Upload a local file; returns its key, bytes and SHA-256 digest, which is also stored in its metadata."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.upload(path, bucket, key, content_type, {"sha256": digest})
@@ -210,18 +210,18 @@ class Storage:
     def upload(
         self, path: Path, bucket: str, key: str, content_type: str, metadata: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        """Copy a local file to an object: in one request, or a large one in parts, several at a time."""
+        """Upload a local file, in one request, or in concurrent parts if it is large."""
         described: Any = {"ContentType": content_type, "Metadata": dict(metadata)}
         with transient_faults(f"PUT s3://{bucket}/{key}"):
             if is_large(path):
                 self._client.upload_file(str(path), bucket, key, ExtraArgs=described, Config=_transfer())
                 return
-            with path.open("rb") as file:  # of which botocore sends nothing until S3 asks for it, but bytes at once
+            with path.open("rb") as file:  # botocore sends a file only after S3's 100-continue, but bytes immediately
                 body = file if path.stat().st_size > BLOCK_BYTES else file.read()
                 self._client.put_object(Bucket=bucket, Key=key, Body=body, **described)
 
     def list_objects(self, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-        """Key and bytes of each object whose key begins with `prefix`, in the order of keys."""
+        """Yield the key and size in bytes of each object whose key begins with `prefix`, sorted by key."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         with transient_faults(f"ListObjectsV2 s3://{bucket}/{prefix}"):
             for page in pages:
@@ -229,7 +229,7 @@ class Storage:
                     yield found["Key"], found["Size"]
 
     def list_versions(self, bucket: str, prefix: str) -> Iterator[Mapping[str, Any]]:
-        """Each object version whose key begins with `prefix`, as ListObjectVersions describes it."""
+        """Yield each object version whose key begins with `prefix`, as ListObjectVersions describes it."""
         pages = self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
         with transient_faults(f"ListObjectVersions s3://{bucket}/{prefix}"):
             for page in pages:
@@ -238,7 +238,7 @@ class Storage:
 
 @cache
 def storage() -> Storage:
-    """The process's storage, made on first use."""
+    """Return the process's storage, which is created on first use."""
     return Storage(client())
 
 

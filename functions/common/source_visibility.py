@@ -1,4 +1,4 @@
-"""Whether an object that S3 does not return is gone, or is only not visible yet."""
+"""Distinguishes deleted objects from new ones that S3 does not return yet."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples
 
 
 def may_become_visible(written: datetime | str) -> bool:
-    """Whether an object that S3 does not return may still appear.
+    """Return whether an object that S3 does not return may still become visible.
 
     `written` is the time of the object's event or its LastModified; a string is ISO 8601 with a time zone.
     """
@@ -22,10 +22,10 @@ def may_become_visible(written: datetime | str) -> bool:
 
 
 def missing_source(uri: str, written: datetime | str) -> PipelineError:
-    """The error for a source version that S3 does not return: SourceNotVisibleError or SourceMissingError."""
+    """Return the error for a source version that S3 does not return: SourceNotVisibleError or SourceMissingError."""
     if may_become_visible(written):
         return SourceNotVisibleError(
             f"S3 does not return {uri}: the version was deleted, or is not visible yet. After versioning is first "
-            "enabled on a bucket, that may take 15 minutes."
+            "enabled on a bucket, new objects may become visible only after 15 minutes."
         )
-    return SourceMissingError(f"{uri} is gone: the version was deleted before it was published.")
+    return SourceMissingError(f"{uri} does not exist: the version was deleted before it was published.")

@@ -1,4 +1,4 @@
-"""DuckDB as the functions use it: one thread, bounded memory, nothing fetched, the contract's macros known."""
+"""Runs DuckDB for the functions: one thread, limited memory, no downloads, and the contract's macros."""
 
 import tempfile
 from collections.abc import Iterator
@@ -15,29 +15,29 @@ from functions.common.errors import ContractError, ResourceLimitError
 # https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
 _MEMORY_SHARE = 0.6
 _ENOUGH_MB = 140
-"""With more, nothing gets faster but what sorts or groups more than that; and hardly any rows need more."""
+"""The memory limit in MiB below which DuckDB gets slower. More helps only to sort or group more data than that."""
 
 
 STAGED = "FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20480, WRITE_BLOOM_FILTER false"
-"""How Parquet is written to staging. DuckDB holds a row group before it writes it: 20 MB of common records. Nobody
-looks there for single values, which is what Bloom filters are for."""
+"""The options for Parquet files in staging. DuckDB holds a whole row group in memory: 20 MB of typical records. Bloom
+filters are off because they only help to look up single values."""
 
 _SPILL_LIMIT = "max_temp_directory_size"
-"""The setting that DuckDB names where there is no room to spill: by default, most of what the disk has free."""
+"""The setting in DuckDB's error when there is no disk space for temporary files."""
 
 _numbers = count()
 
 
 @contextmanager
 def connect(workdir: Path, memory_mb: int, data_bytes: int = 0) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory database that spills to `workdir` and uses no more than its share of `memory_mb` MiB.
+    """Open an in-memory database that spills to `workdir` and uses at most 60 % of `memory_mb` MiB.
 
-    It uses about as much as there is data to sort or to group, `data_bytes`: with far less DuckDB can't do either.
-    Only `copy` may use the whole share.
+    The memory limit starts at about `data_bytes`, the size of the data to sort or group, because DuckDB fails with far
+    less. Only `copy` may use the whole share.
 
-    One thread, so that the same rows give the same bytes. Extensions are neither fetched nor loaded: json,
-    parquet and icu are built in. What DuckDB says of an error quotes values, so only the error's kind goes on:
-    raises ResourceLimitError where memory or disk run out, ContractError where the contract's SQL fails.
+    One thread makes the output deterministic. Extensions are neither downloaded nor loaded; json, parquet and icu are
+    built in. DuckDB's messages quote values, so errors contain only the type of its exception. Raises
+    ResourceLimitError if memory or disk run out, and ContractError if the contract's SQL fails.
     """
     try:
         share_mb = int(memory_mb * _MEMORY_SHARE)
@@ -55,9 +55,9 @@ def connect(workdir: Path, memory_mb: int, data_bytes: int = 0) -> Iterator[duck
 
 @contextmanager
 def _session(workdir: Path, limit_mb: int, share_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A new database in the process's DuckDB, gone at the end: to start a DuckDB takes longer than a small file does.
+    """Attach a new database to the process's DuckDB instance, and detach it at the end.
 
-    One in which something went wrong is not used again.
+    The instance is reused because its start takes longer than processing a small file. After an error, it is replaced.
     """
     name = f"work_{next(_numbers)}"
     try:
@@ -80,7 +80,10 @@ def _session(workdir: Path, limit_mb: int, share_mb: int) -> Iterator[duckdb.Duc
 
 
 def _spilling_to(workdir: Path) -> duckdb.DuckDBPyConnection:
-    """The process's DuckDB, or where it has spilled elsewhere, which it can't change then, a new one."""
+    """Return the process's DuckDB instance with the spill folder in `workdir`.
+
+    An instance that has already spilled can't change its folder, so it is replaced.
+    """
     spill = f"SET GLOBAL temp_directory = {literal(workdir / 'spill')}"
     try:
         _instance().execute(spill)
@@ -98,17 +101,17 @@ def _instance() -> duckdb.DuckDBPyConnection:
             "home_directory": tempfile.gettempdir(),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
-            "enable_external_file_cache": False,  # it would fill the memory limit with the Parquet files that are read
+            "enable_external_file_cache": False,  # would use up the memory limit for the Parquet files that are read
             "preserve_insertion_order": True,
         }
     )
 
 
 def copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path, options: str) -> int:
-    """Write what a query gives to a file; answers the number of rows. `options` are those of COPY.
+    """Write the result of a query to a file; returns the number of rows. `options` are those of COPY.
 
-    DuckDB holds a row group of Parquet before it writes it, and rows may be large: where the memory that it has been
-    given does not do, this is done once more with all of its share.
+    DuckDB holds a whole Parquet row group in memory, and rows may be large. If the memory limit is too low, the query
+    runs again with the whole share.
     """
     statement = f"COPY ({query}) TO {literal(path)} ({options})"
     try:
@@ -120,16 +123,16 @@ def copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path, options:
 
 
 def make_macros(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
-    """Make what the contract's SQL calls by name."""
+    """Create the macros that the contract's SQL uses."""
     if contract.macros:
         connection.execute(contract.macros)
 
 
 def open_records(connection: duckdb.DuckDBPyConnection, records: Path, condition: str = "true") -> None:
-    """Make the view `records`: the valid records of the Parquet file that `validate` made, typed by the schema.
+    """Create the view `records` of the valid records in the Parquet file that `validate` wrote, typed by the schema.
 
-    Only those are in it for which `condition` is true. Its columns are the record's properties and `_position`, where
-    the record stands in its file.
+    It contains only records for which `condition` is true. Its columns are the record's properties and `_position`, the
+    position of the record in its file.
     """
     connection.execute(
         f"""
@@ -142,15 +145,15 @@ def open_records(connection: duckdb.DuckDBPyConnection, records: Path, condition
 
 
 def literal(value: object) -> str:
-    """`value` as an SQL string literal."""
+    """Return `value` as an SQL string literal."""
     return "'" + str(value).replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:
-    """`name` as a quoted SQL identifier."""
+    """Return `name` as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def identifiers(names: tuple[str, ...]) -> str:
-    """`names` as a comma-separated list of quoted SQL identifiers."""
+    """Return `names` as a comma-separated list of quoted SQL identifiers."""
     return ", ".join(identifier(name) for name in names)

@@ -1,4 +1,4 @@
-"""Logs and metrics of a step: one JSON line when it starts, one when it ends, never a record's content."""
+"""Logs and metrics of a step: one JSON log line when it starts and one when it ends, without record content."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -16,35 +16,36 @@ from functions.common.planning import UNKNOWN_DATASET
 
 
 class LogEvent(StrEnum):
-    """The member `event` of a log line: what the line is about, for queries and commands. Values never change."""
+    """The values of the member `event` of a log line, which queries and commands rely on. Values never change."""
 
     STEP_STARTED = "step_started"
     STEP_ENDED = "step_ended"
     STEP_FAILED = "step_failed"
     EXECUTION_STARTED = "execution_started"
-    """The starter or the reconciler has started the execution of a version."""
+    """The starter or the reconciler started the execution for an object version."""
     EXECUTION_KNOWN = "execution_known"
-    """An event came for a version whose execution was started before."""
+    """An event arrived for an object version whose execution was already started."""
     IGNORED = "ignored"
-    """An event is about no file: S3's test event, or a folder marker."""
+    """An event isn't about a file: S3's test event, or a folder marker."""
     BATCH_UNACCOUNTED = "batch_unaccounted"
-    """The reconciler has found a batch that only a person can repair."""
+    """The reconciler found a batch that requires manual recovery."""
     FAILURE_NOT_NOTIFIED = "failure_not_notified"
-    """The reconciler has found a failure that nobody was notified of, and has it notified."""
+    """The reconciler found a failure without a notification, and has it sent."""
     REPAIR_FAILED = "repair_failed"
 
 
 @cache
 def logger() -> Logger:
-    """The process's logger; service and level come from the environment (POWERTOOLS_*)."""
+    """Return the process's logger. Environment variables (POWERTOOLS_*) set its service and level."""
     return Logger(utc=True)
 
 
 @contextmanager
 def step(name: str, batch_id: str, **place: Any) -> Iterator[dict[str, Any]]:
-    """Log the start and the end of a step; what the body puts into the dict it gets stands in the last line.
+    """Log the start and the end of a step. The yielded dict is added to the last log line.
 
-    A PipelineError is logged by name and message, any other exception by name with its stack trace; both go on.
+    A PipelineError is logged with its name and message, any other exception with its name and stack trace. Both are
+    raised again.
     """
     context = {"batch_id": batch_id, **place}
     started = time.perf_counter()
@@ -66,12 +67,12 @@ def step(name: str, batch_id: str, **place: Any) -> Iterator[dict[str, Any]]:
 
 
 def count(dataset: str | None, numbers: Mapping[str, float], unit: str = "Count", **dimensions: str) -> None:
-    """Emit `numbers` as CloudWatch metrics of the step, of the dataset if they belong to one, and of `dimensions`.
+    """Emit `numbers` as CloudWatch metrics with the dimensions `dataset`, if it isn't None, and `dimensions`.
 
-    `unit` is one of CloudWatch's; `None`, as a text, is that of money. Each value of a dimension is a metric that
-    costs by the month, so none may be of a sender's choice: a dataset without a contract is UNKNOWN_DATASET.
+    `unit` is a CloudWatch unit; use the string `None` for money. AWS bills each combination of dimension values as a
+    metric, so senders must not control them: a dataset without a contract is counted as UNKNOWN_DATASET.
     """
-    emitted = EphemeralMetrics()  # shares nothing with the next call's; a line of the log in EMF
+    emitted = EphemeralMetrics()  # has no state in common with other calls; writes a log line in EMF
     if dataset is not None:
         is_known = (CONTRACTS / dataset / "contract.json").is_file()
         emitted.add_dimension(name="dataset", value=dataset if is_known else UNKNOWN_DATASET)

@@ -1,4 +1,4 @@
-"""A folder in /tmp for one invocation. Lambda keeps /tmp between the invocations of an environment."""
+"""Provides a folder in /tmp for one invocation. Lambda keeps /tmp between the invocations of an environment."""
 
 import errno
 import os
@@ -13,15 +13,15 @@ from functions.common.errors import ResourceLimitError
 
 @contextmanager
 def workdir() -> Iterator[Path]:
-    """A new, empty folder that is gone when the body ends. Raises ResourceLimitError where the disk is full.
+    """Create an empty folder that is deleted at the end. Raises ResourceLimitError if the disk is full.
 
-    What an invocation left that was killed is removed first: an environment runs one invocation at a time, and
-    its log stream is its name.
+    Folders of earlier invocations that were killed are deleted first. That is safe because an environment runs one
+    invocation at a time; the name of its log stream identifies it.
     """
     environment = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", str(os.getpid())).rpartition("]")[2]
     prefix = f"pipeline-{environment}-"
-    for left_behind in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        shutil.rmtree(left_behind, ignore_errors=True)
+    for leftover in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=prefix) as path:
         try:
             yield Path(path)

@@ -1,1 +1,1 @@
-"""Writes the failure record of an execution, and sees that somebody is told."""
+"""Writes the failure record of an execution and makes sure that a notification is sent."""

@@ -1,4 +1,4 @@
-"""What a failure is called and what it says: the record that is kept, and the notice that is sent."""
+"""Builds the failure record and the notification of a failed execution."""
 
 import json
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from functions.common.errors import Remedy, next_step_for, remedy_for
 
 _MAX_CAUSE = 2000
 _CAUSES = {
-    "TIMED_OUT": ("States.Timeout", "The execution ran longer than the state machine allows."),
-    "ABORTED": ("ExecutionAborted", "Somebody stopped the execution."),
+    "TIMED_OUT": ("States.Timeout", "The execution ran longer than the state machine's timeout."),
+    "ABORTED": ("ExecutionAborted", "Someone stopped the execution."),
 }
-_NO_CAUSE = "A step ran longer than it may, or its function never answered."  # all that comes without a cause
-_UNKNOWN = ("UnknownError", "The execution failed without naming an error; look at its history.")
+_NO_CAUSE = "A step exceeded its timeout, or its function didn't respond."  # the only errors that have no cause
+_UNKNOWN = ("UnknownError", "The execution failed without naming an error. See its history in Step Functions.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,19 @@ class Failure:
 
     @property
     def key(self) -> str:
-        """Where its record is."""
+        """The key of its failure record in the processed bucket."""
         return self.batch.failure_key(self.execution)
 
     @classmethod
     def from_state_machine(cls, event: Mapping[str, Any]) -> Self:
-        """The failure that the state RecordFailure hands over."""
+        """Parse the input of the state RecordFailure."""
         failure = event["failure"]
         batch = Batch.from_input(event["batch"])
         return cls(batch, event["execution"], "FAILED", failure["Error"], plain_cause(failure["Cause"] or _NO_CAUSE))
 
     @classmethod
     def from_status_change(cls, event: Mapping[str, Any]) -> Self:
-        """The failure that EventBridge tells of; `error` and `cause` are null for an execution that timed out."""
+        """Parse an EventBridge status change event. Its `error` and `cause` are null if the execution timed out."""
         detail = event["detail"]
         error, cause = _CAUSES.get(detail["status"], _UNKNOWN)
         return cls(
@@ -58,7 +58,7 @@ class Failure:
 
 
 def _batch_of(detail: Mapping[str, Any]) -> Batch:
-    """The batch of an execution; of one that the starter did not start, a batch that says so."""
+    """Return the batch in an execution's input, or a batch of the dataset `unknown` if the input has none."""
     try:
         return Batch.from_input(json.loads(detail["input"]))
     except (TypeError, ValueError, KeyError):
@@ -67,7 +67,10 @@ def _batch_of(detail: Mapping[str, Any]) -> Batch:
 
 
 def plain_cause(cause: str) -> str:
-    """The sentence in a cause: of a Lambda function's error its message, without type and stack trace."""
+    """Return the message of a Lambda function's error without its type and stack trace, or the cause as it is.
+
+    The result has at most 2,000 characters.
+    """
     try:
         message = json.loads(cause)["errorMessage"]
     except (ValueError, TypeError, KeyError):
@@ -76,14 +79,14 @@ def plain_cause(cause: str) -> str:
 
 
 def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> FailureRecord:
-    """The failure record: what failed, why, and what to do. `committed` says that a manifest outranks it.
+    """Return the failure record: what failed, why, and what to do. `committed` means that a manifest exists.
 
-    `notified_by` is null until it is known that somebody was told: `state_machine` or `record_failure` then.
+    `notified_by` is null until a sent notification is confirmed; then it is `state_machine` or `record_failure`.
     """
     next_step, remedy = next_step_for(failure.error), remedy_for(failure.error)
     if committed:
         remedy = Remedy.NOTHING
-        next_step = "Nothing: the batch is published, its manifest stands, and only what came after it failed."
+        next_step = "Nothing: the batch is published. Only a step after the commit failed."
     return FailureRecord(
         failure_version=1,
         dataset=failure.batch.dataset,
@@ -102,8 +105,8 @@ def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> Fai
     )
 
 
-def notice(failure_record: FailureRecord, record_uri: str) -> Notification:
-    """The notification of a failure. Who stops an execution may call the error anything, so its subject may be cut."""
+def notification(failure_record: FailureRecord, record_uri: str) -> Notification:
+    """Return the notification of a failure. A long error name is cut in the subject."""
     outcome = "was published, but a step after that failed" if failure_record.published else "was not published"
     rejects = f"The rejected records: {failure_record.rejects}\n" if failure_record.rejects else ""
     return Notification(

@@ -1,4 +1,4 @@
-"""The entry point of `record_failure`: the failure branch calls it, and EventBridge when an execution has failed."""
+"""The Lambda handler of `record_failure`, called by the failure branch and by EventBridge when an execution fails."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -13,28 +13,28 @@ from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.notification import Notification
 from functions.common.errors import TransientError
 from functions.common.telemetry import count, step
-from functions.record_failure.failure import Failure, notice, record
+from functions.record_failure.failure import Failure, notification, record
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
-_NOTICES = ("NotifyFailure", "NotifyRejects")
+_NOTIFYING_STATES = ("NotifyFailure", "NotifyRejects")
 _ENDS = ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted", "ExecutionSucceeded")
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]:
-    """Write the failure record of an execution, once; answers the notice.
+    """Write the failure record of an execution, once; returns the notification.
 
-    The state machine sends the notice itself, afterwards. Whoever tells of the execution's end, EventBridge or the
-    reconciler, has this function see that it was sent, or send it, and write down which.
+    When the state machine calls, it sends the notification itself afterwards. When EventBridge or the reconciler calls
+    after the execution's end, this function sends a missing notification and records who sent it.
     """
     has_ended = "detail" in event
     failure = Failure.from_status_change(event) if has_ended else Failure.from_state_machine(event)
     with step("record_failure", failure.batch.batch_id, execution=failure.execution, error=failure.error) as outcome:
         content = _record(failure, outcome)
-        message = notice(content, f"s3://{settings().processed_bucket}/{failure.key}")
+        message = notification(content, f"s3://{settings().processed_bucket}/{failure.key}")
         if has_ended and not content.is_notified:
-            notified_by = _make_sure_of_notice(event["detail"]["executionArn"], message)
+            notified_by = _ensure_notified(event["detail"]["executionArn"], message)
             content = structs.replace(content, notified_by=notified_by)
             s3_utils.storage().put_bytes(settings().processed_bucket, failure.key, content.to_bytes())
             outcome["notified_by"] = notified_by
@@ -42,7 +42,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
 
 
 def _record(failure: Failure, outcome: dict[str, Any]) -> FailureRecord:
-    """Write the failure record, unless one stands; answers the one that stands."""
+    """Write the failure record unless one exists; returns the stored record."""
     bucket = settings().processed_bucket
     committed = s3_utils.storage().head(bucket, failure.batch.manifest_key) is not None
     has_rejects = s3_utils.storage().head(bucket, failure.batch.rejected_key) is not None
@@ -52,15 +52,14 @@ def _record(failure: Failure, outcome: dict[str, Any]) -> FailureRecord:
     if outcome["recorded"]:
         count(failure.batch.dataset, {"FilesFailed": 1})
         return content
-    standing = s3_utils.storage().get_bytes(bucket, failure.key)
-    return FailureRecord.read(standing, failure.key) if standing else content
+    stored = s3_utils.storage().get_bytes(bucket, failure.key)
+    return FailureRecord.read(stored, failure.key) if stored else content
 
 
-def _make_sure_of_notice(execution_arn: str, message: Notification) -> str:
-    """Send the notice, unless the state machine has; answers which of the two.
+def _ensure_notified(execution_arn: str, message: Notification) -> str:
+    """Send the notification unless the state machine has; returns `state_machine` or `record_failure`.
 
-    What is sent is written down then: an event that is delivered again after a crash in between sends a second
-    notice, and none is ever left out.
+    The caller records the result afterwards. A crash in between leads to a second notification, never to none.
     """
     if _was_notified(execution_arn):
         return "state_machine"
@@ -70,19 +69,19 @@ def _make_sure_of_notice(execution_arn: str, message: Notification) -> str:
 
 
 def _was_notified(execution_arn: str) -> bool:
-    """Whether a notice was taken: a notifying state is also left, by its Catch, where the notice was not.
+    """Return whether a notifying state succeeded. It is not enough that it was left: its Catch leaves it too.
 
-    Raises TransientError where the history does not show the execution's end yet.
+    Raises TransientError if the history does not show the execution's end yet.
     """
     with s3_utils.transient_faults("GetExecutionHistory"):
         events = executions.client().get_execution_history(
             executionArn=execution_arn, reverseOrder=True, maxResults=20, includeExecutionData=False
         )["events"]
     if events and not any(event["type"] in _ENDS for event in events):
-        raise TransientError("GetExecutionHistory: the history does not show the execution's end yet.")
+        raise TransientError("GetExecutionHistory: the history does not show the execution's end yet. Retry later.")
     types = {event["id"]: event["type"] for event in events}
     return any(
-        event["stateExitedEventDetails"]["name"] in _NOTICES and types.get(event["id"] - 1) == "TaskSucceeded"
+        event["stateExitedEventDetails"]["name"] in _NOTIFYING_STATES and types.get(event["id"] - 1) == "TaskSucceeded"
         for event in events
         if "stateExitedEventDetails" in event
     )
@@ -91,5 +90,5 @@ def _was_notified(execution_arn: str) -> bool:
 @cache
 def _sns() -> "SNSClient":
     config = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=10)
-    made: SNSClient = aws.client("sns", config)
-    return made
+    sns: SNSClient = aws.client("sns", config)
+    return sns

@@ -128,7 +128,9 @@ def _requests(run: FinishedRun, history: History, objects: Objects) -> Calls:
     for state, tries in history.tries.items():
         functions = _functions(state, tries)
         tried |= dict.fromkeys(functions, Fraction(tries.number, len(functions)))
-    requests = sum(s3_requests.BESIDE.values(), Calls(put=len(objects.staged) // 1000))  # the pages of a longer listing
+    requests = sum(
+        s3_requests.OUTSIDE_MACHINE.values(), Calls(put=len(objects.staged) // 1000)
+    )  # the pages of a longer listing
     for function, once in s3_requests.calls_of(objects).items():
         planned = objects.chunks if function in CHUNK_FUNCTIONS else 1
         if number := tried.get(function):

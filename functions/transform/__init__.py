@@ -1,1 +1,1 @@
-"""Turns one chunk's valid records into typed rows, one part a table."""
+"""Transforms one chunk's valid records into typed rows, one Parquet part per table."""

@@ -1,4 +1,4 @@
-"""The entry point of `transform`: one chunk's valid records in, one typed part a table in staging out."""
+"""The Lambda handler of `transform`, which turns one chunk's valid records into one staged part per table."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -25,7 +25,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
 
 
 def transform(batch: Batch, chunk: int, storage: Storage, settings: Settings) -> dict[str, int]:
-    """Turn one chunk's valid records into a typed part per table, in staging; returns the rows of each table."""
+    """Write one typed part per table to staging from one chunk's valid records; returns the rows of each table."""
     bucket, contract = settings.processed_bucket, load_contract(batch.dataset, settings.contracts)
     with workdir() as folder:
         records = folder / "records.parquet"

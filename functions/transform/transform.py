@@ -1,4 +1,4 @@
-"""Turns valid records into typed rows: runs the contract's SELECTs and writes one Parquet part a table."""
+"""Turns valid records into typed rows: runs the contract's SELECTs and writes one Parquet part per table."""
 
 from pathlib import Path
 
@@ -13,12 +13,11 @@ from functions.common.sql import STAGED, copy, identifier, make_macros, open_rec
 def write_parts(
     records: Path, contract: Contract, workdir: Path, connection: duckdb.DuckDBPyConnection
 ) -> dict[str, int]:
-    """Write `<table>.parquet` for each table of the contract into `workdir`; answers the rows of each.
+    """Write `<table>.parquet` for each table of the contract into `workdir`; returns the number of rows by table.
 
-    `records` is the Parquet file that `validate` made.
-    A part has the table's columns, cast to their types, and `_position`, where the row's record stands in its
-    file. Candidates are not merged here: superseded records and older rows of a key are still in it. Raises
-    ContractError, which names table, column and position, where a table's SQL fails on a record.
+    `records` is the Parquet file that `validate` wrote. A part has the table's columns, cast to their types, and
+    `_position`, the position of the row's record in the file. It still contains superseded records and older rows of
+    the same key, which `write` drops. Raises ContractError, with table, column and position, if a table's SQL fails.
     """
     make_macros(connection, contract)
     open_records(connection, records)
@@ -34,13 +33,13 @@ def write_parts(
 
 
 def _failure(table: Table, records: Path, connection: duckdb.DuckDBPyConnection, kind: str) -> ContractError:
-    """Says where a table's SELECT failed: DuckDB's own message quotes values."""
+    """Return the error for a failed SELECT, with the place. DuckDB's own message quotes values, so it is not used."""
     says = f"The contract's SQL failed on these records ({kind}): table {table.name}"
     found = next(failing_rows(connection, table, records, cast=True), None)
     if found is None:
-        return ContractError(f"{says}, on several records together.")
+        return ContractError(f"{says}. It fails only on several records together.")
     position, column = found
-    where = f", column {column.name}, which is {column.type}" if column else ", whatever the column"
+    where = f", column {column.name} ({column.type})" if column else ", in the query itself"
     return ContractError(f"{says}{where}, the record at position {position}.")
 
 

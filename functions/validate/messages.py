@@ -1,7 +1,7 @@
-"""Says why a record is rejected: a stable code, the place as JSON Pointer, the rule, and a plain sentence.
+"""Explains why a record is rejected: a stable code, the place as a JSON Pointer, the rule, and a sentence.
 
-The sentence is built from rule and place, never from a library's message, which quotes values. It names the kind
-of value that was found, never the value.
+The sentence is built from the rule and the place. It names the kind of value that was found, but never the value.
+Messages of libraries are not used, because they quote values.
 """
 
 import json
@@ -33,14 +33,14 @@ from functions.common.reject_codes import (
 from functions.common.reject_lines import escaped
 
 MAX_REASONS = 20
-"""How many reasons a reject gives at most; a record may break a rule in each of thousands of items."""
+"""The maximum number of reasons per reject. A record may violate a rule in each of thousands of items."""
 
 _MAX_NAMED_VALUES = 8
 _MAX_COMPARED = 128
-"""How much of an unknown field's name is compared with those that are known."""
+"""The number of characters of an unknown field's name that are compared with the known names."""
 
 _NOTHING = object()
-"""Stands for a value that is not there; None is what `null` says."""
+"""Represents a missing value; None represents `null`."""
 
 _CODES = {
     "type": WRONG_TYPE,
@@ -63,7 +63,7 @@ _CODES = {
     "uniqueItems": NOT_UNIQUE,
 }
 _KINDS = {
-    str: "a text",
+    str: "a string",
     bool: "true or false",
     **dict.fromkeys((int, float, Decimal), "a number"),
     list: "an array",
@@ -72,7 +72,7 @@ _KINDS = {
 _NOT_WHOLE = "a number that is not whole"
 _SIZES = {"minLength", "maxLength", "minItems", "maxItems"}
 _TYPE_NAMES = {
-    "string": "a text",
+    "string": "a string",
     "number": "a number",
     "integer": "a whole number",
     "boolean": "true or false",
@@ -95,7 +95,7 @@ _LIMITS = {
 def broken_schema(
     errors: Iterable[jsonschema_rs.ValidationError], contract: Contract, version: Version
 ) -> list[Reason]:
-    """The reasons of a record that breaks its schema, in the order of their places, at most MAX_REASONS."""
+    """Return the reasons why a record violates its schema, sorted by place, at most MAX_REASONS."""
     in_order = sorted(
         errors, key=lambda error: [f"{step:09}" if isinstance(step, int) else step for step in error.instance_path]
     )
@@ -105,20 +105,20 @@ def broken_schema(
 
 
 def broken_rule(rule: Rule, record: Any) -> Reason:
-    """The reason of a record that keeps its schema, but breaks a rule of the contract."""
+    """Return the reason for a record that is valid by its schema, but violates a rule of the contract."""
     found = _found(_value_at(record, path_of(rule.pointer)), is_of_a_right_type=True)
     return Reason(rule.code, rule.pointer, rule.code, f"{rule.pointer} {rule.message}{_such_as(rule.example)}; {found}")
 
 
 def unknown_version(record: Any, contract: Contract) -> Reason:
-    """The reason of a record that names a version that the contract does not have."""
+    """Return the reason for a record that names a version that the contract does not have."""
     pointer = "".join(f"/{escaped(name)}" for name in contract.version_path)
     numbers = [str(version.number) for version in contract.versions]
     value = _value_at(record, contract.version_path)
     found = _NOT_WHOLE if _is_not_whole(value) else _kind_of(value)
     sentence = f"must be the whole number of a version of the contract: {' or '.join(numbers)}; found {found}"
     if contract.default_version not in {version.number for version in contract.versions}:
-        sentence = f"must be there, and {sentence.removeprefix('must ')}"
+        sentence = f"is required and {sentence}"
     return Reason(UNKNOWN_VERSION, pointer, "record_version", f"{pointer} {sentence}")
 
 
@@ -144,15 +144,15 @@ def _schema_reasons(error: jsonschema_rs.ValidationError, contract: Contract, ve
 
 
 def _advice(name: str, holder: Any, part: Mapping[str, Any], path: Sequence[str | int], contract: Contract) -> str:
-    """What to do about a field of `holder` that a part of a version's schema, at `path` in it, does not know."""
+    """Return what to do about an unknown field of `holder`. `part` is its schema, at `path` in the version's schema."""
     for version in contract.versions:
         if name in _part(version.schema, path).get("properties", {}):
             pointer = "".join(f"/{escaped(step)}" for step in contract.version_path)
-            return f"it is one of version {version.number}, which a record names in {pointer}"
+            return f"it is a field of version {version.number}; a record names its version in {pointer}"
     near = get_close_matches(name[:_MAX_COMPARED], part.get("properties", {}), n=1)
     if near and near[0] in holder:
-        return f"did you mean {near[0]}? That is there already, so leave one of them out"
-    return f"did you mean {near[0]}?" if near else "leave it out, or have the contract take it in"
+        return f"did you mean {near[0]}? The record already has that field, so remove one of them"
+    return f"did you mean {near[0]}?" if near else "remove it, or have it added to the contract"
 
 
 def _reason(keyword: str, path: Iterable[str | int], sentence: str) -> Reason:
@@ -161,7 +161,7 @@ def _reason(keyword: str, path: Iterable[str | int], sentence: str) -> Reason:
 
 
 def _sentence(keyword: str, part: Mapping[str, Any], value: Any) -> str:
-    """The rule, an example of a right value, and what kind of value was found; `value` is never quoted."""
+    """Return the rule, an example of a valid value, and the kind of value that was found, but not `value` itself."""
     limit, rule = part.get(keyword), f"must be {part.get('description') or _described(keyword, part)}"
     if keyword == "type" and limit:
         kinds = [limit] if isinstance(limit, str) else limit
@@ -180,31 +180,31 @@ def _sentence(keyword: str, part: Mapping[str, Any], value: Any) -> str:
 
 
 def _described(keyword: str, part: Mapping[str, Any]) -> str:
-    """The rule of a keyword, where the schema does not describe the value in words."""
+    """Return the rule of a keyword for a value without a description in the schema."""
     match keyword, part.get(keyword):
         case "decimal", [int(precision), int(scale)]:
             digits = f" and {SIGNIFICANT_DIGITS} digits" if precision > SIGNIFICANT_DIGITS and scale else ""
             return f"a number below 10^{precision - scale} with at most {scale} decimals{digits}"
         case "format", str(name):
-            return f"a text of the format {name}"
+            return f"a string with the format {name}"
         case "pattern", str(pattern):
-            return f"a text that matches {pattern}"
+            return f"a string that matches {pattern}"
         case "const", value:
             return json.dumps(value, ensure_ascii=False)
         case "enum", _:
             return "one of the values that the contract lists"
-    return "as the contract says"
+    return "as the contract specifies"
 
 
 def _has_a_type_of(part: Mapping[str, Any], value: Any) -> bool:
-    """Whether a value is of a type that may stand there, so that it is another one of the kind."""
+    """Return whether a value has one of the types that the schema allows."""
     given = part.get("type", ["null" if one is None else "string" for one in part.get("enum", [])])
     kinds = {_TYPE_NAMES[kind].replace("whole ", "") for kind in (given if isinstance(given, list) else [given])}
     return _KINDS.get(type(value), "null") in kinds
 
 
 def _right(part: Mapping[str, Any]) -> str:
-    """What a right value is, with an example."""
+    """Return a description of a valid value, with an example."""
     kind = next(iter(_kinds(part)), None)
     named, described = _TYPE_NAMES[kind] if kind else "there", part.get("description")
     if kind in ("object", "array") and described:
@@ -213,13 +213,13 @@ def _right(part: Mapping[str, Any]) -> str:
 
 
 def _kinds(part: Mapping[str, Any]) -> list[str]:
-    """The types that a part of a schema allows besides null; an `enum` without a type is one of strings."""
+    """Return the types that a part of a schema allows, except null. An `enum` without a type contains strings."""
     given = part.get("type", "string" if "enum" in part else [])
     return [kind for kind in ([given] if isinstance(given, str) else given) if kind != "null"]
 
 
 def _described_at(schema: Mapping[str, Any], path: Iterable[str | int]) -> Mapping[str, Any]:
-    """The part of a schema that describes the value at a place in the record; empty where none does."""
+    """Return the part of a schema that describes the value at a place in the record, or an empty dict."""
     try:
         part = merged(schema, schema)
         for step in path:
@@ -230,7 +230,7 @@ def _described_at(schema: Mapping[str, Any], path: Iterable[str | int]) -> Mappi
 
 
 def _such_as_of(part: Mapping[str, Any]) -> str:
-    """An example of a right value, where the schema has one that fits into a sentence."""
+    """Return the schema's example of a valid value, unless it is an array or object; otherwise an empty string."""
     examples = [one for one in part.get("examples", []) if not isinstance(one, dict | list)]
     return _such_as(json.dumps(examples[0], ensure_ascii=False)) if examples else ""
 
@@ -240,7 +240,7 @@ def _such_as(example: str) -> str:
 
 
 def _found(value: Any, *, is_of_a_right_type: bool) -> str:
-    """What kind of value was found: another of the right type, or one of another type."""
+    """Return the kind of value that was found, as `another …` if only its type is right."""
     kind = _kind_of(value)
     if is_of_a_right_type and kind.startswith(("a ", "an ")):
         return f"found another {kind.partition(' ')[2]}"
@@ -255,12 +255,12 @@ def _kind_of(value: Any) -> str:
     if value is _NOTHING:
         return "nothing"
     if value in ("", []):
-        return "an empty text" if value == "" else "an empty array"
+        return "an empty string" if value == "" else "an empty array"
     return _KINDS.get(type(value), "null")
 
 
 def _value_at(record: Any, path: Iterable[str]) -> Any:
-    """The value at a place in a parsed record, or _NOTHING."""
+    """Return the value at a place in a parsed record, or _NOTHING."""
     value = record
     for step in path:
         if isinstance(value, list) and step.isdigit() and int(step) < len(value):
@@ -273,9 +273,9 @@ def _value_at(record: Any, path: Iterable[str]) -> Any:
 
 
 def _part(schema: Mapping[str, Any], path: Iterable[str | int]) -> Mapping[str, Any]:
-    """The part of `schema` that an evaluation path leads to; what stands beside a `$ref` outranks what it names.
+    """Return the part of `schema` at an evaluation path. Keywords next to a `$ref` override the referenced schema.
 
-    Empty where the path goes through something else than members, elements and local references.
+    The result is empty if the path contains anything but members, elements and local references.
     """
     part: Any = schema
     try:

@@ -1,4 +1,4 @@
-"""Finds why a record can't be read at all: it isn't JSON or UTF-8, nests too deeply, or is too large."""
+"""Explains why a record can't be parsed: it isn't JSON or UTF-8, is nested too deeply, or is too large."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from functions.common.reject_codes import (
 from functions.common.source.raw import BLANK, end_of_first_value
 
 COUNTED_BY_BYTES = frozenset({NOT_JSON, NOT_UTF8})
-"""The codes of `unparsable` that do not say whether the bytes are one record or many."""
+"""The codes of `unparsable` for bytes that may contain one record or many."""
 
 _ORJSON_LEVELS = 1024
 _NO_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[^][{}"]++', re.DOTALL)
@@ -25,10 +25,10 @@ _CTRL_Z, _BYTE_ORDER_MARK = "\x1a", "\ufeff"
 
 
 def unparsable(data: bytes, max_nesting: int) -> Reason:
-    """Why orjson did not take these bytes, found by asking the standard library's slower, laxer parser.
+    """Return why orjson rejected these bytes, found with the standard library's slower, more lenient parser.
 
-    What that one takes all the same has a number that is not finite, is nested deeper than orjson goes, or has half of
-    a surrogate pair.
+    If that parser accepts them, they contain a number that is not finite, half of a surrogate pair, or more levels than
+    orjson allows.
     """
     non_finite = list[str]()
 
@@ -59,10 +59,10 @@ def unparsable(data: bytes, max_nesting: int) -> Reason:
 
 
 def is_one_value(reason: Reason, data: bytes) -> bool:
-    """Whether bytes that are rejected for a `reason` of `unparsable` are one value nevertheless.
+    """Return whether rejected bytes are a single value, for a `reason` that `unparsable` returned.
 
-    Numbers that are not finite and halves of surrogate pairs are found in whole values. Bytes that nest too deeply for
-    a parser are one value if their first bracket is closed and nothing follows.
+    Numbers that are not finite and halves of surrogate pairs are found only in complete values. Bytes that are nested
+    too deeply are one value if their first bracket is closed and nothing follows.
     """
     if reason.code != NESTED_TOO_DEEPLY:
         return reason.code not in COUNTED_BY_BYTES
@@ -77,7 +77,7 @@ def is_one_value(reason: Reason, data: bytes) -> bool:
 
 
 def _not_json(text: str, at: int) -> tuple[str, str]:
-    """What keeps a text from being JSON, which a parser noticed at a character of it, and what to do about it."""
+    """Return why a string is not JSON, and what to do. `at` is the index at which the parser stopped."""
     if text == _CTRL_Z:
         return "is only a Ctrl-Z (byte 1A), which some programs write at the end of a file", "remove it"
     if text.startswith(_BYTE_ORDER_MARK):
@@ -86,20 +86,19 @@ def _not_json(text: str, at: int) -> tuple[str, str]:
     found = f"is not JSON from its character {at} on"
     if end is None and text.startswith("["):
         return found, "write one object per line, without brackets and commas around it, or name the file .json"
-    if end is None or not text.startswith(("{", "[")):  # a line of an object that is printed on several, or of CSV
-        return found, "write it as one whole JSON object on one line"
+    if end is None or not text.startswith(("{", "[")):  # a line of a pretty-printed object, or of CSV
+        return found, "write it as one complete JSON object on one line"
     if text[end:].lstrip().startswith(","):
-        return f"{found}, where a comma follows a whole value", "put a line break there, without a comma"
+        return f"{found}, where a comma follows a complete value", "replace the comma with a line break"
     if text[end:].startswith("\r"):
         return f"{found}, after a carriage return without a line feed", "end each line with a line feed (\\n)"
-    return f"{found}, where more follows a whole value", "write one value per line, and nothing after it"
+    return f"{found}, where more text follows a complete value", "write one value per line, and nothing after it"
 
 
 def nests_deeper(record: object, data: bytes, max_nesting: int) -> bool:
-    """Whether the arrays and objects of `record`, which was parsed from `data`, nest more than `max_nesting` deep.
+    """Return whether the arrays and objects of `record`, parsed from `data`, are nested more than `max_nesting` deep.
 
-    There are no more levels than opening brackets. Where these are too many, the levels are walked through one
-    by one, without recursion.
+    The number of opening brackets is an upper bound. If it exceeds the limit, the levels are counted without recursion.
     """
     if data.count(b"[") + data.count(b"{") <= max_nesting:
         return False
@@ -116,19 +115,19 @@ def _parts(whole: Any) -> Any:
 
 
 def nested_too_deeply(max_nesting: int) -> Reason:
-    """The reason of a record whose arrays and objects nest deeper than the cap."""
+    """Return the reason for a record whose arrays and objects are nested deeper than `max_nesting`."""
     found = f"is nested more than {max_nesting} levels deep"
-    return _of_the_record(NESTED_TOO_DEEPLY, "max_nesting", found, "take levels out")
+    return _of_the_record(NESTED_TOO_DEEPLY, "max_nesting", found, "remove levels")
 
 
 def too_large(max_record_bytes: int) -> Reason:
-    """The reason of a record that was not looked at because of its size."""
+    """Return the reason for a record that was not parsed because of its size."""
     advice = "send it as several records, each on a line of its own or as an element of an array"
     return _of_the_record(RECORD_TOO_LARGE, "max_record_bytes", f"has more than {max_record_bytes} bytes", advice)
 
 
 def found_of(reason: Reason) -> str:
-    """What a reason of this module found, without the advice, which is for records on lines."""
+    """Return what a reason of this module found, without the advice, which applies only to JSON Lines."""
     return reason.message.partition("; ")[0]
 
 

@@ -1,1 +1,1 @@
-"""Merges the parts of a batch, proves the balance, publishes and commits."""
+"""Merges the parts of a batch, checks that the counts balance, uploads the outputs and commits the manifest."""

@@ -1,4 +1,4 @@
-"""A published table as CSV, for people: the same rows as its Parquet file, in the same order."""
+"""Writes a published table as CSV, with the same rows in the same order as its Parquet file."""
 
 from pathlib import Path
 
@@ -10,17 +10,17 @@ from functions.common.sql import copy, identifier
 from functions.write.merge import lineage
 
 FORMULA_CHARACTERS = "=+-@\t\r\n\0＝＋－＠"
-"""A string that begins with one of these gets an apostrophe in CSV, since a spreadsheet may read it as a formula.
+"""A string that begins with one of these gets an apostrophe in CSV, because a spreadsheet may read it as a formula.
 
-https://owasp.org/www-community/attacks/CSV_Injection; NUL is from OWASP's ASVS, 1.2.10. Excel takes the full-width
-forms for the plain ones in a Japanese environment (OWASP/www-community, issue 1088).
+https://owasp.org/www-community/attacks/CSV_Injection; NUL is from OWASP's ASVS, 1.2.10. In a Japanese environment,
+Excel treats the full-width forms like the plain ones (OWASP/www-community, issue 1088).
 """
 
 _FORMULA_CODES = ", ".join(str(ord(character)) for character in FORMULA_CHARACTERS)
 
 
 def write_csv(table: Table, batch: Batch, workdir: Path, connection: duckdb.DuckDBPyConnection) -> Path:
-    """Write `<table>.csv` into `workdir` from the view that `merge` made of the table; answers its path.
+    """Write `<table>.csv` into `workdir` from the view that `merge` created; returns its path.
 
     RFC 4180 with a header, `\\n` as line end, UTF-8; timestamps are ISO 8601 with `Z`.
     """
@@ -36,7 +36,7 @@ def _cell(column: Column, value: str) -> str:
     if column.type == "TIMESTAMP":
         return f"strftime({value}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {name}"
     if column.type == "VARCHAR":
-        # `unicode` is -1 for an empty string, and `ascii` 0, as for NUL; of IN DuckDB makes a join for each column
+        # `unicode('')` is -1; `ascii('')` is 0, as for NUL. DuckDB would turn IN into one join per column.
         is_formula = f"list_contains([{_FORMULA_CODES}], unicode({value}))"
         return f"CASE WHEN {is_formula} THEN '''' || {value} ELSE {value} END AS {name}"
     return f"{value} AS {name}"

@@ -1,4 +1,4 @@
-"""The entry point of `write`: all parts of a batch in, its published tables and its manifest out."""
+"""The Lambda handler of `write`, which publishes a batch's tables and commits its manifest."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from functions.write.writer import BatchWriter
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
-    """Publish and commit a batch, or verify that it is committed; returns its counts and the notice of its rejects."""
+    """Publish and commit a batch, or verify a committed one; returns its counts and its reject notification."""
     batch = Batch.from_input(event)
     with step("write", batch.batch_id) as outcome:
         try:
@@ -28,13 +28,13 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
             counts = structs.asdict(manifest.counts)
             count(batch.dataset, {f"Records{name.capitalize()}": number for name, number in counts.items()})
             _count_rejects(batch, manifest.rejected_by_reason)
-        answer = manifests.summary(manifest, settings().processed_bucket, written.earlier)
-        outcome |= {key: value for key, value in answer.items() if key not in ("notice", "batch_id")}
+        summary = manifests.summary(manifest, settings().processed_bucket, written.earlier)
+        outcome |= {key: value for key, value in summary.items() if key not in ("notice", "batch_id")}
         outcome |= {"already_committed": True} if written.was_committed else {}
-    return answer
+    return summary
 
 
 def _count_rejects(batch: Batch, by_reason: Mapping[str, int]) -> None:
-    """Emit the rejects by reason: of a published file once, of a refused one each time that it is run."""
+    """Emit the rejects by reason: once for a published file, and on every run for a file that fails."""
     for reason, number in by_reason.items():
         count(batch.dataset, {"RejectsByReason": number}, reason=reason)

@@ -1,4 +1,4 @@
-"""The manifest of a batch: built, compared with a committed one, and verified against the outputs that it names."""
+"""Builds the manifest of a batch, compares it with a committed one, and verifies the outputs that it names."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from functions.common.errors import CommitConflictError, ReconciliationError
 from functions.write.reconciliation import Merged, Totals
 
 REJECTS = "rejects.jsonl"
-"""The name of the rejects among the outputs."""
+"""The name of the rejects file in `outputs`."""
 
 
 def manifest(
@@ -24,7 +24,7 @@ def manifest(
     outputs: Mapping[str, PublishedFile],
     release: str,
 ) -> Manifest:
-    """The manifest of a batch whose files, by name, are `outputs`."""
+    """Return the manifest of a batch. `outputs` maps file names, such as `orders.csv`, to published files."""
     return Manifest(
         manifest_version=1,
         dataset=batch.dataset,
@@ -60,30 +60,30 @@ def manifest(
 
 
 def verify(committed: Manifest, digest_of: Callable[[str], str | None]) -> None:
-    """See that every output that a manifest names is there with its SHA-256, or raise ReconciliationError.
+    """Raise ReconciliationError unless every output in the manifest exists and has the SHA-256 recorded there.
 
-    `digest_of` answers the digest that stands with the object at a key, or None where the object is missing. Rejects
-    may be missing: they are kept for a shorter time than the tables.
+    `digest_of` returns the digest in the metadata of the object at a key, or None if the object is missing. The rejects
+    file may be missing, because it is kept for a shorter time than the tables.
     """
     for output in committed.outputs:
         digest = digest_of(output.key)
         if digest != output.sha256 and not (digest is None and output == committed.rejects):
             raise ReconciliationError(
-                f"The batch is committed, but {output.key} is missing or not what its manifest says."
+                f"The batch is committed, but {output.key} is missing or differs from what its manifest records."
             )
 
 
 def check_same(committed: bytes, own: bytes) -> None:
-    """Raise CommitConflictError unless the manifest that stands is the one that this run would have written."""
+    """Raise CommitConflictError unless the committed manifest has the bytes that this run would have written."""
     if committed != own:
-        raise CommitConflictError("Another run committed this batch with other bytes; the first commit stands.")
+        raise CommitConflictError("Another run committed this batch with different bytes; the first commit is kept.")
 
 
 def summary(committed: Manifest, processed_bucket: str, earlier: Manifest | None = None) -> dict[str, Any]:
-    """What `write` returns to the state machine: the counts, and the notification, sent if `unnotified` is above 0.
+    """Return the output of `write`: the counts, and a notification that is sent if `unnotified` is above 0.
 
-    `earlier` is the manifest of the latest earlier revision. If a new revision has as many rejects of each kind, their
-    notification has been sent, and `unnotified` is 0.
+    `earlier` is the manifest of the latest earlier revision. If both revisions have the same number of rejects for each
+    reason, the notification was already sent, and `unnotified` is 0.
     """
     is_known = earlier is not None and _rejects_of(earlier) == _rejects_of(committed)
     return {
@@ -95,7 +95,7 @@ def summary(committed: Manifest, processed_bucket: str, earlier: Manifest | None
 
 
 def _notification(committed: Manifest, processed_bucket: str) -> Notification:
-    """The notification of a batch's rejects."""
+    """Return the notification about a batch's rejects."""
     received, rejected = committed.counts.received, committed.counts.rejected
     rejects = f"s3://{processed_bucket}/{committed.rejects_key}" if committed.rejects else ""
     reasons = "\n".join(f"  {reason}: {number}" for reason, number in committed.rejected_by_reason.items())
@@ -103,15 +103,15 @@ def _notification(committed: Manifest, processed_bucket: str) -> Notification:
         subject=f"{committed.dataset}: {rejected} of {received} records were rejected",
         message=(
             f"{title_of(committed.source.bucket, committed.source.key)} was published without {rejected} of its "
-            f"{received} records, which break the contract.\n\n"
+            f"{received} records, which violate the contract.\n\n"
             f"Reasons:\n{reasons}\n\n"
-            f"Each rejected record, with its reason and place: {rejects}\n\n"
-            "Next: correct these records and upload them as a new file. The published records need nothing.\n\n"
+            f"Each rejected record, with its reason and position: {rejects}\n\n"
+            "Next: correct these records and upload them as a new file. Don't send the published records again.\n\n"
             f"Batch: {committed.batch_id}\n"
         ),
     )
 
 
 def _rejects_of(committed: Manifest) -> tuple[int, Mapping[str, int]]:
-    """What the notification says of a batch's rejects: of how many records, and how many of each kind."""
+    """Return what the notification reports: the number of received records, and of rejects by reason."""
     return committed.counts.received, committed.rejected_by_reason

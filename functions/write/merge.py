@@ -1,4 +1,4 @@
-"""Merges the parts of a batch into its tables."""
+"""Merges the chunks' parts into the tables of a batch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class Superseded:
 def merge(
     batch: Batch, contract: Contract, totals: Totals, workdir: Path, connection: duckdb.DuckDBPyConnection
 ) -> Merged:
-    """Write `<table>.parquet` into `workdir`, and make a view of it, from the parts `<chunk>.<table>.part` there.
+    """Merge the parts `<chunk>.<table>.part` in `workdir` into `<table>.parquet`, with a view of the same name.
 
-    Of records with one key the last in the file is kept; of rows with one key the latest by the contract's
-    `latest_by`. Rows are sorted by key, so that the same records give the same bytes however the file was cut.
-    Many producers send their records in the order of the key: then nothing is sorted, and memory does not grow.
-    Raises ReconciliationError where the result does not balance.
+    If records share a key, the last one in the file is kept. If rows share a key, the latest one by the contract's
+    `latest_by` is kept. Rows are sorted by key: the bytes do not depend on how the file was split into chunks. If the
+    records already arrive in key order, nothing is sorted, and memory use is constant.
+    Raises ReconciliationError if the result does not balance.
     """
     for table in contract.tables:
         parts = literal(workdir / f"*.{table.name}.part")
@@ -43,13 +43,13 @@ def merge(
     superseded = copy(connection, "FROM superseded", workdir / SUPERSEDED, "FORMAT csv, HEADER false")
     for table in contract.tables:
         n_rows = None if superseded else in_order.get(table.name)
-        rows = _sorted_rows(table) if n_rows is None else _rows_as_they_come(table, n_rows)
+        rows = _sorted_rows(table) if n_rows is None else _rows_in_file_order(table, n_rows)
         _write_table(table, rows, batch, workdir, connection)
     return prove(contract, totals, superseded, connection)
 
 
 def _rows_in_order(table: Table, connection: duckdb.DuckDBPyConnection) -> int | None:
-    """How many rows a table's parts have, if these come sorted by key and no key comes twice; None if not."""
+    """Return the number of rows in a table's parts if they are sorted by a unique key, otherwise None."""
     ascends = ""
     for column in map(identifier, reversed(table.key)):
         before = f"lag({column}) OVER ()"
@@ -58,13 +58,13 @@ def _rows_in_order(table: Table, connection: duckdb.DuckDBPyConnection) -> int |
     counts = "count(*), count(*) FILTER (WHERE ascends)"
     row = connection.execute(f"SELECT {counts} FROM (SELECT {ascends} AS ascends FROM {_part(table)})").fetchone()
     n_rows, n_ascending = row or (0, 0)
-    return n_rows if n_ascending >= n_rows - 1 else None  # before the first row is none
+    return n_rows if n_ascending >= n_rows - 1 else None  # the first row has no predecessor
 
 
 def _find_superseded(record_table: Table, connection: duckdb.DuckDBPyConnection) -> None:
     """Fill the table `superseded` with the records whose key occurs again later in the file, by chunk and position.
 
-    A feed of updates may have millions; most files have none.
+    A file of updates may have millions of them; most files have none.
     """
     part, key = _part(record_table), identifiers(record_table.key)
     connection.execute(
@@ -84,14 +84,14 @@ def _find_superseded(record_table: Table, connection: duckdb.DuckDBPyConnection)
 
 
 def read_superseded(workdir: Path) -> Iterator[Superseded]:
-    """The superseded records that `merge` found, by chunk and position."""
+    """Yield the superseded records that `merge` found, by chunk and position."""
     with (workdir / SUPERSEDED).open(encoding="ascii") as lines:
         for line in lines:
             yield Superseded(*map(int, line.split(",")))
 
 
 def lineage(batch: Batch) -> dict[str, str]:
-    """Of each column of LINEAGE the SQL constant that stands in every row."""
+    """Return the SQL constant for each column of LINEAGE; it is the same in every row."""
     return {
         "batch_id": literal(batch.batch_id),
         "ingested_at": f"CAST({literal(batch.ingested_at)} AS TIMESTAMP)",
@@ -99,7 +99,7 @@ def lineage(batch: Batch) -> dict[str, str]:
 
 
 def _sorted_rows(table: Table) -> str:
-    """The query of the rows that are published, sorted by key."""
+    """Return the query for the published rows, sorted by key."""
     return f"""
         SELECT {_columns(table)}
         FROM {_part(table)} AS part
@@ -109,11 +109,11 @@ def _sorted_rows(table: Table) -> str:
     """
 
 
-def _rows_as_they_come(table: Table, n_rows: int) -> str:
-    """The query of the same rows where there is nothing to sort, and none to leave out.
+def _rows_in_file_order(table: Table, n_rows: int) -> str:
+    """Return the query for the published rows when they are already sorted and none is superseded.
 
-    The numbers beside them are not read. Joined to them, which come in full vectors, the rows do too, whatever parts
-    they come from; without, the row groups would end elsewhere in another cut of the file.
+    The positional join makes DuckDB read the rows in full vectors, whichever part they come from. Without it, row
+    groups would end at places that depend on how the file was split into chunks. The joined numbers are not read.
     """
     return f"SELECT {_columns(table)} FROM {_part(table)} AS part POSITIONAL JOIN range({n_rows})"
 
@@ -134,9 +134,9 @@ def _write_table(table: Table, rows: str, batch: Batch, workdir: Path, connectio
 
 
 def _latest(table: Table) -> str:
-    """What keeps of the rows of one key the latest, by `latest_by`, then by position.
+    """Return the SQL clauses that keep only the latest row of each key, by `latest_by` and then by position.
 
-    To rank rows is dear, so first all go whose first `latest_by` is not the highest of their key.
+    Ranking is expensive, so a semi join first drops rows whose first `latest_by` column isn't the highest of their key.
     """
     if not table.latest_by:
         return ""

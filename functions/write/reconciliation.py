@@ -1,6 +1,6 @@
-"""The account of a batch: what became of its records, and the proof that its tables hold what they must.
+"""Reconciles a batch: adds up its counts, and checks that its tables account for every valid record.
 
-Nothing is published before `prove` has found nothing.
+Nothing is published unless `prove` succeeds.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,15 +21,15 @@ from functions.common.sql import identifier
 _K = TypeVar("_K")
 
 _EXACT = Context(prec=64)
-"""The default context rounds to 28 digits, silently; a sum of DECIMAL(38, s) has up to 38."""
+"""The default context silently rounds to 28 digits, but a sum of DECIMAL(38, s) has up to 38."""
 
 _SLICE_ROWS = 1 << 18
-"""Of how many rows the keys are held at once: some 20 MB."""
+"""The number of rows whose keys are held in memory at once: about 20 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The account of a whole file: received = valid + rejected."""
+    """The counts of a whole file: received = valid + rejected."""
 
     received: int
     valid: int
@@ -39,32 +39,32 @@ class Totals:
     drift: tuple[DriftCount, ...]
     control_totals: Mapping[str, Decimal]
     received_bytes: int
-    """Bytes of all records, without white space around them."""
+    """Bytes of all records, without surrounding white space."""
     unreadable_bytes: int
-    """Bytes of those that could not be read as records."""
+    """Bytes that could not be read as records; part of `received_bytes`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a batch publishes: the files of its tables in the work folder, and its account."""
+    """The counts of a merged batch, whose table files are in the work folder."""
 
     rows: Mapping[str, int]
     superseded: int
-    """How many records are superseded; `read_superseded` reads which."""
+    """The number of superseded records; `read_superseded` yields them."""
     control_totals: Mapping[str, ControlTotalSums]
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What a published table's file holds."""
+    """What the file of a merged table contains."""
 
     rows: int
     control_totals: Mapping[str, Decimal]
-    """The sums of those that are of this table."""
+    """The sums of the control totals that the contract assigns to this table."""
 
 
 def add_up(counts: Sequence[ChunkCounts], batch: Batch) -> Totals:
-    """The account of all chunks together. Raises ReconciliationError where a chunk's own does not balance."""
+    """Add up the counts of all chunks. Raises ReconciliationError if those of a chunk do not balance."""
     sums: dict[str, Decimal] = {}
     for chunk, count in enumerate(counts):
         _check_balance(chunk, count, batch)
@@ -76,8 +76,8 @@ def add_up(counts: Sequence[ChunkCounts], batch: Batch) -> Totals:
     fields = _added(
         ((one.contract_version, one.field, one.dropped), one.records) for count in counts for one in count.drift
     )
-    told = {key for key in fields if key[1] == OTHERS} | set(list(fields)[:MOST_FIELDS])
-    fields = _added((key if key in told else (key[0], OTHERS, key[2]), records) for key, records in fields.items())
+    named = {key for key in fields if key[1] == OTHERS} | set(list(fields)[:MOST_FIELDS])
+    fields = _added((key if key in named else (key[0], OTHERS, key[2]), records) for key, records in fields.items())
     return Totals(
         received=sum(count.received for count in counts),
         valid=sum(count.valid for count in counts),
@@ -98,23 +98,23 @@ def add_up(counts: Sequence[ChunkCounts], batch: Batch) -> Totals:
 
 def _check_balance(chunk: int, count: ChunkCounts, batch: Batch) -> None:
     if count.chunk_bytes != batch.chunk_bytes:
-        raise ReconciliationError(f"Chunk {chunk} was cut by another plan; two runs of this batch overlap.")
+        raise ReconciliationError(f"Chunk {chunk} was split by a different plan: two runs of this batch overlap.")
     if count.received and not (count.records_by_version and count.received_bytes):
         raise ReconciliationError(f"Chunk {chunk} was counted by an earlier release: run the batch again.")
     if count.received != count.valid + count.rejected:
         sides = f"received {count.received}, valid {count.valid}, rejected {count.rejected}"
-        raise ReconciliationError(f"Chunk {chunk}: received is not valid + rejected ({sides}).")
+        raise ReconciliationError(f"Chunk {chunk}: received does not equal valid + rejected ({sides}).")
     versions = count.records_by_version.values()
     for what, number, of_versions in (
         ("valid", count.valid, sum(one.valid for one in versions)),
         ("rejected", count.rejected, sum(one.rejected for one in versions)),
     ):
         if of_versions != number:
-            raise ReconciliationError(f"Chunk {chunk}: the {what} records of all versions are not {number}.")
+            raise ReconciliationError(f"Chunk {chunk}: the {what} records by version do not add up to {number}.")
 
 
 def _added(pairs: Iterable[tuple[_K, int]]) -> dict[_K, int]:
-    """The sum of the numbers of each key, in the order of the keys."""
+    """Return the sum of the numbers for each key, sorted by key."""
     sums: dict[_K, int] = {}
     for key, number in pairs:
         sums[key] = sums.get(key, 0) + number
@@ -122,25 +122,27 @@ def _added(pairs: Iterable[tuple[_K, int]]) -> dict[_K, int]:
 
 
 def prove(contract: Contract, totals: Totals, superseded: int, connection: duckdb.DuckDBPyConnection) -> Merged:
-    """See that what `merge` wrote balances: keys, references, valid = published + superseded, and control totals.
+    """Check the merged tables: keys, references, valid = published + superseded, and control totals.
 
-    Reads the tables' files by their views, and where records are superseded the parts and the table of those. Raises
-    ReconciliationError.
+    Reads the views that `merge` created, and the parts too if records are superseded. Raises ReconciliationError if a
+    check fails.
     """
     written = {table.name: _check_keys(table, contract, connection) for table in contract.tables}
     _check_references(contract, written, connection)
     published = written[contract.record_table.name].rows
     if totals.valid != published + superseded:
-        raise ReconciliationError(f"valid {totals.valid} is not published {published} + superseded {superseded}.")
+        raise ReconciliationError(
+            f"valid {totals.valid} does not equal published {published} + superseded {superseded}."
+        )
     lost = _superseded_totals(contract, connection) if superseded else {}
     rows = {name: one.rows for name, one in written.items()}
     return Merged(rows, superseded, _control_totals(contract, totals, lost, written))
 
 
 def _check_keys(table: Table, contract: Contract, connection: duckdb.DuckDBPyConnection) -> _Written:
-    """See that each row has a key, and no other the same: sorted by it, those would stand side by side.
+    """Check that each row has a unique key, count the rows and add up the control totals, in one pass over the file.
 
-    The same pass over the file counts the rows and adds up the control totals.
+    Rows are sorted by key, so equal keys are adjacent.
     """
     key = [identifier(name) for name in table.key]
     repeats = " AND ".join(f"{name} = lag({name}) OVER ()" for name in key)
@@ -160,15 +162,15 @@ def _check_keys(table: Table, contract: Contract, connection: duckdb.DuckDBPyCon
 
 
 def _repeated(table: Table, rows: int, contract: Contract) -> str:
-    """Says that rows repeat their key, and what in the contract allows it or prevents it."""
+    """Return the message for repeated keys, with what to change in the contract."""
     says = f"Table {table.name}: {rows} rows repeat the key ({', '.join(table.key)})."
     if table.latest_by:
         return says
     if table is contract.record_table:
         return f"{says} Its SELECT must give one row per record, since it is the contract's record_table."
     return (
-        f"{says} Name in the table's latest_by the columns that say which of these rows counts, or add a column to its "
-        f"key that tells them apart."
+        f"{says} Set the table's latest_by to the columns that decide which of these rows to keep, or add a column to "
+        f"its key that distinguishes them."
     )
 
 
@@ -187,11 +189,10 @@ def _check_references(
 def _orphans(
     child: Table, reference: Reference, parent: Table, parent_rows: int, connection: duckdb.DuckDBPyConnection
 ) -> int:
-    """How many rows of `child` refer to a row that `parent` does not have; one that is null anywhere refers to none.
+    """Count the rows of `child` that refer to a row that `parent` does not have. A reference with a null is ignored.
 
-    A join holds the keys of `parent` in memory, so those of a large table are looked at slice by slice, by the first
-    column of the key. Where `child` is sorted by the reference too, as the items of orders are, a slice is all that is
-    read of both files.
+    A join holds the keys of `parent` in memory, so a large table is checked in slices by the first column of its key.
+    If `child` is sorted by the reference too, as order items are, each slice reads only a part of both files.
     """
     pairs = zip(map(identifier, reference.columns), map(identifier, parent.key), strict=True)
     match = " AND ".join(f"child.{own} = parent.{key}" for own, key in pairs)
@@ -213,13 +214,13 @@ def _orphans(
 
 
 def _are_of_one_type(child: Table, reference: Reference, parent: Table) -> bool:
-    """Whether the first columns of a reference and of the key have one type, and so one order."""
+    """Return whether the first columns of a reference and of the key have the same type and therefore sort alike."""
     own = next(column.type for column in child.columns if column.name == reference.columns[0])
     return own == next(column.type for column in parent.columns if column.name == parent.key[0])
 
 
 def _in_slice(column: str, number: int, n_bounds: int) -> str:
-    """The condition that a column is within a slice: from the bound with its number on, up to the next."""
+    """Return the SQL condition that selects slice `number`: from the bound of that number up to the next one."""
     conditions = [f"{column} >= getvariable('bounds')[{number}]"] if number else []  # SQL counts from 1
     if number < n_bounds:
         conditions.append(f"{column} < getvariable('bounds')[{number + 1}]")
@@ -232,7 +233,7 @@ def _without_match(children: str, parents: str, match: str, connection: duckdb.D
 
 
 def _superseded_totals(contract: Contract, connection: duckdb.DuckDBPyConnection) -> dict[str, Decimal]:
-    """What the rows of superseded records add to each control total."""
+    """Return the amount that superseded records contribute to each control total."""
     sums = {}
     for total in contract.control_totals:
         rows = f"{identifier('part_' + total.table)} SEMI JOIN superseded USING (_position)"
@@ -248,7 +249,7 @@ def _control_totals(
         validated, lost = (sums.get(total.name, Decimal(0)) for sums in (totals.control_totals, superseded))
         published = written[total.table].control_totals[total.name]
         if _EXACT.subtract(validated, lost) != published:
-            raise ReconciliationError(f"Control total {total.name}: validated − superseded is not published.")
+            raise ReconciliationError(f"Control total {total.name}: validated − superseded does not equal published.")
         result[total.name] = ControlTotalSums(
             validated=_plain(validated), superseded=_plain(lost), published=_plain(published)
         )
@@ -262,6 +263,6 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
 
 
 def _plain(number: Decimal) -> str:
-    """An exact decimal without exponent and without trailing zeros behind its point."""
+    """Format a decimal exactly, without an exponent or trailing zeros after the decimal point."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

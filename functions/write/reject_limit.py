@@ -1,17 +1,17 @@
-"""Decides whether a file fails as a whole: it has no record, no valid one, or too many rejects."""
+"""Decides whether a whole file fails: it has no records, no valid records, or too many rejects."""
 
 from functions.common.errors import EmptyFileError, NoValidRecordsError, PipelineError, TooManyRejectsError
 from functions.write.reconciliation import Totals
 
 
 def refusal(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> PipelineError | None:
-    """Why a file fails as a whole, or None: EmptyFileError, NoValidRecordsError or TooManyRejectsError.
+    """Return the error if the whole file fails (EmptyFileError, NoValidRecordsError, TooManyRejectsError), or None.
 
-    The limit holds twice: for rejected records among all records, and for the bytes that could not be read as records
-    among all bytes that are not blank. One unreadable line may be all that is left of thousands of records.
+    `max_reject_ratio` applies to records (rejected / received) and to bytes (unreadable / received), because a single
+    unreadable line may contain thousands of records.
     """
     if totals.received == 0:
-        return EmptyFileError("The file has no record: it is empty, blank, or an empty array.")
+        return EmptyFileError("The file has no records: it is empty, blank, or an empty array.")
     error = _refusal_for_rejects(totals, max_reject_ratio, rejects_uri)
     if error:
         error.rejected_by_reason = totals.rejected_by_reason
@@ -21,14 +21,16 @@ def refusal(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> Pipeli
 def _refusal_for_rejects(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> PipelineError | None:
     reasons = ", ".join(f"{reason} {number}" for reason, number in totals.rejected_by_reason.items())
     if totals.valid == 0:
-        return NoValidRecordsError(f"All {totals.received} records break the contract ({reasons}): see {rejects_uri}.")
+        return NoValidRecordsError(
+            f"All {totals.received} records violate the contract ({reasons}): see {rejects_uri}."
+        )
     records_share = totals.rejected / totals.received  # 0.29 × 100 would be below 29
     bytes_share = totals.unreadable_bytes / totals.received_bytes
     if max(records_share, bytes_share) > max_reject_ratio:
         return TooManyRejectsError(
-            f"{totals.rejected} of {totals.received} records break the contract ({reasons}), a share of "
-            f"{records_share:.4g}; {totals.unreadable_bytes} of {totals.received_bytes} bytes could not be read as "
-            f"records, a share of {bytes_share:.4g}. max_reject_ratio allows {max_reject_ratio:g} of each: see "
-            f"{rejects_uri}."
+            f"{totals.rejected} of {totals.received} records violate the contract ({reasons}), a share of "
+            f"{records_share:.4g}. {totals.unreadable_bytes} of {totals.received_bytes} bytes could not be read as "
+            f"records, a share of {bytes_share:.4g}. max_reject_ratio allows a share of {max_reject_ratio:g} for each: "
+            f"see {rejects_uri}."
         )
     return None

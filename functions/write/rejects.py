@@ -1,4 +1,4 @@
-"""Puts a batch's rejects together: what validation rejected, in the order of the file, then what is superseded."""
+"""Writes a batch's rejects file: the records that `validate` rejected, in file order, then the superseded ones."""
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -25,10 +25,10 @@ def write_rejects(
     fetch_rejected: Callable[[int], Path],
     open_chunk: Callable[[int], Document],
 ) -> None:
-    """Write the rejects of all chunks to `path`.
+    """Write the rejects of all chunks to `path`, one JSON object per line.
 
-    `superseded` comes by chunk and position; a chunk that has such records is read once more for them, as it stands in
-    the source. Raises ReconciliationError where one is not there any more.
+    `superseded` must be sorted by chunk and position. A chunk with superseded records is read again from the source.
+    Raises ReconciliationError if a superseded record is not found at its position.
     """
     with path.open("wb") as rejects:
         for chunk, count in enumerate(counts):
@@ -39,7 +39,7 @@ def write_rejects(
                 fetched.unlink()
         for chunk, records in groupby(superseded, key=lambda record: record.chunk):
             document = open_chunk(chunk)
-            for record in records:  # both are in the order of the file
+            for record in records:  # `records` and the document are both in file order
                 raw = record_at(record.position, document.records)
                 rejects.write(
                     reject_line(
@@ -61,5 +61,5 @@ def _version_of(contract: Contract, record: bytes) -> int:
 
 
 def _superseded_by(position: int) -> Reason:
-    message = f"the record's key occurs again later in the file, at position {position}, and that one was published"
+    message = f"a later record in the same file, at position {position}, has the same key and was published instead"
     return Reason(SUPERSEDED, "", "key", message)

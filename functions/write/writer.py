@@ -1,4 +1,4 @@
-"""Publishes a batch: merges its parts, uploads the outputs, and commits them by writing the manifest last."""
+"""Publishes a batch: merges its parts, uploads the outputs, and writes the manifest last to commit them."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ _CONTENT_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write ended with."""
+    """The result of a write."""
 
     manifest: Manifest
     """The committed manifest."""
@@ -81,7 +81,7 @@ class BatchWriter:
         return Written(manifest, committed_now=self._commit(manifest), was_committed=False, earlier=self._earlier())
 
     def _publish(self, counts: Sequence[ChunkCounts]) -> Manifest:
-        """Upload every output; returns the manifest that commits them."""
+        """Upload every output; returns the manifest, which is not written yet."""
         totals = add_up(counts, self.batch)
         with workdir() as folder:
             rejects_uri = f"s3://{self.bucket}/{self.batch.rejected_key}"
@@ -100,10 +100,10 @@ class BatchWriter:
         return manifests.manifest(self.batch, self.contract, totals, merged, outputs, self.settings.release)
 
     def _publish_tables(self, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, PublishedFile]:
-        """Upload each table's two files while the next are made.
+        """Upload each table's two files while the next table's files are created.
 
-        CSV, the large one, is deleted once it is uploaded, and a very large one before the next is made: /tmp is
-        limited.
+        Because /tmp is limited, each CSV file is deleted after its upload. A very large one is uploaded before the next
+        file is created.
         """
 
         def publish_csv(path: Path, key: str) -> PublishedFile:
@@ -127,7 +127,7 @@ class BatchWriter:
         return PublishedFile(**self.storage.publish(path, self.bucket, key, _CONTENT_TYPES[path.suffix]))
 
     def _download_parts(self, folder: Path) -> int:
-        """Every table's parts, as `<chunk>.<table>.part` in `folder`; returns their bytes."""
+        """Download the parts of every table to `<chunk>.<table>.part` in `folder`; returns their total bytes."""
 
         def download(place: tuple[int, str]) -> int:
             chunk, table = place
@@ -141,7 +141,7 @@ class BatchWriter:
     def _upload_rejects(
         self, counts: Sequence[ChunkCounts], superseded: Iterator[Superseded], folder: Path
     ) -> PublishedFile:
-        """Write and upload the rejects of the batch; returns the output."""
+        """Write and upload the rejects file of the batch."""
 
         def fetch_rejected(chunk: int) -> Path:
             path = folder / f"{chunk:05d}.rejected.jsonl"
@@ -170,19 +170,22 @@ class BatchWriter:
         return head["Metadata"].get("sha256", "") if head else None
 
     def _commit(self, manifest: Manifest) -> bool:
-        """Write the manifest; False where another run has committed the same. Raises CommitConflictError."""
+        """Write the manifest; returns False if another run has committed the same one.
+
+        Raises CommitConflictError if another run has committed a different one.
+        """
         own = manifest.to_bytes()
         if self.storage.put_new(self.bucket, self.batch.manifest_key, own):
             return True
         committed = self.storage.get_bytes(self.bucket, self.batch.manifest_key)
         if committed is None:
-            raise TransientError("The batch is committed, but S3 does not return its manifest yet.")
+            raise TransientError("The batch is committed, but S3 does not return its manifest yet. Retry later.")
         manifests.check_same(committed, own)
         return False
 
 
 def _parsed(batch: Batch, counts: Sequence[bytes | None]) -> list[ChunkCounts]:
-    """What `validate` wrote of each chunk. Raises what `staging.missing` returns where one is missing."""
+    """Parse the counts of each chunk. Raises the error that `staging.missing` returns if one is missing."""
     if None in counts:
         chunk = counts.index(None)
         raise staging.missing(batch, f"Chunk {chunk} has no counts in staging", "it expired, or was never validated")

@@ -1,11 +1,11 @@
-# The most that any role of infra/ may ever do in its environment, whatever its own policy says. A deploy role can make
-# roles and write their policies; that none of them can do more than this is what keeps it from making itself an
-# administrator, or a reader of another environment.
+# The permissions boundary of all roles of infra/, which limits what their own policies can allow. A deploy role can
+# create roles and write their policies. The boundary prevents it from making itself an administrator, or from reading
+# another environment.
 
 data "aws_iam_policy_document" "boundary" {
   for_each = local.names
 
-  #checkov:skip=CKV_AWS_111:A boundary grants nothing; what takes no resource stands alone below.
+  #checkov:skip=CKV_AWS_111:A boundary grants nothing; actions that don't support resources are in separate statements below.
   #checkov:skip=CKV_AWS_356:As above.
 
   statement {
@@ -59,7 +59,7 @@ data "aws_iam_policy_document" "boundary" {
     resources = ["arn:${local.partition}:logs:*:${local.account_id}:log-group:/aws/lambda/${each.value}-*"]
   }
 
-  # The deployment's key, which an alias marks.
+  # The deployment's key, identified by its alias.
   statement {
     sid       = "Keys"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"]
@@ -72,7 +72,7 @@ data "aws_iam_policy_document" "boundary" {
     }
   }
 
-  # The smoke test also makes a role that has analyst_policy (tests/e2e/smoke/terraform/analyst.tf).
+  # The smoke test also creates a role with analyst_policy (tests/e2e/smoke/terraform/analyst.tf).
   dynamic "statement" {
     for_each = each.key == "smoke" ? local.analyst_statements : {}
 
@@ -99,7 +99,7 @@ data "aws_iam_policy_document" "boundary" {
       "xray:PutTelemetryRecords",
       "xray:PutTraceSegments",
     ]
-    resources = ["*"] # neither takes one
+    resources = ["*"] # neither action supports resources
   }
 }
 
@@ -107,7 +107,7 @@ locals {
   analyst_statements = {
     ListInAthena = {
       actions   = ["athena:ListDataCatalogs", "athena:ListEngineVersions", "athena:ListWorkGroups"]
-      resources = ["*"] # lists, which take no resource
+      resources = ["*"] # list actions, which don't support resources
     }
     QueryInAthena = {
       actions = [
@@ -157,7 +157,7 @@ resource "aws_iam_policy" "boundary" {
   for_each = local.names
 
   name        = local.boundaries[each.key]
-  description = "The most that a role of ${each.value} may ever do."
+  description = "Permissions boundary of the roles of ${each.value}."
   policy      = data.aws_iam_policy_document.boundary[each.key].json
   tags        = local.tags
 }

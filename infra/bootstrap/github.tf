@@ -1,6 +1,6 @@
-# What GitHub's workflows are here. A token of GitHub's stands for one repository and for what runs there: a deploy role
-# is taken on only by a job of its environment, which GitHub lets run when its reviewers have said yes; the plan role
-# by pull requests and by the branch, and it changes nothing.
+# The roles for GitHub's workflows. GitHub's OIDC token identifies the repository and the job. Only a job of a GitHub
+# environment can assume its deploy role, after the environment's reviewers approve it. Pull requests and the branch can
+# assume the plan role, which can't change anything.
 
 locals {
   with_github = var.repository != null
@@ -8,7 +8,7 @@ locals {
 
   oidc_provider_arn = coalesce(var.oidc_provider_arn, "arn:${local.partition}:iam::${local.account_id}:oidc-provider/${local.issuer}")
 
-  # The roles, with whom they trust: the subjects of GitHub's tokens.
+  # The roles and the subjects of GitHub's tokens that they trust.
   subjects = local.with_github ? merge(
     { for name in keys(local.names) : "deploy-${name}" => ["repo:${var.repository}:environment:${name}"] },
     { plan = ["repo:${var.repository}:pull_request", "repo:${var.repository}:ref:refs/heads/${var.branch}"] },
@@ -27,7 +27,7 @@ locals {
   ]...)
 }
 
-# Without thumbprints: AWS knows GitHub's certificate authorities by itself.
+# No thumbprints, because AWS already trusts GitHub's certificate authorities.
 resource "aws_iam_openid_connect_provider" "github" {
   count = local.with_github && var.oidc_provider_arn == null ? 1 : 0
 
@@ -37,7 +37,7 @@ resource "aws_iam_openid_connect_provider" "github" {
 }
 
 data "aws_iam_policy_document" "trust" {
-  #checkov:skip=CKV_AWS_358:It does not follow local.subjects, which name one repository and no wildcard.
+  #checkov:skip=CKV_AWS_358:Checkov can't evaluate local.subjects, which contain one repository and no wildcard.
   for_each = local.subjects
 
   statement {
@@ -60,7 +60,7 @@ data "aws_iam_policy_document" "trust" {
       values   = each.value
     }
 
-    # GitHub may let any branch into an environment, where nobody has said which.
+    # Without deployment branch rules, GitHub lets any branch use an environment.
     dynamic "condition" {
       for_each = each.key == "plan" ? [] : [1]
 
@@ -77,7 +77,7 @@ resource "aws_iam_role" "github" {
   for_each = local.subjects
 
   name                 = "${var.project}-${each.key}"
-  description          = each.key == "plan" ? "Reads what ${var.project} has, for GitHub's plans." : "Deploys ${var.project}-${trimprefix(each.key, "deploy-")}, from GitHub."
+  description          = each.key == "plan" ? "Reads the resources of ${var.project}, for plans on GitHub." : "Deploys ${var.project}-${trimprefix(each.key, "deploy-")}, from GitHub."
   assume_role_policy   = data.aws_iam_policy_document.trust[each.key].json
   max_session_duration = 3600
   tags                 = local.tags
@@ -89,14 +89,14 @@ resource "aws_iam_policy" "github" {
   for_each = local.policies
 
   name        = "${var.project}-${each.key}"
-  description = "Of the role ${var.project}-${each.value.role}."
+  description = "Policy of the role ${var.project}-${each.value.role}."
   policy      = each.value.document
   tags        = local.tags
 
   lifecycle {
     precondition {
       condition     = length(each.value.document) <= 6144
-      error_message = "AWS takes policies of at most 6,144 characters, and ${each.key} has ${length(each.value.document)}: lower local.statements_a_policy."
+      error_message = "AWS accepts policies of at most 6,144 characters, and ${each.key} has ${length(each.value.document)}. Lower local.statements_a_policy."
     }
   }
 }
@@ -151,7 +151,7 @@ data "aws_iam_policy_document" "deploy_state" {
     resources = ["${local.state_arn}/${var.project}/${each.value}.tfstate.tflock"]
   }
 
-  # A throw-away's state goes with it.
+  # The state of a throw-away deployment is deleted with it.
   dynamic "statement" {
     for_each = each.key == "smoke" ? [1] : []
 

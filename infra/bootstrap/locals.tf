@@ -8,10 +8,10 @@ locals {
 
   tags = merge(var.tags, { Project = var.project, ManagedBy = "terraform" })
 
-  # How the names begin of what each role deploys; smoke-1a2b3c is what `make smoke` calls an environment.
+  # The name prefixes of what each role deploys. `make smoke` uses environments such as smoke-1a2b3c.
   names = merge({ for name in keys(var.environments) : name => "${var.project}-${name}" }, { smoke = "${var.project}-smoke-*" })
 
-  # None of these begins like what an environment's role may touch: <project>-<environment>.
+  # None of these has the prefix that an environment's role may change: <project>-<environment>.
   bucket     = "tfstate-${var.project}-${local.account_id}"
   boundaries = { for name in keys(local.names) : name => "${var.project}-boundary-${name}" }
 

@@ -1,11 +1,11 @@
-# From permissions.yaml, the table of what each type of resource needs, and smoke.yaml, to policies: grants on the same resources and
-# under the same condition become one statement, and so many statements one policy as AWS takes.
+# Turns permissions.yaml and smoke.yaml into policies. Grants with the same resources and condition become one
+# statement, and each policy contains as many statements as AWS accepts.
 
 locals {
   statements_a_policy = 14
 
-  # What the names in the tables stand for: for each environment's role, for that of `make smoke`, whose environments are
-  # called smoke-1a2b3c, and for the plan's, which reads all of them.
+  # The values of the placeholders in the tables: for each environment's role, for the role of `make smoke`, whose
+  # environments have names such as smoke-1a2b3c, and for the plan role, which reads all of them.
   scopes = merge(
     {
       for name, region in var.environments : name => {
@@ -28,7 +28,7 @@ locals {
     }
   )
 
-  # The tables, as each scope reads them.
+  # The tables with the placeholders of each scope filled in.
   tables = {
     for key, scope in local.scopes : key => merge([
       for table in scope.tables : {
@@ -47,7 +47,7 @@ locals {
     ]...)
   }
 
-  # All grants of a scope, by resources and condition; each holds lists of actions.
+  # All grants of a scope, grouped by resources and condition; each contains lists of actions.
   grants = {
     for key, table in local.tables : key => {
       for grant in flatten(values(table)) :
@@ -55,7 +55,7 @@ locals {
     }
   }
 
-  # As texts, since some have a condition and some have none.
+  # As JSON strings, because some have a condition and some have none.
   statements = {
     for key, grants in local.grants : key => [
       for where, actions in grants : jsonencode(merge(

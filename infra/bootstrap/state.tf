@@ -1,10 +1,10 @@
-# The bucket of Terraform's state. Each environment has an object there, and a lock beside it while somebody deploys.
+# The bucket of Terraform's state. Each environment has one state object, and a lock object during a deployment.
 
 resource "aws_s3_bucket" "state" {
-  #checkov:skip=CKV_AWS_18:Who read and wrote what is in CloudTrail's data events, which an account turns on for all its buckets.
-  #checkov:skip=CKV_AWS_144:Versions protect from mistakes; what is lost with a region is deployed anew in another.
-  #checkov:skip=CKV_AWS_145:SSE-S3: the state names resources and holds no secret.
-  #checkov:skip=CKV2_AWS_62:Nobody needs to be told of a new state.
+  #checkov:skip=CKV_AWS_18:CloudTrail data events record access; an account enables them for all of its buckets.
+  #checkov:skip=CKV_AWS_144:Versions protect against mistakes; if a region is lost, deploy again in another.
+  #checkov:skip=CKV_AWS_145:SSE-S3 is enough, because the state contains no secrets.
+  #checkov:skip=CKV2_AWS_62:Nothing needs notifications about a new state.
   bucket = local.bucket
   tags   = local.tags
 
@@ -71,12 +71,12 @@ resource "aws_s3_bucket_policy" "state" {
   bucket = aws_s3_bucket.state.id
   policy = data.aws_iam_policy_document.state.json
 
-  # S3 takes one of these changes to a bucket at a time, and answers the other with a conflict.
+  # S3 accepts one of these changes to a bucket at a time, and rejects a concurrent one with a conflict.
   depends_on = [aws_s3_bucket_public_access_block.state]
 }
 
-# A state that a mistake has replaced can be brought back for 90 days, and the last ten for ever; that of a throw-away
-# deployment for a week after it is gone.
+# A replaced state can be restored for 90 days, and the last ten versions forever. The state of a throw-away deployment
+# can be restored for a week after its deletion.
 resource "aws_s3_bucket_lifecycle_configuration" "state" {
   bucket = aws_s3_bucket.state.id
 

@@ -1,5 +1,5 @@
 variable "project" {
-  description = "The project of infra/: first part of all names that the roles may touch."
+  description = "The project of infra/, which is the first part of the names of all resources that the roles may change."
   type        = string
   default     = "order-pipeline"
   nullable    = false
@@ -23,25 +23,26 @@ variable "region" {
 }
 
 variable "environments" {
-  description = "The environments that are deployed to this account, each with its region. Each gets a role of its own, which may touch nothing of the others."
+  description = "The environments in this account and their regions. Each gets its own deploy role, which can't change other environments."
   type        = map(string)
   default     = { dev = "eu-central-1", prod = "eu-central-1" }
   nullable    = false
 
-  # deploy, plan and boundary: what begins the names made here, which no role made here may touch. smoke: `make smoke`.
+  # deploy, plan and boundary are parts of names created here, which no deploy role may change. smoke is for `make
+  # smoke`.
   validation {
     condition = alltrue([
       for name in keys(var.environments) :
       can(regex("^[a-z0-9]+(-[a-z0-9]+)*$", name)) && length(name) <= 12 && !can(regex("^(deploy|plan|boundary|smoke)(-|$)", name))
     ])
-    error_message = "environments must be called as in infra/: at most 12 lower-case letters, digits and single dashes; and not deploy, plan, boundary or smoke."
+    error_message = "Names in environments must have at most 12 lower-case letters, digits and single dashes, as in infra/. The names deploy, plan, boundary and smoke are reserved."
   }
 
   validation {
     condition = alltrue(flatten([
       for name in keys(var.environments) : [for other in keys(var.environments) : !startswith(other, "${name}-")]
     ]))
-    error_message = "No name in environments may be the beginning of another, as prod is of prod-eu: what the role of the one may touch, <project>-prod-*, would be the other's too."
+    error_message = "No name in environments may be a prefix of another, such as prod and prod-eu: the role for <project>-prod-* could then change the other environment."
   }
 
   validation {
@@ -51,7 +52,7 @@ variable "environments" {
 }
 
 variable "smoke_region" {
-  description = "The region that `make smoke` deploys to. What it deploys there gets a boundary and, with a repository, a role of its own, which may touch no environment."
+  description = "The region that `make smoke` deploys to. Its deployments get a separate boundary and, with a repository, a separate role, which can't change any environment."
   type        = string
   default     = "eu-central-1"
   nullable    = false
@@ -64,9 +65,9 @@ variable "smoke_region" {
 
 variable "repository" {
   description = <<-EOT
-    The GitHub repository whose workflows plan and deploy, as GitHub's OIDC tokens name it: owner/name, or
-    owner@1234/name@5678 with GitHub's ids, for a repository made, renamed or moved since July 2026. Null makes no
-    roles, only the bucket and the boundary.
+    The GitHub repository whose workflows plan and deploy, as in GitHub's OIDC tokens: owner/name, or, for a repository
+    that was created, renamed or moved since July 2026, owner@1234/name@5678 with GitHub's ids. null creates only the
+    bucket and the boundary, but no roles.
   EOT
   type        = string
   default     = null
@@ -78,7 +79,7 @@ variable "repository" {
 }
 
 variable "branch" {
-  description = "The branch that is deployed from: apart from pull requests, only its workflows may plan."
+  description = "The branch for deployments. Besides pull requests, only its workflows may plan."
   type        = string
   default     = "main"
   nullable    = false
@@ -90,7 +91,7 @@ variable "branch" {
 }
 
 variable "oidc_provider_arn" {
-  description = "The account's OIDC provider for token.actions.githubusercontent.com, where it has one: an account can have but one. Null makes it."
+  description = "The ARN of the account's OIDC provider for token.actions.githubusercontent.com. An account can have only one; null creates it."
   type        = string
   default     = null
 
@@ -101,14 +102,14 @@ variable "oidc_provider_arn" {
 }
 
 variable "customer_managed_key" {
-  description = "Whether infra/ is deployed with customer_managed_key. The roles may then make keys, and administer those that carry the project's tags."
+  description = "Whether infra/ is deployed with customer_managed_key. The roles may then create keys, and administer those with the project's tags."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "tags" {
-  description = "More tags for every resource. Project and ManagedBy are always set."
+  description = "Additional tags for every resource. Project and ManagedBy are always set."
   type        = map(string)
   default     = {}
   nullable    = false

@@ -1,11 +1,12 @@
-# What a team needs once an account, before the first deploy: a bucket for Terraform's state and, where GitHub deploys,
-# the roles that it takes on. `make bootstrap` applies it, as an administrator, and keeps its own state in the bucket.
+# Resources that an account needs once, before the first deployment: a bucket for Terraform's state and, if GitHub
+# deploys, the roles that it assumes. An administrator applies them with `make bootstrap`, whose state is in that
+# bucket.
 
 terraform {
   required_version = ">= 1.10"
 
-  # A file for who runs Terraform alone. `make bootstrap` makes the bucket first, puts a backend "s3" in the place of this
-  # and lets Terraform take the bucket over.
+  # A state file, for running Terraform directly. `make bootstrap` creates the bucket first, replaces this with a
+  # backend "s3" and imports the bucket.
   backend "local" {}
 
   required_providers {

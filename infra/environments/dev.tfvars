@@ -1,6 +1,6 @@
-# What differs in dev, for ENV=dev. Its name is the file's. See infra/variables.tf for all that can be set.
+# Settings of the environment dev (ENV=dev), which is named after this file. infra/variables.tf lists all variables.
 
-# The boundary of the deploy role (infra/bootstrap). Null where nothing was bootstrapped in the account.
+# The permissions boundary from infra/bootstrap. Use null if the account was not bootstrapped.
 permissions_boundary = "order-pipeline-boundary-dev"
 
 log_retention_days = 14

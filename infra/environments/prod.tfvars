@@ -1,10 +1,10 @@
-# What differs in prod, for ENV=prod. Its name is the file's. In prod, buckets that hold anything are not destroyed, and
-# destroying asks for the deployment's name.
+# Settings of the environment prod (ENV=prod), which is named after this file. In prod, buckets that are not empty are
+# never destroyed, and destroying asks for the deployment's name.
 
-# The boundary of the deploy role (infra/bootstrap). Null where nothing was bootstrapped in the account.
+# The permissions boundary from infra/bootstrap. Use null if the account was not bootstrapped.
 permissions_boundary = "order-pipeline-boundary-prod"
 
-force_destroy      = false # whatever a person's own settings say
+force_destroy      = false # overrides personal settings
 log_retention_days = 365
 
 # notification_email = "data@example.com"

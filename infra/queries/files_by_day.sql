@@ -1,4 +1,4 @@
--- Files by day: how many were published, and what became of their records.
+-- Published files by day, with their records by outcome.
 SELECT
     ingest_date,
     count(*) AS files,

@@ -1,5 +1,5 @@
--- Reject reasons by producer: how often each broke which rule, in files that were published and in files that failed.
--- A producer is a folder: incoming/<dataset>/<producer>/…; of files without one it is null.
+-- Reject reasons by producer, in published and in failed files. The producer is the subfolder in
+-- incoming/<dataset>/<producer>/…, or null if there is none.
 SELECT files.producer, files.outcome, rejects.reason, count(*) AS records, max(rejects.message) AS example
 FROM rejects
 JOIN (

@@ -14,12 +14,12 @@ run "workgroup" {
       && aws_athena_workgroup.this.configuration[0].result_configuration[0].expected_bucket_owner == "123456789012"
       && aws_athena_workgroup.this.configuration[0].result_configuration[0].encryption_configuration[0].encryption_option == "SSE_S3"
     )
-    error_message = "Whoever queries must be bound by the workgroup: what a query may scan, and where its results go, encrypted."
+    error_message = "The workgroup must enforce the scan limit and the encrypted location of results for all queries."
   }
 
   assert {
     condition     = alltrue([for query in aws_athena_named_query.this : query.workgroup == "order-pipeline-dev" && length(query.description) > 10])
-    error_message = "Every saved query belongs to the workgroup and says what it answers."
+    error_message = "Every saved query must belong to the workgroup and have a description."
   }
 }
 
@@ -38,7 +38,7 @@ run "other_settings" {
       && aws_athena_workgroup.this.configuration[0].result_configuration[0].encryption_configuration[0].encryption_option == "SSE_KMS"
       && aws_athena_workgroup.this.configuration[0].result_configuration[0].encryption_configuration[0].kms_key_arn == local.key_arn
     )
-    error_message = "The results of queries must be encrypted with the key, where there is one."
+    error_message = "Query results must be encrypted with the key if there is one."
   }
 
   assert {
@@ -47,6 +47,6 @@ run "other_settings" {
       && aws_glue_catalog_table.external["orders.orders"].parameters["projection.ingest_date.range"] == "2020-02-29,NOW"
       && aws_glue_catalog_table.external["orders.orders"].storage_descriptor[0].location == "s3://shop-prod-eu-processed-123456789012/tables/orders/orders/"
     )
-    error_message = "A deployment's database must be named after it, look into its bucket, and from first_ingest_date on."
+    error_message = "A deployment's database must have its name, read its bucket, and start at first_ingest_date."
   }
 }

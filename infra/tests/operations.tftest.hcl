@@ -1,4 +1,4 @@
-# What watches the pipeline, and the key of one's own, on a mocked AWS.
+# Monitoring and the customer managed key, on a mocked AWS.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -15,13 +15,13 @@ run "nothing_set" {
       && aws_scheduler_schedule.reconcile[0].target[0].role_arn == aws_iam_role.scheduler[0].arn
       && aws_scheduler_schedule.reconcile[0].target[0].dead_letter_config[0].arn == aws_sqs_queue.on_failure.arn
     )
-    error_message = "The schedule invokes the reconciler's alias every hour; what can't be delivered goes to the queue."
+    error_message = "The schedule must invoke the reconciler's alias every hour, and send failed events to the queue."
   }
 
   # functions/reconciler reads these.
   assert {
     condition     = jsondecode(aws_scheduler_schedule.reconcile[0].target[0].input) == { since_hours = 72, grace_minutes = 15 }
-    error_message = "The schedule must say what the reconciler is to look at."
+    error_message = "The schedule must pass the time range to the reconciler."
   }
 
   # --- alarms ---
@@ -49,7 +49,7 @@ run "nothing_set" {
       throttled-starter            = "Sum AWS/Lambda Throttles order-pipeline-dev-starter 3×300 notBreaching"
       throttled-validate           = "Sum AWS/Lambda Throttles order-pipeline-dev-validate 3×300 notBreaching"
     }
-    error_message = "An alarm watches something else than it should."
+    error_message = "An alarm has the wrong metric, dimensions or threshold."
   }
 
   assert {
@@ -60,7 +60,7 @@ run "nothing_set" {
       && alarm.comparison_operator == (key == "reconciler-silent" ? "LessThanThreshold" : "GreaterThanOrEqualToThreshold")
       && alarm.alarm_actions == toset([aws_sns_topic.alarms.arn])
     ])
-    error_message = "Every alarm goes off at the first, and to the topic of alarms."
+    error_message = "Every alarm must fire at the first breaching period, and notify the alarms topic."
   }
 
   assert {
@@ -70,7 +70,7 @@ run "nothing_set" {
       && can(regex(" docs/guides/recover\\.md#[a-z-]+$", alarm.alarm_description))
       && length(alarm.alarm_description) <= 1024
     ])
-    error_message = "Every alarm must say what to do and where to read on, in 1,024 characters."
+    error_message = "Every alarm must say what to do and link to the runbook, in at most 1,024 characters."
   }
 
   # A metric reaches an alarm only in exactly its namespace and dimensions: functions/common/telemetry.py takes them from these.
@@ -79,7 +79,7 @@ run "nothing_set" {
       aws_cloudwatch_metric_alarm.this["unaccounted"].namespace == aws_lambda_function.this["reconciler"].environment[0].variables.POWERTOOLS_METRICS_NAMESPACE
       && aws_cloudwatch_metric_alarm.this["unaccounted"].dimensions.service == aws_lambda_function.this["reconciler"].environment[0].variables.POWERTOOLS_SERVICE_NAME
     )
-    error_message = "The alarm and the reconciler must mean the same metric."
+    error_message = "The alarm and the reconciler must use the same metric."
   }
 
   assert {
@@ -98,7 +98,7 @@ run "nothing_set" {
       && aws_cloudwatch_metric_alarm.reject_ratio["orders"].treat_missing_data == "notBreaching"
       && aws_cloudwatch_metric_alarm.reject_ratio["orders"].alarm_actions == toset([aws_sns_topic.alarms.arn])
     )
-    error_message = "Each feed has an alarm, at half of what would fail a file."
+    error_message = "Each dataset must have an alarm at half of max_reject_ratio."
   }
 
   assert {
@@ -110,14 +110,14 @@ run "nothing_set" {
       rejected = " Sum RecordsRejected orders write"
       received = " Sum RecordsReceived orders write"
     }
-    error_message = "The share is of what write has counted."
+    error_message = "The share must use the metrics of write."
   }
 
   # --- the dashboard ---
 
   assert {
     condition     = aws_cloudwatch_dashboard.this[0].dashboard_name == "order-pipeline-dev" && output.dashboard_url == "https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1#dashboards/dashboard/order-pipeline-dev"
-    error_message = "The dashboard is found by the deployment's name."
+    error_message = "The dashboard must have the deployment's name."
   }
 
   assert {
@@ -125,21 +125,21 @@ run "nothing_set" {
       for alarm in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.reject_ratio)) :
       "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:${alarm.alarm_name}"
     ])
-    error_message = "The dashboard shows each alarm."
+    error_message = "The dashboard must show every alarm."
   }
 
   # --- no budget ---
 
   assert {
     condition     = length(aws_budgets_budget.this) == 0
-    error_message = "How much it may cost is for somebody to say."
+    error_message = "There must be no budget by default."
   }
 
   # --- no key ---
 
   assert {
     condition     = length(aws_kms_key.this) + length(aws_kms_alias.this) == 0
-    error_message = "A key costs money, and is made only where it is asked for."
+    error_message = "There must be no key by default, because it costs money."
   }
 }
 
@@ -155,12 +155,12 @@ run "without_schedule" {
 
   assert {
     condition     = aws_lambda_alias.live["reconciler"].name == "live"
-    error_message = "The reconciler stays, for who calls it by hand."
+    error_message = "The reconciler must exist without a schedule, for manual runs."
   }
 
   assert {
     condition     = !contains(keys(aws_cloudwatch_metric_alarm.this), "reconciler-silent")
-    error_message = "What is not meant to run must not be missed."
+    error_message = "Without a schedule, there must be no alarm about missing runs."
   }
 }
 
@@ -176,7 +176,7 @@ run "the_reconciler_may_be_silent_for_an_hour_longer_than_its_schedule" {
 
   assert {
     condition     = strcontains(aws_cloudwatch_metric_alarm.this["reconciler-silent"].alarm_description, "has not run for 73 hours")
-    error_message = "The alarm must say what it waited for."
+    error_message = "The alarm's description must contain its period."
   }
 }
 
@@ -209,7 +209,7 @@ run "the_reconciler_on_weekdays" {
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.this["reconciler-silent"].evaluation_periods == 74
-    error_message = "How long a weekend is, is for somebody to say."
+    error_message = "A cron expression that skips days must require silent_hours."
   }
 }
 
@@ -220,7 +220,7 @@ run "the_reconciler_once_a_month" {
 
   assert {
     condition     = length(aws_scheduler_schedule.reconcile) == 1 && !contains(keys(aws_cloudwatch_metric_alarm.this), "reconciler-silent")
-    error_message = "No alarm can wait for a month."
+    error_message = "A monthly schedule must require silent_hours."
   }
 }
 
@@ -239,17 +239,17 @@ run "alarms_as_wished" {
       && aws_cloudwatch_metric_alarm.this["nothing-arrives-orders"].treat_missing_data == "breaching"
       && aws_cloudwatch_metric_alarm.this["nothing-arrives-orders"].metric_name == "FilesStarted"
     )
-    error_message = "A feed from which nothing comes for so long has an alarm, and no reject is too few."
+    error_message = "silent_hours must add an alarm per dataset, and reject_ratio may be 0."
   }
 
   assert {
     condition     = endswith(aws_cloudwatch_metric_alarm.this["nothing-arrives-orders"].alarm_description, " https://example.org/docs/guides/recover.md#nothing-arrives")
-    error_message = "Alarms link to the runbook where it can be read."
+    error_message = "Alarms must link to runbook_url."
   }
 
   assert {
     condition     = strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "[Runbook](https://example.org/docs/guides/recover.md)") && strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, ":alarm:order-pipeline-dev-nothing-arrives-orders")
-    error_message = "So does the dashboard, which shows every alarm."
+    error_message = "The dashboard must link to runbook_url and show every alarm."
   }
 }
 
@@ -261,7 +261,7 @@ run "without_dashboard_and_log_queries" {
 
   assert {
     condition     = length(aws_cloudwatch_dashboard.this) == 0 && output.dashboard_url == null && length(aws_cloudwatch_query_definition.this) == 0
-    error_message = "Neither is made where nobody wants it."
+    error_message = "Neither must exist if it is turned off."
   }
 }
 
@@ -278,7 +278,7 @@ run "budget" {
       && tolist(aws_budgets_budget.this[0].cost_filter)[0].name == "TagKeyValue"
       && tolist(aws_budgets_budget.this[0].cost_filter)[0].values == tolist(["user:Deployment$order-pipeline-dev"])
     )
-    error_message = "The budget is over what this deployment costs, and no other environment's."
+    error_message = "The budget must count only this deployment's costs."
   }
 
   assert {
@@ -286,7 +286,7 @@ run "budget" {
       for notification in aws_budgets_budget.this[0].notification :
       "${notification.notification_type} ${notification.threshold} ${join(",", notification.subscriber_email_addresses)}"
     ]) == toset(["ACTUAL 80 somebody@example.org", "ACTUAL 100 somebody@example.org", "FORECASTED 100 somebody@example.org"])
-    error_message = "The budget tells somebody before and when it is used up."
+    error_message = "The budget must notify before and when it is exceeded."
   }
 }
 
@@ -297,7 +297,7 @@ run "budget_with_an_address_of_its_own" {
 
   assert {
     condition     = alltrue([for notification in aws_budgets_budget.this[0].notification : notification.subscriber_email_addresses == toset(["money@example.org"])])
-    error_message = "The budget tells the address that is given for it."
+    error_message = "The budget must notify its own e-mail address."
   }
 }
 
@@ -327,7 +327,7 @@ run "customer_managed_key" {
       && aws_kms_alias.this[0].target_key_id == aws_kms_key.this[0].key_id
       && output.kms_key_arn == aws_kms_key.this[0].arn
     )
-    error_message = "The key rotates, has an alias, and its deletion can be called off for as long as AWS allows."
+    error_message = "The key must rotate, have an alias, and have the longest deletion window."
   }
 }
 
@@ -342,7 +342,7 @@ run "files_wait_for_the_key_within_a_boundary" {
 
   assert {
     condition     = length(terraform_data.key_in_effect) == 1
-    error_message = "Nothing waits until the key's alias affects authorization."
+    error_message = "A deployment must wait until the key's alias affects authorization."
   }
 }
 
@@ -355,6 +355,6 @@ run "nothing_waits_without_a_boundary" {
 
   assert {
     condition     = length(terraform_data.key_in_effect) == 0
-    error_message = "Without a boundary no permission depends on the alias."
+    error_message = "Without a boundary, there must be no wait, because no permission depends on the alias."
   }
 }

@@ -24,6 +24,6 @@ run "in_china" {
 
   assert {
     condition     = startswith(output.state_machine_console_url, "https://cn-north-1.console.amazonaws.cn/")
-    error_message = "The console of China has a domain of its own."
+    error_message = "Console links in China must use its own domain."
   }
 }

@@ -1,4 +1,4 @@
-# What is made, on a mocked AWS. Policies are not rendered here: see policies.tftest.hcl.
+# The resources, on a mocked AWS. Policies are not rendered here: see policies.tftest.hcl.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -51,7 +51,7 @@ run "nothing_set" {
     error_message = "People, log queries and the CLI rely on the names."
   }
 
-  # The ARNs in locals are spelled out from names; these are the names that the resources have.
+  # The ARNs in locals are constructed from names, which must match the resources.
   assert {
     condition = (
       endswith(local.arn.state_machine, ":stateMachine:${aws_sfn_state_machine.pipeline.name}")
@@ -68,7 +68,7 @@ run "nothing_set" {
       && endswith(local.arn.processed, ":::${aws_s3_bucket.this["processed"].bucket}")
       && alltrue([for key, function in aws_lambda_function.this : endswith(local.function_arn[key], ":function:${function.function_name}")])
     )
-    error_message = "An ARN in locals.tf names something that is not made."
+    error_message = "An ARN in locals.tf names a resource that doesn't exist."
   }
 
   # --- functions ---
@@ -174,7 +174,7 @@ run "nothing_set" {
       for key, function in aws_lambda_function.this : key => function.environment[0].variables.RELEASE
       if contains(keys(function.environment[0].variables), "RELEASE")
     } == { write = output.release }
-    error_message = "The function that writes manifests, and no other, must know the release that it is of."
+    error_message = "Only the function that writes manifests must have the setting RELEASE."
   }
 
   assert {
@@ -212,10 +212,10 @@ run "nothing_set" {
     error_message = "Executions must be STANDARD, logged with their data, and traced."
   }
 
-  # Were the definition read wrongly, the precondition on its timeouts would hold of nothing.
+  # If the definition were parsed incorrectly, the precondition on its timeouts would check nothing.
   assert {
     condition     = toset(keys(local.task_seconds)) == toset(["validate", "transform", "write", "record_failure"])
-    error_message = "The definition's tasks are not all found, or name another function."
+    error_message = "A task of the definition is missing or invokes the wrong function."
   }
 
   # --- a file reaches the starter ---
@@ -227,7 +227,7 @@ run "nothing_set" {
       && aws_s3_bucket_notification.ingest.lambda_function[0].filter_prefix == "incoming/"
       && aws_s3_bucket_notification.ingest.lambda_function[0].events == toset(["s3:ObjectCreated:*"])
     )
-    error_message = "What is created under incoming/, and nothing else, goes to the starter."
+    error_message = "Only object creation under incoming/ must invoke the starter."
   }
 
   assert {
@@ -238,7 +238,7 @@ run "nothing_set" {
       && aws_lambda_permission.ingest.source_arn == "arn:aws:s3:::${aws_s3_bucket.this["ingest"].bucket}"
       && aws_lambda_permission.ingest.source_account == "123456789012"
     )
-    error_message = "Only this account's ingest bucket may invoke the starter, at what the notification names."
+    error_message = "Only this account's ingest bucket may invoke the starter, through the notification's alias."
   }
 
   assert {
@@ -249,10 +249,10 @@ run "nothing_set" {
       && aws_lambda_function_event_invoke_config.live[key].maximum_retry_attempts == 2
       && aws_lambda_function_event_invoke_config.live[key].destination_config[0].on_failure[0].destination == aws_sqs_queue.on_failure.arn
     ])
-    error_message = "What events invoke is a published version, retried, with the on-failure queue behind it."
+    error_message = "Events must invoke a published version, with retries and the failed-event queue."
   }
 
-  # --- a dead execution reaches record_failure ---
+  # --- a failed execution reaches record_failure ---
 
   assert {
     condition = jsondecode(aws_cloudwatch_event_rule.execution_failed.event_pattern) == {
@@ -263,7 +263,7 @@ run "nothing_set" {
         stateMachineArn = ["arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-dev"]
       }
     }
-    error_message = "The rule must match every bad end of this state machine's executions, and no other's."
+    error_message = "The rule must match only this state machine's executions that failed, timed out or were aborted."
   }
 
   assert {
@@ -274,7 +274,7 @@ run "nothing_set" {
       && aws_lambda_permission.execution_failed.qualifier == "live"
       && endswith(aws_lambda_permission.execution_failed.source_arn, ":rule/${aws_cloudwatch_event_rule.execution_failed.name}")
     )
-    error_message = "The rule, and only it, invokes record_failure; what can't be delivered goes to the queue."
+    error_message = "Only the rule must invoke record_failure, and failed events must go to the queue."
   }
 
   # --- every end of an execution reaches record_run ---
@@ -288,7 +288,7 @@ run "nothing_set" {
         stateMachineArn = ["arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-dev"]
       }
     }
-    error_message = "The rule must match every end of this state machine's executions, and no other's."
+    error_message = "The rule must match every end of this state machine's executions only."
   }
 
   assert {
@@ -299,7 +299,7 @@ run "nothing_set" {
       && aws_lambda_permission.execution_ended.qualifier == "live"
       && endswith(aws_lambda_permission.execution_ended.source_arn, ":rule/${aws_cloudwatch_event_rule.execution_ended.name}")
     )
-    error_message = "The rule, and only it, invokes record_run; what can't be delivered goes to the queue."
+    error_message = "Only the rule must invoke record_run, and failed events must go to the queue."
   }
 
   # --- buckets ---
@@ -316,7 +316,7 @@ run "nothing_set" {
       && aws_s3_bucket_public_access_block.this[key].restrict_public_buckets
       && bucket.force_destroy
     ])
-    error_message = "Both buckets are versioned, encrypted, closed to the public, and in dev they go with all they hold."
+    error_message = "Both buckets must be versioned, encrypted and private, and in dev destroying must delete their content."
   }
 
   assert {
@@ -328,7 +328,7 @@ run "nothing_set" {
       ingest    = {}
       processed = { "staging/" = 7, "rejected/" = 90, "runs/" = 400, "queries/" = 7 }
     }
-    error_message = "What expires is not what retention_days says by default."
+    error_message = "The lifecycle rules don't match the defaults of retention_days."
   }
 
   assert {
@@ -342,7 +342,7 @@ run "nothing_set" {
     error_message = "Both buckets clean up unfinished uploads, replaced versions and empty delete markers."
   }
 
-  # --- logs, notices and queue ---
+  # --- logs, topics and queue ---
 
   assert {
     condition = merge(
@@ -358,7 +358,7 @@ run "nothing_set" {
       "/aws/lambda/order-pipeline-dev-reconciler"     = 30
       "/aws/vendedlogs/states/order-pipeline-dev"     = 30
     }
-    error_message = "Every log group is ours, with retention."
+    error_message = "Every log group must be in the plan, with retention."
   }
 
   assert {
@@ -368,7 +368,7 @@ run "nothing_set" {
 
   assert {
     condition     = aws_sns_topic.notices.kms_master_key_id == "alias/aws/sns" && length(aws_sns_topic_subscription.email) == 0
-    error_message = "The topic is encrypted, and without an address nobody is subscribed."
+    error_message = "The topic must be encrypted, and have no subscription without an address."
   }
 
   assert {
@@ -454,7 +454,7 @@ run "everything_set" {
 
   assert {
     condition     = output.tags == { Owner = "data", Project = "shop", Environment = "test", Deployment = "shop-test", ManagedBy = "terraform" }
-    error_message = "Tags of one's own come on top; the three that the pipeline is found by stay."
+    error_message = "Custom tags must be added to the pipeline's own tags."
   }
 
   assert {
@@ -469,7 +469,7 @@ run "everything_set" {
         "runs/"    = 36, "queries/" = 37
       }
     }
-    error_message = "Each folder must be kept for as long as retention_days says."
+    error_message = "Each prefix must be kept for its retention_days."
   }
 
   assert {
@@ -477,7 +477,7 @@ run "everything_set" {
       for rule in flatten([for lifecycle in aws_s3_bucket_lifecycle_configuration.this : lifecycle.rule]) :
       rule.id => rule.noncurrent_version_expiration[0].noncurrent_days... if length(rule.noncurrent_version_expiration) > 0
     } == { clean-up = [2, 2], expire-staging = [1], expire-queries = [1] }
-    error_message = "Replaced versions must be kept for as long as retention_days.replaced says, and for a day in staging and queries."
+    error_message = "Replaced versions must be kept for retention_days.replaced, and for a day in staging and queries."
   }
 
   assert {
@@ -493,7 +493,7 @@ run "everything_set" {
       && aws_s3_bucket.this["ingest"].bucket == "shop-test-ingest-123456789012"
       && startswith(output.state_machine_console_url, "https://us-east-2.console.aws.amazon.com/")
     )
-    error_message = "A variable does not reach what it is for."
+    error_message = "A variable has no effect on its resource."
   }
 }
 
@@ -504,7 +504,7 @@ run "production_keeps_its_buckets" {
 
   assert {
     condition     = alltrue([for bucket in aws_s3_bucket.this : !bucket.force_destroy])
-    error_message = "In prod a bucket that holds anything must not be deleted."
+    error_message = "In prod, a bucket that is not empty must not be deleted."
   }
 }
 
@@ -569,7 +569,7 @@ run "replaced_versions_kept_for_ever" {
         for rule in lifecycle.rule : rule.id if length(rule.noncurrent_version_expiration) > 0
       ]
     ]) == ["expire-queries", "expire-staging"]
-    error_message = "With replaced = 0, replaced versions are kept for ever, but for staging and queries."
+    error_message = "With replaced = 0, replaced versions must be kept forever, except in staging and queries."
   }
 }
 
@@ -585,6 +585,6 @@ run "every_role_is_bound" {
       [for role in aws_iam_role.function : role.permissions_boundary],
       [aws_iam_role.state_machine.permissions_boundary, aws_iam_role.scheduler[0].permissions_boundary],
     )) == toset(["arn:aws:iam::123456789012:policy/bounds"])
-    error_message = "A role without the boundary is one that the deploy role may not make."
+    error_message = "Every role must have the boundary, or the deploy role can't create it."
   }
 }

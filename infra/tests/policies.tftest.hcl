@@ -1,4 +1,4 @@
-# The plan of a first deployment, made by the real provider without an account: it renders every policy in full.
+# Plans a first deployment with the real provider and without an account, which renders every policy in full.
 
 provider "aws" {
   region                      = "eu-central-1"

@@ -1,4 +1,4 @@
-# Who is given which role: no emulator looks at that, and the other tests know one role for all.
+# Which role is passed to which resource. No emulator checks that, and the other tests use one role for all.
 
 mock_provider "aws" {
   source = "./tests/mocks"

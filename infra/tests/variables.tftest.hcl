@@ -1,4 +1,4 @@
-# What each variable refuses. A run shows that each of its variables is refused, so no run has a variable twice.
+# The validation of each variable. A run checks that all of its variables are rejected, so it sets each only once.
 
 mock_provider "aws" {
   source = "./tests/mocks"

@@ -118,7 +118,7 @@ def test_an_event_in_the_queue_and_one_that_never_came_are_told_apart(pipeline: 
     queue = pipeline.place.outputs()["on_failure_queue_url"]
     pipeline.place.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(message))
     told = explained(command, uploaded.key)
-    assert (told["outcome"], told["queued"][0]["error"]) == ("waiting", "TransientError: AWS answered SlowDown.")
+    assert (told["outcome"], told["queued"][0]["error"]) == ("waiting", "TransientError: AWS returned SlowDown.")
     assert "pipeline redrive" in command("status")[1]
     assert command("redrive", "--apply")[0] == 0
     assert pipeline.end_of(uploaded).published

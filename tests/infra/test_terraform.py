@@ -36,7 +36,7 @@ def test_a_task_must_outlast_its_function(make_project: Callable[[], Project]) -
     run = project.test(PLAN_FILE)[FIRST_PLAN]
 
     assert run.status == "error"
-    assert "it does not for: write." in " ".join(run.complaints), run.complaints
+    assert "It is too short for: write." in " ".join(run.complaints), run.complaints
 
 
 def test_the_layers_are_those_that_the_build_makes() -> None:

@@ -220,7 +220,7 @@ RECORDS_ON_LINES: dict[str, tuple[bytes, str, str, Callable[[File], File]]] = {
     "a field of the next version": (
         with_member("/tax_amount", 0),
         "unknown_field",
-        "it is one of version 2, which a record names in /schema_version",
+        "it is a field of version 2; a record names its version in /schema_version",
         lambda file: (file[0], file[1].replace(b'"tax_amount":0', orjson.dumps(V2)[1:-1], 1)),
     ),
     "a misspelt field": (
@@ -232,7 +232,7 @@ RECORDS_ON_LINES: dict[str, tuple[bytes, str, str, Callable[[File], File]]] = {
     "an unknown field that is much like one that is there": (
         with_member("/total_amounts", 1),
         "unknown_field",
-        "did you mean total_amount? That is there already, so leave one of them out",
+        "did you mean total_amount? The record already has that field, so remove one of them",
         replace(b',"total_amounts":1', b""),
     ),
     "more digits than are kept": (

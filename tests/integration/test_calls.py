@@ -133,7 +133,7 @@ def test_the_starter_makes_the_requests_of_the_model(monkeypatch: pytest.MonkeyP
     }
     with counting() as counted:
         starter.handler({"Records": [record]})
-        assert counted() == s3_requests.BESIDE["starter"]
+        assert counted() == s3_requests.OUTSIDE_MACHINE["starter"]
 
 
 @pytest.mark.usefixtures("aws")

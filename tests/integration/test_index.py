@@ -169,7 +169,7 @@ def test_an_execution_that_has_run_is_known() -> None:
 
 @pytest.mark.parametrize(("code", "status"), [("ThrottlingException", 400), ("ServiceUnavailable", 503)])
 def test_a_throttled_start_is_transient(code: str, status: int) -> None:
-    with pytest.raises(TransientError, match=f"^StartExecution orders-[0-9a-f]{{32}}: AWS answered {code}"):
+    with pytest.raises(TransientError, match=f"^StartExecution orders-[0-9a-f]{{32}}: AWS returned {code}"):
         started(code, status)
 
 
@@ -481,7 +481,7 @@ def test_a_notice_that_failed_is_sent_by_the_next_delivery(notices: Any, history
     [
         ("execution_failed", "FAILED", "States.Runtime", "An error occurred while executing the state 'Write'"),
         ("execution_timed_out", "TIMED_OUT", "States.Timeout", "The execution ran longer than"),
-        ("execution_aborted", "ABORTED", "ExecutionAborted", "Somebody stopped the execution."),
+        ("execution_aborted", "ABORTED", "ExecutionAborted", "Someone stopped the execution."),
         ("execution_aborted_with_words", "ABORTED", "Größe\nfalsch", "stopped by hand: wrong file"),
     ],
 )
@@ -502,7 +502,7 @@ def test_executions_that_died_are_recorded_and_told(
 
 def test_a_history_that_cannot_be_read_is_transient(notices: Any, history: Stubber) -> None:
     history.add_client_error("get_execution_history", service_error_code="ThrottlingException", http_status_code=400)
-    with pytest.raises(TransientError, match="GetExecutionHistory: AWS answered ThrottlingException"):
+    with pytest.raises(TransientError, match="GetExecutionHistory: AWS returned ThrottlingException"):
         record_failure.handler(event("execution_failed"))
     assert notices() == []
 
@@ -511,7 +511,7 @@ def test_a_topic_that_throttles_is_transient(history: Stubber) -> None:
     history.add_response("get_execution_history", {"events": []})
     with Stubber(record_failure._sns()) as stubber:
         stubber.add_client_error("publish", service_error_code="Throttling", http_status_code=400)
-        with pytest.raises(TransientError, match="Publish: AWS answered Throttling"):
+        with pytest.raises(TransientError, match="Publish: AWS returned Throttling"):
             record_failure.handler(event("execution_timed_out"))
 
 

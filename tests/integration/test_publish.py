@@ -56,7 +56,7 @@ def test_the_share_of_rejects_that_is_let_pass(rejected: int, received: int, rat
     assert isinstance(refusal, TooManyRejectsError) is fails
     if fails:
         assert str(refusal).startswith(
-            f"{rejected} of {received} records break the contract (not_json {rejected}), a share of "
+            f"{rejected} of {received} records violate the contract (not_json {rejected}), a share of "
         )
         assert str(refusal).endswith("s3://b/k.")
 
@@ -65,7 +65,7 @@ def test_the_share_of_rejects_that_is_let_pass(rejected: int, received: int, rat
 def test_without_a_valid_record_a_file_fails_at_any_ratio(ratio: float) -> None:
     refusal = reject_limit.refusal(totals(2, 2), ratio, "s3://b/k")
     assert isinstance(refusal, NoValidRecordsError)
-    assert str(refusal) == "All 2 records break the contract (not_json 2): see s3://b/k."
+    assert str(refusal) == "All 2 records violate the contract (not_json 2): see s3://b/k."
     assert isinstance(reject_limit.refusal(totals(0, 0), ratio, ""), EmptyFileError)
 
 
@@ -186,7 +186,9 @@ def test_a_committed_batch_whose_output_is_harmed_is_not_called_published() -> N
             s3_utils.storage().put_bytes(harness.PROCESSED, output.key, b"now missing")
             harms = ["changed"]
         for harm in harms:
-            with pytest.raises(ReconciliationError, match=f"committed, but {output.key} is missing or not what its"):
+            with pytest.raises(
+                ReconciliationError, match=f"committed, but {output.key} is missing or differs from what its"
+            ):
                 write.handler(batch.to_input())
             s3_utils.storage().put_bytes(harness.PROCESSED, output.key, f"now {harm}".encode())
         s3_utils.client().put_object(**place, Body=whole["Body"].read(), Metadata=whole["Metadata"])

@@ -582,7 +582,7 @@ def test_an_event_that_no_retry_got_handled_is_sent_back(place: Place, run: Run)
     for part in (
         "starter",
         "incoming/orders/a b.jsonl",
-        "TransientError: AWS answered ThrottlingException.",
+        "TransientError: AWS returned ThrottlingException.",
         "--apply",
     ):
         assert part in out

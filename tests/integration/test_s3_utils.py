@@ -254,7 +254,7 @@ def answered(client: Any, file: Path) -> Answered:
     ],
 )
 def test_a_fault_that_passes_is_transient(call: str, code: str, status: int, answered: Answered) -> None:
-    with pytest.raises(TransientError, match=rf"^[A-Z]+ s3://b/k: AWS answered {code}\.$") as caught:
+    with pytest.raises(TransientError, match=rf"^[A-Z]+ s3://b/k: AWS returned {code}\.$") as caught:
         answered(call, code, status)
     assert caught.value.__cause__ is not None
 

@@ -153,7 +153,7 @@ def rejects(*, show_values: bool) -> Rejects:
         "items": [{"line_number": 1, "quantity": 10, "unit_price": 7.7}],
         "total_amount": 1552.61,
     }
-    country = '/customer/address/country must be an ISO 3166-1 alpha-2 code in capitals, for example "DE"'
+    country = '/customer/address/country must be an ISO 3166-1 alpha-2 country code in upper case, for example "DE"'
     problems = [
         Problem("not_an_allowed_value", "/customer/address/country", "enum", country),
         Problem(

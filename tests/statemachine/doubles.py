@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from functions.record_failure.failure import Failure, notice, record
+from functions.record_failure.failure import Failure, notification, record
 
 FOLDER = "DOUBLES_FOLDER"
 """The environment variable that names the folder of all batches' folders."""
@@ -44,7 +44,7 @@ def record_failure(event: dict[str, Any], _context: object = None) -> dict[str, 
 def failure_notice(event: dict[str, Any]) -> dict[str, str]:
     """What the real record_failure answers to the event of the state RecordFailure."""
     failure = Failure.from_state_machine(event)
-    return notice(record(failure, committed=False, rejects_uri=None), "s3://processed/failure.json").to_output()
+    return notification(record(failure, committed=False, rejects_uri=None), "s3://processed/failure.json").to_output()
 
 
 def _play(function: str, batch: dict[str, Any], event: dict[str, Any], chunk: int | None = None) -> dict[str, Any]:

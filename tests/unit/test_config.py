@@ -71,7 +71,7 @@ def test_a_missing_setting_is_named(setting: str, value: str | None, monkeypatch
         monkeypatch.delenv(ALL[setting])
     else:
         monkeypatch.setenv(ALL[setting], value)
-    with pytest.raises(ConfigurationError, match=f"variable {ALL[setting]} is not set; Terraform sets it in"):
+    with pytest.raises(ConfigurationError, match=f"variable {ALL[setting]} is not set. Terraform sets it in"):
         getattr(settings(), setting)
 
 

@@ -16,9 +16,9 @@ def test_the_advice_is_one_object_per_line(line: bytes) -> None:
     reason = unparsable(line, 64)
     assert reason.code == "not_json"
     says = reason.message.partition("; ")[2]
-    assert "one whole JSON object on one line" in says or "one object per line" in says
+    assert "one complete JSON object on one line" in says or "one object per line" in says
 
 
 @pytest.mark.parametrize("line", [b'{"a":1},', b'{"a":1}{"a":2}', b'{"a":1}\r{"a":2}', b'[{"a":1}] x'])
 def test_whole_objects_on_a_line_have_advice_of_their_own(line: bytes) -> None:
-    assert "one whole JSON object" not in unparsable(line, 64).message
+    assert "one complete JSON object" not in unparsable(line, 64).message

@@ -55,7 +55,7 @@ def test_the_last_record_of_a_key_is_published_and_the_others_are_listed(tmp_pat
     (error,) = rejects[1]["errors"]
     assert (error["code"], error["rule"], error["pointer"]) == ("superseded", "key", "")
     assert error["message"] == (
-        f"the record's key occurs again later in the file, at position {at[4]}, and that one was published"
+        f"a later record in the same file, at position {at[4]}, has the same key and was published instead"
     )
 
 
@@ -155,7 +155,7 @@ def test_a_repeated_key_is_named_with_what_allows_it(tmp_path: Path) -> None:
     contract = replace(CONTRACT, tables=(CONTRACT.tables[0], customers, CONTRACT.tables[2]))
     staged = stage(lines([order(order_id="1"), order(order_id="2")]), tmp_path, contract=contract)
     says = broken(staged)
-    assert "Table customers: 1 rows repeat the key (customer_id). Name in the table's latest_by" in says
+    assert "Table customers: 1 rows repeat the key (customer_id). Set the table's latest_by" in says
 
 
 @pytest.mark.parametrize("slice_rows", [1, 2, 3, 7, 100])
@@ -229,13 +229,13 @@ def test_a_lost_order_is_noticed(tmp_path: Path) -> None:
     staged = stage(TWO, tmp_path)
     for table in ("orders", "customers", "items"):
         staged.tamper(table, "FROM part WHERE _position = 0")
-    assert broken(staged) == "valid 2 is not published 1 + superseded 0."
+    assert broken(staged) == "valid 2 does not equal published 1 + superseded 0."
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"valid": 3}, "valid 3 is not published 2 + superseded 0"),
+        ({"valid": 3}, "valid 3 does not equal published 2 + superseded 0"),
         ({"control_totals": {"total_amount": Decimal("587.49")}}, "Control total total_amount: validated"),
         ({"control_totals": {}}, "Control total total_amount: validated"),
     ],
@@ -316,15 +316,15 @@ def test_chunks_add_up() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"received": 4}, r"Chunk 1: received is not valid \+ rejected \(received 4, valid 2, rejected 1\)"),
-        ({"rejected": 2}, r"Chunk 1: received is not valid \+ rejected"),
+        ({"received": 4}, r"Chunk 1: received does not equal valid \+ rejected \(received 4, valid 2, rejected 1\)"),
+        ({"rejected": 2}, r"Chunk 1: received does not equal valid \+ rejected"),
         (
             {"records_by_version": {"1": {"valid": 1, "rejected": 1}}},
-            "Chunk 1: the valid records of all versions are not 2",
+            "Chunk 1: the valid records by version do not add up to 2",
         ),
         ({"received_bytes": GONE}, "Chunk 1 was counted by an earlier release: run the batch again"),
         ({"records_by_version": GONE}, "Chunk 1 was counted by an earlier release: run the batch again"),
-        ({"chunk_bytes": 5}, "Chunk 1 was cut by another plan; two runs of this batch overlap"),
+        ({"chunk_bytes": 5}, "Chunk 1 was split by a different plan: two runs of this batch overlap"),
     ],
 )
 def test_a_chunk_that_does_not_balance_is_named(change: dict[str, Any], says: str) -> None:

@@ -72,7 +72,7 @@ def test_a_failure_record_is_one_line_with_its_members_in_order() -> None:
     assert documents.failure_record().to_bytes().decode() == (
         '{"failure_version":1,"dataset":"orders","batch_id":"orders-0123456789abcdef0123456789abcdef",'
         '"execution":"orders-0123456789abcdef0123456789abcdef","status":"FAILED","error":"NoValidRecordsError",'
-        '"cause":"All 2 records break the contract.",'
+        '"cause":"All 2 records violate the contract.",'
         '"next_step":"Read the rejects, correct the records and upload the file again.","remedy":"",'
         '"published":false,'
         f'"rejects":null,"notified_by":null,"source":{json.dumps(SOURCE, separators=(",", ":"))},'

@@ -239,11 +239,11 @@ def test_a_cast_within_a_table_that_fails_costs_its_record(select: str, value: s
 @pytest.mark.parametrize(
     ("column", "where", "says"),
     [
-        ("make_date(v, 1, 1)", "", "table t, column v, which is DATE, the record at position {}."),
+        ("make_date(v, 1, 1)", "", "table t, column v (DATE), the record at position {}."),
         (
             "DATE '2026-01-01'",
             " WHERE make_date(v, 1, 1) IS NOT NULL",
-            "table t, whatever the column, the record at position {}.",
+            "table t, in the query itself, the record at position {}.",
         ),
     ],
 )

@@ -1,4 +1,4 @@
--- Best-selling products: units and sales by product and currency, by the name that each was last sold under.
+-- Best-selling products: units and sales by product and currency, with each product's latest name.
 SELECT
     items.product_id,
     max_by(items.product_name, orders.order_date) AS product_name,

@@ -1,5 +1,4 @@
--- Do the books balance? Of each run the revenue in the table and in its control total; a run where they differ is one to
--- look into.
+-- Runs whose revenue in the table differs from the control total. The result should be empty; investigate any row.
 SELECT
     runs.batch_id,
     runs.source.key AS source_key,

@@ -1,4 +1,4 @@
--- What arrived late: orders of which the first file came more than a day after they were placed.
+-- Late orders: the first file with the order arrived more than a day after the order was placed.
 SELECT
     orders.order_id,
     orders.order_date,

@@ -1,4 +1,4 @@
--- Revenue by day and currency: what was ordered, and what of it is goods and what is shipping. Cancelled orders don't count.
+-- Revenue by day and currency, in total, for goods and for shipping. Cancelled orders are excluded.
 SELECT
     CAST(order_date AS date) AS day,
     currency,

@@ -1,4 +1,4 @@
--- Top customers: the ten who spent the most, of each currency, with the details of their latest order.
+-- Top customers: the ten who spent the most in each currency, with the details from their latest order.
 SELECT currency, place, customers.customer_id, customers.name, customers.country, orders, revenue
 FROM (
     SELECT

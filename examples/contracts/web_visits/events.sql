@@ -1,4 +1,4 @@
--- Events have no number of their own: their place in the list is one, and the list's order is the producer's.
+-- Events have no number in the source. Their position in the producer's list becomes their number.
 SELECT
     _position,
     visit_id,

@@ -1,4 +1,4 @@
--- One candidate a visit; the write step keeps the one with the latest visit.
+-- One candidate row per visit. `write` keeps the one with the latest visit.
 SELECT
     _position,
     visitor.visitor_id AS visitor_id,

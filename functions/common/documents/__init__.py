@@ -1,1 +1,1 @@
-"""The documents that the pipeline stores or passes between functions: a type each, with one reader and one writer."""
+"""The documents that the pipeline stores or passes between functions. Each has one type that reads and writes it."""

@@ -1,4 +1,4 @@
-"""What all stored documents have in common: how they are written and read."""
+"""The base type of all stored documents, which reads and writes them."""
 
 from typing import ClassVar, Self
 
@@ -11,15 +11,15 @@ class StoredDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A JSON document in the processed bucket.
 
     The fields are its members, in the order in which they are written. A member that earlier releases did not write has
-    a default, and members that only later releases write are ignored.
+    a default. Unknown members, which later releases may write, are ignored.
     """
 
     kind: ClassVar[str]
-    """What an error message calls it."""
+    """The name of the document type in error messages, such as `manifest`."""
 
     @classmethod
     def read(cls, body: bytes, key: str) -> Self:
-        """The document in the object `key`. Raises DocumentError if it is no such document."""
+        """Parse the content of the object `key`. Raises DocumentError if it isn't such a document."""
         try:
             return msgspec.json.decode(body, type=cls)
         except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
@@ -27,5 +27,5 @@ class StoredDocument(msgspec.Struct, frozen=True, kw_only=True):
             raise DocumentError(f"{key} can't be read as a {cls.kind}: {why}.") from exc
 
     def to_bytes(self) -> bytes:
-        """The document as it is stored: one line, because Athena reads one JSON object per line."""
+        """Encode the document as it is stored: on one line, because Athena reads one JSON object per line."""
         return msgspec.json.encode(self) + b"\n"

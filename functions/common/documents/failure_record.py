@@ -1,4 +1,4 @@
-"""The failure record of an execution, which `record_failure` writes."""
+"""The failure record of an execution, written by `record_failure`."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from functions.common.documents.document import StoredDocument
 
 
 class FailureRecord(StoredDocument, frozen=True, kw_only=True):
-    """What failed, why, what to do about it, and whether somebody was notified."""
+    """What failed, why, what to do about it, and whether a notification was sent."""
 
     kind: ClassVar[str] = "failure record"
 
@@ -21,23 +21,23 @@ class FailureRecord(StoredDocument, frozen=True, kw_only=True):
     cause: str
     next_step: str
     remedy: str = ""
-    """A `functions.common.errors.Remedy`; empty in a record of a release that did not write this member."""
+    """A `functions.common.errors.Remedy`; empty in records of earlier releases."""
     published: bool
-    """Whether a manifest outranks this record: then only what came after the commit failed."""
+    """Whether the batch has a manifest. If so, only a step after the commit failed."""
     rejects: str | None
-    """The address of the file of rejects; None if there is none."""
+    """The S3 URI of the rejects file, or None."""
     notified_by: str | None = ""
-    """`state_machine` or `record_failure`; None until it is known that a notification was sent. Empty in a record of a
-    release that did not write this member: its state machine sent the notification."""
+    """`state_machine` or `record_failure`; None until a sent notification is confirmed. Empty in records of earlier
+    releases, whose state machine sent the notification."""
     source: Source
     ingested_at: str
 
     @property
     def is_notified(self) -> bool:
-        """Whether a notification of the failure was sent."""
+        """Whether a notification of the failure is known to have been sent."""
         return self.notified_by is not None
 
     @property
     def rejects_key(self) -> str | None:
-        """Where the rejects are in the processed bucket; None if there are none."""
+        """The key of the rejects file in the processed bucket, or None."""
         return self.rejects.removeprefix("s3://").partition("/")[2] if self.rejects else None

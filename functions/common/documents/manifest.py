@@ -1,4 +1,4 @@
-"""The manifest of a published batch, which `write` writes last."""
+"""The manifest of a published batch. `write` writes it after all other outputs."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -11,7 +11,7 @@ from functions.common.documents.document import StoredDocument
 
 
 class RecordCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a file's records: received = valid + rejected, and valid = superseded + published."""
+    """The number of records by outcome: received = valid + rejected, and valid = superseded + published."""
 
     received: int
     valid: int
@@ -21,7 +21,7 @@ class RecordCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ByteCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes of all records of a file, and of what could not be read as records."""
+    """The bytes of all records of a file, and the bytes that could not be read as records."""
 
     received: int
     unreadable: int
@@ -52,14 +52,14 @@ class PublishedTable(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def files(self) -> dict[str, PublishedFile]:
-        """Its files by kind, which is also the suffix of their names."""
+        """The table's files by format: `parquet` and `csv`."""
         return {"parquet": self.parquet, "csv": self.csv}
 
 
 class Manifest(StoredDocument, frozen=True, kw_only=True):
-    """What a batch published, from which source and by which release, with the full reconciliation.
+    """What a batch published, from which source and with which release, and its reconciliation.
 
-    No member differs between the attempts of one release.
+    All attempts of one release write the same bytes.
     """
 
     kind: ClassVar[str] = "manifest"
@@ -75,19 +75,19 @@ class Manifest(StoredDocument, frozen=True, kw_only=True):
     ingest_date: str
     counts: RecordCounts
     bytes: ByteCounts | None = None
-    """None in a manifest of a release that did not count them."""
+    """None in manifests of earlier releases."""
     rejected_by_reason: Mapping[str, int]
     records_by_version: Mapping[str, VersionCounts] = msgspec.field(default_factory=dict)
-    """By number of the version; `unknown` has the records whose version is not known."""
+    """The counts by version number, as a string. `unknown` counts the records whose version is not known."""
     drift: tuple[DriftCount, ...] = ()
     control_totals: Mapping[str, ControlTotalSums]
     tables: Mapping[str, PublishedTable]
     rejects: PublishedFile | None
-    """The file of rejected and superseded records; None if there are none."""
+    """The file of rejected and superseded records, or None."""
 
     @property
     def outputs(self) -> list[PublishedFile]:
-        """Every object that was published."""
+        """All published objects, including the rejects file."""
         files = [file for table in self.tables.values() for file in table.files.values()]
         return [*files, *([self.rejects] if self.rejects else [])]
 

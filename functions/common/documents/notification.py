@@ -1,4 +1,4 @@
-"""The notification that goes to SNS."""
+"""The notification that is published to SNS."""
 
 import re
 
@@ -8,10 +8,10 @@ _MAX_SUBJECT = 99
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    """A notification. Any string can be passed as its subject.
+    """A notification with a subject that SNS accepts.
 
-    SNS accepts a subject of fewer than 100 printable ASCII characters
-    (docs.aws.amazon.com/sns/latest/api/API_Publish.html). Other characters become `?`, and what is too long is cut.
+    SNS requires fewer than 100 printable ASCII characters (docs.aws.amazon.com/sns/latest/api/API_Publish.html). Other
+    characters are replaced with `?`, and a longer subject is truncated.
     """
 
     subject: str
@@ -22,5 +22,5 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "subject", subject)
 
     def to_output(self) -> dict[str, str]:
-        """The notification as a function returns it to the state machine."""
+        """Return the notification as part of a function's output."""
         return msgspec.structs.asdict(self)

@@ -1,6 +1,6 @@
-"""The run record of an execution, which `record_run` writes: what AWS bills for it, and what that costs.
+"""The run record of an execution, written by `record_run`: the resources that AWS bills, and their cost.
 
-Money and quantities are exact decimals in strings, and money is in USD.
+Amounts and quantities are exact decimals in strings. Amounts are in USD.
 """
 
 import builtins
@@ -15,36 +15,36 @@ from functions.common.pricing.s3_requests import Calls
 
 
 class RunPrices(msgspec.Struct, frozen=True, kw_only=True):
-    """Which prices were used."""
+    """The price list that was used."""
 
     dated: str
     region: str
 
 
 class RunStep(msgspec.Struct, frozen=True, kw_only=True):
-    """What one state invoked, or one function next to the state machine."""
+    """The invocations by one state, or of one function outside the state machine."""
 
     functions: tuple[str, ...]
     tries: int
     billed_ms: int
     measured: str
-    """`history`; `span`, the time of a Map that does not show its tries; `execution`, the time of the whole execution,
-    whose history could not be read; or `assumed`."""
+    """How `billed_ms` was measured: `history`; `span`, the duration of a Map whose attempts are not in the history;
+    `execution`, the duration of an execution whose history could not be read; or `assumed`."""
     unfinished: int
-    """Tries that were still running when the execution ended."""
+    """Attempts that were still running when the execution ended."""
     memory_mb: int
     disk_mb: int
 
 
 class RunTransitions(msgspec.Struct, frozen=True, kw_only=True):
-    """State transitions: states entered, and retries."""
+    """The number of state transitions: states entered, and retries."""
 
     states: int
     retries: int
 
 
 class RunBytes(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes read, staged and published."""
+    """The bytes read, staged and published."""
 
     source: int
     staged: int
@@ -52,12 +52,12 @@ class RunBytes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunCost(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the cost."""
+    """One line of the cost breakdown."""
 
     item: str
     quantity: str
     price_of: str
-    """The unit, by its name in prices.json."""
+    """The unit's name in prices.json."""
     price: str
     usd: str
 
@@ -86,9 +86,9 @@ class RunRecord(StoredDocument, frozen=True, kw_only=True):
     usd: str
     records: int
     usd_for_1000_records: str | None
-    """None if no record was received or nothing was published."""
+    """None if no records were received or nothing was published."""
     usd_a_month_kept: str
 
     def to_bytes(self) -> builtins.bytes:
-        """The record as it is stored, indented for people."""
+        """Encode the record as it is stored: indented for readability."""
         return json.dumps(msgspec.to_builtins(self), indent=2).encode()

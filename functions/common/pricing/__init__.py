@@ -1,1 +1,1 @@
-"""What AWS charges, and what a run costs: shared by `record_run` and `pipeline estimate`."""
+"""Calculates what a run costs on AWS, for `record_run` and `pipeline estimate`."""

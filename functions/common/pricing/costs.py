@@ -1,7 +1,7 @@
-"""The arithmetic: quantities and prices in, lines out. The run record and `pipeline estimate` both use it.
+"""Calculates cost lines from quantities and prices, for the run record and `pipeline estimate`.
 
-Money and quantities are decimals. A quantity is rounded once, to 15 places, which milliseconds by MiB do not need; from
-there on everything is exact.
+Amounts and quantities are decimals. Each quantity is rounded once, half up to 15 decimal places. All other arithmetic
+is exact.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,10 +13,10 @@ from functools import reduce
 from functions.common.pricing.prices import Prices
 
 EXACT = Context(prec=80, traps=[Inexact, InvalidOperation, Clamped])
-"""A result that would have to be rounded is an error."""
+"""A decimal context that raises an error instead of rounding."""
 
 FREE_DISK_MB = 512
-"""Of a function's /tmp, that much costs nothing."""
+"""The size of /tmp that Lambda includes at no charge, in MiB."""
 
 GB = 1 << 30
 DAYS_A_MONTH = 30
@@ -25,7 +25,7 @@ _PLACES = Decimal(1).scaleb(-15)
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a function is given."""
+    """The configured memory and /tmp size of a function, in MiB."""
 
     memory_mb: int
     disk_mb: int
@@ -33,23 +33,23 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Calls of one function."""
+    """The invocations of one function."""
 
     name: str
     size: Size
     calls: int
     billed_ms: int
-    """Of all calls together."""
+    """The sum over all invocations."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostLine:
-    """So much of one thing, and what it costs."""
+    """The cost of one billed item."""
 
     item: str
     quantity: Decimal
     price_of: str
-    """What a unit is, by its name in prices.json."""
+    """The unit's name in prices.json."""
     price: Decimal
 
     @property
@@ -58,9 +58,10 @@ class CostLine:
 
 
 def lines(work: Iterable[Work], quantities: Mapping[str, int | Fraction], prices: Prices) -> list[CostLine]:
-    """What all this costs: memory and disk of each function, all calls, and each of `quantities`.
+    """Return the cost lines: memory and disk of each function, all invocations, and each of `quantities`.
 
-    These are by their names in prices.json: `state_transition`, `s3_put`, `log_gb` … What there is none of has no line.
+    The keys of `quantities` are names in prices.json, such as `state_transition`, `s3_put` or `log_gb`. A quantity of 0
+    has no line.
     """
     done = list(work)
     found: list[tuple[str, str, int | Fraction]] = []
@@ -85,27 +86,27 @@ _ITEMS = {
 
 
 def gb_seconds(milliseconds: int, mb: int) -> Fraction:
-    """Memory or disk for a time, as Lambda reckons it: 1,024 MB are a GB."""
+    """Return GB-seconds as Lambda bills them, with 1,024 MB per GB."""
     return Fraction(milliseconds * mb, 1000 * 1024)
 
 
 def gb_months(n_bytes: int, days: int = DAYS_A_MONTH) -> Fraction:
-    """Bytes kept for some days, as S3 reckons it, in months of 30 days."""
+    """Return GB-months as S3 bills them, with 30 days per month."""
     return Fraction(n_bytes * days, GB * DAYS_A_MONTH)
 
 
 def rounded(quantity: int | Fraction) -> Decimal:
-    """A quantity as a decimal, half up to 15 places."""
+    """Return a quantity as a decimal, rounded half up to 15 decimal places."""
     exact = Fraction(quantity)
     units = (exact / Fraction(_PLACES) + Fraction(1, 2)).__floor__()
     return EXACT.normalize(EXACT.multiply(Decimal(units), _PLACES))
 
 
 def total(some: Iterable[CostLine]) -> Decimal:
-    """The sum of lines, exact."""
+    """Return the exact sum of the lines in USD."""
     return reduce(EXACT.add, (line.usd for line in some), Decimal(0))
 
 
 def text(number: Decimal) -> str:
-    """A decimal in plain digits, all of them and no more: 0.0000125."""
+    """Format a decimal without an exponent or trailing zeros, for example `0.0000125`."""
     return format(EXACT.normalize(number), "f")

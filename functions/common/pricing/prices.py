@@ -1,4 +1,4 @@
-"""AWS's public prices, by region and architecture: prices.json, which says from when and from where each is."""
+"""Reads AWS's public prices by region and architecture from prices.json, which gives the date and source of each."""
 
 import json
 from collections.abc import Mapping
@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Any
 
 FALLBACK = "us-east-1"
-"""The region whose prices stand in for those of a region that prices.json does not have."""
+"""The region whose prices are used for regions that prices.json does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What one unit of each thing costs in one region, in USD."""
+    """The price of one unit of each billed item in one region, in USD."""
 
     dated: str
-    """The day on which prices.json was last looked through."""
+    """The date on which prices.json was last checked."""
     region: str
-    """The region that the prices are of: FALLBACK, where those asked for are not known."""
+    """The region of the prices, which is FALLBACK if the requested region is not in prices.json."""
     usd: Mapping[str, Decimal]
-    """By the names in prices.json; `lambda_gb_second` is that of the architecture."""
+    """The prices by their names in prices.json; `lambda_gb_second` is the price for the architecture."""
 
 
 def prices_for(region: str, architecture: str) -> Prices:
-    """The prices of a region, or FALLBACK's where it is not known; `architecture` is arm64 or x86_64."""
+    """Return the prices of a region, or those of FALLBACK if unknown. `architecture` is `arm64` or `x86_64`."""
     known = region if region in regions() else FALLBACK
     of_region = {**_content()["regions"][known]}
     of_region["lambda_gb_second"] = of_region["lambda_gb_second"][architecture]
@@ -33,7 +33,7 @@ def prices_for(region: str, architecture: str) -> Prices:
 
 
 def regions() -> list[str]:
-    """The regions whose prices are known."""
+    """Return the regions in prices.json, sorted."""
     return sorted(_content()["regions"])
 
 

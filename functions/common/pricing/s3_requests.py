@@ -1,6 +1,6 @@
-"""How many requests a run makes of S3. What each function writes and reads, and how, is said here and nowhere else.
+"""Calculates the number of S3 requests of a run, from a list of the objects that each function reads and writes.
 
-`tests/integration/test_calls.py` counts the real functions' calls and holds this to them.
+`tests/integration/test_calls.py` compares the results with the calls of the real functions.
 """
 
 from collections import defaultdict
@@ -12,12 +12,12 @@ from typing import NamedTuple, Self
 
 MULTIPART_BYTES = 64 << 20
 PART_BYTES = 16 << 20
-"""How functions/common/s3_utils.py cuts transfers: from MULTIPART_BYTES on into parts of PART_BYTES."""
+"""functions/common/s3_utils.py transfers objects of MULTIPART_BYTES or more in parts of PART_BYTES."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Requests, by what S3 charges for them."""
+    """The number of requests in each of S3's price classes."""
 
     put: int = 0
     """PUT, COPY, POST and LIST."""
@@ -28,27 +28,27 @@ class Calls:
         return Calls(self.put + other.put, self.get + other.get)
 
     def times(self, factor: Fraction) -> "Calls":
-        """So many times these, rounded up."""
+        """Return the numbers multiplied by `factor`, rounded up."""
         return Calls(ceil(self.put * factor), ceil(self.get * factor))
 
 
 def put(_bytes: int) -> Calls:
-    """PutObject."""
+    """Count PutObject."""
     return Calls(put=1)
 
 
 def get(_bytes: int) -> Calls:
-    """GetObject."""
+    """Count GetObject."""
     return Calls(get=1)
 
 
 def upload(n_bytes: int) -> Calls:
-    """PutObject, or CreateMultipartUpload, a part after the other, and CompleteMultipartUpload."""
+    """Count PutObject, or CreateMultipartUpload, one UploadPart per part, and CompleteMultipartUpload."""
     return Calls(put=1 if n_bytes < MULTIPART_BYTES else 2 + _parts(n_bytes))
 
 
 def download(n_bytes: int) -> Calls:
-    """GetObject; of a large object that is broken off for HeadObject and GetObject of one part after the other."""
+    """Count GetObject. A large object also needs HeadObject and one GetObject per part."""
     return Calls(get=1 if n_bytes < MULTIPART_BYTES else 2 + _parts(n_bytes))
 
 
@@ -61,7 +61,7 @@ def _parts(n_bytes: int) -> int:
 
 
 class Staged(NamedTuple):
-    """One kind of object in staging: which function writes it and how, and which reads it."""
+    """The functions that write and read one kind of object in staging, and the requests that each makes."""
 
     written_by: str
     write: Callable[[int], Calls]
@@ -74,32 +74,32 @@ STAGED: Mapping[str, Staged] = {
     "rejected.jsonl": Staged("validate", upload, "write", download_unless_empty),
     "counts.json": Staged("validate", put, "write", get),
 }
-"""By name; every other object is a table's part."""
+"""The staged objects by name; all others are parts of tables."""
 
 PART = Staged("transform", upload, "write", download)
 
-BESIDE = {
-    "starter": Calls(get=1),  # the version's HEAD
-    "record_run": Calls(put=2, get=1),  # a listing of staging and the record; the manifest
+OUTSIDE_MACHINE = {
+    "starter": Calls(get=1),  # HEAD of the object version
+    "record_run": Calls(put=2, get=1),  # put: listing of staging, run record; get: manifest
 }
-"""What the functions that run once an execution, beside the state machine, call."""
+"""The requests of the functions that run once per execution, outside the state machine."""
 
 FAILURE_IN_MACHINE, FAILURE_OUTSIDE = Calls(put=1, get=2), Calls(put=2, get=3)
-"""What record_failure calls: for the state machine, and once more when EventBridge tells of the end."""
+"""The requests of record_failure when the state machine calls it, and again when EventBridge does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """What a run read and wrote; sizes are in bytes."""
+    """The objects that a run read and wrote; sizes are in bytes."""
 
     chunks: int
     source: int
     staged: Sequence[tuple[str, int]]
-    """Name and size of each object in staging."""
+    """The name and size of each object in staging."""
     outputs: Sequence[int] = ()
-    """The sizes of what was published, rejects included; empty where nothing was."""
+    """The sizes of the published objects, including the rejects file; empty if nothing was published."""
     superseded: int = 0
-    """Records that are superseded: `write` reads their chunks of the source once more, at most one for each."""
+    """The number of superseded records. `write` reads the chunks that contain them again."""
 
     @property
     def staged_bytes(self) -> int:
@@ -107,14 +107,14 @@ class Objects:
 
 
 def calls_of(objects: Objects) -> dict[str, Calls]:
-    """The requests of each function that the state machine runs, each chunk and each step done once."""
+    """Return the requests by function of the state machine, if every step and chunk runs once."""
     calls: dict[str, Calls] = defaultdict(Calls)
     calls["validate"] += Calls(get=objects.chunks if objects.source else 0)
     for name, size in objects.staged:
         staged = STAGED.get(name, PART)
         calls[staged.written_by] += staged.write(size)
         calls[staged.read_by] += staged.read(size)
-    calls["write"] += Calls(get=1)  # is it committed already?
+    calls["write"] += Calls(get=1)  # checks for a manifest
     calls["write"] += Calls(get=min(objects.superseded, objects.chunks))
     for size in objects.outputs:
         calls["write"] += upload(size)

@@ -1,4 +1,4 @@
-# What is made, on a mocked AWS, and what each variable refuses.
+# The resources, on a mocked AWS, and the validation of each variable.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -9,7 +9,7 @@ run "without_a_repository_there_is_only_the_bucket_and_the_boundary" {
 
   assert {
     condition     = length(aws_iam_role.github) == 0 && length(aws_iam_openid_connect_provider.github) == 0 && output.plan_role == null && output.smoke_role == null && output.deploy_roles == {}
-    error_message = "Who names no repository gets no role."
+    error_message = "Without a repository, there must be no roles."
   }
 
   assert {
@@ -28,7 +28,7 @@ run "an_account_has_but_one_provider" {
 
   assert {
     condition     = length(aws_iam_openid_connect_provider.github) == 0 && toset(keys(aws_iam_role.github)) == toset(["deploy-dev", "deploy-prod", "deploy-smoke", "plan"])
-    error_message = "The account's own provider is used."
+    error_message = "An existing OIDC provider must be used."
   }
 }
 

@@ -1,4 +1,4 @@
-# All that bootstrap can make, planned by the real provider without an account: it renders every policy in full.
+# Plans all bootstrap resources with the real provider and without an account, which renders every policy in full.
 
 provider "aws" {
   region                      = "eu-central-1"

@@ -1,4 +1,4 @@
-# What the mocked AWS answers where the provider looks at the form of it: account, ARNs, JSON.
+# The mocked responses whose format the provider checks: account, ARNs, JSON.
 
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
@@ -60,7 +60,7 @@ mock_resource "aws_sns_topic" {
   defaults = { arn = "arn:aws:sns:eu-central-1:123456789012:mocked" }
 }
 
-# Another than that of notices, so that a test can tell them apart.
+# Different from the first topic's ARN, so a test can distinguish them.
 override_resource {
   target = aws_sns_topic.alarms
   values = { arn = "arn:aws:sns:eu-central-1:123456789012:mocked-alarms" }

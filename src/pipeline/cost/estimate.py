@@ -15,7 +15,7 @@ from typing import Any
 from functions.common.planning import plan_chunks
 from functions.common.pricing.costs import DAYS_A_MONTH, GB, CostLine, Size, Work, gb_months, gb_seconds, lines, rounded
 from functions.common.pricing.prices import prices_for
-from functions.common.pricing.s3_requests import BESIDE, PART, STAGED, Calls, Objects, calls_of
+from functions.common.pricing.s3_requests import OUTSIDE_MACHINE, PART, STAGED, Calls, Objects, calls_of
 from functions.record_run.history import EVENTS_A_CHUNK, EVENTS_A_FILE, STATES_A_CHUNK, STATES_A_FILE
 from functions.record_run.record import ASSUMED_MS, CHUNK_FUNCTIONS, LOG_BYTES_A_CALL, LOG_BYTES_AN_EVENT
 from pipeline import ROOT
@@ -131,7 +131,7 @@ def _work(asked: Question, objects: Objects, requests: Mapping[str, Calls]) -> l
         asking = MS_A_REQUEST * (requests[function].put + requests[function].get / at_once)
         billed = ceil(1000 * (computing + moving) + asking + MS_A_CALL * calls + COLD_MS[function])
         work.append(Work(function, sizes[function], calls * asked.files, billed * asked.files))
-    for function in BESIDE:
+    for function in OUTSIDE_MACHINE:
         billed = ASSUMED_MS[function] + COLD_MS[function]
         work.append(Work(function, sizes[function], asked.files, billed * asked.files))
     return work
@@ -148,9 +148,9 @@ def _bytes_moved(function: str, objects: Objects) -> int:
 
 
 def _quantities(asked: Question, objects: Objects, requests: Mapping[str, Calls]) -> dict[str, int | Fraction]:
-    made = sum((*requests.values(), *BESIDE.values()), Calls(put=len(objects.staged) // 1000))
+    made = sum((*requests.values(), *OUTSIDE_MACHINE.values()), Calls(put=len(objects.staged) // 1000))
     chunks, days = objects.chunks, int(variables.defaults()["retention_days"]["staging"]) + 1
-    invocations = len(CHUNK_FUNCTIONS) * chunks + 1 + len(BESIDE)
+    invocations = len(CHUNK_FUNCTIONS) * chunks + 1 + len(OUTSIDE_MACHINE)
     log_bytes = LOG_BYTES_AN_EVENT * (EVENTS_A_FILE + EVENTS_A_CHUNK * chunks) + LOG_BYTES_A_CALL * invocations
     a_file: dict[str, int | Fraction] = {
         "state_transition": STATES_A_FILE + STATES_A_CHUNK * chunks,

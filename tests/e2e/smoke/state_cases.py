@@ -14,7 +14,7 @@ _BATCH = {
 }
 _UNKNOWN = {
     "Error": "UnknownError",
-    "Cause": "The state machine gave no cause; look at the execution's history.",
+    "Cause": "The state machine gave no cause. See the execution's history in Step Functions.",
 }
 _PLANNED = {"batch": _BATCH, "chunks": [0, 1, 2], "failure": _UNKNOWN}
 _CHUNK = {"batch": _BATCH, "chunk": 1}

@@ -1,4 +1,4 @@
--- Views by page: how often each was viewed, by how many visitors, for how long, and how far down they scrolled.
+-- Views by page: the number of views and visitors, the time spent, and how far visitors scrolled.
 SELECT
     page_views.path,
     count(*) AS views,

@@ -1,4 +1,4 @@
-# What the mocked AWS answers where the provider looks at the form of it: account, ARNs, JSON.
+# The mocked responses whose format the provider checks: account, ARNs, JSON.
 
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
