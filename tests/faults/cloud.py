@@ -184,7 +184,7 @@ class Cloud:
         return {key: data for key, data in self.objects().items() if not key.startswith("staging/")}
 
     @property
-    def notices(self) -> list[dict[str, str]]:
+    def notifications(self) -> list[dict[str, str]]:
         """Every notice that was sent."""
         return [{"subject": subject, "message": message} for _, message, subject, *_ in sent_notifications()]
 

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.faults.killing import Killed
 from tests.statemachine import definition as asl
-from tests.statemachine.paths import MissingPathError, fill, put, read
+from tests.statemachine.path_walk import MissingPathError, fill, put, read
 
 CRASHES = (
     *("Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout", "Lambda.Unknown", "States.Timeout"),

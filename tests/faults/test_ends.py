@@ -12,7 +12,7 @@ from tests.faults.inject import Call, Fault
 from tests.faults.releases import crashing
 from tests.faults.sampling import sampled
 from tests.faults.table import survives
-from tests.statemachine.cases import TRIES
+from tests.statemachine.definition_cases import TRIES
 
 ENDINGS = ("TIMED_OUT", "ABORTED")
 

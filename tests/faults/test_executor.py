@@ -12,11 +12,11 @@ from moto import mock_aws
 
 from tests.faults.executor import CrashError, Ended, Executor, StoppedError
 from tests.statemachine import definition as asl
-from tests.statemachine import doubles, engine, moto_engine
-from tests.statemachine.cases import CASES, TRANSIENT, TRIES, Case
+from tests.statemachine import engine, function_doubles, moto_engine
+from tests.statemachine.definition_cases import CASES, TRANSIENT, TRIES, Case
 from tests.statemachine.engine import FUNCTIONS, Run
 
-DOUBLES = {name: getattr(doubles, name) for name in FUNCTIONS}
+DOUBLES = {name: getattr(function_doubles, name) for name in FUNCTIONS}
 
 
 class Small:
@@ -26,15 +26,15 @@ class Small:
         self.folder = folder
         self.heard: list[dict[str, str]] = []
 
-    def notices(self, batch_id: str, expected: int) -> list[dict[str, str]]:
+    def notifications(self, batch_id: str, expected: int) -> list[dict[str, str]]:
         return [notice for notice in self.heard if batch_id in notice["message"]]
 
     def run(self, case: Case) -> tuple[Run, Executor]:
         batch = engine.make_batch(case.chunks)
-        answer = engine.answer_of_write(batch, case)
+        answer = engine.write_result(batch, case)
         folder = self.folder / batch.batch_id
         folder.mkdir()
-        (folder / "script.json").write_text(json.dumps({"deeds": case.deeds, "summary": answer}))
+        (folder / "script.json").write_text(json.dumps({"actions": case.actions, "summary": answer}))
 
         def publish(asked: Mapping[str, str]) -> dict[str, str]:
             if not case.topic:
@@ -63,9 +63,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
 
     folder = tmp_path_factory.mktemp("doubles")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv(doubles.FOLDER, str(folder))
-        monkeypatch.setattr(doubles, "crash", moto_engine.crash)
-        monkeypatch.setattr(doubles, "time", SimpleNamespace(sleep=hang))
+        monkeypatch.setenv(function_doubles.FOLDER, str(folder))
+        monkeypatch.setattr(function_doubles, "crash", moto_engine.crash)
+        monkeypatch.setattr(function_doubles, "time", SimpleNamespace(sleep=hang))
         yield Small(folder)
 
 
@@ -79,14 +79,14 @@ def test_every_case_of_the_definition(small: Small, case: Case) -> None:
 
 ALIKE = (
     "three chunks are published",
-    "rejects are told",
+    "rejects are notified",
     "a data error in validate",
     "one chunk of three meets a transient fault",
     "write crashes twice",
     "each kind of fault has its own retries",
     "the record can't be written",
-    "the failure's notice can't be sent",
-    "the rejects' notice can't be sent",
+    "the failure notification can't be sent",
+    "the rejects notification can't be sent",
 )
 
 

@@ -1,6 +1,6 @@
 """Roles against what their functions really ask of AWS: nothing is missing, and nothing is there that nobody uses.
 
-tests/calls.py makes the requests. What each needs, AWS says in the Service Authorization Reference and, for S3, in
+tests/aws_calls.py makes the requests. What each needs, AWS says in the Service Authorization Reference and, for S3, in
 AmazonS3/latest/userguide/using-with-s3-policy-actions.html.
 """
 
@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from tests import calls, harness
-from tests.calls import Call
+from tests import aws_calls, harness
+from tests.aws_calls import Call
 from tests.infra.conftest import Run
 from tests.infra.policies import (
     EXECUTION,
@@ -97,7 +97,7 @@ def grants(plan: Run, function: str) -> set[tuple[str, str]]:
 def needed(function: str) -> set[tuple[str, str]]:
     """The action and the resource of each right that a function's calls need."""
     return {
-        (action, resource_of(call)) for call in calls.by_function()[function] for action in sorted(actions_of(call))
+        (action, resource_of(call)) for call in aws_calls.by_function()[function] for action in sorted(actions_of(call))
     }
 
 
@@ -125,7 +125,7 @@ def resource_of(call: Call) -> str:
 
 def for_the_answer(function: str) -> Iterator[tuple[str, str]]:
     """Listing, of each bucket that a function reads objects of."""
-    for call in calls.by_function()[function]:
+    for call in aws_calls.by_function()[function]:
         if call.operation in LISTS_FOR_THE_ANSWER:
             yield "s3:ListBucket", BUCKETS[call.params["Bucket"]]
             if "VersionId" in call.params:

@@ -106,7 +106,7 @@ def test_the_linter_finds_nothing_but_what_is_accepted(
     assert not needless, f"Take out of ACCEPTED what is not found any more: {needless}"
 
 
-def test_the_linter_finds_what_is_broken(tmp_path: Path) -> None:
+def test_the_linter_finds_faults_in_a_broken_definition(tmp_path: Path) -> None:
     statements = [{"Sid": sid, "Effect": "Allow", **statement} for sid, (statement, _) in BROKEN.items()]
     found = lint({"broken": json.dumps({"Version": "2012-10-17", "Statement": statements})}, tmp_path)
     kinds = {(place.removeprefix("broken "), issue["issue_type"]) for place, issue in found}

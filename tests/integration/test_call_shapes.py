@@ -17,7 +17,7 @@ from botocore.validate import ParamValidator
 
 from pipeline import ROOT
 from pipeline.deploy import deploy
-from tests import calls, harness
+from tests import aws_calls, harness
 
 OF_THE_CLI = (
     *("s3", "stepfunctions", "sns", "sqs", "lambda", "logs", "cloudwatch", "iam", "sts", "athena", "glue", "budgets"),
@@ -28,20 +28,20 @@ OF_THE_CLI = (
 
 def test_every_call_in_functions_is_made() -> None:
     """So the tests below, and those of the policies, see all of them."""
-    made = calls.calls()
+    made = aws_calls.calls()
     unmade = [
         f"{site.path}:{site.lines[0]} {site.operation}"
-        for site in calls.sites(ROOT / "functions")
+        for site in aws_calls.sites(ROOT / "functions")
         if not any(site.makes(call) for call in made)
     ]
-    assert not unmade, f"Have tests/calls.py call a function so that these are made too: {unmade}"
-    assert len(list(calls.sites(ROOT / "functions"))) > 15, "the calls are not found in the code"
+    assert not unmade, f"Have tests/aws_calls.py call a function so that these are made too: {unmade}"
+    assert len(list(aws_calls.sites(ROOT / "functions"))) > 15, "the calls are not found in the code"
 
 
 def test_every_call_of_a_function_is_of_its_shape() -> None:
     wrong = {
         f"{call.function} {call.operation}: {fault}"
-        for call in calls.calls()
+        for call in aws_calls.calls()
         for fault in faults(call.params, call.shape)
     }
     assert not wrong

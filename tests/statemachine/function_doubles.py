@@ -1,7 +1,7 @@
-"""Stand-ins for the functions: each does what its script says, notes the call, and answers as the real one does.
+"""Test doubles of the functions: each follows its script, records the call, and returns what the real one returns.
 
-A batch has a folder with its `script.json` and, for each function and chunk, the events of its calls, one a line.
-On a local endpoint this module is the code of small real functions; an engine in this process calls it.
+Each batch has a folder with `script.json` and, for each function and chunk, the events of its calls, one per line.
+On a local endpoint this module is the code of small real functions. An in-process engine calls it directly.
 """
 
 import json
@@ -13,10 +13,10 @@ from typing import Any
 from functions.record_failure.failure import Failure, notice, record
 
 FOLDER = "DOUBLES_FOLDER"
-"""The environment variable that names the folder of all batches' folders."""
+"""The environment variable with the folder that contains the folders of all batches."""
 
 CRASH, HANG = "crash", "hang"
-"""What a script can have a function do, besides raising an error by its name."""
+"""What a script can make a function do, in addition to raising an error by its name."""
 
 HANG_SECONDS = 3
 
@@ -42,13 +42,13 @@ def record_failure(event: dict[str, Any], _context: object = None) -> dict[str, 
 
 
 def failure_notice(event: dict[str, Any]) -> dict[str, str]:
-    """What the real record_failure answers to the event of the state RecordFailure."""
+    """The result of the real record_failure for the event of the state RecordFailure."""
     failure = Failure.from_state_machine(event)
     return notice(record(failure, committed=False, rejects_uri=None), "s3://processed/failure.json").to_output()
 
 
 def _play(function: str, batch: dict[str, Any], event: dict[str, Any], chunk: int | None = None) -> dict[str, Any]:
-    """Note the call and do what stands in the script for it; answers the script."""
+    """Record the call and do what the script says. Returns the script."""
     folder = Path(os.environ[FOLDER]) / batch["batch_id"]
     script: dict[str, Any] = json.loads((folder / "script.json").read_text())
     place = function if chunk is None else f"{function}-{chunk}"
@@ -56,22 +56,22 @@ def _play(function: str, batch: dict[str, Any], event: dict[str, Any], chunk: in
         calls.write(json.dumps(event) + "\n")
         calls.seek(0)
         attempt = len(calls.readlines())
-    deeds = script["deeds"].get(place, script["deeds"].get(function, []))
-    deed = deeds[attempt - 1] if attempt <= len(deeds) else None
-    if deed == CRASH:
+    actions = script["actions"].get(place, script["actions"].get(function, []))
+    action = actions[attempt - 1] if attempt <= len(actions) else None
+    if action == CRASH:
         crash()
-    elif deed == HANG:
+    elif action == HANG:
         time.sleep(HANG_SECONDS)
-    elif deed:
-        raise type(deed, (Exception,), {})(complaint(deed, function))
+    elif action:
+        raise type(action, (Exception,), {})(error_message(action, function))
     return script
 
 
-def complaint(error: str, function: str) -> str:
+def error_message(error: str, function: str) -> str:
     """The message of an error that a function raises."""
     return f'{function} met a "{error}".'
 
 
 def crash() -> None:
-    """End the process, as one does that is out of memory. In-process engines replace this."""
+    """End the process, as if it ran out of memory. In-process engines replace this function."""
     os._exit(1)

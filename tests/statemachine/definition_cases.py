@@ -1,6 +1,6 @@
-"""What the definition must do, case by case: one table, which every engine runs.
+"""The expected behaviour of the state machine definition: one table of cases, which every engine runs.
 
-A case says what the functions do, and what then comes out: status, error and cause, calls, the notice.
+A case says what the functions do and what must result: status, error and cause, calls, notification.
 """
 
 from collections.abc import Mapping
@@ -9,45 +9,54 @@ from typing import Any
 
 from functions.common import errors
 from tests.statemachine import definition as asl
-from tests.statemachine.doubles import CRASH, HANG
+from tests.statemachine.function_doubles import CRASH, HANG
 
 TRANSIENT = errors.TransientError.__name__
 NOT_VISIBLE = errors.SourceNotVisibleError.__name__
 TRIES = asl.attempts(asl.tasks(asl.load())["Write"], TRANSIENT)
-"""How often a task is tried that fails with TransientError every time: 1 + MaxAttempts."""
+"""Attempts of a task that always fails with TransientError: 1 + MaxAttempts."""
 THROTTLED_TRIES = asl.attempts(asl.tasks(asl.load())["Validate"], "Lambda.TooManyRequestsException")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One way of a file. The defaults are those of a file of one chunk that is published."""
+    """One execution. The defaults are those of a file with one chunk that is published."""
 
     name: str
-    deeds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What a function (`write`) or its calls for one chunk (`validate-1`) do at each try; then they succeed."""
+    actions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a function (`write`), or its calls for one chunk (`validate-1`), do at each attempt; then they succeed."""
     chunks: int = 1
     rejected: int = 0
     notified_before: bool = False
     """Whether an earlier revision had the same rejects."""
     topic: bool = True
-    """Whether there is the topic that notices go to."""
+    """Whether the notification topic exists."""
     write_seconds: int | None = None
     """TimeoutSeconds of Write, if other than the definition's."""
 
     calls: tuple[int | None, int | None, int, int] = (1, 1, 1, 0)
-    """How often validate, transform, write and record_failure are called; None where it is a matter of timing."""
+    """How often validate, transform, write and record_failure are called; None if it depends on timing."""
     ends_in: str = "Published"
     error: str | None = None
-    """The error of the execution, and of the failure record. With a dot at its end: how it begins."""
-    culprit: str | None = None
-    """The function that raises `error`, where that has a message of its own."""
+    """The error of the execution, and of the failure record. If it ends with a dot, it is a prefix."""
+    failing_function: str | None = None
+    """The function that raises `error`, if the error has its own message."""
     notice: str | None = None
-    """The notice that goes out: of `rejects`, of a `failure`, or of a failure that is `unrecorded`."""
+    """The notification: about `rejects`, about a `failure`, or about an `unrecorded` failure."""
 
 
-def failing(name: str, culprit: str | None, error: str, deeds: Mapping[str, tuple[str, ...]], **others: Any) -> Case:
-    """A case that ends at Failed; if nothing else is said, with its notice."""
-    return Case(name, deeds, ends_in="Failed", error=error, culprit=culprit, **{"notice": "failure", **others})
+def failing(
+    name: str, failing_function: str | None, error: str, actions: Mapping[str, tuple[str, ...]], **others: Any
+) -> Case:
+    """A case that ends in Failed, by default with a notification."""
+    return Case(
+        name,
+        actions,
+        ends_in="Failed",
+        error=error,
+        failing_function=failing_function,
+        **{"notice": "failure", **others},
+    )
 
 
 DATA_ERROR = errors.MalformedDocumentError.__name__
@@ -56,7 +65,7 @@ FIRST_FAILS = {"validate": (DATA_ERROR,)}
 PUBLISHED = [
     Case("one chunk is published"),
     Case("three chunks are published", chunks=3, calls=(3, 3, 1, 0)),
-    Case("rejects are told", rejected=2, notice="rejects"),
+    Case("rejects are notified", rejected=2, notice="rejects"),
     Case("rejects that were notified before", rejected=2, notified_before=True),
 ]
 
@@ -76,7 +85,7 @@ DATA_ERRORS = [
         {"write": (errors.ReconciliationError.__name__,)},
         calls=(1, 1, 1, 1),
     ),
-    failing("an error that nobody foresaw", "write", "KeyError", {"write": ("KeyError",)}, calls=(1, 1, 1, 1)),
+    failing("an unexpected error in write", "write", "KeyError", {"write": ("KeyError",)}, calls=(1, 1, 1, 1)),
     failing(
         "one chunk of three fails",
         "validate",
@@ -88,12 +97,12 @@ DATA_ERRORS = [
 ]
 
 RETRIES = [
-    Case("the source is not visible for long", {"validate": (NOT_VISIBLE,) * 18}, calls=(19, 1, 1, 0)),
+    Case("the source is not visible for a long time", {"validate": (NOT_VISIBLE,) * 18}, calls=(19, 1, 1, 0)),
     Case("write does not see the source at first", {"write": (NOT_VISIBLE,)}, calls=(1, 1, 2, 0)),
     Case("validate meets a transient fault", {"validate": (TRANSIENT,)}, calls=(2, 1, 1, 0)),
     Case("transform meets a transient fault", {"transform": (TRANSIENT,)}, calls=(1, 2, 1, 0)),
     Case("write meets a transient fault", {"write": (TRANSIENT,)}, calls=(1, 1, 2, 0)),
-    Case("write succeeds at the last try", {"write": (TRANSIENT,) * (TRIES - 1)}, calls=(1, 1, TRIES, 0)),
+    Case("write succeeds at the last attempt", {"write": (TRANSIENT,) * (TRIES - 1)}, calls=(1, 1, TRIES, 0)),
     Case(
         "one chunk of three meets a transient fault",
         {"transform-2": (TRANSIENT, TRANSIENT)},
@@ -102,18 +111,18 @@ RETRIES = [
     ),
     Case("Lambda is throttled", {"write": ("Lambda.TooManyRequestsException",) * 3}, calls=(1, 1, 4, 0)),
     Case(
-        "Lambda is throttled for long, and then has a fault",
+        "Lambda is throttled for a long time, and then has a fault",
         {"validate": (*["Lambda.TooManyRequestsException"] * (THROTTLED_TRIES - 1), *[TRANSIENT] * (TRIES - 1))},
         calls=(THROTTLED_TRIES + TRIES - 1, 1, 1, 0),
     ),
     Case(
-        "a function has slept for weeks",
+        "a function is inactive after weeks without calls",
         {"validate": ("Lambda.CodeArtifactUserPendingException",) * 5},
         calls=(6, 1, 1, 0),
     ),
     Case("write crashes once", {"write": (CRASH,)}, calls=(1, 1, 2, 0)),
-    Case("a function dies once while it starts", {"validate": ("Runtime.Unknown",)}, calls=(2, 1, 1, 0)),
-    Case("a function is out of time once", {"transform": ("Sandbox.Timedout",)}, calls=(1, 2, 1, 0)),
+    Case("a function crashes once during initialization", {"validate": ("Runtime.Unknown",)}, calls=(2, 1, 1, 0)),
+    Case("a function times out once", {"transform": ("Sandbox.Timedout",)}, calls=(1, 2, 1, 0)),
     Case(
         "each kind of fault has its own retries",
         {"write": (*[TRANSIENT] * (TRIES - 1), "Lambda.Unknown")},
@@ -164,7 +173,7 @@ RETRIES_USED_UP = [
     ),
 ]
 
-WITHOUT_RECORD_OR_NOTICE = [
+WITHOUT_RECORD_OR_NOTIFICATION = [
     failing(
         "the record can't be written",
         "validate",
@@ -182,7 +191,7 @@ WITHOUT_RECORD_OR_NOTICE = [
         notice="unrecorded",
     ),
     failing(
-        "the failure's notice can't be sent",
+        "the failure notification can't be sent",
         "validate",
         DATA_ERROR,
         FIRST_FAILS,
@@ -191,7 +200,7 @@ WITHOUT_RECORD_OR_NOTICE = [
         notice=None,
     ),
     failing(
-        "neither record nor notice",
+        "neither the record nor the notification can be written",
         "validate",
         DATA_ERROR,
         {**FIRST_FAILS, "record_failure": (errors.ConfigurationError.__name__,)},
@@ -199,8 +208,8 @@ WITHOUT_RECORD_OR_NOTICE = [
         calls=(1, 0, 0, 1),
         notice=None,
     ),
-    Case("the rejects' notice can't be sent", rejected=2, topic=False, ends_in="NoticeNotSent", error="SNS."),
-    Case("without rejects no notice is needed", topic=False),
+    Case("the rejects notification can't be sent", rejected=2, topic=False, ends_in="NoticeNotSent", error="SNS."),
+    Case("without rejects no notification is needed", topic=False),
 ]
 
-CASES = [*PUBLISHED, *DATA_ERRORS, *RETRIES, *RETRIES_USED_UP, *WITHOUT_RECORD_OR_NOTICE]
+CASES = [*PUBLISHED, *DATA_ERRORS, *RETRIES, *RETRIES_USED_UP, *WITHOUT_RECORD_OR_NOTIFICATION]

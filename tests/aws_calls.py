@@ -1,4 +1,4 @@
-"""Every request that the functions make of AWS: the real handlers run on moto, and are overheard."""
+"""Record every AWS request of the functions: the real handlers run on moto while each request is noted."""
 
 import ast
 import inspect
@@ -41,7 +41,7 @@ GOOD = [order(order_id=str(number)) for number in range(20)]
 
 @dataclass(frozen=True)
 class Call:
-    """One request, before it is made into bytes."""
+    """One request, before it is serialised."""
 
     function: str
     service: str
@@ -55,7 +55,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Site:
-    """A place in the code that makes requests, by its text."""
+    """A place in the source code that makes requests."""
 
     path: str
     lines: range
@@ -70,7 +70,7 @@ class Site:
 
 
 def operations() -> dict[str, str]:
-    """Each operation of the services, by its name as a method."""
+    """Each API operation of the services, by the name of its client method."""
     return {
         xform_name(operation): operation
         for service in SERVICES
@@ -98,7 +98,7 @@ def sites(folder: Path) -> Iterator[Site]:
 
 @cache
 def calls() -> tuple[Call, ...]:
-    """What each function asks of AWS: small files and large ones, good and bad, done and done again."""
+    """Every request of each function, for small and large files, valid and invalid ones, and repeated runs."""
     made: list[Call] = []
     with pytest.MonkeyPatch.context() as patch, harness.buckets(patch):
         for cached in (reconciler._pipeline, reconciler._lambda):
@@ -106,7 +106,7 @@ def calls() -> tuple[Call, ...]:
         with ExitStack() as stack:
             running = _attributed(patch)
             for client in (s3_utils.client(), executions.client(), record_failure._sns(), reconciler._lambda()):
-                stack.enter_context(_overheard(client, made, running))
+                stack.enter_context(_recording(client, made, running))
             _run_everything()
             with pytest.MonkeyPatch.context() as large:
                 large.setattr(s3_utils, "_MULTIPART_BYTES", 1)
@@ -124,7 +124,7 @@ def _run_everything() -> None:
     starter.handler({"Records": [_event_of(batches[0]), _event_of(batches[0], version="gone")]})
     for batch in batches:
         harness.run_steps(batch)
-        write.handler(batch.to_input())  # it is committed: what is there is read and agreed with
+        write.handler(batch.to_input())  # it is committed: the second run reads what exists and compares
     hopeless = harness.plan(harness.upload(b"{}\n"))
     failure = {"Error": "NoValidRecordsError", "Cause": "c"}
     record_failure.handler({"batch": hopeless.to_input(), "execution": hopeless.batch_id, "failure": failure})
@@ -143,7 +143,7 @@ def _event_of(batch: Batch, version: str = "") -> dict[str, Any]:
 
 
 def _ended(batch: Batch, status: str) -> dict[str, Any]:
-    """EventBridge's event of an execution's end."""
+    """EventBridge's event for a finished execution."""
     milliseconds = int(NOW.timestamp() * 1000)
     arn = executions.execution_arn(MACHINE, batch.batch_id)
     times = {"startDate": milliseconds - 1000, "stopDate": milliseconds}
@@ -151,7 +151,7 @@ def _ended(batch: Batch, status: str) -> dict[str, Any]:
     return {"detail": {**named, **times, "input": json.dumps(batch.to_input()), "error": "E", "cause": "c"}}
 
 
-_FORGOTTEN = Batch.from_input(
+_FORGOTTEN_EVENT = Batch.from_input(
     {
         "dataset": "orders",
         "batch_id": "orders-" + 32 * "0",
@@ -163,19 +163,19 @@ _FORGOTTEN = Batch.from_input(
     }
 )
 _EXECUTION = {
-    "executionArn": executions.execution_arn(MACHINE, _FORGOTTEN.batch_id),
+    "executionArn": executions.execution_arn(MACHINE, _FORGOTTEN_EVENT.batch_id),
     "stateMachineArn": MACHINE,
-    "name": _FORGOTTEN.batch_id,
+    "name": _FORGOTTEN_EVENT.batch_id,
     "status": "FAILED",
     "startDate": NOW,
     "stopDate": NOW,
 }
 """One that failed, and that nobody was told of."""
 
-_ANSWERS: Mapping[str, Any] = {
+_RESPONSES: Mapping[str, Any] = {
     "StartExecution": {"executionArn": "arn", "startDate": NOW},
     "ListExecutions": {"executions": [_EXECUTION]},
-    "DescribeExecution": {**_EXECUTION, "input": json.dumps(_FORGOTTEN.to_input())},
+    "DescribeExecution": {**_EXECUTION, "input": json.dumps(_FORGOTTEN_EVENT.to_input())},
     "GetExecutionHistory": {
         "events": [
             {"id": 2, "previousEventId": 1, "type": "ExecutionSucceeded", "timestamp": NOW},
@@ -192,7 +192,7 @@ _MODULES = (starter, validate, transform, write, record_failure, record_run, rec
 
 
 def _attributed(patch: pytest.MonkeyPatch) -> list[str]:
-    """Have each handler say when it runs: the name of the one that does stands in the list that is answered."""
+    """Let each handler record when it runs. The last name in the returned list is the handler that runs now."""
     running: list[str] = []
 
     def wrapped(module: ModuleType) -> Callable[..., Any]:
@@ -213,16 +213,16 @@ def _attributed(patch: pytest.MonkeyPatch) -> list[str]:
 
 
 @contextmanager
-def _overheard(client: Any, made: list[Call], running: list[str]) -> Iterator[None]:
-    """Note what a client is asked for while a function runs, and answer in the stead of all services but S3."""
+def _recording(client: Any, made: list[Call], running: list[str]) -> Iterator[None]:
+    """Record the requests that a client makes while a function runs, and stub every service but S3."""
 
     def note(params: Mapping[str, Any], model: Any, **_: Any) -> None:
         if running:
             service = model.service_model.service_name
-            made.append(Call(running[-1], service, model.name, dict(params), model.input_shape, _asking()))
+            made.append(Call(running[-1], service, model.name, dict(params), model.input_shape, _call_site()))
 
     def answer(model: Any, **_: Any) -> Any:
-        return (SimpleNamespace(status_code=200), _ANSWERS[model.name]) if model.name in _ANSWERS else None
+        return (SimpleNamespace(status_code=200), _RESPONSES[model.name]) if model.name in _RESPONSES else None
 
     events = client.meta.events
     events.register("before-parameter-build", note)
@@ -234,8 +234,8 @@ def _overheard(client: Any, made: list[Call], running: list[str]) -> Iterator[No
         events.unregister("before-call", answer)
 
 
-def _asking() -> tuple[str, int]:
-    """The file and line in functions/ that asks; no file in a thread of s3transfer's."""
+def _call_site() -> tuple[str, int]:
+    """The file and line in functions/ that makes the request; no file in a thread of s3transfer."""
     for frame in inspect.stack(0):
         path = Path(frame.filename)
         if path.is_relative_to(ROOT / "functions"):
@@ -244,6 +244,6 @@ def _asking() -> tuple[str, int]:
 
 
 def by_function() -> dict[str, list[Call]]:
-    """The calls of each function."""
+    """The requests of each function."""
     names = [module.__name__.split(".")[1] for module in _MODULES]
     return {name: [call for call in calls() if call.function == name] for name in names}

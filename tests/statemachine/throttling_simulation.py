@@ -1,8 +1,8 @@
-"""Executions of the definition in simulated time, in an account that runs only so many Lambda calls at once.
+"""Simulate executions of the definition in an account with a limited number of concurrent Lambda calls.
 
-Retriers, concurrency of the Map and the order of the states are read from the definition. A call that finds no free
-place is refused at once with Lambda.TooManyRequestsException; the retrier that names it decides what follows. Nothing
-waits in real time, and a seed makes every run the same.
+Retriers, the concurrency of the Map and the order of the states are read from the definition. A call without a free
+slot is refused at once with Lambda.TooManyRequestsException. The retrier that names this error decides what follows.
+No test waits in real time, and a seed makes every run the same.
 """
 
 from collections.abc import Generator, Iterator, Mapping
@@ -25,7 +25,7 @@ class ThrottledError(Exception):
 
 @dataclass
 class Account:
-    """The clock, the places for Lambda calls, and what waits."""
+    """The clock, the slots for Lambda calls, and the processes that wait."""
 
     places: int
     seed: int
@@ -44,7 +44,7 @@ class Account:
         heappush(self._waiting, (self.now + after, next(self._order), process))
 
     def run(self) -> None:
-        """Let everything run to its end."""
+        """Run all processes to their end."""
         while self._waiting:
             self.now, _, process = heappop(self._waiting)
             seconds = next(process, None)
@@ -52,7 +52,7 @@ class Account:
                 self.start(process, seconds)
 
     def call(self, seconds: float) -> Generator[float, None, bool]:
-        """A Lambda call of so many seconds; False where it was refused."""
+        """A Lambda call that takes some seconds; False if it was refused."""
         if self.busy >= self.places:
             self.refused += 1
             return False
@@ -62,7 +62,7 @@ class Account:
         return True
 
     def event(self, seconds: float) -> Process:
-        """An asynchronous call, which Lambda repeats for as long as it is throttled.
+        """An asynchronous call, which Lambda repeats as long as it is throttled.
 
         Lambda waits 1 second at first and 5 minutes at most (lambda/latest/dg/invocation-async-error-handling.html).
         """
@@ -74,7 +74,7 @@ class Account:
 
 @dataclass
 class Execution:
-    """One execution of a file that is published when no task is refused for too long."""
+    """One execution of a file, which is published unless a task is refused too often."""
 
     account: Account
     definition: asl.Definition
@@ -91,7 +91,7 @@ class Execution:
     _running: int = 0
 
     def process(self) -> Process:
-        """The starter's call, and then the execution."""
+        """The starter's call, followed by the execution."""
         yield from self.account.event(self.seconds["starter"])
         fan_out = next(state for state in self.definition["States"].values() if state["Type"] == "Map")
         self._left = iter(range(self.chunks))
@@ -100,9 +100,9 @@ class Execution:
             self.account.start(self._iterations(fan_out["ItemProcessor"]["States"]))
 
     def _iterations(self, tasks: Mapping[str, asl.State]) -> Process:
-        """One of the places of the Map: it takes a chunk after the other."""
+        """One concurrent iteration of the Map: it processes one chunk after another."""
         for _ in self._left:
-            self.events += asl.EVENTS_OF_AN_ITERATION
+            self.events += asl.EVENTS_PER_ITERATION
             for task in tasks.values():
                 try:
                     yield from self._task(task)
@@ -129,9 +129,9 @@ class Execution:
         retrier = asl.retrier_of(task, THROTTLED)
         waits = drawn(retrier, self.account.random) if retrier else iter(())
         waited = 0.0
-        self.events += asl.EVENTS_OF_A_STATE
+        self.events += asl.EVENTS_PER_STATE
         while True:
-            self.events += asl.EVENTS_OF_A_TRY
+            self.events += asl.EVENTS_PER_ATTEMPT
             if (yield from self.account.call(self.seconds[function])):
                 return
             wait = next(waits, None)
@@ -143,7 +143,7 @@ class Execution:
 
 
 def drawn(retrier: asl.State, random: Random) -> Iterator[float]:
-    """The waits of a retrier, in seconds, as its jitter draws them."""
+    """The waits of a retrier in seconds, drawn with its jitter."""
     for longest in asl.waits(retrier):
         yield random.uniform(0, longest) if retrier["JitterStrategy"] == "FULL" else longest
 
@@ -151,7 +151,7 @@ def drawn(retrier: asl.State, random: Random) -> Iterator[float]:
 def simulate(
     definition: asl.Definition, *, files: int, chunks: int, places: int, seconds: Mapping[str, float], seed: int
 ) -> tuple[Account, list[Execution]]:
-    """Files that arrive in the same second, to the end of the last one."""
+    """Files that arrive in the same second, simulated until the last one ends."""
     account = Account(places, seed)
     executions = [Execution(account, definition, chunks, seconds) for _ in range(files)]
     for execution in executions:

@@ -1,6 +1,6 @@
-"""Every path that the definition reads is surely there, and what it hands on is within AWS's limits.
+"""Every path that the definition reads exists, and what the states pass on is within AWS's limits.
 
-The walk takes every branch, and the real functions answer it, on a moto S3.
+The walk takes every branch and invokes the real functions, on a moto S3.
 """
 
 import json
@@ -18,7 +18,7 @@ from functions.write import index as write
 from pipeline import ROOT
 from tests import harness
 from tests.statemachine import definition as asl
-from tests.statemachine.paths import MAX_PAYLOAD, MissingPathError, Walk, fill
+from tests.statemachine.path_walk import MAX_PAYLOAD, MissingPathError, Walk, fill
 
 HANDLERS = {
     "validate": validate.handler,
@@ -34,7 +34,7 @@ Visit = tuple[str, Any, Any]
 
 @pytest.fixture(scope="module")
 def visits() -> Iterator[list[Visit]]:
-    """Every state entered on a walk with a file of three chunks, a reject, and the longest key there can be."""
+    """Every state of a walk, for a file with three chunks, a reject, and the longest possible key."""
     lines = (ROOT / "tests" / "data" / "northwind_orders.jsonl").read_bytes().splitlines(keepends=True)[:20]
     data = b"".join([*lines, b"{}\n"])
     with pytest.MonkeyPatch.context() as monkeypatch, harness.buckets(monkeypatch):
@@ -46,36 +46,36 @@ def visits() -> Iterator[list[Visit]]:
         yield list(walk.visits(batch.to_input(), f"{batch.batch_id}-again"))
 
 
-def test_every_path_is_there_on_every_branch(visits: list[Visit]) -> None:
+def test_every_path_exists_on_every_branch(visits: list[Visit]) -> None:
     entered = {name for name, _, _ in visits}
     assert entered == set(asl.states(asl.load()))
     assert sum(name == "Transform" for name, _, _ in visits) == 3
 
 
-def test_what_is_handed_on_stays_below_the_limit(visits: list[Visit]) -> None:
-    """Even where the file, its failure record and the notice of it each failed with the longest cause."""
+def test_the_payload_of_every_state_is_below_the_limit(visits: list[Visit]) -> None:
+    """Even if the file, its failure record and its notification each failed with the longest cause."""
     for name, given, asked in visits:
         for payload in (given, asked):
             assert len(json.dumps(payload, ensure_ascii=False).encode()) < MAX_PAYLOAD, name
 
 
-def test_every_notice_is_one_that_sns_takes(visits: list[Visit]) -> None:
-    """A subject of at most 100 ASCII characters, without line breaks: sns/latest/api/API_Publish."""
+def test_sns_accepts_every_notification(visits: list[Visit]) -> None:
+    """A subject has at most 100 ASCII characters, without line breaks: sns/latest/api/API_Publish."""
     notices = [asked for name, _, asked in visits if name.startswith("Notify")]
-    assert len({notice["Subject"] for notice in notices}) == 3, "of rejects, of a failure, of one without a record"
+    assert len({notice["Subject"] for notice in notices}) == 3, "rejects, a failure, a failure without a record"
     for notice in notices:
         assert set(notice) == {"TopicArn", "Subject", "Message"}
         assert re.fullmatch(r"[!-~][ -~]{0,99}", notice["Subject"]), notice["Subject"]
         assert 0 < len(notice["Message"].encode()) < MAX_PAYLOAD
 
 
-def test_both_fails_end_with_error_and_cause(visits: list[Visit]) -> None:
+def test_both_fail_states_have_an_error_and_a_cause(visits: list[Visit]) -> None:
     ends = {(name, asked) for name, _, asked in visits if name in ("Failed", "NoticeNotSent")}
     assert ends == {(name, (ERROR["Error"], ERROR["Cause"])) for name in ("Failed", "NoticeNotSent")}
 
 
-def test_an_error_without_a_cause_gets_one() -> None:
-    """The language's specification does not promise a Cause."""
+def test_an_error_without_a_cause_gets_a_cause() -> None:
+    """The language's specification does not guarantee a Cause."""
     described = asl.load()["States"]["DescribeFailure"]["Parameters"]["failure.$"]
     planned = asl.load()["States"]["PlanChunks"]["Parameters"]["failure"]
     filled = fill({"failure.$": described}, {"failure": planned, "error": {"Error": "States.Timeout"}}, {})
@@ -84,8 +84,8 @@ def test_an_error_without_a_cause_gets_one() -> None:
 
 
 @pytest.mark.parametrize("function", ["transform", "write", "record_failure"])
-def test_the_walk_sees_an_answer_that_lacks_a_field(function: str) -> None:
-    """The walk itself: it stops where a state selects from an answer what is not in it."""
+def test_the_walk_fails_if_the_result_of_a_function_lacks_a_field(function: str) -> None:
+    """The walk fails at a state that selects a missing field from a function's result."""
     answers = {
         "validate": {},
         "transform": {"chunk": 0},

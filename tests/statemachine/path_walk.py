@@ -1,7 +1,7 @@
-"""Walks every way through the definition with AWS's strictness about paths, which emulators don't have.
+"""Walk every path through the definition, as strict about `$.` paths as AWS and stricter than emulators.
 
-A `$.path` that leads nowhere is null to an emulator; on AWS it is `States.Runtime`, which nothing catches. Here it
-is a MissingPathError that names the state.
+A missing `$.path` is null on an emulator. On AWS it is `States.Runtime`, which nothing catches. Here it raises a
+MissingPathError that names the state.
 """
 
 import json
@@ -19,22 +19,22 @@ _ARGUMENT = re.compile(r"'(?:[^'\\]|\\.)*'|\$[\w.$]*|-?\d+|true|false")
 
 
 class MissingPathError(Exception):
-    """A state reads what is not there."""
+    """A state reads a value that does not exist."""
 
 
 @dataclass(frozen=True)
 class Walk:
-    """A walk through every branch: each task once succeeds and once fails, each choice goes both ways."""
+    """A walk through every branch: each task succeeds once and fails once, each choice takes both directions."""
 
     definition: Definition
     invoke: Callable[[str, Any], Any]
-    """The answer of a function, by its name, to a payload."""
+    """The result of a function, by its name, for a payload."""
     error: Mapping[str, str]
-    """What a Catch is handed: `Error` and `Cause`. AWS gives an empty cause where there is none."""
+    """The input of a Catch: `Error` and `Cause`. AWS passes an empty cause if an error has none."""
 
     def visits(self, data: Any, execution: str) -> Iterator[tuple[str, Any, Any]]:
-        """Every state that is entered, with its input and what it asks for: of a Task the parameters, of a Fail
-        error and cause, else its output. Raises MissingPathError."""
+        """Every state that is entered, with its input and its arguments: the parameters of a Task, error and cause
+        of a Fail, the output of any other state. Raises MissingPathError."""
         yield from self._walk(self.definition, self.definition["StartAt"], data, {"Execution": {"Name": execution}})
 
     def _walk(self, machine: Definition, name: str, data: Any, context: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -53,7 +53,7 @@ class Walk:
             yield from self._walk(machine, successor, output, context)
 
     def _step(self, state: State, data: Any, context: Any) -> tuple[Any, list[tuple[str, Any]]]:
-        """What a state asks for, and each successor with the input that it gets."""
+        """The arguments of a state, and each successor with its input."""
         caught = [(rule["Next"], put(rule["ResultPath"], data, dict(self.error))) for rule in state.get("Catch", ())]
         match state["Type"]:
             case "Pass":
@@ -70,7 +70,7 @@ class Walk:
                 return asked, [*((state[field], output) for field in ("Next",) if field in state), *caught]
             case "Choice":
                 for rule in state["Choices"]:
-                    assert isinstance(read(rule["Variable"], data, context), int), f"{rule['Variable']} is no number"
+                    assert isinstance(read(rule["Variable"], data, context), int), f"{rule['Variable']} isn't a number"
                 return data, [(name, data) for name in (*(rule["Next"] for rule in state["Choices"]), state["Default"])]
             case "Fail":
                 return tuple(read(state[field], data, context) for field in ("ErrorPath", "CausePath")), []
@@ -84,7 +84,7 @@ class Walk:
 
 
 def read(path: str, data: Any, context: Any) -> Any:
-    """What a path, a path into the context object (`$$.`) or an intrinsic function gives."""
+    """The value of a path, of a path into the context object (`$$.`) or of an intrinsic function."""
     if path.startswith("States."):
         return _call(path, data, context)
     place = context if path.startswith("$$") else data
@@ -106,13 +106,13 @@ def fill(template: Any, data: Any, context: Any) -> Any:
 
 
 def put(path: str | None, data: Any, result: Any) -> Any:
-    """The input with a result put where a ResultPath says: null drops it, `$` replaces the input."""
+    """The input with the result at the ResultPath: null drops the result, `$` replaces the input."""
     if path is None:
         return data
     if path == "$":
         return result
     field = path.removeprefix("$.")
-    assert "." not in field, f"ResultPath {path} is deeper than this walk knows"
+    assert "." not in field, f"ResultPath {path} is deeper than this walk supports"
     return {**data, field: result}
 
 
@@ -135,7 +135,7 @@ def _call(call: str, data: Any, context: Any) -> Any:
                 part for pair in zip(template.split("{}"), [*map(str, values), ""], strict=True) for part in pair
             )
         case _:
-            raise NotImplementedError(f"{name}: teach tests/statemachine/paths.py what it gives")
+            raise NotImplementedError(f"{name}: implement it in tests/statemachine/path_walk.py")
 
 
 def _argument(text: str, data: Any, context: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A function whose process ends before it takes its first event, under the retriers of the definition."""
+"""A function whose process ends before it takes its first event, with the retriers of the definition."""
 
 import io
 import json
@@ -24,18 +24,18 @@ exec "{sys.executable}" -m awslambdaric "$_HANDLER"
 
 
 def answer(_event: Any, _context: object = None) -> dict[str, int]:
-    """The function, once it has started."""
+    """The function, after its process has started."""
     return {"chunk": 0}
 
 
 def execute(local_client: Callable[[str], Any], starts: Path, failing: int) -> Any:
-    """Run a machine of one task, with Transform's retriers, whose function fails to start so often."""
+    """Run a machine with one task and the retriers of Transform, whose function fails to start this many times."""
     name = f"start-test-{uuid4().hex[:8]}"
     functions, machines = local_client("lambda"), local_client("stepfunctions")
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
         entry = zipfile.ZipInfo("bootstrap", (1980, 1, 1, 0, 0, 0))
-        entry.create_system, entry.external_attr = 3, 0o100755 << 16  # Unix, so that the permissions count
+        entry.create_system, entry.external_attr = 3, 0o100755 << 16  # Unix, so that the permissions are kept
         archive.writestr(entry, BOOTSTRAP)
     role = "arn:aws:iam::000000000000:role/test"
     arn = functions.create_function(
@@ -61,11 +61,11 @@ def execute(local_client: Callable[[str], Any], starts: Path, failing: int) -> A
 @pytest.mark.parametrize(
     ("failing", "status", "starts"),
     [
-        pytest.param(1, "SUCCEEDED", 2, id="once: the retry starts it"),
-        pytest.param(9, "FAILED", 2, id="always: one retry, no more"),
+        pytest.param(1, "SUCCEEDED", 2, id="fails once and the retry starts it"),
+        pytest.param(9, "FAILED", 2, id="always fails and is retried once"),
     ],
 )
-def test_a_function_that_ends_while_it_starts_is_tried_once_more(
+def test_a_function_that_fails_to_start_is_retried_once(
     local_client: Callable[[str], Any], tmp_path: Path, failing: int, status: str, starts: int
 ) -> None:
     counted = tmp_path / "starts"
