@@ -23,5 +23,5 @@ def catalog(make_project: Callable[[], Project], tmp_path_factory: pytest.TempPa
     for contract in (*SHIPPED, CONTRACTS / "returns"):
         (feeds / contract.name).symlink_to(contract)
     run = make_project().test(PLAN_FILE, verbose=True, contracts_dir=str(feeds))[FIRST_PLAN]
-    assert run.status == "pass", run.complaints
+    assert run.status == "pass", run.errors
     return Catalog(run)

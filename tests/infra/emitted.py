@@ -1,4 +1,4 @@
-"""Runs every function, each under its own name as on Lambda, and reads what it emitted and logged."""
+"""Run every function under its name on Lambda, and read the metrics that it emitted and the lines that it logged."""
 
 import json
 import uuid
@@ -35,7 +35,7 @@ Metric = tuple[str, frozenset[tuple[str, str]]]
 
 @dataclass
 class Emitted:
-    """What the functions have written to their logs."""
+    """The metrics and log fields of the functions."""
 
     metrics: set[Metric] = field(default_factory=set)
     fields: dict[str, set[str]] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Emitted:
 
 
 def flattened(line: dict[str, Any]) -> Iterator[str]:
-    """The fields of a line; a number in an array is called after its place."""
+    """The fields of a log line. A number in an array has the array's name as its key."""
     for name, value in line.items():
         yield name
         if isinstance(value, list):
@@ -61,7 +61,7 @@ def flattened(line: dict[str, Any]) -> Iterator[str]:
 
 @contextmanager
 def called(function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Metrics as those of `function`; its logger has a name of its own, with which its stream stays."""
+    """Give metrics the name of `function`. Its logger gets a new name, because a logger keeps its first stream."""
     telemetry.logger.cache_clear()
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", NAME)
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"{function}-{uuid.uuid4()}")
@@ -72,7 +72,7 @@ def called(function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def emitted_by_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Emitted:
-    """What comes of a published file with a reject, a refused one, and one of no feed."""
+    """Everything that is emitted for a published file with a reject, a refused file, and one of an unknown dataset."""
     emitted = Emitted()
 
     def call(function: str, work: Callable[[], Any], refusal: type[Exception] | None = None) -> None:
@@ -118,7 +118,7 @@ def emitted_by_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 
 
 def event_of(batch: Batch) -> dict[str, Any]:
-    """S3's event of a batch's source."""
+    """S3's event for the source of a batch."""
     source = batch.source
     thing = {"key": source.key, "size": source.size, "versionId": source.version_id, "eTag": "e", "sequencer": "1"}
     s3 = {"bucket": {"name": source.bucket}, "object": thing}

@@ -1,4 +1,4 @@
-"""Decides whether policies allow a request, as IAM does for identity-based policies that only allow."""
+"""Decide whether policies allow a request, as IAM does for identity-based policies with only Allow statements."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ def allows(statements: Iterable[Mapping[str, Any]], request: Request) -> bool:
 
 
 def _allows(statement: Mapping[str, Any], request: Request) -> bool:
-    assert statement["Effect"] == "Allow", "a Deny is not judged here"
+    assert statement["Effect"] == "Allow", "Deny statements are not supported here"
     return (
         request.action in listed(statement["Action"])
         and any(fnmatchcase(request.resource, pattern) for pattern in listed(statement["Resource"]))

@@ -1,4 +1,4 @@
-"""A fork calls the project otherwise and has more environments: no test may need those that are here."""
+"""A fork renames the project and has other environments. No test may depend on the names used here."""
 
 import os
 import shutil
@@ -15,18 +15,18 @@ LEFT = shutil.ignore_patterns(
 """What of a checkout is one person's own."""
 READING = (
     "tests/integration/test_smoke.py",
-    "tests/infra/test_deploy_roles.py::test_there_is_a_role_for_each_environment_and_one_for_plans",
-    "tests/infra/test_deploy_roles.py::test_the_environments_name_the_boundary_that_bootstrap_makes",
+    "tests/infra/test_deploy_roles.py::test_each_environment_has_a_deploy_role_and_plans_have_one",
+    "tests/infra/test_deploy_roles.py::test_each_environment_names_the_boundary_that_bootstrap_creates",
 )
 """The tests of what follows infra/environments/."""
 
 
 def fork(folder: Path) -> Path:
-    """A copy of this checkout, whose project and environments are others."""
+    """A copy of this checkout with another project name and other environments."""
     shutil.copytree(ROOT, folder, ignore=LEFT)
     (folder / "build").mkdir()
     (ROOT / "build" / "terraform-plugins").mkdir(parents=True, exist_ok=True)
-    for shared in ("terraform-plugins", "terraform-init.lock"):  # a provider is hundreds of megabytes
+    for shared in ("terraform-plugins", "terraform-init.lock"):  # a provider has hundreds of megabytes
         (folder / "build" / shared).symlink_to(ROOT / "build" / shared)
     environments = folder / "infra" / "environments"
     shutil.rmtree(environments)
@@ -37,7 +37,7 @@ def fork(folder: Path) -> Path:
     return folder
 
 
-def test_a_renamed_project_with_another_environment_passes_the_tests_that_read_them(tmp_path: Path) -> None:
+def test_the_tests_pass_in_a_fork_with_another_project_name_and_other_environments(tmp_path: Path) -> None:
     folder = fork(tmp_path / "fork")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *READING]
     paths = os.pathsep.join([str(folder), str(folder / "src")])

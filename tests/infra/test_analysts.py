@@ -1,6 +1,6 @@
-"""analyst_policy is enough for Athena, and the smoke test would notice where it is not.
+"""analyst_policy is sufficient for Athena, and the smoke test would detect a missing permission.
 
-Athena is played here: it refuses what the policy does not allow, of its own actions and of what it asks in the
+Athena is simulated here. It refuses what the policy does not allow, for its own actions and for requests in the
 analyst's name (athena/latest/ug/fine-grained-access-to-glue-resources.html, athena/latest/ug/s3-permissions.html).
 """
 
@@ -54,7 +54,7 @@ OF_A_QUERY = [
 
 
 class Athena:
-    """Athena and Glue for somebody with a policy."""
+    """Athena and Glue for a user with a policy."""
 
     def __init__(self, statements: list[dict[str, Any]]) -> None:
         self._statements = statements
@@ -131,7 +131,7 @@ def trial_of(statements: list[dict[str, Any]]) -> Any:
 
 
 def outcomes(statements: list[dict[str, Any]]) -> dict[str, tuple[CheckOutcome, str]]:
-    """What comes of each check of Athena for somebody with these statements and no others."""
+    """The outcome of each Athena check for a user with only these statements."""
     trial = trial_of(statements)
     results = [run_check(trial, Check(check.name, check.run)) for check in athena.CHECKS]
     return {result.name: (result.outcome, result.detail) for result in results}
@@ -139,7 +139,7 @@ def outcomes(statements: list[dict[str, Any]]) -> dict[str, tuple[CheckOutcome, 
 
 @pytest.fixture(autouse=True)
 def counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every view shows seven rows."""
+    """Every view has seven rows."""
     monkeypatch.setattr(athena, "_published_keys", lambda _: {"orders": set(map(str, range(7)))})
     monkeypatch.setattr(athena, "_RUNS", 7)
     monkeypatch.setattr(athena, "_REJECTS", 7)
@@ -150,7 +150,7 @@ def analyst(first_plan: Run) -> list[dict[str, Any]]:
     return statements_of(dict(policies(first_plan))["output.analyst_policy"])
 
 
-def test_every_check_holds_with_the_policy(analyst: list[dict[str, Any]]) -> None:
+def test_every_athena_check_passes_with_the_policy(analyst: list[dict[str, Any]]) -> None:
     found = outcomes(analyst)
     assert {outcome for outcome, _ in found.values()} == {CheckOutcome.OK}, found
 
@@ -174,7 +174,7 @@ def grants(statements: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         *((f"athena:{action}", WORKGROUP) for action in ("GetWorkGroup", "ListNamedQueries", "BatchGetNamedQuery")),
     ],
 )
-def test_a_permission_that_is_missing_is_noticed(analyst: list[dict[str, Any]], action: str, resource: str) -> None:
+def test_a_missing_permission_fails_a_check(analyst: list[dict[str, Any]], action: str, resource: str) -> None:
     without = [
         {"Effect": "Allow", "Action": allowed, "Resource": pattern}
         for allowed, pattern in grants(analyst)
@@ -187,7 +187,9 @@ def test_a_permission_that_is_missing_is_noticed(analyst: list[dict[str, Any]], 
     assert any(action.partition(":")[2] in detail for detail in failed.values()), failed
 
 
-def test_the_boundary_of_the_smoke_test_allows_all_of_it(bootstrap_plan: Run, analyst: list[dict[str, Any]]) -> None:
+def test_the_boundary_of_the_smoke_test_allows_the_whole_policy(
+    bootstrap_plan: Run, analyst: list[dict[str, Any]]
+) -> None:
     renamed = json.loads(
         json.dumps(analyst)
         .replace(NAME, "order-pipeline-smoke-1a2b3c")
@@ -204,5 +206,5 @@ def test_the_boundary_of_the_smoke_test_allows_all_of_it(bootstrap_plan: Run, an
         for resource in listed(statement["Resource"])
         if not allows(boundary, Request(action, resource))
     ]
-    assert outside == [], "Widen local.analyst_statements of infra/bootstrap/boundary.tf by as much."
+    assert outside == [], "Add these to local.analyst_statements of infra/bootstrap/boundary.tf."
     assert ACCOUNT in json.dumps(renamed)

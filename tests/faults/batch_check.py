@@ -1,4 +1,4 @@
-"""One published batch of orders, reckoned anew from its source and from its files, in exact decimals."""
+"""Check one published batch of orders: recalculate it from its source and from its files, in exact decimals."""
 
 import csv
 import hashlib
@@ -28,11 +28,11 @@ ORPHANS = {
 }
 
 SinceCommit = Callable[[str], list[bytes | None]]
-"""Of a key: what stood there when the batch was committed, and all that was written there since."""
+"""The content of a key when the batch was committed, followed by everything that was written there since."""
 
 
 def check_batch(manifest: Mapping[str, Any], source: bytes, since_commit: SinceCommit) -> None:
-    """See that a manifest says of its outputs and counts what is so, and that they were never changed."""
+    """Check that the manifest describes its outputs and counts correctly, and that no output ever changed."""
     batch_id, counts = manifest["batch_id"], manifest["counts"]
     files = {f"{name}.{kind}": table[kind] for name, table in manifest["tables"].items() for kind in ("parquet", "csv")}
     if manifest["rejects"]:
@@ -51,7 +51,7 @@ def check_batch(manifest: Mapping[str, Any], source: bytes, since_commit: SinceC
 
 
 def _read(batch_id: str, output: Mapping[str, Any], since_commit: list[bytes | None]) -> bytes:
-    """The content of an output, which is as the manifest says, and was so from the commit on."""
+    """The content of an output, which must match the manifest from the commit on."""
     key = output["key"]
     assert since_commit, f"{batch_id}: {key} was not there when the manifest was written"
     for data in since_commit:
@@ -62,7 +62,7 @@ def _read(batch_id: str, output: Mapping[str, Any], since_commit: list[bytes | N
 
 
 def _check_rejects(manifest: Mapping[str, Any], content: bytes) -> list[dict[str, Any]]:
-    """The superseded records among the rejects, which are as many as the manifest says, for its reasons."""
+    """The superseded records among the rejects. The counts by reason must match the manifest."""
     rejects = [json.loads(line) for line in content.splitlines()]
     reasons = Counter(reject["reason"] for reject in rejects)
     said = Counter(manifest["rejected_by_reason"]) + Counter(superseded=manifest["counts"]["superseded"])
@@ -85,8 +85,12 @@ def _check_tables(manifest: Mapping[str, Any], contents: Mapping[str, bytes], su
             rows = _number(connection, f"SELECT count(*) FROM {name}")
             in_csv = sum(1 for _ in csv.reader(io.StringIO(contents[f"{name}.csv"].decode(), newline=""))) - 1
             said = tables[name]["rows"]
-            assert rows == in_csv == said, f"{batch_id}: {name} has {rows} rows, {in_csv} in CSV, {said} are said"
-        assert tables["orders"]["rows"] == manifest["counts"]["published"], f"{batch_id}: orders are not the published"
+            assert rows == in_csv == said, (
+                f"{batch_id}: {name} has {rows} rows, {in_csv} in CSV, its manifest says {said}"
+            )
+        assert tables["orders"]["rows"] == manifest["counts"]["published"], (
+            f"{batch_id}: orders are not the published records"
+        )
         for what, query in ORPHANS.items():
             parameters = {"batch_id": batch_id} if "$" in query else {}
             assert not _number(connection, f"SELECT count(*) {query}", parameters), f"{batch_id}: {what}"

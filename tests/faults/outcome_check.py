@@ -1,7 +1,7 @@
-"""The oracle: every version that came in has exactly one outcome, and every outcome is what it says.
+"""Check the final state: every uploaded version has exactly one outcome, and every outcome is correct.
 
-It reads only what lies in the buckets, the notices, the queue and the list of executions, and reckons everything
-anew: nothing of the functions' own code is used, so that no fault of theirs can hide from it.
+It reads only the buckets, the notifications, the queue and the list of executions, and recalculates everything. It
+uses none of the functions' code, so that a fault there cannot hide itself.
 """
 
 import json
@@ -12,61 +12,61 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests import harness
-from tests.faults.batches import check_batch
-from tests.faults.cloud import Cloud
+from tests.faults.batch_check import check_batch
 from tests.faults.events import versions_in
 from tests.faults.moto_state import Bucket, Stored, stored
+from tests.faults.simulated_cloud import Cloud
 
 PREFIXES = ("staging/", "rejected/", "processed/", "tables/", "manifests/", "failures/")
 OUTPUTS = ("rejected/", "processed/", "tables/")
 
 
 @dataclass(frozen=True)
-class Account:
-    """What became of every version, by its id."""
+class Outcomes:
+    """The outcome of every version, by its id."""
 
     published: Mapping[str, dict[str, Any]]
-    """Their manifests."""
+    """The manifests of published versions."""
     failed: Mapping[str, list[dict[str, Any]]]
-    """The failure records of those that have no manifest."""
+    """The failure records of versions without a manifest."""
     waiting: frozenset[str]
-    """Those whose event is in the queue, and that have neither."""
+    """Versions without either, whose event is in the queue."""
 
 
-def check(cloud: Cloud, *, notices_may_repeat: bool = False) -> Account:
-    """See that nothing is lost, nothing is there twice and nothing is half there; answers the account.
+def check(cloud: Cloud, *, notifications_may_repeat: bool = False) -> Outcomes:
+    """Check that nothing is lost, duplicated or incomplete. Returns the outcomes.
 
-    `notices_may_repeat` where the answer to a notice was lost: SNS has no way to ask whether one was sent.
+    Set `notifications_may_repeat` if the response to a notification was lost: SNS can't say whether one was sent.
     """
     processed = stored(harness.PROCESSED)
-    strangers = [key for key in processed if not key.startswith(PREFIXES)]
-    assert not strangers, f"outside of the known prefixes: {strangers}"
-    came_in = _came_in(cloud)
-    manifests = dict(_manifests(processed, came_in))
+    unexpected = [key for key in processed if not key.startswith(PREFIXES)]
+    assert not unexpected, f"outside of the known prefixes: {unexpected}"
+    uploaded = _uploaded(cloud)
+    manifests = dict(_manifests(processed, uploaded))
     records = list(_failure_records(processed))
     for version, manifest in manifests.items():
-        _check_published(processed, manifest, came_in[version].data or b"")
-    _check_executions(cloud, manifests, records, processed, notices_may_repeat)
+        _check_published(processed, manifest, uploaded[version].data or b"")
+    _check_executions(cloud, manifests, records, processed, notifications_may_repeat)
 
     waiting = {version for record in cloud.queue for version in versions_in(record["requestPayload"])}
     failed: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         if record["source"]["version_id"] not in manifests:
             failed.setdefault(record["source"]["version_id"], []).append(record)
-    lost = came_in.keys() - manifests.keys() - failed.keys() - waiting
+    lost = uploaded.keys() - manifests.keys() - failed.keys() - waiting
     names = {sent.version_id: sent.key for sent in cloud.uploads}
     assert not lost, f"neither published nor failed nor waiting in the queue: {[names[v] for v in lost]}"
-    return Account(manifests, failed, frozenset(waiting - manifests.keys() - failed.keys()))
+    return Outcomes(manifests, failed, frozenset(waiting - manifests.keys() - failed.keys()))
 
 
 def check_published(cloud: Cloud, manifest: Mapping[str, Any]) -> None:
-    """See, as a reader who follows a manifest would, that everything that it names is there and is what it says."""
+    """Check, as a reader who follows a manifest, that every output in it exists and matches."""
     source = next(sent for sent in cloud.uploads if sent.version_id == manifest["source"]["version_id"])
     _check_published(stored(harness.PROCESSED), manifest, source.data)
 
 
 def _check_published(processed: Bucket, manifest: Mapping[str, Any], source: bytes) -> None:
-    """Also that nothing lies beside the outputs of the batch, under its name, that the manifest does not name."""
+    """Also check that the batch has no other outputs than those in the manifest."""
     committed = processed[_manifest_key(manifest)][0].time
     check_batch(manifest, source, lambda key: _since(processed, key, committed))
     named = {output["key"] for table in manifest["tables"].values() for output in (table["parquet"], table["csv"])}
@@ -75,8 +75,8 @@ def _check_published(processed: Bucket, manifest: Mapping[str, Any], source: byt
     assert there == named, f"the manifest of {manifest['batch_id']} does not name {there - named}"
 
 
-def _came_in(cloud: Cloud) -> dict[str, Stored]:
-    """Every version under incoming/, folder markers aside; nobody but producers may have written there."""
+def _uploaded(cloud: Cloud) -> dict[str, Stored]:
+    """Every version under incoming/, except folder markers. Only producers may write there."""
     sent = {(upload.key, upload.version_id): upload.data for upload in cloud.uploads}
     there = {
         (key, version.version_id): version
@@ -84,12 +84,14 @@ def _came_in(cloud: Cloud) -> dict[str, Stored]:
         for version in versions
         if key.startswith("incoming/") and not key.endswith("/")
     }
-    assert {place: version.data for place, version in there.items()} == sent, "somebody wrote to the ingest bucket"
+    assert {place: version.data for place, version in there.items()} == sent, (
+        "the ingest bucket has other objects than those uploaded"
+    )
     return {version_id: version for (_, version_id), version in there.items()}
 
 
-def _manifests(processed: Bucket, came_in: Mapping[str, Stored]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every manifest by the version that it publishes: one for each, written once."""
+def _manifests(processed: Bucket, uploaded: Mapping[str, Stored]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every manifest by the version that it publishes: one per version, written once."""
     seen = set()
     for key, versions in processed.items():
         if not key.startswith("manifests/"):
@@ -98,8 +100,8 @@ def _manifests(processed: Bucket, came_in: Mapping[str, Stored]) -> Iterator[tup
         assert versions[0].data is not None
         manifest = json.loads(versions[0].data)
         source = manifest["source"]["version_id"]
-        assert source in came_in, f"{key} publishes a version that never came in"
-        assert source not in seen, f"{key} publishes a version for the second time"
+        assert source in uploaded, f"{key} publishes a version that was never uploaded"
+        assert source not in seen, f"{key} publishes a version that another manifest publishes, too"
         assert key == _manifest_key(manifest), f"{key} is the manifest of {manifest['batch_id']}"
         seen.add(source)
         yield source, manifest
@@ -110,19 +112,19 @@ def _manifest_key(manifest: Mapping[str, Any]) -> str:
 
 
 def _failure_records(processed: Bucket) -> Iterator[dict[str, Any]]:
-    """Every failure record; of all that is in it, only who was notified may ever have changed."""
+    """Every failure record. Only `notified_by` may ever have changed."""
     for key, versions in processed.items():
         if not key.startswith("failures/"):
             continue
         contents = [json.loads(version.data or b"{}") for version in versions]
         said = [{name: value for name, value in content.items() if name != "notified_by"} for content in contents]
-        assert all(content == said[0] for content in said), f"{key} was written again, and says something else"
-        assert key.rpartition("/")[2] == f"{contents[-1]['execution']}.json", f"{key} is of another execution"
+        assert all(content == said[0] for content in said), f"{key} was written again with other content"
+        assert key.rpartition("/")[2] == f"{contents[-1]['execution']}.json", f"{key} describes another execution"
         yield {**contents[-1], "written": versions[0].time}
 
 
 def _since(processed: Bucket, key: str, committed: Any) -> list[bytes | None]:
-    """The object that stood at `key` at the commit, if one did, and what was written there afterwards."""
+    """The object at `key` when the batch was committed, if there was one, and everything written there afterwards."""
     versions = processed.get(key, [])
     before = [version for version in versions if version.time <= committed]
     return [version.data for version in (*before[-1:], *versions[len(before) :])]
@@ -133,15 +135,15 @@ def _check_executions(
     manifests: Mapping[str, dict[str, Any]],
     records: list[dict[str, Any]],
     processed: Bucket,
-    notices_may_repeat: bool,
+    notifications_may_repeat: bool,
 ) -> None:
-    """A failed execution has a record and one notice, a successful one a manifest and, with rejects, one notice."""
+    """A failed execution has a record and one notification. A successful one has a manifest, and one about rejects."""
     by_execution = {record["execution"]: record for record in records}
     statuses = {execution.name: execution.status for execution in cloud.executions}
     running = [name for name, status in statuses.items() if status == "RUNNING"]
-    assert not running, f"still running, so that their outcome is not known: {running}"
-    assert not cloud.status_changes, "EventBridge has still to tell of failed executions: call Cloud.settle() first"
-    assert len(statuses) == len(cloud.executions), "two executions have one name"
+    assert not running, f"still running, so their outcome is unknown: {running}"
+    assert not cloud.status_changes, "events of failed executions are not delivered yet: call Cloud.settle()"
+    assert len(statuses) == len(cloud.executions), "two executions have the same name"
 
     failed = {name for name, status in statuses.items() if status != "SUCCEEDED"}
     assert by_execution.keys() == failed, (
@@ -149,40 +151,42 @@ def _check_executions(
         f"{by_execution.keys() - failed}"
     )
     for name in failed:
-        told = [notice for notice in cloud.notices if _names(name, notice["message"])]
-        if by_execution[name]["published"] and not told:  # it was ended when its last word was said: that of rejects
-            told = [n for n in cloud.notices if _tells_rejects(by_execution[name]["batch_id"], n)][:1]
-        enough = len(told) >= 1 if notices_may_repeat else len(told) == 1
-        assert enough, f"{name} failed, and {len(told)} notices told of it instead of one"
+        sent_for_it = [notice for notice in cloud.notifications if _is_about_execution(name, notice["message"])]
+        if by_execution[name]["published"] and not sent_for_it:  # ended after it reported rejects
+            sent_for_it = [n for n in cloud.notifications if _is_about_rejects(by_execution[name]["batch_id"], n)][:1]
+        enough = len(sent_for_it) >= 1 if notifications_may_repeat else len(sent_for_it) == 1
+        assert enough, f"{name} failed, with {len(sent_for_it)} notifications instead of one"
         _check_record(by_execution[name], manifests, processed)
 
     by_source = {manifest["batch_id"]: manifest for manifest in manifests.values()}
     succeeded = Counter(re.sub(r"-replay-\d+$", "", name) for name in statuses.keys() - failed)
     for batch_id, times in succeeded.items():
         assert batch_id in by_source, f"{batch_id} has succeeded without a manifest"
-        told = [notice for notice in cloud.notices if _tells_rejects(batch_id, notice)]
+        sent_for_it = [notice for notice in cloud.notifications if _is_about_rejects(batch_id, notice)]
         expected = times if by_source[batch_id]["counts"]["rejected"] else 0
-        enough = len(told) >= expected if notices_may_repeat or expected else not told
-        assert enough, f"{batch_id} has succeeded {times} times, and {len(told)} notices told of its rejects"
-        assert expected or not told, f"{batch_id} has no rejects, and a notice tells of some"
+        enough = len(sent_for_it) >= expected if notifications_may_repeat or expected else not sent_for_it
+        assert enough, (
+            f"{batch_id} has succeeded {times} times, with {len(sent_for_it)} notifications about its rejects"
+        )
+        assert expected or not sent_for_it, f"{batch_id} has no rejects, but a notification about rejects"
 
 
 def _check_record(record: Mapping[str, Any], manifests: Mapping[str, dict[str, Any]], processed: Bucket) -> None:
-    """A record says `published` exactly if the manifest stood when it was written, and names rejects that are there."""
+    """A record says `published` only if the manifest existed when it was written. The rejects that it names exist."""
     manifest = manifests.get(record["source"]["version_id"])
     committed = manifest is not None and processed[_manifest_key(manifest)][0].time <= record["written"]
     assert record["published"] == committed, (
         f"the failure record of {record['execution']} says published: {record['published']}, "
-        f"but the manifest {'stood' if committed else 'did not stand'} when it was written"
+        f"but the manifest {'existed' if committed else 'did not exist'} when it was written"
     )
     if record["rejects"]:
-        assert record["rejects"].removeprefix(f"s3://{harness.PROCESSED}/") in processed, "the rejects are not there"
+        assert record["rejects"].removeprefix(f"s3://{harness.PROCESSED}/") in processed, "the rejects do not exist"
 
 
-def _names(execution: str, message: str) -> bool:
-    """Whether a notice is of this very execution, not of a replay of it."""
+def _is_about_execution(execution: str, message: str) -> bool:
+    """Whether a notification is about exactly this execution, not about a replay of it."""
     return re.search(rf"[Ee]xecution:? {re.escape(execution)}(?![-\w])", message) is not None
 
 
-def _tells_rejects(batch_id: str, notice: Mapping[str, str]) -> bool:
+def _is_about_rejects(batch_id: str, notice: Mapping[str, str]) -> bool:
     return "records were rejected" in notice["subject"] and f"Batch: {batch_id}\n" in notice["message"]

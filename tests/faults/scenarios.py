@@ -1,15 +1,15 @@
-"""A file whose outcome without faults is known: whatever goes wrong, it must become that in the end."""
+"""A file with a known outcome: after any fault, it must end with this outcome."""
 
 from dataclasses import dataclass
 
-from tests.faults import ledger
-from tests.faults.cloud import HANDLERS, Cloud
-from tests.faults.inject import Call
+from tests.faults import outcome_check
+from tests.faults.fault_injection import Call
+from tests.faults.simulated_cloud import HANDLERS, Cloud
 
 
 @dataclass(frozen=True)
-class Scene:
-    """One file with good, rejected and superseded records, and what is published of it."""
+class Scenario:
+    """One file with valid, rejected and superseded records, and its published outputs."""
 
     cloud: Cloud
     outputs: dict[str, bytes]
@@ -17,12 +17,12 @@ class Scene:
     """What the steps call for it, in a run without faults."""
 
     def again(self) -> Cloud:
-        """The cloud with nothing but the file and its event."""
+        """A cloud that contains only the file and its event."""
         self.cloud.forget()
         return self.cloud
 
     def replay_publishes(self) -> None:
-        """See that once the fault is over, a replay publishes the bytes that the first execution should have."""
+        """Check that a replay after the fault publishes the bytes that the first execution should have published."""
         self.cloud.injector.clear()
         self.cloud.functions = dict(HANDLERS)
         batch_id = self.cloud.executions[0].name
@@ -30,4 +30,4 @@ class Scene:
         self.cloud.settle()
         published = {key: data for key, data in self.cloud.outputs().items() if not key.startswith("failures/")}
         assert published == self.outputs
-        assert len(ledger.check(self.cloud).published) == 1
+        assert len(outcome_check.check(self.cloud).published) == 1

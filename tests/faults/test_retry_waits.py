@@ -1,6 +1,6 @@
-"""How long retries wait at most: those of the state machine, and those of botocore inside of a call.
+"""The longest waits of retries: those of the state machine, and those of botocore in one call.
 
-docs/reliability.md tells these figures.
+docs/reliability.md states these figures.
 """
 
 import re
@@ -39,28 +39,28 @@ A_TASK = 2_500
 
 
 @pytest.mark.parametrize(("name", "retrier"), RETRIERS)
-def test_a_retrier_waits_with_full_jitter_and_no_longer_than_this(name: str, retrier: asl.State) -> None:
+def test_the_longest_waits_of_each_retrier_are_in_the_table(name: str, retrier: asl.State) -> None:
     (kind,) = LONGEST.keys() & set(retrier["ErrorEquals"])
     assert (len(list(waits(retrier))), sum(waits(retrier))) == LONGEST[kind], (
-        f"{name}, {kind}: mend the table, and docs"
+        f"{name}, {kind}: update the table here and in docs/reliability.md"
     )
     assert max(waits(retrier)) <= retrier["MaxDelaySeconds"] <= 120
     if kind != SourceNotVisibleError.__name__:  # see tests/statemachine/test_visibility.py
-        assert retrier["JitterStrategy"] == "FULL", "else all that failed together is tried again together"
+        assert retrier["JitterStrategy"] == "FULL", "otherwise calls that failed together are retried together"
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_task_waits_no_longer_than_this(name: str) -> None:
+def test_the_longest_wait_of_each_task_is_in_the_table(name: str) -> None:
     assert sum(sum(waits(retrier)) for retrier in TASKS[name]["Retry"]) <= A_TASK
 
 
-def test_no_error_of_the_data_waits() -> None:
+def test_no_data_error_is_retried() -> None:
     ours = {
         name for name, error in vars(errors).items() if isinstance(error, type) and issubclass(error, PipelineError)
     }
     retried = {TransientError.__name__, SourceNotVisibleError.__name__}
     for name, retrier in RETRIERS:
-        assert set(retrier["ErrorEquals"]) & ours <= retried, f"{name} retries what no retry mends"
+        assert set(retrier["ErrorEquals"]) & ours <= retried, f"{name} retries an error that a retry cannot fix"
 
 
 # --- botocore ---------------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def test_no_error_of_the_data_waits() -> None:
 
 @dataclass(frozen=True)
 class Client:
-    """A client that functions make."""
+    """A boto3 client of the functions."""
 
     make: Callable[[], Any]
     functions: tuple[str, ...]
@@ -102,19 +102,19 @@ def longest_backoff(retries: int) -> int:
 
 
 def timeouts() -> dict[str, int]:
-    """The seconds that each function has, by infra/variables.tf."""
+    """The timeout of each function in seconds, from infra/variables.tf."""
     return {name: int(seconds) for name, seconds in variables.defaults()["timeout_seconds"].items()}
 
 
 def test_every_client_is_in_the_table() -> None:
     made = [path for path in (ROOT / "functions").rglob("*.py") for _ in re.findall(r"aws\.client\(", path.read_text())]
-    assert len(made) == len(CLIENTS), f"a client is made in each of {made}; put each into CLIENTS"
+    assert len(made) == len(CLIENTS), f"these functions create a client: {made}. Add each of them to CLIENTS"
 
 
 @pytest.mark.usefixtures("cloud")
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_client_retries_in_standard_mode_and_waits_no_longer_than_this(name: str) -> None:
-    """In the older mode, `legacy`, botocore does not know every throttle."""
+def test_a_client_retries_in_standard_mode_and_its_longest_wait_is_in_the_table(name: str) -> None:
+    """In the older mode, `legacy`, botocore does not recognise every throttling error."""
     client = CLIENTS[name]
     made = client.make()
     assert made.meta.service_model.service_name == name
@@ -124,9 +124,9 @@ def test_a_client_retries_in_standard_mode_and_waits_no_longer_than_this(name: s
 
 @pytest.mark.usefixtures("cloud")
 @pytest.mark.parametrize(("name", "function"), [(name, f) for name, c in CLIENTS.items() for f in c.functions])
-def test_a_function_outlasts_the_retries_of_a_call(name: str, function: str) -> None:
-    """What is throttled for long ends as TransientError, which is retried six times; a timeout is retried once."""
+def test_the_timeout_of_a_function_is_longer_than_the_retries_of_a_call(name: str, function: str) -> None:
+    """Long throttling ends as TransientError, which is retried six times. A timeout is retried only once."""
     config = CLIENTS[name].make().meta.config
     seconds = timeouts()[function]
     assert CLIENTS[name].seconds < seconds
-    assert 2 * max(config.connect_timeout, config.read_timeout) + 1 < seconds, "a call that stalls is made once more"
+    assert 2 * max(config.connect_timeout, config.read_timeout) + 1 < seconds, "a call that stalls must be retried once"

@@ -1,4 +1,4 @@
-"""The end of an invocation at one of its calls, in whichever of its threads that is made."""
+"""End an invocation at one of its calls, in any thread."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,14 +10,14 @@ from s3transfer.tasks import Task
 
 
 class Killed(BaseException):
-    """The end of an invocation, as by `os._exit`: no `except Exception` holds it, no call is made after it."""
+    """The end of an invocation, as by `os._exit`: no `except Exception` catches it, and no later call is made."""
 
 
 @contextmanager
 def transfers_that_can_be_killed() -> Iterator[None]:
-    """Let the end of an invocation in a thread of s3transfer be the end of who waits for the transfer.
+    """Make the end of an invocation in a thread of s3transfer end the code that waits for the transfer, too.
 
-    s3transfer hands on an Exception; after any other its caller would take the transfer for done, or wait for ever.
+    s3transfer only passes on an Exception. After other errors its caller would see a success, or wait for ever.
     """
     execute_main, call, run_callback = Task._execute_main, Task.__call__, TransferCoordinator._run_callback
 
@@ -36,7 +36,7 @@ def transfers_that_can_be_killed() -> Iterator[None]:
             raise
 
     def no_clean_up(coordinator: Any, callback: Any) -> None:
-        with suppress(Killed):  # the dead clean nothing up
+        with suppress(Killed):  # a killed process cleans nothing up
             run_callback(coordinator, callback)
 
     with (

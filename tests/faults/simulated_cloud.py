@@ -1,7 +1,7 @@
-"""What is around the functions on AWS, in this process: events and their delivery, executions, notices, the queue.
+"""The AWS services around the functions, simulated in this process: events, executions, notifications, the queue.
 
-S3, SNS and the executions' names are moto's; the functions are the real ones, called by the real events. Nothing
-happens by itself: a test says what is delivered, run and told, and in which order.
+moto provides S3, SNS and the names of executions. The functions are the real ones, called with real events. Nothing
+happens on its own: a test says what is delivered, run and reported, and in which order.
 """
 
 import json
@@ -30,9 +30,9 @@ from functions.write import index as write
 from tests import harness
 from tests.faults.events import MACHINE, TOPIC, function_in, object_created, status_change, undelivered
 from tests.faults.executor import Ended, Executor
-from tests.faults.inject import Injector, injecting
-from tests.faults.killing import Killed
+from tests.faults.fault_injection import Injector, injecting
 from tests.faults.moto_state import erase, executions, get_execution_history, sent_notifications, stored
+from tests.faults.process_kills import Killed
 
 HANDLERS: Mapping[str, Callable[[Any], Any]] = {
     "starter": starter.handler,
@@ -42,13 +42,13 @@ HANDLERS: Mapping[str, Callable[[Any], Any]] = {
     "record_failure": record_failure.handler,
     "reconciler": reconciler.handler,
 }
-TRIES_OF_AN_EVENT = 3
-"""maximum_retry_attempts in infra/functions.tf, and the first."""
+ATTEMPTS_PER_EVENT = 3
+"""maximum_retry_attempts in infra/functions.tf, plus the first attempt."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One file that was sent."""
+    """One uploaded file."""
 
     key: str
     version_id: str
@@ -57,28 +57,28 @@ class Upload:
 
 @dataclass
 class Cloud:
-    """An AWS with both buckets, the topic and the state machine; made by `clouds`."""
+    """A simulated AWS with both buckets, the topic and the state machine. `clouds` creates it."""
 
     injector: Injector
     functions: dict[str, Callable[[Any], Any]] = field(default_factory=lambda: dict(HANDLERS))
-    """What is deployed; a test may deploy another release."""
+    """The deployed functions. A test may deploy another release."""
     uploads: list[Upload] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
-    """S3's events that were not delivered yet."""
+    """S3 events that are not delivered yet."""
     status_changes: list[dict[str, Any]] = field(default_factory=list)
-    """EventBridge's events of executions that failed, not delivered yet."""
+    """EventBridge events of failed executions that are not delivered yet."""
     queue: list[dict[str, Any]] = field(default_factory=list)
-    """What nobody could handle: the on-failure destination."""
+    """The failed-event queue: events that no function could handle."""
     invoked: Counter[str] = field(default_factory=Counter)
     """How often each function was called."""
     waits: list[float] = field(default_factory=list)
-    """The longest that each retry of an execution would have waited."""
+    """The longest possible wait of each retry of an execution."""
     sns: Any = field(default_factory=lambda: boto3.client("sns"))
 
     # --- files and their events ---
 
     def upload(self, data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Upload:
-        """Send a file; its event waits in `events`."""
+        """Upload a file. Its event waits in `events`."""
         source = harness.upload(data, name, folder)
         sent = Upload(source.key, source.version_id, data)
         self.uploads.append(sent)
@@ -86,30 +86,30 @@ class Cloud:
         return sent
 
     def deliver(self, event: Mapping[str, Any] | None = None) -> bool:
-        """Deliver an event, by default the first that waits, to the starter; False where it ends in the queue."""
+        """Deliver an event, by default the oldest, to the starter. False if the event ends in the queue."""
         return self.invoke_later("starter", self.events.pop(0) if event is None else event)
 
     def send_back(self) -> None:
-        """What the replay tool does with the queue: each event goes once more to the function that failed on it."""
+        """Do what the replay tool does with the queue: send each event again to the function that failed on it."""
         waiting, self.queue[:] = list(self.queue), []
         for record in waiting:
             self.invoke_later(function_in(record), record["requestPayload"])
 
     def reconcile(self) -> bool:
-        """Run the reconciler, without its patience; what it tells record_failure waits in `status_changes`."""
+        """Run the reconciler without a grace period. What it sends to record_failure waits in `status_changes`."""
         return self.invoke_later("reconciler", {"since_hours": 24, "grace_minutes": 0})
 
     # --- functions ---
 
     def invoke(self, function: str, event: Any) -> Any:
-        """Call a function; what it raises comes out."""
+        """Call a function. Its errors are raised."""
         self.invoked[function] += 1
         with self.injector.during(function):
             return self.functions[function](json.loads(json.dumps(event)))
 
     def invoke_later(self, function: str, event: Any) -> bool:
-        """Call a function as Lambda does for events: tried again when it fails, and in the end put into the queue."""
-        for _ in range(TRIES_OF_AN_EVENT):
+        """Call a function as Lambda does for events: retry if it fails, and put the event into the queue in the end."""
+        for _ in range(ATTEMPTS_PER_EVENT):
             try:
                 self.invoke(function, event)
             except (Exception, Killed) as exc:
@@ -123,20 +123,20 @@ class Cloud:
 
     @property
     def executions(self) -> list[Any]:
-        """Every execution, as moto keeps it, in the order of their start."""
+        """Every execution as moto stores it, in the order of their start."""
         return list(executions())
 
     def execution(self, name: str) -> Any:
-        """The execution called `name`."""
+        """The execution with this name."""
         return next(execution for execution in self.executions if execution.name == name)
 
     @property
     def running(self) -> list[str]:
-        """The names of the executions that were started and not run."""
+        """The names of the executions that were started and did not run yet."""
         return [execution.name for execution in self.executions if execution.status == "RUNNING"]
 
     def run(self, name: str | None = None, before: Callable[[str], None] = lambda _: None) -> Ended:
-        """Run an execution, by default the first that waits, to its end; its failure's event waits afterwards."""
+        """Run an execution, by default the oldest, to its end. If it fails, its event waits in `status_changes`."""
         execution = self.execution(name or self.running[0])
         functions = {name: lambda event, name=name: self.invoke(name, event) for name in self.functions}
         executor = Executor(functions, self._publish, before)
@@ -150,46 +150,46 @@ class Cloud:
             self.status_changes.append(status_change(execution))
         return ended
 
-    def tell(self, event: Mapping[str, Any] | None = None) -> bool:
-        """Deliver EventBridge's event of an execution that failed, by default the first that waits."""
+    def report_status(self, event: Mapping[str, Any] | None = None) -> bool:
+        """Deliver EventBridge's event of a failed execution, by default the oldest."""
         return self.invoke_later("record_failure", self.status_changes.pop(0) if event is None else event)
 
     def replay(self, batch_id: str) -> str:
-        """Start a batch again as the operator does: under the next name, with the same input; answers the name."""
+        """Start a batch again as an operator does: with the next name and the same input. Returns the name."""
         batch = Batch.from_input(json.loads(self.execution(batch_id).execution_input))
         replays = max(replay_of(e.name)[1] for e in self.executions if replay_of(e.name)[0] == batch_id)
         name = replay_name(batch_id, replays + 1)
-        assert by_name.start(by_name.client(), MACHINE, batch, name), f"{name} was there already"
+        assert by_name.start(by_name.client(), MACHINE, batch, name), f"{name} already exists"
         return name
 
     def settle(self) -> None:
-        """Deliver, run and tell until nothing waits but the queue."""
+        """Deliver, run and report until nothing is left to do. The queue may still have events."""
         while self.events or self.running or self.status_changes:
             if self.events:
                 self.deliver()
             elif self.running:
                 self.run()
             else:
-                self.tell()
+                self.report_status()
 
-    # --- what is there ---
+    # --- what is stored ---
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:
-        """The objects of the processed bucket as they are now."""
+        """The current objects of the processed bucket."""
         now = ((key, versions[-1].data) for key, versions in stored(harness.PROCESSED).items())
         return {key: data for key, data in now if data is not None and key.startswith(prefix)}
 
     def outputs(self) -> dict[str, bytes]:
-        """Everything that was published or recorded: all but staging."""
+        """Everything that was published or recorded: all objects except staging."""
         return {key: data for key, data in self.objects().items() if not key.startswith("staging/")}
 
     @property
     def notifications(self) -> list[dict[str, str]]:
-        """Every notice that was sent."""
+        """Every notification that was sent."""
         return [{"subject": subject, "message": message} for _, message, subject, *_ in sent_notifications()]
 
     def forget(self, *kept: str) -> None:
-        """As if nothing had been done with what was uploaded: only objects under the `kept` prefixes stay."""
+        """Reset everything but the uploads: only objects under the `kept` prefixes remain."""
         erase(harness.PROCESSED, kept)
         for forgotten in (executions(), sent_notifications(), self.events, self.status_changes, self.queue):
             forgotten.clear()
@@ -203,7 +203,7 @@ class Cloud:
         ]
 
     def begin(self) -> None:
-        """As if nothing had ever been sent."""
+        """Reset everything, including the uploads."""
         erase(harness.INGEST, ())
         self.uploads.clear()
         self.forget()
@@ -217,7 +217,7 @@ class Cloud:
 def clouds(**environment: str) -> Iterator[Cloud]:
     """A fresh cloud, with `environment` for the functions."""
     role = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/x"
-    definition = '{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}'  # moto only keeps the executions
+    definition = '{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}'  # moto only stores the executions
     reconciler._pipeline.cache_clear()
     with (
         pytest.MonkeyPatch.context() as monkeypatch,

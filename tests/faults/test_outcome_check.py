@@ -1,4 +1,4 @@
-"""The oracle itself: whatever is lost, twice, half or wrong, it sees, and says what."""
+"""The outcome checks: they detect everything that is lost, duplicated, incomplete or wrong, and name it."""
 
 import hashlib
 import json
@@ -12,23 +12,23 @@ import pytest
 
 from functions.common import s3_utils
 from tests import harness
-from tests.faults import files, ledger
-from tests.faults.cloud import Cloud, clouds
+from tests.faults import order_files, outcome_check
 from tests.faults.events import TOPIC
 from tests.faults.moto_state import executions, forge, hide, sent_notifications, undone
+from tests.faults.simulated_cloud import Cloud, clouds
 
 PROCESSED = harness.PROCESSED
 
 
 @pytest.fixture(scope="module")
 def settled() -> Iterator[Cloud]:
-    """A cloud in which one file was published with a reject, and one has failed."""
+    """A cloud with one file that was published with a reject, and one that failed."""
     with clouds() as cloud:
-        cloud.upload(files.mixed())
-        cloud.upload(files.hopeless(1))
+        cloud.upload(order_files.mixed())
+        cloud.upload(order_files.hopeless(1))
         cloud.settle()
-        account = ledger.check(cloud)
-        assert (len(account.published), len(account.failed), account.waiting) == (1, 1, frozenset())
+        change_counts = outcome_check.check(cloud)
+        assert (len(change_counts.published), len(change_counts.failed), change_counts.waiting) == (1, 1, frozenset())
         yield cloud
 
 
@@ -51,7 +51,7 @@ def key_of(cloud: Cloud, prefix: str) -> str:
 
 
 def remove(_: Cloud, prefix: str) -> None:
-    """As if nothing had ever been written there."""
+    """Remove every trace of an object."""
     hide(PROCESSED, prefix)
 
 
@@ -69,15 +69,15 @@ def put(_: Cloud, key: str, bucket: str = PROCESSED) -> None:
 
 
 def rewrite(cloud: Cloud, prefix: str, change: Callable[[Any], Any]) -> None:
-    """Forge a JSON object."""
+    """Change members of a JSON object without a new version."""
     key = key_of(cloud, prefix)
     content = json.loads(cloud.objects()[key])
     change(content)
     forge(PROCESSED, key, json.dumps(content).encode())
 
 
-def account(cloud: Cloud, **changes: int) -> None:
-    """Forge counts, with all that can be forged along with them."""
+def change_counts(cloud: Cloud, **changes: int) -> None:
+    """Change the counts, and everything else that has to match them."""
     rewrite(cloud, "manifests/", lambda manifest: manifest["counts"].update(changes))
 
 
@@ -87,7 +87,7 @@ def publish(cloud: Cloud, execution: int) -> None:
 
 
 def forge_table(cloud: Cloud, folder: Path, name: str, select: str) -> None:
-    """Forge a table by a SELECT over itself, and the manifest so that it agrees."""
+    """Change a table by a SELECT over itself, and make the manifest match."""
     (key,) = cloud.objects(f"tables/orders/{name}/")
     own, forged = folder / "own.parquet", folder / "forged.parquet"
     own.write_bytes(cloud.objects()[key])
@@ -97,7 +97,7 @@ def forge_table(cloud: Cloud, folder: Path, name: str, select: str) -> None:
     rewrite(cloud, "manifests/", lambda manifest: manifest["tables"][name]["parquet"].update(said))
 
 
-WRONGS: dict[str, tuple[Callable[[Cloud], Any], str]] = {
+FAULTY_STATES: dict[str, tuple[Callable[[Cloud], Any], str]] = {
     "a manifest is gone": (lambda c: remove(c, "manifests/"), "has succeeded without a manifest"),
     "a manifest is deleted": (lambda c: delete(c, "manifests/"), "was written 2 times"),
     "a manifest is written again": (lambda c: append(c, "manifests/"), "was written 2 times"),
@@ -109,50 +109,50 @@ WRONGS: dict[str, tuple[Callable[[Cloud], Any], str]] = {
     "an output is deleted": (lambda c: delete(c, "processed/"), "was deleted after the commit"),
     "an output is changed": (lambda c: append(c, "tables/"), "is not what its manifest says"),
     "the rejects are changed": (lambda c: append(c, "rejected/"), "is not what its manifest says"),
-    "an output too many": (
+    "an additional output": (
         lambda c: put(c, f"tables/orders/orders/ingest_date=x/{c.executions[0].name}.parquet"),
         "does not name",
     ),
-    "a record is lost": (lambda c: account(c, received=4), "received is not valid"),
-    "a record more": (lambda c: account(c, received=6, valid=5, superseded=2), "its file has 5 records"),
-    "a superseded record": (lambda c: account(c, published=4, superseded=0), "the rejects are"),
-    "rows": (
+    "a record is lost": (lambda c: change_counts(c, received=4), "received is not valid"),
+    "an additional record": (lambda c: change_counts(c, received=6, valid=5, superseded=2), "its file has 5 records"),
+    "a superseded record is not counted": (lambda c: change_counts(c, published=4, superseded=0), "the rejects are"),
+    "a faulty_state row count": (
         lambda c: rewrite(c, "manifests/", lambda m: m["tables"]["items"].update(rows=1)),
         "items has 6 rows, 6 in CSV, 1 are said",
     ),
-    "a total": (
+    "a faulty_state control total": (
         lambda c: rewrite(c, "manifests/", lambda m: m["control_totals"]["line_total"].update(superseded="0")),
         "the control total line_total is",
     ),
     "a failure record is gone": (lambda c: remove(c, "failures/"), "without a failure record"),
-    "a failure record too many": (
+    "an additional failure record": (
         lambda c: setattr(c.executions[1], "status", "SUCCEEDED"),
         "with one, but not failed",
     ),
     "a failure record is changed": (
         lambda c: put(c, key_of(c, "failures/")),
-        "was written again, and says something else",
+        "was written again with other content",
     ),
     "a failure record says published": (
         lambda c: rewrite(c, "failures/", lambda r: r.update(published=True)),
-        "says published: True, but the manifest did not stand",
+        "says published: True, but the manifest did not exist",
     ),
-    "a failure is told twice": (lambda c: publish(c, 1), "2 notices told of it instead of one"),
-    "nobody is told": (lambda c: sent_notifications().clear(), "0 notices told of it"),
+    "a failure is notified twice": (lambda c: publish(c, 1), "2 notifications instead of one"),
+    "no notification is sent": (lambda c: sent_notifications().clear(), "0 notifications instead of one"),
     "an event is lost": (lambda c: (c.upload(b""), c.events.clear()), "neither published nor failed nor waiting"),
     "an execution runs": (lambda c: (c.upload(b""), c.deliver()), "still running"),
-    "EventBridge waits": (lambda c: (c.upload(b""), c.deliver(), c.run()), "EventBridge has still to tell"),
-    "a stranger": (lambda c: put(c, "tmp/x"), "outside of the known prefixes"),
+    "an EventBridge event is not delivered": (lambda c: (c.upload(b""), c.deliver(), c.run()), "are not delivered yet"),
+    "an object under an unknown prefix": (lambda c: put(c, "tmp/x"), "outside of the known prefixes"),
     "the source is written to": (lambda c: put(c, "incoming/orders/y.jsonl", harness.INGEST), "somebody wrote to"),
 }
 
 
-@pytest.mark.parametrize("wrong", WRONGS)
-def test_the_oracle_sees_what_is_wrong(cloud: Cloud, wrong: str) -> None:
-    harm, said = WRONGS[wrong]
+@pytest.mark.parametrize("faulty_state", FAULTY_STATES)
+def test_the_check_detects_a_faulty_state(cloud: Cloud, faulty_state: str) -> None:
+    harm, said = FAULTY_STATES[faulty_state]
     harm(cloud)
     with pytest.raises(AssertionError, match=said):
-        ledger.check(cloud)
+        outcome_check.check(cloud)
 
 
 @pytest.mark.parametrize(
@@ -166,22 +166,22 @@ def test_the_oracle_sees_what_is_wrong(cloud: Cloud, wrong: str) -> None:
         ("items", "SELECT * REPLACE (line_total - 0.01 AS line_total) FROM own", "control total line_total"),
     ],
 )
-def test_the_oracle_reckons_the_tables_anew(cloud: Cloud, tmp_path: Path, name: str, select: str, said: str) -> None:
+def test_the_check_recalculates_the_tables(cloud: Cloud, tmp_path: Path, name: str, select: str, said: str) -> None:
     forge_table(cloud, tmp_path, name, select)
     with pytest.raises(AssertionError, match=said):
-        ledger.check(cloud)
+        outcome_check.check(cloud)
 
 
-def test_a_notice_may_repeat_where_it_is_said(cloud: Cloud) -> None:
+def test_a_repeated_notification_is_accepted_only_if_allowed(cloud: Cloud) -> None:
     publish(cloud, 1)
-    ledger.check(cloud, notices_may_repeat=True)
+    outcome_check.check(cloud, notifications_may_repeat=True)
     sent_notifications().clear()
     with pytest.raises(AssertionError, match="0 notices"):
-        ledger.check(cloud, notices_may_repeat=True)
+        outcome_check.check(cloud, notifications_may_repeat=True)
 
 
-def test_a_replay_s_notice_is_not_taken_for_the_first_one_s(cloud: Cloud) -> None:
+def test_the_notification_of_a_replay_does_not_count_for_the_first_execution(cloud: Cloud) -> None:
     cloud.replay(cloud.executions[1].name)
     cloud.settle()
-    ledger.check(cloud)
-    assert len(cloud.notices) == 3
+    outcome_check.check(cloud)
+    assert len(cloud.notifications) == 3

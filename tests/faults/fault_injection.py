@@ -1,8 +1,8 @@
-"""Strikes the calls that functions make to AWS with faults, one by one, and records them all.
+"""Inject faults into the AWS calls of the functions, one at_call a time, and record every call.
 
-What a step calls is enumerated from a recorded run without faults, so that no call is forgotten when the step
-changes. This is the layer of calls, as boto3's callers see them, after every retry of botocore's own; wire.py is the
-layer below, where those retries are.
+The calls of a step come from a recorded run without faults, so that no call is missed when the step changes. Faults
+are injected where callers of boto3 see them, after all retries of botocore. wire_faults.py injects faults below those
+retries.
 """
 
 from collections import Counter
@@ -19,25 +19,25 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from botocore.httpchecksum import StreamingChecksumBody
 
-from tests.faults.killing import Killed, transfers_that_can_be_killed
+from tests.faults.process_kills import Killed, transfers_that_can_be_killed
 
 
 class Fault(StrEnum):
-    """What can become of a call."""
+    """What can happen to a call."""
 
     FAIL = "fails"
     THROTTLE = "is throttled"
     STALL = "stalls"
-    LOSE_ANSWER = "loses its answer"
-    BREAK_OFF = "breaks off in its body"
-    GARBLE = "comes with another last byte"
-    KILL_BEFORE = "is the last thing before the end"
-    KILL_AFTER = "is done, and then comes the end"
+    LOSE_RESPONSE = "loses its response"
+    BREAK_OFF = "breaks off in the response body"
+    GARBLE = "returns a wrong last byte"
+    KILL_BEFORE = "is never made because the process ends"
+    KILL_AFTER = "is made and then the process ends"
 
 
-OF_BODIES = (Fault.BREAK_OFF, Fault.GARBLE)
+BODY_FAULTS = (Fault.BREAK_OFF, Fault.GARBLE)
 
-ANSWERS = {
+ERROR_RESPONSES = {
     Fault.FAIL: dict.fromkeys(("s3", "stepfunctions", "sns"), ("InternalError", 500)),
     Fault.THROTTLE: {
         "s3": ("SlowDown", 503),
@@ -45,7 +45,7 @@ ANSWERS = {
         "sns": ("Throttling", 400),
     },
 }
-"""The code and the status of an answer, by service."""
+"""The error code and the HTTP status of the response, by service."""
 
 _PLACES = ("Key", "name", "executionArn", "Prefix")
 
@@ -58,31 +58,31 @@ class Call:
     service: str
     operation: str
     place: str
-    """The key or the prefix of objects, or the name of an execution; else empty."""
+    """The key or prefix of objects, or the name of an execution; otherwise empty."""
     nth: int
-    """Which call of this operation at this place it is, from 1."""
+    """The number of the call among those of this operation at_call this place, from 1."""
 
     def __str__(self) -> str:
         return f"{self.step}: {self.operation} {self.place}" + (f" ({self.nth})" if self.nth > 1 else "")
 
     @property
     def writes(self) -> bool:
-        """Whether it changes what is stored."""
+        """Whether the call changes stored data."""
         return not self.operation.startswith(("Get", "Head", "List", "Describe"))
 
     @property
     def kind(self) -> tuple[str, str]:
-        """The operation, the folder and the suffix: calls that differ in nothing else are made by the same line."""
+        """The operation, folder and suffix. Calls of one kind are made by the same line of code."""
         folder, slash, name = self.place.partition("/")
         return self.operation, f"{folder} {name.rpartition('.')[2]}" if slash else ""
 
     def can(self, fault: Fault) -> bool:
         """Whether the fault can happen to such a call."""
-        return fault not in OF_BODIES or self.operation == "GetObject"
+        return fault not in BODY_FAULTS or self.operation == "GetObject"
 
 
 @dataclass
-class _Strike:
+class _Injection:
     fault: Fault
     where: Callable[[Call], bool]
     left: float
@@ -90,16 +90,16 @@ class _Strike:
 
 @dataclass
 class Injector:
-    """Sees every call while a step runs. Calls outside of steps, those of the tests themselves, it lets pass."""
+    """Intercepts every call while a step runs. Calls outside of steps, made by the tests themselves, pass through."""
 
     calls: list[Call] = field(default_factory=list)
-    """Every call of a step so far, also those that were struck."""
-    struck: list[tuple[Call, Fault]] = field(default_factory=list)
+    """Every call of a step so far, with and without a fault."""
+    injected: list[tuple[Call, Fault]] = field(default_factory=list)
     before: Callable[[Call], None] | None = None
-    """Called before each call of a step, in its thread; it may wait."""
+    """Runs before each call of a step, in the thread of the call. It may wait."""
     after: Callable[[Call], None] | None = None
-    """Called after each call of a step that was really made."""
-    _strikes: list[_Strike] = field(default_factory=list)
+    """Runs after each call of a step that was really made."""
+    _injections: list[_Injection] = field(default_factory=list)
     _step: str | None = None
     _dead: bool = False
     _counted: Counter[Call] = field(default_factory=Counter)
@@ -107,37 +107,37 @@ class Injector:
 
     @contextmanager
     def during(self, step: str) -> Iterator[None]:
-        """Calls in the body, from any thread, are the step's."""
+        """Treat all calls in the body, from any thread, as calls of the step."""
         outer, self._step, self._dead = self._step, step, False
         try:
             yield
         finally:
             self._step, self._dead = outer, False
 
-    def strike(self, fault: Fault, where: Callable[[Call], bool], times: float = 1) -> None:
-        """Let the first `times` calls for which `where` is true meet `fault`."""
-        self._strikes.append(_Strike(fault, where, times))
+    def inject(self, fault: Fault, where: Callable[[Call], bool], times: float = 1) -> None:
+        """Inject `fault` into the first `times` calls for which `where` is true."""
+        self._injections.append(_Injection(fault, where, times))
 
     def clear(self) -> None:
-        """Forget calls, strikes and hooks."""
-        for forgotten in (self.calls, self.struck, self._strikes, self._counted):
+        """Forget calls, faults and hooks."""
+        for forgotten in (self.calls, self.injected, self._injections, self._counted):
             forgotten.clear()
         self.before = self.after = None
 
     def make(self, real: Callable[[], Any], service: str, operation: str, parameters: dict[str, Any]) -> Any:
-        """Make a call, or let it meet its fault."""
+        """Make a call, or inject its fault."""
         if self._step is None:
             return real()
-        call, fault = self._see(service, operation, parameters)
+        call, fault = self._record(service, operation, parameters)
         if self.before:
             self.before(call)
-        with self._lock:  # moto looks and writes in two steps; AWS does it in one
-            answer = self._meet(call, fault, real)
+        with self._lock:  # moto checks and writes in two steps; AWS does both in one
+            response = self._apply(call, fault, real)
         if self.after:
             self.after(call)
-        return answer
+        return response
 
-    def _see(self, service: str, operation: str, parameters: dict[str, Any]) -> tuple[Call, Fault | None]:
+    def _record(self, service: str, operation: str, parameters: dict[str, Any]) -> tuple[Call, Fault | None]:
         with self._lock:
             if self._dead:
                 raise Killed
@@ -146,18 +146,18 @@ class Injector:
             self._counted[seen] += 1
             call = replace(seen, nth=self._counted[seen])
             self.calls.append(call)
-            strike = next((s for s in self._strikes if s.left > 0 and s.where(call)), None)
-            if strike is None:
+            chosen = next((s for s in self._injections if s.left > 0 and s.where(call)), None)
+            if chosen is None:
                 return call, None
-            strike.left -= 1
-            self.struck.append((call, strike.fault))
-            return call, strike.fault
+            chosen.left -= 1
+            self.injected.append((call, chosen.fault))
+            return call, chosen.fault
 
-    def _meet(self, call: Call, fault: Fault | None, real: Callable[[], Any]) -> Any:
+    def _apply(self, call: Call, fault: Fault | None, real: Callable[[], Any]) -> Any:
         if self._dead:
             raise Killed
-        if fault in ANSWERS:
-            code, status = ANSWERS[fault][call.service]
+        if fault in ERROR_RESPONSES:
+            code, status = ERROR_RESPONSES[fault][call.service]
             metadata: Any = {"HTTPStatusCode": status}
             raise ClientError({"Error": {"Code": code, "Message": fault}, "ResponseMetadata": metadata}, call.operation)
         if fault is Fault.STALL:
@@ -165,23 +165,23 @@ class Injector:
         if fault is Fault.KILL_BEFORE:
             self._die()
         try:
-            answer = real()
-        finally:  # an answer that is an error can be lost as well
+            response = real()
+        finally:  # an error response can be lost, too
             if fault is Fault.KILL_AFTER:
                 self._die()
-            if fault is Fault.LOSE_ANSWER:
+            if fault is Fault.LOSE_RESPONSE:
                 raise ConnectionClosedError(endpoint_url=call.place)
-        if fault in OF_BODIES:
-            _harm(answer["Body"], fault)
-        return answer
+        if fault in BODY_FAULTS:
+            _corrupt(response["Body"], fault)
+        return response
 
     def _die(self) -> None:
         self._dead = True
         raise Killed
 
 
-def _harm(body: Any, fault: Fault) -> None:
-    """Harm the body of an answer. Of a range S3 tells no checksum: a wrong byte would go unseen, and only TLS helps."""
+def _corrupt(body: Any, fault: Fault) -> None:
+    """Corrupt the body of a response. S3 sends no checksum for a range: only TLS detects a wrong byte there."""
     sent = body._raw_stream.read()
     if fault is Fault.BREAK_OFF:
         sent = sent[: len(sent) // 2]
@@ -190,24 +190,24 @@ def _harm(body: Any, fault: Fault) -> None:
     body._raw_stream = BytesIO(sent)
 
 
-def at(call: Call) -> Callable[[Call], bool]:
-    """Where a strike meets this very call of a run like the recorded one."""
+def at_call(call: Call) -> Callable[[Call], bool]:
+    """A condition for exactly this call of a run that equals the recorded one."""
     return lambda seen: seen == call
 
 
-def at_each(call: Call) -> Callable[[Call], bool]:
-    """Where a strike meets this call at every attempt."""
+def at_every_attempt(call: Call) -> Callable[[Call], bool]:
+    """A condition for this call at_call every attempt."""
     return lambda seen: replace(seen, nth=1) == replace(call, nth=1)
 
 
 def one_of_each_kind(calls: Iterable[Call]) -> list[Call]:
-    """The first call of each kind: a sample by a fixed rule."""
+    """The first call of each kind: a deterministic sample."""
     return list({call.kind: call for call in reversed(list(calls))}.values())[::-1]
 
 
 @contextmanager
 def injecting() -> Iterator[Injector]:
-    """An injector between all boto3 clients and AWS, those of s3transfer's threads too."""
+    """An injector between all boto3 clients and AWS, including the threads of s3transfer."""
     injector = Injector()
     make_api_call = BaseClient._make_api_call
 

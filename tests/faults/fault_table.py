@@ -1,4 +1,4 @@
-"""What can go wrong, and what must then come out: each row is held by the tests that are marked with it."""
+"""The faults and the expected outcome of each. The tests that cover a row are marked with it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ FAULTS: Mapping[str, str] = {
     "events out of order": "both processed; the older never hides the newer",
     "event never delivered": "the reconciler starts it",
     "starter dies before or after StartExecution": "retried; same name",
-    "StartExecution throttled for long": "on-failure queue, alarm, replay tool",
+    "StartExecution throttled for a long time": "failed-event queue, alarm, replay tool",
     "transient fault 1…N−1 times in any step": "success, byte-identical outputs",
     "transient fault past the last retry": "failure record, notification, execution FAILED; replay publishes",
     "timeout, out of memory, os._exit in any step": "one retry, then the failure branch",
@@ -27,15 +27,15 @@ FAULTS: Mapping[str, str] = {
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 
-held: dict[str, list[str]] = {fault: [] for fault in FAULTS}
-"""The tests of each row; complete once every module of this folder is imported."""
+covered_by: dict[str, list[str]] = {fault: [] for fault in FAULTS}
+"""The tests of each row. It is complete once every module of this folder is imported."""
 
 
 def survives(fault: str) -> Callable[[Test], Test]:
-    """Marks a test as one that holds this row of the table."""
+    """Mark a test as one that covers this row of the table."""
 
     def mark(test: Test) -> Test:
-        held[fault].append(f"{test.__module__}.{test.__name__}")
+        covered_by[fault].append(f"{test.__module__}.{test.__name__}")
         return test
 
     return mark

@@ -1,11 +1,11 @@
-"""Functions that are worse than the real ones: they crash, raise, or were changed for the worse."""
+"""Faulty releases of the functions: they crash, raise, or produce wrong output."""
 
 from collections.abc import Callable
 from typing import Any
 
 from functions.common import errors
-from tests.faults.cloud import HANDLERS
 from tests.faults.executor import CrashError
+from tests.faults.simulated_cloud import HANDLERS
 
 Function = Callable[[Any], Any]
 
@@ -36,5 +36,5 @@ def raising(error: str) -> Function:
 
 
 def done_already(event: Any) -> Any:
-    """A step whose chunks are in staging."""
+    """A step whose chunks are already in staging."""
     return {"chunk": event["chunk"]}

@@ -1,6 +1,6 @@
-"""Faults on the wire, below botocore's own retries: they must be survived without anybody noticing.
+"""Faults on the wire, below botocore's own retries: the steps must not notice them.
 
-moto answers to botocore's event before-send; here it is asked last. What botocore would sleep is noted instead.
+moto handles botocore's event before-send, and here its handler runs last. Waits of botocore are recorded, not slept.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 
-from tests.faults.inject import ANSWERS, Fault
+from tests.faults.fault_injection import ERROR_RESPONSES, Fault
 
 _S3 = "<Error><Code>{}</Code><Message>m</Message></Error>"
 _SNS = "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>m</Message></Error></ErrorResponse>"
@@ -27,30 +27,30 @@ _SERVICES = {"s3": ("s3", _S3), "sns": ("sns", _SNS), "sfn": ("stepfunctions", _
 
 @dataclass
 class Wire:
-    """What goes over the wire."""
+    """The traffic between botocore and moto."""
 
     fault: Fault | None = None
-    """What each request meets at first."""
+    """The fault of the first requests."""
     times: int = 1
-    """How many times each operation meets it in all."""
+    """The number of faulty requests of each operation."""
     requests: Counter[str] = field(default_factory=Counter)
-    """How often each operation was sent."""
+    """The number of requests of each operation."""
     sleeps: list[float] = field(default_factory=list)
     """The seconds that botocore would have waited before each retry."""
 
     def send(self, send: Any, event: str, request: Any) -> Any:
-        """The answer to a request, or what is raised instead."""
+        """The response to a request, or an error that is raised instead."""
         _, service, operation = event.split(".")
         self.requests[operation] += 1
         if self.fault is None or self.requests[operation] > self.times:
             return send(event, request)
         name, words = _SERVICES[service]
-        if self.fault in ANSWERS:
-            code, status = ANSWERS[self.fault][name]
+        if self.fault in ERROR_RESPONSES:
+            code, status = ERROR_RESPONSES[self.fault][name]
             return AWSResponse(request.url, status, {}, MockRawResponse(words.format(code)))
         if self.fault is Fault.STALL:
             raise ReadTimeoutError(endpoint_url=request.url)
-        assert self.fault is Fault.LOSE_ANSWER, f"{self.fault} is no fault of the wire"
+        assert self.fault is Fault.LOSE_RESPONSE, f"{self.fault} isn't a fault on the wire"
         send(event, request)
         raise ConnectionClosedError(endpoint_url=request.url)
 

@@ -1,4 +1,4 @@
-"""Files that travel in parts: uploads of many requests, downloads of ranges, and objects that change meanwhile."""
+"""Files transferred in parts: multipart uploads, ranged downloads, and objects that change meanwhile."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +12,12 @@ from s3transfer.utils import ChunksizeAdjuster
 from functions.common import s3_utils
 from functions.common.errors import TransientError
 from tests import harness
-from tests.faults import files, ledger
-from tests.faults.cloud import clouds
-from tests.faults.inject import Call, Fault, at
+from tests.faults import order_files, outcome_check
+from tests.faults.fault_injection import Call, Fault, at_call
 from tests.faults.sampling import sampled
-from tests.faults.scenes import Scene
-from tests.faults.wire import wires
+from tests.faults.scenarios import Scenario
+from tests.faults.simulated_cloud import clouds
+from tests.faults.wire_faults import wires
 
 PART = 700
 """Bytes: so that the parquet files of a small batch are three parts or more."""
@@ -25,7 +25,7 @@ PART = 700
 
 @pytest.fixture(scope="module", autouse=True)
 def small_parts() -> Iterator[None]:
-    """Transfers of the size of a test are cut as those of 64 MiB and more are."""
+    """Transfers of test files are split as those of 64 MiB and more are."""
     config = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=4)
     with (
         patch.object(s3_utils, "_transfer", lambda: config),
@@ -37,49 +37,51 @@ def small_parts() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def scene(small_parts: None) -> Iterator[Scene]:
-    """A file of which every step's outputs travel in parts."""
+def scenario(small_parts: None) -> Iterator[Scenario]:
+    """A file whose outputs are transferred in parts by every step."""
     with clouds() as cloud:
-        cloud.upload(files.mixed())
+        cloud.upload(order_files.mixed())
         cloud.settle()
-        ledger.check(cloud)
-        yield Scene(cloud, cloud.outputs(), list(cloud.injector.calls))
+        outcome_check.check(cloud)
+        yield Scenario(cloud, cloud.outputs(), list(cloud.injector.calls))
 
 
 OPERATIONS = ("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "GetObject")
 
 
 @pytest.mark.parametrize(("step", "operation", "fault"), sampled(("transform", "write"), OPERATIONS, Fault, every=5))
-def test_a_fault_in_a_part_leaves_no_trace(scene: Scene, step: str, operation: str, fault: Fault) -> None:
-    """The last such call of the step: of what travels in parts, others are there already."""
-    made = [call for call in scene.calls if (call.step, call.operation) == (step, operation)]
+def test_the_output_is_the_same_after_a_fault_in_a_part(
+    scenario: Scenario, step: str, operation: str, fault: Fault
+) -> None:
+    """The last such call of the step, so that other parts of the transfer are already done."""
+    made = [call for call in scenario.calls if (call.step, call.operation) == (step, operation)]
     if not made[-1].can(fault):
         return
-    cloud = scene.again()
-    cloud.injector.strike(fault, at(made[-1]))
+    cloud = scenario.again()
+    cloud.injector.inject(fault, at_call(made[-1]))
     cloud.settle()
-    assert len(cloud.injector.struck) == 1
-    assert cloud.outputs() == scene.outputs
-    ledger.check(cloud)
+    assert len(cloud.injector.injected) == 1
+    assert cloud.outputs() == scenario.outputs
+    outcome_check.check(cloud)
 
 
-@pytest.mark.parametrize("fault", [Fault.FAIL, Fault.THROTTLE, Fault.STALL, Fault.LOSE_ANSWER])
-def test_a_fault_on_the_wire_leaves_no_trace(scene: Scene, fault: Fault) -> None:
-    cloud = scene.again()
+@pytest.mark.parametrize("fault", [Fault.FAIL, Fault.THROTTLE, Fault.STALL, Fault.LOSE_RESPONSE])
+def test_the_output_is_the_same_after_a_fault_on_the_wire_in_a_part(scenario: Scenario, fault: Fault) -> None:
+    cloud = scenario.again()
     with wires() as wire:
         wire.fault = fault
         cloud.settle()
     assert wire.requests.keys() >= set(OPERATIONS)
-    assert cloud.outputs() == scene.outputs
-    ledger.check(cloud, notices_may_repeat=fault is Fault.LOSE_ANSWER)
+    assert cloud.outputs() == scenario.outputs
+    outcome_check.check(cloud, notifications_may_repeat=fault is Fault.LOSE_RESPONSE)
 
 
-@pytest.mark.parametrize("number", [2, 3])  # the first finds that it is large, and is broken off
-def test_an_object_that_is_replaced_while_it_is_read_is_read_again_later(
-    scene: Scene, number: int, tmp_path: Path
+@pytest.mark.parametrize("number", [2, 3])  # the first request finds that the object is large, and stops
+def test_an_object_that_is_replaced_during_its_download_is_read_again(
+    scenario: Scenario, number: int, tmp_path: Path
 ) -> None:
-    """Two runs of one batch, of two releases: never half of the one and half of the other."""
-    cloud, key = scene.again(), "staging/file"
+    """Two releases run one batch at_call once. A reader never gets a mix of both."""
+    cloud, key = scenario.again(), "staging/file"
     s3_utils.storage().put_bytes(harness.PROCESSED, key, b"a" * 3 * PART)
 
     def replace(call: Call) -> None:
