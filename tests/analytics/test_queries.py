@@ -1,4 +1,4 @@
-"""The saved queries over the output of real runs: what each answers, reckoned anew in plain Python."""
+"""The saved queries over the output of real runs: the result of each is recalculated in plain Python."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 from tests import harness
+from tests.analytics.bucket_history import BucketHistory, File, current
 from tests.analytics.catalog import Catalog, transpiled
-from tests.analytics.lake import File, Lake, current
 from tests.unit.orders import Order, customer, item, order
 
 Row = tuple[Any, ...]
@@ -36,9 +36,9 @@ FILES = [
 
 @dataclass
 class Answers:
-    """A bucket with a history, and what the saved queries say of it."""
+    """A bucket with a history, and the results of the saved queries."""
 
-    lake: Lake
+    lake: BucketHistory
     connection: duckdb.DuckDBPyConnection
     queries: dict[str, str]
 
@@ -47,14 +47,14 @@ class Answers:
 
     @property
     def orders(self) -> list[dict[str, Any]]:
-        """The orders that stand and count."""
+        """The orders that are current and not cancelled."""
         return [row for row in current(self.lake.runs)["orders"] if row["status"] != "cancelled"]
 
 
 @pytest.fixture(scope="module")
 def answers(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Answers:
     with pytest.MonkeyPatch.context() as monkeypatch, harness.buckets(monkeypatch, MAX_REJECT_RATIO="0.5"):
-        lake = Lake(tmp_path_factory.mktemp("lake"), monkeypatch)
+        lake = BucketHistory(tmp_path_factory.mktemp("lake"), monkeypatch)
         lake.add(FILES)
         return Answers(lake, catalog.open(lake.download()), catalog.queries["orders"])
 
@@ -90,7 +90,7 @@ def test_best_selling_products(answers: Answers) -> None:
 
 
 def test_late_orders(answers: Answers) -> None:
-    """Order 1 is late by its first file; that it was corrected later still does not make it later."""
+    """Order 1 is late in its first file. The later correction does not make it late again."""
     assert [(row[0], row[3]) for row in answers.to("late_orders")] == [("4", 32), ("1", 1)]
 
 
@@ -119,12 +119,12 @@ def test_books_balance(answers: Answers) -> None:
     assert answers.to("books_balance") == []
     assert answers.connection.execute(
         transpiled(answers.queries["books_balance"].replace("HAVING sum(orders.total_amount) <>", "HAVING 0 <>"))
-    ).fetchall(), "the query finds nothing because it looks at nothing"
+    ).fetchall(), "the query finds nothing because there is nothing to check"
 
 
-def test_every_query_is_tested_and_says_what_it_answers(catalog: Catalog) -> None:
+def test_every_query_has_a_test_and_states_its_question(catalog: Catalog) -> None:
     tests = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
-    assert set(catalog.queries["orders"]) <= tests, "each query needs a test of its name here"
+    assert set(catalog.queries["orders"]) <= tests, "each query needs a test with its name here"
     for queries in catalog.queries.values():
         for sql in queries.values():
-            assert sql.startswith("-- "), "the first line of a query says what it answers"
+            assert sql.startswith("-- "), "the first line of a query must state its question"

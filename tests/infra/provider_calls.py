@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tests.infra.iam import Request
+from tests.infra.iam_decisions import Request
 
 LOGGING = {"TF_LOG_CORE": "JSON", "TF_LOG_PROVIDER": "JSON"}
 """Settings under which Terraform writes the log that `recorded` reads to TF_LOG_PATH."""

@@ -17,7 +17,7 @@ from pipeline.smoke.checks import run_check
 from pipeline.smoke.model import Check, CheckOutcome
 from tests import documents
 from tests.infra.conftest import Run
-from tests.infra.iam import Request, allows
+from tests.infra.iam_decisions import Request, allows
 from tests.infra.policies import ACCOUNT, HERE, NAME, PROCESSED, listed, policies, statements_of
 from tests.infra.test_deploy_roles import boundary_of
 

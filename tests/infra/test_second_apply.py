@@ -21,7 +21,7 @@ from pipeline.deploy import build
 from pipeline.deploy.targets import Target, embedded_target
 from pipeline.deploy.terraform import INFRA
 from pipeline.emulator import server as embedded
-from tests.infra import iam, policies, provider_calls
+from tests.infra import iam_decisions, policies, provider_calls
 from tests.infra.conftest import Run
 from tests.infra.provider_calls import Account, Call
 from tests.infra.test_deploy_roles import statements_by_role
@@ -218,7 +218,7 @@ def test_the_deploy_role_may_make_every_request_of_the_second_apply(
         f"{request.action} on {request.resource} for {call.resource_type}"
         for call in (_renamed(call, environment) for call in (*second_apply.calls, *chain(*NOT_RECORDED.values())))
         for request in account.needs(call)
-        if not iam.allows(statements, request)
+        if not iam_decisions.allows(statements, request)
     }
     assert refused == set(), "Add these to infra/bootstrap/permissions.yaml."
 

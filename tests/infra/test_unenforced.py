@@ -1,6 +1,6 @@
 """Permissions that the embedded AWS does not enforce: roles of the state machine and the schedule, invokes, trust.
 
-test_calls.py checks the functions' roles, test_confused_deputy.py on whose behalf a service acts, and
+test_role_permissions.py checks the functions' roles, test_confused_deputy.py on whose behalf a service acts, and
 infra/tests/roles.tftest.hcl which role each resource gets.
 """
 
@@ -19,7 +19,7 @@ from tests.infra.policies import (
     role_policies,
     statements_of,
 )
-from tests.infra.test_calls import grants
+from tests.infra.test_role_permissions import grants
 from tests.statemachine import definition as asl
 
 # step-functions/latest/dg/cw-logs.html

@@ -13,7 +13,7 @@ from pipeline import ROOT
 from pipeline.cost import estimate
 from tests import harness
 from tests.infra.conftest import Run
-from tests.infra.emitted import Emitted, emitted_by_all
+from tests.infra.emitted_metrics import Emitted, emitted_by_all
 from tests.infra.policies import FUNCTIONS, MACHINE, NAME
 
 COLUMNS, LETTERS_A_COLUMN = 24, 7

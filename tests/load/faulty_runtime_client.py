@@ -1,9 +1,9 @@
-"""Goes into a function's zip in place of AWS's runtime client, which it starts: then calls to AWS fail at random.
+"""A replacement for AWS's runtime client in a function's zip, which starts the original: AWS calls fail at random.
 
-Three kinds, each with its share of all calls: AWS throttles (on the wire, so that botocore's own retries meet it
-first), AWS's answer is lost after the call was carried out, and the process dies before a call or after it.
-`faults.json` holds the shares and the seed. Which call is hit differs from run to run, since the order of calls does;
-how many are hit does not.
+Three kinds of faults, each with its share of all calls: AWS throttles (on the wire, so that botocore's retries apply
+first), the response is lost after the call was made, and the process ends before or after a call.
+`faults.json` contains the shares and the seed. The order of calls differs from run to run, so other calls are hit, but
+the same number.
 """
 
 import json
@@ -27,7 +27,7 @@ KILLED, LOST = (FAULTS.get(f"{fault}_{KIND}", FAULTS[fault]) for fault in ("kill
 
 
 class Throttled:
-    """A 503 as S3 sends it; other services' clients retry it alike."""
+    """A 503 response of S3. The clients of other services retry it, too."""
 
     def __init__(self) -> None:
         self.content = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
@@ -41,7 +41,7 @@ class Throttled:
 
 
 def throttle(request: Any, **_: Any) -> AWSResponse | None:
-    """Answer in AWS's place, or let the request go."""
+    """Respond in AWS's place, or pass the request on."""
     if RANDOM.random() >= FAULTS["throttled"]:
         return None
     headers = {"content-type": "application/xml"}
@@ -49,7 +49,7 @@ def throttle(request: Any, **_: Any) -> AWSResponse | None:
 
 
 def install() -> None:
-    """Let this process's calls to AWS fail."""
+    """Make AWS calls of this process fail."""
     made, call = BaseClient.__init__, BaseClient._make_api_call
 
     def make(self: Any, *arguments: Any, **options: Any) -> None:

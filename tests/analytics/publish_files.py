@@ -1,4 +1,4 @@
-"""Publishes a file of any contract into a folder that is laid out as the processed bucket is, without S3."""
+"""Publish a file of any contract into a local folder with the layout of the processed bucket, without S3."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from tests.unit.steps import publish
 def publish_into(
     bucket: Path, work: Path, contract: Contract, records: list[dict[str, Any]], key: str = "x.jsonl"
 ) -> Batch:
-    """Run a file through the steps and put its tables and its manifest where `write` puts them."""
+    """Run a file through the steps, and put its tables and manifest where `write` puts them."""
     data = b"".join(json.dumps(record).encode() + b"\n" for record in records)
     done = publish(data, work, name=key, contract=contract)
     source = replace(done.staged.batch.source, key=f"incoming/{contract.dataset}/{key}")

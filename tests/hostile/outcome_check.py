@@ -1,4 +1,4 @@
-"""Runs a batch as the state machine does, failure branch and all, and holds what came out against the account."""
+"""Run a batch as the state machine does, including the failure branch, and check the outcome and every record."""
 
 import json
 import sys
@@ -27,41 +27,51 @@ class Outcome:
     """How an execution ended."""
 
     batch: Batch
-    answer: Mapping[str, Any]
-    """What `write` answered, or `record_failure`."""
-    fault: Mapping[str, Any] | None
-    """What Lambda reported of the error: errorType, errorMessage, stackTrace."""
+    result: Mapping[str, Any]
+    """The result of `write` or `record_failure`."""
+    lambda_error: Mapping[str, Any] | None
+    """The error as Lambda reports it: errorType, errorMessage, stackTrace."""
 
 
 def execute(batch: Batch) -> Outcome:
-    """Run the steps of a batch; on an error the failure branch, with what Lambda would have reported."""
+    """Run the steps of a batch. If one fails, run the failure branch with the error as Lambda would report it."""
     try:
         return Outcome(batch, harness.run_steps(batch), None)
     except Exception:
-        fault = build_fault_result(sys.exc_info(), None)
-    failure = {"Error": fault["errorType"], "Cause": json.dumps(fault)}
-    answer = record_failure.handler({"batch": batch.to_input(), "execution": batch.batch_id, "failure": failure})
-    return Outcome(batch, answer, fault)
+        lambda_error = build_fault_result(sys.exc_info(), None)
+    failure = {"Error": lambda_error["errorType"], "Cause": json.dumps(lambda_error)}
+    result = record_failure.handler({"batch": batch.to_input(), "execution": batch.batch_id, "failure": failure})
+    return Outcome(batch, result, lambda_error)
 
 
 def check_failed(outcome: Outcome, error: type[PipelineError], rejects: int = 0) -> str:
-    """See that a file failed as a whole, for this reason and with this many rejects kept; answers the cause."""
-    batch, fault = outcome.batch, outcome.fault
-    assert fault, f"the file was published; it must end as {error.__name__}"
-    assert fault["errorType"] == error.__name__, f"must end as {error.__name__}: {fault['errorMessage']}"
-    assert isinstance(vars(errors)[fault["errorType"]], type), "a class that the definition knows"
+    """Check that a file failed as a whole with this error and this many stored rejects. Returns the cause."""
+    batch, lambda_error = outcome.batch, outcome.lambda_error
+    assert lambda_error, f"the file was published instead of failing with {error.__name__}"
+    assert lambda_error["errorType"] == error.__name__, (
+        f"must fail with {error.__name__}: {lambda_error['errorMessage']}"
+    )
+    assert isinstance(vars(errors)[lambda_error["errorType"]], type), (
+        "the error must be a class of functions/common/errors.py"
+    )
     left = [key for key in harness.keys("") if not key.startswith("staging/")]
     failure_key = batch.failure_key(batch.batch_id)
-    assert left == sorted([failure_key, *([batch.rejected_key] if rejects else [])]), "nothing else may be left"
+    assert left == sorted([failure_key, *([batch.rejected_key] if rejects else [])]), (
+        "a failed batch must leave no other objects"
+    )
     record = json.loads(harness.get(failure_key))
-    assert (record["error"], record["cause"], record["published"]) == (error.__name__, fault["errorMessage"], False)
+    assert (record["error"], record["cause"], record["published"]) == (
+        error.__name__,
+        lambda_error["errorMessage"],
+        False,
+    )
     assert record["next_step"] == error.next_step
-    assert record["cause"], "a cause without a sentence helps nobody"
+    assert record["cause"], "the failure record must have a cause"
     assert len(harness.rejects(batch)) == rejects
     assert record["rejects"] == (f"s3://{harness.PROCESSED}/{batch.rejected_key}" if rejects else None)
-    assert error.__name__ in outcome.answer["subject"]
+    assert error.__name__ in outcome.result["subject"]
     for part in (record["cause"], record["next_step"], batch.source.key, failure_key):
-        assert part in outcome.answer["message"], f"the notice must say {part!r}"
+        assert part in outcome.result["message"], f"the notification must contain {part!r}"
     return str(record["cause"])
 
 
@@ -72,12 +82,12 @@ def check_published(
     folder: Path,
     superseded: Sequence[Order] = (),
 ) -> list[dict[str, Any]]:
-    """See that the books balance and that exactly the `good` orders are published; answers the rejects.
+    """Check that the counts add up and that exactly the `good` orders are published. Returns the rejects.
 
-    `reasons` counts the rejected records by their code, `superseded` are the orders whose key occurs again.
+    `reasons` counts the rejected records by code. `superseded` are the orders whose key occurs again later.
     """
     batch = outcome.batch
-    assert outcome.fault is None, outcome.fault
+    assert outcome.lambda_error is None, outcome.lambda_error
     assert not harness.keys("failures/")
     manifest = harness.manifest(batch)
     counts = manifest["counts"]
@@ -90,7 +100,7 @@ def check_published(
     for table, rows in expected.items():
         lineage = {column.name for column in LINEAGE}
         found = [{k: v for k, v in row.items() if k not in lineage} for row in harness.table(batch, table, folder)]
-        assert found == rows, f"table {table} must hold the good records exactly"
+        assert found == rows, f"table {table} must contain exactly the good records"
         assert [without(row, lineage) for row in harness.csv_rows(batch, table)] == [as_csv(row) for row in found]
     rejects = harness.rejects(batch)
     assert len(rejects) == counts["rejected"] + counts["superseded"]
@@ -118,7 +128,7 @@ def without(row: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
 
 
 def as_csv(row: Mapping[str, Any]) -> dict[str, str]:
-    """The cells of a row: texts safe for a spreadsheet, numbers and times as they are."""
+    """The cells of a row: strings are safe for a spreadsheet, numbers and times are unchanged."""
     return {name: _cell(value) for name, value in row.items()}
 
 

@@ -1,4 +1,4 @@
-"""A processed bucket with a history: files that come in on made-up days, are corrected, fail or are published anew."""
+"""A processed bucket with a history: files arrive on made-up days, are corrected, fail or are republished."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,46 +19,46 @@ from tests import harness
 from tests.unit.orders import Order, lines, tables
 
 START = datetime(2026, 11, 1, 23, 59, 30, tzinfo=UTC)
-"""Late in the day, so that files of one test lie in two partitions."""
+"""Late in the day, so that the files of a test are in two partitions."""
 
-LONG_TEXT = 2000
-"""An order with a text of so many characters or more is too long for the release that STRICT is."""
+LONG_STRING = 2000
+"""An order with a string of at least this many characters is too long for the STRICT release."""
 
-STRICT = str(LONG_TEXT)
+STRICT = str(LONG_STRING)
 
 
 class Killed(Exception):
-    """Stands for the end of a process."""
+    """Represents the end of a process."""
 
 
 @dataclass
 class File:
-    """One upload: what is in it, and what becomes of it."""
+    """One upload: its content and its outcome."""
 
     records: Sequence[Order]
     after: int = 0
-    """When it came: seconds after START."""
+    """The time of arrival: seconds after START."""
     key: str = "x.jsonl"
     """Its key below incoming/orders/."""
     sequencer: str = ""
     broken: int = 0
-    """How many lines it has that are no orders."""
+    """The number of lines that aren't orders."""
     committed: bool = True
-    """False: `write` dies just before the manifest."""
+    """False: `write` ends just before it writes the manifest."""
     republished: bool = False
-    """Whether a stricter release publishes it again, which takes no order with a long text."""
+    """Whether a stricter release publishes it again, which rejects orders with a long string."""
 
 
 @dataclass
-class Lake:
-    """The bucket of one test; `runs` is what was published, for the model."""
+class BucketHistory:
+    """The bucket of one test. `runs` contains the published batches, for the model."""
 
     folder: Path
     monkeypatch: pytest.MonkeyPatch
     runs: list[tuple[Batch, Sequence[Order]]] = field(default_factory=list)
 
     def add(self, files: Iterable[File]) -> None:
-        """Run files through the real functions, in the order given."""
+        """Run files through the real functions, in this order."""
         for file in files:
             self._add(file)
 
@@ -82,7 +82,7 @@ class Lake:
             again = plan_batch(source, START + timedelta(seconds=file.after), 1_000_000, revision=2)
             with self._stricter():
                 harness.run_steps(again)
-            self.runs.append((again, [record for record in file.records if len(lines([record])) <= LONG_TEXT]))
+            self.runs.append((again, [record for record in file.records if len(lines([record])) <= LONG_STRING]))
 
     @contextmanager
     def _stricter(self) -> Iterator[None]:
@@ -94,7 +94,7 @@ class Lake:
         harness.settings.cache_clear()
 
     def download(self) -> Path:
-        """A copy of the processed bucket, but for staging."""
+        """A local copy of the processed bucket without staging."""
         for key in harness.keys(""):
             if not key.startswith("staging/"):
                 path = self.folder / key
@@ -104,7 +104,7 @@ class Lake:
 
 
 def current(runs: Iterable[tuple[Batch, Sequence[Order]]]) -> dict[str, list[dict[str, Any]]]:
-    """What `orders_current`, `items_current` and `customers_current` must show, in plain Python."""
+    """The expected rows of `orders_current`, `items_current` and `customers_current`, in plain Python."""
     newest: dict[str, tuple[Batch, Sequence[Order]]] = {}
     for batch, records in runs:
         version, revision = revision_of(batch.batch_id)

@@ -1,6 +1,6 @@
-"""What a record holds is in the tables and the rejects, and nowhere else: no log, notice, answer, error or manifest.
+"""Record values appear only in tables and rejects, never in logs, notifications, results, errors or manifests.
 
-Logs, execution histories, notices and manifests are read by people who may not see customers, and are kept longer.
+Logs, execution histories, notifications and manifests are stored longer than the data, and read by more people.
 """
 
 import gzip
@@ -21,7 +21,7 @@ from functions.common.errors import ContractError, NoValidRecordsError
 from functions.transform import index as transform
 from functions.validate import index as validate
 from tests import harness
-from tests.hostile.ledger import Outcome, execute
+from tests.hostile.outcome_check import Outcome, execute
 from tests.unit.orders import CONTRACT, Order, item, order
 
 WORD, DIGITS = "Mk7Zqx", "731957"
@@ -32,7 +32,7 @@ MAY_HOLD_STAGED = ("/rejected.jsonl", ".parquet")
 
 
 def marked(**changes: Any) -> Order:
-    """An order whose every text and number is a marker."""
+    """An order in which every string and number is a marker."""
     address = dict.fromkeys(("street", "city", "region", "postal_code"), f"{WORD} street") | {"country": "DE"}
     person = {"customer_id": f"{WORD}-C", "name": f"{WORD} name", "email": f"{WORD}@example.com", "phone": DIGITS}
     made = order(
@@ -98,8 +98,8 @@ BAD_FILES = {
 def emitted(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> Iterator[Callable[[], str]]:
-    """All that was printed, by the process or through any logger at any level."""
-    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"test-{uuid.uuid4()}")  # a logger's stream stays with its name
+    """Everything that was printed or logged, at any level."""
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"test-{uuid.uuid4()}")  # a name keeps its first stream
     telemetry.logger.cache_clear()
     with caplog.at_level(logging.INFO):
         yield lambda: "".join([*capfd.readouterr(), caplog.text])
@@ -107,11 +107,11 @@ def emitted(
 
 
 def everything_but_data(outcome: Outcome, printed: str) -> dict[str, str]:
-    """What people see who may not see customers, by where they see it."""
+    """Everything that people without access to customer data can see, by place."""
     found = {
         "logs and metrics": printed,
-        "answer, and so the history and the notice": json.dumps(outcome.answer, ensure_ascii=False),
-        "what Lambda reports of the error": json.dumps(outcome.fault, ensure_ascii=False),
+        "the result, which is in the history and the notification": json.dumps(outcome.result, ensure_ascii=False),
+        "the error that Lambda reports": json.dumps(outcome.lambda_error, ensure_ascii=False),
     }
     for key in harness.keys(""):
         head = boto3.client("s3").head_object(Bucket=harness.PROCESSED, Key=key)
@@ -122,7 +122,7 @@ def everything_but_data(outcome: Outcome, printed: str) -> dict[str, str]:
 
 
 def without_names(content: bytes) -> str:
-    """A text, or JSON without its account of unknown fields, which names them: see tests/unit/test_versions.py."""
+    """A string, or JSON without its counts of unknown fields, which contain names: see tests/unit/test_versions.py."""
     try:
         data = json.loads(content)
     except ValueError:
@@ -134,15 +134,15 @@ def check_nothing_leaks(outcome: Outcome, printed: str) -> None:
     for place, content in everything_but_data(outcome, printed).items():
         for marker in (WORD, DIGITS):
             at = content.find(marker)
-            assert at < 0, f"a record's content is in {place}: …{content[max(0, at - 200) : at + 50]}…"
-    assert '"message"' in printed, "nothing was caught"
+            assert at < 0, f"{place} contains record values: …{content[max(0, at - 200) : at + 50]}…"
+    assert '"message"' in printed, "no output was captured"
 
 
 def codes_only(reasons: dict[str, int]) -> bool:
     return all(code.isascii() and code.islower() and code.isidentifier() for code in reasons)
 
 
-def test_a_leak_would_be_seen(aws: None, emitted: Callable[[], str]) -> None:
+def test_the_check_detects_a_leak(aws: None, emitted: Callable[[], str]) -> None:
     outcome = execute(harness.plan(harness.upload(MANY)))
     telemetry.logger().info("a slip", extra={"detail": f"{WORD} name"})
     with pytest.raises(AssertionError, match="a record's content is in logs and metrics"):
@@ -150,33 +150,33 @@ def test_a_leak_would_be_seen(aws: None, emitted: Callable[[], str]) -> None:
 
 
 @pytest.mark.parametrize("name", BAD_LINES)
-def test_a_rejected_record_is_in_the_rejects_only(
+def test_the_values_of_a_rejected_record_are_only_in_the_rejects(
     name: str, aws: None, emitted: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAX_REJECT_RATIO", "1")  # a large record alone is most of the file's bytes
     harness.forget_clients()
     outcome = execute(harness.plan(harness.upload(MANY + b"\n" + BAD_LINES[name])))
     check_nothing_leaks(outcome, emitted())
-    assert outcome.fault is None, outcome.fault
+    assert outcome.lambda_error is None, outcome.lambda_error
     assert any(WORD in json.dumps(reject) or DIGITS in json.dumps(reject) for reject in harness.rejects(outcome.batch))
     assert codes_only(harness.manifest(outcome.batch)["rejected_by_reason"])
     assert codes_only(json.loads(harness.get(outcome.batch.staging_key(0, "counts.json")))["rejected_by_reason"])
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_of_a_file_that_fails_nothing_is_told(name: str, aws: None, emitted: Callable[[], str]) -> None:
+def test_a_failed_file_leaks_no_values(name: str, aws: None, emitted: Callable[[], str]) -> None:
     outcome = execute(harness.plan(harness.upload(BAD_FILES[name], name)))
-    assert outcome.fault, "this file must fail"
+    assert outcome.lambda_error, "the file must fail"
     check_nothing_leaks(outcome, emitted())
 
 
-def test_of_rejects_that_are_too_many_only_the_sample_tells(
+def test_too_many_rejects_leak_values_only_into_the_sample(
     aws: None, emitted: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAX_REJECT_BYTES", "5000")
     outcome = execute(harness.plan(harness.upload(MANY + b"\n" + b"\n".join(BAD_LINES.values()))))
-    assert outcome.fault
-    assert outcome.fault["errorType"] == "RejectVolumeError"
+    assert outcome.lambda_error
+    assert outcome.lambda_error["errorType"] == "RejectVolumeError"
     check_nothing_leaks(outcome, emitted())
     assert WORD in harness.get(outcome.batch.staging_key(0, "rejected.jsonl")).decode()
 
@@ -184,14 +184,14 @@ def test_of_rejects_that_are_too_many_only_the_sample_tells(
 @pytest.mark.parametrize(
     "sql", ["CAST(customer.name AS INTEGER) > 0", "error(customer.name)", "order_id::DATE < now()"]
 )
-def test_sql_that_fails_on_a_value_does_not_quote_it(
+def test_a_rule_that_fails_on_a_value_does_not_quote_it(
     sql: str, aws: None, emitted: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules = (Rule("fails", "/customer/name", sql, "must be a number"),)
     monkeypatch.setattr(validate, "load_contract", lambda *_: replace(CONTRACT, rules=rules))
     outcome = execute(harness.plan(harness.upload(MANY)))
-    assert outcome.fault
-    assert outcome.fault["errorType"] == NoValidRecordsError.__name__, "the rule rejects each record that it fails on"
+    assert outcome.lambda_error
+    assert outcome.lambda_error["errorType"] == NoValidRecordsError.__name__, "the rule must reject the record"
     check_nothing_leaks(outcome, emitted())
 
 
@@ -203,15 +203,15 @@ def test_sql_that_fails_in_transform_does_not_quote_it(
     table = replace(CONTRACT.tables[0], sql=f"SELECT orders.* REPLACE ({sql} AS status) FROM {orders}")
     monkeypatch.setattr(transform, "load_contract", lambda *_: replace(CONTRACT, tables=(table, *CONTRACT.tables[1:])))
     outcome = execute(harness.plan(harness.upload(MANY)))
-    assert outcome.fault
-    assert outcome.fault["errorType"] == ContractError.__name__
-    assert "table orders, column status" in outcome.fault["errorMessage"]
+    assert outcome.lambda_error
+    assert outcome.lambda_error["errorType"] == ContractError.__name__
+    assert "table orders, column status" in outcome.lambda_error["errorMessage"]
     check_nothing_leaks(outcome, emitted())
 
 
 @pytest.mark.parametrize("name", ["broken.json", "latin.json", "one.json", "one_latin.json", "cut.jsonl.gz"])
-def test_nor_does_what_caused_an_error_quote_it(name: str, aws: None) -> None:
-    """Nobody prints the chain of an error of ours today; it would be safe to."""
+def test_the_cause_chain_of_an_error_does_not_quote_values(name: str, aws: None) -> None:
+    """Nobody prints the chain of our errors today, but it would be safe."""
     batch = harness.plan(harness.upload(BAD_FILES[name], name))
     try:
         harness.run_steps(batch)
