@@ -116,11 +116,11 @@ FAULTY_STATES: dict[str, tuple[Callable[[Cloud], Any], str]] = {
     "a record is lost": (lambda c: change_counts(c, received=4), "received is not valid"),
     "an additional record": (lambda c: change_counts(c, received=6, valid=5, superseded=2), "its file has 5 records"),
     "a superseded record is not counted": (lambda c: change_counts(c, published=4, superseded=0), "the rejects are"),
-    "a faulty_state row count": (
+    "a wrong row count": (
         lambda c: rewrite(c, "manifests/", lambda m: m["tables"]["items"].update(rows=1)),
-        "items has 6 rows, 6 in CSV, 1 are said",
+        "items has 6 rows, 6 in CSV, its manifest says 1",
     ),
-    "a faulty_state control total": (
+    "a wrong control total": (
         lambda c: rewrite(c, "manifests/", lambda m: m["control_totals"]["line_total"].update(superseded="0")),
         "the control total line_total is",
     ),
@@ -143,7 +143,10 @@ FAULTY_STATES: dict[str, tuple[Callable[[Cloud], Any], str]] = {
     "an execution runs": (lambda c: (c.upload(b""), c.deliver()), "still running"),
     "an EventBridge event is not delivered": (lambda c: (c.upload(b""), c.deliver(), c.run()), "are not delivered yet"),
     "an object under an unknown prefix": (lambda c: put(c, "tmp/x"), "outside of the known prefixes"),
-    "the source is written to": (lambda c: put(c, "incoming/orders/y.jsonl", harness.INGEST), "somebody wrote to"),
+    "the source is written to": (
+        lambda c: put(c, "incoming/orders/y.jsonl", harness.INGEST),
+        "the ingest bucket has other objects",
+    ),
 }
 
 
@@ -176,7 +179,7 @@ def test_a_repeated_notification_is_accepted_only_if_allowed(cloud: Cloud) -> No
     publish(cloud, 1)
     outcome_check.check(cloud, notifications_may_repeat=True)
     sent_notifications().clear()
-    with pytest.raises(AssertionError, match="0 notices"):
+    with pytest.raises(AssertionError, match="0 notifications"):
         outcome_check.check(cloud, notifications_may_repeat=True)
 
 

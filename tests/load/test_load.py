@@ -121,9 +121,11 @@ def faulty_packages(folder: Path) -> Path:
                 data = clean.read(entry)
                 if entry.filename == "bootstrap":
                     assert b"-m awslambdaric" in data
-                    data = data.replace(b"-m awslambdaric", b"-m faulty")
+                    data = data.replace(b"-m awslambdaric", b"-m faulty_runtime_client")
                 faulty.writestr(entry, data)
-            faulty.writestr("faulty.py", (ROOT / "tests" / "load" / "faulty.py").read_bytes())
+            faulty.writestr(
+                "faulty_runtime_client.py", (ROOT / "tests" / "load" / "faulty_runtime_client.py").read_bytes()
+            )
             faulty.writestr("faults.json", json.dumps(FAULTS))
     return folder
 

@@ -91,7 +91,7 @@ def lines(records: Iterable[Order]) -> bytes:
     return b"".join(orjson.dumps(record) + b"\n" for record in records)
 
 
-# --- what the tables must hold, in plain Python -----------------------------------------------------------------------
+# --- the expected tables, in plain Python -----------------------------------------------------------------------------
 
 
 def exact(number: float) -> Decimal:
@@ -221,7 +221,7 @@ def _allowed(part: str) -> st.SearchStrategy[str]:
 
 
 def numbers(low: int, high: int, scale: int) -> st.SearchStrategy[float]:
-    """JSON numbers of `low` to `high` units of 10^-scale: floats, or integers where they are whole."""
+    """JSON numbers of `low` to `high` units of 10^-scale: floats, or integers if they are whole."""
     unit = 10**scale
 
     def number(units: int, whole: bool) -> float:
