@@ -1,4 +1,4 @@
-"""What nests too deeply for a parser counts by its bytes, where more follows the first value."""
+"""Input that is too deeply nested for a parser counts by its bytes if more follows the first value."""
 
 from collections.abc import Iterator
 

@@ -28,7 +28,7 @@ def logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     telemetry.logger.cache_clear()
 
 
-def test_metrics_that_are_off_do_not_pile_up(logged: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_do_not_accumulate_if_they_are_off(logged: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     """They had, and a file of another feed in the same process brought a warning."""
     monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
     with warnings.catch_warnings():
@@ -58,7 +58,7 @@ def test_a_step_logs_its_start_and_its_end(logged: Lines) -> None:
     assert start["timestamp"].endswith("+0000"), "times are UTC"
 
 
-def test_a_failure_of_ours_is_one_line_without_a_stack_trace(logged: Lines) -> None:
+def test_a_pipeline_error_is_logged_in_one_line_without_a_stack_trace(logged: Lines) -> None:
     with pytest.raises(EmptyFileError), telemetry.step("write", "orders-1"):
         raise EmptyFileError("The file has no record.")
     _, end = logged()
@@ -90,7 +90,7 @@ def test_metrics_are_lines_with_their_dataset(logged: Lines) -> None:
     assert not {"RecordsPublished", "RecordsRejected"} & second.keys(), "the numbers of another call stand in it"
 
 
-def test_no_line_tells_what_a_record_holds(aws: None, logged: Lines) -> None:
+def test_no_log_line_contains_record_values(aws: None, logged: Lines) -> None:
     telling = customer(name=SECRET, customer_id=SECRET, phone=SECRET)
     valid = [order(order_id=f"{SECRET}{number}", customer=telling) for number in range(10)]
     rejected = order(order_id=SECRET, customer=telling, total_amount=0.5)
