@@ -35,7 +35,7 @@ from functions.common.errors import (
 from functions.starter import index as starter
 from tests import harness
 from tests.hostile.outcome_check import check_failed, check_published, execute
-from tests.unit.orders import Order, customer, item, lines, order
+from tests.unit.orders import UNKNOWN_VERSION, Order, customer, item, lines, order
 
 WHOLE_FILE = "whole file"
 RECORD = "one record"
@@ -329,7 +329,7 @@ RECORDS = [
     bad("true for a number", "wrong_type", "/shipping_cost", shipping_cost=True),
     edited("true for a number", "wrong_type", '"quantity": 12', '"quantity": true', "/items/0/quantity"),
     bad("a total that does not add up", "total_mismatch", "/total_amount", total_amount=293.49),
-    bad("unknown schema version", "unknown_version", "/schema_version", schema_version=3),
+    bad("unknown schema version", "unknown_version", "/schema_version", schema_version=UNKNOWN_VERSION),
     bad("unknown schema version", "unknown_field", "/$schema", **{"$schema": "v2.schema.json"}),
     edited("duplicate keys in an object: the last counts", "wrong_type", '"s', '"order_id": 5, "s', "/order_id"),
 ]  # fmt: skip

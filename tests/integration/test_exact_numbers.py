@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from functions.validate.exact_numbers import loses_digits
 from tests import harness
-from tests.unit.orders import lines, order
+from tests.unit.orders import UNKNOWN_VERSION, lines, order
 from tests.unit.test_fast_decoder import contract_of, validate
 
 DECIMALS = [(16, 4), (12, 3), (5, 4), (18, 0), (38, 10), (15, 15)]
@@ -118,9 +118,19 @@ def test_numbers_that_lose_digits_in_a_float_are_detected(data: bytes, expected:
     assert loses_digits(data) is expected
 
 
+UNKNOWN = f"{UNKNOWN_VERSION}.0"
+
+
 @pytest.mark.parametrize(
     ("version", "published"),
-    [("1", 1), ("1.0", 1), ("1e0", 1), ("1.00000000000000000000", 1), ("1.00000000000000000001", 0), ("3.0", 0)],
+    [
+        ("1", 1),
+        ("1.0", 1),
+        ("1e0", 1),
+        ("1.00000000000000000000", 1),
+        ("1.00000000000000000001", 0),
+        (f"{UNKNOWN_VERSION}.0", 0),
+    ],
 )
 def test_a_version_may_be_an_integer_in_any_notation(
     version: str, published: int, monkeypatch: pytest.MonkeyPatch

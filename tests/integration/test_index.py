@@ -423,7 +423,7 @@ RECORDED_ONLY = [
         pytest.param([], True, id="no history"),
     ],
 )
-def test_a_failure_that_was_not_notified_is_notified_on_the_event_from_eventbridge(
+def test_the_event_from_eventbridge_notifies_a_failure_only_if_nobody_was_notified(
     events: list[dict[str, Any]], told: bool, notices: Any, history: Stubber
 ) -> None:
     sent = event("execution_failed")

@@ -108,7 +108,7 @@ def test_the_last_of_repeated_names_counts_at_any_place(place: str, first: bool,
         ([b'[{"x":"a"}', b'{"x":"b"}]'], False),
     ],
 )
-def test_each_string_of_a_batch_read_is_one_record(together: list[bytes], passes: bool) -> None:
+def test_records_are_read_together_only_if_each_is_one_json_value(together: list[bytes], passes: bool) -> None:
     record = {"type": "object", "additionalProperties": False, "properties": {"x": {"type": "string"}}}
     fast_decoder = fast_decoder_of(contract_of_records(record).current)
     assert fast_decoder

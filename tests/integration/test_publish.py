@@ -25,7 +25,7 @@ from functions.write import index as write
 from functions.write import reject_limit
 from functions.write.reconciliation import Totals
 from tests import harness
-from tests.unit.orders import lines, order
+from tests.unit.orders import CONTRACT, lines, order
 
 # --- whether a file fails as a whole ----------------------------------------------------------------------------------
 
@@ -86,7 +86,7 @@ def outputs(batch: Batch) -> dict[str, bytes]:
 
 
 @on_moto
-def test_the_manifest_has_every_member() -> None:
+def test_the_manifest_has_source_counts_totals_and_outputs() -> None:
     batch = harness.run(WITH_REJECT, "a b.jsonl")
     manifest = harness.manifest(batch)
     assert manifest["counts"] == {"received": 12, "valid": 11, "rejected": 1, "superseded": 1, "published": 10}
@@ -116,7 +116,7 @@ def test_the_manifest_has_every_member() -> None:
         "dataset": "orders",
         "batch_id": batch.batch_id,
         "revision": 1,
-        "contract_version": 2,
+        "contract_version": CONTRACT.current.number,
         "release": "test",
         "source": batch.to_input()["source"],
         "ingested_at": batch.ingested_at,

@@ -16,7 +16,11 @@ from functions.common.record_types import record_type
 
 Order = dict[str, Any]
 CONTRACT = load_contract("orders")
-V1, V2 = CONTRACT.versions
+V1, V2 = CONTRACT.versions[:2]
+UNKNOWN_VERSION = CONTRACT.current.number + 1
+_NUMBERS = [str(version.number) for version in CONTRACT.versions]
+KNOWN_VERSIONS = f"{', '.join(_NUMBERS[:-1])} or {_NUMBERS[-1]}"
+"""The versions of orders as messages list them: `1 or 2`."""
 NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
 
 

@@ -16,7 +16,7 @@ from functions.common.contract import ControlTotal, Derived, Rule
 from functions.common.errors import EncodingError, MalformedDocumentError
 from functions.validate.messages import MAX_REASONS
 from functions.validate.unreadable import unparsable
-from tests.unit.orders import CONTRACT, Order, customer, item, lines, order, total
+from tests.unit.orders import CONTRACT, KNOWN_VERSIONS, UNKNOWN_VERSION, Order, customer, item, lines, order, total
 from tests.unit.steps import MAX_NESTING, MAX_RECORD_BYTES, batch_of, serialised, validate
 
 GOOD = lines([order(order_id="good")])
@@ -160,7 +160,13 @@ BROKEN = [
         "it is one of version 2, which a record names in /",
     ),
     ("unknown_field", "additionalProperties", "/customer/loyalty_tier", SECRET, "; it is one of version 2, which"),
-    ("unknown_version", "record_version", "/schema_version", 3, "a version of the contract: 1 or 2; found a number"),
+    (
+        "unknown_version",
+        "record_version",
+        "/schema_version",
+        UNKNOWN_VERSION,
+        f"of the contract: {KNOWN_VERSIONS}; found a number",
+    ),
     (
         "unknown_version",
         "record_version",
@@ -173,9 +179,9 @@ BROKEN = [
         "record_version",
         "/schema_version",
         2.5,
-        "must be the whole number of a version of the contract: 1 or 2; found a number that is not whole",
+        f"must be the whole number of a version of the contract: {KNOWN_VERSIONS}; found a number that is not whole",
     ),
-    ("unknown_version", "record_version", "/schema_version", None, "1 or 2; found null"),
+    ("unknown_version", "record_version", "/schema_version", None, f"{KNOWN_VERSIONS}; found null"),
     ("wrong_type", "type", "/order_id", 12, 'must be a text, for example "10248"; found a number'),
     ("wrong_type", "type", "/customer/name", None, "found null"),
     ("wrong_type", "type", "/customer/email", 7, "must be a text or null, for example"),

@@ -15,7 +15,7 @@ from functions.common.documents.chunk_counts import ChunkCounts
 from functions.common.errors import ContractError
 from functions.common.record_types import record_type
 from functions.write.reconciliation import add_up
-from tests.unit.orders import CONTRACT, Order, customer, lines, order, order_2, tables
+from tests.unit.orders import CONTRACT, UNKNOWN_VERSION, Order, customer, lines, order, order_2, tables
 from tests.unit.steps import batch_of, publish, serialised, validate
 
 
@@ -78,7 +78,10 @@ def test_a_record_is_validated_by_the_schema_of_its_version(tmp_path: Path) -> N
 
 
 def test_records_are_counted_by_version(tmp_path: Path) -> None:
-    data = lines([*MIXED, order(schema_version=3), order(schema_version=True), order(status="lost")]) + b"nonsense\n"
+    data = (
+        lines([*MIXED, order(schema_version=UNKNOWN_VERSION), order(schema_version=True), order(status="lost")])
+        + b"nonsense\n"
+    )
     counts = validate(data, tmp_path)
     assert counts["records_by_version"] == {
         "1": {"valid": 2, "rejected": 1},
