@@ -118,9 +118,6 @@ def test_numbers_that_lose_digits_in_a_float_are_detected(data: bytes, expected:
     assert loses_digits(data) is expected
 
 
-UNKNOWN = f"{UNKNOWN_VERSION}.0"
-
-
 @pytest.mark.parametrize(
     ("version", "published"),
     [
