@@ -221,17 +221,17 @@ def _recording(client: Any, made: list[Call], running: list[str]) -> Iterator[No
             service = model.service_model.service_name
             made.append(Call(running[-1], service, model.name, dict(params), model.input_shape, _call_site()))
 
-    def answer(model: Any, **_: Any) -> Any:
+    def respond(model: Any, **_: Any) -> Any:
         return (SimpleNamespace(status_code=200), _RESPONSES[model.name]) if model.name in _RESPONSES else None
 
     events = client.meta.events
     events.register("before-parameter-build", note)
-    events.register_first("before-call", answer)
+    events.register_first("before-call", respond)
     try:
         yield
     finally:
         events.unregister("before-parameter-build", note)
-        events.unregister("before-call", answer)
+        events.unregister("before-call", respond)
 
 
 def _call_site() -> tuple[str, int]:

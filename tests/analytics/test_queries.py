@@ -35,7 +35,7 @@ FILES = [
 
 
 @dataclass
-class Answers:
+class QueryResults:
     """A bucket with a history, and the results of the saved queries."""
 
     lake: BucketHistory
@@ -52,73 +52,73 @@ class Answers:
 
 
 @pytest.fixture(scope="module")
-def answers(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Answers:
+def results(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> QueryResults:
     with pytest.MonkeyPatch.context() as monkeypatch, harness.buckets(monkeypatch, MAX_REJECT_RATIO="0.5"):
         lake = BucketHistory(tmp_path_factory.mktemp("lake"), monkeypatch)
         lake.add(FILES)
-        return Answers(lake, catalog.open(lake.download()), catalog.queries["orders"])
+        return QueryResults(lake, catalog.open(lake.download()), catalog.queries["orders"])
 
 
-def test_revenue_by_day(answers: Answers) -> None:
+def test_revenue_by_day(results: QueryResults) -> None:
     sums: dict[tuple[Any, str], list[Decimal | int]] = {}
-    for row in answers.orders:
+    for row in results.orders:
         found = sums.setdefault((row["order_date"].date(), row["currency"]), [0, Decimal(0), Decimal(0), Decimal(0)])
         for at, value in enumerate((1, row["items_total"], row["shipping_cost"], row["total_amount"])):
             found[at] += value
-    assert answers.to("revenue_by_day") == [(*key, *sums[key]) for key in sorted(sums)]
-    assert all(isinstance(row[-1], Decimal) for row in answers.to("revenue_by_day"))
+    assert results.to("revenue_by_day") == [(*key, *sums[key]) for key in sorted(sums)]
+    assert all(isinstance(row[-1], Decimal) for row in results.to("revenue_by_day"))
 
 
-def test_top_customers(answers: Answers) -> None:
+def test_top_customers(results: QueryResults) -> None:
     spent: Counter[tuple[str, str]] = Counter()
-    for row in answers.orders:
+    for row in results.orders:
         spent[row["currency"], row["customer_id"]] += row["total_amount"]
-    found = answers.to("top_customers")
+    found = results.to("top_customers")
     assert {(row[0], row[2]): row[6] for row in found} == spent
     euros = [row for row in found if row[0] == "EUR"]
     assert [row[1] for row in euros] == [1, 2, 3]
     assert [row[6] for row in euros] == sorted((row[6] for row in euros), reverse=True)
 
 
-def test_best_selling_products(answers: Answers) -> None:
-    counted = {row["order_id"]: row["currency"] for row in answers.orders}
+def test_best_selling_products(results: QueryResults) -> None:
+    counted = {row["order_id"]: row["currency"] for row in results.orders}
     units: Counter[tuple[str, str]] = Counter()
-    for row in current(answers.lake.runs)["items"]:
+    for row in current(results.lake.runs)["items"]:
         if row["order_id"] in counted:
             units[row["product_id"], counted[row["order_id"]]] += row["quantity"]
-    assert {(row[0], row[2]): row[3] for row in answers.to("best_selling_products")} == units
+    assert {(row[0], row[2]): row[3] for row in results.to("best_selling_products")} == units
 
 
-def test_late_orders(answers: Answers) -> None:
+def test_late_orders(results: QueryResults) -> None:
     """Order 1 is late in its first file. The later correction does not make it late again."""
-    assert [(row[0], row[3]) for row in answers.to("late_orders")] == [("4", 32), ("1", 1)]
+    assert [(row[0], row[3]) for row in results.to("late_orders")] == [("4", 32), ("1", 1)]
 
 
-def test_reject_reasons_by_producer(answers: Answers) -> None:
-    found = [(row[0], row[1], row[3]) for row in answers.to("reject_reasons_by_producer")]
+def test_reject_reasons_by_producer(results: QueryResults) -> None:
+    found = [(row[0], row[1], row[3]) for row in results.to("reject_reasons_by_producer")]
     assert found == [("rome", "failed", 3), ("berlin", "published", 1)]
 
 
-def test_files_by_day(answers: Answers) -> None:
+def test_files_by_day(results: QueryResults) -> None:
     counted: dict[str, list[int]] = {}
-    for batch, records in answers.lake.runs:
+    for batch, records in results.lake.runs:
         of_day = counted.setdefault(batch.ingest_date, [0, 0])
         of_day[0] += 1
         of_day[1] += len(records)
-    assert [(row[0], row[1], row[5]) for row in answers.to("files_by_day")] == [
+    assert [(row[0], row[1], row[5]) for row in results.to("files_by_day")] == [
         (day, *counted[day]) for day in sorted(counted)
     ]
 
 
-def test_failed_files(answers: Answers) -> None:
-    [row] = answers.to("failed_files")
+def test_failed_files(results: QueryResults) -> None:
+    [row] = results.to("failed_files")
     assert row[1:3] == ("incoming/orders/rome/1.jsonl", "TooManyRejectsError")
 
 
-def test_books_balance(answers: Answers) -> None:
-    assert answers.to("books_balance") == []
-    assert answers.connection.execute(
-        transpiled(answers.queries["books_balance"].replace("HAVING sum(orders.total_amount) <>", "HAVING 0 <>"))
+def test_books_balance(results: QueryResults) -> None:
+    assert results.to("books_balance") == []
+    assert results.connection.execute(
+        transpiled(results.queries["books_balance"].replace("HAVING sum(orders.total_amount) <>", "HAVING 0 <>"))
     ).fetchall(), "the query finds nothing because there is nothing to check"
 
 

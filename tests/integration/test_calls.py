@@ -50,7 +50,7 @@ def counting() -> Iterator[Callable[[], Calls]]:
 
 
 def run_counted(batch: Batch) -> dict[str, Calls]:
-    """Run every step of a batch; answers what each has requested."""
+    """Run every step of a batch. Returns the requests of each."""
     made = {}
     for function in (validate, transform):
         with counting() as counted:

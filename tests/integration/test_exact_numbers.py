@@ -33,7 +33,7 @@ def rule(text: str, precision: int, scale: int) -> Fraction | None:
 
 @st.composite
 def texts(draw: st.DrawFn) -> str:
-    """Numbers as JSON writes them: on the grid of some scale, next to it, with noise behind it, of any length."""
+    """JSON numbers of any length: multiples of some scale, their neighbours, and numbers with additional digits."""
     digits = str(draw(st.integers(0, 10 ** draw(st.sampled_from([3, 9, 15, 17, 20, 25])))))
     places = draw(st.integers(0, 24))
     whole, fraction = digits.rjust(places + 1, "0")[: len(digits.rjust(places + 1, "0")) - places], ""

@@ -350,7 +350,7 @@ def test_interrupted_run_leaves_what_was_there(tmp_path: Path, compress: bool) -
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_with_130_and_no_file(tmp_path: Path, number: signal.Signals) -> None:
     arguments = [str(SCRIPT), "--orders", "50000000", "--out", str(tmp_path / "orders.jsonl")]
-    program = (  # whoever starts tests in the background has them ignore SIGINT, and what they start with them
+    program = (  # a shell that starts tests in the background makes them and their children ignore SIGINT
         "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     )

@@ -157,7 +157,7 @@ def test_the_same_event_again_starts_nothing_new(machine: str) -> None:
 
 
 def started(code: str, status: int = 400) -> dict[str, int]:
-    """Handle an event whose StartExecution AWS answers with an error."""
+    """Handle an event for whose StartExecution AWS returns an error."""
     with Stubber(executions.client()) as stubber:
         stubber.add_client_error("start_execution", service_error_code=code, http_status_code=status)
         return starter.handler(s3_put("incoming/orders/x.json", "v"))
@@ -291,7 +291,7 @@ def test_the_files_of_a_killed_invocation_are_removed_and_others_are_kept(
 
 @pytest.fixture
 def notices() -> Any:
-    """The notices that the topic was sent, as (subject, message)."""
+    """The notifications that the topic received, as (subject, message)."""
     boto3.client("sns").create_topic(Name="test")
     topic = sns_backends[DEFAULT_ACCOUNT_ID][harness.REGION].topics[harness.ENVIRONMENT["TOPIC_ARN"]]
     return lambda: [(subject, message) for _, message, subject, *_ in topic.sent_notifications]
@@ -394,7 +394,7 @@ def event_at(number: int, kind: str, **details: Any) -> dict[str, Any]:
 
 
 def task(number: int, name: str, outcome: str) -> list[dict[str, Any]]:
-    """The last events of a task that publishes a notice, newest first: a caught failure leaves its state as well."""
+    """The last events of a task that publishes a notification, newest first. A caught failure leaves its state, too."""
     common = {"resourceType": "sns", "resource": "publish"}
     details = common if outcome == "TaskSucceeded" else {**common, "error": "SNS.AuthorizationErrorException"}
     return [
@@ -417,9 +417,11 @@ RECORDED_ONLY = [
     ("events", "told"),
     [
         pytest.param([*ENDED, *task(29, "NotifyFailure", "TaskSucceeded"), *RECORDED_ONLY], False, id="notified"),
-        pytest.param([*ENDED, *task(29, "NotifyFailure", "TaskFailed"), *RECORDED_ONLY], True, id="notice not sent"),
-        pytest.param([*ENDED, *task(29, "NotifyRejects", "TaskFailed")], True, id="notice of rejects not sent"),
-        pytest.param([*ENDED, *RECORDED_ONLY], True, id="died before the notice"),
+        pytest.param(
+            [*ENDED, *task(29, "NotifyFailure", "TaskFailed"), *RECORDED_ONLY], True, id="notification not sent"
+        ),
+        pytest.param([*ENDED, *task(29, "NotifyRejects", "TaskFailed")], True, id="notification of rejects not sent"),
+        pytest.param([*ENDED, *RECORDED_ONLY], True, id="ended before the notification"),
         pytest.param([], True, id="no history"),
     ],
 )

@@ -354,7 +354,7 @@ def test_a_source_that_is_gone_by_then_matters_only_to_superseded_records(
         write.handler(batch.to_input())
 
 
-# --- what write answers -----------------------------------------------------------------------------------------------
+# --- the result of write ----------------------------------------------------------------------------------------------
 
 
 @on_moto

@@ -77,7 +77,7 @@ def ended(place: Place, status: str, ago: timedelta = timedelta(minutes=20)) -> 
 
 
 def untold(place: Place) -> Batch:
-    """Recorded by the state machine; its notice and EventBridge's event were lost."""
+    """Recorded by the state machine, but its notification and EventBridge's event were lost."""
     place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
     batch = failed(place)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))

@@ -59,7 +59,7 @@ def ended(batch: Batch, status: str = "SUCCEEDED", **changes: Any) -> dict[str, 
 
 
 def record_of(event: dict[str, Any], events: list[Any]) -> dict[str, Any]:
-    """Have the end of an execution recorded; answers the record that stands."""
+    """Record the end of an execution. Returns the stored record."""
     with patch.object(executions, "client", lambda: StepFunctions(events)):
         answer = record_run.handler(event)
     [key] = harness.keys("runs/")

@@ -20,7 +20,7 @@ N_READINGS = 300_000
 
 
 def merged_readings(folder: Path, sizes: list[int], order: str, memory_mb: int = MEMORY_MB) -> bytes:
-    """The table of readings, in Parquet, that is merged from parts of so many rows, which come in this order.
+    """The table of readings, in Parquet, merged from parts with these numbers of rows, in this order.
 
     There is no disk to sort on.
     """

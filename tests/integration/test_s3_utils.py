@@ -35,7 +35,7 @@ DATA = bytes(range(256)) * 10
 
 
 def put(key: str, data: bytes = DATA, bucket: str = INGEST) -> str:
-    """Write an object with boto3 itself; answers its version."""
+    """Write an object with boto3 itself. Returns its version."""
     version: str = s3_utils.client().put_object(Bucket=bucket, Key=key, Body=data).get("VersionId", "")
     return version
 
@@ -45,7 +45,7 @@ def read(key: str, version: str, start: int = 0) -> bytes:
 
 
 class Body:
-    """The body of an answer: its blocks, or the error that comes instead of one."""
+    """The body of a response: its blocks, or an error instead of a block."""
 
     def __init__(self, blocks: list[bytes | Exception]) -> None:
         self.blocks: Iterator[bytes | Exception] = iter(blocks)
@@ -218,7 +218,7 @@ def client() -> Any:
 
 @pytest.fixture
 def answered(client: Any, file: Path) -> Answered:
-    """Makes a call that AWS answers with an error."""
+    """Make a call for which AWS returns an error."""
 
     def make(call: str, code: str, status: int) -> Any:
         operation, function = CALLS[call]

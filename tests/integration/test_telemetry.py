@@ -20,7 +20,7 @@ SECRET = "s3cr3t-Zoë"
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    """The lines that were written since the last look, all of which must be JSON."""
+    """The lines that were written since the last call. All of them must be JSON."""
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"test-{uuid.uuid4()}")  # a logger's stream stays with its name
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
     telemetry.logger.cache_clear()
@@ -86,8 +86,8 @@ def test_metrics_are_lines_with_their_dataset(logged: Lines) -> None:
         ("RecordsPublished", "Count"),
         ("RecordsRejected", "Count"),
     }
-    assert second["dataset"] == "unknown", "whoever uploads may call folders anything, and each would be a metric"
-    assert not {"RecordsPublished", "RecordsRejected"} & second.keys(), "the numbers of another call stand in it"
+    assert second["dataset"] == "unknown", "producers choose the names of folders, and each would be a metric"
+    assert not {"RecordsPublished", "RecordsRejected"} & second.keys(), "it contains the numbers of another call"
 
 
 def test_no_log_line_contains_record_values(aws: None, logged: Lines) -> None:
@@ -134,7 +134,7 @@ def test_rejects_of_a_refused_file_are_counted_by_reason_too(aws: None, logged: 
 
 
 def reasons(written: list[dict[str, Any]]) -> list[tuple[str, list[float]]]:
-    """Each reason that was counted, with its number, and that it is a dimension beside the dataset."""
+    """Each counted reason with its number. The reason must be a dimension in addition to the dataset."""
     counted = [line for line in written if "RejectsByReason" in line]
     for line in counted:
         [directive] = line["_aws"]["CloudWatchMetrics"]

@@ -140,7 +140,7 @@ def test_a_thousand_files_are_all_accounted_for(server: embedded.Server, place: 
             sent = dict(pool.map(lambda file: send(place, file), files))
         seconds = time.monotonic() - began
         print(f"sent in {seconds:.0f} s, {FILES / seconds:.1f} files a second; then: {states(place)}")
-        mended = mend(place)
+        mended = recover(place)
     print(f"mended: {dict(mended)}; then: {states(place)}; {time.monotonic() - began:.0f} s in all")
     print(f"peak memory {memory.peak / 2**30:.2f} GiB in up to {memory.processes} processes")
     check(place, sent)
@@ -176,7 +176,7 @@ def states(place: Target) -> dict[str, int]:
     return {state.value: number for state, number in Counter(finding.state for finding in findings).items()}
 
 
-def mend(place: Target) -> Counter[str]:
+def recover(place: Target) -> Counter[str]:
     """Do what an operator does: send events back, reconcile and replay, until only data errors are left."""
     done: Counter[str] = Counter()
     for _ in range(_ROUNDS):

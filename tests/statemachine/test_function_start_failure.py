@@ -23,7 +23,7 @@ exec "{sys.executable}" -m awslambdaric "$_HANDLER"
 """
 
 
-def answer(_event: Any, _context: object = None) -> dict[str, int]:
+def started_handler(_event: Any, _context: object = None) -> dict[str, int]:
     """The function, after its process has started."""
     return {"chunk": 0}
 
@@ -41,7 +41,7 @@ def execute(local_client: Callable[[str], Any], starts: Path, failing: int) -> A
     arn = functions.create_function(
         FunctionName=name,
         Runtime="provided.al2023",
-        Handler=f"{__name__}.answer",
+        Handler=f"{__name__}.started_handler",
         Role=role,
         Code={"ZipFile": package.getvalue()},
         Timeout=30,
