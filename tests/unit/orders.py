@@ -18,8 +18,7 @@ Order = dict[str, Any]
 CONTRACT = load_contract("orders")
 V1, V2 = CONTRACT.versions[:2]
 UNKNOWN_VERSION = CONTRACT.current.number + 1
-_NUMBERS = [str(version.number) for version in CONTRACT.versions]
-KNOWN_VERSIONS = f"{', '.join(_NUMBERS[:-1])} or {_NUMBERS[-1]}"
+KNOWN_VERSIONS = " or ".join(str(version.number) for version in CONTRACT.versions)
 """The versions of orders as messages list them: `1 or 2`."""
 NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
 
