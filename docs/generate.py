@@ -258,7 +258,10 @@ def _json_type(annotation: ast.expr) -> str:
             return f"`{name}`"
         case ast.Subscript(value=ast.Name(id="Mapping" | "dict"), slice=ast.Tuple(elts=[_, value])):
             return f"object, each value {_json_type(value)}"
-        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[value, _])):
+        case (
+            ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[value, _]))
+            | ast.Subscript(value=ast.Name(id="list"), slice=value)
+        ):
             return f"array of {_json_type(value)}"
         case ast.Attribute(attr=name) | ast.Name(id=name):
             return _JSON_TYPES.get(name, f"`{name}`")

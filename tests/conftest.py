@@ -1,4 +1,4 @@
-"""Settings of all tests: tiers, their order, the summary, and hypothesis without deadlines."""
+"""Settings for all tests: tiers, their order, the summary, and hypothesis without deadlines."""
 
 import os
 import tempfile
@@ -25,7 +25,7 @@ settings.load_profile("pipeline")
 
 botocore.session.create_loader = cache(botocore.loaders.create_loader)  # a session else reads AWS's API models again
 
-os.environ.setdefault("GOGC", "400")  # Terraform and its provider take more memory, and a quarter less time
+os.environ.setdefault("GOGC", "400")  # Terraform and its provider take more memory and a quarter less time
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,12 +46,12 @@ One process runs such a tier from beginning to end, so these start before all ot
 
 
 def tier_of(path: Path) -> str:
-    """The tier of a test file: the folder of tests/ that it is in."""
+    """The tier of a test file: its folder in tests/."""
     return path.relative_to(TESTS).parts[0]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its tier, and start the tiers that one process runs alone first."""
+    """Mark each test with its tier, and start the tiers that run in a single process first."""
     for item in items:
         item.add_marker(tier_of(item.path))
     rank = {tier: number for number, tier in enumerate(SHARING)}
@@ -59,10 +59,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the outcomes of each tier and its seconds, which processes that run in parallel spend at the same time."""
+    """Print the results of each tier and its duration. Parallel processes spend these seconds at the same time."""
     outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     seconds: Counter[str] = Counter()
-    for outcome in ("passed", "failed", "error", "skipped", ""):  # "" has what fixtures took that did not fail
+    for outcome in ("passed", "failed", "error", "skipped", ""):  # "" contains the fixtures that passed
         for report in terminalreporter.stats.get(outcome, []):
             tier = report.nodeid.removeprefix("tests/").partition("/")[0]
             seconds[tier] += getattr(report, "duration", 0.0)
@@ -79,7 +79,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 class ByFolder(LoadScopeScheduling):
-    """Gives each process of a parallel run (-n) whole tiers that share something, and whole files of the others.
+    """Give each process of a parallel run (-n) whole tiers where they share something, and otherwise whole files.
 
     xdist's own groups have no effect under pytest 9, which no longer reads the test name that marks them.
     """
@@ -91,5 +91,5 @@ class ByFolder(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
-    config.option.loadscopereorder = False  # keeps our order, not that of how many tests a file has
+    config.option.loadscopereorder = False  # keep our order, rather than sort files by their number of tests
     return ByFolder(config, log)

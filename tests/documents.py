@@ -1,4 +1,4 @@
-"""The stored documents as tests need them: complete, with any member changed."""
+"""Complete examples of the stored documents; tests change any member."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ SOURCE = Source("ingest", "incoming/orders/x.jsonl", "v1", 528_000, "e", "1")
 
 
 def record_counts(received: int, rejected: int = 0, superseded: int = 0) -> RecordCounts:
-    """Counts that balance."""
+    """Record counts that add up."""
     valid = received - rejected
     published = valid - superseded
     return RecordCounts(received=received, valid=valid, rejected=rejected, superseded=superseded, published=published)
@@ -36,7 +36,7 @@ def published_table(name: str, rows: int = 1) -> PublishedTable:
 
 
 def manifest(**changes: Any) -> Manifest:
-    """The manifest of a batch of one record."""
+    """The manifest of a batch with one record."""
     members: dict[str, Any] = {
         "manifest_version": 1,
         "dataset": "orders",

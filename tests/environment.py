@@ -1,4 +1,4 @@
-"""The environment variables of the functions, as tests set them: plain values, without AWS or moto."""
+"""The environment variables of the functions in tests: plain values, without AWS or moto."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The real functions on a moto S3: upload a file, run its steps as the state machine does, read what came out."""
+"""Run the real functions on a moto S3: upload a file, run its steps as the state machine does, read the output."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ _D = TypeVar("_D", bound=StoredDocument)
 
 @contextmanager
 def buckets(monkeypatch: Any, **environment: str) -> Iterator[None]:
-    """A fresh moto AWS with both buckets, and the functions' environment; clients are created again."""
+    """A fresh moto AWS with both buckets and the functions' environment. Clients are created again."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     for name, value in {**ENVIRONMENT, **environment}.items():
         monkeypatch.setenv(name, value)
@@ -46,7 +46,7 @@ def buckets(monkeypatch: Any, **environment: str) -> Iterator[None]:
 
 @cache
 def _session() -> boto3.Session:
-    """One session for all tests: reading the services' models is slow."""
+    """One session for all tests, because loading the service models is slow."""
     return boto3.Session(ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
 
 
@@ -69,7 +69,7 @@ def let_missing_be_gone(monkeypatch: Any) -> None:
 
 
 def upload(data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Source:
-    """Put a file into the ingest bucket."""
+    """Upload a file to the ingest bucket."""
     key = f"{folder}{name}"
     version = s3_utils.client().put_object(Bucket=INGEST, Key=key, Body=data)["VersionId"]
     return Source(INGEST, key, version, len(data), "etag", "")
@@ -83,14 +83,14 @@ def plan(source: Source, chunk_bytes: int = 1_000_000) -> Batch:
 
 
 def run(data: bytes, name: str = "x.jsonl", chunk_bytes: int = 1_000_000, folder: str = "incoming/orders/") -> Batch:
-    """Upload a file and run all of its steps; an error of a step comes out as it is."""
+    """Upload a file and run all of its steps. Errors of a step are raised unchanged."""
     batch = plan(upload(data, name, folder), chunk_bytes)
     run_steps(batch)
     return batch
 
 
 def run_steps(batch: Batch) -> dict[str, Any]:
-    """Validate and transform every chunk, then write; returns what `write` returns."""
+    """Validate and transform every chunk, then write. Returns the result of `write`."""
     for chunk in range(batch.chunk_count):
         event = {"batch": batch.to_input(), "chunk": chunk}
         validate.handler(event)

@@ -1,6 +1,6 @@
-"""Reads a bucket as Athena would: by the tables, views and queries that Terraform plans, on DuckDB.
+"""Read a bucket as Athena would: run the tables, views and queries that Terraform plans on DuckDB.
 
-Views and queries are written for Trino; sqlglot transpiles them. Nothing of their text is repeated here.
+Views and queries are in Trino's SQL. sqlglot transpiles them, so that no SQL is repeated here.
 """
 
 import base64
@@ -38,7 +38,7 @@ class Catalog:
             dataset = values["database_name"].removeprefix(DATABASE.format(dataset=""))
             if text := values.get("view_original_text"):
                 found = _VIEW.fullmatch(text)
-                assert found, f"{values['name']}: Athena would not take this for a view"
+                assert found, f"{values['name']}: Athena would not recognise this as a view"
                 view = json.loads(base64.b64decode(found[1]))
                 self.views.setdefault(dataset, {})[values["name"]] = {**values, "view": view}
             else:
@@ -54,9 +54,9 @@ class Catalog:
         for name, table in self.tables[dataset].items():
             connection.execute(f"CREATE VIEW {identifier(name)} AS {relation(table, folder)}")
         waiting = {name: transpiled(view["view"]["originalSql"]) for name, view in self.views[dataset].items()}
-        while waiting:  # a view may use another
+        while waiting:  # a view may use another one
             ready = [name for name, sql in waiting.items() if not _tables_in(sql) & waiting.keys()]
-            assert ready, f"these views use one another in a circle: {sorted(waiting)}"
+            assert ready, f"these views depend on each other in a cycle: {sorted(waiting)}"
             for name in ready:
                 connection.execute(f"CREATE VIEW {identifier(name)} AS {waiting.pop(name)}")
         return connection
@@ -64,7 +64,7 @@ class Catalog:
 
 @cache
 def transpiled(sql: str) -> str:
-    """Trino's SQL in DuckDB's."""
+    """Convert Trino SQL to DuckDB SQL."""
     [statement] = sqlglot.transpile(sql, read="trino", write="duckdb", unsupported_level=sqlglot.ErrorLevel.RAISE)
     return statement
 
@@ -74,18 +74,18 @@ def _tables_in(sql: str) -> set[str]:
 
 
 def columns(values: Mapping[str, Any]) -> dict[str, str]:
-    """The columns of a planned table or view, without its partition: each with its Hive type."""
+    """The columns of a planned table or view without its partition, each with its Hive type."""
     [storage] = values["storage_descriptor"]
     return {column["name"]: column["type"] for column in storage["columns"]}
 
 
 def duckdb_type(hive: str) -> str:
-    """What a Hive type is called in DuckDB."""
+    """The DuckDB name of a Hive type."""
     return exp.DataType.build(hive, dialect="hive").sql("duckdb").replace("TEXT", "VARCHAR")
 
 
 def relation(table: Mapping[str, Any], folder: Path) -> str:
-    """A SELECT over the files of an external table, read by its format; where there are none, over no rows."""
+    """A SELECT from the files of an external table, read by its format. Without files it has no rows."""
     [storage] = table["storage_descriptor"]
     [serde] = storage["ser_de_info"]
     partitions = [key["name"] for key in table["partition_keys"] or []]
@@ -114,12 +114,12 @@ def _struct(types: Mapping[str, str]) -> str:
 
 
 def key_of(location: str) -> str:
-    """The key that an S3 location says, without its bucket."""
+    """The key in an S3 location, without its bucket."""
     return _BUCKET.sub("", location, count=1)
 
 
 def check_places(table: Mapping[str, Any], files: Iterable[Path], folder: Path) -> None:
-    """Fail unless Athena would find each file: in its table's folder, or in that of the partition that it projects."""
+    """Fail unless Athena would find each file in the folder of its table or of a projected partition."""
     template = key_of(table["parameters"].get("storage.location.template", "")).replace("${ingest_date}", "DATE")
     pattern = re.escape(template).replace("DATE", r"\d{4}-\d{2}-\d{2}") + "[^/]+"
     lost = [path for path in files if template and not re.fullmatch(pattern, str(path.relative_to(folder)))]

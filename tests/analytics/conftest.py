@@ -1,4 +1,4 @@
-"""The catalogue as Terraform plans it, and a database that reads a bucket by it: what Athena does, on DuckDB."""
+"""The catalog as Terraform plans it, and a database that reads a bucket with it: Athena's behaviour, on DuckDB."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +18,10 @@ SHIPPED = (ROOT / "contracts" / "orders", EXAMPLES / "contracts" / "web_visits")
 
 @pytest.fixture(scope="session")
 def catalog(make_project: Callable[[], Project], tmp_path_factory: pytest.TempPathFactory) -> Catalog:
-    """What Glue and Athena get, of orders and of two other feeds: contracts_dir names a folder with theirs."""
+    """The catalog of orders and two other datasets, whose contracts are in the folder that contracts_dir names."""
     feeds = tmp_path_factory.mktemp("contracts")
     for contract in (*SHIPPED, CONTRACTS / "returns"):
         (feeds / contract.name).symlink_to(contract)
     run = make_project().test(PLAN_FILE, verbose=True, contracts_dir=str(feeds))[FIRST_PLAN]
-    assert run.status == "pass", run.complaints
+    assert run.status == "pass", run.errors
     return Catalog(run)

@@ -6,7 +6,7 @@ from pipeline.contract.athena import sql_faults
 from tests.analytics.catalog import Catalog
 
 
-def test_no_view_and_no_saved_query_uses_what_athena_refuses(catalog: Catalog) -> None:
+def test_athena_accepts_the_sql_of_every_view_and_saved_query(catalog: Catalog) -> None:
     statements = {
         f"{dataset}/{name}.sql": sql
         for dataset in catalog.views

@@ -1,4 +1,4 @@
-"""What Glue says of a table is what its files hold: names, types and places, for any contract."""
+"""The Glue tables match their files, for any contract: names, types and locations."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from functions.common.contract import LINEAGE, load_contract
 from functions.record_failure.failure import Failure, record
 from tests.analytics.catalog import Catalog, columns, duckdb_type, transpiled
 from tests.analytics.conftest import CONTRACTS
-from tests.analytics.feed import publish_into
+from tests.analytics.publish_files import publish_into
 from tests.unit import web_visits
 
 RETURNS = load_contract("returns", CONTRACTS)
@@ -34,7 +34,7 @@ def a_return(number: int, lines: int = 1, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A processed bucket with two files of returns: the later one corrects a return, and has rows of no other kind."""
+    """A processed bucket with two files of returns. The second corrects a return and has rows of no other table."""
     folder = tmp_path_factory.mktemp("bucket")
     work = tmp_path_factory.mktemp("work")
     publish_into(folder, work / "1", RETURNS, [a_return(1, 3), a_return(2, 2)], "1.jsonl")
@@ -44,7 +44,7 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("dataset", "table"), [(d, t.name) for d, c in CONTRACT_OF.items() for t in c.tables])
-def test_glue_has_the_columns_of_the_contract(catalog: Catalog, dataset: str, table: str) -> None:
+def test_glue_tables_have_the_columns_of_the_contract(catalog: Catalog, dataset: str, table: str) -> None:
     [of_contract] = [one for one in CONTRACT_OF[dataset].tables if one.name == table]
     expected = {column.name: column.type for column in (*of_contract.columns, *LINEAGE)}
     planned = catalog.tables[dataset][table]
@@ -56,7 +56,7 @@ def test_glue_has_the_columns_of_the_contract(catalog: Catalog, dataset: str, ta
 
 @pytest.mark.parametrize("table", [table.name for table in RETURNS.tables])
 def test_parquet_and_csv_have_the_columns_of_the_contract(bucket: Path, table: str) -> None:
-    """An empty file too: the second has no items and no remarks."""
+    """This includes empty files: the second file has no items and no remarks."""
     [of_contract] = [one for one in RETURNS.tables if one.name == table]
     expected = {column.name: column.type for column in (*of_contract.columns, *LINEAGE)}
     for path in (bucket / "tables" / "returns" / table).rglob("*.parquet"):
@@ -68,8 +68,8 @@ def test_parquet_and_csv_have_the_columns_of_the_contract(bucket: Path, table: s
 
 
 @pytest.mark.parametrize("dataset", CONTRACT_OF)
-def test_a_view_has_the_columns_that_glue_says(catalog: Catalog, bucket: Path, dataset: str) -> None:
-    """Athena calls a view stale, and refuses it, where its text gives other types than are written beside it."""
+def test_a_view_has_the_columns_of_its_glue_table(catalog: Catalog, bucket: Path, dataset: str) -> None:
+    """Athena calls a view stale and refuses it if its SQL has other types than its columns."""
     connection = catalog.open(bucket, dataset)
     for name, planned in catalog.views[dataset].items():
         described = connection.execute(f"DESCRIBE {name}").fetchall()
@@ -84,14 +84,14 @@ def test_a_view_has_the_columns_that_glue_says(catalog: Catalog, bucket: Path, d
         assert planned["view"]["schema"] == planned["database_name"]
 
 
-def test_every_table_and_view_is_there(catalog: Catalog) -> None:
+def test_every_table_and_view_exists(catalog: Catalog) -> None:
     for dataset, contract in CONTRACT_OF.items():
         tables = {table.name for table in contract.tables}
         assert set(catalog.tables[dataset]) == tables | {"runs", "failures", "rejected_lines"}
         assert set(catalog.views[dataset]) == {f"{name}_current" for name in (*tables, "runs")} | {"rejects"}
 
 
-def test_two_feeds_with_tables_of_one_name_do_not_meet(catalog: Catalog) -> None:
+def test_tables_with_the_same_name_in_two_datasets_are_separate(catalog: Catalog) -> None:
     for table in ("orders", "items", "runs"):
         databases = [catalog.tables[dataset][table]["database_name"] for dataset in ("orders", "returns")]
         assert databases == ["order_pipeline_dev_orders", "order_pipeline_dev_returns"]
@@ -99,7 +99,7 @@ def test_two_feeds_with_tables_of_one_name_do_not_meet(catalog: Catalog) -> None
         assert ours["location"] != theirs["location"]
 
 
-def test_a_base_table_says_that_it_may_show_what_is_not_committed(catalog: Catalog) -> None:
+def test_the_description_of_a_base_table_warns_of_uncommitted_rows(catalog: Catalog) -> None:
     for dataset, contract in CONTRACT_OF.items():
         for table in contract.tables:
             description = catalog.tables[dataset][table.name]["description"]
@@ -107,7 +107,7 @@ def test_a_base_table_says_that_it_may_show_what_is_not_committed(catalog: Catal
             assert f"{table.name}_current" in description
 
 
-def test_days_are_projected_from_the_layout_of_the_bucket(catalog: Catalog) -> None:
+def test_partitions_are_projected_from_the_layout_of_the_bucket(catalog: Catalog) -> None:
     batch = a_batch()
     for name, key in (("orders", batch.parquet_key("orders")), ("rejected_lines", batch.rejected_key)):
         parameters = catalog.tables["orders"][name]["parameters"]
@@ -123,26 +123,26 @@ def test_days_are_projected_from_the_layout_of_the_bucket(catalog: Catalog) -> N
         assert place == f"s3://order-pipeline-dev-processed-123456789012/{key.rpartition('/')[0]}/"
 
 
-def test_runs_have_the_members_of_a_manifest(catalog: Catalog, bucket: Path) -> None:
+def test_the_runs_table_has_the_members_of_a_manifest(catalog: Catalog, bucket: Path) -> None:
     for path in (bucket / "manifests" / "returns").iterdir():
         check_members(json.loads(path.read_bytes()), columns(catalog.tables["returns"]["runs"]))
 
 
-def test_failures_have_the_members_of_a_failure_record(catalog: Catalog) -> None:
+def test_the_failures_table_has_the_members_of_a_failure_record(catalog: Catalog) -> None:
     content = record(Failure(a_batch(), "x", "FAILED", "E", "why"), committed=False, rejects_uri=None)
     check_members(json.loads(content.to_bytes()), columns(catalog.tables["orders"]["failures"]))
 
 
 def check_members(content: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
-    """Fail unless an object has the members that a table has columns, in the members of a struct too."""
-    assert list(content) == list(kinds), "infra/catalog.tf and what the functions write differ"
+    """Fail unless an object has the members that a table has as columns, including the members of structs."""
+    assert list(content) == list(kinds), "infra/catalog.tf differs from the output of the functions"
     for name, value in content.items():
         if kinds[name].startswith("struct") and value:
             members = [part.split(":")[0] for part in kinds[name].removeprefix("struct<").removesuffix(">").split(",")]
             assert list(value) == members, name
 
 
-def test_the_views_of_another_feed_apply_its_corrections(catalog: Catalog, bucket: Path) -> None:
+def test_the_views_of_another_dataset_apply_its_corrections(catalog: Catalog, bucket: Path) -> None:
     connection = catalog.open(bucket, "returns")
 
     def rows(sql: str) -> list[tuple[Any, ...]]:
@@ -158,8 +158,8 @@ def test_the_views_of_another_feed_apply_its_corrections(catalog: Catalog, bucke
     assert rows("SELECT name FROM shops_current") == [("S",)]
 
 
-def test_the_views_of_the_example_feed_show_its_files_as_one(catalog: Catalog, tmp_path: Path) -> None:
-    """The later file corrects a visit, with fewer page views, and brings older details of its visitor."""
+def test_the_views_of_the_example_dataset_merge_its_files(catalog: Catalog, tmp_path: Path) -> None:
+    """The later file corrects a visit, with fewer page views, and contains older details of its visitor."""
     records = [json.loads(line) for line in web_visits.GOOD.read_bytes().splitlines()]
     changed, first = records[7], {**records[7]["visitor"], "country": None}
     page_views = [{**changed["page_views"][0], "tags": ["new"], "events": []}]
@@ -170,7 +170,7 @@ def test_the_views_of_the_example_feed_show_its_files_as_one(catalog: Catalog, t
         publish_into(tmp_path / "bucket", tmp_path / str(number), web_visits.CONTRACT, file, f"{number}.jsonl")
     connection = catalog.open(tmp_path / "bucket", "web_visits")
     expected = web_visits.tables([*records, correction, earlier])
-    assert expected["events"] != web_visits.tables(records)["events"], "the correction takes no event away"
+    assert expected["events"] != web_visits.tables(records)["events"], "the correction must not remove events"
     for table in web_visits.CONTRACT.tables:
         names, key = ", ".join(column.name for column in table.columns), ", ".join(table.key)
         relation = connection.sql(f"SELECT {names} FROM {table.name}_current ORDER BY {key}")
@@ -178,7 +178,7 @@ def test_the_views_of_the_example_feed_show_its_files_as_one(catalog: Catalog, t
         assert rows == expected[table.name], table.name
 
 
-def test_the_example_feed_s_query_answers(catalog: Catalog, tmp_path: Path) -> None:
+def test_the_saved_query_of_the_example_dataset_runs(catalog: Catalog, tmp_path: Path) -> None:
     records = [json.loads(line) for line in web_visits.GOOD.read_bytes().splitlines()]
     publish_into(tmp_path / "bucket", tmp_path / "work", web_visits.CONTRACT, records)
     views = [(record["visitor"]["visitor_id"], view) for record in records for view in record["page_views"]]

@@ -1,4 +1,4 @@
-"""The views *_current over the output of real runs, against a model in plain Python."""
+"""The views *_current over the output of real runs, compared with a model in plain Python."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import harness
+from tests.analytics.bucket_history import LONG_STRING, BucketHistory, File, current
 from tests.analytics.catalog import Catalog
-from tests.analytics.lake import LONG_TEXT, File, Lake, current
 from tests.unit.orders import Order, customer, item, order
 
 KEYS = {"orders": "order_id", "items": "order_id, line_number", "customers": "customer_id"}
 
 
 def make(number: int, *, by: str = "A", day: int = 1, lines: int = 2, name: str = "x", status: str = "paid") -> Order:
-    """Order `number` of customer `by`, called `name`, placed on a day of October, with some lines."""
+    """Order `number` of customer `by`, with `name`, placed on a day of October, with this many items."""
     return order(
         order_id=str(number),
         order_date=f"2026-10-{day:02}T12:00:00Z",
@@ -27,7 +27,7 @@ def make(number: int, *, by: str = "A", day: int = 1, lines: int = 2, name: str 
     )
 
 
-LONG = "l" * LONG_TEXT
+LONG = "l" * LONG_STRING
 
 CASES: dict[str, list[File]] = {
     "one file": [File([make(1), make(2, by="B")])],
@@ -35,7 +35,7 @@ CASES: dict[str, list[File]] = {
     "a correction with fewer lines": [File([make(1, lines=3)]), File([make(1, lines=1)], after=60)],
     "a correction with more lines": [File([make(1, lines=1)]), File([make(1, lines=3)], after=60)],
     "an order twice in a file": [File([make(1, lines=3), make(2), make(1, lines=1)])],
-    "an older file comes through later": [
+    "an older file is published later": [
         File([make(1, day=9, lines=1, name="new")], after=60),
         File([make(1, day=2, lines=3, name="old"), make(2, day=3, name="old")], after=0),
     ],
@@ -43,7 +43,7 @@ CASES: dict[str, list[File]] = {
         File([make(1, day=9, name="new")]),
         File([make(2, day=2, name="old")], after=60),
     ],
-    "details of the same day: the later file's": [
+    "customer details of the same day come from the later file": [
         File([make(1, day=9, name="first")]),
         File([make(2, day=9, name="second")], after=60),
     ],
@@ -54,12 +54,12 @@ CASES: dict[str, list[File]] = {
     "a file that failed as a whole": [File([make(1)]), File([make(1, lines=1)], after=60, broken=9)],
     "a batch that was never committed": [File([make(1)]), File([make(1, lines=1), make(2)], after=60, committed=False)],
     "only a batch that was never committed": [File([make(1)], committed=False)],
-    "published anew": [File([make(1), make(2, name=LONG)], republished=True)],
-    "published anew with less than an older file has": [
+    "a republished file": [File([make(1), make(2, name=LONG)], republished=True)],
+    "a file is republished with fewer orders than an older file has": [
         File([make(1, lines=1), make(2, lines=1)]),
         File([make(1), make(2, name=LONG)], after=60, republished=True),
     ],
-    "an older file is published anew": [
+    "an older file is republished": [
         File([make(1), make(2, name=LONG)], republished=True),
         File([make(1, lines=1)], after=60),
     ],
@@ -79,7 +79,7 @@ CASES: dict[str, list[File]] = {
 
 
 def of_case(name: str, file: File) -> File:
-    """The same file, of orders, customers and keys that only this case has."""
+    """The same file with orders, customers and keys that only this case has."""
     number = list(CASES).index(name)
     records = [
         {
@@ -93,37 +93,39 @@ def of_case(name: str, file: File) -> File:
 
 
 @dataclass
-class Shown:
+class BucketViews:
     """A bucket, and the database over it."""
 
-    lake: Lake
+    history: BucketHistory
     connection: duckdb.DuckDBPyConnection
 
     def check(self, table: str, prefix: str = "") -> None:
-        """Compare a view with the model, in the rows whose key begins with `prefix`."""
+        """Compare a view with the model, for the rows whose key begins with `prefix`."""
         relation = self.connection.sql(f"SELECT * FROM {table}_current ORDER BY {KEYS[table]}")
         rows = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
         key = KEYS[table].split(",")[0]
-        expected = [row for row in current(self.lake.runs)[table] if row[key].startswith(prefix)]
-        assert [row for row in rows if row[key].startswith(prefix)] == expected, f"{table}_current is not what stands"
+        expected = [row for row in current(self.history.runs)[table] if row[key].startswith(prefix)]
+        assert [row for row in rows if row[key].startswith(prefix)] == expected, (
+            f"{table}_current differs from the model"
+        )
 
 
 @pytest.fixture(scope="module")
-def shared(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    """All cases in one bucket, since files of others stand beside those of a case anyway."""
+def shared(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> BucketViews:
+    """All cases in one bucket, because files of others must not affect a case."""
     with pytest.MonkeyPatch.context() as monkeypatch, harness.buckets(monkeypatch, MAX_REJECT_RATIO="0.5"):
-        lake = Lake(tmp_path_factory.mktemp("lake"), monkeypatch)
-        lake.add(of_case(name, file) for name, files in CASES.items() for file in files)
-        return Shown(lake, catalog.open(lake.download()))
+        history = BucketHistory(tmp_path_factory.mktemp("history"), monkeypatch)
+        history.add(of_case(name, file) for name, files in CASES.items() for file in files)
+        return BucketViews(history, catalog.open(history.download()))
 
 
 @pytest.mark.parametrize("table", KEYS)
 @pytest.mark.parametrize("case", CASES)
-def test_the_views_show_what_stands(shared: Shown, case: str, table: str) -> None:
+def test_the_views_show_the_current_rows(shared: BucketViews, case: str, table: str) -> None:
     shared.check(table, f"{list(CASES).index(case)}/")
 
 
-def test_before_the_first_file_the_views_are_empty(catalog: Catalog, tmp_path: Path) -> None:
+def test_the_views_are_empty_before_the_first_file(catalog: Catalog, tmp_path: Path) -> None:
     connection = catalog.open(tmp_path)
     for view in catalog.views["orders"]:
         assert connection.execute(f"SELECT count(*) FROM {view}").fetchone() == (0,), view
@@ -131,7 +133,7 @@ def test_before_the_first_file_the_views_are_empty(catalog: Catalog, tmp_path: P
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[File]:
-    """Files in any order, of few orders, customers, keys and seconds, so that they meet."""
+    """Files in any order, of few orders, customers, keys and seconds, so that they collide."""
     few = st.integers(1, 3)
 
     def an_order() -> Order:
@@ -159,12 +161,12 @@ def histories(draw: st.DrawFn) -> list[File]:
 
 @settings(max_examples=6)
 @given(files=histories())
-def test_any_history_ends_in_what_stands(
+def test_the_views_show_the_current_rows_after_any_history(
     catalog: Catalog, tmp_path_factory: pytest.TempPathFactory, files: list[File]
 ) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch, harness.buckets(monkeypatch, MAX_REJECT_RATIO="0.5"):
-        lake = Lake(tmp_path_factory.mktemp("lake"), monkeypatch)
-        lake.add(files)
-        shown = Shown(lake, catalog.open(lake.download()))
+        history = BucketHistory(tmp_path_factory.mktemp("history"), monkeypatch)
+        history.add(files)
+        views = BucketViews(history, catalog.open(history.download()))
     for table in KEYS:
-        shown.check(table)
+        views.check(table)

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline import ROOT
 from tests import harness
+from tests.analytics.bucket_history import BucketHistory, File, current
 from tests.analytics.catalog import Catalog
-from tests.analytics.lake import File, Lake, current
 from tests.analytics.test_current_views import make
 
 PAGE = (ROOT / "docs" / "guides" / "query.md").read_text("utf-8")
@@ -24,7 +24,7 @@ FILES = [
 
 
 def snippets() -> list[tuple[str, str]]:
-    """Each block of Python with the heading that it stands under."""
+    """Each block of Python with its heading."""
     found, heading = [], ""
     for title, code in PYTHON:
         heading = title or heading
@@ -34,7 +34,7 @@ def snippets() -> list[tuple[str, str]]:
 
 
 def joined(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The same, but that a block without an import goes on where the one before it ended."""
+    """The same blocks, with each block that has no import appended to the previous one."""
     result: list[tuple[str, str]] = []
     for heading, code in found:
         if code.startswith("import "):
@@ -54,7 +54,7 @@ def test_the_page_lists_the_saved_queries(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize(("heading", "code"), joined(snippets()))
-def test_a_snippet_runs(heading: str, code: str, lake: tuple[Path, Lake]) -> None:
+def test_a_snippet_runs(heading: str, code: str, lake: tuple[Path, BucketHistory]) -> None:
     bucket, history = lake
     batch, records = history.runs[0]
     said: dict[str, Any] = {"bucket": str(bucket), "batch_id": batch.batch_id}
@@ -70,7 +70,7 @@ def test_a_snippet_runs(heading: str, code: str, lake: tuple[Path, Lake]) -> Non
         case "Rejects":
             assert len(rows(said["rejects"], "reason")) == 1
         case _:
-            pytest.fail(f"What does the Python under {heading} have to give?")
+            pytest.fail(f"Add the expected result of the Python block under {heading}")
 
 
 def test_five_lines_are_enough() -> None:
@@ -78,9 +78,9 @@ def test_five_lines_are_enough() -> None:
 
 
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Lake]:
+def lake(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BucketHistory]:
     with pytest.MonkeyPatch.context() as monkeypatch, harness.buckets(monkeypatch, MAX_REJECT_RATIO="0.5"):
-        history = Lake(tmp_path_factory.mktemp("lake"), monkeypatch)
+        history = BucketHistory(tmp_path_factory.mktemp("lake"), monkeypatch)
         history.add(FILES)
         return history.download(), history
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults import files
-from tests.faults.cloud import Cloud, clouds
-from tests.faults.scenes import Scene
+from tests.faults import order_files
+from tests.faults.scenarios import Scenario
+from tests.faults.simulated_cloud import Cloud, clouds
 
 
 @pytest.fixture(scope="module")
@@ -17,15 +17,15 @@ def shared() -> Iterator[Cloud]:
 
 @pytest.fixture
 def cloud(shared: Cloud) -> Cloud:
-    """A cloud to which nothing was sent yet."""
+    """A cloud without any uploads."""
     shared.begin()
     return shared
 
 
 @pytest.fixture(scope="module")
-def scene() -> Iterator[Scene]:
-    """A file, what is published of it, and the calls of its steps; not together with `cloud`."""
+def scenario() -> Iterator[Scenario]:
+    """A file, its published outputs, and the calls of its steps. Do not use it together with `cloud`."""
     with clouds() as cloud:
-        cloud.upload(files.mixed())
+        cloud.upload(order_files.mixed())
         cloud.settle()
-        yield Scene(cloud, cloud.outputs(), list(cloud.injector.calls))
+        yield Scenario(cloud, cloud.outputs(), list(cloud.injector.calls))

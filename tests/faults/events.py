@@ -1,4 +1,4 @@
-"""The events that AWS would send, as far as the functions read them."""
+"""The events that AWS would send, with the members that the functions read."""
 
 from typing import Any
 from urllib.parse import quote_plus
@@ -10,7 +10,7 @@ TOPIC = harness.ENVIRONMENT["TOPIC_ARN"]
 
 
 def object_created(key: str, version_id: str, size: int, number: int) -> dict[str, Any]:
-    """S3's event of a new version, the `number`th that came.
+    """S3's event for a new version, the `number`th one.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
@@ -32,12 +32,12 @@ def object_created(key: str, version_id: str, size: int, number: int) -> dict[st
 
 
 def versions_in(event: Any) -> list[str]:
-    """The version ids that an event of S3 names; none in any other event."""
+    """The version ids in an S3 event; none in any other event."""
     return [record["s3"]["object"]["versionId"] for record in event.get("Records", [])]
 
 
 def status_change(execution: Any) -> dict[str, Any]:
-    """EventBridge's event of an execution of moto's that ended in any way but well.
+    """EventBridge's event for one of moto's executions that did not succeed.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
     """
@@ -54,7 +54,7 @@ def status_change(execution: Any) -> dict[str, Any]:
 
 
 def undelivered(function: str, event: Any, error: str) -> dict[str, Any]:
-    """What Lambda puts into the on-failure queue.
+    """The record that Lambda puts into the failed-event queue.
 
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
@@ -73,6 +73,6 @@ def undelivered(function: str, event: Any, error: str) -> dict[str, Any]:
 
 
 def function_in(record: Any) -> str:
-    """The function that could not handle what lies in the queue."""
+    """The function that could not handle a record of the queue."""
     name: str = record["requestContext"]["functionArn"].split(":")[6]
     return name

@@ -1,7 +1,7 @@
-"""Runs executions in this process as the definition says: its Retry and Catch, on the real functions, without waiting.
+"""Run executions in this process as the definition says: its Retry and Catch, with the real functions, without waits.
 
-moto's engine does the same in threads and ten times slower; test_executor.py holds this one to it. Paths are AWS's:
-one that leads nowhere ends the execution with States.Runtime, which nothing catches.
+moto's engine does the same in threads and ten times slower; test_executor.py compares the two. Paths are as strict as
+on AWS: a missing path ends the execution with States.Runtime, which nothing catches.
 """
 
 import json
@@ -12,20 +12,20 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.faults.killing import Killed
+from tests.faults.process_kills import Killed
 from tests.statemachine import definition as asl
-from tests.statemachine.paths import MissingPathError, fill, put, read
+from tests.statemachine.path_walk import MissingPathError, fill, put, read
 
 CRASHES = (
     *("Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout", "Lambda.Unknown", "States.Timeout"),
     *("Runtime.Unknown", "Runtime.InitError", "Sandbox.Failure"),
     *("Extension.LaunchError", "Extension.InitError", "Extension.ExitError", "Extension.Crash"),
 )
-"""How the end of a function's process, or of its time, comes; also before it takes its first event."""
+"""The errors for a function whose process crashes or times out, also before its first event."""
 
 
 class CrashError(Exception):
-    """A function's process ends; `name` is what Step Functions calls that."""
+    """A function's process ends. `name` is the error that Step Functions reports."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -33,7 +33,7 @@ class CrashError(Exception):
 
 
 class StoppedError(Exception):
-    """The execution ends from outside; raised by `Executor.before`."""
+    """The execution is ended from outside. `Executor.before` raises it."""
 
     def __init__(self, status: str) -> None:
         super().__init__(status)
@@ -42,7 +42,7 @@ class StoppedError(Exception):
 
 
 class _TaskError(Exception):
-    """What a state fails with."""
+    """The error of a failed state."""
 
     def __init__(self, error: str, cause: str) -> None:
         super().__init__(error, cause)
@@ -50,12 +50,12 @@ class _TaskError(Exception):
 
 
 class _ExecutionError(_TaskError):
-    """What the execution fails with: nothing catches it."""
+    """The error of a failed execution, which nothing catches."""
 
 
 @dataclass
 class Ended:
-    """An execution that has ended."""
+    """A finished execution."""
 
     status: str
     error: str | None = None
@@ -70,14 +70,14 @@ class Executor:
     functions: Mapping[str, Callable[[Any], Any]]
     """The functions by name: `validate`."""
     publish: Callable[[Mapping[str, str]], Any]
-    """Sends a notice; raises what boto3 raises."""
+    """Sends a notification; raises boto3's errors."""
     before: Callable[[str], None] = lambda _: None
-    """Called with the name of each state that is entered, and between its tries; may raise StoppedError."""
+    """Called with the name of each state that is entered, and between its attempts. It may raise StoppedError."""
     definition: asl.Definition = field(default_factory=asl.load)
     history: list[dict[str, Any]] = field(default_factory=list)
-    """As GetExecutionHistory answers it."""
+    """In the form that GetExecutionHistory returns."""
     waits: list[float] = field(default_factory=list)
-    """The longest that each retry would have waited, in seconds."""
+    """The longest possible wait of each retry, in seconds."""
 
     def run(self, name: str, data: Any) -> Ended:
         """Run the execution called `name` to its end."""
@@ -100,7 +100,7 @@ class Executor:
         self.history.append({**moment, "type": kind, **details})
 
     def _machine(self, machine: asl.Definition, data: Any, context: Any) -> Any:
-        """The output of a machine: of the whole one, or of a Map's for one item."""
+        """The output of a machine: the whole one, or that of a Map for one item."""
         name: str | None = machine["StartAt"]
         while name is not None:
             state = machine["States"][name]
@@ -146,11 +146,11 @@ class Executor:
             case "Succeed":
                 return None, data
             case unknown:
-                raise NotImplementedError(f"{unknown}: teach tests/faults/executor.py what such a state does")
+                raise NotImplementedError(f"{unknown}: implement such a state in tests/faults/executor.py")
         return state.get("Next"), output
 
     def _map(self, state: asl.State, data: Any, context: Any) -> list[Any]:
-        """The items one after the other; the first that fails is the Map's failure."""
+        """Process the items in sequence. The first failed item is the failure of the Map."""
         items = read(state["ItemsPath"], data, context)
         self._note("MapStateStarted", mapStateStartedEventDetails={"length": len(items)})
         outputs = []
@@ -169,7 +169,7 @@ class Executor:
         return outputs
 
     def _retried(self, name: str, task: asl.State, asked: Any) -> Any:
-        """The result of a task. Each retrier counts for itself, and the first that names the error decides."""
+        """The result of a task. Each retrier counts separately, and the first that names the error decides."""
         used = [0] * len(task["Retry"])
         while True:
             try:
@@ -199,7 +199,7 @@ class Executor:
         return result
 
     def _invoke(self, function: str, payload: Any) -> Any:
-        """What Lambda answers; an error is told by its class name alone, as Lambda tells it."""
+        """The result of a Lambda function. Only the class name identifies an error, as on Lambda."""
         try:
             answer = self.functions[function](json.loads(json.dumps(payload)))
         except Killed:

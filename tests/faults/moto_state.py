@@ -1,4 +1,4 @@
-"""What moto holds, past all clients: every version of every object, executions, notices."""
+"""The state of moto, read without clients: every version of every object, executions, notifications."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,17 +24,17 @@ class Stored:
 
     version_id: str
     data: bytes | None
-    """None of a delete marker."""
+    """None for a delete marker."""
     time: datetime
-    """When it was written, to the microsecond."""
+    """When the version was written, to the microsecond."""
 
 
 Bucket = Mapping[str, list[Stored]]
-"""Every version of every object, the oldest first."""
+"""Every version of every object, oldest first."""
 
 
 def stored(bucket: str) -> Bucket:
-    """What lies in a bucket."""
+    """The content of a bucket."""
     return {
         key: [Stored(v.version_id, None if isinstance(v, FakeDeleteMarker) else v.value, v.last_modified) for v in all_]
         for key, all_ in _keys(bucket).lists()
@@ -42,7 +42,7 @@ def stored(bucket: str) -> Bucket:
 
 
 def erase(bucket: str, kept: tuple[str, ...]) -> None:
-    """As if nothing had ever been written but under the `kept` prefixes."""
+    """Remove all traces of every object, except under the `kept` prefixes."""
     for key in [key for key in _keys(bucket) if not key.startswith(kept)]:
         _keys(bucket).pop(key)
 
@@ -52,20 +52,20 @@ def _keys(bucket: str) -> Any:
 
 
 def forge(bucket: str, key: str, data: bytes) -> None:
-    """As if the object had been written so in the first place."""
+    """Change the content of an object without a new version."""
     for version in _keys(bucket).getlist(key):
         version.value = data
 
 
 def hide(bucket: str, prefix: str) -> None:
-    """As if nothing had ever been written under a prefix; only inside of `undone`, which brings it back."""
+    """Remove all traces of the objects under a prefix. Use it inside of `undone`, which restores them."""
     for key in [key for key in _keys(bucket) if key.startswith(prefix)]:
         dict.pop(_keys(bucket), key)
 
 
 @contextmanager
 def undone(*buckets: str) -> Iterator[None]:
-    """Whatever the body does to the objects of these buckets is undone."""
+    """Undo every change that the body makes to the objects of these buckets."""
     before = {b: {key: [(v, v.value) for v in versions] for key, versions in _keys(b).lists()} for b in buckets}
     try:
         yield
@@ -83,24 +83,24 @@ def undone(*buckets: str) -> Iterator[None]:
                 dict.__setitem__(_keys(bucket), key, [version for version, _ in versions])
 
 
-# --- executions and notices -------------------------------------------------------------------------------------------
+# --- executions and notifications -------------------------------------------------------------------------------------
 
 
 def executions() -> list[Any]:
-    """The executions, as moto keeps them."""
+    """The executions, as moto stores them."""
     (machine,) = stepfunctions_backends[DEFAULT_ACCOUNT_ID][harness.REGION].state_machines
     started: list[Any] = machine.executions
     return started
 
 
 def sent_notifications() -> list[tuple[Any, ...]]:
-    """What the topic was sent, as moto keeps it."""
+    """The notifications that the topic received, as moto stores them."""
     sent: list[tuple[Any, ...]] = sns_backends[DEFAULT_ACCOUNT_ID][harness.REGION].topics[TOPIC].sent_notifications
     return sent
 
 
 def get_execution_history(response: Any) -> ActionResult:
-    """GetExecutionHistory with `reverseOrder` and `maxResults`, which moto passes over."""
+    """GetExecutionHistory with `reverseOrder` and `maxResults`, which moto ignores."""
     found = response.stepfunction_backend.get_execution_history(response._get_param("executionArn"))["events"]
     ordered = found[::-1] if response._get_param("reverseOrder") else found
     return ActionResult({"events": ordered[: response._get_int_param("maxResults") or 100]})

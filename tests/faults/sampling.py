@@ -1,4 +1,4 @@
-"""A sample of a product of cases, by a fixed rule; the rest of it is for `make test-long`."""
+"""A deterministic sample of a product of cases. `make test-long` runs the rest."""
 
 from collections.abc import Iterable
 from itertools import product
@@ -8,7 +8,7 @@ import pytest
 
 
 def sampled(*axes: Iterable[Any], every: int) -> list[Any]:
-    """All combinations of the axes, as parameters; all but every `every`th in each row and column are marked `long`."""
+    """All combinations of the axes as parameters. All but every `every`th in each row and column are marked `long`."""
     combinations = product(*map(list, map(enumerate, axes)))
     return [
         pytest.param(*values, marks=[] if sum(places) % every == 0 else pytest.mark.long)

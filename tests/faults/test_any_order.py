@@ -1,6 +1,6 @@
-"""Whatever happens in whatever order: in the end every file is published or has failed, as its content says.
+"""Any events in any order: in the end every file is published or has failed, as its content requires.
 
-The rules are what producers, AWS and operators do; the model is what is in the files.
+The rules are the actions of producers, AWS and operators. The model is the content of the files.
 """
 
 from collections.abc import Callable
@@ -12,27 +12,27 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from tests.faults import files, ledger
-from tests.faults.cloud import HANDLERS, TRIES_OF_AN_EVENT, Cloud
+from tests.faults import order_files, outcome_check
 from tests.faults.executor import StoppedError
-from tests.faults.inject import Call, Fault
-from tests.faults.table import survives
+from tests.faults.fault_injection import Call, Fault
+from tests.faults.fault_table import survives
+from tests.faults.simulated_cloud import ATTEMPTS_PER_EVENT, HANDLERS, Cloud
 from tests.statemachine import definition as asl
 
 CONTENTS: dict[Callable[[int], bytes], str] = {
-    files.good: "ab",
-    files.mixed: "abc",
-    files.hopeless: "",
-    files.empty: "",
+    order_files.good: "ab",
+    order_files.mixed: "abc",
+    order_files.hopeless: "",
+    order_files.empty: "",
 }
-"""Of each kind of file the orders that must be published; of none, the file must fail."""
+"""The orders of each kind of file that must be published. A file without any must fail."""
 
 any_one = st.integers(0, 99)
-"""Which of those that there are."""
+"""The index of an existing object, modulo their number."""
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """A cloud to which anything can happen."""
+    """A simulated AWS where anything can happen."""
 
     def __init__(self, cloud: Cloud) -> None:
         super().__init__()
@@ -40,11 +40,11 @@ class AnyOrder(RuleBasedStateMachine):
         cloud.functions = dict(HANDLERS)
         self.cloud = cloud
         self.model: dict[str, set[str]] = {}
-        """Of each version the orders that are to be published."""
+        """The orders of each version that must be published."""
         self.delivered: list[Any] = []
-        self.told: list[Any] = []
+        self.reported: list[Any] = []
         self.repeats = False
-        """Whether a notice may have been sent twice, since its answer was lost."""
+        """Whether a notification may be sent twice because its response was lost."""
 
     # --- producers ---
 
@@ -62,10 +62,10 @@ class AnyOrder(RuleBasedStateMachine):
         event = self.cloud.events.pop(which % len(self.cloud.events))
         self.delivered.append(event)
         if throttled:
-            times = TRIES_OF_AN_EVENT
-            self.cloud.injector.strike(Fault.THROTTLE, lambda call: call.operation == "StartExecution", times)
+            times = ATTEMPTS_PER_EVENT
+            self.cloud.injector.inject(Fault.THROTTLE, lambda call: call.operation == "StartExecution", times)
         self.cloud.deliver(event)
-        self.calm()
+        self.stop_faults()
 
     @precondition(lambda self: self.delivered)
     @rule(which=any_one)
@@ -83,7 +83,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(which=any_one)
     def run(self, which: int) -> None:
         self.cloud.run(self.cloud.running[which % len(self.cloud.running)])
-        self.calm()
+        self.stop_faults()
 
     @precondition(lambda self: self.cloud.running)
     @rule(
@@ -102,24 +102,24 @@ class AnyOrder(RuleBasedStateMachine):
 
     @precondition(lambda self: self.cloud.status_changes)
     @rule(which=any_one)
-    def tell(self, which: int) -> None:
+    def report_status(self, which: int) -> None:
         event = self.cloud.status_changes.pop(which % len(self.cloud.status_changes))
-        self.told.append(event)
-        self.cloud.tell(event)
-        self.calm()
+        self.reported.append(event)
+        self.cloud.report_status(event)
+        self.stop_faults()
 
-    @precondition(lambda self: self.told)
+    @precondition(lambda self: self.reported)
     @rule(which=any_one)
-    def tell_again(self, which: int) -> None:
-        self.cloud.tell(self.told[which % len(self.told)])
+    def report_status_again(self, which: int) -> None:
+        self.cloud.report_status(self.reported[which % len(self.reported)])
 
     @precondition(lambda self: self.cloud.status_changes)
     @rule(which=any_one)
     def lose_a_status_change(self, which: int) -> None:
-        """The reconciler sees which failures nobody was told of."""
+        """The reconciler finds failures without a notification."""
         name = self.cloud.status_changes.pop(which % len(self.cloud.status_changes))["detail"]["name"]
         self.cloud.reconcile()
-        assert name in [event["detail"]["name"] for event in (*self.told, *self.cloud.status_changes)]
+        assert name in [event["detail"]["name"] for event in (*self.reported, *self.cloud.status_changes)]
 
     # --- operators and schedules ---
 
@@ -131,7 +131,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def reconcile(self) -> None:
         self.cloud.reconcile()
-        self.calm()
+        self.stop_faults()
 
     @precondition(lambda self: self.failed())
     @rule(which=any_one)
@@ -141,14 +141,14 @@ class AnyOrder(RuleBasedStateMachine):
     # --- faults of AWS ---
 
     @rule(
-        what=st.sampled_from(["deliver", "run", "tell", "reconcile"]),
+        what=st.sampled_from(["deliver", "run", "report_status", "reconcile"]),
         which=any_one,
         number=st.integers(1, 60),
         fault=st.sampled_from(Fault),
         times=st.sampled_from([1, 2, inf]),
     )
     def with_a_fault(self, what: str, which: int, number: int, fault: Fault, times: float) -> None:
-        """The `number`th call meets a fault, and so do the next ones of its step."""
+        """The `number`th call meets a fault, and so do the following calls of its step."""
         seen, step = 0, ""
 
         def where(call: Call) -> bool:
@@ -157,36 +157,36 @@ class AnyOrder(RuleBasedStateMachine):
             step = call.step if seen == number else step
             return call.step == step and call.can(fault)
 
-        self.cloud.injector.strike(fault, where, times)
+        self.cloud.injector.inject(fault, where, times)
         if what == "deliver" and self.cloud.events:
             self.deliver(which, throttled=False)
         elif what == "run" and self.cloud.running:
             self.run(which)
-        elif what == "tell" and self.cloud.status_changes:
-            self.tell(which)
+        elif what == "report_status" and self.cloud.status_changes:
+            self.report_status(which)
         else:
             self.reconcile()
 
-    # --- what must come of it ---
+    # --- the expected result ---
 
-    def calm(self) -> None:
-        """Let nothing be struck any more."""
+    def stop_faults(self) -> None:
+        """Inject no more faults."""
         self.repeats |= any(
-            call.operation == "Publish" or call.step == "record_failure" for call, _ in self.cloud.injector.struck
+            call.operation == "Publish" or call.step == "record_failure" for call, _ in self.cloud.injector.injected
         )
         self.cloud.injector.clear()
 
     def failed(self) -> list[str]:
-        """The batches that have neither a manifest nor an execution under way."""
+        """The batches that have neither a manifest nor a running execution."""
         committed = {key.rpartition("/")[2].removesuffix(".json") for key in self.cloud.objects("manifests/")}
         batches = {name.partition("-replay-")[0] for name in (execution.name for execution in self.cloud.executions)}
         running = {name.partition("-replay-")[0] for name in self.cloud.running}
         return sorted(batches - running - committed)
 
     def teardown(self) -> None:
-        """Mend everything that can be mended, and see that the model is what came out."""
+        """Recover everything that can be recovered, and check that the result equals the model."""
         cloud = self.cloud
-        self.calm()
+        self.stop_faults()
         cloud.settle()
         cloud.reconcile()
         cloud.send_back()
@@ -194,14 +194,14 @@ class AnyOrder(RuleBasedStateMachine):
         for batch_id in self.failed():
             cloud.replay(batch_id)
         cloud.settle()
-        account = ledger.check(cloud, notices_may_repeat=self.repeats)
+        account = outcome_check.check(cloud, notifications_may_repeat=self.repeats)
         found = {version: self.published(manifest) for version, manifest in account.published.items()}
         assert found == {version: orders for version, orders in self.model.items() if orders}
         assert account.failed.keys() == {version for version, orders in self.model.items() if not orders}
         assert not account.waiting
 
     def published(self, manifest: dict[str, Any]) -> set[str]:
-        """The orders of a batch, as its CSV has them."""
+        """The orders of a batch, as in its CSV."""
         lines = self.cloud.objects()[manifest["tables"]["orders"]["csv"]["key"]].decode().splitlines()
         return {line.partition(",")[0] for line in lines[1:]}
 
@@ -214,10 +214,10 @@ def play(cloud: Cloud, examples: int, steps: int) -> None:
 @survives("duplicate event, running or closed")
 @survives("events out of order")
 @survives("event never delivered")
-def test_in_any_order_every_file_has_its_outcome(cloud: Cloud) -> None:
+def test_every_file_has_its_outcome_after_events_in_any_order(cloud: Cloud) -> None:
     play(cloud, examples=7, steps=20)
 
 
 @pytest.mark.long
-def test_in_any_order_for_long(cloud: Cloud) -> None:
+def test_every_file_has_its_outcome_after_many_events_in_any_order(cloud: Cloud) -> None:
     play(cloud, examples=100, steps=40)

@@ -1,4 +1,4 @@
-"""A bad release fails its batches and publishes nothing; rolled back, a replay publishes what should have been."""
+"""A faulty release fails its batches and publishes nothing. After a rollback, a replay publishes the correct output."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,16 +11,16 @@ import pytest
 from functions.common import s3_utils
 from functions.common.contract import Contract, load_contract
 from functions.transform import index as transform
-from tests.faults import ledger
-from tests.faults.cloud import HANDLERS
-from tests.faults.inject import Call, Fault
-from tests.faults.releases import raising
-from tests.faults.scenes import Scene
-from tests.faults.table import survives
+from tests.faults import outcome_check
+from tests.faults.fault_injection import Call, Fault
+from tests.faults.fault_table import survives
+from tests.faults.faulty_releases import raising
+from tests.faults.scenarios import Scenario
+from tests.faults.simulated_cloud import HANDLERS
 
 
 def with_sql(table: str, change: Callable[[str], str]) -> Callable[[Any], Any]:
-    """A release of `transform` in which the SELECT of a table was changed."""
+    """A release of `transform` with a changed SELECT of one table."""
 
     def changed(dataset: str, folder: Path) -> Contract:
         contract = load_contract(dataset, folder)
@@ -52,21 +52,21 @@ BAD = {
 
 @survives("bad deploy")
 @pytest.mark.parametrize("release", BAD)
-def test_a_bad_transform_publishes_nothing(scene: Scene, release: str) -> None:
-    cloud = scene.again()
+def test_a_faulty_transform_publishes_nothing_until_rollback_and_replay(scenario: Scenario, release: str) -> None:
+    cloud = scenario.again()
     cloud.functions["transform"], error = BAD[release]
     cloud.settle()
     assert [(execution.status, execution.error) for execution in cloud.executions] == [("FAILED", error)]
-    assert not cloud.waits, "it fails at once"
-    assert len(ledger.check(cloud).failed) == 1
-    scene.replay_publishes()
+    assert not cloud.waits, "it must fail without a retry"
+    assert len(outcome_check.check(cloud).failed) == 1
+    scenario.replay_publishes()
 
 
 @survives("bad deploy")
 @pytest.mark.parametrize("stage", ["before the manifest", "in the middle"])
-def test_what_a_bad_write_left_half_done_is_replaced(scene: Scene, stage: str) -> None:
-    """Its files are not what they should be; only a commit would have made them count."""
-    cloud, upload = scene.again(), s3_utils.Storage.upload
+def test_a_replay_replaces_the_incomplete_outputs_of_a_faulty_write(scenario: Scenario, stage: str) -> None:
+    """Its files are wrong, but without a commit they do not count."""
+    cloud, upload = scenario.again(), s3_utils.Storage.upload
 
     def longer_by_a_byte(storage: s3_utils.Storage, path: Path, *place: Any) -> Any:
         path.write_bytes(path.read_bytes() + b"?")
@@ -80,10 +80,10 @@ def test_what_a_bad_write_left_half_done_is_replaced(scene: Scene, stage: str) -
         return call.place.startswith("manifests/" if stage == "before the manifest" else "processed/") and call.writes
 
     cloud.functions["write"] = bad
-    cloud.injector.strike(Fault.KILL_BEFORE, last, 2)
+    cloud.injector.inject(Fault.KILL_BEFORE, last, 2)
     cloud.settle()
-    assert ledger.check(cloud).failed
-    left = {key: data for key, data in cloud.outputs().items() if key in scene.outputs}
+    assert outcome_check.check(cloud).failed
+    left = {key: data for key, data in cloud.outputs().items() if key in scenario.outputs}
     assert left
-    assert all(data != scene.outputs[key] for key, data in left.items())
-    scene.replay_publishes()
+    assert all(data != scenario.outputs[key] for key, data in left.items())
+    scenario.replay_publishes()

@@ -1,14 +1,14 @@
-"""Events come twice, late, out of order or never, and their starter dies: each version is started once."""
+"""Events are delivered twice, late, out of order or never, and the starter crashes: each version starts once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from tests.faults import files, ledger
-from tests.faults.cloud import TRIES_OF_AN_EVENT, Cloud
-from tests.faults.inject import Call, Fault
-from tests.faults.table import survives
+from tests.faults import order_files, outcome_check
+from tests.faults.fault_injection import Call, Fault
+from tests.faults.fault_table import survives
+from tests.faults.simulated_cloud import ATTEMPTS_PER_EVENT, Cloud
 
 TIMES = 10
 
@@ -18,7 +18,7 @@ def starts_executions(call: Call) -> bool:
 
 
 def order_of(manifest: dict[str, Any]) -> tuple[str, str, str]:
-    """What readers order batches by: the latest is current."""
+    """Readers order batches by this. The highest is current."""
     return manifest["ingested_at"], manifest["source"]["sequencer"], manifest["batch_id"]
 
 
@@ -26,32 +26,34 @@ def order_of(manifest: dict[str, Any]) -> tuple[str, str, str]:
 
 
 @survives("duplicate event, running or closed")
-def test_an_event_that_comes_ten_times_at_once_starts_one_execution(cloud: Cloud) -> None:
-    cloud.upload(files.mixed())
+def test_an_event_that_is_delivered_ten_times_starts_one_execution(cloud: Cloud) -> None:
+    cloud.upload(order_files.mixed())
     (event,) = cloud.events
     with ThreadPoolExecutor(TIMES) as pool, cloud.injector.during("starter"):
         answers = list(pool.map(cloud.functions["starter"], [event] * TIMES))
     assert all(sum(answer.values()) == 1 for answer in answers)
-    assert sum(answer["started"] for answer in answers) == 1, "the others are duplicates, though the first still runs"
+    assert sum(answer["started"] for answer in answers) == 1, (
+        "the other events are duplicates, even while the first execution runs"
+    )
     cloud.settle()
     assert len(cloud.executions) == 1
-    assert len(ledger.check(cloud).published) == 1
+    assert len(outcome_check.check(cloud).published) == 1
 
 
 @survives("duplicate event, running or closed")
-@pytest.mark.parametrize("data", [files.mixed(), files.hopeless()], ids=["published", "failed"])
-def test_an_event_that_comes_again_later_starts_nothing(cloud: Cloud, data: bytes) -> None:
+@pytest.mark.parametrize("data", [order_files.mixed(), order_files.hopeless()], ids=["published", "failed"])
+def test_an_event_that_is_delivered_again_after_the_batch_ended_starts_nothing(cloud: Cloud, data: bytes) -> None:
     cloud.upload(data)
     (event,) = cloud.events
     cloud.deliver()
     cloud.deliver(event)
     cloud.settle()
-    outputs, notices, writes = cloud.outputs(), cloud.notices, cloud.invoked["write"]
+    outputs, notices, writes = cloud.outputs(), cloud.notifications, cloud.invoked["write"]
     for _ in range(TIMES):
-        assert cloud.deliver(event), "an event of a batch that was started is no error"
+        assert cloud.deliver(event), "an event of a started batch isn't an error"
     assert not cloud.running
-    assert (cloud.outputs(), cloud.notices, cloud.invoked["write"]) == (outputs, notices, writes)
-    ledger.check(cloud)
+    assert (cloud.outputs(), cloud.notifications, cloud.invoked["write"]) == (outputs, notices, writes)
+    outcome_check.check(cloud)
 
 
 # --- several versions of a key ----------------------------------------------------------------------------------------
@@ -59,19 +61,19 @@ def test_an_event_that_comes_again_later_starts_nothing(cloud: Cloud, data: byte
 
 @survives("same key, new version")
 @pytest.mark.parametrize("state", ["PlanChunks", "Validate", "Transform", "Write", "AnyRejects"])
-def test_a_key_that_is_overwritten_in_flight_makes_two_batches(cloud: Cloud, state: str) -> None:
-    """Whatever step comes next, it reads the version that the execution is of."""
+def test_a_key_that_is_overwritten_during_an_execution_makes_two_batches(cloud: Cloud, state: str) -> None:
+    """Every later step reads the version of its execution."""
 
     def overwrite(entered: str) -> None:
         if entered == state and len(cloud.uploads) == 1:
-            cloud.upload(files.good(2))
+            cloud.upload(order_files.good(2))
 
-    first = cloud.upload(files.mixed(1))
+    first = cloud.upload(order_files.mixed(1))
     cloud.deliver()
     cloud.run(before=overwrite)
     cloud.settle()
     second = cloud.uploads[1]
-    published = ledger.check(cloud).published
+    published = outcome_check.check(cloud).published
     assert first.key == second.key
     assert [published[sent.version_id]["counts"]["published"] for sent in (first, second)] == [3, 2]
 
@@ -79,14 +81,14 @@ def test_a_key_that_is_overwritten_in_flight_makes_two_batches(cloud: Cloud, sta
 @survives("same key, new version")
 @survives("events out of order")
 @pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0)])
-def test_versions_whose_events_come_in_any_order_keep_their_own(cloud: Cloud, order: tuple[int, ...]) -> None:
-    """All are processed, and by what readers order them by, the newest version is the current one."""
-    sent = [cloud.upload(files.good(number)) for number in range(3)]
+def test_versions_keep_their_order_if_their_events_arrive_in_any_order(cloud: Cloud, order: tuple[int, ...]) -> None:
+    """All are processed. In the order that readers use, the newest version is the current one."""
+    sent = [cloud.upload(order_files.good(number)) for number in range(3)]
     events, cloud.events = cloud.events, []
     for number in order:
         cloud.deliver(events[number])
         cloud.run()
-    published = ledger.check(cloud).published
+    published = outcome_check.check(cloud).published
     orders = [order_of(published[each.version_id]) for each in sent]
     assert orders == sorted(orders)
     assert max(published.values(), key=order_of) == published[sent[-1].version_id]
@@ -96,22 +98,22 @@ def test_versions_whose_events_come_in_any_order_keep_their_own(cloud: Cloud, or
 
 
 @survives("event never delivered")
-def test_a_version_whose_event_never_comes_is_started_by_the_reconciler(cloud: Cloud) -> None:
-    cloud.upload(files.mixed())
+def test_the_reconciler_starts_a_version_whose_event_is_lost(cloud: Cloud) -> None:
+    cloud.upload(order_files.mixed())
     late = cloud.events.pop()
     with pytest.raises(AssertionError, match="neither published nor failed nor waiting"):
-        ledger.check(cloud)
+        outcome_check.check(cloud)
     assert cloud.reconcile()
     cloud.settle()
-    assert len(ledger.check(cloud).published) == 1
+    assert len(outcome_check.check(cloud).published) == 1
     cloud.deliver(late)
     assert cloud.reconcile()
-    assert not cloud.running, "the event that comes after all starts nothing"
+    assert not cloud.running, "the late event must start nothing"
 
 
 @survives("event never delivered")
-def test_the_reconciler_starts_nothing_that_is_running_or_done(cloud: Cloud) -> None:
-    cloud.upload(files.good())
+def test_the_reconciler_does_not_start_a_running_or_finished_batch_again(cloud: Cloud) -> None:
+    cloud.upload(order_files.good())
     cloud.deliver()
     assert cloud.reconcile()
     cloud.settle()
@@ -119,51 +121,51 @@ def test_the_reconciler_starts_nothing_that_is_running_or_done(cloud: Cloud) -> 
     assert (len(cloud.executions), cloud.running) == (1, [])
 
 
-# --- the starter dies, or is throttled --------------------------------------------------------------------------------
+# --- the starter crashes, or is throttled -----------------------------------------------------------------------------
 
 
 @survives("starter dies before or after StartExecution")
-@pytest.mark.parametrize("fault", [Fault.KILL_BEFORE, Fault.KILL_AFTER, Fault.LOSE_ANSWER])
-@pytest.mark.parametrize("times", range(1, TRIES_OF_AN_EVENT))
-def test_a_starter_that_dies_at_its_start_is_tried_again_under_the_same_name(
+@pytest.mark.parametrize("fault", [Fault.KILL_BEFORE, Fault.KILL_AFTER, Fault.LOSE_RESPONSE])
+@pytest.mark.parametrize("times", range(1, ATTEMPTS_PER_EVENT))
+def test_a_starter_that_crashes_at_startexecution_is_retried_with_the_same_name(
     cloud: Cloud, fault: Fault, times: int
 ) -> None:
-    cloud.injector.strike(fault, starts_executions, times)
-    cloud.upload(files.good())
+    cloud.injector.inject(fault, starts_executions, times)
+    cloud.upload(order_files.good())
     assert cloud.deliver()
     assert cloud.invoked["starter"] == 1 + times
     assert len(cloud.running) == 1
     cloud.settle()
-    ledger.check(cloud)
+    outcome_check.check(cloud)
 
 
-@survives("StartExecution throttled for long")
-def test_what_stays_throttled_waits_in_the_queue_and_is_sent_back(cloud: Cloud) -> None:
-    sent = cloud.upload(files.good())
-    cloud.injector.strike(Fault.THROTTLE, starts_executions, TRIES_OF_AN_EVENT)
+@survives("StartExecution throttled for a long time")
+def test_an_event_whose_start_stays_throttled_waits_in_the_queue_until_it_is_sent_back(cloud: Cloud) -> None:
+    sent = cloud.upload(order_files.good())
+    cloud.injector.inject(Fault.THROTTLE, starts_executions, ATTEMPTS_PER_EVENT)
     assert not cloud.deliver()
     assert not cloud.running
-    assert ledger.check(cloud).waiting == {sent.version_id}, "its event must not be lost"
+    assert outcome_check.check(cloud).waiting == {sent.version_id}, "its event must not be lost"
     (waiting,) = cloud.queue
     assert waiting["responsePayload"]["errorType"] == "TransientError"
     cloud.send_back()
     cloud.settle()
-    assert ledger.check(cloud).published.keys() == {sent.version_id}
+    assert outcome_check.check(cloud).published.keys() == {sent.version_id}
 
 
-@survives("StartExecution throttled for long")
-def test_of_an_event_of_several_files_the_whole_is_sent_back(cloud: Cloud) -> None:
-    """The first of three was started: that the event comes back for the others starts it no second time."""
+@survives("StartExecution throttled for a long time")
+def test_an_event_with_several_files_is_sent_back_as_a_whole(cloud: Cloud) -> None:
+    """The first of three was started. When the event returns for the others, it must not start again."""
     for number in range(3):
-        cloud.upload(files.good(number))
+        cloud.upload(order_files.good(number))
     records = [event["Records"][0] for event in cloud.events]
     cloud.events.clear()
     started = iter([False, *[True] * TIMES])
-    cloud.injector.strike(Fault.THROTTLE, lambda call: starts_executions(call) and next(started), TRIES_OF_AN_EVENT)
+    cloud.injector.inject(Fault.THROTTLE, lambda call: starts_executions(call) and next(started), ATTEMPTS_PER_EVENT)
     assert not cloud.deliver({"Records": records})
     assert len(cloud.running) == 1
     assert len(cloud.queue) == 1
     cloud.send_back()
     assert len(cloud.running) == 3
     cloud.settle()
-    assert len(ledger.check(cloud).published) == 3
+    assert len(outcome_check.check(cloud).published) == 3

@@ -1,4 +1,4 @@
-"""All tables or none: `write` is killed around each of its writes, watched after each, and run twice at once."""
+"""All tables or none: kill `write` around each of its writes, read after each, and run two at once."""
 
 import json
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from uuid import uuid4
 import pytest
 
 from functions.write import index as write
-from tests.faults import files, ledger
-from tests.faults.cloud import Cloud, clouds
-from tests.faults.inject import Call, Fault, at
-from tests.faults.killing import Killed
-from tests.faults.releases import done_already
-from tests.faults.table import survives
+from tests.faults import order_files, outcome_check
+from tests.faults.fault_injection import Call, Fault, at_call
+from tests.faults.fault_table import survives
+from tests.faults.faulty_releases import done_already
+from tests.faults.process_kills import Killed
+from tests.faults.simulated_cloud import Cloud, clouds
 
 WRITES = 8
 """Six files of tables, the rejects, and the manifest."""
@@ -24,7 +24,7 @@ WRITES = 8
 
 @dataclass
 class Staged:
-    """A file with good, rejected and superseded records in several chunks, all of it ready for `write`."""
+    """A file with valid, rejected and superseded records in several chunks, ready for `write`."""
 
     cloud: Cloud
     batch: dict[str, Any]
@@ -33,24 +33,24 @@ class Staged:
     outputs: dict[str, bytes]
 
     def again(self) -> Cloud:
-        """The cloud without anything that `write` has done; from now on a reader looks at it after every write."""
+        """The cloud without any output of `write`. From now on, a reader checks it after every write."""
         self.cloud.forget("staging/")
         self.cloud.deliver()
         self.cloud.functions |= dict.fromkeys(("validate", "transform"), done_already)
-        self.cloud.injector.after = lambda call: what_a_reader_sees(self.cloud) if call.writes else None
+        self.cloud.injector.after = lambda call: read_published(self.cloud) if call.writes else None
         return self.cloud
 
     def finish(self) -> None:
-        """See that the batch is published, with the same bytes, and that all is accounted for."""
+        """Check that the batch is published with the same bytes, and that every record is accounted for."""
         self.cloud.settle()
         assert self.cloud.outputs() == self.outputs
-        assert len(ledger.check(self.cloud).published) == 1
+        assert len(outcome_check.check(self.cloud).published) == 1
 
 
 @pytest.fixture(scope="module")
 def staged() -> Iterator[Staged]:
     with clouds(CHUNK_BYTES="2500") as cloud:
-        cloud.upload(files.mixed())
+        cloud.upload(order_files.mixed())
         cloud.settle()
         batch = json.loads(cloud.executions[0].execution_input)
         assert batch["last_chunk"] == 1
@@ -60,13 +60,13 @@ def staged() -> Iterator[Staged]:
         yield Staged(cloud, batch, writes, cloud.outputs())
 
 
-def what_a_reader_sees(cloud: Cloud) -> dict[str, Any] | None:
-    """The manifest, if there is one, and then everything that it names; None before. Raises where it is not whole."""
+def read_published(cloud: Cloud) -> dict[str, Any] | None:
+    """The manifest, or None if it does not exist. Raises an error unless every output in it is complete."""
     manifests = cloud.objects("manifests/")
     if not manifests:
         return None
     (manifest,) = (json.loads(data) for data in manifests.values())
-    ledger.check_published(cloud, manifest)
+    outcome_check.check_published(cloud, manifest)
     counts: dict[str, Any] = manifest["counts"]
     return counts
 
@@ -77,19 +77,19 @@ def what_a_reader_sees(cloud: Cloud) -> dict[str, Any] | None:
 @survives("killed between any two writes of write")
 @pytest.mark.parametrize("fault", [Fault.KILL_BEFORE, Fault.KILL_AFTER], ids=lambda fault: fault.name.lower())
 @pytest.mark.parametrize("number", range(WRITES))
-def test_killed_around_a_write_it_has_published_nothing_and_the_retry_completes(
+def test_a_write_that_is_killed_publishes_nothing_and_its_retry_completes(
     staged: Staged, number: int, fault: Fault
 ) -> None:
     cloud, call = staged.again(), staged.writes[number]
-    cloud.injector.strike(fault, at(call))
+    cloud.injector.inject(fault, at_call(call))
     with pytest.raises(Killed):
         cloud.invoke("write", staged.batch)
     committed = call == staged.writes[-1] and fault is Fault.KILL_AFTER
-    assert (what_a_reader_sees(cloud) is not None) == committed
+    assert (read_published(cloud) is not None) == committed
     written = set(cloud.outputs())
     assert (call.place in written) == (fault is Fault.KILL_AFTER)
     (rejects, *tables), manifest = ({one.place} for one in staged.writes[:-1]), {staged.writes[-1].place}
-    before, beside = rejects, rejects.union(*tables)  # the tables go at once, so any of them may be there
+    before, beside = rejects, rejects.union(*tables)  # the tables are uploaded in parallel, so any of them may exist
     if number == 0:
         before, beside = set(), rejects
     elif call == staged.writes[-1]:
@@ -99,12 +99,12 @@ def test_killed_around_a_write_it_has_published_nothing_and_the_retry_completes(
 
 
 @survives("killed between any two writes of write")
-def test_a_reader_sees_nothing_or_the_whole_batch_after_every_write(staged: Staged) -> None:
+def test_a_reader_finds_nothing_or_the_whole_batch_after_every_write(staged: Staged) -> None:
     cloud, seen = staged.again(), []
 
     def look(call: Call) -> None:
         if call.writes:
-            seen.append(what_a_reader_sees(cloud))
+            seen.append(read_published(cloud))
 
     cloud.injector.after = look
     counts = cloud.invoke("write", staged.batch)
@@ -117,7 +117,7 @@ def test_a_reader_sees_nothing_or_the_whole_batch_after_every_write(staged: Stag
 
 
 class Paused:
-    """A `write` in an environment of its own, stopped before its `number`th write."""
+    """A `write` in its own environment, stopped before its `number`th write."""
 
     def __init__(self, cloud: Cloud, batch: Any, number: int) -> None:
         self.answer: Any = None
@@ -127,7 +127,7 @@ class Paused:
         cloud.injector.before = self._pause
         self._thread = Thread(target=self._run, args=(batch,), daemon=True)
         self._thread.start()
-        assert self._arrived.wait(60), f"write has not come to its write number {number}: {self.error}"
+        assert self._arrived.wait(60), f"write did not reach its write number {number}: {self.error}"
         cloud.injector.before = None
 
     def _run(self, batch: Any) -> None:
@@ -137,7 +137,7 @@ class Paused:
             self.error = exc
 
     def _pause(self, call: Call) -> None:
-        """Every call is this one's, since everybody else waits for it meanwhile."""
+        """Every call is from this one, because all others wait meanwhile."""
         self._left -= call.writes
         if not self._left:
             self._left = -1
@@ -145,7 +145,7 @@ class Paused:
             assert self._go_on.wait(60)
 
     def finish(self) -> Any:
-        """Let it go on to its end; what it answers."""
+        """Continue to the end and return the result."""
         self._go_on.set()
         self._thread.join(60)
         if self.error:
@@ -153,8 +153,8 @@ class Paused:
         return self.answer
 
 
-def move(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Go on in another environment of Lambda: nobody else's work folder is cleaned up there."""
+def move_to_other_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Continue in another Lambda environment, so that no other work folder is cleaned up."""
     monkeypatch.setenv("AWS_LAMBDA_LOG_STREAM_NAME", f"2026/01/02/[7]{uuid4().hex}")
 
 
@@ -165,21 +165,21 @@ PAIRS = list(product(range(1, WRITES + 1), [None, *range(1, WRITES + 1)]))
 def at_once(staged: Staged, first: int, second: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = staged.again()
     with cloud.injector.during("write"):
-        move(monkeypatch)
+        move_to_other_environment(monkeypatch)
         one = Paused(cloud, staged.batch, first)
-        move(monkeypatch)
+        move_to_other_environment(monkeypatch)
         other = Paused(cloud, staged.batch, second) if second else None
         answers = [write.handler(staged.batch)] if other is None else []
         answers.append(one.finish())
         answers += [other.finish()] if other else []
-    assert answers[0] == answers[1], "both must agree on what was published"
+    assert answers[0] == answers[1], "both must return the same manifest"
     assert len(cloud.objects("manifests/")) == 1
     staged.finish()
 
 
 @survives("two writers at once")
 @pytest.mark.parametrize(("first", "second"), [(1, None), (4, None), (8, None), (1, 8), (8, 1), (5, 3)])
-def test_of_two_writers_at_once_one_commits_and_the_other_agrees(
+def test_one_of_two_concurrent_writers_commits_and_the_other_agrees(
     staged: Staged, first: int, second: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_once(staged, first, second, monkeypatch)
@@ -187,7 +187,7 @@ def test_of_two_writers_at_once_one_commits_and_the_other_agrees(
 
 @pytest.mark.long
 @pytest.mark.parametrize(("first", "second"), PAIRS)
-def test_of_two_writers_at_once_however_they_are_interleaved(
+def test_one_of_two_concurrent_writers_commits_in_every_interleaving(
     staged: Staged, first: int, second: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_once(staged, first, second, monkeypatch)

@@ -1,1 +1,1 @@
-"""What a producer, a stranger or an accident may send, and what must come of it."""
+"""Files that a producer, an attacker or an accident may send, and the outcome of each."""

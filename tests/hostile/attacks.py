@@ -1,9 +1,9 @@
-"""Large attacks, each made block by block, and what reading one takes: run as a process of its own.
+"""Large attacks, each generated block by block, and a command that measures how much reading one takes.
 
     python -m tests.hostile.attacks [NAME]
 
-prints a line of JSON an attack (without NAME for all of ATTACKS, one after the other): what became of it, by how many
-bytes the process had grown at most by then, and its seconds.
+prints one line of JSON per attack (all of ATTACKS in sequence if there is no NAME): the outcome of the file, the
+maximum growth of the process in bytes so far, and the seconds.
 """
 
 import gzip
@@ -42,7 +42,7 @@ GOOD = lines([order(order_id="good")])
 
 @dataclass(frozen=True)
 class Attack:
-    """A file as it is stored, the size that S3 says it has, and what must become of it."""
+    """A stored file, the size that S3 reports for it, and its expected outcome."""
 
     name: str
     blocks: Callable[[], Iterator[bytes]]
@@ -54,7 +54,7 @@ class Attack:
 
 
 def repeated(opening: bytes, part: bytes, times: int, closing: bytes) -> Callable[[], Iterator[bytes]]:
-    """`part`, `times` times between `opening` and `closing`, in blocks of a MiB or a part."""
+    """`opening`, then `part` repeated `times` times, then `closing`, in blocks of a MiB or one part."""
 
     def blocks() -> Iterator[bytes]:
         yield opening
@@ -69,7 +69,7 @@ def repeated(opening: bytes, part: bytes, times: int, closing: bytes) -> Callabl
 
 
 def line(hostile: Callable[[], bytes]) -> Callable[[], Iterator[bytes]]:
-    """One line of hostile JSON between two good ones, in blocks of a MiB."""
+    """One line of hostile JSON between two valid ones, in blocks of a MiB."""
 
     def blocks() -> Iterator[bytes]:
         data = b"".join([GOOD, hostile(), b"\n", SECOND])
@@ -83,7 +83,7 @@ def keys(number: int) -> bytes:
 
 
 def small(record: bytes) -> int:
-    """How often a part goes into a record just under the cap."""
+    """How many times a part fits into a record just below the cap."""
     return (MAX_RECORD_BYTES - 1000) // len(record)
 
 
@@ -92,13 +92,13 @@ TINY_MEMBER = gzip.compress(b"{}\n", mtime=0)
 TENTH = b'[1,22,333,4444,5.5,6e6,true,null,"x",{}],'
 PLAIN = GOOD.strip()
 SECOND = GOOD.replace(b"good", b"also")
-UP_TO_ITEMS, BEHIND_ITEMS = re.split(rb"(?<=\"items\":)\[.*\]", GOOD)
-BLANKS = gzip.compress(b" " * (4 * MIB), 1)
+UP_TO_ITEMS, AFTER_ITEMS = re.split(rb"(?<=\"items\":)\[.*\]", GOOD)
+GZIPPED_SPACES = gzip.compress(b" " * (4 * MIB), 1)
 
-PARSED = 512 * MIB
-"""What one record of 8 MiB may take that is parsed to millions of values."""
-EXPLAINED = 1400 * MIB
-"""What it may take at the very worst: jsonschema-rs copies what it explains, twice. The function has 1,769 MiB."""
+PARSED_RECORD_BYTES = 512 * MIB
+"""The memory limit for one record of 8 MiB that is parsed to millions of values."""
+EXPLAINED_RECORD_BYTES = 1400 * MIB
+"""The limit if jsonschema-rs copies the record twice to explain an error. The function has 1,769 MiB."""
 
 ATTACKS = {
     "a line of 100 MB": Attack(
@@ -110,17 +110,19 @@ ATTACKS = {
     "a document of one value of 100 MB": Attack(
         "x.json", repeated(b'{"order_id":"', b"x", 100 * MIB, b'"}'), "RecordTooLargeError"
     ),
-    "100 MB of blanks": Attack("x.json", repeated(b" ", b"\n", 100 * MIB, b" "), "0, 0: "),
-    "100 MB of blanks in an array": Attack("x.json", repeated(b"[", b"\n", 100 * MIB, b"]"), "0, 0: "),
+    "100 MB of whitespace": Attack("x.json", repeated(b" ", b"\n", 100 * MIB, b" "), "0, 0: "),
+    "100 MB of whitespace in an array": Attack("x.json", repeated(b"[", b"\n", 100 * MIB, b"]"), "0, 0: "),
     "3 MB of blank lines": Attack("x.jsonl", repeated(GOOD, b"\n", 3 * MIB, b" "), "1, 0: "),
     "100 MB of opening brackets": Attack("x.json", repeated(b"[", b"[", 100 * MIB, b""), "MalformedDocumentError"),
     "100 MB of closing brackets": Attack("x.json", repeated(b"[", b"]", 100 * MIB, b""), "MalformedDocumentError"),
-    "5 million empty texts": Attack("x.json", repeated(b'[["', b'","', 5_000_000, b'"]]'), "0, 1: record_too_large 1"),
+    "5 million empty strings": Attack(
+        "x.json", repeated(b'[["', b'","', 5_000_000, b'"]]'), "0, 1: record_too_large 1"
+    ),
     "100 MB of commas": Attack("x.json", repeated(b"[", b",", 100 * MIB, b"]"), "MalformedDocumentError"),
-    "50 MB of backslashes in a text": Attack(
+    "50 MB of backslashes in a string": Attack(
         "x.json", repeated(b'["', b"\\", 50 * MIB, b'"]'), "0, 1: record_too_large 1"
     ),
-    "100 MB behind the array": Attack("x.json", repeated(b"[]", b"x", 100 * MIB, b""), "MalformedDocumentError"),
+    "100 MB after the array": Attack("x.json", repeated(b"[]", b"x", 100 * MIB, b""), "MalformedDocumentError"),
     "100,000-deep arrays": Attack(
         "x.jsonl", line(lambda: b"[" * 100_000 + b"]" * 100_000), "2, 1: nested_too_deeply 1"
     ),
@@ -147,7 +149,7 @@ ATTACKS = {
     ),
     "many lines of two bytes": Attack("x.jsonl", repeated(GOOD, b"{}\n", 100_000, b""), "RejectVolumeError"),
     "100,000 empty gzip members": Attack("x.json.gz", repeated(EMPTY_MEMBER, EMPTY_MEMBER, 100_000, b""), "0, 0: "),
-    "a gzip member a record": Attack(
+    "one gzip member per record": Attack(
         "x.jsonl.gz", repeated(gzip.compress(GOOD), TINY_MEMBER, 1_000, b""), "1, 1000: missing_field 1000"
     ),
     "a name of 2 MB in a gzip header": Attack(
@@ -155,42 +157,47 @@ ATTACKS = {
         repeated(EMPTY_MEMBER[:3] + b"\x08" + EMPTY_MEMBER[4:10], b"x", 2 * MIB, b"\0" + gzip.compress(GOOD)[10:]),
         "1, 0: ",
     ),
-    "2 MB of zeros behind gzip": Attack("x.jsonl.gz", repeated(gzip.compress(GOOD), b"\0", 2 * MIB, b""), "1, 0: "),
+    "2 MB of zeros after the gzip data": Attack(
+        "x.jsonl.gz", repeated(gzip.compress(GOOD), b"\0", 2 * MIB, b""), "1, 0: "
+    ),
     "gzip in gzip": Attack(
         "x.json.gz", lambda: iter([gzip.compress(gzip.compress(GOOD * 1000))]), "UnsupportedFormatError"
     ),
     "a bomb of a gigabyte": Attack(
-        "x.jsonl.gz", repeated(BLANKS, BLANKS, 256, b""), "InflatedTooLargeError", size=4 * MIB
+        "x.jsonl.gz", repeated(GZIPPED_SPACES, GZIPPED_SPACES, 256, b""), "InflatedTooLargeError", size=4 * MIB
     ),
     "4 million combining characters": Attack(
         "x.jsonl",
-        line(lambda: UP_TO_ITEMS + b'"e' + b"\xcc\x81" * 4_000_000 + b'"' + BEHIND_ITEMS),
+        line(lambda: UP_TO_ITEMS + b'"e' + b"\xcc\x81" * 4_000_000 + b'"' + AFTER_ITEMS),
         "2, 1: wrong_type 1",
-        PARSED,
+        PARSED_RECORD_BYTES,
     ),
     "a million duplicate keys": Attack(
-        "x.jsonl", line(lambda: b"{" + b'"a":0,' * 1_000_000 + b'"a":1}'), "2, 1: missing_field 1", PARSED
+        "x.jsonl", line(lambda: b"{" + b'"a":0,' * 1_000_000 + b'"a":1}'), "2, 1: missing_field 1", PARSED_RECORD_BYTES
     ),
     "8 MB of broken JSON": Attack(
-        "x.jsonl", line(lambda: b'{"items":[' + TENTH * small(TENTH) + b"0]]}"), "2, 1: not_json 1", PARSED
+        "x.jsonl", line(lambda: b'{"items":[' + TENTH * small(TENTH) + b"0]]}"), "2, 1: not_json 1", PARSED_RECORD_BYTES
     ),
     "700,000 keys in an object": Attack(
-        "x.jsonl", line(lambda: b"{" + keys(700_000) + b"," + GOOD[1:].strip()), "2, 1: unknown_field 1", PARSED
-    ),
-    "8 MB of all kinds": Attack(
         "x.jsonl",
-        line(lambda: UP_TO_ITEMS + b"[" + TENTH * small(TENTH) + b"0]" + BEHIND_ITEMS.strip()),
+        line(lambda: b"{" + keys(700_000) + b"," + GOOD[1:].strip()),
+        "2, 1: unknown_field 1",
+        PARSED_RECORD_BYTES,
+    ),
+    "8 MB of values of all types": Attack(
+        "x.jsonl",
+        line(lambda: UP_TO_ITEMS + b"[" + TENTH * small(TENTH) + b"0]" + AFTER_ITEMS.strip()),
         "2, 1: bad_length 1",
-        PARSED,
+        PARSED_RECORD_BYTES,
     ),
     "a million objects": Attack(
         "x.jsonl",
-        line(lambda: UP_TO_ITEMS + b"[" + b'{"a":0},' * small(b'{"a":0},') + b"{}]" + BEHIND_ITEMS.strip()),
+        line(lambda: UP_TO_ITEMS + b"[" + b'{"a":0},' * small(b'{"a":0},') + b"{}]" + AFTER_ITEMS.strip()),
         "2, 1: bad_length 1",
-        EXPLAINED,
+        EXPLAINED_RECORD_BYTES,
     ),
 }
-"""In the order of what they may take: a process knows only the most that it ever took."""
+"""Ordered by memory limit, because a process only reports its maximum so far."""
 
 LONG = {
     "one line of 4 GB": Attack(
@@ -200,7 +207,7 @@ LONG = {
         "x.json",
         repeated(b"[" + PLAIN, b"," + PLAIN, 4 * GIB // len(PLAIN), b"]"),
         f"{4 * GIB // len(PLAIN) + 1}, 0: ",
-        PARSED,
+        PARSED_RECORD_BYTES,
     ),
     "4 GB of blanks": Attack("x.json", repeated(b" ", b"\n", 4 * GIB, b" "), "0, 0: "),
     "a million empty gzip members": Attack("x.json.gz", repeated(EMPTY_MEMBER, EMPTY_MEMBER, 1_000_000, b""), "0, 0: "),
@@ -209,7 +216,7 @@ LONG = {
 
 
 def run(attack: Attack) -> str:
-    """What becomes of the file: `valid, rejected: reasons`, or the name of the error."""
+    """The outcome of the file: `valid, rejected: reasons`, or the name of the error."""
     source = Source("ingest", f"incoming/orders/{attack.name}", "v1", attack.size, "etag", "")
     batch = Batch("orders", "orders-1", 1, source, "2026-01-02T03:04:05Z", 1 << 40, 0)
     with tempfile.TemporaryDirectory() as folder, sql.connect(Path(folder), 512) as connection:
@@ -231,7 +238,7 @@ def run(attack: Attack) -> str:
 
 
 def measure(attacks: Mapping[str, Attack]) -> Iterator[Mapping[str, Any]]:
-    """What became of each attack; libraries are loaded before the growth is counted."""
+    """The outcome of each attack. The libraries are loaded before the growth is measured."""
     run(Attack("x.jsonl", lambda: iter([GOOD + b"{}\n[\n"]), ""))
     before = _peak()
     for name, attack in attacks.items():

@@ -1,4 +1,4 @@
-"""Hypothesis strategies that spoil bytes and JSON values."""
+"""Hypothesis strategies that corrupt bytes and JSON values."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -10,18 +10,34 @@ from hypothesis import strategies as st
 TIMES = int(os.environ.get("FUZZ", "1"))
 """How many times as many examples are tried as in `make test`."""
 
-SIGNS = [b'"', b"\\", b"[", b"]", b"{", b"}", b",", b":", b"\n", b"\r", b" ", b"\0", b"\xff", b"\xef\xbb\xbf", b"\x0c"]
+SPECIAL_CHARACTERS = [
+    b'"',
+    b"\\",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b",",
+    b":",
+    b"\n",
+    b"\r",
+    b" ",
+    b"\0",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"\x0c",
+]
 PARTS = [b'{"orders":[', b"NaN", b"1e999", rb"\ud800", b"null", b"\xed\xa0\x80", b'"order_id":', b"-", b"\x1f\x8b\x08"]
 
 
 def fuzz(examples: int) -> Callable[[Any], Any]:
-    """Settings of a property that tries so many examples, and FUZZ times as many where that is set."""
+    """Settings for a property with this many examples, multiplied by FUZZ if that is set."""
     return settings(max_examples=examples * TIMES)
 
 
 @st.composite
-def spoiled(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
-    """One of the seeds with some bytes flipped, cut out, doubled, put in, or spliced with those of another."""
+def corrupted(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
+    """One of the seeds with some bytes flipped, removed, doubled, inserted, or spliced with those of another seed."""
     data = draw(st.sampled_from(seeds))
     for _ in range(draw(st.integers(1, 4))):
         start, end = sorted((draw(st.integers(0, len(data))), draw(st.integers(0, len(data)))))
@@ -35,7 +51,7 @@ def spoiled(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
         elif how == "double":
             data = data[:end] + data[start:]
         elif how == "put in":
-            data = data[:start] + draw(st.sampled_from(SIGNS + PARTS)) + data[start:]
+            data = data[:start] + draw(st.sampled_from(SPECIAL_CHARACTERS + PARTS)) + data[start:]
         else:
             other = draw(st.sampled_from(seeds))
             data = data[:start] + other[draw(st.integers(0, len(other))) :]
@@ -53,8 +69,8 @@ odd_values: st.SearchStrategy[Any] = st.one_of(
 
 
 @st.composite
-def disfigured(draw: st.DrawFn, value: Any) -> Any:
-    """A JSON value with one of its parts, at any depth, replaced, left out, renamed or doubled."""
+def with_changed_part(draw: st.DrawFn, value: Any) -> Any:
+    """A JSON value with one of its parts, at any depth, replaced, removed, renamed or doubled."""
     if not isinstance(value, dict | list) or not value or draw(st.integers(0, 3)) == 0:
         return draw(odd_values)
     where = draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
@@ -62,8 +78,8 @@ def disfigured(draw: st.DrawFn, value: Any) -> Any:
     if isinstance(value, dict):
         rest = {name: part for name, part in value.items() if name != where}
         if how == "deeper":
-            return {**value, where: draw(disfigured(value[where]))}
+            return {**value, where: draw(with_changed_part(value[where]))}
         return rest if how == "leave out" else {**rest, draw(st.sampled_from(["x", "type", "$ref"])): value[where]}
     if how == "deeper":
-        return [*value[:where], draw(disfigured(value[where])), *value[where + 1 :]]
+        return [*value[:where], draw(with_changed_part(value[where])), *value[where + 1 :]]
     return [*value[:where], *value[where + 1 :]] if how == "leave out" else [*value, value[where]]

@@ -1,4 +1,4 @@
-"""Large attacks are over in seconds and megabytes, each with its outcome: memory does not grow with the file."""
+"""Large attacks end with their outcome within seconds and megabytes: memory does not grow with the file."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ SECONDS = 60
 
 
 def attack(*names: str) -> dict[str, Mapping[str, Any]]:
-    """What became of the attack of that name, or of all, in a process of its own."""
+    """The outcome of one attack, or of all, in a separate process."""
     command = [sys.executable, "-m", "tests.hostile.attacks", *names]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -31,16 +31,16 @@ def attacked() -> dict[str, Mapping[str, Any]]:
 def check(planned: Attack, result: Mapping[str, Any]) -> None:
     assert result["outcome"] == planned.outcome
     grown, most = result["grown"] >> 20, planned.most >> 20
-    assert grown <= most, f"the process grew by {grown} MiB; {most} are what a few blocks and one record may take"
+    assert grown <= most, f"the process grew by {grown} MiB; the limit is {most} MiB"
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_an_attack_ends_in_bounds(name: str, attacked: Mapping[str, Mapping[str, Any]]) -> None:
+def test_an_attack_has_its_outcome_within_the_limits(name: str, attacked: Mapping[str, Mapping[str, Any]]) -> None:
     check(ATTACKS[name], attacked[name])
     assert attacked[name]["seconds"] < SECONDS
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", LONG)
-def test_a_long_attack_ends_in_bounds(name: str) -> None:
+def test_a_long_attack_has_its_outcome_within_the_limits(name: str) -> None:
     check(LONG[name], attack(name)[name])

@@ -1,6 +1,6 @@
-"""Every bad input on the list ends as the list says: a file, a record, a value or a key at a time.
+"""Every kind of bad input has its specified outcome: whole files, records, values and keys.
 
-THE_LIST is the list itself, in its own words. A row of a table below is named after the item that it is for.
+KINDS_OF_BAD_INPUT contains the kinds. Each row of a table below has the name of its kind.
 """
 
 import gzip
@@ -34,15 +34,15 @@ from functions.common.errors import (
 )
 from functions.starter import index as starter
 from tests import harness
-from tests.hostile.ledger import check_failed, check_published, execute
-from tests.unit.orders import Order, customer, item, lines, order
+from tests.hostile.outcome_check import check_failed, check_published, execute
+from tests.unit.orders import UNKNOWN_VERSION, Order, customer, item, lines, order
 
 WHOLE_FILE = "whole file"
 RECORD = "one record"
 KEPT = "kept exactly"
 KEY = "keys"
 
-THE_LIST = {
+KINDS_OF_BAD_INPUT = {
     WHOLE_FILE: (
         "empty",
         "blank",
@@ -124,7 +124,7 @@ class File:
     """A file that fails as a whole."""
 
     of: str
-    """The item of THE_LIST."""
+    """The item of KINDS_OF_BAD_INPUT."""
     name: str
     data: bytes | Callable[[], bytes]
     error: type[PipelineError]
@@ -208,7 +208,7 @@ FILES = [
     ),
     File(
         *("gzip bomb (cap on inflated bytes)", "x.json.gz", lambda: gzip.compress(bytes(200_000_000), 1)),
-        *(EncodingError, NO_UTF_16),  # nothing behind the first bytes is inflated
+        *(EncodingError, NO_UTF_16),  # only the first bytes are inflated
     ),
     File(
         *("gzip bomb (ratio)", "x.jsonl.gz", lambda: gzip.compress(b" " * 50_000_000, 9)),
@@ -252,10 +252,10 @@ def test_a_bad_file_fails_as_a_whole(file: File, monkeypatch: pytest.MonkeyPatch
 
 @dataclass(frozen=True)
 class Bad:
-    """A record that is rejected, between good ones that are published."""
+    """A record that is rejected, between valid ones that are published."""
 
     of: str
-    """The item of THE_LIST."""
+    """The item of KINDS_OF_BAD_INPUT."""
     record: bytes
     code: str
     pointer: str = ""
@@ -265,10 +265,10 @@ def bad(of: str, code: str, pointer: str, **changes: Any) -> Bad:
     return Bad(of, json.dumps(order(order_id="bad") | changes, ensure_ascii=False).encode(), code, pointer)
 
 
-def told(of: str, code: str, old: str, new: str, pointer: str = "") -> Bad:
-    """A plain order's JSON with one part of its text replaced."""
+def edited(of: str, code: str, old: str, new: str, pointer: str = "") -> Bad:
+    """A plain order's JSON with one part replaced."""
     plain = json.dumps(order(order_id="bad"), ensure_ascii=False)
-    assert old in plain, f"{of}: there is no {old} to be replaced"
+    assert old in plain, f"{of}: found no {old} to replace"
     return Bad(of, plain.replace(old, new, 1).encode(), code, pointer)
 
 
@@ -276,48 +276,48 @@ DEEP = 100_000
 NAME, COST = '"Vins et alcools Chevalier"', "32.38"
 
 RECORDS = [
-    told("a broken line", "not_json", '"items"', '"items'),
+    edited("a broken line", "not_json", '"items"', '"items'),
     Bad("a broken line", ONE[:-20], "not_json"),
     Bad("a broken line", ONE + b",", "not_json"),
     Bad("a broken line", b"\x0cnull", "not_json"),
     Bad("a broken line", b"\xef\xbb\xbf" + ONE, "not_json"),
     Bad("a Latin-1 line", ONE.decode().encode("latin-1"), "not_utf8"),
     Bad("a Latin-1 line", ONE.replace(b"Zo\xc3\xab", b"\xed\xa0\x80"), "not_utf8"),
-    told("NaN", "non_finite_number", COST, "NaN"),
-    told("infinity", "non_finite_number", COST, "Infinity"),
-    told("infinity", "non_finite_number", COST, "-Infinity"),
-    told("1e400", "non_finite_number", COST, "1e400"),
-    told("1e400", "non_finite_number", COST, "-1e400"),
-    told("1e400", "non_finite_number", COST, "9" * 500_000),
-    told("integers beyond 64 bits", "not_an_exact_decimal", COST, str(2**64), "/shipping_cost"),
-    told("integers beyond 64 bits", "not_an_exact_decimal", COST, str(-(2**63) - 1), "/shipping_cost"),
-    told("integers beyond 64 bits", "out_of_range", '_number": 1', f'_number": {10**30}', "/items/0/line_number"),
-    told("money beyond its bounds", "not_an_exact_decimal", COST, "1000000000000", "/shipping_cost"),
-    told("money beyond its bounds", "not_an_exact_decimal", COST, "-1e12", "/shipping_cost"),
-    told("money beyond its bounds", "not_an_exact_decimal", COST, "0.00001", "/shipping_cost"),
-    told("money beyond its bounds", "not_an_exact_decimal", COST, "123456789012.3456", "/shipping_cost"),
-    told("100,000-deep nesting", "nested_too_deeply", COST, "[" * DEEP + "]" * DEEP),
-    told("100,000-deep nesting", "nested_too_deeply", COST, '{"a":' * DEEP + "1" + "}" * DEEP),
-    told("100,000-deep nesting", "nested_too_deeply", COST, "[" * DEEP),
-    told("100,000-deep nesting", "nested_too_deeply", COST, "[" * 1_000 + "]" * 1_000),
-    told("100,000-deep nesting", "nested_too_deeply", COST, "[" * 300 + "]" * 300),
-    told("100,000-deep nesting", "nested_too_deeply", COST, "[" * 64 + "]" * 64),
-    told("100,000-deep nesting", "wrong_type", COST, "[" * 63 + "]" * 63, "/shipping_cost"),
-    told("lone surrogates", "lone_surrogate", NAME, r'"x\ud800"'),
-    told("lone surrogates", "lone_surrogate", NAME, r'"\udc00\ud800"'),
-    told("lone surrogates", "lone_surrogate", '"order_id"', r'"\udfff": 1, "order_id"'),
-    told("NUL", "bad_format", NAME, r'"x\u0000y"', "/customer/name"),
-    told("NUL", "not_json", NAME, '"x\0y"'),
-    told("NUL", "bad_format", '"bad"', r'"\u0000"', "/order_id"),
-    told("control characters", "bad_format", NAME, r'"\u0001"', "/customer/name"),
-    told("control characters", "bad_format", NAME, r'"\u001b[31m"', "/customer/name"),
-    told("control characters", "bad_format", NAME, '"\x7f"', "/customer/name"),
-    told("control characters", "not_json", NAME, '"a\tb"'),
+    edited("NaN", "non_finite_number", COST, "NaN"),
+    edited("infinity", "non_finite_number", COST, "Infinity"),
+    edited("infinity", "non_finite_number", COST, "-Infinity"),
+    edited("1e400", "non_finite_number", COST, "1e400"),
+    edited("1e400", "non_finite_number", COST, "-1e400"),
+    edited("1e400", "non_finite_number", COST, "9" * 500_000),
+    edited("integers beyond 64 bits", "not_an_exact_decimal", COST, str(2**64), "/shipping_cost"),
+    edited("integers beyond 64 bits", "not_an_exact_decimal", COST, str(-(2**63) - 1), "/shipping_cost"),
+    edited("integers beyond 64 bits", "out_of_range", '_number": 1', f'_number": {10**30}', "/items/0/line_number"),
+    edited("money beyond its bounds", "not_an_exact_decimal", COST, "1000000000000", "/shipping_cost"),
+    edited("money beyond its bounds", "not_an_exact_decimal", COST, "-1e12", "/shipping_cost"),
+    edited("money beyond its bounds", "not_an_exact_decimal", COST, "0.00001", "/shipping_cost"),
+    edited("money beyond its bounds", "not_an_exact_decimal", COST, "123456789012.3456", "/shipping_cost"),
+    edited("100,000-deep nesting", "nested_too_deeply", COST, "[" * DEEP + "]" * DEEP),
+    edited("100,000-deep nesting", "nested_too_deeply", COST, '{"a":' * DEEP + "1" + "}" * DEEP),
+    edited("100,000-deep nesting", "nested_too_deeply", COST, "[" * DEEP),
+    edited("100,000-deep nesting", "nested_too_deeply", COST, "[" * 1_000 + "]" * 1_000),
+    edited("100,000-deep nesting", "nested_too_deeply", COST, "[" * 300 + "]" * 300),
+    edited("100,000-deep nesting", "nested_too_deeply", COST, "[" * 64 + "]" * 64),
+    edited("100,000-deep nesting", "wrong_type", COST, "[" * 63 + "]" * 63, "/shipping_cost"),
+    edited("lone surrogates", "lone_surrogate", NAME, r'"x\ud800"'),
+    edited("lone surrogates", "lone_surrogate", NAME, r'"\udc00\ud800"'),
+    edited("lone surrogates", "lone_surrogate", '"order_id"', r'"\udfff": 1, "order_id"'),
+    edited("NUL", "bad_format", NAME, r'"x\u0000y"', "/customer/name"),
+    edited("NUL", "not_json", NAME, '"x\0y"'),
+    edited("NUL", "bad_format", '"bad"', r'"\u0000"', "/order_id"),
+    edited("control characters", "bad_format", NAME, r'"\u0001"', "/customer/name"),
+    edited("control characters", "bad_format", NAME, r'"\u001b[31m"', "/customer/name"),
+    edited("control characters", "bad_format", NAME, '"\x7f"', "/customer/name"),
+    edited("control characters", "not_json", NAME, '"a\tb"'),
     bad("wrong type", "wrong_type", "/customer", customer=[]),
     bad("wrong type", "wrong_type", "/shipping_cost", shipping_cost="32.38"),
     Bad("wrong type", b"null", "wrong_type"),
     Bad("wrong type", b"[1, 2]", "wrong_type"),
-    told("missing field", "missing_field", '"status": "shipped", ', "", "/status"),
+    edited("missing field", "missing_field", '"status": "shipped", ', "", "/status"),
     Bad("missing field", b"{}", "missing_field", "/order_id"),
     bad("unknown field", "unknown_field", "/discount_code", discount_code="X"),
     bad("unknown field", "unknown_field", "/__proto__", **{"__proto__": {"order_id": "1"}}),
@@ -327,20 +327,20 @@ RECORDS = [
     bad("impossible date", "bad_format", "/order_date", order_date="0000-00-00T00:00:00Z"),
     bad("date without zone", "bad_format", "/order_date", order_date="2023-02-28T00:00:00"),
     bad("true for a number", "wrong_type", "/shipping_cost", shipping_cost=True),
-    told("true for a number", "wrong_type", '"quantity": 12', '"quantity": true', "/items/0/quantity"),
+    edited("true for a number", "wrong_type", '"quantity": 12', '"quantity": true', "/items/0/quantity"),
     bad("a total that does not add up", "total_mismatch", "/total_amount", total_amount=293.49),
-    bad("unknown schema version", "unknown_version", "/schema_version", schema_version=3),
+    bad("unknown schema version", "unknown_version", "/schema_version", schema_version=UNKNOWN_VERSION),
     bad("unknown schema version", "unknown_field", "/$schema", **{"$schema": "v2.schema.json"}),
-    told("duplicate keys in an object: the last counts", "wrong_type", '"s', '"order_id": 5, "s', "/order_id"),
+    edited("duplicate keys in an object: the last counts", "wrong_type", '"s', '"order_id": 5, "s', "/order_id"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("of", sorted({case.of for case in RECORDS}))
-def test_a_bad_record_is_rejected_and_the_rest_goes_on(
+def test_a_bad_record_in_lines_is_rejected_and_the_rest_is_published(
     of: str, aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All rows of an item in one file, each on a line of its own between good ones."""
-    if of == "100,000-deep nesting":  # what is never closed may hold any number of records, and counts by its bytes
+    """Put all rows of a kind into one file, each on its own line between valid ones."""
+    if of == "100,000-deep nesting":  # it may contain any number of records, and counts by its bytes
         monkeypatch.setenv("MAX_REJECT_RATIO", "1")
         harness.forget_clients()
     cases = [case for case in RECORDS if case.of == of]
@@ -371,8 +371,8 @@ def check_reject(reject: Mapping[str, Any], case: Bad, position: int, kind: str)
 FAILS_A_DOCUMENT = ("not_json", "not_utf8")
 
 
-def test_in_a_document_the_same_records_are_rejected(aws: None, tmp_path: Path) -> None:
-    """All at once: what breaks no structure is one reject in an array, too."""
+def test_a_bad_record_in_a_document_is_rejected_and_the_rest_is_published(aws: None, tmp_path: Path) -> None:
+    """All rows in one array. Each record that does not break the structure is one reject."""
     cases = [case for case in RECORDS if case.code not in FAILS_A_DOCUMENT and case.record.count(b"[" * 9) < DEEP // 9]
     good = [order(order_id=f"{number:04}") for number in range(12 * len(cases))]
     document = b"[" + b",".join([*(case.record for case in cases), *(line for line in lines(good).splitlines())]) + b"]"
@@ -386,16 +386,18 @@ BROKEN = [case for case in RECORDS if case.code in FAILS_A_DOCUMENT]
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=f"{case.of}-{n}") for n, case in enumerate(BROKEN)])
-def test_in_a_document_broken_json_fails_the_file(case: Bad, aws: None) -> None:
+def test_broken_json_in_a_document_fails_the_file(case: Bad, aws: None) -> None:
     error = MalformedDocumentError if case.code == "not_json" else EncodingError
     batch = harness.plan(harness.upload(b"[" + ONE + b"," + case.record + b"," + ONE + b"]", "x.json"))
     check_failed(execute(batch), error)
 
 
-def test_a_line_of_100_mb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Real, and longer than the chunks that the file is cut into."""
+def test_a_line_of_100_mb_is_rejected_and_the_rest_is_published(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A real line of this size, longer than the chunks of the file."""
     line = b'{"order_id": "' + b"x" * 100_000_000 + b'"}\n'
-    fast = {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}  # of the upload; moto is slow to take it apart
+    fast = {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}  # for the upload, which moto decodes slowly
     with harness.buckets(monkeypatch, MAX_OBJECT_BYTES="200000000", MAX_REJECT_RATIO="1", **fast):
         batch = harness.plan(harness.upload(BEFORE + line + AFTER), chunk_bytes=60_000_000)
         assert batch.chunk_count == 2
@@ -413,8 +415,10 @@ LAST_COUNTS = [
 
 
 @pytest.mark.parametrize(("opening", "read"), LAST_COUNTS)
-def test_duplicate_keys_in_an_object(opening: str, read: Order | None, aws: None, tmp_path: Path) -> None:
-    """The last counts; but what is no JSON at all stays none where it would have been overruled."""
+def test_the_last_of_duplicate_keys_in_an_object_counts(
+    opening: str, read: Order | None, aws: None, tmp_path: Path
+) -> None:
+    """The last duplicate counts. Invalid JSON stays invalid even if a later duplicate replaces it."""
     record = ONE.decode().replace("{", opening, 1).encode()
     outcome = execute(harness.plan(harness.upload(record + b"\n" + lines(GOOD[1:]))))
     if read:
@@ -424,7 +428,7 @@ def test_duplicate_keys_in_an_object(opening: str, read: Order | None, aws: None
 
 
 @pytest.mark.parametrize("chunk_bytes", [10**6, 2_000])
-def test_an_order_id_again_later_in_the_file(chunk_bytes: int, aws: None, tmp_path: Path) -> None:
+def test_the_last_of_orders_with_the_same_id_is_published(chunk_bytes: int, aws: None, tmp_path: Path) -> None:
     earlier = [order(order_id="again", shipping_cost=number) for number in (1, 2)]
     last = order(order_id="again", shipping_cost=-3)
     data = lines([earlier[0], *GOOD[:HALF], earlier[1], *GOOD[HALF:], last])
@@ -440,7 +444,7 @@ def test_an_order_id_again_later_in_the_file(chunk_bytes: int, aws: None, tmp_pa
 
 
 def texts(value: str) -> Order:
-    """An order with a text in all of its fields that take any; ids differ so that it stands for itself."""
+    """An order with this string in all of its free-text fields. Its ids are unique."""
     address = {"street": value, "city": value, "region": value, "postal_code": value, "country": "DE"}
     return order(
         order_id=value,
@@ -474,16 +478,16 @@ KEPT_EXACTLY: dict[str, list[Order]] = {
 
 
 @pytest.mark.parametrize("of", KEPT_EXACTLY)
-def test_values_are_kept_exactly(of: str, aws: None, tmp_path: Path) -> None:
-    """Value by value in Parquet and in CSV, where a text that a spreadsheet would run gets an apostrophe."""
+def test_values_are_published_unchanged(of: str, aws: None, tmp_path: Path) -> None:
+    """Compare every value in Parquet and in CSV, where a cell that a spreadsheet would evaluate gets an apostrophe."""
     good = KEPT_EXACTLY[of]
     outcome = execute(harness.plan(harness.upload(lines(good))))
     check_published(outcome, good, {}, tmp_path)
     cells = harness.csv_rows(outcome.batch, "customers")
     if of.startswith("cells"):
-        assert all(row["name"].startswith("'") for row in cells), "a spreadsheet would run these"
+        assert all(row["name"].startswith("'") for row in cells), "a spreadsheet would evaluate these"
     for row in harness.csv_rows(outcome.batch, "orders"):
-        assert "'" not in row["shipping_cost"] + row["total_amount"] + row["items_total"], "a number was touched"
+        assert "'" not in row["shipping_cost"] + row["total_amount"] + row["items_total"], "a number was changed"
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
@@ -501,7 +505,7 @@ KEYS = {
 
 
 def started(key: str, version_id: str) -> Batch:
-    """The batch that the starter plans from S3's event, whose keys are form-encoded."""
+    """The batch that the starter plans from S3's event, which has form-encoded keys."""
     role = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/x"
     client = boto3.client("stepfunctions")
     definition = '{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}'
@@ -514,7 +518,7 @@ def started(key: str, version_id: str) -> Batch:
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, id=f"{of}-{n}") for of in KEYS for n, name in enumerate(KEYS[of])])
-def test_a_key_of_any_kind_works(name: str, aws: None, tmp_path: Path) -> None:
+def test_a_file_with_an_unusual_key_is_published(name: str, aws: None, tmp_path: Path) -> None:
     source = harness.upload(lines(GOOD), name)
     assert len(source.key.encode()) <= 1_024
     outcome = execute(started(source.key, source.version_id))
@@ -525,17 +529,17 @@ def test_a_key_of_any_kind_works(name: str, aws: None, tmp_path: Path) -> None:
     else:
         check_failed(outcome, MalformedDocumentError if name.endswith(".json") else UnsupportedFormatError)
     for key in harness.keys(""):
-        assert batch.batch_id in key, "outputs are named by the hash of the key, never by the key"
+        assert batch.batch_id in key, "output names must have the hash of the key, never the key"
         assert key.isascii()
         assert ".." not in key
 
 
-# --- nothing is left out ----------------------------------------------------------------------------------------------
+# --- no kind of bad input is missing ----------------------------------------------------------------------------------
 
-ONE_OF_A_KIND = {
-    "a line of 100 MB": test_a_line_of_100_mb,
-    "duplicate keys in an object: the last counts": test_duplicate_keys_in_an_object,
-    "an order_id again later in the file: the last is published": test_an_order_id_again_later_in_the_file,
+KINDS_WITH_OWN_TEST = {
+    "a line of 100 MB": test_a_line_of_100_mb_is_rejected_and_the_rest_is_published,
+    "duplicate keys in an object: the last counts": test_the_last_of_duplicate_keys_in_an_object_counts,
+    "an order_id again later in the file: the last is published": test_the_last_of_orders_with_the_same_id_is_published,
 }
 
 
@@ -543,10 +547,10 @@ ONE_OF_A_KIND = {
     ("part", "rows"),
     [
         (WHOLE_FILE, {file.of for file in FILES}),
-        (RECORD, {case.of for case in RECORDS} | set(ONE_OF_A_KIND)),
+        (RECORD, {case.of for case in RECORDS} | set(KINDS_WITH_OWN_TEST)),
         (KEPT, set(KEPT_EXACTLY)),
         (KEY, set(KEYS)),
     ],
 )
-def test_no_item_of_the_list_is_left_out(part: str, rows: set[str]) -> None:
-    assert rows == set(THE_LIST[part]), "each item of the list needs a row, and each row is for an item"
+def test_every_kind_of_bad_input_has_a_test(part: str, rows: set[str]) -> None:
+    assert rows == set(KINDS_OF_BAD_INPUT[part]), "each kind in KINDS_OF_BAD_INPUT needs a row, and each row a kind"

@@ -1,4 +1,4 @@
-"""Every cap is a setting: what is at it passes, what is above it ends with an error that names the cap."""
+"""Every cap is a setting: a file at the cap passes, a file above it gets an error that names the cap."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ from functions.common.errors import (
     TooManyRejectsError,
 )
 from tests import harness
-from tests.hostile.ledger import check_failed, check_published, execute
+from tests.hostile.outcome_check import check_failed, check_published, execute
 from tests.unit.orders import Order, lines, order
 
 GOOD = [order(order_id=str(number)) for number in range(10)]
@@ -33,7 +33,7 @@ assert all(len(line) == LONGEST for line in LINES.splitlines())
 
 @dataclass(frozen=True)
 class Cap:
-    """A file that just passes with a setting, and with a lower one fails or is rejected."""
+    """A file that passes at the value of a setting, and fails or is rejected at a lower value."""
 
     setting: str
     enough: float
@@ -82,13 +82,13 @@ CAPS = [
 ]
 
 
-def test_every_cap_has_a_row() -> None:
+def test_every_cap_has_a_test() -> None:
     settings = {setting.name for setting in fields(Settings)}
     assert {cap.setting for cap in CAPS} == {name for name in settings if name.startswith("max_")}
 
 
 @pytest.mark.parametrize("cap", [pytest.param(cap, id=f"{cap.setting}-{cap.error.__name__}") for cap in CAPS])
-def test_at_the_cap_a_file_passes_and_above_it_fails(cap: Cap, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_file_at_the_cap_passes_and_above_it_fails(cap: Cap, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     variable = cap.setting.upper()
     with harness.buckets(monkeypatch, **{variable: str(cap.enough)}):
         outcome = execute(harness.plan(harness.upload(cap.data, cap.name)))
@@ -110,8 +110,10 @@ VOLUMES: dict[str, tuple[bytes, Callable[[dict[str, int]], bool]]] = {
 
 
 @pytest.mark.parametrize("how", VOLUMES)
-def test_too_many_bytes_of_rejects_fail_the_file_and_leave_a_sample(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message names the cap, how many were rejected by then and why, and where a sample lies, which is whole."""
+def test_a_file_with_too_many_bytes_of_rejects_fails_and_keeps_a_sample(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message has the cap, the number of rejects so far, their reasons, and the key of a complete sample."""
     data, by_these = VOLUMES[how]
     cap = 15_000
     with harness.buckets(monkeypatch, MAX_REJECT_BYTES=str(cap)):
@@ -122,14 +124,16 @@ def test_too_many_bytes_of_rejects_fail_the_file_and_leave_a_sample(how: str, mo
         assert f"more than {cap} bytes, the cap max_reject_bytes" in cause
         sample = harness.get(sample_key)
         rejects = [json.loads(line) for line in sample.splitlines()]
-        assert cap * 0.7 < len(sample) <= cap, "as much as the cap lets"
+        assert cap * 0.7 < len(sample) <= cap, "the sample must fill the cap"
         positions = [reject["position"] for reject in rejects]
-        assert positions == sorted(positions), "in the order of the file"
-        assert f"By then {len(rejects) + 1} records were rejected (" in cause, "the one too many is counted"
+        assert positions == sorted(positions), "rejects must be in the order of the file"
+        assert f"By then {len(rejects) + 1} records were rejected (" in cause, (
+            "the reject above the cap is counted, too"
+        )
         reasons = reasons_in(cause)
         assert by_these(reasons)
         assert sum(reasons.values()) == len(rejects) + 1
-        assert harness.keys("staging/") == [sample_key], "no counts: the chunk is not whole"
+        assert harness.keys("staging/") == [sample_key], "an incomplete chunk must have no counts"
 
 
 def reasons_in(cause: str) -> dict[str, int]:
@@ -137,8 +141,8 @@ def reasons_in(cause: str) -> dict[str, int]:
     return {reason: int(number) for reason, number in (entry.split() for entry in listed)}
 
 
-def test_a_chunk_that_would_fill_the_disk_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Of a chunk of two-byte records the rejects would be five hundred times its size."""
+def test_the_rejects_of_a_chunk_do_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The rejects of a chunk of two-byte records would have five hundred times its size."""
     written: list[Any] = []
     real = harness.s3_utils.Storage.upload
 

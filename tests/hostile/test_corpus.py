@@ -1,4 +1,4 @@
-"""Two public collections of JSON: what is right is read as json reads it, what is wrong never passes."""
+"""Two public collections of JSON documents: valid ones are read as json reads them, invalid ones are rejected."""
 
 import json
 from pathlib import Path
@@ -21,12 +21,12 @@ UNREADABLE = {"not_json", "not_utf8", "non_finite_number", "lone_surrogate", "ne
 """The codes of records that were not even parsed."""
 
 
-def test_the_collections_are_whole() -> None:
+def test_the_collections_are_complete() -> None:
     assert (len(json_test_suite()), len(RIGHT), len(WRONG)) == (341, 100, 245)
 
 
 def as_orjson_reads(data: bytes) -> Any:
-    """What json reads, but for integers beyond 64 bits, which orjson takes for floats."""
+    """The value that json reads, except that integers beyond 64 bits become floats, as in orjson."""
 
     def integer(text: str) -> float:
         return int(text) if -(2**63) <= int(text) < 2**64 else float(text)
@@ -43,7 +43,7 @@ def document(data: bytes, fields: tuple[str, ...] = ()) -> Document:
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_what_is_json_is_read_as_json_reads_it(name: str) -> None:
+def test_valid_json_is_read_as_json_reads_it(name: str) -> None:
     data = RIGHT[name]
     value = as_orjson_reads(data)
     assert read(document(b"[" + data + b"]")) == [value], "an element of an array"
@@ -60,11 +60,11 @@ def test_what_is_json_is_read_as_json_reads_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_no_json_never_passes(name: str, tmp_path: Path) -> None:
+def test_invalid_json_is_never_accepted(name: str, tmp_path: Path) -> None:
     data = WRONG[name]
-    outcome = became(data, tmp_path, "x.json")
+    outcome = outcome_of(data, tmp_path, "x.json")
     assert isinstance(outcome, MalformedDocumentError | EncodingError | EmptyFileError) or set(outcome) <= {
-        *("nested_too_deeply", "non_finite_number")  # which are no fault of the structure
+        *("nested_too_deeply", "non_finite_number")  # these are no errors of the structure
     }
     for around in (b"[%b]", b'{"orders": [%b]}'):
         assert not is_read(around % data)
@@ -73,11 +73,11 @@ def test_what_is_no_json_never_passes(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in DOCUMENTS if name.startswith("i_")])
-def test_what_is_left_open_ends_with_a_code(name: str, tmp_path: Path) -> None:
-    became(DOCUMENTS[name], tmp_path, "x.json")
+def test_json_that_parsers_may_reject_is_read_or_gets_a_reject_code(name: str, tmp_path: Path) -> None:
+    outcome_of(DOCUMENTS[name], tmp_path, "x.json")
 
 
-def test_as_lines_of_one_file_they_are_rejects(tmp_path: Path) -> None:
+def test_invalid_documents_as_lines_of_one_file_are_rejected(tmp_path: Path) -> None:
     counts = validate(b'"first"\n' + b"\n".join(DOCUMENTS.values()), tmp_path)
     assert counts["received"] == counts["rejected"] == sum(counts["rejected_by_reason"].values()) > len(DOCUMENTS) - 9
 
@@ -89,13 +89,13 @@ def is_read(data: bytes) -> bool:
         return False
 
 
-def became(data: bytes, folder: Path, name: str) -> PipelineError | dict[str, int]:
-    """The error that the file ends with, or its rejects by reason; none of it is valid."""
+def outcome_of(data: bytes, folder: Path, name: str) -> PipelineError | dict[str, int]:
+    """The error of the file, or its rejects by reason. None of its records may be valid."""
     try:
         counts = validate(data, folder, batch_of(data, name))
     except PipelineError as error:
         return error
-    assert counts["valid"] == 0, "this was published"
+    assert counts["valid"] == 0, "an invalid document was published"
     if counts["received"] == 0:
         return EmptyFileError()
     return dict(counts["rejected_by_reason"])

@@ -1,7 +1,7 @@
-"""Bytes that nobody thought of: whatever they are, they are read as json reads them, or refused by an error of ours.
+"""Random bytes: they are read as json reads them, or rejected with one of our errors.
 
-The seeds in tests/data/corpus are replayed as they are, then spoiled. `make test-long` tries fifty times as much; with
-`FUZZ=1000` in the environment it is a thousand times.
+The seeds in tests/data/corpus are replayed unchanged, then corrupted. `make test-long` runs fifty times as many
+examples, `FUZZ=1000` in the environment a thousand times as many.
 """
 
 import gzip
@@ -36,7 +36,7 @@ from functions.starter.events import objects_created
 from functions.validate.stream_pass import _FAILS_A_DOCUMENT
 from functions.validate.unreadable import unparsable
 from tests.hostile.corpus import json_checker, json_test_suite, seeds
-from tests.hostile.mutations import disfigured, fuzz, spoiled
+from tests.hostile.mutations import corrupted, fuzz, with_changed_part
 from tests.unit.orders import CONTRACT, lines, order
 from tests.unit.steps import MAX_NESTING, publish
 
@@ -51,7 +51,7 @@ block_sizes = st.lists(st.integers(1, 60), min_size=1, max_size=4)
 
 
 def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
-    """`data` in blocks of these sizes, over and over."""
+    """`data` in blocks of these sizes, repeated."""
     start = 0
     for size in cycle(sizes):
         if start >= len(data):
@@ -67,7 +67,7 @@ NOT_READ, TOO_DEEP = object(), object()
 
 
 def read(data: bytes, sizes: list[int], cap: int = CAP) -> Read | str:
-    """The records of a document with what their positions count, or the error as text."""
+    """The records of a document with the type of their positions, or the error as a string."""
     try:
         document: Document = read_document(check_encoding(cut(data, sizes)), "orders", FIELDS, cap)
         return document.position_kind, [(record.position, record.data) for record in document.records]
@@ -76,7 +76,7 @@ def read(data: bytes, sizes: list[int], cap: int = CAP) -> Read | str:
 
 
 def as_json(data: bytes) -> Any:
-    """What json reads, or NOT_READ, or TOO_DEEP where it gives up; bytes are UTF-8 and nothing else."""
+    """The value that json reads, NOT_READ, or TOO_DEEP if it gives up. Bytes must be UTF-8."""
     try:
         return json.loads(data.decode("utf-8"))
     except RecursionError:
@@ -86,9 +86,9 @@ def as_json(data: bytes) -> Any:
 
 
 def check_document(data: bytes, sizes: list[int]) -> None:
-    """The one invariant of document reading."""
+    """The invariant of reading a document."""
     found = read(data, [max(1, len(data))])
-    assert read(data, sizes) == found, "how the bytes arrive must make no difference"
+    assert read(data, sizes) == found, "the size of the blocks must make no difference"
     value = as_json(data)
     if value is TOO_DEEP:
         return
@@ -99,7 +99,7 @@ def check_document(data: bytes, sizes: list[int]) -> None:
         return
     kind, records = found
     parts = [as_json(part) for _, part in records]
-    assert all(part.strip(b" \t\r\n") for _, part in records), "a record of nothing"
+    assert all(part.strip(b" \t\r\n") for _, part in records), "a record must not be empty"
     if kind == "byte":
         lines = [line for line in data.lstrip(b" \t\r\n").split(b"\n") if line.strip(b" \t\r")]
         assert [part for _, part in records] == lines
@@ -109,18 +109,18 @@ def check_document(data: bytes, sizes: list[int]) -> None:
     elif value is not NOT_READ:
         assert same(parts, value.get("orders", [value]))
     elif data.strip(b" \t\r\n"):
-        assert NOT_READ in parts, "the parts of a broken document can't all be right"
+        assert NOT_READ in parts, "the parts of a broken document can't all be valid"
     for _, part in records:
         check_reason(part)
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal, where NaN equals itself, and 1 is not 1.0."""
+    """Equal, with NaN equal to itself and 1 different from 1.0."""
     return repr(one) == repr(other)
 
 
 def check_reason(record: bytes) -> None:
-    """A record that orjson refuses has a reason, and the right one where that is plain to see."""
+    """A record that orjson refuses has a reason, and the correct one if that is obvious."""
     try:
         orjson.loads(record)
     except orjson.JSONDecodeError:
@@ -132,20 +132,20 @@ def check_reason(record: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_a_seed_is_read_as_json_reads_it(name: str) -> None:
+def test_a_seed_document_is_read_as_json_reads_it(name: str) -> None:
     for sizes in ([1], [7, 2], [1 << 20]):
         check_document(PLAIN[name], sizes)
 
 
 @fuzz(2500)
-@given(spoiled([*PLAIN.values(), *SMALL]), block_sizes)
-def test_a_spoiled_document_is_read_as_json_reads_it(data: bytes, sizes: list[int]) -> None:
+@given(corrupted([*PLAIN.values(), *SMALL]), block_sizes)
+def test_a_corrupted_document_is_read_as_json_reads_it(data: bytes, sizes: list[int]) -> None:
     check_document(data, sizes)
 
 
 @fuzz(200)
-@given(spoiled(list(PLAIN.values())), block_sizes, st.integers(1, 40))
-def test_under_a_small_cap_no_record_is_longer(data: bytes, sizes: list[int], cap: int) -> None:
+@given(corrupted(list(PLAIN.values())), block_sizes, st.integers(1, 40))
+def test_no_record_is_longer_than_a_small_cap(data: bytes, sizes: list[int], cap: int) -> None:
     found = read(data, [max(1, len(data))], cap)
     if isinstance(found, tuple):
         assert read(data, sizes, cap) == found
@@ -154,7 +154,7 @@ def test_under_a_small_cap_no_record_is_longer(data: bytes, sizes: list[int], ca
 
 
 @fuzz(200)
-@given(spoiled(list(PLAIN.values())), st.integers(1, 200), block_sizes)
+@given(corrupted(list(PLAIN.values())), st.integers(1, 200), block_sizes)
 def test_each_line_belongs_to_one_chunk(data: bytes, chunk_bytes: int, sizes: list[int]) -> None:
     whole = [(line.position, line.data) for line in read_lines([data], CAP)]
     found = []
@@ -168,7 +168,7 @@ def test_each_line_belongs_to_one_chunk(data: bytes, chunk_bytes: int, sizes: li
 
 
 def check_gzip(stored: bytes, sizes: list[int]) -> None:
-    """What inflates is what gzip inflates, up to the cap; anything else is an error of ours."""
+    """The inflated bytes equal those of gzip, up to the cap. Anything else is one of our errors."""
     try:
         inflated: bytes | None = b"".join(inflate(cut(stored, sizes), CAP))
     except PipelineError:
@@ -187,15 +187,15 @@ def test_a_gzipped_seed_inflates(name: str) -> None:
 
 
 @fuzz(1000)
-@given(spoiled(list(ZIPPED.values())), block_sizes)
-def test_a_spoiled_stream_inflates_as_gzip_inflates_it(stored: bytes, sizes: list[int]) -> None:
+@given(corrupted(list(ZIPPED.values())), block_sizes)
+def test_a_corrupted_gzip_stream_is_inflated_as_gzip_inflates_it(stored: bytes, sizes: list[int]) -> None:
     check_gzip(stored, sizes)
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 ODD_KEYS = ["../", "/", "//", "%2F", "%2e%2e/", "+", "%", "%zz", "\0", "\n", "é", "\u202e", "incoming/", "orders/", "*"]
-key_texts = st.lists(st.sampled_from(ODD_KEYS) | st.text(max_size=8), max_size=6).map("".join)
+key_strings = st.lists(st.sampled_from(ODD_KEYS) | st.text(max_size=8), max_size=6).map("".join)
 EVENT = json.loads((Path(__file__).parents[1] / "integration" / "events" / "s3_put.json").read_text("utf-8"))
 
 
@@ -207,19 +207,19 @@ def decoded(encoded: str) -> str:
 
 
 @fuzz(300)
-@given(key_texts)
-def test_a_key_comes_out_of_its_event_as_it_went_in(key: str) -> None:
+@given(key_strings)
+def test_a_key_in_an_event_is_decoded_exactly(key: str) -> None:
     assert decoded(quote_plus(key, safe="/")) == key
-    assert decoded(key) == unquote_plus(key), "a text that S3 did not encode is decoded once all the same"
+    assert decoded(key) == unquote_plus(key), "a string that S3 did not encode is decoded once, too"
 
 
 SAFE_KEY = re.compile(r"(staging|rejected|processed|tables|manifests|failures)(/[a-z0-9_=.-]+)+", re.IGNORECASE)
 
 
 @fuzz(300)
-@given(key_texts, st.text(max_size=20), st.integers(1, 99))
-def test_no_key_escapes_its_prefix(key: str, version_id: str, revision: int) -> None:
-    """Outputs are named by dataset and hash: nothing of a key but the name of a folder gets into them."""
+@given(key_strings, st.text(max_size=20), st.integers(1, 99))
+def test_no_key_changes_the_prefix_of_its_outputs(key: str, version_id: str, revision: int) -> None:
+    """Outputs are named by dataset and hash. Only the name of a folder comes from the key."""
     for source_key in (key, f"incoming/{key}", f"incoming/orders/{key}"):
         dataset = dataset_of(source_key)
         assert dataset == UNKNOWN_DATASET or (DATASET_NAME.fullmatch(dataset) and dataset in source_key)
@@ -249,7 +249,7 @@ PLAIN_ORDERS = lines([order(order_id=str(number)) for number in range(3)])
 
 
 def loaded(folder: Path, changed: dict[str, bytes | None]) -> Contract | None:
-    """The contract of orders with some files changed, or gone; None where it is refused, which names the file."""
+    """The contract of orders with some files changed or removed, or None if it is refused with the file's name."""
     shutil.copytree(CONTRACTS / "orders", folder / "orders")
     for name, data in changed.items():
         path = folder / "orders" / name
@@ -259,16 +259,16 @@ def loaded(folder: Path, changed: dict[str, bytes | None]) -> Contract | None:
     try:
         contract = load_contract("orders", folder)
     except ContractError as error:
-        named_as_it_should(error)
+        check_names_its_file(error)
         return None
     finally:
         load_contract.cache_clear()
     return contract
 
 
-def named_as_it_should(error: ContractError) -> None:
+def check_names_its_file(error: ContractError) -> None:
     assert re.match(r"contracts/orders/[a-z0-9_.]+(: [a-z_]+)? cannot be used: ", str(error)), error
-    assert tempfile.gettempdir() not in str(error), "a machine's path helps nobody"
+    assert tempfile.gettempdir() not in str(error), "the message must not contain an absolute path"
 
 
 @st.composite
@@ -278,21 +278,21 @@ def broken_files(draw: st.DrawFn) -> dict[str, bytes | None]:
     if how == "gone" and name != "contract.json":
         return {name: None}
     if name in PARSED and how == "value":
-        return {name: json.dumps(draw(disfigured(PARSED[name]))).encode()}
-    return {name: draw(spoiled([FILES[name]]))}
+        return {name: json.dumps(draw(with_changed_part(PARSED[name]))).encode()}
+    return {name: draw(corrupted([FILES[name]]))}
 
 
 @fuzz(400)
 @given(broken_files())
-def test_a_broken_contract_is_loaded_or_refused_by_name(changed: dict[str, bytes | None]) -> None:
+def test_a_changed_contract_is_loaded_or_refused_with_the_name_of_its_file(changed: dict[str, bytes | None]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         loaded(Path(folder), changed)
 
 
 @fuzz(40)
 @given(broken_files())
-def test_a_contract_that_loads_runs_or_is_refused_by_name(changed: dict[str, bytes | None]) -> None:
-    """Three plain orders through all steps: SQL and schema that can't work come out before any record is read."""
+def test_a_loaded_contract_runs_or_is_refused_with_the_name_of_its_file(changed: dict[str, bytes | None]) -> None:
+    """Run three plain orders through all steps. Unusable SQL or schemas are found before any record is read."""
     with tempfile.TemporaryDirectory() as folder:
         contract = loaded(Path(folder), changed)
         if contract is None:
@@ -300,23 +300,23 @@ def test_a_contract_that_loads_runs_or_is_refused_by_name(changed: dict[str, byt
         try:
             publish(PLAIN_ORDERS, Path(folder) / "run", contract=contract)
         except ContractError as error:
-            if not str(error).startswith("The contract's SQL failed on these records ("):  # which it does not quote
-                named_as_it_should(error)
+            if not str(error).startswith("The contract's SQL failed on these records ("):  # it does not quote the name
+                check_names_its_file(error)
         except ReconciliationError:
-            pass  # a SELECT or a key that loses rows is found by the account, which is what it is for
+            pass  # a SELECT or a key that loses rows is found by reconciliation
 
 
-def test_the_contract_itself_loads() -> None:
+def test_the_unchanged_contract_loads() -> None:
     assert loaded(Path(tempfile.mkdtemp()), {}) is not None
     assert CONTRACT.dataset == "orders"
 
 
-# --- for longer -------------------------------------------------------------------------------------------------------
+# --- more examples ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("what", ["spoiled", "cap or chunk", "key", "contract"])
-def test_fifty_times_as_much(what: str) -> None:
+@pytest.mark.parametrize("what", ["corrupted", "cap or chunk", "key", "contract"])
+def test_fifty_times_as_many_examples_pass(what: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", what, __file__]
     environment = {"FUZZ": "50", **os.environ}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Terraform's own tests of infra/, run once and without an account; what they plan, Python looks at further."""
+"""Run Terraform's own tests of infra/ once, without an AWS account. The Python tests inspect the plans further."""
 
 import json
 import os
@@ -32,21 +32,21 @@ KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-4333-8444-5555555
 
 @dataclass
 class Run:
-    """What became of one run block."""
+    """The result of one run block."""
 
     status: str = "not run"
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     """What was planned, where the test was run with -verbose."""
 
     def planned(self, *types: str) -> dict[str, dict[str, Any]]:
-        """The planned resources, all or those of some types, by address."""
+        """The planned resources by address: all, or those of some types."""
         changes = [change for change in self.plan["resource_changes"] if not types or change["type"] in types]
         return {change["address"]: change["change"]["after"] for change in changes}
 
 
 class Project:
-    """A copy of infra/ and of the definition that it reads, with placeholder zips, to test and to spoil."""
+    """A copy of infra/ and of the state machine definition, with placeholder zips. Tests may change the copy."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.infra = folder / "infra"
@@ -60,19 +60,19 @@ class Project:
                 placeholder.writestr("placeholder", name)
         self._environment = {**environment, "TF_VAR_packages_dir": str(packages)}
 
-    def know_key(self) -> None:
-        """Give the key's ARN, which AWS makes up: a policy that names it is else rendered only once it is made."""
+    def set_key_arn(self) -> None:
+        """Set the ARN of the key, which AWS generates. Otherwise only an apply renders policies that name it."""
         (self.infra / "key_override.tf").write_text(f'locals {{\n  key_arn = "{KEY}"\n}}\n')
 
     def test(self, *files: str, verbose: bool = False, **variables: str) -> dict[str, Run]:
-        """What became of the runs in some files of infra/tests/, by <file>/<run>; `variables` are infra's."""
+        """The result of each run in some files of infra/tests/, by <file>/<run>. `variables` are infra's."""
         environment = {**self._environment, **{f"TF_VAR_{name}": value for name, value in variables.items()}}
         options = [*(["-verbose"] if verbose else []), *(f"-filter=tests/{file}" for file in files)]
         return run_tests(self.infra, environment, *options)
 
 
 def run_tests(folder: Path, environment: dict[str, str], *options: str) -> dict[str, Run]:
-    """What becomes of the runs in a root module's tests/, by <file>/<run>."""
+    """The result of each run in the tests/ of a root module, by <file>/<run>."""
     command = [terraform.executable(), f"-chdir={folder}", "test", "-json", *options]
     process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     runs: dict[str, Run] = {}
@@ -83,10 +83,10 @@ def run_tests(folder: Path, environment: dict[str, str], *options: str) -> dict[
         if message["type"] == "test_run" and message["test_run"]["progress"] == "complete":
             run.status = message["test_run"]["status"]
         elif message["type"] == "diagnostic" and message["diagnostic"]["severity"] == "error":
-            run.complaints.append(_sentence(message["diagnostic"]))
+            run.errors.append(_sentence(message["diagnostic"]))
         elif message["type"] == "test_plan":
             run.plan = message["test_plan"]
-    assert not outside.complaints, "\n".join(outside.complaints)
+    assert not outside.errors, "\n".join(outside.errors)
     assert runs, process.stderr
     return runs
 
@@ -99,10 +99,10 @@ def _sentence(diagnostic: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="session")
 def without_account(worker_id: str) -> Iterator[Callable[[Path], dict[str, str]]]:
-    """Initialises Terraform for a root module; answers an environment for it that knows no account.
+    """Initialise Terraform for a root module. Yields a function that returns an environment without an AWS account.
 
-    All that runs in such environments shares one process of the provider. Each worker of pytest has a folder of its
-    own for what `terraform init` writes, since another may be at it.
+    All environments share one process of the provider. Each pytest worker has its own folder for the output of
+    `terraform init`, because several workers may run it at once.
     """
     with ExitStack() as stack:
 
@@ -127,9 +127,9 @@ def without_account(worker_id: str) -> Iterator[Callable[[Path], dict[str, str]]
 
 @contextmanager
 def _running(provider: Path) -> Iterator[str]:
-    """Start a provider that stays; answers how Terraform finds it.
+    """Start a provider that keeps running. Yields the reference with which Terraform finds it.
 
-    Terraform else starts the provider for each validation, plan and apply of each run: half of the time that they take.
+    Otherwise Terraform starts the provider for each validation, plan and apply of each run, half of their time.
     https://developer.hashicorp.com/terraform/plugin/debugging#starting-a-provider-in-debug-mode
     """
     without_aws = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))}
@@ -151,14 +151,14 @@ def _running(provider: Path) -> Iterator[str]:
 def make_project(
     tmp_path_factory: pytest.TempPathFactory, without_account: Callable[[Path], dict[str, str]]
 ) -> Callable[[], Project]:
-    """Makes a copy of the project; Terraform is initialised, and knows no account."""
+    """Make a copy of the project in which Terraform is initialised and has no account."""
     environment = without_account(terraform.INFRA)
     return lambda: Project(tmp_path_factory.mktemp("project"), environment)
 
 
 @pytest.fixture(scope="session")
 def bootstrap_plan(without_account: Callable[[Path], dict[str, str]]) -> Run:
-    """The plan of infra/bootstrap with all that it can make, by the real provider: every policy in full."""
+    """The plan of infra/bootstrap with all options, made by the real provider: it shows every policy in full."""
     environment = without_account(terraform.BOOTSTRAP)
     runs = run_tests(terraform.BOOTSTRAP, environment, "-verbose", "-filter=tests/plan.tftest.hcl")
     return _passed(runs["plan.tftest.hcl/with_github"])
@@ -166,7 +166,7 @@ def bootstrap_plan(without_account: Callable[[Path], dict[str, str]]) -> Run:
 
 @pytest.fixture(scope="session")
 def runs(make_project: Callable[[], Project]) -> dict[str, Run]:
-    """Every run of infra/tests/. Plans are shown only where they are read: each is megabytes."""
+    """Every run of infra/tests/. Plans are only included if a test reads them, because each has megabytes."""
     project = make_project()
     mocked = [path.name for path in _FILES if path.name != PLAN_FILE]
     return project.test(PLAN_FILE, verbose=True) | project.test(*mocked)
@@ -180,19 +180,19 @@ def first_plan(runs: dict[str, Run]) -> Run:
 
 @pytest.fixture(scope="session")
 def plan_with_key(make_project: Callable[[], Project]) -> Run:
-    """The same with customer_managed_key on."""
+    """The plan of a first deployment with customer_managed_key on."""
     project = make_project()
-    project.know_key()
+    project.set_key_arn()
     return _passed(project.test(PLAN_FILE, verbose=True, customer_managed_key="true")[FIRST_PLAN])
 
 
 @pytest.fixture(params=["AWS's keys", "a customer-managed key"])
 def any_plan(request: pytest.FixtureRequest) -> Run:
-    """Each of both."""
+    """The plan without and with customer_managed_key."""
     plan: Run = request.getfixturevalue("plan_with_key" if "customer" in request.param else "first_plan")
     return plan
 
 
 def _passed(run: Run) -> Run:
-    assert run.status == "pass", run.complaints
+    assert run.status == "pass", run.errors
     return run

@@ -1,4 +1,4 @@
-"""The policies of a plan, as the provider renders them, and the names that they are judged by."""
+"""The policies of a plan, as the provider renders them, and the names of the resources in it."""
 
 import json
 import re
@@ -31,13 +31,13 @@ def role_policies(plan: Run) -> dict[str, list[dict[str, Any]]]:
 
 
 def resource_policies(plan: Run) -> list[list[dict[str, Any]]]:
-    """The statements of each policy on a bucket, topic or queue."""
+    """The statements of each policy of a bucket, topic or queue."""
     values = plan.planned("aws_s3_bucket_policy", "aws_sns_topic_policy", "aws_sqs_queue", "aws_sqs_queue_policy")
     return [statements_of(planned["policy"]) for planned in values.values()]
 
 
 def policies(plan: Run) -> Iterator[tuple[str, str]]:
-    """Every policy in a plan, of whatever resource or output: its address and attribute, and the JSON."""
+    """Every policy of a plan, from resources and outputs: its address and attribute, and the JSON."""
     outputs = {name: change["after"] for name, change in plan.plan["output_changes"].items() if "after" in change}
     for address, values in {**plan.planned(), "output": outputs}.items():
         for attribute, value in values.items():

@@ -1,7 +1,7 @@
-"""The requests that Terraform's provider makes, from its log, and what each needs by IAM.
+"""The requests of Terraform's provider, read from its log, and the IAM permissions that each needs.
 
-The names of actions and resources are those of AWS's Service Authorization Reference; where an action has another name
-than its operation, that is said below.
+Actions and resources have the names of AWS's Service Authorization Reference. Actions whose name differs from their
+operation are listed below.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tests.infra.iam import Request
+from tests.infra.iam_decisions import Request
 
 LOGGING = {"TF_LOG_CORE": "JSON", "TF_LOG_PROVIDER": "JSON"}
 """Settings under which Terraform writes the log that `recorded` reads to TF_LOG_PATH."""
@@ -83,7 +83,7 @@ class Call:
 
 
 def recorded(log: Path) -> Iterator[Call]:
-    """The requests in a log, in their order, but for that which asks who is calling: that needs no permission."""
+    """The requests in a log, in order, except for GetCallerIdentity, which needs no permission."""
     with log.open(encoding="utf-8") as lines:
         for line in lines:
             entry = json.loads(line)
@@ -94,7 +94,7 @@ def recorded(log: Path) -> Iterator[Call]:
 
 
 def _params(body: str) -> dict[str, Any]:
-    """The parameters in a body: JSON's, or a form's. Those in a URL are not among them."""
+    """The parameters of a JSON or form body, without those in the URL."""
     text = body.strip()
     if text.startswith("{"):
         params: dict[str, Any] = json.JSONDecoder().raw_decode(text)[0]
@@ -104,7 +104,7 @@ def _params(body: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Account:
-    """What IAM knows besides the request itself."""
+    """The context that IAM has in addition to the request itself."""
 
     region: str
     account: str
@@ -116,10 +116,10 @@ class Account:
     def needs(self, call: Call) -> Iterator[Request]:
         """Every action and resource that a call needs permission for."""
         resources = ("*",) if call.action in EVERYWHERE else tuple(self._resources(call))
-        assert resources, f"Say in tests/infra/provider_calls.py what {call.action} is about: {call}"
+        assert resources, f"Add the resources of {call.action} to tests/infra/provider_calls.py: {call}"
         for resource in resources:
             yield Request(call.action, resource, self._context(call))
-        if call.action == "kms:CreateKey":  # tags need their own action, on a key that has no ARN yet
+        if call.action == "kms:CreateKey":  # tagging a key needs an action of its own, on a key that has no ARN yet
             yield Request("kms:TagResource", "*", self._context(call))
         role = call.params.get(PASSED_TO.get(call.service, "")) or call.params.get("Target", {}).get("RoleArn")
         if role:
@@ -137,7 +137,7 @@ class Account:
         return context
 
     def _resources(self, call: Call) -> Iterator[str]:
-        """The ARNs that a call is about: IAM wants the action allowed on each."""
+        """The ARNs of a call's resources. IAM requires the action on each of them."""
         params, path = call.params, urlsplit(call.url).path
         named = (params.get(name) for name in ("ResourceARN", "ResourceArn", "resourceArn", "stateMachineArn"))
         if arn := next(filter(None, named), "") or path.partition("/tags/")[2]:

@@ -1,6 +1,6 @@
-"""analyst_policy is enough for Athena, and the smoke test would notice where it is not.
+"""analyst_policy is sufficient for Athena, and the smoke test would detect a missing permission.
 
-Athena is played here: it refuses what the policy does not allow, of its own actions and of what it asks in the
+Athena is simulated here. It refuses what the policy does not allow, for its own actions and for requests in the
 analyst's name (athena/latest/ug/fine-grained-access-to-glue-resources.html, athena/latest/ug/s3-permissions.html).
 """
 
@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from tests import documents
 from tests.e2e.smoke import test_athena
 from tests.infra.conftest import Run
-from tests.infra.iam import Request, allows
+from tests.infra.iam_decisions import Request, allows
 from tests.infra.policies import ACCOUNT, HERE, NAME, PROCESSED, listed, policies, statements_of
 from tests.infra.test_deploy_roles import boundary_of
 
@@ -52,7 +52,7 @@ OF_A_QUERY = [
 
 
 class Athena:
-    """Athena and Glue for somebody with a policy."""
+    """Athena and Glue for a user with a policy."""
 
     def __init__(self, statements: list[dict[str, Any]]) -> None:
         self._statements = statements
@@ -183,7 +183,7 @@ def grants(statements: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         *((f"athena:{action}", WORKGROUP) for action in ("GetWorkGroup", "ListNamedQueries", "BatchGetNamedQuery")),
     ],
 )
-def test_a_permission_that_is_missing_is_noticed(analyst: list[dict[str, Any]], action: str, resource: str) -> None:
+def test_a_missing_permission_fails_a_check(analyst: list[dict[str, Any]], action: str, resource: str) -> None:
     without = [
         {"Effect": "Allow", "Action": allowed, "Resource": pattern}
         for allowed, pattern in grants(analyst)
@@ -196,7 +196,9 @@ def test_a_permission_that_is_missing_is_noticed(analyst: list[dict[str, Any]], 
     assert any(action.partition(":")[2] in fault for fault in faults), faults
 
 
-def test_the_boundary_of_the_smoke_test_allows_all_of_it(bootstrap_plan: Run, analyst: list[dict[str, Any]]) -> None:
+def test_the_boundary_of_the_smoke_test_allows_the_whole_policy(
+    bootstrap_plan: Run, analyst: list[dict[str, Any]]
+) -> None:
     renamed = json.loads(
         json.dumps(analyst)
         .replace(NAME, "order-pipeline-smoke-1a2b3c")
@@ -213,5 +215,5 @@ def test_the_boundary_of_the_smoke_test_allows_all_of_it(bootstrap_plan: Run, an
         for resource in listed(statement["Resource"])
         if not allows(boundary, Request(action, resource))
     ]
-    assert outside == [], "Widen local.analyst_statements of infra/bootstrap/boundary.tf by as much."
+    assert outside == [], "Add these to local.analyst_statements of infra/bootstrap/boundary.tf."
     assert ACCOUNT in json.dumps(renamed)

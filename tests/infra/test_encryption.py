@@ -1,4 +1,4 @@
-"""With customer_managed_key on, all that is kept has the key, and who reads or writes it may use it, for that alone."""
+"""With customer_managed_key on, all stored data uses the key, and roles and services may use it only for their data."""
 
 import re
 from collections import defaultdict
@@ -15,7 +15,7 @@ READ = {"kms:Decrypt"}
 WRITE = {"kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"}
 LOGS = {"kms:Encrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"} | WRITE
 
-# What each action on something encrypted needs of the key, and through which service. Each service's guide says so:
+# The permissions for the key that each action on encrypted data needs, and through which service. Sources:
 # AmazonS3/latest/userguide/UsingKMSEncryption.html (uploads in parts decrypt too),
 # AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html, sns/latest/dg/sns-key-management.html.
 NEEDS: Mapping[str, tuple[str, set[str]]] = {
@@ -27,7 +27,7 @@ NEEDS: Mapping[str, tuple[str, set[str]]] = {
 }
 WITHOUT_DATA = ("s3:ListBucket", "s3:ListBucketVersions", "s3:AbortMultipartUpload")
 
-# Services that come in their own name, by the key's policy: what they may, and on what condition.
+# Services that use the key in their own name, by the key's policy: their actions and conditions.
 DIRECT = {
     "logs.eu-central-1.amazonaws.com": LOGS,  # AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
     "cloudwatch.amazonaws.com": WRITE,  # sns/latest/dg/sns-key-management.html, "Enable compatibility …"
@@ -36,11 +36,11 @@ DIRECT = {
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_may_use_the_key_for_exactly_what_it_does(plan_with_key: Run, role: str) -> None:
+def test_a_role_has_exactly_the_key_permissions_that_its_actions_need(plan_with_key: Run, role: str) -> None:
     needed: dict[str, set[str]] = defaultdict(set)
     granted: dict[str, set[str]] = defaultdict(set)
     if role in FUNCTIONS:
-        needed["lambda"] = READ  # its settings: lambda/latest/dg/configuration-envvars-encryption.html
+        needed["lambda"] = READ  # its environment variables: lambda/latest/dg/configuration-envvars-encryption.html
     for statement in role_policies(plan_with_key)[role]:
         for action in listed(statement["Action"]):
             if action in NEEDS:
@@ -54,19 +54,19 @@ def test_a_role_may_use_the_key_for_exactly_what_it_does(plan_with_key: Run, rol
                     granted[via.removesuffix(".eu-central-1.amazonaws.com")].add(action)
             else:
                 assert not action.startswith(("s3:", "sqs:", "sns:")) or action in WITHOUT_DATA, (
-                    f"Say in NEEDS what {action} needs of the key."
+                    f"Add the key permissions of {action} to NEEDS."
                 )
-    assert granted == needed, f"local.key_users of infra/encryption.tf is not what {role} does"
+    assert granted == needed, f"local.key_users of infra/encryption.tf differs from the actions of {role}"
 
 
 @pytest.mark.parametrize("service", DIRECT)
-def test_a_service_may_use_the_key_for_exactly_what_it_does(plan_with_key: Run, service: str) -> None:
+def test_a_service_has_exactly_the_key_permissions_that_it_needs(plan_with_key: Run, service: str) -> None:
     [statement] = [s for s in key_policy(plan_with_key) if s["Principal"] == {"Service": service}]
     assert statement["Effect"] == "Allow"
     assert set(listed(statement["Action"])) == DIRECT[service]
 
 
-def test_a_service_uses_the_key_for_ours_only(plan_with_key: Run) -> None:
+def test_a_service_may_use_the_key_only_for_resources_of_this_deployment(plan_with_key: Run) -> None:
     conditions = {s["Principal"]["Service"]: s["Condition"] for s in key_policy(plan_with_key) if "Condition" in s}
     groups = {group["name"] for group in plan_with_key.planned("aws_cloudwatch_log_group").values()}
     logs = conditions["logs.eu-central-1.amazonaws.com"]["ArnEquals"]["kms:EncryptionContext:aws:logs:arn"]
@@ -89,8 +89,8 @@ def test_a_service_uses_the_key_for_ours_only(plan_with_key: Run) -> None:
         ("aws_scheduler_schedule.reconcile", "terraform_data.key_in_effect"),
     ],
 )
-def test_what_uses_the_key_waits_for_its_alias(resource: str, dependency: str) -> None:
-    """A boundary knows the key by its alias, and AWS takes minutes to apply a new one."""
+def test_resources_that_use_the_key_depend_on_its_alias(resource: str, dependency: str) -> None:
+    """A boundary identifies the key by its alias, and AWS takes minutes to apply a new alias."""
     kind, name = resource.split(".")
     text = "".join(path.read_text() for path in INFRA.glob("*.tf"))
     block = re.search(rf'^resource "{kind}" "{name}" .*?^}}', text, re.MULTILINE | re.DOTALL)
@@ -100,15 +100,15 @@ def test_what_uses_the_key_waits_for_its_alias(resource: str, dependency: str) -
     assert dependency in depends[1]
 
 
-def test_the_account_administers_the_key_and_nobody_else_is_let_in(plan_with_key: Run) -> None:
+def test_only_the_account_administers_the_key(plan_with_key: Run) -> None:
     principals = [s["Principal"] for s in key_policy(plan_with_key)]
     root = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
     assert [p for p in principals if p != root] == [{"Service": service} for service in DIRECT]
     [administration] = [s for s in key_policy(plan_with_key) if s["Principal"] == root]
-    assert administration["Action"] == "kms:*", "without it no policy of the account says anything about the key"
+    assert administration["Action"] == "kms:*", "without it no policy of the account applies to the key"
 
 
-def test_all_that_is_kept_has_the_key(plan_with_key: Run) -> None:
+def test_every_resource_that_stores_data_uses_the_key(plan_with_key: Run) -> None:
     kinds = (
         *("aws_lambda_function", "aws_cloudwatch_log_group", "aws_sns_topic", "aws_sqs_queue"),
         *("aws_s3_bucket_server_side_encryption_configuration", "aws_athena_workgroup"),
@@ -118,22 +118,22 @@ def test_all_that_is_kept_has_the_key(plan_with_key: Run) -> None:
     assert [address for address, values in planned.items() if keys_of(values) != {KEY}] == []
 
 
-def test_buckets_ask_for_the_key_once_for_many_objects(plan_with_key: Run) -> None:
+def test_buckets_use_a_bucket_key(plan_with_key: Run) -> None:
     for values in plan_with_key.planned("aws_s3_bucket_server_side_encryption_configuration").values():
         [rule] = values["rule"]
         [default] = rule["apply_server_side_encryption_by_default"]
         assert (default["sse_algorithm"], rule["bucket_key_enabled"]) == ("aws:kms", True)
 
 
-def test_the_queue_has_one_encryption(first_plan: Run, plan_with_key: Run) -> None:
-    """AWS refuses both at once."""
+def test_the_queue_has_exactly_one_kind_of_encryption(first_plan: Run, plan_with_key: Run) -> None:
+    """AWS refuses a queue with both."""
     [without], [queue] = (plan.planned("aws_sqs_queue").values() for plan in (first_plan, plan_with_key))
     assert (without["sqs_managed_sse_enabled"], without["kms_master_key_id"]) == (True, None)
     assert (queue.get("sqs_managed_sse_enabled"), queue["kms_master_key_id"]) == (None, KEY)
 
 
-def test_the_state_machine_keeps_awss_key(plan_with_key: Run) -> None:
-    """With a key of one's own Step Functions leaves the input out of its events, which record_failure reads.
+def test_the_state_machine_is_encrypted_with_the_key_of_aws(plan_with_key: Run) -> None:
+    """With a customer managed key, Step Functions omits the input, which record_failure needs, from its events.
 
     docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
     """
@@ -141,7 +141,7 @@ def test_the_state_machine_keeps_awss_key(plan_with_key: Run) -> None:
     assert not machine.get("encryption_configuration")
 
 
-def test_without_it_nothing_speaks_of_a_key(first_plan: Run) -> None:
+def test_no_resource_uses_a_key_if_customer_managed_key_is_off(first_plan: Run) -> None:
     assert first_plan.planned("aws_kms_key", "aws_kms_alias") == {}
     named = {address: keys_of(values) for address, values in first_plan.planned().items() if keys_of(values)}
     assert named == {"aws_sns_topic.notices": {"alias/aws/sns"}}
@@ -156,7 +156,7 @@ def key_policy(plan: Run) -> list[dict[str, Any]]:
 
 
 def keys_of(values: object) -> set[str]:
-    """The keys that a resource names, in whichever attribute, however deep."""
+    """The keys that a resource names, in any attribute at any depth."""
     if isinstance(values, list):
         return {key for value in values for key in keys_of(value)}
     if not isinstance(values, dict):

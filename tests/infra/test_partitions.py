@@ -1,4 +1,4 @@
-"""Nothing takes for granted that it runs in the partition `aws`: China and GovCloud have ARNs of their own."""
+"""No file assumes the partition `aws`: China and GovCloud have other ARNs."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ NOT_SHIPPED = ("infra/tests/", "infra/bootstrap/tests/")
 
 
 def shipped() -> Iterator[str]:
-    """What is deployed, or runs on the operator's machine: no tests, and nothing that Terraform keeps."""
+    """Everything that is deployed or runs on the operator's machine, without tests and Terraform's own files."""
     for folder in ("infra", "statemachine", "functions", "src", ".github"):
         for path in sorted((ROOT / folder).rglob("*")):
             name = path.relative_to(ROOT).as_posix()
@@ -23,7 +23,7 @@ def shipped() -> Iterator[str]:
                 yield name
 
 
-def test_no_file_names_a_partition_in_an_arn() -> None:
+def test_no_file_has_a_hard_coded_partition_in_an_arn() -> None:
     names = list(shipped())
     assert {"infra/iam.tf", "statemachine/pipeline.asl.json", "infra/bootstrap/permissions.yaml"} <= set(names)
     found = [
@@ -53,23 +53,23 @@ def texts(value: Any) -> Iterator[str]:
     ("region", "partition", "suffix"),
     [("cn-north-1", "aws-cn", "amazonaws.com.cn"), ("us-gov-west-1", "aws-us-gov", "amazonaws.com")],
 )
-def test_a_plan_names_its_own_partition_only(
+def test_a_plan_only_uses_the_partition_of_its_region(
     make_project: Callable[[], Project], region: str, partition: str, suffix: str
 ) -> None:
     project = make_project()
-    project.know_key()
+    project.set_key_arn()
     file = project.infra / "tests" / PLAN_FILE
     file.write_text(file.read_text().replace("eu-central-1", region))
     key_override = project.infra / "key_override.tf"
     key_override.write_text(key_override.read_text().replace("arn:aws:", f"arn:{partition}:"))
     run = project.test(PLAN_FILE, verbose=True, region=region, customer_managed_key="true")[FIRST_PLAN]
-    assert run.status == "pass", run.complaints
+    assert run.status == "pass", run.errors
     planned = list(texts(run.planned()))
     assert [text for text in planned if "arn:aws:" in text] == []
-    assert sum(f"arn:{partition}:" in text for text in planned) > 20, "ARNs are not found in the plan"
+    assert sum(f"arn:{partition}:" in text for text in planned) > 20, "found no ARNs in the plan"
     assert used_through(run, region) == {suffix}
 
 
 def used_through(run: Run, region: str) -> set[str]:
-    """The domains of the services of a region through which the key is used."""
+    """The domains of the services through which the key is used in a region."""
     return set(re.findall(rf'"\w+\.{region}\.([\w.]+)"', "\n".join(texts(run.planned()))))

@@ -1,4 +1,4 @@
-"""Every policy of a first deployment, as the provider renders it: least privilege, nothing wider unexplained."""
+"""Every policy of a first deployment, as the provider renders it: least privilege, and each exception has a reason."""
 
 from fnmatch import fnmatchcase
 from typing import Any
@@ -27,7 +27,7 @@ from tests.infra.policies import (
     statements_of,
 )
 
-# Actions for which AWS knows no resource, so that a policy can only say "*".
+# Actions for which IAM has no resource type, so a policy must use "*".
 WITHOUT_RESOURCE = {
     "xray:PutTraceSegments": "traces belong to no resource",
     "xray:PutTelemetryRecords": "traces belong to no resource",
@@ -43,7 +43,7 @@ WITHOUT_RESOURCE = {
     "logs:DescribeLogGroups": "what Step Functions needs to deliver its logs",
 }
 
-# Resources that end in a `*`, for what they leave open is named at run time.
+# Resources that end in a `*`, because the rest of the name is only known at run time.
 OPEN_ENDED = {
     f"{INGEST}/incoming/*": "files are named by who sends them",
     **{
@@ -65,11 +65,11 @@ OPEN_ENDED = {
 def test_every_role_has_exactly_one_policy(first_plan: Run) -> None:
     assert set(role_policies(first_plan)) == set(ROLES)
     attached = first_plan.planned("aws_iam_role_policy_attachment", "aws_iam_policy_attachment", "aws_iam_policy")
-    assert attached == {}, "managed policies are not looked at here"
+    assert attached == {}, "these tests do not check managed policies"
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_no_unexpected_star(any_plan: Run, role: str) -> None:
+def test_roles_have_no_unexplained_wildcard(any_plan: Run, role: str) -> None:
     for statement in role_policies(any_plan)[role]:
         assert statement["Effect"] == "Allow"
         assert "NotAction" not in statement
@@ -81,10 +81,12 @@ def test_no_unexpected_star(any_plan: Run, role: str) -> None:
                 wide = set(listed(statement["Action"])) - set(WITHOUT_RESOURCE)
                 assert not wide, f"{role} is allowed {wide} on everything: name the resources"
             elif "*" in resource:
-                assert resource in OPEN_ENDED, f"{role} is allowed {resource}: narrow it, or say here why not"
+                assert resource in OPEN_ENDED, (
+                    f"{role} is allowed {resource}: narrow it, or add it to OPEN_ENDED with a reason"
+                )
 
 
-# What each role may do, and what one could think that it may. A role's neighbours' work stands for all the rest.
+# What each role may do, and what one could assume that it may do. The actions of other roles represent all the rest.
 @pytest.mark.parametrize(
     ("role", "action", "resource", "expected"),
     [
@@ -185,7 +187,7 @@ def test_no_unexpected_star(any_plan: Run, role: str) -> None:
         *[(role, "logs:CreateLogGroup", f"arn:aws:logs:{HERE}:log-group:/aws/lambda/x", False) for role in ROLES],
     ],
 )
-def test_a_role_may_do_its_own_work_only(
+def test_a_role_may_only_do_its_own_work(
     first_plan: Run, role: str, action: str, resource: str, expected: bool
 ) -> None:
     allowed = any(
@@ -205,7 +207,7 @@ DATABASE = "order_pipeline_dev_orders"
     ("action", "resource", "expected"),
     [
         ("athena:StartQueryExecution", ANALYSTS, True),
-        ("athena:StartQueryExecution", f"arn:aws:athena:{HERE}:workgroup/primary", False),  # which has no limit
+        ("athena:StartQueryExecution", f"arn:aws:athena:{HERE}:workgroup/primary", False),  # it has no limit
         ("athena:UpdateWorkGroup", ANALYSTS, False),
         ("glue:GetTable", f"{GLUE}:table/{DATABASE}/orders_current", True),
         ("glue:GetTable", f"{GLUE}:table/another/orders", False),
@@ -220,7 +222,7 @@ DATABASE = "order_pipeline_dev_orders"
         ("s3:DeleteObject", f"{PROCESSED}/queries/x", False),
     ],
 )
-def test_an_analyst_may_query_and_change_nothing(first_plan: Run, action: str, resource: str, expected: bool) -> None:
+def test_an_analyst_may_query_but_not_change_data(first_plan: Run, action: str, resource: str, expected: bool) -> None:
     policy = statements_of(dict(policies(first_plan))["output.analyst_policy"])
     allowed = any(
         action in listed(statement["Action"])
@@ -237,15 +239,15 @@ def test_each_function_writes_to_its_own_log_group(first_plan: Run) -> None:
         assert groups == [f"arn:aws:logs:{HERE}:log-group:/aws/lambda/{NAME}-{role.replace('_', '-')}:*"]
 
 
-def test_only_the_service_itself_takes_on_a_role(first_plan: Run) -> None:
-    """On whose behalf, test_confused_deputy.py sees to."""
+def test_only_its_service_may_assume_a_role(first_plan: Run) -> None:
+    """test_confused_deputy.py checks on whose behalf."""
     services = {"aws_iam_role.state_machine": "states", "aws_iam_role.scheduler[0]": "scheduler"}
     for address, role in first_plan.planned("aws_iam_role").items():
         [statement] = statements_of(role["assume_role_policy"])
         assert statement["Principal"] == {"Service": f"{services.get(address, 'lambda')}.amazonaws.com"}
 
 
-def test_buckets_topics_and_queue_refuse_what_does_not_come_by_tls(first_plan: Run) -> None:
+def test_buckets_topics_and_queue_refuse_requests_without_tls(first_plan: Run) -> None:
     covered: dict[str, Any] = {}
     for policy in resource_policies(first_plan):
         for statement in policy:
@@ -264,7 +266,7 @@ def test_buckets_topics_and_queue_refuse_what_does_not_come_by_tls(first_plan: R
     }
 
 
-def test_no_resource_policy_lets_anybody_in_but_the_rules_and_the_alarms(any_plan: Run) -> None:
+def test_resource_policies_only_allow_the_event_rules_and_the_alarms(any_plan: Run) -> None:
     allowing = [s for policy in resource_policies(any_plan) for s in policy if s["Effect"] == "Allow"]
     assert [{name: value for name, value in s.items() if name != "Sid"} for s in allowing] == [
         {
@@ -294,6 +296,6 @@ def test_no_resource_policy_lets_anybody_in_but_the_rules_and_the_alarms(any_pla
 
 
 def test_every_alarm_may_publish(first_plan: Run) -> None:
-    """By its name: the topic's policy, and the key's, let in alarms that begin with the deployment's."""
+    """The policies of the topic and of the key allow alarms whose name begins with the deployment's."""
     alarms = first_plan.planned("aws_cloudwatch_metric_alarm").values()
     assert [alarm["alarm_name"] for alarm in alarms if not alarm["alarm_name"].startswith(f"{NAME}-")] == []

@@ -1,7 +1,7 @@
-"""A deploy role can also change what it has deployed: every attribute that changes in place, changed once.
+"""A deploy role can also change a deployment: a second apply changes every attribute that can change in place.
 
-The provider's requests are recorded on an embedded AWS, and each is judged by the policies of infra/bootstrap: the
-embedded AWS itself knows no conditions, and of many requests not what they are about.
+The provider's requests are recorded on an embedded AWS. The policies of infra/bootstrap must allow each of them. The
+embedded AWS itself checks no conditions, and for many requests not the resource.
 """
 
 import json
@@ -21,7 +21,7 @@ from pipeline.deploy import build
 from pipeline.deploy.targets import Target, embedded_target
 from pipeline.deploy.terraform import INFRA
 from pipeline.emulator import server as embedded
-from tests.infra import iam, policies, provider_calls
+from tests.infra import iam_decisions, policies, provider_calls
 from tests.infra.conftest import Run
 from tests.infra.provider_calls import Account, Call
 from tests.infra.test_deploy_roles import statements_by_role
@@ -31,15 +31,15 @@ ACCOUNT = "000000000000"
 BOUNDARY = "order-pipeline-boundary-dev"
 
 NOT_DEPLOYED = {
-    "aws_cloudwatch_query_definition": "the embedded AWS saves no log query; AWS has one action to make and change one",
-    "aws_s3_bucket_lifecycle_configuration": "the provider waits a minute; AWS has one action to make and change them",
-    "aws_lambda_layer_version": "a custom runtime has no layers; the provider replaces a version whatever changes",
+    "aws_cloudwatch_query_definition": "the embedded AWS has no saved queries; one action creates and changes them",
+    "aws_s3_bucket_lifecycle_configuration": "the provider waits a minute; one action creates and changes them",
+    "aws_lambda_layer_version": "a custom runtime has no layers; the provider replaces a version at any change",
 }
 
 WITHOUT_REQUEST = {
     ("aws_lambda_function", "publish"): "says whether a change publishes a version, as each change here does"
 }
-"""What changes nothing on AWS."""
+"""Attributes whose change makes no AWS request."""
 
 _LOG_GROUP = {"logGroupName": "/aws/vendedlogs/states/order-pipeline-dev"}
 NOT_RECORDED = {
@@ -65,7 +65,7 @@ SECOND: Mapping[str, str] = {
     "log_retention_days": "7",
     "max_query_bytes": "20000000",
     "memory_mb": "{ starter = 512 }",
-    "permissions_boundary": BOUNDARY,  # a role deployed without one gets it
+    "permissions_boundary": BOUNDARY,  # a role deployed without a boundary gets one
     "retention_days": "{ rejected = 30 }",
     "runbook_url": "https://example.org/runbook",
     "timeout_seconds": "{ starter = 50 }",
@@ -74,7 +74,7 @@ SECOND: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class SecondApply:
-    """What the second apply has changed, and the requests that it made."""
+    """The changes of the second apply, and the requests that it made."""
 
     configured: Mapping[str, set[str]]
     """The attributes that infra/ sets, by type of resource."""
@@ -87,7 +87,7 @@ class SecondApply:
 
 @pytest.fixture(scope="module")
 def second_apply(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondApply]:
-    """Deploys with a key, changes everything by a second apply, and plans to replace everything."""
+    """Deploys with a key, changes everything in a second apply, and plans to replace everything."""
     home = tmp_path_factory.mktemp("second-apply")
     packages = home / "packages"
     packages.mkdir()
@@ -119,7 +119,7 @@ def second_apply(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondApp
 
 
 def _place(server: embedded.Server, home: Path, settings: Mapping[str, str], **more: str) -> Target:
-    """infra/ on the server with some settings; `more` are settings in small letters and Terraform's own in capitals."""
+    """infra/ on the server with some settings. In `more`, upper-case members are settings of Terraform itself."""
     always = {
         "environment": "dev",
         "customer_managed_key": "true",
@@ -175,7 +175,7 @@ def test_every_attribute_is_changed_in_place_or_by_a_replacement(second_apply: S
         if kind not in NOT_DEPLOYED
     }
     assert {kind: names for kind, names in missing.items() if names} == {}, (
-        "Change these in tests/infra/second_apply/ or in SECOND."
+        "Change these attributes in tests/infra/second_apply/ or in SECOND."
     )
 
 
@@ -183,8 +183,8 @@ def _not_recorded(kind: str) -> set[str]:
     return {attribute for of, attribute in (*NOT_RECORDED, *WITHOUT_REQUEST) if of == kind}
 
 
-def test_every_block_that_is_written_as_dynamic_is_changed(second_apply: SecondApply) -> None:
-    """Terraform does not list these with the other attributes of a resource."""
+def test_every_dynamic_block_is_changed(second_apply: SecondApply) -> None:
+    """Terraform does not list these among the attributes of a resource."""
     resources = [
         text
         for path in INFRA.glob("*.tf")
@@ -206,7 +206,7 @@ def test_every_block_that_is_written_as_dynamic_is_changed(second_apply: SecondA
 
 
 @pytest.mark.parametrize("role", ["deploy-dev", "deploy-prod", "deploy-smoke"])
-def test_the_role_may_make_every_request_of_the_second_apply(
+def test_the_deploy_role_may_make_every_request_of_the_second_apply(
     second_apply: SecondApply, bootstrap_plan: Run, role: str
 ) -> None:
     environment = role.removeprefix("deploy-").replace("smoke", "smoke-1a2b3c")
@@ -218,13 +218,13 @@ def test_the_role_may_make_every_request_of_the_second_apply(
         f"{request.action} on {request.resource} for {call.resource_type}"
         for call in (_renamed(call, environment) for call in (*second_apply.calls, *chain(*NOT_RECORDED.values())))
         for request in account.needs(call)
-        if not iam.allows(statements, request)
+        if not iam_decisions.allows(statements, request)
     }
-    assert refused == set(), "Allow these in infra/bootstrap/permissions.yaml."
+    assert refused == set(), "Add these to infra/bootstrap/permissions.yaml."
 
 
 def _renamed(call: Call, environment: str) -> Call:
-    """The call as it would be for another environment than dev."""
+    """The same call for another environment than dev."""
     boundary = "smoke" if environment.startswith("smoke-") else environment
 
     def rename(text: str) -> str:

@@ -1,7 +1,7 @@
-"""What AWS enforces and the embedded AWS does not: the machine's and the schedule's roles, who may invoke, trust.
+"""Permissions that the embedded AWS does not enforce: roles of the state machine and the schedule, invokes, trust.
 
-The functions' roles are in test_calls.py, on whose behalf a service acts in test_confused_deputy.py, which role each
-is passed in infra/tests/roles.tftest.hcl.
+test_role_permissions.py checks the functions' roles, test_confused_deputy.py on whose behalf a service acts, and
+infra/tests/roles.tftest.hcl which role each resource gets.
 """
 
 import pytest
@@ -19,7 +19,7 @@ from tests.infra.policies import (
     role_policies,
     statements_of,
 )
-from tests.infra.test_calls import grants
+from tests.infra.test_role_permissions import grants
 from tests.statemachine import definition as asl
 
 # step-functions/latest/dg/cw-logs.html
@@ -33,11 +33,11 @@ TRACING = {
 }
 
 
-def test_the_machine_may_do_what_its_tasks_do_and_nothing_else(first_plan: Run) -> None:
-    """It invokes versions only: what a function's own name means changes with a deploy."""
+def test_the_state_machine_may_only_do_what_its_tasks_do(first_plan: Run) -> None:
+    """It invokes versions only, because a deploy changes what the name of a function refers to."""
     tasks = asl.tasks(asl.load()).values()
     invoked = {function for task in tasks if (function := asl.function_of(task))}
-    assert {task["Resource"] for task in tasks} == {asl.LAMBDA, asl.SNS}, "say below what another service needs"
+    assert {task["Resource"] for task in tasks} == {asl.LAMBDA, asl.SNS}, "add the permissions of another service below"
     assert grants(first_plan, "state_machine") == {
         *(("lambda:InvokeFunction", f"{FUNCTION}-{function.replace('_', '-')}:*") for function in invoked),
         ("sns:Publish", NOTICES),
@@ -45,14 +45,14 @@ def test_the_machine_may_do_what_its_tasks_do_and_nothing_else(first_plan: Run) 
     }
 
 
-def test_the_schedule_may_invoke_the_reconciler_and_nothing_else(first_plan: Run) -> None:
+def test_the_schedule_may_only_invoke_the_reconciler(first_plan: Run) -> None:
     assert grants(first_plan, "scheduler") == {
         ("lambda:InvokeFunction", f"{FUNCTION}-reconciler:live"),
         ("sqs:SendMessage", QUEUE),
     }
 
 
-def test_functions_are_invoked_by_alias_and_from_one_source_each(first_plan: Run) -> None:
+def test_each_function_can_be_invoked_only_by_alias_and_from_one_source(first_plan: Run) -> None:
     permissions = first_plan.planned("aws_lambda_permission").values()
     fields = ("function_name", "qualifier", "action", "principal", "source_arn", "source_account")
     rule = f"arn:aws:events:{HERE}:rule/{NAME}-execution"
@@ -62,16 +62,16 @@ def test_functions_are_invoked_by_alias_and_from_one_source_each(first_plan: Run
         (f"{NAME}-record-failure", "live", invoke, "events.amazonaws.com", f"{rule}-failed", None),
         (f"{NAME}-record-run", "live", invoke, "events.amazonaws.com", f"{rule}-ended", None),
     }
-    assert first_plan.planned("aws_lambda_function_url") == {}, "a URL is another way in"
+    assert first_plan.planned("aws_lambda_function_url") == {}, "a function URL would be another way to invoke it"
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_no_role_makes_passes_or_takes_on_another(any_plan: Run, role: str) -> None:
+def test_no_role_may_create_pass_or_assume_another_role(any_plan: Run, role: str) -> None:
     services = {action.partition(":")[0] for action, _ in grants(any_plan, role)}
-    assert not services & {"iam", "sts", "organizations"}, f"{role} could give itself more than it has"
+    assert not services & {"iam", "sts", "organizations"}, f"{role} could extend its own permissions"
 
 
-def test_trust_is_in_one_service_for_one_action(first_plan: Run) -> None:
+def test_each_role_trusts_one_service_for_one_action(first_plan: Run) -> None:
     roles = first_plan.planned("aws_iam_role")
     assert len(roles) == len(ROLES) == len(role_policies(first_plan))
     for address, values in roles.items():

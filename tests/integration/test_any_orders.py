@@ -1,4 +1,4 @@
-"""Property tests over whole orders, with hypothesis: each runs the steps many times, so it isn't a unit test."""
+"""Property tests over whole orders, with hypothesis. Each runs the steps many times, so they are not unit tests."""
 
 import json
 import tempfile
@@ -73,8 +73,8 @@ def test_only_the_valid_records_of_all_close_calls_are_kept(tmp_path: Path) -> N
             records.append(orjson.loads(json.dumps(record)))
     found = kept(b"".join(json.dumps(record).encode() + b"\n" for record in records), tmp_path)
     expected = [number for number, record in enumerate(records) if reference().is_valid(record)]
-    assert {*found} - {*expected} == set(), "let pass, but not valid"
-    assert {*expected} - {*found} == set(), "valid, but not let pass"
+    assert {*found} - {*expected} == set(), "accepted, but not valid"
+    assert {*expected} - {*found} == set(), "valid, but not accepted"
 
 
 @settings(max_examples=12)

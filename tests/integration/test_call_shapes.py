@@ -1,7 +1,7 @@
-"""Every request that the code makes of AWS is of the shape that botocore's models of the services want.
+"""Every AWS request has the parameters that botocore's models of the services define.
 
-Those of functions/ are really made, on moto; those of the command line are read from the code, since some of them only
-an account answers.
+The requests of functions/ are really made, on moto. Those of the command line are read from the code, because some of
+them need an account.
 """
 
 import ast
@@ -17,7 +17,7 @@ from botocore.validate import ParamValidator
 
 from pipeline import ROOT
 from pipeline.deploy import deploy
-from tests import calls, harness
+from tests import aws_calls, harness
 
 OF_THE_CLI = (
     *("s3", "stepfunctions", "sns", "sqs", "lambda", "logs", "cloudwatch", "iam", "sts", "athena", "glue", "budgets"),
@@ -27,21 +27,21 @@ OF_THE_CLI = (
 
 
 def test_every_call_in_functions_is_made() -> None:
-    """So the tests below, and those of the policies, see all of them."""
-    made = calls.calls()
+    """Therefore the tests below and those of the policies check all of them."""
+    made = aws_calls.calls()
     unmade = [
         f"{site.path}:{site.lines[0]} {site.operation}"
-        for site in calls.sites(ROOT / "functions")
+        for site in aws_calls.sites(ROOT / "functions")
         if not any(site.makes(call) for call in made)
     ]
-    assert not unmade, f"Have tests/calls.py call a function so that these are made too: {unmade}"
-    assert len(list(calls.sites(ROOT / "functions"))) > 15, "the calls are not found in the code"
+    assert not unmade, f"Add calls of functions to tests/aws_calls.py that make these requests: {unmade}"
+    assert len(list(aws_calls.sites(ROOT / "functions"))) > 15, "found no calls in the code"
 
 
-def test_every_call_of_a_function_is_of_its_shape() -> None:
+def test_every_request_of_a_function_matches_its_model() -> None:
     wrong = {
         f"{call.function} {call.operation}: {fault}"
-        for call in calls.calls()
+        for call in aws_calls.calls()
         for fault in faults(call.params, call.shape)
     }
     assert not wrong
@@ -65,13 +65,13 @@ def test_a_wrong_shape_is_found(service: str, operation: str, params: dict[str, 
 
 
 def faults(params: Mapping[str, Any], shape: Any) -> list[str]:
-    """What is wrong with a request's parameters: by botocore, and by what it knows and does not look at."""
+    """The errors in a request's parameters: those that botocore reports, and those that only its model shows."""
     report = ParamValidator().validate(dict(params), shape)
     return [*(report.generate_report().splitlines() if report.has_errors() else []), *_beyond(params, shape, "")]
 
 
 def _beyond(value: Any, shape: Any, place: str) -> Iterator[str]:
-    """Values that are not among those listed, too long, or not of the model's pattern."""
+    """Values that are not in an enum, too long, or do not match the model's pattern."""
     if shape.type_name == "structure" and isinstance(value, Mapping):
         for name, member in shape.members.items():
             if name in value:
@@ -88,9 +88,9 @@ def _beyond(value: Any, shape: Any, place: str) -> Iterator[str]:
             yield f"{place} is not of the pattern {pattern}"
 
 
-def test_every_call_of_the_command_line_is_of_a_shape_that_a_service_knows() -> None:
+def test_every_request_of_the_command_line_matches_a_model() -> None:
     found = list(requests_of_the_cli())
-    assert len(found) > 40, "the calls are not found in the code"
+    assert len(found) > 40, "found no calls in the code"
     wrong = [
         f"{place}: {method}({', '.join(sorted(given))})"
         for place, method, given, whole in found
@@ -100,7 +100,7 @@ def test_every_call_of_the_command_line_is_of_a_shape_that_a_service_knows() -> 
 
 
 def requests_of_the_cli() -> Iterator[tuple[str, str, dict[str, Any], bool]]:
-    """Where a request is made, the method, what it is given by name, and whether that is all that it is given.
+    """The place of each request, its method, its named parameters, and whether it has no others.
 
     A value is a constant where the code has one, else Ellipsis.
     """
@@ -126,7 +126,7 @@ def constant(node: ast.expr) -> Any:
 
 
 def fits(shape: Any, given: Mapping[str, Any], whole: bool) -> bool:
-    """Whether a request has no other parameters than these, all that it must, and constants that are allowed."""
+    """Whether a request has only these parameters, all required ones, and constants with valid values."""
     if not set(given) <= set(shape.members) or (whole and not set(shape.required_members) <= set(given)):
         return False
     constants = {name: value for name, value in given.items() if value is not ...}
@@ -135,7 +135,7 @@ def fits(shape: Any, given: Mapping[str, Any], whole: bool) -> bool:
 
 @cache
 def shapes() -> Mapping[str, list[Any]]:
-    """The shapes of what operations take, by the name of their method."""
+    """The shapes of the parameters of operations, by client method."""
     found = defaultdict(list)
     for service in OF_THE_CLI:
         model = harness._session().client(service).meta.service_model
@@ -145,7 +145,7 @@ def shapes() -> Mapping[str, list[Any]]:
     return found
 
 
-def test_what_destroy_lists_exists_as_it_asks_for_it() -> None:
+def test_every_listing_of_destroy_exists_with_its_parameters() -> None:
     for service, operation, result, narrowing in deploy._LISTINGS:
         client = harness._session().client(service)
         assert client.can_paginate(operation), f"{service} {operation}"

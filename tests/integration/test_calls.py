@@ -1,4 +1,4 @@
-"""The model of S3's requests, held to the requests that the real functions make."""
+"""The cost model of S3 requests, compared with the requests of the real functions."""
 
 import json
 from collections import Counter
@@ -31,7 +31,7 @@ GOOD = [order(order_id=str(number)) for number in range(20)]
 
 @contextmanager
 def counting() -> Iterator[Callable[[], Calls]]:
-    """Counts the requests that are sent to S3 from here on."""
+    """Count the requests that are sent to S3 from here on."""
     made: Counter[str] = Counter()
 
     def count(model: Any, **_: Any) -> None:
@@ -50,7 +50,7 @@ def counting() -> Iterator[Callable[[], Calls]]:
 
 
 def run_counted(batch: Batch) -> dict[str, Calls]:
-    """Run every step of a batch; answers what each has requested."""
+    """Run every step of a batch. Returns the requests of each."""
     made = {}
     for function in (validate, transform):
         with counting() as counted:
@@ -94,7 +94,7 @@ def test_a_published_file_makes_the_requests_of_the_model(records: list[Any], ch
 
 @pytest.mark.parametrize("n_bytes", [0, (1 << 20) - 1, 1 << 20, 10 << 20, (10 << 20) + 1])
 @pytest.mark.usefixtures("aws")
-def test_large_objects_go_in_parts(n_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_objects_are_transferred_in_parts(n_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With smaller parts than deployed, but the least that S3 takes."""
     monkeypatch.setattr(s3_requests, "MULTIPART_BYTES", 1 << 20)
     monkeypatch.setattr(s3_requests, "PART_BYTES", 5 << 20)
@@ -111,7 +111,7 @@ def test_large_objects_go_in_parts(n_bytes: int, tmp_path: Path, monkeypatch: py
         assert counted() == s3_requests.download(n_bytes)
 
 
-def test_parts_are_those_that_are_deployed() -> None:
+def test_the_part_size_of_the_model_is_the_deployed_one() -> None:
     deployed = s3_utils._transfer()
     assert (deployed.multipart_threshold, deployed.multipart_chunksize) == (
         s3_requests.MULTIPART_BYTES,

@@ -1,4 +1,4 @@
-"""However a file is cut, what is published is the same to the last byte."""
+"""The published output is the same, byte by byte, for any number of chunks."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.unit.steps import publish
 
 @pytest.fixture(scope="module")
 def data() -> bytes:
-    """Northwind, with rejects of all kinds, orders that come again, and an amount that is read twice."""
+    """Northwind with rejects of all kinds, repeated orders, and an amount that is read twice."""
     northwind = NORTHWIND.read_bytes().splitlines(keepends=True)
     large = order(order_id="large", items=order()["items"][:1], shipping_cost=500_000_000_000)
     large["total_amount"] = 500_000_000_000 + 168
@@ -18,7 +18,7 @@ def data() -> bytes:
     return b"".join([*northwind[:40], bad, *northwind[40:80], *northwind[20:30]])
 
 
-# With 100 chunks some hold no record, and with 500 most don't.
+# With 100 chunks some have no record, and with 500 most have none.
 @pytest.mark.parametrize("chunks", [7, 100, pytest.param(500, marks=pytest.mark.long)])
 def test_one_chunk_and_many_publish_the_same_bytes(chunks: int, data: bytes, tmp_path: Path) -> None:
     whole = publish(data, tmp_path / "whole")
@@ -28,4 +28,4 @@ def test_one_chunk_and_many_publish_the_same_bytes(chunks: int, data: bytes, tmp
     assert (whole.totals.rejected, whole.merged.superseded) == (4, 10)
     assert whole.files().keys() == cut.files().keys()
     differ = [name for name, content in whole.files().items() if content != cut.files()[name]]
-    assert not differ, f"cut in {chunks}, these have other bytes: {differ}"
+    assert not differ, f"these files differ with {chunks} chunks: {differ}"

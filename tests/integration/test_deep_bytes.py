@@ -1,4 +1,4 @@
-"""What nests too deeply for a parser counts by its bytes, where more follows the first value."""
+"""Input that is too deeply nested for a parser counts by its bytes if more follows the first value."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,13 @@ def _buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     "line",
     [DEEP + GOOD[0] * 1000, DEEP * 15, DEEP + b" x" * 100_000, b"[" * 300_000, b"[" * 3000 + GOOD[0] * 1000],
-    ids=["records after it", "several", "text after it", "never closed", "records in what is never closed"],
+    ids=[
+        "records after it",
+        "several",
+        "other bytes after it",
+        "never closed",
+        "records in a value that is never closed",
+    ],
 )
 def test_deep_bytes_that_are_not_one_value_count_by_their_bytes(line: bytes) -> None:
     with pytest.raises(TooManyRejectsError, match=f"{len(line)} of {sum(map(len, GOOD)) + len(line)} bytes"):

@@ -1,4 +1,4 @@
-"""`pipeline validate`: what it says of a file is what a run would make of it, and nothing is left behind."""
+"""`pipeline validate` predicts the result of a run for a file, and leaves nothing behind."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ HOPELESS = lines([order(status="lost")]) * 3
 def pipeline(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., tuple[int, str, str]]:
-    """Run `pipeline validate` on some bytes; answers exit status, stdout, stderr. Nothing temporary is left."""
+    """Run `pipeline validate` on some bytes. Returns exit status, stdout and stderr, and checks for temporary files."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))

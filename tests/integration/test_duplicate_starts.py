@@ -24,7 +24,7 @@ MACHINE = harness.ENVIRONMENT["STATE_MACHINE_ARN"]
 
 @pytest.fixture
 def machine(aws: None) -> Any:
-    """A Step Functions client; what is started there runs forever."""
+    """A Step Functions client. Executions started with it run forever."""
     client = boto3.client("stepfunctions")
     role = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/x"
     definition = '{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}'

@@ -1,4 +1,4 @@
-"""The data generator: the same bytes for ever, orders that keep the contract, and defects that break it."""
+"""The data generator: reproducible bytes, orders that satisfy the contract, and defects that violate it."""
 
 import gzip
 import hashlib
@@ -153,7 +153,7 @@ def test_all_formats_hold_the_same_orders(tmp_path: Path) -> None:
     assert gzip.decompress(written(tmp_path / "array.gz", compress=True, fmt="json", **arguments)) == array
 
 
-def test_no_orders(tmp_path: Path) -> None:
+def test_zero_orders_make_an_empty_file(tmp_path: Path) -> None:
     assert written(tmp_path / "lines", count=0, invalid_ratio=1.0) == b""
     assert orjson.loads(written(tmp_path / "array", count=0, fmt="json")) == []
 
@@ -168,7 +168,7 @@ def test_valid_orders_keep_the_contract(seed: int, versions: tuple[int, ...]) ->
     assert not broken, next(iter(broken.items()))
 
 
-def test_another_version_has_the_same_orders_but_for_what_is_new_in_it() -> None:
+def test_another_version_has_the_same_orders_except_for_its_new_fields() -> None:
     for version_1, version_2, mixed in zip(*(orders(2_000, 3, versions) for versions in VERSIONS), strict=True):
         assert mixed == (version_2 if "schema_version" in mixed else version_1)
         assert list(version_2)[-1] == "total_amount" == list(version_1)[-1]
@@ -263,7 +263,7 @@ AGAINST_A_RULE = {"total_mismatch", "duplicate_line_number"}
 @pytest.mark.parametrize(
     ("defect", "version"), [(name, version) for name, defect in DEFECTS.items() for version in defect.versions]
 )
-def test_defect_breaks_the_contract_in_its_way_only(defect: str, version: int) -> None:
+def test_a_defect_violates_the_contract_in_only_one_way(defect: str, version: int) -> None:
     expected = "parse" if defect in UNREADABLE else defect if defect in AGAINST_A_RULE else "schema"
     for text, _ in generate(200, seed=5, versions=(version,)):
         damaged = DEFECTS[defect].damage(text)
@@ -289,7 +289,7 @@ def test_exactly_the_asked_share_is_invalid_evenly_spread(fmt: str, count: int, 
     assert max(times.values(), default=0) - min((times[name] for name in possible), default=0) <= 1
 
 
-def test_of_both_versions_each_has_its_defects_in_turn() -> None:
+def test_the_defects_of_each_version_take_turns() -> None:
     made = list(generate(1_000, 0, 0.5, versions=(1, 2)))
     assert all(bool(defect) == bool(faults(text)) for text, defect in made)
     for version in (1, 2):
@@ -313,7 +313,7 @@ def test_array_stays_json_whatever_its_orders_hold(tmp_path: Path) -> None:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def test_write_counts_defects_and_tells_progress(tmp_path: Path) -> None:
+def test_write_counts_defects_and_reports_progress(tmp_path: Path) -> None:
     news: list[int] = []
     made = write(tmp_path / "new" / "folders" / "orders", 2_500, 0, 0.02, advance=news.append)
     assert made == Counter(defect for _, defect in generate(2_500, 0, 0.02) if defect)
@@ -350,7 +350,7 @@ def test_interrupted_run_leaves_what_was_there(tmp_path: Path, compress: bool) -
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_with_130_and_no_file(tmp_path: Path, number: signal.Signals) -> None:
     arguments = [str(SCRIPT), "--orders", "50000000", "--out", str(tmp_path / "orders.jsonl")]
-    program = (  # whoever starts tests in the background has them ignore SIGINT, and what they start with them
+    program = (  # a shell that starts tests in the background makes them and their children ignore SIGINT
         "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     )

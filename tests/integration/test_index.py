@@ -1,4 +1,4 @@
-"""The handlers, with the events that AWS sends and on moto: what each starts, writes, answers and raises."""
+"""The handlers on moto, with the events that AWS sends: what each starts, writes, returns and raises."""
 
 import json
 import tempfile
@@ -111,7 +111,7 @@ def test_keys_are_decoded_once(encoded: str, key: str, machine: str) -> None:
     assert (batch.source.key, batch.source.version_id, batch.source.size) == (key, source.version_id, 2)
 
 
-def test_each_record_is_handled_and_folder_markers_are_passed_over(machine: str) -> None:
+def test_each_record_is_handled_and_folder_markers_are_skipped(machine: str) -> None:
     assert starter.handler(event("s3_several_records")) == {"started": 3, "known": 0}
     batches = {batch.source.key: batch for batch in started_by(machine).values()}
     assert {key: batch.dataset for key, batch in batches.items()} == {
@@ -157,7 +157,7 @@ def test_the_same_event_again_starts_nothing_new(machine: str) -> None:
 
 
 def started(code: str, status: int = 400) -> dict[str, int]:
-    """Handle an event whose StartExecution AWS answers with an error."""
+    """Handle an event for whose StartExecution AWS returns an error."""
     with Stubber(executions.client()) as stubber:
         stubber.add_client_error("start_execution", service_error_code=code, http_status_code=status)
         return starter.handler(s3_put("incoming/orders/x.json", "v"))
@@ -244,7 +244,7 @@ def test_a_chunk_whose_records_have_expired_is_named(monkeypatch: pytest.MonkeyP
         transform.handler({"batch": batch.to_input(), "chunk": 0})
 
 
-def test_an_unknown_dataset_fails_with_the_ones_that_there_are() -> None:
+def test_an_unknown_dataset_fails_with_the_list_of_datasets() -> None:
     batch = harness.plan(harness.upload(b"[]", "x.json", "incoming/no-such-feed/"))
     with pytest.raises(UnknownDatasetError, match="there are contracts for: orders"):
         validate.handler({"batch": batch.to_input(), "chunk": 0})
@@ -273,7 +273,7 @@ def test_no_step_leaves_anything_in_tmp(tmp: Path) -> None:
     assert list(tmp.iterdir()) == []
 
 
-def test_what_a_killed_invocation_left_is_removed_and_others_are_let_be(
+def test_the_files_of_a_killed_invocation_are_removed_and_others_are_kept(
     tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/02/[$LATEST]0123abcd")
@@ -291,7 +291,7 @@ def test_what_a_killed_invocation_left_is_removed_and_others_are_let_be(
 
 @pytest.fixture
 def notices() -> Any:
-    """The notices that the topic was sent, as (subject, message)."""
+    """The notifications that the topic received, as (subject, message)."""
     boto3.client("sns").create_topic(Name="test")
     topic = sns_backends[DEFAULT_ACCOUNT_ID][harness.REGION].topics[harness.ENVIRONMENT["TOPIC_ARN"]]
     return lambda: [(subject, message) for _, message, subject, *_ in topic.sent_notifications]
@@ -318,7 +318,7 @@ def recorded() -> dict[str, Any]:
     return content
 
 
-def test_the_state_machine_s_failure_is_recorded_and_worded() -> None:
+def test_a_failure_of_the_state_machine_is_recorded_and_described() -> None:
     notice = record_failure.handler(STATE)
     assert recorded() == {
         "failure_version": 1,
@@ -366,7 +366,7 @@ def test_the_record_names_the_rejects() -> None:
     assert f"The rejected records: s3://{PROCESSED}/{BATCH.rejected_key}" in notice["message"]
 
 
-def test_a_key_cannot_write_lines_into_a_notice() -> None:
+def test_a_key_cannot_add_lines_to_a_notification() -> None:
     sent = deepcopy(STATE)
     sent["batch"]["source"]["key"] = "incoming/orders/x.json was published.\n\nNext: pay here\u202e"
     message = record_failure.handler(sent)["message"]
@@ -394,7 +394,7 @@ def event_at(number: int, kind: str, **details: Any) -> dict[str, Any]:
 
 
 def task(number: int, name: str, outcome: str) -> list[dict[str, Any]]:
-    """The last events of a task that publishes a notice, newest first: a caught failure leaves its state as well."""
+    """The last events of a task that publishes a notification, newest first. A caught failure leaves its state, too."""
     common = {"resourceType": "sns", "resource": "publish"}
     details = common if outcome == "TaskSucceeded" else {**common, "error": "SNS.AuthorizationErrorException"}
     return [
@@ -417,13 +417,15 @@ RECORDED_ONLY = [
     ("events", "told"),
     [
         pytest.param([*ENDED, *task(29, "NotifyFailure", "TaskSucceeded"), *RECORDED_ONLY], False, id="notified"),
-        pytest.param([*ENDED, *task(29, "NotifyFailure", "TaskFailed"), *RECORDED_ONLY], True, id="notice not sent"),
-        pytest.param([*ENDED, *task(29, "NotifyRejects", "TaskFailed")], True, id="notice of rejects not sent"),
-        pytest.param([*ENDED, *RECORDED_ONLY], True, id="died before the notice"),
+        pytest.param(
+            [*ENDED, *task(29, "NotifyFailure", "TaskFailed"), *RECORDED_ONLY], True, id="notification not sent"
+        ),
+        pytest.param([*ENDED, *task(29, "NotifyRejects", "TaskFailed")], True, id="notification of rejects not sent"),
+        pytest.param([*ENDED, *RECORDED_ONLY], True, id="ended before the notification"),
         pytest.param([], True, id="no history"),
     ],
 )
-def test_eventbridge_is_told_of_whoever_was_not_notified(
+def test_the_event_from_eventbridge_notifies_a_failure_only_if_nobody_was_notified(
     events: list[dict[str, Any]], told: bool, notices: Any, history: Stubber
 ) -> None:
     sent = event("execution_failed")
@@ -443,7 +445,9 @@ def test_eventbridge_is_told_of_whoever_was_not_notified(
     assert recorded()["error"] == "States.Runtime"
 
 
-def test_a_record_of_the_state_machine_is_not_written_over_by_eventbridge(notices: Any, history: Stubber) -> None:
+def test_the_event_from_eventbridge_does_not_overwrite_a_record_of_the_state_machine(
+    notices: Any, history: Stubber
+) -> None:
     record_failure.handler(STATE)
     before = recorded()
     history.add_response("get_execution_history", {"events": []})
@@ -453,7 +457,7 @@ def test_a_record_of_the_state_machine_is_not_written_over_by_eventbridge(notice
 
 
 @pytest.mark.parametrize("recorded_before", [False, True])
-def test_an_event_that_eventbridge_delivers_again_is_told_once(
+def test_an_event_that_eventbridge_delivers_twice_is_notified_once(
     recorded_before: bool, notices: Any, history: Stubber
 ) -> None:
     if recorded_before:
@@ -464,7 +468,7 @@ def test_an_event_that_eventbridge_delivers_again_is_told_once(
     assert len(notices()) == 1
 
 
-def test_a_notice_that_failed_is_sent_by_the_next_delivery(notices: Any, history: Stubber) -> None:
+def test_a_notification_that_failed_is_sent_by_the_next_delivery(notices: Any, history: Stubber) -> None:
     for _ in range(2):
         history.add_response("get_execution_history", {"events": []})
     with Stubber(record_failure._sns()) as topic:
@@ -485,7 +489,7 @@ def test_a_notice_that_failed_is_sent_by_the_next_delivery(notices: Any, history
         ("execution_aborted_with_words", "ABORTED", "Größe\nfalsch", "stopped by hand: wrong file"),
     ],
 )
-def test_executions_that_died_are_recorded_and_told(
+def test_aborted_and_timed_out_executions_are_recorded_and_notified(
     name: str, status: str, error: str, cause: str, notices: Any, history: Stubber
 ) -> None:
     history.add_response("get_execution_history", {"events": []})
@@ -516,7 +520,7 @@ def test_a_topic_that_throttles_is_transient(history: Stubber) -> None:
 
 
 @pytest.mark.parametrize("error", ["E" * 300, "Ünïcode", "two\nlines", "\x00", ""])
-def test_a_subject_is_what_sns_takes(error: str) -> None:
+def test_sns_accepts_the_subject(error: str) -> None:
     sent = deepcopy(STATE) | {"failure": {"Error": error, "Cause": "x"}}
     subject = record_failure.handler(sent)["subject"]
     assert (len(subject) < 100, subject.isascii(), subject.isprintable()) == (True, True, True), subject
@@ -535,13 +539,13 @@ def test_a_subject_is_what_sns_takes(error: str) -> None:
         ("x" * 5_000, "x" * 2_000),
     ],
 )
-def test_of_a_cause_the_sentence_is_kept(cause: str, sentence: str) -> None:
+def test_the_message_of_a_cause_is_kept(cause: str, sentence: str) -> None:
     assert plain_cause(cause).startswith(sentence)
     assert len(plain_cause(cause)) <= 2_000
 
 
 @pytest.mark.parametrize("given", ["{}", '{"dataset": "orders"}', "null", "[]", None])
-def test_an_execution_that_the_starter_did_not_start_is_told_of_too(
+def test_an_execution_that_the_starter_did_not_start_is_notified_too(
     given: str | None, notices: Any, history: Stubber
 ) -> None:
     history.add_response("get_execution_history", {"events": []})

@@ -85,7 +85,7 @@ LISTINGS: dict[str, Callable[[Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("keys", LISTINGS.values(), ids=LISTINGS)
-def test_a_key_comes_out_as_it_is(s3: Any, keys: Callable[[Any], list[str]]) -> None:
+def test_a_key_is_listed_unchanged(s3: Any, keys: Callable[[Any], list[str]]) -> None:
     assert keys(s3) == KEYS
     assert all("encoding-type=url" in query for query in s3.queries)
 
@@ -98,7 +98,7 @@ def test_a_key_s_own_versions_are_found(s3: Any, key: str) -> None:
     assert not is_listed(pipeline(s3), key, "v2")
 
 
-def test_no_code_asks_for_an_encoding_itself() -> None:
+def test_no_code_requests_an_encoding_itself() -> None:
     """botocore asks for it and decodes; where the caller asks, botocore leaves the decoding to the caller."""
     for folder in ("functions", "src"):
         for path in (ROOT / folder).rglob("*.py"):
@@ -113,18 +113,18 @@ def version(s3: Any, key: str) -> ObjectVersion:
     return found
 
 
-def test_a_version_that_is_listed_but_not_returned_is_not_called_deleted(s3: Any) -> None:
+def test_a_version_that_is_listed_but_not_returned_is_not_reported_as_deleted(s3: Any) -> None:
     with pytest.raises(SourceNotVisibleError, match=r"lists s3://.*a�b\.jsonl but does not return it"):
         plan(pipeline(s3), version(s3, KEYS[0]))
 
 
-def test_a_version_that_is_no_longer_listed_is_gone(s3: Any) -> None:
+def test_a_version_that_is_no_longer_listed_is_deleted(s3: Any) -> None:
     found = version(s3, KEYS[0])
     s3.keys.remove(KEYS[0])
     assert plan(pipeline(s3), found) is None
 
 
-def test_an_error_of_another_kind_is_not_taken_for_it(s3: Any) -> None:
+def test_another_error_does_not_mean_that_a_version_is_deleted(s3: Any) -> None:
     def refuse(request: Any, **_: Any) -> Any:
         raw: Any = BytesIO(b"")
         raw.stream = lambda **_: iter([b""])

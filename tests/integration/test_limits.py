@@ -37,7 +37,7 @@ def test_records_that_break_a_rule_are_not_collected_in_memory(tmp_path: Path) -
     assert many - few < grown / 2, f"{many - few} bytes more for a file that is {grown} bytes larger"
 
 
-def test_a_large_record_of_nonsense_is_explained_by_its_first_error(tmp_path: Path) -> None:
+def test_a_large_invalid_record_is_explained_by_its_first_error(tmp_path: Path) -> None:
     nonsense = orjson.dumps({"items": [0] * (MAX_RECORD_BYTES // 2 - 100)})
     assert peak_bytes(nonsense, tmp_path) < 60 * len(nonsense)
     [reject] = [orjson.loads(line) for line in (tmp_path / "rejected.jsonl").read_bytes().splitlines()]
@@ -69,7 +69,7 @@ def test_nesting_is_capped_for_records_that_are_valid_otherwise(levels: int, val
 
 
 @pytest.mark.parametrize("levels", [65, 255, 256, 1_023, 1_024, 1_025, 5_000])
-def test_a_reject_that_nests_deeply_is_text_that_any_parser_reads(levels: int, tmp_path: Path) -> None:
+def test_a_deeply_nested_reject_is_a_string_that_any_parser_reads(levels: int, tmp_path: Path) -> None:
     """Inside its line the record would nest one level deeper, past what orjson reads."""
     record = b"[" * levels + b"]" * levels
     counts = validate(record + b"\n" + orjson.dumps(order(total_amount=0)), tmp_path)  # a rule's reject is merged in
@@ -114,14 +114,14 @@ def test_a_record_over_the_cap_says_how_much_of_it_is_missing(tmp_path: Path) ->
         (f"SELECT * FROM read_csv('/nowhere/{MARKER}.csv')", ResourceLimitError),
     ],
 )
-def test_what_duckdb_says_of_an_error_stays_inside(tmp_path: Path, statement: str, error: type[Exception]) -> None:
+def test_the_message_of_duckdb_is_not_part_of_an_error(tmp_path: Path, statement: str, error: type[Exception]) -> None:
     with pytest.raises(error) as raised, sql.connect(tmp_path, 512) as connection:
         connection.execute(statement)
     assert MARKER not in str(raised.value)
     assert raised.value.__cause__ is None, "a cause would be logged with its message"
 
 
-def test_rows_that_are_large_get_all_the_memory_there_is(tmp_path: Path) -> None:
+def test_large_rows_get_all_the_available_memory(tmp_path: Path) -> None:
     """A row group of these takes 200 MB; others after them get no more than before."""
     rows = "SELECT repeat(md5(CAST(range AS VARCHAR)), 300) AS text FROM range(20480)"
     for _ in range(2):
@@ -133,12 +133,12 @@ def test_rows_that_are_large_get_all_the_memory_there_is(tmp_path: Path) -> None
             assert sql.copy(connection, rows, tmp_path / "rows.parquet", sql.STAGED) == 20480
 
 
-def test_memory_that_runs_out_says_so(tmp_path: Path) -> None:
+def test_the_error_says_that_memory_is_exhausted(tmp_path: Path) -> None:
     with pytest.raises(ResourceLimitError, match="ran out of memory"), sql.connect(tmp_path, 512):
         raise duckdb.OutOfMemoryException("of " + MARKER)
 
 
-def test_a_full_disk_says_so() -> None:
+def test_the_error_says_that_the_disk_is_full() -> None:
     with pytest.raises(ResourceLimitError, match="is full"), workdir():
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -60,7 +60,7 @@ def test_a_thread_that_gets_no_memory_is_recognised() -> None:
     assert system_errors.is_out_of_memory(refused.value)
 
 
-def test_an_error_caused_by_too_little_memory_is_recognised() -> None:
+def test_an_error_caused_by_a_lack_of_memory_is_recognised() -> None:
     def wrapped() -> None:
         try:
             bytearray(1 << 62)
@@ -80,7 +80,7 @@ def test_an_error_caused_by_too_little_memory_is_recognised() -> None:
         ("40MiB", "1MiB", "CREATE TABLE t AS SELECT range, uuid() FROM range(5000000)", "ran out of disk"),
     ],
 )
-def test_duckdb_without_memory_differs_from_duckdb_without_disk(
+def test_duckdb_without_memory_and_without_disk_have_different_errors(
     tmp_path: Path, memory: str, disk: str, query: str, said: str
 ) -> None:
     def run() -> None:

@@ -147,7 +147,7 @@ def followed(log: CloudWatchLogs, monkeypatch: pytest.MonkeyPatch) -> Callable[.
     return followed
 
 
-def test_following_shows_each_line_once_even_within_a_millisecond(
+def test_follow_shows_each_line_once_even_within_one_millisecond(
     log: CloudWatchLogs, followed: Callable[..., list[int]]
 ) -> None:
     log.write("write", NOW, number=1)
@@ -161,7 +161,7 @@ def test_following_shows_each_line_once_even_within_a_millisecond(
         pytest.param(timedelta(minutes=9), 15, id="within half a minute of looks"),
     ],
 )
-def test_following_shows_late_lines(
+def test_follow_shows_lines_that_arrive_late(
     log: CloudWatchLogs, followed: Callable[..., list[int]], late: timedelta, looks: int
 ) -> None:
     log.write("write", NOW, number=1)
@@ -169,9 +169,7 @@ def test_following_shows_late_lines(
     assert followed([lambda: log.write("validate", NOW - late, number=0), *nothing]) == [1, 0]
 
 
-def test_following_shows_more_lines_than_the_initial_limit(
-    log: CloudWatchLogs, followed: Callable[..., list[int]]
-) -> None:
+def test_follow_shows_more_lines_than_the_first_limit(log: CloudWatchLogs, followed: Callable[..., list[int]]) -> None:
     for number in range(50):
         log.write("write", NOW - timedelta(seconds=50 - number), number=number)
 
@@ -183,14 +181,14 @@ def test_following_shows_more_lines_than_the_initial_limit(
     assert told == [47, 48, 49, *range(50, 1200)], "what was cut at first does not come later"
 
 
-def test_nothing_is_lost_where_a_machine_sleeps_between_two_looks(
+def test_follow_loses_no_line_if_the_machine_sleeps_between_two_reads(
     log: CloudWatchLogs, followed: Callable[..., list[int]]
 ) -> None:
     wrote = [lambda n=n: log.write("write", NOW + timedelta(minutes=30 + 60 * n), number=n) for n in range(4)]
     assert followed([*wrote, lambda: None], seconds=3600) == [0, 1, 2, 3]
 
 
-def test_following_for_long_shows_each_line_once(
+def test_follow_keeps_only_the_lines_that_may_be_returned_again(
     log: CloudWatchLogs, followed: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even polls that reach far back repeat no line."""

@@ -123,7 +123,7 @@ def test_a_version_that_becomes_visible_is_published() -> None:
 
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize(("age", "error"), [(0, TransientError), (16, ReconciliationError)])
-def test_new_staged_objects_may_not_be_visible_either(age: float, error: type[Exception]) -> None:
+def test_a_chunk_that_was_just_staged_may_not_be_visible(age: float, error: type[Exception]) -> None:
     batch = aged(harness.plan(harness.upload(GOOD)), age)
     with pytest.raises(error, match=r"Chunk 0 has no records\.parquet in staging"):
         transform.handler({"batch": batch.to_input(), "chunk": 0})
@@ -246,7 +246,7 @@ def archived(place: Place, storage_class: Any = "GLACIER") -> Batch:
 
 
 @pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
-def test_an_archived_file_fails_with_an_error_of_its_own(place: Place, storage_class: str) -> None:
+def test_an_archived_file_fails_with_its_own_error(place: Place, storage_class: str) -> None:
     batch = archived(place, storage_class)
     record = json.loads(harness.get(batch.failure_key(batch.batch_id)))
     assert record["error"] == SourceArchivedError.__name__

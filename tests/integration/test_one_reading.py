@@ -1,4 +1,4 @@
-"""However a record is spelled, what is staged of it is what the validator's parser read."""
+"""For any spelling of a record, the staged record is what the validator's parser read."""
 
 import json
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def _all_escaped(text: str) -> str:
 
 @settings(max_examples=15, phases=[Phase.generate])
 @given(st.data(), st.lists(valid_orders(), min_size=1, max_size=4), st.booleans())
-def test_any_spelling_of_any_orders_is_read_alike(
+def test_every_spelling_of_an_order_is_read_the_same(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, orders: list[Any], is_document: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("spelled")
@@ -80,7 +80,7 @@ PLACES = {
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
-def test_of_a_repeated_name_the_last_counts_wherever_it_stands(place: str, first: bool, tmp_path: Path) -> None:
+def test_the_last_of_repeated_names_counts_at_any_place(place: str, first: bool, tmp_path: Path) -> None:
     names = {"1": "order_id", "2": "name", "3": "city", "4": "product_name", "32.38": "shipping_cost"}
     plain = orjson.dumps(PLACES[place]).decode()
     sign = next(sign for sign in names if f'"{names[sign]}":"{sign}"' in plain or place == "a number")
@@ -108,7 +108,7 @@ def test_of_a_repeated_name_the_last_counts_wherever_it_stands(place: str, first
         ([b'[{"x":"a"}', b'{"x":"b"}]'], False),
     ],
 )
-def test_records_that_are_read_together_are_one_a_text(together: list[bytes], passes: bool) -> None:
+def test_records_are_read_together_only_if_each_is_one_json_value(together: list[bytes], passes: bool) -> None:
     record = {"type": "object", "additionalProperties": False, "properties": {"x": {"type": "string"}}}
     fast_decoder = fast_decoder_of(contract_of_records(record).current)
     assert fast_decoder

@@ -1,4 +1,4 @@
-"""Publishing and committing: all tables or none, once, with an account that is the same at every attempt."""
+"""Publish and commit: all tables or none, once, with the same manifest at every attempt."""
 
 import gzip
 import hashlib
@@ -25,7 +25,7 @@ from functions.write import index as write
 from functions.write import reject_limit
 from functions.write.reconciliation import Totals
 from tests import harness
-from tests.unit.orders import lines, order
+from tests.unit.orders import CONTRACT, lines, order
 
 # --- whether a file fails as a whole ----------------------------------------------------------------------------------
 
@@ -51,7 +51,9 @@ def totals(rejected: int, received: int) -> Totals:
         (9, 10, 1.0, False),
     ],
 )
-def test_the_share_of_rejects_that_is_let_pass(rejected: int, received: int, ratio: float, fails: bool) -> None:
+def test_a_file_is_accepted_up_to_the_allowed_share_of_rejects(
+    rejected: int, received: int, ratio: float, fails: bool
+) -> None:
     refusal = reject_limit.refusal(totals(rejected, received), ratio, "s3://b/k")
     assert isinstance(refusal, TooManyRejectsError) is fails
     if fails:
@@ -62,7 +64,7 @@ def test_the_share_of_rejects_that_is_let_pass(rejected: int, received: int, rat
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.1, 1.0])
-def test_without_a_valid_record_a_file_fails_at_any_ratio(ratio: float) -> None:
+def test_a_file_without_a_valid_record_fails_at_any_ratio(ratio: float) -> None:
     refusal = reject_limit.refusal(totals(2, 2), ratio, "s3://b/k")
     assert isinstance(refusal, NoValidRecordsError)
     assert str(refusal) == "All 2 records violate the contract (not_json 2): see s3://b/k."
@@ -84,7 +86,7 @@ def outputs(batch: Batch) -> dict[str, bytes]:
 
 
 @on_moto
-def test_the_manifest_tells_all() -> None:
+def test_the_manifest_has_source_counts_totals_and_outputs() -> None:
     batch = harness.run(WITH_REJECT, "a b.jsonl")
     manifest = harness.manifest(batch)
     assert manifest["counts"] == {"received": 12, "valid": 11, "rejected": 1, "superseded": 1, "published": 10}
@@ -114,7 +116,7 @@ def test_the_manifest_tells_all() -> None:
         "dataset": "orders",
         "batch_id": batch.batch_id,
         "revision": 1,
-        "contract_version": 2,
+        "contract_version": CONTRACT.current.number,
         "release": "test",
         "source": batch.to_input()["source"],
         "ingested_at": batch.ingested_at,
@@ -158,7 +160,7 @@ def test_a_plan_of_other_chunks_commits_the_same_manifest() -> None:
 
 
 @on_moto
-def test_a_committed_batch_is_verified_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_committed_batch_is_verified_and_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = harness.run(WITH_REJECT)
     answer = write.handler(batch.to_input())
     for key in harness.keys("staging/"):
@@ -173,7 +175,7 @@ def test_a_committed_batch_is_verified_and_left_alone(monkeypatch: pytest.Monkey
 
 
 @on_moto
-def test_a_committed_batch_whose_output_is_harmed_is_not_called_published() -> None:
+def test_a_committed_batch_with_a_changed_output_is_not_reported_as_published() -> None:
     batch = harness.run(WITH_REJECT)
     manifest = harness.document(Manifest, batch.manifest_key)
     for output in manifest.outputs:
@@ -197,7 +199,7 @@ def test_a_committed_batch_whose_output_is_harmed_is_not_called_published() -> N
 
 @on_moto
 @pytest.mark.parametrize("same", [True, False])
-def test_of_two_writers_the_first_commit_stands(same: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_commit_of_two_writers_counts(same: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other one commits after this one has looked for a manifest."""
     batch = harness.run(WITH_REJECT)
     committed = harness.get(batch.manifest_key)
@@ -234,7 +236,7 @@ UNTIL_COMMIT = 7
 
 
 @on_moto
-def test_killed_between_any_two_writes_nothing_is_published_and_the_retry_completes(
+def test_a_write_killed_between_any_two_writes_publishes_nothing_and_its_retry_completes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     batch = harness.run(WITH_REJECT)
@@ -293,7 +295,7 @@ def test_a_document_without_records_is_empty(name: str) -> None:
 
 
 @on_moto
-def test_counts_that_are_gone_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_counts_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     harness.let_missing_be_gone(monkeypatch)
     batch = harness.run(lines(GOOD))
     for key in (batch.manifest_key, batch.staging_key(0, "counts.json")):
@@ -304,7 +306,7 @@ def test_counts_that_are_gone_are_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 @on_moto
 @pytest.mark.parametrize("name", ["orders.parquet", "items.parquet", "rejected.jsonl"])
-def test_what_expired_in_staging_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_staging_files_are_reported(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     harness.let_missing_be_gone(monkeypatch)
     batch = harness.run(WITH_REJECT)
     for key in (batch.manifest_key, batch.staging_key(0, name)):
@@ -316,7 +318,7 @@ def test_what_expired_in_staging_is_named(name: str, monkeypatch: pytest.MonkeyP
 
 @on_moto
 @pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.json"])
-def test_a_superseded_record_is_listed_as_it_came(name: str) -> None:
+def test_a_superseded_record_is_listed_unchanged(name: str) -> None:
     """With its digits, its escapes and its member that comes twice; however the file is read."""
     plain = json.dumps(order(shipping_cost=5))
     odd = plain.replace('"shipping_cost": 5', '"shipping_cost": 9, "shipping_cost": 5.0e0').replace(
@@ -354,11 +356,11 @@ def test_a_source_that_is_gone_by_then_matters_only_to_superseded_records(
         write.handler(batch.to_input())
 
 
-# --- what write answers -----------------------------------------------------------------------------------------------
+# --- the result of write ----------------------------------------------------------------------------------------------
 
 
 @on_moto
-def test_the_answer_holds_the_counts_and_the_notice() -> None:
+def test_the_result_of_write_has_the_counts_and_the_notification() -> None:
     batch = harness.plan(harness.upload(WITH_REJECT, "Zoë & 日本.jsonl"))
     answer = harness.run_steps(batch)
     notice = answer.pop("notice")

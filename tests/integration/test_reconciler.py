@@ -136,7 +136,7 @@ def _fail_once(place: Place) -> Callable[[Batch], Any]:
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
-def test_the_state_of_a_version_follows_from_its_records(
+def test_the_state_of_a_version_is_derived_from_its_traces(
     place: Place, happened: Callable[[Place], Batch], state: BatchState, replays: int
 ) -> None:
     batch = happened(place)
@@ -147,7 +147,7 @@ def test_the_state_of_a_version_follows_from_its_records(
     assert (finding.version.key, finding.version.version_id) == (batch.source.key, batch.source.version_id)
 
 
-def test_an_execution_that_has_just_ended_counts_as_running(place: Place) -> None:
+def test_an_execution_that_has_just_ended_may_still_be_notified(place: Place) -> None:
     batch = ended(place, "ABORTED")
     now = datetime.now(UTC) + timedelta(minutes=16)  # then the file is old enough
     for minutes_before, state in ((1, BatchState.RUNNING), (20, BatchState.NOT_NOTIFIED)):
@@ -156,7 +156,7 @@ def test_an_execution_that_has_just_ended_counts_as_running(place: Place) -> Non
         assert finding.state is state
 
 
-def test_a_survey_sees_the_window_and_the_prefix_only(place: Place) -> None:
+def test_a_survey_is_limited_to_its_window_and_prefix(place: Place) -> None:
     for name in ("a.jsonl", "a.jsonl.gz", "b.jsonl"):
         place.upload(GOOD, name)
     harness.upload(b"", "", "incoming/orders/folder/")
@@ -258,7 +258,7 @@ def test_a_failure_without_a_notification_is_recorded_and_notified_once(
 
 
 @pytest.mark.parametrize("happened", [stuck, lambda place: ended(place, "SUCCEEDED")])
-def test_states_that_need_a_person_are_counted_for_the_alarm(
+def test_a_batch_that_only_a_person_can_recover_is_counted_for_the_alarm(
     place: Place, happened: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any, caplog: Any
 ) -> None:
     batch = happened(place)
@@ -279,7 +279,7 @@ def test_nothing_is_written_by_the_reconciler_itself(place: Place, monkeypatch: 
     assert harness.keys() == []
 
 
-def test_a_version_that_is_deleted_meanwhile_is_let_be(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_is_deleted_meanwhile_is_skipped(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     missing(place)
     tick(monkeypatch)
     monkeypatch.setattr(reconciler, "plan", lambda *_: None)
@@ -333,7 +333,9 @@ def test_a_version_that_cannot_be_started_hides_no_other(
     assert '"BatchesUnaccounted":[1.0]' in capsys.readouterr().out
 
 
-def test_a_missing_notification_of_a_published_batch_is_sent(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_published_batch_whose_notification_was_not_sent_is_notified(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batch = published(place)
     end(batch.batch_id, "FAILED", "SNS.NotFound", ago=timedelta(minutes=20))  # NoticeNotSent
     tick(monkeypatch)
@@ -344,7 +346,7 @@ def test_a_missing_notification_of_a_published_batch_is_sent(place: Place, monke
     assert "was published, but a step after that failed" in told()[0][2]
 
 
-def test_a_missing_notification_of_a_revision_is_sent(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_revision_without_a_notification_is_notified(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = published(place)
     revised = replace(batch, batch_id=f"{batch.batch_id}-r2", revision=2)
     place.step_functions().runs = lambda _: None
@@ -362,7 +364,7 @@ def told() -> list[Any]:
     return list(topic.sent_notifications)
 
 
-def test_a_record_of_an_earlier_release_counts_as_told(place: Place) -> None:
+def test_a_record_of_an_earlier_release_counts_as_notified(place: Place) -> None:
     batch = failed(place)
     key = batch.failure_key(batch.batch_id)
     record = json.loads(harness.get(key))

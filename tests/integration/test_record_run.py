@@ -126,7 +126,7 @@ def test_stored_bytes_are_those_in_the_buckets(batch: Batch) -> None:
     assert Decimal(content["usd_a_month_kept"]) == pytest.approx(kept, abs=Decimal("1e-12"))
 
 
-def test_staging_that_is_kept_for_ever_costs_by_the_month(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_staging_without_expiry_costs_per_month(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     deployment = json.loads(harness.ENVIRONMENT["DEPLOYMENT"]) | {"staging_days": 0}
     expiring = record_of(ended(batch), histories.troubled())
     harness.forget_clients()
@@ -149,7 +149,7 @@ def test_a_retried_step_makes_its_requests_again(batch: Batch) -> None:
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
-def test_a_failed_run_costs_the_work_it_did(aws: None, status: str) -> None:
+def test_a_failed_run_costs_the_work_until_its_failure(aws: None, status: str) -> None:
     batch = harness.plan(harness.upload(DATA), len(DATA) // 2 + 1)
     content = record_of(ended(batch, status), histories.aborted())
     adds_up(content)
@@ -168,7 +168,7 @@ def test_a_failed_replay_of_a_published_batch_published_nothing(batch: Batch) ->
     assert content["bytes"]["published"] == 0
 
 
-def test_an_event_without_its_input_is_recorded_from_staging(batch: Batch) -> None:
+def test_an_event_without_its_input_is_recorded_from_stored_objects(batch: Batch) -> None:
     """Step Functions leaves a long input out."""
     whole = record_of(ended(batch), histories.troubled())
     forget_record()
@@ -182,7 +182,7 @@ def test_an_execution_that_was_started_by_hand_is_recorded(aws: None) -> None:
     assert harness.keys("runs/") == ["runs/unknown/by-hand/by-hand.json"]
 
 
-def test_a_map_that_shows_no_tries_is_marked(batch: Batch) -> None:
+def test_a_map_without_attempts_in_its_history_is_marked(batch: Batch) -> None:
     content = record_of(ended(batch), histories.embedded())
     adds_up(content)
     assert content["steps"]["ProcessChunks"] == {
@@ -245,7 +245,7 @@ def test_a_run_whose_history_is_throttled_is_recorded_without_it(batch: Batch, s
 
 
 @pytest.mark.parametrize("code", ["InternalError", "AccessDeniedException"])
-def test_a_history_that_is_refused_for_another_reason_is_asked_for_again(batch: Batch, code: str) -> None:
+def test_a_history_that_is_refused_for_another_reason_is_requested_again(batch: Batch, code: str) -> None:
     with (
         patch.object(executions, "client", lambda: Throttling(code)),
         pytest.raises((TransientError, ClientError)),
@@ -263,7 +263,7 @@ def test_a_history_that_has_not_ended_is_read_again_later(batch: Batch) -> None:
     assert harness.keys("runs/") == []
 
 
-def test_the_history_is_read_whole_and_without_data(batch: Batch) -> None:
+def test_the_history_is_read_completely_and_without_data(batch: Batch) -> None:
     client = StepFunctions(histories.troubled(), page=7)
     with patch.object(executions, "client", lambda: client):
         record_run.handler(ended(batch))
@@ -274,7 +274,7 @@ def test_the_history_is_read_whole_and_without_data(batch: Batch) -> None:
     }
 
 
-def test_no_manifest_contains_the_cost_of_a_run(batch: Batch) -> None:
+def test_a_manifest_does_not_contain_the_cost(batch: Batch) -> None:
     """It would differ between attempts."""
     before = harness.get(batch.manifest_key)
     record_of(ended(batch), histories.troubled())

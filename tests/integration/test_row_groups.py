@@ -20,7 +20,7 @@ N_READINGS = 300_000
 
 
 def merged_readings(folder: Path, sizes: list[int], order: str, memory_mb: int = MEMORY_MB) -> bytes:
-    """The table of readings, in Parquet, that is merged from parts of so many rows, which come in this order.
+    """The table of readings, in Parquet, merged from parts with these numbers of rows, in this order.
 
     There is no disk to sort on.
     """
@@ -58,7 +58,7 @@ def test_row_groups_end_at_the_same_rows_in_any_order_and_cut(order: str, tmp_pa
     assert merged_readings(tmp_path / "cut", [*pieces, N_READINGS - sum(pieces)], order) == whole
 
 
-def test_what_comes_sorted_by_key_needs_no_room_for_sorting(tmp_path: Path) -> None:
+def test_rows_that_are_sorted_by_key_need_no_disk_for_sorting(tmp_path: Path) -> None:
     little_mb = 85
     merged_readings(tmp_path / "sorted", [N_READINGS], "number, half", little_mb)
     with pytest.raises(ResourceLimitError):

@@ -35,7 +35,7 @@ DATA = bytes(range(256)) * 10
 
 
 def put(key: str, data: bytes = DATA, bucket: str = INGEST) -> str:
-    """Write an object with boto3 itself; answers its version."""
+    """Write an object with boto3 itself. Returns its version."""
     version: str = s3_utils.client().put_object(Bucket=bucket, Key=key, Body=data).get("VersionId", "")
     return version
 
@@ -45,7 +45,7 @@ def read(key: str, version: str, start: int = 0) -> bytes:
 
 
 class Body:
-    """The body of an answer: its blocks, or the error that comes instead of one."""
+    """The body of a response: its blocks, or an error instead of a block."""
 
     def __init__(self, blocks: list[bytes | Exception]) -> None:
         self.blocks: Iterator[bytes | Exception] = iter(blocks)
@@ -115,7 +115,7 @@ def test_blocks_begin_at_the_start_and_have_their_size(
 
 
 @pytest.mark.parametrize("start", [0, 1, 7, 8, 9, 19, 20])
-def test_a_server_that_ignores_the_range_is_borne(start: int) -> None:
+def test_a_server_that_ignores_the_range_is_supported(start: int) -> None:
     body = Body([b"01234567", b"89abcdef", b"ghij"])
     with instead(get_object=lambda **_: {"Body": body}):
         found = read("a", "v", start)
@@ -133,7 +133,7 @@ def test_the_connection_is_closed_when_the_reader_stops_early() -> None:
 
 
 @on_moto
-def test_what_is_missing() -> None:
+def test_a_missing_object_is_returned_as_none_or_raises() -> None:
     version = put("a")
     s3_utils.client().delete_object(Bucket=INGEST, Key="a", VersionId=version)
     assert s3_utils.storage().head(INGEST, "a", version) is None
@@ -146,7 +146,7 @@ def test_what_is_missing() -> None:
 
 
 @on_moto
-def test_a_delete_marker_is_as_good_as_nothing() -> None:
+def test_a_delete_marker_counts_as_a_missing_object() -> None:
     put("a")
     marker = s3_utils.client().delete_object(Bucket=INGEST, Key="a")["VersionId"]
     assert s3_utils.storage().head(INGEST, "a") is None
@@ -164,7 +164,7 @@ def test_put_new_writes_once() -> None:
 
 
 @on_moto
-def test_publish_tells_size_and_digest_and_puts_the_digest_beside(tmp_path: Path) -> None:
+def test_publish_returns_size_and_digest_and_stores_the_digest(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(DATA)
     digest = hashlib.sha256(DATA).hexdigest()
@@ -218,7 +218,7 @@ def client() -> Any:
 
 @pytest.fixture
 def answered(client: Any, file: Path) -> Answered:
-    """Makes a call that AWS answers with an error."""
+    """Make a call for which AWS returns an error."""
 
     def make(call: str, code: str, status: int) -> Any:
         operation, function = CALLS[call]
@@ -253,7 +253,7 @@ def answered(client: Any, file: Path) -> Answered:
         ("KmsThrottlingException", 400),
     ],
 )
-def test_a_fault_that_passes_is_transient(call: str, code: str, status: int, answered: Answered) -> None:
+def test_a_temporary_fault_is_a_transient_error(call: str, code: str, status: int, answered: Answered) -> None:
     with pytest.raises(TransientError, match=rf"^[A-Z]+ s3://b/k: AWS returned {code}\.$") as caught:
         answered(call, code, status)
     assert caught.value.__cause__ is not None
@@ -261,7 +261,7 @@ def test_a_fault_that_passes_is_transient(call: str, code: str, status: int, ans
 
 @each_call
 @pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("NoSuchBucket", 404), ("InvalidRequest", 400)])
-def test_any_other_answer_stays_what_it_is(call: str, code: str, status: int, answered: Answered) -> None:
+def test_any_other_error_is_raised_unchanged(call: str, code: str, status: int, answered: Answered) -> None:
     with pytest.raises(Exception, match=code) as caught:
         answered(call, code, status)
     assert not isinstance(caught.value, TransientError)
@@ -273,7 +273,7 @@ def test_a_missing_object_is_none(call: str, code: str, answered: Answered) -> N
     assert answered(call, code, 405 if code == "MethodNotAllowed" else 404) is None
 
 
-def test_only_412_says_that_an_object_stands(answered: Answered) -> None:
+def test_only_412_means_that_an_object_exists(answered: Answered) -> None:
     assert answered("put_new", "PreconditionFailed", 412) is False
     with pytest.raises(ClientError, match="PreconditionFailed"):
         answered("put_bytes", "PreconditionFailed", 412)
@@ -313,13 +313,13 @@ def test_a_connection_lost_in_the_middle_is_transient(call: str, error: Exceptio
         CALLS[call][1](file)
 
 
-def test_missing_credentials_are_no_transient_fault() -> None:
+def test_missing_credentials_are_not_a_transient_error() -> None:
     with pytest.raises(NoCredentialsError), s3_utils.transient_faults("x"):
         raise NoCredentialsError
 
 
 @on_moto
-def test_an_error_of_the_reader_is_not_taken_for_one_of_s3() -> None:
+def test_an_error_of_the_reader_is_not_treated_as_an_s3_error() -> None:
     blocks = s3_utils.storage().read_blocks(INGEST, "a", put("a"))
     with pytest.raises(ZeroDivisionError):
         b"".join(1 // 0 for _ in blocks)  # type: ignore[misc]
@@ -339,7 +339,7 @@ def test_a_large_object_whose_parts_never_come_is_a_transient_fault(
 
 
 @on_moto
-def test_a_large_object_goes_in_parts_and_comes_back_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_object_is_uploaded_and_read_back_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3_utils, "_MULTIPART_BYTES", 6 << 20)
     s3_utils._transfer.cache_clear()
     path, data = tmp_path / "file", DATA * 4000

@@ -109,7 +109,7 @@ def mutated_orders(draw: st.DrawFn) -> Any:
 
 @settings(max_examples=150)
 @given(mutated_orders())
-def test_both_find_the_same_faults_at_the_same_places(record: Any) -> None:
+def test_both_validators_find_the_same_faults_at_the_same_places(record: Any) -> None:
     assert faults(record) == faults_by_reference(record)
     assert validator().is_valid(record) is (not faults(record))
 
@@ -124,7 +124,7 @@ def test_every_fault_has_a_code_and_a_sentence(record: Any) -> None:
 
 
 @pytest.mark.parametrize("value", CLOSE_CALLS, ids=ascii)
-def test_both_agree_on_close_calls_everywhere(value: Any) -> None:
+def test_both_validators_agree_on_edge_cases_at_every_place(value: Any) -> None:
     for number in range(len(list(places(order())))):
         record = order()
         holder, step = list(places(record))[number]
@@ -135,17 +135,17 @@ def test_both_agree_on_close_calls_everywhere(value: Any) -> None:
 
 @settings(max_examples=50)
 @given(valid_orders())
-def test_both_take_every_valid_order(record: Order) -> None:
+def test_both_validators_accept_every_valid_order(record: Order) -> None:
     assert faults(record) == faults_by_reference(record) == Counter()
 
 
-def test_both_take_northwind() -> None:
+def test_both_validators_accept_northwind() -> None:
     for line in NORTHWIND.read_bytes().splitlines():
         record = orjson.loads(line)
         assert faults(record) == faults_by_reference(record) == Counter(), record["order_id"]
 
 
-def test_both_agree_on_generated_orders() -> None:
+def test_both_validators_agree_on_generated_orders() -> None:
     for line, _ in generate(len(DEFECTS) * 20, seed=3, invalid_ratio=0.5):
         try:
             record = orjson.loads(line)
@@ -169,7 +169,7 @@ each_schema = pytest.mark.parametrize("name", SCHEMAS, ids=str)
 
 
 @each_schema
-def test_a_schema_is_one(name: Path) -> None:
+def test_every_schema_is_valid_json_schema(name: Path) -> None:
     assert SCHEMAS[name]["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
 
@@ -192,7 +192,7 @@ def test_no_multiple_of_is_fractional(name: Path) -> None:
 
 
 @each_schema
-def test_every_rule_that_is_told_in_words_has_them(name: Path) -> None:
+def test_every_rule_explained_by_its_description_has_one(name: Path) -> None:
     schema = SCHEMAS[name]
     for place, part in parts(schema):
         told = {"pattern", "format", "decimal"} & part.keys() or ("enum" in part and "properties" not in place[-12:])
@@ -201,7 +201,7 @@ def test_every_rule_that_is_told_in_words_has_them(name: Path) -> None:
 
 
 @each_schema
-def test_every_object_says_which_fields_it_takes(name: Path) -> None:
+def test_every_object_lists_its_fields(name: Path) -> None:
     for place, part in parts(SCHEMAS[name]):
         if part.get("type") == "object":
             assert part.get("additionalProperties") is False, f"{place}: a field that no table takes would be lost"

@@ -19,7 +19,7 @@ ON_LAMBDA = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001", "AWS_DEFAULT_REGION": "
 
 
 @pytest.mark.parametrize("function", build.FUNCTIONS)
-def test_a_start_makes_the_client_and_loads_nothing_that_is_needed_seldom(function: str) -> None:
+def test_a_cold_start_creates_the_client_and_loads_no_rarely_used_module(function: str) -> None:
     code = f"import sys, functions.{function}.index; from functions.common import s3_utils as s3\n"
     code += "print(s3.client.cache_info().currsize, *sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env=ON_LAMBDA, cwd=ROOT, capture_output=True, text=True)
@@ -29,7 +29,7 @@ def test_a_start_makes_the_client_and_loads_nothing_that_is_needed_seldom(functi
     assert not (SELDOM if "sql" in build.FUNCTIONS[function] else SELDOM | FOR_SQL) & set(loaded)
 
 
-def test_only_on_lambda_is_anything_made_before_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_are_created_before_their_use_only_on_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     monkeypatch.delenv("AWS_LAMBDA_RUNTIME_API", raising=False)
     aws.make_at_start(lambda: made.append("elsewhere"))

@@ -20,7 +20,7 @@ SECRET = "s3cr3t-Zoë"
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    """The lines that were written since the last look, all of which must be JSON."""
+    """The lines that were written since the last call. All of them must be JSON."""
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"test-{uuid.uuid4()}")  # a logger's stream stays with its name
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
     telemetry.logger.cache_clear()
@@ -28,7 +28,7 @@ def logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     telemetry.logger.cache_clear()
 
 
-def test_metrics_that_are_off_do_not_pile_up(logged: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_do_not_accumulate_if_they_are_off(logged: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     """They had, and a file of another feed in the same process brought a warning."""
     monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
     with warnings.catch_warnings():
@@ -58,7 +58,7 @@ def test_a_step_logs_its_start_and_its_end(logged: Lines) -> None:
     assert start["timestamp"].endswith("+0000"), "times are UTC"
 
 
-def test_a_failure_of_ours_is_one_line_without_a_stack_trace(logged: Lines) -> None:
+def test_a_pipeline_error_is_logged_in_one_line_without_a_stack_trace(logged: Lines) -> None:
     with pytest.raises(EmptyFileError), telemetry.step("write", "orders-1"):
         raise EmptyFileError("The file has no record.")
     _, end = logged()
@@ -86,11 +86,11 @@ def test_metrics_are_lines_with_their_dataset(logged: Lines) -> None:
         ("RecordsPublished", "Count"),
         ("RecordsRejected", "Count"),
     }
-    assert second["dataset"] == "unknown", "whoever uploads may call folders anything, and each would be a metric"
-    assert not {"RecordsPublished", "RecordsRejected"} & second.keys(), "the numbers of another call stand in it"
+    assert second["dataset"] == "unknown", "producers choose the names of folders, and each would be a metric"
+    assert not {"RecordsPublished", "RecordsRejected"} & second.keys(), "it contains the numbers of another call"
 
 
-def test_no_line_tells_what_a_record_holds(aws: None, logged: Lines) -> None:
+def test_no_log_line_contains_record_values(aws: None, logged: Lines) -> None:
     telling = customer(name=SECRET, customer_id=SECRET, phone=SECRET)
     valid = [order(order_id=f"{SECRET}{number}", customer=telling) for number in range(10)]
     rejected = order(order_id=SECRET, customer=telling, total_amount=0.5)
@@ -134,7 +134,7 @@ def test_rejects_of_a_refused_file_are_counted_by_reason_too(aws: None, logged: 
 
 
 def reasons(written: list[dict[str, Any]]) -> list[tuple[str, list[float]]]:
-    """Each reason that was counted, with its number, and that it is a dimension beside the dataset."""
+    """Each counted reason with its number. The reason must be a dimension in addition to the dataset."""
     counted = [line for line in written if "RejectsByReason" in line]
     for line in counted:
         [directive] = line["_aws"]["CloudWatchMetrics"]

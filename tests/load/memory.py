@@ -1,4 +1,4 @@
-"""The memory of all processes of a group, watched while something runs."""
+"""The memory of all processes of a group, observed while something runs."""
 
 import os
 import threading
@@ -9,7 +9,7 @@ PROC = Path("/proc")
 
 
 class Watch:
-    """Looks at the group's resident memory twice a second; `peak` is the most that was seen, in bytes."""
+    """Samples the resident memory of the group twice a second. `peak` is the maximum in bytes."""
 
     def __init__(self, group: int) -> None:
         self._group, self._done = group, threading.Event()
@@ -43,7 +43,7 @@ def pids(group: int) -> list[int]:
 
 
 def resident(pid: int) -> int:
-    """The resident memory of a process in bytes; what it shares with others counts whole."""
+    """The resident memory of a process in bytes, including all shared memory."""
     with suppress(OSError):
         for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
             if line.startswith("Rss:"):

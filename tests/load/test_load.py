@@ -1,6 +1,6 @@
-"""A thousand files through the embedded AWS while calls to AWS fail at random: every one of them is accounted for.
+"""A thousand files through the embedded AWS while AWS calls fail at random: every file is accounted for.
 
-`LOAD_FILES` and `LOAD_SEED` in the environment choose others; the seed is printed.
+`LOAD_FILES` and `LOAD_SEED` in the environment set other values. The test prints the seed.
 """
 
 import json
@@ -46,8 +46,8 @@ FAULTS = {
     "throttled": 0.03,
     "lost": 0.01,
     "killed": 0.005,
-    "killed_starter": 0.1,  # it makes only two calls, and is tried three times: it takes more to fill its queue
-    "killed_reconciler": 0.0001,  # it makes several for each file
+    "killed_starter": 0.1,  # it makes two calls and has three attempts, so it needs a higher share
+    "killed_reconciler": 0.0001,  # it makes several calls for each file
     "lost_reconciler": 0.0005,
 }
 """Shares of all calls."""
@@ -64,7 +64,7 @@ _ROUNDS = 10
 
 @dataclass(frozen=True)
 class File:
-    """A file to send, and what must become of it."""
+    """A file to upload, and its expected outcome."""
 
     key: str
     data: bytes
@@ -78,7 +78,7 @@ class File:
 
 
 def make_file(number: int, chance: random.Random) -> File:
-    """One of the kinds that come in: good, with a bad record, hopeless; some under a key that others have used."""
+    """One of several kinds of files: valid, with a bad record, without valid records; some overwrite a key."""
     kind = chance.choices(["good", "mixed", "hopeless"], [75, 15, 10])[0]
     count = chance.randint(12, 20)
     orders = [order for order, _ in generate(count, seed=SEED % 10**6 + number)]
@@ -105,7 +105,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server
 
 @pytest.fixture(scope="module")
 def place(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Target:
-    """The deployed pipeline, of functions whose calls fail."""
+    """The deployed pipeline, with functions whose calls fail."""
     packages = faulty_packages(tmp_path_factory.mktemp("packages"))
     place = embedded_target(server, server.home.parent, build.CONTRACTS, environment="load", packages_dir=str(packages))
     deploy.deploy(place)
@@ -121,16 +121,18 @@ def subscriber(place: Target) -> Iterator[Subscriber]:
 
 
 def faulty_packages(folder: Path) -> Path:
-    """The functions' zips, with a runtime client that lets their calls fail."""
+    """The functions' zips, with a runtime client that makes their calls fail."""
     for path in build.build(build.local_runtime()):
         with ZipFile(path) as clean, ZipFile(folder / path.name, "w", ZIP_STORED) as faulty:
             for entry in clean.infolist():
                 data = clean.read(entry)
                 if entry.filename == "bootstrap":
                     assert b"-m awslambdaric" in data
-                    data = data.replace(b"-m awslambdaric", b"-m faulty")
+                    data = data.replace(b"-m awslambdaric", b"-m faulty_runtime_client")
                 faulty.writestr(entry, data)
-            faulty.writestr("faulty.py", (ROOT / "tests" / "load" / "faulty.py").read_bytes())
+            faulty.writestr(
+                "faulty_runtime_client.py", (ROOT / "tests" / "load" / "faulty_runtime_client.py").read_bytes()
+            )
             faulty.writestr("faults.json", json.dumps(FAULTS))
     return folder
 
@@ -145,7 +147,7 @@ def test_a_thousand_files_are_all_accounted_for(server: embedded.Server, place: 
             sent = dict(pool.map(lambda file: send(place, file), files))
         seconds = time.monotonic() - began
         print(f"sent in {seconds:.0f} s, {FILES / seconds:.1f} files a second; then: {states(place)}")
-        mended = mend(place)
+        mended = recover(place)
     print(f"mended: {dict(mended)}; then: {states(place)}; {time.monotonic() - began:.0f} s in all")
     print(f"peak memory {memory.peak / 2**30:.2f} GiB in up to {memory.processes} processes")
     check(place, sent, subscriber)
@@ -154,7 +156,7 @@ def test_a_thousand_files_are_all_accounted_for(server: embedded.Server, place: 
 
 
 def send(place: Target, file: File) -> tuple[str, File]:
-    """Upload a file and wait for the end of its execution, if there is one; answers its batch."""
+    """Upload a file and wait for the end of its execution, if there is one. Returns its batch."""
     bucket, key = place.outputs()["ingest_bucket"], f"incoming/orders/{file.key}"
     version = place.s3().put_object(Bucket=bucket, Key=key, Body=file.data)["VersionId"]
     uploaded = runs.Upload(bucket, key, version, "orders", batch_id_for("orders", bucket, key, version), "")
@@ -176,13 +178,13 @@ def send(place: Target, file: File) -> tuple[str, File]:
 
 
 def states(place: Target) -> dict[str, int]:
-    """How many files are what, by what the operator's own survey says."""
+    """The number of files in each state, from the operator's own survey."""
     findings = restarts.findings(place, restarts.Selection(), restarts.patience())
     return {state.value: number for state, number in Counter(finding.state for finding in findings).items()}
 
 
-def mend(place: Target) -> Counter[str]:
-    """Do what an operator does: send events back, reconcile, replay; until nothing but data errors is left."""
+def recover(place: Target) -> Counter[str]:
+    """Do what an operator does: send events back, reconcile and replay, until only data errors are left."""
     done: Counter[str] = Counter()
     for _ in range(_ROUNDS):
         before = done.total()
@@ -210,13 +212,13 @@ def failures(place: Target, batch_id: str) -> list[FailureRecord]:
 
 
 def error_of(place: Target, batch_id: str) -> str:
-    """The error of a batch's latest recorded failure."""
+    """The error in the latest failure record of a batch."""
     records = sorted(failures(place, batch_id), key=lambda record: replay_of(record.execution)[1])
     return records[-1].error if records else ""
 
 
 def check(place: Target, sent: dict[str, File], subscriber: Subscriber) -> None:
-    """The ledger: each file ended as it must, its books balance, and each failed execution was told of once."""
+    """Check that each file ended as expected, its counts add up, and each failed execution was notified once."""
     assert len(sent) == FILES
     notices = Counter(
         line.removeprefix("Execution: ")
@@ -240,8 +242,8 @@ def check(place: Target, sent: dict[str, File], subscriber: Subscriber) -> None:
             assert error_of(place, batch_id) in _DATA_ERRORS, f"{file.key} ({batch_id}): {records}"
         for record in records:
             told = notices.pop(record.execution, 0)
-            assert told >= 1, f"nobody was told of {record['execution']}: {record}"
+            assert told >= 1, f"{record['execution']} was not notified: {record}"
             twice += told > 1
-    assert not notices, f"told without a record: {notices}"
+    assert not notices, f"notifications without a failure record: {notices}"
     print(f"{twice} failures were told twice, since the answer to their notice was lost")
     assert twice <= FILES // 100

@@ -1,4 +1,4 @@
-"""A local endpoint of Step Functions."""
+"""A local Step Functions endpoint."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,17 +11,17 @@ import pytest
 
 from pipeline.emulator import server as embedded
 
-pytest.register_assert_rewrite("tests.statemachine.engine", "tests.statemachine.paths")
+pytest.register_assert_rewrite("tests.statemachine.engine", "tests.statemachine.path_walk")
 
 CREDENTIALS: Any = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": embedded.REGION}
 
 
 @pytest.fixture(scope="session")
 def local_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
-    """Makes boto3 clients of a local Step Functions endpoint and the services beside it.
+    """Create boto3 clients of a local Step Functions endpoint and its other services.
 
-    SFN_ENDPOINT_URL names one that runs on this machine already, with AWS_CA_BUNDLE if it serves https; retries are
-    then as slow as it makes them. Else an embedded AWS is started, in which nothing waits.
+    SFN_ENDPOINT_URL selects an endpoint that already runs on this machine; set AWS_CA_BUNDLE if it uses https. Its
+    retries then wait in real time. Otherwise an embedded AWS is started, in which retries do not wait.
     """
     with ExitStack() as stack:
         url, certificate = os.environ.get("SFN_ENDPOINT_URL"), os.environ.get("AWS_CA_BUNDLE")
@@ -34,7 +34,7 @@ def local_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         def client(service: str) -> Any:
             session: Any = boto3.Session(**CREDENTIALS)
             made = session.client(service, endpoint_url=url, verify=certificate)
-            stack.callback(made.close)  # before the server stops, which waits for open connections
+            stack.callback(made.close)  # before the server stops, because it waits for open connections
             return made
 
         yield client

@@ -1,4 +1,4 @@
-"""Runs a case on an engine, whichever it is, and sees that it came out as the case says."""
+"""Run a case on an engine, and check that the result is what the case expects."""
 
 import json
 import time
@@ -14,32 +14,32 @@ from functions.record_failure.failure import plain_cause
 from functions.write.manifest import summary
 from tests import documents
 from tests.statemachine import definition as asl
-from tests.statemachine import doubles
-from tests.statemachine.cases import Case
+from tests.statemachine import function_doubles
+from tests.statemachine.definition_cases import Case
 
 FUNCTIONS = ("validate", "transform", "write", "record_failure")
 
 WAIT_SECONDS = 30
-NOTICE_SECONDS = 2
+NOTIFICATION_SECONDS = 2
 
 
 @dataclass
 class Engine:
-    """Where cases run: something that speaks the API of Step Functions, with the doubles as its functions."""
+    """Where cases run: an implementation of the Step Functions API with the doubles as its functions."""
 
     client: Callable[[str], Any]
     """A client of a service, by its name."""
     arns: Mapping[str, str]
-    """A value for each placeholder of the definition, but for the partition."""
+    """A value for each placeholder of the definition, except for the partition."""
     role_arn: str
     queue_url: str
-    """A queue that hears what the topic says."""
+    """A queue that is subscribed to the topic."""
     folder: Path
-    """Where the doubles find their scripts."""
+    """The folder with the scripts of the doubles."""
     machines: dict[str, str] = field(default_factory=dict)
     """The ARNs of the state machines made so far, by the definitions that they run."""
-    heard: list[dict[str, str]] = field(default_factory=list)
-    """Every notice received so far."""
+    received: list[dict[str, str]] = field(default_factory=list)
+    """Every notification received so far."""
 
     def machine(self, case: Case) -> str:
         """The ARN of the state machine that a case runs on."""
@@ -55,16 +55,16 @@ class Engine:
             self.machines[text] = created["stateMachineArn"]
         return self.machines[text]
 
-    def notices(self, batch_id: str, expected: int) -> list[dict[str, str]]:
-        """What the topic said of a batch; waits for `expected` notices, but not for one too many."""
+    def notifications(self, batch_id: str, expected: int) -> list[dict[str, str]]:
+        """The notifications about a batch. Waits for `expected` of them, but not for an additional one."""
         queue = self.client("sqs")
-        deadline = time.monotonic() + NOTICE_SECONDS
+        deadline = time.monotonic() + NOTIFICATION_SECONDS
         while True:
             for message in queue.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages", []):
                 notice = json.loads(message["Body"])
-                self.heard.append({"subject": notice["Subject"], "message": notice["Message"]})
+                self.received.append({"subject": notice["Subject"], "message": notice["Message"]})
                 queue.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
-            about = [notice for notice in self.heard if batch_id in notice["message"]]
+            about = [notice for notice in self.received if batch_id in notice["message"]]
             if len(about) >= expected or time.monotonic() > deadline:
                 return about
             time.sleep(0.05)
@@ -72,14 +72,14 @@ class Engine:
 
 @dataclass(frozen=True)
 class Run:
-    """One execution that has ended."""
+    """One finished execution."""
 
     batch: Batch
     execution: str
-    answer: Mapping[str, Any]
-    """What the doubled `write` answers."""
+    write_output: Mapping[str, Any]
+    """What the test double of `write` returns."""
     description: Mapping[str, Any]
-    """What DescribeExecution tells."""
+    """The response of DescribeExecution."""
     history: list[Mapping[str, Any]]
     calls: Mapping[str, list[Any]]
     """The events that each function was called with."""
@@ -88,11 +88,11 @@ class Run:
 def run(engine: Engine, case: Case) -> Run:
     """Run a case to its end."""
     batch = make_batch(case.chunks)
-    answer = answer_of_write(batch, case)
+    write_output = write_result(batch, case)
     folder = engine.folder / batch.batch_id
     folder.mkdir()
-    (folder / "script.json").write_text(json.dumps({"deeds": case.deeds, "summary": answer}))
-    execution = f"{batch.batch_id}-again"  # as a replay is called: not the batch's own name
+    (folder / "script.json").write_text(json.dumps({"actions": case.actions, "summary": write_output}))
+    execution = f"{batch.batch_id}-again"  # named like a replay, not like the batch itself
     client = engine.client("stepfunctions")
     arn = client.start_execution(
         stateMachineArn=engine.machine(case), name=execution, input=json.dumps(batch.to_input())
@@ -105,7 +105,7 @@ def run(engine: Engine, case: Case) -> Run:
         ]
         for function in FUNCTIONS
     }
-    return Run(batch, execution, answer, description, history, calls)
+    return Run(batch, execution, write_output, description, history, calls)
 
 
 def ended(client: Any, arn: str) -> Mapping[str, Any]:
@@ -118,36 +118,40 @@ def ended(client: Any, arn: str) -> Mapping[str, Any]:
 
 
 def make_batch(chunks: int) -> Batch:
-    """A batch of its own, of a file whose name is awkward in a text template and in JSON."""
+    """A batch with its own id, of a file whose name needs escaping in JSON and in templates."""
     source = Source("ingest", "incoming/orders/{} \"Bücher\" + 'x'.jsonl", uuid4().hex, 100 * chunks, "etag", "")
     batch_id = batch_id_for("orders", source.bucket, source.key, source.version_id)
     return Batch("orders", batch_id, 1, source, "2024-05-06T07:08:09Z", 100, chunks - 1)
 
 
 def check(engine: Engine, case: Case, run: Run) -> None:
-    """See that a run came out as its case says."""
-    told = run.description.get("error"), run.description.get("cause")
-    assert run.description["status"] == ("SUCCEEDED" if case.error is None else "FAILED"), told
+    """Check that the result of a run is what its case expects."""
+    error_and_cause = run.description.get("error"), run.description.get("cause")
+    assert run.description["status"] == ("SUCCEEDED" if case.error is None else "FAILED"), error_and_cause
     _check_error(case, run)
     ends = [event["stateEnteredEventDetails"]["name"] for event in run.history if "stateEnteredEventDetails" in event]
     assert ends[-1] == case.ends_in
     _check_calls(case, run)
     if case.calls[3]:
         _check_failure(run)
-    assert engine.notices(run.batch.batch_id, expected=1 if case.notice else 0) == _expected_notices(case, run)
+    assert engine.notifications(run.batch.batch_id, expected=1 if case.notice else 0) == _expected_notifications(
+        case, run
+    )
 
 
 def _check_error(case: Case, run: Run) -> None:
-    told = run.description.get("error"), run.description.get("cause")
+    error_and_cause = run.description.get("error"), run.description.get("cause")
     if case.error is None:
-        assert told == (None, None)
+        assert error_and_cause == (None, None)
     elif case.error.endswith("."):
-        assert str(told[0]).startswith(case.error)
-        assert told[1]
+        assert str(error_and_cause[0]).startswith(case.error)
+        assert error_and_cause[1]
     else:
-        assert told[0] == case.error
-    if case.culprit and case.error:
-        assert plain_cause(told[1] or "") == doubles.complaint(case.error, case.culprit)
+        assert error_and_cause[0] == case.error
+    if case.failing_function and case.error:
+        assert plain_cause(error_and_cause[1] or "") == function_doubles.error_message(
+            case.error, case.failing_function
+        )
 
 
 def _check_calls(case: Case, run: Run) -> None:
@@ -166,7 +170,7 @@ def _check_calls(case: Case, run: Run) -> None:
 
 
 def _check_failure(run: Run) -> None:
-    """record_failure is told the batch, the execution's name and the first error, at every try."""
+    """Every call of record_failure has the batch, the execution's name and the first error."""
     for event in run.calls["record_failure"]:
         assert event["batch"] == run.batch.to_input()
         assert event["execution"] == run.execution
@@ -175,11 +179,11 @@ def _check_failure(run: Run) -> None:
         assert set(event) == {"batch", "execution", "failure", "notice"}
 
 
-def _expected_notices(case: Case, run: Run) -> list[Mapping[str, str]]:
+def _expected_notifications(case: Case, run: Run) -> list[Mapping[str, str]]:
     if case.notice == "rejects":
-        return [run.answer["notice"]]
+        return [run.write_output["notice"]]
     if case.notice == "failure":
-        return [doubles.failure_notice(run.calls["record_failure"][-1])]
+        return [function_doubles.failure_notice(run.calls["record_failure"][-1])]
     if case.notice == "unrecorded":
         source = run.batch.source
         return [
@@ -194,8 +198,8 @@ def _expected_notices(case: Case, run: Run) -> list[Mapping[str, str]]:
     return []
 
 
-def answer_of_write(batch: Batch, case: Case) -> dict[str, Any]:
-    """What the doubled `write` returns."""
+def write_result(batch: Batch, case: Case) -> dict[str, Any]:
+    """What the test double of `write` returns."""
     manifest = _manifest(batch, case.rejected)
     return summary(manifest, "processed", manifest if case.notified_before else None)
 

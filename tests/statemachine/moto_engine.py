@@ -23,7 +23,7 @@ Function = Callable[[Any], Any]
 
 
 class RuntimeExit(Exception):
-    """A function's process ended; there is nothing else to show of it in process."""
+    """A function's process ended. In one process nothing more can be shown of it."""
 
 
 RuntimeExit.__name__ = "Runtime.ExitError"
@@ -34,7 +34,7 @@ def crash() -> None:
 
 
 def skip_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let retries not wait; answers the list of the seconds that each would have waited at most."""
+    """Make retries not wait. Returns the list of the maximum seconds that each would have waited."""
     seconds: list[float] = []
     monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=seconds.append))
     monkeypatch.setattr(jitter_strategy_decl, "random", SimpleNamespace(uniform=lambda _least, most: most))
@@ -42,27 +42,27 @@ def skip_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, functions: Mapping[str, Function]) -> None:
-    """Let moto's Lambda call `functions`, by the last part of their ARN; an error is told by its class name.
+    """Let moto's Lambda call `functions`, by the last part of their ARN. An error is reported by its class name.
 
-    moto would end an execution with States.Runtime whose Fail passes on an error of AWS's own, as States.Timeout:
-    that is let through.
+    moto would end an execution with States.Runtime if a Fail passes on one of AWS's own errors, such as
+    States.Timeout. This check is off.
     """
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.setattr(custom_error_name, "ILLEGAL_CUSTOM_ERROR_PREFIX", "\0")
 
-    def invoke(_self: Any, function: str, _qualifier: Any, body: Any, _headers: Any, answer_headers: Any) -> bytes:
+    def invoke(_self: Any, function: str, _qualifier: Any, body: Any, _headers: Any, response_headers: Any) -> bytes:
         try:
-            answer = functions[function.rpartition(":")[2]](json.loads(body))
+            response = functions[function.rpartition(":")[2]](json.loads(body))
         except Exception as exc:
-            answer_headers["x-amz-function-error"] = "Unhandled"
-            answer = {"errorMessage": str(exc), "errorType": type(exc).__name__, "stackTrace": []}
-        return json.dumps(answer).encode()
+            response_headers["x-amz-function-error"] = "Unhandled"
+            response = {"errorMessage": str(exc), "errorType": type(exc).__name__, "stackTrace": []}
+        return json.dumps(response).encode()
 
     monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
 
 
 def make_engine(folder: Path) -> Engine:
-    """An engine on the moto that is active."""
+    """An engine on the active moto."""
     make: Any = boto3.client
     clients = {name: make(name, region_name=harness.REGION) for name in ("stepfunctions", "sns", "sqs", "lambda")}
     topic = clients["sns"].create_topic(Name="notices")["TopicArn"]

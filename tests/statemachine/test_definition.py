@@ -1,4 +1,4 @@
-"""The structure of the definition: what can be seen without running it, and what no emulator enforces."""
+"""The structure of the definition: what can be checked without running it, and what no emulator enforces."""
 
 import json
 import re
@@ -58,7 +58,7 @@ RULE_FIELDS = {
 
 
 def texts(value: Any) -> list[str]:
-    """Every string in a JSON value, keys too."""
+    """Every string in a JSON value, including keys."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):
@@ -69,7 +69,7 @@ def texts(value: Any) -> list[str]:
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 
-def test_placeholders_stand_inside_strings_and_are_those_that_terraform_fills() -> None:
+def test_every_placeholder_is_inside_a_string_and_is_filled_by_terraform() -> None:
     source = asl.PATH.read_text("utf-8")
     in_strings = {name for text in texts(json.loads(source)) for name in asl.placeholders(text)}
     terraform = (ROOT / "infra" / "state_machine.tf").read_text("utf-8")
@@ -79,8 +79,8 @@ def test_placeholders_stand_inside_strings_and_are_those_that_terraform_fills() 
     assert asl.placeholders(source) == in_strings == filled
 
 
-def test_terraform_finds_nothing_but_plain_placeholders() -> None:
-    """`render` does no more of Terraform's template language: no escapes, directives or expressions."""
+def test_the_definition_uses_only_plain_placeholders() -> None:
+    """`render` supports only plain placeholders: no escapes, directives or expressions of Terraform's templates."""
     source = asl.PATH.read_text("utf-8")
     assert "%{" not in source
     assert "$${" not in source
@@ -88,14 +88,14 @@ def test_terraform_finds_nothing_but_plain_placeholders() -> None:
 
 
 def test_the_query_language_is_jsonpath() -> None:
-    """The one that every engine off AWS understands; it is also the default."""
+    """JSONPath is the default, and the only query language that every local engine supports."""
     languages = [part.get("QueryLanguage", "JSONPath") for part in (DEFINITION, *STATES.values())]
     assert set(languages) == {"JSONPath"}
     assert not [text for text in texts(DEFINITION) if text.startswith("{%")]
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_a_state_has_known_fields_only(name: str) -> None:
+def test_a_state_has_only_known_fields(name: str) -> None:
     state = STATES[name]
     assert set(state) - {"Type"} <= FIELDS[state["Type"]], "AWS refuses a definition with an unknown field"
     for field, known in RULE_FIELDS.items():
@@ -103,7 +103,7 @@ def test_a_state_has_known_fields_only(name: str) -> None:
     assert len(name) <= 80
 
 
-def test_the_machines_have_known_fields_only() -> None:
+def test_the_machines_have_only_known_fields() -> None:
     outer, inner = asl.machines(DEFINITION)
     assert set(outer) == {"Comment", "StartAt", "TimeoutSeconds", "States"}
     assert set(inner) == {"ProcessorConfig", "StartAt", "States"}
@@ -128,7 +128,7 @@ def test_only_succeed_and_fail_end_the_execution() -> None:
 
 
 @pytest.mark.parametrize("name", CATCHING)
-def test_every_path_out_of_a_catch_ends_at_a_fail(name: str) -> None:
+def test_every_path_after_a_catch_ends_in_a_fail_state(name: str) -> None:
     for catcher in DEFINITION["States"][name]["Catch"]:
         path = asl.reachable(DEFINITION, catcher["Next"])
         ends = {
@@ -141,18 +141,18 @@ def test_every_path_out_of_a_catch_ends_at_a_fail(name: str) -> None:
 def test_every_state_outside_the_map_catches_everything_and_keeps_its_input(name: str) -> None:
     catchers = DEFINITION["States"][name]["Catch"]
     assert [catcher["ErrorEquals"] for catcher in catchers] == [["States.ALL"]]
-    assert re.fullmatch(r"\$\.\w*error", catchers[0]["ResultPath"]), "`$` would replace the batch by the error"
+    assert re.fullmatch(r"\$\.\w*error", catchers[0]["ResultPath"]), "`$` would replace the batch with the error"
 
 
-def test_the_notice_of_a_failure_and_its_record_are_on_the_way_to_failed() -> None:
-    """Without RecordFailure or without NotifyFailure, nobody gets from DescribeFailure to Failed."""
+def test_every_path_to_failed_records_the_failure_and_notifies() -> None:
+    """Without RecordFailure or NotifyFailure there is no path from DescribeFailure to Failed."""
     for left_out in ("RecordFailure", "NotifyFailure"):
         others = {name: state for name, state in DEFINITION["States"].items() if name != left_out}
         others[left_out] = {"Type": "Succeed"}
         assert "Failed" not in asl.reachable({"States": others}, "DescribeFailure")
 
 
-def test_a_fail_tells_the_error_it_was_handed() -> None:
+def test_a_fail_state_reports_the_error_and_cause_of_its_input() -> None:
     fails = {name: state for name, state in STATES.items() if state["Type"] == "Fail"}
     assert {name: (state["ErrorPath"], state["CausePath"]) for name, state in fails.items()} == {
         "Failed": ("$.failure.Error", "$.failure.Cause"),
@@ -160,8 +160,8 @@ def test_a_fail_tells_the_error_it_was_handed() -> None:
     }
 
 
-def test_the_results_of_the_map_are_dropped() -> None:
-    """The results of many chunks would soon be more than the 256 KiB that states can pass on."""
+def test_the_results_of_the_map_are_discarded() -> None:
+    """The results of many chunks would exceed the 256 KiB that states can pass on."""
     maps = [state for state in STATES.values() if state["Type"] == "Map"]
     assert len(maps) == 1
     assert maps[0]["ResultPath"] is None
@@ -172,7 +172,7 @@ def test_the_results_of_the_map_are_dropped() -> None:
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-def test_tasks_invoke_functions_and_publish_notices_and_nothing_else() -> None:
+def test_tasks_only_invoke_functions_and_publish_notifications() -> None:
     invoked = {name: asl.function_of(task) for name, task in TASKS.items() if task["Resource"] == asl.LAMBDA}
     assert invoked == {
         "Validate": "validate",
@@ -185,8 +185,8 @@ def test_tasks_invoke_functions_and_publish_notices_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_task_outlasts_its_function_by_ten_seconds(name: str) -> None:
-    """Whatever timeout infra/variables.tf lets a function have, the function's own comes first and says more."""
+def test_the_timeout_of_a_task_is_ten_seconds_longer_than_that_of_its_function(name: str) -> None:
+    """For every timeout that infra/variables.tf allows, the function's own timeout comes first and reports more."""
     variables = (ROOT / "infra" / "variables.tf").read_text("utf-8")
     every, record_failure = (
         re.search(pattern, variables)
@@ -203,18 +203,18 @@ def test_a_task_outlasts_its_function_by_ten_seconds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_task_is_retried_by_name(name: str) -> None:
+def test_a_task_that_invokes_a_function_is_retried_for_named_errors_only(name: str) -> None:
     retried = {error for retrier in TASKS[name]["Retry"] for error in retrier["ErrorEquals"]}
     assert "States.ALL" not in retried
     if TASKS[name]["Resource"] == asl.LAMBDA:
         assert retried >= {*SERVICE_ERRORS, "Lambda.CodeArtifactUserPendingException", "TransientError"}
-        assert "States.TaskFailed" not in retried, "it stands for every error of a function, those of data too"
+        assert "States.TaskFailed" not in retried, "it matches every error of a function, including data errors"
     else:
         assert retried == {"States.TaskFailed", "States.Timeout"}
 
 
 @pytest.mark.parametrize(("name", "retrier"), [one for one in RETRIERS if NOT_VISIBLE not in one[1]["ErrorEquals"]])
-def test_a_retrier_waits_longer_each_time_up_to_a_limit_and_with_full_jitter(name: str, retrier: asl.State) -> None:
+def test_a_retrier_has_exponential_backoff_with_a_limit_and_full_jitter(name: str, retrier: asl.State) -> None:
     assert retrier["JitterStrategy"] == "FULL"
     assert retrier["BackoffRate"] > 1
     assert 1 <= retrier["IntervalSeconds"] < retrier["MaxDelaySeconds"] <= 120
@@ -222,14 +222,14 @@ def test_a_retrier_waits_longer_each_time_up_to_a_limit_and_with_full_jitter(nam
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_an_error_is_in_one_retrier_only(name: str) -> None:
-    """The first that matches decides; a second would never be looked at."""
+def test_each_error_is_in_only_one_retrier(name: str) -> None:
+    """The first match decides. A second entry would have no effect."""
     errors_of_task = [error for retrier in TASKS[name]["Retry"] for error in retrier["ErrorEquals"]]
     assert len(errors_of_task) == len(set(errors_of_task))
 
 
-def test_every_error_of_ours_in_the_definition_is_a_class_and_no_data_error_is_retried() -> None:
-    """Names without a dot are the bare names of Python classes; data errors among them must not be retried."""
+def test_every_error_name_in_the_definition_is_an_error_class_and_no_data_error_is_retried() -> None:
+    """Names without a dot are names of Python classes. Data errors must not be retried."""
     rules = [
         *(retrier for _, retrier in RETRIERS),
         *(catcher for state in STATES.values() for catcher in state.get("Catch", ())),
@@ -244,7 +244,7 @@ def test_every_error_of_ours_in_the_definition_is_a_class_and_no_data_error_is_r
 # --- limits of AWS ----------------------------------------------------------------------------------------------------
 
 
-def test_there_is_a_number_for_every_chunk() -> None:
+def test_the_definition_numbers_up_to_the_maximum_of_chunks() -> None:
     ranges = [text for text in texts(DEFINITION) if text.startswith("States.ArrayRange(")]
     assert ranges == ["States.ArrayRange(0, $.last_chunk, 1)"]
     assert MAX_CHUNKS <= 1_000, "States.ArrayRange makes at most 1,000 elements"

@@ -1,4 +1,4 @@
-"""The definition on a local Step Functions endpoint, with small real functions in processes of their own."""
+"""The definition on a local Step Functions endpoint, with small real functions in separate processes."""
 
 import io
 import sys
@@ -13,8 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pipeline import ROOT
-from tests.statemachine import doubles
-from tests.statemachine.cases import CASES, Case
+from tests.statemachine import function_doubles
+from tests.statemachine.definition_cases import CASES, Case
 from tests.statemachine.engine import FUNCTIONS, Engine, Run, check, run
 
 BOOTSTRAP = f"""#!/bin/sh
@@ -26,7 +26,7 @@ exec "{sys.executable}" -m awslambdaric "$_HANDLER"
 
 @pytest.fixture(scope="module")
 def engine(local_client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """The endpoint with the doubles deployed, a topic, and a queue that hears it."""
+    """The endpoint with the doubles deployed, a topic, and a queue that is subscribed to it."""
     folder = tmp_path_factory.mktemp("doubles")
     name = f"statemachine-test-{uuid4().hex[:8]}"
     functions, topics, queues = local_client("lambda"), local_client("sns"), local_client("sqs")
@@ -40,11 +40,11 @@ def engine(local_client: Callable[[str], Any], tmp_path_factory: pytest.TempPath
         f"{function}_arn": functions.create_function(
             FunctionName=f"{name}-{function}",
             Runtime="provided.al2023",
-            Handler=f"{doubles.__name__}.{function}",
+            Handler=f"{function_doubles.__name__}.{function}",
             Role=role,
             Code={"ZipFile": _zip()},
             Timeout=30,
-            Environment={"Variables": {doubles.FOLDER: str(folder)}},
+            Environment={"Variables": {function_doubles.FOLDER: str(folder)}},
         )["FunctionArn"]
         for function in FUNCTIONS
     }
@@ -60,11 +60,11 @@ def engine(local_client: Callable[[str], Any], tmp_path_factory: pytest.TempPath
 
 
 def _zip() -> bytes:
-    """A function's package: only the bootstrap, for the code is in this repository."""
+    """The package of a function: only the bootstrap, because the code is in this repository."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         entry = zipfile.ZipInfo("bootstrap", (1980, 1, 1, 0, 0, 0))
-        entry.create_system = 3  # Unix, so that the permissions count
+        entry.create_system = 3  # Unix, so that the permissions are kept
         entry.external_attr = 0o100755 << 16
         archive.writestr(entry, BOOTSTRAP)
     return packed.getvalue()
@@ -72,7 +72,7 @@ def _zip() -> bytes:
 
 @pytest.fixture(scope="module")
 def runs(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Run]]]:
-    """The cases of all tests that were selected, three at a time: most of an execution here is waiting."""
+    """The runs of all selected cases, three at a time, because an execution here mostly waits."""
     items: Any = request.session.items
     cases = [item.callspec.params["case"] for item in items if item.path == request.node.path]
     for case in cases:

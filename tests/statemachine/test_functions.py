@@ -1,4 +1,4 @@
-"""The real functions under the definition, on moto's engine: what they ask of each other, they get."""
+"""The real functions run by the definition, on moto's engine: each gets the input that it needs from the others."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from functions.write import index as write
 from pipeline import ROOT
 from pipeline.cost import estimate
 from tests import harness
-from tests.statemachine.cases import Case
+from tests.statemachine.definition_cases import Case
 from tests.statemachine.engine import Engine, ended, make_batch
 from tests.statemachine.moto_engine import ARN, CONFIG, make_engine, serve, skip_waits
 
@@ -36,7 +36,7 @@ HANDLERS = {
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Engine]:
-    """moto with the real functions, one call at a time as in an environment of Lambda, and both buckets."""
+    """moto with the real functions and both buckets. Functions handle one call at a time, as Lambda environments do."""
     lock = Lock()
 
     def alone(handler: Any) -> Any:
@@ -60,7 +60,7 @@ def _forget_clients() -> None:
 
 
 def execute(engine: Engine, lines: list[bytes], topic: bool = True) -> dict[str, Any]:
-    """Run a file of two chunks; answers the event that EventBridge sends where the execution has failed."""
+    """Run a file with two chunks. Returns the event that EventBridge sends for a failed execution."""
     data = b"".join(lines)
     batch = harness.plan(harness.upload(data), chunk_bytes=len(data) // 2 + 1)
     client = engine.client("stepfunctions")
@@ -70,94 +70,96 @@ def execute(engine: Engine, lines: list[bytes], topic: bool = True) -> dict[str,
         input=json.dumps(batch.to_input()),
     )["executionArn"]
     description = ended(client, arn)
-    told = ("executionArn", "name", "status", "input", "error", "cause")
+    reported = ("executionArn", "name", "status", "input", "error", "cause")
     times = {field: int(description[field].timestamp() * 1000) for field in ("startDate", "stopDate")}
-    return {"detail": {field: description.get(field) for field in told} | times}
+    return {"detail": {field: description.get(field) for field in reported} | times}
 
 
 def batch_of(event: dict[str, Any]) -> Batch:
     return Batch.from_input(json.loads(event["detail"]["input"]))
 
 
-def test_a_good_file_is_published_and_its_reject_told(engine: Engine) -> None:
+def test_a_file_with_one_bad_record_is_published_and_its_reject_notified(engine: Engine) -> None:
     event = execute(engine, [*GOOD, b"{}\n"])
     assert event["detail"]["status"] == "SUCCEEDED", event
     assert harness.manifest(batch_of(event))["counts"]["published"] == 20
-    (notice,) = engine.notices(event["detail"]["name"], expected=1)
+    (notice,) = engine.notifications(event["detail"]["name"], expected=1)
     assert notice["subject"] == "orders: 1 of 21 records were rejected"
 
 
-def test_a_hopeless_file_fails_with_a_record_and_one_notice(engine: Engine) -> None:
+def test_a_file_without_valid_records_fails_with_a_record_and_one_notification(engine: Engine) -> None:
     event = execute(engine, [b"{}\n"] * 4)
     batch = batch_of(event)
     assert (event["detail"]["status"], event["detail"]["error"]) == ("FAILED", "NoValidRecordsError")
     key = batch.failure_key(batch.batch_id)
     recorded = json.loads(harness.get(key))
     assert (recorded["error"], recorded["notified_by"]) == ("NoValidRecordsError", None)
-    (notice,) = engine.notices(batch.batch_id, expected=1)
+    (notice,) = engine.notifications(batch.batch_id, expected=1)
     assert key in notice["message"]
 
-    record_failure.handler(event)  # EventBridge tells of every failed execution
+    record_failure.handler(event)  # EventBridge reports every failed execution
     assert json.loads(harness.get(key)) == recorded | {"notified_by": "state_machine"}
-    assert engine.notices(batch.batch_id, expected=1) == [notice]
+    assert engine.notifications(batch.batch_id, expected=1) == [notice]
 
 
 @pytest.mark.parametrize(
-    ("lines", "steps", "beside_chunks"),
+    ("lines", "steps", "outside_of_chunks"),
     [
         pytest.param(GOOD, {"Validate": 2, "Transform": 2, "Write": 1}, (17, 5), id="published"),
-        pytest.param([*GOOD, b"{}\n"], {"Validate": 2, "Transform": 2, "Write": 1}, (22, 6), id="with a notice"),
+        pytest.param([*GOOD, b"{}\n"], {"Validate": 2, "Transform": 2, "Write": 1}, (22, 6), id="with a notification"),
         pytest.param(
             [b"{}\n"] * 4, {"Validate": 2, "Transform": 2, "Write": 1, "RecordFailure": 1}, (None, 7), id="failed"
         ),
     ],
 )
-def test_what_a_run_cost_is_read_from_its_history(
-    engine: Engine, lines: list[bytes], steps: dict[str, int], beside_chunks: tuple[int | None, int]
+def test_the_run_record_counts_attempts_and_transitions_from_the_history(
+    engine: Engine, lines: list[bytes], steps: dict[str, int], outside_of_chunks: tuple[int | None, int]
 ) -> None:
-    """The history here has AWS's types and branches; what `pipeline estimate` takes it to have is held to it."""
+    """The history has AWS's event types here. The assumptions of `pipeline estimate` must match it."""
     event = execute(engine, lines)
     record_run.handler(event)
     recorded = json.loads(harness.get(f"runs/orders/{event['detail']['name']}/{event['detail']['name']}.json"))
     measured = {name: step for name, step in recorded["steps"].items() if step["measured"] == "history"}
     assert {name: step["tries"] for name, step in measured.items()} == steps
     assert all(step["billed_ms"] > 0 and not step["unfinished"] for step in measured.values())
-    events, states = beside_chunks
+    events, states = outside_of_chunks
     assert recorded["transitions"] == {"states": states + 2 * estimate.STATES_A_CHUNK, "retries": 0}
     client = executions.client()
     history = client.get_execution_history(executionArn=event["detail"]["executionArn"], maxResults=1000)["events"]
     assert events in (None, len(history) - 2 * estimate.EVENTS_A_CHUNK)
     if lines is GOOD:
-        assert beside_chunks == (estimate.EVENTS_A_FILE, estimate.STATES_A_FILE)
+        assert outside_of_chunks == (estimate.EVENTS_A_FILE, estimate.STATES_A_FILE)
     if event["detail"]["status"] == "SUCCEEDED":
         assumed, read = (
             without_history(2, 100, failed=False, notifications=int(lines is not GOOD)),
             read_history(history),
         )
-        assert (assumed.entered, assumed.publishes) == (read.entered, read.publishes), "what is assumed is what happens"
+        assert (assumed.entered, assumed.publishes) == (read.entered, read.publishes), (
+            "the estimate assumes other steps"
+        )
         assert sum(tries.number for tries in assumed.tries.values()) == sum(t.number for t in read.tries.values())
 
 
 @pytest.mark.parametrize(
     ("lines", "published"),
-    [pytest.param([b"{}\n"] * 4, False, id="of a failure"), pytest.param([*GOOD, b"{}\n"], True, id="of rejects")],
+    [pytest.param([b"{}\n"] * 4, False, id="failure"), pytest.param([*GOOD, b"{}\n"], True, id="rejects")],
 )
-def test_a_notice_that_could_not_be_sent_is_sent_by_the_backstop(
+def test_record_failure_sends_a_notification_that_the_state_machine_could_not_send(
     engine: Engine, lines: list[bytes], published: bool
 ) -> None:
-    """A state whose error was caught is left as well: its exit does not show that the notice was taken."""
+    """A state whose error was caught is also exited, so its exit does not show that the notification was sent."""
     event = execute(engine, lines, topic=False)
     batch = batch_of(event)
     assert event["detail"]["status"] == "FAILED"
-    assert engine.notices(batch.batch_id, expected=0) == []
+    assert engine.notifications(batch.batch_id, expected=0) == []
 
     record_failure.handler(event)
     assert json.loads(harness.get(batch.failure_key(batch.batch_id)))["published"] == published
-    assert len(engine.notices(batch.batch_id, expected=1)) == 1
+    assert len(engine.notifications(batch.batch_id, expected=1)) == 1
 
 
-def test_a_failure_to_which_aws_gives_an_empty_cause_is_told_with_one() -> None:
-    """As it does to States.Timeout: a Catch gets `{"Error": "States.Timeout", "Cause": ""}`."""
+def test_a_failure_with_an_empty_cause_from_aws_gets_a_cause() -> None:
+    """A Catch for States.Timeout gets `{"Error": "States.Timeout", "Cause": ""}`."""
     batch = make_batch(chunks=1).to_input()
     failure = {"Error": "States.Timeout", "Cause": ""}
     assert Failure.from_state_machine({"batch": batch, "execution": "e", "failure": failure}).cause

@@ -1,4 +1,4 @@
-"""A States Language linter over the definition, rendered: what no engine that runs it complains of."""
+"""A States Language linter on the rendered definition: it finds errors that no engine reports."""
 
 import json
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def misspell(definition: Any) -> None:
         (lambda it: write(it)["Retry"][0].update(BackoffRate=0.5), "BackoffRate"),
         (lambda it: write(it)["Catch"][0].update(ErrorEquals=["States.ALL", "X"]), "States.ALL"),
         (lambda it: write(it)["Parameters"].update({"Payload.$": "batch"}), "not a JSONPath"),
-        (lambda it: write(it).update(Arguments={}), "Arguments"),  # of the other query language
+        (lambda it: write(it).update(Arguments={}), "Arguments"),  # these belong to the other query language
         (lambda it: it["States"]["ProcessChunks"].update(ItemsPath="$.chunks["), "ItemsPath"),
         (
             lambda it: it["States"]["PlanChunks"]["Parameters"].update({"chunks.$": "States.ArrayRang(0, 1, 1)"}),
@@ -49,7 +49,7 @@ def misspell(definition: Any) -> None:
         (lambda it: it["States"]["Failed"].update(Error="x"), "may have only one of"),
     ],
 )
-def test_the_linter_finds_what_is_broken(spoil: Callable[[Any], object], complaint: str) -> None:
+def test_the_linter_finds_faults_in_a_broken_definition(spoil: Callable[[Any], object], complaint: str) -> None:
     definition = json.loads(json.dumps(rendered()))
     spoil(definition)
     assert complaint in "\n".join(Linter.validate(definition))

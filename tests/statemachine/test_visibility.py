@@ -1,4 +1,4 @@
-"""A source that S3 does not return yet: retried for as long as that may last, where it is read."""
+"""A source that S3 does not return yet: every task that reads it retries for as long as that may last."""
 
 from functions.common.errors import SourceNotVisibleError
 from functions.common.source_visibility import PROPAGATION
@@ -11,13 +11,13 @@ RETRIERS = {
 }
 
 
-def test_the_tasks_that_read_the_source_retry_it() -> None:
+def test_every_task_that_reads_the_source_retries_a_source_that_is_not_visible() -> None:
     assert set(RETRIERS) == {"Validate", "Write"}
 
 
-def test_the_retries_outlast_the_time_by_a_minute() -> None:
+def test_the_retries_last_at_least_a_minute_longer_than_the_visibility_delay() -> None:
     for retrier in RETRIERS.values():
         assert retrier["ErrorEquals"] == [NOT_VISIBLE]
-        assert retrier["JitterStrategy"] == "NONE", "with jitter, a wait may be 0 seconds"
+        assert retrier["JitterStrategy"] == "NONE", "with full jitter, a wait may be 0 seconds"
         assert sum(asl.waits(retrier)) >= PROPAGATION.total_seconds() + 60
         assert 1 <= retrier["IntervalSeconds"] < retrier["MaxDelaySeconds"] <= 60

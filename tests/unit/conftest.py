@@ -1,4 +1,4 @@
-"""Keeps this tier pure, and runs orders through the steps for a test.
+"""Keep this tier pure, and run orders through the steps for a test.
 
 A test that starts a process or opens a connection belongs in tests/integration.
 """
@@ -17,7 +17,7 @@ from tests.unit.steps import Published, RunOrders, publish
 
 @pytest.fixture(autouse=True)
 def nothing_outside_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail a test that reaches for a process or the network."""
+    """Fail a test that starts a process or opens a connection."""
 
     def refuse(*_: Any, **__: Any) -> NoReturn:
         pytest.fail("tests/unit starts no process and opens no connection; move this test to tests/integration")

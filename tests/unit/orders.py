@@ -16,7 +16,10 @@ from functions.common.record_types import record_type
 
 Order = dict[str, Any]
 CONTRACT = load_contract("orders")
-V1, V2 = CONTRACT.versions
+V1, V2 = CONTRACT.versions[:2]
+UNKNOWN_VERSION = CONTRACT.current.number + 1
+KNOWN_VERSIONS = " or ".join(str(version.number) for version in CONTRACT.versions)
+"""The versions of orders as messages list them: `1 or 2`."""
 NORTHWIND = Path(__file__).parents[1] / "data" / "northwind_orders.jsonl"
 
 
@@ -91,7 +94,7 @@ def lines(records: Iterable[Order]) -> bytes:
     return b"".join(orjson.dumps(record) + b"\n" for record in records)
 
 
-# --- what the tables must hold, in plain Python -----------------------------------------------------------------------
+# --- the expected tables, in plain Python -----------------------------------------------------------------------------
 
 
 def exact(number: float) -> Decimal:
@@ -221,7 +224,7 @@ def _allowed(part: str) -> st.SearchStrategy[str]:
 
 
 def numbers(low: int, high: int, scale: int) -> st.SearchStrategy[float]:
-    """JSON numbers of `low` to `high` units of 10^-scale: floats, or integers where they are whole."""
+    """JSON numbers of `low` to `high` units of 10^-scale: floats, or integers if they are whole."""
     unit = 10**scale
 
     def number(units: int, whole: bool) -> float:

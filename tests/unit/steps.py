@@ -82,7 +82,7 @@ def counted(
     contract: Contract = CONTRACT,
     **limits: int,
 ) -> ChunkCounts:
-    """The same, with the counts as the pipeline's type."""
+    """Validate one chunk like `validate`. Returns the counts as the pipeline's type."""
     under = Settings(**{**vars(LIMITS), **limits})
     batch = batch or batch_of(data)
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def counted(
 
 @dataclass
 class Staged:
-    """All chunks of a file, validated and transformed: what the merge starts from."""
+    """All chunks of a file, validated and transformed: the input of the merge."""
 
     folder: Path
     batch: Batch
@@ -109,7 +109,7 @@ class Staged:
         return self.folder / "parts"
 
     def tamper(self, table: str, select: str, chunk: int = 0) -> None:
-        """Replace a part by a SELECT over itself, which is called `part`."""
+        """Replace a part with the result of a SELECT from it, under the name `part`."""
         path = sql.literal(self.parts / f"{chunk:05d}.{table}.part")
         with duckdb.connect() as connection:
             connection.execute(f"CREATE TABLE part AS SELECT * FROM read_parquet({path})")

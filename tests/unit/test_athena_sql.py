@@ -33,12 +33,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", ACCEPTED)
-def test_accepted(what: str) -> None:
+def test_sql_that_athena_supports_is_accepted(what: str) -> None:
     assert list(sql_faults(Path("query.sql"), ACCEPTED[what])) == []
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_refused(what: str) -> None:
+def test_sql_that_athena_does_not_support_is_refused(what: str) -> None:
     sql, line, says = REFUSED[what]
     faults = list(sql_faults(Path("query.sql"), sql))
     assert faults
@@ -46,7 +46,7 @@ def test_refused(what: str) -> None:
     assert all(says in fault.says for fault in faults)
 
 
-def test_the_advice_works() -> None:
+def test_sql_that_follows_the_advice_is_accepted() -> None:
     for word in sorted(RESERVED_IN_SELECT):
         assert list(sql_faults(Path("query.sql"), f'SELECT t."{word.lower()}" FROM t')) == []
 

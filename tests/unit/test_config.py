@@ -1,4 +1,4 @@
-"""The settings: typed, read in one place, and refused with the name of the variable."""
+"""The settings: typed, read in one place, and refused with the name of their variable."""
 
 import json
 from collections.abc import Iterator
@@ -45,11 +45,11 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.cache_clear()
 
 
-def test_every_setting_is_known_here() -> None:
+def test_every_setting_has_a_test_value() -> None:
     assert {*ALL, "contracts"} == {setting.name for setting in fields(Settings)}
 
 
-def test_the_contracts_are_those_beside_the_code_or_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contracts_are_read_from_the_package_or_from_contracts_dir(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings().contracts == CONTRACTS
     settings.cache_clear()
     monkeypatch.setenv("CONTRACTS", "others")
@@ -66,7 +66,9 @@ def test_a_setting_has_its_type(setting: str) -> None:
 
 @pytest.mark.parametrize("setting", ALL)
 @pytest.mark.parametrize("value", [None, ""])
-def test_a_missing_setting_is_named(setting: str, value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_setting_is_reported_by_name(
+    setting: str, value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if value is None:
         monkeypatch.delenv(ALL[setting])
     else:
@@ -77,14 +79,14 @@ def test_a_missing_setting_is_named(setting: str, value: str | None, monkeypatch
 
 @pytest.mark.parametrize("setting", NUMBERS)
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "1e6", "many", " 5", "²", "٣"])
-def test_a_number_that_is_none_is_refused(setting: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_that_is_not_a_number_is_refused(setting: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ALL[setting], value)
     with pytest.raises(ConfigurationError, match=f"{ALL[setting]} must be a whole number above 0"):
         getattr(settings(), setting)
 
 
 @pytest.mark.parametrize(("value", "taken"), [("1", True), ("250", True), ("251", False), ("9" * 30, False)])
-def test_nesting_is_capped_below_what_the_parsers_take(
+def test_a_nesting_limit_above_that_of_the_parsers_is_refused(
     value: str, taken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAX_NESTING", value)
@@ -96,13 +98,13 @@ def test_nesting_is_capped_below_what_the_parsers_take(
 
 
 @pytest.mark.parametrize("value", ["0", "0.0", "0.29", "1", "1.0", "5e-2"])
-def test_a_ratio_from_0_to_1_is_taken(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ratio_from_0_to_1_is_accepted(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_REJECT_RATIO", value)
     assert settings().max_reject_ratio == float(value)
 
 
 @pytest.mark.parametrize("value", ["-0.1", "1.01", "10%", "nan", "inf", "none"])
-def test_a_ratio_that_is_none_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ratio_outside_of_0_to_1_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_REJECT_RATIO", value)
     with pytest.raises(ConfigurationError, match="MAX_REJECT_RATIO must be a number from 0 to 1"):
         _ = settings().max_reject_ratio
@@ -114,7 +116,7 @@ def test_a_deployment_that_is_not_json_is_refused(monkeypatch: pytest.MonkeyPatc
         _ = settings().deployment
 
 
-def test_a_setting_that_is_not_used_need_not_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unused_setting_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ALL.values():
         monkeypatch.delenv(name)
     settings()

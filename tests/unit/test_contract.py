@@ -1,4 +1,4 @@
-"""Contracts are read from their folders, and are all that the code knows of a feed."""
+"""Contracts are read from their folders and contain everything that the code knows of a dataset."""
 
 import json
 import re
@@ -18,7 +18,7 @@ SECRET = b'"s3cr3t"'
 
 @pytest.fixture
 def contracts(tmp_path: Path) -> Path:
-    """A copy of the contracts that may be spoiled."""
+    """A copy of the contracts that a test may change."""
     return Path(shutil.copytree(CONTRACTS, tmp_path / "contracts"))
 
 
@@ -32,7 +32,7 @@ def test_a_contract_knows_its_tables_rules_and_totals() -> None:
 
 
 @pytest.mark.parametrize("name", ["invoices", "unknown", "../orders", "Orders", "", "o" * 31])
-def test_a_folder_without_a_contract_says_which_there_are(name: str) -> None:
+def test_an_unknown_dataset_is_reported_with_the_existing_ones(name: str) -> None:
     with pytest.raises(UnknownDatasetError, match="there are contracts for: orders"):
         load_contract(name)
 
@@ -65,7 +65,7 @@ def test_a_broken_file_is_named(contracts: Path, file: str, content: bytes | Non
         load_contract("orders", contracts)
     assert str(caught.value).startswith(f"contracts/orders/{file} cannot be used: ")
     assert says in str(caught.value)
-    assert str(contracts) not in str(caught.value), "a path of this machine"
+    assert str(contracts) not in str(caught.value), "the message must not contain an absolute path"
 
 
 def change(contracts: Path, place: str, value: object) -> None:
@@ -127,7 +127,9 @@ COLUMN = {"name": "order_id", "type": "VARCHAR"}
         ("control_totals/0/column", "nothing", "control_totals.total_amount.column names 'nothing'"),
     ],
 )
-def test_a_contract_that_contradicts_itself_says_where(contracts: Path, place: str, value: object, says: str) -> None:
+def test_a_contradiction_in_a_contract_is_reported_with_its_place(
+    contracts: Path, place: str, value: object, says: str
+) -> None:
     change(contracts, place, value)
     with pytest.raises(ContractError) as caught:
         load_contract("orders", contracts)
@@ -155,7 +157,7 @@ def test_a_contract_that_contradicts_itself_says_where(contracts: Path, place: s
         ("contract.json", {"control_totals/0/record_sql": "status"}, "contract.json: control_totals cannot be used"),
     ],
 )
-def test_sql_and_schema_that_cannot_work_are_named_before_any_record(
+def test_unusable_sql_and_schemas_are_reported_when_the_contract_is_loaded(
     contracts: Path, tmp_path: Path, file: str, content: str | dict[str, object], says: str
 ) -> None:
     path = contracts / "orders" / file
@@ -177,14 +179,14 @@ def test_sql_and_schema_that_cannot_work_are_named_before_any_record(
     assert SECRET.decode() not in str(caught.value)
 
 
-def test_no_code_names_a_field_of_orders() -> None:
-    """A new feed is a new folder: so nothing under functions/ may know the old one's fields."""
+def test_no_module_contains_a_field_name_of_orders() -> None:
+    """A new dataset is a new folder, so no module in functions/ may contain field names of another dataset."""
     schema = json.dumps(json.loads((CONTRACTS / "orders" / "v1.schema.json").read_text()))
     tables = json.loads((CONTRACTS / "orders" / "contract.json").read_text())["tables"]
     fields = set(re.findall(r'"([a-z]+_[a-z_]+)": {', schema))
     fields |= {column["name"] for table in tables for column in table["columns"] if "_" in column["name"]}
-    assert {"order_id", "unit_price", "last_order_date"} <= fields, "the fields are not found any more"
+    assert {"order_id", "unit_price", "last_order_date"} <= fields, "found no fields in the contract"
     for path in (ROOT / "functions").rglob("*.[ps][yq]*"):
         if path.suffix in (".py", ".sql"):
             found = fields & set(re.findall(r"\w+", path.read_text()))
-            assert not found, f"{path.relative_to(ROOT)} names {sorted(found)}: say it in the contract"
+            assert not found, f"{path.relative_to(ROOT)} names {sorted(found)}: move it to the contract"

@@ -1,4 +1,4 @@
-"""Finding the records in a document: the same ones however its bytes arrive, and an error where it is broken."""
+"""Find the records in a document: the same ones for any block size, and an error if the document is broken."""
 
 import json
 import tracemalloc
@@ -26,7 +26,7 @@ ENVELOPE = orjson.dumps({"records": RECORDS})
 
 
 def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
-    """`data` in blocks of these sizes, over and over."""
+    """`data` in blocks of these sizes, repeated."""
     start = 0
     for size in cycle(sizes):
         if start >= len(data):
@@ -77,7 +77,9 @@ block_sizes = st.lists(st.integers(1, 60), min_size=1, max_size=5)
         pytest.param(b'{"records": []}', "index", [], id="empty envelope"),
     ],
 )
-def test_shape_is_seen_from_the_first_bytes(document: bytes, kind: str, positions: list[int]) -> None:
+def test_the_shape_of_a_document_is_detected_from_its_first_bytes(
+    document: bytes, kind: str, positions: list[int]
+) -> None:
     for sizes in ([1 << 20], [1], [7, 2]):
         found = read(document, sizes)
         records = list(found.records)
@@ -104,7 +106,7 @@ layouts: st.SearchStrategy[Callable[[Any], str]] = st.builds(
 
 
 @given(st.lists(values, max_size=6), layouts, block_sizes, st.booleans())
-def test_array_is_cut_as_a_json_parser_reads_it(
+def test_an_array_is_split_as_a_json_parser_reads_it(
     elements: list[Any], layout: Callable[[Any], str], sizes: list[int], in_envelope: bool
 ) -> None:
     document = layout({"records": elements} if in_envelope else elements).encode()
@@ -114,14 +116,16 @@ def test_array_is_cut_as_a_json_parser_reads_it(
 
 
 @given(st.lists(st.dictionaries(texts, values, max_size=3), min_size=2, max_size=6), st.booleans(), block_sizes)
-def test_lines_under_a_json_name_are_read_as_lines(records: list[Any], crlf: bool, sizes: list[int]) -> None:
+def test_json_lines_in_a_json_file_are_read_as_lines(records: list[Any], crlf: bool, sizes: list[int]) -> None:
     document = (b"\r\n" if crlf else b"\n").join(orjson.dumps(record) for record in records)
     found = read(document, sizes)
     assert (found.position_kind, parsed(found)) == ("byte", records)
 
 
 @given(st.dictionaries(st.sampled_from([*FIELDS, "other"]), values, min_size=1), layouts, block_sizes)
-def test_one_record_is_one_record(record: dict[str, Any], layout: Callable[[Any], str], sizes: list[int]) -> None:
+def test_a_document_with_one_record_has_one_record(
+    record: dict[str, Any], layout: Callable[[Any], str], sizes: list[int]
+) -> None:
     document = layout(record).encode()
     if set(record) & set(FIELDS):
         assert parsed(read(document, sizes)) == [record]
@@ -133,7 +137,7 @@ def test_one_record_is_one_record(record: dict[str, Any], layout: Callable[[Any]
 
 
 def lines_of(data: bytes) -> list[tuple[int, bytes]]:
-    """Each line that is not blank, and the offset where it begins."""
+    """Each line that is not blank, with its offset."""
     found, offset = [], 0
     for line in data.split(b"\n"):
         if line.strip(b" \t\r"):
@@ -143,7 +147,7 @@ def lines_of(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def chunk(data: bytes, number: int, chunk_bytes: int, sizes: list[int], cap: int = CAP) -> list[RawRecord]:
-    """A chunk's lines, read as open_chunk has them read: from one byte before its start."""
+    """The lines of a chunk, read as open_chunk reads them: from one byte before its start."""
     start = number * chunk_bytes
     return list(read_lines(cut(data[max(0, start - 1) :], sizes), cap, start, start + chunk_bytes))
 
@@ -154,8 +158,8 @@ def chunk(data: bytes, number: int, chunk_bytes: int, sizes: list[int], cap: int
     st.integers(1, 60),
     block_sizes,
 )
-@example([b"a", b"b"], False, 2, [1])  # a chunk that begins right behind a newline
-@example([b"x" * 40, b"b"], True, 3, [5])  # chunks that lie within one line
+@example([b"a", b"b"], False, 2, [1])  # a chunk that begins directly after a newline
+@example([b"x" * 40, b"b"], True, 3, [5])  # chunks that are within one line
 def test_any_chunk_plan_gives_the_same_lines(
     lines: list[bytes], ends_with_newline: bool, chunk_bytes: int, sizes: list[int]
 ) -> None:
@@ -167,7 +171,7 @@ def test_any_chunk_plan_gives_the_same_lines(
 
 
 @given(st.binary(max_size=200), st.integers(1, 50), block_sizes)
-def test_any_bytes_at_all_are_cut_the_same(data: bytes, chunk_bytes: int, sizes: list[int]) -> None:
+def test_any_bytes_are_split_into_the_same_lines_by_any_chunks(data: bytes, chunk_bytes: int, sizes: list[int]) -> None:
     chunks = [chunk(data, number, chunk_bytes, sizes) for number in range(-(-len(data) // chunk_bytes))]
     assert [(line.position, line.data) for part in chunks for line in part] == lines_of(data)
 
@@ -175,11 +179,11 @@ def test_any_bytes_at_all_are_cut_the_same(data: bytes, chunk_bytes: int, sizes:
 def test_a_chunk_reads_no_further_than_its_last_line() -> None:
     blocks = iter([b"a\nb\n", b"c\nd\n", b"e\n"])
     assert [line.data for line in read_lines(blocks, CAP, 0, 5)] == [b"a", b"b", b"c"]
-    assert list(blocks) == [b"e\n"], "the chunk read on behind its end"
+    assert list(blocks) == [b"e\n"], "the chunk was read past its end"
 
 
 def test_a_chunk_within_a_line_reads_no_further_than_its_end() -> None:
-    """A line of gigabytes lies in many chunks: were each to look for its end, its bytes would be read squared."""
+    """A line of gigabytes is in many chunks. If each looked for its end, the bytes would be read repeatedly."""
     blocks = iter([b"x" * 5, b"x" * 5, b"x" * 5, b"x\nc\n"])
     assert list(read_lines(blocks, CAP, 10, 20)) == []
     assert list(blocks) == [b"x\nc\n"]
@@ -192,7 +196,7 @@ BIG = json.dumps({"id": 2, "text": "x" * 3_000}).encode()
 
 @pytest.mark.parametrize("shape", ["lines", "array", "envelope", "lines under .json"])
 @given(sizes=st.lists(st.integers(1, 5_000), min_size=1, max_size=3))
-def test_a_record_over_the_cap_is_marked_and_the_rest_goes_on(shape: str, sizes: list[int]) -> None:
+def test_a_record_over_the_cap_is_marked_and_the_rest_is_read(shape: str, sizes: list[int]) -> None:
     small = json.dumps({"id": 1, "text": "é"}, ensure_ascii=False).encode()
     records = [small, BIG, small, BIG]
     if shape == "lines":
@@ -213,7 +217,7 @@ def test_a_record_over_the_cap_is_marked_and_the_rest_goes_on(shape: str, sizes:
 
 
 @pytest.mark.parametrize(("length", "oversize"), [(1_999, False), (2_000, False), (2_001, True)])
-def test_the_cap_itself_is_allowed(length: int, oversize: bool) -> None:
+def test_a_record_at_the_cap_is_allowed(length: int, oversize: bool) -> None:
     record = b'"' + b"x" * (length - 2) + b'"'
     assert [line.oversize for line in read_lines([record], 2_000)] == [oversize]
     assert [element.oversize for element in read(b"[" + record + b"]", cap=2_000).records] == [oversize]
@@ -232,7 +236,9 @@ def test_a_document_cut_off_anywhere_fails(document: bytes, sizes: list[int]) ->
     for length in range(1, len(document)):
         error = refused(document[:length], sizes=sizes)
         assert isinstance(error, MalformedDocumentError), document[:length]
-        assert "Something stands behind" not in str(error), f"{document[:length]!r} is cut off; nothing is behind it"
+        assert "Something stands behind" not in str(error), (
+            f"{document[:length]!r} is cut off, so nothing may follow it"
+        )
 
 
 @pytest.mark.parametrize(
@@ -269,14 +275,16 @@ def test_a_document_cut_off_anywhere_fails(document: bytes, sizes: list[int]) ->
         (b"{}", WrongEnvelopeError, "neither a record of this dataset nor"),
     ],
 )
-def test_a_broken_document_says_what_and_where(document: bytes, error: type[Exception], says: str) -> None:
+def test_a_broken_document_is_reported_with_reason_and_place(
+    document: bytes, error: type[Exception], says: str
+) -> None:
     for sizes in ([1 << 20], [1]):
         found = refused(document, sizes=sizes)
         assert isinstance(found, error)
         assert says in str(found)
 
 
-def test_the_records_before_the_break_come_out_first() -> None:
+def test_the_records_before_the_fault_are_returned_first() -> None:
     document = read(b'[{"id":1},{"id":2},')
     assert [next(document.records).data for _ in range(2)] == [b'{"id":1}', b'{"id":2}']
     with pytest.raises(MalformedDocumentError, match="ends inside its array, after 2 records"):
@@ -295,7 +303,7 @@ def test_other_encodings_are_refused(encoding: str) -> None:
             check_encoding(cut(ARRAY.decode().encode(encoding), [size]))
 
 
-def test_utf_8_is_handed_on_unchanged() -> None:
+def test_utf_8_is_passed_on_unchanged() -> None:
     assert list(check_encoding(cut(ARRAY, [5]))) == list(cut(ARRAY, [5]))
     assert b"".join(check_encoding([])) == b""
 
@@ -328,4 +336,4 @@ def test_memory_does_not_grow_with_the_document(shape: str) -> None:
     finally:
         tracemalloc.stop()
     assert n_bytes > 10_000_000
-    assert peak < 2_000_000, "the whole document is held in memory"
+    assert peak < 2_000_000, "the whole document is in memory"

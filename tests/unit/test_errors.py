@@ -1,4 +1,4 @@
-"""The errors are an API: their names, when they are raised, and what a person does."""
+"""The errors are an API: their names, when they are raised, and what a person must do."""
 
 import inspect
 import re
@@ -12,10 +12,10 @@ CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) an
 
 
 @pytest.mark.parametrize("error", CLASSES, ids=lambda error: error.__name__)
-def test_an_error_is_named_explained_and_says_what_to_do(error: type[PipelineError]) -> None:
+def test_each_error_has_a_name_an_explanation_and_a_next_step(error: type[PipelineError]) -> None:
     assert error.__name__.endswith("Error")
     assert error.__doc__ is not None
-    assert "\n" not in error.__doc__.strip(), "one line says when it is raised"
+    assert "\n" not in error.__doc__.strip(), "its docstring must be one line that says when it is raised"
     assert error.next_step.endswith(".")
     assert next_step_for(error.__name__) == error.next_step
 
@@ -23,7 +23,7 @@ def test_an_error_is_named_explained_and_says_what_to_do(error: type[PipelineErr
 @pytest.mark.parametrize(
     "name", ["States.Runtime", "UnknownError", "KeyError", "inspect", "", "next_step_for", "PASSING"]
 )
-def test_an_error_that_nobody_named_has_a_next_step_too(name: str) -> None:
+def test_an_unknown_error_has_a_next_step(name: str) -> None:
     assert next_step_for(name) == PipelineError.next_step
 
 
@@ -38,7 +38,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("error", CLASSES, ids=lambda error: error.__name__)
-def test_the_next_step_says_what_the_remedy_means(error: type[PipelineError]) -> None:
+def test_the_next_step_matches_the_remedy(error: type[PipelineError]) -> None:
     assert re.search(WORDS[error.remedy], error.next_step.lower())
     assert remedy_for(error.__name__) is error.remedy
 

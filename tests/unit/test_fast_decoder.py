@@ -1,4 +1,4 @@
-"""What the fast screen lets pass is valid by the reference, and nearly all that is valid needs no second look."""
+"""Records that the fast decoder accepts are valid by the reference, and nearly all valid records are accepted."""
 
 import json
 import re
@@ -25,7 +25,7 @@ CONTROL = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]*$"
 
 
 def kept(data: bytes, folder: Path, contract: Contract = WITHOUT_RULES) -> list[int]:
-    """The numbers of the lines that are kept."""
+    """The numbers of the accepted lines."""
     validate(data, folder, contract=contract)
     starts = [0]
     for line in data.splitlines(keepends=True):
@@ -41,7 +41,7 @@ def contract_of(schema: dict[str, Any], **more: Any) -> Contract:
     return contract_of_records(record)
 
 
-# --- it lets pass what is valid, and nothing else ---------------------------------------------------------------------
+# --- it accepts only valid records ------------------------------------------------------------------------------------
 
 
 SCHEMAS: dict[str, tuple[dict[str, Any], bool]] = {
@@ -121,13 +121,13 @@ def test_only_valid_records_are_kept_for_any_schema(name: str, tmp_path: Path) -
         number for number, record in enumerate(held) if schema_validator(contract, contract.current).is_valid(record)
     ]
     data = b"".join(json.dumps(record).encode() + b"\n" for record in held)
-    if schema.get("format") == "date-time":  # a leap second and small letters keep the format, but are no TIMESTAMP
+    if schema.get("format") == "date-time":  # the format allows a leap second and small letters, but TIMESTAMP does not
         valid = [number for number in valid if not re.search(":60|z$", str(held[number]["x"]))]
     assert kept(data, tmp_path, contract) == valid
 
 
 def _beyond_bigint(value: Any) -> bool:
-    """Whether a number is beyond what a column holds; of a schema that lets it pass DuckDB can't make one."""
+    """Whether a number exceeds the range of its column. DuckDB can't convert it even if the schema accepts it."""
     return isinstance(value, int | float) and abs(value) >= 2**63
 
 
@@ -139,7 +139,7 @@ def _beyond_bigint(value: Any) -> bool:
         *(b'{"x":"\\ud83d\\ude00"}', b'{"x":"a","x":"\\u0001"}', b'{"x":"\\u0001","x":"a"}', b'{"x":"\\/\\""}'),
     ],
 )
-def test_a_control_character_is_found_however_it_is_written(text: bytes, tmp_path: Path) -> None:
+def test_a_control_character_is_found_in_any_spelling(text: bytes, tmp_path: Path) -> None:
     contract = contract_of({"type": "string", "pattern": CONTROL})
     expected = [1] if schema_validator(contract, contract.current).is_valid(orjson.loads(text)) else []
     assert [n for n in kept(b'{"x":"-"}\n' + text + b"\n", tmp_path, contract) if n] == expected
@@ -159,11 +159,11 @@ def test_the_fast_decoder_refuses_what_the_parser_refuses(text: bytes) -> None:
     assert not fast_decoder.read([text])
 
 
-# --- and does not ask twice -------------------------------------------------------------------------------------------
+# --- and rarely needs the exact validator -----------------------------------------------------------------------------
 
 
-def judged(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many records of a file the exact validator was asked about."""
+def validated_exactly(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The number of records of a file that go to the exact validator."""
     asked = []
     real = RecordValidator.verdict
     monkeypatch.setattr(RecordValidator, "verdict", lambda self, raw: asked.append(raw) or real(self, raw))
@@ -172,13 +172,13 @@ def judged(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def test_no_northwind_record_needs_the_exact_validator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert judged(NORTHWIND.read_bytes(), tmp_path, monkeypatch) == 0
+    assert validated_exactly(NORTHWIND.read_bytes(), tmp_path, monkeypatch) == 0
 
 
 def test_only_bad_generated_orders_need_the_exact_validator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = list(generate(len(DEFECTS) * 20, seed=3, invalid_ratio=0.2))
     bad = sum(defect is not None for _, defect in made)
-    assert 0 < judged(b"".join(line.rstrip() + b"\n" for line, _ in made), tmp_path, monkeypatch) <= bad
+    assert 0 < validated_exactly(b"".join(line.rstrip() + b"\n" for line, _ in made), tmp_path, monkeypatch) <= bad
 
 
 def test_an_amount_with_more_digits_than_a_float_keeps_is_validated_exactly_and_kept(
@@ -186,7 +186,7 @@ def test_an_amount_with_more_digits_than_a_float_keeps_is_validated_exactly_and_
 ) -> None:
     large = order(items=[item(unit_price=999_999_999_999, quantity=1, discount=0)], shipping_cost=0)
     large["total_amount"] = 999_999_999_999
-    assert judged(lines([order(), large, order()]), tmp_path, monkeypatch) == 1
+    assert validated_exactly(lines([order(), large, order()]), tmp_path, monkeypatch) == 1
     with duckdb.connect() as connection:
         query = f"SELECT _kept, total_amount FROM read_parquet('{tmp_path}/records.parquet') ORDER BY _position"
         rows = connection.execute(query).fetchall()
@@ -194,7 +194,7 @@ def test_an_amount_with_more_digits_than_a_float_keeps_is_validated_exactly_and_
     assert rows[1][1] == 999_999_999_999
 
 
-# --- what is rejected late is what came -------------------------------------------------------------------------------
+# --- rejects found later contain the original record ------------------------------------------------------------------
 
 
 def test_a_reject_found_by_sql_keeps_the_original_bytes(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_rules_are_not_evaluated_for_a_record_that_breaks_the_schema(tmp_path: P
 
 
 @pytest.mark.parametrize(("precision", "scale"), [(16, 4), (18, 4), (38, 10), (38, 18), (20, 15)])
-def test_every_digit_of_a_decimal_is_kept_however_large_it_is(precision: int, scale: int, tmp_path: Path) -> None:
+def test_every_digit_of_a_large_decimal_is_kept(precision: int, scale: int, tmp_path: Path) -> None:
     contract = contract_of({"type": "number", "decimal": [precision, scale]})
     digits = "123456789012345"
     texts = [f"{digits[:n]}.{digits[n:]}".rstrip(".") for n in range(1, 16)]
@@ -273,7 +273,7 @@ def test_a_number_of_hundreds_of_digits_is_one_reject(kind: str, tmp_path: Path)
     assert orjson.loads(reject)["reason"] == "non_finite_number"
 
 
-def test_a_schema_that_requires_nonsense_is_left_to_the_exact_validator() -> None:
-    """It says so in words; the screen had ended with a TypeError."""
+def test_a_schema_with_impossible_requirements_uses_the_exact_validator() -> None:
+    """The exact validator reports it, where the fast decoder would raise a TypeError."""
     version = CONTRACT.current
     assert fast_decoder_of(replace(version, schema={**version.schema, "required": [[]]})) is None

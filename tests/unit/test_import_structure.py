@@ -1,4 +1,4 @@
-"""The packages of the command line import each other in one direction only."""
+"""The packages of the command line import each other in only one direction."""
 
 import ast
 from collections.abc import Iterator

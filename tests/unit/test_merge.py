@@ -1,4 +1,4 @@
-"""Merging the parts: who wins, what is superseded, and books that do not balance stop everything."""
+"""Merge the parts: which record is published, which are superseded; counts that do not add up stop the batch."""
 
 import csv
 import io
@@ -24,10 +24,10 @@ from functions.write.reconciliation import Totals, add_up
 from tests.unit.orders import CONTRACT, customer, item, lines, order, tables
 from tests.unit.steps import MEMORY_MB, Staged, batch_of, publish, stage
 
-# --- who wins ---------------------------------------------------------------------------------------------------------
+# --- which record is published ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("chunk_bytes", [10**9, 700, 150], ids=["one chunk", "some chunks", "a chunk within a line"])
+@pytest.mark.parametrize("chunk_bytes", [10**9, 700, 150], ids=["one chunk", "several chunks", "a chunk within a line"])
 def test_the_last_record_of_a_key_is_published_and_the_others_are_listed(tmp_path: Path, chunk_bytes: int) -> None:
     records = [
         order(order_id="A", shipping_cost=1),
@@ -60,7 +60,7 @@ def test_the_last_record_of_a_key_is_published_and_the_others_are_listed(tmp_pat
 
 
 @pytest.mark.parametrize(("name", "kind", "at"), [("x.jsonl", "byte", len(lines([order()]))), ("x.json", "index", 1)])
-def test_places_of_superseded_records_are_counted_as_their_file_counts(
+def test_superseded_records_have_positions_in_the_unit_of_their_file(
     name: str, kind: str, at: int, tmp_path: Path
 ) -> None:
     records = [order(order_id=order_id) for order_id in ("00001", "00002", "00002")]
@@ -90,7 +90,7 @@ def test_a_superseded_order_adds_no_customer(tmp_path: Path) -> None:
         (("2024-01-01T12:00:00.000001Z", "2024-01-01T12:00:00Z"), "first"),
     ],
 )
-def test_a_customer_is_as_in_the_latest_order(dates: tuple[str, str], winner: str, tmp_path: Path) -> None:
+def test_a_customer_has_the_details_of_the_latest_order(dates: tuple[str, str], winner: str, tmp_path: Path) -> None:
     records = [
         order(order_id=name, order_date=date, customer=customer(name=name))
         for name, date in zip(("first", "second"), dates, strict=True)
@@ -99,7 +99,7 @@ def test_a_customer_is_as_in_the_latest_order(dates: tuple[str, str], winner: st
     assert row["name"] == winner
 
 
-# --- books that do not balance ----------------------------------------------------------------------------------------
+# --- counts that do not add up ----------------------------------------------------------------------------------------
 
 
 def broken(staged: Staged) -> str:
@@ -142,7 +142,7 @@ def test_parts_that_contradict_each_other_are_refused(table: str, select: str, s
 def test_a_reference_that_is_null_is_not_checked(
     slice_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in SQL: where one of its columns is null, a row refers to nothing."""
+    """As in SQL, a row with null in one of these columns refers to nothing."""
     monkeypatch.setattr(reconciliation, "_SLICE_ROWS", slice_rows)
     staged = stage(TWO, tmp_path)
     staged.tamper("orders", "SELECT * REPLACE (CASE WHEN order_id = '1' THEN customer_id END AS customer_id) FROM part")
@@ -150,7 +150,7 @@ def test_a_reference_that_is_null_is_not_checked(
     assert staged.merge().rows["orders"] == 2
 
 
-def test_a_repeated_key_is_named_with_what_allows_it(tmp_path: Path) -> None:
+def test_a_repeated_key_is_reported_with_advice(tmp_path: Path) -> None:
     customers = replace(CONTRACT.tables[1], latest_by=())
     contract = replace(CONTRACT, tables=(CONTRACT.tables[0], customers, CONTRACT.tables[2]))
     staged = stage(lines([order(order_id="1"), order(order_id="2")]), tmp_path, contract=contract)
@@ -173,7 +173,7 @@ def test_a_repeated_key_is_named_with_what_allows_it(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_references_are_proved_in_slices_of_any_size(
+def test_references_are_checked_in_slices_of_any_size(
     table: str, select: str, says: str, slice_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciliation, "_SLICE_ROWS", slice_rows)
@@ -211,7 +211,7 @@ INVOICES = replace(
 def test_a_reference_may_have_several_columns_of_any_name(
     step: int, own_type: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first column of the key has each value `step` times, so that slices end within some values."""
+    """The first column of the key has each value `step` times, so slices end within some values."""
     monkeypatch.setattr(reconciliation, "_SLICE_ROWS", 7)
     columns = (Column("line", "BIGINT"), Column("number", own_type), Column("half", "BIGINT"))
     parents = (Reference(("number", "half"), "invoices"),)
@@ -225,7 +225,7 @@ def test_a_reference_may_have_several_columns_of_any_name(
             merge(batch_of(b""), contract, Totals(46, 46, 0, {}, {}, (), {}, 0, 0), tmp_path, connection)
 
 
-def test_a_lost_order_is_noticed(tmp_path: Path) -> None:
+def test_a_lost_order_is_detected(tmp_path: Path) -> None:
     staged = stage(TWO, tmp_path)
     for table in ("orders", "customers", "items"):
         staged.tamper(table, "FROM part WHERE _position = 0")
@@ -240,13 +240,13 @@ def test_a_lost_order_is_noticed(tmp_path: Path) -> None:
         ({"control_totals": {}}, "Control total total_amount: validated"),
     ],
 )
-def test_counts_that_do_not_fit_the_rows_are_refused(change: dict[str, Any], says: str, tmp_path: Path) -> None:
+def test_counts_that_differ_from_the_rows_are_refused(change: dict[str, Any], says: str, tmp_path: Path) -> None:
     staged = stage(TWO, tmp_path)
     staged.totals = replace(staged.totals, **change)
     assert says in broken(staged)
 
 
-def test_control_totals_count_what_is_superseded(tmp_path: Path) -> None:
+def test_control_totals_include_superseded_records(tmp_path: Path) -> None:
     records = [order(shipping_cost=amount) for amount in (0.1, 0.2, 1000)]
     assert publish(lines(records), tmp_path).merged.control_totals == {
         "total_amount": ControlTotalSums(validated="1783.6", superseded="522.5", published="1261.1"),
@@ -264,14 +264,14 @@ def test_a_key_may_have_several_columns(tmp_path: Path) -> None:
     assert [record.position for record in result.superseded] == [0]
 
 
-# --- the account of all chunks ----------------------------------------------------------------------------------------
+# --- the counts of all chunks -----------------------------------------------------------------------------------------
 
 
 GONE = object()
 
 
 def chunk_counts(**changes: Any) -> ChunkCounts:
-    """The counts of a chunk with some members changed, or left out if they are GONE."""
+    """The counts of a chunk with some members changed, or removed if they are GONE."""
     members = {
         "chunk": 0,
         "position_kind": "byte",
@@ -290,7 +290,7 @@ def chunk_counts(**changes: Any) -> ChunkCounts:
     return convert({name: value for name, value in members.items() if value is not GONE}, ChunkCounts)
 
 
-def test_chunks_add_up() -> None:
+def test_the_counts_of_chunks_are_added_up() -> None:
     second = chunk_counts(
         received=2,
         valid=0,
@@ -327,7 +327,7 @@ def test_chunks_add_up() -> None:
         ({"chunk_bytes": 5}, "Chunk 1 was split by a different plan: two runs of this batch overlap"),
     ],
 )
-def test_a_chunk_that_does_not_balance_is_named(change: dict[str, Any], says: str) -> None:
+def test_a_chunk_whose_counts_do_not_add_up_is_reported(change: dict[str, Any], says: str) -> None:
     with pytest.raises(ReconciliationError, match=says):
         add_up([chunk_counts(), chunk_counts(**change)], batch_of(b""))
 
@@ -335,7 +335,7 @@ def test_a_chunk_that_does_not_balance_is_named(change: dict[str, Any], says: st
 # --- what is written --------------------------------------------------------------------------------------------------
 
 
-def test_every_row_carries_batch_and_time(tmp_path: Path) -> None:
+def test_every_row_has_its_batch_and_time(tmp_path: Path) -> None:
     result = publish(TWO, tmp_path)
     for table in CONTRACT.tables:
         relation = duckdb.sql(f"SELECT * FROM read_parquet('{result.folder}/{table.name}.parquet')")
@@ -345,7 +345,7 @@ def test_every_row_carries_batch_and_time(tmp_path: Path) -> None:
         assert lineage == [(result.staged.batch.batch_id, "2026-01-02 03:04:05")]
 
 
-def test_rows_are_sorted_by_key_whatever_their_order(tmp_path: Path) -> None:
+def test_rows_are_sorted_by_key_from_any_order(tmp_path: Path) -> None:
     records = [order(order_id=name, customer=customer(customer_id=name)) for name in ("b", "10", "9", "B", "é", "a")]
     result = publish(lines(records), tmp_path)
     by_key: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -367,7 +367,7 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def cell(value: str | None) -> str:
-    """How a text stands in the CSV."""
+    """A string as a CSV cell."""
     return f"'{value}" if value and value[0] in "=+-@\t\r\n\0＝＋－＠" else value or ""
 
 
@@ -375,7 +375,7 @@ def read_csv(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_csv_as_a_spreadsheet_sees_it(tmp_path: Path) -> None:
+def test_csv_cells_are_quoted_and_safe_for_spreadsheets(tmp_path: Path) -> None:
     hostile = customer(
         customer_id="007", name='=HYPERLINK("http://x"),1', email="", phone=None, address={
             "street": "+1\r\nline 2", "city": "@München 😀", "region": "-", "postal_code": "\tx", "country": "DE"

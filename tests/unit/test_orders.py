@@ -43,6 +43,8 @@ def test_an_order_that_breaks_two_rules_gets_both_reasons(run_orders: RunOrders)
         ("tax_amount", Decimal(0), order()),
     ],
 )
-def test_a_column_of_orders(column: str, value: object, sent: Order, run_orders: RunOrders) -> None:
+def test_a_column_of_orders_has_the_expected_value(
+    column: str, value: object, sent: Order, run_orders: RunOrders
+) -> None:
     [row] = run_orders(sent).rows("orders")
     assert row[column] == value

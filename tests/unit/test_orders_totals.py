@@ -1,4 +1,4 @@
-"""The totals that the orders contract computes have the types of their columns, whatever the amounts."""
+"""The computed totals of the orders contract have the types of their columns, for any amounts."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ NEARLY_TOO_LARGE = {"quantity": 100, "unit_price": 999_999_999_999}
 """An item whose total, just below 10^14, fits both columns."""
 
 
-def test_no_table_of_orders_needs_a_check_of_its_values(tmp_path: Path) -> None:
+def test_the_values_of_orders_always_fit_their_columns(tmp_path: Path) -> None:
     columns = {**CONTRACT.current.columns, "_position": "BIGINT"}
     nulls = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in columns.items())
     derived = ", ".join(f"{one.sql} AS {one.name}" for one in CONTRACT.derived)

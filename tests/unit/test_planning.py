@@ -1,4 +1,4 @@
-"""From an object version to a batch: its dataset, its name, its chunks."""
+"""From an object version to a batch: its dataset, its name and its chunks."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -18,7 +18,7 @@ def source(key: str, size: int = 10, version: str = "v1") -> Source:
 
 
 @given(size=st.integers(0, 10**13), chunk_bytes=st.integers(1, 10**9))
-def test_chunks_cover_the_file_once_and_are_never_too_many(size: int, chunk_bytes: int) -> None:
+def test_chunks_cover_the_file_once_and_their_number_is_limited(size: int, chunk_bytes: int) -> None:
     planned, last = plan_chunks("incoming/orders/x.jsonl", size, chunk_bytes)
     assert planned >= chunk_bytes
     assert last + 1 <= MAX_CHUNKS
@@ -26,12 +26,12 @@ def test_chunks_cover_the_file_once_and_are_never_too_many(size: int, chunk_byte
 
 
 @pytest.mark.parametrize("name", ["x.json", "x.jsonl.gz", "x.json.gz", "x.ndjson.gz", "x.xml", "x"])
-def test_only_plain_json_lines_are_cut(name: str) -> None:
+def test_files_other_than_plain_json_lines_have_one_chunk(name: str) -> None:
     assert plan_chunks(f"incoming/orders/{name}", 1000, 10) == (10, 0)
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.ndjson", "X.JSONL"])
-def test_json_lines_are_cut(name: str) -> None:
+def test_json_lines_are_split_into_chunks(name: str) -> None:
     assert plan_chunks(f"incoming/orders/{name}", 1000, 10) == (10, 99)
 
 
@@ -59,26 +59,26 @@ def test_a_batch_id_can_name_an_execution(key: str, version: str, revision: int)
     assert re.fullmatch(r"[0-9A-Za-z_-]{1,80}", batch_id)
 
 
-def test_a_batch_id_tells_versions_keys_buckets_and_revisions_apart() -> None:
+def test_versions_keys_buckets_and_revisions_have_different_batch_ids() -> None:
     places = [("b", "k", "v"), ("b", "k", "w"), ("b", "kv", ""), ("bk", "", "v")]
     ids = {batch_id_for("orders", *place, revision) for place in places for revision in (1, 2)}
     assert len(ids) == 8
     assert batch_id_for("orders", "b", "k", "v") == "orders-31b60cc0b81fcf4a6c39ce59fa6eed93"
 
 
-def test_the_time_of_a_batch_is_the_versions_in_utc() -> None:
+def test_the_time_of_a_batch_is_that_of_the_version_in_utc() -> None:
     local = datetime(2026, 3, 1, 0, 30, tzinfo=timezone(timedelta(hours=2)))
     batch = plan_batch(source("incoming/orders/x.json"), local, 10)
     assert (batch.ingested_at, batch.ingest_date) == ("2026-02-28T22:30:00Z", "2026-02-28")
 
 
-def test_a_batch_survives_the_input_of_an_execution() -> None:
+def test_a_batch_is_unchanged_after_it_is_passed_as_input_of_an_execution() -> None:
     batch = plan_batch(source("incoming/orders/ü €.jsonl", 10_000), NOON, 10)
     assert Batch.from_input(batch.to_input()) == batch
 
 
 @pytest.mark.parametrize(("sequencer", "padded"), [("", ""), ("A1", "0" * 30 + "A1"), ("0" * 32, "0" * 32)])
-def test_sequencers_compare_as_texts(sequencer: str, padded: str) -> None:
+def test_padded_sequencers_compare_as_strings(sequencer: str, padded: str) -> None:
     assert padded_sequencer(sequencer) == padded
 
 
@@ -92,11 +92,11 @@ def test_sequencers_compare_as_texts(sequencer: str, padded: str) -> None:
         ({"corrects": "orders-" + "0" * 32 + "\n"}, ""),
     ],
 )
-def test_of_an_object_s_metadata_only_a_batch_id_is_taken_over(metadata: dict[str, str], corrects: str) -> None:
+def test_only_a_valid_batch_id_is_read_from_the_metadata_of_an_object(metadata: dict[str, str], corrects: str) -> None:
     head = {"ContentLength": 1, "ETag": '"e"', "Metadata": metadata}
     assert source_of("bucket", "incoming/orders/x.json", "v1", head).corrects == corrects
 
 
 @pytest.mark.parametrize("key", ["orders/x.json", "elsewhere/orders/x.json", "incoming/x.json", "incoming//x.json", ""])
-def test_a_key_that_is_in_no_dataset_s_folder_is_of_none(key: str) -> None:
+def test_a_key_outside_of_dataset_folders_has_no_dataset(key: str) -> None:
     assert dataset_of(key) == "unknown"

@@ -1,4 +1,4 @@
-"""Numbers are exact decimals or rejected, and DuckDB reads each record as its schema says."""
+"""Numbers are exact decimals or rejected, and DuckDB reads each record as its schema defines it."""
 
 import math
 from decimal import Decimal
@@ -26,7 +26,7 @@ def significant_digits(number: Decimal) -> int:
 
 @st.composite
 def near_decimals(draw: st.DrawFn) -> float:
-    """A number with few decimals, or its neighbour among the floats."""
+    """A number with few decimals, or the next float above or below it."""
     units, decimals = draw(st.integers(-(10**17), 10**17)), draw(st.integers(0, 6))
     number = units / 10**decimals
     return draw(st.sampled_from([number, math.nextafter(number, math.inf), math.nextafter(number, -math.inf)]))
@@ -59,7 +59,7 @@ def test_a_number_is_exact_if_its_shortest_decimal_is(number: float) -> None:
 
 
 def read(values: list[Any], schema: dict[str, Any], folder: Path, expression: str = "x") -> list[Any]:
-    """What DuckDB makes of values `x` of one type."""
+    """The values `x` of one type as DuckDB reads them."""
     path = folder / "records.jsonl"
     path.write_bytes(
         b"".join(orjson.dumps({"_position": n, "record": {"x": value}}) + b"\n" for n, value in enumerate(values))
@@ -87,7 +87,7 @@ def test_duckdb_reads_every_accepted_number_exactly(tmp_path: Path, data: st.Dat
 
 
 @pytest.mark.parametrize("number", [0.0001, -0.0001, 1e11, 100_000_000_000.5, 99_999_999_999.9999, -0.0, 10**12 - 1])
-def test_duckdb_reads_numbers_that_json_writes_oddly(number: float, tmp_path: Path) -> None:
+def test_duckdb_reads_numbers_in_unusual_json_notation(number: float, tmp_path: Path) -> None:
     assert is_decimal(number, 16, 4)
     assert read([number], {"type": "number", "decimal": [16, 4]}, tmp_path) == [Decimal(repr(number))]
 
@@ -113,7 +113,7 @@ TYPES = [
 
 
 @pytest.mark.parametrize(("schema", "expected"), TYPES, ids=lambda part: part if isinstance(part, str) else "")
-def test_the_type_that_a_schema_is_read_as(schema: dict[str, Any], expected: str) -> None:
+def test_a_schema_has_the_expected_duckdb_type(schema: dict[str, Any], expected: str) -> None:
     whole = {**schema, "$defs": {"money": {"type": "number", "decimal": [16, 4]}}}
     assert record_type(whole) == expected
     duckdb.sql(f"SELECT CAST(NULL AS {expected})")
@@ -150,7 +150,7 @@ def test_a_schema_without_one_type_is_refused(schema: dict[str, Any]) -> None:
         ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}}}, "refers to itself"),
     ],
 )
-def test_a_schema_that_is_no_row_says_why(schema: Any, says: str) -> None:
+def test_a_schema_that_is_not_a_row_is_refused_with_the_reason(schema: Any, says: str) -> None:
     with pytest.raises((ValueError, TypeError), match=says):
         record_type(schema)
 
@@ -170,7 +170,7 @@ def test_duckdb_knows_the_type_of_an_order() -> None:
 @pytest.mark.parametrize(
     "text", ["NULL", "null", "", "007", "1e5", "true", "2024-01-01", "a\nb", '"', "\\", "日本 😀", "\u2028"]
 )
-def test_a_text_stays_as_it_came(text: str, tmp_path: Path) -> None:
+def test_a_string_is_read_unchanged(text: str, tmp_path: Path) -> None:
     assert read([text], {"type": "string"}, tmp_path) == [text]
 
 
@@ -187,6 +187,6 @@ def test_a_text_stays_as_it_came(text: str, tmp_path: Path) -> None:
         ("2999-12-31T23:59:59.999999-14:00", "3000-01-01 13:59:59.999999"),
     ],
 )
-def test_a_moment_is_kept_to_the_microsecond(text: str, utc: str, tmp_path: Path) -> None:
+def test_a_timestamp_keeps_microseconds(text: str, utc: str, tmp_path: Path) -> None:
     as_text = "CAST(CAST(x AS TIMESTAMP) AS VARCHAR)"
     assert read([text], {"type": "string", "format": "date-time"}, tmp_path, as_text) == [utc]

@@ -1,4 +1,4 @@
-"""Reject codes are an API: each is written down once, in functions/common/reject_codes.py."""
+"""Reject codes are an API: each is defined once, in functions/common/reject_codes.py."""
 
 import ast
 from pathlib import Path
@@ -11,7 +11,7 @@ HOME = Path(reject_codes.__file__)
 
 
 def strings(path: Path) -> list[tuple[int, str]]:
-    """The string constants of a module that are used as a value, each with its line, but no names of members."""
+    """The string constants of a module that are used as values, each with its line, without member names."""
     tree = ast.parse(path.read_text("utf-8"))
     names = {id(key) for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
     names |= {id(node.slice) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}
@@ -19,9 +19,9 @@ def strings(path: Path) -> list[tuple[int, str]]:
     return [(node.lineno, node.value) for node in constants if isinstance(node.value, str)]
 
 
-def test_no_module_writes_a_reject_code_itself() -> None:
+def test_no_module_contains_a_literal_reject_code() -> None:
     modules = [path for folder in ("functions", "src/pipeline") for path in (ROOT / folder).rglob("*.py")]
-    codes = CODES.keys() - {SUPERSEDED}  # which is also the name of a count and of a table
+    codes = CODES.keys() - {SUPERSEDED}  # it is also the name of a count and of a table
     written = [
         f"{path.relative_to(ROOT)}:{line} writes {value!r}: import it from functions/common/reject_codes.py"
         for path in modules
@@ -32,7 +32,7 @@ def test_no_module_writes_a_reject_code_itself() -> None:
     assert not written, "\n".join(written)
 
 
-def test_no_module_compares_a_reason_with_a_written_code() -> None:
+def test_no_module_compares_a_reason_with_a_literal_code() -> None:
     compared = [
         f"{path.relative_to(ROOT)}:{node.lineno}: import SUPERSEDED from functions/common/reject_codes.py"
         for folder in ("functions", "src/pipeline")

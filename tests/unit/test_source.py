@@ -1,4 +1,4 @@
-"""Opening a chunk: the suffixes, the caps, and gzip, whole or broken."""
+"""Open a chunk: suffixes, size limits, and complete or broken gzip data."""
 
 import gzip
 import tracemalloc
@@ -63,7 +63,7 @@ def records(data: bytes, key: str, **batch: Any) -> list[bytes]:
     ],
 )
 @pytest.mark.parametrize("gzipped", [False, True])
-def test_the_suffix_says_how_a_file_is_read(key: str, kind: str, gzipped: bool) -> None:
+def test_the_suffix_decides_how_a_file_is_read(key: str, kind: str, gzipped: bool) -> None:
     data = LINES if kind == "byte" else b"[" + LINES.strip().replace(b"\n", b",") + b"]"
     if gzipped:
         data, key = gzip.compress(data, mtime=0), f"{key}.GZ"
@@ -91,13 +91,13 @@ def test_an_empty_file_has_no_record(key: str) -> None:
     ("key", "data", "padding"),
     [("a.jsonl", LINES, b"\n"), ("a.jsonl.gz", gzip.compress(LINES, mtime=0), b"\0")],
 )
-def test_the_cap_on_stored_bytes_names_both_sizes(key: str, data: bytes, padding: bytes) -> None:
+def test_the_error_about_stored_bytes_has_size_and_cap(key: str, data: bytes, padding: bytes) -> None:
     assert records(data.ljust(100_000, padding), key) == records(data, key)
     with pytest.raises(ObjectTooLargeError, match=r"has 100001 bytes; max_object_bytes allows 100000"):
         opened(data.ljust(100_001, padding), key)
 
 
-def test_a_document_cannot_be_cut_and_has_a_cap_of_its_own() -> None:
+def test_a_document_has_one_chunk_and_its_own_cap() -> None:
     assert records(b"[]".ljust(50_000), "a.json") == []
     with pytest.raises(ObjectTooLargeError, match=r"has 50001 bytes and can't be cut; max_inflated_bytes allows 50000"):
         opened(b"[]".ljust(50_001), "a.json")
@@ -105,7 +105,7 @@ def test_a_document_cannot_be_cut_and_has_a_cap_of_its_own() -> None:
 
 @pytest.mark.parametrize("key", ["a.json", "a.jsonl"])
 @pytest.mark.parametrize("gzipped", [False, True])
-def test_encoding_is_checked_in_the_first_chunk_of_whatever_kind(key: str, gzipped: bool) -> None:
+def test_encoding_is_checked_in_the_first_chunk_of_any_file(key: str, gzipped: bool) -> None:
     data = b"\xef\xbb\xbf" + LINES
     with pytest.raises(EncodingError):
         records(gzip.compress(data, mtime=0) if gzipped else data, f"{key}.gz" if gzipped else key)
@@ -118,7 +118,7 @@ def test_a_later_chunk_may_begin_with_any_bytes(line: bytes) -> None:
 
 
 @given(st.integers(1, 30))
-def test_the_chunks_of_a_plan_hold_each_line_once(chunk_bytes: int) -> None:
+def test_each_line_is_in_exactly_one_chunk(chunk_bytes: int) -> None:
     plan = {"chunk_bytes": chunk_bytes, "last_chunk": -(-len(LINES) // chunk_bytes) - 1}
     found = [list(opened(LINES, "a.jsonl", chunk, **plan).records) for chunk in range(plan["last_chunk"] + 1)]
     assert [record.data for part in found for record in part] == LINES.split()
@@ -129,7 +129,7 @@ def test_the_chunks_of_a_plan_hold_each_line_once(chunk_bytes: int) -> None:
 
 
 @given(st.lists(st.binary(max_size=3_000), min_size=1, max_size=4), st.integers(1, 500), st.integers(1, 2_000))
-def test_members_inflate_to_their_content_however_they_are_cut(parts: list[bytes], size: int, block_bytes: int) -> None:
+def test_gzip_members_are_inflated_for_any_block_size(parts: list[bytes], size: int, block_bytes: int) -> None:
     stored = b"".join(map(gzip.compress, parts))
     assert b"".join(inflate(blocks_of(stored, size), 1 << 20, block_bytes)) == b"".join(parts)
 
@@ -147,10 +147,10 @@ STORED = gzip.compress(LINES * 50, mtime=0)
         pytest.param(STORED[:20] + b"\xff\xff\xff" + STORED[23:], id="damaged data"),
         pytest.param(STORED[:-8] + b"\0\0\0\0" + STORED[-4:], id="wrong checksum"),
         pytest.param(STORED[:-4] + b"\1\0\0\0", id="wrong length"),
-        pytest.param(STORED + b"garbage", id="garbage behind it"),
+        pytest.param(STORED + b"garbage", id="garbage after it"),
     ],
 )
-def test_a_broken_stream_says_after_how_many_bytes(stored: bytes) -> None:
+def test_a_broken_gzip_stream_is_reported_with_the_number_of_bytes_read(stored: bytes) -> None:
     with pytest.raises(CorruptGzipError, match=r"broken after \d+ inflated bytes"):
         records(stored, "a.jsonl.gz")
 
@@ -164,14 +164,14 @@ def test_a_broken_stream_says_after_how_many_bytes(stored: bytes) -> None:
         ),
     ],
 )
-def test_a_bomb_is_stopped_at_the_lower_cap(content: bytes, cap: int) -> None:
+def test_a_gzip_bomb_is_stopped_at_the_lower_cap(content: bytes, cap: int) -> None:
     stored = gzip.compress(content, mtime=0)
     with pytest.raises(InflatedTooLargeError, match=f"more than {min(cap, 100 * len(stored))} bytes"):
         records(stored, "a.jsonl.gz")
 
 
 @pytest.mark.parametrize(("cap", "passes"), [(100, True), (99, False)])
-def test_the_cap_on_inflated_bytes_itself_is_allowed(cap: int, passes: bool) -> None:
+def test_a_file_at_the_cap_on_inflated_bytes_is_allowed(cap: int, passes: bool) -> None:
     stream = inflate(blocks_of(gzip.compress(b"x" * 100, mtime=0)), cap)
     if passes:
         assert b"".join(stream) == b"x" * 100
@@ -180,7 +180,7 @@ def test_the_cap_on_inflated_bytes_itself_is_allowed(cap: int, passes: bool) -> 
             list(stream)
 
 
-def test_a_bomb_is_not_inflated_into_memory() -> None:
+def test_a_gzip_bomb_is_not_inflated_into_memory() -> None:
     stored = gzip.compress(bytes(20_000_000))
     tracemalloc.start()
     try:

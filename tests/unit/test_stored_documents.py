@@ -1,4 +1,4 @@
-"""The documents that are stored: their bytes, what earlier and later releases wrote, and what can't be read."""
+"""Stored documents: their bytes, the members of earlier and later releases, and unreadable content."""
 
 import json
 import sys
@@ -124,7 +124,7 @@ def test_a_run_record_is_indented_with_its_members_in_order() -> None:
     assert documents.run_record(execution="é").to_bytes() == json.dumps(content, indent=2).encode()
 
 
-def test_every_character_is_written_as_before() -> None:
+def test_every_character_is_written_as_in_earlier_releases() -> None:
     """Earlier releases wrote manifests with orjson and failure records with json; Athena reads both."""
     manifest = documents.manifest(release=CHARACTERS).to_bytes()
     assert manifest == orjson.dumps(json.loads(manifest), option=orjson.OPT_APPEND_NEWLINE)
@@ -136,7 +136,7 @@ def test_every_character_is_written_as_before() -> None:
 
 
 @pytest.mark.parametrize("kind", EVERY)
-def test_what_is_written_is_read_back(kind: str) -> None:
+def test_a_written_document_is_read_back_unchanged(kind: str) -> None:
     document = EVERY[kind]
     assert type(document).kind == kind
     assert type(document).read(document.to_bytes(), "k") == document
@@ -150,13 +150,13 @@ def test_a_document_of_an_earlier_release_is_read(kind: str, member: str) -> Non
     assert not getattr(document, member)
 
 
-def test_a_source_of_an_earlier_release_corrects_nothing() -> None:
+def test_a_source_of_an_earlier_release_has_no_corrected_batch() -> None:
     content = json.loads(documents.manifest().to_bytes())
     del content["source"]["corrects"]
     assert Manifest.read(json.dumps(content).encode(), "k").source.corrects == ""
 
 
-def test_a_failure_record_that_does_not_say_who_was_notified_counts_as_notified() -> None:
+def test_a_failure_record_without_notified_by_counts_as_notified() -> None:
     content = json.loads(documents.failure_record().to_bytes())
     assert not FailureRecord.read(json.dumps(content).encode(), "k").is_notified
     del content["notified_by"]
@@ -164,7 +164,7 @@ def test_a_failure_record_that_does_not_say_who_was_notified_counts_as_notified(
 
 
 def with_more(value: Any) -> Any:
-    """A JSON value whose objects with fixed members have one more."""
+    """A JSON value with an additional member in each object that has fixed members."""
     if isinstance(value, list):
         return [with_more(part) for part in value]
     if not isinstance(value, dict):
@@ -186,7 +186,7 @@ def test_members_of_a_later_release_are_ignored(kind: str) -> None:
 
 
 def broken(content: dict[str, Any]) -> dict[str, bytes]:
-    """Bodies that are not the document."""
+    """Bodies that are not valid documents."""
     name = next(iter(content))
     return {
         "nothing": b"",
@@ -203,7 +203,7 @@ def broken(content: dict[str, Any]) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("how", broken({"x": 1}))
 @pytest.mark.parametrize("kind", EVERY)
-def test_what_can_not_be_read_is_named_without_a_value(kind: str, how: str) -> None:
+def test_an_unreadable_document_is_reported_without_its_values(kind: str, how: str) -> None:
     document = EVERY[kind]
     if how == "not UTF-8" and isinstance(document, RunRecord):
         document = documents.run_record(dataset="orders")
@@ -227,7 +227,7 @@ def test_what_can_not_be_read_is_named_without_a_value(kind: str, how: str) -> N
     ],
     ids=["no record", "not notified", "notified", "not a failure record"],
 )
-def test_a_survey_takes_a_failure_for_notified_only_where_its_record_says_so(body: bytes | None, told: bool) -> None:
+def test_a_survey_counts_a_failure_as_notified_only_if_its_record_says_so(body: bytes | None, told: bool) -> None:
     storage = SimpleNamespace(get_bytes=lambda _bucket, _key: body)
     pipeline: Any = SimpleNamespace(storage=storage, processed_bucket="processed")
     assert is_notified(pipeline, "failures/x.json") is told

@@ -24,13 +24,13 @@ def test_a_long_number_is_found_among_records_of_alternating_versions(tmp_path: 
     assert reject["position"] == sum(map(len, written[:at]))
 
 
-def test_white_space_around_the_elements_of_an_array_is_not_counted(tmp_path: Path) -> None:
+def test_whitespace_around_the_elements_of_an_array_is_not_counted(tmp_path: Path) -> None:
     texts = lines(RECORDS[::2]).splitlines()
     data = b"[\n  " + b" ,\n  ".join(texts) + b"\n]\n"
     assert validate(data, tmp_path, batch_of(data, "x.json"))["received_bytes"] == sum(map(len, texts))
 
 
-def test_white_space_around_lines_is_not_counted(tmp_path: Path) -> None:
+def test_whitespace_around_lines_is_not_counted(tmp_path: Path) -> None:
     texts = lines(RECORDS).splitlines()
     data = b"".join(b"  " + text + b" \r\n" for text in texts)
     assert validate(data, tmp_path)["received_bytes"] == sum(map(len, texts))

@@ -1,4 +1,4 @@
-"""From valid orders to tables: whatever goes in, the tables agree with a reference model in plain Python, exactly."""
+"""From valid orders to tables: for any input, the tables equal those of a reference model in plain Python."""
 
 import tempfile
 from decimal import Decimal
@@ -29,7 +29,7 @@ def published(records: list[Order], chunk_bytes: int = 10**9) -> tuple[Published
 
 
 @pytest.mark.parametrize("name", ["x.json", "envelope.json"])
-def test_all_shapes_give_the_same_tables(tmp_path: Path, name: str) -> None:
+def test_the_tables_are_the_same_for_every_shape_of_file(tmp_path: Path, name: str) -> None:
     records = [order(order_id=str(number)) for number in range(3)]
     document = orjson.dumps(records if name == "x.json" else {"orders": records})
     from_lines, from_document = publish(lines(records), tmp_path / "1"), publish(document, tmp_path / "2", name=name)
@@ -96,7 +96,7 @@ def test_a_part_has_the_contract_s_columns_and_types(records: list[Order], tmp_p
         assert list(zip(found[table.name].columns, map(str, found[table.name].types), strict=True)) == columns
 
 
-def test_candidates_stay_in_the_parts_with_their_positions(tmp_path: Path) -> None:
+def test_parts_contain_all_candidates_with_their_positions(tmp_path: Path) -> None:
     records = [order(), order(), order(order_id="2", customer=customer(name="Later"))]
     second = len(lines(records[:1]))
     found = parts(records, tmp_path)
@@ -105,7 +105,7 @@ def test_candidates_stay_in_the_parts_with_their_positions(tmp_path: Path) -> No
     assert len(found["items"]) == 6
 
 
-def test_a_connection_sees_nothing_of_the_one_before(tmp_path: Path) -> None:
+def test_a_connection_has_no_data_of_the_previous_one(tmp_path: Path) -> None:
     for folder in ("first", "second"):
         with sql.connect(tmp_path / folder, 512) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 1; CREATE MACRO one() AS 1; CREATE VIEW seen AS FROM kept")
@@ -114,7 +114,7 @@ def test_a_connection_sees_nothing_of_the_one_before(tmp_path: Path) -> None:
             assert found["TimeZone"] == "UTC"
 
 
-def test_after_an_error_and_after_a_spill_a_connection_is_as_new(tmp_path: Path) -> None:
+def test_a_connection_is_clean_after_an_error_and_after_a_spill(tmp_path: Path) -> None:
     (tmp_path / "spills").mkdir()
     with pytest.raises(ResourceLimitError), sql.connect(tmp_path / "none", 4) as connection:
         connection.execute("CREATE TABLE large AS SELECT list(range) FROM range(10000000)")
@@ -130,7 +130,9 @@ def test_after_an_error_and_after_a_spill_a_connection_is_as_new(tmp_path: Path)
     ("memory_mb", "data_mb", "limit"),
     [(128, 0, "76.0 MiB"), (1769, 0, "140.0 MiB"), (1769, 500, "500.0 MiB"), (1769, 5000, "1.0 GiB")],
 )
-def test_duckdb_is_bounded_and_fetches_nothing(memory_mb: int, data_mb: int, limit: str, tmp_path: Path) -> None:
+def test_duckdb_has_memory_limits_and_loads_no_extensions(
+    memory_mb: int, data_mb: int, limit: str, tmp_path: Path
+) -> None:
     expected = {
         "threads": "1",
         "memory_limit": limit,
@@ -148,4 +150,4 @@ def test_duckdb_is_bounded_and_fetches_nothing(memory_mb: int, data_mb: int, lim
 @pytest.mark.parametrize("path", SHIPPED_SQL, ids=lambda path: path.name)
 def test_the_contract_s_sql_can_be_wrapped_in_parentheses(path: Path) -> None:
     if path.name != "macros.sql":
-        assert not path.read_text("utf-8").rstrip().endswith(";"), f"{path.name}: leave out the semicolon at the end"
+        assert not path.read_text("utf-8").rstrip().endswith(";"), f"{path.name}: remove the semicolon at the end"

@@ -1,4 +1,4 @@
-"""A record that keeps its schema, but that the contract's SQL or tables can't take, is one reject; the file goes on."""
+"""A record that satisfies its schema but not the SQL or the tables of the contract is one reject."""
 
 import json
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def contract_of(
     files: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Contract:
-    """A contract of records with an `id`, the key of the table `t`, and some more properties and columns."""
+    """A contract whose records have an `id`, the key of the table `t`, and some more properties and columns."""
     folder = folder / "contracts" / "d"
     folder.mkdir(parents=True)
     schema = {
@@ -103,7 +103,7 @@ CASTS: dict[str, tuple[dict[str, Any], str, list[Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize("name", CASTS)
-def test_a_value_that_its_column_can_not_hold_costs_its_record(name: str, tmp_path: Path) -> None:
+def test_a_value_that_does_not_fit_its_column_rejects_its_record(name: str, tmp_path: Path) -> None:
     schema, kind, fitting, unfit = CASTS[name]
     contract = contract_of(tmp_path, {"v": schema}, {"v": kind})
     result = publish(lines(*({"v": value} for value in [*fitting, *unfit])), tmp_path, contract=contract)
@@ -151,7 +151,7 @@ VALUES = st.one_of(
 @example("DOUBLE", "DECIMAL(18,4)", 17_592_186_044_417)  # the cast gives 17592186044416.9984
 @example("DOUBLE", "HUGEINT", -18_014_398_509_481_982)  # the cast back gives another float
 @given(st.sampled_from(TYPES), st.sampled_from(TYPES), VALUES)
-def test_a_cast_that_widens_keeps_every_value_and_the_test_of_others_is_exact(
+def test_a_widening_cast_keeps_every_value_and_other_casts_are_checked_exactly(
     given_: str, wanted: str, value: Any
 ) -> None:
     with duckdb.connect() as connection:
@@ -179,7 +179,7 @@ ITEM_SQL = (
 )
 
 
-def test_a_row_without_its_key_costs_its_record(tmp_path: Path) -> None:
+def test_a_row_without_its_key_rejects_its_record(tmp_path: Path) -> None:
     contract = contract_of(
         tmp_path, {"items": ITEMS}, {}, "SELECT _position, id FROM records", more_tables=((ITEM_TABLE, ITEM_SQL),)
     )
@@ -191,7 +191,7 @@ def test_a_row_without_its_key_costs_its_record(tmp_path: Path) -> None:
     assert len(result.rows("items")) == 2
 
 
-def test_a_key_that_a_join_leaves_empty_costs_its_record(tmp_path: Path) -> None:
+def test_a_key_that_a_join_leaves_null_rejects_its_record(tmp_path: Path) -> None:
     table = {
         "name": "names",
         "key": ["name"],
@@ -209,7 +209,7 @@ def test_a_key_that_a_join_leaves_empty_costs_its_record(tmp_path: Path) -> None
     assert (result.totals.valid, result.totals.rejected_by_reason) == (1, {"null_key": 1})
 
 
-def test_a_null_key_of_the_record_itself_costs_its_record(tmp_path: Path) -> None:
+def test_a_record_with_a_null_key_is_rejected(tmp_path: Path) -> None:
     contract = contract_of(
         tmp_path, {"v": {"type": ["string", "null"]}}, {"id": "VARCHAR"}, "SELECT _position, v AS id FROM records"
     )
@@ -228,7 +228,7 @@ def test_a_null_key_of_the_record_itself_costs_its_record(tmp_path: Path) -> Non
         ("SELECT _position, id, year(strptime(v, '%d'))::INTEGER AS v FROM records", "x"),
     ],
 )
-def test_a_cast_within_a_table_that_fails_costs_its_record(select: str, value: str, tmp_path: Path) -> None:
+def test_a_cast_that_fails_in_the_sql_of_a_table_rejects_its_record(select: str, value: str, tmp_path: Path) -> None:
     contract = contract_of(tmp_path, {"v": STRING}, {"v": "INTEGER"}, select)
     records = [{"v": value if number in (3, 40) else "7"} for number in range(50)]
     result = publish(lines(*records), tmp_path, contract=contract)
@@ -247,7 +247,7 @@ def test_a_cast_within_a_table_that_fails_costs_its_record(select: str, value: s
         ),
     ],
 )
-def test_what_still_fails_in_transform_names_table_column_and_position(
+def test_a_failure_in_transform_is_reported_with_table_column_and_position(
     column: str, where: str, says: str, tmp_path: Path
 ) -> None:
     select = f"SELECT _position, id, {column} AS v FROM records{where}"
@@ -271,7 +271,7 @@ RULE = {"rules": [{"code": "too_many", "pointer": "/v", "sql": "v * v >= 0", "me
     [(DERIVED, "does_not_fit"), (TOTAL, "does_not_fit"), (RULE, "too_many")],
     ids=["derived", "total", "rule"],
 )
-def test_sql_over_records_that_fails_on_one_costs_that_record(more: dict[str, Any], code: str, tmp_path: Path) -> None:
+def test_sql_that_fails_on_one_record_rejects_that_record(more: dict[str, Any], code: str, tmp_path: Path) -> None:
     select = f"SELECT _position, id, {'v * v' if more is TOTAL else 'v'} AS v FROM records"
     contract = contract_of(tmp_path, {"v": WHOLE}, {"v": "BIGINT"}, select, **more)
     records = [{"v": 2**40 if number in (5, 6, 33) else number} for number in range(60)]
@@ -284,10 +284,10 @@ def test_sql_over_records_that_fails_on_one_costs_that_record(more: dict[str, An
 
 
 @pytest.mark.parametrize(("more", "select"), [(DERIVED, "v"), ({}, "v * v")], ids=["derived", "table"])
-def test_sql_that_fails_on_most_records_fails_the_file_and_says_where(
+def test_sql_that_fails_on_most_records_fails_the_file_with_the_place(
     more: dict[str, Any], select: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To find each would take longer than a function may run."""
+    """To find each of them would exceed the time limit of a function."""
     monkeypatch.setattr(failing_records, "MOST", 3)
     contract = contract_of(
         tmp_path, {"v": WHOLE}, {"v": "BIGINT"}, f"SELECT _position, id, {select} AS v FROM records", **more
@@ -298,7 +298,7 @@ def test_sql_that_fails_on_most_records_fails_the_file_and_says_where(
         publish(lines(*records), tmp_path, contract=contract)
 
 
-def test_columns_may_be_called_as_the_queries_call_rows(tmp_path: Path) -> None:
+def test_columns_may_have_the_names_that_the_queries_use_for_rows(tmp_path: Path) -> None:
     names = ("given", "kept", "unfit", "records")
     select = f"SELECT _position, id, {', '.join(names)}, CAST(v AS INTEGER) AS v FROM records"
     contract = contract_of(
@@ -311,7 +311,7 @@ def test_columns_may_be_called_as_the_queries_call_rows(tmp_path: Path) -> None:
     assert (result.totals.valid, result.totals.rejected_by_reason) == (1, {"does_not_fit": 1})
 
 
-def test_a_control_total_that_is_too_large_is_named(tmp_path: Path) -> None:
+def test_a_control_total_that_is_too_large_is_reported(tmp_path: Path) -> None:
     total = {"name": "all_of_it", "record_sql": "v", "table": "t", "column": "v"}
     schema = {"type": "number", "decimal": [38, 0]}
     contract = contract_of(tmp_path, {"v": schema}, {"v": "DECIMAL(38,0)"}, control_totals=[total])
@@ -320,14 +320,14 @@ def test_a_control_total_that_is_too_large_is_named(tmp_path: Path) -> None:
         publish(data, tmp_path, contract=contract)
 
 
-def test_bounds_beyond_64_bits_are_no_bounds(tmp_path: Path) -> None:
+def test_bounds_beyond_64_bits_are_ignored(tmp_path: Path) -> None:
     contract = contract_of(tmp_path, {"v": {**WHOLE, "minimum": -1e30, "exclusiveMaximum": 1e30}}, {"v": "BIGINT"})
     data = lines({"v": 1}) + b'{"id": "x", "v": 1180591620717411303424}\n'
     result = publish(data, tmp_path, contract=contract)
     assert (result.totals.valid, result.totals.rejected_by_reason) == (1, {"out_of_range": 1})
 
 
-def test_a_time_that_no_column_holds_costs_its_record(tmp_path: Path) -> None:
+def test_a_time_that_fits_no_column_rejects_its_record(tmp_path: Path) -> None:
     time = {"type": "string", "format": "date-time"}
     contract = contract_of(tmp_path, {"v": time}, {"v": "TIMESTAMP"})
     result = publish(lines({"v": "2016-12-31T23:59:60Z"}, {"v": "2016-12-31T23:59:59Z"}), tmp_path, contract=contract)
@@ -342,7 +342,7 @@ def test_a_time_that_no_column_holds_costs_its_record(tmp_path: Path) -> None:
     ],
     ids=["fails", "rounds"],
 )
-def test_an_upcast_that_fails_on_one_record_or_rounds_its_value_costs_that_record(
+def test_an_upcast_that_fails_on_a_record_or_rounds_its_value_rejects_that_record(
     upcast: str, schema: dict[str, Any], old: list[Any], tmp_path: Path
 ) -> None:
     version = {"type": "integer", "const": 1}
@@ -363,5 +363,5 @@ def test_an_upcast_that_fails_on_one_record_or_rounds_its_value_costs_that_recor
     assert [row["v"] for row in result.rows("t")] == [1, 2, 7]
 
 
-def test_the_codes_are_documented() -> None:
+def test_every_reject_code_is_documented() -> None:
     assert {"does_not_fit", "null_key"} <= CODES.keys()

@@ -1,4 +1,4 @@
-"""Each bad record is rejected with its code, its place and a plain sentence, and the rest goes on."""
+"""Each bad record is rejected with its code, its place and a plain sentence, and the rest is validated."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,7 @@ from functions.common.contract import ControlTotal, Derived, Rule
 from functions.common.errors import EncodingError, MalformedDocumentError
 from functions.validate.messages import MAX_REASONS
 from functions.validate.unreadable import unparsable
-from tests.unit.orders import CONTRACT, Order, customer, item, lines, order, total
+from tests.unit.orders import CONTRACT, KNOWN_VERSIONS, UNKNOWN_VERSION, Order, customer, item, lines, order, total
 from tests.unit.steps import MAX_NESTING, MAX_RECORD_BYTES, batch_of, serialised, validate
 
 GOOD = lines([order(order_id="good")])
@@ -25,11 +25,11 @@ SECRET = "s3cr3t-Zoë"
 
 
 def rejected(bad: bytes, folder: Path) -> dict[str, Any]:
-    """The one reject of a file that has a bad line between two good ones."""
+    """The only reject of a file that has a bad line between two valid ones."""
     counts = validate(GOOD + bad + b"\n" + GOOD, folder)
     reject: dict[str, Any]
     (reject,) = rejects(folder)
-    assert (counts["received"], counts["valid"], counts["rejected"]) == (3, 2, 1), "the rest must go on"
+    assert (counts["received"], counts["valid"], counts["rejected"]) == (3, 2, 1), "the rest must be validated"
     assert counts["rejected_by_reason"] == {reject["reason"]: 1}
     assert (reject["position"], reject["position_kind"]) == (len(GOOD), "byte")
     return reject
@@ -44,13 +44,13 @@ def text(record: Order) -> str:
 
 
 def replaced(old: str, new: str) -> bytes:
-    """A plain order's JSON with one part of its text replaced."""
+    """A plain order's JSON with one part replaced."""
     plain = text(order(customer=customer(name=SECRET)))
     assert old in plain
     return plain.replace(old, new, 1).encode()
 
 
-# --- records that are no JSON, or JSON that is not taken --------------------------------------------------------------
+# --- records that are invalid JSON, or JSON that is refused -----------------------------------------------------------
 
 DEEP = 100_000
 
@@ -100,7 +100,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("record", "code", "says"), [pytest.param(*case, id=name) for name, *case in UNREADABLE])
-def test_a_line_that_cannot_be_read(record: bytes, code: str, says: str, tmp_path: Path) -> None:
+def test_a_line_that_cannot_be_parsed_is_rejected(record: bytes, code: str, says: str, tmp_path: Path) -> None:
     reject = rejected(record, tmp_path)
     (error,) = reject["errors"]
     assert (reject["reason"], error["code"], error["pointer"]) == (code, code, "")
@@ -111,17 +111,17 @@ def test_a_line_that_cannot_be_read(record: bytes, code: str, says: str, tmp_pat
 
 @pytest.mark.parametrize("depth", [1_025, 2_000, 5_000, 50_000])
 @pytest.mark.parametrize("inside", ["", r'"\u00e9"', r'"\ud83d\ude00"'])
-def test_deep_nesting_is_reported_whatever_is_inside(depth: int, inside: str) -> None:
+def test_deep_nesting_is_reported_for_any_content(depth: int, inside: str) -> None:
     assert unparsable(("[" * depth + inside + "]" * depth).encode(), MAX_NESTING).code == "nested_too_deeply"
 
 
-# --- records that break the contract ----------------------------------------------------------------------------------
+# --- records that violate the contract --------------------------------------------------------------------------------
 
 GONE = object()
 
 
 def put(record: Order, pointer: str, value: object) -> None:
-    """Set the place that a JSON Pointer names, or remove it where the value is GONE."""
+    """Set the value at a JSON Pointer, or remove it if the value is GONE."""
     *path, last = (step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
     part: Any = record
     for step in path:
@@ -138,7 +138,7 @@ A_DATE = "must be a date and time with its zone, to the microsecond at most, for
 MONEY = "must be an amount below 1,000,000,000,000 with at most 4 decimals"
 
 BROKEN = [
-    # code, rule, place, value that is put there, sentence behind the place
+    # code, rule, place, new value, end of the sentence
     (
         "missing_field",
         "required",
@@ -160,7 +160,13 @@ BROKEN = [
         "it is a field of version 2; a record names its version in /",
     ),
     ("unknown_field", "additionalProperties", "/customer/loyalty_tier", SECRET, "; it is a field of version 2; a"),
-    ("unknown_version", "record_version", "/schema_version", 3, "a version of the contract: 1 or 2; found a number"),
+    (
+        "unknown_version",
+        "record_version",
+        "/schema_version",
+        UNKNOWN_VERSION,
+        f"of the contract: {KNOWN_VERSIONS}; found a number",
+    ),
     (
         "unknown_version",
         "record_version",
@@ -173,9 +179,9 @@ BROKEN = [
         "record_version",
         "/schema_version",
         2.5,
-        "must be the whole number of a version of the contract: 1 or 2; found a number that is not whole",
+        f"must be the whole number of a version of the contract: {KNOWN_VERSIONS}; found a number that is not whole",
     ),
-    ("unknown_version", "record_version", "/schema_version", None, "1 or 2; found null"),
+    ("unknown_version", "record_version", "/schema_version", None, f"{KNOWN_VERSIONS}; found null"),
     ("wrong_type", "type", "/order_id", 12, 'must be a string, for example "10248"; found a number'),
     ("wrong_type", "type", "/customer/name", None, "found null"),
     ("wrong_type", "type", "/customer/email", 7, "must be a string or null, for example"),
@@ -217,7 +223,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("code", "rule", "pointer", "value", "says"), BROKEN)
-def test_a_record_that_breaks_the_contract(
+def test_a_record_that_violates_the_contract_is_rejected(
     code: str, rule: str, pointer: str, value: object, says: str, tmp_path: Path
 ) -> None:
     record = order(customer=customer(name=SECRET, phone=SECRET), order_id=SECRET)
@@ -228,8 +234,8 @@ def test_a_record_that_breaks_the_contract(
     assert (error["code"], error["rule"], error["pointer"]) == (code, rule, pointer)
     assert error["message"].startswith(f"{pointer} ")
     assert says in error["message"]
-    assert all(other["pointer"] == pointer for other in more), "only one thing is wrong"
-    assert SECRET not in json.dumps(reject["errors"], ensure_ascii=False), "a value stands in a sentence"
+    assert all(other["pointer"] == pointer for other in more), "the record must have one error"
+    assert SECRET not in json.dumps(reject["errors"], ensure_ascii=False), "a message contains a value"
     assert reject["record"] == orjson.loads(text(record)), "the reject must carry the record"
 
 
@@ -237,7 +243,7 @@ def test_a_record_that_breaks_the_contract(
     ("record", "found"),
     [("null", "null"), ("5", "a number"), ('"x"', "a text"), ("[{}]", "an array"), ("true", "true or")],
 )
-def test_a_record_that_is_not_an_object(record: str, found: str, tmp_path: Path) -> None:
+def test_a_record_that_is_not_an_object_is_rejected(record: str, found: str, tmp_path: Path) -> None:
     (error,) = rejected(record.encode(), tmp_path)["errors"]
     assert (error["code"], error["pointer"]) == ("wrong_type", "")
     assert error["message"].startswith(f"the record must be an object; found {found}")
@@ -251,16 +257,16 @@ def test_reasons_are_in_the_order_of_their_places_up_to_a_limit(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("bad", [b"\x0cnull", b"null\x0b", b"\x0c{}"])
-def test_white_space_that_json_does_not_allow_is_not_json(bad: bytes, tmp_path: Path) -> None:
+def test_whitespace_that_json_does_not_allow_is_invalid(bad: bytes, tmp_path: Path) -> None:
     assert rejected(bad, tmp_path)["reason"] == "not_json"
 
 
-def test_a_long_unknown_name_is_cut(tmp_path: Path) -> None:
+def test_a_long_unknown_field_name_is_truncated(tmp_path: Path) -> None:
     (error,) = rejected(text(order() | {"x" * 1_000: 1}).encode(), tmp_path)["errors"]
     assert error["pointer"] == "/" + "x" * 64
 
 
-# --- what a reject keeps ----------------------------------------------------------------------------------------------
+# --- the content of a reject ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -272,21 +278,21 @@ def test_a_long_unknown_name_is_cut(tmp_path: Path) -> None:
         (b'{"a": "\xe9"}', {"raw_base64": '"eyJhIjogIukifQ=="'}),
     ],
 )
-def test_a_reject_keeps_the_record_as_it_came(bad: bytes, kept: dict[str, str], tmp_path: Path) -> None:
+def test_a_reject_contains_the_original_record(bad: bytes, kept: dict[str, str], tmp_path: Path) -> None:
     validate(GOOD + bad + b"\n", tmp_path)
     (line,) = (tmp_path / "rejected.jsonl").read_bytes().splitlines()
     (name, value), *_ = kept.items()
     assert line.decode().endswith(f'"{name}":{value}}}')
 
 
-def test_a_reject_names_batch_and_contract(tmp_path: Path) -> None:
+def test_a_reject_has_its_batch_and_contract(tmp_path: Path) -> None:
     reject = rejected(b"{}", tmp_path)
     data = GOOD + b"{}\n" + GOOD
     assert (reject["batch_id"], reject["contract_version"]) == (batch_of(data).batch_id, 1)
     assert list(reject) == ["batch_id", "contract_version", "position", "position_kind", "reason", "errors", "record"]
 
 
-def test_a_pretty_record_of_an_array_is_one_reject_line(tmp_path: Path) -> None:
+def test_a_reject_of_a_pretty_printed_record_is_one_line(tmp_path: Path) -> None:
     document = json.dumps([order(), {"a": [1, "x\ny"]}], indent=2).encode()
     validate(document, tmp_path, batch_of(document, "x.json"))
     (reject,) = rejects(tmp_path)
@@ -297,7 +303,7 @@ def test_a_pretty_record_of_an_array_is_one_reject_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["lone surrogate", "deep", "NaN", "oversize", "schema", "rule"])
-def test_in_an_array_a_bad_record_is_rejected(name: str, tmp_path: Path) -> None:
+def test_a_bad_record_in_an_array_is_rejected(name: str, tmp_path: Path) -> None:
     bad = {
         "lone surrogate": r'{"a": "\ud800"}',
         "deep": "[" * 2_000 + "]" * 2_000,
@@ -325,7 +331,7 @@ def test_in_an_array_a_bad_record_is_rejected(name: str, tmp_path: Path) -> None
         (b'"Zo\xeb"', EncodingError, "In record 1 of the document the record is not UTF-8 from its byte 3 on"),
     ],
 )
-def test_in_an_array_broken_json_fails_the_file(
+def test_broken_json_in_an_array_fails_the_file(
     element: bytes, error: type[Exception], says: str, tmp_path: Path
 ) -> None:
     document = b"[" + orjson.dumps(order()) + b"," + element + b"]"
@@ -333,11 +339,11 @@ def test_in_an_array_broken_json_fails_the_file(
         validate(document, tmp_path, batch_of(document, "x.json"))
 
 
-# --- what is handed on ------------------------------------------------------------------------------------------------
+# --- the output of valid records --------------------------------------------------------------------------------------
 
 
 def valid_records(folder: Path) -> list[tuple[int, bytes]]:
-    """Those that are kept, as they are handed on."""
+    """The valid records as they are passed on."""
     with duckdb.connect() as connection:
         rows = connection.execute(
             f"SELECT _position FROM read_parquet('{folder}/records.parquet') WHERE _kept"
@@ -353,7 +359,7 @@ def test_a_valid_record_is_serialised_by_the_parser_that_read_it(tmp_path: Path)
     assert valid_records(tmp_path) == [(0, orjson.dumps(record))]
 
 
-def test_of_a_duplicate_key_the_last_counts_for_everybody(tmp_path: Path) -> None:
+def test_every_parser_uses_the_last_of_duplicate_keys(tmp_path: Path) -> None:
     plain = text(order())
     data = b"".join(
         line.encode() + b"\n"
@@ -370,7 +376,7 @@ def test_of_a_duplicate_key_the_last_counts_for_everybody(tmp_path: Path) -> Non
 
 
 def test_rejects_for_a_character_are_in_the_order_of_the_file(tmp_path: Path) -> None:
-    """Such a record passes at first, and is found when what was held back is written."""
+    """Such a record is accepted at first, and found when the deferred records are written."""
     bell = lines([order(order_id="bell\x07")])
     validate(bell + b"{}\n" + bell + b"broken\n" + bell, tmp_path)
     positions = [orjson.loads(line)["position"] for line in (tmp_path / "rejected.jsonl").read_bytes().splitlines()]
@@ -421,13 +427,13 @@ def test_control_totals_are_exact_sums_of_the_valid_records_only(tmp_path: Path)
 
 
 @pytest.mark.parametrize("data", [b"", b"\n \n", b"{}\n"])
-def test_control_totals_of_no_valid_record_are_nought(data: bytes, tmp_path: Path) -> None:
+def test_control_totals_without_valid_records_are_zero(data: bytes, tmp_path: Path) -> None:
     assert Decimal(validate(data, tmp_path)["control_totals"]["total_amount"]) == 0
     assert serialised(tmp_path) == []
 
 
-def test_a_control_total_is_the_same_whether_a_column_or_computed(tmp_path: Path) -> None:
-    """A column is summed where it stands; `lines` are whole numbers of 128 bits, which Parquet lacks."""
+def test_a_control_total_is_the_same_for_a_column_and_an_expression(tmp_path: Path) -> None:
+    """A column is summed directly. `lines` are 128-bit integers, which Parquet does not have."""
     derived = (*CONTRACT.derived, Derived("lines", "list_sum([item.line_number for item in items])"))
     expressions = ("total_amount", "total_amount + 0", "lines", "lines + 0", "items_total")
     totals = tuple(ControlTotal(sql, sql, "orders", "total_amount") for sql in expressions)
@@ -443,7 +449,7 @@ def test_a_control_total_is_the_same_whether_a_column_or_computed(tmp_path: Path
     }
 
 
-def test_a_rule_that_gives_null_is_broken(tmp_path: Path) -> None:
+def test_a_rule_that_returns_null_rejects_the_record(tmp_path: Path) -> None:
     rule = Rule("has_phone", "/customer/phone", "customer.phone <> ''", "must be given")
     counts = validate(
         lines([order(customer=customer(phone=None)), order()]), tmp_path, contract=replace(CONTRACT, rules=(rule,))
@@ -460,7 +466,7 @@ def test_a_contract_without_rules_and_control_totals_works(tmp_path: Path) -> No
     assert (counts["valid"], counts["control_totals"]) == (1, {})
 
 
-def test_a_step_run_again_writes_the_same_bytes(tmp_path: Path) -> None:
+def test_a_repeated_step_writes_the_same_bytes(tmp_path: Path) -> None:
     data = lines([order(), {}, order(total_amount=1), order(order_id="2")])
     outputs = []
     for attempt in ("first", "second"):

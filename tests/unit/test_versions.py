@@ -1,4 +1,4 @@
-"""Records of several versions in one file: each is validated by its own schema, and all make the current tables."""
+"""Records of several versions in one file: each has the schema of its version, and all have the current tables."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -15,7 +15,7 @@ from functions.common.documents.chunk_counts import ChunkCounts
 from functions.common.errors import ContractError
 from functions.common.record_types import record_type
 from functions.write.reconciliation import add_up
-from tests.unit.orders import CONTRACT, Order, customer, lines, order, order_2, tables
+from tests.unit.orders import CONTRACT, UNKNOWN_VERSION, Order, customer, lines, order, order_2, tables
 from tests.unit.steps import batch_of, publish, serialised, validate
 
 
@@ -38,7 +38,7 @@ MIXED = [
 ]
 
 
-def test_versions_share_a_file_and_make_the_current_tables(tmp_path: Path) -> None:
+def test_records_of_several_versions_in_a_file_are_published_in_the_current_tables(tmp_path: Path) -> None:
     found = published(MIXED, tmp_path)
     assert found == tables(MIXED)
     told = [(row["order_id"], row["currency"], row["tax_amount"], row["discount_amount"]) for row in found["orders"]]
@@ -53,7 +53,7 @@ def test_versions_share_a_file_and_make_the_current_tables(tmp_path: Path) -> No
 
 def test_a_record_is_validated_by_the_schema_of_its_version(tmp_path: Path) -> None:
     records = [
-        order(currency="eur"),  # small letters came with version 2
+        order(currency="eur"),  # version 2 introduced small letters
         order(tax_amount=8.5),
         order(customer=customer(loyalty_tier="gold")),
         order_2(currency="Eur"),
@@ -77,8 +77,11 @@ def test_a_record_is_validated_by_the_schema_of_its_version(tmp_path: Path) -> N
     assert counts["records_by_version"] == {"1": {"valid": 0, "rejected": 4}, "2": {"valid": 0, "rejected": 4}}
 
 
-def test_every_record_is_counted_by_its_version(tmp_path: Path) -> None:
-    data = lines([*MIXED, order(schema_version=3), order(schema_version=True), order(status="lost")]) + b"nonsense\n"
+def test_records_are_counted_by_version(tmp_path: Path) -> None:
+    data = (
+        lines([*MIXED, order(schema_version=UNKNOWN_VERSION), order(schema_version=True), order(status="lost")])
+        + b"nonsense\n"
+    )
     counts = validate(data, tmp_path)
     assert counts["records_by_version"] == {
         "1": {"valid": 2, "rejected": 1},
@@ -97,11 +100,11 @@ def test_a_later_version_supersedes_an_earlier_one(tmp_path: Path) -> None:
     assert Decimal(totals.validated) - Decimal(totals.superseded) == Decimal(totals.published)
 
 
-# --- what a contract may say ------------------------------------------------------------------------------------------
+# --- contracts with several versions ----------------------------------------------------------------------------------
 
 
 def nested_version(number: int, **more: Any) -> dict[str, Any]:
-    """A schema whose records name their version inside of an object."""
+    """A schema whose records have their version in a nested object."""
     named = {"type": "integer", "const": number}
     meta = {"type": "object", "additionalProperties": False, "required": ["v"], "properties": {"v": named}}
     properties = {"meta": meta, **more}
@@ -129,7 +132,7 @@ THREE = contract_of(
 )
 
 
-def test_upcasts_run_in_order_wherever_the_record_names_its_version(tmp_path: Path) -> None:
+def test_upcasts_run_in_order_for_any_place_of_the_version(tmp_path: Path) -> None:
     records = [{"meta": {"v": 1}, "x": "7"}, {"meta": {"v": 3}, "x": 1, "y": 1}, {"meta": {"v": 2}, "x": 5}]
     counts = validate(lines([*records, {"meta": {"v": 4}, "x": 5}, {"x": 5}]), tmp_path, contract=THREE)
     assert (counts["valid"], counts["rejected_by_reason"]) == (3, {"unknown_version": 1, "missing_field": 1})
@@ -138,7 +141,7 @@ def test_upcasts_run_in_order_wherever_the_record_names_its_version(tmp_path: Pa
         assert connection.execute(query).fetchall() == [(7, 14), (1, 1), (5, 10)]
 
 
-def test_an_upcast_is_not_asked_of_what_breaks_the_schema(tmp_path: Path) -> None:
+def test_a_record_that_violates_its_schema_is_not_upcast(tmp_path: Path) -> None:
     records = [{"meta": {"v": 1}, "x": text} for text in ("many", "7", "")]
     counts = validate(lines(records), tmp_path, contract=THREE)
     assert (counts["valid"], counts["rejected_by_reason"]) == (1, {"bad_format": 2})
@@ -152,14 +155,14 @@ def test_an_upcast_is_not_asked_of_what_breaks_the_schema(tmp_path: Path) -> Non
         ("SELECT * EXCLUDE (x) FROM records", 'does not have a column named "x"'),
     ],
 )
-def test_an_upcast_that_can_not_work_is_named_before_any_record(upcast: str, says: str, tmp_path: Path) -> None:
+def test_an_unusable_upcast_is_reported_when_the_contract_is_loaded(upcast: str, says: str, tmp_path: Path) -> None:
     contract = contract_of(nested_version(1, x=A_TEXT), nested_version(2, x=A_NUMBER), upcasts=(upcast,))
     with pytest.raises(ContractError) as caught:
         validate(b"", tmp_path, contract=contract)
     assert says in str(caught.value)
 
 
-# --- fields that the contract does not know ---------------------------------------------------------------------------
+# --- unknown fields ---------------------------------------------------------------------------------------------------
 
 STRANGE = [
     order(coupon="WELCOME", channel="web"),
@@ -169,7 +172,7 @@ STRANGE = [
 ]
 
 
-def test_unknown_fields_are_dropped_where_that_is_wanted_and_counted(tmp_path: Path) -> None:
+def test_unknown_fields_are_dropped_and_counted_if_the_setting_says_so(tmp_path: Path) -> None:
     counts = validate(lines(STRANGE), tmp_path, unknown_fields="drop")
     assert (counts["valid"], counts["rejected_by_reason"]) == (3, {"not_an_allowed_value": 1})
     found = {(one["contract_version"], one["field"]): one["records"] for one in counts["drift"]}
@@ -181,12 +184,12 @@ def test_unknown_fields_are_dropped_where_that_is_wanted_and_counted(tmp_path: P
         (2, "/items/*/sku"): 1,
     }
     kept = [(one["field"], one["dropped"]) for one in counts["drift"] if not one["dropped"]]
-    assert kept == [("/coupon", False)], "that record is rejected"
+    assert kept == [("/coupon", False)], "the record is rejected"
     passed = b"".join(record for _, record in serialised(tmp_path))
     assert passed
     assert not any(name in passed for name in (b"coupon", b"channel", b"sku", b"vip"))
     (reject,) = (tmp_path / "rejected.jsonl").read_bytes().splitlines()
-    assert orjson.loads(reject)["record"]["coupon"] == 1, "a reject stands as it came"
+    assert orjson.loads(reject)["record"]["coupon"] == 1, "a reject contains the original record"
 
 
 @pytest.mark.parametrize(
@@ -199,17 +202,17 @@ def test_unknown_fields_are_dropped_where_that_is_wanted_and_counted(tmp_path: P
     ],
     ids=["no version", "a misspelt version", "nothing but a misspelt version", "a field of a later version"],
 )
-def test_what_another_version_knows_is_not_dropped(record: Order, tmp_path: Path) -> None:
+def test_a_field_of_another_version_is_not_dropped(record: Order, tmp_path: Path) -> None:
     counts = validate(lines([record]), tmp_path, unknown_fields="drop")
     assert counts["rejected_by_reason"] == {"unknown_field": 1}
 
 
-def test_a_field_named_like_the_version_is_the_version_only_at_its_own_place(tmp_path: Path) -> None:
+def test_a_field_with_the_name_of_the_version_counts_only_at_the_place_of_the_version(tmp_path: Path) -> None:
     counts = validate(lines([order(customer=customer(shema_version=1))]), tmp_path, unknown_fields="drop")
     assert (counts["valid"], [one["field"] for one in counts["drift"]]) == (1, ["/customer/shema_version"])
 
 
-def test_unknown_fields_are_counted_where_they_are_rejected_too(tmp_path: Path) -> None:
+def test_unknown_fields_are_counted_if_they_are_rejected_too(tmp_path: Path) -> None:
     counts = validate(lines(STRANGE), tmp_path)
     assert counts["rejected_by_reason"] == {"unknown_field": 3}
     assert {one["field"]: one["dropped"] for one in counts["drift"]} == dict.fromkeys(
@@ -217,7 +220,7 @@ def test_unknown_fields_are_counted_where_they_are_rejected_too(tmp_path: Path) 
     )
 
 
-def test_a_producer_that_makes_names_up_can_not_fill_the_manifest(tmp_path: Path) -> None:
+def test_the_number_of_unknown_fields_in_a_manifest_is_limited(tmp_path: Path) -> None:
     counts = validate(lines(order(**{f"field_{n}": 1}) for n in range(300)), tmp_path, unknown_fields="drop")
     assert counts["valid"] == 300
     assert len(counts["drift"]) == 101
@@ -225,7 +228,7 @@ def test_a_producer_that_makes_names_up_can_not_fill_the_manifest(tmp_path: Path
     assert counts["drift"][0] == {"contract_version": 1, "field": "", "records": 200, "dropped": True}
 
 
-def test_a_file_of_many_chunks_names_no_more_fields_than_one(tmp_path: Path) -> None:
+def test_the_limit_of_unknown_fields_is_the_same_for_many_chunks(tmp_path: Path) -> None:
     drift = [
         [{"contract_version": 1, "field": f"/x{n}", "records": 1, "dropped": True} for n in range(start, start + 100)]
         for start in (0, 50, 100)
@@ -240,6 +243,6 @@ def test_a_file_of_many_chunks_names_no_more_fields_than_one(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["anna@example.com", "Anna Müller", "4711", "", "a/b", "x" * 65, "\u202e"])
 def test_an_unknown_field_that_does_not_look_like_a_name_is_not_reported_by_name(name: str, tmp_path: Path) -> None:
-    """It may be a value, of which the manifest must not tell."""
+    """The name may be a value, which must not be in the manifest."""
     counts = validate(lines([order(**{name: 1}), order(customer=customer(**{name: 1}))]), tmp_path)
     assert counts["drift"] == [{"contract_version": 1, "field": "", "records": 2, "dropped": False}]

@@ -1,4 +1,4 @@
-"""The feed under examples/, which shares no field with orders: its files become the tables of a model in Python."""
+"""The dataset in examples/, which has no field in common with orders: its tables equal those of a model in Python."""
 
 import csv
 import importlib.util
@@ -22,7 +22,7 @@ from tests.unit.web_visits import CONTRACT, EXAMPLES, GOOD, MIXED, PLAIN, SHORT,
 
 @pytest.fixture(scope="module")
 def maker() -> ModuleType:
-    """The script that made the example files."""
+    """The script that generated the example files."""
     spec = importlib.util.spec_from_file_location("make_web_visits", EXAMPLES / "data" / "make_web_visits.py")
     assert spec
     assert spec.loader
@@ -37,7 +37,7 @@ def run(records: list[Visit], folder: Path, chunk_bytes: int = 10**9) -> Publish
 
 
 def check(published: Published, records: list[Visit]) -> None:
-    """Fail unless the tables are those of the model, and the control totals their sums."""
+    """Fail unless the tables equal those of the model, and the control totals their sums."""
     expected = tables(records)
     assert {table.name: published.rows(table.name) for table in CONTRACT.tables} == expected
     sums = {name: sum(Decimal(row[name]) for row in expected["page_views"]) for name in ("seconds", "scroll_depth")}
@@ -45,20 +45,20 @@ def check(published: Published, records: list[Visit]) -> None:
     assert found == sums
 
 
-def test_the_example_files_are_what_their_script_makes(maker: ModuleType) -> None:
+def test_the_example_files_are_the_output_of_their_script(maker: ModuleType) -> None:
     for name, content in maker.files().items():
-        assert (EXAMPLES / "data" / name).read_bytes() == content, f"make {name} anew: see make_web_visits.py"
+        assert (EXAMPLES / "data" / name).read_bytes() == content, f"make {name} again: see make_web_visits.py"
 
 
 @pytest.mark.parametrize("chunk_bytes", [10**9, 50_000])
-def test_the_good_file(tmp_path: Path, chunk_bytes: int) -> None:
+def test_the_good_example_file_is_published(tmp_path: Path, chunk_bytes: int) -> None:
     data = GOOD.read_bytes()
     published = publish(data, tmp_path, chunk_bytes, contract=CONTRACT)
     assert published.totals.rejected == 0
     check(published, [json.loads(line) for line in data.splitlines()])
 
 
-def test_the_mixed_file(tmp_path: Path, maker: ModuleType) -> None:
+def test_the_mixed_example_file_is_published_with_its_rejects(tmp_path: Path, maker: ModuleType) -> None:
     data = MIXED.read_bytes()
     published = publish(data, tmp_path, name=MIXED.name, contract=CONTRACT)
     records = json.loads(data)["visits"]
@@ -67,7 +67,7 @@ def test_the_mixed_file(tmp_path: Path, maker: ModuleType) -> None:
     assert found == {0: "superseded"} | {place: reason for place, (reason, _) in maker.BROKEN.items()}
 
 
-def test_the_examples_of_the_schema(tmp_path: Path) -> None:
+def test_the_examples_of_the_schema_are_valid(tmp_path: Path) -> None:
     check(run([PLAIN, SHORT], tmp_path), [PLAIN, SHORT])
 
 
@@ -83,13 +83,13 @@ def test_the_examples_of_the_schema(tmp_path: Path) -> None:
     ],
     ids=lambda changed: "-".join(changed),
 )
-def test_what_a_visit_may_hold(changed: dict[str, Any], tmp_path: Path) -> None:
+def test_a_valid_visit_is_published(changed: dict[str, Any], tmp_path: Path) -> None:
     records = [visit(**changed), SHORT]
     check(run(records, tmp_path), records)
 
 
-def test_most_visits_are_screened() -> None:
-    assert fast_decoder_of(CONTRACT.current), "the exact validator is the judge of every record: fifty times slower"
+def test_most_visits_are_decided_by_the_fast_decoder() -> None:
+    assert fast_decoder_of(CONTRACT.current), "every record goes to the exact validator, which is fifty times slower"
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,14 @@ def test_most_visits_are_screened() -> None:
         ({"page_views": [page_view(opened_at="2026-03-02T08:14:59Z")]}, "view_before_the_visit", "/page_views"),
     ],
 )
-def test_what_it_must_not_hold(changed: dict[str, Any], reason: str, pointer: str, tmp_path: Path) -> None:
+def test_an_invalid_visit_is_rejected(changed: dict[str, Any], reason: str, pointer: str, tmp_path: Path) -> None:
     data = b"".join(orjson.dumps(record) + b"\n" for record in (visit(**changed), SHORT))
     assert validate(data, tmp_path, contract=CONTRACT)["rejected_by_reason"] == {reason: 1}
     [reject] = [orjson.loads(line) for line in (tmp_path / "rejected.jsonl").read_bytes().splitlines()]
     assert reject["errors"][0]["pointer"] == pointer
 
 
-def test_booleans_dates_and_floats_in_csv(tmp_path: Path) -> None:
+def test_booleans_dates_and_floats_are_written_to_csv(tmp_path: Path) -> None:
     published = run([PLAIN, SHORT], tmp_path)
 
     def column(table: str, name: str) -> list[str]:
@@ -142,9 +142,9 @@ def test_booleans_dates_and_floats_in_csv(tmp_path: Path) -> None:
 # --- what this feed found ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("price", [1, 12_345_678_901_234])  # the latter is not surely exact, and so read anew
+@pytest.mark.parametrize("price", [1, 12_345_678_901_234])  # the second is possibly inexact, so it is read again
 def test_sums_of_whole_numbers_are_exact_beyond_what_a_float_holds(price: int, tmp_path: Path) -> None:
-    """DuckDB adds whole numbers up to HUGEINT, which Parquet lacks: they had been staged as floats."""
+    """DuckDB adds integers up to HUGEINT, which Parquet does not have, so they were staged as floats."""
     schema = {
         "type": "object",
         "additionalProperties": False,
