@@ -133,7 +133,7 @@ def put(record: Order, pointer: str, value: object) -> None:
         part[place] = value
 
 
-NO_FIELD = "is not a field of version 1 of the contract; leave it out"
+NO_FIELD = "is not a field of version 1 of the contract; remove it"
 A_DATE = "must be a date and time with its zone, to the microsecond at most, for example"
 MONEY = "must be an amount below 1,000,000,000,000 with at most 4 decimals"
 
@@ -241,7 +241,7 @@ def test_a_record_that_violates_the_contract_is_rejected(
 
 @pytest.mark.parametrize(
     ("record", "found"),
-    [("null", "null"), ("5", "a number"), ('"x"', "a text"), ("[{}]", "an array"), ("true", "true or")],
+    [("null", "null"), ("5", "a number"), ('"x"', "a string"), ("[{}]", "an array"), ("true", "true or")],
 )
 def test_a_record_that_is_not_an_object_is_rejected(record: str, found: str, tmp_path: Path) -> None:
     (error,) = rejected(record.encode(), tmp_path)["errors"]
