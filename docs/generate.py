@@ -19,7 +19,9 @@ import typer
 from functions.common import batch, reject_codes
 from functions.common.documents import chunk_counts, failure_record, manifest, run_record
 from functions.common.pricing import s3_requests
+from functions.common.pricing.costs import total
 from pipeline import cli
+from pipeline.cost import estimate
 from pipeline.deploy import terraform
 from pipeline.inspect import executions, json_documents, logs
 from pipeline.inspect.batch_history import model
@@ -73,6 +75,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "stored-documents.md": _page(_stored_documents()),
         REFERENCE / "json-objects.md": _page(_json_objects()),
         REFERENCE / "reject-codes.md": _page(_reject_codes()),
+        REFERENCE / "cost-example.md": _page(_cost_example()),
     }
 
 
@@ -188,6 +191,27 @@ def _reject_codes() -> Iterator[str]:
         "correct value, and the kind of value that was found. It never quotes the value, which may be personal data."
     )
     yield "\n".join(_wrapped(f"`{code}`: {meaning}", "- ") for code, meaning in reject_codes.CODES.items())
+
+
+# --- cost ---
+
+
+def _cost_example() -> Iterator[str]:
+    yield "# Cost of a file, line by line"
+    orders = 200_000
+    asked = estimate.Question(orders, 1, estimate.BYTES_AN_ORDER, "eu-central-1", "arm64")
+    found = estimate.estimate(asked)
+    yield _wrapped(
+        f"What `pipeline estimate --orders {orders}` calculates: one file of {asked.file_bytes / 1e6:,.0f} MB in "
+        f"{found.chunks} chunks, in {asked.region} on {asked.architecture}, without rejects. The functions have their "
+        f"default sizes. Prices are of {found.dated}. [Cost](cost.md) describes the quantities."
+    )
+    rows = [
+        f"| {line.item} | {line.quantity:,.6f} | `{line.price_of}` | {line.price:f} | {line.usd:.6f} |"
+        for line in found.runs
+    ]
+    head = ["| item | quantity | unit | price, USD | USD |", "| --- | --- | --- | --- | --- |"]
+    yield "\n".join([*head, *rows, f"| **total** | | | | **{total(found.runs):.6f}** |"])
 
 
 # --- stored documents ---
