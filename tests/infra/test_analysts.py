@@ -48,7 +48,7 @@ OF_A_QUERY = [
     ("s3:ListMultipartUploadParts", f"{PROCESSED}/queries/x.csv"),
     ("s3:AbortMultipartUpload", f"{PROCESSED}/queries/x.csv"),
 ]
-"""What Athena asks in the name of whoever queries."""
+"""The calls of Athena with the credentials of the user who queries."""
 
 
 class Athena:
