@@ -115,12 +115,12 @@ def of_a_fork() -> Story:
 
 def previews(story: Story, *, show_values: bool = False) -> list[Preview]:
     """The first rows of two tables of a published batch."""
-    texts = {"orders": _ORDERS, "customers": _CUSTOMERS}
+    contents = {"orders": _ORDERS, "customers": _CUSTOMERS}
     seen = {"orders": {"order_date", "item_count", "total_amount"}, "customers": {"last_order_date"}}
     return [
-        preview(replace(output, bytes=1), texts[output.table].encode(), None if show_values else seen[output.table])
+        preview(replace(output, bytes=1), contents[output.table].encode(), None if show_values else seen[output.table])
         for output in story.outputs
-        if output.kind == "csv" and output.table in texts
+        if output.kind == "csv" and output.table in contents
     ]
 
 
@@ -130,7 +130,7 @@ def execution(events: list[Event], status: str, **changes: Any) -> Execution:
     steps = read_steps(events, definition)
     members = ("item", "quantity", "price_of", "price", "usd")
     lines = tuple(RunCost(**dict(zip(members, line, strict=True))) for line in _LINES)
-    told = Execution(
+    finished = Execution(
         name=BATCH,
         arn=f"arn:aws:states:eu-central-1:1:execution:x:{BATCH}",
         replay=0,
@@ -142,7 +142,7 @@ def execution(events: list[Event], status: str, **changes: Any) -> Execution:
         not_reached=not_reached(steps, definition),
         cost=Cost("0.00047501675875", "0.004611813191747572", lines),
     )
-    return replace(told, **changes)
+    return replace(finished, **changes)
 
 
 def rejects(*, show_values: bool) -> Rejects:
@@ -270,7 +270,7 @@ def _manifest(received: int, rejected: int, superseded: int) -> Manifest:
 def _story(outcome: Outcome, events: list[Event], status: str, **changes: Any) -> Story:
     rows = {"orders": 830, "customers": 89, "items": 2155} if "manifest" in changes else {}
     run = execution(events, status)
-    told: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "asked": BATCH,
         "target": "aws",
         "batch_id": BATCH,
@@ -298,4 +298,4 @@ def _story(outcome: Outcome, events: list[Event], status: str, **changes: Any) -
         "processed_bucket": BUCKET,
         "console_url": run.console_url,
     }
-    return Story(**{**told, **changes})
+    return Story(**{**defaults, **changes})

@@ -1,5 +1,5 @@
 """The page in a real browser: it loads nothing, fits a phone, can be read in both colour schemes and used by keyboard,
-and whatever stands in a record stays text.
+and shows all content of a record as text.
 """
 
 from collections.abc import Callable, Iterator
@@ -235,7 +235,7 @@ CONTRAST = """() => {
         const [r, g, b] = colour.map(value => linear(value / 255));
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
-    const behind = element => {
+    const background = element => {
         const state = element.closest('.state');
         if (state) return channels(getComputedStyle(state.querySelector('.box')).fill);
         for (let one = element; one; one = one.parentElement) {
@@ -249,7 +249,7 @@ CONTRAST = """() => {
         const ownText = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
         if (!ownText || !element.getClientRects().length || element.closest('title, desc')) continue;
         const style = getComputedStyle(element);
-        const below = behind(element).slice(0, 3);
+        const below = background(element).slice(0, 3);
         const ink = over(channels(element.closest('svg') ? style.fill : style.color), below);
         const [high, low] = [light(ink), light(below)].sort((a, b) => b - a);
         found.push([(high + 0.05) / (low + 0.05), element.textContent.trim().slice(0, 60)]);
@@ -271,7 +271,7 @@ def test_all_text_has_enough_contrast(open_page: Open, name: str, scheme: Any) -
     assert is_dark == (scheme == "dark")
 
 
-def test_whatever_is_in_a_record_stays_text(open_page: Open) -> None:
+def test_markup_in_a_record_is_shown_as_text(open_page: Open) -> None:
     page = open_page("hostile", viewport=WIDE).page
     page.evaluate(UNFOLD)
     assert page.locator("script, img, #owned, iframe, b:text('&')").count() == 0
@@ -315,7 +315,7 @@ def test_keys_fold_and_skip(open_page: Open) -> None:
     assert samples.locator("pre").first.is_visible()
 
 
-def test_headings_names_and_tables_tell_a_screen_reader_where_it_is(open_page: Open) -> None:
+def test_screen_readers_find_headings_names_and_tables(open_page: Open) -> None:
     page = open_page("partly rejected").page
     levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(one => Number(one.tagName[1]))")
     assert levels[0] == 1

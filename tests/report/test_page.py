@@ -106,7 +106,7 @@ def test_events_versions_and_fields_are_shown() -> None:
         FileVersion("v2", when, 9, other, is_current=True, is_this=False, state="failed"),
         FileVersion("v1", when, 9, stories.BATCH, is_current=False, is_this=True, state="published"),
     )
-    told = replace(
+    with_all_fields = replace(
         story,
         source=replace(story.source, corrects=other),
         heard=(Heard(when, "starter", True), Heard(when, "starter", False), Heard(when, "reconciler", True)),
@@ -124,7 +124,7 @@ def test_events_versions_and_fields_are_shown() -> None:
         ),
         executions=(replace(story.executions[0], status="FAILED", error="NoticeError", redrives=1),),
     )
-    text = " ".join(Reader(page(told)).text.split())
+    text = " ".join(Reader(page(with_all_fields)).text.split())
     for part in (
         *(f"rejects of {other}", "S3's event arrived again, and started nothing", "never arrived; the reconciler"),
         *(
@@ -195,7 +195,7 @@ def test_first_rows_are_those_of_the_csv() -> None:
     assert [found.is_amount(column) for column in range(3)] == [False, False, True]
 
 
-def test_texts_are_masked_and_numbers_are_not() -> None:
+def test_strings_are_masked_and_numbers_are_not() -> None:
     found = preview(Output("t", "csv", "t.csv", len(CSV), 2), CSV.encode(), {"amount"})
     assert found.is_masked
     assert [[cell.text or cell.masked_length for cell in row] for row in found.rows] == [[3, 9, "1.50"], [2, 9, None]]
