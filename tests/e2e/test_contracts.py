@@ -19,7 +19,7 @@ MIXED = lines(
 )
 
 
-def test_versions_share_a_file_and_what_is_unknown_is_told(pipeline: Pipeline) -> None:
+def test_one_file_may_hold_several_versions_and_unknown_fields_are_reported(pipeline: Pipeline) -> None:
     outcome = pipeline.run(MIXED, "versions.jsonl")
     assert outcome.manifest, outcome.cause
     assert outcome.manifest.counts.published == 20

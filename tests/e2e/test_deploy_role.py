@@ -60,7 +60,7 @@ FORBIDDEN: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 @pytest.fixture(scope="session")
 def client_of(place: Target) -> Callable[[str], Any]:
-    """Clients of whoever deployed."""
+    """Clients with the deploying user's credentials."""
     keys = place.client("iam").create_access_key(UserName="as-order-pipeline-deploy-e2e")["AccessKey"]
     session: dict[str, Any] = {
         "aws_access_key_id": keys["AccessKeyId"],

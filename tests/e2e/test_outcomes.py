@@ -54,8 +54,8 @@ def test_a_file_that_fails_leaves_its_record_and_one_notification(
 ) -> None:
     outcome = pipeline.run(data, name, dataset)
     assert outcome.upload.key == f"incoming/{dataset}/{name}"
-    notices = pipeline.notices(outcome.upload.batch_id, expected=1)
-    assert_failed(outcome, error, [notice["Message"] for notice in notices])
+    notifications = pipeline.notifications(outcome.upload.batch_id, expected=1)
+    assert_failed(outcome, error, [notification["Message"] for notification in notifications])
     if error == "TooManyRejectsError":
         assert outcome.failure is not None
         assert outcome.failure.rejects_key

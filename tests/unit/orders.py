@@ -178,7 +178,7 @@ def _item_row(order_id: str, line: dict[str, Any]) -> dict[str, Any]:
 
 # --- valid orders of all kinds ----------------------------------------------------------------------------------------
 
-ODD_TEXTS = (
+ODD_STRINGS = (
     *(
         "=1+1",
         "+49 30",
@@ -213,8 +213,8 @@ ODD_TEXTS = (
     ),
 )
 _characters = st.characters(exclude_categories=["Cs"], exclude_characters=[*map(chr, range(32)), "\x7f"])
-texts = st.sampled_from(("", *ODD_TEXTS)) | st.text(_characters, max_size=20)
-names = st.sampled_from(ODD_TEXTS) | st.text(_characters, min_size=1, max_size=20)
+texts = st.sampled_from(("", *ODD_STRINGS)) | st.text(_characters, max_size=20)
+names = st.sampled_from(ODD_STRINGS) | st.text(_characters, min_size=1, max_size=20)
 nullable = st.none() | texts
 
 

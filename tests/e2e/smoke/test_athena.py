@@ -1,6 +1,6 @@
 """Analysts' tables, views and saved queries, by somebody who has the output analyst_policy and no other permission.
 
-The local emulator runs plain SELECTs on DuckDB. It knows no views; tests/analytics runs those.
+The local emulator runs plain SELECTs on DuckDB. It doesn't support views; tests/analytics runs those.
 """
 
 import csv
@@ -74,7 +74,7 @@ def test_runs_rejects_and_failures_can_be_queried(trial: Trial, found: Callable[
     found(f"1 run, {len(lines)} rejects, 1 failure")
 
 
-@pytest.mark.check("Athena's views", not_local="knows no views; their SQL is tested on DuckDB")
+@pytest.mark.check("Athena's views", not_local="doesn't support views; their SQL is tested on DuckDB")
 def test_each_view_shows_what_it_should(trial: Trial, found: Callable[[str], None]) -> None:
     """Every key once, the runs that count, and all rejects."""
     expected = {f"{table}_current": len(keys) for table, keys in published_keys(trial).items()}
@@ -89,7 +89,7 @@ def test_each_view_shows_what_it_should(trial: Trial, found: Callable[[str], Non
     found(listed(counted))
 
 
-@pytest.mark.check("saved queries", not_local="knows no views, which they read; they are tested on DuckDB")
+@pytest.mark.check("saved queries", not_local="doesn't support views, which they read; they are tested on DuckDB")
 def test_every_saved_query_runs(trial: Trial, found: Callable[[str], None]) -> None:
     queries = saved_queries(trial, trial.analyst("athena"))
     failed = []
