@@ -321,8 +321,8 @@ def test_drift_names_a_waiting_deploy_that_may_explain_it(
     done = run_script(tmp_path, "drift.yml", "report", GH_REPO="o/r", RUN="https://run", RUNS="https://runs")
     assert done.returncode == 0, done.stderr
     first = (tmp_path / "body.md").read_text().splitlines()[0]
-    behind = "**prod may only be behind main:** a deploy waits for its reviewers, https://runs/10"
-    assert first == (behind if explained else "### Plan for prod")
+    explanation = "**prod may only need a deploy that waits for its reviewers:** https://runs/10"
+    assert first == (explanation if explained else "### Plan for prod")
     assert asked_for(tmp_path)[-1].startswith("issue create --title AWS differs from main in prod")
 
 
