@@ -1,4 +1,4 @@
-"""What is said when AWS or the local emulator refuses: the advice follows the kind of failure, whatever the command."""
+"""When AWS or the local emulator refuses a call, the advice depends on the kind of failure, not on the command."""
 
 import http.server
 import socket
@@ -98,7 +98,7 @@ def test_a_fault_of_the_local_emulator_is_not_one_of_aws() -> None:
 
 
 class _Broken(http.server.BaseHTTPRequestHandler):
-    """A service that answers everything with HTTP 500."""
+    """A service that returns HTTP 500 for every request."""
 
     def do_POST(self) -> None:
         self.send_error(500)

@@ -122,23 +122,23 @@ def test_a_line_that_only_names_a_batch_is_not_of_its_event() -> None:
 # --- versions and revisions -------------------------------------------------------------------------------------------
 
 
-def test_of_a_deleted_key_no_version_is_current(place: Any) -> None:
+def test_no_version_of_a_deleted_key_is_current(place: Any) -> None:
     published(place)
     place.s3().delete_object(Bucket=harness.INGEST, Key=KEY)
-    told = story_of(place, KEY)
-    assert (told.is_deleted, [version.is_current for version in told.versions]) == (True, [False])
+    story = story_of(place, KEY)
+    assert (story.is_deleted, [version.is_current for version in story.versions]) == (True, [False])
     published(place)
-    told = story_of(place, KEY)
-    assert (told.is_deleted, [version.is_current for version in told.versions]) == (False, [True, False])
+    story = story_of(place, KEY)
+    assert (story.is_deleted, [version.is_current for version in story.versions]) == (False, [True, False])
 
 
-def test_a_revision_is_one_of_its_version(place: Any) -> None:
+def test_a_revision_is_listed_under_its_version(place: Any) -> None:
     batch = published(place)
     second = revision(batch, 2)
     place.start(Batch.from_input({**batch.to_input(), "batch_id": second}), second)
-    told = story_of(place, second)
-    assert [version.is_this for version in told.versions] == [True]
-    assert [one.number for one in told.revisions if one.is_read] == [2]
+    story = story_of(place, second)
+    assert [version.is_this for version in story.versions] == [True]
+    assert [one.number for one in story.revisions if one.is_read] == [2]
 
 
 def test_a_revision_is_found_whose_first_one_is_gone(place: Any) -> None:

@@ -104,10 +104,10 @@ def test_a_ratio_is_ours_over_theirs_also_where_they_got_a_share_of_the_file() -
         assert ratio == 2, f"{name}: 20 MB per CPU-second against 10"
 
 
-def test_what_is_written_tells_nothing_of_whose_machine_it_is() -> None:
+def test_the_results_contain_nothing_that_identifies_the_machine() -> None:
     text = json.dumps(run_facts() | {"versions": machine.versions(), "commit": machine.commit()})
     for private in (str(ROOT), str(Path.home()), sys.prefix):
-        assert private not in text, f"{private} stands in the results"
+        assert private not in text, f"the results contain {private}"
     assert platform.node() not in machine.facts().values()
 
 
@@ -130,15 +130,15 @@ def test_columns_are_as_wide_as_they_need() -> None:
     ]
 
 
-def test_the_pictures_are_svg_of_their_own_in_both_schemes() -> None:
+def test_the_charts_are_self_contained_svg_for_both_color_schemes() -> None:
     drawn = pictures(run_facts())
     assert set(drawn) == {"speed-light.svg", "speed-dark.svg"}
     for name, svg in drawn.items():
-        texts = "\n".join(ET.fromstring(svg).itertext())
-        assert "http" not in svg.replace('xmlns="http://www.w3.org/2000/svg"', ""), f"{name} asks for something"
+        shown = "\n".join(ET.fromstring(svg).itertext())
+        assert "http" not in svg.replace('xmlns="http://www.w3.org/2000/svg"', ""), f"{name} loads something"
         for bar in bars(run_facts()):
-            assert bar.title in texts
-            assert bar.remark in texts
+            assert bar.title in shown
+            assert bar.remark in shown
     assert drawn["speed-light.svg"] != drawn["speed-dark.svg"]
 
 
@@ -199,7 +199,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FolderSt
     ours._storage.cache_clear()
 
 
-def test_a_folder_answers_as_s3_does(folder: FolderStorage, tmp_path: Path) -> None:
+def test_a_folder_behaves_like_s3(folder: FolderStorage, tmp_path: Path) -> None:
     assert folder.head("b", "k") is None
     assert folder.get_bytes("b", "k") is None
     assert folder.put_new("b", "k", b"0123456789")

@@ -197,14 +197,14 @@ CALLS = {
     "stepfunctions": "list_state_machines",
     "sts": "get_caller_identity",
 }
-"""A request of each service that is packed."""
+"""One request per packed service."""
 
-ANSWERS = {
+RESPONSES = {
     "s3": b"<x/>",
     "sns": b"<x><ListTopicsResult/><ResponseMetadata/></x>",
     "sts": b"<x><GetCallerIdentityResult/><ResponseMetadata/></x>",
 }
-"""To those, where XML is spoken."""
+"""Responses of the services that use XML."""
 
 KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
 
@@ -239,7 +239,7 @@ def _asked(session: Session, service: str, region: str) -> str:
 
     def answer(request: Any, **_: Any) -> AWSResponse:
         sent.append(request.url)
-        return AWSResponse(request.url, 200, {}, MockRawResponse(ANSWERS.get(service, b"{}")))
+        return AWSResponse(request.url, 200, {}, MockRawResponse(RESPONSES.get(service, b"{}")))
 
     client.meta.events.register("before-send", answer)
     getattr(client, CALLS[service])()

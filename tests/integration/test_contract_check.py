@@ -1,4 +1,4 @@
-"""`pipeline contract check`: what is wrong with a contract is named by file and line, with how to mend it."""
+"""`pipeline contract check`: each fault of a contract is reported by file and line, with its fix."""
 
 import json
 import shutil

@@ -175,7 +175,7 @@ SQL: list[tuple[str, str, str, str, tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("file", "old", "new", "says", "breaks"), SQL, ids=[f"{one[0]}-{one[3]}" for one in SQL])
-def test_other_sql_is_told_by_what_it_makes_of_the_examples(
+def test_a_change_of_sql_is_described_by_its_effect_on_the_examples(
     after: Path, file: str, old: str, new: str, says: str, breaks: tuple[str, ...]
 ) -> None:
     path = after / file
@@ -250,7 +250,7 @@ def test_on_a_branch_the_gate_compares_with_where_it_left_main(
     assert "the array of records has another name" in capsys.readouterr().out
 
 
-def test_a_feed_goes_only_when_it_was_retired_before(
+def test_a_dataset_may_be_deleted_only_after_it_was_retired(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(repository / "contracts" / "orders", repository / "kept")

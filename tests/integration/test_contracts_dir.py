@@ -40,11 +40,11 @@ def datasets_in(folder: Path, *datasets: str) -> Path:
     ("tfvars", "variable", "expected"),
     [
         (None, None, None),
-        ('# contracts_dir = "../no"\n', None, "contracts"),  # the default, beside this infra/
-        ('environment = "x"\ncontracts_dir   = "../my-feeds" # ours\n', None, "my-feeds"),
-        ('contracts_dir = "datasets"\n', None, "infra/feeds"),
+        ('# contracts_dir = "../no"\n', None, "contracts"),  # the default: next to infra/
+        ('environment = "x"\ncontracts_dir   = "../my-datasets" # ours\n', None, "my-datasets"),
+        ('contracts_dir = "datasets"\n', None, "infra/datasets"),
         (None, "../others/", "others"),
-        ('contracts_dir = "../my-feeds"\n', "../others", "my-feeds"),  # as Terraform has it
+        ('contracts_dir = "../my-datasets"\n', "../others", "my-datasets"),  # as Terraform has it
     ],
 )
 def test_it_is_set_by_the_environment_or_by_terraform_tfvars(

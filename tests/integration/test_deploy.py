@@ -1,4 +1,4 @@
-"""Deploying a reviewed plan; destroying production only by its name, or half a deployment; what is left behind."""
+"""Deploying a reviewed plan; destroying production only by its name, or half a deployment; what remains after it."""
 
 import sys
 from collections.abc import Iterator

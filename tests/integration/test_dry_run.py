@@ -1,4 +1,4 @@
-"""`pipeline validate` predicts the result of a run for a file, and leaves nothing behind."""
+"""`pipeline validate` predicts the result of a run for a file, and leaves no files."""
 
 import csv
 import json

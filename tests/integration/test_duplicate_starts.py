@@ -63,16 +63,16 @@ def test_the_input_still_describes_the_batch(machine: Any) -> None:
     assert executions.start(executions.client(), MACHINE, batch)
     described = executions.describe(executions.client(), MACHINE, batch.batch_id)
     assert described is not None
-    told = json.loads(described["input"])
-    assert set(told) == {*batch.to_input(), "start_id"}
-    assert Batch.from_input(told).to_input() == {**batch.to_input(), "execution": batch.batch_id}
+    execution_input = json.loads(described["input"])
+    assert set(execution_input) == {*batch.to_input(), "start_id"}
+    assert Batch.from_input(execution_input).to_input() == {**batch.to_input(), "execution": batch.batch_id}
 
 
 def test_an_input_of_a_later_release_can_be_read() -> None:
     source = Source("bucket", "incoming/orders/x.json", "v1", 1, "etag", "")
     batch = plan_batch(source, datetime(2026, 1, 2, tzinfo=UTC), 1000)
-    told = batch.to_input()
-    later = {**told, "new": 1, "source": {**told["source"], "new": {}}}
+    execution_input = batch.to_input()
+    later = {**execution_input, "new": 1, "source": {**execution_input["source"], "new": {}}}
     assert Batch.from_input(later) == batch
 
 

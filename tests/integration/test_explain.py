@@ -86,7 +86,7 @@ def crashed_and_erased(place: Place) -> Batch:
 
 
 def not_notified(place: Place) -> Batch:
-    place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
+    place.step_functions().notify = lambda _: None  # type: ignore[method-assign]
     batch = crashed(place)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
     return batch
@@ -153,7 +153,7 @@ def failed_and_erased(place: Place) -> Batch:
     return batch
 
 
-def notice_not_sent(place: Place) -> Batch:
+def notification_not_sent(place: Place) -> Batch:
     batch = published(place)
     failure = {"Error": "SNS.NotFoundException", "Cause": "Topic does not exist"}
     record_failure.handler({"batch": batch.to_input(), "execution": batch.batch_id, "failure": failure})
@@ -181,7 +181,7 @@ WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
     (lost, Outcome.LOST, "its manifest was deleted", ["replay BATCH --apply"]),
     (gone, Outcome.GONE, "deleted or have expired", []),
     (failed_and_erased, Outcome.GONE, "deleted or have expired", []),
-    (notice_not_sent, Outcome.PUBLISHED, "A later step failed: SNS.NotFoundException", []),
+    (notification_not_sent, Outcome.PUBLISHED, "A later step failed: SNS.NotFoundException", []),
 ]
 
 
@@ -213,7 +213,7 @@ def test_every_command_that_is_named_exists(place: Place) -> None:
 # --- how it is asked for ----------------------------------------------------------------------------------------------
 
 
-def test_a_batch_is_found_by_whatever_names_it(place: Place) -> None:
+def test_a_batch_is_found_by_each_of_its_names(place: Place) -> None:
     batch = partly_rejected(place)
     arn = executions.execution_arn(MACHINE, batch.batch_id)
     for what in (
@@ -262,14 +262,14 @@ def test_a_lost_batch_whose_source_is_gone_is_not_run_again(place: Place, run: R
 
 
 def test_a_failure_after_the_commit_without_a_notification_says_what_to_do(place: Place, run: Run) -> None:
-    batch = notice_not_sent(place)
+    batch = notification_not_sent(place)
     end(batch.batch_id, "FAILED", "SNS.NotFoundException", ago=timedelta(minutes=20))
     said = run("explain", batch.batch_id)[1]
     assert "Every record is accounted for." not in said
     assert "pipeline reconcile --apply" in said
 
 
-def test_texts_are_never_taken_for_pictures(place: Place, run: Run) -> None:
+def test_emoji_codes_in_keys_are_shown_as_text(place: Place, run: Run) -> None:
     place.process(GOOD, "a:100:b:key:.jsonl")
     assert "incoming/orders/a:100:b:key:.jsonl" in run("explain", "incoming/orders/a:100:b:key:.jsonl")[1]
 
@@ -498,7 +498,7 @@ HOSTILE = "\x1b]0;owned\x07\x9b2J[red]boo[/red] [/] \u202e\r\n"
 
 
 @pytest.mark.parametrize("json_", [(), ("--json",)])
-def test_hostile_texts_stay_text(place: Place, run: Run, json_: tuple[str, ...]) -> None:
+def test_hostile_strings_are_shown_as_text(place: Place, run: Run, json_: tuple[str, ...]) -> None:
     failing_with(place, ContractError(HOSTILE))
     name = "[bold]x[/bold][/]\u202egnp.jsonl"
     batch = place.process(GOOD, name)
@@ -513,7 +513,7 @@ def test_hostile_texts_stay_text(place: Place, run: Run, json_: tuple[str, ...])
     for status, out, err in shown:
         assert status == 0, err
         text = "".join(out.split("\n"))
-        assert printable(text) == text, "a character that steers the terminal got through"
+        assert printable(text) == text, "the output has a character that controls the terminal"
         assert "owned" in out or "bold" in out
     if not json_:
         assert "[bold]x[/bold][/]" in shown[0][1], "markup is text"
@@ -522,7 +522,7 @@ def test_hostile_texts_stay_text(place: Place, run: Run, json_: tuple[str, ...])
     assert (status, "\x1b" in err, "[red]boo[/red]" in err) == (2, False, True)
 
 
-def test_a_key_that_no_listing_can_tell_stays_text(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_that_moto_cannot_list_is_shown_as_text(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """moto's listings can't hold such a key; S3's can."""
     batch = published(place)
     shown = story_of(place, batch.batch_id)  # type: ignore[arg-type]

@@ -97,8 +97,8 @@ def written(path: Path, **arguments: Any) -> bytes:
 def test_reference_output_is_unchanged(tmp_path: Path) -> None:
     found = hashlib.sha256(written(tmp_path / "orders.jsonl", invalid_ratio=EVERY_DEFECT)).hexdigest()
     assert found == REFERENCE_SHA256, (
-        "The generator writes other bytes than it did. If that is meant, pin the new hash, and measure again whatever "
-        "was measured on generated files; if only this Python or orjson differs, the generator is not reproducible."
+        "The generator's output changed. If that is intended, pin the new hash, and repeat all measurements on "
+        "generated files. If only the version of Python or orjson differs, the generator is not reproducible."
     )
 
 
@@ -300,7 +300,7 @@ def test_the_defects_of_each_version_take_turns() -> None:
     assert {defect for _, defect in made if defect} == set(DEFECTS)
 
 
-def test_array_stays_json_whatever_its_orders_hold(tmp_path: Path) -> None:
+def test_an_array_of_defective_orders_is_valid_json(tmp_path: Path) -> None:
     array = written(tmp_path / "orders.json", fmt="json", invalid_ratio=1.0)
     shallow = array.replace(b"[" * 2_000 + b"]" * 2_000, b"[]")
 

@@ -67,7 +67,7 @@ def answer(request: Any, status: int, content: Any) -> AWSResponse:
 
 @pytest.fixture
 def listing(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Service], Any]]:
-    """Put a service behind the functions' own client, whose backoff then takes no time."""
+    """Let the functions' own client call a service, with no time between retries."""
 
     def client(service: Service) -> Any:
         made = executions.client()

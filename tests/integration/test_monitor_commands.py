@@ -17,7 +17,7 @@ from pipeline.inspect import show_executions as show_runs
 from pipeline.recover import restarts
 from tests import documents, harness
 from tests.integration.deployed import MACHINE, Place, end, run_command, use_place
-from tests.integration.test_explain import GOOD, HOPELESS, MIXED, crashed, notice_not_sent, published, queue
+from tests.integration.test_explain import GOOD, HOPELESS, MIXED, crashed, notification_not_sent, published, queue
 from tests.unit import histories
 
 Run = Callable[..., tuple[int, str, str]]
@@ -55,8 +55,8 @@ def test_status_shows_each_execution_s_outcome_counts_duration_and_cost(place: P
     mixed, hopeless = place.process(MIXED, "mixed.jsonl"), place.process(HOPELESS, "hopeless.jsonl")
     running = place.process(GOOD, "running.jsonl")
     end(running.batch_id, "RUNNING", ago=timedelta(seconds=5))
-    told = json.loads(run("status", "--json")[1])
-    runs = {one["batch_id"]: one for one in told["runs"]}
+    status = json.loads(run("status", "--json")[1])
+    runs = {one["batch_id"]: one for one in status["runs"]}
     assert {name: one["outcome"] for name, one in runs.items()} == {
         good.batch_id: "published",
         mixed.batch_id: "partly rejected",
@@ -87,7 +87,7 @@ def test_status_of_a_replayed_batch_shows_both_executions(place: Place) -> None:
 
 
 def test_a_failure_after_the_commit_is_published_with_an_error(place: Place) -> None:
-    notice_not_sent(place)
+    notification_not_sent(place)
     [one] = monitor.recent_runs(place, 10)  # type: ignore[arg-type]
     assert (one.outcome, one.error, one.counts["published"]) == ("published", "SNS.NotFoundException", 1)
 
@@ -147,9 +147,9 @@ def test_logs_are_those_of_all_batches_or_of_one(place: Place, run: Run, monkeyp
     assert "\x1b" not in out
     monkeypatch.setattr(restarts, "patience", lambda: restarts.Patience(datetime.now(UTC), timedelta(0)))
     lines = [json.loads(line) for line in run("logs", second.batch_id, "--json")[1].splitlines()]
-    told = [line for line in lines if "function" in line]
-    assert [(line["function"], line["message"]) for line in told] == [("starter", "execution started")]
-    assert told[0]["fields"] == {"batch_id": second.batch_id, "chunks": 1}
+    logged = [line for line in lines if "function" in line]
+    assert [(line["function"], line["message"]) for line in logged] == [("starter", "execution started")]
+    assert logged[0]["fields"] == {"batch_id": second.batch_id, "chunks": 1}
     assert len(run("logs", "--lines", "1")[1].splitlines()) == 1
 
 
@@ -231,12 +231,12 @@ def test_watch_shows_the_last_minutes_and_executions_between_two_polls(
     place.process(HOPELESS, "before.jsonl")
     looks += [lambda: place.process(MIXED, "quick.jsonl")]
     _, out, _ = run("watch")
-    told = [line for line in out.splitlines() if not line.startswith("{")]
-    assert len(told) == 2, "a line each"
-    assert "failed  incoming/orders/before.jsonl" in told[0]
-    assert "NoValidRecordsError" in told[0]
-    assert "partly rejected  incoming/orders/quick.jsonl" in told[1]
-    assert "received 12  published 11  rejected 1" in told[1]
+    shown = [line for line in out.splitlines() if not line.startswith("{")]
+    assert len(shown) == 2, "one line per execution"
+    assert "failed  incoming/orders/before.jsonl" in shown[0]
+    assert "NoValidRecordsError" in shown[0]
+    assert "partly rejected  incoming/orders/quick.jsonl" in shown[1]
+    assert "received 12  published 11  rejected 1" in shown[1]
 
 
 def test_an_execution_is_watched_to_its_end_among_many_others(
@@ -250,12 +250,12 @@ def test_an_execution_is_watched_to_its_end_among_many_others(
         return lambda: [place.process(b"", f"{number}-{at}.jsonl") for at in range(103)]
 
     looks += [crowd(1), lambda: None, crowd(2), lambda: end(long.batch_id, "SUCCEEDED"), lambda: None]
-    told = changes(run("watch", "--json")[1])
-    assert [change for change in told if change[2] == "long.jsonl"] == [
+    changed = changes(run("watch", "--json")[1])
+    assert [change for change in changed if change[2] == "long.jsonl"] == [
         ("started", "running", "long.jsonl"),
         ("ended", "published", "long.jsonl"),
     ]
-    assert len(told) == 2 + 2 * 103, "and of the others each end is told once"
+    assert len(changed) == 2 + 2 * 103, "the end of each other execution is shown once"
 
 
 def test_running_executions_are_shown_even_if_a_hundred_others_are_newer(place: Place) -> None:

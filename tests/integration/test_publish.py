@@ -218,14 +218,14 @@ def test_the_first_commit_of_two_writers_counts(same: bool, monkeypatch: pytest.
     if same:
         assert write.handler(batch.to_input())["published"] == 10
     else:
-        with pytest.raises(CommitConflictError, match="the first commit stands"):
+        with pytest.raises(CommitConflictError, match="the first commit is kept"):
             write.handler(batch.to_input())
     assert harness.get(batch.manifest_key) == committed
 
 
 @on_moto
 def test_a_manifest_is_one_line() -> None:
-    """Athena reads an object a line."""
+    """Athena reads one object per line."""
     manifest = harness.get(harness.run(WITH_REJECT).manifest_key)
     assert manifest.endswith(b"}\n")
     assert manifest.count(b"\n") == 1
@@ -363,7 +363,7 @@ def test_a_source_that_is_gone_by_then_matters_only_to_superseded_records(
 def test_the_result_of_write_has_the_counts_and_the_notification() -> None:
     batch = harness.plan(harness.upload(WITH_REJECT, "Zoë & 日本.jsonl"))
     answer = harness.run_steps(batch)
-    notice = answer.pop("notice")
+    notification = answer.pop("notice")
     assert answer == {
         "received": 12,
         "valid": 11,
@@ -373,7 +373,7 @@ def test_the_result_of_write_has_the_counts_and_the_notification() -> None:
         "unnotified": 1,
         "batch_id": batch.batch_id,
     }
-    assert notice["subject"] == "orders: 1 of 12 records were rejected"
+    assert notification["subject"] == "orders: 1 of 12 records were rejected"
     for part in (batch.source.key, "total_mismatch: 1", batch.rejected_key, "Next: ", batch.batch_id):
-        assert part in notice["message"]
-    assert len(json.dumps({**answer, "notice": notice})) < 20_000, "states pass pointers and small numbers"
+        assert part in notification["message"]
+    assert len(json.dumps({**answer, "notice": notification})) < 20_000, "states pass pointers and small numbers"

@@ -78,7 +78,7 @@ def ended(place: Place, status: str, ago: timedelta = timedelta(minutes=20)) -> 
 
 def not_notified(place: Place) -> Batch:
     """Recorded by the state machine; its notification and EventBridge's event were lost."""
-    place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
+    place.step_functions().notify = lambda _: None  # type: ignore[method-assign]
     batch = failed(place)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
     return batch
@@ -252,9 +252,9 @@ def test_a_failure_without_a_notification_is_recorded_and_notified_once(
     monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
     assert run() == {"untold": 1}
     assert run() == {"failed": 1}
-    [notice] = told()
-    assert batch.batch_id in notice[1]
-    assert error in notice[1]
+    [notification] = notifications()
+    assert batch.batch_id in notification[1]
+    assert error in notification[1]
 
 
 @pytest.mark.parametrize("happened", [stuck, lambda place: ended(place, "SUCCEEDED")])
@@ -342,8 +342,8 @@ def test_a_published_batch_whose_notification_was_not_sent_is_notified(
     monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
     run()
     run()
-    assert len(told()) == 1
-    assert "was published, but a step after that failed" in told()[0][2]
+    assert len(notifications()) == 1
+    assert "was published, but a step after that failed" in notifications()[0][2]
 
 
 def test_a_revision_without_a_notification_is_notified(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,10 +355,10 @@ def test_a_revision_without_a_notification_is_notified(place: Place, monkeypatch
     tick(monkeypatch)
     monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
     assert run() == {"published": 1}
-    assert revised.batch_id in told()[0][1]
+    assert revised.batch_id in notifications()[0][1]
 
 
-def told() -> list[Any]:
+def notifications() -> list[Any]:
     """The notifications, as moto keeps them."""
     topic = sns_backends[DEFAULT_ACCOUNT_ID][harness.REGION].topics[harness.ENVIRONMENT["TOPIC_ARN"]]
     return list(topic.sent_notifications)

@@ -23,17 +23,17 @@ DATA = lines([*(order(order_id=str(number)) for number in range(20)), {}])
 
 
 class StepFunctions:
-    """Answers with a history, in pages."""
+    """Returns a history, in pages."""
 
     def __init__(self, events: list[Any], page: int = 10) -> None:
         self.pages = [{"events": events[at : at + page]} for at in range(0, len(events), page)]
-        self.asked: dict[str, Any] = {}
+        self.parameters: dict[str, Any] = {}
 
     def get_paginator(self, _: str) -> "StepFunctions":
         return self
 
-    def paginate(self, **asked: Any) -> Iterator[Any]:
-        self.asked = asked
+    def paginate(self, **parameters: Any) -> Iterator[Any]:
+        self.parameters = parameters
         return iter(self.pages)
 
 
@@ -224,7 +224,7 @@ class Throttling(StepFunctions):
         super().__init__([])
         self.error: Any = {"Error": {"Code": code, "Message": "Rate exceeded"}}
 
-    def paginate(self, **asked: Any) -> Iterator[Any]:
+    def paginate(self, **parameters: Any) -> Iterator[Any]:
         raise ClientError(self.error, "GetExecutionHistory")
 
 
@@ -267,7 +267,7 @@ def test_the_history_is_read_completely_and_without_data(batch: Batch) -> None:
     client = StepFunctions(histories.troubled(), page=7)
     with patch.object(executions, "client", lambda: client):
         record_run.handler(ended(batch))
-    assert client.asked == {
+    assert client.parameters == {
         "executionArn": ended(batch)["detail"]["executionArn"],
         "includeExecutionData": False,
         "PaginationConfig": {"PageSize": 1000},

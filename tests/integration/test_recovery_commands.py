@@ -322,18 +322,18 @@ def test_no_more_run_at_a_time_than_allowed(
 
     def started(**arguments: Any) -> Any:
         nonlocal most
-        answer = start(**arguments)
+        listing = start(**arguments)
         end(arguments["name"], "RUNNING")
         running.add(arguments["name"])
         most = max(most, len(running))
-        return answer
+        return listing
 
     def described(**arguments: Any) -> Any:
-        answer = real.describe_execution(**arguments)
-        if answer["status"] == "RUNNING":
-            running.discard(answer["name"])
-            end(answer["name"], "SUCCEEDED")  # so it has ended when it is asked for again
-        return answer
+        listing = real.describe_execution(**arguments)
+        if listing["status"] == "RUNNING":
+            running.discard(listing["name"])
+            end(listing["name"], "SUCCEEDED")  # so it has ended when it is asked for again
+        return listing
 
     monkeypatch.setattr(place.step_functions(), "start_execution", started)
     monkeypatch.setattr(place.step_functions(), "describe_execution", described, raising=False)
@@ -397,12 +397,12 @@ def test_reconcile_records_a_failure_that_left_nothing(place: Place, run: Run, m
 
 @pytest.fixture
 def old(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What lies in the bucket is older than any function that may still write."""
+    """Every object in the bucket is older than any function that may still write."""
     monkeypatch.setattr(outputs, "_YOUNG", timedelta(0))
 
 
 @pytest.mark.usefixtures("old")
-def test_reconcile_finds_orphans_and_prunes_them_only_when_told(place: Place, run: Run) -> None:
+def test_reconcile_finds_orphans_and_prunes_them_only_on_request(place: Place, run: Run) -> None:
     batch, mixed = place.process(GOOD, "good.jsonl"), place.process(MIXED, "mixed.jsonl")
     hopeless = place.process(HOPELESS, "hopeless.jsonl")
     published = harness.keys("tables/") + harness.keys("processed/") + harness.keys("rejected/")
@@ -432,7 +432,7 @@ def lost(place: Place) -> Batch:
 
 
 def not_notified(place: Place) -> Batch:
-    place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
+    place.step_functions().notify = lambda _: None  # type: ignore[method-assign]
     batch = place.process(HOPELESS)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
     return batch
@@ -570,11 +570,11 @@ def failed_invocation(function: str, event: dict[str, Any]) -> dict[str, Any]:
         },
         "requestPayload": event,
         "responseContext": {"statusCode": 200, "executedVersion": "7", "functionError": "Unhandled"},
-        "responsePayload": {"errorMessage": "AWS answered ThrottlingException.", "errorType": "TransientError"},
+        "responsePayload": {"errorMessage": "AWS returned ThrottlingException.", "errorType": "TransientError"},
     }
 
 
-def test_an_event_that_no_retry_got_handled_is_sent_back(place: Place, run: Run) -> None:
+def test_redrive_returns_an_event_that_failed_every_retry_to_the_starter(place: Place, run: Run) -> None:
     batch = place.upload(GOOD, "a b.jsonl")
     send(place, failed_invocation("starter", event_of(batch)))
     status, out, _ = run("redrive")
@@ -734,8 +734,8 @@ def test_an_erasure_that_was_interrupted_is_repeated(place: Place, run: Run, mon
 
 def versions() -> set[tuple[str, str]]:
     """Every version in both buckets."""
-    answers = (s3_utils.client().list_object_versions(Bucket=bucket) for bucket in (harness.INGEST, harness.PROCESSED))
-    return {(found["Key"], found["VersionId"]) for answer in answers for found in answer.get("Versions", [])}
+    listings = (s3_utils.client().list_object_versions(Bucket=bucket) for bucket in (harness.INGEST, harness.PROCESSED))
+    return {(found["Key"], found["VersionId"]) for listing in listings for found in listing.get("Versions", [])}
 
 
 def test_an_unknown_batch_can_t_be_erased(run: Run) -> None:

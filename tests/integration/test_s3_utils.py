@@ -208,7 +208,7 @@ CALLS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 each_call = pytest.mark.parametrize("call", CALLS)
 
 
-Answered = Callable[[str, str, int], Any]
+CallWithError = Callable[[str, str, int], Any]
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def client() -> Any:
 
 
 @pytest.fixture
-def answered(client: Any, file: Path) -> Answered:
+def call_with_error(client: Any, file: Path) -> CallWithError:
     """Make a call for which AWS returns an error."""
 
     def make(call: str, code: str, status: int) -> Any:
@@ -253,30 +253,32 @@ def answered(client: Any, file: Path) -> Answered:
         ("KmsThrottlingException", 400),
     ],
 )
-def test_a_temporary_fault_is_a_transient_error(call: str, code: str, status: int, answered: Answered) -> None:
+def test_a_temporary_fault_is_a_transient_error(
+    call: str, code: str, status: int, call_with_error: CallWithError
+) -> None:
     with pytest.raises(TransientError, match=rf"^[A-Z]+ s3://b/k: AWS returned {code}\.$") as caught:
-        answered(call, code, status)
+        call_with_error(call, code, status)
     assert caught.value.__cause__ is not None
 
 
 @each_call
 @pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("NoSuchBucket", 404), ("InvalidRequest", 400)])
-def test_any_other_error_is_raised_unchanged(call: str, code: str, status: int, answered: Answered) -> None:
+def test_any_other_error_is_raised_unchanged(call: str, code: str, status: int, call_with_error: CallWithError) -> None:
     with pytest.raises(Exception, match=code) as caught:
-        answered(call, code, status)
+        call_with_error(call, code, status)
     assert not isinstance(caught.value, TransientError)
 
 
 @pytest.mark.parametrize("call", ["head", "get_bytes"])
 @pytest.mark.parametrize("code", ["404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed"])
-def test_a_missing_object_is_none(call: str, code: str, answered: Answered) -> None:
-    assert answered(call, code, 405 if code == "MethodNotAllowed" else 404) is None
+def test_a_missing_object_is_none(call: str, code: str, call_with_error: CallWithError) -> None:
+    assert call_with_error(call, code, 405 if code == "MethodNotAllowed" else 404) is None
 
 
-def test_only_412_means_that_an_object_exists(answered: Answered) -> None:
-    assert answered("put_new", "PreconditionFailed", 412) is False
+def test_only_412_means_that_an_object_exists(call_with_error: CallWithError) -> None:
+    assert call_with_error("put_new", "PreconditionFailed", 412) is False
     with pytest.raises(ClientError, match="PreconditionFailed"):
-        answered("put_bytes", "PreconditionFailed", 412)
+        call_with_error("put_bytes", "PreconditionFailed", 412)
 
 
 LOST = [

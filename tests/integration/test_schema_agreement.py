@@ -70,13 +70,13 @@ def faults(record: Any) -> Faults:
 # --- orders, good and bad ---------------------------------------------------------------------------------------------
 
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+strings = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 values = st.recursive(
     st.sampled_from(CLOSE_CALLS)
     | st.integers(-(10**20), 10**20)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    | strings,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(strings, inner, max_size=3),
     max_leaves=3,
 )
 
@@ -103,7 +103,7 @@ def mutated_orders(draw: st.DrawFn) -> Any:
         elif isinstance(holder, list):
             holder.append(draw(values))
         else:
-            holder[draw(texts)] = draw(values)
+            holder[draw(strings)] = draw(values)
     return orjson.loads(json.dumps(record[""]))  # as it is read: what is beyond 64 bits is a float
 
 
@@ -195,9 +195,13 @@ def test_no_multiple_of_is_fractional(name: Path) -> None:
 def test_every_rule_explained_by_its_description_has_one(name: Path) -> None:
     schema = SCHEMAS[name]
     for place, part in parts(schema):
-        told = {"pattern", "format", "decimal"} & part.keys() or ("enum" in part and "properties" not in place[-12:])
+        needs_description = {"pattern", "format", "decimal"} & part.keys() or (
+            "enum" in part and "properties" not in place[-12:]
+        )
         whole = {**resolve(part["$ref"], schema), **part} if "$ref" in part else part
-        assert not told or whole.get("description"), f"{place}: the sentence of a reject is built from its description"
+        assert not needs_description or whole.get("description"), (
+            f"{place}: the sentence of a reject is built from its description"
+        )
 
 
 @each_schema

@@ -1,4 +1,4 @@
-"""`pipeline smoke`: the summary, and that all is destroyed whatever happens."""
+"""`pipeline smoke`: the summary, and the destruction of everything after every outcome."""
 
 import json
 import sys
@@ -48,7 +48,7 @@ def test_only_a_run_in_which_something_held_and_nothing_failed_has_held() -> Non
 
 
 class Run:
-    """A run of the command in which nothing is deployed; tells what was done in its stead."""
+    """A run of the command that deploys nothing; records the calls instead."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path) -> None:
         self.done: list[str] = []
@@ -243,7 +243,7 @@ def destroying(monkeypatch: pytest.MonkeyPatch, by_name: Any, by_tag: list[str])
         ([], [], None),
         (["sqs x"], [], "sqs x"),
         ([], ["arn:aws:sqs:x"], "arn:aws:sqs:x"),
-        (CliError("terraform destroy failed", "Mend it."), [], "terraform destroy failed\nMend it."),
+        (CliError("terraform destroy failed", "Fix it."), [], "terraform destroy failed\nFix it."),
         (EndpointConnectionError(endpoint_url="x"), [], 'Could not connect to the endpoint URL: "x"'),
     ],
 )
@@ -331,7 +331,7 @@ def key_of(name: str) -> str:
     return f"order-pipeline/smoke/{name}.tfstate"
 
 
-def test_the_state_is_beside_those_of_the_environments(run: Run, bucket: Any) -> None:
+def test_the_state_is_stored_next_to_those_of_the_environments(run: Run, bucket: Any) -> None:
     assert run("--name", "smoke-1a2b3c")[0] == 0
     place = throwaway.on_aws("smoke-1a2b3c")
     assert place.workspace.backend == S3Backend(BUCKET, key_of("smoke-1a2b3c"))

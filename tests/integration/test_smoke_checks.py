@@ -49,7 +49,7 @@ OUTPUTS = {
 
 
 class Stubbed:
-    """A trial on AWS whose clients answer what they are told to."""
+    """A trial on AWS whose clients return the given responses."""
 
     def __init__(self) -> None:
         self.stubbers: dict[str, Stubber] = {}
@@ -177,8 +177,8 @@ def test_views_are_counted(trial: Any, monkeypatch: pytest.MonkeyPatch, rows: st
         status = {"State": "SUCCEEDED"} if number else {"State": "FAILED", "StateChangeReason": "FAILED: no such table"}
         stub.add_response("get_query_execution", {"QueryExecution": {"Status": status}})
         if number:
-            texts = [{"Data": [{"VarCharValue": text}]} for text in ("_col0", number)]
-            stub.add_response("get_query_results", {"ResultSet": {"Rows": texts}})
+            rows = [{"Data": [{"VarCharValue": text}]} for text in ("_col0", number)]
+            stub.add_response("get_query_results", {"ResultSet": {"Rows": rows}})
     for view in names if not fault else []:
         expect_query(f"SELECT * FROM {view}")
         stub.add_response("get_query_execution", {"QueryExecution": {"Status": {"State": "SUCCEEDED"}}})

@@ -53,8 +53,8 @@ def test_fails():
     pytest.fail("nothing came", pytrace=False)
 
 
-@pytest.mark.check("is told what to do")
-def test_is_told():
+@pytest.mark.check("gets advice")
+def test_gets_advice():
     raise CliError("No execution was started")
 
 
@@ -101,7 +101,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
         ("is left out", CheckOutcome.OMITTED, "the embedded AWS can't"),
         ("asserts", CheckOutcome.FAILED, "the counts\nassert {'rows': 6} == {'rows': 7}"),
         ("fails", CheckOutcome.FAILED, "nothing came"),
-        ("is told what to do", CheckOutcome.FAILED, "No execution was started"),
+        ("gets advice", CheckOutcome.FAILED, "No execution was started"),
         ("raises the pipeline's error", CheckOutcome.FAILED, "NoValidRecordsError: none"),
         ("raises another error", CheckOutcome.FAILED, "KeyError: 'usd'"),
         ("has a broken fixture", CheckOutcome.FAILED, "KeyError: 'before'"),

@@ -29,7 +29,7 @@ def logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_metrics_do_not_accumulate_if_they_are_off(logged: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They had, and a file of another feed in the same process brought a warning."""
+    """Otherwise a file of another dataset in the same process causes a warning."""
     monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -91,9 +91,9 @@ def test_metrics_are_lines_with_their_dataset(logged: Lines) -> None:
 
 
 def test_no_log_line_contains_record_values(aws: None, logged: Lines) -> None:
-    telling = customer(name=SECRET, customer_id=SECRET, phone=SECRET)
-    valid = [order(order_id=f"{SECRET}{number}", customer=telling) for number in range(10)]
-    rejected = order(order_id=SECRET, customer=telling, total_amount=0.5)
+    secretive = customer(name=SECRET, customer_id=SECRET, phone=SECRET)
+    valid = [order(order_id=f"{SECRET}{number}", customer=secretive) for number in range(10)]
+    rejected = order(order_id=SECRET, customer=secretive, total_amount=0.5)
     harness.run(lines([*valid, rejected, valid[0]]))
     with pytest.raises(TooManyRejectsError):
         harness.run(lines([*valid, rejected, rejected, rejected]) + SECRET.encode())
