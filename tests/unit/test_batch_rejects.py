@@ -18,7 +18,9 @@ SECRET = "Ada Lovelace"
 def reject(
     position: int, pointer: str = "/name", code: str = "wrong_type", record: bytes = b"{}", **more: Any
 ) -> bytes:
-    errors = [{"code": code, "pointer": pointer, "rule": "type", "message": f"{pointer} must be a text, not a number"}]
+    errors = [
+        {"code": code, "pointer": pointer, "rule": "type", "message": f"{pointer} must be a string, not a number"}
+    ]
     kept = {"readable": True, **more}
     return reject_line(
         batch_id="orders-1",
@@ -47,7 +49,7 @@ def test_rejects_are_grouped_by_rule_and_place_with_an_array_s_indices_as_one() 
     first = found.groups[0]
     assert (first.rule, first.position_kind, first.places) == ("type", "byte", (0, 1, 2, 3))
     assert [sample.position for sample in first.samples] == [0, 1]
-    assert first.message == "/items/0/quantity must be a text, not a number"
+    assert first.message == "/items/0/quantity must be a string, not a number"
     assert len(found.groups[2].places) == MAX_PLACES
     assert (found.read, found.is_whole, found.ungrouped) == (13, True, 0)
 

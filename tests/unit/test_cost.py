@@ -56,8 +56,8 @@ def test_every_region_has_every_price_as_an_exact_text(region: str) -> None:
         found = prices_for(region, architecture)
         assert (found.region, found.dated) == (region, FILE["dated"])
         assert all(isinstance(price, Decimal) and 0 < price <= 3 for price in found.usd.values())
-    texts = [t for t in of_region.values() if isinstance(t, str)] + [*of_region["lambda_gb_second"].values()]
-    assert len(texts) == len(of_region) + 1, "a price is a text: a JSON number is binary, and not exact"
+    price_strings = [t for t in of_region.values() if isinstance(t, str)] + [*of_region["lambda_gb_second"].values()]
+    assert len(price_strings) == len(of_region) + 1, "a price is a string, because a JSON number is binary and inexact"
 
 
 @pytest.mark.parametrize("region", FILE["regions"])

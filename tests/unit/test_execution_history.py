@@ -81,7 +81,7 @@ def test_a_failure_that_was_caught_names_error_and_cause_without_the_stack_trace
 
 def failed_on_embedded() -> list[dict[str, Any]]:
     """A chunk that failed once and was retried, and another that failed for good, on the local emulator."""
-    failed = {"taskFailedEventDetails": {"error": "TransientError", "cause": "AWS answered SlowDown."}}
+    failed = {"taskFailedEventDetails": {"error": "TransientError", "cause": "AWS returned SlowDown."}}
     broken = {"taskFailedEventDetails": {"error": "MalformedDocumentError", "cause": "It ends inside."}}
     kinds: list[tuple[str, dict[str, Any]]] = [
         ("ExecutionStarted", {}),

@@ -47,4 +47,4 @@ def test_the_listing_is_read_no_further_than_needed() -> None:
     pages = client.get_paginator("").paginate()
     client.get_paginator = lambda _: SimpleNamespace(paginate=lambda **_: pages)
     assert [one["name"] for one in executions.changed_since(client, "machine", NOW - 5 * HOUR)] == ["new"]
-    assert len(list(pages)) == 1, "the page behind was not asked for"
+    assert len(list(pages)) == 1, "the next page was not requested"

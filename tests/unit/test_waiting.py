@@ -24,33 +24,33 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return made
 
 
-def answers(*values: object) -> Callable[[], object]:
+def results(*values: object) -> Callable[[], object]:
     return iter(values).__next__
 
 
 def test_the_first_result_that_is_true_is_returned(pauses: list[float]) -> None:
-    assert wait_for(answers(None, [], "found"), 10, 2) == "found"
+    assert wait_for(results(None, [], "found"), 10, 2) == "found"
     assert pauses == [2, 2]
 
 
 def test_a_condition_that_already_holds_is_not_waited_for(pauses: list[float]) -> None:
-    assert wait_for(answers("found"), 10, 2) == "found"
+    assert wait_for(results("found"), 10, 2) == "found"
     assert pauses == []
 
 
 def test_it_calls_once_if_there_is_no_time(pauses: list[float]) -> None:
-    assert wait_for(answers(None), 0, 2) is None
+    assert wait_for(results(None), 0, 2) is None
     assert pauses == []
 
 
 def test_it_ends_when_the_time_is_up_with_the_last_result(pauses: list[float]) -> None:
-    assert wait_for(answers(*range(100)), 5, 2, until=lambda number: number == 50) == 3
+    assert wait_for(results(*range(100)), 5, 2, until=lambda number: number == 50) == 3
     assert pauses == [2, 2, 2]
 
 
 def test_each_result_is_reported_before_the_pause(pauses: list[float]) -> None:
     reported: list[object] = []
-    assert wait_for(answers(3, 1, 0), 10, 2, until=lambda left: not left, before_pause=reported.append) == 0
+    assert wait_for(results(3, 1, 0), 10, 2, until=lambda left: not left, before_pause=reported.append) == 0
     assert reported == [3, 1]
 
 

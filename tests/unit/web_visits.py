@@ -41,14 +41,14 @@ def tables(records: Iterable[Visit]) -> dict[str, list[dict[str, Any]]]:
         known = latest.get(record["visitor"]["visitor_id"])
         if known is None or candidate[:2] > known[:2]:
             latest[record["visitor"]["visitor_id"]] = candidate
-    standing = [last[key][1] for key in sorted(last)]
+    newest = [last[key][1] for key in sorted(last)]
     views = [
         (record["visit_id"], view)
-        for record in standing
+        for record in newest
         for view in sorted(record["page_views"], key=lambda view: int(view["number"]))
     ]
     return {
-        "visits": [_visit_row(record) for record in standing],
+        "visits": [_visit_row(record) for record in newest],
         "page_views": [_page_view_row(visit_id, view) for visit_id, view in views],
         "page_view_tags": [
             {"visit_id": visit_id, "number": view["number"], "tag": tag}
