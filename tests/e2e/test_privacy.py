@@ -1,4 +1,4 @@
-"""No personal data leaves the buckets: marked records go through, and nothing that the run says holds a mark."""
+"""No personal data leaves the buckets: marked records are processed, and no log or notification contains a mark."""
 
 import json
 import re
@@ -22,7 +22,7 @@ MARKED = re.compile(r"Zyxwv|4815162342|zyxwv", re.IGNORECASE)
 
 
 def marked(value: Any, name: str = "") -> Any:
-    """A record with a mark in every text that its contract lets be anything, and in its numbers' digits."""
+    """A record with a mark in every free-text field, and in the digits of its numbers."""
     if isinstance(value, dict):
         return {key: marked(member, key) for key, member in value.items()}
     if isinstance(value, list):
@@ -37,7 +37,7 @@ def marked(value: Any, name: str = "") -> Any:
 
 
 def files() -> dict[str, bytes]:
-    """Files that end in every way, with marks in all that is good and all that is wrong."""
+    """Files for every outcome, with marks in valid and invalid values."""
     good = [json.dumps(marked(json.loads(line))).encode() for line in LINES[:30]]
     wrong = [
         b'{"order_id": "Zyxwv half',
@@ -56,7 +56,7 @@ def files() -> dict[str, bytes]:
     }
 
 
-def test_nothing_that_a_run_says_holds_what_a_record_holds(pipeline: Pipeline) -> None:
+def test_logs_histories_and_notifications_contain_no_record_values(pipeline: Pipeline) -> None:
     outcomes = {name: pipeline.run(data, name) for name, data in files().items()}
     assert {name: outcome.published for name, outcome in outcomes.items()} == {
         name: name in ("marked good.jsonl", "marked mixed.jsonl") for name in outcomes
@@ -64,7 +64,7 @@ def test_nothing_that_a_run_says_holds_what_a_record_holds(pipeline: Pipeline) -
     recorded = everything_recorded(pipeline, list(outcomes.values()))
     for place, text in recorded.items():
         assert text, f"nothing was written to {place}: this test checks nothing there"
-        text = re.sub(r'"drift": ?\[[^]]*\]', "", text)  # which names unknown fields, and is there for it
+        text = re.sub(r'"drift": ?\[[^]]*\]', "", text)  # drift names unknown fields by design
         if found := MARKED.search(text):
             around = text[max(0, found.start() - 200) : found.end() + 200]
             raise AssertionError(f"{place} holds what a record holds: …{around}…")
@@ -81,7 +81,7 @@ def everything_recorded(pipeline: Pipeline, outcomes: list[runs.RunResult]) -> d
     recorded = {
         f"the log of {name}": log(pipeline, group) for name, group in place.outputs()["log_group_names"].items()
     }
-    for silent in ("state_machine", "reconciler"):  # the first is not written there, the second has not run
+    for silent in ("state_machine", "reconciler"):  # the state machine logs elsewhere, and the reconciler has not run
         recorded.pop(f"the log of {silent}", None)
     recorded["notifications"] = "\n".join(
         str(notification)

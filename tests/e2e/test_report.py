@@ -10,7 +10,7 @@ from tests.statemachine import definition as asl
 
 
 def looks(page: str) -> dict[str, str]:
-    """How each state is drawn."""
+    """The look of each state in the drawing."""
     found = re.findall(r'<g class="state look-(\w+)[^"]*" data-state="(\w+)"', page)
     return {name: look for look, name in found}
 

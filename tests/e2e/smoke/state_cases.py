@@ -1,4 +1,4 @@
-"""What each state of the definition must do by itself, case by case."""
+"""The expected result of each state of the definition, case by case."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

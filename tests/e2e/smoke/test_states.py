@@ -24,7 +24,7 @@ def params() -> list[Any]:
 
 
 @pytest.mark.parametrize("case", params())
-def test_a_state_does_what_it_must(trial: Trial, found: Callable[[str], None], case: Case) -> None:
+def test_a_state_has_the_expected_result(trial: Trial, found: Callable[[str], None], case: Case) -> None:
     answer = client_of(trial).test_state(**request(trial.definition(), case))
     result = {name: answer.get(name) for name in case.expected}
     if "output" in result:
@@ -45,7 +45,7 @@ def test_step_functions_finds_no_error_in_the_definition(trial: Trial, found: Ca
 
 
 def request(definition: Mapping[str, Any], case: Case) -> dict[str, Any]:
-    """TestState's parameters for a case, of the definition that the state is in."""
+    """TestState's parameters for a case, with the state's definition."""
     state = json.dumps(states(definition)[case.state]).replace("$$.Execution.Name", "$.execution")
     parameters: dict[str, Any] = {"definition": state, "input": json.dumps(case.given)}
     if case.error:
@@ -56,12 +56,12 @@ def request(definition: Mapping[str, Any], case: Case) -> dict[str, Any]:
 
 
 def states(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Every state by its name, those inside the Map too."""
+    """Every state by its name, including those inside the Map."""
     outer: dict[str, Any] = definition["States"]
     inner = [state["ItemProcessor"]["States"] for state in outer.values() if "ItemProcessor" in state]
     return {name: state for machine in (outer, *inner) for name, state in machine.items()}
 
 
 def client_of(trial: Trial) -> Any:
-    """A client that asks the embedded AWS under its one name: TestState has a host of its own, sync-states."""
+    """A client that calls the embedded AWS by its only host name: TestState's host has the prefix sync-."""
     return trial.place.client("stepfunctions", Config(inject_host_prefix=trial.place.name == "aws"))
