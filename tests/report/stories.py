@@ -77,7 +77,7 @@ def partly_rejected() -> Story:
 
 
 def large() -> Story:
-    """A file of 500 chunks, of which one was tried again; it takes the most room."""
+    """A file of 500 chunks, one of which was retried: the largest drawing."""
     return _story(Outcome.PUBLISHED, many_chunks(500, failing=3), "SUCCEEDED", manifest=_manifest(1_000_000, 0, 0))
 
 
@@ -95,7 +95,7 @@ def failed() -> Story:
 
 
 def failed_by_rejects() -> Story:
-    """More records are rejected than may be."""
+    """More records are rejected than the limit allows."""
     error, cause = "TooManyRejectsError", "2 of 7 records were rejected, more than max_reject_ratio (0.1) allows."
     actions = (Action("Have the records corrected, and send the file again."),)
     story = _story(Outcome.FAILED, write_fails(error, cause, 1), "FAILED", actions=actions)
@@ -224,7 +224,7 @@ def write_fails(error: str, cause: str, tries: int = 7) -> list[Event]:
 
 
 def many_chunks(number: int, failing: int) -> list[Event]:
-    """A Map of so many chunks, each a bit longer than the one before; one of them was tried twice."""
+    """A Map of many chunks, each slightly longer than the previous one; one of them was tried twice."""
     book = Book()
     at = book.add("ExecutionStarted", 0, 0)
     entered = book.enter("Map", "ProcessChunks", 1, at)

@@ -20,7 +20,7 @@ from tests.unit import histories
 
 NARROW, WIDE = {"width": 360, "height": 640}, {"width": 1280, "height": 900}
 A4 = {"width": 718, "height": 1047}
-"""Its part inside usual margins, at 96 pixels an inch."""
+"""The page inside usual margins, at 96 pixels per inch."""
 
 HOSTILE = (
     "<script>document.title='owned'</script>",
@@ -84,7 +84,7 @@ STORIES: dict[str, Callable[[], Story]] = {
 
 
 class Opened:
-    """A page in the browser, and what it did that it may not do."""
+    """A page in the browser, and its forbidden actions."""
 
     def __init__(self, browser: Browser, path: Path, **context: Any) -> None:
         self.context = browser.new_context(**context)
@@ -103,7 +103,7 @@ Open = Callable[..., Opened]
 
 @pytest.fixture
 def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
-    """Opens the page of a story; at the end nothing but the page itself must have been asked for."""
+    """Opens the page of a story. After the test, the page must not have loaded anything else."""
     opened: list[Opened] = []
 
     def open_one(name: str, **context: Any) -> Opened:
@@ -302,7 +302,7 @@ def test_tab_reaches_everything_in_the_order_of_the_page(open_page: Open) -> Non
     assert page.evaluate("Number(document.activeElement.dataset.at)") == wanted[-2]
 
 
-def test_keys_fold_and_skip(open_page: Open) -> None:
+def test_keys_open_details_and_skip_to_the_content(open_page: Open) -> None:
     page = open_page("partly rejected").page
     page.keyboard.press("Tab")
     assert page.locator(".skip").evaluate("one => one.getBoundingClientRect().left") >= 0, "shown when it has the focus"
@@ -331,7 +331,7 @@ def test_screen_readers_find_headings_names_and_tables(open_page: Open) -> None:
     assert set(targets) <= set(ids)
 
 
-def test_it_prints_all_of_it_on_white(open_page: Open) -> None:
+def test_the_printed_page_is_complete_and_white(open_page: Open) -> None:
     page = open_page("partly rejected", color_scheme="dark", viewport=A4).page
     page.emulate_media(media="print")
     assert page.evaluate("document.documentElement.scrollWidth") <= A4["width"]
