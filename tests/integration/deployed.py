@@ -1,4 +1,4 @@
-"""A pipeline on moto to try the operator's commands on: what is started runs at once, on the real functions."""
+"""A pipeline on moto for tests of the operator's commands. Executions run immediately, on the real functions."""
 
 import json
 import sys
@@ -33,13 +33,13 @@ CHUNK_BYTES = int(harness.ENVIRONMENT["CHUNK_BYTES"])
 
 
 class StepFunctions:
-    """moto's Step Functions, but for this: an execution that is started has ended when the call returns."""
+    """moto's Step Functions, except that an execution has ended when StartExecution returns."""
 
     def __init__(self) -> None:
         self._client: Any = executions.client()
         self.started: list[str] = []
         self.histories: dict[str, list[dict[str, Any]]] = {}
-        """Of executions by name; moto has none of what does not run on its own engine."""
+        """The histories of executions by name. moto has histories only of executions on its own engine."""
         self.runs: Callable[[Batch], Any] = harness.run_steps
 
     def __getattr__(self, name: str) -> Any:
@@ -168,7 +168,7 @@ class Place:
         return self._logs
 
     def deploy(self, release: str, monkeypatch: Any) -> None:
-        """Let the functions be of another release."""
+        """Set the release of the functions."""
         self._outputs["release"] = release
         monkeypatch.setenv("RELEASE", release)
         harness.forget_clients()
@@ -177,13 +177,13 @@ class Place:
         return self.functions if service == "lambda" else boto3.client(service, config=config)
 
     def log(self, function: str, message: str, level: str = "INFO", **fields: Any) -> None:
-        """Let a function have logged a line just now."""
+        """Add a log line of a function with the current time."""
         line = json.dumps({"level": level, "message": message, **fields})
         event: Any = {"timestamp": int(datetime.now(UTC).timestamp() * 1000), "message": line}
         self._logs.put_log_events(logGroupName=function, logStreamName="x", logEvents=[event])
 
     def upload(self, data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Batch:
-        """A file whose event never came."""
+        """Upload a file without sending its event."""
         source = harness.upload(data, name, folder)
         head = s3_utils.storage().head(source.bucket, source.key, source.version_id)
         assert head is not None

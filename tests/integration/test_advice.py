@@ -149,7 +149,7 @@ def test_json_lines_named_json_lose_only_the_broken_line_under_the_advised_name(
     assert (counts["rejected"], counts["published"]) == (1, 12)
 
 
-def test_a_gzip_bomb_is_read_without_compression(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gzip_bomb_is_published_after_it_is_sent_uncompressed(monkeypatch: pytest.MonkeyPatch) -> None:
     data = JSON_LINES + b"\n" * 30_000
     monkeypatch.setenv("MAX_INFLATION_RATIO", "3")
     settings.cache_clear()

@@ -21,7 +21,7 @@ from tests.unit.test_transform import published
 
 @settings(max_examples=25)
 @given(st.lists(valid_orders(), min_size=1, max_size=6))
-@example([order(items=[item(quantity=1, unit_price=0.125, discount=0)])])  # half a cent goes up
+@example([order(items=[item(quantity=1, unit_price=0.125, discount=0)])])  # half a cent is rounded up
 @example([order(items=[item(quantity=0.333, unit_price=99_999_999_999.9999, discount=0.0001)])])
 @example([order(items=[item(quantity=999_999_999.999, unit_price=0.0001, discount=1)], shipping_cost=-0.0)])
 @example([order(order_id="1", order_date=date) for date in ("2024-01-02T00:00:00Z", "2024-01-01T00:00:00Z")])

@@ -1,4 +1,4 @@
-"""The benchmark's plumbing, on made-up measurements: units, sums, medians, ratios, and the shape of what is written."""
+"""The calculations of the benchmark on invented measurements: units, sums, medians, ratios, result format."""
 
 import json
 import platform
@@ -67,7 +67,7 @@ def run_facts() -> dict[str, Any]:
     }
 
 
-def test_a_series_is_its_median_and_units_are_decimal() -> None:
+def test_a_series_is_reduced_to_its_median_in_decimal_units() -> None:
     series = Series(500 * MB, [sample(4), sample(100, peak_mb=7), sample(5)])
     assert series.cpu_seconds == 5
     assert series.mb_per_cpu_second == 100
@@ -77,7 +77,7 @@ def test_a_series_is_its_median_and_units_are_decimal() -> None:
     assert series.detail()["cpu_seconds"] == {"median": 5, "min": 4, "max": 100}
 
 
-def test_the_total_adds_up_each_round_before_the_median_is_taken() -> None:
+def test_the_total_is_the_median_of_the_sums_of_each_round() -> None:
     total = with_total(steps(100 * MB, (2, 1, 1), (8, 1, 1), (2, 2, 1)))["total"]
     assert [one.cpu_seconds for one in total.samples] == [4, 10, 5]
     assert total.cpu_seconds == 5, "the sum of the steps' medians would be 4"
@@ -99,7 +99,7 @@ def test_the_results_have_the_promised_shape() -> None:
     assert json.loads(json.dumps(found)) == found
 
 
-def test_a_ratio_is_ours_over_theirs_also_where_they_got_a_share_of_the_file() -> None:
+def test_a_ratio_is_per_byte_where_the_other_tool_read_a_share_of_the_file() -> None:
     for name, ratio in results(measured())["ratio"].items():
         assert ratio == 2, f"{name}: 20 MB per CPU-second against 10"
 
@@ -176,7 +176,7 @@ def test_work_is_measured_in_its_own_process() -> None:
     assert MB < taken["peak_rss_bytes"] <= peak_rss_bytes()
 
 
-def test_a_process_says_what_it_took_or_what_went_wrong(tmp_path: Path) -> None:
+def test_a_process_reports_its_measurements_or_its_error(tmp_path: Path) -> None:
     source = tmp_path / "x.jsonl"
     source.write_bytes(b"{}\n{}\n")
     command = [sys.executable, "-m", "bench.child", "bench.peers.floor"]
@@ -189,7 +189,7 @@ def test_a_process_says_what_it_took_or_what_went_wrong(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FolderStorage]:
-    """A folder in place of S3, for the steps too."""
+    """A folder that replaces S3, including in the steps."""
     for name, value in {**ours.ENVIRONMENT, ours.FOLDER: str(tmp_path / "s3")}.items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
@@ -228,12 +228,12 @@ def test_the_adapter_runs_every_step(folder: FolderStorage, tmp_path: Path) -> N
     assert rows["items"] >= 10
 
 
-def test_the_adapter_gives_every_setting(folder: FolderStorage) -> None:
+def test_the_adapter_sets_every_setting(folder: FolderStorage) -> None:
     for name in ("processed_bucket", "chunk_bytes", "max_reject_ratio", "memory_mb", "state_machine_arn"):
         assert getattr(settings(), name)
 
 
-def test_every_subject_says_what_it_leaves_out() -> None:
+def test_every_subject_lists_what_it_omits() -> None:
     names = [one.name for one in (*PEERS, *FLOOR)]
     assert len(names) == len(set(names))
     for one in (*PEERS, *FLOOR):

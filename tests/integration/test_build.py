@@ -97,8 +97,10 @@ def test_changed_code_is_compiled_again(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_terraform_and_the_build_agree_on_the_layers() -> None:
     text = (ROOT / "infra" / "functions.tf").read_text()
-    said = dict(re.findall(r"^    (\w+) = \{.*?layers\s*=\s*\[(.*?)\]", text, re.DOTALL | re.MULTILINE))
-    assert {name: tuple(re.findall(r'"(\w+)"', layers)) for name, layers in said.items()} == dict(build.FUNCTIONS)
+    in_terraform = dict(re.findall(r"^    (\w+) = \{.*?layers\s*=\s*\[(.*?)\]", text, re.DOTALL | re.MULTILINE))
+    assert {name: tuple(re.findall(r'"(\w+)"', layers)) for name, layers in in_terraform.items()} == dict(
+        build.FUNCTIONS
+    )
 
 
 def imports(path: Path, seen: set[Path]) -> set[str]:

@@ -23,7 +23,7 @@ OF_THE_CLI = (
     *("s3", "stepfunctions", "sns", "sqs", "lambda", "logs", "cloudwatch", "iam", "sts", "athena", "glue", "budgets"),
     *("events", "scheduler", "kms", "resourcegroupstaggingapi"),
 )
-"""The services that src/pipeline speaks to."""
+"""The services that src/pipeline calls."""
 
 
 def test_every_call_in_functions_is_made() -> None:

@@ -1,4 +1,4 @@
-"""A duplicate event is counted as known, also while the first execution runs; moto is as idempotent as AWS."""
+"""A duplicate event is counted as known even while the first execution runs. moto is as idempotent as AWS."""
 
 import json
 import re
@@ -47,8 +47,8 @@ def test_the_engine_accepts_the_same_start_twice(machine: Any) -> None:
     assert first["executionArn"] == second["executionArn"]
 
 
-def test_what_botocore_repeats_within_a_call_is_started(machine: Any) -> None:
-    """Its retry of a request whose response was lost has the same input."""
+def test_a_call_that_botocore_repeats_starts_the_execution_once(machine: Any) -> None:
+    """botocore retries a request whose response was lost, with the same input."""
     batch, client = harness.plan(harness.upload(lines([order()]))), executions.client()
 
     def start_twice(**arguments: Any) -> Any:
@@ -77,7 +77,7 @@ def test_an_input_of_a_later_release_can_be_read() -> None:
 
 
 def test_the_starter_goes_live_after_the_state_machine() -> None:
-    """The functions of the release before this one fail at an input with a member that they do not know."""
+    """Functions of the previous release fail on an input with an unknown member."""
     terraform = (ROOT / "infra" / "functions.tf").read_text("utf-8")
     alias = re.search(r'resource "aws_lambda_alias" "live" \{.*?\n\}', terraform, re.DOTALL)
     assert alias

@@ -1,4 +1,4 @@
-"""The local emulator's processes: they are stopped before their files are removed, and no others are."""
+"""The local emulator's processes, and only those, are stopped before their files are removed."""
 
 import json
 import os

@@ -103,7 +103,7 @@ def test_arm_costs_less_and_regions_have_their_own_prices() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--orders", "0"], "greater than or equal to 1"),
         (["--orders", "5", "--files", "0"], "greater than or equal to 1"),
@@ -116,10 +116,10 @@ def test_arm_costs_less_and_regions_have_their_own_prices() -> None:
         (["--orders", "100000000"], "max_object_bytes allows 5,368,709,120"),
     ],
 )
-def test_a_wrong_argument_is_explained(command: Run, arguments: list[str], said: str) -> None:
+def test_a_wrong_argument_is_explained(command: Run, arguments: list[str], message: str) -> None:
     status, out, err = command(*arguments)
     assert (status, out) == (2, "")
-    assert said in err
+    assert message in err
     assert "next:" in err
 
 

@@ -1,4 +1,4 @@
-"""explain and rejects: what they say of every way that a file can go, and what they say to do next."""
+"""explain and rejects: their output for every outcome of a file, and the next step that they advise."""
 
 import json
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 def failing_with(place: Place, error: PipelineError) -> None:
-    """From now on every run fails with this."""
+    """Let every run from now on fail with an error."""
 
     def fail(_: Batch) -> None:
         raise error
@@ -188,7 +188,7 @@ WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
 @pytest.mark.parametrize(
     ("way", "outcome", "sentence", "commands"), WAYS, ids=lambda value: getattr(value, "__name__", "")
 )
-def test_every_outcome_is_said_with_its_reason_and_the_next_command(
+def test_every_outcome_is_shown_with_its_reason_and_the_next_command(
     place: Place, run: Run, way: Callable[[Place], Batch], outcome: Outcome, sentence: str, commands: list[str]
 ) -> None:
     batch = way(place)
@@ -204,13 +204,13 @@ def test_every_outcome_is_said_with_its_reason_and_the_next_command(
     assert ("Nothing needs to be done." in out) == (not shown["actions"])
 
 
-def test_every_command_that_is_named_exists(place: Place) -> None:
+def test_every_suggested_command_exists(place: Place) -> None:
     known = {command.name for command in cli.app.registered_commands}
     named = {word.split()[0] for *_, commands in WAYS for word in commands}
     assert named <= known
 
 
-# --- how it is asked for ----------------------------------------------------------------------------------------------
+# --- names of a batch -------------------------------------------------------------------------------------------------
 
 
 def test_a_batch_is_found_by_each_of_its_names(place: Place) -> None:
@@ -242,14 +242,14 @@ def test_an_execution_with_another_name_is_found_by_its_input(place: Place) -> N
 
 
 @pytest.mark.parametrize("name", ["x.jsonl ", "x?versionId=1.jsonl", "arn:x:execution:y.jsonl"])
-def test_odd_keys_are_found_as_they_are(place: Place, name: str) -> None:
+def test_keys_with_unusual_characters_are_found(place: Place, name: str) -> None:
     place.upload(GOOD, name.strip() if name.endswith(" ") else "other.jsonl")
     batch = place.upload(GOOD, name)
     for what in (f"incoming/orders/{name}", f"s3://{harness.INGEST}/incoming/orders/{name}"):
         assert look_up(place, what).batch_id == batch.batch_id  # type: ignore[arg-type]
 
 
-def test_a_lost_batch_whose_source_is_gone_is_not_run_again(place: Place, run: Run) -> None:
+def test_no_replay_is_suggested_for_a_lost_batch_without_its_source(place: Place, run: Run) -> None:
     batch = crashed(place)
     place.step_functions().runs = harness.run_steps
     place.start(batch, f"{batch.batch_id}-replay-1")
@@ -264,9 +264,9 @@ def test_a_lost_batch_whose_source_is_gone_is_not_run_again(place: Place, run: R
 def test_a_failure_after_the_commit_without_a_notification_says_what_to_do(place: Place, run: Run) -> None:
     batch = notification_not_sent(place)
     end(batch.batch_id, "FAILED", "SNS.NotFoundException", ago=timedelta(minutes=20))
-    said = run("explain", batch.batch_id)[1]
-    assert "Every record is accounted for." not in said
-    assert "pipeline reconcile --apply" in said
+    printed = run("explain", batch.batch_id)[1]
+    assert "Every record is accounted for." not in printed
+    assert "pipeline reconcile --apply" in printed
 
 
 def test_emoji_codes_in_keys_are_shown_as_text(place: Place, run: Run) -> None:
@@ -275,7 +275,7 @@ def test_emoji_codes_in_keys_are_shown_as_text(place: Place, run: Run) -> None:
 
 
 def test_a_long_queue_is_read_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not read while it is hidden comes again."""
+    """A message that is not deleted becomes visible again."""
     for number in range(5):
         queue(place, {"Records": []}, str(number))
     monkeypatch.setattr(undelivered, "_PEEK_SECONDS", 0)
@@ -332,7 +332,7 @@ def test_a_key_s_versions_are_listed_with_their_states(place: Place, run: Run) -
     assert "the key is deleted; its versions are not" in run("explain", KEY)[1]
 
 
-def test_versions_of_other_keys_that_begin_alike_are_not_this_key_s(place: Place) -> None:
+def test_versions_of_other_keys_with_the_same_prefix_are_not_listed(place: Place) -> None:
     batch = published(place)
     place.process(GOOD, "x.jsonl.gz.jsonl")
     shown = story_of(place, KEY)  # type: ignore[arg-type]
@@ -419,7 +419,7 @@ def test_an_execution_that_aws_has_deleted_is_shown_from_its_records(place: Plac
     assert "Runtime.ExitError" in out
 
 
-def test_a_file_of_rejects_that_has_expired_is_said_to_have(place: Place, run: Run) -> None:
+def test_an_expired_file_of_rejects_is_reported_as_expired(place: Place, run: Run) -> None:
     batch = partly_rejected(place)
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.rejected_key)
     for command in ("explain", "rejects"):

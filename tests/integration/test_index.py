@@ -1,4 +1,4 @@
-"""The handlers on moto, with the events that AWS sends: what each starts, writes, returns and raises."""
+"""The handlers on moto with events of AWS: what each handler starts, writes, returns and raises."""
 
 import json
 import tempfile
@@ -209,7 +209,7 @@ def test_validate_stages_its_files_and_the_counts_last(monkeypatch: pytest.Monke
     }
 
 
-def test_transform_stages_a_part_a_table() -> None:
+def test_transform_stages_one_part_per_table() -> None:
     batch = harness.plan(harness.upload(lines([order()])))
     sent = {"batch": batch.to_input(), "chunk": 0}
     validate.handler(sent)
@@ -218,7 +218,7 @@ def test_transform_stages_a_part_a_table() -> None:
     assert parts < set(harness.keys())
 
 
-def test_a_chunk_again_writes_the_same_bytes() -> None:
+def test_a_repeated_chunk_writes_the_same_bytes() -> None:
     batch = harness.plan(harness.upload(lines([order(), {}, order(total_amount=1)])))
     attempts = []
     for _ in range(2):
@@ -261,7 +261,7 @@ def test_keys_of_all_kinds_are_processed() -> None:
 
 @pytest.fixture
 def tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A /tmp of its own."""
+    """A separate /tmp."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
@@ -299,7 +299,7 @@ def sent_notifications() -> Any:
 
 @pytest.fixture
 def history() -> Iterator[Stubber]:
-    """What the execution's history is, for EventBridge's path."""
+    """The execution's history that record_failure reads for an event from EventBridge."""
     with Stubber(executions.client()) as stubber:
         yield stubber
 

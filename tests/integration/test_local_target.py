@@ -135,7 +135,7 @@ def test_an_emulator_that_dies_during_a_command_is_reported(
     monkeypatch.setattr(sys, "argv", ["pipeline", "replay", batch.batch_id, "--target", "local"])
     with pytest.raises(SystemExit) as left:
         cli.main()
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert left.value.code == 1
-    assert "all its data is lost" in said
-    assert "make local-up" in said
+    assert "all its data is lost" in printed
+    assert "make local-up" in printed

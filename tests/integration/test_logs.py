@@ -1,4 +1,4 @@
-"""The functions' log lines as CloudWatch Logs has them: newest first, in pages that may be empty, and late."""
+"""The functions' log lines as CloudWatch Logs returns them: newest first, in pages that may be empty, and late."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""status, logs, watch and console: what they show of what runs, has run and was said; on a terminal and on a pipe."""
+"""status, logs, watch and console: what they show of executions and log lines, on a terminal and in a pipe."""
 
 import json
 from collections.abc import Callable
@@ -121,7 +121,9 @@ def test_status_shows_waiting_events_or_what_to_do_first(place: Place, run: Run)
 
 
 @pytest.mark.parametrize("width", [40, 80, 160, 240])
-def test_nothing_that_must_be_copied_is_cut(place: Place, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+def test_names_and_commands_to_copy_are_not_truncated(
+    place: Place, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
     batch = with_cost(place.process(HOPELESS, "a-rather-long-name-of-a-file-" * 3 + ".jsonl"))
     console = Console(width=width, soft_wrap=True, highlight=False, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     for module in (show, show_runs):
@@ -136,7 +138,7 @@ def test_nothing_that_must_be_copied_is_cut(place: Place, monkeypatch: pytest.Mo
 # --- logs -------------------------------------------------------------------------------------------------------------
 
 
-def test_logs_are_those_of_all_batches_or_of_one(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logs_shows_lines_of_all_batches_or_of_one(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = published(place), place.process(GOOD, "second.jsonl")
     for batch in (first, second):
         place.log("starter", "execution started", batch_id=batch.batch_id, chunks=1)
@@ -153,12 +155,12 @@ def test_logs_are_those_of_all_batches_or_of_one(place: Place, run: Run, monkeyp
     assert len(run("logs", "--lines", "1")[1].splitlines()) == 1
 
 
-def test_logs_of_a_batch_are_asked_for_until_an_hour_after_its_end(
+def test_logs_of_a_batch_are_requested_until_an_hour_after_its_end(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = published(place)
-    asked: list[Any] = []
-    monkeypatch.setattr(monitor_commands, "logs", lambda *arguments: asked.append(arguments) or logs.Latest([], []))
+    calls: list[Any] = []
+    monkeypatch.setattr(monitor_commands, "logs", lambda *arguments: calls.append(arguments) or logs.Latest([], []))
     monkeypatch.setattr(restarts, "patience", lambda: restarts.Patience(datetime.now(UTC), timedelta(0)))
     end(batch.batch_id, "SUCCEEDED")
     run("logs", batch.batch_id)
@@ -167,14 +169,14 @@ def test_logs_of_a_batch_are_asked_for_until_an_hour_after_its_end(
     run("logs", batch.batch_id)
     run("logs", batch.batch_id, "--minutes", "1")
     run("logs")
-    (_, since, _, _, until), *others = asked
+    (_, since, _, _, until), *others = calls
     uploaded = datetime.fromisoformat(batch.ingested_at)
     assert since == uploaded - timedelta(minutes=1)
     assert timedelta(minutes=59) < until - uploaded < timedelta(minutes=61)
     assert [arguments[4] for arguments in others] == [None] * 3, "it runs, or time is asked for, or no batch is"
 
 
-def test_logs_say_which_function_s_were_too_long_to_be_searched(
+def test_logs_names_the_functions_whose_logs_were_too_long_to_search(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitor_commands, "logs", lambda *_: logs.Latest([], ["validate"]))
@@ -182,7 +184,7 @@ def test_logs_say_which_function_s_were_too_long_to_be_searched(
     assert "the log of validate is long, and only its latest part was searched. Next: a lower --minutes" in err
 
 
-def test_logs_say_where_there_are_none(place: Place, run: Run) -> None:
+def test_logs_suggests_a_longer_time_if_no_line_is_found(place: Place, run: Run) -> None:
     assert "--minutes looks further back" in run("logs")[1]
 
 
@@ -191,7 +193,7 @@ def test_logs_say_where_there_are_none(place: Place, run: Run) -> None:
 
 @pytest.fixture
 def looks(place: Place, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Any]]:
-    """What happens between one poll and the next; then the command is interrupted."""
+    """The actions between one poll and the next; after the last one the command is interrupted."""
     happens: list[Callable[[], Any]] = []
 
     def sleep(_: float) -> None:
@@ -284,20 +286,20 @@ def test_the_live_view_shows_the_current_state_and_later_the_cost(place: Place, 
     assert "USD 0.000340" in text
 
 
-def test_the_queue_is_asked_every_tenth_look_and_a_cost_for_a_minute(
+def test_watch_reads_the_queue_every_tenth_poll_and_a_cost_for_a_minute(
     place: Place, looks: list[Callable[[], Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new = place.process(GOOD, "old.jsonl"), place.process(GOOD, "new.jsonl")
     end(old.batch_id, "SUCCEEDED", ago=timedelta(seconds=70))
-    asked: list[str] = []
-    monkeypatch.setattr(watch, "cost_of", lambda _place, _batch, name: asked.append(name) or "")
+    calls: list[str] = []
+    monkeypatch.setattr(watch, "cost_of", lambda _place, _batch, name: calls.append(name) or "")
     looks += [lambda: queue(place, {"Records": []}), *[lambda: None] * 10]
     seen = watch.watch(place, datetime.now(UTC) - timedelta(minutes=5))  # type: ignore[arg-type]
     assert [next(seen).waiting for _ in range(11)] == [0] * 10 + [1]
-    assert asked == [new.batch_id] * 10, "the other's record will not come any more"
+    assert calls == [new.batch_id] * 10, "the other's record will not come any more"
 
 
-def test_of_many_that_run_the_states_of_ten_are_asked_for(place: Place) -> None:
+def test_watch_requests_the_states_of_ten_running_executions_at_most(place: Place) -> None:
     place.step_functions().runs = lambda _: None
     for at in range(12):
         batch = place.process(b"", f"{at}.jsonl")

@@ -1,4 +1,4 @@
-"""The run record: what it says of runs that went well, badly and oddly, and that it is written once."""
+"""The run record of successful, failed and unusual runs. It is written once."""
 
 import json
 from collections.abc import Iterator
@@ -74,7 +74,7 @@ def forget_record() -> None:
 
 
 def adds_up(content: dict[str, Any]) -> None:
-    """See that a record's lines and sum are what its quantities and prices say."""
+    """Check that the lines and the sum of a record follow from its quantities and prices."""
     for line in content["cost"]:
         assert Decimal(line["usd"]) == Decimal(line["quantity"]) * Decimal(line["price"]), line
     assert sum(Decimal(line["usd"]) for line in content["cost"]) == Decimal(content["usd"]) > 0
@@ -169,7 +169,7 @@ def test_a_failed_replay_of_a_published_batch_published_nothing(batch: Batch) ->
 
 
 def test_an_event_without_its_input_is_recorded_from_stored_objects(batch: Batch) -> None:
-    """Step Functions leaves a long input out."""
+    """Step Functions omits a long input from the event."""
     whole = record_of(ended(batch), histories.troubled())
     forget_record()
     assert record_of(ended(batch, input=None), histories.troubled()) == whole
@@ -197,7 +197,9 @@ def test_a_map_without_attempts_in_its_history_is_marked(batch: Batch) -> None:
     assert content["steps"]["Write"]["measured"] == "history"
 
 
-def test_an_unknown_region_is_priced_as_another_and_says_so(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_region_has_the_prices_of_another_which_is_recorded(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deployment = json.loads(harness.ENVIRONMENT["DEPLOYMENT"]) | {"region": "xx-nowhere-9"}
     monkeypatch.setenv("DEPLOYMENT", json.dumps(deployment))
     harness.forget_clients()
@@ -218,7 +220,7 @@ def test_a_run_is_recorded_and_measured_once(batch: Batch, capsys: pytest.Captur
 
 
 class Throttling(StepFunctions):
-    """Refuses as Step Functions does beyond its quota of GetExecutionHistory, or with another error."""
+    """Raises the throttling error of GetExecutionHistory, or another error."""
 
     def __init__(self, code: str) -> None:
         super().__init__([])
@@ -230,7 +232,7 @@ class Throttling(StepFunctions):
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
 def test_a_run_whose_history_is_throttled_is_recorded_without_it(batch: Batch, status: str) -> None:
-    """So that no event is lost to a burst of files; 30 files a second need more than AWS grants."""
+    """Otherwise a burst of files would lose events: 30 files per second exceed the quota of AWS."""
     with patch.object(executions, "client", lambda: Throttling("ThrottlingException")):
         record_run.handler(ended(batch, status))
     [key] = harness.keys("runs/")

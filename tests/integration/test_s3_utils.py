@@ -1,4 +1,4 @@
-"""The S3 calls on moto, and which faults of AWS pass and which stay."""
+"""The S3 calls on moto, and which faults of AWS are transient and which are permanent."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ class Body:
 
 @contextmanager
 def instead(**operations: Any) -> Iterator[None]:
-    """Let the client be one that has only these operations."""
+    """Replace the client with one that has only these operations."""
     client: Any = SimpleNamespace(**operations)
     with patch.object(s3_utils, "storage", lambda: s3_utils.Storage(client)):
         yield
@@ -74,7 +74,7 @@ def instead(**operations: Any) -> Iterator[None]:
 
 @on_moto
 @pytest.mark.parametrize("key", ["a", "a b+c%20d", "é 日本 😀", "../x", "/a//b", "a?b#c&d=e", "x" * 1024])
-def test_keys_of_all_kinds_are_used_as_they_are(key: str, tmp_path: Path) -> None:
+def test_keys_of_all_kinds_are_used_unchanged(key: str, tmp_path: Path) -> None:
     version = put(key)
     found = s3_utils.storage().head(INGEST, key, version)
     assert found is not None
@@ -331,7 +331,7 @@ def test_an_error_of_the_reader_is_not_treated_as_an_s3_error() -> None:
 def test_a_large_object_whose_parts_never_come_is_a_transient_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """s3transfer asks for a part five times, and then has an error of its own for it."""
+    """s3transfer requests a part five times, and then raises its own error."""
     monkeypatch.setattr(s3_utils, "_MULTIPART_BYTES", 1)
     lost = RetriesExceededError(IncompleteReadError(actual_bytes=1, expected_bytes=2))
     monkeypatch.setattr(TransferFuture, "result", Mock(side_effect=lost))

@@ -1,4 +1,4 @@
-"""The fast validator decides as the reference does, and each contract's schema is one that both can hold."""
+"""The fast validator agrees with the reference validator, and both support the schema of each contract."""
 
 import json
 import re
@@ -32,7 +32,7 @@ SCHEMAS = {
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
-    """As ECMA 262 has it: `$` is the very end, where Python's also matches before a last newline."""
+    """As in ECMA 262, `$` matches only at the end. Python's `$` also matches before a final newline."""
     if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
         yield jsonschema.ValidationError("does not match")
 
@@ -82,7 +82,7 @@ values = st.recursive(
 
 
 def places(part: Any) -> Iterator[tuple[Any, str | int]]:
-    """Every place in a record: what holds it, and the name or number that it has there."""
+    """Every place in a record: its container, and its name or index there."""
     steps = part.keys() if isinstance(part, dict) else range(len(part)) if isinstance(part, list) else ()
     for step in steps:
         yield part, step
@@ -104,7 +104,7 @@ def mutated_orders(draw: st.DrawFn) -> Any:
             holder.append(draw(values))
         else:
             holder[draw(strings)] = draw(values)
-    return orjson.loads(json.dumps(record[""]))  # as it is read: what is beyond 64 bits is a float
+    return orjson.loads(json.dumps(record[""]))  # as the parser reads it: an integer beyond 64 bits becomes a float
 
 
 @settings(max_examples=150)
@@ -211,7 +211,7 @@ def test_every_object_lists_its_fields(name: Path) -> None:
             assert part.get("additionalProperties") is False, f"{place}: a field that no table takes would be lost"
 
 
-def test_the_reference_knows_the_formats_in_use() -> None:
+def test_the_reference_validator_supports_the_formats_in_use() -> None:
     formats = {part["format"] for schema in SCHEMAS.values() for _, part in parts(schema) if "format" in part}
     for name in formats:
         assert name in jsonschema.FormatChecker.checkers, f"install what jsonschema checks {name} with"
