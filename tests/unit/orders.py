@@ -250,7 +250,7 @@ def timestamps(draw: st.DrawFn) -> str:
 @st.composite
 def items(draw: st.DrawFn, line_number: float) -> dict[str, Any]:
     price = draw(numbers(0, 200_000, 4) | numbers(0, 10**15 - 1, 4))
-    most = min(10**12 - 1, int(10**13 / max(price, 1)))  # in thousandths: a line stays below 10^10
+    most = min(10**12 - 1, int(10**13 / max(price, 1)))  # in thousandths, so the total of a line is below 10^10
     return {
         "line_number": line_number,
         "product_id": draw(names),

@@ -33,11 +33,11 @@ QUANTITIES: dict[str, int | Fraction] = {
 }
 ASKED = Question(1, 1, estimate.BYTES_AN_ORDER, "eu-central-1", "arm64")
 LEAST_SECONDS = Fraction(60)
-"""What Glue bills of a job at least."""
+"""The minimum that Glue bills for a job."""
 
 
 def table(heading: str) -> list[list[str]]:
-    """The rows of the table whose first column is called so."""
+    """The rows of the table whose first column has this heading."""
     rows = TEXT.partition(f"\n| {heading} ")[2].partition("\n\n")[0].splitlines()[2:]
     assert rows, f"docs/reference/cost.md has no table of {heading}"
     return [[cell.strip().strip("*") for cell in row.split("|")[1:-1]] for row in rows]
@@ -57,8 +57,8 @@ def test_the_worked_example_adds_up() -> None:
         assert re.search(rf"`{work.name}` \| {work.calls} calls?, {work.billed_ms:,} ms", TEXT)
 
 
-def test_the_example_is_about_what_is_estimated_for_such_a_file() -> None:
-    """The functions change, the example need not, as long as it is of the right size."""
+def test_the_worked_example_is_close_to_the_estimate() -> None:
+    """The example may differ from the current functions, as long as its size is right."""
     found = estimate.estimate(replace(ASKED, orders=200_000))
     assert float(total(found.runs)) == pytest.approx(float(total(lines(WORK, QUANTITIES, PRICES))), rel=0.5)
 
@@ -67,12 +67,12 @@ def test_the_example_is_about_what_is_estimated_for_such_a_file() -> None:
     ("number", "orders", "files"), [(0, 1000, 1), (1, 200_000, 1), (2, 1_500_000, 1), (3, 10**6, 1000)]
 )
 def test_the_comparison_with_glue_is_right(number: int, orders: int, files: int) -> None:
-    asked = replace(ASKED, orders=orders, files=files)
-    seconds = Fraction(asked.file_bytes, 10**9) * Fraction(sum(estimate.cpu_seconds_a_gb().values()))
+    question = replace(ASKED, orders=orders, files=files)
+    seconds = Fraction(question.file_bytes, 10**9) * Fraction(sum(estimate.cpu_seconds_a_gb().values()))
     shell_seconds = max(LEAST_SECONDS, seconds / Fraction(1, 4))  # 1/16 DPU is a quarter of a processor
     dpu_hour = Fraction(PRICES.usd["glue_dpu_hour"])
     expected = [
-        float(total(estimate.estimate(asked).runs)),
+        float(total(estimate.estimate(question).runs)),
         float(files * shell_seconds / 3600 / 16 * dpu_hour),
         float(files * 2 * LEAST_SECONDS / 3600 * dpu_hour),
     ]

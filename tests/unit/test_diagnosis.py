@@ -1,4 +1,4 @@
-"""The outcome of a batch and the next actions, at the boundaries between one diagnosis and another."""
+"""The outcome of a batch and the next actions, at the boundaries between diagnoses."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -27,7 +27,7 @@ REPLAY, RECONCILE, REDRIVE = f"replay {stories.BATCH}", "reconcile", "redrive"
 def story(
     failure: Any = None, ended: timedelta | None = timedelta(hours=1), error: str = "TransientError", **changes: Any
 ) -> Story:
-    """A story of an execution that failed so long ago and left this record."""
+    """A story of an execution that failed some time ago, with this failure record."""
     failed = stories.failed()
     stopped = None if ended is None else NOW - ended
     run = replace(failed.executions[-1], failure=failure, stopped=stopped, error=error)
@@ -35,7 +35,7 @@ def story(
 
 
 def commands(batch: Story) -> list[str]:
-    """The commands that are named, without `pipeline` and options; those that only look are left out."""
+    """The suggested commands without `pipeline` and options; read-only commands are omitted."""
     named = [one.command.removeprefix("pipeline ").partition(" --")[0] for one in batch.actions if one.command]
     return [one for one in named if not one.startswith(("logs", "rejects"))]
 

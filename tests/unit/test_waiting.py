@@ -1,4 +1,4 @@
-"""Waiting until a condition holds: how often it looks, what it returns, and when it stops."""
+"""Waiting for a condition: how often it is called, what is returned, and when the wait ends."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from pipeline.waiting import wait_for
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that were made; no time passes in them but on the clock."""
+    """The pauses so far. They advance only a simulated clock."""
     made: list[float] = []
     monkeypatch.setattr(nap.time, "sleep", made.append)
     monkeypatch.setattr(nap.time, "monotonic", lambda: 1000 + sum(made))
@@ -28,7 +28,7 @@ def results(*values: object) -> Callable[[], object]:
     return iter(values).__next__
 
 
-def test_the_first_result_that_is_true_is_returned(pauses: list[float]) -> None:
+def test_the_first_true_result_is_returned(pauses: list[float]) -> None:
     assert wait_for(results(None, [], "found"), 10, 2) == "found"
     assert pauses == [2, 2]
 
@@ -38,12 +38,12 @@ def test_a_condition_that_already_holds_is_not_waited_for(pauses: list[float]) -
     assert pauses == []
 
 
-def test_it_calls_once_if_there_is_no_time(pauses: list[float]) -> None:
+def test_the_condition_is_called_once_if_the_time_is_zero(pauses: list[float]) -> None:
     assert wait_for(results(None), 0, 2) is None
     assert pauses == []
 
 
-def test_it_ends_when_the_time_is_up_with_the_last_result(pauses: list[float]) -> None:
+def test_the_last_result_is_returned_when_the_time_is_up(pauses: list[float]) -> None:
     assert wait_for(results(*range(100)), 5, 2, until=lambda number: number == 50) == 3
     assert pauses == [2, 2, 2]
 

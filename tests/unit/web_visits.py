@@ -19,7 +19,7 @@ GOOD: Path = EXAMPLES / "data" / "web_visits.jsonl"
 MIXED: Path = EXAMPLES / "data" / "web_visits_mixed.json"
 
 PLAIN, SHORT = CONTRACT.current.schema["examples"]
-"""One visit with all that a visit can have, and one with no more than it must."""
+"""A visit with every field, and one with only the required fields."""
 
 
 def visit(**changes: Any) -> Visit:
@@ -33,7 +33,7 @@ def page_view(**changes: Any) -> dict[str, Any]:
 
 
 def tables(records: Iterable[Visit]) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each table, without the lineage, that valid visits in the order of their file must become."""
+    """The expected rows of each table, without the lineage, for valid visits in the order of their file."""
     last = {record["visit_id"]: (position, record) for position, record in enumerate(records)}
     latest: dict[str, tuple[datetime, int, dict[str, Any]]] = {}
     for position, record in last.values():
