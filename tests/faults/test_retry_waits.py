@@ -42,7 +42,7 @@ A_TASK = 2_500
 def test_the_longest_waits_of_each_retrier_are_in_the_table(name: str, retrier: asl.State) -> None:
     (kind,) = LONGEST.keys() & set(retrier["ErrorEquals"])
     assert (len(list(waits(retrier))), sum(waits(retrier))) == LONGEST[kind], (
-        f"{name}, {kind}: update the table here and in docs/reliability.md"
+        f"{name}, {kind}: update the table here and in docs/reference/guarantees.md"
     )
     assert max(waits(retrier)) <= retrier["MaxDelaySeconds"] <= 120
     if kind != SourceNotVisibleError.__name__:  # see tests/statemachine/test_visibility.py
