@@ -170,7 +170,7 @@ _EXECUTION = {
     "startDate": NOW,
     "stopDate": NOW,
 }
-"""One that failed, and that nobody was told of."""
+"""A failed execution without a notification."""
 
 _RESPONSES: Mapping[str, Any] = {
     "StartExecution": {"executionArn": "arn", "startDate": NOW},

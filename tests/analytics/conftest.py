@@ -19,9 +19,9 @@ SHIPPED = (ROOT / "contracts" / "orders", EXAMPLES / "contracts" / "web_visits")
 @pytest.fixture(scope="session")
 def catalog(make_project: Callable[[], Project], tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     """The catalog of orders and two other datasets, whose contracts are in the folder that contracts_dir names."""
-    feeds = tmp_path_factory.mktemp("contracts")
+    contracts_dir = tmp_path_factory.mktemp("contracts")
     for contract in (*SHIPPED, CONTRACTS / "returns"):
-        (feeds / contract.name).symlink_to(contract)
-    run = make_project().test(PLAN_FILE, verbose=True, contracts_dir=str(feeds))[FIRST_PLAN]
+        (contracts_dir / contract.name).symlink_to(contract)
+    run = make_project().test(PLAN_FILE, verbose=True, contracts_dir=str(contracts_dir))[FIRST_PLAN]
     assert run.status == "pass", run.errors
     return Catalog(run)

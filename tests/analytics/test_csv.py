@@ -13,17 +13,17 @@ import pytest
 
 from functions.common.contract import LINEAGE, load_contract
 from tests.hostile.outcome_check import as_csv
-from tests.unit.orders import ODD_TEXTS, customer, item, lines, order
+from tests.unit.orders import ODD_STRINGS, customer, item, lines, order
 from tests.unit.steps import publish
 
 TABLES = {table.name: table for table in load_contract("orders").tables}
 Rows = list[list[str | None]]
 
 STRINGS = (
-    *("", *ODD_TEXTS, "end\r", "x\ry", "\n", " lead", "trail ", ",", '"', '""', '","'),
+    *("", *ODD_STRINGS, "end\r", "x\ry", "\n", " lead", "trail ", ",", '"', '""', '","'),
     *("1.50", "0042", "1e400", "12345678901234567890", "2026-01-02", "1/2", "10:30", "50%", "$5", "(5)", "1,234.5"),
 )
-"""Texts that some reader could take for a number, a date, nothing, a separator or an end."""
+"""Strings that a reader could parse as a number, a date, null, a separator or a line end."""
 
 FORMULAS = (
     *("=1+1", "+1+1", "-1+1", "@SUM(1)", "\t=1+1", "\r=1+1", "\n=1+1", " =1+1", "'=1+1", '"=1+1', ",=1+1", ";=1+1"),
@@ -129,7 +129,7 @@ def test_libreoffice_returns_every_value(published: Path, tmp_path: Path, table:
 
 
 def test_libreoffice_finds_no_formula(published: Path, tmp_path: Path) -> None:
-    """Even if it is told to detect formulas, in columns of any type."""
+    """The import options turn on the detection of formulas, and of the types of columns."""
     sheet = convert(published / "customers.csv", "fods", "44,34,76,1,,0,false,true,false,false,false,0,true", tmp_path)
     assert "table:formula" not in sheet.read_text("utf-8")
     assert sheet.read_text("utf-8").count("1+1") > len(FORMULAS) / 2, "LibreOffice did not read the strings"

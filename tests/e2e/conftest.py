@@ -24,14 +24,14 @@ from tests.e2e.notifications import Subscriber, subscribed
 from tests.unit.web_visits import CONTRACTS as EXAMPLES
 
 CHUNK_BYTES = 65_536
-"""Small, so that Northwind is cut into nine chunks."""
+"""Small enough to cut Northwind into nine chunks."""
 
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """The deployed pipeline, with two feeds."""
+    """The deployed pipeline, with two datasets."""
     home = tmp_path_factory.mktemp("embedded-aws")
-    contracts = two_feeds()
+    contracts = two_datasets()
     build.build(build.local_runtime(contracts))
     server = embedded.start(home / "server", LAMBDA_ASYNC_RETRY_BASE_SECONDS="0.2")
     try:
@@ -50,10 +50,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         server.stop()
 
 
-def two_feeds() -> Path:
-    """A folder with copies of the project's contracts and of the example's.
+def two_datasets() -> Path:
+    """Copy the project's contracts and the example's into one folder.
 
-    It is always the same one, since its zips are kept by its path.
+    The folder is always the same one, because the built zips are kept by its path.
     """
     folder = ROOT / "build" / "e2e-contracts"
     shutil.rmtree(folder, ignore_errors=True)
@@ -63,7 +63,7 @@ def two_feeds() -> Path:
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Wait until something is so; fail if it takes too long."""
+    """Wait until the condition holds; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
@@ -71,26 +71,28 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30) -> N
 
 
 def hand_over_failed_events(place: Target) -> None:
-    """Let an event that no retry got handled go to the on-failure queue, as the alias says.
+    """Send events that failed every retry to the failed-event queue, as configured for the alias.
 
-    The embedded AWS looks only at what a function's unqualified name says, so S3 tells that name here.
+    The embedded AWS reads only the configuration of the unqualified function name, so S3 invokes that name here.
     """
     functions, s3, bucket = place.client("lambda"), place.s3(), place.outputs()["ingest_bucket"]
     name = place.outputs()["function_names"]["starter"]
-    said = functions.get_function_event_invoke_config(FunctionName=name, Qualifier="live")
+    retries = functions.get_function_event_invoke_config(FunctionName=name, Qualifier="live")
     functions.put_function_event_invoke_config(
         FunctionName=name,
-        MaximumRetryAttempts=said["MaximumRetryAttempts"],
-        DestinationConfig=said["DestinationConfig"],
+        MaximumRetryAttempts=retries["MaximumRetryAttempts"],
+        DestinationConfig=retries["DestinationConfig"],
     )
-    told = s3.get_bucket_notification_configuration(Bucket=bucket)["LambdaFunctionConfigurations"]
-    unqualified = [{**one, "LambdaFunctionArn": one["LambdaFunctionArn"].removesuffix(":live")} for one in told]
+    functions_notified = s3.get_bucket_notification_configuration(Bucket=bucket)["LambdaFunctionConfigurations"]
+    unqualified = [
+        {**one, "LambdaFunctionArn": one["LambdaFunctionArn"].removesuffix(":live")} for one in functions_notified
+    ]
     configuration: Any = {"LambdaFunctionConfigurations": unqualified}
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
 
 
 def event_of(uploaded: runs.Upload, size: int) -> str:
-    """S3's event of an upload."""
+    """The event that S3 sends for an upload."""
     record = {
         "eventName": "ObjectCreated:Put",
         "eventTime": "2026-01-01T00:00:00.000Z",
@@ -109,7 +111,7 @@ def event_of(uploaded: runs.Upload, size: int) -> str:
 
 
 class Pipeline:
-    """Drives the deployed pipeline and collects the notices that it sends."""
+    """Drives the deployed pipeline and collects the notifications that it sends."""
 
     def __init__(self, place: Target, folder: Path, subscriber: Subscriber) -> None:
         self.place = place
@@ -123,20 +125,20 @@ class Pipeline:
         return self.end_of(runs.upload(self.place, path, dataset))
 
     def end_of(self, uploaded: runs.Upload) -> runs.RunResult:
-        """How the execution of an upload ends."""
+        """Wait for the end of an upload's execution and return its result."""
         for _ in runs.follow(self.place, uploaded):
             pass
         return runs.outcome(self.place, uploaded)
 
     def tables(self, outcome: runs.RunResult) -> dict[str, Path]:
-        """The files that a run published, by name."""
+        """Download the files that a run published; by name."""
         assert outcome.published, f"{outcome.error}: {outcome.cause}"
         folder = self.folder / outcome.upload.batch_id
         runs.download_outputs(self.place, outcome, folder)
         return {path.name: path for path in folder.iterdir()}
 
-    def notices(self, batch_id: str, expected: int, seconds: float = 10) -> list[dict[str, str]]:
-        """The notices about a batch: waits for `expected` of them, and a moment longer for one too many."""
+    def notifications(self, batch_id: str, expected: int, seconds: float = 10) -> list[dict[str, str]]:
+        """Return the notifications about a batch: wait for `expected` of them, then a second for a surplus one."""
         deadline = time.monotonic() + seconds
         while len(found := self.subscriber.notifications(batch_id)) < expected and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -145,12 +147,12 @@ class Pipeline:
         return self.subscriber.notifications(batch_id)
 
     def alarm(self, text: str) -> str:
-        """The first alarm that was published with a text in it."""
+        """The first published alarm that contains a string."""
         wait_for(lambda: any(text in str(one) for one in self.subscriber.alarms()), f"an alarm about {text}")
         return next(str(one) for one in self.subscriber.alarms() if text in str(one))
 
     def executions(self, name_prefix: str) -> list[Any]:
-        """The executions whose names begin so."""
+        """The executions whose names start with a prefix."""
         arn = self.place.outputs()["state_machine_arn"]
         pages = self.place.step_functions().get_paginator("list_executions").paginate(stateMachineArn=arn)
         return [run for page in pages for run in page["executions"] if run["name"].startswith(name_prefix)]
@@ -158,14 +160,14 @@ class Pipeline:
 
 @pytest.fixture(scope="session")
 def subscriber(place: Target) -> Iterator[Subscriber]:
-    """Receives what the deployed pipeline publishes during all end-to-end tests."""
+    """Receives every notification and alarm of the deployed pipeline during all end-to-end tests."""
     with subscribed(place) as subscriber:
         yield subscriber
 
 
 @pytest.fixture(scope="session")
 def as_smoke_role(place: Target) -> Target:
-    """The deployment for the role of `make smoke`, with its own name instead of a throw-away's in the policies."""
+    """The deployment with the role of `make smoke`, whose policies name this one instead of a temporary one."""
     return acting_as(place, SMOKE_ROLE, AS_THROW_AWAY)
 
 
@@ -178,7 +180,7 @@ def pipeline(place: Target, tmp_path: Path, subscriber: Subscriber) -> Pipeline:
 def command(
     place: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
-    """Run a command of the CLI here; answers its exit status and what it printed."""
+    """Run a command of the CLI in this process; return its exit status and output."""
     for module in (explain_commands, monitor_commands, recovery_commands, validate_command):
         monkeypatch.setattr(module, "target", lambda _: place)
 

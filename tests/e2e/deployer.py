@@ -1,4 +1,4 @@
-"""Whoever deploys in these tests may do what a deploy role of infra/bootstrap may, and no more."""
+"""Deployments in these tests run with the permissions of a deploy role of infra/bootstrap."""
 
 import json
 import shutil
@@ -17,11 +17,11 @@ REPOSITORY = "example@12/orders@345"
 
 SMOKE_ROLE = "order-pipeline-deploy-smoke"
 AS_THROW_AWAY = {"order-pipeline-smoke-*": "order-pipeline-e2e", "order_pipeline_smoke_*": "order_pipeline_e2e"}
-"""What the deployment of these tests is called instead of a throw-away."""
+"""The name of these tests' deployment, which replaces that of a temporary one."""
 
-# Of these the embedded AWS doesn't tell which resource they are about, or tells it wrong (a rule's bus, a schedule's
-# group), so that here they must be allowed on everything: those that the role may take at all.
-UNTOLD = (
+# The embedded AWS authorizes these actions without a resource, or with a wrong one (a rule's bus, a schedule's group).
+# If the role has such an action, it must be allowed on every resource here.
+WITHOUT_RESOURCE = (
     *("athena:CreateWorkGroup", "athena:DeleteNamedQuery", "athena:GetNamedQuery", "athena:ListTagsForResource"),
     *("budgets:ListTagsForResource", "budgets:ModifyBudget", "budgets:ViewBudget"),
     *("cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"),
@@ -33,14 +33,14 @@ UNTOLD = (
     *("scheduler:CreateSchedule", "scheduler:DeleteSchedule", "scheduler:GetSchedule", "scheduler:ListTagsForResource"),
     *("sns:GetSubscriptionAttributes", "sns:ListTagsForResource", "sns:Unsubscribe", "states:ListTagsForResource"),
     "sns:TagResource",
-    # Of what make smoke asks besides.
+    # `make smoke` also calls these.
     *("athena:GetQueryExecution", "athena:GetQueryResults", "iam:SimulatePrincipalPolicy"),
-    # It knows no condition on the boundary. tests/infra/test_deploy_roles.py sees that it is there.
+    # The emulator ignores the condition on the boundary; tests/infra/test_deploy_roles.py checks that it exists.
     *("iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePolicy"),
 )
 MISNAMED = {
     "lambda:GetAlias": ("lambda:ListAliases",),
-    # AWS has these two for all that is done to a budget; the embedded AWS has each call of the API.
+    # On AWS these two actions cover every call on a budget; the embedded AWS has one action per call.
     "budgets:ModifyBudget": tuple(
         f"budgets:{verb}{what}"
         for verb in ("Create", "Update", "Delete")
@@ -51,22 +51,22 @@ MISNAMED = {
         for what in ("Budget", "Budgets", "NotificationsForBudget", "SubscribersForNotification")
     ),
 }
-"""What the embedded AWS calls an action, where it is otherwise than AWS."""
+"""The embedded AWS's names of actions, where they differ from those of AWS."""
 
 
 def make_bootstrap(place: Target, home: Path, environment: str) -> dict[str, Any]:
-    """What `make bootstrap` answers for one environment, from a copy of infra/bootstrap."""
+    """Run `make bootstrap` for one environment from a copy of infra/bootstrap, and return its result."""
     with bootstrap_of(place, home, environment):
         return bootstrap.bootstrap(place, REPOSITORY)
 
 
 WITHOUT_LIFECYCLE_RULES = 'resource "aws_s3_bucket_lifecycle_configuration" "state" {\n  count = 0\n}\n'
-"""The provider waits a minute for rules that the embedded AWS never settles; tests/infra looks at them in the plan."""
+"""The embedded AWS never reports the rules as applied, so the provider would wait; tests/infra checks them."""
 
 
 @contextmanager
 def bootstrap_of(place: Target, home: Path, environment: str) -> Iterator[pytest.MonkeyPatch]:
-    """A copy of infra/bootstrap in `home`, for one environment, as if somebody worked there."""
+    """A copy of infra/bootstrap in `home`, for one environment, used as the working directory."""
     folder = home / "bootstrap"
     left = shutil.ignore_patterns(".terraform", ".terraform-*", "*.tfstate*", "*override.tf")
     shutil.copytree(terraform.BOOTSTRAP, folder, ignore=left)
@@ -82,7 +82,7 @@ def bootstrap_of(place: Target, home: Path, environment: str) -> Iterator[pytest
 
 
 def acting_as(place: Target, role: str, instead: Mapping[str, str] | None = None) -> Target:
-    """The same place for a user who has the policies of a role, with other names `instead` of those in them."""
+    """The same place for a user with the policies of a role; `instead` maps names in them to other names."""
     iam, user = place.client("iam"), f"as-{role}{'-renamed' if instead else ''}"
     iam.create_user(UserName=user)
     granted: set[str] = set()
@@ -98,10 +98,12 @@ def acting_as(place: Target, role: str, instead: Mapping[str, str] | None = None
         iam.attach_user_policy(UserName=user, PolicyArn=arn)
         for statement in document["Statement"]:
             granted |= {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"])
-    untold = [name for action in UNTOLD if action in granted for name in MISNAMED.get(action, (action,))]
-    everywhere = {"Effect": "Allow", "Action": untold, "Resource": "*"}
+    without_resource = [
+        name for action in WITHOUT_RESOURCE if action in granted for name in MISNAMED.get(action, (action,))
+    ]
+    everywhere = {"Effect": "Allow", "Action": without_resource, "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [everywhere]})
-    iam.put_user_policy(UserName=user, PolicyName="untold", PolicyDocument=document)
+    iam.put_user_policy(UserName=user, PolicyName="without-resource", PolicyDocument=document)
     key = iam.create_access_key(UserName=user)["AccessKey"]
     environment = {
         **place.environment,
@@ -112,12 +114,15 @@ def acting_as(place: Target, role: str, instead: Mapping[str, str] | None = None
 
 
 def bind_analyst(place: Target, role_arn: str) -> None:
-    """Bind the analyst by the boundary of the smoke test, as a throw-away's is: an environment's allows no query."""
+    """Give the analyst the boundary of the smoke test: the boundary of an environment allows no query."""
     iam, smoke = place.client("iam"), f"arn:aws:iam::{place.account()}:policy/order-pipeline-boundary-smoke"
     version = iam.get_policy(PolicyArn=smoke)["Policy"]["DefaultVersionId"]
     document = iam.get_policy_version(PolicyArn=smoke, VersionId=version)["PolicyVersion"]["Document"]
-    untold = ["athena:BatchGetNamedQuery", *(action for action in UNTOLD if action.startswith("athena:Get"))]
-    document["Statement"].append({"Effect": "Allow", "Action": untold, "Resource": "*"})
+    without_resource = [
+        "athena:BatchGetNamedQuery",
+        *(action for action in WITHOUT_RESOURCE if action.startswith("athena:Get")),
+    ]
+    document["Statement"].append({"Effect": "Allow", "Action": without_resource, "Resource": "*"})
     text = json.dumps(document)
     for name, other in AS_THROW_AWAY.items():
         text = text.replace(name, other)

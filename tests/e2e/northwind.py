@@ -13,7 +13,7 @@ BAD = [
 """Orders that break the contract, each in another way; no setting accepts one of them."""
 
 MIXED = b"\n".join(LINES[10:60] + BAD + LINES[60:110])
-"""A hundred good orders, and the bad ones in their middle."""
+"""A hundred good orders, with the bad ones in the middle."""
 
 HOPELESS = b"{}\n" * 10
 """Lines without a single order."""

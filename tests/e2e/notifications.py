@@ -24,7 +24,7 @@ class Subscriber:
         return [one for one in self._of("topic_arn") if words in one["Message"]]
 
     def alarms(self) -> list[dict[str, Any]]:
-        """What alarms have published until now. A budget publishes to the same topic, in plain words."""
+        """The messages that alarms have published until now. A budget publishes plain text to the same topic."""
         return [json.loads(one["Message"]) for one in self._of("alarms_topic_arn") if one["Message"].startswith("{")]
 
     def _of(self, topic: str) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What must hold of every file that fails."""
+"""The checks for every file that fails."""
 
 from pipeline.run import runs
 

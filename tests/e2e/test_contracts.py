@@ -1,4 +1,4 @@
-"""Contracts as they are deployed: versions in one file, and a file that is tried before it is sent."""
+"""Deployed contracts: several versions in one file, and `pipeline validate` on a file before its upload."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ MIXED = lines(
 )
 
 
-def test_versions_share_a_file_and_what_is_unknown_is_told(pipeline: Pipeline) -> None:
+def test_one_file_may_hold_several_versions_and_unknown_fields_are_reported(pipeline: Pipeline) -> None:
     outcome = pipeline.run(MIXED, "versions.jsonl")
     assert outcome.manifest, outcome.cause
     assert outcome.manifest.counts.published == 20
@@ -31,7 +31,7 @@ def test_versions_share_a_file_and_what_is_unknown_is_told(pipeline: Pipeline) -
     assert drift == DriftCount(contract_version=2, field="/coupon", records=1, dropped=False)
 
 
-def test_a_file_is_tried_against_what_is_deployed(
+def test_validate_predicts_the_result_on_the_deployment(
     pipeline: Pipeline, command: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     path = tmp_path / "tried.jsonl"

@@ -1,4 +1,4 @@
-"""All of infra/ was deployed with a deploy role's policies (conftest.py); with them nothing else can be done."""
+"""A deploy role's policies are enough to deploy infra/ (conftest.py), and allow nothing else."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ ACCOUNT = "000000000000"
 STATES = f"tfstate-order-pipeline-{ACCOUNT}"
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 
-# What would be a way out of the environment, or into data.
+# Calls that would reach outside of the environment, or read data.
 FORBIDDEN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "another environment's bucket": ("s3", "create_bucket", {"Bucket": f"order-pipeline-prod-ingest-{ACCOUNT}"}),
     "another environment's topic": ("sns", "create_topic", {"Name": "order-pipeline-prod-notices"}),
@@ -60,7 +60,7 @@ FORBIDDEN: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 @pytest.fixture(scope="session")
 def client_of(place: Target) -> Callable[[str], Any]:
-    """Clients of whoever deployed."""
+    """Clients with the deploying user's credentials."""
     keys = place.client("iam").create_access_key(UserName="as-order-pipeline-deploy-e2e")["AccessKey"]
     session: dict[str, Any] = {
         "aws_access_key_id": keys["AccessKeyId"],
@@ -70,14 +70,14 @@ def client_of(place: Target) -> Callable[[str], Any]:
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
-def test_a_deploy_role_may_not_touch(client_of: Callable[[str], Any], what: str) -> None:
+def test_a_deploy_role_is_denied(client_of: Callable[[str], Any], what: str) -> None:
     service, operation, arguments = FORBIDDEN[what]
     with pytest.raises(ClientError) as refused:
         getattr(client_of(service), operation)(**arguments)
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, refused.value
 
 
-def test_every_role_is_bound(place: Target) -> None:
+def test_every_role_has_a_permissions_boundary(place: Target) -> None:
     iam = place.client("iam")
     named = [role["RoleName"] for role in iam.list_roles()["Roles"]]
     ours = [name for name in named if name.startswith("order-pipeline-e2e-")]
@@ -173,7 +173,7 @@ class Hasty(Workspace):
 
 
 class Interrupted(Hasty):
-    """Applies the bucket, and is interrupted then."""
+    """Applies the bucket; the apply is then interrupted."""
 
     def apply(self, *arguments: str, planned: Path | None = None) -> Lines:
         yield from Workspace.apply(self, "-target=aws_s3_bucket_versioning.state")

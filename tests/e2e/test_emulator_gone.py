@@ -1,4 +1,4 @@
-"""A local emulator that dies: what the commands say, and that following it leads to one that can be deployed to."""
+"""A local emulator that stops: the messages of the commands, and advice that leads to a working emulator."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ Run = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Run a command as it is typed; returns its exit status and all that it printed. The emulator is one of its own."""
+    """Run a command as a user types it, with a separate emulator; returns its exit status and output."""
     monkeypatch.setattr(embedded, "LOCAL", tmp_path / "local")
 
     def run(command: str) -> tuple[int, str]:
@@ -30,20 +30,20 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     embedded.local_down()
 
 
-def test_the_advice_after_the_death_of_the_emulator_works(run: Run) -> None:
+def test_the_advice_after_the_emulator_stopped_works(run: Run) -> None:
     assert "make local-up" in run("pipeline status --target local")[1]
     assert run("pipeline local-up")[0] == 0
     server = embedded.local_server()
     assert server
     os.killpg(server.pid, signal.SIGKILL)
     for command in ("status", "reconcile", "explain incoming/orders/x.jsonl", "deploy"):
-        status, said = run(f"pipeline {command} --target local")
+        status, printed = run(f"pipeline {command} --target local")
         assert status == 1
-        assert "The local emulator has stopped, and all its data is lost." in said
-        assert "make local-up. Then deploy to it: make deploy-infra TARGET=local." in said
-    status, said = run("pipeline local-up")
-    assert (status, "is running on" in said) == (0, True)
-    status, said = run("pipeline status --target local")
+        assert "The local emulator has stopped, and all its data is lost." in printed
+        assert "make local-up. Then deploy to it: make deploy-infra TARGET=local." in printed
+    status, printed = run("pipeline local-up")
+    assert (status, "is running on" in printed) == (0, True)
+    status, printed = run("pipeline status --target local")
     assert status == 1
-    assert "Nothing is deployed here" in said
-    assert "make deploy-infra" in said
+    assert "Nothing is deployed here" in printed
+    assert "make deploy-infra" in printed

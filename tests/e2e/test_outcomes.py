@@ -1,4 +1,4 @@
-"""How a file ends, from the bucket to the tables, on the embedded AWS; smoke/test_files.py has what AWS shows too."""
+"""The outcomes of files on the embedded AWS, from bucket to tables; smoke/test_files.py has those tested on AWS too."""
 
 import csv
 import gzip
@@ -54,8 +54,8 @@ def test_a_file_that_fails_leaves_its_record_and_one_notification(
 ) -> None:
     outcome = pipeline.run(data, name, dataset)
     assert outcome.upload.key == f"incoming/{dataset}/{name}"
-    notices = pipeline.notices(outcome.upload.batch_id, expected=1)
-    assert_failed(outcome, error, [notice["Message"] for notice in notices])
+    notifications = pipeline.notifications(outcome.upload.batch_id, expected=1)
+    assert_failed(outcome, error, [notification["Message"] for notification in notifications])
     if error == "TooManyRejectsError":
         assert outcome.failure is not None
         assert outcome.failure.rejects_key
@@ -68,7 +68,9 @@ def test_a_file_that_fails_leaves_its_record_and_one_notification(
     ("data", "name", "status"),
     [(b"\n".join(LINES[:20]), "priced.jsonl", "SUCCEEDED"), (b"[", "priced.json", "FAILED")],
 )
-def test_the_steps_of_a_run_are_measured(pipeline: Pipeline, data: bytes, name: str, status: str) -> None:
+def test_a_run_record_has_the_measurements_of_each_step(
+    pipeline: Pipeline, data: bytes, name: str, status: str
+) -> None:
     outcome = pipeline.run(data, name)
     key = run_key("orders", outcome.upload.batch_id, outcome.upload.batch_id)
     wait_for(lambda: read_document(pipeline.place, RunRecord, key) is not None, f"the run record {key}")
@@ -82,7 +84,7 @@ def test_the_steps_of_a_run_are_measured(pipeline: Pipeline, data: bytes, name: 
     assert 0 < billed / 1000 <= outcome.seconds + 1
 
 
-def test_an_order_twice_in_a_file_is_superseded_once(pipeline: Pipeline) -> None:
+def test_an_order_that_occurs_twice_in_a_file_is_superseded_once(pipeline: Pipeline) -> None:
     outcome = pipeline.run(b"\n".join([*LINES[:3], LINES[0].replace(b'"shipped"', b'"delivered"')]), "again.jsonl")
     assert outcome.manifest is not None
     assert structs.asdict(outcome.manifest.counts) == {
@@ -98,7 +100,7 @@ def test_an_order_twice_in_a_file_is_superseded_once(pipeline: Pipeline) -> None
     assert {row["order_id"]: row["status"] for row in comparable(tables["orders.csv"])}["10248"] == "delivered"
 
 
-def test_keys_with_odd_characters_work(pipeline: Pipeline) -> None:
+def test_a_file_whose_key_has_unusual_characters_is_published(pipeline: Pipeline) -> None:
     outcome = pipeline.run(LINES[0], "a b+c%20d ü €.json")
     assert outcome.published, outcome.line()
     assert outcome.manifest is not None

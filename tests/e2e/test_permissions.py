@@ -1,6 +1,6 @@
-"""Each function's role allows its own work and not its neighbour's, as the embedded AWS's IAM enforces it.
+"""Each function's role allows only that function's calls; the embedded AWS's IAM enforces it.
 
-smoke/test_permissions.py asks IAM's simulation the same, and says what a role may.
+smoke/test_permissions.py tests the same with IAM's policy simulation, and lists the permissions.
 """
 
 from typing import Any
@@ -39,7 +39,7 @@ def test_a_role_allows_its_own_work_only(
 ) -> None:
     s3, name = as_function(place, function), place.outputs()[f"{bucket}_bucket"]
     version = place.s3().put_object(Bucket=name, Key=key, Body=b"x")["VersionId"]
-    named = {"VersionId": version} if bucket == "ingest" else {}  # what came in is read by its version, always
+    named = {"VersionId": version} if bucket == "ingest" else {}  # incoming objects are always read by version
     assert allowed(lambda: s3.get_object(Bucket=name, Key=key, **named)) == may_read
     assert allowed(lambda: s3.put_object(Bucket=name, Key=key, Body=b"y")) == may_write
     assert not allowed(lambda: s3.delete_object(Bucket=name, Key=key)), "no function deletes anything"

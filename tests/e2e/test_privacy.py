@@ -1,4 +1,4 @@
-"""No personal data leaves the buckets: marked records go through, and nothing that the run says holds a mark."""
+"""No personal data leaves the buckets: marked records are processed, and no log or notification contains a mark."""
 
 import json
 import re
@@ -22,7 +22,7 @@ MARKED = re.compile(r"Zyxwv|4815162342|zyxwv", re.IGNORECASE)
 
 
 def marked(value: Any, name: str = "") -> Any:
-    """A record with a mark in every text that its contract lets be anything, and in its numbers' digits."""
+    """A record with a mark in every free-text field, and in the digits of its numbers."""
     if isinstance(value, dict):
         return {key: marked(member, key) for key, member in value.items()}
     if isinstance(value, list):
@@ -37,7 +37,7 @@ def marked(value: Any, name: str = "") -> Any:
 
 
 def files() -> dict[str, bytes]:
-    """Files that end in every way, with marks in all that is good and all that is wrong."""
+    """Files for every outcome, with marks in valid and invalid values."""
     good = [json.dumps(marked(json.loads(line))).encode() for line in LINES[:30]]
     wrong = [
         b'{"order_id": "Zyxwv half',
@@ -56,15 +56,15 @@ def files() -> dict[str, bytes]:
     }
 
 
-def test_nothing_that_a_run_says_holds_what_a_record_holds(pipeline: Pipeline) -> None:
+def test_logs_histories_and_notifications_contain_no_record_values(pipeline: Pipeline) -> None:
     outcomes = {name: pipeline.run(data, name) for name, data in files().items()}
     assert {name: outcome.published for name, outcome in outcomes.items()} == {
         name: name in ("marked good.jsonl", "marked mixed.jsonl") for name in outcomes
     }
-    said = everything_said(pipeline, list(outcomes.values()))
-    for place, text in said.items():
-        assert text, f"nothing was said in {place}: this test sees nothing there"
-        text = re.sub(r'"drift": ?\[[^]]*\]', "", text)  # which names unknown fields, and is there for it
+    recorded = everything_recorded(pipeline, list(outcomes.values()))
+    for place, text in recorded.items():
+        assert text, f"nothing was written to {place}: this test checks nothing there"
+        text = re.sub(r'"drift": ?\[[^]]*\]', "", text)  # drift names unknown fields by design
         if found := MARKED.search(text):
             around = text[max(0, found.start() - 200) : found.end() + 200]
             raise AssertionError(f"{place} holds what a record holds: …{around}…")
@@ -72,25 +72,29 @@ def test_nothing_that_a_run_says_holds_what_a_record_holds(pipeline: Pipeline) -
     assert all(MARKED.search(text) for text in kept), "rejects and tables do hold it: the marks went through"
 
 
-def everything_said(pipeline: Pipeline, outcomes: list[runs.RunResult]) -> dict[str, str]:
-    """All texts that these runs have left outside of what holds records."""
+def everything_recorded(pipeline: Pipeline, outcomes: list[runs.RunResult]) -> dict[str, str]:
+    """Everything that these runs wrote outside of the places that hold records, by place."""
     place = pipeline.place
     for outcome in outcomes:
         key = run_key("orders", outcome.upload.batch_id, outcome.upload.batch_id)
         wait_for(lambda key=key: read_document(place, RunRecord, key) is not None, key)
-    said = {f"the log of {name}": log(pipeline, group) for name, group in place.outputs()["log_group_names"].items()}
-    for silent in ("state_machine", "reconciler"):  # the first is not written there, the second has not run
-        said.pop(f"the log of {silent}", None)
-    said["notices"] = "\n".join(
-        str(notice) for outcome in outcomes for notice in pipeline.notices(outcome.upload.batch_id, 0, seconds=1)
+    recorded = {
+        f"the log of {name}": log(pipeline, group) for name, group in place.outputs()["log_group_names"].items()
+    }
+    for silent in ("state_machine", "reconciler"):  # the state machine logs elsewhere, and the reconciler has not run
+        recorded.pop(f"the log of {silent}", None)
+    recorded["notifications"] = "\n".join(
+        str(notification)
+        for outcome in outcomes
+        for notification in pipeline.notifications(outcome.upload.batch_id, 0, seconds=1)
     )
-    said["histories"] = "\n".join(history(pipeline, outcome.upload.execution_arn) for outcome in outcomes)
+    recorded["histories"] = "\n".join(history(pipeline, outcome.upload.execution_arn) for outcome in outcomes)
     for prefix in ("manifests/", "failures/", "runs/"):
-        said[prefix] = "\n".join(objects(pipeline, prefix, [outcome.upload.batch_id for outcome in outcomes]))
-    said["counts"] = "\n".join(
+        recorded[prefix] = "\n".join(objects(pipeline, prefix, [outcome.upload.batch_id for outcome in outcomes]))
+    recorded["counts"] = "\n".join(
         text for text in objects(pipeline, "staging/", [o.upload.batch_id for o in outcomes], "counts.json")
     )
-    return said
+    return recorded
 
 
 def log(pipeline: Pipeline, group: str) -> str:
@@ -132,29 +136,31 @@ def test_one_customer_is_erased_as_the_documentation_says(
     outcome = pipeline.run(b"\n".join([*with_her, b'{"order_id": "half, of %s' % ERASED.encode()]), "all.jsonl")
     held = places_of(pipeline, ERASED, tmp_path, since)
     for kind in ("incoming/", "staging/", "rejected/", "processed/", "tables/"):
-        assert any(key.startswith(kind) for key in held), f"{kind} does not hold her: this test sees nothing there"
+        assert any(key.startswith(kind) for key in held), (
+            f"{kind} does not hold the customer: this test checks nothing there"
+        )
 
     customers = pipeline.tables(outcome)["customers.parquet"]
     found = duckdb.sql(f"SELECT DISTINCT batch_id FROM '{customers}' WHERE customer_id = '{ERASED}'").fetchall()
     assert found == [(outcome.upload.batch_id,)]
     rest = pipeline.run(b"\n".join(with_her[1:]), "without her.jsonl")
-    status, said = command("erase", outcome.upload.batch_id, "--apply")
-    assert status == 0, said
+    status, recorded = command("erase", outcome.upload.batch_id, "--apply")
+    assert status == 0, recorded
 
     assert places_of(pipeline, ERASED, tmp_path, since) == []
     assert rest.manifest is not None
     assert rest.manifest.counts.published == 29
-    status, said = command("reconcile", "--since", "1d", "--grace", "0m")
-    assert (status, outcome.upload.batch_id in said) == (0, False), said
+    status, recorded = command("reconcile", "--since", "1d", "--grace", "0m")
+    assert (status, outcome.upload.batch_id in recorded) == (0, False), recorded
 
 
-def texts_of(path: Path) -> str:
-    """All that a Parquet file holds, as text: a time with a zone is more than DuckDB gives Python without pytz."""
+def strings_of(path: Path) -> str:
+    """All values of a Parquet file as strings: DuckDB needs pytz to return a time with a zone."""
     return str(duckdb.sql(f"SELECT CAST(row AS VARCHAR) FROM read_parquet('{path}') AS row").fetchall())
 
 
 def places_of(pipeline: Pipeline, text: str, folder: Path, since: datetime) -> list[str]:
-    """The keys of all objects in both buckets of which some version that is no older holds a text."""
+    """The keys in both buckets that have a version since then with a string in it."""
     found, path = [], folder / "object"
     for bucket in (pipeline.place.outputs()["ingest_bucket"], pipeline.place.outputs()["processed_bucket"]):
         pages = pipeline.place.s3().get_paginator("list_object_versions").paginate(Bucket=bucket)
@@ -164,7 +170,7 @@ def places_of(pipeline: Pipeline, text: str, folder: Path, since: datetime) -> l
             body = pipeline.place.s3().get_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])["Body"]
             path.write_bytes(body.read())
             is_parquet = path.read_bytes()[:4] == b"PAR1"
-            content = texts_of(path) if is_parquet else path.read_text("latin-1")
+            content = strings_of(path) if is_parquet else path.read_text("latin-1")
             if text in content:
                 found.append(key)
     return found

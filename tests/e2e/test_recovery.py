@@ -1,4 +1,4 @@
-"""What mends itself, and what a person mends with a command, on the embedded AWS through the real Terraform."""
+"""Automatic recovery, and recovery with a command, on the embedded AWS, deployed with the real Terraform."""
 
 import json
 import time
@@ -33,7 +33,7 @@ def manifest(pipeline: Pipeline, batch_id: str) -> Manifest | None:
 
 @contextmanager
 def broken(pipeline: Pipeline, function: str) -> Iterator[None]:
-    """A release in which a function may do nothing any more but log."""
+    """A release in which a function has no permission except to log."""
     iam, role = pipeline.place.client("iam"), pipeline.place.outputs()["function_names"][function]
     before = iam.get_role_policy(RoleName=role, PolicyName="permissions")["PolicyDocument"]
     nothing = {"Effect": "Deny", "Action": ["s3:*", "states:*"], "Resource": "*"}
@@ -61,7 +61,9 @@ def no_events(pipeline: Pipeline) -> Iterator[None]:
         s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
 
 
-def test_an_event_that_the_starter_cannot_handle_waits_and_is_sent_back(pipeline: Pipeline, command: Command) -> None:
+def test_an_event_that_the_starter_cannot_handle_waits_in_the_queue_until_redrive(
+    pipeline: Pipeline, command: Command
+) -> None:
     with broken(pipeline, "starter"):
         uploaded = upload(pipeline, LINES[0], "waiting.json")
         queue, url = pipeline.place.client("sqs"), pipeline.place.outputs()["on_failure_queue_url"]
@@ -72,13 +74,13 @@ def test_an_event_that_the_starter_cannot_handle_waits_and_is_sent_back(pipeline
 
         wait_for(lambda: depth() == 1, "the event in the failed-event queue")
         assert pipeline.executions(uploaded.batch_id) == []
-    status, said = command("redrive", "--apply")
-    assert (status, "handled" in said) == (0, True), said
+    status, printed = command("redrive", "--apply")
+    assert (status, "handled" in printed) == (0, True), printed
     assert pipeline.end_of(uploaded).published
     assert command("redrive") == (0, "The queue is empty.\n")
 
 
-def test_the_depth_of_the_queue_has_an_alarm_that_says_what_to_do(pipeline: Pipeline) -> None:
+def test_the_alarm_on_the_failed_event_queue_names_redrive(pipeline: Pipeline) -> None:
     cloudwatch, place = pipeline.place.client("cloudwatch"), pipeline.place
     alarms = cloudwatch.describe_alarms(AlarmNamePrefix=place.outputs()["name"])["MetricAlarms"]
     [alarm] = [each for each in alarms if each["MetricName"] == "ApproximateNumberOfMessagesVisible"]
@@ -88,37 +90,37 @@ def test_the_depth_of_the_queue_has_an_alarm_that_says_what_to_do(pipeline: Pipe
     assert "redrive" in alarm["AlarmDescription"]
 
 
-def test_a_version_whose_event_is_dropped_is_found_and_started(pipeline: Pipeline) -> None:
+def test_the_reconciler_starts_a_version_whose_event_was_dropped(pipeline: Pipeline) -> None:
     with no_events(pipeline):
         uploaded = upload(pipeline, LINES[0], "dropped.json")
-        time.sleep(1.1)  # S3's times have no fractions, and the youngest are passed over
+        time.sleep(1.1)  # S3's times have no fractions, and the newest are skipped
     assert pipeline.executions(uploaded.batch_id) == []
-    answer = pipeline.place.client("lambda").invoke(
+    response = pipeline.place.client("lambda").invoke(
         FunctionName=pipeline.place.outputs()["function_names"]["reconciler"],
         Qualifier="live",
         Payload=json.dumps({"since_hours": 1, "grace_minutes": 0}),
     )
-    found = json.loads(answer["Payload"].read())
+    found = json.loads(response["Payload"].read())
     assert (found["missing"], found["stuck"], found["lost"]) == (1, 0, 0), found
     assert pipeline.end_of(uploaded).published
 
 
-def test_after_a_bad_release_what_failed_is_replayed(pipeline: Pipeline, command: Command) -> None:
+def test_replay_publishes_a_batch_that_failed_under_a_bad_release(pipeline: Pipeline, command: Command) -> None:
     with broken(pipeline, "write"):
         outcome = pipeline.run(LINES[0], "unlucky.json")
     assert outcome.failure is not None
     assert (outcome.error, outcome.published) == ("AccessDenied", False)
     batch_id = outcome.upload.batch_id
-    assert len(pipeline.notices(batch_id, expected=1)) == 1
-    status, said = command("replay", batch_id)
+    assert len(pipeline.notifications(batch_id, expected=1)) == 1
+    status, printed = command("replay", batch_id)
     assert (status, manifest(pipeline, batch_id)) == (0, None), "a dry run starts nothing"
-    status, said = command("replay", batch_id, "--apply")
-    assert (status, "1 of 1 succeeded." in said) == (0, True), said
+    status, printed = command("replay", batch_id, "--apply")
+    assert (status, "1 of 1 succeeded." in printed) == (0, True), printed
     assert [run["status"] for run in pipeline.executions(replay_name(batch_id, 1))] == ["SUCCEEDED"]
     published = manifest(pipeline, batch_id)
     assert published is not None
     assert published.counts.published == 1
-    assert len(pipeline.notices(batch_id, expected=1)) == 1, "a replay that succeeds tells nobody"
+    assert len(pipeline.notifications(batch_id, expected=1)) == 1, "a replay that succeeds sends no notification"
 
 
 def test_corrected_rejects_are_published_as_a_batch_of_their_own(pipeline: Pipeline, command: Command) -> None:
@@ -127,43 +129,43 @@ def test_corrected_rejects_are_published_as_a_batch_of_their_own(pipeline: Pipel
     rejects = pipeline.tables(outcome)["rejects.jsonl"]
     path = pipeline.folder / "corrected-rejects.jsonl"
     path.write_bytes(rejects.read_bytes().replace(b'"total_amount":472.39', b'"total_amount":472.38'))
-    status, said = command("replay", "--rejects", str(path), "--apply")
-    assert status == 0, said
-    batch_id = said.split("batch ")[-1].strip().rstrip(".")
+    status, printed = command("replay", "--rejects", str(path), "--apply")
+    assert status == 0, printed
+    batch_id = printed.split("batch ")[-1].strip().rstrip(".")
     wait_for(lambda: manifest(pipeline, batch_id) is not None, f"the manifest of {batch_id}")
     published = manifest(pipeline, batch_id)
     assert published is not None
     assert (published.counts.published, published.source.corrects) == (1, outcome.upload.batch_id)
 
 
-def test_what_the_deployed_release_published_is_not_published_again(pipeline: Pipeline, command: Command) -> None:
+def test_republish_skips_a_batch_that_the_deployed_release_published(pipeline: Pipeline, command: Command) -> None:
     outcome = pipeline.run(LINES[0], "republished.json")
-    status, said = command("replay", outcome.upload.batch_id, "--republish", "--apply")
+    status, printed = command("replay", outcome.upload.batch_id, "--republish", "--apply")
     assert status == 0
-    assert "published by the deployed release already" in said
+    assert "published by the deployed release already" in printed
 
 
-def test_reconcile_finds_every_file_of_these_tests_accounted_for(
+def test_reconcile_reports_only_the_orphan_and_prunes_it(
     pipeline: Pipeline, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcome = pipeline.run(b"{}\n{}", "accounted.jsonl")
     assert outcome.failure is not None
-    wait_for(lambda: told(pipeline, outcome) is not None, "that it is known who was told")
+    wait_for(lambda: notified_by(pipeline, outcome) is not None, "the sender of the notification in the failure record")
     orphan = f"tables/orders/orders/ingest_date={outcome.failure.ingested_at[:10]}/{outcome.upload.batch_id}.parquet"
     bucket = pipeline.place.outputs()["processed_bucket"]
     pipeline.place.s3().put_object(Bucket=bucket, Key=orphan, Body=b"x")
-    status, said = command("reconcile", "--since", "1d", "--grace", "0m", "--apply", "--prune")
-    assert status == 0, said
-    assert f"orphan: {orphan} (no manifest names it; kept, since it is young" in said
-    assert "0 missing, 0 not notified, 0 lost, 0 unknown" in said
+    status, printed = command("reconcile", "--since", "1d", "--grace", "0m", "--apply", "--prune")
+    assert status == 0, printed
+    assert f"orphan: {orphan} (no manifest names it; kept, since it is young" in printed
+    assert "0 missing, 0 not notified, 0 lost, 0 unknown" in printed
     monkeypatch.setattr(outputs, "_YOUNG", timedelta(0))
-    status, said = command("reconcile", "--since", "1d", "--grace", "0m", "--apply", "--prune")
-    assert (status, "Deleted 1 output" in said) == (0, True), said
+    status, printed = command("reconcile", "--since", "1d", "--grace", "0m", "--apply", "--prune")
+    assert (status, "Deleted 1 output" in printed) == (0, True), printed
     assert "orphan" not in command("reconcile", "--since", "1d", "--grace", "0m", "--digests")[1]
 
 
-def told(pipeline: Pipeline, outcome: runs.RunResult) -> str | None:
-    """Who told of a failure, by its record as it is now."""
+def notified_by(pipeline: Pipeline, outcome: runs.RunResult) -> str | None:
+    """The sender of the notification about a failure, from its failure record."""
     batch_id = outcome.upload.batch_id
     record = read_document(pipeline.place, FailureRecord, f"failures/orders/{batch_id}/{batch_id}.json")
     assert record is not None
@@ -177,8 +179,8 @@ def test_an_erased_batch_leaves_no_version_of_anything(pipeline: Pipeline, comma
     wait_for(lambda: record in everything(pipeline), record)  # what is written after an erasure would stay
     assert command("erase", batch_id)[0] == 0
     assert batch_id in "".join(everything(pipeline))
-    status, said = command("erase", batch_id, "--apply")
-    assert (status, said.splitlines()[-1]) == (0, "Erased."), said
+    status, printed = command("erase", batch_id, "--apply")
+    assert (status, printed.splitlines()[-1]) == (0, "Erased."), printed
     left = [key for key in everything(pipeline) if batch_id in key or "erased.jsonl" in key]
     assert left == []
 
@@ -193,27 +195,27 @@ def everything(pipeline: Pipeline) -> list[str]:
     return keys
 
 
-def test_the_same_event_ten_times_at_once_and_later_gives_one_batch(pipeline: Pipeline) -> None:
+def test_ten_concurrent_deliveries_of_an_event_and_a_later_one_start_one_execution(pipeline: Pipeline) -> None:
     with no_events(pipeline):
         uploaded = upload(pipeline, LINES[0], "ten times.json")
     event = event_of(uploaded, size=len(LINES[0]))
 
     def deliver(_: int) -> dict[str, int]:
-        answer = pipeline.place.client("lambda").invoke(
+        response = pipeline.place.client("lambda").invoke(
             FunctionName=pipeline.place.outputs()["function_names"]["starter"], Qualifier="live", Payload=event
         )
-        counts: dict[str, int] = json.loads(answer["Payload"].read())
+        counts: dict[str, int] = json.loads(response["Payload"].read())
         return counts
 
-    with ThreadPoolExecutor(3) as pool:  # each call at once is a process there
-        answers = list(pool.map(deliver, range(10)))
+    with ThreadPoolExecutor(3) as pool:  # the emulator runs each concurrent call in a process
+        counts_of_calls = list(pool.map(deliver, range(10)))
     assert pipeline.end_of(uploaded).published
-    answers.append(deliver(0))
-    assert sum(answer["started"] for answer in answers) == 1
+    counts_of_calls.append(deliver(0))
+    assert sum(response["started"] for response in counts_of_calls) == 1
     assert len(pipeline.executions(uploaded.batch_id)) == 1
 
 
-def test_a_key_that_is_written_again_is_a_second_batch(pipeline: Pipeline) -> None:
+def test_a_key_that_is_overwritten_starts_a_second_batch(pipeline: Pipeline) -> None:
     first = upload(pipeline, LINES[0], "again.json")
     second = upload(pipeline, LINES[1], "again.json")
     assert first.batch_id != second.batch_id
@@ -221,12 +223,12 @@ def test_a_key_that_is_written_again_is_a_second_batch(pipeline: Pipeline) -> No
     assert all(outcome.published for outcome in outcomes)
     sources = [outcome.manifest.source for outcome in outcomes if outcome.manifest]
     assert sources[0].version_id != sources[1].version_id
-    assert sources[0].sequencer < sources[1].sequencer, "readers tell by it which came later"
+    assert sources[0].sequencer < sources[1].sequencer, "readers order the versions by it"
     expected = batch_id_for("orders", first.bucket, first.key, second.version_id)
     assert second.batch_id == expected
 
 
 @pytest.mark.parametrize("arguments", [["replay"], ["erase", "orders-" + "0" * 32], ["redrive", "--now"]])
-def test_a_wrong_command_says_what_to_do(command: Command, arguments: list[str]) -> None:
+def test_a_command_with_wrong_arguments_exits_with_2(command: Command, arguments: list[str]) -> None:
     status, _ = command(*arguments)
     assert status == 2

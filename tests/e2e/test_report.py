@@ -1,4 +1,4 @@
-"""The report of a real run: what the embedded AWS tells of it is all there."""
+"""The report of a real run shows everything that the embedded AWS reports about it."""
 
 import re
 
@@ -10,7 +10,7 @@ from tests.statemachine import definition as asl
 
 
 def looks(page: str) -> dict[str, str]:
-    """How each state is drawn."""
+    """The look of each state in the drawing."""
     found = re.findall(r'<g class="state look-(\w+)[^"]*" data-state="(\w+)"', page)
     return {name: look for look, name in found}
 
@@ -22,7 +22,7 @@ def report(pipeline: Pipeline, outcome: runs.RunResult) -> str:
     return path.read_text("utf-8")
 
 
-def test_a_partly_rejected_file_is_told_from_upload_to_cost(pipeline: Pipeline) -> None:
+def test_the_report_of_a_partly_rejected_file_covers_it_from_upload_to_cost(pipeline: Pipeline) -> None:
     bad = LINES[1].replace(b'"country":"DE"', b'"country":"Germany"')
     page = report(pipeline, pipeline.run(b"\n".join([*LINES[10:30], bad]), "report.jsonl"))
     assert "<h1>Published, without 1 of its 21 records</h1>" in page
@@ -32,12 +32,18 @@ def test_a_partly_rejected_file_is_told_from_upload_to_cost(pipeline: Pipeline) 
         *("NoticeNotSent", "DescribeFailure", "RecordFailure", "NotifyFailure", "Failed")
     }
     assert set(drawn.values()) == {"unreached", "succeeded"}
-    for told in ("not_an_allowed_value", "/customer/address/country", "state_transition", "5 of 20 rows", ".parquet"):
-        assert told in page, told
+    for expected in (
+        "not_an_allowed_value",
+        "/customer/address/country",
+        "state_transition",
+        "5 of 20 rows",
+        ".parquet",
+    ):
+        assert expected in page, expected
     assert "Germany" not in page
 
 
-def test_a_failed_file_is_told_with_its_failure_branch(pipeline: Pipeline) -> None:
+def test_the_report_of_a_failed_file_shows_the_failure_branch(pipeline: Pipeline) -> None:
     page = report(pipeline, pipeline.run(b"[" + LINES[0], "truncated.json"))
     assert "<h1>Failed: nothing was published</h1>" in page
     assert "MalformedDocumentError" in page

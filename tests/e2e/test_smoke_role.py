@@ -1,6 +1,6 @@
-"""The role of `make smoke`: it sees what is left, destroys what a run left that died, and may do nothing else.
+"""The role of `make smoke` can find and destroy the leftovers of dead runs, and is denied other calls.
 
-The tests in smoke/ run with its rights.
+The tests in smoke/ run with its permissions.
 """
 
 from datetime import timedelta
@@ -20,7 +20,7 @@ from tests.e2e.deployer import SMOKE_ROLE, acting_as
 from tests.e2e.test_deploy_role import STATES, TRUST
 
 
-def test_what_is_left_could_be_seen(as_smoke_role: Target) -> None:
+def test_the_smoke_role_can_find_leftovers(as_smoke_role: Target) -> None:
     services = {found.partition(" ")[0] for found in deploy.leftovers(as_smoke_role, "order-pipeline-e2e")}
     assert {service for service, *_ in deploy._LISTINGS} - services == {"kms"}, "there is no key of its own"
     assert deploy.tagged(as_smoke_role, "order-pipeline", "e2e")
@@ -28,11 +28,11 @@ def test_what_is_left_could_be_seen(as_smoke_role: Target) -> None:
 
 @pytest.fixture(scope="module")
 def throwing_away(place: Target) -> Target:
-    """The place for who has the role's policies as they are."""
+    """The place for a user with the unchanged policies of the role."""
     return acting_as(place, SMOKE_ROLE)
 
 
-def test_what_a_run_that_died_has_left_is_destroyed_by_the_next(
+def test_the_leftovers_of_a_dead_run_are_destroyed_by_the_next(
     place: Target, throwing_away: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in throwing_away.environment.items():
@@ -78,7 +78,7 @@ FORBIDDEN: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
-def test_the_role_may_not_touch(throwing_away: Target, what: str) -> None:
+def test_the_smoke_role_is_denied(throwing_away: Target, what: str) -> None:
     service, operation, arguments = FORBIDDEN[what]
     with pytest.raises(ClientError) as refused:
         getattr(throwing_away.client(service), operation)(**arguments)

@@ -151,7 +151,9 @@ def _check_executions(
         f"{by_execution.keys() - failed}"
     )
     for name in failed:
-        sent_for_it = [notice for notice in cloud.notifications if _is_about_execution(name, notice["message"])]
+        sent_for_it = [
+            notification for notification in cloud.notifications if _is_about_execution(name, notification["message"])
+        ]
         if by_execution[name]["published"] and not sent_for_it:  # ended after it reported rejects
             sent_for_it = [n for n in cloud.notifications if _is_about_rejects(by_execution[name]["batch_id"], n)][:1]
         enough = len(sent_for_it) >= 1 if notifications_may_repeat else len(sent_for_it) == 1
@@ -162,7 +164,9 @@ def _check_executions(
     succeeded = Counter(re.sub(r"-replay-\d+$", "", name) for name in statuses.keys() - failed)
     for batch_id, times in succeeded.items():
         assert batch_id in by_source, f"{batch_id} has succeeded without a manifest"
-        sent_for_it = [notice for notice in cloud.notifications if _is_about_rejects(batch_id, notice)]
+        sent_for_it = [
+            notification for notification in cloud.notifications if _is_about_rejects(batch_id, notification)
+        ]
         expected = times if by_source[batch_id]["counts"]["rejected"] else 0
         enough = len(sent_for_it) >= expected if notifications_may_repeat or expected else not sent_for_it
         assert enough, (
@@ -188,5 +192,5 @@ def _is_about_execution(execution: str, message: str) -> bool:
     return re.search(rf"[Ee]xecution:? {re.escape(execution)}(?![-\w])", message) is not None
 
 
-def _is_about_rejects(batch_id: str, notice: Mapping[str, str]) -> bool:
-    return "records were rejected" in notice["subject"] and f"Batch: {batch_id}\n" in notice["message"]
+def _is_about_rejects(batch_id: str, notification: Mapping[str, str]) -> bool:
+    return "records were rejected" in notification["subject"] and f"Batch: {batch_id}\n" in notification["message"]

@@ -30,9 +30,9 @@ def test_an_event_that_is_delivered_ten_times_starts_one_execution(cloud: Cloud)
     cloud.upload(order_files.mixed())
     (event,) = cloud.events
     with ThreadPoolExecutor(TIMES) as pool, cloud.injector.during("starter"):
-        answers = list(pool.map(cloud.functions["starter"], [event] * TIMES))
-    assert all(sum(answer.values()) == 1 for answer in answers)
-    assert sum(answer["started"] for answer in answers) == 1, (
+        results = list(pool.map(cloud.functions["starter"], [event] * TIMES))
+    assert all(sum(result.values()) == 1 for result in results)
+    assert sum(result["started"] for result in results) == 1, (
         "the other events are duplicates, even while the first execution runs"
     )
     cloud.settle()
@@ -48,11 +48,11 @@ def test_an_event_that_is_delivered_again_after_the_batch_ended_starts_nothing(c
     cloud.deliver()
     cloud.deliver(event)
     cloud.settle()
-    outputs, notices, writes = cloud.outputs(), cloud.notifications, cloud.invoked["write"]
+    outputs, notifications, writes = cloud.outputs(), cloud.notifications, cloud.invoked["write"]
     for _ in range(TIMES):
         assert cloud.deliver(event), "an event of a started batch isn't an error"
     assert not cloud.running
-    assert (cloud.outputs(), cloud.notifications, cloud.invoked["write"]) == (outputs, notices, writes)
+    assert (cloud.outputs(), cloud.notifications, cloud.invoked["write"]) == (outputs, notifications, writes)
     outcome_check.check(cloud)
 
 

@@ -24,10 +24,10 @@ class ExecutorAsEngine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.heard: list[dict[str, str]] = []
+        self.published: list[dict[str, str]] = []
 
     def notifications(self, batch_id: str, expected: int) -> list[dict[str, str]]:
-        return [notice for notice in self.heard if batch_id in notice["message"]]
+        return [notification for notification in self.published if batch_id in notification["message"]]
 
     def run(self, case: Case) -> tuple[Run, Executor]:
         batch = engine.make_batch(case.chunks)
@@ -36,17 +36,20 @@ class ExecutorAsEngine:
         folder.mkdir()
         (folder / "script.json").write_text(json.dumps({"actions": case.actions, "summary": answer}))
 
-        def publish(asked: Mapping[str, str]) -> dict[str, str]:
+        def publish(parameters: Mapping[str, str]) -> dict[str, str]:
             if not case.topic:
                 raise ClientError({"Error": {"Code": "NotFound", "Message": "Topic does not exist"}}, "Publish")
-            self.heard.append({"subject": asked["Subject"], "message": asked["Message"]})
+            self.published.append({"subject": parameters["Subject"], "message": parameters["Message"]})
             return {"MessageId": "1"}
 
         executor = Executor(DOUBLES, publish)
         name = f"{batch.batch_id}-again"
         ended = executor.run(name, batch.to_input())
-        told = {"error": ended.error, "cause": ended.cause}
-        description = {"status": ended.status, **{key: value for key, value in told.items() if value is not None}}
+        error_members = {"error": ended.error, "cause": ended.cause}
+        description = {
+            "status": ended.status,
+            **{key: value for key, value in error_members.items() if value is not None},
+        }
         calls = {
             function: [
                 json.loads(line) for path in folder.glob(f"{function}*.calls") for line in path.read_text().splitlines()

@@ -110,13 +110,13 @@ def test_a_failure_record_that_cannot_be_written_is_written_after_its_event_is_s
     cloud.injector.inject(Fault.FAIL, lambda call: call.place.startswith("failures/"), inf)
     cloud.settle()
     assert cloud.invoked["record_failure"] == TRIES + ATTEMPTS_PER_EVENT
-    (notice,) = cloud.notifications
-    assert "its failure record could not be written" in notice["message"]
+    (notification,) = cloud.notifications
+    assert "its failure record could not be written" in notification["message"]
     assert len(cloud.queue) == 1
     cloud.injector.clear()
     cloud.send_back()
     outcome_check.check(cloud)
-    assert cloud.notifications == [notice]
+    assert cloud.notifications == [notification]
 
 
 @survives("timeout, out of memory, os._exit in any step")

@@ -131,6 +131,6 @@ def test_a_failure_after_the_commit_is_recorded_as_published(scenario: Scenario,
     account = outcome_check.check(cloud)
     assert (len(account.published), account.failed) == (1, {}), "the manifest outranks the failure record"
     assert scenario.outputs.items() <= cloud.outputs().items()
-    (notice,) = cloud.notifications
-    assert "was published, but a step after that failed" in notice["subject"]
-    assert "Next: Nothing" in notice["message"]
+    (notification,) = cloud.notifications
+    assert "was published, but a step after that failed" in notification["subject"]
+    assert "Next: Nothing" in notification["message"]

@@ -32,10 +32,10 @@ LONGEST = {
     "States.TaskFailed": (5, 62),
     "SourceNotVisibleError": (18, 1005),
 }
-"""Of each kind of retrier, by an error that it names: how many retries, and the seconds that they wait at most."""
+"""The number of retries of each kind of retrier, and the seconds that they wait at most; by an error that it names."""
 
 A_TASK = 2_500
-"""The seconds that a task waits at most, whatever happens to it: every retrier used up."""
+"""The seconds that a task waits at most, if it uses up every retrier."""
 
 
 @pytest.mark.parametrize(("name", "retrier"), RETRIERS)

@@ -1,4 +1,4 @@
-"""Faults that botocore's own retries handle: the steps do not notice them, and the output is the same, byte by byte."""
+"""Faults that botocore's own retries handle: no step fails, and the output is the same, byte by byte."""
 
 from collections.abc import Iterator
 from typing import Any

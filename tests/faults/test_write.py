@@ -89,12 +89,13 @@ def test_a_write_that_is_killed_publishes_nothing_and_its_retry_completes(
     written = set(cloud.outputs())
     assert (call.place in written) == (fault is Fault.KILL_AFTER)
     (rejects, *tables), manifest = ({one.place} for one in staged.writes[:-1]), {staged.writes[-1].place}
-    before, beside = rejects, rejects.union(*tables)  # the tables are uploaded in parallel, so any of them may exist
+    # The tables are uploaded in parallel, so any of them may exist.
+    complete, possible = rejects, rejects.union(*tables)
     if number == 0:
-        before, beside = set(), rejects
+        complete, possible = set(), rejects
     elif call == staged.writes[-1]:
-        before, beside = beside, beside | manifest
-    assert before <= written <= beside
+        complete, possible = possible, possible | manifest
+    assert complete <= written <= possible
     staged.finish()
 
 
@@ -169,10 +170,10 @@ def at_once(staged: Staged, first: int, second: int | None, monkeypatch: pytest.
         one = Paused(cloud, staged.batch, first)
         move_to_other_environment(monkeypatch)
         other = Paused(cloud, staged.batch, second) if second else None
-        answers = [write.handler(staged.batch)] if other is None else []
-        answers.append(one.finish())
-        answers += [other.finish()] if other else []
-    assert answers[0] == answers[1], "both must return the same manifest"
+        manifests = [write.handler(staged.batch)] if other is None else []
+        manifests.append(one.finish())
+        manifests += [other.finish()] if other else []
+    assert manifests[0] == manifests[1], "both must return the same manifest"
     assert len(cloud.objects("manifests/")) == 1
     staged.finish()
 

@@ -1,4 +1,4 @@
-"""Faults on the wire, below botocore's own retries: the steps must not notice them.
+"""Faults on the wire, below botocore's own retries: no step may fail from them.
 
 moto handles botocore's event before-send, and here its handler runs last. Waits of botocore are recorded, not slept.
 """

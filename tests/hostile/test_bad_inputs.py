@@ -443,7 +443,7 @@ def test_the_last_of_orders_with_the_same_id_is_published(chunk_bytes: int, aws:
 # --- kept exactly -----------------------------------------------------------------------------------------------------
 
 
-def texts(value: str) -> Order:
+def filled(value: str) -> Order:
     """An order with this string in all of its free-text fields. Its ids are unique."""
     address = {"street": value, "city": value, "region": value, "postal_code": value, "country": "DE"}
     return order(
@@ -458,22 +458,25 @@ def money(number: float) -> Order:
 
 
 KEPT_EXACTLY: dict[str, list[Order]] = {
-    "commas": [texts(","), texts("a,b;c\td")],
-    "quotes": [texts('"'), texts("'"), texts('say "hi", she said'), texts("''"), texts('""')],
-    "newlines": [texts("a\nb"), texts("a\r\nb"), texts("\n"), texts("a\rb"), texts("\u2028\x85")],
-    "emoji": [texts("😀"), texts("👩\u200d👩\u200d👧"), texts("🇩🇪"), texts("e" + "\u0301" * 100)],
-    "right-to-left text": [texts("שלום עולם"), texts("\u202eevil\u202c"), texts("مرحبا, \"x\"")],
-    "leading zeros": [texts("007"), texts("00"), texts("-0"), texts("0x1F"), texts("1e5"), texts("NULL"), texts(" 1 ")],
+    "commas": [filled(","), filled("a,b;c\td")],
+    "quotes": [filled('"'), filled("'"), filled('say "hi", she said'), filled("''"), filled('""')],
+    "newlines": [filled("a\nb"), filled("a\r\nb"), filled("\n"), filled("a\rb"), filled("\u2028\x85")],
+    "emoji": [filled("😀"), filled("👩\u200d👩\u200d👧"), filled("🇩🇪"), filled("e" + "\u0301" * 100)],
+    "right-to-left text": [filled("שלום עולם"), filled("\u202eevil\u202c"), filled("مرحبا, \"x\"")],
+    "leading zeros": [
+        filled("007"), filled("00"), filled("-0"), filled("0x1F"),
+        filled("1e5"), filled("NULL"), filled(" 1 "),
+    ],
     "0.1 + 0.2 money": [money(0.1), money(0.2), money(0.3), money(9_999_999_999.9999), money(0.0001), money(-0.0)],
     "negative numbers": [money(-1), money(-0.01), money(-9_999_999_999.9999), money(-1e11)],
-    "cells that begin with =": [texts("=1+1"), texts('=HYPERLINK("http://x";"y")'), texts("=")],
-    "cells that begin with +": [texts("+49 30 123"), texts("+")],
-    "cells that begin with -": [texts("-1"), texts("-"), texts("--")],
-    "cells that begin with @": [texts("@SUM(A1)"), texts("@")],
-    "cells that begin with tab": [texts("\t=1"), texts("\t")],
-    "cells that begin with CR": [texts("\r=1"), texts("\r")],
-    "cells that begin with LF": [texts("\n=1"), texts("\n")],
-    "cells that begin with a full-width form": [texts("＝1+1"), texts("＋1"), texts("－1"), texts("＠SUM(A1)")],
+    "cells that begin with =": [filled("=1+1"), filled('=HYPERLINK("http://x";"y")'), filled("=")],
+    "cells that begin with +": [filled("+49 30 123"), filled("+")],
+    "cells that begin with -": [filled("-1"), filled("-"), filled("--")],
+    "cells that begin with @": [filled("@SUM(A1)"), filled("@")],
+    "cells that begin with tab": [filled("\t=1"), filled("\t")],
+    "cells that begin with CR": [filled("\r=1"), filled("\r")],
+    "cells that begin with LF": [filled("\n=1"), filled("\n")],
+    "cells that begin with a full-width form": [filled("＝1+1"), filled("＋1"), filled("－1"), filled("＠SUM(A1)")],
 }  # fmt: skip
 
 

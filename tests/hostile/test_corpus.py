@@ -64,7 +64,7 @@ def test_invalid_json_is_never_accepted(name: str, tmp_path: Path) -> None:
     data = WRONG[name]
     outcome = outcome_of(data, tmp_path, "x.json")
     assert isinstance(outcome, MalformedDocumentError | EncodingError | EmptyFileError) or set(outcome) <= {
-        *("nested_too_deeply", "non_finite_number")  # these are no errors of the structure
+        *("nested_too_deeply", "non_finite_number")  # these aren't errors of the structure
     }
     for around in (b"[%b]", b'{"orders": [%b]}'):
         assert not is_read(around % data)

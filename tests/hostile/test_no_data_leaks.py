@@ -74,7 +74,7 @@ ARRAY = b"[" + MANY.replace(b"\n", b",") + b"]"
 BAD_FILES = {
     "broken.json": ARRAY.replace(b' name"', b'" Mk7Zqx', 1),
     "unquoted.json": ARRAY.replace(b'"Mk7Zqx street"', b"Mk7Zqx", 1),
-    "behind.json": ARRAY + b" Mk7Zqx 731957",
+    "trailing.json": ARRAY + b" Mk7Zqx 731957",
     "cut.json": ARRAY[:-70],
     "latin.json": ARRAY.replace(b" name", b"\xe9"),
     "one.json": ONE[:-3] + b" Mk7Zqx",
@@ -145,7 +145,7 @@ def codes_only(reasons: dict[str, int]) -> bool:
 def test_the_check_detects_a_leak(aws: None, emitted: Callable[[], str]) -> None:
     outcome = execute(harness.plan(harness.upload(MANY)))
     telemetry.logger().info("a slip", extra={"detail": f"{WORD} name"})
-    with pytest.raises(AssertionError, match="a record's content is in logs and metrics"):
+    with pytest.raises(AssertionError, match="logs and metrics contains record values"):
         check_nothing_leaks(outcome, emitted())
 
 
@@ -211,10 +211,10 @@ def test_sql_that_fails_in_transform_does_not_quote_it(
 
 @pytest.mark.parametrize("name", ["broken.json", "latin.json", "one.json", "one_latin.json", "cut.jsonl.gz"])
 def test_the_cause_chain_of_an_error_does_not_quote_values(name: str, aws: None) -> None:
-    """Nobody prints the chain of our errors today, but it would be safe."""
+    """No code prints the chain of these errors today, but it would be safe."""
     batch = harness.plan(harness.upload(BAD_FILES[name], name))
     try:
         harness.run_steps(batch)
     except Exception as error:
-        told = traceback.format_exception(error)
-    assert WORD not in "".join(line for part in told for line in part.splitlines() if not line.startswith("    "))
+        formatted = traceback.format_exception(error)
+    assert WORD not in "".join(line for part in formatted for line in part.splitlines() if not line.startswith("    "))

@@ -13,7 +13,7 @@ HERE = f"eu-central-1:{ACCOUNT}"
 INGEST, PROCESSED = f"arn:aws:s3:::{NAME}-ingest-{ACCOUNT}", f"arn:aws:s3:::{NAME}-processed-{ACCOUNT}"
 MACHINE = f"arn:aws:states:{HERE}:stateMachine:{NAME}"
 EXECUTION = f"arn:aws:states:{HERE}:execution:{NAME}:orders-0"
-NOTICES, ALARMS = f"arn:aws:sns:{HERE}:{NAME}-notices", f"arn:aws:sns:{HERE}:{NAME}-alarms"
+NOTIFICATIONS, ALARMS = f"arn:aws:sns:{HERE}:{NAME}-notices", f"arn:aws:sns:{HERE}:{NAME}-alarms"
 QUEUE = f"arn:aws:sqs:{HERE}:{NAME}-on-failure"
 FUNCTION = f"arn:aws:lambda:{HERE}:function:{NAME}"
 

@@ -48,7 +48,7 @@ OF_A_QUERY = [
     ("s3:ListMultipartUploadParts", f"{PROCESSED}/queries/x.csv"),
     ("s3:AbortMultipartUpload", f"{PROCESSED}/queries/x.csv"),
 ]
-"""What Athena asks in the name of whoever queries."""
+"""The calls of Athena with the credentials of the user who queries."""
 
 
 class Athena:
@@ -130,7 +130,7 @@ def trial_of(statements: list[dict[str, Any]]) -> Any:
 
 CHECKS = (
     test_athena.test_each_table_has_the_rows_of_the_manifests,
-    test_athena.test_each_view_shows_what_it_should,
+    test_athena.test_each_view_has_the_expected_rows,
     test_athena.test_every_saved_query_runs,
     test_athena.test_athenas_console_shows_the_workgroup_the_catalog_and_its_tables,
 )

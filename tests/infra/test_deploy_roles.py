@@ -30,7 +30,7 @@ ON_EVERY_RESOURCE = {
     "kms:CreateKey": "a new key has no ARN; the request must have the project's tag",
     "kms:TagResource": "the same request",
     "kms:ListAliases": "a list",
-    "logs:DeleteQueryDefinition": "AWS knows no resource for saved queries",
+    "logs:DeleteQueryDefinition": "AWS has no resource type for saved queries",
     "logs:DescribeLogGroups": "a list",
     "logs:DescribeQueryDefinitions": "as above",
     "logs:PutQueryDefinition": "as above",
@@ -38,7 +38,7 @@ ON_EVERY_RESOURCE = {
 }
 # Those that only the role of `make smoke` has.
 ON_EVERY_RESOURCE_FOR_SMOKE = {
-    "cloudwatch:GetMetricStatistics": "AWS knows no resource for metrics",
+    "cloudwatch:GetMetricStatistics": "AWS has no resource type for metrics",
     "states:TestState": "reads only its input",
     **dict.fromkeys(next(grant["read"] for grant in OF_SMOKE["throwaway"] if grant["resources"] == ["*"]), "a list"),
 }
@@ -62,8 +62,8 @@ def mocked(without_account: Callable[[Path], dict[str, str]]) -> dict[str, Run]:
 def plan_as_set(without_account: Callable[[Path], dict[str, str]]) -> Run:
     """The plan of infra/bootstrap for the environments of infra/environments/, as `make bootstrap` reads them."""
     project, regions, _ = bootstrap._shared_settings()
-    told = {"TF_VAR_project": project, "TF_VAR_environments": json.dumps(regions)}
-    environment = {**without_account(terraform.BOOTSTRAP), **told}
+    variables = {"TF_VAR_project": project, "TF_VAR_environments": json.dumps(regions)}
+    environment = {**without_account(terraform.BOOTSTRAP), **variables}
     planned = run_tests(terraform.BOOTSTRAP, environment, "-verbose", "-filter=tests/plan.tftest.hcl")
     run = planned["plan.tftest.hcl/with_github"]
     assert run.status == "pass", run.errors

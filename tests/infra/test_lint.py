@@ -43,7 +43,7 @@ ACCEPTED = {
     (
         "privilege_escalation",
         r"aws_iam_policy\.github.*deploy-smoke.*",
-    ): "whoever deploys makes functions, and the smoke test calls them: they do no more than its boundary allows",
+    ): "deploying creates functions, and the smoke test calls them: the boundary limits their permissions",
     (
         "set_operator_on_single_valued_key",
         r"aws_iam_policy\.(boundary|github).*",
@@ -102,8 +102,8 @@ def test_the_linter_finds_only_accepted_issues(
     }
     new = {f"{place}: {kind}: {message}" for kind, place, message in found if not accepting(kind, place)}
     assert not new, "\n".join(["Fix the policy, or add the finding to ACCEPTED with a reason:", *sorted(new)])
-    needless = set(ACCEPTED) - {accepted for kind, place, _ in found for accepted in accepting(kind, place)}
-    assert not needless, f"Remove these from ACCEPTED, because they are no longer found: {needless}"
+    unused = set(ACCEPTED) - {accepted for kind, place, _ in found for accepted in accepting(kind, place)}
+    assert not unused, f"Remove these from ACCEPTED, because the linter no longer finds them: {unused}"
 
 
 def test_the_linter_finds_every_broken_statement(tmp_path: Path) -> None:
@@ -136,12 +136,12 @@ def reference() -> Path:
     return data
 
 
-def lint(texts: dict[str, str], folder: Path) -> list[tuple[str, dict[str, Any]]]:
+def lint(policies_by_name: dict[str, str], folder: Path) -> list[tuple[str, dict[str, Any]]]:
     """Every finding in some policies, with its location: the names of the policy and of the statement."""
     folder.mkdir(exist_ok=True)
-    write_reference(folder / "reference", services=set(re.findall(r'"(\w+):', " ".join(texts.values()))))
+    write_reference(folder / "reference", services=set(re.findall(r'"(\w+):', " ".join(policies_by_name.values()))))
     paths: dict[str, str] = {}
-    for number, (name, text) in enumerate(texts.items()):
+    for number, (name, text) in enumerate(policies_by_name.items()):
         path = folder / "policies" / f"{number}.json"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
@@ -152,7 +152,7 @@ def lint(texts: dict[str, str], folder: Path) -> list[tuple[str, dict[str, Any]]
     done = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=False)
     assert report.is_file(), done.stdout + done.stderr
     results = json.loads(report.read_text())["results"]
-    assert len(results) == len(texts), "the linter did not read every policy"
+    assert len(results) == len(policies_by_name), "the linter did not read every policy"
     return [
         (" ".join(filter(None, [paths[result["policy_file"]], issue["statement_sid"]])), issue)
         for result in results

@@ -37,16 +37,16 @@ def test_no_file_has_a_hard_coded_partition_in_an_arn() -> None:
     )
 
 
-def texts(value: Any) -> Iterator[str]:
+def strings(value: Any) -> Iterator[str]:
     """Every string in a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for item in value.values():
-            yield from texts(item)
+            yield from strings(item)
     elif isinstance(value, list):
         for item in value:
-            yield from texts(item)
+            yield from strings(item)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_plan_only_uses_the_partition_of_its_region(
     key_override.write_text(key_override.read_text().replace("arn:aws:", f"arn:{partition}:"))
     run = project.test(PLAN_FILE, verbose=True, region=region, customer_managed_key="true")[FIRST_PLAN]
     assert run.status == "pass", run.errors
-    planned = list(texts(run.planned()))
+    planned = list(strings(run.planned()))
     assert [text for text in planned if "arn:aws:" in text] == []
     assert sum(f"arn:{partition}:" in text for text in planned) > 20, "found no ARNs in the plan"
     assert used_through(run, region) == {suffix}
@@ -72,4 +72,4 @@ def test_a_plan_only_uses_the_partition_of_its_region(
 
 def used_through(run: Run, region: str) -> set[str]:
     """The domains of the services through which the key is used in a region."""
-    return set(re.findall(rf'"\w+\.{region}\.([\w.]+)"', "\n".join(texts(run.planned()))))
+    return set(re.findall(rf'"\w+\.{region}\.([\w.]+)"', "\n".join(strings(run.planned()))))

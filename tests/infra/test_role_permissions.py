@@ -20,7 +20,7 @@ from tests.infra.policies import (
     INGEST,
     MACHINE,
     NAME,
-    NOTICES,
+    NOTIFICATIONS,
     PROCESSED,
     QUEUE,
     listed,
@@ -117,7 +117,7 @@ def resource_of(call: Call) -> str:
         return EXECUTION.rpartition(":")[0] + ":" + call.params["executionArn"].rpartition(":")[2]
     if call.operation == "Publish":
         assert call.params["TopicArn"] == harness.ENVIRONMENT["TOPIC_ARN"]
-        return NOTICES
+        return NOTIFICATIONS
     assert call.operation == "Invoke"
     assert call.params["FunctionName"] == harness.ENVIRONMENT["RECORD_FAILURE_ARN"]
     return f"{FUNCTION}-record-failure:live"

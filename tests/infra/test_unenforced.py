@@ -13,7 +13,7 @@ from tests.infra.policies import (
     HERE,
     INGEST,
     NAME,
-    NOTICES,
+    NOTIFICATIONS,
     QUEUE,
     ROLES,
     role_policies,
@@ -40,7 +40,7 @@ def test_the_state_machine_may_only_do_what_its_tasks_do(first_plan: Run) -> Non
     assert {task["Resource"] for task in tasks} == {asl.LAMBDA, asl.SNS}, "add the permissions of another service below"
     assert grants(first_plan, "state_machine") == {
         *(("lambda:InvokeFunction", f"{FUNCTION}-{function.replace('_', '-')}:*") for function in invoked),
-        ("sns:Publish", NOTICES),
+        ("sns:Publish", NOTIFICATIONS),
         *((action, "*") for action in LOG_DELIVERY | TRACING),
     }
 

@@ -9,6 +9,6 @@ from tests import harness
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A fresh moto AWS with both buckets and the functions' environment."""
+    """A new AWS account on moto, with both buckets and the functions' environment."""
     with harness.buckets(monkeypatch):
         yield

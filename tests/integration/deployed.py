@@ -1,4 +1,4 @@
-"""A pipeline on moto to try the operator's commands on: what is started runs at once, on the real functions."""
+"""A pipeline on moto for tests of the operator's commands. Executions run immediately, on the real functions."""
 
 import json
 import sys
@@ -33,13 +33,13 @@ CHUNK_BYTES = int(harness.ENVIRONMENT["CHUNK_BYTES"])
 
 
 class StepFunctions:
-    """moto's Step Functions, but for this: an execution that is started has ended when the call returns."""
+    """moto's Step Functions, except that an execution has ended when StartExecution returns."""
 
     def __init__(self) -> None:
         self._client: Any = executions.client()
         self.started: list[str] = []
         self.histories: dict[str, list[dict[str, Any]]] = {}
-        """Of executions by name; moto has none of what does not run on its own engine."""
+        """The histories of executions by name. moto has histories only of executions on its own engine."""
         self.runs: Callable[[Batch], Any] = harness.run_steps
 
     def __getattr__(self, name: str) -> Any:
@@ -71,22 +71,22 @@ class StepFunctions:
             failure = {"Error": type(exc).__name__, "Cause": str(exc)}
             record_failure.handler({"batch": batch.to_input(), "execution": name, "failure": failure})
             end(name, "FAILED", type(exc).__name__)
-            self.tell(name)
+            self.notify(name)
         else:
             end(name, "SUCCEEDED")
 
-    def tell(self, name: str) -> None:
-        """Act like EventBridge: record_failure sees in the history that the state machine has sent its notification."""
+    def notify(self, name: str) -> None:
+        """Act like EventBridge. record_failure finds in the history that the state machine sent the notification."""
         described = self.describe_execution(executionArn=executions.execution_arn(MACHINE, name))
         with patch.object(record_failure, "_was_notified", lambda _: True):
             record_failure.handler(status_change(described))
 
 
 def end(name: str, status: str, error: str | None = None, ago: timedelta = timedelta(0)) -> None:
-    """Let an execution have ended `ago`, or, with status RUNNING, have begun then."""
+    """Set the status of an execution and the time when it ended (or began, if it is RUNNING): `ago`."""
     execution = execution_called(name)
     execution.status, execution.error = status, error
-    time = datetime.now(UTC).replace(tzinfo=None) - ago  # moto has its times so
+    time = datetime.now(UTC).replace(tzinfo=None) - ago  # moto's times have no zone
     if status == "RUNNING":
         execution.start_date = time
     else:
@@ -168,7 +168,7 @@ class Place:
         return self._logs
 
     def deploy(self, release: str, monkeypatch: Any) -> None:
-        """Let the functions be of another release."""
+        """Set the release of the functions."""
         self._outputs["release"] = release
         monkeypatch.setenv("RELEASE", release)
         harness.forget_clients()
@@ -177,13 +177,13 @@ class Place:
         return self.functions if service == "lambda" else boto3.client(service, config=config)
 
     def log(self, function: str, message: str, level: str = "INFO", **fields: Any) -> None:
-        """Let a function have logged a line just now."""
+        """Add a log line of a function with the current time."""
         line = json.dumps({"level": level, "message": message, **fields})
         event: Any = {"timestamp": int(datetime.now(UTC).timestamp() * 1000), "message": line}
         self._logs.put_log_events(logGroupName=function, logStreamName="x", logEvents=[event])
 
     def upload(self, data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Batch:
-        """A file whose event never came."""
+        """Upload a file without sending its event."""
         source = harness.upload(data, name, folder)
         head = s3_utils.storage().head(source.bucket, source.key, source.version_id)
         assert head is not None
@@ -192,7 +192,7 @@ class Place:
         )
 
     def process(self, data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Batch:
-        """A file that went its way, whatever came of it."""
+        """Upload a file and run its execution to the end, which may be a failure."""
         batch = self.upload(data, name, folder)
         self.start(batch)
         return batch
@@ -202,12 +202,12 @@ class Place:
 
 
 def patience(grace: timedelta = timedelta(0)) -> restarts.Patience:
-    """A second from now: S3's times have no fractions."""
+    """Ends a second from now, because S3's times have no fractions."""
     return restarts.Patience(datetime.now(UTC) + timedelta(seconds=1), grace)
 
 
 def use_place(place: Place, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
-    """Have the commands of these modules use `place` as their target, and wait for nothing."""
+    """Let the commands of these modules use `place` as their target, without any waits."""
     for module in modules:
         monkeypatch.setattr(module, "target", lambda _: place)
     monkeypatch.setattr(restarts, "_POLL_SECONDS", {"local": 0})

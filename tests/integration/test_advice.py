@@ -1,5 +1,5 @@
-"""Whoever follows the advice of a message succeeds: each bad input fails or loses a record, and the same input after
-what its message says to do is published whole."""
+"""The advice of each message works. Each bad input fails or loses a record; after the change that its message advises,
+the same input is published as a whole."""
 
 import gzip
 import json
@@ -55,7 +55,7 @@ def utf8(encoding: str) -> Callable[[File], File]:
 
 
 def one_per_line(file: File) -> File:
-    """The values of a text that follow each other in any way, one per line."""
+    """The values of a file, with any separator, one per line."""
     text, at, values = file[1].decode(), 0, []
     while at < len(text):
         value, at = json.JSONDecoder().raw_decode(text, at)
@@ -114,7 +114,7 @@ FILES: dict[str, tuple[File, str, Callable[[File], File]]] = {
         "not UTF-8",
         utf8("latin-1"),
     ),
-    "a text as a document": (("x.json", b'"x"'), "a text", lambda _: ("x.json", ARRAY)),
+    "a string as a document": (("x.json", b'"x"'), "a text", lambda _: ("x.json", ARRAY)),
     "a number as a document": (("x.json", b" 1\n"), "a number", lambda _: ("x.json", ARRAY)),
     "true as a document": (("x.json", b"true"), "true or false", lambda _: ("x.json", ARRAY)),
     "null as a document": (("x.json", b"null"), "null", lambda _: ("x.json", ARRAY)),
@@ -149,7 +149,7 @@ def test_json_lines_named_json_lose_only_the_broken_line_under_the_advised_name(
     assert (counts["rejected"], counts["published"]) == (1, 12)
 
 
-def test_a_gzip_bomb_is_read_without_compression(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gzip_bomb_is_published_after_it_is_sent_uncompressed(monkeypatch: pytest.MonkeyPatch) -> None:
     data = JSON_LINES + b"\n" * 30_000
     monkeypatch.setenv("MAX_INFLATION_RATIO", "3")
     settings.cache_clear()

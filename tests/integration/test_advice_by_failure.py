@@ -1,4 +1,4 @@
-"""What is said when AWS or the local emulator refuses: the advice follows the kind of failure, whatever the command."""
+"""When AWS or the local emulator refuses a call, the advice depends on the kind of failure, not on the command."""
 
 import http.server
 import socket
@@ -21,7 +21,7 @@ from pipeline.emulator import server as embedded
 from pipeline.inspect import monitor_commands
 from pipeline.recover import commands as recovery_commands
 
-Said = Callable[..., str]
+Printed = Callable[..., str]
 
 
 def refused(code: str, status: int = 400, operation: str = "ListExecutions") -> ClientError:
@@ -74,10 +74,10 @@ def next_step(error: Exception, place: str = "aws") -> str:
 def test_the_advice_follows_the_kind_of_failure(error: Exception, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.delenv(name, raising=False)
-    said = next_step(error)
-    assert advice in said
+    printed = next_step(error)
+    assert advice in printed
     if advice != "Log in":
-        assert "credentials" not in said or "valid" in said or "another account" in said
+        assert "credentials" not in printed or "valid" in printed or "another account" in printed
 
 
 def test_an_endpoint_that_was_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_an_endpoint_that_was_set_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert "AWS_ENDPOINT_URL_S3" in next_step(botocore.EndpointConnectionError(endpoint_url="https://127.0.0.1:1"))
 
 
-def test_a_fault_of_the_local_emulator_is_not_one_of_aws() -> None:
+def test_a_fault_of_the_local_emulator_is_not_called_a_fault_of_aws() -> None:
     local = next_step(refused("InternalError", 500), "local")
     assert "server.log" in local
     assert "make local-up" in local
@@ -98,7 +98,7 @@ def test_a_fault_of_the_local_emulator_is_not_one_of_aws() -> None:
 
 
 class _Broken(http.server.BaseHTTPRequestHandler):
-    """A service that answers everything with HTTP 500."""
+    """A service that returns HTTP 500 for every request."""
 
     def do_POST(self) -> None:
         self.send_error(500)
@@ -152,8 +152,8 @@ class Place:
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
-    def said(place: str, url: str, *arguments: str) -> str:
+def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Printed:
+    def printed(place: str, url: str, *arguments: str) -> str:
         for commands in (monitor_commands, recovery_commands):
             monkeypatch.setattr(commands, "target", lambda name: Place(name, url))
         monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--target", place])
@@ -162,27 +162,27 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         assert left.value.code == 1
         return capsys.readouterr().err
 
-    return said
+    return printed
 
 
 COMMANDS = [["status"], ["reconcile"], ["replay", "incoming/orders/x.jsonl"], ["backfill"], ["redrive"], ["watch"]]
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
-def test_http_500_is_called_a_fault_of_aws(said: Said, broken: str, arguments: list[str]) -> None:
-    text = said("aws", broken, *arguments)
+def test_http_500_is_called_a_fault_of_aws(printed: Printed, broken: str, arguments: list[str]) -> None:
+    text = printed("aws", broken, *arguments)
     assert "next:  AWS has a fault, and nothing is wrong here" in text
     assert "credentials" not in text
     assert "the file" not in text
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
-def test_a_refused_connection_is_no_matter_of_credentials_or_of_a_file(
-    said: Said, closed: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_refused_connection_is_not_blamed_on_credentials_or_a_file(
+    printed: Printed, closed: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "absence", lambda: None)
-    assert "next:  Check the network" in said("aws", closed, *arguments)
-    text = said("local", closed, *arguments)
+    assert "next:  Check the network" in printed("aws", closed, *arguments)
+    text = printed("local", closed, *arguments)
     assert "The connection to the local emulator was interrupted" in text
     assert "credentials" not in text
     assert "the file" not in text

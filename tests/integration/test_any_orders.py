@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.integration.test_schema_agreement import mutated_orders, places, reference
-from tests.unit.orders import CLOSE_CALLS, CONTRACT, Order, customer, item, lines, order, tables, texts, valid_orders
+from tests.unit.orders import CLOSE_CALLS, CONTRACT, Order, customer, item, lines, order, strings, tables, valid_orders
 from tests.unit.steps import publish
 from tests.unit.test_fast_decoder import kept
 from tests.unit.test_merge import cell, read_csv
@@ -21,7 +21,7 @@ from tests.unit.test_transform import published
 
 @settings(max_examples=25)
 @given(st.lists(valid_orders(), min_size=1, max_size=6))
-@example([order(items=[item(quantity=1, unit_price=0.125, discount=0)])])  # half a cent goes up
+@example([order(items=[item(quantity=1, unit_price=0.125, discount=0)])])  # half a cent is rounded up
 @example([order(items=[item(quantity=0.333, unit_price=99_999_999_999.9999, discount=0.0001)])])
 @example([order(items=[item(quantity=999_999_999.999, unit_price=0.0001, discount=1)], shipping_cost=-0.0)])
 @example([order(order_id="1", order_date=date) for date in ("2024-01-02T00:00:00Z", "2024-01-01T00:00:00Z")])
@@ -78,7 +78,7 @@ def test_only_the_valid_records_of_all_close_calls_are_kept(tmp_path: Path) -> N
 
 
 @settings(max_examples=12)
-@given(st.lists(st.tuples(texts, st.none() | texts), min_size=1, max_size=30))
+@given(st.lists(st.tuples(strings, st.none() | strings), min_size=1, max_size=30))
 def test_strings_are_escaped_in_csv_and_unchanged_in_parquet(pairs: list[tuple[str, str | None]]) -> None:
     records = [
         order(order_id=str(n), customer=customer(customer_id=f"{n:03}", name=name or "x", phone=phone))

@@ -1,4 +1,4 @@
-"""What a story is gathered from, where there is more of it than usual: many replays, revisions, versions, log lines."""
+"""The data of a story in unusual amounts: many replays, revisions, versions and log lines."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def failure_of(batch: Batch, execution: str) -> None:
-    """Leave the failure record of an execution that AWS has forgotten."""
+    """Write the failure record of an execution that Step Functions no longer lists."""
     record = documents.failure_record(
         error="TransientError", cause="", next_step="Wait.", source=batch.source, ingested_at=batch.ingested_at
     )
@@ -60,7 +60,7 @@ def test_a_replay_is_found_after_one_that_aws_has_deleted(place: Any) -> None:
     assert [(one.replay, one.is_forgotten) for one in found] == [(0, False), (1, True), (2, False)]
 
 
-def test_of_many_executions_the_steps_of_the_latest_are_read(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_steps_of_the_latest_executions_are_read(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_executions, "MAX_HISTORIES", 1)
     batch = crashed(place)
     place.start(batch, f"{batch.batch_id}-replay-1")
@@ -69,7 +69,7 @@ def test_of_many_executions_the_steps_of_the_latest_are_read(place: Any, monkeyp
     assert [bool(one.steps) for one in story_of(place, batch.batch_id).executions] == [False, True]
 
 
-def test_the_last_end_is_that_of_the_last_execution_where_all_have_ended(place: Any) -> None:
+def test_a_batch_has_ended_only_if_all_its_executions_have(place: Any) -> None:
     batch = crashed(place)
     end(batch.batch_id, "FAILED", ago=timedelta(hours=2))
     first = batch_executions.last_end(place, "orders", batch.batch_id)
@@ -111,7 +111,7 @@ def test_a_log_of_events_is_read_for_ten_pages(n_pages: int, is_whole: bool) -> 
     assert whole is is_whole
 
 
-def test_a_line_that_only_names_a_batch_is_not_of_its_event() -> None:
+def test_a_log_line_that_only_names_a_batch_does_not_belong_to_its_event() -> None:
     log, uploaded = CloudWatchLogs(), datetime(2026, 1, 1, tzinfo=UTC)
     log.events["starter"] = []
     log.write("starter", uploaded, message="x", event="execution_started", batch_id="other", corrects="mine")
@@ -122,23 +122,23 @@ def test_a_line_that_only_names_a_batch_is_not_of_its_event() -> None:
 # --- versions and revisions -------------------------------------------------------------------------------------------
 
 
-def test_of_a_deleted_key_no_version_is_current(place: Any) -> None:
+def test_no_version_of_a_deleted_key_is_current(place: Any) -> None:
     published(place)
     place.s3().delete_object(Bucket=harness.INGEST, Key=KEY)
-    told = story_of(place, KEY)
-    assert (told.is_deleted, [version.is_current for version in told.versions]) == (True, [False])
+    story = story_of(place, KEY)
+    assert (story.is_deleted, [version.is_current for version in story.versions]) == (True, [False])
     published(place)
-    told = story_of(place, KEY)
-    assert (told.is_deleted, [version.is_current for version in told.versions]) == (False, [True, False])
+    story = story_of(place, KEY)
+    assert (story.is_deleted, [version.is_current for version in story.versions]) == (False, [True, False])
 
 
-def test_a_revision_is_one_of_its_version(place: Any) -> None:
+def test_a_revision_is_listed_under_its_version(place: Any) -> None:
     batch = published(place)
     second = revision(batch, 2)
     place.start(Batch.from_input({**batch.to_input(), "batch_id": second}), second)
-    told = story_of(place, second)
-    assert [version.is_this for version in told.versions] == [True]
-    assert [one.number for one in told.revisions if one.is_read] == [2]
+    story = story_of(place, second)
+    assert [version.is_this for version in story.versions] == [True]
+    assert [one.number for one in story.revisions if one.is_read] == [2]
 
 
 def test_a_revision_is_found_whose_first_one_is_gone(place: Any) -> None:
@@ -151,14 +151,14 @@ def test_a_revision_is_found_whose_first_one_is_gone(place: Any) -> None:
     assert [one.number for one in story_of(place, second).revisions] == [2]
 
 
-def test_readers_take_the_published_revision_and_else_a_story_is_of_the_latest() -> None:
+def test_a_story_shows_the_published_revision_or_else_the_latest() -> None:
     failed = [Revision(number, f"r{number}", "failed", is_read=False) for number in (1, 2, 3)]
     assert assemble._of_readers(failed) == "r3"
     assert assemble._of_readers([failed[0], Revision(2, "r2", "published", is_read=True), failed[2]]) == "r2"
     assert assemble._of_readers([]) is None
 
 
-def test_superseded_records_are_in_the_file_of_rejects_too(place: Any) -> None:
+def test_the_file_of_rejects_includes_superseded_records(place: Any) -> None:
     batch = place.process(lines([order()] * 3))
     [rejects] = [one for one in story_of(place, batch.batch_id).outputs if one.table == "rejects"]
     assert rejects.rows == 2
@@ -197,7 +197,7 @@ def test_versions_of_a_key_are_listed_as_far_as_needed(
     assert s3.pages == pages
 
 
-def test_another_key_that_begins_alike_is_not_deleted_with_this_one(place: Any) -> None:
+def test_a_deleted_key_does_not_affect_another_with_the_same_prefix(place: Any) -> None:
     published(place)
     place.upload(GOOD, "x.jsonl.gz.jsonl")
     place.s3().delete_object(Bucket=harness.INGEST, Key=f"{KEY}.gz.jsonl")

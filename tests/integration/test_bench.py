@@ -1,4 +1,4 @@
-"""The benchmark's plumbing, on made-up measurements: units, sums, medians, ratios, and the shape of what is written."""
+"""The calculations of the benchmark on invented measurements: units, sums, medians, ratios, result format."""
 
 import json
 import platform
@@ -67,7 +67,7 @@ def run_facts() -> dict[str, Any]:
     }
 
 
-def test_a_series_is_its_median_and_units_are_decimal() -> None:
+def test_a_series_is_reduced_to_its_median_in_decimal_units() -> None:
     series = Series(500 * MB, [sample(4), sample(100, peak_mb=7), sample(5)])
     assert series.cpu_seconds == 5
     assert series.mb_per_cpu_second == 100
@@ -77,7 +77,7 @@ def test_a_series_is_its_median_and_units_are_decimal() -> None:
     assert series.detail()["cpu_seconds"] == {"median": 5, "min": 4, "max": 100}
 
 
-def test_the_total_adds_up_each_round_before_the_median_is_taken() -> None:
+def test_the_total_is_the_median_of_the_sums_of_each_round() -> None:
     total = with_total(steps(100 * MB, (2, 1, 1), (8, 1, 1), (2, 2, 1)))["total"]
     assert [one.cpu_seconds for one in total.samples] == [4, 10, 5]
     assert total.cpu_seconds == 5, "the sum of the steps' medians would be 4"
@@ -99,15 +99,15 @@ def test_the_results_have_the_promised_shape() -> None:
     assert json.loads(json.dumps(found)) == found
 
 
-def test_a_ratio_is_ours_over_theirs_also_where_they_got_a_share_of_the_file() -> None:
+def test_a_ratio_is_per_byte_where_the_other_tool_read_a_share_of_the_file() -> None:
     for name, ratio in results(measured())["ratio"].items():
         assert ratio == 2, f"{name}: 20 MB per CPU-second against 10"
 
 
-def test_what_is_written_tells_nothing_of_whose_machine_it_is() -> None:
+def test_the_results_contain_nothing_that_identifies_the_machine() -> None:
     text = json.dumps(run_facts() | {"versions": machine.versions(), "commit": machine.commit()})
     for private in (str(ROOT), str(Path.home()), sys.prefix):
-        assert private not in text, f"{private} stands in the results"
+        assert private not in text, f"the results contain {private}"
     assert platform.node() not in machine.facts().values()
 
 
@@ -130,15 +130,15 @@ def test_columns_are_as_wide_as_they_need() -> None:
     ]
 
 
-def test_the_pictures_are_svg_of_their_own_in_both_schemes() -> None:
+def test_the_charts_are_self_contained_svg_for_both_color_schemes() -> None:
     drawn = pictures(run_facts())
     assert set(drawn) == {"speed-light.svg", "speed-dark.svg"}
     for name, svg in drawn.items():
-        texts = "\n".join(ET.fromstring(svg).itertext())
-        assert "http" not in svg.replace('xmlns="http://www.w3.org/2000/svg"', ""), f"{name} asks for something"
+        shown = "\n".join(ET.fromstring(svg).itertext())
+        assert "http" not in svg.replace('xmlns="http://www.w3.org/2000/svg"', ""), f"{name} loads something"
         for bar in bars(run_facts()):
-            assert bar.title in texts
-            assert bar.remark in texts
+            assert bar.title in shown
+            assert bar.remark in shown
     assert drawn["speed-light.svg"] != drawn["speed-dark.svg"]
 
 
@@ -176,7 +176,7 @@ def test_work_is_measured_in_its_own_process() -> None:
     assert MB < taken["peak_rss_bytes"] <= peak_rss_bytes()
 
 
-def test_a_process_says_what_it_took_or_what_went_wrong(tmp_path: Path) -> None:
+def test_a_process_reports_its_measurements_or_its_error(tmp_path: Path) -> None:
     source = tmp_path / "x.jsonl"
     source.write_bytes(b"{}\n{}\n")
     command = [sys.executable, "-m", "bench.child", "bench.peers.floor"]
@@ -189,7 +189,7 @@ def test_a_process_says_what_it_took_or_what_went_wrong(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FolderStorage]:
-    """A folder in place of S3, for the steps too."""
+    """A folder that replaces S3, including in the steps."""
     for name, value in {**ours.ENVIRONMENT, ours.FOLDER: str(tmp_path / "s3")}.items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
@@ -199,7 +199,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FolderSt
     ours._storage.cache_clear()
 
 
-def test_a_folder_answers_as_s3_does(folder: FolderStorage, tmp_path: Path) -> None:
+def test_a_folder_behaves_like_s3(folder: FolderStorage, tmp_path: Path) -> None:
     assert folder.head("b", "k") is None
     assert folder.get_bytes("b", "k") is None
     assert folder.put_new("b", "k", b"0123456789")
@@ -228,12 +228,12 @@ def test_the_adapter_runs_every_step(folder: FolderStorage, tmp_path: Path) -> N
     assert rows["items"] >= 10
 
 
-def test_the_adapter_gives_every_setting(folder: FolderStorage) -> None:
+def test_the_adapter_sets_every_setting(folder: FolderStorage) -> None:
     for name in ("processed_bucket", "chunk_bytes", "max_reject_ratio", "memory_mb", "state_machine_arn"):
         assert getattr(settings(), name)
 
 
-def test_every_subject_says_what_it_leaves_out() -> None:
+def test_every_subject_lists_what_it_omits() -> None:
     names = [one.name for one in (*PEERS, *FLOOR)]
     assert len(names) == len(set(names))
     for one in (*PEERS, *FLOOR):

@@ -185,7 +185,7 @@ def test_the_region_of_the_bucket_is_its_own_or_the_given_one_or_the_environment
 
 
 @pytest.mark.parametrize(
-    ("there", "wanted", "said"),
+    ("there", "wanted", "message"),
     [
         (None, None, r"several regions \(dev is in eu-central-1, prod is in eu-west-1\)"),
         ("eu-west-3", "eu-west-1", "is in eu-west-3, not in eu-west-1"),
@@ -193,13 +193,13 @@ def test_the_region_of_the_bucket_is_its_own_or_the_given_one_or_the_environment
     ],
 )
 def test_an_unknown_or_impossible_region_is_refused(
-    place: Target, tmp_path: Path, there: str | None, wanted: str | None, said: str
+    place: Target, tmp_path: Path, there: str | None, wanted: str | None, message: str
 ) -> None:
     (tmp_path / "environments" / "prod.tfvars").write_text('region = "eu-west-1"\n')
     if there:
         where: Any = {"LocationConstraint": there}
         boto3.client("s3", there).create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         bootstrap.bootstrap(place, region=wanted)
     assert backends.region_of(BUCKET) == there
     assert APPLIED == []
@@ -261,10 +261,10 @@ def test_a_repository_is_accepted_as_github_names_it(place: Target, given: str, 
     assert APPLIED[0].variables["repository"] == used
 
 
-@pytest.mark.parametrize("said", ["orders", "example/*", "example@12/orders", "https://github.com/example/orders"])
-def test_any_other_repository_is_refused_before_anything_is_created(place: Target, said: str) -> None:
+@pytest.mark.parametrize("message", ["orders", "example/*", "example@12/orders", "https://github.com/example/orders"])
+def test_any_other_repository_is_refused_before_anything_is_created(place: Target, message: str) -> None:
     with pytest.raises(UsageError, match="is not a repository as GitHub's tokens name it") as refused:
-        bootstrap.bootstrap(place, said)
+        bootstrap.bootstrap(place, message)
     assert "sub_claim_prefix" in refused.value.next_step
     assert backends.region_of(BUCKET) is None
 
@@ -275,9 +275,9 @@ def test_the_help_explains_both_forms_of_a_repository(
     monkeypatch.setattr("sys.argv", ["pipeline", "bootstrap", "--help"])
     with pytest.raises(SystemExit):
         cli.main()
-    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "OWNER@ID/NAME@ID" in said
-    assert "OWNER/NAME if it was created before July 2026" in said
+    message = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "OWNER@ID/NAME@ID" in message
+    assert "OWNER/NAME if it was created before July 2026" in message
     monkeypatch.setattr(deploy_commands, "aws_account", lambda: place)
     monkeypatch.setattr("sys.argv", ["pipeline", "bootstrap"])
     with pytest.raises(SystemExit):

@@ -97,8 +97,10 @@ def test_changed_code_is_compiled_again(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_terraform_and_the_build_agree_on_the_layers() -> None:
     text = (ROOT / "infra" / "functions.tf").read_text()
-    said = dict(re.findall(r"^    (\w+) = \{.*?layers\s*=\s*\[(.*?)\]", text, re.DOTALL | re.MULTILINE))
-    assert {name: tuple(re.findall(r'"(\w+)"', layers)) for name, layers in said.items()} == dict(build.FUNCTIONS)
+    in_terraform = dict(re.findall(r"^    (\w+) = \{.*?layers\s*=\s*\[(.*?)\]", text, re.DOTALL | re.MULTILINE))
+    assert {name: tuple(re.findall(r'"(\w+)"', layers)) for name, layers in in_terraform.items()} == dict(
+        build.FUNCTIONS
+    )
 
 
 def imports(path: Path, seen: set[Path]) -> set[str]:
@@ -197,14 +199,14 @@ CALLS = {
     "stepfunctions": "list_state_machines",
     "sts": "get_caller_identity",
 }
-"""A request of each service that is packed."""
+"""One request per packed service."""
 
-ANSWERS = {
+RESPONSES = {
     "s3": b"<x/>",
     "sns": b"<x><ListTopicsResult/><ResponseMetadata/></x>",
     "sts": b"<x><GetCallerIdentityResult/><ResponseMetadata/></x>",
 }
-"""To those, where XML is spoken."""
+"""Responses of the services that use XML."""
 
 KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
 
@@ -239,7 +241,7 @@ def _asked(session: Session, service: str, region: str) -> str:
 
     def answer(request: Any, **_: Any) -> AWSResponse:
         sent.append(request.url)
-        return AWSResponse(request.url, 200, {}, MockRawResponse(ANSWERS.get(service, b"{}")))
+        return AWSResponse(request.url, 200, {}, MockRawResponse(RESPONSES.get(service, b"{}")))
 
     client.meta.events.register("before-send", answer)
     getattr(client, CALLS[service])()

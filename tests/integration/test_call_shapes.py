@@ -23,7 +23,7 @@ OF_THE_CLI = (
     *("s3", "stepfunctions", "sns", "sqs", "lambda", "logs", "cloudwatch", "iam", "sts", "athena", "glue", "budgets"),
     *("events", "scheduler", "kms", "resourcegroupstaggingapi"),
 )
-"""The services that src/pipeline speaks to."""
+"""The services that src/pipeline calls."""
 
 
 def test_every_call_in_functions_is_made() -> None:
@@ -52,7 +52,7 @@ def test_every_request_of_a_function_matches_its_model() -> None:
     [
         ("s3", "GetObject", {"Bucket": "b"}, 'Missing required parameter in input: "Key"'),
         ("s3", "GetObject", {"Bucket": "b", "Key": "k", "Version": "v"}, "Unknown parameter"),
-        ("s3", "PutObject", {"Bucket": "b", "Key": "k", "StorageClass": "CHEAP"}, "StorageClass"),
+        ("s3", "PutObject", {"Bucket": "b", "Key": "k", "StorageClass": "UNKNOWN"}, "StorageClass"),
         ("stepfunctions", "StartExecution", {"stateMachineArn": "a", "name": "n" * 81}, "name"),
         ("sns", "Publish", {"TopicArn": 1, "Message": "m"}, "Invalid type"),
         ("lambda", "Invoke", {"FunctionName": "f", "InvocationType": "Later"}, "InvocationType"),
@@ -151,5 +151,5 @@ def test_every_listing_of_destroy_exists_with_its_parameters() -> None:
         assert client.can_paginate(operation), f"{service} {operation}"
         model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
         assert narrowing is None or narrowing in model.input_shape.members, f"{service} {operation}: {narrowing}"
-        answered = model.output_shape.members[result.partition("[")[0]].member
-        assert not (field := result.partition("[].")[2]) or field in answered.members, f"{service} {operation}: {field}"
+        listed = model.output_shape.members[result.partition("[")[0]].member
+        assert not (field := result.partition("[].")[2]) or field in listed.members, f"{service} {operation}: {field}"

@@ -31,7 +31,7 @@ GOOD = [order(order_id=str(number)) for number in range(20)]
 
 @contextmanager
 def counting() -> Iterator[Callable[[], Calls]]:
-    """Count the requests that are sent to S3 from here on."""
+    """Count the requests to S3 from now on."""
     made: Counter[str] = Counter()
 
     def count(model: Any, **_: Any) -> None:
@@ -95,7 +95,7 @@ def test_a_published_file_makes_the_requests_of_the_model(records: list[Any], ch
 @pytest.mark.parametrize("n_bytes", [0, (1 << 20) - 1, 1 << 20, 10 << 20, (10 << 20) + 1])
 @pytest.mark.usefixtures("aws")
 def test_large_objects_are_transferred_in_parts(n_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With smaller parts than deployed, but the least that S3 takes."""
+    """The parts are smaller than deployed: the minimum of S3."""
     monkeypatch.setattr(s3_requests, "MULTIPART_BYTES", 1 << 20)
     monkeypatch.setattr(s3_requests, "PART_BYTES", 5 << 20)
     config = TransferConfig(multipart_threshold=1 << 20, multipart_chunksize=5 << 20)

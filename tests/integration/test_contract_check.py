@@ -1,4 +1,4 @@
-"""`pipeline contract check`: what is wrong with a contract is named by file and line, with how to mend it."""
+"""`pipeline contract check`: each fault of a contract is reported by file and line, with its fix."""
 
 import json
 import shutil
@@ -21,12 +21,12 @@ SHIPPED = sorted(path.parent for path in ROOT.glob("*/contract.json")) or sorted
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the contract of orders that may be spoiled."""
+    """A copy of the contract of orders that a test may break."""
     return Path(shutil.copytree(ROOT / "contracts" / "orders", tmp_path / "contracts" / "orders"))
 
 
 @pytest.mark.parametrize("shipped", SHIPPED, ids=lambda path: path.name)
-def test_what_is_shipped_has_no_fault(shipped: Path) -> None:
+def test_the_shipped_contracts_have_no_faults(shipped: Path) -> None:
     assert check(shipped) == []
 
 
@@ -39,7 +39,7 @@ def replaced(old: str, new: str, times: int = 1) -> Callable[[str], str]:
 
 
 def changed(pointer: str, value: Any) -> Callable[[str], str]:
-    """Set what a JSON Pointer leads to; lines stay readable."""
+    """Set the value at a JSON Pointer; the file keeps readable lines."""
 
     def change(text: str) -> str:
         data = json.loads(text)
@@ -54,7 +54,7 @@ def changed(pointer: str, value: Any) -> Callable[[str], str]:
 
 
 SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
-    # file, how it is spoiled, a line that is found by its text, what is said
+    # file, change, text of the expected line, message
     ("contract.json", replaced('"rules": [', '"rules": [,'), '"rules": [,', "Expecting value"),
     ("contract.json", replaced('"key": ["order_id"],', '"key": ["nothing"],'), '"key": ["nothing"]', "is not there"),
     ("contract.json", replaced("DECIMAL(5,4)", "DECIMAL(5,6)"), "DECIMAL(5,6)", "is no type that a table can have"),
@@ -169,7 +169,7 @@ SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
 
 
 @pytest.mark.parametrize(("file", "spoil", "line", "says"), SPOILED, ids=[f"{one[0]}-{one[3]}" for one in SPOILED])
-def test_a_fault_is_named_by_file_and_line(
+def test_a_fault_is_reported_with_file_and_line(
     folder: Path, file: str, spoil: Callable[[str], str], line: str, says: str
 ) -> None:
     path = folder / file
@@ -206,7 +206,7 @@ def test_a_missing_file_is_named(folder: Path) -> None:
     assert "No such file" in fault.says
 
 
-def test_lines_are_those_of_the_names(tmp_path: Path) -> None:
+def test_a_fault_has_the_line_of_the_name(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text('{\n "a": [1,\n  {"b/c":\n "}, [" }],\n "d": "\\"," }')
     assert [line_at(path, pointer) for pointer in ("", "/a", "/a/0", "/a/1", "/a/1/b~1c", "/d", "/a/1/x", "/x/y")] == [
@@ -214,7 +214,7 @@ def test_lines_are_those_of_the_names(tmp_path: Path) -> None:
     ]
 
 
-def test_contract_check_looks_at_saved_queries(tmp_path: Path) -> None:
+def test_contract_check_includes_saved_queries(tmp_path: Path) -> None:
     folder = tmp_path / "orders"
     shutil.copytree(ROOT / "contracts" / "orders", folder)
     assert check(folder) == []
@@ -224,7 +224,7 @@ def test_contract_check_looks_at_saved_queries(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", APPLIED)
-def test_check_asks_nothing_of_a_condition(name: str, tmp_path: Path) -> None:
+def test_contract_check_requires_nothing_of_a_condition(name: str, tmp_path: Path) -> None:
     schema = schema_with(APPLIED[name])
     contract = contract_with(schema, tmp_path / "d")
     example = {"id": "a", "kind": "b", "n": 7, "x": 1.5, "part": {"k": "b"}, "parts": [{"m": 1}]}

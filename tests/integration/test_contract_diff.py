@@ -64,7 +64,7 @@ money, status, orders = of("$defs", "money"), of("properties", "status"), of("ta
 number, product = (of("$defs", "item", "properties", name) for name in ("line_number", "product_name"))
 
 CHANGES: list[tuple[str, Callable[[Any], object], str, tuple[str, ...]]] = [
-    # file, the change, what is said of it, whom it breaks
+    # file, change, message, whom it breaks
     (SCHEMA, lambda s: s["properties"].pop("status"), "the field is gone", (PRODUCERS,)),
     (SCHEMA, lambda s: s["properties"].update(note={"type": "string"}), "a new field, which may be left out", ()),
     (SCHEMA, lambda s: of("$defs", "customer")(s)["required"].append("email"), "must be there now", (PRODUCERS,)),
@@ -108,7 +108,7 @@ CHANGES: list[tuple[str, Callable[[Any], object], str, tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("file", "how", "says", "breaks"), CHANGES, ids=[str(n) for n in range(len(CHANGES))])
-def test_a_change_says_whom_it_breaks(
+def test_a_change_is_reported_with_whom_it_breaks(
     after: Path, file: str, how: Callable[[Any], object], says: str, breaks: tuple[str, ...]
 ) -> None:
     change(after / file, how)
@@ -122,7 +122,7 @@ def test_a_change_says_whom_it_breaks(
         assert found.changes == ()
 
 
-def test_a_table_that_is_gone_breaks_readers_and_what_is_stored(after: Path) -> None:
+def test_a_removed_table_breaks_readers_and_stored_data(after: Path) -> None:
     def drop(data: Any) -> None:
         data["tables"] = [one for one in data["tables"] if one["name"] != "items"]
         data["control_totals"] = data["control_totals"][:1]
@@ -132,7 +132,7 @@ def test_a_table_that_is_gone_breaks_readers_and_what_is_stored(after: Path) -> 
     assert gone.breaks == (READERS, STORED)
 
 
-def test_a_new_version_may_change_tables_and_rules_and_says_why(after: Path) -> None:
+def test_a_new_version_may_change_tables_and_rules_with_a_reason(after: Path) -> None:
     add_version(after)
     change(after / "contract.json", lambda data: data["rules"][0].update(sql="true"))
     change(after / "contract.json", lambda data: orders(data)["columns"].pop(2))
@@ -141,7 +141,7 @@ def test_a_new_version_may_change_tables_and_rules_and_says_why(after: Path) -> 
     assert (found.why, found.refused) == ("Because.", [])
 
 
-def test_no_new_version_lets_an_old_one_take_less(after: Path) -> None:
+def test_a_new_version_does_not_allow_an_old_one_to_accept_less(after: Path) -> None:
     add_version(after)
     change(after / SCHEMA, lambda data: data["properties"].pop("status"))
     (refused,) = diff(BEFORE, after).refused
@@ -149,7 +149,7 @@ def test_no_new_version_lets_an_old_one_take_less(after: Path) -> None:
     assert refused.needs == "Leave this version as it was, and make the change in a new one."
 
 
-def test_a_version_goes_only_where_another_comes(after: Path) -> None:
+def test_a_version_may_be_removed_only_with_a_new_one(after: Path) -> None:
     def drop(data: Any) -> None:
         data["versions"] = [one for one in data["versions"] if one["version"] != 1]
 
@@ -161,7 +161,7 @@ def test_a_version_goes_only_where_another_comes(after: Path) -> None:
 
 
 SQL: list[tuple[str, str, str, str, tuple[str, ...]]] = [
-    # file, what is replaced, by what, what is said, whom it breaks
+    # file, old text, new text, message, whom it breaks
     ("orders.sql", "FROM records", "FROM records WHERE true", "of the examples it makes the same", ()),
     ("orders.sql", "FROM records", "FROM records -- all of them", "", ()),
     ("orders.sql", "    tax_amount,", "    tax_amount + 1 AS tax_amount,", "give other tax_amount", (READERS,)),
@@ -175,7 +175,7 @@ SQL: list[tuple[str, str, str, str, tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("file", "old", "new", "says", "breaks"), SQL, ids=[f"{one[0]}-{one[3]}" for one in SQL])
-def test_other_sql_is_told_by_what_it_makes_of_the_examples(
+def test_a_change_of_sql_is_described_by_its_effect_on_the_examples(
     after: Path, file: str, old: str, new: str, says: str, breaks: tuple[str, ...]
 ) -> None:
     path = after / file
@@ -191,7 +191,7 @@ def test_other_sql_is_told_by_what_it_makes_of_the_examples(
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with the contract of orders in its one revision, in place of the project's."""
+    """A repository whose only revision has the contract of orders; it replaces the project's."""
     root = tmp_path / "repository"
     shutil.copytree(BEFORE, root / "contracts" / "orders")
     for arguments in (("init", "--quiet", "--initial-branch=main"), ("add", "."), ("commit", "--quiet", "-m", "first")):
@@ -217,7 +217,7 @@ def gate(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
     return int(left.value.code or 0)
 
 
-def test_the_gate_lets_pass_what_is_safe_and_stops_what_breaks(
+def test_the_gate_accepts_safe_changes_and_refuses_breaking_ones(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert gate(monkeypatch) == 0
@@ -236,7 +236,7 @@ def test_the_gate_lets_pass_what_is_safe_and_stops_what_breaks(
     assert "1 changes of contracts break" in printed.err
 
 
-def test_on_a_branch_the_gate_compares_with_where_it_left_main(
+def test_on_a_branch_the_gate_compares_with_the_merge_base(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     git(repository, "update-ref", "refs/remotes/origin/main", "HEAD")
@@ -250,7 +250,7 @@ def test_on_a_branch_the_gate_compares_with_where_it_left_main(
     assert "the array of records has another name" in capsys.readouterr().out
 
 
-def test_a_feed_goes_only_when_it_was_retired_before(
+def test_a_dataset_may_be_deleted_only_after_it_was_retired(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(repository / "contracts" / "orders", repository / "kept")
@@ -265,7 +265,7 @@ def test_a_feed_goes_only_when_it_was_retired_before(
     assert "the feed is gone: The shop is closed." in capsys.readouterr().out
 
 
-def test_diff_exits_by_what_it_finds(
+def test_the_exit_status_of_diff_depends_on_the_changes(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = Path(shutil.copytree(BEFORE, tmp_path / "another name"))

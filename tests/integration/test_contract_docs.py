@@ -37,6 +37,6 @@ def test_a_command_prints_what_the_page_says(folder: Path, name: str, value: str
     assert done.stdout == printed, done.stderr
 
 
-def test_the_page_has_its_example() -> None:
+def test_the_page_contains_the_example_contract() -> None:
     assert len(FILES) == 5
     assert len(COMMANDS) == 2

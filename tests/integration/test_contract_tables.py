@@ -1,4 +1,4 @@
-"""`pipeline contract check`: keys that rows share, and columns that do not hold each value of the schema."""
+"""`pipeline contract check`: keys that several rows share, and columns that can't hold every value of the schema."""
 
 import json
 from pathlib import Path
@@ -93,7 +93,7 @@ def test_the_advice_about_elements_that_share_a_key_works(tmp_path: Path) -> Non
     assert check(written(tmp_path, {**ITEMS, "latest_by": ["count"]}, ITEMS_SQL)) == []
 
 
-def test_elements_that_the_schema_keeps_apart_need_no_latest_by(tmp_path: Path) -> None:
+def test_elements_with_distinct_keys_in_the_schema_need_no_latest_by(tmp_path: Path) -> None:
     properties = {**PROPERTIES, "items": {**PROPERTIES["items"], "uniqueItems": True}}
     assert check(written(tmp_path, ITEMS, ITEMS_SQL, properties=properties)) == []
 
@@ -109,7 +109,7 @@ def test_elements_that_the_schema_keeps_apart_need_no_latest_by(tmp_path: Path) 
         ("ratio", "DECIMAL(10,4)", False),
     ],
 )
-def test_a_column_that_does_not_hold_each_value_is_a_warning(
+def test_a_column_that_cannot_hold_every_value_is_a_warning(
     column: str, kind: str, warns: bool, tmp_path: Path
 ) -> None:
     other = table("more", ["id"], {"id": "VARCHAR", column: kind})

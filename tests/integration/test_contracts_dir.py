@@ -40,14 +40,18 @@ def datasets_in(folder: Path, *datasets: str) -> Path:
     ("tfvars", "variable", "expected"),
     [
         (None, None, None),
-        ('# contracts_dir = "../no"\n', None, "contracts"),  # the default, beside this infra/
-        ('environment = "x"\ncontracts_dir   = "../my-feeds" # ours\n', None, "my-feeds"),
-        ('contracts_dir = "datasets"\n', None, "infra/feeds"),
+        ('# contracts_dir = "../no"\n', None, "contracts"),  # the default: next to infra/
+        ('environment = "x"\ncontracts_dir   = "../my-datasets" # ours\n', None, "my-datasets"),
+        ('contracts_dir = "datasets"\n', None, "infra/datasets"),
         (None, "../others/", "others"),
-        ('contracts_dir = "../my-feeds"\n', "../others", "my-feeds"),  # as Terraform has it
+        (
+            'contracts_dir = "../my-datasets"\n',
+            "../others",
+            "my-datasets",
+        ),  # terraform.tfvars takes precedence, as in Terraform
     ],
 )
-def test_it_is_set_by_the_environment_or_by_terraform_tfvars(
+def test_contracts_dir_is_set_by_the_environment_or_by_terraform_tfvars(
     infra: Path, monkeypatch: pytest.MonkeyPatch, tfvars: str | None, variable: str | None, expected: str | None
 ) -> None:
     if tfvars:
@@ -57,12 +61,12 @@ def test_it_is_set_by_the_environment_or_by_terraform_tfvars(
     assert contracts_folder() == (infra.parent / expected if expected else ROOT / "contracts")
 
 
-def test_it_can_be_absolute(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contracts_dir_can_be_absolute(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_VAR_contracts_dir", str(EXAMPLES))
     assert contracts_folder() == EXAMPLES
 
 
-def test_it_applies_to_both_targets(infra: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contracts_dir_applies_to_both_targets(infra: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_VAR_contracts_dir", str(EXAMPLES))
     aws, local = aws_target(), embedded_target(embedded.Server(1, 1, tmp_path), tmp_path)
     assert (infra / aws.workspace.variables["contracts_dir"]).resolve() == EXAMPLES

@@ -1,4 +1,4 @@
-"""Deploying a reviewed plan; destroying production only by its name, or half a deployment; what is left behind."""
+"""Deploying a reviewed plan; destroying production only by its name, or half a deployment; what remains after it."""
 
 import sys
 from collections.abc import Iterator
@@ -278,10 +278,10 @@ def prod(place: Target, monkeypatch: pytest.MonkeyPatch) -> Target:
 
 
 @pytest.mark.parametrize(
-    ("confirmation", "said"), [("", "its name was not given"), ("shop-dev", "shop-dev is not its name")]
+    ("confirmation", "message"), [("", "its name was not given"), ("shop-dev", "shop-dev is not its name")]
 )
-def test_prod_is_not_destroyed_without_its_name(prod: Target, confirmation: str, said: str) -> None:
-    with pytest.raises(UsageError, match=f"shop-prod is production, and {said}") as refused:
+def test_prod_is_not_destroyed_without_its_name(prod: Target, confirmation: str, message: str) -> None:
+    with pytest.raises(UsageError, match=f"shop-prod is production, and {message}") as refused:
         deploy.destroy(prod, confirmation)
     assert refused.value.next_step.endswith("make destroy-infra CONFIRM=shop-prod")
 

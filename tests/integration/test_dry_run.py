@@ -1,4 +1,4 @@
-"""`pipeline validate` predicts the result of a run for a file, and leaves nothing behind."""
+"""`pipeline validate` predicts the result of a run for a file, and leaves no files."""
 
 import csv
 import json
@@ -52,7 +52,7 @@ def of_a_run(line: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("chunk_bytes", [10**6, 4000])
-def test_it_says_what_a_run_would_make_of_the_file(
+def test_validate_predicts_the_result_of_a_run(
     chunk_bytes: int, pipeline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TF_VAR_chunk_bytes", str(chunk_bytes))
@@ -91,7 +91,9 @@ def test_it_says_what_a_run_would_make_of_the_file(
         (b"a;b", "x.csv", "UnsupportedFormatError"),
     ],
 )
-def test_a_file_that_would_fail_says_so_and_what_to_do(data: bytes, name: str, error: str, pipeline: Any) -> None:
+def test_a_file_that_would_fail_is_reported_with_the_next_step(
+    data: bytes, name: str, error: str, pipeline: Any
+) -> None:
     status, out, _ = pipeline(data, name=name)
     assert status == 1
     assert f"{name} would fail, by the rules of this checkout: {error}" in out
@@ -107,7 +109,7 @@ def test_the_rejects_of_a_file_that_would_fail_are_shown_and_kept(pipeline: Any,
     assert len((tmp_path / "out" / "rejects.jsonl").read_bytes().splitlines()) == 3
 
 
-def test_scripts_get_one_json_object(pipeline: Any) -> None:
+def test_json_output_is_one_object(pipeline: Any) -> None:
     status, out, _ = pipeline(MIXED, "--json", "--samples", "1")
     answer = json.loads(out)
     assert (status, answer["publishable"], answer["failure"]) == (0, True, None)
@@ -117,7 +119,7 @@ def test_scripts_get_one_json_object(pipeline: Any) -> None:
     assert (status, json.loads(out)["failure"]["error"]) == (1, "NoValidRecordsError")
 
 
-def test_settings_are_those_that_would_be_deployed(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validate_uses_the_settings_that_would_be_deployed(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     strange = lines([order(coupon="SECRET"), order(order_id="2")])
     assert pipeline(strange)[0] == 1
     monkeypatch.setenv("TF_VAR_unknown_fields", "drop")
@@ -151,7 +153,9 @@ def test_a_wrong_option_is_named(options: tuple[str, ...], says: str, status: in
     assert says in out + err
 
 
-def test_a_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_reported_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["pipeline", "validate", "no/such/file"])
     with pytest.raises(SystemExit) as left:
         cli.main()
@@ -159,7 +163,7 @@ def test_a_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, caps
     assert "There is no file no/such/file." in capsys.readouterr().err
 
 
-def test_results_never_replace_what_was_tried(pipeline: Any, tmp_path: Path) -> None:
+def test_results_never_replace_the_input(pipeline: Any, tmp_path: Path) -> None:
     status, _, err = pipeline(MIXED, "--out", str(tmp_path), name="rejects.jsonl")
     assert (status, (tmp_path / "rejects.jsonl").read_bytes()) == (2, MIXED)
     assert "where the outputs could replace it" in err
@@ -167,7 +171,7 @@ def test_results_never_replace_what_was_tried(pipeline: Any, tmp_path: Path) -> 
     assert pipeline(MIXED, "--out", str(tmp_path / "file"))[0] == 2
 
 
-def test_results_of_another_run_do_not_stay(pipeline: Any, tmp_path: Path) -> None:
+def test_results_of_an_earlier_run_are_removed(pipeline: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("kept")
@@ -185,7 +189,7 @@ def test_results_of_another_run_do_not_stay(pipeline: Any, tmp_path: Path) -> No
         (OSError(28, "No space left on device", "/tmp/x"), 1, "Set TMPDIR to a folder with more space"),
     ],
 )
-def test_what_happens_here_is_not_said_of_the_file(
+def test_an_error_of_this_machine_is_not_blamed_on_the_file(
     raised: Exception, status: int, says: str, pipeline: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -197,7 +201,7 @@ def test_what_happens_here_is_not_said_of_the_file(
     assert says in err
 
 
-def test_progress_says_how_much_of_the_file_is_read(tmp_path: Path) -> None:
+def test_progress_shows_how_much_of_the_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(MIXED * 200)
     read: list[int] = []

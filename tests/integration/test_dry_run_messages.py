@@ -26,28 +26,28 @@ def validate(path: Path, *options: str) -> str:
     [(b"", set()), (BAD, {"rejects.jsonl"}), (lines([order()]), {"orders.csv", "manifest.json"})],
     ids=["no file", "rejects", "tables"],
 )
-def test_a_folder_is_named_only_if_there_is_something_in_it(data: bytes, files: set[str], tmp_path: Path) -> None:
+def test_the_output_folder_is_named_only_if_it_has_files(data: bytes, files: set[str], tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes(data)
     out = tmp_path / "out"
-    said = validate(tmp_path / "x.jsonl", "--out", str(out))
+    printed = validate(tmp_path / "x.jsonl", "--out", str(out))
     found = {path.name for path in out.iterdir()} if out.is_dir() else set()
     assert files <= found
     assert bool(found) is bool(files)
-    assert (f"The outputs are in {out}/" in said) is bool(files)
+    assert (f"The outputs are in {out}/" in printed) is bool(files)
 
 
 @pytest.mark.parametrize("data", [BAD, lines([order(), order(status="lost")])], ids=["all", "too many"])
-def test_no_address_is_named_that_is_nowhere(data: bytes, tmp_path: Path) -> None:
+def test_no_s3_address_is_shown_for_a_local_run(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes(data)
-    said = validate(tmp_path / "x.jsonl")
-    assert "s3://" not in said
-    assert "see the rejects below" in said
-    assert "/status must be one of" in said
+    printed = validate(tmp_path / "x.jsonl")
+    assert "s3://" not in printed
+    assert "see the rejects below" in printed
+    assert "/status must be one of" in printed
 
 
 def test_the_next_step_about_a_dataset_works(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes(lines([order()]))
-    said = validate(tmp_path / "x.jsonl", "--dataset", "order")
-    assert "there are contracts for: orders" in said
-    assert "Name one of these with --dataset" in said
+    printed = validate(tmp_path / "x.jsonl", "--dataset", "order")
+    assert "there are contracts for: orders" in printed
+    assert "Name one of these with --dataset" in printed
     assert "PUBLISHABLE dataset=orders" in validate(tmp_path / "x.jsonl", "--dataset", "orders")

@@ -1,4 +1,4 @@
-"""A duplicate event is counted as known, also while the first execution runs; moto is as idempotent as AWS."""
+"""A duplicate event is counted as known even while the first execution runs. moto is as idempotent as AWS."""
 
 import json
 import re
@@ -47,8 +47,8 @@ def test_the_engine_accepts_the_same_start_twice(machine: Any) -> None:
     assert first["executionArn"] == second["executionArn"]
 
 
-def test_what_botocore_repeats_within_a_call_is_started(machine: Any) -> None:
-    """Its retry of a request whose response was lost has the same input."""
+def test_a_call_that_botocore_repeats_starts_the_execution_once(machine: Any) -> None:
+    """botocore retries a request whose response was lost, with the same input."""
     batch, client = harness.plan(harness.upload(lines([order()]))), executions.client()
 
     def start_twice(**arguments: Any) -> Any:
@@ -63,21 +63,21 @@ def test_the_input_still_describes_the_batch(machine: Any) -> None:
     assert executions.start(executions.client(), MACHINE, batch)
     described = executions.describe(executions.client(), MACHINE, batch.batch_id)
     assert described is not None
-    told = json.loads(described["input"])
-    assert set(told) == {*batch.to_input(), "start_id"}
-    assert Batch.from_input(told).to_input() == {**batch.to_input(), "execution": batch.batch_id}
+    execution_input = json.loads(described["input"])
+    assert set(execution_input) == {*batch.to_input(), "start_id"}
+    assert Batch.from_input(execution_input).to_input() == {**batch.to_input(), "execution": batch.batch_id}
 
 
 def test_an_input_of_a_later_release_can_be_read() -> None:
     source = Source("bucket", "incoming/orders/x.json", "v1", 1, "etag", "")
     batch = plan_batch(source, datetime(2026, 1, 2, tzinfo=UTC), 1000)
-    told = batch.to_input()
-    later = {**told, "new": 1, "source": {**told["source"], "new": {}}}
+    execution_input = batch.to_input()
+    later = {**execution_input, "new": 1, "source": {**execution_input["source"], "new": {}}}
     assert Batch.from_input(later) == batch
 
 
 def test_the_starter_goes_live_after_the_state_machine() -> None:
-    """The functions of the release before this one fail at an input with a member that they do not know."""
+    """Functions of the previous release fail on an input with an unknown member."""
     terraform = (ROOT / "infra" / "functions.tf").read_text("utf-8")
     alias = re.search(r'resource "aws_lambda_alias" "live" \{.*?\n\}', terraform, re.DOTALL)
     assert alias

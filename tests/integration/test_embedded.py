@@ -1,4 +1,4 @@
-"""The local emulator's processes: they are stopped before their files are removed, and no others are."""
+"""The local emulator's processes, and only those, are stopped before their files are removed."""
 
 import json
 import os
@@ -63,8 +63,8 @@ def own_environment() -> dict[str, str]:
 
 def test_a_slow_server_is_running(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
     record(launch(**own_environment()).pid)
-    answers = iter([False, False, True])
-    monkeypatch.setattr(embedded.Server, "is_running", lambda _: next(answers))
+    responses = iter([False, False, True])
+    monkeypatch.setattr(embedded.Server, "is_running", lambda _: next(responses))
     assert embedded.local_up()[1] is False
 
 

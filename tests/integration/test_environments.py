@@ -169,8 +169,8 @@ def test_the_shells_own_env_selects_nothing(
     (tmp_path / "Makefile").write_text(f"include {root}/Makefile\nsay:\n\t@printenv PIPELINE_ENV\n")
     environment = {"PATH": os.environ["PATH"], **shell}
     command = ["make", "--no-print-directory", "-f", str(tmp_path / "Makefile"), *arguments, "say"]
-    said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == name
+    message = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert message.stdout.strip() == name
 
 
 def test_the_environment_applies_to_every_part_of_the_target(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,8 +262,8 @@ def test_account_calls_use_a_region_that_accepts_the_credentials(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(infra / "config"))
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    asked = [targets.aws_account().account_client("sts"), backends.client("s3")]
-    assert [client.meta.region_name for client in asked] == [region, region]
+    clients = [targets.aws_account().account_client("sts"), backends.client("s3")]
+    assert [client.meta.region_name for client in clients] == [region, region]
     assert targets.aws_account().account_client("s3", "eu-west-1").meta.region_name == "eu-west-1"
 
 
@@ -277,10 +277,12 @@ def refusing(status: int) -> Any:
     return refuse
 
 
-@pytest.mark.parametrize(("status", "said"), [(403, "may not use the state bucket states"), (400, "can't be reached")])
-def test_a_bucket_that_may_not_be_used_is_explained(monkeypatch: pytest.MonkeyPatch, status: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "message"), [(403, "may not use the state bucket states"), (400, "can't be reached")]
+)
+def test_a_bucket_that_may_not_be_used_is_explained(monkeypatch: pytest.MonkeyPatch, status: int, message: str) -> None:
     monkeypatch.setattr(backends, "_head", refusing(status))
-    with pytest.raises(CliError, match=said) as refused:
+    with pytest.raises(CliError, match=message) as refused:
         S3Backend("states", "k").arguments()
     assert "TF_STATE_BUCKET" in refused.value.next_step
 
@@ -405,16 +407,16 @@ def remember(folder: Path, **backend: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "said"),
+    ("backend", "message"),
     [
         (LocalBackend("dev.tfstate"), "kept in s3://states, but TF_STATE_BUCKET is not set"),
         (LocalBackend("dev.tfstate", asked_for=True), "kept in s3://states, but TF_STATE_BUCKET is none"),
         (S3Backend("others", "k"), "kept in s3://states, but TF_STATE_BUCKET is others"),
     ],
 )
-def test_an_unset_or_changed_bucket_is_detected(tmp_path: Path, backend: backends.Backend, said: str) -> None:
+def test_an_unset_or_changed_bucket_is_detected(tmp_path: Path, backend: backends.Backend, message: str) -> None:
     remember(tmp_path, type="s3", config={"bucket": "states"})
-    with pytest.raises(CliError, match=said) as refused:
+    with pytest.raises(CliError, match=message) as refused:
         workspace_in(tmp_path, backend).state()
     assert "TF_STATE_BUCKET" in refused.value.next_step
 
@@ -459,11 +461,11 @@ def test_a_state_that_can_not_be_moved_stays_in_its_file(infra: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("backend", "said"),
+    ("backend", "message"),
     [(S3Backend("states", "k"), "No file here holds a state"), (LocalBackend(), "No bucket is named")],
 )
-def test_move_state_reports_that_there_is_nothing_to_move(infra: Path, backend: backends.Backend, said: str) -> None:
-    with pytest.raises(CliError, match=said):
+def test_move_state_reports_that_there_is_nothing_to_move(infra: Path, backend: backends.Backend, message: str) -> None:
+    with pytest.raises(CliError, match=message):
         workspace_in(infra, backend).move_state()
 
 

@@ -51,13 +51,13 @@ def test_the_printed_sums_are_the_sums_of_the_lines(command: Run) -> None:
     status, out, _ = command("--orders", "200000", "--files", "10")
     assert status == 0
     answer = estimate.estimate(replace(ASKED, files=10))
-    told = dict(re.findall(r"(\w+)=(\S+)", out.splitlines()[-1]))
+    summary = dict(re.findall(r"(\w+)=(\S+)", out.splitlines()[-1]))
     once = sum((line.quantity * line.price for line in answer.runs), Decimal(0))
-    standing = sum((line.quantity * line.price for line in answer.standing), Decimal(0))
-    assert float(told["usd"]) == pytest.approx(float(once))
-    assert float(told["usd_a_month"]) == pytest.approx(float(once * 30 + standing))
-    assert float(told["usd_for_1000_orders"]) == pytest.approx(float(once / 200))
-    assert Decimal(told["usd"]) == total(answer.runs), "exact, not as the table rounds it"
+    fixed = sum((line.quantity * line.price for line in answer.standing), Decimal(0))
+    assert float(summary["usd"]) == pytest.approx(float(once))
+    assert float(summary["usd_a_month"]) == pytest.approx(float(once * 30 + fixed))
+    assert float(summary["usd_for_1000_orders"]) == pytest.approx(float(once / 200))
+    assert Decimal(summary["usd"]) == total(answer.runs), "exact, not as the table rounds it"
     for line in (*answer.runs, *answer.standing):
         assert line.item in out
     assert f"{total(answer.runs):,.6f}" in out
@@ -103,7 +103,7 @@ def test_arm_costs_less_and_regions_have_their_own_prices() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--orders", "0"], "greater than or equal to 1"),
         (["--orders", "5", "--files", "0"], "greater than or equal to 1"),
@@ -116,10 +116,10 @@ def test_arm_costs_less_and_regions_have_their_own_prices() -> None:
         (["--orders", "100000000"], "max_object_bytes allows 5,368,709,120"),
     ],
 )
-def test_a_wrong_argument_is_explained(command: Run, arguments: list[str], said: str) -> None:
+def test_a_wrong_argument_is_explained(command: Run, arguments: list[str], message: str) -> None:
     status, out, err = command(*arguments)
     assert (status, out) == (2, "")
-    assert said in err
+    assert message in err
     assert "next:" in err
 
 

@@ -32,7 +32,7 @@ def rule(text: str, precision: int, scale: int) -> Fraction | None:
 
 
 @st.composite
-def texts(draw: st.DrawFn) -> str:
+def number_strings(draw: st.DrawFn) -> str:
     """JSON numbers of any length: multiples of some scale, their neighbours, and numbers with additional digits."""
     digits = str(draw(st.integers(0, 10 ** draw(st.sampled_from([3, 9, 15, 17, 20, 25])))))
     places = draw(st.integers(0, 24))
@@ -44,7 +44,9 @@ def texts(draw: st.DrawFn) -> str:
     return f"{draw(st.sampled_from(['', '-']))}{whole}{fraction}{exponent}"
 
 
-spelled = texts() | st.floats(-1e18, 1e18).map(repr) | st.floats(-1e6, 1e6).map(lambda number: f"{number:.17g}")
+spelled = (
+    number_strings() | st.floats(-1e18, 1e18).map(repr) | st.floats(-1e6, 1e6).map(lambda number: f"{number:.17g}")
+)
 
 
 def published(numbers: list[str], schema: dict[str, Any], folder: Path) -> dict[int, Any]:

@@ -1,4 +1,4 @@
-"""explain and rejects: what they say of every way that a file can go, and what they say to do next."""
+"""explain and rejects: their output for every outcome of a file, and the next step that they advise."""
 
 import json
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 def failing_with(place: Place, error: PipelineError) -> None:
-    """From now on every run fails with this."""
+    """Let every run from now on fail with an error."""
 
     def fail(_: Batch) -> None:
         raise error
@@ -86,7 +86,7 @@ def crashed_and_erased(place: Place) -> Batch:
 
 
 def not_notified(place: Place) -> Batch:
-    place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
+    place.step_functions().notify = lambda _: None  # type: ignore[method-assign]
     batch = crashed(place)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
     return batch
@@ -153,7 +153,7 @@ def failed_and_erased(place: Place) -> Batch:
     return batch
 
 
-def notice_not_sent(place: Place) -> Batch:
+def notification_not_sent(place: Place) -> Batch:
     batch = published(place)
     failure = {"Error": "SNS.NotFoundException", "Cause": "Topic does not exist"}
     record_failure.handler({"batch": batch.to_input(), "execution": batch.batch_id, "failure": failure})
@@ -181,14 +181,14 @@ WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
     (lost, Outcome.LOST, "its manifest was deleted", ["replay BATCH --apply"]),
     (gone, Outcome.GONE, "deleted or have expired", []),
     (failed_and_erased, Outcome.GONE, "deleted or have expired", []),
-    (notice_not_sent, Outcome.PUBLISHED, "A later step failed: SNS.NotFoundException", []),
+    (notification_not_sent, Outcome.PUBLISHED, "A later step failed: SNS.NotFoundException", []),
 ]
 
 
 @pytest.mark.parametrize(
     ("way", "outcome", "sentence", "commands"), WAYS, ids=lambda value: getattr(value, "__name__", "")
 )
-def test_every_outcome_is_said_with_its_reason_and_the_next_command(
+def test_every_outcome_is_shown_with_its_reason_and_the_next_command(
     place: Place, run: Run, way: Callable[[Place], Batch], outcome: Outcome, sentence: str, commands: list[str]
 ) -> None:
     batch = way(place)
@@ -204,16 +204,16 @@ def test_every_outcome_is_said_with_its_reason_and_the_next_command(
     assert ("Nothing needs to be done." in out) == (not shown["actions"])
 
 
-def test_every_command_that_is_named_exists(place: Place) -> None:
+def test_every_suggested_command_exists(place: Place) -> None:
     known = {command.name for command in cli.app.registered_commands}
     named = {word.split()[0] for *_, commands in WAYS for word in commands}
     assert named <= known
 
 
-# --- how it is asked for ----------------------------------------------------------------------------------------------
+# --- names of a batch -------------------------------------------------------------------------------------------------
 
 
-def test_a_batch_is_found_by_whatever_names_it(place: Place) -> None:
+def test_a_batch_is_found_by_each_of_its_names(place: Place) -> None:
     batch = partly_rejected(place)
     arn = executions.execution_arn(MACHINE, batch.batch_id)
     for what in (
@@ -242,14 +242,14 @@ def test_an_execution_with_another_name_is_found_by_its_input(place: Place) -> N
 
 
 @pytest.mark.parametrize("name", ["x.jsonl ", "x?versionId=1.jsonl", "arn:x:execution:y.jsonl"])
-def test_odd_keys_are_found_as_they_are(place: Place, name: str) -> None:
+def test_keys_with_unusual_characters_are_found(place: Place, name: str) -> None:
     place.upload(GOOD, name.strip() if name.endswith(" ") else "other.jsonl")
     batch = place.upload(GOOD, name)
     for what in (f"incoming/orders/{name}", f"s3://{harness.INGEST}/incoming/orders/{name}"):
         assert look_up(place, what).batch_id == batch.batch_id  # type: ignore[arg-type]
 
 
-def test_a_lost_batch_whose_source_is_gone_is_not_run_again(place: Place, run: Run) -> None:
+def test_no_replay_is_suggested_for_a_lost_batch_without_its_source(place: Place, run: Run) -> None:
     batch = crashed(place)
     place.step_functions().runs = harness.run_steps
     place.start(batch, f"{batch.batch_id}-replay-1")
@@ -262,20 +262,20 @@ def test_a_lost_batch_whose_source_is_gone_is_not_run_again(place: Place, run: R
 
 
 def test_a_failure_after_the_commit_without_a_notification_says_what_to_do(place: Place, run: Run) -> None:
-    batch = notice_not_sent(place)
+    batch = notification_not_sent(place)
     end(batch.batch_id, "FAILED", "SNS.NotFoundException", ago=timedelta(minutes=20))
-    said = run("explain", batch.batch_id)[1]
-    assert "Every record is accounted for." not in said
-    assert "pipeline reconcile --apply" in said
+    printed = run("explain", batch.batch_id)[1]
+    assert "Every record is accounted for." not in printed
+    assert "pipeline reconcile --apply" in printed
 
 
-def test_texts_are_never_taken_for_pictures(place: Place, run: Run) -> None:
+def test_emoji_codes_in_keys_are_shown_as_text(place: Place, run: Run) -> None:
     place.process(GOOD, "a:100:b:key:.jsonl")
     assert "incoming/orders/a:100:b:key:.jsonl" in run("explain", "incoming/orders/a:100:b:key:.jsonl")[1]
 
 
 def test_a_long_queue_is_read_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not read while it is hidden comes again."""
+    """A message that is not deleted becomes visible again."""
     for number in range(5):
         queue(place, {"Records": []}, str(number))
     monkeypatch.setattr(undelivered, "_PEEK_SECONDS", 0)
@@ -332,7 +332,7 @@ def test_a_key_s_versions_are_listed_with_their_states(place: Place, run: Run) -
     assert "the key is deleted; its versions are not" in run("explain", KEY)[1]
 
 
-def test_versions_of_other_keys_that_begin_alike_are_not_this_key_s(place: Place) -> None:
+def test_versions_of_other_keys_with_the_same_prefix_are_not_listed(place: Place) -> None:
     batch = published(place)
     place.process(GOOD, "x.jsonl.gz.jsonl")
     shown = story_of(place, KEY)  # type: ignore[arg-type]
@@ -419,7 +419,7 @@ def test_an_execution_that_aws_has_deleted_is_shown_from_its_records(place: Plac
     assert "Runtime.ExitError" in out
 
 
-def test_a_file_of_rejects_that_has_expired_is_said_to_have(place: Place, run: Run) -> None:
+def test_an_expired_file_of_rejects_is_reported_as_expired(place: Place, run: Run) -> None:
     batch = partly_rejected(place)
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.rejected_key)
     for command in ("explain", "rejects"):
@@ -498,7 +498,7 @@ HOSTILE = "\x1b]0;owned\x07\x9b2J[red]boo[/red] [/] \u202e\r\n"
 
 
 @pytest.mark.parametrize("json_", [(), ("--json",)])
-def test_hostile_texts_stay_text(place: Place, run: Run, json_: tuple[str, ...]) -> None:
+def test_hostile_strings_are_shown_as_text(place: Place, run: Run, json_: tuple[str, ...]) -> None:
     failing_with(place, ContractError(HOSTILE))
     name = "[bold]x[/bold][/]\u202egnp.jsonl"
     batch = place.process(GOOD, name)
@@ -513,7 +513,7 @@ def test_hostile_texts_stay_text(place: Place, run: Run, json_: tuple[str, ...])
     for status, out, err in shown:
         assert status == 0, err
         text = "".join(out.split("\n"))
-        assert printable(text) == text, "a character that steers the terminal got through"
+        assert printable(text) == text, "the output has a character that controls the terminal"
         assert "owned" in out or "bold" in out
     if not json_:
         assert "[bold]x[/bold][/]" in shown[0][1], "markup is text"
@@ -522,7 +522,7 @@ def test_hostile_texts_stay_text(place: Place, run: Run, json_: tuple[str, ...])
     assert (status, "\x1b" in err, "[red]boo[/red]" in err) == (2, False, True)
 
 
-def test_a_key_that_no_listing_can_tell_stays_text(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_that_moto_cannot_list_is_shown_as_text(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """moto's listings can't hold such a key; S3's can."""
     batch = published(place)
     shown = story_of(place, batch.batch_id)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Files for people are complete or not there, and a full disk is named with the place that was written."""
+"""A file for a person is complete or doesn't exist, and an error about a full disk names the path."""
 
 import os
 import resource
@@ -25,7 +25,7 @@ LARGE = "x" * 100_000
 
 @contextmanager
 def small_files(limit: int = 50_000) -> Iterator[None]:
-    """Let no file grow beyond so many bytes: the system then refuses to write on, as on a full disk."""
+    """Limit the size of files in bytes: beyond it a write fails as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
@@ -38,7 +38,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_file_that_can_t_be_completed_is_not_there(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_completed_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     with pytest.raises(CliError, match=f"^{path} can't be written: the file would be larger") as refused, small_files():
         files.write_text(path, LARGE)
@@ -59,7 +59,7 @@ def test_the_previous_content_stays_until_the_new_one_is_complete(tmp_path: Path
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o640)
 
 
-def test_a_link_and_a_device_stay_what_they_are(tmp_path: Path) -> None:
+def test_links_and_devices_are_written_in_place(tmp_path: Path) -> None:
     (tmp_path / "real.html").write_text("old")
     (tmp_path / "link.html").symlink_to("real.html")
     files.write_text(tmp_path / "link.html", "new")
@@ -70,7 +70,7 @@ def test_a_link_and_a_device_stay_what_they_are(tmp_path: Path) -> None:
     assert Path("/dev/full").is_char_device()
 
 
-def test_a_folder_that_is_not_there_is_named_and_not_a_temporary_file(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named_instead_of_a_temporary_file(tmp_path: Path) -> None:
     with pytest.raises(CliError, match=f"^{tmp_path}/nowhere/x.html: No such file") as refused:
         files.write_text(tmp_path / "nowhere" / "x.html", "x")
     assert "Check the path" in refused.value.next_step
@@ -84,7 +84,7 @@ def dry_run_of(folder: Path, table: str) -> DryRun:
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-def test_results_that_do_not_fit_leave_the_folder_as_it_was(tmp_path: Path, is_new: bool) -> None:
+def test_results_that_do_not_fit_on_the_disk_leave_the_folder_unchanged(tmp_path: Path, is_new: bool) -> None:
     out = tmp_path / "out"
     if not is_new:
         dry_run_of(tmp_path / "first", "old").copy_to(out)
@@ -110,7 +110,7 @@ def test_new_results_replace_those_of_the_run_before(tmp_path: Path) -> None:
     assert names(out) == []
 
 
-def test_a_folder_with_a_manifest_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_folder_with_a_foreign_manifest_is_unchanged(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"tables": {"orders": {}}}')
     (tmp_path / "orders.csv").write_text("of somebody")
     with pytest.raises(UsageError, match=r"manifest\.json can't be read as a manifest") as refused:
@@ -119,7 +119,7 @@ def test_a_folder_with_a_manifest_of_something_else_is_left_as_it_is(tmp_path: P
     assert names(tmp_path) == ["manifest.json", "orders.csv"]
 
 
-def test_a_zip_that_can_t_be_completed_is_not_there(tmp_path: Path) -> None:
+def test_a_zip_that_cannot_be_completed_is_removed(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(os.urandom(100_000))
     path = tmp_path / "build" / "validate.zip"
     with pytest.raises(CliError, match=f"^{path} can't be written"), small_files():

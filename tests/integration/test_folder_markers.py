@@ -1,4 +1,4 @@
-"""Only an empty object marks a folder: one with content whose key ends in `/` has an outcome like any other."""
+"""Only an empty object marks a folder. An object with content whose key ends in `/` has an outcome like any other."""
 
 import shutil
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 @pytest.fixture
 def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command; returns its exit status and all that it printed."""
+    """Run a command; returns its exit status and output."""
 
     def run(*arguments: str) -> tuple[int, str]:
         status, out, err = run_command(monkeypatch, capsys, *arguments)
@@ -69,45 +69,45 @@ def test_the_starter_reads_the_size_in_the_event() -> None:
     assert any(created.is_folder for created in objects_created(event("s3_several_records")))
 
 
-def test_the_starter_starts_it_and_it_fails_with_a_record(place: Place) -> None:
+def test_an_object_with_content_is_started_and_fails_with_a_record(place: Place) -> None:
     batch = uploaded(place)
     place.functions.handlers["starter"](s3_put(KEY, batch.source.version_id))
     assert place.step_functions().started == [batch.batch_id]
     assert error_of(batch) == "UnsupportedFormatError"
 
 
-def test_reconcile_and_backfill_find_it(place: Place, run: Run) -> None:
+def test_reconcile_and_backfill_find_an_object_with_content(place: Place, run: Run) -> None:
     batch = uploaded(place)
     harness.upload(b"", "", "incoming/orders/empty/")
-    status, said = run("reconcile", "--grace", "0m")
-    assert (status, f"missing: {batch.batch_id}" in said, "1 file:" in said) == (1, True, True)
-    status, said = run("backfill", "--apply")
-    assert (status, "UnsupportedFormatError" in said) == (1, True)
+    status, printed = run("reconcile", "--grace", "0m")
+    assert (status, f"missing: {batch.batch_id}" in printed, "1 file:" in printed) == (1, True, True)
+    status, printed = run("backfill", "--apply")
+    assert (status, "UnsupportedFormatError" in printed) == (1, True)
     assert error_of(batch) == "UnsupportedFormatError"
-    status, said = run("reconcile", "--grace", "0m")
-    assert (status, "1 failed" in said) == (0, True)
+    status, printed = run("reconcile", "--grace", "0m")
+    assert (status, "1 failed" in printed) == (0, True)
 
 
-def test_explain_s_advice_works(place: Place, run: Run) -> None:
+def test_the_advice_of_explain_for_an_object_with_content_works(place: Place, run: Run) -> None:
     batch = uploaded(place)
     for what in (KEY, batch.batch_id):
-        status, said = run("explain", what)
-        assert (status, "NOT STARTED" in said) == (0, True), said
-        assert f"pipeline replay {batch.batch_id} --apply" in said
+        status, printed = run("explain", what)
+        assert (status, "NOT STARTED" in printed) == (0, True), printed
+        assert f"pipeline replay {batch.batch_id} --apply" in printed
     for replayed in (batch.batch_id, KEY):
         assert "UnsupportedFormatError" in run("replay", replayed, "--apply")[1]
-    status, said = run("explain", KEY)
-    assert "UnsupportedFormatError" in said
-    assert "Name it .json" in said
+    status, printed = run("explain", KEY)
+    assert "UnsupportedFormatError" in printed
+    assert "Name it .json" in printed
 
 
-def test_explain_says_what_an_empty_one_is(place: Place, run: Run) -> None:
+def test_explain_calls_an_empty_object_a_folder_marker(place: Place, run: Run) -> None:
     harness.upload(b"", "", KEY)
-    status, said = run("explain", KEY)
-    assert (status, "marks a folder" in said) == (2, True), said
+    status, printed = run("explain", KEY)
+    assert (status, "marks a folder" in printed) == (2, True), printed
 
 
-def test_it_can_be_erased(place: Place, run: Run) -> None:
+def test_an_object_with_content_can_be_erased(place: Place, run: Run) -> None:
     batch = uploaded(place)
     place.start(batch)
     assert run("erase", batch.batch_id, "--apply")[0] == 0
@@ -115,8 +115,8 @@ def test_it_can_be_erased(place: Place, run: Run) -> None:
     assert harness.keys("failures/") == []
 
 
-def test_no_dataset_can_be_called_as_files_outside_of_all_datasets_are(tmp_path: Path) -> None:
-    """Otherwise `incoming/x.json`, which is in no dataset's folder, would be published as its data."""
+def test_no_dataset_can_have_the_name_for_files_outside_of_all_datasets(tmp_path: Path) -> None:
+    """Otherwise `incoming/x.json`, which is outside of every dataset's folder, would be published as its data."""
     shutil.copytree(CONTRACTS / "orders", tmp_path / "unknown")
     contract = tmp_path / "unknown" / "contract.json"
     contract.write_text(contract.read_text("utf-8").replace('"dataset": "orders"', '"dataset": "unknown"'))

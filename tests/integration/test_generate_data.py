@@ -63,14 +63,14 @@ def exact(number: float) -> Decimal:
 
 
 def exact_total(order: dict[str, Any]) -> Decimal:
-    """What the contract's rule says `total_amount` is."""
+    """The `total_amount` that the contract's rule requires."""
     lines = (exact(i["quantity"]) * exact(i["unit_price"]) * (1 - exact(i["discount"])) for i in order["items"])
     added = exact(order["shipping_cost"]) + exact(order.get("tax_amount", 0)) - exact(order.get("discount_amount", 0))
     return sum((line.quantize(Decimal("0.01"), ROUND_HALF_UP) for line in lines), added)
 
 
 def faults(text: bytes) -> list[str]:
-    """Why the contract rejects a record: what parsing, the schema or the rules say first."""
+    """The reasons why the contract rejects a record, from the first of parser, schema and rules that fails."""
     try:
         order = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -97,8 +97,8 @@ def written(path: Path, **arguments: Any) -> bytes:
 def test_reference_output_is_unchanged(tmp_path: Path) -> None:
     found = hashlib.sha256(written(tmp_path / "orders.jsonl", invalid_ratio=EVERY_DEFECT)).hexdigest()
     assert found == REFERENCE_SHA256, (
-        "The generator writes other bytes than it did. If that is meant, pin the new hash, and measure again whatever "
-        "was measured on generated files; if only this Python or orjson differs, the generator is not reproducible."
+        "The generator's output changed. If that is intended, pin the new hash, and repeat all measurements on "
+        "generated files. If only the version of Python or orjson differs, the generator is not reproducible."
     )
 
 
@@ -163,7 +163,7 @@ def test_zero_orders_make_an_empty_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("versions", VERSIONS)
 @pytest.mark.parametrize("seed", [0, 1, generate_data.MAX_SEED])
-def test_valid_orders_keep_the_contract(seed: int, versions: tuple[int, ...]) -> None:
+def test_valid_orders_satisfy_the_contract(seed: int, versions: tuple[int, ...]) -> None:
     broken = {text: faults(text) for text, _ in generate(3_000, seed, versions=versions) if faults(text)}
     assert not broken, next(iter(broken.items()))
 
@@ -213,7 +213,7 @@ def test_orders_are_of_the_size_that_benchmarks_count_on() -> None:
     assert size == pytest.approx(640, rel=0.05)
 
 
-def test_customers_come_back_and_some_move() -> None:
+def test_customers_return_and_some_change_their_address() -> None:
     details: dict[str, set[bytes]] = {}
     uses: Counter[str] = Counter()
     for order in orders(20_000):
@@ -275,7 +275,7 @@ def test_a_defect_violates_the_contract_in_only_one_way(defect: str, version: in
 @pytest.mark.parametrize(
     ("count", "ratio"), [(1_000, 0.0), (1_000, 0.05), (999, 0.1), (7, 0.5), (300, 1.0), (100, 1e-9)]
 )
-def test_exactly_the_asked_share_is_invalid_evenly_spread(fmt: str, count: int, ratio: float) -> None:
+def test_the_requested_share_of_orders_is_invalid_and_evenly_spread(fmt: str, count: int, ratio: float) -> None:
     made = list(generate(count, 0, ratio, fmt))
     invalid = [index for index, (_, defect) in enumerate(made) if defect]
     assert len(invalid) == round(ratio * count)
@@ -289,7 +289,7 @@ def test_exactly_the_asked_share_is_invalid_evenly_spread(fmt: str, count: int, 
     assert max(times.values(), default=0) - min((times[name] for name in possible), default=0) <= 1
 
 
-def test_the_defects_of_each_version_take_turns() -> None:
+def test_the_defects_of_each_version_alternate() -> None:
     made = list(generate(1_000, 0, 0.5, versions=(1, 2)))
     assert all(bool(defect) == bool(faults(text)) for text, defect in made)
     for version in (1, 2):
@@ -300,7 +300,7 @@ def test_the_defects_of_each_version_take_turns() -> None:
     assert {defect for _, defect in made if defect} == set(DEFECTS)
 
 
-def test_array_stays_json_whatever_its_orders_hold(tmp_path: Path) -> None:
+def test_an_array_of_defective_orders_is_valid_json(tmp_path: Path) -> None:
     array = written(tmp_path / "orders.json", fmt="json", invalid_ratio=1.0)
     shallow = array.replace(b"[" * 2_000 + b"]" * 2_000, b"[]")
 
@@ -334,7 +334,7 @@ def test_memory_does_not_grow_with_the_orders(tmp_path: Path, fmt: str) -> None:
 
 
 @pytest.mark.parametrize("compress", [False, True])
-def test_interrupted_run_leaves_what_was_there(tmp_path: Path, compress: bool) -> None:
+def test_an_interrupted_run_keeps_the_existing_file(tmp_path: Path, compress: bool) -> None:
     path = tmp_path / "orders.jsonl"
     path.write_bytes(b"before")
 
@@ -363,7 +363,7 @@ def test_signal_ends_with_130_and_no_file(tmp_path: Path, number: signal.Signals
             process.send_signal(number)
             _, message = process.communicate(timeout=20)
         finally:
-            process.kill()  # or it writes until the disk is full
+            process.kill()  # otherwise it writes until the disk is full
     assert (process.returncode, message) == (130, "Interrupted: no file was written.\n")
     assert not any(tmp_path.iterdir())
 
@@ -371,7 +371,7 @@ def test_signal_ends_with_130_and_no_file(tmp_path: Path, number: signal.Signals
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def test_command_writes_where_it_says_and_reports_in_one_line(
+def test_the_command_writes_to_the_given_path_and_reports_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -384,10 +384,10 @@ def test_command_writes_where_it_says_and_reports_in_one_line(
     assert output.err == f"{path}: 20 orders, {size:,} bytes, 2 invalid: 1 missing_field, 1 unknown_field\n"
 
 
-def test_command_writes_the_version_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_writes_the_requested_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for asked, versions in (("1", (1,)), ("2", (2,)), ("mixed", (1, 2))):
-        assert main(["--orders", "50", "--schema-version", asked]) == 0
+    for version, versions in (("1", (1,)), ("2", (2,)), ("mixed", (1, 2))):
+        assert main(["--orders", "50", "--schema-version", version]) == 0
         expected = b"".join(text + b"\n" for text, _ in generate(50, versions=versions))
         assert Path("build/data/orders.jsonl").read_bytes() == expected
 
@@ -399,7 +399,7 @@ def test_command_defaults_to_a_thousand_valid_orders(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--orders", "-1"], "--orders takes 0 to 99,999,999, not -1"),
         (["--orders", "many"], "invalid int value: 'many'"),
@@ -413,14 +413,18 @@ def test_command_defaults_to_a_thousand_valid_orders(tmp_path: Path, monkeypatch
     ],
 )
 def test_bad_arguments_end_with_2_and_a_sentence(
-    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
     output = capsys.readouterr()
     assert (exit_.value.code, output.out) == (2, "")
-    assert said in output.err
+    assert message in output.err
     assert output.err.count("\n") == 1
     assert not any(tmp_path.iterdir())
 

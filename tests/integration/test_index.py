@@ -1,4 +1,4 @@
-"""The handlers on moto, with the events that AWS sends: what each starts, writes, returns and raises."""
+"""The handlers on moto with events of AWS: what each handler starts, writes, returns and raises."""
 
 import json
 import tempfile
@@ -116,7 +116,7 @@ def test_each_record_is_handled_and_folder_markers_are_skipped(machine: str) -> 
     batches = {batch.source.key: batch for batch in started_by(machine).values()}
     assert {key: batch.dataset for key, batch in batches.items()} == {
         "incoming/orders/first.jsonl": "orders",
-        "incoming/no-such-feed/second.json": "unknown",
+        "incoming/no-such-dataset/second.json": "unknown",
         "incoming/third.json": "unknown",
     }
 
@@ -209,7 +209,7 @@ def test_validate_stages_its_files_and_the_counts_last(monkeypatch: pytest.Monke
     }
 
 
-def test_transform_stages_a_part_a_table() -> None:
+def test_transform_stages_one_part_per_table() -> None:
     batch = harness.plan(harness.upload(lines([order()])))
     sent = {"batch": batch.to_input(), "chunk": 0}
     validate.handler(sent)
@@ -218,7 +218,7 @@ def test_transform_stages_a_part_a_table() -> None:
     assert parts < set(harness.keys())
 
 
-def test_a_chunk_again_writes_the_same_bytes() -> None:
+def test_a_repeated_chunk_writes_the_same_bytes() -> None:
     batch = harness.plan(harness.upload(lines([order(), {}, order(total_amount=1)])))
     attempts = []
     for _ in range(2):
@@ -245,7 +245,7 @@ def test_a_chunk_whose_records_have_expired_is_named(monkeypatch: pytest.MonkeyP
 
 
 def test_an_unknown_dataset_fails_with_the_list_of_datasets() -> None:
-    batch = harness.plan(harness.upload(b"[]", "x.json", "incoming/no-such-feed/"))
+    batch = harness.plan(harness.upload(b"[]", "x.json", "incoming/no-such-dataset/"))
     with pytest.raises(UnknownDatasetError, match="there are contracts for: orders"):
         validate.handler({"batch": batch.to_input(), "chunk": 0})
 
@@ -261,7 +261,7 @@ def test_keys_of_all_kinds_are_processed() -> None:
 
 @pytest.fixture
 def tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A /tmp of its own."""
+    """A separate /tmp."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
@@ -290,7 +290,7 @@ def test_the_files_of_a_killed_invocation_are_removed_and_others_are_kept(
 
 
 @pytest.fixture
-def notices() -> Any:
+def sent_notifications() -> Any:
     """The notifications that the topic received, as (subject, message)."""
     boto3.client("sns").create_topic(Name="test")
     topic = sns_backends[DEFAULT_ACCOUNT_ID][harness.REGION].topics[harness.ENVIRONMENT["TOPIC_ARN"]]
@@ -299,7 +299,7 @@ def notices() -> Any:
 
 @pytest.fixture
 def history() -> Iterator[Stubber]:
-    """What the execution's history is, for EventBridge's path."""
+    """The execution's history that record_failure reads for an event from EventBridge."""
     with Stubber(executions.client()) as stubber:
         yield stubber
 
@@ -310,7 +310,7 @@ RECORD_KEY = BATCH.failure_key(STATE["execution"])
 
 
 def recorded() -> dict[str, Any]:
-    """The failure record, which is one line: Athena reads an object a line."""
+    """The failure record, which is one line: Athena reads one object per line."""
     line = harness.get(RECORD_KEY)
     assert line.endswith(b"}\n")
     assert line.count(b"\n") == 1
@@ -319,7 +319,7 @@ def recorded() -> dict[str, Any]:
 
 
 def test_a_failure_of_the_state_machine_is_recorded_and_described() -> None:
-    notice = record_failure.handler(STATE)
+    notification = record_failure.handler(STATE)
     assert recorded() == {
         "failure_version": 1,
         "dataset": "orders",
@@ -336,7 +336,7 @@ def test_a_failure_of_the_state_machine_is_recorded_and_described() -> None:
         "source": {**STATE["batch"]["source"], "corrects": ""},
         "ingested_at": BATCH.ingested_at,
     }
-    assert notice["subject"] == "orders: a file was not published (EncodingError)"
+    assert notification["subject"] == "orders: a file was not published (EncodingError)"
     for part in (
         "s3://test-ingest/incoming/orders/a b é日.jsonl was not published.",
         "EncodingError: The document is not UTF-8 at byte 10.",
@@ -344,9 +344,9 @@ def test_a_failure_of_the_state_machine_is_recorded_and_described() -> None:
         f"s3://{PROCESSED}/{RECORD_KEY}",
         BATCH.batch_id,
     ):
-        assert part in notice["message"]
-    assert "Traceback" not in notice["message"]
-    assert "stackTrace" not in notice["message"]
+        assert part in notification["message"]
+    assert "Traceback" not in notification["message"]
+    assert "stackTrace" not in notification["message"]
 
 
 def test_a_failure_is_recorded_once() -> None:
@@ -361,9 +361,9 @@ def test_a_failure_is_recorded_once() -> None:
 
 def test_the_record_names_the_rejects() -> None:
     s3_utils.storage().put_bytes(PROCESSED, BATCH.rejected_key, b"{}\n")
-    notice = record_failure.handler(STATE)
+    notification = record_failure.handler(STATE)
     assert recorded()["rejects"] == f"s3://{PROCESSED}/{BATCH.rejected_key}"
-    assert f"The rejected records: s3://{PROCESSED}/{BATCH.rejected_key}" in notice["message"]
+    assert f"The rejected records: s3://{PROCESSED}/{BATCH.rejected_key}" in notification["message"]
 
 
 def test_a_key_cannot_add_lines_to_a_notification() -> None:
@@ -376,10 +376,10 @@ def test_a_key_cannot_add_lines_to_a_notification() -> None:
 
 def test_a_manifest_outranks_a_later_failure() -> None:
     s3_utils.storage().put_bytes(PROCESSED, BATCH.manifest_key, b"{}")
-    notice = record_failure.handler(STATE)
+    notification = record_failure.handler(STATE)
     assert (recorded()["published"], recorded()["next_step"][:8]) == (True, "Nothing:")
-    assert notice["subject"] == "orders: a file was published, but a step after that failed (EncodingError)"
-    assert "Next: Nothing" in notice["message"]
+    assert notification["subject"] == "orders: a file was published, but a step after that failed (EncodingError)"
+    assert "Next: Nothing" in notification["message"]
 
 
 def test_a_bucket_that_cannot_be_read_is_transient() -> None:
@@ -414,7 +414,7 @@ RECORDED_ONLY = [
 
 
 @pytest.mark.parametrize(
-    ("events", "told"),
+    ("events", "is_notified"),
     [
         pytest.param([*ENDED, *task(29, "NotifyFailure", "TaskSucceeded"), *RECORDED_ONLY], False, id="notified"),
         pytest.param(
@@ -426,7 +426,7 @@ RECORDED_ONLY = [
     ],
 )
 def test_the_event_from_eventbridge_notifies_a_failure_only_if_nobody_was_notified(
-    events: list[dict[str, Any]], told: bool, notices: Any, history: Stubber
+    events: list[dict[str, Any]], is_notified: bool, sent_notifications: Any, history: Stubber
 ) -> None:
     sent = event("execution_failed")
     history.add_response(
@@ -439,45 +439,45 @@ def test_the_event_from_eventbridge_notifies_a_failure_only_if_nobody_was_notifi
             "includeExecutionData": False,
         },
     )
-    notice = record_failure.handler(sent)
-    assert notices() == ([(notice["subject"], notice["message"])] if told else [])
-    assert recorded()["notified_by"] == ("record_failure" if told else "state_machine")
+    notification = record_failure.handler(sent)
+    assert sent_notifications() == ([(notification["subject"], notification["message"])] if is_notified else [])
+    assert recorded()["notified_by"] == ("record_failure" if is_notified else "state_machine")
     assert recorded()["error"] == "States.Runtime"
 
 
 def test_the_event_from_eventbridge_does_not_overwrite_a_record_of_the_state_machine(
-    notices: Any, history: Stubber
+    sent_notifications: Any, history: Stubber
 ) -> None:
     record_failure.handler(STATE)
     before = recorded()
     history.add_response("get_execution_history", {"events": []})
     record_failure.handler(event("execution_failed"))
     assert recorded() == before | {"notified_by": "record_failure"}
-    assert len(notices()) == 1
+    assert len(sent_notifications()) == 1
 
 
 @pytest.mark.parametrize("recorded_before", [False, True])
 def test_an_event_that_eventbridge_delivers_twice_is_notified_once(
-    recorded_before: bool, notices: Any, history: Stubber
+    recorded_before: bool, sent_notifications: Any, history: Stubber
 ) -> None:
     if recorded_before:
         record_failure.handler(STATE)
     history.add_response("get_execution_history", {"events": []})
     for _ in range(3):
         record_failure.handler(event("execution_failed"))
-    assert len(notices()) == 1
+    assert len(sent_notifications()) == 1
 
 
-def test_a_notification_that_failed_is_sent_by_the_next_delivery(notices: Any, history: Stubber) -> None:
+def test_a_notification_that_failed_is_sent_by_the_next_delivery(sent_notifications: Any, history: Stubber) -> None:
     for _ in range(2):
         history.add_response("get_execution_history", {"events": []})
     with Stubber(record_failure._sns()) as topic:
         topic.add_client_error("publish", service_error_code="Throttling", http_status_code=400)
         with pytest.raises(TransientError):
             record_failure.handler(event("execution_failed"))
-    assert (recorded()["notified_by"], notices()) == (None, [])
+    assert (recorded()["notified_by"], sent_notifications()) == (None, [])
     record_failure.handler(event("execution_failed"))
-    assert (recorded()["notified_by"], len(notices())) == ("record_failure", 1)
+    assert (recorded()["notified_by"], len(sent_notifications())) == ("record_failure", 1)
 
 
 @pytest.mark.parametrize(
@@ -490,7 +490,7 @@ def test_a_notification_that_failed_is_sent_by_the_next_delivery(notices: Any, h
     ],
 )
 def test_aborted_and_timed_out_executions_are_recorded_and_notified(
-    name: str, status: str, error: str, cause: str, notices: Any, history: Stubber
+    name: str, status: str, error: str, cause: str, sent_notifications: Any, history: Stubber
 ) -> None:
     history.add_response("get_execution_history", {"events": []})
     record_failure.handler(event(name))
@@ -498,17 +498,17 @@ def test_aborted_and_timed_out_executions_are_recorded_and_notified(
     assert (found["status"], found["error"]) == (status, error)
     assert found["cause"].startswith(cause)
     assert found["source"] == {**STATE["batch"]["source"], "corrects": ""}
-    ((subject, message),) = notices()
+    ((subject, message),) = sent_notifications()
     assert subject.startswith("orders: a file was not published (")
     assert (len(subject) < 100, subject.isascii(), subject.isprintable()) == (True, True, True), "SNS refuses others"
     assert cause in message
 
 
-def test_a_history_that_cannot_be_read_is_transient(notices: Any, history: Stubber) -> None:
+def test_a_history_that_cannot_be_read_is_transient(sent_notifications: Any, history: Stubber) -> None:
     history.add_client_error("get_execution_history", service_error_code="ThrottlingException", http_status_code=400)
     with pytest.raises(TransientError, match="GetExecutionHistory: AWS returned ThrottlingException"):
         record_failure.handler(event("execution_failed"))
-    assert notices() == []
+    assert sent_notifications() == []
 
 
 def test_a_topic_that_throttles_is_transient(history: Stubber) -> None:
@@ -546,7 +546,7 @@ def test_the_message_of_a_cause_is_kept(cause: str, sentence: str) -> None:
 
 @pytest.mark.parametrize("given", ["{}", '{"dataset": "orders"}', "null", "[]", None])
 def test_an_execution_that_the_starter_did_not_start_is_notified_too(
-    given: str | None, notices: Any, history: Stubber
+    given: str | None, sent_notifications: Any, history: Stubber
 ) -> None:
     history.add_response("get_execution_history", {"events": []})
     sent = event("execution_failed")
@@ -554,5 +554,5 @@ def test_an_execution_that_the_starter_did_not_start_is_notified_too(
     record_failure.handler(sent)
     name = sent["detail"]["name"]
     assert harness.keys() == [f"failures/unknown/{name}/{name}.json"]
-    ((subject, _),) = notices()
+    ((subject, _),) = sent_notifications()
     assert subject.startswith("unknown: a file was not published (")

@@ -1,4 +1,4 @@
-"""Keys of any characters come out of a listing as they are: it is asked for in URL encoding, and decoded once."""
+"""A listing returns keys with any characters unchanged: the client requests URL encoding and decodes it once."""
 
 import re
 from collections.abc import Callable
@@ -32,7 +32,7 @@ KEYS = [
 
 
 def listed(query: str, keys: list[str]) -> bytes:
-    """What S3 responds to a listing, in URL encoding only if it is asked for that."""
+    """The response of S3 to a listing, in URL encoding only on request."""
     encode: Callable[[str], str] = lambda key: quote_plus(key, safe="/")  # noqa: E731
     if "encoding-type=url" not in query:
         encode = escape
@@ -50,7 +50,7 @@ def listed(query: str, keys: list[str]) -> bytes:
 
 @pytest.fixture
 def s3(aws: None) -> Any:
-    """The functions' client; it lists `client.keys`, and not by moto, which ignores the encoding for versions."""
+    """The functions' client, which lists `client.keys` without moto: moto ignores the encoding of versions."""
     client: Any = s3_utils.client()
     client.keys = list(KEYS)
     client.queries = []
@@ -99,7 +99,7 @@ def test_a_key_s_own_versions_are_found(s3: Any, key: str) -> None:
 
 
 def test_no_code_requests_an_encoding_itself() -> None:
-    """botocore asks for it and decodes; where the caller asks, botocore leaves the decoding to the caller."""
+    """botocore requests and decodes it. If the caller requests it, botocore leaves the decoding to the caller."""
     for folder in ("functions", "src"):
         for path in (ROOT / folder).rglob("*.py"):
             assert not re.search("EncodingType", path.read_text("utf-8")), path

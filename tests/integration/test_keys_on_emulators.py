@@ -15,7 +15,7 @@ from tests.unit.orders import lines, order
 GOOD = lines([order()])
 
 
-def test_reconcile_and_explain_are_true(
+def test_reconcile_and_explain_do_not_call_the_file_deleted(
     aws: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = Place()
@@ -29,13 +29,15 @@ def test_reconcile_and_explain_are_true(
         monkeypatch.setattr(sys, "argv", ["pipeline", *command, "--target", "local"])
         with pytest.raises(SystemExit):
             cli.main()
-        said = " ".join("".join(capsys.readouterr()).split())
-        assert "lists it but does not return it" in said or "lists a carriage return as a line feed" in said, said
-        assert "deleted" not in said
-        assert "no longer exists" not in said
+        printed = " ".join("".join(capsys.readouterr()).split())
+        assert "lists it but does not return it" in printed or "lists a carriage return as a line feed" in printed, (
+            printed
+        )
+        assert "deleted" not in printed
+        assert "no longer exists" not in printed
 
 
-def test_a_line_feed_works_there_too(aws: None) -> None:
+def test_a_key_with_a_line_feed_is_published(aws: None) -> None:
     place = Place()
     batch = place.process(GOOD, "a\nb.jsonl")
     (finding,) = restarts.findings(place, restarts.Selection(), patience())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Memory does not grow with the file, and where a limit is met the error says which."""
+"""Memory does not grow with the file, and an error names the limit that was reached."""
 
 import errno
 import tracemalloc
@@ -21,7 +21,7 @@ MARKER = "marker-of-a-customer"
 
 
 def peak_bytes(data: bytes, folder: Path) -> int:
-    """The most memory that Python held while the chunk was validated, the chunk itself apart."""
+    """The peak of memory that Python allocated during validation, without the chunk itself."""
     tracemalloc.start()
     try:
         validate(data, folder)
@@ -57,12 +57,12 @@ nested = st.recursive(
 
 
 @given(nested, st.integers(1, 8))
-def test_nesting_is_counted_as_a_walk_counts_it(value: object, most: int) -> None:
+def test_nesting_is_counted_like_a_recursive_walk(value: object, most: int) -> None:
     assert nests_deeper(value, orjson.dumps(value), most) is (depth(value) > most)
 
 
 @pytest.mark.parametrize(("levels", "valid"), [(3, 1), (2, 0)])
-def test_nesting_is_capped_for_records_that_are_valid_otherwise(levels: int, valid: int, tmp_path: Path) -> None:
+def test_a_valid_record_is_rejected_only_above_the_nesting_limit(levels: int, valid: int, tmp_path: Path) -> None:
     """An order has an address in its customer: three levels."""
     counts = validate(orjson.dumps(order()), tmp_path, max_nesting=levels)
     assert (counts["valid"], counts["rejected_by_reason"]) == (valid, {} if valid else {"nested_too_deeply": 1})
@@ -70,7 +70,7 @@ def test_nesting_is_capped_for_records_that_are_valid_otherwise(levels: int, val
 
 @pytest.mark.parametrize("levels", [65, 255, 256, 1_023, 1_024, 1_025, 5_000])
 def test_a_deeply_nested_reject_is_a_string_that_any_parser_reads(levels: int, tmp_path: Path) -> None:
-    """Inside its line the record would nest one level deeper, past what orjson reads."""
+    """In the line of a reject the record would be one level deeper, which orjson refuses."""
     record = b"[" * levels + b"]" * levels
     counts = validate(record + b"\n" + orjson.dumps(order(total_amount=0)), tmp_path)  # a rule's reject is merged in
     assert counts["rejected_by_reason"] == {"nested_too_deeply": 1, "total_mismatch": 1}

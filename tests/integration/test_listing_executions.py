@@ -1,4 +1,4 @@
-"""ListExecutions within its quota: as many executions a request as AWS allows, and backoff beyond the bucket."""
+"""ListExecutions within its quota: the largest pages, and backoff when the token bucket is empty."""
 
 import json
 import random
@@ -32,12 +32,12 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 class Service:
-    """ListExecutions as AWS limits it, on a clock of its own. Pages hold one execution each, as if it were 1,000."""
+    """ListExecutions with the limits of AWS, on a simulated clock. A page has one execution, which represents 1,000."""
 
     def __init__(self, bucket: float, refill: float, pages: int) -> None:
         self.bucket, self.tokens, self.refill, self.pages = bucket, bucket, refill, pages
         self.seconds = 0.0
-        self.asked: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self.throttled = 0
 
     def sleep(self, seconds: float) -> None:
@@ -46,13 +46,13 @@ class Service:
 
     def respond(self, request: Any, **_: Any) -> AWSResponse:
         self.sleep(ANSWER_SECONDS)
-        asked = json.loads(request.body)
+        body = json.loads(request.body)
         if self.tokens < 1:
             self.throttled += 1
             return answer(request, 400, {"__type": "ThrottlingException", "message": "Rate exceeded"})
         self.tokens -= 1
-        self.asked.append(asked)
-        page = int(asked.get("nextToken", 0))
+        self.requests.append(body)
+        page = int(body.get("nextToken", 0))
         listed = {"executionArn": f"{MACHINE}:{page}", "stateMachineArn": MACHINE, "name": str(page)}
         times = {"startDate": NOW.timestamp(), "stopDate": NOW.timestamp()}
         more = {"nextToken": str(page + 1)} if page + 1 < self.pages else {}
@@ -67,7 +67,7 @@ def answer(request: Any, status: int, content: Any) -> AWSResponse:
 
 @pytest.fixture
 def listing(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Service], Any]]:
-    """Put a service behind the functions' own client, whose backoff then takes no time."""
+    """Let the functions' own client call a service, with no time between retries."""
 
     def client(service: Service) -> Any:
         made = executions.client()
@@ -88,7 +88,7 @@ def test_every_listing_asks_for_the_largest_page(listing: Callable[[Service], An
     ):
         service = Service(100, 2, pages=3)
         assert len(list(list_all(listing(service)))) == 3
-        assert [asked["maxResults"] for asked in service.asked] == [MOST] * 3
+        assert [body["maxResults"] for body in service.requests] == [MOST] * 3
         executions.client.cache_clear()
 
 
@@ -96,7 +96,7 @@ def test_every_listing_asks_for_the_largest_page(listing: Callable[[Service], An
 def test_a_million_executions_are_listed_in_spite_of_the_quota(
     listing: Callable[[Service], Any], bucket: int, refill: int
 ) -> None:
-    """Beyond the bucket the client's backoff slows the listing to the rate of the quota; nothing fails."""
+    """When the token bucket is empty, the client's backoff slows the listing to the quota. No call fails."""
     service = Service(bucket, refill, pages=1_000_000 // MOST)
     listed = list(executions.started_since(listing(service), MACHINE, NOW - timedelta(days=3)))
     assert len(listed) * MOST == 1_000_000

@@ -1,4 +1,4 @@
-"""A process that may have little memory says so, and its advice works; it neither crashes nor speaks of the disk."""
+"""A process with too little memory reports that, and its advice works. It neither crashes nor blames the disk."""
 
 import resource
 import subprocess
@@ -16,7 +16,7 @@ from tests.unit.orders import lines, order
 
 
 def pipeline(megabytes: int, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command in a process that may have so much address space, as after `ulimit -v`."""
+    """Run a command in a process with limited address space, as after `ulimit -v`."""
     limit = megabytes << 20
     return subprocess.run(
         [sys.executable, "-m", "pipeline", *arguments],
@@ -50,7 +50,7 @@ def test_with_the_memory_that_the_advice_names_the_command_works(file: Path) -> 
     assert done.returncode == 0, done.stderr
 
 
-def test_a_thread_that_gets_no_memory_is_recognised() -> None:
+def test_a_thread_without_memory_is_recognised() -> None:
     before = threading.stack_size(1 << 46)  # more than any machine has
     try:
         with pytest.raises(RuntimeError) as refused:
@@ -74,23 +74,23 @@ def test_an_error_caused_by_a_lack_of_memory_is_recognised() -> None:
 
 
 @pytest.mark.parametrize(
-    ("memory", "disk", "query", "said"),
+    ("memory", "disk", "query", "message"),
     [
         ("1MiB", "100MiB", "SELECT list(range) FROM range(10000000)", "ran out of memory"),
         ("40MiB", "1MiB", "CREATE TABLE t AS SELECT range, uuid() FROM range(5000000)", "ran out of disk"),
     ],
 )
 def test_duckdb_without_memory_and_without_disk_have_different_errors(
-    tmp_path: Path, memory: str, disk: str, query: str, said: str
+    tmp_path: Path, memory: str, disk: str, query: str, message: str
 ) -> None:
     def run() -> None:
         with sql.connect(tmp_path, 512) as session:
             session.execute(f"SET GLOBAL memory_limit = '{memory}'; SET GLOBAL max_temp_directory_size = '{disk}'")
             session.execute(query).fetchall()
 
-    with pytest.raises(ResourceLimitError, match=said) as refused:
+    with pytest.raises(ResourceLimitError, match=message) as refused:
         run()
-    assert system_errors.is_out_of_memory(refused.value) == (said == "ran out of memory")
+    assert system_errors.is_out_of_memory(refused.value) == (message == "ran out of memory")
 
 
 def test_duckdb_s_own_error_is_recognised() -> None:

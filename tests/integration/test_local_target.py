@@ -53,9 +53,9 @@ def test_the_advice_for_a_stuck_execution_names_no_console() -> None:
 
 def test_the_command_for_a_file_that_was_never_started_publishes_it(place: Place, run: Run) -> None:
     batch = ways.never_started(place)
-    told = stories_of(run, batch.source.key)
-    assert told["outcome"] == "not started"
-    [command] = [action["command"] for action in told["actions"]]
+    story = stories_of(run, batch.source.key)
+    assert story["outcome"] == "not started"
+    [command] = [action["command"] for action in story["actions"]]
     program, *arguments, option, name = shlex.split(command)
     assert (program, option, name) == ("pipeline", "--target", "local")
     assert run(*arguments)[0] == 0
@@ -135,7 +135,7 @@ def test_an_emulator_that_dies_during_a_command_is_reported(
     monkeypatch.setattr(sys, "argv", ["pipeline", "replay", batch.batch_id, "--target", "local"])
     with pytest.raises(SystemExit) as left:
         cli.main()
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert left.value.code == 1
-    assert "all its data is lost" in said
-    assert "make local-up" in said
+    assert "all its data is lost" in printed
+    assert "make local-up" in printed

@@ -1,4 +1,4 @@
-"""The functions' log lines as CloudWatch Logs has them: newest first, in pages that may be empty, and late."""
+"""The functions' log lines as CloudWatch Logs returns them: newest first, in pages that may be empty, and late."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ AGES = timedelta(days=60)
 
 
 class CloudWatchLogs:
-    """Answers as FilterLogEvents is documented to; a page has `page` events, those that do not match included."""
+    """Behaves like the documented FilterLogEvents; a page has `page` events, including those that do not match."""
 
     def __init__(self, page: int = 10) -> None:
         self.page = page
@@ -25,12 +25,12 @@ class CloudWatchLogs:
         self.requests = 0
 
     def write(self, function: str, when: datetime, **fields: Any) -> None:
-        message = json.dumps({"level": "INFO", "message": "said"} | fields)
-        event = {"timestamp": round(when.timestamp() * 1000), "message": message, "eventId": f"{len(self.said)}"}
+        message = json.dumps({"level": "INFO", "message": "logged"} | fields)
+        event = {"timestamp": round(when.timestamp() * 1000), "message": message, "eventId": f"{len(self.all_events)}"}
         self.events[function].append(event)
 
     @property
-    def said(self) -> list[dict[str, Any]]:
+    def all_events(self) -> list[dict[str, Any]]:
         return [event for events in self.events.values() for event in events]
 
     def get_paginator(self, operation: str) -> Any:
@@ -90,7 +90,7 @@ def test_the_local_emulator_gives_no_ids_and_lists_the_oldest_first(
 ) -> None:
     for number in range(3):
         log.write("validate", NOW, number=number)
-    for event in log.said:
+    for event in log.all_events:
         del event["eventId"]
         event["logStreamName"] = "stream"
     paginate = log._paginate
@@ -139,10 +139,10 @@ def followed(log: CloudWatchLogs, monkeypatch: pytest.MonkeyPatch) -> Callable[.
             happens.pop(0)()
 
         monkeypatch.setattr(logs.time, "sleep", sleep)
-        told: list[LogLine] = []
+        lines: list[LogLine] = []
         with suppress(KeyboardInterrupt):
-            told.extend(follow_logs(place(log), NOW - timedelta(minutes=15), limit))
-        return numbers(told)
+            lines.extend(follow_logs(place(log), NOW - timedelta(minutes=15), limit))
+        return numbers(lines)
 
     return followed
 
@@ -177,8 +177,8 @@ def test_follow_shows_more_lines_than_the_first_limit(log: CloudWatchLogs, follo
         for number in range(50, 1200):
             log.write("write", NOW + timedelta(seconds=1), number=number)
 
-    told = followed([more, *[lambda: None] * 20], limit=3)
-    assert told == [47, 48, 49, *range(50, 1200)], "what was cut at first does not come later"
+    numbers_shown = followed([more, *[lambda: None] * 20], limit=3)
+    assert numbers_shown == [47, 48, 49, *range(50, 1200)], "lines beyond the first limit are not shown later"
 
 
 def test_follow_loses_no_line_if_the_machine_sleeps_between_two_reads(

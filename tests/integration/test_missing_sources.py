@@ -1,4 +1,4 @@
-"""What S3 does not return: a young version may not be visible yet, an archived one must be restored first."""
+"""Versions that S3 does not return: a recent one may not be visible yet, and an archived one must be restored first."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ def place(aws: None, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 @pytest.fixture
 def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command; returns its exit status and all that it printed."""
+    """Run a command; returns its exit status and output."""
 
     def run(*arguments: str) -> tuple[int, str]:
         place.step_functions().started.clear()
@@ -61,7 +61,7 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 def aged(batch: Batch, minutes: float) -> Batch:
-    """A batch whose version was written so long ago."""
+    """A batch whose version has a given age."""
     written = datetime.now(UTC) - timedelta(minutes=minutes)
     return replace(batch, ingested_at=f"{written:%Y-%m-%dT%H:%M:%SZ}")
 
@@ -81,7 +81,7 @@ def missing(age: float, data: bytes = GOOD) -> Batch:
 # --- not visible yet --------------------------------------------------------------------------------------------------
 
 
-def test_the_rule_is_that_of_aws() -> None:
+def test_the_window_of_invisibility_is_that_of_aws() -> None:
     assert timedelta(minutes=15) == PROPAGATION
     now = datetime.now(UTC)
     assert may_become_visible(now - timedelta(minutes=14, seconds=50))
@@ -143,7 +143,7 @@ def test_a_manifest_that_is_not_visible_yet_is_not_a_conflict(monkeypatch: pytes
 
 
 def without_version(place: Any, name: str) -> None:
-    """Let S3 not apply versioning yet: its response to a PUT names no version."""
+    """Let S3 return no version for a PUT, as before versioning takes effect."""
     put: Any = place.s3().put_object
 
     def put_object(**arguments: Any) -> Any:
@@ -186,22 +186,24 @@ def hidden(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_replay_and_explain_do_not_call_it_deleted(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_and_explain_do_not_call_an_invisible_version_deleted(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batch = place.upload(GOOD)
     with hidden(place, monkeypatch):
         for command in (["replay", batch.batch_id], ["backfill"], ["reconcile", "--grace", "0m"]):
-            said = run(*command, "--apply")[1]
-            assert "deleted" not in said
-            assert "S3 lists it but does not return it" in said
-        status, said = run("explain", batch.batch_id)
-        assert (status, "lists this version" in said, "replay" in said) == (0, True, False), said
+            printed = run(*command, "--apply")[1]
+            assert "deleted" not in printed
+            assert "S3 lists it but does not return it" in printed
+        status, printed = run("explain", batch.batch_id)
+        assert (status, "lists this version" in printed, "replay" in printed) == (0, True, False), printed
     assert "1 of 1 succeeded" in run("backfill", "--apply")[1]
 
 
-def test_the_reconciler_counts_it_as_unaccounted(
+def test_the_reconciler_counts_an_invisible_version_as_unaccounted(
     place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every hour, until it is returned: before, it was passed over without a word."""
+    """It does so every hour, until S3 returns the version."""
     place.upload(GOOD)
     pipeline = restarts.pipeline_of(place)  # type: ignore[arg-type]
     monkeypatch.setattr(reconciler, "_pipeline", lambda: pipeline)
@@ -210,16 +212,16 @@ def test_the_reconciler_counts_it_as_unaccounted(
     assert '"BatchesUnaccounted":[1' in capsys.readouterr().out
 
 
-def test_a_failed_version_that_is_listed_is_still_there(
+def test_a_failed_version_that_is_listed_counts_as_existing(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = place.upload(GOOD)
     place.step_functions().runs = raising(SourceNotVisibleError("S3 does not return it."))
     place.start(batch)
     with hidden(place, monkeypatch):
-        said = run("explain", batch.batch_id)[1]
-        assert f"pipeline replay {batch.batch_id} --apply" in said
-        assert "no longer exists" not in said
+        printed = run("explain", batch.batch_id)[1]
+        assert f"pipeline replay {batch.batch_id} --apply" in printed
+        assert "no longer exists" not in printed
     place.step_functions().runs = harness.run_steps
     assert "1 of 1 succeeded" in run("replay", batch.batch_id, "--apply")[1]
 
@@ -256,13 +258,13 @@ def test_an_archived_file_fails_with_its_own_error(place: Place, storage_class: 
 
 def test_replay_waits_for_the_restore_as_explain_says(place: Place, run: Run) -> None:
     batch = archived(place)
-    said = run("explain", batch.batch_id)[1]
-    assert "Restore the object in S3 (aws s3api restore-object)" in said
-    assert "The source is archived. Restore it, then run the batch again." in said
+    printed = run("explain", batch.batch_id)[1]
+    assert "Restore the object in S3 (aws s3api restore-object)" in printed
+    assert "The source is archived. Restore it, then run the batch again." in printed
     assert json.loads(run_json(run, batch))["is_source_archived"] is True
-    status, said = run("replay", batch.batch_id, "--apply")
+    status, printed = run("replay", batch.batch_id, "--apply")
     assert (status, place.step_functions().started) == (0, [])
-    assert "archived: restore it in S3 first" in said
+    assert "archived: restore it in S3 first" in printed
     restore: Any = {"Days": 1}
     s3_utils.client().restore_object(
         Bucket=harness.INGEST, Key=KEY, VersionId=batch.source.version_id, RestoreRequest=restore
@@ -275,7 +277,7 @@ def run_json(run: Run, batch: Batch) -> str:
     return run("explain", batch.batch_id, "--json")[1]
 
 
-def test_backfill_leaves_an_archived_file_alone_and_explain_says_why(place: Place, run: Run) -> None:
+def test_backfill_skips_an_archived_file_and_explain_gives_the_reason(place: Place, run: Run) -> None:
     s3_utils.client().put_object(Bucket=harness.INGEST, Key=KEY, Body=GOOD, StorageClass="GLACIER")
     assert "archived: restore it in S3 first" in run("backfill", "--apply")[1]
     assert "Its source is archived: restore it in S3 first" in run("explain", KEY)[1]

@@ -1,4 +1,4 @@
-"""status, logs, watch and console: what they show of what runs, has run and was said; on a terminal and on a pipe."""
+"""status, logs, watch and console: what they show of executions and log lines, on a terminal and in a pipe."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from pipeline.inspect import show_executions as show_runs
 from pipeline.recover import restarts
 from tests import documents, harness
 from tests.integration.deployed import MACHINE, Place, end, run_command, use_place
-from tests.integration.test_explain import GOOD, HOPELESS, MIXED, crashed, notice_not_sent, published, queue
+from tests.integration.test_explain import GOOD, HOPELESS, MIXED, crashed, notification_not_sent, published, queue
 from tests.unit import histories
 
 Run = Callable[..., tuple[int, str, str]]
@@ -55,8 +55,8 @@ def test_status_shows_each_execution_s_outcome_counts_duration_and_cost(place: P
     mixed, hopeless = place.process(MIXED, "mixed.jsonl"), place.process(HOPELESS, "hopeless.jsonl")
     running = place.process(GOOD, "running.jsonl")
     end(running.batch_id, "RUNNING", ago=timedelta(seconds=5))
-    told = json.loads(run("status", "--json")[1])
-    runs = {one["batch_id"]: one for one in told["runs"]}
+    status = json.loads(run("status", "--json")[1])
+    runs = {one["batch_id"]: one for one in status["runs"]}
     assert {name: one["outcome"] for name, one in runs.items()} == {
         good.batch_id: "published",
         mixed.batch_id: "partly rejected",
@@ -87,7 +87,7 @@ def test_status_of_a_replayed_batch_shows_both_executions(place: Place) -> None:
 
 
 def test_a_failure_after_the_commit_is_published_with_an_error(place: Place) -> None:
-    notice_not_sent(place)
+    notification_not_sent(place)
     [one] = monitor.recent_runs(place, 10)  # type: ignore[arg-type]
     assert (one.outcome, one.error, one.counts["published"]) == ("published", "SNS.NotFoundException", 1)
 
@@ -121,7 +121,9 @@ def test_status_shows_waiting_events_or_what_to_do_first(place: Place, run: Run)
 
 
 @pytest.mark.parametrize("width", [40, 80, 160, 240])
-def test_nothing_that_must_be_copied_is_cut(place: Place, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+def test_names_and_commands_to_copy_are_not_truncated(
+    place: Place, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
     batch = with_cost(place.process(HOPELESS, "a-rather-long-name-of-a-file-" * 3 + ".jsonl"))
     console = Console(width=width, soft_wrap=True, highlight=False, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     for module in (show, show_runs):
@@ -136,7 +138,7 @@ def test_nothing_that_must_be_copied_is_cut(place: Place, monkeypatch: pytest.Mo
 # --- logs -------------------------------------------------------------------------------------------------------------
 
 
-def test_logs_are_those_of_all_batches_or_of_one(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logs_shows_lines_of_all_batches_or_of_one(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = published(place), place.process(GOOD, "second.jsonl")
     for batch in (first, second):
         place.log("starter", "execution started", batch_id=batch.batch_id, chunks=1)
@@ -147,18 +149,18 @@ def test_logs_are_those_of_all_batches_or_of_one(place: Place, run: Run, monkeyp
     assert "\x1b" not in out
     monkeypatch.setattr(restarts, "patience", lambda: restarts.Patience(datetime.now(UTC), timedelta(0)))
     lines = [json.loads(line) for line in run("logs", second.batch_id, "--json")[1].splitlines()]
-    told = [line for line in lines if "function" in line]
-    assert [(line["function"], line["message"]) for line in told] == [("starter", "execution started")]
-    assert told[0]["fields"] == {"batch_id": second.batch_id, "chunks": 1}
+    logged = [line for line in lines if "function" in line]
+    assert [(line["function"], line["message"]) for line in logged] == [("starter", "execution started")]
+    assert logged[0]["fields"] == {"batch_id": second.batch_id, "chunks": 1}
     assert len(run("logs", "--lines", "1")[1].splitlines()) == 1
 
 
-def test_logs_of_a_batch_are_asked_for_until_an_hour_after_its_end(
+def test_logs_of_a_batch_are_requested_until_an_hour_after_its_end(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = published(place)
-    asked: list[Any] = []
-    monkeypatch.setattr(monitor_commands, "logs", lambda *arguments: asked.append(arguments) or logs.Latest([], []))
+    calls: list[Any] = []
+    monkeypatch.setattr(monitor_commands, "logs", lambda *arguments: calls.append(arguments) or logs.Latest([], []))
     monkeypatch.setattr(restarts, "patience", lambda: restarts.Patience(datetime.now(UTC), timedelta(0)))
     end(batch.batch_id, "SUCCEEDED")
     run("logs", batch.batch_id)
@@ -167,14 +169,14 @@ def test_logs_of_a_batch_are_asked_for_until_an_hour_after_its_end(
     run("logs", batch.batch_id)
     run("logs", batch.batch_id, "--minutes", "1")
     run("logs")
-    (_, since, _, _, until), *others = asked
+    (_, since, _, _, until), *others = calls
     uploaded = datetime.fromisoformat(batch.ingested_at)
     assert since == uploaded - timedelta(minutes=1)
     assert timedelta(minutes=59) < until - uploaded < timedelta(minutes=61)
     assert [arguments[4] for arguments in others] == [None] * 3, "it runs, or time is asked for, or no batch is"
 
 
-def test_logs_say_which_function_s_were_too_long_to_be_searched(
+def test_logs_names_the_functions_whose_logs_were_too_long_to_search(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitor_commands, "logs", lambda *_: logs.Latest([], ["validate"]))
@@ -182,7 +184,7 @@ def test_logs_say_which_function_s_were_too_long_to_be_searched(
     assert "the log of validate is long, and only its latest part was searched. Next: a lower --minutes" in err
 
 
-def test_logs_say_where_there_are_none(place: Place, run: Run) -> None:
+def test_logs_suggests_a_longer_time_if_no_line_is_found(place: Place, run: Run) -> None:
     assert "--minutes looks further back" in run("logs")[1]
 
 
@@ -191,7 +193,7 @@ def test_logs_say_where_there_are_none(place: Place, run: Run) -> None:
 
 @pytest.fixture
 def looks(place: Place, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Any]]:
-    """What happens between one poll and the next; then the command is interrupted."""
+    """The actions between one poll and the next; after the last one the command is interrupted."""
     happens: list[Callable[[], Any]] = []
 
     def sleep(_: float) -> None:
@@ -231,12 +233,12 @@ def test_watch_shows_the_last_minutes_and_executions_between_two_polls(
     place.process(HOPELESS, "before.jsonl")
     looks += [lambda: place.process(MIXED, "quick.jsonl")]
     _, out, _ = run("watch")
-    told = [line for line in out.splitlines() if not line.startswith("{")]
-    assert len(told) == 2, "a line each"
-    assert "failed  incoming/orders/before.jsonl" in told[0]
-    assert "NoValidRecordsError" in told[0]
-    assert "partly rejected  incoming/orders/quick.jsonl" in told[1]
-    assert "received 12  published 11  rejected 1" in told[1]
+    shown = [line for line in out.splitlines() if not line.startswith("{")]
+    assert len(shown) == 2, "one line per execution"
+    assert "failed  incoming/orders/before.jsonl" in shown[0]
+    assert "NoValidRecordsError" in shown[0]
+    assert "partly rejected  incoming/orders/quick.jsonl" in shown[1]
+    assert "received 12  published 11  rejected 1" in shown[1]
 
 
 def test_an_execution_is_watched_to_its_end_among_many_others(
@@ -250,12 +252,12 @@ def test_an_execution_is_watched_to_its_end_among_many_others(
         return lambda: [place.process(b"", f"{number}-{at}.jsonl") for at in range(103)]
 
     looks += [crowd(1), lambda: None, crowd(2), lambda: end(long.batch_id, "SUCCEEDED"), lambda: None]
-    told = changes(run("watch", "--json")[1])
-    assert [change for change in told if change[2] == "long.jsonl"] == [
+    changed = changes(run("watch", "--json")[1])
+    assert [change for change in changed if change[2] == "long.jsonl"] == [
         ("started", "running", "long.jsonl"),
         ("ended", "published", "long.jsonl"),
     ]
-    assert len(told) == 2 + 2 * 103, "and of the others each end is told once"
+    assert len(changed) == 2 + 2 * 103, "the end of each other execution is shown once"
 
 
 def test_running_executions_are_shown_even_if_a_hundred_others_are_newer(place: Place) -> None:
@@ -284,20 +286,20 @@ def test_the_live_view_shows_the_current_state_and_later_the_cost(place: Place, 
     assert "USD 0.000340" in text
 
 
-def test_the_queue_is_asked_every_tenth_look_and_a_cost_for_a_minute(
+def test_watch_reads_the_queue_every_tenth_poll_and_a_cost_for_a_minute(
     place: Place, looks: list[Callable[[], Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new = place.process(GOOD, "old.jsonl"), place.process(GOOD, "new.jsonl")
     end(old.batch_id, "SUCCEEDED", ago=timedelta(seconds=70))
-    asked: list[str] = []
-    monkeypatch.setattr(watch, "cost_of", lambda _place, _batch, name: asked.append(name) or "")
+    calls: list[str] = []
+    monkeypatch.setattr(watch, "cost_of", lambda _place, _batch, name: calls.append(name) or "")
     looks += [lambda: queue(place, {"Records": []}), *[lambda: None] * 10]
     seen = watch.watch(place, datetime.now(UTC) - timedelta(minutes=5))  # type: ignore[arg-type]
     assert [next(seen).waiting for _ in range(11)] == [0] * 10 + [1]
-    assert asked == [new.batch_id] * 10, "the other's record will not come any more"
+    assert calls == [new.batch_id] * 10, "the other's record will not come any more"
 
 
-def test_of_many_that_run_the_states_of_ten_are_asked_for(place: Place) -> None:
+def test_watch_requests_the_states_of_ten_running_executions_at_most(place: Place) -> None:
     place.step_functions().runs = lambda _: None
     for at in range(12):
         batch = place.process(b"", f"{at}.jsonl")

@@ -19,7 +19,7 @@ BLANKS = st.sampled_from(["", "", " ", "\t", "  ", "\r"])
 
 
 def rows(data: bytes, folder: Path, name: str = "x.jsonl") -> list[Any]:
-    """What is staged of a file's records, typed, but for their positions."""
+    """The staged records of a file, typed, without their positions."""
     validate(data, folder, batch_of(data, name))
     with duckdb.connect() as connection:
         staged = f"SELECT * EXCLUDE (_position) FROM read_parquet('{folder}/records.parquet') ORDER BY _position"
@@ -32,13 +32,13 @@ def as_parsed(records: Sequence[bytes]) -> bytes:
 
 @st.composite
 def spelled(draw: st.DrawFn, value: Any, other: Any, blanks: st.SearchStrategy[str] = BLANKS) -> str:
-    """JSON that says `value`, in one of many ways; of some members it says first what they are in `other`."""
+    """JSON for `value`, in one of many spellings. Some members occur twice, first with their value in `other`."""
     if isinstance(value, dict):
         members = []
         for name, inner in value.items():
             of_other = other[name] if isinstance(other, dict) and name in other else inner
-            said = [of_other] * draw(st.sampled_from([0, 0, 0, 0, 0, 0, 0, 0, 0, 1])) + [inner]
-            for each in said:
+            occurrences = [of_other] * draw(st.sampled_from([0, 0, 0, 0, 0, 0, 0, 0, 0, 1])) + [inner]
+            for each in occurrences:
                 text = draw(spelled(each, of_other, blanks))
                 members.append(f"{draw(blanks)}{draw(spelled(name, None))}{draw(blanks)}:{draw(blanks)}{text}")
         return f"{{{draw(blanks).join([','.join(members), ''])}}}"
@@ -80,15 +80,15 @@ PLACES = {
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
-def test_the_last_of_repeated_names_counts_at_any_place(place: str, first: bool, tmp_path: Path) -> None:
+def test_the_last_of_repeated_names_is_used_at_any_place(place: str, first: bool, tmp_path: Path) -> None:
     names = {"1": "order_id", "2": "name", "3": "city", "4": "product_name", "32.38": "shipping_cost"}
     plain = orjson.dumps(PLACES[place]).decode()
     sign = next(sign for sign in names if f'"{names[sign]}":"{sign}"' in plain or place == "a number")
     sign = "32.38" if place == "a number" else sign
     member = f'"{names[sign]}":{json.dumps(sign) if place != "a number" else sign}'
     again = member.replace(sign, "7")
-    said = f"{again},{member}" if first else f"{member},{again}"
-    record = plain.replace(member, said).encode()
+    both = f"{again},{member}" if first else f"{member},{again}"
+    record = plain.replace(member, both).encode()
     assert record != plain.encode()
     assert rows(lines([order()]) + record, tmp_path / "came") == rows(
         as_parsed([*lines([order()]).splitlines(), record]), tmp_path / "parsed"

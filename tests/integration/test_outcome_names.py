@@ -1,4 +1,4 @@
-"""A batch is called the same wherever it is named: status, watch, explain, replay, reconcile and erase."""
+"""Every command uses the same name for the outcome of a batch: status, watch, explain, replay, reconcile and erase."""
 
 import json
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def test_recovery_and_explain_agree(place: Place, way: Callable[[Place], Batch],
 
 
 @pytest.mark.parametrize("state", BatchState)
-def test_every_state_has_an_outcome(state: BatchState) -> None:
+def test_every_batch_state_has_an_outcome(state: BatchState) -> None:
     assert outcome_of(state) in Outcome
 
 
@@ -71,20 +71,20 @@ def test_an_erased_batch_is_gone_everywhere(place: Place, run: Run, way: Callabl
     assert " gone " in run("status")[1].replace("\n", " ")
     assert run("explain", batch.batch_id)[1].startswith("GONE")
     assert "1 batch, gone" in run("replay", batch.batch_id)[1]
-    status, said, _ = run("reconcile")
-    assert status == 0, said
-    assert batch.batch_id not in said, "nobody has to do anything about it"
+    status, printed, _ = run("reconcile")
+    assert status == 0, printed
+    assert batch.batch_id not in printed, "nobody has to do anything about it"
 
 
 @pytest.mark.parametrize("way", [ways.published, ways.hopeless])
-def test_a_second_erasure_says_that_nothing_is_left(place: Place, run: Run, way: Callable[[Place], Batch]) -> None:
+def test_a_second_erasure_reports_that_nothing_is_left(place: Place, run: Run, way: Callable[[Place], Batch]) -> None:
     batch = erased(place, run, way)
     for arguments in ([], ["--apply"]):
-        status, said, _ = run("erase", batch.batch_id, *arguments)
+        status, printed, _ = run("erase", batch.batch_id, *arguments)
         assert status == 0
-        assert f"Nothing of {batch.batch_id} exists any more" in said
-        assert batch.source.key not in said
-        assert "Erased" not in said
+        assert f"Nothing of {batch.batch_id} exists any more" in printed
+        assert batch.source.key not in printed
+        assert "Erased" not in printed
 
 
 def test_a_watched_execution_becomes_stuck(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

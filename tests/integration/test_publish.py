@@ -79,7 +79,7 @@ WITH_REJECT = lines([*GOOD, order(total_amount=0), GOOD[0]])
 
 
 def outputs(batch: Batch) -> dict[str, bytes]:
-    """Everything that a batch left, staging apart."""
+    """All objects of a batch, except for staging."""
     keys = [key for key in harness.keys("") if not key.startswith("staging/")]
     assert all(batch.batch_id in key for key in keys)
     return {key: harness.get(key) for key in keys}
@@ -139,8 +139,8 @@ def test_a_file_without_rejects_has_none() -> None:
 
 
 @on_moto
-def test_another_attempt_writes_the_same_bytes() -> None:
-    """Also after a crash before the commit: everything but the manifest is there already."""
+def test_another_attempt_at_write_writes_the_same_bytes() -> None:
+    """The same holds after a crash before the commit, when everything but the manifest exists."""
     batch = harness.run(WITH_REJECT)
     first = outputs(batch)
     s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
@@ -199,8 +199,8 @@ def test_a_committed_batch_with_a_changed_output_is_not_reported_as_published() 
 
 @on_moto
 @pytest.mark.parametrize("same", [True, False])
-def test_the_first_commit_of_two_writers_counts(same: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other one commits after this one has looked for a manifest."""
+def test_the_first_commit_of_two_writers_is_kept(same: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other writer commits after this one looked for a manifest."""
     batch = harness.run(WITH_REJECT)
     committed = harness.get(batch.manifest_key)
     if not same:
@@ -218,14 +218,14 @@ def test_the_first_commit_of_two_writers_counts(same: bool, monkeypatch: pytest.
     if same:
         assert write.handler(batch.to_input())["published"] == 10
     else:
-        with pytest.raises(CommitConflictError, match="the first commit stands"):
+        with pytest.raises(CommitConflictError, match="the first commit is kept"):
             write.handler(batch.to_input())
     assert harness.get(batch.manifest_key) == committed
 
 
 @on_moto
 def test_a_manifest_is_one_line() -> None:
-    """Athena reads an object a line."""
+    """Athena reads one object per line."""
     manifest = harness.get(harness.run(WITH_REJECT).manifest_key)
     assert manifest.endswith(b"}\n")
     assert manifest.count(b"\n") == 1
@@ -319,7 +319,7 @@ def test_expired_staging_files_are_reported(name: str, monkeypatch: pytest.Monke
 @on_moto
 @pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.json"])
 def test_a_superseded_record_is_listed_unchanged(name: str) -> None:
-    """With its digits, its escapes and its member that comes twice; however the file is read."""
+    """It keeps its digits, its escapes and its duplicate member, for any layout of the file."""
     plain = json.dumps(order(shipping_cost=5))
     odd = plain.replace('"shipping_cost": 5', '"shipping_cost": 9, "shipping_cost": 5.0e0').replace(
         "order_id", r"order\u005fid"
@@ -344,7 +344,7 @@ def test_each_chunk_is_read_again_for_its_own_superseded_records() -> None:
 
 @on_moto
 @pytest.mark.parametrize(("data", "fails"), [(WITH_REJECT, True), (lines(GOOD), False)])
-def test_a_source_that_is_gone_by_then_matters_only_to_superseded_records(
+def test_a_source_deleted_before_write_fails_only_batches_with_superseded_records(
     data: bytes, fails: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.let_missing_be_gone(monkeypatch)
@@ -363,7 +363,7 @@ def test_a_source_that_is_gone_by_then_matters_only_to_superseded_records(
 def test_the_result_of_write_has_the_counts_and_the_notification() -> None:
     batch = harness.plan(harness.upload(WITH_REJECT, "Zoë & 日本.jsonl"))
     answer = harness.run_steps(batch)
-    notice = answer.pop("notice")
+    notification = answer.pop("notice")
     assert answer == {
         "received": 12,
         "valid": 11,
@@ -373,7 +373,7 @@ def test_the_result_of_write_has_the_counts_and_the_notification() -> None:
         "unnotified": 1,
         "batch_id": batch.batch_id,
     }
-    assert notice["subject"] == "orders: 1 of 12 records were rejected"
+    assert notification["subject"] == "orders: 1 of 12 records were rejected"
     for part in (batch.source.key, "total_mismatch: 1", batch.rejected_key, "Next: ", batch.batch_id):
-        assert part in notice["message"]
-    assert len(json.dumps({**answer, "notice": notice})) < 20_000, "states pass pointers and small numbers"
+        assert part in notification["message"]
+    assert len(json.dumps({**answer, "notice": notification})) < 20_000, "states pass pointers and small numbers"

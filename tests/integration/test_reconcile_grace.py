@@ -1,4 +1,4 @@
-"""`reconcile` says how many files it left out, since they are younger than the grace period."""
+"""`reconcile` reports how many files it skipped because they are younger than the grace period."""
 
 import sys
 
@@ -16,7 +16,7 @@ GOOD = lines([order()])
     ("grace", "summary", "left_out"),
     [("15m", "0 files:", "Left out because younger than 15m (--grace): 2 files."), ("0m", "2 files:", None)],
 )
-def test_young_files_are_counted(
+def test_files_younger_than_the_grace_period_are_counted(
     grace: str,
     summary: str,
     left_out: str | None,
@@ -33,7 +33,7 @@ def test_young_files_are_counted(
     monkeypatch.setattr(sys, "argv", ["pipeline", "reconcile", "--grace", grace, "--target", "local"])
     with pytest.raises(SystemExit) as left:
         cli.main()
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert left.value.code == 0
-    assert summary in said
-    assert (left_out in said) if left_out else ("Left out" not in said)
+    assert summary in printed
+    assert (left_out in printed) if left_out else ("Left out" not in printed)

@@ -1,4 +1,4 @@
-"""The reconciler: what it takes each version for, by the traces that are left, and what it then does."""
+"""The reconciler: the state that it derives for each version from the objects and executions, and its action."""
 
 import json
 from collections.abc import Callable
@@ -78,14 +78,14 @@ def ended(place: Place, status: str, ago: timedelta = timedelta(minutes=20)) -> 
 
 def not_notified(place: Place) -> Batch:
     """Recorded by the state machine; its notification and EventBridge's event were lost."""
-    place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
+    place.step_functions().notify = lambda _: None  # type: ignore[method-assign]
     batch = failed(place)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
     return batch
 
 
 def forgotten(place: Place) -> Batch:
-    """Failed more than 90 days ago: AWS does not know the execution any more."""
+    """A batch that failed more than 90 days ago: Step Functions no longer has the execution."""
     batch = failed(place)
     execution_called(batch.batch_id).name = "forgotten"
     execution_called("forgotten").execution_arn += "-forgotten"
@@ -168,14 +168,14 @@ def test_a_survey_is_limited_to_its_window_and_prefix(place: Place) -> None:
     assert surveyed(place, grace=timedelta(minutes=5)) == [], "a young version may still be on its way"
 
 
-def test_each_version_of_a_key_counts_also_under_a_delete_marker(place: Place) -> None:
+def test_every_version_of_a_key_is_found_even_under_a_delete_marker(place: Place) -> None:
     batches = {place.upload(data).batch_id for data in (GOOD, HOPELESS, GOOD)}
     s3_utils.client().delete_object(Bucket=harness.INGEST, Key="incoming/orders/x.jsonl")
     assert {finding.batch_id for finding in surveyed(place)} == batches
     assert len(list(versions(pipeline(place)))) == 3
 
 
-def test_more_versions_than_one_page(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_on_several_pages_are_found(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(25):
         place.upload(GOOD, f"{number:02d}.jsonl")
     listing = place.s3().get_paginator("list_object_versions")
@@ -201,7 +201,7 @@ def run(**event: Any) -> dict[str, int]:
 
 
 def tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a second pass: S3's times have no fractions."""
+    """Advance the clock by a second, because S3's times have no fractions."""
     later = datetime.now(UTC) + timedelta(seconds=1)
     clock = type("Clock", (datetime,), {"now": classmethod(lambda _, zone: later.astimezone(zone))})
     monkeypatch.setattr(reconciler, "datetime", clock)
@@ -217,7 +217,9 @@ def test_a_version_whose_event_never_came_is_started(place: Place, monkeypatch: 
     assert place.step_functions().started == [batch.batch_id], "the second run finds nothing to do"
 
 
-def test_an_event_that_comes_after_all_changes_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_that_arrives_after_the_reconciler_started_the_batch_changes_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batch = missing(place)
     tick(monkeypatch)
     run()
@@ -252,22 +254,22 @@ def test_a_failure_without_a_notification_is_recorded_and_notified_once(
     monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
     assert run() == {"untold": 1}
     assert run() == {"failed": 1}
-    [notice] = told()
-    assert batch.batch_id in notice[1]
-    assert error in notice[1]
+    [notification] = notifications()
+    assert batch.batch_id in notification[1]
+    assert error in notification[1]
 
 
 @pytest.mark.parametrize("happened", [stuck, lambda place: ended(place, "SUCCEEDED")])
-def test_a_batch_that_only_a_person_can_recover_is_counted_for_the_alarm(
+def test_a_batch_that_needs_manual_recovery_is_counted_for_the_alarm(
     place: Place, happened: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any, caplog: Any
 ) -> None:
     batch = happened(place)
     tick(monkeypatch)
     capsys.readouterr()
     run()
-    said = capsys.readouterr().out
-    assert '"BatchesUnaccounted":[1.0]' in said
-    assert '"Dimensions":[["service"]]' in said
+    printed = capsys.readouterr().out
+    assert '"BatchesUnaccounted":[1.0]' in printed
+    assert '"Dimensions":[["service"]]' in printed
     assert batch.batch_id in [getattr(record, "batch_id", None) for record in caplog.records]
 
 
@@ -297,7 +299,7 @@ def test_a_throttled_listing_is_transient(place: Place) -> None:
 # --- what must not hide anything --------------------------------------------------------------------------------------
 
 
-def test_a_version_that_cannot_be_looked_at_hides_no_other(
+def test_a_version_that_cannot_be_read_does_not_stop_the_reconciler(
     place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     poison, other = place.upload(GOOD, "a.jsonl"), place.upload(GOOD, "b.jsonl")
@@ -315,7 +317,7 @@ def test_a_version_that_cannot_be_looked_at_hides_no_other(
     assert '"BatchesUnaccounted":[1.0]' in capsys.readouterr().out
 
 
-def test_a_version_that_cannot_be_started_hides_no_other(
+def test_a_version_that_cannot_be_started_does_not_stop_the_reconciler(
     place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     poison, other = place.upload(GOOD, "a.jsonl"), place.upload(GOOD, "b.jsonl")
@@ -342,8 +344,8 @@ def test_a_published_batch_whose_notification_was_not_sent_is_notified(
     monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
     run()
     run()
-    assert len(told()) == 1
-    assert "was published, but a step after that failed" in told()[0][2]
+    assert len(notifications()) == 1
+    assert "was published, but a step after that failed" in notifications()[0][2]
 
 
 def test_a_revision_without_a_notification_is_notified(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,10 +357,10 @@ def test_a_revision_without_a_notification_is_notified(place: Place, monkeypatch
     tick(monkeypatch)
     monkeypatch.setattr("functions.record_failure.index._was_notified", lambda _: False)
     assert run() == {"published": 1}
-    assert revised.batch_id in told()[0][1]
+    assert revised.batch_id in notifications()[0][1]
 
 
-def told() -> list[Any]:
+def notifications() -> list[Any]:
     """The notifications, as moto keeps them."""
     topic = sns_backends[DEFAULT_ACCOUNT_ID][harness.REGION].topics[harness.ENVIRONMENT["TOPIC_ARN"]]
     return list(topic.sent_notifications)

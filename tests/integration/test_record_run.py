@@ -1,4 +1,4 @@
-"""The run record: what it says of runs that went well, badly and oddly, and that it is written once."""
+"""The run record of successful, failed and unusual runs. It is written once."""
 
 import json
 from collections.abc import Iterator
@@ -23,17 +23,17 @@ DATA = lines([*(order(order_id=str(number)) for number in range(20)), {}])
 
 
 class StepFunctions:
-    """Answers with a history, in pages."""
+    """Returns a history, in pages."""
 
     def __init__(self, events: list[Any], page: int = 10) -> None:
         self.pages = [{"events": events[at : at + page]} for at in range(0, len(events), page)]
-        self.asked: dict[str, Any] = {}
+        self.parameters: dict[str, Any] = {}
 
     def get_paginator(self, _: str) -> "StepFunctions":
         return self
 
-    def paginate(self, **asked: Any) -> Iterator[Any]:
-        self.asked = asked
+    def paginate(self, **parameters: Any) -> Iterator[Any]:
+        self.parameters = parameters
         return iter(self.pages)
 
 
@@ -74,7 +74,7 @@ def forget_record() -> None:
 
 
 def adds_up(content: dict[str, Any]) -> None:
-    """See that a record's lines and sum are what its quantities and prices say."""
+    """Check that the lines and the sum of a record follow from its quantities and prices."""
     for line in content["cost"]:
         assert Decimal(line["usd"]) == Decimal(line["quantity"]) * Decimal(line["price"]), line
     assert sum(Decimal(line["usd"]) for line in content["cost"]) == Decimal(content["usd"]) > 0
@@ -169,7 +169,7 @@ def test_a_failed_replay_of_a_published_batch_published_nothing(batch: Batch) ->
 
 
 def test_an_event_without_its_input_is_recorded_from_stored_objects(batch: Batch) -> None:
-    """Step Functions leaves a long input out."""
+    """Step Functions omits a long input from the event."""
     whole = record_of(ended(batch), histories.troubled())
     forget_record()
     assert record_of(ended(batch, input=None), histories.troubled()) == whole
@@ -197,7 +197,9 @@ def test_a_map_without_attempts_in_its_history_is_marked(batch: Batch) -> None:
     assert content["steps"]["Write"]["measured"] == "history"
 
 
-def test_an_unknown_region_is_priced_as_another_and_says_so(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_region_has_the_prices_of_another_which_is_recorded(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deployment = json.loads(harness.ENVIRONMENT["DEPLOYMENT"]) | {"region": "xx-nowhere-9"}
     monkeypatch.setenv("DEPLOYMENT", json.dumps(deployment))
     harness.forget_clients()
@@ -218,19 +220,19 @@ def test_a_run_is_recorded_and_measured_once(batch: Batch, capsys: pytest.Captur
 
 
 class Throttling(StepFunctions):
-    """Refuses as Step Functions does beyond its quota of GetExecutionHistory, or with another error."""
+    """Raises the throttling error of GetExecutionHistory, or another error."""
 
     def __init__(self, code: str) -> None:
         super().__init__([])
         self.error: Any = {"Error": {"Code": code, "Message": "Rate exceeded"}}
 
-    def paginate(self, **asked: Any) -> Iterator[Any]:
+    def paginate(self, **parameters: Any) -> Iterator[Any]:
         raise ClientError(self.error, "GetExecutionHistory")
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
 def test_a_run_whose_history_is_throttled_is_recorded_without_it(batch: Batch, status: str) -> None:
-    """So that no event is lost to a burst of files; 30 files a second need more than AWS grants."""
+    """Otherwise a burst of files would lose events: 30 files per second exceed the quota of AWS."""
     with patch.object(executions, "client", lambda: Throttling("ThrottlingException")):
         record_run.handler(ended(batch, status))
     [key] = harness.keys("runs/")
@@ -267,7 +269,7 @@ def test_the_history_is_read_completely_and_without_data(batch: Batch) -> None:
     client = StepFunctions(histories.troubled(), page=7)
     with patch.object(executions, "client", lambda: client):
         record_run.handler(ended(batch))
-    assert client.asked == {
+    assert client.parameters == {
         "executionArn": ended(batch)["detail"]["executionArn"],
         "includeExecutionData": False,
         "PaginationConfig": {"PageSize": 1000},

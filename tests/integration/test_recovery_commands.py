@@ -1,4 +1,4 @@
-"""replay, backfill, reconcile, redrive, erase: what each starts, says and exits with; and that it can be repeated."""
+"""replay, backfill, reconcile, redrive and erase: what each starts, prints and returns, and that it can be repeated."""
 
 import json
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 def bad_release(place: Place) -> None:
-    """From now on transform's SQL is broken."""
+    """Break transform's SQL from now on."""
 
     def fail(_: Batch) -> None:
         raise ContractError("The contract's SQL failed on these records (BinderException).")
@@ -120,7 +120,7 @@ def test_a_batch_that_aws_has_forgotten_is_replayed_from_its_record(place: Place
     assert harness.manifest(batch)["source"] == {**batch.to_input()["source"], "sequencer": ""}
 
 
-def test_a_running_batch_is_let_run(place: Place, run: Run) -> None:
+def test_a_running_batch_is_not_replayed(place: Place, run: Run) -> None:
     batch = failed_by_release(place)
     end(batch.batch_id, "RUNNING")
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.failure_key(batch.batch_id))
@@ -140,7 +140,7 @@ def test_a_batch_that_was_aborted_just_now_waits_for_its_functions(place: Place,
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "Nothing is selected. Give BATCH|KEY, --failed, --prefix, --republish or --rejects."),
         (["orders-" + "0" * 32, "--failed"], "--failed can't be combined with BATCH|KEY."),
@@ -156,10 +156,10 @@ def test_a_batch_that_was_aborted_just_now_waits_for_its_functions(place: Place,
         (["orders-" + "0" * 32], "There is no batch"),
     ],
 )
-def test_a_wrong_selection_is_explained(run: Run, arguments: list[str], said: str) -> None:
+def test_a_wrong_selection_is_explained(run: Run, arguments: list[str], message: str) -> None:
     status, _, err = run("replay", *arguments)
     assert status == 2
-    assert said in err
+    assert message in err
     assert "next:" in err
 
 
@@ -186,7 +186,9 @@ def test_a_bad_release_is_published_again_as_the_next_revision(
     assert place.step_functions().started == [], "what the deployed release published is not published again"
 
 
-def test_republishing_goes_on_where_it_was_interrupted(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_republishing_continues_where_it_was_interrupted(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batches = [place.process(GOOD, name) for name in ("a.jsonl", "b.jsonl")]
     place.deploy("next", monkeypatch)
     steps = harness.run_steps
@@ -203,7 +205,7 @@ def test_republishing_goes_on_where_it_was_interrupted(place: Place, run: Run, m
     assert place.step_functions().started == [f"{batches[1].batch_id}-r2-replay-1"], "taken up, not counted up"
 
 
-def test_a_revision_that_was_aborted_just_now_waits_too(
+def test_a_revision_aborted_just_now_is_not_republished_yet(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = place.process(GOOD)
@@ -271,7 +273,7 @@ def list_ingest() -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda reject: reject.pop("record") and reject.update(raw="{half"), "Line 1 isn't a reject with a corrected"),
         (lambda reject: reject.pop("batch_id"), "Line 1 isn't a reject"),
@@ -280,17 +282,17 @@ def list_ingest() -> list[str]:
     ],
 )
 def test_a_correction_that_can_t_be_sent_is_explained(
-    place: Place, run: Run, tmp_path: Path, change: Any, said: str
+    place: Place, run: Run, tmp_path: Path, change: Any, message: str
 ) -> None:
     _, path, rejects = rejects_of(place, tmp_path)
     change(rejects[0])
     write(path, rejects)
     status, _, err = run("replay", "--rejects", str(path), "--apply")
     assert status in (1, 2)
-    assert said in err
+    assert message in err
 
 
-def test_rejects_of_two_batches_are_sent_apart(place: Place, run: Run, tmp_path: Path) -> None:
+def test_rejects_of_two_batches_are_sent_separately(place: Place, run: Run, tmp_path: Path) -> None:
     _, path, rejects = rejects_of(place, tmp_path)
     write(path, [rejects[0], rejects[0] | {"batch_id": "orders-" + "0" * 32}])
     assert "rejects of 2 batches" in run("replay", "--rejects", str(path), "--apply")[2]
@@ -312,7 +314,7 @@ def test_backfill_starts_what_was_never_started_and_nothing_else(place: Place, r
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 100])
-def test_no_more_run_at_a_time_than_allowed(
+def test_backfill_runs_no_more_executions_at_a_time_than_allowed(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch, concurrency: int
 ) -> None:
     names = [place.upload(GOOD, f"{number}.jsonl").batch_id for number in range(7)]
@@ -322,18 +324,18 @@ def test_no_more_run_at_a_time_than_allowed(
 
     def started(**arguments: Any) -> Any:
         nonlocal most
-        answer = start(**arguments)
+        listing = start(**arguments)
         end(arguments["name"], "RUNNING")
         running.add(arguments["name"])
         most = max(most, len(running))
-        return answer
+        return listing
 
     def described(**arguments: Any) -> Any:
-        answer = real.describe_execution(**arguments)
-        if answer["status"] == "RUNNING":
-            running.discard(answer["name"])
-            end(answer["name"], "SUCCEEDED")  # so it has ended when it is asked for again
-        return answer
+        listing = real.describe_execution(**arguments)
+        if listing["status"] == "RUNNING":
+            running.discard(listing["name"])
+            end(listing["name"], "SUCCEEDED")  # so it has ended before the next request
+        return listing
 
     monkeypatch.setattr(place.step_functions(), "start_execution", started)
     monkeypatch.setattr(place.step_functions(), "describe_execution", described, raising=False)
@@ -341,7 +343,7 @@ def test_no_more_run_at_a_time_than_allowed(
     assert most == min(concurrency, len(names))
 
 
-def test_an_interrupted_backfill_says_so_and_goes_on_when_repeated(place: Place, run: Run) -> None:
+def test_an_interrupted_backfill_reports_it_and_continues_when_repeated(place: Place, run: Run) -> None:
     batches = [place.upload(GOOD, f"{number}.jsonl") for number in range(3)]
 
     def interrupt(batch: Batch) -> Any:
@@ -375,7 +377,7 @@ def test_reconcile_lists_missing_files_and_starts_them(place: Place, run: Run) -
     assert run("reconcile", "--grace", "0m")[0] == 0
 
 
-def test_reconcile_lets_a_failed_file_wait_for_its_person(place: Place, run: Run) -> None:
+def test_reconcile_does_not_restart_a_failed_file(place: Place, run: Run) -> None:
     place.process(HOPELESS)
     status, out, _ = run("reconcile", "--grace", "0m", "--apply")
     assert (status, place.step_functions().started) == (0, [])
@@ -397,12 +399,12 @@ def test_reconcile_records_a_failure_that_left_nothing(place: Place, run: Run, m
 
 @pytest.fixture
 def old(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What lies in the bucket is older than any function that may still write."""
+    """Every object in the bucket is older than any function that may still write."""
     monkeypatch.setattr(outputs, "_YOUNG", timedelta(0))
 
 
 @pytest.mark.usefixtures("old")
-def test_reconcile_finds_orphans_and_prunes_them_only_when_told(place: Place, run: Run) -> None:
+def test_reconcile_finds_orphans_and_prunes_them_only_on_request(place: Place, run: Run) -> None:
     batch, mixed = place.process(GOOD, "good.jsonl"), place.process(MIXED, "mixed.jsonl")
     hopeless = place.process(HOPELESS, "hopeless.jsonl")
     published = harness.keys("tables/") + harness.keys("processed/") + harness.keys("rejected/")
@@ -432,7 +434,7 @@ def lost(place: Place) -> Batch:
 
 
 def not_notified(place: Place) -> Batch:
-    place.step_functions().tell = lambda _: None  # type: ignore[method-assign]
+    place.step_functions().notify = lambda _: None  # type: ignore[method-assign]
     batch = place.process(HOPELESS)
     end(batch.batch_id, "FAILED", ago=timedelta(minutes=20))
     return batch
@@ -477,7 +479,7 @@ def test_outputs_published_between_check_and_prune_are_kept(place: Place) -> Non
     assert batch.parquet_key("orders") in harness.keys("tables/")
 
 
-def test_prune_is_about_all_files(run: Run) -> None:
+def test_prune_cannot_be_combined_with_prefix(run: Run) -> None:
     status, _, err = run("reconcile", "--prefix", "incoming/orders/", "--apply", "--prune")
     assert (status, "--prune can't be combined with --prefix" in err) == (2, True)
 
@@ -515,7 +517,7 @@ def test_expired_rejects_are_not_reported_as_damaged(place: Place, run: Run) -> 
     assert run("reconcile", "--grace", "0m", "--digests")[0] == 0
 
 
-def test_a_time_with_another_zone_finds_its_day(place: Place, run: Run) -> None:
+def test_since_accepts_a_time_in_another_zone(place: Place, run: Run) -> None:
     batch = place.process(GOOD)
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.parquet_key("items"))
     east = datetime.now(timezone(timedelta(hours=14))) - timedelta(minutes=5)
@@ -570,11 +572,11 @@ def failed_invocation(function: str, event: dict[str, Any]) -> dict[str, Any]:
         },
         "requestPayload": event,
         "responseContext": {"statusCode": 200, "executedVersion": "7", "functionError": "Unhandled"},
-        "responsePayload": {"errorMessage": "AWS answered ThrottlingException.", "errorType": "TransientError"},
+        "responsePayload": {"errorMessage": "AWS returned ThrottlingException.", "errorType": "TransientError"},
     }
 
 
-def test_an_event_that_no_retry_got_handled_is_sent_back(place: Place, run: Run) -> None:
+def test_redrive_returns_an_event_that_failed_every_retry_to_the_starter(place: Place, run: Run) -> None:
     batch = place.upload(GOOD, "a b.jsonl")
     send(place, failed_invocation("starter", event_of(batch)))
     status, out, _ = run("redrive")
@@ -627,7 +629,7 @@ def test_a_message_in_use_is_reported_as_hidden(place: Place, run: Run) -> None:
     assert "About 1 message can't be read" in err
 
 
-def test_an_interrupted_redrive_lets_the_message_be_seen(place: Place, run: Run) -> None:
+def test_an_interrupted_redrive_makes_the_message_visible_again(place: Place, run: Run) -> None:
     send(place, failed_invocation("starter", event_of(place.upload(GOOD))))
 
     def interrupt(_: Batch) -> None:
@@ -639,7 +641,7 @@ def test_an_interrupted_redrive_lets_the_message_be_seen(place: Place, run: Run)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("no JSON", "not JSON"),
         (failed_invocation("somebody-elses", {}), "not for a function of this deployment"),
@@ -647,11 +649,11 @@ def test_an_interrupted_redrive_lets_the_message_be_seen(place: Place, run: Run)
         (failed_invocation("somebody-elses", {"Records": ["x"]}), "not for a function of this deployment"),
     ],
 )
-def test_a_foreign_message_is_let_be(place: Place, run: Run, body: Any, said: str) -> None:
+def test_a_foreign_message_stays_in_the_queue(place: Place, run: Run, body: Any, message: str) -> None:
     send(place, body)
     status, out, _ = run("redrive", "--apply")
     assert status == 1
-    assert said in out
+    assert message in out
 
 
 # --- erase ------------------------------------------------------------------------------------------------------------
@@ -734,8 +736,8 @@ def test_an_erasure_that_was_interrupted_is_repeated(place: Place, run: Run, mon
 
 def versions() -> set[tuple[str, str]]:
     """Every version in both buckets."""
-    answers = (s3_utils.client().list_object_versions(Bucket=bucket) for bucket in (harness.INGEST, harness.PROCESSED))
-    return {(found["Key"], found["VersionId"]) for answer in answers for found in answer.get("Versions", [])}
+    listings = (s3_utils.client().list_object_versions(Bucket=bucket) for bucket in (harness.INGEST, harness.PROCESSED))
+    return {(found["Key"], found["VersionId"]) for listing in listings for found in listing.get("Versions", [])}
 
 
 def test_an_unknown_batch_can_t_be_erased(run: Run) -> None:

@@ -79,7 +79,7 @@ BLANK = b" " * CAP
     ],
     ids=["blank lines", "white space around records"],
 )
-def test_white_space_is_neither_a_record_nor_counted(data: bytes) -> None:
+def test_whitespace_is_not_a_record_and_is_not_counted(data: bytes) -> None:
     with pytest.raises(TooManyRejectsError, match=f"{len(BROKEN * 3)} of {sum(map(len, [*GOOD, BROKEN * 3]))} bytes"):
         harness.run(data)
 
@@ -109,7 +109,7 @@ def test_a_file_without_one_readable_record_has_no_valid_records() -> None:
     ("unreadable", "received", "ratio", "fails"),
     [(0, 100, 0.0, False), (1, 10**9, 0.0, True), (29, 100, 0.29, False), (30, 100, 0.29, True), (99, 100, 1.0, False)],
 )
-def test_the_share_of_unreadable_bytes_that_is_accepted(
+def test_unreadable_bytes_are_accepted_up_to_the_limit(
     unreadable: int, received: int, ratio: float, fails: bool
 ) -> None:
     totals = Totals(10**12, 10**12, 0, {}, {}, (), {}, received, unreadable)

@@ -1,4 +1,4 @@
-"""pipeline report, on the real functions: a page for every way that a file can go, where and how it is asked for."""
+"""`pipeline report` on the real functions: a page for every outcome, its path, and its options."""
 
 import sys
 import webbrowser
@@ -62,7 +62,7 @@ def test_each_outcome_has_its_page(place: Place, run: Run, data: bytes, headline
     assert "Traceback" not in page
 
 
-def test_first_rows_and_rejects_are_masked_unless_asked_for(place: Place, run: Run) -> None:
+def test_first_rows_and_rejects_are_masked_by_default(place: Place, run: Run) -> None:
     batch = place.process(MIXED)
     assert run(batch.batch_id)[0] == 0
     page = Path(f"{batch.batch_id}.html").read_text("utf-8")
@@ -73,13 +73,13 @@ def test_first_rows_and_rejects_are_masked_unless_asked_for(place: Place, run: R
     assert Path("shown.html").read_text("utf-8").count(NAME) >= 2, "in a reject and in the customers"
 
 
-def test_a_key_and_an_execution_name_a_batch_too(place: Place, run: Run, tmp_path: Path) -> None:
+def test_a_batch_can_be_named_by_key_or_execution(place: Place, run: Run, tmp_path: Path) -> None:
     batch = place.process(MIXED)
     for what in (batch.source.key, batch.batch_id, f"s3://{batch.source.bucket}/{batch.source.key}"):
         assert run(what, "--out", str(tmp_path))[:2] == (0, f"{tmp_path}/{batch.batch_id}.html\n")
 
 
-def test_tables_that_have_expired_are_said_to_be_gone(place: Place, run: Run) -> None:
+def test_expired_tables_are_reported_as_gone(place: Place, run: Run) -> None:
     batch = place.process(MIXED)
     for key in list(harness.keys("processed/")):
         place.s3().delete_object(Bucket=harness.PROCESSED, Key=key)
@@ -106,7 +106,7 @@ def test_a_report_that_can_t_be_written_is_explained(
 
 
 @pytest.mark.parametrize("opens", [True, False])
-def test_it_is_opened_if_asked_for(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch, opens: bool) -> None:
+def test_the_report_is_opened_on_request(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch, opens: bool) -> None:
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or opens)
     batch = place.process(MIXED)

@@ -1,4 +1,4 @@
-"""A new revision whose rejects are those of the revision before sends no notification: they were notified then."""
+"""A revision with the same rejects as the previous one sends no notification, because those were notified already."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def revision(batch: Batch, number: int) -> Batch:
 
 
 def change(batch: Batch, **changes: Any) -> None:
-    """Let an earlier release have counted otherwise."""
+    """Change the manifest as if an earlier release had counted differently."""
     manifest = structs.replace(harness.document(Manifest, batch.manifest_key), **changes)
     s3_utils.storage().put_bytes(harness.PROCESSED, batch.manifest_key, manifest.to_bytes())
 
@@ -44,7 +44,7 @@ def test_the_same_rejects_are_not_notified_again() -> None:
         assert (summary["rejected"], summary["unnotified"]) == (1, 0)
 
 
-def test_a_retry_after_the_commit_says_the_same() -> None:
+def test_a_retry_after_the_commit_returns_the_same() -> None:
     first = harness.run(MIXED)
     again = revision(first, 2)
     assert harness.run_steps(again) == write.handler(again.to_input())
@@ -65,7 +65,7 @@ def test_other_rejects_are_notified(changes: dict[str, Any]) -> None:
     assert harness.run_steps(revision(first, 2))["unnotified"] == 1
 
 
-def test_the_revision_that_readers_had_last_counts() -> None:
+def test_rejects_are_compared_with_the_last_published_revision() -> None:
     """The first had the same rejects, but the second had none."""
     first = harness.run(MIXED)
     second = revision(first, 2)

@@ -1,4 +1,4 @@
-"""Where Parquet's row groups end, and what sorting costs: merges of a table that is larger than a row group."""
+"""The ends of row groups in Parquet, and the disk that sorting needs, for a table that is larger than a row group."""
 
 from dataclasses import replace
 from itertools import accumulate, pairwise
@@ -22,7 +22,7 @@ N_READINGS = 300_000
 def merged_readings(folder: Path, sizes: list[int], order: str, memory_mb: int = MEMORY_MB) -> bytes:
     """The table of readings, in Parquet, merged from parts with these numbers of rows, in this order.
 
-    There is no disk to sort on.
+    The merge has no disk for sorting.
     """
     folder.mkdir()
     contract = replace(CONTRACT, record_table=READINGS, tables=(READINGS,), control_totals=())
@@ -52,7 +52,7 @@ def merged_readings(folder: Path, sizes: list[int], order: str, memory_mb: int =
 
 @pytest.mark.parametrize("order", ["number, half", "range", "number, half DESC"])
 def test_row_groups_end_at_the_same_rows_in_any_order_and_cut(order: str, tmp_path: Path) -> None:
-    """What comes sorted by key is not sorted again, and must not show it."""
+    """Sorted input is not sorted again, which must not change the output."""
     whole = merged_readings(tmp_path / "whole", [N_READINGS], "number, half")
     pieces = [1, 100, 120_000, 3, *[777] * 50, 0]
     assert merged_readings(tmp_path / "cut", [*pieces, N_READINGS - sum(pieces)], order) == whole

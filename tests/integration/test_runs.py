@@ -69,19 +69,19 @@ def test_outputs_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
 
 
 def test_the_wait_for_the_cost_ends_with_the_record_or_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    keys_read: list[str] = []
 
     def read(_place: Any, _kind: Any, key: str) -> RunRecord | None:
-        asked.append(key)
-        return documents.run_record() if len(asked) == 3 else None
+        keys_read.append(key)
+        return documents.run_record() if len(keys_read) == 3 else None
 
     monkeypatch.setattr(runs, "read_document", read)
     monkeypatch.setattr(runs, "_POLL_SECONDS", {"local": 0.001})
     place: Any = SimpleNamespace(name="local")
     runs.await_cost(place, UPLOAD, 10)
-    assert asked == [f"runs/{UPLOAD.dataset}/{UPLOAD.batch_id}/{UPLOAD.batch_id}.json"] * 3
+    assert keys_read == [f"runs/{UPLOAD.dataset}/{UPLOAD.batch_id}/{UPLOAD.batch_id}.json"] * 3
     runs.await_cost(place, UPLOAD, 0)
-    assert len(asked) == 4, "without time it looks only once"
+    assert len(keys_read) == 4, "without time it looks only once"
 
 
 # --- input ------------------------------------------------------------------------------------------------------------

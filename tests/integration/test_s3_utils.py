@@ -1,4 +1,4 @@
-"""The S3 calls on moto, and which faults of AWS pass and which stay."""
+"""The S3 calls on moto, and which faults of AWS are transient and which are permanent."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ class Body:
 
 @contextmanager
 def instead(**operations: Any) -> Iterator[None]:
-    """Let the client be one that has only these operations."""
+    """Replace the client with one that has only these operations."""
     client: Any = SimpleNamespace(**operations)
     with patch.object(s3_utils, "storage", lambda: s3_utils.Storage(client)):
         yield
@@ -74,7 +74,7 @@ def instead(**operations: Any) -> Iterator[None]:
 
 @on_moto
 @pytest.mark.parametrize("key", ["a", "a b+c%20d", "é 日本 😀", "../x", "/a//b", "a?b#c&d=e", "x" * 1024])
-def test_keys_of_all_kinds_are_used_as_they_are(key: str, tmp_path: Path) -> None:
+def test_keys_of_all_kinds_are_used_unchanged(key: str, tmp_path: Path) -> None:
     version = put(key)
     found = s3_utils.storage().head(INGEST, key, version)
     assert found is not None
@@ -208,7 +208,7 @@ CALLS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 each_call = pytest.mark.parametrize("call", CALLS)
 
 
-Answered = Callable[[str, str, int], Any]
+CallWithError = Callable[[str, str, int], Any]
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def client() -> Any:
 
 
 @pytest.fixture
-def answered(client: Any, file: Path) -> Answered:
+def call_with_error(client: Any, file: Path) -> CallWithError:
     """Make a call for which AWS returns an error."""
 
     def make(call: str, code: str, status: int) -> Any:
@@ -253,30 +253,32 @@ def answered(client: Any, file: Path) -> Answered:
         ("KmsThrottlingException", 400),
     ],
 )
-def test_a_temporary_fault_is_a_transient_error(call: str, code: str, status: int, answered: Answered) -> None:
+def test_a_temporary_fault_is_a_transient_error(
+    call: str, code: str, status: int, call_with_error: CallWithError
+) -> None:
     with pytest.raises(TransientError, match=rf"^[A-Z]+ s3://b/k: AWS returned {code}\.$") as caught:
-        answered(call, code, status)
+        call_with_error(call, code, status)
     assert caught.value.__cause__ is not None
 
 
 @each_call
 @pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("NoSuchBucket", 404), ("InvalidRequest", 400)])
-def test_any_other_error_is_raised_unchanged(call: str, code: str, status: int, answered: Answered) -> None:
+def test_any_other_error_is_raised_unchanged(call: str, code: str, status: int, call_with_error: CallWithError) -> None:
     with pytest.raises(Exception, match=code) as caught:
-        answered(call, code, status)
+        call_with_error(call, code, status)
     assert not isinstance(caught.value, TransientError)
 
 
 @pytest.mark.parametrize("call", ["head", "get_bytes"])
 @pytest.mark.parametrize("code", ["404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed"])
-def test_a_missing_object_is_none(call: str, code: str, answered: Answered) -> None:
-    assert answered(call, code, 405 if code == "MethodNotAllowed" else 404) is None
+def test_a_missing_object_is_none(call: str, code: str, call_with_error: CallWithError) -> None:
+    assert call_with_error(call, code, 405 if code == "MethodNotAllowed" else 404) is None
 
 
-def test_only_412_means_that_an_object_exists(answered: Answered) -> None:
-    assert answered("put_new", "PreconditionFailed", 412) is False
+def test_only_412_means_that_an_object_exists(call_with_error: CallWithError) -> None:
+    assert call_with_error("put_new", "PreconditionFailed", 412) is False
     with pytest.raises(ClientError, match="PreconditionFailed"):
-        answered("put_bytes", "PreconditionFailed", 412)
+        call_with_error("put_bytes", "PreconditionFailed", 412)
 
 
 LOST = [
@@ -329,7 +331,7 @@ def test_an_error_of_the_reader_is_not_treated_as_an_s3_error() -> None:
 def test_a_large_object_whose_parts_never_come_is_a_transient_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """s3transfer asks for a part five times, and then has an error of its own for it."""
+    """s3transfer requests a part five times, and then raises its own error."""
     monkeypatch.setattr(s3_utils, "_MULTIPART_BYTES", 1)
     lost = RetriesExceededError(IncompleteReadError(actual_bytes=1, expected_bytes=2))
     monkeypatch.setattr(TransferFuture, "result", Mock(side_effect=lost))

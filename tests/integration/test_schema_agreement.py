@@ -1,4 +1,4 @@
-"""The fast validator decides as the reference does, and each contract's schema is one that both can hold."""
+"""The fast validator agrees with the reference validator, and both support the schema of each contract."""
 
 import json
 import re
@@ -32,7 +32,7 @@ SCHEMAS = {
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
-    """As ECMA 262 has it: `$` is the very end, where Python's also matches before a last newline."""
+    """As in ECMA 262, `$` matches only at the end. Python's `$` also matches before a final newline."""
     if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
         yield jsonschema.ValidationError("does not match")
 
@@ -70,19 +70,19 @@ def faults(record: Any) -> Faults:
 # --- orders, good and bad ---------------------------------------------------------------------------------------------
 
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+strings = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 values = st.recursive(
     st.sampled_from(CLOSE_CALLS)
     | st.integers(-(10**20), 10**20)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    | strings,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(strings, inner, max_size=3),
     max_leaves=3,
 )
 
 
 def places(part: Any) -> Iterator[tuple[Any, str | int]]:
-    """Every place in a record: what holds it, and the name or number that it has there."""
+    """Every place in a record: its container, and its name or index there."""
     steps = part.keys() if isinstance(part, dict) else range(len(part)) if isinstance(part, list) else ()
     for step in steps:
         yield part, step
@@ -103,8 +103,8 @@ def mutated_orders(draw: st.DrawFn) -> Any:
         elif isinstance(holder, list):
             holder.append(draw(values))
         else:
-            holder[draw(texts)] = draw(values)
-    return orjson.loads(json.dumps(record[""]))  # as it is read: what is beyond 64 bits is a float
+            holder[draw(strings)] = draw(values)
+    return orjson.loads(json.dumps(record[""]))  # as the parser reads it: an integer beyond 64 bits becomes a float
 
 
 @settings(max_examples=150)
@@ -195,9 +195,13 @@ def test_no_multiple_of_is_fractional(name: Path) -> None:
 def test_every_rule_explained_by_its_description_has_one(name: Path) -> None:
     schema = SCHEMAS[name]
     for place, part in parts(schema):
-        told = {"pattern", "format", "decimal"} & part.keys() or ("enum" in part and "properties" not in place[-12:])
+        needs_description = {"pattern", "format", "decimal"} & part.keys() or (
+            "enum" in part and "properties" not in place[-12:]
+        )
         whole = {**resolve(part["$ref"], schema), **part} if "$ref" in part else part
-        assert not told or whole.get("description"), f"{place}: the sentence of a reject is built from its description"
+        assert not needs_description or whole.get("description"), (
+            f"{place}: the sentence of a reject is built from its description"
+        )
 
 
 @each_schema
@@ -207,7 +211,7 @@ def test_every_object_lists_its_fields(name: Path) -> None:
             assert part.get("additionalProperties") is False, f"{place}: a field that no table takes would be lost"
 
 
-def test_the_reference_knows_the_formats_in_use() -> None:
+def test_the_reference_validator_supports_the_formats_in_use() -> None:
     formats = {part["format"] for schema in SCHEMAS.values() for _, part in parts(schema) if "format" in part}
     for name in formats:
         assert name in jsonschema.FormatChecker.checkers, f"install what jsonschema checks {name} with"

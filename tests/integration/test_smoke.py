@@ -1,4 +1,4 @@
-"""`pipeline smoke`: the summary, and that all is destroyed whatever happens."""
+"""`pipeline smoke`: the summary, and the destruction of everything after every outcome."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ from pipeline.smoke.check_results import CheckOutcome, Result, held
 
 @pytest.fixture(autouse=True)
 def infra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Settings of no deployment: an environment dev in which nothing is said."""
+    """An environment dev without any settings."""
     folder = tmp_path / "infra"
     (folder / "environments").mkdir(parents=True)
     (folder / "environments" / "dev.tfvars").write_text("")
@@ -39,7 +39,7 @@ def infra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 # --- the run ---
 
 
-def test_only_a_run_in_which_something_held_and_nothing_failed_has_held() -> None:
+def test_a_run_succeeds_only_if_a_check_passed_and_none_failed() -> None:
     ok, failed, warning, omitted = (Result("x", outcome, "") for outcome in CheckOutcome)
     assert held([ok, warning, omitted])
     assert not held([ok, failed])
@@ -48,7 +48,7 @@ def test_only_a_run_in_which_something_held_and_nothing_failed_has_held() -> Non
 
 
 class Run:
-    """A run of the command in which nothing is deployed; tells what was done in its stead."""
+    """A run of the command that deploys nothing; records the calls instead."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path) -> None:
         self.done: list[str] = []
@@ -94,7 +94,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return Run(monkeypatch, capsys, tmp_path)
 
 
-def test_what_held_is_shown_and_exits_with_0(run: Run) -> None:
+def test_a_successful_run_shows_its_checks_and_exits_with_0(run: Run) -> None:
     run.checks.append(Result("another", CheckOutcome.OMITTED, "the embedded AWS can't"))
     status, out = run()
     assert status == 0
@@ -103,14 +103,14 @@ def test_what_held_is_shown_and_exits_with_0(run: Run) -> None:
     assert run.done == ["deploy", "destroy"]
 
 
-def test_one_failure_is_enough(run: Run) -> None:
+def test_one_failed_check_fails_the_run(run: Run) -> None:
     run.checks.append(Result("another", CheckOutcome.FAILED, "rows: 6, not 7"))
     status, out = run()
     assert (status, out.splitlines()[-1]) == (1, "FAILED 2 ok, 1 failed, 0 omitted")
     assert "rows: 6, not 7" in out
 
 
-def test_what_is_left_is_a_failure(run: Run) -> None:
+def test_leftover_resources_fail_the_run(run: Run) -> None:
     run.gone = Result("nothing is left", CheckOutcome.FAILED, "sqs order-pipeline-smoke-1a2b3c-x")
     status, out = run()
     assert status == 1
@@ -118,7 +118,7 @@ def test_what_is_left_is_a_failure(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("raised", "status"), [(CliError("Terraform failed"), 1), (KeyboardInterrupt(), 130)])
-def test_a_deploy_that_fails_is_destroyed(run: Run, raised: BaseException, status: int) -> None:
+def test_a_failed_deploy_is_destroyed(run: Run, raised: BaseException, status: int) -> None:
     run.deploying = raised
     assert run()[0] == status
     assert run.done == ["deploy", "destroy"]
@@ -131,16 +131,16 @@ def test_an_interrupted_check_is_destroyed(run: Run) -> None:
     assert "nothing is left" in run.err
 
 
-def test_as_json(run: Run) -> None:
+def test_the_summary_can_be_json(run: Run) -> None:
     status, out = run("--json")
-    said = json.loads(out)
+    summary = json.loads(out)
     assert status == 0
-    assert said["checks"][0] == {"name": "a check", "outcome": "ok", "detail": "well", "seconds": 0.0}
-    assert (said["smoke_version"], said["target"], said["held"]) == (1, "aws", True)
-    assert said["name"] == run.variables["environment"]
+    assert summary["checks"][0] == {"name": "a check", "outcome": "ok", "detail": "well", "seconds": 0.0}
+    assert (summary["smoke_version"], summary["target"], summary["held"]) == (1, "aws", True)
+    assert summary["name"] == run.variables["environment"]
 
 
-def test_it_has_a_name_and_a_folder_of_its_own_and_the_settings(
+def test_a_run_has_its_own_name_and_folder_and_the_settings(
     run: Run, infra: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, of_prod = infra / "terraform.tfvars", infra / "environments" / "prod.tfvars"
@@ -161,13 +161,13 @@ def test_it_has_a_name_and_a_folder_of_its_own_and_the_settings(
     )
 
 
-def test_a_boundary_that_is_not_of_bootstrap_bounds_a_throw_away_too() -> None:
+def test_a_boundary_from_the_settings_applies_to_a_temporary_deployment() -> None:
     own = 'permissions_boundary = "developers"\n'
     assert throwaway._settings(own, "order-pipeline") == own
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--target", "moon"], "TARGET must be one of"),
         (["--target", "local", "--destroy", "smoke-1a2b3c"], "--destroy is for AWS"),
@@ -177,13 +177,13 @@ def test_a_boundary_that_is_not_of_bootstrap_bounds_a_throw_away_too() -> None:
         (["--name", "smoke-1a2b3c", "--destroy", "smoke-1a2b3c"], "--name can't be combined with --destroy"),
     ],
 )
-def test_what_can_t_be_used_is_said(run: Run, arguments: list[str], said: str) -> None:
+def test_unusable_arguments_are_explained(run: Run, arguments: list[str], message: str) -> None:
     assert run(*arguments)[0] == 2
-    assert said in run.err
+    assert message in run.err
     assert run.done == []
 
 
-def test_what_a_killed_run_left_is_destroyed_by_name_with_its_own_settings(run: Run) -> None:
+def test_a_killed_run_is_destroyed_by_name_with_its_own_settings(run: Run) -> None:
     settings = throwaway.HOME / "smoke-1a2b3c" / "infra" / "terraform.tfvars"
     settings.parent.mkdir(parents=True)
     settings.write_text('region = "eu-west-1"')
@@ -192,7 +192,7 @@ def test_what_a_killed_run_left_is_destroyed_by_name_with_its_own_settings(run: 
     assert settings.read_text() == 'region = "eu-west-1"'
 
 
-def test_the_users_terraform_workspace_is_another_deployments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_terraform_workspace_of_the_user_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(throwaway, "HOME", tmp_path)
     monkeypatch.setenv("TF_WORKSPACE", "prod")
     monkeypatch.setenv("TF_CLI_ARGS_apply", "-state=elsewhere")
@@ -238,36 +238,36 @@ def destroying(monkeypatch: pytest.MonkeyPatch, by_name: Any, by_tag: list[str])
 
 
 @pytest.mark.parametrize(
-    ("by_name", "by_tag", "said"),
+    ("by_name", "by_tag", "message"),
     [
         ([], [], None),
         (["sqs x"], [], "sqs x"),
         ([], ["arn:aws:sqs:x"], "arn:aws:sqs:x"),
-        (CliError("terraform destroy failed", "Mend it."), [], "terraform destroy failed\nMend it."),
+        (CliError("terraform destroy failed", "Fix it."), [], "terraform destroy failed\nFix it."),
         (EndpointConnectionError(endpoint_url="x"), [], 'Could not connect to the endpoint URL: "x"'),
     ],
 )
-def test_what_is_left_is_said_and_the_state_kept(
-    place: Any, monkeypatch: pytest.MonkeyPatch, by_name: Any, by_tag: list[str], said: str | None
+def test_leftovers_are_reported_and_the_state_is_kept(
+    place: Any, monkeypatch: pytest.MonkeyPatch, by_name: Any, by_tag: list[str], message: str | None
 ) -> None:
     with destroying(monkeypatch, by_name, by_tag):
         result = throwaway.destroy(place)
     assert (result.outcome is CheckOutcome.FAILED, place.workspace.folder.is_dir()) == (
-        said is not None,
-        said is not None,
+        message is not None,
+        message is not None,
     )
-    if said:
-        assert result.detail == f"{said}\nDestroy it: pipeline smoke --destroy smoke-1a2b3c"
+    if message:
+        assert result.detail == f"{message}\nDestroy it: pipeline smoke --destroy smoke-1a2b3c"
 
 
-def test_where_nothing_was_made_nothing_is_destroyed(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_created_nothing_destroys_nothing(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (place.workspace.folder / "terraform.tfstate").unlink()
     with destroying(monkeypatch, AssertionError("there is nothing"), []):
         assert throwaway.destroy(place).outcome is CheckOutcome.OK
     assert not place.workspace.folder.exists()
 
 
-def test_one_whose_state_is_in_a_bucket_is_not_forgotten_without_it(
+def test_a_run_with_its_state_in_a_bucket_is_kept_without_the_bucket(
     place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place.workspace.folder / "terraform.tfstate").unlink()
@@ -281,8 +281,8 @@ def test_one_whose_state_is_in_a_bucket_is_not_forgotten_without_it(
     assert place.workspace.folder.is_dir()
 
 
-def test_another_accounts_is_not_forgotten(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Terraform would find nothing there, and take that for destroyed."""
+def test_a_run_in_another_account_is_kept(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Terraform would find nothing in this account, and report that everything was destroyed."""
     place.account = lambda: "999999999999"
     with destroying(monkeypatch, AssertionError("it must not be tried"), []):
         result = throwaway.destroy(place)
@@ -291,7 +291,7 @@ def test_another_accounts_is_not_forgotten(place: Any, monkeypatch: pytest.Monke
     assert place.workspace.folder.is_dir()
 
 
-def test_an_interrupt_while_destroying_says_how_to_go_on(
+def test_an_interrupt_during_destroy_explains_how_to_continue(
     place: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with destroying(monkeypatch, KeyboardInterrupt(), []), pytest.raises(KeyboardInterrupt):
@@ -307,7 +307,7 @@ BUCKET = "tfstate-order-pipeline-123456789012"
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """The team's bucket, in which two runs have a state; nothing is on this machine."""
+    """The team's bucket with the states of two runs; this machine has none."""
     monkeypatch.setattr(throwaway, "HOME", tmp_path / ".smoke")
     for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-central-1"}.items():
         monkeypatch.setenv(name, value)
@@ -331,7 +331,7 @@ def key_of(name: str) -> str:
     return f"order-pipeline/smoke/{name}.tfstate"
 
 
-def test_the_state_is_beside_those_of_the_environments(run: Run, bucket: Any) -> None:
+def test_the_state_is_stored_next_to_those_of_the_environments(run: Run, bucket: Any) -> None:
     assert run("--name", "smoke-1a2b3c")[0] == 0
     place = throwaway.on_aws("smoke-1a2b3c")
     assert place.workspace.backend == S3Backend(BUCKET, key_of("smoke-1a2b3c"))
@@ -346,10 +346,10 @@ def test_the_state_is_beside_those_of_the_environments(run: Run, bucket: Any) ->
         (timedelta(hours=-1), "smoke-bbbbbb", ["smoke-bbbbbb"]),
     ],
 )
-def test_what_runs_that_died_have_left_is_destroyed_first(
+def test_leftovers_of_dead_runs_are_destroyed_first(
     run: Run, bucket: Any, monkeypatch: pytest.MonkeyPatch, after: timedelta, own: str, swept: list[str]
 ) -> None:
-    """What was written lately may be going on, on another machine; but nobody else's has our own name."""
+    """A recent state may belong to a run on another machine, except if it has the name of this run."""
     monkeypatch.setattr(state_store, "DEAD_AFTER", -after)
     status, out = run("--name", own)
     assert run.done == [*(f"destroy what is left of {name}" for name in swept), "deploy", "destroy"]
@@ -363,10 +363,10 @@ def test_what_runs_that_died_have_left_is_destroyed_first(
         ("smoke-aaaaaa", 1, "failed", "FAILED 3 ok, 1 failed, 0 omitted"),
     ],
 )
-def test_what_cannot_be_swept_is_a_failure_of_its_own_run_alone(
+def test_a_leftover_that_cannot_be_destroyed_fails_only_its_own_run(
     run: Run, bucket: Any, monkeypatch: pytest.MonkeyPatch, own: str, status: int, outcome: str, last: str
 ) -> None:
-    """Else what one run has left would keep all later commits from prod."""
+    """Otherwise the leftovers of one run would block the deployment of all later commits to prod."""
     monkeypatch.setattr(state_store, "DEAD_AFTER", timedelta(hours=-1))
     detail = "sqs x\nDestroy it: pipeline smoke --destroy smoke-aaaaaa"
     run.swept = {"smoke-aaaaaa": Result("nothing is left of smoke-aaaaaa", CheckOutcome.FAILED, detail)}
@@ -377,21 +377,21 @@ def test_what_cannot_be_swept_is_a_failure_of_its_own_run_alone(
     assert "deploy" in run.done
 
 
-def test_what_is_left_on_this_machine_alone_is_said(run: Run) -> None:
+def test_leftovers_known_only_on_this_machine_are_reported(run: Run) -> None:
     (throwaway.HOME / "smoke-1a2b3c").mkdir(parents=True)
     assert run()[0] == 0
     assert "smoke-1a2b3c is left half done, or still running" in run.err
     assert "pipeline smoke --destroy smoke-1a2b3c" in run.err
 
 
-def test_what_another_machine_left_is_destroyed_where_it_is(bucket: Any) -> None:
+def test_leftovers_of_another_machine_are_destroyed_in_the_region_of_their_state(bucket: Any) -> None:
     place = throwaway.on_aws("smoke-aaaaaa")
     assert place.workspace.variables["region"] == "eu-west-1"
     assert place.state().region == "eu-west-1"
 
 
 @pytest.mark.parametrize(("by_name", "kept_keys"), [([], []), (["sqs x"], [key_of("smoke-bbbbbb")])])
-def test_what_no_state_knows_of_is_looked_for_by_name(
+def test_leftovers_without_a_state_are_found_by_name(
     bucket: Any, monkeypatch: pytest.MonkeyPatch, by_name: list[str], kept_keys: list[str]
 ) -> None:
     monkeypatch.setattr(deploy, "leftovers", lambda _, name: by_name if name.endswith("-smoke-bbbbbb") else ["other"])
@@ -410,7 +410,7 @@ def test_what_no_state_knows_of_is_looked_for_by_name(
     assert [one["Key"] for one in listed.get("Contents", [])] == kept_keys
 
 
-def test_a_bucket_that_is_not_there_is_said(run: Run, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bucket_is_reported(run: Run, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_STATE_BUCKET", "no-such-bucket")
     assert run()[0] == 1
     assert "There is no bucket no-such-bucket" in run.err

@@ -1,4 +1,4 @@
-"""The tests that `make smoke` runs find the faults that they look for, and ask AWS no more than their role may."""
+"""The checks of `make smoke` find faults, and call only the actions that their role allows."""
 
 import json
 import re
@@ -49,7 +49,7 @@ OUTPUTS = {
 
 
 class Stubbed:
-    """A trial on AWS whose clients answer what they are told to."""
+    """A trial on AWS whose clients return the given responses."""
 
     def __init__(self) -> None:
         self.stubbers: dict[str, Stubber] = {}
@@ -79,29 +79,29 @@ def trial() -> Any:
 
 @pytest.fixture
 def found() -> list[str]:
-    """What the checks have found."""
+    """The findings that the checks reported."""
     return []
 
 
 # --- states ---
 
 
-def test_every_state_of_the_definition_is_tried() -> None:
+def test_every_state_of_the_definition_has_a_case() -> None:
     assert {case.state for case in CASES} == set(asl.states(asl.load())) == set(test_states.states(asl.load()))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_state_is_tried_with_what_aws_takes(case: Case) -> None:
-    asked = test_states.request(asl.load(), case)
+def test_the_parameters_of_teststate_match_its_model(case: Case) -> None:
+    request = test_states.request(asl.load(), case)
     shape = harness._session().client("stepfunctions").meta.service_model.operation_model("TestState").input_shape
-    assert faults(asked, shape) == []
-    assert "$$.Execution" not in asked["definition"], "a context object is taken with a mock only"
-    kind = json.loads(asked["definition"])["Type"]
-    assert ("mock" in asked) == (kind in ("Task", "Map")), "without a mock a role would be needed; others take none"
-    assert "roleArn" not in asked
+    assert faults(request, shape) == []
+    assert "$$.Execution" not in request["definition"], "a context object is taken with a mock only"
+    kind = json.loads(request["definition"])["Type"]
+    assert ("mock" in request) == (kind in ("Task", "Map")), "without a mock a role would be needed; others take none"
+    assert "roleArn" not in request
 
 
-def test_what_step_functions_finds_in_the_definition(trial: Any, found: list[str]) -> None:
+def test_errors_that_step_functions_finds_fail_the_check(trial: Any, found: list[str]) -> None:
     warning = {"severity": "WARNING", "code": "NO_PATH", "message": "m", "location": "/States/Write"}
     error = {"severity": "ERROR", "code": "MISSING_TRANSITION_TARGET", "message": "m"}
     trial.place.step_functions = lambda: trial.client("stepfunctions")
@@ -118,7 +118,7 @@ def test_what_step_functions_finds_in_the_definition(trial: Any, found: list[str
 # --- what only AWS can show ---
 
 
-def test_a_role_that_can_be_taken_on_is_found(trial: Any, found: list[str]) -> None:
+def test_a_role_that_can_be_assumed_fails_the_check(trial: Any, found: list[str]) -> None:
     sts = trial.stub("sts")
     for _ in range(2):
         sts.add_client_error("assume_role", "AccessDenied")
@@ -127,11 +127,11 @@ def test_a_role_that_can_be_taken_on_is_found(trial: Any, found: list[str]) -> N
     keys = {"AccessKeyId": "A" * 16, "SecretAccessKey": "s", "SessionToken": "t", "Expiration": "2026-01-01T00:00:00Z"}
     sts.add_response("assume_role", {"Credentials": keys})
     sts.add_client_error("assume_role", "AccessDenied")
-    with pytest.raises(AssertionError, match="'starter': 'may be taken on'"):
+    with pytest.raises(AssertionError, match="'starter': 'was assumed'"):
         test_permissions.test_only_its_service_assumes_a_role(trial, found.append)
 
 
-def test_a_role_that_may_what_it_should_not_is_found(
+def test_a_role_with_excess_permissions_fails_the_check(
     trial: Any, found: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = {("starter", "machine"): {"states:StartExecution": True, "states:StopExecution": False}}
@@ -141,12 +141,12 @@ def test_a_role_that_may_what_it_should_not_is_found(
         decisions = (("states:StartExecution", "allowed"), ("states:StopExecution", stop))
         answer = {"EvaluationResults": [{"EvalActionName": name, "EvalDecision": made} for name, made in decisions]}
         role = f"arn:aws:iam::123456789012:role/{OUTPUTS['name']}-starter"
-        asked = {
+        request = {
             "PolicySourceArn": role,
             "ActionNames": ["states:StartExecution", "states:StopExecution"],
             "ResourceArns": [OUTPUTS["state_machine_arn"]],
         }
-        trial.stub("iam").add_response("simulate_principal_policy", answer, asked)
+        trial.stub("iam").add_response("simulate_principal_policy", answer, request)
 
     decide("implicitDeny")
     test_permissions.test_each_role_allows_its_own_work_only_as_iam_simulates_it(trial, found.append)
@@ -157,7 +157,9 @@ def test_a_role_that_may_what_it_should_not_is_found(
 
 
 @pytest.mark.parametrize(("rows", "fault"), [("7", ""), ("6", "rows"), (None, "FAILED: no such table")])
-def test_views_are_counted(trial: Any, monkeypatch: pytest.MonkeyPatch, rows: str | None, fault: str) -> None:
+def test_a_wrong_count_in_a_view_fails_the_check(
+    trial: Any, monkeypatch: pytest.MonkeyPatch, rows: str | None, fault: str
+) -> None:
     monkeypatch.setattr(test_athena, "published_keys", lambda _: {"orders": set(map(str, range(7)))})
     names = ["orders_current", "rejects", "runs_current"]
     listed = [{"Name": name, "TableType": "VIRTUAL_VIEW"} for name in names]
@@ -165,28 +167,28 @@ def test_views_are_counted(trial: Any, monkeypatch: pytest.MonkeyPatch, rows: st
     stub = trial.stub("athena")
 
     def expect_query(sql: str) -> None:
-        asked = {
+        request = {
             "QueryString": sql,
             "WorkGroup": OUTPUTS["athena_workgroup"],
             "QueryExecutionContext": {"Database": "order_pipeline_smoke_1a2b3c_orders"},
         }
-        stub.add_response("start_query_execution", {"QueryExecutionId": "q"}, asked)
+        stub.add_response("start_query_execution", {"QueryExecutionId": "q"}, request)
 
     for view, number in zip(names, (rows, "13", "2"), strict=True):
         expect_query(f"SELECT count(*) FROM {view}")
         status = {"State": "SUCCEEDED"} if number else {"State": "FAILED", "StateChangeReason": "FAILED: no such table"}
         stub.add_response("get_query_execution", {"QueryExecution": {"Status": status}})
         if number:
-            texts = [{"Data": [{"VarCharValue": text}]} for text in ("_col0", number)]
-            stub.add_response("get_query_results", {"ResultSet": {"Rows": texts}})
+            rows = [{"Data": [{"VarCharValue": text}]} for text in ("_col0", number)]
+            stub.add_response("get_query_results", {"ResultSet": {"Rows": rows}})
     for view in names if not fault else []:
         expect_query(f"SELECT * FROM {view}")
         stub.add_response("get_query_execution", {"QueryExecution": {"Status": {"State": "SUCCEEDED"}}})
     with pytest.raises(AssertionError, match=fault) if fault else nullcontext():
-        test_athena.test_each_view_shows_what_it_should(trial, lambda _: None)
+        test_athena.test_each_view_has_the_expected_rows(trial, lambda _: None)
 
 
-def test_metrics_are_looked_for_where_the_alarms_do(trial: Any, found: list[str]) -> None:
+def test_a_missing_metric_fails_the_check(trial: Any, found: list[str]) -> None:
     trial.good = lambda: SimpleNamespace(upload=SimpleNamespace(dataset="orders"))
     stub = trial.stub("cloudwatch")
     stub.add_response("get_metric_statistics", {"Datapoints": [{"Sum": 630.0}, {"Sum": 200.0}]})
@@ -201,7 +203,7 @@ def test_metrics_are_looked_for_where_the_alarms_do(trial: Any, found: list[str]
 
 TESTS = ROOT / "tests" / "e2e"
 SOURCES = [
-    *(path for path in (TESTS / "smoke").glob("*.py") if path.name != "test_athena.py"),  # which the analyst asks
+    *(path for path in (TESTS / "smoke").glob("*.py") if path.name != "test_athena.py"),  # calls of the analyst
     TESTS / "notifications.py",
     *(ROOT / "src" / "pipeline" / "smoke").glob("*.py"),
     *(
@@ -226,7 +228,7 @@ SERVICES = (
     "stepfunctions",
     "sts",
 )
-# Where the right is called otherwise than the request.
+# Actions whose name differs from the request.
 ACTIONS = {
     "DescribeBudgets": "ViewBudget",
     "GetCallerIdentity": "",  # needs none
@@ -234,16 +236,16 @@ ACTIONS = {
     "Invoke": "InvokeFunction",
     "ListBuckets": "ListAllMyBuckets",
     "ListObjectsV2": "ListBucket",
-    "ListSubscriptionsByTopic": "",  # pipeline deploy alone asks who subscribes
+    "ListSubscriptionsByTopic": "",  # only pipeline deploy lists subscriptions
 }
 IN_OUR_NAME = {
     "kms": {"Decrypt", "GenerateDataKey"},
 }
-"""What services ask with the caller's rights."""
+"""Calls that services make with the caller's permissions."""
 
 
 def rights(table: str) -> dict[str, set[str]]:
-    """The actions of a table of infra/bootstrap by what they are for, without their service."""
+    """The actions in a file of infra/bootstrap, by purpose, without the name of the service."""
     content = yaml.safe_load((ROOT / "infra" / "bootstrap" / table).read_text())
     return {
         what: {
@@ -256,7 +258,7 @@ def rights(table: str) -> dict[str, set[str]]:
     }
 
 
-def asked() -> set[str]:
+def requested() -> set[str]:
     """The actions that the requests in the code of the smoke test need."""
     models = [harness._session().client(service).meta.service_model for service in SERVICES]
     known = {xform_name(operation): operation for model in models for operation in model.operation_names}
@@ -266,11 +268,13 @@ def asked() -> set[str]:
     return {ACTIONS.get(operation, operation) for operation in operations} - {""}
 
 
-def test_the_role_may_ask_what_is_asked_and_nothing_else() -> None:
+def test_the_smoke_role_allows_exactly_the_calls_of_the_checks() -> None:
     deploying = set().union(*rights("permissions.yaml").values())
     trying = rights("smoke.yaml")
     from_state = {"DeleteObject", "GetObject", "PutObject"}  # github.tf
-    assert asked() - deploying - from_state - set().union(*trying.values()) == set(), "Say it in smoke.yaml."
+    assert requested() - deploying - from_state - set().union(*trying.values()) == set(), (
+        "Add these actions to smoke.yaml."
+    )
     for what, actions in trying.items():
-        needless = actions - asked() - IN_OUR_NAME.get(what, set())
-        assert needless == set(), f"{what} in smoke.yaml has what nobody asks"
+        unused = actions - requested() - IN_OUR_NAME.get(what, set())
+        assert unused == set(), f"{what} in smoke.yaml has actions that no check calls"

@@ -1,4 +1,4 @@
-"""The tests of `make smoke` that change, stop and break something find faults, on a deployment that is played."""
+"""The checks of `make smoke` that change, stop or break something find faults, on a simulated deployment."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ def denied(*_: object, **__: object) -> Any:
 
 
 class Place:
-    """A deployment on AWS whose services answer what they are given."""
+    """A deployment on AWS whose services return the given responses."""
 
     name = "aws"
     _outputs: Mapping[str, Any] = {
@@ -57,14 +57,14 @@ def trial_of(monkeypatch: pytest.MonkeyPatch, place: Place, notifications: tuple
     for name in ("_PATIENCE_SECONDS", "_PAUSE_SECONDS"):
         monkeypatch.setitem(getattr(trial, name), "aws", 0.0)
     monkeypatch.setattr(trial, "_AUTHORIZATION_SECONDS", 0.2)
-    said = [{"Message": text} for text in notifications]
-    subscriber: Any = SimpleNamespace(notifications=lambda words: [one for one in said if words in one["Message"]])
+    messages = [{"Message": text} for text in notifications]
+    subscriber: Any = SimpleNamespace(notifications=lambda words: [one for one in messages if words in one["Message"]])
     made: Any = Trial(place, None, subscriber)  # type: ignore[arg-type]
     return made
 
 
 def result_of(check: Callable[[Any, Callable[[str], None]], None], on: Any) -> tuple[bool, str]:
-    """Whether a test passes on a deployment, and what it has found or says."""
+    """Whether a check passes on a deployment, and its finding or message."""
     found: list[str] = []
     try:
         check(on, found.append)
@@ -84,14 +84,14 @@ AFTER = {
 
 
 @pytest.mark.parametrize("stays", [None, *BEFORE])
-def test_what_a_second_apply_does_not_change_is_found(stays: str | None) -> None:
+def test_a_setting_that_a_second_apply_does_not_change_fails_the_check(stays: str | None) -> None:
     after = {**AFTER, **({stays: BEFORE[stays]} if stays else {})}
     changed: Any = SimpleNamespace(place=Place(), changed=lambda: Changed(None, BEFORE, after))  # type: ignore[arg-type]
-    passes, said = result_of(test_first_steps.test_what_is_deployed_can_be_changed_in_place, changed)
-    assert passes == (stays is None), said
+    passes, detail = result_of(test_first_steps.test_what_is_deployed_can_be_changed_in_place, changed)
+    assert passes == (stays is None), detail
 
 
-def test_a_second_apply_is_made_once_and_its_error_is_that_of_every_check_that_needs_it(
+def test_the_second_apply_runs_once_and_its_error_fails_every_check_that_needs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     applied: list[object] = []
@@ -130,7 +130,7 @@ SAID = f"{BATCH} failed: ExecutionAborted"
 
 
 @pytest.mark.parametrize(
-    ("statuses", "record", "notifications", "said"),
+    ("statuses", "record", "notifications", "message"),
     [
         (["ABORTED"], RECORD, [SAID], ""),
         (["SUCCEEDED", "ABORTED"], RECORD, [SAID], ""),
@@ -142,32 +142,34 @@ SAID = f"{BATCH} failed: ExecutionAborted"
         (["ABORTED"], RECORD, [f"{BATCH} failed: E"], "[False]"),
     ],
 )
-def test_an_aborted_execution(
-    monkeypatch: pytest.MonkeyPatch, statuses: list[str], record: Any, notifications: list[str], said: str
+def test_an_aborted_execution_must_be_recorded_and_notified_once(
+    monkeypatch: pytest.MonkeyPatch, statuses: list[str], record: Any, notifications: list[str], message: str
 ) -> None:
     passes, found = aborted(monkeypatch, statuses, record, *notifications)
-    assert passes == (not said), found
-    assert said in found
+    assert passes == (not message), found
+    assert message in found
 
 
 # --- the reconciler ---
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         ({"published": 2, "failed": 1, "missing": 0}, ""),
         ({"published": 1, "failed": 1}, "did not find what was sent"),
         ({"published": 2, "failed": 0}, "did not find what was sent"),
     ],
 )
-def test_the_reconciler(monkeypatch: pytest.MonkeyPatch, answer: dict[str, int], said: str) -> None:
+def test_the_reconciler_must_find_every_outcome(
+    monkeypatch: pytest.MonkeyPatch, answer: dict[str, int], message: str
+) -> None:
     passes, found = reconciled(monkeypatch, {"Payload": body(answer)})
-    assert passes == (not said), found
-    assert said in found
+    assert passes == (not message), found
+    assert message in found
 
 
-def test_a_reconciler_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_reconciler_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = {"FunctionError": "Unhandled", "Payload": body({"errorType": "ClientError", "errorMessage": "x"})}
     passes, found = reconciled(monkeypatch, failed)
     assert (passes, found.splitlines()[0]) == (False, "it failed: ClientError")
@@ -178,17 +180,17 @@ def body(content: Any) -> Any:
 
 
 def reconciled(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]) -> tuple[bool, str]:
-    asked: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
 
     def invoke(**arguments: Any) -> Any:
-        asked.append(arguments)
+        calls.append(arguments)
         return answer
 
     on = trial_of(monkeypatch, Place(**{"lambda": SimpleNamespace(invoke=invoke)}))
     sent = [SimpleNamespace(published=True, error=""), SimpleNamespace(published=True, error="")]
     on._made |= {"good": sent[0], "mixed": sent[1], "hopeless": SimpleNamespace(published=False, error="E")}
     result = result_of(test_recovery.test_the_reconciler_finds_how_the_files_ended, on)
-    assert [(one["FunctionName"], one["Qualifier"]) for one in asked] == [("p-reconciler", "live")]
+    assert [(one["FunctionName"], one["Qualifier"]) for one in calls] == [("p-reconciler", "live")]
     return result
 
 
@@ -196,7 +198,7 @@ def reconciled(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]) -> tuple
 
 
 def failed_events(monkeypatch: pytest.MonkeyPatch, arrives: bool) -> tuple[bool, str]:
-    """The check with a Lambda that puts what it is given into the queue, or forgets it."""
+    """Run the check with a Lambda that puts its event into the queue, or drops it."""
     waiting: list[dict[str, str]] = []
     invoked: list[dict[str, Any]] = []
 
@@ -217,16 +219,16 @@ def failed_events(monkeypatch: pytest.MonkeyPatch, arrives: bool) -> tuple[bool,
     return result
 
 
-def test_an_event_that_nobody_can_handle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unhandled_event_must_reach_the_failed_event_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     assert failed_events(monkeypatch, arrives=True)[0]
 
 
-def test_an_event_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    passes, said = failed_events(monkeypatch, arrives=False)
-    assert (passes, "did not come" in said) == (False, True)
+def test_a_lost_event_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes, detail = failed_events(monkeypatch, arrives=False)
+    assert (passes, "did not come" in detail) == (False, True)
 
 
-def test_the_starter_can_not_handle_the_event_that_is_sent() -> None:
+def test_the_event_of_the_check_makes_the_starter_fail() -> None:
     from functions.starter import index as starter
 
     with pytest.raises(KeyError):
@@ -237,7 +239,7 @@ def test_the_starter_can_not_handle_the_event_that_is_sent() -> None:
 
 
 @pytest.mark.parametrize(("refusals", "outcome"), [(0, True), (2, True), (10**9, False)])
-def test_what_aws_refuses_at_first_is_tried_again(
+def test_a_call_that_aws_refuses_at_first_is_retried(
     monkeypatch: pytest.MonkeyPatch, refusals: int, outcome: bool
 ) -> None:
     on, calls = trial_of(monkeypatch, Place()), 0
@@ -254,7 +256,7 @@ def test_what_aws_refuses_at_first_is_tried_again(
             on.settled(call, "it")
 
 
-def test_what_is_no_refusal_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_other_than_a_refusal_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
     def call() -> None:
@@ -269,14 +271,14 @@ def test_what_is_no_refusal_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) 
 # --- the command ---
 
 
-def test_a_key_of_its_own_on_request(run: Run) -> None:
+def test_smoke_uses_a_customer_managed_key_on_request(run: Run) -> None:
     assert run()[0] == 0
     assert "customer_managed_key" not in run.variables
     assert run("--customer-managed-key")[0] == 0
     assert run.variables["customer_managed_key"] == "true"
 
 
-def test_what_is_not_tried_is_listed(run: Run) -> None:
+def test_omitted_checks_are_listed(run: Run) -> None:
     _, out = run()
     text = " ".join(out.split())
     assert [f"{what}: {why}" for what, why in NOT_TRIED.items() if f"{what}: {why}" not in text] == []

@@ -1,4 +1,4 @@
-"""`pipeline smoke` makes a result of each test that it runs on its deployment."""
+"""`pipeline smoke` returns one result per test that it runs on its deployment."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,8 +53,8 @@ def test_fails():
     pytest.fail("nothing came", pytrace=False)
 
 
-@pytest.mark.check("is told what to do")
-def test_is_told():
+@pytest.mark.check("gets advice")
+def test_gets_advice():
     raise CliError("No execution was started")
 
 
@@ -89,7 +89,7 @@ def results_of(folder: Path, tests: str) -> list[Result]:
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     """The last result of each of TESTS."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTEST_ADDOPTS", "-k nothing")  # what somebody sets for their own runs
+        patch.setenv("PYTEST_ADDOPTS", "-k nothing")  # a user's own options
         return {result.name: result for result in results_of(tmp_path_factory.mktemp("smoke"), TESTS)}
 
 
@@ -101,7 +101,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
         ("is left out", CheckOutcome.OMITTED, "the embedded AWS can't"),
         ("asserts", CheckOutcome.FAILED, "the counts\nassert {'rows': 6} == {'rows': 7}"),
         ("fails", CheckOutcome.FAILED, "nothing came"),
-        ("is told what to do", CheckOutcome.FAILED, "No execution was started"),
+        ("gets advice", CheckOutcome.FAILED, "No execution was started"),
         ("raises the pipeline's error", CheckOutcome.FAILED, "NoValidRecordsError: none"),
         ("raises another error", CheckOutcome.FAILED, "KeyError: 'usd'"),
         ("has a broken fixture", CheckOutcome.FAILED, "KeyError: 'before'"),
@@ -118,7 +118,7 @@ def test_a_file_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
     assert "no_such_module" in result.detail
 
 
-def test_no_test_at_all_is_a_failure(tmp_path: Path) -> None:
+def test_a_run_without_tests_fails(tmp_path: Path) -> None:
     [result] = results_of(tmp_path, "")
     assert (result.outcome, "NO_TESTS_COLLECTED" in result.detail) == (CheckOutcome.FAILED, True)
 

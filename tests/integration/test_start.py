@@ -1,4 +1,4 @@
-"""What a function loads and makes when it starts, and what it leaves until it is needed: that is its cold start."""
+"""What a function loads and creates at a cold start, and what it defers until it is needed."""
 
 import subprocess
 import sys
@@ -10,12 +10,12 @@ from pipeline import ROOT
 from pipeline.deploy import build
 
 SELDOM = {"boto3", "s3transfer", "aws_lambda_powertools.utilities.data_classes"}
-"""What takes long to load and is needed seldom or never."""
+"""Modules that are slow to load and rarely needed."""
 
 FOR_SQL = {"duckdb", "functions.common.contract"}
 
 ON_LAMBDA = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001", "AWS_DEFAULT_REGION": "eu-central-1"}
-"""As much of the environment as a start needs: no settings."""
+"""The environment that a start needs, without any settings."""
 
 
 @pytest.mark.parametrize("function", build.FUNCTIONS)

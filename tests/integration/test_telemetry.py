@@ -1,4 +1,4 @@
-"""Logs and metrics: one JSON line at the start of a step, one at its end, and never what a record holds."""
+"""Logs and metrics: one JSON line at the start and at the end of a step, and no values of records."""
 
 import json
 import uuid
@@ -21,7 +21,9 @@ SECRET = "s3cr3t-Zoë"
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
     """The lines that were written since the last call. All of them must be JSON."""
-    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"test-{uuid.uuid4()}")  # a logger's stream stays with its name
+    monkeypatch.setenv(
+        "POWERTOOLS_SERVICE_NAME", f"test-{uuid.uuid4()}"
+    )  # a logger with the same name keeps its stream
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
     telemetry.logger.cache_clear()
     yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -29,7 +31,7 @@ def logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_metrics_do_not_accumulate_if_they_are_off(logged: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They had, and a file of another feed in the same process brought a warning."""
+    """Otherwise a file of another dataset in the same process causes a warning."""
     monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -42,7 +44,7 @@ def test_metrics_do_not_accumulate_if_they_are_off(logged: Lines, monkeypatch: p
     assert "RecordsReceived" not in line
 
 
-def test_a_step_logs_its_start_and_its_end(logged: Lines) -> None:
+def test_a_step_logs_its_start_and_end(logged: Lines) -> None:
     with telemetry.step("validate", "orders-1", chunk=3) as outcome:
         (start,) = logged()
         outcome["received"] = 7
@@ -91,9 +93,9 @@ def test_metrics_are_lines_with_their_dataset(logged: Lines) -> None:
 
 
 def test_no_log_line_contains_record_values(aws: None, logged: Lines) -> None:
-    telling = customer(name=SECRET, customer_id=SECRET, phone=SECRET)
-    valid = [order(order_id=f"{SECRET}{number}", customer=telling) for number in range(10)]
-    rejected = order(order_id=SECRET, customer=telling, total_amount=0.5)
+    secretive = customer(name=SECRET, customer_id=SECRET, phone=SECRET)
+    valid = [order(order_id=f"{SECRET}{number}", customer=secretive) for number in range(10)]
+    rejected = order(order_id=SECRET, customer=secretive, total_amount=0.5)
     harness.run(lines([*valid, rejected, valid[0]]))
     with pytest.raises(TooManyRejectsError):
         harness.run(lines([*valid, rejected, rejected, rejected]) + SECRET.encode())

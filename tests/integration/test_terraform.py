@@ -1,4 +1,4 @@
-"""Terraform as a process, which is interrupted only once; a deployment's folder and state, complete or not."""
+"""Terraform as a process that is interrupted only once, and a deployment's folder and state, complete or not."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""A stored document that someone changed stops its readers, is named, and is never overwritten."""
+"""A stored document that someone changed stops its readers with its name, and is never overwritten."""
 
 import sys
 from dataclasses import replace
@@ -25,19 +25,19 @@ CHANGED = b'{"mine": "SECRET"}'
 
 
 def change(key: str) -> bytes:
-    """Put something else in the place of an object; returns what it was."""
+    """Replace the content of an object; returns the previous content."""
     whole = harness.get(key)
     s3_utils.storage().put_bytes(harness.PROCESSED, key, CHANGED)
     return whole
 
 
 def failure_event(batch: Batch) -> dict[str, Any]:
-    """What the failure branch hands to record_failure."""
+    """The input of record_failure in the failure branch."""
     failure = {"Error": "EmptyFileError", "Cause": "x"}
     return {"batch": batch.to_input(), "execution": batch.batch_id, "failure": failure}
 
 
-def test_a_changed_manifest_is_named_and_when_it_is_restored_the_batch_is_published(aws: None) -> None:
+def test_a_changed_manifest_is_reported_and_the_batch_is_published_after_its_restore(aws: None) -> None:
     batch = harness.run(GOOD)
     whole = change(batch.manifest_key)
     with pytest.raises(DocumentError, match=f"^{batch.manifest_key} can't be read as a manifest: ") as refused:
@@ -48,7 +48,7 @@ def test_a_changed_manifest_is_named_and_when_it_is_restored_the_batch_is_publis
     assert write.handler(batch.to_input())["published"] == 1
 
 
-def test_changed_counts_of_a_chunk_are_named_and_another_run_of_the_batch_publishes(aws: None) -> None:
+def test_changed_counts_of_a_chunk_are_reported_and_a_replay_publishes(aws: None) -> None:
     batch = harness.plan(harness.upload(GOOD))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(write, "handler", lambda _: {})
@@ -61,16 +61,16 @@ def test_changed_counts_of_a_chunk_are_named_and_another_run_of_the_batch_publis
     assert harness.run_steps(replace(batch, execution=f"{batch.batch_id}-replay-1"))["published"] == 1
 
 
-def test_a_changed_failure_record_is_named_and_left_as_it_is(aws: None) -> None:
+def test_a_changed_failure_record_is_reported_and_not_overwritten(aws: None) -> None:
     batch = harness.plan(harness.upload(GOOD))
     key = batch.failure_key(batch.batch_id)
-    said = record_failure.handler(failure_event(batch))
+    printed = record_failure.handler(failure_event(batch))
     whole = change(key)
     with pytest.raises(DocumentError, match=f"^{key} can't be read as a failure record: "):
         record_failure.handler(failure_event(batch))
     assert harness.get(key) == CHANGED
     s3_utils.storage().put_bytes(harness.PROCESSED, key, whole)
-    assert record_failure.handler(failure_event(batch)) == said
+    assert record_failure.handler(failure_event(batch)) == printed
 
 
 def test_a_failure_whose_record_was_changed_counts_as_not_notified(aws: None) -> None:
@@ -92,7 +92,7 @@ def test_explain_names_the_document_and_says_what_to_do(
     monkeypatch.setattr(sys, "argv", ["pipeline", "explain", batch.batch_id, "--target", "local"])
     with pytest.raises(SystemExit) as left:
         cli.main()
-    said = " ".join(capsys.readouterr().err.split())
+    printed = " ".join(capsys.readouterr().err.split())
     assert left.value.code == 1
-    assert f"{batch.manifest_key} can't be read as a manifest" in said
-    assert "restore the version of the object that the pipeline wrote" in said
+    assert f"{batch.manifest_key} can't be read as a manifest" in printed
+    assert "restore the version of the object that the pipeline wrote" in printed

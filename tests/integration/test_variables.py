@@ -23,7 +23,7 @@ def infra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     variables._defaults.cache_clear()
 
 
-def test_the_kept_defaults_match_variables_tf() -> None:
+def test_defaults_json_matches_variables_tf() -> None:
     variables.check()
 
 
@@ -37,7 +37,7 @@ def test_the_cli_has_the_same_defaults() -> None:
     assert set(rules.SETTINGS) <= found.keys()
 
 
-def test_kept_defaults_need_no_terraform(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_defaults_need_no_terraform(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     variables.write()
     monkeypatch.setenv("PATH", "")
     assert variables.defaults()["chunk_bytes"] == "67108864"

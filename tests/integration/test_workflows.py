@@ -256,8 +256,8 @@ def test_a_plan_says_that_bootstrap_must_be_run_again(tmp_path: Path, changed: s
     (tmp_path / "comments").write_text("")
     done = run_script(tmp_path, "deploy.yml", "comment", REPOSITORY="o/r", NUMBER="7", COMMIT="c")
     assert done.returncode == 0, done.stderr
-    _, said, *_ = (tmp_path / "comment.md").read_text().splitlines()
-    assert said.startswith("**Before the merge, an administrator must run `make bootstrap` on this branch,**")
+    _, reminder, *_ = (tmp_path / "comment.md").read_text().splitlines()
+    assert reminder.startswith("**Before the merge, an administrator must run `make bootstrap` on this branch,**")
 
 
 def test_the_comment_names_a_failed_plan(tmp_path: Path) -> None:
@@ -265,8 +265,8 @@ def test_the_comment_names_a_failed_plan(tmp_path: Path) -> None:
     (tmp_path / "plan" / "dev.md").write_text("### Plan for dev\n")
     (tmp_path / "files").touch()
     (tmp_path / "comments").touch()
-    said = run_script(tmp_path, "plan.yml", "plan", "Say that there is no plan", PIPELINE_ENV="prod", RUN="https://run")
-    assert said.returncode == 0, said.stderr
+    done = run_script(tmp_path, "plan.yml", "plan", "Say that there is no plan", PIPELINE_ENV="prod", RUN="https://run")
+    assert done.returncode == 0, done.stderr
     run_script(tmp_path, "deploy.yml", "comment", REPOSITORY="o/r", NUMBER="7", COMMIT="c")
     assert (tmp_path / "comment.md").read_text().splitlines()[1:3] == [
         "### Plan for dev",
@@ -321,8 +321,8 @@ def test_drift_names_a_waiting_deploy_that_may_explain_it(
     done = run_script(tmp_path, "drift.yml", "report", GH_REPO="o/r", RUN="https://run", RUNS="https://runs")
     assert done.returncode == 0, done.stderr
     first = (tmp_path / "body.md").read_text().splitlines()[0]
-    behind = "**prod may only be behind main:** a deploy waits for its reviewers, https://runs/10"
-    assert first == (behind if explained else "### Plan for prod")
+    explanation = "**prod may only need a deploy that waits for its reviewers:** https://runs/10"
+    assert first == (explanation if explained else "### Plan for prod")
     assert asked_for(tmp_path)[-1].startswith("issue create --title AWS differs from main in prod")
 
 
@@ -357,6 +357,6 @@ def test_a_repeated_run_does_not_deploy_an_old_commit(tmp_path: Path, commit: st
 def test_a_failed_apply_explains_how_to_continue(tmp_path: Path) -> None:
     last = WORKFLOWS["apply.yml"]["jobs"]["apply"]["steps"][-1]
     assert last["if"] == "failure() || cancelled()"
-    said = run_script(tmp_path, "apply.yml", "apply").stdout
-    assert re.match(r"::error title=.*::Run the workflow Deploy on main, .*gh workflow run deploy\.yml", said)
-    assert len(said.splitlines()) == 1
+    printed = run_script(tmp_path, "apply.yml", "apply").stdout
+    assert re.match(r"::error title=.*::Run the workflow Deploy on main, .*gh workflow run deploy\.yml", printed)
+    assert len(printed.splitlines()) == 1

@@ -57,7 +57,7 @@ _PATIENCE_SECONDS = 20
 """After that a file without an execution is left to the queue and to the reconciler."""
 
 _DATA_ERRORS = ("EmptyFileError", "MalformedDocumentError", "NoValidRecordsError")
-"""What becomes of the hopeless files; whatever else a file fails with is the fault of the faults."""
+"""The errors of the files with bad data. The injected faults cause any other error."""
 
 _ROUNDS = 10
 
@@ -74,7 +74,7 @@ class File:
     total: Decimal
     """The sum of `total_amount` over the published records."""
     duplicates: int
-    """How often its event is delivered once more."""
+    """How often its event is delivered again."""
 
 
 def make_file(number: int, chance: random.Random) -> File:
@@ -147,8 +147,8 @@ def test_a_thousand_files_are_all_accounted_for(server: embedded.Server, place: 
             sent = dict(pool.map(lambda file: send(place, file), files))
         seconds = time.monotonic() - began
         print(f"sent in {seconds:.0f} s, {FILES / seconds:.1f} files a second; then: {states(place)}")
-        mended = recover(place)
-    print(f"mended: {dict(mended)}; then: {states(place)}; {time.monotonic() - began:.0f} s in all")
+        recovered = recover(place)
+    print(f"recovered: {dict(recovered)}; then: {states(place)}; {time.monotonic() - began:.0f} s in all")
     print(f"peak memory {memory.peak / 2**30:.2f} GiB in up to {memory.processes} processes")
     check(place, sent, subscriber)
     assert set(states(place)) <= {BatchState.PUBLISHED.value, BatchState.FAILED.value}
@@ -220,10 +220,10 @@ def error_of(place: Target, batch_id: str) -> str:
 def check(place: Target, sent: dict[str, File], subscriber: Subscriber) -> None:
     """Check that each file ended as expected, its counts add up, and each failed execution was notified once."""
     assert len(sent) == FILES
-    notices = Counter(
+    notifications = Counter(
         line.removeprefix("Execution: ")
-        for notice in subscriber.notifications("Execution: ")
-        for line in notice["Message"].splitlines()
+        for notification in subscriber.notifications("Execution: ")
+        for line in notification["Message"].splitlines()
         if line.startswith("Execution: ")
     )
     machine, twice = place.outputs()["state_machine_arn"], 0
@@ -241,9 +241,9 @@ def check(place: Target, sent: dict[str, File], subscriber: Subscriber) -> None:
         else:
             assert error_of(place, batch_id) in _DATA_ERRORS, f"{file.key} ({batch_id}): {records}"
         for record in records:
-            told = notices.pop(record.execution, 0)
-            assert told >= 1, f"{record['execution']} was not notified: {record}"
-            twice += told > 1
-    assert not notices, f"notifications without a failure record: {notices}"
-    print(f"{twice} failures were told twice, since the answer to their notice was lost")
+            count = notifications.pop(record.execution, 0)
+            assert count >= 1, f"{record['execution']} was not notified: {record}"
+            twice += count > 1
+    assert not notifications, f"notifications without a failure record: {notifications}"
+    print(f"{twice} failures were notified twice, because the response to the first call was lost")
     assert twice <= FILES // 100

@@ -1,4 +1,4 @@
-"""The browser that the pages are looked at in: Debian's chromium, driven by playwright.
+"""The browser for the pages: Debian's chromium, driven by playwright.
 
 Where there is none these tests are skipped; with PIPELINE_TEST_BROWSER=required, as in CI, they fail instead.
 """
@@ -28,7 +28,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def browser(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A chromium, in its sandbox unless it is root's."""
+    """A chromium, with its sandbox unless the user is root."""
     home: Path = tmp_path_factory.mktemp("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

@@ -77,7 +77,7 @@ def partly_rejected() -> Story:
 
 
 def large() -> Story:
-    """A file of 500 chunks, of which one was tried again; it takes the most room."""
+    """A file of 500 chunks, one of which was retried: the largest drawing."""
     return _story(Outcome.PUBLISHED, many_chunks(500, failing=3), "SUCCEEDED", manifest=_manifest(1_000_000, 0, 0))
 
 
@@ -95,7 +95,7 @@ def failed() -> Story:
 
 
 def failed_by_rejects() -> Story:
-    """More records are rejected than may be."""
+    """More records are rejected than the limit allows."""
     error, cause = "TooManyRejectsError", "2 of 7 records were rejected, more than max_reject_ratio (0.1) allows."
     actions = (Action("Have the records corrected, and send the file again."),)
     story = _story(Outcome.FAILED, write_fails(error, cause, 1), "FAILED", actions=actions)
@@ -115,12 +115,12 @@ def of_a_fork() -> Story:
 
 def previews(story: Story, *, show_values: bool = False) -> list[Preview]:
     """The first rows of two tables of a published batch."""
-    texts = {"orders": _ORDERS, "customers": _CUSTOMERS}
+    contents = {"orders": _ORDERS, "customers": _CUSTOMERS}
     seen = {"orders": {"order_date", "item_count", "total_amount"}, "customers": {"last_order_date"}}
     return [
-        preview(replace(output, bytes=1), texts[output.table].encode(), None if show_values else seen[output.table])
+        preview(replace(output, bytes=1), contents[output.table].encode(), None if show_values else seen[output.table])
         for output in story.outputs
-        if output.kind == "csv" and output.table in texts
+        if output.kind == "csv" and output.table in contents
     ]
 
 
@@ -130,7 +130,7 @@ def execution(events: list[Event], status: str, **changes: Any) -> Execution:
     steps = read_steps(events, definition)
     members = ("item", "quantity", "price_of", "price", "usd")
     lines = tuple(RunCost(**dict(zip(members, line, strict=True))) for line in _LINES)
-    told = Execution(
+    finished = Execution(
         name=BATCH,
         arn=f"arn:aws:states:eu-central-1:1:execution:x:{BATCH}",
         replay=0,
@@ -142,7 +142,7 @@ def execution(events: list[Event], status: str, **changes: Any) -> Execution:
         not_reached=not_reached(steps, definition),
         cost=Cost("0.00047501675875", "0.004611813191747572", lines),
     )
-    return replace(told, **changes)
+    return replace(finished, **changes)
 
 
 def rejects(*, show_values: bool) -> Rejects:
@@ -224,7 +224,7 @@ def write_fails(error: str, cause: str, tries: int = 7) -> list[Event]:
 
 
 def many_chunks(number: int, failing: int) -> list[Event]:
-    """A Map of so many chunks, each a bit longer than the one before; one of them was tried twice."""
+    """A Map of many chunks, each slightly longer than the previous one; one of them was tried twice."""
     book = Book()
     at = book.add("ExecutionStarted", 0, 0)
     entered = book.enter("Map", "ProcessChunks", 1, at)
@@ -270,7 +270,7 @@ def _manifest(received: int, rejected: int, superseded: int) -> Manifest:
 def _story(outcome: Outcome, events: list[Event], status: str, **changes: Any) -> Story:
     rows = {"orders": 830, "customers": 89, "items": 2155} if "manifest" in changes else {}
     run = execution(events, status)
-    told: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "asked": BATCH,
         "target": "aws",
         "batch_id": BATCH,
@@ -298,4 +298,4 @@ def _story(outcome: Outcome, events: list[Event], status: str, **changes: Any) -
         "processed_bucket": BUCKET,
         "console_url": run.console_url,
     }
-    return Story(**{**told, **changes})
+    return Story(**{**defaults, **changes})

@@ -1,5 +1,5 @@
 """The page in a real browser: it loads nothing, fits a phone, can be read in both colour schemes and used by keyboard,
-and whatever stands in a record stays text.
+and shows all content of a record as text.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from tests.unit import histories
 
 NARROW, WIDE = {"width": 360, "height": 640}, {"width": 1280, "height": 900}
 A4 = {"width": 718, "height": 1047}
-"""Its part inside usual margins, at 96 pixels an inch."""
+"""The page inside usual margins, at 96 pixels per inch."""
 
 HOSTILE = (
     "<script>document.title='owned'</script>",
@@ -84,7 +84,7 @@ STORIES: dict[str, Callable[[], Story]] = {
 
 
 class Opened:
-    """A page in the browser, and what it did that it may not do."""
+    """A page in the browser, and its forbidden actions."""
 
     def __init__(self, browser: Browser, path: Path, **context: Any) -> None:
         self.context = browser.new_context(**context)
@@ -103,7 +103,7 @@ Open = Callable[..., Opened]
 
 @pytest.fixture
 def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
-    """Opens the page of a story; at the end nothing but the page itself must have been asked for."""
+    """Opens the page of a story. After the test, the page must not have loaded anything else."""
     opened: list[Opened] = []
 
     def open_one(name: str, **context: Any) -> Opened:
@@ -235,7 +235,7 @@ CONTRAST = """() => {
         const [r, g, b] = colour.map(value => linear(value / 255));
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
-    const behind = element => {
+    const background = element => {
         const state = element.closest('.state');
         if (state) return channels(getComputedStyle(state.querySelector('.box')).fill);
         for (let one = element; one; one = one.parentElement) {
@@ -249,7 +249,7 @@ CONTRAST = """() => {
         const ownText = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
         if (!ownText || !element.getClientRects().length || element.closest('title, desc')) continue;
         const style = getComputedStyle(element);
-        const below = behind(element).slice(0, 3);
+        const below = background(element).slice(0, 3);
         const ink = over(channels(element.closest('svg') ? style.fill : style.color), below);
         const [high, low] = [light(ink), light(below)].sort((a, b) => b - a);
         found.push([(high + 0.05) / (low + 0.05), element.textContent.trim().slice(0, 60)]);
@@ -271,7 +271,7 @@ def test_all_text_has_enough_contrast(open_page: Open, name: str, scheme: Any) -
     assert is_dark == (scheme == "dark")
 
 
-def test_whatever_is_in_a_record_stays_text(open_page: Open) -> None:
+def test_markup_in_a_record_is_shown_as_text(open_page: Open) -> None:
     page = open_page("hostile", viewport=WIDE).page
     page.evaluate(UNFOLD)
     assert page.locator("script, img, #owned, iframe, b:text('&')").count() == 0
@@ -302,7 +302,7 @@ def test_tab_reaches_everything_in_the_order_of_the_page(open_page: Open) -> Non
     assert page.evaluate("Number(document.activeElement.dataset.at)") == wanted[-2]
 
 
-def test_keys_fold_and_skip(open_page: Open) -> None:
+def test_keys_open_details_and_skip_to_the_content(open_page: Open) -> None:
     page = open_page("partly rejected").page
     page.keyboard.press("Tab")
     assert page.locator(".skip").evaluate("one => one.getBoundingClientRect().left") >= 0, "shown when it has the focus"
@@ -315,7 +315,7 @@ def test_keys_fold_and_skip(open_page: Open) -> None:
     assert samples.locator("pre").first.is_visible()
 
 
-def test_headings_names_and_tables_tell_a_screen_reader_where_it_is(open_page: Open) -> None:
+def test_screen_readers_find_headings_names_and_tables(open_page: Open) -> None:
     page = open_page("partly rejected").page
     levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(one => Number(one.tagName[1]))")
     assert levels[0] == 1
@@ -331,7 +331,7 @@ def test_headings_names_and_tables_tell_a_screen_reader_where_it_is(open_page: O
     assert set(targets) <= set(ids)
 
 
-def test_it_prints_all_of_it_on_white(open_page: Open) -> None:
+def test_the_printed_page_is_complete_and_white(open_page: Open) -> None:
     page = open_page("partly rejected", color_scheme="dark", viewport=A4).page
     page.emulate_media(media="print")
     assert page.evaluate("document.documentElement.scrollWidth") <= A4["width"]

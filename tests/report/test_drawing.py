@@ -1,4 +1,4 @@
-"""The drawing of the state machine: it shows exactly what the definition has, and lists states of another one."""
+"""The drawing of the state machine: it shows exactly the definition, and lists states of another one."""
 
 import re
 from dataclasses import replace
@@ -20,7 +20,7 @@ NOT_DRAWN = "Not in the drawing:"
 
 
 def transitions(definition: asl.Definition) -> set[Transition]:
-    """Every transition of a definition, by another reading than the drawing's."""
+    """Every transition of a definition, read independently of the drawing's code."""
     found = set()
     for machine in asl.machines(definition):
         for name, state in machine["States"].items():
@@ -63,7 +63,7 @@ def test_the_states_of_the_map_are_inside_it_and_no_other_boxes_overlap() -> Non
 
 
 @pytest.mark.parametrize("story", [stories.published(), stories.partly_rejected(), stories.failed()])
-def test_a_run_of_this_release_needs_no_list(story: Story) -> None:
+def test_a_run_of_this_release_lists_no_other_states(story: Story) -> None:
     assert NOT_DRAWN not in page.render(story, (), stories.WRITTEN)
 
 
@@ -107,7 +107,7 @@ def test_a_map_that_failed_does_not_show_which_of_its_states_ran() -> None:
     assert {marks[name].outcome for name in INSIDE_MAP} == {"unrecorded"}
 
 
-def test_a_state_that_was_not_reached_has_a_look_of_its_own() -> None:
+def test_an_unreached_state_is_drawn_differently() -> None:
     html = page.render(stories.failed(), (), stories.WRITTEN)
     by_state = {name: look for look, name in re.findall(r'look-(\w+)(?: frame)?" data-state="(\w+)"', html)}
     assert by_state.keys() == BOXES.keys()

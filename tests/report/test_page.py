@@ -1,4 +1,4 @@
-"""The page as text: nothing gets in but through an escaping template, and nothing but the page is needed."""
+"""The page as text: all content passes through an escaping template, and the page needs no other file."""
 
 import base64
 import hashlib
@@ -70,7 +70,7 @@ def test_the_page_names_nothing_outside_but_the_console(story: Story) -> None:
     )
 
 
-def test_the_policy_lets_nothing_run_and_nothing_load() -> None:
+def test_the_content_security_policy_allows_no_scripts_and_no_loading() -> None:
     html = page(stories.published())
     [style] = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -78,7 +78,7 @@ def test_the_policy_lets_nothing_run_and_nothing_load() -> None:
     assert policies == [f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"]
 
 
-def test_templates_trust_no_text() -> None:
+def test_templates_escape_all_text() -> None:
     for template in FOLDER.glob("templates/*jinja"):
         text = template.read_text()
         assert not re.search(r"\|\s*safe|autoescape|Markup", text), f"{template.name} turns escaping off"
@@ -106,7 +106,7 @@ def test_events_versions_and_fields_are_shown() -> None:
         FileVersion("v2", when, 9, other, is_current=True, is_this=False, state="failed"),
         FileVersion("v1", when, 9, stories.BATCH, is_current=False, is_this=True, state="published"),
     )
-    told = replace(
+    with_all_fields = replace(
         story,
         source=replace(story.source, corrects=other),
         heard=(Heard(when, "starter", True), Heard(when, "starter", False), Heard(when, "reconciler", True)),
@@ -124,7 +124,7 @@ def test_events_versions_and_fields_are_shown() -> None:
         ),
         executions=(replace(story.executions[0], status="FAILED", error="NoticeError", redrives=1),),
     )
-    text = " ".join(Reader(page(told)).text.split())
+    text = " ".join(Reader(page(with_all_fields)).text.split())
     for part in (
         *(f"rejects of {other}", "S3's event arrived again, and started nothing", "never arrived; the reconciler"),
         *(
@@ -145,7 +145,7 @@ def test_events_versions_and_fields_are_shown() -> None:
         assert part in text, part
 
 
-def test_values_are_masked_unless_they_are_asked_for() -> None:
+def test_values_are_masked_by_default() -> None:
     hidden, shown = (
         stories.partly_rejected(),
         replace(stories.partly_rejected(), rejects=stories.rejects(show_values=True)),
@@ -159,11 +159,11 @@ def test_values_are_masked_unless_they_are_asked_for() -> None:
     assert "personal data" in text
 
 
-def test_a_command_names_the_target_that_is_not_aws() -> None:
+def test_a_command_names_a_target_other_than_aws() -> None:
     assert "--show-values --target local shows them" in Reader(page(stories.published())).text
 
 
-def test_the_balance_is_two_sums_that_are_checked_here() -> None:
+def test_the_two_sums_of_the_balance_are_checked() -> None:
     story = stories.partly_rejected()
     assert story.manifest is not None
     text = " ".join(Reader(page(story)).text.split())
@@ -195,13 +195,13 @@ def test_first_rows_are_those_of_the_csv() -> None:
     assert [found.is_amount(column) for column in range(3)] == [False, False, True]
 
 
-def test_texts_are_masked_and_numbers_are_not() -> None:
+def test_strings_are_masked_and_numbers_are_not() -> None:
     found = preview(Output("t", "csv", "t.csv", len(CSV), 2), CSV.encode(), {"amount"})
     assert found.is_masked
     assert [[cell.text or cell.masked_length for cell in row] for row in found.rows] == [[3, 9, "1.50"], [2, 9, None]]
 
 
-def test_of_a_long_table_five_rows_are_shown_also_where_the_beginning_ends_among_them() -> None:
+def test_five_rows_of_a_long_table_are_shown_even_if_the_data_ends_within_them() -> None:
     text = "a,b\n" + "".join(f"{number},x\n" for number in range(9))
     for n_bytes in (len(text), 26, 27):
         found = preview(Output("t", "csv", "t.csv", len(text), 9), text.encode()[:n_bytes], None)

@@ -60,14 +60,14 @@ def test_failed_tries_are_listed_with_error_and_time() -> None:
     ]
 
 
-def test_of_many_chunks_those_with_trouble_and_the_longest_are_shown() -> None:
+def test_chunks_with_errors_and_the_longest_of_many_are_shown() -> None:
     found = timeline(stories.execution(stories.many_chunks(100, failing=3), "SUCCEEDED"))
     shown = [row.name for row in found.rows if row.level == 1]
     assert shown == [f"Chunk {number}" for number in (3, *range(93, 100))]
     assert found.chunks_left_out == 92
 
 
-def test_of_many_chunks_only_those_with_trouble_have_a_row_for_each_state() -> None:
+def test_only_chunks_with_errors_have_a_row_for_each_state() -> None:
     found = timeline(stories.execution(stories.many_chunks(4, failing=3), "SUCCEEDED"))
     names = [(row.name, row.level) for row in found.rows]
     well = [("Chunk 0", 1), ("Chunk 1", 1), ("Chunk 2", 1)]
@@ -78,7 +78,7 @@ def test_of_many_chunks_only_those_with_trouble_have_a_row_for_each_state() -> N
     assert [row.level for row in few.rows] == [0, 1, 2, 1, 2, 1, 2]
 
 
-def test_an_execution_that_goes_on_ends_now() -> None:
+def test_the_timeline_of_a_running_execution_ends_now() -> None:
     execution = stories.execution(histories.troubled()[:-12], "RUNNING", stopped=None)
     found = timeline_of(execution, START + timedelta(seconds=10))
     assert found is not None
@@ -133,6 +133,6 @@ def test_marks_show_retries_failures_and_unreached_states() -> None:
     ],
     ids=["failed", "published, on the local emulator"],
 )
-def test_the_transitions_that_were_taken(story: stories.Story, taken: set[Transition]) -> None:
+def test_taken_transitions_are_marked(story: stories.Story, taken: set[Transition]) -> None:
     assert story.latest is not None
     assert drawing_of(story.latest).taken == taken

@@ -41,7 +41,7 @@ class Case:
     """The error of the execution, and of the failure record. If it ends with a dot, it is a prefix."""
     failing_function: str | None = None
     """The function that raises `error`, if the error has its own message."""
-    notice: str | None = None
+    notification: str | None = None
     """The notification: about `rejects`, about a `failure`, or about an `unrecorded` failure."""
 
 
@@ -55,7 +55,7 @@ def failing(
         ends_in="Failed",
         error=error,
         failing_function=failing_function,
-        **{"notice": "failure", **others},
+        **{"notification": "failure", **others},
     )
 
 
@@ -65,7 +65,7 @@ FIRST_FAILS = {"validate": (DATA_ERROR,)}
 PUBLISHED = [
     Case("one chunk is published"),
     Case("three chunks are published", chunks=3, calls=(3, 3, 1, 0)),
-    Case("rejects are notified", rejected=2, notice="rejects"),
+    Case("rejects are notified", rejected=2, notification="rejects"),
     Case("rejects that were notified before", rejected=2, notified_before=True),
 ]
 
@@ -180,7 +180,7 @@ WITHOUT_RECORD_OR_NOTIFICATION = [
         DATA_ERROR,
         {**FIRST_FAILS, "record_failure": (errors.ConfigurationError.__name__,)},
         calls=(1, 0, 0, 1),
-        notice="unrecorded",
+        notification="unrecorded",
     ),
     failing(
         "the record's retries are used up",
@@ -188,7 +188,7 @@ WITHOUT_RECORD_OR_NOTIFICATION = [
         DATA_ERROR,
         {**FIRST_FAILS, "record_failure": (TRANSIENT,) * 20},
         calls=(1, 0, 0, TRIES),
-        notice="unrecorded",
+        notification="unrecorded",
     ),
     failing(
         "the failure notification can't be sent",
@@ -197,7 +197,7 @@ WITHOUT_RECORD_OR_NOTIFICATION = [
         FIRST_FAILS,
         topic=False,
         calls=(1, 0, 0, 1),
-        notice=None,
+        notification=None,
     ),
     failing(
         "neither the record nor the notification can be written",
@@ -206,7 +206,7 @@ WITHOUT_RECORD_OR_NOTIFICATION = [
         {**FIRST_FAILS, "record_failure": (errors.ConfigurationError.__name__,)},
         topic=False,
         calls=(1, 0, 0, 1),
-        notice=None,
+        notification=None,
     ),
     Case("the rejects notification can't be sent", rejected=2, topic=False, ends_in="NoticeNotSent", error="SNS."),
     Case("without rejects no notification is needed", topic=False),

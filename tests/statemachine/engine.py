@@ -61,10 +61,10 @@ class Engine:
         deadline = time.monotonic() + NOTIFICATION_SECONDS
         while True:
             for message in queue.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages", []):
-                notice = json.loads(message["Body"])
-                self.received.append({"subject": notice["Subject"], "message": notice["Message"]})
+                notification = json.loads(message["Body"])
+                self.received.append({"subject": notification["Subject"], "message": notification["Message"]})
                 queue.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
-            about = [notice for notice in self.received if batch_id in notice["message"]]
+            about = [notification for notification in self.received if batch_id in notification["message"]]
             if len(about) >= expected or time.monotonic() > deadline:
                 return about
             time.sleep(0.05)
@@ -134,7 +134,7 @@ def check(engine: Engine, case: Case, run: Run) -> None:
     _check_calls(case, run)
     if case.calls[3]:
         _check_failure(run)
-    assert engine.notifications(run.batch.batch_id, expected=1 if case.notice else 0) == _expected_notifications(
+    assert engine.notifications(run.batch.batch_id, expected=1 if case.notification else 0) == _expected_notifications(
         case, run
     )
 
@@ -180,11 +180,11 @@ def _check_failure(run: Run) -> None:
 
 
 def _expected_notifications(case: Case, run: Run) -> list[Mapping[str, str]]:
-    if case.notice == "rejects":
+    if case.notification == "rejects":
         return [run.write_output["notice"]]
-    if case.notice == "failure":
-        return [function_doubles.failure_notice(run.calls["record_failure"][-1])]
-    if case.notice == "unrecorded":
+    if case.notification == "failure":
+        return [function_doubles.failure_notification(run.calls["record_failure"][-1])]
+    if case.notification == "unrecorded":
         source = run.batch.source
         return [
             {

@@ -38,10 +38,10 @@ def write(event: dict[str, Any], _context: object = None) -> dict[str, Any]:
 
 def record_failure(event: dict[str, Any], _context: object = None) -> dict[str, Any]:
     _play("record_failure", event["batch"], event)
-    return failure_notice(event)
+    return failure_notification(event)
 
 
-def failure_notice(event: dict[str, Any]) -> dict[str, str]:
+def failure_notification(event: dict[str, Any]) -> dict[str, str]:
     """The result of the real record_failure for the event of the state RecordFailure."""
     failure = Failure.from_state_machine(event)
     return notification(record(failure, committed=False, rejects_uri=None), "s3://processed/failure.json").to_output()

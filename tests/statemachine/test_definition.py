@@ -57,13 +57,13 @@ RULE_FIELDS = {
 }
 
 
-def texts(value: Any) -> list[str]:
+def strings(value: Any) -> list[str]:
     """Every string in a JSON value, including keys."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):
-        return [text for key, item in value.items() for text in (key, *texts(item))]
-    return [text for item in value for text in texts(item)] if isinstance(value, list) else []
+        return [text for key, item in value.items() for text in (key, *strings(item))]
+    return [text for item in value for text in strings(item)] if isinstance(value, list) else []
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def texts(value: Any) -> list[str]:
 
 def test_every_placeholder_is_inside_a_string_and_is_filled_by_terraform() -> None:
     source = asl.PATH.read_text("utf-8")
-    in_strings = {name for text in texts(json.loads(source)) for name in asl.placeholders(text)}
+    in_strings = {name for text in strings(json.loads(source)) for name in asl.placeholders(text)}
     terraform = (ROOT / "infra" / "state_machine.tf").read_text("utf-8")
     call = re.search(r"templatefile\(local\.definition_file, \{(.*?)\}\)", terraform, re.DOTALL)
     assert call, "infra/state_machine.tf no longer renders the definition with templatefile"
@@ -91,7 +91,7 @@ def test_the_query_language_is_jsonpath() -> None:
     """JSONPath is the default, and the only query language that every local engine supports."""
     languages = [part.get("QueryLanguage", "JSONPath") for part in (DEFINITION, *STATES.values())]
     assert set(languages) == {"JSONPath"}
-    assert not [text for text in texts(DEFINITION) if text.startswith("{%")]
+    assert not [text for text in strings(DEFINITION) if text.startswith("{%")]
 
 
 @pytest.mark.parametrize("name", STATES)
@@ -245,6 +245,6 @@ def test_every_error_name_in_the_definition_is_an_error_class_and_no_data_error_
 
 
 def test_the_definition_numbers_up_to_the_maximum_of_chunks() -> None:
-    ranges = [text for text in texts(DEFINITION) if text.startswith("States.ArrayRange(")]
+    ranges = [text for text in strings(DEFINITION) if text.startswith("States.ArrayRange(")]
     assert ranges == ["States.ArrayRange(0, $.last_chunk, 1)"]
     assert MAX_CHUNKS <= 1_000, "States.ArrayRange makes at most 1,000 elements"

@@ -83,8 +83,8 @@ def test_a_file_with_one_bad_record_is_published_and_its_reject_notified(engine:
     event = execute(engine, [*GOOD, b"{}\n"])
     assert event["detail"]["status"] == "SUCCEEDED", event
     assert harness.manifest(batch_of(event))["counts"]["published"] == 20
-    (notice,) = engine.notifications(event["detail"]["name"], expected=1)
-    assert notice["subject"] == "orders: 1 of 21 records were rejected"
+    (notification,) = engine.notifications(event["detail"]["name"], expected=1)
+    assert notification["subject"] == "orders: 1 of 21 records were rejected"
 
 
 def test_a_file_without_valid_records_fails_with_a_record_and_one_notification(engine: Engine) -> None:
@@ -94,12 +94,12 @@ def test_a_file_without_valid_records_fails_with_a_record_and_one_notification(e
     key = batch.failure_key(batch.batch_id)
     recorded = json.loads(harness.get(key))
     assert (recorded["error"], recorded["notified_by"]) == ("NoValidRecordsError", None)
-    (notice,) = engine.notifications(batch.batch_id, expected=1)
-    assert key in notice["message"]
+    (notification,) = engine.notifications(batch.batch_id, expected=1)
+    assert key in notification["message"]
 
     record_failure.handler(event)  # EventBridge reports every failed execution
     assert json.loads(harness.get(key)) == recorded | {"notified_by": "state_machine"}
-    assert engine.notifications(batch.batch_id, expected=1) == [notice]
+    assert engine.notifications(batch.batch_id, expected=1) == [notification]
 
 
 @pytest.mark.parametrize(

@@ -54,23 +54,25 @@ def test_every_path_exists_on_every_branch(visits: list[Visit]) -> None:
 
 def test_the_payload_of_every_state_is_below_the_limit(visits: list[Visit]) -> None:
     """Even if the file, its failure record and its notification each failed with the longest cause."""
-    for name, given, asked in visits:
-        for payload in (given, asked):
+    for name, given, parameters in visits:
+        for payload in (given, parameters):
             assert len(json.dumps(payload, ensure_ascii=False).encode()) < MAX_PAYLOAD, name
 
 
 def test_sns_accepts_every_notification(visits: list[Visit]) -> None:
     """A subject has at most 100 ASCII characters, without line breaks: sns/latest/api/API_Publish."""
-    notices = [asked for name, _, asked in visits if name.startswith("Notify")]
-    assert len({notice["Subject"] for notice in notices}) == 3, "rejects, a failure, a failure without a record"
-    for notice in notices:
-        assert set(notice) == {"TopicArn", "Subject", "Message"}
-        assert re.fullmatch(r"[!-~][ -~]{0,99}", notice["Subject"]), notice["Subject"]
-        assert 0 < len(notice["Message"].encode()) < MAX_PAYLOAD
+    notifications = [parameters for name, _, parameters in visits if name.startswith("Notify")]
+    assert len({notification["Subject"] for notification in notifications}) == 3, (
+        "rejects, a failure, a failure without a record"
+    )
+    for notification in notifications:
+        assert set(notification) == {"TopicArn", "Subject", "Message"}
+        assert re.fullmatch(r"[!-~][ -~]{0,99}", notification["Subject"]), notification["Subject"]
+        assert 0 < len(notification["Message"].encode()) < MAX_PAYLOAD
 
 
 def test_both_fail_states_have_an_error_and_a_cause(visits: list[Visit]) -> None:
-    ends = {(name, asked) for name, _, asked in visits if name in ("Failed", "NoticeNotSent")}
+    ends = {(name, parameters) for name, _, parameters in visits if name in ("Failed", "NoticeNotSent")}
     assert ends == {(name, (ERROR["Error"], ERROR["Cause"])) for name in ("Failed", "NoticeNotSent")}
 
 
@@ -86,7 +88,7 @@ def test_an_error_without_a_cause_gets_a_cause() -> None:
 @pytest.mark.parametrize("function", ["transform", "write", "record_failure"])
 def test_the_walk_fails_if_the_result_of_a_function_lacks_a_field(function: str) -> None:
     """The walk fails at a state that selects a missing field from a function's result."""
-    answers = {
+    results = {
         "validate": {},
         "transform": {"chunk": 0},
         "write": {"rejected": 1, "unnotified": 1, "notice": {"subject": "s", "message": "m"}},
@@ -94,6 +96,6 @@ def test_the_walk_fails_if_the_result_of_a_function_lacks_a_field(function: str)
         function: {},
     }
     batch = {"batch_id": "b", "source": {"bucket": "b", "key": "k"}, "last_chunk": 0}
-    walk = Walk(asl.load(), lambda name, _: answers[name], {"Error": "e", "Cause": "c"})
+    walk = Walk(asl.load(), lambda name, _: results[name], {"Error": "e", "Cause": "c"})
     with pytest.raises(MissingPathError, match=string.capwords(function, "_").replace("_", "")):
         list(walk.visits(batch, "b"))

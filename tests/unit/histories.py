@@ -100,7 +100,7 @@ TROUBLED_MS = {"Validate": (3, 340), "Transform": (3, 1111), "Write": (1, 300)}
 
 
 def aborted() -> list[Event]:
-    """An execution that was stopped after 500 ms, in the middle of Validate and with another chunk to be tried."""
+    """An execution stopped after 500 ms, during Validate, with another chunk still waiting."""
     book = Book()
     book.add("ExecutionStarted", 0, 0, executionStartedEventDetails={"roleArn": "arn:aws:iam::1:role/x"})
     at = book.add(

@@ -178,7 +178,7 @@ def _item_row(order_id: str, line: dict[str, Any]) -> dict[str, Any]:
 
 # --- valid orders of all kinds ----------------------------------------------------------------------------------------
 
-ODD_TEXTS = (
+ODD_STRINGS = (
     *(
         "=1+1",
         "+49 30",
@@ -213,9 +213,9 @@ ODD_TEXTS = (
     ),
 )
 _characters = st.characters(exclude_categories=["Cs"], exclude_characters=[*map(chr, range(32)), "\x7f"])
-texts = st.sampled_from(("", *ODD_TEXTS)) | st.text(_characters, max_size=20)
-names = st.sampled_from(ODD_TEXTS) | st.text(_characters, min_size=1, max_size=20)
-nullable = st.none() | texts
+strings = st.sampled_from(("", *ODD_STRINGS)) | st.text(_characters, max_size=20)
+names = st.sampled_from(ODD_STRINGS) | st.text(_characters, min_size=1, max_size=20)
+nullable = st.none() | strings
 
 
 def _allowed(part: str) -> st.SearchStrategy[str]:
@@ -250,7 +250,7 @@ def timestamps(draw: st.DrawFn) -> str:
 @st.composite
 def items(draw: st.DrawFn, line_number: float) -> dict[str, Any]:
     price = draw(numbers(0, 200_000, 4) | numbers(0, 10**15 - 1, 4))
-    most = min(10**12 - 1, int(10**13 / max(price, 1)))  # in thousandths: a line stays below 10^10
+    most = min(10**12 - 1, int(10**13 / max(price, 1)))  # in thousandths, so the total of a line is below 10^10
     return {
         "line_number": line_number,
         "product_id": draw(names),
@@ -264,7 +264,7 @@ def items(draw: st.DrawFn, line_number: float) -> dict[str, Any]:
 @st.composite
 def addresses(draw: st.DrawFn) -> dict[str, Any]:
     optional = draw(st.fixed_dictionaries({}, optional={"region": nullable, "postal_code": nullable}))
-    return {"street": draw(texts), "city": draw(texts), "country": draw(_allowed("country")), **optional}
+    return {"street": draw(strings), "city": draw(strings), "country": draw(_allowed("country")), **optional}
 
 
 @st.composite
@@ -298,7 +298,7 @@ CLOSE_CALLS = (
     *("2024-01-01T23:59:60Z", "2024-12-31T23:59:60Z", "2024-06-31T12:00:00Z", "2024-00-10T12:00:00Z"),
     *("2024-01-01T00:00:00.1234567Z", "2024-01-01T00:00:00.Z", "2024-01-01 00:00:00Z", "2024-01-01T00:00Z"),
     *("2024-01-01T00:00:00Z\n", "\n2024-01-01T00:00:00Z", "2024-01-01T00:00:00٠Z", "0000-01-01T00:00:00Z"),
-    # texts
+    # strings
     *("", "a\n", "\n", "\r", "\t", "\0", "\x0b", "\x1f", "\x7f", "\x80", "\x85", "\u2028", "\ufeff", "\uffff", "😀"),
     *("x" * 128, "x" * 129, "😀" * 128, "😀" * 129, "EUR", "eur", "EUR\n", "DE", "shipped", "shipped "),
     # numbers

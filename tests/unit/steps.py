@@ -170,7 +170,7 @@ class Published:
 
 
 RunOrders = Callable[..., Published]
-"""The type of the fixture `run_orders`: it takes orders, and returns what became of them."""
+"""The type of the fixture `run_orders`, which takes orders and returns the published files."""
 
 
 def publish(

@@ -46,7 +46,7 @@ def test_sql_that_athena_does_not_support_is_refused(what: str) -> None:
     assert all(says in fault.says for fault in faults)
 
 
-def test_sql_that_follows_the_advice_is_accepted() -> None:
+def test_sql_changed_as_advised_is_accepted() -> None:
     for word in sorted(RESERVED_IN_SELECT):
         assert list(sql_faults(Path("query.sql"), f'SELECT t."{word.lower()}" FROM t')) == []
 

@@ -26,7 +26,7 @@ DEATHS = {
     *("Runtime.InitError", "Runtime.ExitError", "Runtime.Unknown", "Runtime.OutOfMemory"),
     *("Sandbox.Timedout", "Sandbox.Failure", "Lambda.Unknown", "States.Timeout"),
 }
-"""How a function's process can end, or run out of time, without a word of the function's own."""
+"""Errors of a function's process that ends or times out without an error of the function itself."""
 
 FINAL_RUNTIME_ERRORS = {
     *("Runtime.InvalidWorkingDir", "Runtime.InvalidEntrypoint"),
@@ -46,7 +46,7 @@ NOT_OURS = {
 """Constants of the runtime's client that no function here can end with."""
 
 OF_WHAT_NO_FUNCTION_HAS = re.compile(r"(EC2|ENI|EFS|S3Files|SnapStart|Subnet|InvalidSecurityGroup|InvalidSubnet)")
-"""Networks of one's own, file systems and snapshots."""
+"""Errors of private networks, file systems and snapshots."""
 
 OF_THE_REQUEST = {
     *("InvalidParameterValueException", "InvalidRequestContentException", "RequestTooLargeException"),
@@ -54,11 +54,11 @@ OF_THE_REQUEST = {
     *("RecursiveInvocationException", "ModeNotSupportedException", "NoPublishedVersionException"),
     "DurableExecutionAlreadyStartedException",
 }
-"""Faults of a call's payload or kind: the same call is refused again."""
+"""Errors of a call's payload or type: AWS refuses the same call again."""
 
 
 def own_retries(names: set[str]) -> set[str]:
-    """The names among these that are not classes of ours."""
+    """The names that aren't classes of this project."""
     return {name for name in names if not hasattr(errors, name)}
 
 
@@ -70,8 +70,8 @@ def test_a_task_retries_the_errors_that_may_pass_and_no_others(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", LAMBDA_TASKS)
-def test_every_way_in_which_a_function_can_die_is_retried_once(name: str) -> None:
-    """It may have been the machine; but a file that is too much for a function is so the second time too."""
+def test_every_error_of_a_dying_function_is_retried_once(name: str) -> None:
+    """The machine may be the cause, so one retry is useful. A file that is too large for a function fails again."""
     assert {error: asl.attempts(LAMBDA_TASKS[name], error) for error in DEATHS} == dict.fromkeys(DEATHS, 2)
 
 
@@ -83,7 +83,7 @@ def test_every_error_of_the_python_runtime_is_known() -> None:
 
 
 def test_every_error_of_a_call_is_known() -> None:
-    """A new botocore may name another: decide whether it may pass, and add it to PASSING or LASTING."""
+    """If a new botocore adds an error, decide whether it is transient, and add it to PASSING or LASTING."""
     shapes = Session().get_service_model("lambda").operation_model("Invoke").error_shapes
     named = {shape.name for shape in shapes}
     assert len(named) > 30
@@ -96,7 +96,7 @@ def test_every_error_of_a_call_is_known() -> None:
 
 
 @pytest.mark.parametrize("error", [*PASSING, *LASTING, "Lambda.EFSIOException"])
-def test_the_next_step_of_an_error_is_a_replay_sooner_or_later(error: str) -> None:
+def test_the_next_step_of_an_aws_error_includes_a_replay(error: str) -> None:
     step = next_step_for(error)
     assert step != PipelineError.next_step
     assert "run the batch again" in step.lower()

@@ -1,4 +1,4 @@
-"""Rejects are grouped by rule and place, with masked samples unless values are asked for, in constant memory."""
+"""Rejects are grouped by rule and place, with samples that are masked by default, in constant memory."""
 
 import json
 import tracemalloc
@@ -18,7 +18,9 @@ SECRET = "Ada Lovelace"
 def reject(
     position: int, pointer: str = "/name", code: str = "wrong_type", record: bytes = b"{}", **more: Any
 ) -> bytes:
-    errors = [{"code": code, "pointer": pointer, "rule": "type", "message": f"{pointer} must be a text, not a number"}]
+    errors = [
+        {"code": code, "pointer": pointer, "rule": "type", "message": f"{pointer} must be a string, not a number"}
+    ]
     kept = {"readable": True, **more}
     return reject_line(
         batch_id="orders-1",
@@ -47,12 +49,12 @@ def test_rejects_are_grouped_by_rule_and_place_with_an_array_s_indices_as_one() 
     first = found.groups[0]
     assert (first.rule, first.position_kind, first.places) == ("type", "byte", (0, 1, 2, 3))
     assert [sample.position for sample in first.samples] == [0, 1]
-    assert first.message == "/items/0/quantity must be a text, not a number"
+    assert first.message == "/items/0/quantity must be a string, not a number"
     assert len(found.groups[2].places) == MAX_PLACES
     assert (found.read, found.is_whole, found.ungrouped) == (13, True, 0)
 
 
-def test_values_are_hidden_unless_they_are_asked_for() -> None:
+def test_values_are_hidden_by_default() -> None:
     record = json.dumps(
         {"name": SECRET, "phone": 4930123, "vip": True, "notes": [SECRET, None, {"age": 36.5}]}
     ).encode()
@@ -84,7 +86,7 @@ Values = st.recursive(
 
 
 @given(Values)
-def test_nothing_but_structure_comes_through_a_mask(value: Any) -> None:
+def test_a_mask_keeps_only_the_structure(value: Any) -> None:
     def leaves(part: Any) -> Iterator[Any]:
         if isinstance(part, dict | list):
             for one in part.values() if isinstance(part, dict) else part:
@@ -97,7 +99,7 @@ def test_nothing_but_structure_comes_through_a_mask(value: Any) -> None:
     )
 
 
-def test_of_long_arrays_the_beginning_is_kept_and_of_deep_ones_64_levels() -> None:
+def test_a_sample_keeps_the_first_elements_of_long_arrays_and_64_levels() -> None:
     assert masked([1] * 10) == ["<number>"] * 10
     assert masked([1] * 11) == [*["<number>"] * 10, "<1 more>"]
     shown = json.dumps(masked(json.loads(deep(64))))
@@ -126,7 +128,7 @@ def test_a_large_record_that_is_not_json_is_shown_too() -> None:
     assert (sample.reason, sample.truncated_from) == ("record_too_large", 90_000_000)
 
 
-def test_groups_are_few_however_many_places_a_producer_makes_up() -> None:
+def test_the_number_of_groups_is_limited_for_any_number_of_places() -> None:
     found = read_rejects("key", (reject(at, f"/field-{at}") for at in range(1000)))
     assert (len(found.groups), found.ungrouped, found.read) == (MAX_GROUPS, 1000 - MAX_GROUPS, 1000)
 

@@ -55,7 +55,7 @@ def test_an_open_condition_is_no_fault(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reference", ["#/$defs/tree", "#", "#tree"])
-def test_a_condition_that_refers_to_itself_is_looked_at_once(reference: str, tmp_path: Path) -> None:
+def test_a_recursive_condition_is_checked_once(reference: str, tmp_path: Path) -> None:
     tree = {"$anchor": "tree", "properties": {"v": {"const": "b"}}, "anyOf": [{"not": {"$ref": reference}}] * 3}
     _, faults = checked({"$defs": {"tree": tree}, "if": {"$ref": "#/$defs/tree"}}, tmp_path)
     assert faults == []

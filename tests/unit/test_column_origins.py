@@ -1,4 +1,4 @@
-"""What is proved of a table's columns from schema and SQL holds for every record."""
+"""What schema and SQL prove about a table's columns holds for every record."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ RECORDS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 SELECTS = {
-    # what `k` is, and from where: whether it is proved that it is never null, and its bounds
+    # the expression and origin of `k`, whether it is proven never null, and its bounds
     "must AS k FROM records": (True, None),
     "records.must AS k FROM records": (True, None),
     "r.must AS k FROM records AS r": (True, None),
@@ -83,7 +83,7 @@ def contract_with(select: str, folder: Path) -> Contract:
 
 
 @pytest.mark.parametrize("select", SELECTS)
-def test_what_is_proved_of_a_column_holds(select: str, tmp_path: Path) -> None:
+def test_proven_properties_of_a_column_hold_for_every_record(select: str, tmp_path: Path) -> None:
     is_never_null, bounds = SELECTS[select]
     position, key = ("min(_position) AS _position", "min(id) AS id") if "max(" in select else ("_position", "id")
     sql = f"SELECT {position}, {key}, {select}"

@@ -1,4 +1,4 @@
-"""What `contract check` advises about a column of another type than its SQL gives."""
+"""The advice of `contract check` about a column whose type differs from that of its SQL."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Schemas with conditions: each keyword that applies a schema means what it means to the reference validator."""
+"""Schemas with conditions: each keyword that applies a schema means the same as in the reference validator."""
 
 import json
 from copy import deepcopy
@@ -74,7 +74,7 @@ APPLIED: dict[str, dict[str, Any]] = {
 
 
 def schema_with(applied: dict[str, Any]) -> dict[str, Any]:
-    """The base schema with a condition next to its keywords; what a condition says of `parts` is added to it there."""
+    """The base schema with a condition next to its keywords; those for `parts` are merged into `parts`."""
     schema = deepcopy(BASE)
     inner = applied.get("properties", {})
     for name, more in inner.items():
@@ -134,7 +134,7 @@ def test_a_condition_means_what_it_means_to_the_reference(name: str, record: Any
 
 
 def opened(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema as somebody writes it who does not know yet that objects must be closed."""
+    """The schema of an author who left its objects open."""
     schema = deepcopy(schema)
     for _, part in parts(schema):
         part.pop("additionalProperties", None)  # type: ignore[attr-defined]
@@ -163,7 +163,7 @@ def before_and_after(name: str, tmp_path: Path) -> tuple[dict[str, Any], dict[st
 )  # see the next test for those
 @settings(max_examples=30)
 @given(record=RECORDS)
-def test_advice_to_close_objects_changes_only_what_becomes_of_unknown_fields(
+def test_advice_to_close_objects_affects_only_unknown_fields(
     record: Any, before_and_after: tuple[dict[str, Any], dict[str, Any]]
 ) -> None:
     has_unknown = "unknown" in json.dumps(record)
@@ -171,7 +171,7 @@ def test_advice_to_close_objects_changes_only_what_becomes_of_unknown_fields(
     assert now is (was and not has_unknown)
 
 
-def test_a_definition_that_is_a_condition_too_is_not_to_be_closed_as_it_is(tmp_path: Path) -> None:
+def test_the_advice_for_a_definition_that_is_also_a_condition_is_to_copy_it(tmp_path: Path) -> None:
     schema = opened(schema_with(APPLIED["ref"])) | {"additionalProperties": False}
     (fault,) = schema_faults(tmp_path / "d", contract_with(schema, tmp_path / "d"))
     assert "a definition of their own" in fault.mend
@@ -212,7 +212,9 @@ def test_a_condition_that_was_closed_and_never_holds_is_found(path: list[Any], t
         ("/properties/kind/enum", {"type": None, "enum": ["a", 1]}, "not all strings"),
     ],
 )
-def test_what_no_column_holds_is_found(pointer: str, change: dict[str, Any], says: str, tmp_path: Path) -> None:
+def test_a_schema_that_no_column_can_hold_is_reported(
+    pointer: str, change: dict[str, Any], says: str, tmp_path: Path
+) -> None:
     schema = deepcopy(BASE)
     name = pointer.split("/")[2]
     changed = schema["properties"][name] | change
@@ -229,7 +231,7 @@ def test_the_reason_of_a_condition_describes_the_field_as_the_record_has_it(tmp_
     assert "/n is missing; it must be a whole number, for example 7" in reason.message
 
 
-def test_parts_are_divided_by_what_they_are_for() -> None:
+def test_a_part_of_a_schema_may_describe_records_be_a_condition_or_both() -> None:
     schema = schema_with(APPLIED["ref"])
     assert "/$defs/part" in describing(schema) & conditions(schema)
     assert "/if" in conditions(schema) - describing(schema)

@@ -1,4 +1,4 @@
-"""Contracts are read from their folders and contain everything that the code knows of a dataset."""
+"""Contracts are read from their folders, and are the only source of what the code knows about a dataset."""
 
 import json
 import re

@@ -38,7 +38,7 @@ ROUND = Prices("2026-01-01", "here", dict.fromkeys(FILE["regions"][FALLBACK], De
 # --- prices.json ------------------------------------------------------------------------------------------------------
 
 
-def test_the_file_says_from_when_and_where_every_price_is() -> None:
+def test_every_price_has_one_dated_source() -> None:
     sourced = [name for source in FILE["sources"] for name in source["prices"]]
     assert sorted(sourced) == sorted(FILE["regions"][FALLBACK]), "each price has one source"
     for source in FILE["sources"]:
@@ -48,7 +48,7 @@ def test_the_file_says_from_when_and_where_every_price_is() -> None:
 
 
 @pytest.mark.parametrize("region", FILE["regions"])
-def test_every_region_has_every_price_as_an_exact_text(region: str) -> None:
+def test_every_region_has_every_price_as_an_exact_string(region: str) -> None:
     of_region: dict[str, Any] = FILE["regions"][region]
     assert of_region.keys() == FILE["regions"][FALLBACK].keys()
     assert of_region["lambda_gb_second"].keys() == set(ARCHITECTURES)
@@ -56,13 +56,13 @@ def test_every_region_has_every_price_as_an_exact_text(region: str) -> None:
         found = prices_for(region, architecture)
         assert (found.region, found.dated) == (region, FILE["dated"])
         assert all(isinstance(price, Decimal) and 0 < price <= 3 for price in found.usd.values())
-    texts = [t for t in of_region.values() if isinstance(t, str)] + [*of_region["lambda_gb_second"].values()]
-    assert len(texts) == len(of_region) + 1, "a price is a text: a JSON number is binary, and not exact"
+    price_strings = [t for t in of_region.values() if isinstance(t, str)] + [*of_region["lambda_gb_second"].values()]
+    assert len(price_strings) == len(of_region) + 1, "a price is a string, because a JSON number is binary and inexact"
 
 
 @pytest.mark.parametrize("region", FILE["regions"])
 def test_prices_are_in_proportion(region: str) -> None:
-    """What a slip of a digit or a unit would break."""
+    """A wrong digit or unit would change these proportions."""
     usd = prices_for(region, "arm64").usd
     assert prices_for(region, "x86_64").usd["lambda_gb_second"] / usd["lambda_gb_second"] == pytest.approx(
         Decimal("1.25"), abs=Decimal("0.001")
@@ -73,7 +73,7 @@ def test_prices_are_in_proportion(region: str) -> None:
         assert Decimal("0.8") < usd[name] / price < Decimal("1.6"), name
 
 
-def test_an_unknown_region_has_the_prices_of_another_and_says_so() -> None:
+def test_an_unknown_region_uses_the_prices_of_another_and_names_it() -> None:
     assert prices_for("xx-nowhere-9", "arm64") == prices_for(FALLBACK, "arm64")
     assert prices_for("xx-nowhere-9", "arm64").region == FALLBACK
 

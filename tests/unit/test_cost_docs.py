@@ -16,11 +16,11 @@ TEXT = (ROOT / "docs" / "reference" / "cost.md").read_text("utf-8")
 PRICES = prices_for("eu-central-1", "arm64")
 ASKED = Question(1, 1, estimate.BYTES_AN_ORDER, "eu-central-1", "arm64")
 LEAST_SECONDS = Fraction(60)
-"""What Glue bills of a job at least."""
+"""The minimum that Glue bills for a job."""
 
 
 def table(heading: str) -> list[list[str]]:
-    """The rows of the table whose first column is called so."""
+    """The rows of the table whose first column has this heading."""
     rows = TEXT.partition(f"\n| {heading} ")[2].partition("\n\n")[0].splitlines()[2:]
     assert rows, f"docs/reference/cost.md has no table of {heading}"
     return [[cell.strip().strip("*") for cell in row.split("|")[1:-1]] for row in rows]
@@ -30,12 +30,12 @@ def table(heading: str) -> list[list[str]]:
     ("number", "orders", "files"), [(0, 1000, 1), (1, 200_000, 1), (2, 1_500_000, 1), (3, 10**6, 1000)]
 )
 def test_the_comparison_with_glue_is_right(number: int, orders: int, files: int) -> None:
-    asked = replace(ASKED, orders=orders, files=files)
-    seconds = Fraction(asked.file_bytes, 10**9) * Fraction(sum(estimate.cpu_seconds_a_gb().values()))
+    question = replace(ASKED, orders=orders, files=files)
+    seconds = Fraction(question.file_bytes, 10**9) * Fraction(sum(estimate.cpu_seconds_a_gb().values()))
     shell_seconds = max(LEAST_SECONDS, seconds / Fraction(1, 4))  # 1/16 DPU is a quarter of a processor
     dpu_hour = Fraction(PRICES.usd["glue_dpu_hour"])
     expected = [
-        float(total(estimate.estimate(asked).runs)),
+        float(total(estimate.estimate(question).runs)),
         float(files * shell_seconds / 3600 / 16 * dpu_hour),
         float(files * 2 * LEAST_SECONDS / 3600 * dpu_hour),
     ]
@@ -45,16 +45,16 @@ def test_the_comparison_with_glue_is_right(number: int, orders: int, files: int)
     assert shown[2] == pytest.approx(expected[2], rel=0.01), f"docs/reference/cost.md should say {expected}"
 
 
-def test_a_month_without_files_costs_that() -> None:
-    standing = {line.item: line.usd for line in estimate.standing(replace(ASKED, files=0))}
-    reconciler = sum((usd for item, usd in standing.items() if "reconciler" in item), Decimal(0))
-    in_all = sum(standing.values(), Decimal(0))
-    expected = [standing["alarms"], standing["metrics"], standing["the dashboard"], reconciler, in_all]
+def test_the_documented_cost_of_a_month_without_files_is_the_estimate() -> None:
+    fixed = {line.item: line.usd for line in estimate.standing(replace(ASKED, files=0))}
+    reconciler = sum((usd for item, usd in fixed.items() if "reconciler" in item), Decimal(0))
+    in_all = sum(fixed.values(), Decimal(0))
+    expected = [fixed["alarms"], fixed["metrics"], fixed["the dashboard"], reconciler, in_all]
     rows = table("a month, eu-central-1")
     assert [cells[1] for cells in rows] == [f"{usd:.2f}" for usd in expected]
     assert f"{estimate.ALARM_METRICS} metrics that" in rows[0][0]
     assert f"${in_all:.2f}" in TEXT
-    free = PRICES.usd["alarm_month"] * 10 + PRICES.usd["metric_month"] * 2 + standing["the dashboard"]
+    free = PRICES.usd["alarm_month"] * 10 + PRICES.usd["metric_month"] * 2 + fixed["the dashboard"]
     assert f"{(in_all - free) * 100:.0f} cents" in TEXT, "what the free tier leaves"
     looks = next(
         line.usd for line in estimate.standing(replace(ASKED, files=1000)) if line.item == "the reconciler's looks"

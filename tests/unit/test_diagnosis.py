@@ -1,4 +1,4 @@
-"""The outcome of a batch and the next actions, at the boundaries between one diagnosis and another."""
+"""The outcome of a batch and the next actions, at the boundaries between diagnoses."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -15,10 +15,10 @@ from tests.report import stories
 
 NOW = stories.WRITTEN
 LATER = timedelta(minutes=5)
-TOLD = documents.failure_record(next_step="Run the batch again.", notified_by="state_machine")
-NOT_NOTIFIED = structs.replace(TOLD, notified_by=None)
-OF_EARLIER = structs.replace(TOLD, notified_by="")
-"""A failure record of a release that did not say who sent the notification."""
+NOTIFIED = documents.failure_record(next_step="Run the batch again.", notified_by="state_machine")
+NOT_NOTIFIED = structs.replace(NOTIFIED, notified_by=None)
+OF_EARLIER_RELEASE = structs.replace(NOTIFIED, notified_by="")
+"""A failure record of a release that did not record who sent the notification."""
 
 QUEUED = (Queued(NOW, "starter", "AccessDenied"),)
 REPLAY, RECONCILE, REDRIVE = f"replay {stories.BATCH}", "reconcile", "redrive"
@@ -27,7 +27,7 @@ REPLAY, RECONCILE, REDRIVE = f"replay {stories.BATCH}", "reconcile", "redrive"
 def story(
     failure: Any = None, ended: timedelta | None = timedelta(hours=1), error: str = "TransientError", **changes: Any
 ) -> Story:
-    """A story of an execution that failed so long ago and left this record."""
+    """A story of an execution that failed some time ago, with this failure record."""
     failed = stories.failed()
     stopped = None if ended is None else NOW - ended
     run = replace(failed.executions[-1], failure=failure, stopped=stopped, error=error)
@@ -35,7 +35,7 @@ def story(
 
 
 def commands(batch: Story) -> list[str]:
-    """The commands that are named, without `pipeline` and options; those that only look are left out."""
+    """The suggested commands without `pipeline` and options; read-only commands are omitted."""
     named = [one.command.removeprefix("pipeline ").partition(" --")[0] for one in batch.actions if one.command]
     return [one for one in named if not one.startswith(("logs", "rejects"))]
 
@@ -43,8 +43,8 @@ def commands(batch: Story) -> list[str]:
 @pytest.mark.parametrize(
     ("batch", "state", "named"),
     [
-        pytest.param(story(TOLD), BatchState.FAILED, [REPLAY], id="notified"),
-        pytest.param(story(OF_EARLIER), BatchState.FAILED, [REPLAY], id="an old record says so by being there"),
+        pytest.param(story(NOTIFIED), BatchState.FAILED, [REPLAY], id="notified"),
+        pytest.param(story(OF_EARLIER_RELEASE), BatchState.FAILED, [REPLAY], id="an old record says so by being there"),
         pytest.param(story(NOT_NOTIFIED), BatchState.NOT_NOTIFIED, [REPLAY, RECONCILE], id="not notified"),
         pytest.param(story(), BatchState.NOT_NOTIFIED, [REPLAY, RECONCILE], id="there is no record"),
         pytest.param(story(NOT_NOTIFIED, LATER), BatchState.NOT_NOTIFIED, [REPLAY], id="may still be notified"),
@@ -58,23 +58,28 @@ def commands(batch: Story) -> list[str]:
         pytest.param(
             story(NOT_NOTIFIED, queued=QUEUED), BatchState.NOT_NOTIFIED, [REDRIVE, REPLAY], id="its event waits"
         ),
-        pytest.param(story(TOLD, is_source_there=False), BatchState.FAILED, [], id="its source is gone"),
+        pytest.param(story(NOTIFIED, is_source_there=False), BatchState.FAILED, [], id="its source is gone"),
         pytest.param(
-            story(structs.replace(TOLD, next_step="Send the file again."), error="EmptyFileError"),
+            story(structs.replace(NOTIFIED, next_step="Send the file again."), error="EmptyFileError"),
             BatchState.FAILED,
             [],
             id="another file is needed",
         ),
         pytest.param(
-            story(structs.replace(TOLD, remedy="upload")), BatchState.FAILED, [], id="the record's remedy is to upload"
+            story(structs.replace(NOTIFIED, remedy="upload")),
+            BatchState.FAILED,
+            [],
+            id="the record's remedy is to upload",
         ),
         pytest.param(
-            story(structs.replace(TOLD, remedy="of a later release")),
+            story(structs.replace(NOTIFIED, remedy="of a later release")),
             BatchState.FAILED,
             [REPLAY],
             id="an unknown remedy",
         ),
-        pytest.param(story(TOLD, error="TooManyRejectsError"), BatchState.FAILED, [REPLAY], id="or a limit is raised"),
+        pytest.param(
+            story(NOTIFIED, error="TooManyRejectsError"), BatchState.FAILED, [REPLAY], id="or a limit is raised"
+        ),
     ],
 )
 def test_the_actions_after_a_failure_fix_its_cause(batch: Story, state: BatchState, named: list[str]) -> None:
@@ -87,7 +92,7 @@ def test_the_actions_after_a_failure_fix_its_cause(batch: Story, state: BatchSta
     [
         (story(NOT_NOTIFIED), [RECONCILE]),
         (story(NOT_NOTIFIED, queued=QUEUED), [REDRIVE]),
-        (story(TOLD), []),
+        (story(NOTIFIED), []),
     ],
     ids=["not notified", "its event waits", "notified"],
 )
@@ -101,8 +106,8 @@ def test_after_a_failure_that_follows_the_commit_only_the_notification_is_repeat
 @pytest.mark.parametrize(
     ("batch", "state", "outcome", "named"),
     [
-        pytest.param(story(TOLD), BatchState.LOST, Outcome.LOST, [REPLAY], id="lost"),
-        pytest.param(story(TOLD, is_source_there=False), BatchState.LOST, Outcome.LOST, [], id="a record is left"),
+        pytest.param(story(NOTIFIED), BatchState.LOST, Outcome.LOST, [REPLAY], id="lost"),
+        pytest.param(story(NOTIFIED, is_source_there=False), BatchState.LOST, Outcome.LOST, [], id="a record is left"),
         pytest.param(story(is_source_there=False), BatchState.GONE, Outcome.GONE, [], id="nothing is left"),
         pytest.param(story(), BatchState.LOST, Outcome.LOST, [REPLAY], id="the source is left"),
         pytest.param(

@@ -105,7 +105,7 @@ MADE_LATER = {"infra/backend_override.tf", "infra/terraform.tfvars", "terraform.
 
 
 def is_there(name: str) -> bool:
-    """Whether a file or folder is called so; its path may begin anywhere."""
+    """Whether a file or folder has this path, relative to any folder."""
     return name in MADE_LATER or any(path.endswith(f"/{name.rstrip('/')}") for path in PATHS)
 
 

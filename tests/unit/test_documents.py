@@ -89,10 +89,14 @@ def test_the_shape_of_a_document_is_detected_from_its_first_bytes(
         assert all(record.length >= len(record.data) and not record.oversize for record in records)
 
 
-texts = st.text(st.sampled_from('[]{},:"\\ \n\r\tax0é日😀\u2028'), max_size=12)
+strings = st.text(st.sampled_from('[]{},:"\\ \n\r\tax0é日😀\u2028'), max_size=12)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | strings,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(strings, inner, max_size=4),
     max_leaves=12,
 )
 layouts: st.SearchStrategy[Callable[[Any], str]] = st.builds(
@@ -115,7 +119,7 @@ def test_an_array_is_split_as_a_json_parser_reads_it(
     assert found.position_kind == "index"
 
 
-@given(st.lists(st.dictionaries(texts, values, max_size=3), min_size=2, max_size=6), st.booleans(), block_sizes)
+@given(st.lists(st.dictionaries(strings, values, max_size=3), min_size=2, max_size=6), st.booleans(), block_sizes)
 def test_json_lines_in_a_json_file_are_read_as_lines(records: list[Any], crlf: bool, sizes: list[int]) -> None:
     document = (b"\r\n" if crlf else b"\n").join(orjson.dumps(record) for record in records)
     found = read(document, sizes)

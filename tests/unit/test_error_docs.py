@@ -1,4 +1,4 @@
-"""The pages about alarms and errors: a section for each alarm and each error, in the same three parts."""
+"""The pages about alarms and errors: one section per alarm and error, with the same three parts."""
 
 import inspect
 import json
@@ -32,7 +32,7 @@ def names(headings: dict[str, str]) -> set[str]:
     return {name for heading in headings for name in heading.split(", ")}
 
 
-def test_every_error_of_the_pipeline_has_a_section_and_no_section_is_of_another() -> None:
+def test_the_sections_are_exactly_the_errors_of_the_pipeline() -> None:
     classes = {
         name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, PipelineError)
     }
@@ -55,9 +55,9 @@ def test_every_error_that_the_definition_names_has_a_section() -> None:
         for one in [*ALARM_SECTIONS.items(), *ERROR_SECTIONS.items(), *AWS_SECTIONS.items()]
     ],
 )
-def test_a_section_says_what_it_means_where_to_look_and_what_to_do(heading: str, text: str) -> None:
-    said = " ".join(re.findall(r"\*\*([\w, ]+)\.\*\*", text)).lower().replace(",", "").split()
-    assert said == ["means", "look", "do"], f"{heading} says {said}"
+def test_a_section_explains_meaning_diagnosis_and_action(heading: str, text: str) -> None:
+    labels = " ".join(re.findall(r"\*\*([\w, ]+)\.\*\*", text)).lower().replace(",", "").split()
+    assert labels == ["means", "look", "do"], f"{heading} says {labels}"
 
 
 def test_every_error_and_alarm_is_in_the_table_at_the_top() -> None:
@@ -66,7 +66,7 @@ def test_every_error_and_alarm_is_in_the_table_at_the_top() -> None:
         assert {heading.lower() for heading in headings} <= linked
 
 
-def test_saved_queries_that_are_named_exist() -> None:
+def test_the_saved_queries_that_the_pages_name_exist() -> None:
     saved = re.findall(r"^    ([\w-]+) = \{$", (ROOT / "infra" / "log_queries.tf").read_text("utf-8"), re.MULTILINE)
     text = " ".join((ALARMS + ERRORS + AWS_ERRORS).split())
     named = [

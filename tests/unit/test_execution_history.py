@@ -1,4 +1,4 @@
-"""The states that an execution visited, read from its history: tries, chunks, what was caught, what was not reached."""
+"""The states that an execution visited, read from its history: tries, chunks, caught errors, unreached states."""
 
 from typing import Any
 
@@ -68,7 +68,7 @@ def test_a_state_that_the_end_cut_off_ended_as_the_execution_did(end: str, expec
     assert (write.outcome, write.tries[0].outcome, write.tries[0].seconds) == (expected, expected, 0.095)
 
 
-def test_a_failure_that_was_caught_names_error_and_cause_without_the_stack_trace() -> None:
+def test_a_caught_failure_has_error_and_cause_without_the_stack_trace() -> None:
     book = histories.Book()
     at = book.begin(5, book.enter("Task", "Write", 1, 0))
     cause = '{"errorMessage": "No.", "errorType": "ContractError", "stackTrace": ["secret"]}'
@@ -80,8 +80,8 @@ def test_a_failure_that_was_caught_names_error_and_cause_without_the_stack_trace
 
 
 def failed_on_embedded() -> list[dict[str, Any]]:
-    """A chunk that failed once and was retried, and another that failed for good, on the local emulator."""
-    failed = {"taskFailedEventDetails": {"error": "TransientError", "cause": "AWS answered SlowDown."}}
+    """The history of a chunk that succeeded after a retry and of one that failed, on the local emulator."""
+    failed = {"taskFailedEventDetails": {"error": "TransientError", "cause": "AWS returned SlowDown."}}
     broken = {"taskFailedEventDetails": {"error": "MalformedDocumentError", "cause": "It ends inside."}}
     kinds: list[tuple[str, dict[str, Any]]] = [
         ("ExecutionStarted", {}),
@@ -103,7 +103,7 @@ def failed_on_embedded() -> list[dict[str, Any]]:
     ]
 
 
-def test_an_engine_that_shows_no_chunks_has_none() -> None:
+def test_a_history_without_chunks_has_no_chunks() -> None:
     chunks, *_ = read_steps(failed_on_embedded(), DEFINITION)
     assert (chunks.inside_untold, chunks.scheduled, chunks.chunks, chunks.retries) == (True, 3, [], 0)
     assert [(one.started, one.error) for one in chunks.tries] == [
@@ -113,7 +113,7 @@ def test_an_engine_that_shows_no_chunks_has_none() -> None:
     assert (chunks.outcome, chunks.error) == (Ended.CAUGHT, "MalformedDocumentError")
 
 
-def test_a_map_that_went_on_after_a_retry_is_not_called_caught() -> None:
+def test_a_map_that_continued_after_a_retry_is_not_marked_as_caught() -> None:
     chunks = by_name(read_steps(histories.embedded(), DEFINITION))["ProcessChunks"]
     assert (chunks.outcome, chunks.scheduled, chunks.inside_untold) == (Ended.SUCCEEDED, 4, True)
 
@@ -129,7 +129,7 @@ def test_unreached_states_are_in_the_order_of_the_definition() -> None:
     assert not_reached((), DEFINITION)[:3] == ("PlanChunks", "ProcessChunks", "Validate")
 
 
-def test_a_redriven_execution_goes_on_where_it_stopped() -> None:
+def test_a_redriven_execution_continues_where_it_stopped() -> None:
     book = histories.Book()
     at = book.begin(5, book.enter("Task", "Write", 1, 0))
     at = book.add("ExecutionAborted", 100, at)
@@ -142,8 +142,8 @@ def test_a_redriven_execution_goes_on_where_it_stopped() -> None:
 
 
 @given(st.data())
-def test_a_history_with_gaps_is_read_all_the_same(data: Any) -> None:
-    """Events that AWS adds to its histories some day must not break the reader."""
+def test_a_history_with_missing_events_is_read(data: Any) -> None:
+    """A history without some of its events must not break the reader."""
     events = data.draw(st.sampled_from([histories.troubled(), histories.aborted(), failed_on_embedded()]))
     kept = data.draw(st.lists(st.sampled_from(range(len(events))), unique=True))
     steps = read_steps([events[at] for at in sorted(kept)], DEFINITION)

@@ -1,4 +1,4 @@
-"""Executions as ListExecutions has them: those that have ended by their end, those that run by their start."""
+"""Executions in the order of ListExecutions: ended ones by their end, running ones by their start."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ HOUR = timedelta(hours=1)
 
 
 def listed(**hours: tuple[float, ...]) -> Any:
-    """A client that lists executions which began and ended so many hours ago, two a page, as AWS sorts them."""
+    """A client that lists executions, which began and ended some hours ago, in the order of AWS, two per page."""
     found = [
         {"name": name, "startDate": NOW - ago[0] * HOUR, **({"stopDate": NOW - ago[1] * HOUR} if ago[1:] else {})}
         for name, ago in hours.items()
@@ -36,7 +36,9 @@ CASES = {
 
 
 @pytest.mark.parametrize(("hours", "started", "changed"), CASES.values(), ids=CASES)
-def test_what_was_started_or_has_changed_since(hours: Any, started: set[str], changed: set[str]) -> None:
+def test_executions_that_started_or_ended_since_a_time_are_found(
+    hours: Any, started: set[str], changed: set[str]
+) -> None:
     client, since = listed(**hours), NOW - 5 * HOUR
     assert {one["name"] for one in executions.started_since(client, "machine", since)} == started
     assert {one["name"] for one in executions.changed_since(client, "machine", since)} == changed
@@ -47,4 +49,4 @@ def test_the_listing_is_read_no_further_than_needed() -> None:
     pages = client.get_paginator("").paginate()
     client.get_paginator = lambda _: SimpleNamespace(paginate=lambda **_: pages)
     assert [one["name"] for one in executions.changed_since(client, "machine", NOW - 5 * HOUR)] == ["new"]
-    assert len(list(pages)) == 1, "the page behind was not asked for"
+    assert len(list(pages)) == 1, "the next page was not requested"

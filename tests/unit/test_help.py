@@ -10,7 +10,7 @@ from pipeline.contract import commands as contract_commands
 
 COMMANDS = [*cli.app.registered_commands, *contract_commands.app.registered_commands]
 _ROOM = 80 - len("│ check-infra   │")
-"""What 80 columns leave next to the longest name of a command."""
+"""The width that remains next to the longest name of a command in 80 columns."""
 
 
 @pytest.mark.parametrize("callback", [one.callback for one in COMMANDS], ids=[str(one.name) for one in COMMANDS])

@@ -1,4 +1,4 @@
-"""What is billed of an execution, read from its history: tries, milliseconds, transitions."""
+"""The billed parts of an execution, read from its history: tries, milliseconds, transitions."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ def tries(history: History) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.parametrize("events", [histories.troubled(), histories.aborted()])
-def test_the_histories_here_are_such_as_aws_gives(events: list[Any]) -> None:
+def test_the_test_histories_match_the_model_of_aws(events: list[Any]) -> None:
     client = boto3.client("stepfunctions", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
-    with Stubber(client) as stubber:  # it knows AWS's model
+    with Stubber(client) as stubber:  # botocore has AWS's model
         stubber.add_response("get_execution_history", {"events": events})
         client.get_execution_history(executionArn="arn:aws:states:eu-central-1:1:execution:x:y")
     known = client.meta.service_model.shape_for("HistoryEventType").enum
@@ -43,7 +43,7 @@ def test_transitions_are_states_entered_and_retries() -> None:
     assert history.transitions == 12
 
 
-def test_a_try_that_was_under_way_counts_until_the_end() -> None:
+def test_an_unfinished_try_counts_until_the_end_of_the_execution() -> None:
     history = read_history(histories.aborted())
     validate = history.tries["Validate"]
     assert (validate.number, validate.unfinished) == (3, 2)
@@ -65,11 +65,11 @@ def test_events_after_the_end_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("events", [[], histories.troubled()[:-1]])
-def test_a_history_that_has_not_ended_says_so(events: list[Any]) -> None:
+def test_a_history_without_an_end_is_not_marked_as_ended(events: list[Any]) -> None:
     assert not read_history(events).ended
 
 
-def test_lambda_events_count_as_tasks_do() -> None:
+def test_lambda_events_count_like_task_events() -> None:
     """A state that names a function's ARN as its resource has these."""
     book = histories.Book()
     at = book.add("LambdaFunctionScheduled", 5, book.enter("Task", "Write", 1, 0))
@@ -80,8 +80,8 @@ def test_lambda_events_count_as_tasks_do() -> None:
     assert (tries(history), history.transitions, history.publishes) == ({"Write": (2, 52)}, 2, 0)
 
 
-def test_a_function_is_called_as_its_state_is() -> None:
-    """What function a try was of follows from the state's name."""
+def test_the_function_of_a_try_follows_from_its_state() -> None:
+    """The name of the state gives the function of a try."""
     invoked = {name: asl.function_of(task) for name, task in asl.tasks(asl.load()).items()}
     assert {name: function_of(name) for name, function in invoked.items() if function} == {
         name: function for name, function in invoked.items() if function

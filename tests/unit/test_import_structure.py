@@ -11,7 +11,7 @@ PIPELINE = ROOT / "src" / "pipeline"
 
 
 def part_of(module: str) -> str:
-    """The feature, or the module at the top, that `pipeline.<part>...` is in."""
+    """The feature or top-level module of `pipeline.<part>...`."""
     return module.split(".")[1]
 
 
@@ -26,7 +26,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def graph() -> dict[str, set[str]]:
-    """By each part of the command line, the parts that it imports."""
+    """The parts that each part of the command line imports."""
     parts: dict[str, set[str]] = {}
     for path in PIPELINE.rglob("*.py"):
         own = path.relative_to(PIPELINE).parts[0].removesuffix(".py")
@@ -34,7 +34,7 @@ def graph() -> dict[str, set[str]]:
     return parts
 
 
-def test_no_features_import_each_other() -> None:
+def test_features_do_not_import_each_other() -> None:
     TopologicalSorter(graph()).prepare()  # raises CycleError, which names the cycle
 
 

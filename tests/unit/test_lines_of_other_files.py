@@ -1,4 +1,4 @@
-"""A line that is part of a pretty-printed object or of a CSV file: the advice is one object per line, and it works."""
+"""For a line of a pretty-printed object or a CSV file, the advice is one object per line, and it works."""
 
 import json
 
@@ -20,5 +20,5 @@ def test_the_advice_is_one_object_per_line(line: bytes) -> None:
 
 
 @pytest.mark.parametrize("line", [b'{"a":1},', b'{"a":1}{"a":2}', b'{"a":1}\r{"a":2}', b'[{"a":1}] x'])
-def test_several_objects_on_a_line_get_other_advice(line: bytes) -> None:
+def test_several_objects_on_a_line_have_different_advice(line: bytes) -> None:
     assert "one complete JSON object" not in unparsable(line, 64).message

@@ -1,4 +1,4 @@
-"""Which options of a command can be given together."""
+"""Which options of a command can be combined."""
 
 import sys
 
@@ -10,7 +10,7 @@ BATCH = "orders-" + "0" * 32
 
 
 def run(*arguments: str) -> int:
-    """The exit status of a command that is wrong before anything is deployed or read."""
+    """The exit status of a command that fails before it deploys or reads anything."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["pipeline", *arguments])
         with pytest.raises(SystemExit) as left:

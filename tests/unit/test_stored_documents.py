@@ -218,7 +218,7 @@ def test_an_unreadable_document_is_reported_without_its_values(kind: str, how: s
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "notified"),
     [
         (None, False),
         (documents.failure_record(notified_by=None).to_bytes(), False),
@@ -227,10 +227,10 @@ def test_an_unreadable_document_is_reported_without_its_values(kind: str, how: s
     ],
     ids=["no record", "not notified", "notified", "not a failure record"],
 )
-def test_a_survey_counts_a_failure_as_notified_only_if_its_record_says_so(body: bytes | None, told: bool) -> None:
+def test_a_survey_counts_a_failure_as_notified_only_if_its_record_says_so(body: bytes | None, notified: bool) -> None:
     storage = SimpleNamespace(get_bytes=lambda _bucket, _key: body)
     pipeline: Any = SimpleNamespace(storage=storage, processed_bucket="processed")
-    assert is_notified(pipeline, "failures/x.json") is told
+    assert is_notified(pipeline, "failures/x.json") is notified
 
 
 def test_the_outputs_of_a_manifest_are_the_files_of_its_tables_and_its_rejects() -> None:

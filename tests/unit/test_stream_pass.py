@@ -25,12 +25,12 @@ def test_a_long_number_is_found_among_records_of_alternating_versions(tmp_path: 
 
 
 def test_whitespace_around_the_elements_of_an_array_is_not_counted(tmp_path: Path) -> None:
-    texts = lines(RECORDS[::2]).splitlines()
-    data = b"[\n  " + b" ,\n  ".join(texts) + b"\n]\n"
-    assert validate(data, tmp_path, batch_of(data, "x.json"))["received_bytes"] == sum(map(len, texts))
+    records = lines(RECORDS[::2]).splitlines()
+    data = b"[\n  " + b" ,\n  ".join(records) + b"\n]\n"
+    assert validate(data, tmp_path, batch_of(data, "x.json"))["received_bytes"] == sum(map(len, records))
 
 
 def test_whitespace_around_lines_is_not_counted(tmp_path: Path) -> None:
-    texts = lines(RECORDS).splitlines()
-    data = b"".join(b"  " + text + b" \r\n" for text in texts)
-    assert validate(data, tmp_path)["received_bytes"] == sum(map(len, texts))
+    records = lines(RECORDS).splitlines()
+    data = b"".join(b"  " + text + b" \r\n" for text in records)
+    assert validate(data, tmp_path)["received_bytes"] == sum(map(len, records))

@@ -59,9 +59,9 @@ def contract_of(
     }
     (folder / "contract.json").write_text(json.dumps(data), "utf-8")
     version = more.get("current_version", 1)
-    texts = {f"v{version}.schema.json": json.dumps(schema), "t.sql": select, **(files or {})}
-    texts |= {f"{one['name']}.sql": text for one, text in more_tables}
-    for name, text in texts.items():
+    files_by_name = {f"v{version}.schema.json": json.dumps(schema), "t.sql": select, **(files or {})}
+    files_by_name |= {f"{one['name']}.sql": text for one, text in more_tables}
+    for name, text in files_by_name.items():
         (folder / name).write_text(text, "utf-8")
     return load_contract("d", folder.parent)
 

@@ -21,7 +21,7 @@ from tests.unit.steps import MAX_NESTING, MAX_RECORD_BYTES, batch_of, serialised
 
 GOOD = lines([order(order_id="good")])
 SECRET = "s3cr3t-Zoë"
-"""Stands in the values of every bad record; no sentence may repeat it."""
+"""Part of the values of every bad record; no sentence may repeat it."""
 
 
 def rejected(bad: bytes, folder: Path) -> dict[str, Any]:
@@ -89,7 +89,7 @@ UNREADABLE = [
     ("1,025 levels", replaced("32.38", "[" * 1_024 + r'"\u00e9"' + "]" * 1_024), "nested_too_deeply", "more than 64"),
     ("high surrogate", replaced(SECRET, SECRET + r"\ud800"), "lone_surrogate", "half of a surrogate pair"),
     ("low surrogate", replaced(SECRET, r"\udc00" + SECRET), "lone_surrogate", "half of a surrogate pair"),
-    ("behind a backslash", replaced(SECRET, r"\\ud801\udc37" + SECRET), "lone_surrogate", "half of a surrogate pair"),
+    ("after a backslash", replaced(SECRET, r"\\ud801\udc37" + SECRET), "lone_surrogate", "half of a surrogate pair"),
     (
         "too long",
         replaced(SECRET, SECRET * MAX_RECORD_BYTES),
@@ -386,9 +386,9 @@ def test_rejects_for_a_character_are_in_the_order_of_the_file(tmp_path: Path) ->
 
 def test_rejects_of_schema_and_rules_are_in_the_order_of_the_file(tmp_path: Path) -> None:
     records = [order(total_amount=1), {}, order(), order(total_amount=2), b"broken", order(total_amount=3), order()]
-    texts = [record if isinstance(record, bytes) else orjson.dumps(record) for record in records]
-    offsets = [sum(len(earlier) + 1 for earlier in texts[:n]) for n in range(len(texts))]
-    counts = validate(b"\n".join(texts), tmp_path)
+    serialised_records = [record if isinstance(record, bytes) else orjson.dumps(record) for record in records]
+    offsets = [sum(len(earlier) + 1 for earlier in serialised_records[:n]) for n in range(len(serialised_records))]
+    counts = validate(b"\n".join(serialised_records), tmp_path)
     assert [(reject["position"], reject["reason"]) for reject in rejects(tmp_path)] == [
         (offsets[0], "total_mismatch"),
         (offsets[1], "missing_field"),

@@ -41,8 +41,8 @@ MIXED = [
 def test_records_of_several_versions_in_a_file_are_published_in_the_current_tables(tmp_path: Path) -> None:
     found = published(MIXED, tmp_path)
     assert found == tables(MIXED)
-    told = [(row["order_id"], row["currency"], row["tax_amount"], row["discount_amount"]) for row in found["orders"]]
-    assert told == [
+    rows = [(row["order_id"], row["currency"], row["tax_amount"], row["discount_amount"]) for row in found["orders"]]
+    assert rows == [
         ("1", "EUR", Decimal(0), Decimal(0)),
         ("2", "EUR", Decimal("8.5"), Decimal(2)),
         ("3", "EUR", Decimal(0), Decimal(0)),

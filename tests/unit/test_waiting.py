@@ -1,4 +1,4 @@
-"""Waiting until a condition holds: how often it looks, what it returns, and when it stops."""
+"""Waiting for a condition: how often it is called, what is returned, and when the wait ends."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -17,40 +17,40 @@ from pipeline.waiting import wait_for
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that were made; no time passes in them but on the clock."""
+    """The pauses so far. They advance only a simulated clock."""
     made: list[float] = []
     monkeypatch.setattr(nap.time, "sleep", made.append)
     monkeypatch.setattr(nap.time, "monotonic", lambda: 1000 + sum(made))
     return made
 
 
-def answers(*values: object) -> Callable[[], object]:
+def results(*values: object) -> Callable[[], object]:
     return iter(values).__next__
 
 
-def test_the_first_result_that_is_true_is_returned(pauses: list[float]) -> None:
-    assert wait_for(answers(None, [], "found"), 10, 2) == "found"
+def test_the_first_true_result_is_returned(pauses: list[float]) -> None:
+    assert wait_for(results(None, [], "found"), 10, 2) == "found"
     assert pauses == [2, 2]
 
 
 def test_a_condition_that_already_holds_is_not_waited_for(pauses: list[float]) -> None:
-    assert wait_for(answers("found"), 10, 2) == "found"
+    assert wait_for(results("found"), 10, 2) == "found"
     assert pauses == []
 
 
-def test_it_calls_once_if_there_is_no_time(pauses: list[float]) -> None:
-    assert wait_for(answers(None), 0, 2) is None
+def test_the_condition_is_called_once_if_the_time_is_zero(pauses: list[float]) -> None:
+    assert wait_for(results(None), 0, 2) is None
     assert pauses == []
 
 
-def test_it_ends_when_the_time_is_up_with_the_last_result(pauses: list[float]) -> None:
-    assert wait_for(answers(*range(100)), 5, 2, until=lambda number: number == 50) == 3
+def test_the_last_result_is_returned_when_the_time_is_up(pauses: list[float]) -> None:
+    assert wait_for(results(*range(100)), 5, 2, until=lambda number: number == 50) == 3
     assert pauses == [2, 2, 2]
 
 
 def test_each_result_is_reported_before_the_pause(pauses: list[float]) -> None:
     reported: list[object] = []
-    assert wait_for(answers(3, 1, 0), 10, 2, until=lambda left: not left, before_pause=reported.append) == 0
+    assert wait_for(results(3, 1, 0), 10, 2, until=lambda left: not left, before_pause=reported.append) == 0
     assert reported == [3, 1]
 
 

@@ -139,12 +139,12 @@ def test_booleans_dates_and_floats_are_written_to_csv(tmp_path: Path) -> None:
     assert Counter(column("page_views", "scroll_depth")) == {"0.3500": 1, "1.0000": 1, "0.0000": 1}
 
 
-# --- what this feed found ---------------------------------------------------------------------------------------------
+# --- faults that web visits found -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("price", [1, 12_345_678_901_234])  # the second is possibly inexact, so it is read again
 def test_sums_of_whole_numbers_are_exact_beyond_what_a_float_holds(price: int, tmp_path: Path) -> None:
-    """DuckDB adds integers up to HUGEINT, which Parquet does not have, so they were staged as floats."""
+    """DuckDB sums integers as HUGEINT, which Parquet doesn't have."""
     schema = {
         "type": "object",
         "additionalProperties": False,

@@ -19,7 +19,7 @@ GOOD: Path = EXAMPLES / "data" / "web_visits.jsonl"
 MIXED: Path = EXAMPLES / "data" / "web_visits_mixed.json"
 
 PLAIN, SHORT = CONTRACT.current.schema["examples"]
-"""One visit with all that a visit can have, and one with no more than it must."""
+"""A visit with every field, and one with only the required fields."""
 
 
 def visit(**changes: Any) -> Visit:
@@ -33,7 +33,7 @@ def page_view(**changes: Any) -> dict[str, Any]:
 
 
 def tables(records: Iterable[Visit]) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each table, without the lineage, that valid visits in the order of their file must become."""
+    """The expected rows of each table, without the lineage, for valid visits in the order of their file."""
     last = {record["visit_id"]: (position, record) for position, record in enumerate(records)}
     latest: dict[str, tuple[datetime, int, dict[str, Any]]] = {}
     for position, record in last.values():
@@ -41,14 +41,14 @@ def tables(records: Iterable[Visit]) -> dict[str, list[dict[str, Any]]]:
         known = latest.get(record["visitor"]["visitor_id"])
         if known is None or candidate[:2] > known[:2]:
             latest[record["visitor"]["visitor_id"]] = candidate
-    standing = [last[key][1] for key in sorted(last)]
+    newest = [last[key][1] for key in sorted(last)]
     views = [
         (record["visit_id"], view)
-        for record in standing
+        for record in newest
         for view in sorted(record["page_views"], key=lambda view: int(view["number"]))
     ]
     return {
-        "visits": [_visit_row(record) for record in standing],
+        "visits": [_visit_row(record) for record in newest],
         "page_views": [_page_view_row(visit_id, view) for visit_id, view in views],
         "page_view_tags": [
             {"visit_id": visit_id, "number": view["number"], "tag": tag}

@@ -12,13 +12,13 @@ from tests.e2e.smoke.trial import Trial
 
 HERE = Path(__file__).parent
 ORDER = ("first_steps", "files", "alarms", "permissions", "states", "athena", "recovery")
-"""The files in the order that they run in: what takes effect later comes first, and views are counted before recovery
+"""The files in their order: slow effects are triggered first, and views are counted before recovery
 publishes another file."""
 
 
 @pytest.fixture(scope="session")
 def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
-    """The deployment under test. In make test it is used with the rights of the role of `make smoke`, and no others."""
+    """The deployment under test. `make test` uses it with only the permissions of the role of `make smoke`."""
     deployment = request.config.pluginmanager.get_plugin("deployment")
     place = deployment.place if deployment else request.getfixturevalue("as_smoke_role")
     with subscribed(place) as subscriber:
@@ -30,12 +30,12 @@ def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def found(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """What the summary of `make smoke` says about a check that passed."""
+    """Records the finding of a check that passed, for the summary of `make smoke`."""
     return partial(record_property, "found")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run these after all other end-to-end tests, since they change the deployment, and in their order."""
+    """Run these tests last and in order, because they change the deployment."""
     ranks = {HERE / f"test_{name}.py": rank for rank, name in enumerate(ORDER)}
     items.sort(key=lambda item: ranks.get(item.path, -1))
 

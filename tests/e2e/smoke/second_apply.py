@@ -9,7 +9,7 @@ from pipeline.deploy import deploy
 from pipeline.deploy.targets import Target
 
 FILES = Path(__file__).parent / "terraform"
-"""What is added to the copy of infra/; what only one target needs is in a folder of its name."""
+"""The files added to the copy of infra/; those for one target are in a folder of its name."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Changed:
     """A deployment after its second apply."""
 
     place: Target
-    """With the outputs that it has now."""
+    """With the outputs of the second apply."""
     before: dict[str, Any]
     after: dict[str, Any]
 
@@ -33,7 +33,7 @@ def apply_again(place: Target) -> Changed:
 
 
 def _settings_of(place: Target) -> dict[str, Any]:
-    """What AWS itself says about the settings that are changed, for the starter and its role."""
+    """The changed settings of the starter and its role, as AWS returns them."""
     name = place.outputs()["function_names"]["starter"]
     function = place.client("lambda").get_function(FunctionName=name)
     return {

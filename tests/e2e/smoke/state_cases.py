@@ -1,4 +1,4 @@
-"""What each state of the definition must do by itself, case by case."""
+"""The expected result of each state of the definition, case by case."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,29 +18,29 @@ _UNKNOWN = {
 }
 _PLANNED = {"batch": _BATCH, "chunks": [0, 1, 2], "failure": _UNKNOWN}
 _CHUNK = {"batch": _BATCH, "chunk": 1}
-_NOTICE = {"subject": "s", "message": "m"}
+_NOTIFICATION = {"subject": "s", "message": "m"}
 BROKEN = {"Error": "MalformedDocumentError", "Cause": "It is not JSON."}
 _CAUGHT = {**_PLANNED, "error": BROKEN}
-_DESCRIBED = {"batch": _BATCH, "execution": "orders-0123", "failure": BROKEN, "notice": _NOTICE}
+_DESCRIBED = {"batch": _BATCH, "execution": "orders-0123", "failure": BROKEN, "notice": _NOTIFICATION}
 
 
 def _written(unnotified: int) -> dict[str, Any]:
-    return {**_PLANNED, "written": {"rejected": 2, "unnotified": unnotified, "notice": _NOTICE}}
+    return {**_PLANNED, "written": {"rejected": 2, "unnotified": unnotified, "notice": _NOTIFICATION}}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One state, what it is given, and what must come of it."""
+    """One state, its input, and the expected result."""
 
     state: str
     when: str
     given: Mapping[str, Any]
     expected: Mapping[str, Any]
-    """Of TestState's answer; `output` as JSON."""
+    """Members of TestState's response; `output` as JSON."""
     result: Any = None
-    """What the task or the Map answers."""
+    """The result of the task or the Map."""
     error: str = ""
-    """The error that it ends in instead."""
+    """The error of the task, instead of a result."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """TestState's stateConfiguration."""
     not_local: str = ""
@@ -50,8 +50,8 @@ class Case:
         return f"state {self.state}, {self.when}"
 
 
-def _answers(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What the task of a function answers."""
+def _lambda_result(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of a Lambda task."""
     return {"ExecutedVersion": "1", "Payload": payload, "StatusCode": 200}
 
 
@@ -84,7 +84,7 @@ CASES = (
         "all well",
         _CHUNK,
         {"status": "SUCCEEDED", "nextState": "Transform", "output": _CHUNK},
-        result=_answers({"chunk": 1}),
+        result=_lambda_result({"chunk": 1}),
     ),
     Case("Validate", "a fault that passes", _CHUNK, {"status": "RETRIABLE"}, error="TransientError"),
     Case(
@@ -107,14 +107,14 @@ CASES = (
         "all well",
         _CHUNK,
         {"status": "SUCCEEDED", "output": {"chunk": 1}},
-        result=_answers({"chunk": 1}),
+        result=_lambda_result({"chunk": 1}),
     ),
     Case(
         "Write",
         "all well",
         _PLANNED,
         {"status": "SUCCEEDED", "nextState": "AnyRejects", "output": _written(2)},
-        result=_answers({"rejected": 2, "unnotified": 2, "notice": _NOTICE, "more": 1}),
+        result=_lambda_result({"rejected": 2, "unnotified": 2, "notice": _NOTIFICATION, "more": 1}),
     ),
     Case(
         "Write",
@@ -173,8 +173,8 @@ CASES = (
         "RecordFailure",
         "all well",
         _DESCRIBED,
-        {"status": "SUCCEEDED", "nextState": "NotifyFailure", "output": {**_DESCRIBED, "notice": _NOTICE}},
-        result=_answers({**_NOTICE, "more": 1}),
+        {"status": "SUCCEEDED", "nextState": "NotifyFailure", "output": {**_DESCRIBED, "notice": _NOTIFICATION}},
+        result=_lambda_result({**_NOTIFICATION, "more": 1}),
     ),
     Case(
         "RecordFailure",

@@ -1,4 +1,4 @@
-"""Alarms reach people: each has the topic as its action, and the topic delivers what an alarm says."""
+"""Alarms notify people: each publishes to the topic of alarms, which delivers its description."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,25 +16,25 @@ def test_each_alarm_publishes_to_the_topic_of_alarms_only(trial: Trial, found: C
     found(f"{len(alarms)} alarms, each to the topic of alarms")
 
 
-@pytest.mark.check("alarms are heard")
-def test_each_alarm_that_is_set_off_reaches_a_subscriber(trial: Trial, found: Callable[[str], None]) -> None:
-    """It arrives with the alarm's description, which says what to do. The alarm is set back afterwards."""
+@pytest.mark.check("alarms notify")
+def test_each_triggered_alarm_reaches_a_subscriber(trial: Trial, found: Callable[[str], None]) -> None:
+    """The message has the alarm's description, which says what to do. The test resets the alarm afterwards."""
     alarms, cloudwatch = alarms_of(trial), trial.place.client("cloudwatch")
-    reason = "pipeline smoke tries whether this alarm is heard."
+    reason = "pipeline smoke checks that this alarm notifies."
     expected = {alarm["AlarmName"]: alarm["AlarmDescription"] for alarm in alarms}
     try:
         for alarm in alarms:
             for state in ("OK", "ALARM"):  # only a change is published
                 cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue=state, StateReason=reason)
-        trial.wait_for(lambda: expected.keys() <= heard(trial).keys(), "what each alarm says")
+        trial.wait_for(lambda: expected.keys() <= notified(trial).keys(), "what each alarm says")
     finally:
         for alarm in alarms:
             cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue=alarm["StateValue"], StateReason=reason)
-    assert {name: said for name, said in heard(trial).items() if name in expected} == expected
-    found(f"{len(alarms)} alarms set off and heard")
+    assert {name: description for name, description in notified(trial).items() if name in expected} == expected
+    found(f"{len(alarms)} alarms set off and received")
 
 
-def heard(trial: Trial) -> dict[str, str]:
+def notified(trial: Trial) -> dict[str, str]:
     """The descriptions of the alarms that were published in the state ALARM, by name."""
     alarms = trial.subscriber.alarms()
     return {one["AlarmName"]: one["AlarmDescription"] for one in alarms if one.get("NewStateValue") == "ALARM"}

@@ -1,6 +1,6 @@
-"""Analysts' tables, views and saved queries, by somebody who has the output analyst_policy and no other permission.
+"""Tables, views and saved queries for analysts, with only the permissions of the output analyst_policy.
 
-The local emulator runs plain SELECTs on DuckDB. It knows no views; tests/analytics runs those.
+The local emulator runs plain SELECTs on DuckDB. It doesn't support views; tests/analytics runs those.
 """
 
 import csv
@@ -16,7 +16,7 @@ from tests.e2e.northwind import BAD, HOPELESS
 from tests.e2e.smoke.trial import DATASET, Trial
 
 RUNS = 2
-"""Of the files that the checks send the good and the mixed one are published; views are counted before any other."""
+"""The good and the mixed file of the checks are published; views are counted before other files are sent."""
 REJECTS = len(BAD) + HOPELESS.count(b"\n")
 
 SAVED = {"orders: revenue by day", "orders: top customers", "orders: reject reasons by producer"}
@@ -74,8 +74,8 @@ def test_runs_rejects_and_failures_can_be_queried(trial: Trial, found: Callable[
     found(f"1 run, {len(lines)} rejects, 1 failure")
 
 
-@pytest.mark.check("Athena's views", not_local="knows no views; their SQL is tested on DuckDB")
-def test_each_view_shows_what_it_should(trial: Trial, found: Callable[[str], None]) -> None:
+@pytest.mark.check("Athena's views", not_local="doesn't support views; their SQL is tested on DuckDB")
+def test_each_view_has_the_expected_rows(trial: Trial, found: Callable[[str], None]) -> None:
     """Every key once, the runs that count, and all rejects."""
     expected = {f"{table}_current": len(keys) for table, keys in published_keys(trial).items()}
     expected |= {"runs_current": RUNS, "rejects": REJECTS}
@@ -89,7 +89,7 @@ def test_each_view_shows_what_it_should(trial: Trial, found: Callable[[str], Non
     found(listed(counted))
 
 
-@pytest.mark.check("saved queries", not_local="knows no views, which they read; they are tested on DuckDB")
+@pytest.mark.check("saved queries", not_local="doesn't support views, which they read; they are tested on DuckDB")
 def test_every_saved_query_runs(trial: Trial, found: Callable[[str], None]) -> None:
     queries = saved_queries(trial, trial.analyst("athena"))
     failed = []
@@ -103,7 +103,7 @@ def test_every_saved_query_runs(trial: Trial, found: Callable[[str], None]) -> N
 
 
 @pytest.mark.check("names of saved queries")
-def test_the_saved_queries_are_there(trial: Trial, found: Callable[[str], None]) -> None:
+def test_the_saved_queries_are_deployed(trial: Trial, found: Callable[[str], None]) -> None:
     queries = saved_queries(trial, trial.analyst("athena"))
     assert queries.keys() >= SAVED
     found(f"{len(queries)} queries")
@@ -113,7 +113,7 @@ def test_the_saved_queries_are_there(trial: Trial, found: Callable[[str], None])
 def test_athenas_console_shows_the_workgroup_the_catalog_and_its_tables(
     trial: Trial, found: Callable[[str], None]
 ) -> None:
-    """What it asks before anybody can query."""
+    """The calls of the console before a query."""
     athena, catalog = trial.analyst("athena"), "AwsDataCatalog"
     workgroup = trial.place.outputs()["athena_workgroup"]
     assert workgroup in [group["Name"] for group in athena.list_work_groups()["WorkGroups"]]
@@ -162,7 +162,7 @@ def select(trial: Trial, sql: str) -> list[list[str | None]]:
 
 
 def query(trial: Trial, sql: str, of_database: str) -> str:
-    """Run a query to its end in the workgroup that Terraform made, and return its id."""
+    """Run a query to its end in the workgroup of the deployment, and return its id."""
     athena = trial.analyst("athena")
     started: str = athena.start_query_execution(
         QueryString=sql,

@@ -17,7 +17,7 @@ def test_an_event_that_the_starter_cannot_handle_is_accepted(trial: Trial, found
 
 @pytest.mark.check("a second apply")
 def test_what_is_deployed_can_be_changed_in_place(trial: Trial, found: Callable[[str], None]) -> None:
-    """A description, the memory and a tag are what the second apply says, by the rights of whoever deployed."""
+    """The second apply changes a description, the memory and a tag, with the deploy role's permissions."""
     before, after = trial.changed().before, trial.changed().after
     assert after == {
         "description": f"{before['description'].removesuffix('.')}, changed by the smoke test.",

@@ -97,24 +97,24 @@ def test_a_function_that_reads_what_it_may_not_is_refused_by_s3(trial: Trial, fo
         FunctionName=trial.place.outputs()["function_names"]["validate"],
         Payload=json.dumps({"batch": foreign.to_input(), "chunk": 0}),
     )
-    said = json.loads(answer["Payload"].read())
-    assert "FunctionError" in answer, f"validate could read a manifest: {said}"
-    assert "AccessDenied" in said.get("errorMessage", ""), f"validate failed otherwise: {said}"
+    result = json.loads(answer["Payload"].read())
+    assert "FunctionError" in answer, f"validate could read a manifest: {result}"
+    assert "AccessDenied" in result.get("errorMessage", ""), f"validate failed otherwise: {result}"
     found("validate may not read a manifest: AccessDenied")
 
 
-@pytest.mark.check("who takes on a role", not_local="enforces no trust policy")
+@pytest.mark.check("who assumes a role", not_local="enforces no trust policy")
 def test_only_its_service_assumes_a_role(trial: Trial, found: Callable[[str], None]) -> None:
-    """Not even whoever deployed it may."""
-    names, sts, answers = Names.of(trial), trial.place.client("sts"), {}
+    """The deploy role can't assume it either."""
+    names, sts, errors = Names.of(trial), trial.place.client("sts"), {}
     for role in (*trial.place.outputs()["function_names"], "state-machine"):
         try:
             sts.assume_role(RoleArn=names.role(role), RoleSessionName="smoke")
-            answers[role] = "may be taken on"
+            errors[role] = "was assumed"
         except ClientError as refused:
-            answers[role] = refused.response["Error"]["Code"]
-    assert answers == dict.fromkeys(answers, "AccessDenied")
-    found(f"{len(answers)} roles refused")
+            errors[role] = refused.response["Error"]["Code"]
+    assert errors == dict.fromkeys(errors, "AccessDenied")
+    found(f"{len(errors)} roles refused")
 
 
 @pytest.mark.check("who invokes a function")

@@ -30,8 +30,8 @@ def test_an_execution_that_somebody_stops_is_recorded_and_notified_once(
     record = read_document(trial.place, FailureRecord, key)
     assert (record and (record.status, record.error)) == ("ABORTED", "ExecutionAborted"), key
     trial.wait_for(lambda: bool(trial.notifications(batch)), f"a notification about {batch}")
-    said = ["ExecutionAborted" in notification for notification in trial.notifications(batch)]
-    assert said == [True], f"notifications about {batch}"
+    is_aborted = ["ExecutionAborted" in notification for notification in trial.notifications(batch)]
+    assert is_aborted == [True], f"notifications about {batch}"
     found("stopped, recorded as ABORTED, one notification")
 
 

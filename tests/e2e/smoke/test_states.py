@@ -24,12 +24,12 @@ def params() -> list[Any]:
 
 
 @pytest.mark.parametrize("case", params())
-def test_a_state_does_what_it_must(trial: Trial, found: Callable[[str], None], case: Case) -> None:
+def test_a_state_has_the_expected_result(trial: Trial, found: Callable[[str], None], case: Case) -> None:
     answer = client_of(trial).test_state(**request(trial.definition(), case))
-    said = {name: answer.get(name) for name in case.expected}
-    if "output" in said:
-        said["output"] = json.loads(str(said["output"]))
-    assert said == dict(case.expected)
+    result = {name: answer.get(name) for name in case.expected}
+    if "output" in result:
+        result["output"] = json.loads(str(result["output"]))
+    assert result == dict(case.expected)
     found(f"{answer['status']}, next {answer['nextState']}" if "nextState" in answer else answer["status"])
 
 
@@ -38,30 +38,30 @@ def test_step_functions_finds_no_error_in_the_definition(trial: Trial, found: Ca
     answer = trial.place.step_functions().validate_state_machine_definition(
         definition=json.dumps(trial.definition()), type="STANDARD", severity="WARNING"
     )
-    said = [f"{one['severity']} {one['code']} at {one.get('location', '/')}" for one in answer["diagnostics"]]
-    assert [one for one in said if one.startswith("ERROR")] == []
+    diagnostics = [f"{one['severity']} {one['code']} at {one.get('location', '/')}" for one in answer["diagnostics"]]
+    assert [one for one in diagnostics if one.startswith("ERROR")] == []
     assert answer["result"] == "OK"
-    found(", ".join(said) or "no error and no warning")
+    found(", ".join(diagnostics) or "no error and no warning")
 
 
 def request(definition: Mapping[str, Any], case: Case) -> dict[str, Any]:
-    """TestState's parameters for a case, of the definition that the state is in."""
+    """TestState's parameters for a case, with the state's definition."""
     state = json.dumps(states(definition)[case.state]).replace("$$.Execution.Name", "$.execution")
-    asked: dict[str, Any] = {"definition": state, "input": json.dumps(case.given)}
+    parameters: dict[str, Any] = {"definition": state, "input": json.dumps(case.given)}
     if case.error:
-        asked["mock"] = {"errorOutput": {"error": case.error, "cause": BROKEN["Cause"]}}
-    elif case.result is not None:  # the shape of what AWS answers is not what is tried
-        asked["mock"] = {"result": json.dumps(case.result), "fieldValidationMode": "NONE"}
-    return {**asked, "stateConfiguration": dict(case.settings)} if case.settings else asked
+        parameters["mock"] = {"errorOutput": {"error": case.error, "cause": BROKEN["Cause"]}}
+    elif case.result is not None:  # the shape of AWS's responses isn't tested here
+        parameters["mock"] = {"result": json.dumps(case.result), "fieldValidationMode": "NONE"}
+    return {**parameters, "stateConfiguration": dict(case.settings)} if case.settings else parameters
 
 
 def states(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Every state by its name, those inside the Map too."""
+    """Every state by its name, including those inside the Map."""
     outer: dict[str, Any] = definition["States"]
     inner = [state["ItemProcessor"]["States"] for state in outer.values() if "ItemProcessor" in state]
     return {name: state for machine in (outer, *inner) for name, state in machine.items()}
 
 
 def client_of(trial: Trial) -> Any:
-    """A client that asks the embedded AWS under its one name: TestState has a host of its own, sync-states."""
+    """A client that calls the embedded AWS by its only host name: TestState's host has the prefix sync-."""
     return trial.place.client("stepfunctions", Config(inject_host_prefix=trial.place.name == "aws"))

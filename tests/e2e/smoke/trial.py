@@ -1,4 +1,4 @@
-"""What the checks of one deployment share: the files that were sent, how they ended, and the second apply."""
+"""The state that checks of one deployment share: the uploaded files, their outcomes, and the second apply."""
 
 import json
 import subprocess
@@ -24,44 +24,44 @@ _Made = TypeVar("_Made")
 
 DATASET = "orders"
 LARGE = 20_000
-"""So many orders that their execution can be stopped before it ends."""
+"""Enough orders to stop their execution before it ends."""
 
 _AUTHORIZATION_SECONDS = 600.0
 """How long a new key's alias and tags, or a new role, may take to affect authorization; AWS says five minutes."""
 _DENIED = ("AccessDenied", "AccessDeniedException", "KMSAccessDeniedException")
 
 _PATIENCE_SECONDS = {"local": 20.0, "aws": 300.0}
-"""How long what comes by itself may take: run records, notifications, alarms, logs and metrics."""
+"""How long asynchronous results may take: run records, notifications, alarms, logs and metrics."""
 _PAUSE_SECONDS = {"local": 0.1, "aws": 2.0}
 
 
 @dataclass
 class Trial:
-    """One deployment under test. Each file is sent once, when a check first asks how it ended."""
+    """One deployment under test. Each file is uploaded once, when a check first needs its outcome."""
 
     place: Target
     folder: Path
-    """Holds the files that are sent, and what is downloaded."""
+    """The folder for uploaded and downloaded files."""
     subscriber: Subscriber
     _made: dict[str, Any] = field(default_factory=dict)
-    """What was asked for once, or the exception that kept it from being made."""
+    """Cached results by name, or the exceptions that prevented them."""
     _failed: list[str] = field(default_factory=list)
     _mark: str = field(default_factory=lambda: uuid4().hex[:8])
 
     def good(self) -> runs.RunResult:
-        """How a file of good orders ended."""
+        """The outcome of a file of good orders."""
         return self._outcome("good", northwind.NORTHWIND.read_bytes())
 
     def mixed(self) -> runs.RunResult:
-        """How a file of good and bad orders ended."""
+        """The outcome of a file of good and bad orders."""
         return self._outcome("mixed", northwind.MIXED)
 
     def hopeless(self) -> runs.RunResult:
-        """How a file without a single order ended."""
+        """The outcome of a file without orders."""
         return self._outcome("hopeless", northwind.HOPELESS)
 
     def outcomes(self) -> Sequence[runs.RunResult]:
-        """How each of the three files ended."""
+        """The outcomes of the three files."""
         return self.good(), self.mixed(), self.hopeless()
 
     def definition(self) -> dict[str, Any]:
@@ -74,11 +74,11 @@ class Trial:
         return json.loads(described["definition"])
 
     def changed(self) -> Changed:
-        """The deployment after its second apply, which is made when a check first asks for it."""
+        """The deployment after its second apply, which runs when a check first needs it."""
         return self._once("second apply", lambda: apply_again(self.place))
 
     def analyst(self, service: str) -> Any:
-        """A client of somebody who has analyst_policy and nothing else."""
+        """A client with only the permissions of analyst_policy."""
         keys = self._once("analyst", self._assume_analyst)
         return self.place.client(
             service,
@@ -88,11 +88,11 @@ class Trial:
         )
 
     def unhandled(self) -> str:
-        """A mark in the event that the starter can't handle, which is sent when a check first asks for it."""
+        """A mark in the event that the starter can't handle; the event is sent when a check first needs it."""
         return self._once("unhandled", self._send_unhandled)
 
     def failed_events(self) -> str:
-        """All that was read from the failed-event queue until now."""
+        """All messages read from the failed-event queue until now."""
         url = self.place.outputs()["on_failure_queue_url"]
         self._failed += [message["Body"] for message in messages(self.place, url)]
         return "\n".join(self._failed)
@@ -110,7 +110,7 @@ class Trial:
         return self._upload(path)
 
     def settled(self, call: Callable[[], _Made], what: str) -> _Made:
-        """What a call returns that AWS may refuse until what was deployed affects authorization. Raises ClientError."""
+        """Return the result of a call that AWS may refuse until new permissions take effect. Raises ClientError."""
         seconds = _AUTHORIZATION_SECONDS if self.place.name == "aws" else 0
         message = f"AWS still refuses {what}; waiting"
         return retry_call(call, _is_denied, seconds, _PAUSE_SECONDS[self.place.name], lambda: show.step(message))
@@ -145,7 +145,7 @@ class Trial:
         if name not in self._made:
             try:
                 self._made[name] = make()
-            except Exception as exc:  # the next check that asks must not wait for it again
+            except Exception as exc:  # the next check must not wait for it again
                 self._made[name] = exc
         made: _Made | Exception = self._made[name]
         if isinstance(made, Exception):

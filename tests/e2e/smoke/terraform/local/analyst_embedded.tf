@@ -1,5 +1,5 @@
-# On the embedded AWS only, which does not tell its IAM what these calls are about: there they must be allowed on
-# everything. What the policy itself allows is tested in tests/infra/test_analysts.py.
+# Only for the embedded AWS, which authorizes these calls without a resource: there they must be allowed on every one.
+# tests/infra/test_analysts.py tests what the policy itself allows.
 
 data "aws_iam_policy_document" "analyst_embedded" {
   statement {

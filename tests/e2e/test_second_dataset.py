@@ -1,4 +1,4 @@
-"""The example feed, on the deployment that orders run on: a folder of contracts is all that was added for it."""
+"""The example dataset, on the same deployment as orders: only a folder of contracts was added for it."""
 
 import json
 from collections import Counter
@@ -26,7 +26,7 @@ def rows(path: Path, key: str) -> list[dict[str, Any]]:
 
 
 def check(pipeline: Pipeline, outcome: runs.RunResult, valid: list[dict[str, Any]], superseded: int = 0) -> None:
-    """Fail unless what was published of some valid visits is what a model in plain Python makes of them."""
+    """Check that the published rows of valid visits equal those of a model in plain Python."""
     files, expected, manifest = pipeline.tables(outcome), tables(valid), outcome.manifest
     assert manifest is not None
     for table in CONTRACT.tables:
@@ -40,7 +40,7 @@ def check(pipeline: Pipeline, outcome: runs.RunResult, valid: list[dict[str, Any
         assert published == sum(Decimal(row[total]) for row in expected["page_views"]), total
 
 
-def test_a_good_file(pipeline: Pipeline) -> None:
+def test_a_good_file_is_published_as_a_whole(pipeline: Pipeline) -> None:
     data = GOOD.read_bytes()
     outcome = pipeline.run(data, GOOD.name, "web_visits")
     check(pipeline, outcome, [json.loads(line) for line in data.splitlines()])
@@ -48,11 +48,11 @@ def test_a_good_file(pipeline: Pipeline) -> None:
     assert outcome.manifest.dataset == "web_visits"
     assert outcome.manifest.rejects is None
     assert outcome.upload.key == f"incoming/web_visits/{GOOD.name}"
-    assert pipeline.notices(outcome.upload.batch_id, expected=0, seconds=0) == []
+    assert pipeline.notifications(outcome.upload.batch_id, expected=0, seconds=0) == []
 
 
-def test_a_mixed_file(pipeline: Pipeline) -> None:
-    """A document in an envelope of another name than orders have."""
+def test_a_mixed_file_is_published_without_its_rejects(pipeline: Pipeline) -> None:
+    """The file is one document, whose envelope has another name than that of orders."""
     data = MIXED.read_bytes()
     outcome = pipeline.run(data, MIXED.name, "web_visits")
     lines = pipeline.tables(outcome)["rejects.jsonl"].read_text("utf-8").splitlines()
@@ -67,16 +67,16 @@ def test_a_mixed_file(pipeline: Pipeline) -> None:
     assert rejects[0]["reason"] == "superseded"
     assert rejects[43]["errors"][0]["pointer"] == "/page_views/0/scroll_depth"
     assert [rejects[place]["record"] for place in sorted(broken)] == [records[place] for place in sorted(broken)]
-    [notice] = pipeline.notices(outcome.upload.batch_id, expected=1)
-    assert "7 of its 90 records" in notice["Message"]
+    [notification] = pipeline.notifications(outcome.upload.batch_id, expected=1)
+    assert "7 of its 90 records" in notification["Message"]
 
 
-def test_orders_under_its_folder_are_no_visits(pipeline: Pipeline) -> None:
+def test_orders_in_the_folder_of_visits_fail(pipeline: Pipeline) -> None:
     outcome = pipeline.run(b'{"order_id": "1"}', "orders.jsonl", "web_visits")
     assert (outcome.published, outcome.error) == (False, "NoValidRecordsError")
 
 
-def test_its_database_has_its_tables_with_their_columns(place: Target) -> None:
+def test_the_database_has_the_tables_of_the_contract_with_their_columns(place: Target) -> None:
     name = place.outputs()["databases"]["web_visits"]
     found = {table["Name"]: table for table in place.client("glue").get_tables(DatabaseName=name)["TableList"]}
     for table in CONTRACT.tables:
@@ -90,12 +90,12 @@ def test_its_database_has_its_tables_with_their_columns(place: Target) -> None:
     )
 
 
-def test_deploying_says_where_each_feed_s_files_go(
+def test_deploy_prints_the_upload_folder_of_each_dataset(
     place: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(deploy_commands, "target", lambda _: place)
     monkeypatch.setattr(deploy_commands.deploy, "deploy", lambda place, *_: place.outputs())
     deploy_commands.deploy_command("local")
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for dataset in ("orders", "web_visits"):
-        assert f"s3://{place.outputs()['ingest_bucket']}/incoming/{dataset}/" in said.replace("\n", "")
+        assert f"s3://{place.outputs()['ingest_bucket']}/incoming/{dataset}/" in printed.replace("\n", "")
