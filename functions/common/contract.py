@@ -15,6 +15,7 @@ from functions.common.contract_checks import check_contract
 from functions.common.errors import ContractError, UnknownDatasetError
 from functions.common.planning import UNKNOWN_DATASET
 from functions.common.record_types import bounded, constant_of, record_fields, record_type
+from functions.common.schema_merging import merged
 from functions.common.schema_parts import conditions
 
 
@@ -208,7 +209,8 @@ def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) ->
         schema = written if conditions(written) else bounded(written)  # a bound would change what a condition says
         version = Version(number, schema, record_type(schema), upcast)
         taken = RESERVED | {derived["name"] for derived in data.get("derived", [])}
-        if not schema.get("properties") or taken & set(map(str.lower, schema["properties"])):
+        properties = merged(schema, schema).get("properties", {})
+        if not version.columns or taken & set(map(str.lower, properties)):
             raise ValueError(f"a record must have properties of its own, none called {', '.join(sorted(taken))}")
         if named := data.get("record_version"):
             _check_names_itself(schema, number, named["pointer"], is_default=number == _default_version(data))

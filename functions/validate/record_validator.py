@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 
 import jsonschema_rs
 import orjson
@@ -11,11 +12,13 @@ from functions.common.compiled_schema import schema_validator
 from functions.common.config import DROP, Settings
 from functions.common.contract import Contract, Version
 from functions.common.reject_codes import Reason
+from functions.common.schema_shapes import shape_of
 from functions.common.source.raw import RawRecord
 from functions.validate.drift import UnknownField, unknown_fields
 from functions.validate.exact_numbers import loses_digits, parsed_exactly
 from functions.validate.fast_decoder import FastDecoder, fast_decoder_of
-from functions.validate.messages import broken_rule, broken_schema, unknown_version
+from functions.validate.json_values import converter_of, refusals_in
+from functions.validate.messages import MAX_REASONS, broken_rule, broken_schema, unknown_version
 from functions.validate.unreadable import is_one_value, nested_too_deeply, nests_deeper, too_large, unparsable
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
@@ -50,7 +53,10 @@ class RecordValidator:
     def __init__(self, contract: Contract, limits: Settings) -> None:
         self.contract = contract
         self.limits = limits
-        fast_decoders = {version: fast_decoder_of(version) for version in contract.versions}
+        self._shapes = {version: shape_of(version.schema, version.schema) for version in contract.versions}
+        self._converters = {version: converter_of(shape) for version, shape in self._shapes.items()}
+        self._keeps_integers = any(self._converters.values())
+        fast_decoders = {version: fast_decoder_of(version, limits.max_nesting) for version in contract.versions}
         self.fast_decoders: dict[Version, FastDecoder] = {
             version: fast_decoder
             for version, fast_decoder in fast_decoders.items()
@@ -66,7 +72,7 @@ class RecordValidator:
         limits = self.limits
         if raw.oversize:
             return Verdict([too_large(limits.max_record_bytes)], is_unread=True, is_parsed=False)
-        record = _parsed(raw)
+        record = _parsed(raw, keep_integers=self._keeps_integers)
         if record is _UNPARSED:
             reason = unparsable(raw.data, limits.max_nesting)
             return Verdict([reason], is_unread=not is_one_value(reason, raw.data), is_parsed=False)
@@ -85,6 +91,11 @@ class RecordValidator:
                 is_valid = validator.is_valid(record)
         if not is_valid:
             return Verdict(self._breaks_schema(raw, record, version), version, unknown=unknown)
+        convert = self._converters[version]
+        if convert:
+            if refused := list(islice(refusals_in(record, self._shapes[version]), MAX_REASONS)):
+                return Verdict(refused, version, unknown=unknown)
+            record = convert(record)
         written = orjson.dumps(record, default=float)
         if len(written) > limits.max_record_bytes:
             return Verdict([too_large(limits.max_record_bytes)], version, unknown=unknown)
@@ -128,11 +139,11 @@ class RecordValidator:
         return Verdict([reason], self.contract.version_of(_parsed(raw)))
 
 
-def _parsed(raw: RawRecord) -> object:
+def _parsed(raw: RawRecord, *, keep_integers: bool = False) -> object:
     """The record as orjson reads it, with every digit of its numbers (see `parsed_exactly`); or _UNPARSED."""
     try:
         record = orjson.loads(raw.data)
-        return parsed_exactly(raw.data, record)
+        return parsed_exactly(raw.data, record, keep_integers=keep_integers)
     except orjson.JSONDecodeError:
         return _UNPARSED
     except RecursionError:

@@ -45,7 +45,7 @@ def test_a_folder_without_a_contract_says_which_there_are(name: str) -> None:
         ("contract.json", b"[]", "the contract must be an object"),
         ("contract.json", b"\xff", "UnicodeDecodeError"),
         ("contract.json", b"[" * 100_000, "RecursionError"),
-        ("v1.schema.json", b'{"type": ["string", "number"]}', "exactly one type besides null"),
+        ("v1.schema.json", b'{"type": ["string", "number"]}', "a record must have properties of its own"),
         ("v1.schema.json", b'{"type": "string"}', "a record must have properties of its own"),
         ("v1.schema.json", b'{"type": "object", "properties": {"_Position": {"type": "string"}}}', "_position"),
         ("v1.schema.json", None, "No such file or directory"),

@@ -10,9 +10,12 @@ import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
 from functions.common.contract import FITS, KEPT, POSITION, SENT, TOTALS, Contract, ControlTotal, Version
+from functions.common.record_types import kept_value
+from functions.common.schema_shapes import shape_of
 from functions.common.sql import identifier, literal
 from functions.validate.contract_sql.casts import is_kept, type_named, widens
 from functions.validate.contract_sql.predicates import surely_fits, surely_valid
+from functions.validate.fast_decoder import plan_of_version
 
 _TWICE = 2
 """How many times its own size a record may take in its line: a whole float is written with every zero."""
@@ -41,7 +44,7 @@ def predicate_of(version: Version, *, is_decoded: bool) -> str:
     `is_decoded` says whether the fast decoder has read some of the version's records; if not, all of them were
     validated exactly.
     """
-    return surely_valid(version.schema) if is_decoded else surely_fits(version.schema)
+    return surely_valid(plan_of_version(version)) if is_decoded else surely_fits(version.schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class RecordQueries:
         If `is_guarded`, all columns of a record for which `predicate` is not true are NULL: an upcast or a derived
         column may fail on what the schema rejects.
         """
-        read_as = f"TRY_CAST({SENT} AS {version.record_type})"
+        read_as = kept_value(shape_of(version.schema, version.schema), SENT)
         if is_guarded:
             read_as = f"CASE WHEN {predicate} THEN {read_as} END"
         of_version = f"""
