@@ -30,6 +30,9 @@ ANNOTATIONS = frozenset(
 )
 """Keywords that say nothing about which values are valid."""
 
+NOTHING: Mapping[str, Any] = {"type": "null", INEXACT: True}
+"""What `false` is in this form: no value is valid, and so none needs a column."""
+
 _REFERENCES = ("$ref", "allOf", "anyOf", "oneOf")
 _CONDITIONAL = ("if", "not", "dependentSchemas", "dependentRequired")
 _MOST_LEVELS = 100
@@ -61,8 +64,8 @@ def dereferenced(schema: Any, root: Any, place: str = "") -> Mapping[str, Any]:
     Raises ValueError if it refers to itself.
     """
     for _ in range(_MOST_LEVELS):
-        if schema is True:
-            return {}
+        if isinstance(schema, bool):
+            return {} if schema else NOTHING
         if not isinstance(schema, Mapping):
             raise TypeError(f"the schema{place} must be an object")
         if "$ref" not in schema:
@@ -84,8 +87,8 @@ def unconditional(schema: Any, root: Any) -> Mapping[str, Any]:
 
 
 def _merged(schema: Any, root: Any, place: str, level: int, *, with_columns: bool) -> Mapping[str, Any]:
-    if schema is True:
-        return {}
+    if isinstance(schema, bool):
+        return {} if schema else NOTHING
     if not isinstance(schema, Mapping):
         raise TypeError(f"the schema{place} must be an object")
     if level > _MOST_LEVELS:

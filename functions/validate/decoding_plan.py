@@ -87,7 +87,7 @@ def _plan(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
 
 
 def _judged(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
-    said = shape.part.keys() - ANNOTATIONS
+    said = shape.part.keys() - ANNOTATIONS  # not INEXACT, which says that more is said
     given = shape.part.get("type")
     types = None if given is None else frozenset(kind for name in _listed(given) for kind in _TYPES_OF[name])
     is_only_typed = said <= {"type"} and "integer" not in _listed(given)
@@ -95,7 +95,7 @@ def _judged(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
     if is_only_typed or is_open:
         return Plan(shape, column, level, is_judged=True, types=types)
     shared = {name: root[name] for name in ("$defs", "definitions") if name in root}
-    schema = shape.schema if isinstance(shape.schema, Mapping) else {}
+    schema = shape.schema if isinstance(shape.schema, Mapping) else {} if shape.schema is True else {"not": {}}
     if not all(_is_shared(reference) for reference in _references([schema, shared])):
         raise NotUnderstoodError
     bounds = bounds_of_integers(schema, root)

@@ -16,8 +16,10 @@ from functions.common.reject_lines import escaped
 from functions.common.schema_shapes import ARRAY, JSON, OBJECT, Shape
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
-_SUSPICIOUS = re.compile(rb"\\u0000|[0-9]{19}")
-"""Characters and digits of which some are refused. It is also found in some values that are not refused."""
+_UNUSUAL = re.compile(rb"\\u0000|[0-9]{16}|[0-9][eE]")
+"""Characters and digits of which some are refused, or are written in several ways by the parsers of records."""
+
+_FLOATS_SKIP_INTEGERS = 2**53
 
 _UINT64_END = 2**64
 _RULE = "json"
@@ -32,9 +34,28 @@ class RefusedError(ValueError):
 def json_text(value: Any) -> str:
     """A parsed value as compact JSON. Raises RefusedError if something in it is refused (see `refusals`)."""
     written = _ENCODER.encode(value)
-    if _SUSPICIOUS.search(written) and next(refusals(value), None):
-        raise RefusedError
+    if _UNUSUAL.search(written):
+        if next(refusals(value), None):
+            raise RefusedError
+        written = _ENCODER.encode(_canonical(value))
     return written.decode()
+
+
+def _canonical(value: Any) -> Any:
+    """A value in which each number is of the same type, whichever parser has read it.
+
+    A number that a float gives back is a float, unless it is a whole one that 64 bits hold and that is so large that
+    not every float is exact.
+    """
+    if isinstance(value, dict):
+        return {name: _canonical(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(_canonical, value))
+    if isinstance(value, Decimal) and Decimal(repr(float(value))) == value:
+        value = float(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) >= _FLOATS_SKIP_INTEGERS:
+        return int(value) if INT64[0] <= value < _UINT64_END else value
+    return value
 
 
 def refusals(value: Any, pointer: str = "") -> Iterator[Reason]:

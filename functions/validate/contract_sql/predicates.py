@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from functions.common.contract import SENT
 from functions.common.record_types import SIGNIFICANT_DIGITS, decimal_of, kept_type
+from functions.common.reject_lines import escaped
 from functions.common.schema_shapes import ARRAY, EMPTY, JSON, OBJECT, Shape, shape_of
 from functions.common.sql import identifier, literal
 from functions.validate.contract_sql.patterns import decimal_string, pattern_conditions
@@ -32,9 +33,26 @@ def surely_fits(schema: object) -> str:
     return _all_conditions(schema, _surely_fits)
 
 
-def fits(schema: object) -> str:
-    """An expression that is true only if each value of a record, sent with every digit, can be kept as its type."""
-    return _all_conditions(schema, _fits)
+
+def fits_by_place(schema: object) -> list[tuple[str, str, str]]:
+    """The conditions of `fits`, each with the JSON Pointer of the value, or of the array that has it, and a sentence."""
+    return list(_by_place(shape_of(schema, schema), SENT, ""))
+
+
+def _by_place(shape: Shape, place: str, pointer: str) -> Iterator[tuple[str, str, str]]:
+    if shape.kind == OBJECT:
+        for name, member in shape.columns.items():
+            yield from _by_place(member, f"{place}.{identifier(name)}", f"{pointer}/{escaped(name)}")
+    elif condition := " AND ".join(_conditions(shape, place, _fits)):
+        scalar = shape
+        while scalar.element:
+            scalar = scalar.element
+        sentence = "has a value in it that its column cannot hold" if scalar is not shape else "cannot be held"
+        if scalar.kind == "string" and scalar.part.get("format") == "date-time":
+            sentence = "must be a time that exists, and no finer than a microsecond"
+        elif scalar.kind == "string" and scalar.part.get("format") == "date":
+            sentence = "must be a day that exists"
+        yield condition, pointer, sentence
 
 
 def _all_conditions(schema: object, conditions_of: ConditionsOf) -> str:
