@@ -13,7 +13,7 @@ from functions.common.batch import DATASET_NAME
 from functions.common.config import CONTRACTS
 from functions.common.contract_checks import check_contract
 from functions.common.errors import ContractError, UnknownDatasetError
-from functions.common.input_settings import InputSettings, input_settings
+from functions.common.input_settings import KEEP, InputSettings, input_settings
 from functions.common.planning import UNKNOWN_DATASET
 from functions.common.record_types import bounded, constant_of, record_fields, record_type
 from functions.common.schema_merging import merged
@@ -45,7 +45,10 @@ SENT = "_sent"
 TOTALS = "_totals"
 """The column that holds in staging what each record adds to the control totals that are none of its columns."""
 
-RESERVED = frozenset({POSITION, FITS, KEPT, SENT, TOTALS})
+EXTRA = Column("_extra", "VARCHAR")
+"""The column of the record table that has the unknown fields of a record, if the contract keeps them."""
+
+RESERVED = frozenset({POSITION, FITS, KEPT, SENT, TOTALS, EXTRA.name})
 """What no property of a record can be called."""
 
 
@@ -66,7 +69,19 @@ class Table:
     """Where several records give a row of the same key, the highest of these wins; empty: keys are unique."""
     references: tuple[Reference, ...]
     sql: str
-    """A SELECT over `records` that gives `_position` and every column."""
+    """The contract's SELECT over `records`: it gives `_position` and every column but EXTRA."""
+
+    @property
+    def rows_sql(self) -> str:
+        """A SELECT over `records` that gives `_position` and every column."""
+        if EXTRA not in self.columns:
+            return self.sql
+        own = ", ".join(f'own."{column.name}"' for column in self.columns if column is not EXTRA)
+        more = f"SELECT {POSITION}, {EXTRA.name} FROM records"
+        return (
+            f"SELECT own.{POSITION}, {own}, more.{EXTRA.name} FROM (\n{self.sql}\n) AS own "
+            f"LEFT JOIN ({more}) AS more USING ({POSITION})"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +150,11 @@ class Contract:
     macros: str
 
     @property
+    def keeps_unknown(self) -> bool:
+        """Whether the record table has the column EXTRA."""
+        return self.input.unknown_fields == KEEP
+
+    @property
     def current(self) -> Version:
         return self.versions[-1]
 
@@ -169,9 +189,10 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
         if dataset == UNKNOWN_DATASET:  # else files in no dataset's folder would be processed as its data
             raise ValueError(f"a dataset can't be called {UNKNOWN_DATASET}: files in no dataset's folder are called so")
         data = _json(path)
-        check_contract(data, dataset, reserved=(POSITION, "filename", *(column.name for column in LINEAGE)))
-        input = input_settings(data)
-    tables = tuple(_table(folder, table) for table in data["tables"])
+        check_contract(data, dataset, reserved=(POSITION, EXTRA.name, "filename", *(one.name for one in LINEAGE)))
+        given = input_settings(data)
+    has_extra = data["record_table"] if given.unknown_fields == KEEP else ""
+    tables = tuple(_table(folder, table, has_extra=table["name"] == has_extra) for table in data["tables"])
     by_name = {table.name: table for table in tables}
     macros = folder / "macros.sql"
     return Contract(
@@ -179,7 +200,7 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
         versions=_versions(folder, data),
         version_path=path_of(data.get("record_version", {}).get("pointer", "")),
         default_version=_default_version(data),
-        input=input,
+        input=given,
         record_table=by_name[data["record_table"]],
         tables=tables,
         derived=tuple(Derived(one["name"], one["sql"]) for one in data.get("derived", [])),
@@ -262,10 +283,10 @@ def _sql(path: Path) -> str:
         return f"{text}\n"
 
 
-def _table(folder: Path, data: Mapping[str, Any]) -> Table:
+def _table(folder: Path, data: Mapping[str, Any], *, has_extra: bool) -> Table:
     return Table(
         name=data["name"],
-        columns=tuple(Column(column["name"], column["type"]) for column in data["columns"]),
+        columns=(*(Column(column["name"], column["type"]) for column in data["columns"]), *([EXTRA] * has_extra)),
         key=tuple(data["key"]),
         latest_by=tuple(data.get("latest_by", [])),
         references=tuple(Reference(tuple(ref["columns"]), ref["table"]) for ref in data.get("references", [])),

@@ -98,14 +98,13 @@ def kept_type(shape: Shape, place: str = "") -> str:
 
 
 def kept_value(shape: Shape, place: str) -> str:
-    """An SQL expression for the value at `place`, which was sent, as the type that it is kept as; null if it can't be."""
+    """An SQL expression for a sent value as the type that it is kept as; null if it can't be."""
     kind, form = _type(shape, "", kept_type), str(shape.part.get("format", ""))
     if not _has_epoch(shape):
         return f"TRY_CAST({place} AS {kind})"
     if shape.kind == OBJECT:
         members = (
-            f"{_quoted(name)} := {kept_value(one, f'{place}.{_quoted(name)}')}"
-            for name, one in shape.columns.items()
+            f"{_quoted(name)} := {kept_value(one, f'{place}.{_quoted(name)}')}" for name, one in shape.columns.items()
         )
         return f"CASE WHEN {place} IS NOT NULL THEN struct_pack({', '.join(members)}) END"
     if shape.kind == ARRAY and shape.element:

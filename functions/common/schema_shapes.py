@@ -105,7 +105,7 @@ def _object(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: 
 
 def _array(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: int, *, nullable: bool) -> Shape:
     items = part.get("items", True)
-    if items is False and "prefixItems" not in part or part.get("maxItems") == 0:
+    if (items is False and "prefixItems" not in part) or part.get("maxItems") == 0:
         return Shape(schema, part, EMPTY, nullable)
     if items is True or items is False or "prefixItems" in part:
         return Shape(schema, part, JSON, nullable)
@@ -120,9 +120,7 @@ def _array(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: i
 # --- polymorphic objects ----------------------------------------------------------------------------------------------
 
 
-def _branches(
-    schema: Any, part: Mapping[str, Any], root: Any, place: str, level: int
-) -> tuple[str, Sequence[Branch]]:
+def _branches(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: int) -> tuple[str, Sequence[Branch]]:
     """The tag and the forms of an object of which exactly one holds for each value of the tag; empty if unsure."""
     conditions = part.get(CONDITIONS, [])
     if len(conditions) != 1 or INEXACT in part:

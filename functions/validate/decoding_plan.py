@@ -13,7 +13,7 @@ from functions.common.contract import Version
 from functions.common.record_types import EPOCHS, INT64, decimal_of
 from functions.common.schema_merging import ANNOTATIONS, CONDITIONS, INEXACT
 from functions.common.schema_parts import bounds_of_integers
-from functions.common.schema_shapes import ARRAY, EMPTY, JSON, OBJECT, Shape, shape_of
+from functions.common.schema_shapes import ARRAY, EMPTY, OBJECT, Shape, shape_of
 from functions.validate.contract_sql.patterns import is_expressible
 
 BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})

@@ -10,7 +10,7 @@ https://jcristharif.com/msgspec/constraints.html
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import itemgetter
@@ -26,7 +26,8 @@ from functions.common.source.raw import BLANK
 from functions.validate.contract_sql.patterns import WITHOUT_CHARACTERS
 from functions.validate.decoding_plan import BOUNDS, Plan, plan_of
 from functions.validate.exact_numbers import loses_digits
-from functions.validate.judged_parts import read_judged, type_of_judged
+from functions.validate.extra_fields import ELEMENT, Learned, LearnedFields, Path, learned_fields
+from functions.validate.judged_parts import read_judged, type_of_judged, type_of_value
 
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 _OPENING, _CLOSING = frozenset(b"{"), frozenset(b"}")
@@ -36,8 +37,6 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _RANGE = re.compile(r"\\u(....)(?:-\\u(....))?")
 _SHORT_ESCAPES = {0x08: "b", 0x09: "t", 0x0A: "n", 0x0C: "f", 0x0D: "r", 0x22: '"', 0x2F: "/", 0x5C: "\\"}
-
-NO_EXTRAS: frozenset[tuple[tuple[str, ...], str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,8 @@ class FastDecoder:
     """Whether the schema asks more of a number than the nearest float can show: it is a decimal, or has bounds."""
     levels: int
     """How deep a record nests at most, in the parts whose depth the schema limits."""
+    learned: LearnedFields | None = None
+    """What takes the unknown fields out of records that the decoder accepts in addition."""
 
     def read(self, texts: Sequence[bytes]) -> list[Any] | None:
         """The records in these texts, one in each; None unless all are surely valid, up to what SQL tests.
@@ -99,10 +100,12 @@ def plan_of_version(version: Version) -> Plan:
 
 
 @cache
-def fast_decoder_of(version: Version, max_nesting: int = MOST_NESTING) -> FastDecoder | None:
+def fast_decoder_of(
+    version: Version, max_nesting: int = MOST_NESTING, learned: Learned = frozenset(), *, keeps: bool = False
+) -> FastDecoder | None:
     """The fast decoder of a version for records that nest at most `max_nesting` deep, made once a process.
 
-    None if its schema can't be compiled, which `schema_validator` reports.
+    It accepts some unknown fields, `learned`, whose values are dropped or, with `keeps`, kept. None if its schema can't be compiled, which `schema_validator` reports.
     """
     try:
         plan = plan_of_version(version)
@@ -110,10 +113,11 @@ def fast_decoder_of(version: Version, max_nesting: int = MOST_NESTING) -> FastDe
         return None
     plans = list(plan.walk())
     return FastDecoder(
-        decode=msgspec.json.Decoder(_type(plan, max_nesting), dec_hook=read_judged).decode_lines,
+        decode=msgspec.json.Decoder(_Types(max_nesting, learned).of(plan, ()), dec_hook=read_judged).decode_lines,
         is_plain=_plain_test(one.shape.part for one in plans if not one.is_judged),
-        needs_digits=any(map(_needs_digits, plans)),
+        needs_digits=any(map(_needs_digits, plans)) or (keeps and bool(learned)),
         levels=max(one.level + (one.shape.kind in (OBJECT, ARRAY)) for one in plans),
+        learned=learned_fields(learned, keeps=keeps) if learned else None,
     )
 
 
@@ -127,42 +131,49 @@ def _needs_digits(plan: Plan) -> bool:
 # --- the type that records are read into ------------------------------------------------------------------------------
 
 
-def _type(plan: Plan, max_nesting: int) -> Any:
-    """The type that msgspec reads a part of a record into."""
-    if plan.is_judged:
-        return type_of_judged(plan, max_nesting)
-    if plan.branches:
-        made: Any = None
-        for constant, branch in plan.branches:
-            of_branch = _struct(branch, max_nesting, tag=(plan.shape.tag, constant))
-            made = of_branch if made is None else made | of_branch
-    elif plan.shape.kind == OBJECT:
-        made = _struct(plan, max_nesting)
-    elif plan.element:
-        limits = {"min_length": plan.shape.part.get("minItems"), "max_length": plan.shape.part.get("maxItems")}
-        made = _annotated(list[_type(plan.element, max_nesting)], limits)  # type: ignore[misc]
-    else:
-        made = _MAKERS[plan.shape.kind](plan.shape.part)
-    return made | None if plan.shape.nullable and made is not None else made
+@dataclass(frozen=True, slots=True)
+class _Types:
+    """Makes the types that msgspec reads the parts of a record into."""
 
+    max_nesting: int
+    learned: Learned
 
-def _struct(plan: Plan, max_nesting: int, tag: tuple[str, str | int] | None = None) -> Any:
-    fields: list[Any] = []
-    names = {}
-    required = plan.shape.part.get("required", [])
-    for number, (name, member) in enumerate(plan.members.items()):
-        if tag and name == tag[0]:
-            continue
-        names[f"f{number}"] = name
-        made = _type(member, max_nesting)
-        if name in required:
-            fields.append((f"f{number}", made))
+    def of(self, plan: Plan, path: Path) -> Any:
+        if plan.is_judged:
+            return type_of_judged(plan, self.max_nesting)
+        if plan.branches:
+            made: Any = None
+            for constant, branch in plan.branches:
+                of_branch = self._struct(branch, path, tag=(plan.shape.tag, constant))
+                made = of_branch if made is None else made | of_branch
+        elif plan.shape.kind == OBJECT:
+            made = self._struct(plan, path)
+        elif plan.element:
+            limits = {"min_length": plan.shape.part.get("minItems"), "max_length": plan.shape.part.get("maxItems")}
+            made = _annotated(list[self.of(plan.element, (*path, ELEMENT))], limits)  # type: ignore[misc]
         else:
-            fields.append((f"f{number}", made | msgspec.UnsetType if made else msgspec.UnsetType | None, msgspec.UNSET))
-    tagged = {"tag_field": tag[0], "tag": tag[1]} if tag else {}
-    return msgspec.defstruct(
-        "Part", fields, rename=names, forbid_unknown_fields=True, kw_only=True, gc=False, **tagged
-    )
+            made = _MAKERS[plan.shape.kind](plan.shape.part)
+        return made | None if plan.shape.nullable and made is not None else made
+
+    def _struct(self, plan: Plan, path: Path, tag: tuple[str, str | int] | None = None) -> Any:
+        fields: list[Any] = []
+        names = {}
+        required = plan.shape.part.get("required", [])
+        for number, (name, member) in enumerate(plan.members.items()):
+            if tag and name == tag[0]:
+                continue
+            names[f"f{number}"] = name
+            made = self.of(member, (*path, name))
+            optional = (made | msgspec.UnsetType if made else msgspec.UnsetType | None, msgspec.UNSET)
+            fields.append((f"f{number}", made) if name in required else (f"f{number}", *optional))
+        for number, name in enumerate(sorted(name for place, name in self.learned if place == path)):
+            names[f"x{number}"] = name
+            extra = type_of_value(self.max_nesting - plan.level - 1)
+            fields.append((f"x{number}", extra | msgspec.UnsetType, msgspec.UNSET))
+        tagged = {"tag_field": tag[0], "tag": tag[1]} if tag else {}
+        return msgspec.defstruct(
+            "Part", fields, rename=names, forbid_unknown_fields=True, kw_only=True, gc=False, **tagged
+        )
 
 
 def _null(_part: Mapping[str, Any]) -> Any:

@@ -33,6 +33,17 @@ def type_of_judged(plan: Plan, max_nesting: int) -> Any:
     return _AnyValue("Judged", (), {"read": staticmethod(read)})
 
 
+def type_of_value(levels: int) -> Any:
+    """The type of a value that nothing is known of, except that it nests at most `levels` deep."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, dict | list) and _nests_deeper(value, levels):
+            raise ValueError("a value that nests too deeply")
+        return value
+
+    return _AnyValue("Value", (), {"read": staticmethod(read)})
+
+
 def read_judged(kind: Any, value: Any) -> Any:
     """What is made of a parsed value that is of a judged part: msgspec calls this."""
     read: Callable[[Any], Any] = kind.read

@@ -16,7 +16,6 @@ import jsonschema_rs
 from functions.common.compiled_schema import exact_schema
 from functions.common.contract import Contract, Rule, Version, path_of
 from functions.common.record_types import EPOCHS, SIGNIFICANT_DIGITS, merged
-from functions.common.schema_merging import dereferenced
 from functions.common.reject_codes import (
     BAD_FORMAT,
     BAD_LENGTH,
@@ -32,6 +31,7 @@ from functions.common.reject_codes import (
     Reason,
 )
 from functions.common.reject_lines import escaped
+from functions.common.schema_merging import dereferenced
 
 MAX_REASONS = 20
 """How many reasons a reject gives at most; a record may break a rule in each of thousands of items."""

@@ -91,7 +91,10 @@ def test_epochs_in_arrays_and_objects_become_times() -> None:
     texts = ['[{"at":60,"s":"a"},{"at":null},null,{"s":"b"}]', "[]"]
     rows, _ = published(schema, "VARCHAR", texts, "SELECT _position, id, CAST(v AS VARCHAR) AS v FROM records")
     minute = "1970-01-01 00:01:00"
-    assert rows == {0: f"[{{'at': '{minute}', 's': a}}, {{'at': NULL, 's': NULL}}, NULL, {{'at': NULL, 's': b}}]", 1: "[]"}
+    assert rows == {
+        0: f"[{{'at': '{minute}', 's': a}}, {{'at': NULL, 's': NULL}}, NULL, {{'at': NULL, 's': b}}]",
+        1: "[]",
+    }
 
 
 scalars = (
@@ -201,5 +204,3 @@ def test_what_is_always_null_or_empty_needs_no_column() -> None:
     rows, rejects = published(parts, "VARCHAR", texts, "SELECT _position, id, v.d AS v FROM records")
     assert rows == {0: "x", 1: "y"}
     assert [one["errors"][0]["pointer"] for one in rejects] == ["/v/a", "/v/b", "/v/c"]
-
-

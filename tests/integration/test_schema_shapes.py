@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,15 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.common.contract import Contract, load_contract
+from functions.common.contract import Contract
 from functions.common.record_types import is_decimal, is_decimal_string
 from functions.common.source.raw import RawRecord
 from functions.validate.fast_decoder import fast_decoder_of, plan_of_version
 from functions.validate.json_values import refusals_in
 from functions.validate.record_validator import RecordValidator
 from tests.unit.orders import contract_of_records
-from tests.unit.steps import LIMITS, publish
-from tests.unit.test_unfit_records import contract_of
+from tests.unit.steps import LIMITS
 
 STRING, WHOLE = {"type": "string"}, {"type": "integer"}
 MONEY = {"type": "string", "decimal": [15, 2]}
@@ -155,7 +153,24 @@ def reference(name: str) -> Any:
 
 
 NUMBERS = [0, 1, -1, 5, 7, 1.0, 0.5, 1.25, 1.005, 12.345, 1e15, 1e16, 1e22, 2**53 + 1, 2**63 - 1, 2**64, -(10**30)]
-STRINGS = ["", "card", "cash", "a", "199.00", "-1.5", "+3", ".5", "5.", "1.005", "1e3", " 1", "1,5", "1" * 14, "\0", "é"]
+STRINGS = [
+    "",
+    "card",
+    "cash",
+    "a",
+    "199.00",
+    "-1.5",
+    "+3",
+    ".5",
+    "5.",
+    "1.005",
+    "1e3",
+    " 1",
+    "1,5",
+    "1" * 14,
+    "\0",
+    "é",
+]
 scalars = st.none() | st.booleans() | st.sampled_from(NUMBERS) | st.integers() | st.sampled_from(STRINGS) | st.text()
 names = st.sampled_from(["kind", "city", "zip", "number", "drawer", "amount", "n", "a\0", "b"])
 values = st.recursive(

@@ -33,9 +33,11 @@ def surely_fits(schema: object) -> str:
     return _all_conditions(schema, _surely_fits)
 
 
-
 def fits_by_place(schema: object) -> list[tuple[str, str, str]]:
-    """The conditions of `fits`, each with the JSON Pointer of the value, or of the array that has it, and a sentence."""
+    """Conditions that are all true only if each value of a record, sent with every digit, can be kept as its type.
+
+    Each has the JSON Pointer of the value, or of the array that has it, and a sentence for a reject.
+    """
     return list(_by_place(shape_of(schema, schema), SENT, ""))
 
 

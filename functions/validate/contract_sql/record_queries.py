@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
-from functions.common.contract import FITS, KEPT, POSITION, SENT, TOTALS, Contract, ControlTotal, Version
+from functions.common.contract import EXTRA, FITS, KEPT, POSITION, SENT, TOTALS, Contract, ControlTotal, Version
 from functions.common.record_types import kept_value
 from functions.common.schema_shapes import shape_of
 from functions.common.sql import identifier, literal
@@ -24,14 +24,19 @@ _HUGE = re.compile(r"\bU?HUGEINT\b")
 """What DuckDB gives a sum of whole numbers. Parquet lacks it, and DuckDB would write floats."""
 
 
-def lines_query(path: Path, sent_as: str, max_record_bytes: int) -> str:
-    """The content of a file of `DecodedRecord`s: position, and the record typed as `sent_as`."""
+def lines_query(path: Path, sent_as: str, max_record_bytes: int, *, keeps_unknown: bool = False) -> str:
+    """The content of a file of `DecodedRecord`s: position, and the record typed as `sent_as`.
+
+    With `keeps_unknown`, it also has the column EXTRA.
+    """
+    extra = f", {EXTRA.name}" if keeps_unknown else ""
+    extra_type = f", {EXTRA.name}: '{EXTRA.type}'" if keeps_unknown else ""
     return f"""
-        SELECT {POSITION}, record AS {SENT}
+        SELECT {POSITION}, record AS {SENT}{extra}
         FROM read_json(
             {literal(path)},
             format = 'newline_delimited',
-            columns = {{{POSITION}: 'BIGINT', record: {literal(sent_as)}}},
+            columns = {{{POSITION}: 'BIGINT', record: {literal(sent_as)}{extra_type}}},
             maximum_object_size = {_TWICE * max_record_bytes + 1024}
         )
     """
@@ -71,11 +76,16 @@ class RecordQueries:
         if is_guarded:
             read_as = f"CASE WHEN {predicate} THEN {read_as} END"
         of_version = f"""
-            SELECT {POSITION}, coalesce({predicate}, false) AS {FITS}, read_as.*
-            FROM (SELECT {POSITION}, {SENT}, {read_as} AS read_as FROM {sent})
+            SELECT {POSITION}, coalesce({predicate}, false) AS {FITS}, read_as.*{self._extra}
+            FROM (SELECT {POSITION}, {SENT}{self._extra}, {read_as} AS read_as FROM {sent})
         """
         derived = [f"{one.sql} AS {identifier(one.name)}" for one in self.contract.derived]
         return f"SELECT {', '.join(['*', *derived])} FROM ({self._as_current(version, of_version)})"
+
+    @property
+    def _extra(self) -> str:
+        """The column of unknown fields, after a comma, if the contract keeps them."""
+        return f", {EXTRA.name}" if self.contract.keeps_unknown else ""
 
     def _as_current(self, version: Version, of_version: str) -> str:
         """Records of `version` as records of the current one, with its columns in their order and of their types."""
@@ -89,7 +99,8 @@ class RecordQueries:
         kept = [is_kept(given, types[name], f"newer.{identifier(name)}") for name, given in unsafe.items()]
         fits = f"{' AND '.join([f'newer.{FITS}', *kept])} AS {FITS}"
         query = self._upcast(version, of_version)
-        return f"SELECT {', '.join([POSITION, fits, *columns])} FROM ({query}) AS newer"
+        extra = [f"newer.{EXTRA.name}"] if self._extra else []
+        return f"SELECT {', '.join([POSITION, fits, *columns, *extra])} FROM ({query}) AS newer"
 
     def _upcast(self, version: Version, of_version: str) -> str:
         """Records of `version` as its upcasts give them, which is not yet with the types of the current version."""
