@@ -223,7 +223,7 @@ def _widened(given: str | Sequence[str]) -> set[str]:
 def _choice(keyword: str, options: Sequence[Any], root: Any, place: str, level: int) -> Mapping[str, Any]:
     """What `anyOf` or `oneOf` says: exactly if it is one schema or null, else the columns of all with a condition."""
     parts = [_merged(one, root, place, level, with_columns=True) for one in options if one is not False]
-    nulls = [part for part in parts if types_of(part) == {"null"}]
+    nulls = [part for part in parts if types_of(part) == frozenset({"null"})]
     others = [part for part in parts if part not in nulls]
     if not parts:
         raise TypeError(f"the schema{place} must have schemas in {keyword}")

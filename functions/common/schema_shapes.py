@@ -148,7 +148,7 @@ def _options(condition: Mapping[str, Any], root: Any) -> Iterator[Any]:
     keyword = choices[0]
     common = {name: value for name, value in condition.items() if name not in (keyword, *ANNOTATIONS)}
     for option in condition[keyword]:
-        if types_of(merged(option, root)) == {"null"}:
+        if types_of(merged(option, root)) == frozenset({"null"}):
             continue
         inner = dereferenced(option, root)
         if inner.keys() - ANNOTATIONS in ({"oneOf"}, {"anyOf"}):

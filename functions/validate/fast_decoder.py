@@ -105,7 +105,8 @@ def fast_decoder_of(
 ) -> FastDecoder | None:
     """The fast decoder of a version for records that nest at most `max_nesting` deep, made once a process.
 
-    It accepts some unknown fields, `learned`, whose values are dropped or, with `keeps`, kept. None if its schema can't be compiled, which `schema_validator` reports.
+    It accepts some unknown fields, `learned`, whose values are dropped or, with `keeps`, kept. None if its schema can't
+    be compiled, which `schema_validator` reports.
     """
     try:
         plan = plan_of_version(version)
@@ -170,7 +171,7 @@ class _Types:
             names[f"x{number}"] = name
             extra = type_of_value(self.max_nesting - plan.level - 1)
             fields.append((f"x{number}", extra | msgspec.UnsetType, msgspec.UNSET))
-        tagged = {"tag_field": tag[0], "tag": tag[1]} if tag else {}
+        tagged: dict[str, Any] = {"tag_field": tag[0], "tag": tag[1]} if tag else {}
         return msgspec.defstruct(
             "Part", fields, rename=names, forbid_unknown_fields=True, kw_only=True, gc=False, **tagged
         )

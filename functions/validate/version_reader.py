@@ -11,7 +11,7 @@ from functions.common.contract import Contract
 def version_reader(contract: Contract) -> Callable[[bytes], Sequence[int] | None] | None:
     """A function that returns the versions that the records on lines name; None if not each of them does so plainly.
 
-    It validates nothing else: a record is decoded as a whole afterwards. None if the contract's records name no version.
+    It validates nothing else: a record is decoded as a whole afterwards. None if records of the contract name none.
     """
     if not contract.version_path or not all(map(_is_plain, contract.version_path)):
         return None

@@ -17,8 +17,8 @@ import duckdb
 
 from functions.common.contract import Contract, load_contract
 from functions.common.record_types import INT64, merged
-from functions.common.sql import make_macros
 from functions.common.schema_merging import ANNOTATIONS
+from functions.common.sql import make_macros
 from pipeline.contract.outcomes import Rows, made_of
 
 PRODUCERS, READERS, STORED = "producers", "readers of the tables", "stored Parquet"

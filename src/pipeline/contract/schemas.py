@@ -10,8 +10,8 @@ import jsonschema_rs
 from functions.common.compiled_schema import compiled
 from functions.common.contract import Contract, Version, path_of
 from functions.common.record_types import merged, resolve
-from functions.common.schema_parts import IN_PLACE, conditions, describing, inner_schemas, parts
 from functions.common.schema_merging import ANNOTATIONS
+from functions.common.schema_parts import IN_PLACE, conditions, describing, inner_schemas, parts
 from pipeline.contract.fault import Fault, line_at
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
