@@ -14,12 +14,13 @@ from functions.common.record_types import EPOCHS, INT64, decimal_of
 from functions.common.schema_merging import ANNOTATIONS, CONDITIONS, INEXACT
 from functions.common.schema_parts import bounds_of_integers
 from functions.common.schema_shapes import ARRAY, EMPTY, OBJECT, Shape, shape_of
+from functions.validate.contract_sql.conditions import NotExpressibleError, surely_holds, takes_null
 from functions.validate.contract_sql.patterns import is_expressible
 
 BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _KNOWN: Mapping[str, frozenset[str]] = {
     OBJECT: frozenset({"properties", "required", "additionalProperties"}),
-    ARRAY: frozenset({"items", "minItems", "maxItems"}),
+    ARRAY: frozenset({"items", "minItems", "maxItems", "uniqueItems"}),
     "string": frozenset({"minLength", "maxLength", "pattern", "format", "enum", "const", "decimal"}),
     "integer": BOUNDS | {"const", "enum", "format"},
     "number": BOUNDS | {"decimal"},
@@ -56,6 +57,8 @@ class Plan:
     members: Mapping[str, "Plan"] = field(default_factory=dict)
     element: "Plan | None" = None
     branches: Sequence[tuple[str | int, "Plan"]] = ()
+    condition: Callable[[str], str] | None = None
+    """What makes of a place in SQL the expression that the conditions on an object surely hold."""
 
     def walk(self) -> Iterator["Plan"]:
         """The plan itself and all those in it."""
@@ -142,15 +145,22 @@ def _typed(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
         if any(plan.is_judged for _, plan in branches):
             raise NotUnderstoodError
         return Plan(shape, column, level, branches=branches)
-    if CONDITIONS in part or part.keys() - ANNOTATIONS - _KNOWN[kind] - {"type"}:
+    if part.keys() - ANNOTATIONS - _KNOWN[kind] - {"type"} - ({CONDITIONS} if kind == OBJECT else set()):
         raise NotUnderstoodError
     if kind == OBJECT:
         return _object(shape, column, root, level)
     if kind == ARRAY and shape.element and column.element:
         _check_limits(part, "minItems", "maxItems")
+        if part.get("uniqueItems") and (column is not shape or not _is_told_apart(shape.element)):
+            raise NotUnderstoodError
         return Plan(shape, column, level, element=_plan(shape.element, column.element, root, level + 1))
     _check_scalar(part, kind)
     return Plan(shape, column, level)
+
+
+def _is_told_apart(shape: Shape) -> bool:
+    """Whether equal values are surely equal in SQL: JSON may be written in several ways. Others may be equal, too."""
+    return not shape.has_json
 
 
 def _object(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
@@ -163,7 +173,21 @@ def _object(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
     members = {
         name: _plan(member, column.members.get(name, member), root, level + 1) for name, member in shape.members.items()
     }
-    return Plan(shape, column, level, members=members)
+    return Plan(shape, column, level, members=members, condition=_condition(shape, column, root))
+
+
+def _condition(shape: Shape, column: Shape, root: Any) -> Callable[[str], str] | None:
+    schemas = shape.part.get(CONDITIONS)
+    if not schemas:
+        return None
+    try:
+        made = surely_holds(schemas, shape, "place", root)
+        is_null_told = not shape.nullable or takes_null(schemas, root)
+    except NotExpressibleError as exc:
+        raise NotUnderstoodError from exc
+    if made == "false" or column is not shape or not is_null_told:
+        raise NotUnderstoodError
+    return lambda place: surely_holds(schemas, shape, place, root)
 
 
 def _check_scalar(part: Mapping[str, Any], kind: str) -> None:

@@ -78,15 +78,22 @@ def _planned(plan: Plan, place: str) -> Iterator[str]:
         yield from _conditions(plan.column, place, _surely_fits)
     elif plan.branches:
         tag = f"{place}.{identifier(plan.shape.tag)}"
-        for constant, branch in plan.branches:
-            if conditions := " AND ".join(_planned(branch, place)):
-                yield f"({tag} IS DISTINCT FROM {_constant(constant)} OR ({conditions}))"
+        found = [(constant, list(_planned(branch, place))) for constant, branch in plan.branches]
+        in_all = [one for one in found[0][1] if all(one in conditions for _, conditions in found)]
+        yield from in_all
+        for constant, conditions in found:
+            if own := " AND ".join(one for one in conditions if one not in in_all):
+                yield f"({tag} IS DISTINCT FROM {_constant(constant)} OR ({own}))"
     elif plan.shape.kind == OBJECT:
         for name, member in plan.members.items():
             if member.column.kind != EMPTY:
                 yield from _planned(member, f"{place}.{identifier(name)}")
+        if plan.condition:
+            yield f"({place} IS NULL OR {plan.condition(place)})"
     elif plan.element:
         element_plan = plan.element
+        if plan.shape.part.get("uniqueItems"):
+            yield f"({place} IS NULL OR len(list_distinct({place})) = len({place}))"
         yield from _of_elements(place, lambda element: _planned(element_plan, element))
     elif plan.shape.kind != EMPTY and (of_this := " AND ".join(_not_decoded(plan, place))):
         yield f"({place} IS NULL OR ({of_this}))"
