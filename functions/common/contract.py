@@ -51,6 +51,9 @@ EXTRA = Column("_extra", "VARCHAR")
 RESERVED = frozenset({POSITION, FITS, KEPT, SENT, TOTALS, EXTRA.name})
 """What no property of a record can be called."""
 
+RESERVED_COLUMNS = (POSITION, EXTRA.name, "filename", *(one.name for one in LINEAGE))
+"""What no column of a table can be called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -188,8 +191,8 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
     with _reading(folder / "contract.json") as path:
         if dataset == UNKNOWN_DATASET:  # else files in no dataset's folder would be processed as its data
             raise ValueError(f"a dataset can't be called {UNKNOWN_DATASET}: files in no dataset's folder are called so")
-        data = _json(path)
-        check_contract(data, dataset, reserved=(POSITION, EXTRA.name, "filename", *(one.name for one in LINEAGE)))
+        data = read_json(path)
+        check_contract(data, dataset, RESERVED_COLUMNS)
         given = input_settings(data)
     has_extra = data["record_table"] if given.unknown_fields == KEEP else ""
     tables = tuple(_table(folder, table, has_extra=table["name"] == has_extra) for table in data["tables"])
@@ -228,7 +231,7 @@ def _versions(folder: Path, data: Mapping[str, Any]) -> tuple[Version, ...]:
 
 def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) -> Version:
     with _reading(folder / f"v{number}.schema.json") as path:
-        written = _json(path)
+        written = read_json(path)
         schema = written if conditions(written) else bounded(written)  # a bound would change what a condition says
         version = Version(number, schema, record_type(schema), upcast)
         taken = RESERVED | {derived["name"] for derived in data.get("derived", [])}
@@ -262,7 +265,8 @@ def _reading(path: Path) -> Iterator[Path]:
         raise ContractError(f"{place} cannot be used: {fault} ({type(exc).__name__}).") from exc
 
 
-def _json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises ValueError if an object in it has a member twice."""
     return json.loads(path.read_text("utf-8"), object_pairs_hook=_once)
 
 

@@ -15,7 +15,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 from functions.common.schema_merging import merged, resolve
-from functions.common.schema_shapes import ARRAY, JSON, OBJECT, Shape, shape_of
+from functions.common.schema_shapes import ARRAY, EMPTY, JSON, OBJECT, Shape, shape_of
 
 __all__ = ["merged", "resolve"]
 
@@ -39,6 +39,7 @@ _MICROSECONDS = {"epoch-seconds": 1_000_000, "epoch-millis": 1_000}
 DECIMAL_STRING = re.compile(r"[+-]?(?:[0-9]+(?:[.][0-9]*)?|[.][0-9]+)")
 """Digits with an optional sign and an optional point."""
 
+_PLACE = re.compile(r"the schema(/\S*)? ")
 _UINT64_END = 2**64
 _MAX_PRECISION = 38
 _ROUNDING = Context(prec=_MAX_PRECISION + 1, rounding=ROUND_HALF_UP)
@@ -52,6 +53,33 @@ TypeOfValue = Callable[[Shape, str], str]
 def record_type(schema: Any) -> str:
     """The DuckDB type of what `schema` describes. Raises ValueError or TypeError if it can't be a row."""
     return _type(shape_of(schema, schema), "", kept_type)
+
+
+def type_faults(schema: Any) -> list[tuple[str, str]]:
+    """Everything that keeps a schema from being a row: JSON Pointer and sentence of each fault."""
+    found: dict[tuple[str, str], None] = {}
+
+    def look(part: Any, place: str) -> None:
+        try:
+            shape = shape_of(part, schema, place)
+            if shape.kind not in (OBJECT, ARRAY, EMPTY):
+                kept_type(shape, place)
+        except (TypeError, ValueError) as exc:
+            said = str(exc)
+            inner = _PLACE.match(said)
+            if not inner or (inner[1] or "") == place or not inner[1]:
+                found[place, said] = None
+        for name, inner_part in (part.get("properties") or {}).items() if isinstance(part, Mapping) else ():
+            look(inner_part, f"{place}/properties/{name.replace('~', '~0').replace('/', '~1')}")
+        if isinstance(part, Mapping) and isinstance(part.get("items"), Mapping):
+            look(part["items"], f"{place}/items")
+        for keyword in ("$defs", "definitions") if not place and isinstance(part, Mapping) else ():
+            for name, inner_part in part.get(keyword, {}).items():
+                look(inner_part, f"/{keyword}/{name}")
+
+    look(schema, "")
+    innermost = [place for place, _ in found]
+    return [(place, says) for place, says in found if not any(other.startswith(f"{place}/") for other in innermost)]
 
 
 def record_fields(schema: Any) -> dict[str, str]:

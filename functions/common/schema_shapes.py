@@ -88,7 +88,7 @@ def _object(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: 
     properties, opened = part.get("properties"), part.get("additionalProperties", True)
     if properties is not None and not isinstance(properties, Mapping):
         raise ValueError(f"the schema{place} must have properties that are an object")
-    if not properties or isinstance(opened, Mapping):
+    if not properties or isinstance(opened, Mapping) or "patternProperties" in part:
         is_empty = opened is False and "patternProperties" not in part
         return Shape(schema, part, EMPTY if is_empty and not properties else JSON, nullable)
     for name in properties:
