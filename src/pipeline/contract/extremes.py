@@ -148,7 +148,7 @@ def try_extremes(folder: Path, contract: Contract, version: Version) -> Trial:
     named = [(one, rename(one.record, number, one.pointer)) for number, one in enumerate(found)]
     repeated = _repeated_parents(folder, version, rename)
     lines = [json.dumps(record).encode() + b"\n" for _, record in named]
-    if not lines:
+    if repeated or not lines:
         return Trial(repeated, [])
     starts = {sum(map(len, lines[:number])): number for number in range(len(lines))}
     with tried(lines, folder) as result:
@@ -158,12 +158,12 @@ def try_extremes(folder: Path, contract: Contract, version: Version) -> Trial:
             one = found[starts[int(at[1])]] if at and int(at[1]) in starts else None
             where = f"{one.pointer} is {one.what}" if one else "records at the limits of the schema"
             mend = "Let the SQL take such a value, or let the schema or a rule reject it."
-            return Trial([*repeated, Fault(folder / "contract.json", 1, f"{says}{where}: {result.cause}", mend)], [])
+            return Trial([Fault(folder / "contract.json", 1, f"{says}{where}: {result.cause}", mend)], [])
         warned = list(_of_rejects(folder, version, found, starts, map(json.loads, result.reject_lines())))
         table = contract.record_table
         rows = read_rows(result.tables[f"{table.name}.csv"]) if f"{table.name}.csv" in result.tables else []
         warned += _of_rounded(folder, contract, origins[table.name], [record for _, record in named], rows)
-    return Trial(repeated, warned)
+    return Trial([], warned)
 
 
 def _origins(contract: Contract) -> Mapping[str, Columns]:
