@@ -48,8 +48,8 @@ TOTALS = "_totals"
 EXTRA = Column("_extra", "VARCHAR")
 """The column of the record table that has the unknown fields of a record, if the contract keeps them."""
 
-RESERVED = frozenset({POSITION, FITS, KEPT, SENT, TOTALS, EXTRA.name})
-"""What no property of a record can be called."""
+RESERVED = frozenset({POSITION, FITS, KEPT, SENT, TOTALS})
+"""What no property of a record can be called, nor EXTRA if the contract has it."""
 
 RESERVED_COLUMNS = (POSITION, EXTRA.name, "filename", *(one.name for one in LINEAGE))
 """What no column of a table can be called."""
@@ -235,6 +235,8 @@ def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) ->
         schema = written if conditions(written) else bounded(written)  # a bound would change what a condition says
         version = Version(number, schema, record_type(schema), upcast)
         taken = RESERVED | {derived["name"] for derived in data.get("derived", [])}
+        if input_settings(data).unknown_fields == KEEP:
+            taken |= {EXTRA.name}
         properties = merged(schema, schema).get("properties", {})
         if not version.columns or taken & set(map(str.lower, properties)):
             raise ValueError(f"a record must have properties of its own, none called {', '.join(sorted(taken))}")

@@ -151,14 +151,14 @@ def _typed(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
         return _object(shape, column, root, level)
     if kind == ARRAY and shape.element and column.element:
         _check_limits(part, "minItems", "maxItems")
-        if part.get("uniqueItems") and (column is not shape or not _is_told_apart(shape.element)):
+        if part.get("uniqueItems") and (column is not shape or not _is_comparable(shape.element)):
             raise NotUnderstoodError
         return Plan(shape, column, level, element=_plan(shape.element, column.element, root, level + 1))
     _check_scalar(part, kind)
     return Plan(shape, column, level)
 
 
-def _is_told_apart(shape: Shape) -> bool:
+def _is_comparable(shape: Shape) -> bool:
     """Whether equal values are surely equal in SQL: JSON may be written in several ways. Others may be equal, too."""
     return not shape.has_json
 
@@ -182,10 +182,10 @@ def _condition(shape: Shape, column: Shape, root: Any) -> Callable[[str], str] |
         return None
     try:
         made = surely_holds(schemas, shape, "place", root)
-        is_null_told = not shape.nullable or takes_null(schemas, root)
+        is_null_valid = not shape.nullable or takes_null(schemas, root)
     except NotExpressibleError as exc:
         raise NotUnderstoodError from exc
-    if made == "false" or column is not shape or not is_null_told:
+    if made == "false" or column is not shape or not is_null_valid:
         raise NotUnderstoodError
     return lambda place: surely_holds(schemas, shape, place, root)
 

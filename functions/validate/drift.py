@@ -55,9 +55,17 @@ class Drift:
                 key = (version.number, OTHERS, True)
             self.records[key] += records
 
+    def reject(self, version: Version, found: Iterable[UnknownField]) -> None:
+        """Count the unknown fields of one record, which were counted as dropped, as those of a rejected one."""
+        for place in dict.fromkeys(one.place for one in found):
+            key = (version.number, place, True)
+            self.records[key if key in self.records else (version.number, OTHERS, True)] -= 1
+        self.add(version, found, dropped=False)
+
     def content(self) -> tuple[DriftCount, ...]:
         """The account as it is staged and published."""
         return tuple(
             DriftCount(contract_version=number, field=place, records=records, dropped=dropped)
             for (number, place, dropped), records in sorted(self.records.items())
+            if records
         )

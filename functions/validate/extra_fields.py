@@ -7,7 +7,7 @@ the next records with that name are not judged again. Names that were not found 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -21,6 +21,9 @@ from functions.validate.json_values import json_text
 ELEMENT = "*"
 MOST_LEARNED = 100
 """How many names the fast decoder of a version learns at most: a producer with more writes names as values."""
+
+_MOST_TYPES = 1024
+"""How many types are remembered with their attributes."""
 
 Path = tuple[str, ...]
 """The members that lead to an object, with ELEMENT for the elements of an array."""
@@ -142,7 +145,7 @@ def _take(value: Any, node: _Node, pointer: str, found: list[tuple[str, str, Any
                 _take(getattr(value, attribute), inner, f"{pointer}/{escaped(name)}", found)
 
 
-@cache
+@lru_cache(maxsize=_MOST_TYPES)
 def _attributes(kind: type[msgspec.Struct]) -> Mapping[str, str]:
     """The attribute of a type that has each member of an object."""
     return dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))

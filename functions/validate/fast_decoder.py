@@ -9,10 +9,9 @@ part of the record with a keyword that neither can test is judged by the exact v
 https://jcristharif.com/msgspec/constraints.html
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from operator import itemgetter
 from typing import Annotated, Any, Literal
 
@@ -23,20 +22,20 @@ from functions.common.contract import Version
 from functions.common.record_types import EPOCHS, INT64, decimal_of
 from functions.common.schema_shapes import ARRAY, EMPTY, OBJECT
 from functions.common.source.raw import BLANK
-from functions.validate.contract_sql.patterns import WITHOUT_CHARACTERS
 from functions.validate.decoding_plan import BOUNDS, Plan, plan_of
 from functions.validate.exact_numbers import loses_digits
 from functions.validate.extra_fields import ELEMENT, Learned, LearnedFields, Path, learned_fields
+from functions.validate.forbidden_characters import plain_test
 from functions.validate.judged_parts import read_judged, type_of_judged, type_of_value
 
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 _OPENING, _CLOSING = frozenset(b"{"), frozenset(b"}")
 
+_MOST_HELD = 64
+"""How many fast decoders are held: what is learned of unknown fields makes new ones."""
+
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises of texts that it can't read, or not as the type."""
-
-_RANGE = re.compile(r"\\u(....)(?:-\\u(....))?")
-_SHORT_ESCAPES = {0x08: "b", 0x09: "t", 0x0A: "n", 0x0C: "f", 0x0D: "r", 0x22: '"', 0x2F: "/", 0x5C: "\\"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def plan_of_version(version: Version) -> Plan:
     return plan_of(version)
 
 
-@cache
+@lru_cache(maxsize=_MOST_HELD)
 def fast_decoder_of(
     version: Version, max_nesting: int = MOST_NESTING, learned: Learned = frozenset(), *, keeps: bool = False
 ) -> FastDecoder | None:
@@ -115,7 +114,7 @@ def fast_decoder_of(
     plans = list(plan.walk())
     return FastDecoder(
         decode=msgspec.json.Decoder(_Types(max_nesting, learned).of(plan, ()), dec_hook=read_judged).decode_lines,
-        is_plain=_plain_test(one.shape.part for one in plans if not one.is_judged),
+        is_plain=plain_test(one.shape.part for one in plans if not one.is_judged),
         needs_digits=any(map(_needs_digits, plans)) or (keeps and bool(learned)),
         levels=max(one.level + (one.shape.kind in (OBJECT, ARRAY)) for one in plans),
         learned=learned_fields(learned, keeps=keeps) if learned else None,
@@ -241,27 +240,3 @@ def _bounds(part: Mapping[str, Any], limit: int | None) -> dict[str, int | None]
 def _annotated(made: Any, limits: Mapping[str, int | None]) -> Any:
     given: Any = {name: limit for name, limit in limits.items() if limit is not None}
     return Annotated[made, msgspec.Meta(**given)] if given else made
-
-
-# --- characters that must not be there --------------------------------------------------------------------------------
-
-
-def _plain_test(parts: Iterable[Mapping[str, Any]]) -> Callable[[bytes], bool]:
-    """The test whether no text in some JSON can have a character that one of the parts forbids.
-
-    A control character stands in JSON only as an escape, any other also as itself (RFC 8259, section 7).
-    """
-    found = [WITHOUT_CHARACTERS.fullmatch(str(part.get("pattern", ""))) for part in parts]
-    forbidden = sorted({character for match in found if match for character in _characters(match[1])})
-    if not forbidden:
-        return lambda _data: True
-    written = [bytes([character]) for character in forbidden if character >= 0x20]
-    escapes = [f"u00(?i:{character:02x})" for character in forbidden]
-    escapes += [re.escape(_SHORT_ESCAPES[character]) for character in forbidden if character in _SHORT_ESCAPES]
-    is_escaped = re.compile(rf"\\(?:{'|'.join(escapes)})".encode()).search
-    return lambda data: not (any(character in data for character in written) or (b"\\" in data and is_escaped(data)))
-
-
-def _characters(ranges: str) -> Iterator[int]:
-    for first, last in _RANGE.findall(ranges):
-        yield from range(int(first, 16), int(last or first, 16) + 1)

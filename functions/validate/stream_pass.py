@@ -135,7 +135,7 @@ class StreamPass:
         return [one for one in found if one] if all(found) else None
 
     def _by_version(self, raws: Sequence[RawRecord]) -> dict[Version, list[RawRecord]] | None:
-        """The records by the version that each names; None if that can't be told of all at once."""
+        """The records by the version that each names; None if one of them does not name one plainly."""
         assert self._peek
         numbers = self._peek(b"\n".join(map(_DATA, raws)))
         if numbers is None or len(numbers) != len(raws):

@@ -18,7 +18,13 @@ from tests.unit.steps import LIMITS, publish
 from tests.unit.test_unfit_records import STRING, contract_of
 
 PART = {"type": "object", "additionalProperties": False, "properties": {"k": STRING, "j": {"type": "object"}}}
-PROPERTIES = {"part": PART, "parts": {"type": "array", "items": PART}, "judged": {**PART, "minProperties": 1}}
+CODE = {"type": "string", "pattern": "^[A-Z]+$"}
+PROPERTIES = {
+    "code": CODE,
+    "part": PART,
+    "parts": {"type": "array", "items": PART},
+    "judged": {**PART, "minProperties": 1},
+}
 
 
 def contract_with(folder: Path, unknown_fields: str, **more: Any) -> Contract:
@@ -37,8 +43,9 @@ def rows_of(result: Any) -> dict[str, Any]:
     return {row["id"]: None if row["_extra"] is None else json.loads(row["_extra"]) for row in result.rows("t")}
 
 
-def drift_of(result: Any) -> dict[str, int]:
-    return {one.field: one.records for counts in result.staged.counts for one in counts.drift if one.dropped}
+def drift_of(result: Any, *, dropped: bool = True) -> dict[str, int]:
+    (counts,) = result.staged.counts
+    return {one.field: one.records for one in counts.drift if one.dropped is dropped}
 
 
 def test_kept_fields_are_in_a_column_of_the_record_table(tmp_path: Path) -> None:
@@ -81,11 +88,13 @@ def test_what_is_not_json_does_not_pass_in_a_dropped_field(tmp_path: Path) -> No
 
 
 names = st.sampled_from(["a", "b", "new", "k", "more stuff", "é", "id", "part", "_x", '"'])
+codes = st.sampled_from([{}, {"code": "A"}, {"code": "a"}])  # SQL tests the pattern
 extras = st.dictionaries(names, st.sampled_from([None, 1, "s", [], {"k": {}}, 1.5]), max_size=3)
 parts = st.builds(lambda known, more: {**more, **known}, st.sampled_from([{}, {"k": "v"}, {"j": {"x": 1}}]), extras)
+others = st.builds(lambda one, two: one | two, st.sampled_from([{}, {"judged": {"k": "v", "z": 1}}]), codes)
 records = st.builds(
-    lambda part, several, judged, more: {**more, "part": part, "parts": several, **judged},
-    *(parts, st.lists(parts, max_size=3), st.sampled_from([{}, {"judged": {"k": "v", "z": 1}}]), extras),
+    lambda part, several, other, more: {**more, "part": part, "parts": several, **other},
+    *(parts, st.lists(parts, max_size=3), others, extras),
 )
 
 
@@ -101,15 +110,17 @@ def test_the_fast_path_counts_and_keeps_what_the_exact_validator_does(
     random.Random(seed).shuffle(found)
     result = publish(lines(*found), folder, contract=contract)
     exact = RecordValidator(contract, LIMITS)
-    places, kept, n_valid = Counter[str](), {}, 0
+    places, rejected, kept, n_valid = Counter[str](), Counter[str](), {}, 0
     for one in found:
         text = json.dumps(one).encode()
         verdict = exact.verdict(RawRecord(0, text, len(text)))
+        found_in_it = {unknown.place for unknown in verdict.unknown}
+        (rejected if verdict.reasons else places).update(found_in_it)
         if not verdict.reasons:
             n_valid += 1
-            places.update({unknown.place for unknown in verdict.unknown})
             kept[one["id"]] = verdict.extra and json.loads(verdict.extra)
     assert drift_of(result) == places
+    assert drift_of(result, dropped=False) == rejected
     assert result.totals.valid == n_valid
     if unknown_fields == "keep":
         assert rows_of(result) == kept

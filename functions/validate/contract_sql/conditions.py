@@ -133,8 +133,8 @@ class _Context:
         for name in shape.members:
             if name not in schema.get("properties", {}):
                 member, value = _member(shape, name), f"{place}.{identifier(name)}"
-                is_told = member is not None and not member.nullable
-                found.append(_Sure(f"{value} IS NULL" if is_told else _FALSE, f"{value} IS NOT NULL"))
+                is_certain = member is not None and not member.nullable
+                found.append(_Sure(f"{value} IS NULL" if is_certain else _FALSE, f"{value} IS NOT NULL"))
         return _all(found)
 
     def bounds(self, keyword: str, schema: Mapping[str, Any], shape: Shape, place: str) -> _Sure:
