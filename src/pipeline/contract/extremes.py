@@ -134,7 +134,8 @@ class Trial:
     """What becomes of the records at the limits of one version's schema."""
 
     faults: Sequence[Fault]
-    warnings: Sequence[Fault]
+    warnings: Mapping[Fault, str]
+    """Each with the column that it is about, such as orders.status."""
 
 
 def try_extremes(folder: Path, contract: Contract, version: Version) -> Trial:
@@ -149,7 +150,7 @@ def try_extremes(folder: Path, contract: Contract, version: Version) -> Trial:
     repeated = _repeated_parents(folder, version, rename)
     lines = [json.dumps(record).encode() + b"\n" for _, record in named]
     if repeated or not lines:
-        return Trial(repeated, [])
+        return Trial(repeated, {})
     starts = {sum(map(len, lines[:number])): number for number in range(len(lines))}
     with tried(lines, folder) as result:
         says = f"version {version.number}: "
@@ -158,11 +159,11 @@ def try_extremes(folder: Path, contract: Contract, version: Version) -> Trial:
             one = found[starts[int(at[1])]] if at and int(at[1]) in starts else None
             where = f"{one.pointer} is {one.what}" if one else "records at the limits of the schema"
             mend = "Let the SQL take such a value, or let the schema or a rule reject it."
-            return Trial([Fault(folder / "contract.json", 1, f"{says}{where}: {result.cause}", mend)], [])
-        warned = list(_of_rejects(folder, version, found, starts, map(json.loads, result.reject_lines())))
+            return Trial([Fault(folder / "contract.json", 1, f"{says}{where}: {result.cause}", mend)], {})
+        warned = dict(_of_rejects(folder, version, found, starts, map(json.loads, result.reject_lines())))
         table = contract.record_table
         rows = read_rows(result.tables[f"{table.name}.csv"]) if f"{table.name}.csv" in result.tables else []
-        warned += _of_rounded(folder, contract, origins[table.name], [record for _, record in named], rows)
+        warned |= _of_rounded(folder, contract, origins[table.name], [record for _, record in named], rows)
     return Trial([], warned)
 
 
@@ -208,7 +209,7 @@ def _repeated_parents(folder: Path, version: Version, rename: Callable[[Any, int
 
 def _of_rejects(
     folder: Path, version: Version, found: Sequence[Extreme], starts: Mapping[int, int], rejects: Iterator[Any]
-) -> Iterator[Fault]:
+) -> Iterator[tuple[Fault, str]]:
     """Values that the schema accepts and that cost their record, since a column or a key does not take them."""
     schema = folder / f"v{version.number}.schema.json"
     said = set[str]()
@@ -220,7 +221,7 @@ def _of_rejects(
             if one.pointer not in said:
                 said.add(one.pointer)
                 mend = "Bound or require the value in the schema, widen the column, or write TRY_CAST in the SQL."
-                yield Fault(schema, _line_of(schema, version, one.pointer), says, mend)
+                yield Fault(schema, _line_of(schema, version, one.pointer), says, mend), reject["errors"][0]["rule"]
 
 
 def _line_of(path: Path, version: Version, pointer: str) -> int:
@@ -239,7 +240,7 @@ def _line_of(path: Path, version: Version, pointer: str) -> int:
 
 def _of_rounded(
     folder: Path, contract: Contract, origins: Columns, records: Sequence[Any], rows: Sequence[Mapping[str, str]]
-) -> Iterator[Fault]:
+) -> Iterator[tuple[Fault, str]]:
     """Columns of the record table whose numbers differ from those in the record that they are taken from."""
     table = contract.record_table
     places = {name: origin.pointer for name, origin in origins.items() if origin.pointer and "*" not in origin.pointer}
@@ -257,7 +258,8 @@ def _of_rounded(
                 path = folder / "contract.json"
                 line = line_at(path, f"/tables/{contract.tables.index(table)}/columns/{number}")
                 says = f"{table.name}.{column.name} is rounded by the SQL: {places[column.name]} can have more decimals"
-                yield Fault(path, line, says, "Give the column a larger scale, or the schema a smaller one.")
+                mend = "Give the column a larger scale, or the schema a smaller one."
+                yield Fault(path, line, says, mend), f"{table.name}.{column.name}"
                 break
 
 
