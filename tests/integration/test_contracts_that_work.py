@@ -182,6 +182,9 @@ def test_null_in_every_way_that_generators_write_it(name: str, tmp_path: Path, j
     assert not judged
 
 
+ADVISED = '"anyOf": [{"$ref": "#/$defs/name"}, {"type": "null"}]'
+
+
 def test_a_reference_that_forbids_null_stays_so_next_to_a_nullable_type(tmp_path: Path) -> None:
     """Both hold in JSON Schema, so that null is not valid."""
     contract_of(tmp_path, {"v": STRING}, {"v": "VARCHAR"}, "SELECT _position, id, v.n AS v FROM records")
@@ -190,6 +193,14 @@ def test_a_reference_that_forbids_null_stays_so_next_to_a_nullable_type(tmp_path
         tmp_path, "v1.schema.json", **{"$defs": {"name": NAME}}, properties={"id": STRING, "v": schema}
     )
     assert values(tmp_path, load_contract("d", folder.parent), {"n": "x"}, None) == ["x"]
+    folder = with_examples(tmp_path, {"id": "a", "v": {"n": "x"}})
+    assert check(folder) == []
+    (warning,) = warnings(folder)
+    assert "null is rejected" in warning.says
+    folder = loaded_again(tmp_path, "v1.schema.json", properties={"id": STRING, "v": json.loads(f"{{{ADVISED}}}")})
+    assert ADVISED in warning.mend
+    assert warnings(folder) == []
+    assert values(tmp_path / "again", load_contract("d", folder.parent), {"n": "x"}, None) == ["x", None]
 
 
 KINDS = {

@@ -25,7 +25,7 @@ from pipeline.contract.extremes import try_extremes
 from pipeline.contract.fault import Fault, line_at
 from pipeline.contract.outcomes import lines_of, tried
 from pipeline.contract.queries import query_faults
-from pipeline.contract.schemas import schema_faults
+from pipeline.contract.schemas import null_warnings, schema_faults
 from pipeline.contract.tables import cast_warnings, key_faults
 
 _LOADING = re.compile(r"contracts/[^/]+/(\S+) cannot be used: (.*) \(\w+\)\.$", re.DOTALL)
@@ -57,7 +57,7 @@ def warnings(folder: Path) -> list[Fault]:
         for fault, column in try_extremes(folder, contract, version).warnings.items()
         if not any(one.says.startswith(f"{column} is ") for one in of_casts)
     }
-    return sorted([*of_casts, *of_values])
+    return sorted([*of_casts, *of_values, *null_warnings(folder, contract)])
 
 
 def _extreme_faults(folder: Path, contract: Contract) -> Iterator[Fault]:

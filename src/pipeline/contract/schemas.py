@@ -8,7 +8,7 @@ from typing import Any
 from functions.common.compiled_schema import compiled
 from functions.common.contract import Contract, Version, path_of
 from functions.common.record_types import EPOCHS, merged, resolve
-from functions.common.schema_merging import ANNOTATIONS, CONDITIONS, dereferenced
+from functions.common.schema_merging import ANNOTATIONS, CONDITIONS, dereferenced, types_of
 from functions.common.schema_parts import IN_PLACE, conditions, describing, inner_schemas, parts
 from functions.common.schema_shapes import JSON, OBJECT, Shape, shape_of
 from pipeline.contract.fault import Fault, line_at
@@ -44,6 +44,22 @@ def schema_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
         if not _stands_in(contract.current.schema, rule.pointer):
             says = f"the rule {rule.code} points to {rule.pointer}, which no record of the current version has"
             yield Fault(path, line_at(path, f"/rules/{number}/pointer"), says, "Point to a field of the schema.")
+
+
+def null_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
+    """Schemas that name null next to a reference to a schema that forbids it, so that it is not valid."""
+    for version in contract.versions:
+        path = folder / f"v{version.number}.schema.json"
+        for pointer, part in parts(version.schema):
+            given = part.get("type", [])
+            if (
+                "$ref" in part
+                and "null" in given
+                and "null" not in (types_of(merged(part, version.schema)) or ["null"])
+            ):
+                says = f"names null next to a reference to {part['$ref']}, which forbids null: null is rejected"
+                mend = f'Write "anyOf": [{{"$ref": "{part["$ref"]}"}}, {{"type": "null"}}].'
+                yield Fault(path, line_at(path, f"{pointer}/type"), says, mend)
 
 
 def _of_schema(version: Version) -> Iterator[tuple[str, str, str]]:
