@@ -134,10 +134,8 @@ def test_a_bound_in_the_schema_ends_the_warning(tmp_path: Path) -> None:
 def test_a_cast_in_a_select_is_a_warning_unless_it_can_not_fail(tmp_path: Path) -> None:
     other = table("more", ["id"], {"id": "VARCHAR", "n": "INTEGER"})
     folder = written(tmp_path, other, "SELECT _position, id, CAST(customer AS INTEGER) AS n FROM records")
-    of_sql, *of_values = sorted(warnings(folder), key=lambda one: one.file.name)
-    assert (of_sql.file.name, "TRY_CAST" in of_sql.mend) == ("more.sql", True)
-    assert of_values
-    assert all("at /customer, and such a record is rejected" in one.says for one in of_values)
+    (found,) = [one for one in warnings(folder) if one.file.name == "more.sql"]
+    assert "TRY_CAST" in found.mend
     (folder / "more.sql").write_text("SELECT _position, id, TRY_CAST(customer AS INTEGER) AS n FROM records", "utf-8")
     load_contract.cache_clear()
     assert warnings(folder) == []
