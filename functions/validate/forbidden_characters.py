@@ -13,7 +13,7 @@ _SHORT_ESCAPES = {0x08: "b", 0x09: "t", 0x0A: "n", 0x0C: "f", 0x0D: "r", 0x22: '
 def plain_test(parts: Iterable[Mapping[str, Any]]) -> Callable[[bytes], bool]:
     """The test whether no text in some JSON can have a character that one of the parts forbids.
 
-    A control character stands in JSON only as an escape, any other also as itself (RFC 8259, section 7).
+    JSON has a control character only as an escape, any other also as itself (RFC 8259, section 7).
     """
     found = [WITHOUT_CHARACTERS.fullmatch(str(part.get("pattern", ""))) for part in parts]
     forbidden = sorted({character for match in found if match for character in _characters(match[1])})
