@@ -68,7 +68,8 @@ def shape_of(schema: Any, root: Any, place: str = "", level: int = 0) -> Shape:
         raise ValueError("the schema refers to itself, or nests too deeply to be a row")
     part = merged(schema, root, place)
     types = types_of(part)
-    nullable = types is None or ("null" in types and None in part.get("enum", [None]))
+    forbids_null = None not in part.get("enum", [None]) or part.get("const") is not None
+    nullable = types is None or ("null" in types and not forbids_null)
     if types is not None and (not types or types - _TYPES):
         raise ValueError(f"the schema{place} needs a type that JSON has: {', '.join(sorted(_TYPES))}")
     kinds = None if types is None else types - {"null"} - ({"integer"} if "number" in types else set())

@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from functions.common.schema_merging import CONDITIONS
@@ -72,6 +72,8 @@ conditions = st.recursive(
 
 
 @settings(max_examples=40, deadline=None)
+@example(condition={"oneOf": [True, True]})
+@example(condition={"properties": {"n": {"const": 1}}, "required": ["n"]})
 @given(condition=conditions.filter(lambda one: isinstance(one, dict)))
 def test_sql_keeps_what_the_reference_accepts(
     condition: dict[str, Any], tmp_path_factory: pytest.TempPathFactory

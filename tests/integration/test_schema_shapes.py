@@ -84,6 +84,7 @@ SHAPES: dict[str, tuple[dict[str, Any], bool]] = {
     "a reference and null in allOf": ({"allOf": [{"anyOf": [ref("money"), {"type": "null"}]}]}, True),
     "an enumeration or null": ({"anyOf": [{"enum": ["cash", "card"]}, {"type": "null"}]}, True),
     "a constant": ({"const": "cash"}, True),
+    "a constant of a nullable type": ({"type": ["integer", "null"], "const": 1}, True),
     "a constant or null": ({"anyOf": [{"const": 1}, {"type": "null"}]}, True),
     "bounds in two places": ({"allOf": [{"type": "integer", "minimum": 0}, {"maximum": 10}]}, True),
     "bounds that contradict": ({"allOf": [{"type": "integer"}, {"type": "string"}]}, False),

@@ -164,7 +164,9 @@ class _Context:
 
     def one(self, schema: Mapping[str, Any], shape: Shape, place: str) -> _Sure:
         found = [self.sure(one, shape, place) for one in schema["oneOf"]]
-        exactly = [_and([one.holds, *(other.fails for other in found if other is not one)]) for one in found]
+        exactly = [
+            _and([one.holds, *(other.fails for m, other in enumerate(found) if m != n)]) for n, one in enumerate(found)
+        ]
         pairs = [_and([one.holds, other.holds]) for n, one in enumerate(found) for other in found[n + 1 :]]
         return _Sure(_or(exactly), _or([_and([one.fails for one in found]), *pairs]))
 
