@@ -19,6 +19,13 @@ locals {
     { name = "ingested_at", type = "TIMESTAMP", description = "When the file arrived, UTC." },
   ]
 
+  # The column that it adds to the record table of a contract that keeps unknown fields.
+  extra = {
+    name        = "_extra"
+    type        = "VARCHAR"
+    description = "The fields that the contract does not know, as a JSON object from JSON Pointer to value; null where a record has none."
+  }
+
   # The tables of all contracts, by <dataset>.<table>.
   tables = merge([
     for dataset, contract in local.contracts : {
@@ -31,7 +38,11 @@ locals {
         references  = [for reference in try(table.references, []) : reference if reference.table != table.name]
         is_record   = table.name == contract.record_table
         columns = [
-          for column in concat(table.columns, local.lineage) :
+          for column in concat(
+            table.columns,
+            table.name == contract.record_table && try(contract.input.unknown_fields, "") == "keep" ? [local.extra] : [],
+            local.lineage,
+          ) :
           { name = column.name, type = column.type, description = try(column.description, "") }
         ]
       }

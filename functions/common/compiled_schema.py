@@ -9,20 +9,24 @@ import jsonschema_rs
 
 from functions.common.contract import Contract, Version
 from functions.common.errors import ContractError
-from functions.common.record_types import is_decimal
+from functions.common.record_types import is_decimal, is_decimal_string
 from functions.common.schema_parts import bounds_of_integers, conditions
 
 
 class _Decimal:
     """The schema keyword `decimal` for jsonschema-rs: see functions.common.record_types."""
 
-    def __init__(self, _parent: Any, value: list[int], _path: Any) -> None:
+    def __init__(self, parent: Mapping[str, Any], value: list[int], _path: Any) -> None:
         self._precision, self._scale = value
+        self._is_of_strings = "string" in parent.get("type", ())
 
     def validate(self, instance: Any) -> None:
         """Raise ValueError for a number that is not exact; anything else is the business of `type`."""
         is_number = isinstance(instance, int | float | Decimal) and not isinstance(instance, bool)
         if is_number and not is_decimal(instance, self._precision, self._scale):
+            raise ValueError("not an exact decimal")
+        is_string = self._is_of_strings and isinstance(instance, str)
+        if is_string and not is_decimal_string(instance, self._precision, self._scale):
             raise ValueError("not an exact decimal")
 
 

@@ -13,8 +13,10 @@ from functions.common.batch import DATASET_NAME
 from functions.common.config import CONTRACTS
 from functions.common.contract_checks import check_contract
 from functions.common.errors import ContractError, UnknownDatasetError
+from functions.common.input_settings import KEEP, InputSettings, input_settings
 from functions.common.planning import UNKNOWN_DATASET
 from functions.common.record_types import bounded, constant_of, record_fields, record_type
+from functions.common.schema_merging import merged
 from functions.common.schema_parts import conditions
 
 
@@ -43,8 +45,14 @@ SENT = "_sent"
 TOTALS = "_totals"
 """The column that holds in staging what each record adds to the control totals that are none of its columns."""
 
+EXTRA = Column("_extra", "VARCHAR")
+"""The column of the record table that has the unknown fields of a record, if the contract keeps them."""
+
 RESERVED = frozenset({POSITION, FITS, KEPT, SENT, TOTALS})
-"""What no property of a record can be called."""
+"""What no property of a record can be called, nor EXTRA if the contract has it."""
+
+RESERVED_COLUMNS = (POSITION, EXTRA.name, "filename", *(one.name for one in LINEAGE))
+"""What no column of a table can be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,19 @@ class Table:
     """Where several records give a row of the same key, the highest of these wins; empty: keys are unique."""
     references: tuple[Reference, ...]
     sql: str
-    """A SELECT over `records` that gives `_position` and every column."""
+    """The contract's SELECT over `records`: it gives `_position` and every column but EXTRA."""
+
+    @property
+    def rows_sql(self) -> str:
+        """A SELECT over `records` that gives `_position` and every column."""
+        if EXTRA not in self.columns:
+            return self.sql
+        own = ", ".join(f'own."{column.name}"' for column in self.columns if column is not EXTRA)
+        more = f"SELECT {POSITION}, {EXTRA.name} FROM records"
+        return (
+            f"SELECT own.{POSITION}, {own}, more.{EXTRA.name} FROM (\n{self.sql}\n) AS own "
+            f"LEFT JOIN ({more}) AS more USING ({POSITION})"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +142,8 @@ class Contract:
     """The members that lead to where a record names its version; empty: records name none."""
     default_version: int
     """The version of a record that names none."""
-    envelope: str
-    """The member of a document's object that holds the array of records."""
+    input: InputSettings
+    """How the dataset arrives."""
     record_table: Table
     """The table with one row a record; its key is the record's key."""
     tables: tuple[Table, ...]
@@ -131,6 +151,11 @@ class Contract:
     rules: tuple[Rule, ...]
     control_totals: tuple[ControlTotal, ...]
     macros: str
+
+    @property
+    def keeps_unknown(self) -> bool:
+        """Whether the record table has the column EXTRA."""
+        return self.input.unknown_fields == KEEP
 
     @property
     def current(self) -> Version:
@@ -166,9 +191,11 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
     with _reading(folder / "contract.json") as path:
         if dataset == UNKNOWN_DATASET:  # else files in no dataset's folder would be processed as its data
             raise ValueError(f"a dataset can't be called {UNKNOWN_DATASET}: files in no dataset's folder are called so")
-        data = _json(path)
-        check_contract(data, dataset, reserved=(POSITION, "filename", *(column.name for column in LINEAGE)))
-    tables = tuple(_table(folder, table) for table in data["tables"])
+        data = read_json(path)
+        check_contract(data, dataset, RESERVED_COLUMNS)
+        given = input_settings(data)
+    has_extra = data["record_table"] if given.unknown_fields == KEEP else ""
+    tables = tuple(_table(folder, table, has_extra=table["name"] == has_extra) for table in data["tables"])
     by_name = {table.name: table for table in tables}
     macros = folder / "macros.sql"
     return Contract(
@@ -176,7 +203,7 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
         versions=_versions(folder, data),
         version_path=path_of(data.get("record_version", {}).get("pointer", "")),
         default_version=_default_version(data),
-        envelope=data["envelope"],
+        input=given,
         record_table=by_name[data["record_table"]],
         tables=tables,
         derived=tuple(Derived(one["name"], one["sql"]) for one in data.get("derived", [])),
@@ -204,11 +231,14 @@ def _versions(folder: Path, data: Mapping[str, Any]) -> tuple[Version, ...]:
 
 def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) -> Version:
     with _reading(folder / f"v{number}.schema.json") as path:
-        written = _json(path)
+        written = read_json(path)
         schema = written if conditions(written) else bounded(written)  # a bound would change what a condition says
         version = Version(number, schema, record_type(schema), upcast)
         taken = RESERVED | {derived["name"] for derived in data.get("derived", [])}
-        if not schema.get("properties") or taken & set(map(str.lower, schema["properties"])):
+        if input_settings(data).unknown_fields == KEEP:
+            taken |= {EXTRA.name}
+        properties = merged(schema, schema).get("properties", {})
+        if not version.columns or taken & set(map(str.lower, properties)):
             raise ValueError(f"a record must have properties of its own, none called {', '.join(sorted(taken))}")
         if named := data.get("record_version"):
             _check_names_itself(schema, number, named["pointer"], is_default=number == _default_version(data))
@@ -237,7 +267,8 @@ def _reading(path: Path) -> Iterator[Path]:
         raise ContractError(f"{place} cannot be used: {fault} ({type(exc).__name__}).") from exc
 
 
-def _json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises ValueError if an object in it has a member twice."""
     return json.loads(path.read_text("utf-8"), object_pairs_hook=_once)
 
 
@@ -258,10 +289,10 @@ def _sql(path: Path) -> str:
         return f"{text}\n"
 
 
-def _table(folder: Path, data: Mapping[str, Any]) -> Table:
+def _table(folder: Path, data: Mapping[str, Any], *, has_extra: bool) -> Table:
     return Table(
         name=data["name"],
-        columns=tuple(Column(column["name"], column["type"]) for column in data["columns"]),
+        columns=(*(Column(column["name"], column["type"]) for column in data["columns"]), *([EXTRA] * has_extra)),
         key=tuple(data["key"]),
         latest_by=tuple(data.get("latest_by", [])),
         references=tuple(Reference(tuple(ref["columns"]), ref["table"]) for ref in data.get("references", [])),

@@ -4,7 +4,7 @@ An unknown member is refused too: a misspelt `references` would leave a check ou
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -12,6 +12,12 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 COLUMN_TYPE = re.compile(r"VARCHAR|BOOLEAN|INTEGER|BIGINT|DOUBLE|DATE|TIMESTAMP|DECIMAL\(([1-9]\d?),(\d\d?)\)")
 """A type that a column can have."""
+
+COLUMN_TYPES = (
+    "VARCHAR, BOOLEAN, INTEGER, BIGINT, DOUBLE, DATE, TIMESTAMP, "
+    "or DECIMAL(precision,scale) with a precision of at most 38 and a scale of at most the precision"
+)
+"""The same in words."""
 
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
 _MAX_DECIMAL = 38
@@ -40,11 +46,13 @@ _MEMBERS = {
         {
             "dataset": _NAMED,
             "current_version": _NUMBER,
-            "envelope": _TEXT,
             "record_table": _NAMED,
             "tables": _ARRAY,
         },
         {
+            "envelope": _TEXT,
+            "input": _OBJECT,
+            "$schema": _TEXT,
             "description": _TEXT,
             "retired": _TEXT,
             "record_version": _OBJECT,
@@ -74,59 +82,88 @@ def check_contract(data: Any, dataset: str, reserved: Collection[str]) -> None:
 
     `reserved` are the columns that the pipeline itself adds to a table.
     """
-    _check_members(data, "contract", "the contract")
+    for part, place, given in _parts(data):
+        _check_members(given, part, place)
+    for fault in contradictions(data, dataset, reserved):
+        raise ValueError(fault)
+
+
+def contradictions(data: Mapping[str, Any], dataset: str, reserved: Collection[str]) -> Iterator[str]:
+    """Everything in which a contract contradicts itself, each with its place. Its parts must have their members."""
     if data["dataset"] != dataset:
-        raise ValueError(f"dataset must be {dataset}, as its folder is called")
-    _check_versions(data)
-    tables = _by_name(data["tables"], "table", "tables")
+        yield f"dataset must be {dataset}, as its folder is called"
+    yield from _of_versions(data)
+    for part, name in (("tables", "name"), ("derived", "name"), ("rules", "code"), ("control_totals", "name")):
+        yield from _repeated(data.get(part, []), part, name)
+    tables = {table["name"]: table for table in data["tables"]}
     for name, table in tables.items():
         if name in _OF_THE_PIPELINE or name.startswith("part_") or name.endswith("_current"):
-            raise ValueError(f"a table can't be called {name}: the pipeline has a table of that name")
-        _check_table(table, reserved, f"tables.{name}")
-    for name, table in tables.items():
+            yield f"tables.{name}.name can't be {name}: the pipeline has a table of that name"
+        yield from _of_table(table, reserved, f"tables.{name}")
         for number, reference in enumerate(table.get("references", [])):
-            _check_reference(reference, table, tables, f"tables.{name}.references[{number}]")
-    _known([data["record_table"]], tables, "record_table")
-    _by_name(data.get("derived", []), "derived", "derived")
-    for code, rule in _by_name(data.get("rules", []), "rule", "rules", "code").items():
+            yield from _of_reference(reference, table, tables, f"tables.{name}.references[{number}]")
+    yield from _unknown([data["record_table"]], tables, "record_table")
+    for rule in data.get("rules", []):
         if not _POINTER.fullmatch(rule["pointer"]):
-            raise ValueError(f"rules.{code}.pointer must be a JSON Pointer")
-    for name, total in _by_name(data.get("control_totals", []), "control_total", "control_totals").items():
-        _known([total["table"]], tables, f"control_totals.{name}.table")
-        _known([total["column"]], _columns(tables[total["table"]]), f"control_totals.{name}.column")
+            yield f"rules.{rule['code']}.pointer must be a JSON Pointer"
+    for total in data.get("control_totals", []):
+        place = f"control_totals.{total['name']}"
+        yield from _unknown([total["table"]], tables, f"{place}.table")
+        if total["table"] in tables:
+            yield from _unknown([total["column"]], _columns(tables[total["table"]]), f"{place}.column")
 
 
-def _check_versions(data: Mapping[str, Any]) -> None:
-    numbers = list(_by_name(data.get("versions", []), "version", "versions", "version")) or [data["current_version"]]
+def _of_versions(data: Mapping[str, Any]) -> Iterator[str]:
+    yield from _repeated(data.get("versions", []), "versions", "version")
+    numbers = [one["version"] for one in data.get("versions", [])] or [data["current_version"]]
     if numbers != sorted(numbers) or numbers[-1] != data["current_version"]:
-        raise ValueError("versions must be in ascending order, and end with current_version")
+        yield "versions must be in ascending order, and end with current_version"
     if "record_version" not in data:
         if len(numbers) > 1:
-            raise ValueError("the contract lacks record_version, which says where a record names one of its versions")
-        return
-    named = data["record_version"]
-    _check_members(named, "record_version", "record_version")
-    if not named["pointer"].startswith("/") or not _POINTER.fullmatch(named["pointer"]):
-        raise ValueError("record_version.pointer must be a JSON Pointer that names a member")
+            yield "the contract lacks record_version, which says where a record names one of its versions"
+    elif not data["record_version"]["pointer"].startswith("/") or not _POINTER.fullmatch(
+        data["record_version"]["pointer"]
+    ):
+        yield "record_version.pointer must be a JSON Pointer that names a member"
 
 
-def _check_table(table: Mapping[str, Any], reserved: Collection[str], place: str) -> None:
-    for name, column in _by_name(table["columns"], "column", f"{place}.columns").items():
+def _of_table(table: Mapping[str, Any], reserved: Collection[str], place: str) -> Iterator[str]:
+    yield from _repeated(table["columns"], f"{place}.columns", "name")
+    for column in table["columns"]:
+        name = column["name"]
         if name in reserved or name == _PARTITION:
-            raise ValueError(f"{place} can't have a column {name}: the pipeline adds one of that name")
+            yield f"{place}.columns.{name}.name can't be {name}: the pipeline adds a column of that name"
         kind = COLUMN_TYPE.fullmatch(column["type"])
         if not kind or (kind[1] and (int(kind[1]) > _MAX_DECIMAL or int(kind[2]) > int(kind[1]))):
-            raise ValueError(f"{place}.columns.{name}.type is no type that a table can have")
+            yield f"{place}.columns.{name}.type must be one of {COLUMN_TYPES}"
     for member in ("key", "latest_by"):
-        _known(table.get(member, []), _columns(table), f"{place}.{member}")
+        yield from _unknown(table.get(member, []), _columns(table), f"{place}.{member}")
 
 
-def _check_reference(reference: Any, table: Mapping[str, Any], tables: Mapping[str, Any], place: str) -> None:
-    _check_members(reference, "reference", place)
-    _known([reference["table"]], tables, f"{place}.table")
-    _known(reference["columns"], _columns(table), f"{place}.columns")
-    if len(reference["columns"]) != len(tables[reference["table"]]["key"]):
-        raise ValueError(f"{place} must have as many columns as the key of {reference['table']}")
+def _of_reference(
+    reference: Mapping[str, Any], table: Mapping[str, Any], tables: Mapping[str, Any], place: str
+) -> Iterator[str]:
+    yield from _unknown([reference["table"]], tables, f"{place}.table")
+    yield from _unknown(reference["columns"], _columns(table), f"{place}.columns")
+    named = tables.get(reference["table"])
+    if named and len(reference["columns"]) != len(named["key"]):
+        yield f"{place} must have as many columns as the key of {reference['table']}"
+
+
+def _parts(data: Any) -> Iterator[tuple[str, str, Any]]:
+    """Every part of a contract: its kind, its place, and itself. What a part lacks is checked before what is in it."""
+    yield "contract", "the contract", data
+    if "record_version" in data:
+        yield "record_version", "record_version", data["record_version"]
+    lists = {"tables": "table", "versions": "version", "derived": "derived", "rules": "rule"}
+    for member, part in {**lists, "control_totals": "control_total"}.items():
+        for number, one in enumerate(data.get(member, [])):
+            place = f"{member}[{number}]"
+            yield part, place, one
+            place = f"{member}.{one['name']}" if part == "table" else place
+            for inner, kind in (("columns", "column"), ("references", "reference")) if part == "table" else ():
+                for index, each in enumerate(one.get(inner, [])):
+                    yield kind, f"{place}.{inner}[{index}]", each
 
 
 def _check_members(data: Any, part: str, place: str) -> None:
@@ -143,21 +180,17 @@ def _check_members(data: Any, part: str, place: str) -> None:
             raise ValueError(f"{place}: {name} must be {kind}")
 
 
-def _by_name(parts: Sequence[Any], part: str, place: str, name: str = "name") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for number, data in enumerate(parts):
-        _check_members(data, part, f"{place}[{number}]")
-        if data[name] in found:
-            raise ValueError(f"{place} has {data[name]} twice")
-        found[data[name]] = data
-    return found
+def _repeated(parts: Sequence[Mapping[str, Any]], place: str, name: str) -> Iterator[str]:
+    names = [one[name] for one in parts]
+    for repeated in dict.fromkeys(one for number, one in enumerate(names) if one in names[:number]):
+        yield f"{place} has {repeated} twice"
 
 
 def _columns(table: Mapping[str, Any]) -> list[str]:
     return [column["name"] for column in table["columns"]]
 
 
-def _known(names: Iterable[Any], known: Collection[str], place: str) -> None:
+def _unknown(names: Iterable[Any], known: Collection[str], place: str) -> Iterator[str]:
     for name in names:
         if name not in known:
-            raise ValueError(f"{place} names {name!r}, which is not there")
+            yield f"{place} names {name!r}, which is not there"

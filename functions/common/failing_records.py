@@ -83,7 +83,7 @@ def failing_rows(
     def computed(columns: Sequence[Column], first: int, last: int) -> str:
         within(first, last)
         values = [f"CAST({identifier(c.name)} AS {c.type})" if cast else identifier(c.name) for c in columns]
-        return f"SELECT max(hash({', '.join(values)})) FROM ({table.sql})"
+        return f"SELECT max(hash({', '.join(values)})) FROM ({table.rows_sql})"
 
     what, likely = f"table {table.name}", list(table.columns)
     for position in failing_positions(connection, within, lambda *ends: computed(table.columns, *ends), what):

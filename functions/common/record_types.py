@@ -1,48 +1,162 @@
-"""How a JSON Schema's types are read by DuckDB, and the schema keyword `decimal` that makes numbers exact.
+"""How DuckDB reads what a JSON Schema describes, and the schema keywords of this project that make values exact.
 
-`"decimal": [precision, scale]` is an annotation of this project beside `"type": "number"`: the number has at
-most `scale` decimals and is below 10^(precision − scale), and it is read as DECIMAL(precision, scale). It stands
-in for a fractional `multipleOf`, on which binary floating point makes validators disagree (19.99 is no multiple
-of 0.01 to some of them).
+`"decimal": [precision, scale]` next to `"type": "number"` says that the number has at most `scale` decimals and is
+below 10^(precision − scale). It is read as DECIMAL(precision, scale). It replaces a fractional `multipleOf`, on which
+binary floating point makes validators disagree (to some of them 19.99 is no multiple of 0.01). Next to
+`"type": "string"` it says the same of a number that is written in a string.
+
+`"format": "epoch-seconds"` or `"epoch-millis"` next to `"type": "integer"` says that the number counts from 1970. It is
+read as TIMESTAMP.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
-_BY_FORMAT = {"date-time": "TIMESTAMPTZ", "date": "DATE"}
-"""How a text is kept that says a time. `sent_type` takes it for the text that it is."""
+from functions.common.schema_merging import merged, resolve
+from functions.common.schema_shapes import ARRAY, EMPTY, JSON, OBJECT, Shape, shape_of
 
-_BY_TYPE = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN"}
+__all__ = ["merged", "resolve"]
+
+_BY_FORMAT = {"date-time": "TIMESTAMPTZ", "date": "DATE"}
+"""The types of strings that are times. `sent_type` reads them as the strings that they are."""
+
+_BY_TYPE = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", JSON: "VARCHAR"}
 INT64 = (-(2**63), 2**63 - 1)
 """The least and the most that a BIGINT holds."""
 
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z in seconds since 1970."""
+
+EPOCHS: Mapping[str, tuple[int, int]] = {
+    "epoch-seconds": (_FIRST_SECOND, _LAST_SECOND),
+    "epoch-millis": (_FIRST_SECOND * 1000, _LAST_SECOND * 1000 + 999),
+}
+"""The formats of whole numbers that count time, with the least and the most of each."""
+
+_MICROSECONDS = {"epoch-seconds": 1_000_000, "epoch-millis": 1_000}
+DECIMAL_STRING = re.compile(r"[+-]?(?:[0-9]+(?:[.][0-9]*)?|[.][0-9]+)")
+"""Digits with an optional sign and an optional point."""
+
+_PLACE = re.compile(r"the schema(/\S*)? ")
 _UINT64_END = 2**64
 _MAX_PRECISION = 38
 _ROUNDING = Context(prec=_MAX_PRECISION + 1, rounding=ROUND_HALF_UP)
-_MOST_LEVELS = 100
 SIGNIFICANT_DIGITS = 15
 """How many decimal digits every binary64 number keeps (IEEE 754; DBL_DIG in C)."""
 
+TypeOfValue = Callable[[Shape, str], str]
+"""The DuckDB type of a value that is no object and no array, from its shape and its place in the schema."""
+
 
 def record_type(schema: Any) -> str:
-    """The DuckDB type of what `schema` describes. Raises ValueError or TypeError where it does not say one type."""
-    return _type(schema, schema, "", kept_type)
+    """The DuckDB type of what `schema` describes. Raises ValueError or TypeError if it can't be a row."""
+    return _type(shape_of(schema, schema), "", kept_type)
+
+
+def type_faults(schema: Any) -> list[tuple[str, str]]:
+    """Everything that keeps a schema from being a row: JSON Pointer and sentence of each fault."""
+    found: dict[tuple[str, str], None] = {}
+
+    def look(part: Any, place: str) -> None:
+        try:
+            shape = shape_of(part, schema, place)
+            if shape.kind not in (OBJECT, ARRAY, EMPTY):
+                kept_type(shape, place)
+        except (TypeError, ValueError) as exc:
+            said = str(exc)
+            inner = _PLACE.match(said)
+            if not inner or (inner[1] or "") == place or not inner[1]:
+                found[place, said] = None
+        for name, inner_part in (part.get("properties") or {}).items() if isinstance(part, Mapping) else ():
+            look(inner_part, f"{place}/properties/{name.replace('~', '~0').replace('/', '~1')}")
+        if isinstance(part, Mapping) and isinstance(part.get("items"), Mapping):
+            look(part["items"], f"{place}/items")
+        for keyword in ("$defs", "definitions") if not place and isinstance(part, Mapping) else ():
+            for name, inner_part in part.get(keyword, {}).items():
+                look(inner_part, f"/{keyword}/{name}")
+
+    look(schema, "")
+    innermost = [place for place, _ in found]
+    return [(place, says) for place, says in found if not any(other.startswith(f"{place}/") for other in innermost)]
 
 
 def record_fields(schema: Any) -> dict[str, str]:
-    """The DuckDB type of each property of the record that `schema` describes, by its name."""
-    part = merged(schema, schema)
-    return {
-        name: _type(inner, schema, f"/properties/{name}", kept_type)
-        for name, inner in part.get("properties", {}).items()
-    }
+    """The DuckDB type of each property of a record that becomes a column, by its name."""
+    columns = shape_of(schema, schema).columns
+    return {name: _type(inner, f"/properties/{name}", kept_type) for name, inner in columns.items()}
+
+
+def sent_type(schema: Any, decimals: str = "DOUBLE") -> str:
+    """The DuckDB type that takes what `schema` describes as JSON has it.
+
+    Times are strings or whole numbers. Numbers that are decimals are `decimals`.
+    """
+
+    def type_of_value(shape: Shape, _place: str) -> str:
+        return decimals if shape.kind == "number" and "decimal" in shape.part else _BY_TYPE[shape.kind]
+
+    return _type(shape_of(schema, schema), "", type_of_value)
+
+
+def _type(shape: Shape, place: str, type_of_value: TypeOfValue) -> str:
+    if shape.kind == OBJECT:
+        members = shape.columns.items()
+        fields = (f"{_quoted(name)} {_type(one, f'{place}/properties/{name}', type_of_value)}" for name, one in members)
+        return f"STRUCT({', '.join(fields)})"
+    if shape.kind == ARRAY and shape.element:
+        return f"{_type(shape.element, f'{place}/items', type_of_value)}[]"
+    if shape.kind not in _BY_TYPE:
+        raise ValueError(f"the schema{place} must have properties")
+    return type_of_value(shape, place)
+
+
+def kept_type(shape: Shape, place: str = "") -> str:
+    """The DuckDB type that a value that is no object and no array is kept as."""
+    part, kind = shape.part, shape.kind
+    if kind in ("number", "string") and "decimal" in part:
+        precision, scale = decimal_of(part["decimal"], place)
+        return f"DECIMAL({precision},{scale})"
+    if kind == "string":
+        return _BY_FORMAT.get(str(part.get("format", "")), "VARCHAR")
+    if kind == "integer" and part.get("format") in EPOCHS:
+        return "TIMESTAMP"
+    return _BY_TYPE[kind]
+
+
+def kept_value(shape: Shape, place: str) -> str:
+    """An SQL expression for a sent value as the type that it is kept as; null if it can't be."""
+    kind, form = _type(shape, "", kept_type), str(shape.part.get("format", ""))
+    if not _has_epoch(shape):
+        return f"TRY_CAST({place} AS {kind})"
+    if shape.kind == OBJECT:
+        members = (
+            f"{_quoted(name)} := {kept_value(one, f'{place}.{_quoted(name)}')}" for name, one in shape.columns.items()
+        )
+        return f"CASE WHEN {place} IS NOT NULL THEN struct_pack({', '.join(members)}) END"
+    if shape.kind == ARRAY and shape.element:
+        element = f"kept_{place.count('kept_')}"
+        return f"list_transform({place}, lambda {element}: {kept_value(shape.element, element)})"
+    least, most = EPOCHS[form]
+    return f"CASE WHEN {place} BETWEEN {least} AND {most} THEN make_timestamp({place} * {_MICROSECONDS[form]}) END"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _has_epoch(shape: Shape) -> bool:
+    if shape.kind == "integer":
+        return shape.part.get("format") in EPOCHS
+    inner = [*shape.columns.values(), *([shape.element] if shape.element and shape.kind == ARRAY else [])]
+    return shape.kind in (OBJECT, ARRAY) and any(map(_has_epoch, inner))
 
 
 def bounded(schema: Any) -> Any:
-    """A schema in which every whole number is within the 64 bits that hold it, where it does not say so itself.
+    """A schema in which every whole number is within the 64 bits that hold it, if it does not say so itself.
 
-    JSON has no bounds (RFC 8259, section 6), and a column has.
+    JSON has no bounds (RFC 8259, section 6), and a column has. A number that counts time is within years that exist.
     """
     if isinstance(schema, list):
         return [bounded(part) for part in schema]
@@ -56,85 +170,26 @@ def bounded(schema: Any) -> Any:
 
 
 def missing_bounds(part: Mapping[str, Any]) -> dict[str, int]:
-    """The bounds of 64 bits that a schema of whole numbers does not have itself."""
+    """The bounds of its column that a schema of whole numbers does not have itself."""
     if part.keys() & {"const", "enum"}:
         return {}
+    form = part.get("format")
+    least, most = EPOCHS.get(form, INT64) if isinstance(form, str) else INT64
     lower, upper = (
         [part[name] for name in names if isinstance(part.get(name), int | float)]
         for names in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
     )
-    missing = {} if any(bound >= INT64[0] for bound in lower) else {"minimum": INT64[0]}
-    return missing if any(bound <= INT64[1] for bound in upper) else {**missing, "maximum": INT64[1]}
+    missing = {} if any(bound >= least for bound in lower) else {"minimum": least}
+    return missing if any(bound <= most for bound in upper) else {**missing, "maximum": most}
 
 
 def constant_of(schema: Any, path: Sequence[str]) -> tuple[Any, bool]:
-    """The `const` of the property that `path` leads to, and whether a record must have it; None where there is none."""
+    """The `const` of the property that `path` leads to, and whether a record must have it; None if there is none."""
     part, is_required = merged(schema, schema), True
     for name in path:
         is_required = is_required and name in part.get("required", [])
         part = merged(part.get("properties", {}).get(name, {}), schema)
     return part.get("const"), is_required
-
-
-def sent_type(schema: Any, decimals: str = "DOUBLE") -> str:
-    """The DuckDB type that takes what `schema` describes as JSON has it: times are texts, decimals are `decimals`."""
-    return _type(schema, schema, "", lambda part, kind, _place: decimals if "decimal" in part else _BY_TYPE[kind])
-
-
-def _type(schema: Any, root: Any, place: str, type_of_value: Callable[[Mapping[str, Any], str, str], str]) -> str:
-    if place.count("/") > _MOST_LEVELS:
-        raise ValueError("the schema refers to itself, or nests too deeply to be a row")
-    part = merged(schema, root, place)
-    kind, _ = type_of(part, place)
-    if kind == "object":
-        return f"STRUCT({', '.join(_fields(part.get('properties'), root, place, type_of_value))})"
-    if kind == "array":
-        return f"{_type(part.get('items'), root, f'{place}/items', type_of_value)}[]"
-    return type_of_value(part, kind, place)
-
-
-def kept_type(part: Mapping[str, Any], kind: str, place: str = "") -> str:
-    """The DuckDB type that a value of the JSON type `kind` is kept as."""
-    if kind == "number" and "decimal" in part:
-        precision, scale = decimal_of(part["decimal"], place)
-        return f"DECIMAL({precision},{scale})"
-    if kind == "string":
-        return _BY_FORMAT.get(str(part.get("format", "")), "VARCHAR")
-    return _BY_TYPE[kind]
-
-
-def merged(schema: Any, root: Any, place: str = "") -> Mapping[str, Any]:
-    """A part of a schema with its local references merged in; what stands beside a `$ref` outranks what it names."""
-    for _ in range(_MOST_LEVELS):
-        if not isinstance(schema, Mapping):
-            raise TypeError(f"the schema{place} must be an object")
-        if "$ref" not in schema:
-            return schema
-        beside = {name: value for name, value in schema.items() if name != "$ref"}
-        schema = {**resolve(schema["$ref"], root), **beside}
-    raise ValueError("the schema refers to itself, or nests too deeply to be a row")
-
-
-def type_of(part: Mapping[str, Any], place: str = "") -> tuple[str, bool]:
-    """The one type that a part of a schema says beside null, and whether it may be null."""
-    given = part.get("type", "string" if "enum" in part else [])
-    kinds = [kind for kind in (given if isinstance(given, list) else [given]) if kind != "null"]
-    if len(kinds) != 1 or kinds[0] not in ("object", "array", *_BY_TYPE):
-        raise ValueError(f"the schema{place} needs exactly one type besides null, not {kinds}")
-    return str(kinds[0]), isinstance(given, list) and "null" in given
-
-
-def _fields(
-    properties: Any, root: Any, place: str, type_of_value: Callable[[Mapping[str, Any], str, str], str]
-) -> Iterator[str]:
-    if not isinstance(properties, Mapping) or not properties:
-        raise ValueError(f"the schema{place} must have properties")
-    for name in properties:
-        if [other.lower() for other in properties].count(name.lower()) > 1 or "\0" in name:
-            raise ValueError(f"the schema{place} has a property that DuckDB can't tell from another: {name!r}")
-    for name, part in properties.items():
-        quoted = name.replace('"', '""')
-        yield f'"{quoted}" {_type(part, root, f"{place}/properties/{name}", type_of_value)}'
 
 
 def decimal_of(value: Any, place: str = "") -> tuple[int, int]:
@@ -145,14 +200,15 @@ def decimal_of(value: Any, place: str = "") -> tuple[int, int]:
     raise ValueError(f"the schema{place} must give decimal as [precision up to {_MAX_PRECISION}, scale]")
 
 
-def resolve(reference: Any, root: Any) -> Mapping[str, Any]:
-    """The part of `root` that a local `$ref` such as `#/$defs/money` names. Raises TypeError where there is none."""
-    part: Any = root
-    for name in str(reference).removeprefix("#/").split("/"):
-        part = part.get(name) if isinstance(part, Mapping) else None
-    if not isinstance(part, Mapping):
-        raise TypeError(f"the schema has no schema at {reference}")
-    return part
+def is_decimal_string(value: str, precision: int, scale: int) -> bool:
+    """Whether a string is a number that a DECIMAL(precision, scale) holds exactly.
+
+    It is digits with an optional sign and point. Zeros at the end do not count as decimals.
+    """
+    if not DECIMAL_STRING.fullmatch(value):
+        return False
+    whole, _, decimals = value.lstrip("+-").partition(".")
+    return len(whole.lstrip("0")) <= precision - scale and len(decimals.rstrip("0")) <= scale
 
 
 def is_decimal(value: float | Decimal, precision: int, scale: int) -> bool:

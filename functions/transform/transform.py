@@ -45,5 +45,5 @@ def _failure(table: Table, records: Path, connection: duckdb.DuckDBPyConnection,
 
 def _write_part(table: Table, workdir: Path, connection: duckdb.DuckDBPyConnection) -> int:
     columns = ", ".join(f"CAST({identifier(c.name)} AS {c.type}) AS {identifier(c.name)}" for c in table.columns)
-    query = f"SELECT _position, {columns} FROM ({table.sql})"
+    query = f"SELECT _position, {columns} FROM ({table.rows_sql})"
     return copy(connection, query, workdir / f"{table.name}.parquet", STAGED)

@@ -2,16 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from functions.common.contract import Version
 from functions.common.documents.chunk_counts import DriftCount
-from functions.common.record_types import merged
-from functions.common.reject_lines import MAX_NAME, MOST_FIELDS, OTHERS, escaped
+from functions.common.reject_lines import MAX_NAME, MOST_FIELDS, OTHERS
 
-_ELEMENT = "*"
 _NAME = re.compile(rf"[A-Za-z_$][A-Za-z0-9_$-]{{0,{MAX_NAME - 1}}}")
 
 
@@ -24,27 +22,15 @@ class UnknownField:
     name: str
     place: str
     """The JSON Pointer of it, with `*` for the index of an element; OTHERS where its name looks like none."""
+    path: tuple[str, ...] = ()
+    """The members that lead to the object that has it, with `*` for the elements of an array."""
+    pointer: str = ""
+    """The JSON Pointer of it in this record."""
 
 
-def unknown_fields(record: Any, version: Version) -> list[UnknownField]:
-    """Every member of a parsed record that a schema with `"additionalProperties": false` does not name."""
-    return list(_unknown(record, version.schema, version.schema, ""))
-
-
-def _unknown(value: Any, schema: Any, root: Any, place: str) -> Iterator[UnknownField]:
-    part = merged(schema, root)
-    if isinstance(value, dict):
-        properties = part.get("properties", {})
-        if part.get("additionalProperties") is False and "patternProperties" not in part:
-            for name in value:
-                if name not in properties:
-                    yield UnknownField(value, name, f"{place}/{name}" if _NAME.fullmatch(name) else OTHERS)
-        for name, inner in value.items():
-            if name in properties:
-                yield from _unknown(inner, properties[name], root, f"{place}/{escaped(name)}")
-    elif isinstance(value, list) and "items" in part:
-        for element in value:
-            yield from _unknown(element, part["items"], root, f"{place}/{_ELEMENT}")
+def is_name(name: str) -> bool:
+    """Whether a field's name looks like one, so that it may be in counts and messages."""
+    return _NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +47,25 @@ class Drift:
                 key = (version.number, OTHERS, dropped)
             self.records[key] += 1
 
+    def add_dropped(self, version: Version, places: Mapping[str, int]) -> None:
+        """Count unknown fields of many records that are valid without them: how many records have each."""
+        for place, records in places.items():
+            key = (version.number, place, True)
+            if key not in self.records and len(self.records) >= MOST_FIELDS:
+                key = (version.number, OTHERS, True)
+            self.records[key] += records
+
+    def reject(self, version: Version, found: Iterable[UnknownField]) -> None:
+        """Count the unknown fields of one record, which were counted as dropped, as those of a rejected one."""
+        for place in dict.fromkeys(one.place for one in found):
+            key = (version.number, place, True)
+            self.records[key if key in self.records else (version.number, OTHERS, True)] -= 1
+        self.add(version, found, dropped=False)
+
     def content(self) -> tuple[DriftCount, ...]:
         """The account as it is staged and published."""
         return tuple(
             DriftCount(contract_version=number, field=place, records=records, dropped=dropped)
             for (number, place, dropped), records in sorted(self.records.items())
+            if records
         )

@@ -25,6 +25,7 @@ _LONG = re.compile(rb"[0-9.]{%d,}" % _LONGEST_EXACT)
 _NUMBER = re.compile(rb"[0-9.]+(?:[eE][+-]?[0-9]+)?")
 _BEFORE_A_NUMBER = frozenset(b"-:,[ \t\r\n")
 _EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]")
+_LONG_INTEGER = re.compile(rb"[0-9]{19}")
 _FLOATS_SKIP_INTEGERS = 2**53
 _UINT64_END = 2**64
 """Parsers keep whole numbers below this one exactly."""
@@ -68,13 +69,15 @@ def _value_of(number: float) -> Decimal:
     return Decimal(repr(number)) if number < _FLOATS_SKIP_INTEGERS else Decimal(number)
 
 
-def parsed_exactly(data: bytes, record: object) -> object:
+def parsed_exactly(data: bytes, record: object, *, keep_integers: bool = False) -> object:
     """The value of some JSON that was parsed as `record`, in which no number has lost a digit.
 
-    Numbers that a float may not hold are int if they are whole, or else Decimal. Raises RecursionError where the value
-    nests too deeply for the standard library.
+    Numbers that a float may not hold are int if they are whole, or else Decimal. With `keep_integers`, so is each whole
+    number that is written without a point and without an exponent, even if a float would hold it. Raises RecursionError
+    where the value nests too deeply for the standard library.
     """
-    if not loses_digits(data) and not _EXPONENT.search(data):
+    is_exact = not loses_digits(data) and not _EXPONENT.search(data)
+    if is_exact and not (keep_integers and _LONG_INTEGER.search(data)):
         return record
     return json.loads(data, parse_float=_number, parse_int=_number)
 

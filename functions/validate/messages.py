@@ -15,7 +15,7 @@ import jsonschema_rs
 
 from functions.common.compiled_schema import exact_schema
 from functions.common.contract import Contract, Rule, Version, path_of
-from functions.common.record_types import SIGNIFICANT_DIGITS, merged
+from functions.common.record_types import EPOCHS, SIGNIFICANT_DIGITS, merged
 from functions.common.reject_codes import (
     BAD_FORMAT,
     BAD_LENGTH,
@@ -31,6 +31,7 @@ from functions.common.reject_codes import (
     Reason,
 )
 from functions.common.reject_lines import escaped
+from functions.common.schema_merging import dereferenced
 
 MAX_REASONS = 20
 """The maximum number of reasons per reject. A record may violate a rule in each of thousands of items."""
@@ -69,6 +70,10 @@ _KINDS = {
     list: "an array",
     dict: "an object",
 }
+_COUNTS_TIME = (
+    "found a number; if it counts from 1970, declare the field as an integer with the format epoch-millis or "
+    "epoch-seconds"
+)
 _NOT_WHOLE = "a number that is not whole"
 _SIZES = {"minLength", "maxLength", "minItems", "maxItems"}
 _TYPE_NAMES = {
@@ -166,10 +171,15 @@ def _sentence(keyword: str, part: Mapping[str, Any], value: Any) -> str:
     if keyword == "type" and limit:
         kinds = [limit] if isinstance(limit, str) else limit
         rule = f"must be {' or '.join(_TYPE_NAMES[kind] for kind in kinds)}"
+        if part.get("format") in ("date", "date-time") and isinstance(value, int) and not isinstance(value, bool):
+            return f"{rule}{_such_as_of(part)}; {_COUNTS_TIME}"
         if "integer" in kinds and _is_not_whole(value):
             return f"{rule}{_such_as_of(part)}; found {_NOT_WHOLE}"
     elif keyword == "enum" and limit and len(limit) <= _MAX_NAMED_VALUES:
         rule = f"must be one of {', '.join(one if isinstance(one, str) else json.dumps(one) for one in limit)}"
+    elif keyword in ("minimum", "maximum") and part.get("format") in EPOCHS and limit in EPOCHS[part["format"]]:
+        unit = "seconds" if part["format"] == "epoch-seconds" else "milliseconds"
+        return f"must count {unit} from 1970 within the years 1 to 9999{_such_as_of(part)}; found another number"
     elif keyword in _LIMITS:
         rule = _LIMITS[keyword].format(limit) if limit != 1 else _LIMITS[keyword].format(limit).removesuffix("s")
     elif keyword == "uniqueItems":
@@ -184,7 +194,8 @@ def _described(keyword: str, part: Mapping[str, Any]) -> str:
     match keyword, part.get(keyword):
         case "decimal", [int(precision), int(scale)]:
             digits = f" and {SIGNIFICANT_DIGITS} digits" if precision > SIGNIFICANT_DIGITS and scale else ""
-            return f"a number below 10^{precision - scale} with at most {scale} decimals{digits}"
+            says = f"a number below 10^{precision - scale} with at most {scale} decimals"
+            return f"{says}, written as a string" if "string" in _kinds(part) else f"{says}{digits}"
         case "format", str(name):
             return f"a string with the format {name}"
         case "pattern", str(pattern):
@@ -280,7 +291,7 @@ def _part(schema: Mapping[str, Any], path: Iterable[str | int]) -> Mapping[str, 
     part: Any = schema
     try:
         for step in path:
-            part = merged(part, schema) if step == "$ref" else part[step]
-        return merged(part, schema)
+            part = dereferenced(part, schema) if step == "$ref" else part[step]
+        return dereferenced(part, schema)
     except (KeyError, IndexError, TypeError, ValueError):
         return {}

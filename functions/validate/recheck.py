@@ -7,6 +7,7 @@ from functions.common.source.documents import Document, record_at
 from functions.common.source.raw import RawRecord
 from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.contract_sql.evaluation import FlaggedRecord
+from functions.validate.drift import Drift
 from functions.validate.record_validator import RecordValidator, Verdict
 
 
@@ -17,6 +18,8 @@ class Recheck:
     validator: RecordValidator
     rejects: ChunkRejects
     open_document: Callable[[], Document]
+    drift: Drift
+    """The account of unknown fields, in which those of flagged records are counted as dropped."""
 
     def accepted(self, flagged: Iterable[FlaggedRecord]) -> Iterator[int]:
         """Reject the flagged records that are invalid or unfit, and yield the positions of the valid ones.
@@ -40,4 +43,7 @@ class Recheck:
             return self.validator.unfit_verdict(raw, flagged.unfit)
         if flagged.rules_kept is not None:
             return self.validator.rules_verdict(raw, flagged.rules_kept)
-        return self.validator.verdict(raw)
+        verdict = self.validator.verdict(raw)
+        if verdict.reasons and verdict.version:
+            self.drift.reject(verdict.version, verdict.unknown)
+        return verdict

@@ -3,19 +3,31 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain, islice
+from typing import Any
 
 import jsonschema_rs
 import orjson
 
 from functions.common.compiled_schema import schema_validator
-from functions.common.config import DROP, Settings
+from functions.common.config import REJECT, Settings
 from functions.common.contract import Contract, Version
 from functions.common.reject_codes import Reason
+from functions.common.schema_shapes import shape_of
 from functions.common.source.raw import RawRecord
-from functions.validate.drift import UnknownField, unknown_fields
+from functions.validate.drift import UnknownField
 from functions.validate.exact_numbers import loses_digits, parsed_exactly
-from functions.validate.fast_decoder import FastDecoder, fast_decoder_of
-from functions.validate.messages import broken_rule, broken_schema, unknown_version
+from functions.validate.extra_fields import (
+    MOST_LEARNED,
+    Learned,
+    can_learn,
+    extra_text,
+    is_learnable,
+    unknown_fields,
+)
+from functions.validate.fast_decoder import FastDecoder, fast_decoder_of, plan_of_version
+from functions.validate.json_values import converter_of, refusals, refusals_in
+from functions.validate.messages import MAX_REASONS, broken_rule, broken_schema, unknown_version
 from functions.validate.unreadable import is_one_value, nested_too_deeply, nests_deeper, too_large, unparsable
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
@@ -38,6 +50,8 @@ class Verdict:
     written: bytes = b""
     """A valid record as it is handed on."""
     unknown: Sequence[UnknownField] = ()
+    extra: str | None = None
+    """The unknown fields of a valid record that are kept, as JSON; None if it has none."""
     is_unread: bool = False
     """Whether it could not be read as a record, so that nobody knows whether it is one or many."""
     is_parsed: bool = True
@@ -50,7 +64,13 @@ class RecordValidator:
     def __init__(self, contract: Contract, limits: Settings) -> None:
         self.contract = contract
         self.limits = limits
-        fast_decoders = {version: fast_decoder_of(version) for version in contract.versions}
+        self._shapes = {version: shape_of(version.schema, version.schema) for version in contract.versions}
+        self._converters = {version: converter_of(shape) for version, shape in self._shapes.items()}
+        self._unknown_fields = contract.input.unknown_fields_under(limits)
+        self.keeps_unknown = contract.keeps_unknown
+        self._keeps_integers = any(self._converters.values()) or self.keeps_unknown
+        self._learned: dict[Version, Learned] = {version: frozenset() for version in contract.versions}
+        fast_decoders = {version: fast_decoder_of(version, limits.max_nesting) for version in contract.versions}
         self.fast_decoders: dict[Version, FastDecoder] = {
             version: fast_decoder
             for version, fast_decoder in fast_decoders.items()
@@ -66,7 +86,7 @@ class RecordValidator:
         limits = self.limits
         if raw.oversize:
             return Verdict([too_large(limits.max_record_bytes)], is_unread=True, is_parsed=False)
-        record = _parsed(raw)
+        record = _parsed(raw, keep_integers=self._keeps_integers)
         if record is _UNPARSED:
             reason = unparsable(raw.data, limits.max_nesting)
             return Verdict([reason], is_unread=not is_one_value(reason, raw.data), is_parsed=False)
@@ -76,19 +96,45 @@ class RecordValidator:
         if version is None:
             return Verdict([unknown_version(record, self.contract)])
         validator, unknown = schema_validator(self.contract, version), list[UnknownField]()
+        extras = dict[str, Any]()
         is_valid = validator.is_valid(record)
         if not is_valid:
-            unknown = unknown_fields(record, version)
-            if limits.unknown_fields == DROP:
+            unknown = unknown_fields(record, self._shapes[version])
+            if self._unknown_fields != REJECT:
                 for one in self._droppable(record, unknown):
-                    one.holder.pop(one.name)
+                    extras[one.pointer] = one.holder.pop(one.name)
                 is_valid = validator.is_valid(record)
         if not is_valid:
             return Verdict(self._breaks_schema(raw, record, version), version, unknown=unknown)
-        written = orjson.dumps(record, default=float)
-        if len(written) > limits.max_record_bytes:
+        refused = refusals_in(record, self._shapes[version])
+        if self.keeps_unknown:
+            refused = chain(refused, *(refusals(value, pointer) for pointer, value in extras.items()))
+        if reasons := list(islice(refused, MAX_REASONS)):
+            return Verdict(reasons, version, unknown=unknown)
+        convert = self._converters[version]
+        written = orjson.dumps(convert(record) if convert else record, default=float)
+        extra = extra_text(extras) if self.keeps_unknown else None
+        if len(written) + len(extra or "") > limits.max_record_bytes:
             return Verdict([too_large(limits.max_record_bytes)], version, unknown=unknown)
-        return Verdict([], version, written, unknown)
+        return Verdict([], version, written, unknown, extra)
+
+    def learn(self, verdict: Verdict) -> None:
+        """Have the fast decoder accept the unknown fields of a valid record from now on."""
+        version = verdict.version
+        if version not in self.fast_decoders or verdict.reasons or not verdict.unknown:
+            return
+        plan, learned = plan_of_version(version), self._learned[version]
+        found = {
+            (one.path, one.name) for one in verdict.unknown if is_learnable(one.name) and can_learn(plan, one.path)
+        }
+        if found <= learned or len(learned | found) > MOST_LEARNED:
+            return
+        self._learned[version] = learned | found
+        fast_decoder = fast_decoder_of(
+            version, self.limits.max_nesting, self._learned[version], keeps=self.keeps_unknown
+        )
+        if fast_decoder:
+            self.fast_decoders[version] = fast_decoder
 
     def _droppable(self, record: object, unknown: Sequence[UnknownField]) -> list[UnknownField]:
         """Those of the unknown fields that mean nothing to any version, and do not look like the name of one.
@@ -96,7 +142,7 @@ class RecordValidator:
         A record with a field of another version, or with its version under a misspelt name, says more than is kept.
         """
         of_versions = [
-            {(id(one.holder), one.name) for one in unknown_fields(record, version)}
+            {(id(one.holder), one.name) for one in unknown_fields(record, self._shapes[version])}
             for version in self.contract.versions
         ]
         first = self.contract.version_path[:1]
@@ -128,11 +174,11 @@ class RecordValidator:
         return Verdict([reason], self.contract.version_of(_parsed(raw)))
 
 
-def _parsed(raw: RawRecord) -> object:
+def _parsed(raw: RawRecord, *, keep_integers: bool = False) -> object:
     """The record as orjson reads it, with every digit of its numbers (see `parsed_exactly`); or _UNPARSED."""
     try:
         record = orjson.loads(raw.data)
-        return parsed_exactly(raw.data, record)
+        return parsed_exactly(raw.data, record, keep_integers=keep_integers)
     except orjson.JSONDecodeError:
         return _UNPARSED
     except RecursionError:

@@ -17,6 +17,7 @@ from functions.common.source.raw import BLANK, RawRecord
 from functions.validate.drift import Drift
 from functions.validate.record_validator import RecordValidator, Verdict
 from functions.validate.unreadable import found_of
+from functions.validate.version_reader import version_reader
 
 _FAILS_A_DOCUMENT = {NOT_JSON: MalformedDocumentError, NOT_UTF8: EncodingError}
 """In a line these reject one record; inside an array they mean that the document's structure is broken."""
@@ -43,6 +44,27 @@ class DecodedRecord(msgspec.Struct, gc=False):
     """What the fast decoder has read, or a record that is serialised already, as `msgspec.Raw`."""
 
 
+class RecordWithExtra(DecodedRecord, gc=False):
+    """The same with the unknown fields of the record."""
+
+    extra: str | None = msgspec.field(name="_extra")
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedRecords:
+    """Records of one version that are valid, up to what SQL tests."""
+
+    version: Version
+    raws: Sequence[RawRecord]
+    records: Sequence[Any]
+    extras: Sequence[str | None] | None
+    """The JSON of the unknown fields of each record, if they are kept and there are any."""
+    counts: Counter[str]
+    """How many of the records have each unknown field, of those that the fast decoder has learned."""
+    n_bytes: int
+    """The size of the records, without what the exact validator has read."""
+
+
 @dataclass(slots=True)
 class StreamPass:
     """Writes the records that pass to one file per version, and rejects the others.
@@ -63,9 +85,16 @@ class StreamPass:
     """Of those that could not be read as records."""
     _version: Version = field(init=False)
     """The version of the last record that passed."""
+    _is_mixed: bool = False
+    """Whether the records that were read last are of several versions."""
+    _versions: Mapping[int, Version] = field(init=False)
+    _peek: Callable[[bytes], Sequence[int] | None] | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self._version = self.validator.contract.current
+        contract = self.validator.contract
+        self._version = contract.current
+        self._versions = {version.number: version for version in contract.versions}
+        self._peek = version_reader(contract) if len(contract.versions) > 1 else None
 
     def read(self, records: Iterable[RawRecord]) -> int:
         """Write or reject each record; returns how many there are."""
@@ -80,17 +109,46 @@ class StreamPass:
         """Write or reject records; `keeps_digits` says that their numbers were searched, as part of a longer list."""
         if not raws:
             return
-        if (records := self._decoded(self._version, raws, keeps_digits)) is not None:
-            self._pass(self._version, raws, records)
+        if (decoded := self._all_decoded(raws, keeps_digits)) is not None:
+            for one in decoded:
+                self._pass(one)
         elif len(raws) > 1:
             keeps_digits = keeps_digits or self.validator.keeps_digits(list(map(_DATA, raws)))
             size = -(-len(raws) // _PIECES)
             for start in range(0, len(raws), size):
                 self._read_together(raws[start : start + size], keeps_digits=keeps_digits)
         else:
-            self._pass_as_another_version(raws[0], keeps_digits)
+            self._pass_or_reject(raws[0])
 
-    def _decoded(self, version: Version, raws: Sequence[RawRecord], keeps_digits: bool) -> list[Any] | None:
+    def _all_decoded(self, raws: Sequence[RawRecord], keeps_digits: bool) -> list[DecodedRecords] | None:
+        """The records of one version or of several, if all of these are surely valid."""
+        if not self._is_mixed or len(raws) == 1:
+            decoded = self._decoded(self._version, raws, keeps_digits)
+            if decoded or not self._peek:
+                return [decoded] if decoded else None
+        groups = self._by_version(raws)
+        was_tried = not self._is_mixed or len(raws) == 1
+        if groups is None or (was_tried and groups.keys() == {self._version}):
+            return None
+        self._is_mixed = len(groups) > 1 or len(raws) == 1
+        found = [self._decoded(version, group, keeps_digits) for version, group in groups.items()]
+        return [one for one in found if one] if all(found) else None
+
+    def _by_version(self, raws: Sequence[RawRecord]) -> dict[Version, list[RawRecord]] | None:
+        """The records by the version that each names; None if one of them does not name one plainly."""
+        assert self._peek
+        numbers = self._peek(b"\n".join(map(_DATA, raws)))
+        if numbers is None or len(numbers) != len(raws):
+            return None
+        groups: dict[Version, list[RawRecord]] = {}
+        for number, raw in zip(numbers, raws, strict=True):
+            version = self._versions.get(number)
+            if version is None:
+                return None
+            groups.setdefault(version, []).append(raw)
+        return groups
+
+    def _decoded(self, version: Version, raws: Sequence[RawRecord], keeps_digits: bool) -> DecodedRecords | None:
         """The records, if all of these are surely valid ones of a version."""
         fast_decoder = self.validator.fast_decoders.get(version)
         if fast_decoder is None or max(map(_LENGTH, raws)) > self.validator.limits.max_record_bytes // _MOST_GROWTH:
@@ -100,16 +158,14 @@ class StreamPass:
             return None
         together = b"\n".join(objects)
         records = fast_decoder.read_objects(together, len(objects), keeps_digits=keeps_digits)
-        if records is not None:
-            self.received_bytes += len(together) - len(objects) + 1  # without the line breaks
-        return records
-
-    def _pass_as_another_version(self, raw: RawRecord, keeps_digits: bool) -> None:
-        for version in self.validator.fast_decoders:
-            if version is not self._version and (records := self._decoded(version, [raw], keeps_digits)) is not None:
-                self._pass(version, [raw], records)
-                return
-        self._pass_or_reject(raw)
+        if records is None:
+            return None
+        counts = Counter[str]()
+        try:
+            extras = fast_decoder.learned.take(records, counts) if fast_decoder.learned else None
+        except ValueError:  # a value that can't be kept
+            return None
+        return DecodedRecords(version, raws, records, extras, counts, len(together) - len(objects) + 1)
 
     def _pass_or_reject(self, raw: RawRecord) -> None:
         verdict = self.validator.verdict(raw)
@@ -123,14 +179,24 @@ class StreamPass:
         if verdict.reasons or verdict.version is None:
             self._reject(raw, verdict)
         else:
-            self._pass(verdict.version, [raw], [msgspec.Raw(verdict.written)])
+            self.validator.learn(verdict)
+            written = [msgspec.Raw(verdict.written)]
+            self._pass(DecodedRecords(verdict.version, [raw], written, [verdict.extra], Counter(), 0))
 
-    def _pass(self, version: Version, raws: Sequence[RawRecord], records: Sequence[Any]) -> None:
+    def _pass(self, decoded: DecodedRecords) -> None:
         """Write records anew, as they were read: no other parser is to see what this one may have read otherwise."""
-        self._version = version
-        passed = list(map(DecodedRecord, map(_POSITION, raws), records))
+        self._version = version = decoded.version
+        positions = map(_POSITION, decoded.raws)
+        passed: list[DecodedRecord]
+        if self.validator.keeps_unknown:
+            extras = decoded.extras or [None] * len(decoded.raws)
+            passed = list(map(RecordWithExtra, positions, decoded.records, extras))
+        else:
+            passed = list(map(DecodedRecord, positions, decoded.records))
         self.lines[version].write(_ENCODER.encode_lines(passed))
         self.passed_by_version[version.number] += len(passed)
+        self.received_bytes += decoded.n_bytes  # without the line breaks
+        self.drift.add_dropped(version, decoded.counts)
 
     def _reject(self, raw: RawRecord, verdict: Verdict) -> None:
         reason = verdict.reasons[0]

@@ -71,7 +71,7 @@ def validate_chunk(
         received = stream_pass.read(document.records)
     received_by_version = stream_pass.passed_by_version + rejects.by_version
     present = [version for version in contract.versions if stream_pass.passed_by_version[version.number]]
-    recheck = Recheck(validator, rejects, open_document)
+    recheck = Recheck(validator, rejects, open_document, stream_pass.drift)
     control_totals = evaluation.evaluate(present, workdir / RECORDS, recheck.accepted)
     n_rejected = rejects.by_reason.total()
     return ChunkCounts(

@@ -57,7 +57,12 @@ SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
     # file, change, text of the expected line, message
     ("contract.json", replaced('"rules": [', '"rules": [,'), '"rules": [,', "Expecting value"),
     ("contract.json", replaced('"key": ["order_id"],', '"key": ["nothing"],'), '"key": ["nothing"]', "is not there"),
-    ("contract.json", replaced("DECIMAL(5,4)", "DECIMAL(5,6)"), "DECIMAL(5,6)", "is no type that a table can have"),
+    (
+        "contract.json",
+        replaced("DECIMAL(5,4)", "DECIMAL(5,6)"),
+        "DECIMAL(5,6)",
+        "type must be one of VARCHAR, BOOLEAN, INTEGER",
+    ),
     (
         "contract.json",
         replaced('"pointer": "/items"', '"pointer": "/lines"'),

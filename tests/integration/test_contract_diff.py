@@ -87,6 +87,8 @@ CHANGES: list[tuple[str, Callable[[Any], object], str, tuple[str, ...]]] = [
     (SCHEMA, lambda s: of("$defs", "address")(s).update(additionalProperties=True), "additionalProperties is", ()),
     (SCHEMA, lambda s: s.update(title="Another", description="Another"), "", ()),
     (CONTRACT, lambda c: c.update(envelope="records"), "another name", (PRODUCERS,)),
+    (CONTRACT, lambda c: c.update(input={"unknown_fields": "keep"}), "a new column _extra: null in", ()),
+    (CONTRACT, lambda c: c.update(input={"unknown_fields": "drop"}), "left to the deployment, and is drop", ()),
     (CONTRACT, lambda c: c["rules"].pop(), "the rule is gone", ()),
     (CONTRACT, lambda c: c["rules"].append({**c["rules"][0], "code": "new"}), "a new rule", (PRODUCERS,)),
     (CONTRACT, lambda c: c["rules"][0].update(sql="true"), "the rule is another", (PRODUCERS,)),
@@ -120,6 +122,26 @@ def test_a_change_is_reported_with_whom_it_breaks(
         assert any(says in one.says for one in found.changes), found.changes
     elif not breaks:
         assert found.changes == ()
+
+
+def test_unknown_fields_that_are_kept_no_longer_break_readers(after: Path, tmp_path: Path) -> None:
+    change(after / CONTRACT, lambda c: c.update(input={"unknown_fields": "keep"}))
+    without = Path(shutil.copytree(after, tmp_path / "without" / "orders"))
+    change(without / CONTRACT, lambda c: c.update(input={"unknown_fields": "reject"}))
+    breaking = {(one.place, one.breaks) for one in diff(after, without).changes if one.breaks}
+    assert breaking == {
+        ("contract.json: tables.orders._extra", (READERS,)),
+        ("contract.json: input.unknown_fields", (PRODUCERS,)),
+    }
+
+
+def test_null_in_another_form_is_the_same_to_producers(after: Path) -> None:
+    text = of("$defs", "nullable_text")
+    change(
+        after / SCHEMA,
+        lambda s: s["$defs"].update(nullable_text={"anyOf": [dict(text(s), type="string"), {"type": "null"}]}),
+    )
+    assert [one for one in diff(BEFORE, after).changes if one.breaks] == []
 
 
 def test_a_removed_table_breaks_readers_and_stored_data(after: Path) -> None:
@@ -247,7 +269,7 @@ def test_on_a_branch_the_gate_compares_with_the_merge_base(
     git(repository, "add", ".")
     git(repository, "commit", "--quiet", "-m", "and on")
     assert gate(monkeypatch) == 1
-    assert "the array of records has another name" in capsys.readouterr().out
+    assert "the array of records has another name or place" in capsys.readouterr().out
 
 
 def test_a_dataset_may_be_deleted_only_after_it_was_retired(

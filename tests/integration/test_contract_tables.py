@@ -134,8 +134,8 @@ def test_a_bound_in_the_schema_ends_the_warning(tmp_path: Path) -> None:
 def test_a_cast_in_a_select_is_a_warning_unless_it_can_not_fail(tmp_path: Path) -> None:
     other = table("more", ["id"], {"id": "VARCHAR", "n": "INTEGER"})
     folder = written(tmp_path, other, "SELECT _position, id, CAST(customer AS INTEGER) AS n FROM records")
-    (found,) = warnings(folder)
-    assert (found.file.name, "TRY_CAST" in found.mend) == ("more.sql", True)
+    (found,) = [one for one in warnings(folder) if one.file.name == "more.sql"]
+    assert "TRY_CAST" in found.mend
     (folder / "more.sql").write_text("SELECT _position, id, TRY_CAST(customer AS INTEGER) AS n FROM records", "utf-8")
     load_contract.cache_clear()
     assert warnings(folder) == []

@@ -14,7 +14,8 @@ import duckdb
 
 from functions.common.compiled_schema import schema_validator
 from functions.common.contract import POSITION, Contract, Version
-from functions.common.record_types import merged, type_of
+from functions.common.record_types import EPOCHS
+from functions.common.schema_shapes import ARRAY, OBJECT, Shape, shape_of
 from functions.common.sql import literal
 
 _MULTIPLYING = frozenset({"unnest", "unlist", "generate_subscripts"})
@@ -92,28 +93,26 @@ def casts(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
 def _records(connection: duckdb.DuckDBPyConnection, contract: Contract, version: Version) -> Columns:
     """The columns of `records` as they are for the records of one version, brought to the current one."""
     schema = version.schema
-    columns = dict(_of_schema(schema, schema, "", is_required=True).members)
+    columns = dict(_of_shape(shape_of(schema, schema), "", is_required=True).members)
     columns[POSITION] = Origin(nullable=False)
     for one in contract.versions[contract.versions.index(version) : -1]:
         columns = dict(_select(_parsed(connection, one.upcast), columns))
     return columns
 
 
-def _of_schema(schema: Any, root: Any, pointer: str, *, is_required: bool) -> Origin:
-    part = merged(schema, root)
-    kind, can_be_null = type_of(part)
-    nullable = can_be_null or not is_required or ("type" not in part and None in part.get("enum", []))
-    if kind == "object":
-        required = part.get("required", [])
+def _of_shape(shape: Shape, pointer: str, *, is_required: bool) -> Origin:
+    nullable = shape.nullable or not is_required
+    if shape.kind == OBJECT:
+        required = shape.part.get("required", [])
         members = {
-            name.lower(): _of_schema(inner, root, f"{pointer}/{_escaped(name)}", is_required=name in required)
-            for name, inner in part["properties"].items()
+            name.lower(): _of_shape(member, f"{pointer}/{_escaped(name)}", is_required=name in required)
+            for name, member in shape.columns.items()
         }
         return Origin(pointer, nullable, members=members)
-    if kind == "array":
-        element = _of_schema(part["items"], root, f"{pointer}/*", is_required=True)
-        return Origin(pointer, nullable, element=element)
-    return Origin(pointer, nullable, _bounds(part) if kind == "integer" else None)
+    if shape.kind == ARRAY and shape.element:
+        return Origin(pointer, nullable, element=_of_shape(shape.element, f"{pointer}/*", is_required=True))
+    is_number = shape.kind == "integer" and shape.part.get("format") not in EPOCHS
+    return Origin(pointer, nullable, _bounds(shape.part) if is_number else None)
 
 
 def _escaped(name: str) -> str:

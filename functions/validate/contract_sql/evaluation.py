@@ -90,7 +90,7 @@ class ChunkEvaluation:
         for table in contract.tables:
             with _naming(contract, f"{table.name}.sql"):
                 columns = ", ".join(f"CAST({identifier(column.name)} AS {column.type})" for column in table.columns)
-                connection.execute(f"EXPLAIN SELECT {POSITION}, {columns} FROM ({table.sql})")
+                connection.execute(f"EXPLAIN SELECT {POSITION}, {columns} FROM ({table.rows_sql})")
         checks = table_checks(connection, contract)
         queries = replace(self._queries, unsafe=unsafe, decimals=self._queries.replaced_columns(connection))
         return _CheckedContract(queries, checks)
@@ -121,7 +121,10 @@ class ChunkEvaluation:
         for name, decimals_as in (("sent", "DOUBLE"), ("sent_exactly", "VARCHAR")):
             with _naming(self._contract, f"v{version.number}.schema.json"):
                 query = lines_query(
-                    self._lines[version], sent_type(version.schema, decimals_as), self._max_record_bytes
+                    self._lines[version],
+                    sent_type(version.schema, decimals_as),
+                    self._max_record_bytes,
+                    keeps_unknown=self._contract.keeps_unknown,
                 )
                 self._connection.execute(f"CREATE OR REPLACE VIEW {name}_{version.number} AS {query}")
 

@@ -4,128 +4,141 @@ A record that the fast decoder has read has the structure, the types and the bou
 can't test (patterns, formats, exact decimals) is tested here. A condition may be stricter than the schema, never laxer.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from math import prod
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from functions.common.contract import SENT
-from functions.common.record_types import SIGNIFICANT_DIGITS, decimal_of, kept_type, merged, type_of
+from functions.common.record_types import SIGNIFICANT_DIGITS, decimal_of, kept_type
+from functions.common.reject_lines import escaped
+from functions.common.schema_shapes import ARRAY, EMPTY, JSON, OBJECT, Shape, shape_of
 from functions.common.sql import identifier, literal
+from functions.validate.contract_sql.patterns import decimal_string, pattern_conditions
+from functions.validate.decoding_plan import Plan
 
-ConditionsOf = Callable[[Mapping[str, Any], str, str], Iterator[str]]
-"""The conditions on a value, from its schema, its type and the SQL expression for it."""
+ConditionsOf = Callable[[Shape, str], Iterator[str]]
+"""The conditions on a value that is no object and no array, from its shape and the SQL expression for it."""
 
 _AS_SENT = ("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN")
 """The types that JSON has too."""
 
-WITHOUT_CHARACTERS = re.compile(r"\^\[\^((?:\\u00[0-7][0-9a-fA-F](?:-\\u00[0-7][0-9a-fA-F])?)+)\]\*\$")
-"""A pattern that only forbids some ASCII characters. The fast decoder tests it."""
-
-_PLAIN_PATTERN = re.compile(r"(?:[ -\[\]-~]|\\[^0-9A-Za-z])*")
-_NOT_PLAIN = re.compile(r"\(\?|\[:|\[[^\]]*\[|[*+?}][*+{]")
-_REPEATED = re.compile(r"\{(\d*),?(\d*)\}")
-_MOST_REPEATS = 1000
-"""RE2's limit, also of repeats within repeats (https://github.com/google/re2/wiki/Syntax)."""
-
-_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_FORMATS = {
-    "date": f"^{_DATE}$",
-    "date-time": f"^{_DATE}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
-}
-"""RFC 3339 without leap seconds and lower-case letters. Whether the day exists is for DuckDB to see."""
+_FINER_THAN_A_MICROSECOND = "[.][0-9]{6}[0-9]*[1-9]"
 
 
-class _NotExpressibleError(Exception):
-    """Raised where a schema has a pattern or a format that SQL can't test exactly as the exact validator does."""
+def surely_valid(plan: Plan) -> str:
+    """An expression that is true only if a record that the fast decoder has read by this plan is valid."""
+    return " AND ".join(["true", *_planned(plan, SENT)])
 
 
-def is_expressible(schema: Any) -> bool:
-    """Whether SQL can test the patterns and formats of a schema."""
-    try:
-        surely_valid(schema)
-    except _NotExpressibleError:
-        return False
-    return True
-
-
-def surely_valid(schema: Any) -> str:
-    """An expression that is true only if a record that the fast decoder has read is valid.
-
-    The schema must be expressible (see `is_expressible`).
-    """
-    return _all_conditions(schema, _not_decoded)
-
-
-def surely_fits(schema: Any) -> str:
+def surely_fits(schema: object) -> str:
     """An expression that is true only if each number of a valid record was read exactly, and each time exists."""
     return _all_conditions(schema, _surely_fits)
 
 
-def fits(schema: Any) -> str:
-    """An expression that is true only if each value of a record, sent with every digit, can be kept as its type."""
-    return _all_conditions(schema, _fits)
+def fits_by_place(schema: object) -> list[tuple[str, str, str]]:
+    """Conditions that are all true only if each value of a record, sent with every digit, can be kept as its type.
+
+    Each has the JSON Pointer of the value, or of the array that has it, and a sentence for a reject.
+    """
+    return list(_by_place(shape_of(schema, schema), SENT, ""))
 
 
-def _all_conditions(schema: Any, conditions_of: ConditionsOf) -> str:
+def _by_place(shape: Shape, place: str, pointer: str) -> Iterator[tuple[str, str, str]]:
+    if shape.kind == OBJECT:
+        for name, member in shape.columns.items():
+            yield from _by_place(member, f"{place}.{identifier(name)}", f"{pointer}/{escaped(name)}")
+    elif condition := " AND ".join(_conditions(shape, place, _fits)):
+        scalar = shape
+        while scalar.element:
+            scalar = scalar.element
+        sentence = "has a value in it that its column cannot hold" if scalar is not shape else "cannot be held"
+        if scalar.kind == "string" and scalar.part.get("format") == "date-time":
+            sentence = "must be a time that exists, and no finer than a microsecond"
+        elif scalar.kind == "string" and scalar.part.get("format") == "date":
+            sentence = "must be a day that exists"
+        yield condition, pointer, sentence
+
+
+def _all_conditions(schema: object, conditions_of: ConditionsOf) -> str:
     """An expression that is true if each value that isn't null meets its conditions, else false or null."""
-    return " AND ".join(["true", *_conditions(schema, schema, SENT, conditions_of)])
+    return " AND ".join(["true", *_conditions(shape_of(schema, schema), SENT, conditions_of)])
 
 
-def _conditions(schema: Any, root: Any, place: str, conditions_of: ConditionsOf) -> Iterator[str]:
-    part = merged(schema, root)
-    kind, _ = type_of(part)
-    if kind == "object":
-        for name, inner in part["properties"].items():
-            yield from _conditions(inner, root, f"{place}.{identifier(name)}", conditions_of)
-    elif kind == "array":
-        element = f"element_{place.count('element_')}"
-        if of_element := " AND ".join(_conditions(part["items"], root, element, conditions_of)):
-            broken = f"list_filter({place}, lambda {element}: NOT coalesce({of_element}, false))"
-            yield f"({place} IS NULL OR len({broken}) = 0)"
-    elif of_this := " AND ".join(conditions_of(part, kind, place)):
+def _conditions(shape: Shape, place: str, conditions_of: ConditionsOf) -> Iterator[str]:
+    if shape.kind == OBJECT:
+        for name, member in shape.columns.items():
+            yield from _conditions(member, f"{place}.{identifier(name)}", conditions_of)
+    elif shape.kind == ARRAY and shape.element:
+        yield from _of_elements(place, lambda element: _conditions(shape.element, element, conditions_of))  # type: ignore[arg-type]
+    elif shape.kind not in (JSON, EMPTY) and (of_this := " AND ".join(conditions_of(shape, place))):
         yield f"({place} IS NULL OR ({of_this}))"
 
 
-def _fits(part: Mapping[str, Any], kind: str, place: str) -> Iterator[str]:
+def _planned(plan: Plan, place: str) -> Iterator[str]:
+    """The conditions on a part of a record that was read by a plan."""
+    if plan.is_judged:
+        yield from _conditions(plan.column, place, _surely_fits)
+    elif plan.branches:
+        tag = f"{place}.{identifier(plan.shape.tag)}"
+        found = [(constant, list(_planned(branch, place))) for constant, branch in plan.branches]
+        in_all = [one for one in found[0][1] if all(one in conditions for _, conditions in found)]
+        yield from in_all
+        for constant, conditions in found:
+            if own := " AND ".join(one for one in conditions if one not in in_all):
+                yield f"({tag} IS DISTINCT FROM {_constant(constant)} OR ({own}))"
+    elif plan.shape.kind == OBJECT:
+        for name, member in plan.members.items():
+            if member.column.kind != EMPTY:
+                yield from _planned(member, f"{place}.{identifier(name)}")
+        if plan.condition:
+            yield f"({place} IS NULL OR {plan.condition(place)})"
+    elif plan.element:
+        element_plan = plan.element
+        if plan.shape.part.get("uniqueItems"):
+            yield f"({place} IS NULL OR len(list_distinct({place})) = len({place}))"
+        yield from _of_elements(place, lambda element: _planned(element_plan, element))
+    elif plan.shape.kind != EMPTY and (of_this := " AND ".join(_not_decoded(plan, place))):
+        yield f"({place} IS NULL OR ({of_this}))"
+
+
+def _constant(value: str | int) -> str:
+    return literal(value) if isinstance(value, str) else str(value)
+
+
+def _of_elements(place: str, conditions_of: Callable[[str], Iterator[str]]) -> Iterator[str]:
+    element = f"element_{place.count('element_')}"
+    if of_element := " AND ".join(conditions_of(element)):
+        broken = f"list_filter({place}, lambda {element}: NOT coalesce({of_element}, false))"
+        yield f"({place} IS NULL OR len({broken}) = 0)"
+
+
+def _fits(shape: Shape, place: str) -> Iterator[str]:
     """That a value can be kept as its type: it is below a decimal's bound, or a time that exists."""
-    if (kept_as := kept_type(part, kind)) not in _AS_SENT:
+    kept_as = kept_type(shape)
+    if shape.kind == "string" and "decimal" in shape.part:
+        yield decimal_string(shape.part, place)
+    if kept_as == "TIMESTAMPTZ":
+        yield f"NOT regexp_matches({place}, '{_FINER_THAN_A_MICROSECOND}')"
+    if kept_as not in _AS_SENT and shape.kind != "integer":  # whole numbers that are times are within their bounds
         yield f"TRY_CAST({place} AS {kept_as}) IS NOT NULL"
 
 
-def _surely_fits(part: Mapping[str, Any], kind: str, place: str) -> Iterator[str]:
+def _surely_fits(shape: Shape, place: str) -> Iterator[str]:
     """The same of a float that becomes a decimal, if it surely is the decimal that was meant.
 
     It has at most as many digits as a float keeps, and the decimal gives it back: multiplied by its power of ten it is
     below 2^53 then, and so exact.
     """
-    if "decimal" in part:
-        precision, scale = decimal_of(part["decimal"])
+    if shape.kind == "number" and "decimal" in shape.part:
+        precision, scale = decimal_of(shape.part["decimal"])
         yield f"abs({place}) < 1e{SIGNIFICANT_DIGITS - scale}"
         yield f"CAST(TRY_CAST({place} AS DECIMAL({precision},{scale})) AS DOUBLE) = {place}"
     else:
-        yield from _fits(part, kind, place)
+        yield from _fits(shape, place)
 
 
-def _not_decoded(part: Mapping[str, Any], kind: str, place: str) -> Iterator[str]:
+def _not_decoded(plan: Plan, place: str) -> Iterator[str]:
     """The conditions on a value that the fast decoder does not test."""
-    pattern, form = part.get("pattern"), part.get("format")
-    if pattern is not None and not WITHOUT_CHARACTERS.fullmatch(pattern):
-        if not _means_the_same_to_re2(pattern):
-            raise _NotExpressibleError
-        yield f"regexp_matches({place}, {literal(pattern)})"
-    if form is not None:
-        if form not in _FORMATS:
-            raise _NotExpressibleError
-        yield f"regexp_matches({place}, {literal(_FORMATS[form])})"
-    yield from _surely_fits(part, kind, place)
-
-
-def _means_the_same_to_re2(pattern: str) -> bool:
-    """Whether a pattern surely means the same to DuckDB's RE2 as to the exact validator.
-
-    It is ASCII, escapes only punctuation, and has no class within a class, no repeat of a repeat, and few repeats.
-    """
-    repeats = [max(map(int, filter(None, found)), default=1) for found in _REPEATED.findall(pattern)]
-    is_plain = _PLAIN_PATTERN.fullmatch(pattern) and not _NOT_PLAIN.search(pattern)
-    return bool(is_plain) and prod(max(times, 1) for times in repeats) <= _MOST_REPEATS
+    if plan.shape.kind == "string":
+        yield from pattern_conditions(plan.shape.part, place)
+    yield from _surely_fits(plan.shape, place)
+    if plan.column is not plan.shape:
+        yield from _surely_fits(plan.column, place)

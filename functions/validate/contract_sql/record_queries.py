@@ -9,10 +9,13 @@ from pathlib import Path
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
-from functions.common.contract import FITS, KEPT, POSITION, SENT, TOTALS, Contract, ControlTotal, Version
+from functions.common.contract import EXTRA, FITS, KEPT, POSITION, SENT, TOTALS, Contract, ControlTotal, Version
+from functions.common.record_types import kept_value
+from functions.common.schema_shapes import shape_of
 from functions.common.sql import identifier, literal
 from functions.validate.contract_sql.casts import is_kept, type_named, widens
 from functions.validate.contract_sql.predicates import surely_fits, surely_valid
+from functions.validate.fast_decoder import plan_of_version
 
 _TWICE = 2
 """How many times its own size a record may take in its line: a whole float is written with every zero."""
@@ -21,14 +24,19 @@ _HUGE = re.compile(r"\bU?HUGEINT\b")
 """What DuckDB gives a sum of whole numbers. Parquet lacks it, and DuckDB would write floats."""
 
 
-def lines_query(path: Path, sent_as: str, max_record_bytes: int) -> str:
-    """The content of a file of `DecodedRecord`s: position, and the record typed as `sent_as`."""
+def lines_query(path: Path, sent_as: str, max_record_bytes: int, *, keeps_unknown: bool = False) -> str:
+    """The content of a file of `DecodedRecord`s: position, and the record typed as `sent_as`.
+
+    With `keeps_unknown`, it also has the column EXTRA.
+    """
+    extra = f", {EXTRA.name}" if keeps_unknown else ""
+    extra_type = f", {EXTRA.name}: '{EXTRA.type}'" if keeps_unknown else ""
     return f"""
-        SELECT {POSITION}, record AS {SENT}
+        SELECT {POSITION}, record AS {SENT}{extra}
         FROM read_json(
             {literal(path)},
             format = 'newline_delimited',
-            columns = {{{POSITION}: 'BIGINT', record: {literal(sent_as)}}},
+            columns = {{{POSITION}: 'BIGINT', record: {literal(sent_as)}{extra_type}}},
             maximum_object_size = {_TWICE * max_record_bytes + 1024}
         )
     """
@@ -41,7 +49,7 @@ def predicate_of(version: Version, *, is_decoded: bool) -> str:
     `is_decoded` says whether the fast decoder has read some of the version's records; if not, all of them were
     validated exactly.
     """
-    return surely_valid(version.schema) if is_decoded else surely_fits(version.schema)
+    return surely_valid(plan_of_version(version)) if is_decoded else surely_fits(version.schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +72,20 @@ class RecordQueries:
         If `is_guarded`, all columns of a record for which `predicate` is not true are NULL: an upcast or a derived
         column may fail on what the schema rejects.
         """
-        read_as = f"TRY_CAST({SENT} AS {version.record_type})"
+        read_as = kept_value(shape_of(version.schema, version.schema), SENT)
         if is_guarded:
             read_as = f"CASE WHEN {predicate} THEN {read_as} END"
         of_version = f"""
-            SELECT {POSITION}, coalesce({predicate}, false) AS {FITS}, read_as.*
-            FROM (SELECT {POSITION}, {SENT}, {read_as} AS read_as FROM {sent})
+            SELECT {POSITION}, coalesce({predicate}, false) AS {FITS}, read_as.*{self._extra}
+            FROM (SELECT {POSITION}, {SENT}{self._extra}, {read_as} AS read_as FROM {sent})
         """
         derived = [f"{one.sql} AS {identifier(one.name)}" for one in self.contract.derived]
         return f"SELECT {', '.join(['*', *derived])} FROM ({self._as_current(version, of_version)})"
+
+    @property
+    def _extra(self) -> str:
+        """The column of unknown fields, after a comma, if the contract keeps them."""
+        return f", {EXTRA.name}" if self.contract.keeps_unknown else ""
 
     def _as_current(self, version: Version, of_version: str) -> str:
         """Records of `version` as records of the current one, with its columns in their order and of their types."""
@@ -86,7 +99,8 @@ class RecordQueries:
         kept = [is_kept(given, types[name], f"newer.{identifier(name)}") for name, given in unsafe.items()]
         fits = f"{' AND '.join([f'newer.{FITS}', *kept])} AS {FITS}"
         query = self._upcast(version, of_version)
-        return f"SELECT {', '.join([POSITION, fits, *columns])} FROM ({query}) AS newer"
+        extra = [f"newer.{EXTRA.name}"] if self._extra else []
+        return f"SELECT {', '.join([POSITION, fits, *columns, *extra])} FROM ({query}) AS newer"
 
     def _upcast(self, version: Version, of_version: str) -> str:
         """Records of `version` as its upcasts give them, which is not yet with the types of the current version."""

@@ -39,7 +39,7 @@ def table_checks(connection: duckdb.DuckDBPyConnection, contract: Contract) -> l
     origins = column_origins(connection, contract)
     checks = []
     for table in contract.tables:
-        relation = connection.sql(table.sql)
+        relation = connection.sql(table.rows_sql)
         types = {name.lower(): kind for name, kind in zip(relation.columns, relation.types, strict=True)}
         conditions: list[tuple[str, Reason]] = []
         for column in table.columns:
@@ -122,7 +122,7 @@ def _all_fit(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: 
     open_records(connection, records)
     unfit = " OR ".join(f"NOT coalesce({kept}, false)" for kept, _ in check.conditions) or "false"
     every_column = ", max(hash(_row))" if check.can_fail else ""
-    query = f"SELECT count(*) FILTER (WHERE {unfit}){every_column} FROM ({check.table.sql}) AS _row"
+    query = f"SELECT count(*) FILTER (WHERE {unfit}){every_column} FROM ({check.table.rows_sql}) AS _row"
     (n_unfit, *_) = connection.execute(query).fetchone() or (0,)
     return bool(n_unfit == 0)
 
@@ -136,7 +136,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: P
         f"""
         INSERT INTO {UNFIT}
         SELECT {POSITION}, min(reason)
-        FROM (SELECT {POSITION}, {numbered} AS reason FROM ({check.table.sql}))
+        FROM (SELECT {POSITION}, {numbered} AS reason FROM ({check.table.rows_sql}))
         WHERE reason IS NOT NULL AND {POSITION} IN (SELECT {POSITION} FROM records)
         GROUP BY {POSITION}
         """

@@ -13,7 +13,7 @@ from functions.common.contract import KEPT, POSITION, SENT, Version
 from functions.common.failing_records import failing_positions, fails
 from functions.common.reject_codes import DOES_NOT_FIT, Reason
 from functions.common.sql import STAGED, copy, identifier, literal
-from functions.validate.contract_sql.predicates import fits
+from functions.validate.contract_sql.predicates import fits_by_place
 from functions.validate.contract_sql.record_queries import RecordQueries
 
 _FAILED = "not_evaluated"
@@ -72,12 +72,17 @@ class UndecidedRecords:
 
     def _take_out_unfit(self, version: Version) -> None:
         """Move the records that have a value which can't be kept as its type."""
-        undecided, unfit = f"undecided_{version.number}", f"NOT coalesce({fits(version.schema)}, false)"
-        reason = self._reason("a time or a number that its column cannot hold")
-        self.connection.execute(
-            f"INSERT INTO {_FAILED} SELECT {POSITION}, NULL, {reason} FROM {undecided} WHERE {unfit};"
-            f"DELETE FROM {undecided} WHERE {unfit}"
-        )
+        undecided, cases = f"undecided_{version.number}", []
+        for condition, pointer, sentence in fits_by_place(version.schema):
+            self.reasons.append(Reason(DOES_NOT_FIT, pointer, "sql", f"{pointer} {sentence}"))
+            cases.append(f"WHEN NOT coalesce({condition}, false) THEN {len(self.reasons) - 1}")
+        if cases:
+            self.connection.execute(
+                f"INSERT INTO {_FAILED} "
+                f"SELECT {POSITION}, NULL, reason FROM (SELECT {POSITION}, CASE {' '.join(cases)} END AS reason "
+                f"FROM {undecided}) WHERE reason IS NOT NULL;"
+                f"DELETE FROM {undecided} WHERE {POSITION} IN (SELECT {POSITION} FROM {_FAILED})"
+            )
 
     def _take_out_failing(self, version: Version) -> None:
         """Move the records on which the contract's SQL fails."""

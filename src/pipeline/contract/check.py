@@ -20,19 +20,22 @@ from functions.common.errors import (
 from functions.common.record_types import merged
 from functions.common.reject_codes import CODES, NULL_KEY, SUPERSEDED
 from pipeline.contract.athena import saved_query_faults
+from pipeline.contract.documents import document_faults, pointer_of
+from pipeline.contract.extremes import try_extremes
 from pipeline.contract.fault import Fault, line_at
 from pipeline.contract.outcomes import lines_of, tried
 from pipeline.contract.queries import query_faults
-from pipeline.contract.schemas import schema_faults
+from pipeline.contract.schemas import null_warnings, schema_faults
 from pipeline.contract.tables import cast_warnings, key_faults
 
 _LOADING = re.compile(r"contracts/[^/]+/(\S+) cannot be used: (.*) \(\w+\)\.$", re.DOTALL)
-_PLACE = re.compile(r"[a-z_]+(?:\.\w+|\[\d+\])*")
 _AS_DESCRIBED = "Write it as docs/reference/contract.md describes the format."
 
 
 def check(folder: Path) -> list[Fault]:
     """What is wrong with the contract in `folder`, by file and line; empty where nothing is."""
+    if faults := document_faults(folder):
+        return sorted(faults)
     try:
         contract = load_contract(folder.name, folder.parent)
     except PipelineError as exc:
@@ -40,12 +43,27 @@ def check(folder: Path) -> list[Fault]:
     faults = [*_code_faults(folder, contract), *schema_faults(folder, contract), *query_faults(folder, contract)]
     faults += saved_query_faults(folder)
     faults = faults or list(key_faults(folder, contract))
-    return sorted(faults or _example_faults(folder, contract))
+    faults = faults or list(_example_faults(folder, contract))
+    return sorted(faults or _extreme_faults(folder, contract))
 
 
 def warnings(folder: Path) -> list[Fault]:
     """What can cost records of the contract in `folder`, which has no faults, and is allowed all the same."""
-    return sorted(cast_warnings(folder, load_contract(folder.name, folder.parent)))
+    contract = load_contract(folder.name, folder.parent)
+    of_casts = list(cast_warnings(folder, contract))
+    of_values = {
+        fault
+        for version in contract.versions
+        for fault, column in try_extremes(folder, contract, version).warnings.items()
+        if not any(one.says.startswith(f"{column} is ") for one in of_casts)
+    }
+    return sorted([*of_casts, *of_values, *null_warnings(folder, contract)])
+
+
+def _extreme_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
+    """What fails a file with records that the schema accepts."""
+    for version in contract.versions:
+        yield from try_extremes(folder, contract, version).faults
 
 
 def _loading_fault(folder: Path, says: str) -> Fault:
@@ -57,28 +75,10 @@ def _loading_fault(folder: Path, says: str) -> Fault:
     if broken := re.search(r"line (\d+) column \d+", fault):
         return Fault(path, int(broken[1]), fault, "Mend the JSON.")
     try:
-        line = line_at(path, _pointer_of(fault, json.loads(path.read_text("utf-8"))))
+        line = line_at(path, pointer_of(fault, json.loads(path.read_text("utf-8"))))
     except (OSError, ValueError):
         line = 1
     return Fault(path, line, fault, _AS_DESCRIBED)
-
-
-def _pointer_of(fault: str, data: Any) -> str:
-    """The JSON Pointer of the place that a sentence begins with, such as tables.orders.columns.status.type."""
-    place = _PLACE.match(fault)
-    pointer = ""
-    for step in re.findall(r"\w+", place[0] if place else ""):
-        if isinstance(data, list):
-            names = [one.get("name", one.get("code")) if isinstance(one, dict) else None for one in data]
-            number = int(step) if step.isdigit() else names.index(step) if step in names else -1
-            if not 0 <= number < len(data):
-                break
-            pointer, data = f"{pointer}/{number}", data[number]
-        elif isinstance(data, dict) and step in data:
-            pointer, data = f"{pointer}/{step}", data[step]
-        else:
-            break
-    return pointer
 
 
 def _code_faults(folder: Path, contract: Contract) -> Iterator[Fault]:

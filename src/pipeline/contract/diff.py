@@ -16,9 +16,12 @@ from typing import Any
 
 import duckdb
 
-from functions.common.contract import Contract, load_contract
+from functions.common.config import REJECT
+from functions.common.contract import EXTRA, Contract, load_contract
+from functions.common.input_settings import KEEP
 from functions.common.record_types import INT64, merged
-from functions.validate.fast_decoder import ANNOTATIONS
+from functions.common.schema_merging import ANNOTATIONS, CONDITIONS, INEXACT
+from functions.common.sql import make_macros
 from pipeline.contract.outcomes import Rows, made_of
 
 PRODUCERS, READERS, STORED = "producers", "readers of the tables", "stored Parquet"
@@ -72,6 +75,7 @@ def diff(before: Path, after: Path) -> Diff:
         *_versions(old, new),
         *_rules(was, now),
         *_tables(was, now),
+        *_unknown_fields(old, new),
         *_rest(was, now),
         *_shared(old, new),
         *_sql(before, after, old, new),
@@ -112,8 +116,9 @@ def _versions(old: Contract, new: Contract) -> Iterator[Change]:
     if (old.version_path, old.default_version) != (new.version_path, new.default_version) and old.version_path:
         says = "records name their version in another place, or are of another one where they name none"
         yield Change("contract.json: record_version", says, (PRODUCERS,), _NEW_VERSION)
-    if old.envelope != new.envelope:
-        yield Change("contract.json: envelope", "the array of records has another name", (PRODUCERS,), _NEW_VERSION)
+    if old.input.records and old.input.records != new.input.records:
+        says = "the array of records has another name or place"
+        yield Change("contract.json: input.records", says, (PRODUCERS,), _NEW_VERSION)
 
 
 def _narrowed(old: Any, new: Any, roots: tuple[Any, Any], place: str) -> Iterator[Change]:
@@ -158,7 +163,9 @@ def _of_value(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[
         yield f"decimal was {_said(was.get('decimal'))}, and is {_said(now.get('decimal'))}", not _holds(was, now)
     if was.get("additionalProperties", True) != now.get("additionalProperties", True):
         yield "additionalProperties is another", now.get("additionalProperties") is False
-    rest = {*was, *now} - ANNOTATIONS - _COMPARED - {*_LOWER, *_UPPER, "enum"}
+    if was.get(CONDITIONS) != now.get(CONDITIONS):
+        yield "the alternatives or conditions are others: what they take can't be compared", CONDITIONS in now
+    rest = {*was, *now} - {CONDITIONS, INEXACT} - ANNOTATIONS - _COMPARED - {*_LOWER, *_UPPER, "enum"}
     for keyword in sorted((rest | {"const"}) & {*was, *now}):
         if was.get(keyword) != now.get(keyword):
             yield f"{keyword} is another: what it takes can't be compared", keyword in now
@@ -251,6 +258,25 @@ def _rest(was: Any, now: Any) -> Iterator[Change]:
         yield Change("contract.json: record_table", says, (READERS,), _NEW_VERSION)
     if was.get("control_totals", []) != now.get("control_totals", []):
         yield Change("contract.json: control_totals", "is another")
+
+
+def _unknown_fields(old: Contract, new: Contract) -> Iterator[Change]:
+    """What becomes of fields that the contract does not know; without a setting, the deployment's holds."""
+    was, now = (one.input.unknown_fields for one in (old, new))
+    if was == now:
+        return
+    place = "contract.json: input.unknown_fields"
+    yield Change(place, f"was {was or 'left to the deployment'}, and is {now or 'left to the deployment'}")
+    table = new.record_table.name
+    if now == KEEP:
+        says = f"a new column {EXTRA.name}: null in what is published already, until pipeline replay --republish"
+        yield Change(f"contract.json: tables.{table}.{EXTRA.name}", says)
+    if was == KEEP:
+        says = "the column is gone"
+        yield Change(f"contract.json: tables.{table}.{EXTRA.name}", says, (READERS,), _NEW_VERSION)
+    if now == REJECT and was:
+        says = "a record with a field that the contract does not know is rejected now"
+        yield Change(place, says, (PRODUCERS,), _NEW_VERSION)
 
 
 def _shared(old: Contract, new: Contract) -> Iterator[Change]:

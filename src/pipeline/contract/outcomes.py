@@ -48,12 +48,13 @@ def made_of(examples: Iterable[Any], folder: Path) -> Made:
     with tried(lines_of(examples), folder) as result:
         reasons = [json.loads(line)["reason"] for line in result.reject_lines()]
         tables = {
-            name.removesuffix(".csv"): _rows(path) for name, path in result.tables.items() if name.endswith(".csv")
+            name.removesuffix(".csv"): read_rows(path) for name, path in result.tables.items() if name.endswith(".csv")
         }
     return Made(tables, sum(reason != SUPERSEDED for reason in reasons), result.error)
 
 
-def _rows(path: Path) -> Rows:
+def read_rows(path: Path) -> Rows:
+    """The rows of a CSV file of a table, without the columns that the pipeline adds."""
     added = {column.name for column in LINEAGE}
     with path.open(encoding="utf-8", newline="") as file:
         return [{name: value for name, value in row.items() if name not in added} for row in csv.DictReader(file)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from functions.common.contract import FITS, POSITION, Contract, Table, Version
+from functions.common.contract import EXTRA, FITS, POSITION, Contract, Table, Version
 from functions.common.contract_checks import COLUMN_TYPE
 from functions.common.sql import identifier, make_macros
 from pipeline.contract.fault import Fault, line_at
@@ -93,7 +93,7 @@ def _of_table(folder: Path, connection: duckdb.DuckDBPyConnection, table: Table)
         yield _sql_fault(path, exc)
         return
     yield from _changing(path, connection, table.sql)
-    wanted = {POSITION: "BIGINT", **{column.name: column.type for column in table.columns}}
+    wanted = {POSITION: "BIGINT", **{column.name: column.type for column in table.columns if column is not EXTRA}}
     yield from _missing(path, wanted.keys() - given.keys(), "Return it, or remove it from contract.json.")
     for name in sorted(given.keys() - wanted.keys()):
         yield Fault(

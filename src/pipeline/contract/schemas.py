@@ -5,20 +5,21 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
-
 from functions.common.compiled_schema import compiled
 from functions.common.contract import Contract, Version, path_of
-from functions.common.record_types import merged, resolve
+from functions.common.record_types import EPOCHS, merged, resolve
+from functions.common.schema_merging import ANNOTATIONS, CONDITIONS, dereferenced, types_of
 from functions.common.schema_parts import IN_PLACE, conditions, describing, inner_schemas, parts
-from functions.validate.fast_decoder import ANNOTATIONS
+from functions.common.schema_shapes import JSON, OBJECT, Shape, shape_of
 from pipeline.contract.fault import Fault, line_at
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _OF_TYPES: Mapping[tuple[str, ...], str] = {
     (): "type enum const $ref allOf anyOf oneOf not if then else definitions $id $anchor",
-    ("string",): "minLength maxLength pattern format",
-    ("integer", "number"): "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf decimal",
+    ("string",): "minLength maxLength pattern",
+    ("string", "integer"): "format",
+    ("string", "number", "integer"): "decimal",
+    ("integer", "number"): "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf",
     ("array",): "items prefixItems minItems maxItems uniqueItems contains minContains maxContains unevaluatedItems",
     ("object",): "properties required additionalProperties patternProperties propertyNames minProperties maxProperties "
     "unevaluatedProperties dependentRequired dependentSchemas",
@@ -45,27 +46,36 @@ def schema_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
             yield Fault(path, line_at(path, f"/rules/{number}/pointer"), says, "Point to a field of the schema.")
 
 
+def null_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
+    """Schemas that name null next to a reference to a schema that forbids it, so that it is not valid."""
+    for version in contract.versions:
+        path = folder / f"v{version.number}.schema.json"
+        for pointer, part in parts(version.schema):
+            given = part.get("type", [])
+            if (
+                "$ref" in part
+                and "null" in given
+                and "null" not in (types_of(merged(part, version.schema)) or ["null"])
+            ):
+                says = f"names null next to a reference to {part['$ref']}, which forbids null: null is rejected"
+                mend = f'Write "anyOf": [{{"$ref": "{part["$ref"]}"}}, {{"type": "null"}}].'
+                yield Fault(path, line_at(path, f"{pointer}/type"), says, mend)
+
+
 def _of_schema(version: Version) -> Iterator[tuple[str, str, str]]:
     """Pointer, sentence and mend of each fault of a schema."""
     schema = version.schema
     if schema.get("$schema") != _DRAFT:
         yield "/$schema", "is not of the draft that records are checked by", f'Write "$schema": "{_DRAFT}".'
         return
-    try:
-        jsonschema_rs.meta.validate(dict(schema))
-    except jsonschema_rs.ValidationError as exc:
-        pointer = "".join(f"/{step}" for step in exc.instance_path)
-        yield pointer, f"is no JSON Schema: {exc.message}", "Write it as JSON Schema 2020-12 has it."
-        return
     if not schema.get("examples"):
         says = 'has no "examples", and so no record that the SQL can be tried on'
         yield "", says, 'Give at least one whole record: "examples": [{...}].'
     describe, apply = describing(schema), conditions(schema)
+    yield from _of_shapes(schema, apply)
     for pointer, part in parts(schema):
         yield from ((pointer + below, says, mend) for below, says, mend in _of_part(part))
         if pointer in describe:
-            described = _of_described(part, schema, is_condition=pointer in apply)
-            yield from ((pointer + below, says, mend) for below, says, mend in described)
             yield from _closed_conditions(pointer, part, merged(part, schema), schema)
         yield from _of_examples(pointer, part, schema)
 
@@ -81,9 +91,14 @@ def _of_part(part: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         elif types and (kinds := _KEYWORDS.get(keyword)) and not types & kinds:
             says = f"has {keyword}, which says nothing of {' or '.join(sorted(types))}"
             yield f"/{keyword}", says, "Take it out, or give the value another type."
-    if (form := part.get("format")) and form not in _FORMATS:
-        says = f"has the format {form}, which is not checked"
-        yield "/format", says, f"Use one of {', '.join(sorted(_FORMATS))}, or a pattern."
+    if form := part.get("format"):
+        is_number = types <= {"integer", "null"} and "integer" in types
+        known = sorted(EPOCHS) if is_number else sorted(_FORMATS)
+        if form not in known:
+            says = f"has the format {form}, which is not checked" + (
+                f" of {' or '.join(sorted(types))}" if types else ""
+            )
+            yield "/format", says, f"Use one of {', '.join(known)}{'' if is_number else ', or a pattern'}."
     if "default" in part:
         says = "has a default, which nothing fills in: a record without the field stays without it"
         yield "/default", says, "Take it out; if a missing value means something, say so in the table's SQL."
@@ -92,29 +107,52 @@ def _of_part(part: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "/multipleOf", says, 'Use "decimal": [precision, scale].'
 
 
-def _of_described(
-    part: Mapping[str, Any], root: Mapping[str, Any], *, is_condition: bool
-) -> Iterator[tuple[str, str, str]]:
-    """What is wrong with a schema that describes a value of the record: each of its values needs a column."""
-    if "properties" in part and part.get("additionalProperties") is not False:
-        says = "lets fields pass that it does not name, and that no table can have"
-        mend = 'Add "additionalProperties": false; the variable unknown_fields can have them dropped.'
-        if is_condition:  # closed, it would no longer hold where it is a condition
-            mend = f"Give the conditions that refer to it a definition of their own, then: {mend}"
-        yield "", says, mend
-    for keyword in ("patternProperties", "prefixItems"):
-        if part.get(keyword):
-            says = f"has {keyword}, whose values no column of the record can have"
-            yield f"/{keyword}", says, "Name each field in properties, or describe every element in items."
-    if "type" not in merged(part, root) and not all(
-        value is None or isinstance(value, str) for value in part.get("enum", [])
-    ):
-        yield "/enum", "has an enum of values that are not all strings, and no type", "Add the type of the values."
-    named = resolve(part["$ref"], root) if "$ref" in part else {}
-    for keyword in ("properties", "items"):
-        if keyword in part and keyword in named:
-            says = f"has {keyword} next to a $ref to a schema that has {keyword} too"
-            yield f"/{keyword}", says, "Describe the value in one of the two: only one of them becomes columns."
+def _of_shapes(schema: Mapping[str, Any], apply: set[str]) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with the schemas that describe values of the record: each of its values needs a column."""
+    pointers = {id(part): pointer for pointer, part in parts(schema)}
+    found: dict[str, tuple[str, str]] = {}
+    for shape in _described(shape_of(schema, schema)):
+        for part in _descriptions(shape, schema):
+            pointer = _pointer_of(part, schema, pointers)
+            one = merged(part, schema)
+            if pointer is None or pointer in found or "properties" not in one:
+                continue
+            if "type" not in one and shape.kind == JSON:
+                says = "has properties and no type, and so becomes a string of JSON"
+                found[pointer] = says, 'Add "type": "object" for columns of its own, or leave the properties out.'
+            elif shape.kind == OBJECT and one.get("additionalProperties") is not False:
+                says = "lets fields pass that it does not name, and that no table can have"
+                mend = (
+                    'Add "additionalProperties": false; "unknown_fields" in the contract can have them dropped or kept.'
+                )
+                if pointer in apply:  # closed, it would no longer hold where it is a condition
+                    mend = f"Give the conditions that refer to it a definition of their own, then: {mend}"
+                found[pointer] = says, mend
+    yield from ((pointer, says, mend) for pointer, (says, mend) in found.items())
+
+
+def _described(shape: Shape) -> Iterator[Shape]:
+    yield shape
+    for inner in (*shape.members.values(), *([shape.element] if shape.element else [])):
+        yield from _described(inner)
+
+
+def _descriptions(shape: Shape, root: Mapping[str, Any]) -> Iterator[Any]:
+    """The schemas that say which members an object has: its own, or those of the forms that it is one of."""
+    if shape.part.get("additionalProperties") is False:
+        return
+    choices = [condition for condition in shape.part.get(CONDITIONS, []) if condition.keys() & {"anyOf", "oneOf"}]
+    forms = [form for one in choices for form in (*one.get("anyOf", []), *one.get("oneOf", []))]
+    described = [form for form in forms if isinstance(form, Mapping) and "properties" in merged(form, root)]
+    own = dereferenced(shape.schema, root) if isinstance(shape.schema, Mapping) else {}
+    yield from [shape.schema] if "properties" in own or not described else described
+
+
+def _pointer_of(part: Any, root: Mapping[str, Any], pointers: Mapping[int, str]) -> str | None:
+    """Where a schema is written, or what it refers to; None if it was made of several."""
+    while isinstance(part, Mapping) and "$ref" in part and "properties" not in part:
+        part = resolve(part["$ref"], root)
+    return pointers.get(id(part))
 
 
 def _closed_conditions(
@@ -177,6 +215,6 @@ def _stands_in(schema: Mapping[str, Any], pointer: str) -> bool:
     for step in path_of(pointer):
         inner = part.get("items") if step.isdigit() else part.get("properties", {}).get(step)
         if inner is None:
-            return False
+            return "properties" not in part and "items" not in part  # JSON may have any members
         part = merged(inner, schema)
     return True

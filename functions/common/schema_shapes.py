@@ -1,0 +1,180 @@
+"""What a JSON Schema makes of a record: which of its values become columns, of which kind, and which become JSON."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from functions.common.schema_merging import (
+    ANNOTATIONS,
+    CONDITIONS,
+    INEXACT,
+    dereferenced,
+    merged,
+    types_of,
+    unconditional,
+)
+
+OBJECT: Final = "object"
+ARRAY: Final = "array"
+JSON: Final = "json"
+"""A value of any structure, or of several types: it becomes a string of JSON."""
+EMPTY: Final = "empty"
+"""A value that is always null, or always empty: it needs no column."""
+
+_TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
+_MOST_LEVELS = 100
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Branch:
+    """One of the forms of a polymorphic object."""
+
+    constant: str | int
+    """The value of the tag that only this form has."""
+    shape: "Shape"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """What a schema makes of one value."""
+
+    schema: Any
+    """The schema as it was written."""
+    part: Mapping[str, Any]
+    """The schema in one form: see `merged`."""
+    kind: str
+    nullable: bool
+    members: Mapping[str, "Shape"] = field(default_factory=dict)
+    element: "Shape | None" = None
+    tag: str = ""
+    """The member that says which of the branches an object is."""
+    branches: Sequence[Branch] = ()
+
+    @property
+    def columns(self) -> Mapping[str, "Shape"]:
+        """The members that become columns."""
+        return {name: member for name, member in self.members.items() if member.kind != EMPTY}
+
+    @property
+    def has_json(self) -> bool:
+        """Whether something in the value becomes a string of JSON."""
+        inner = [*self.members.values(), *([self.element] if self.element else [])]
+        return self.kind == JSON or any(one.has_json for one in inner)
+
+
+def shape_of(schema: Any, root: Any, place: str = "", level: int = 0) -> Shape:
+    """The shape of what a part of a schema describes. Raises TypeError or ValueError if it is no schema for a row."""
+    if level > _MOST_LEVELS:
+        raise ValueError("the schema refers to itself, or nests too deeply to be a row")
+    part = merged(schema, root, place)
+    types = types_of(part)
+    forbids_null = None not in part.get("enum", [None]) or part.get("const") is not None
+    nullable = types is None or ("null" in types and not forbids_null)
+    if types is not None and (not types or types - _TYPES):
+        raise ValueError(f"the schema{place} needs a type that JSON has: {', '.join(sorted(_TYPES))}")
+    kinds = None if types is None else types - {"null"} - ({"integer"} if "number" in types else set())
+    if kinds is not None and not kinds:
+        return Shape(schema, part, EMPTY, nullable=True)
+    if kinds is None or len(kinds) > 1:
+        return Shape(schema, part, JSON, nullable)
+    (kind,) = kinds
+    if kind == OBJECT:
+        return _object(schema, part, root, place, level, nullable=nullable)
+    if kind == ARRAY:
+        return _array(schema, part, root, place, level, nullable=nullable)
+    return Shape(schema, part, kind, nullable)
+
+
+def _object(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: int, *, nullable: bool) -> Shape:
+    properties, opened = part.get("properties"), part.get("additionalProperties", True)
+    if properties is not None and not isinstance(properties, Mapping):
+        raise ValueError(f"the schema{place} must have properties that are an object")
+    if not properties or isinstance(opened, Mapping) or "patternProperties" in part:
+        is_empty = opened is False and "patternProperties" not in part
+        return Shape(schema, part, EMPTY if is_empty and not properties else JSON, nullable)
+    for name in properties:
+        if [other.lower() for other in properties].count(name.lower()) > 1 or "\0" in name:
+            raise ValueError(f"the schema{place} has a property that DuckDB can't tell from another: {name!r}")
+    members = {
+        name: shape_of(inner, root, f"{place}/properties/{name}", level + 1) for name, inner in properties.items()
+    }
+    if all(member.kind == EMPTY for member in members.values()):
+        return Shape(schema, part, EMPTY, nullable, members)
+    tag, branches = _branches(schema, part, root, place, level)
+    return Shape(schema, part, OBJECT, nullable, members, tag=tag, branches=branches)
+
+
+def _array(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: int, *, nullable: bool) -> Shape:
+    items = part.get("items", True)
+    if (items is False and "prefixItems" not in part) or part.get("maxItems") == 0:
+        return Shape(schema, part, EMPTY, nullable)
+    if items is True or items is False or "prefixItems" in part:
+        return Shape(schema, part, JSON, nullable)
+    element = shape_of(items, root, f"{place}/items", level + 1)
+    if element.kind == EMPTY:
+        return Shape(schema, part, EMPTY, nullable, element=element)
+    if element.kind == JSON and types_of(element.part) is None:
+        return Shape(schema, part, JSON, nullable)
+    return Shape(schema, part, ARRAY, nullable, element=element)
+
+
+# --- polymorphic objects ----------------------------------------------------------------------------------------------
+
+
+def _branches(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: int) -> tuple[str, Sequence[Branch]]:
+    """The tag and the forms of an object of which exactly one holds for each value of the tag; empty if unsure."""
+    conditions = part.get(CONDITIONS, [])
+    if len(conditions) != 1 or INEXACT in part:
+        return "", ()
+    options = list(_options(conditions[0], root))
+    if "unevaluatedProperties" not in conditions[0]:  # else the condition is the whole schema
+        options = [{"allOf": [unconditional(schema, root), option]} for option in options]
+    parts = [merged(option, root, place) for option in options]
+    for tag in _tags(parts):
+        constants = [_constant(one, tag, root) for one in parts]
+        if None in constants or len({*constants}) < len(constants) or len({*map(type, constants)}) > 1:
+            continue
+        shapes = [shape_of(option, root, place, level + 1) for option in options]
+        if all(shape.kind == OBJECT and not shape.part.keys() & {CONDITIONS, INEXACT} for shape in shapes):
+            pairs = zip(constants, shapes, strict=True)
+            return tag, tuple(Branch(constant, shape) for constant, shape in pairs if constant is not None)
+    return "", ()
+
+
+def _options(condition: Mapping[str, Any], root: Any) -> Iterator[Any]:
+    """The schemas of the forms that a condition is a choice of; nothing if it is not a choice."""
+    choices = [keyword for keyword in ("oneOf", "anyOf") if keyword in condition]
+    if len(choices) != 1:
+        return
+    keyword = choices[0]
+    common = {name: value for name, value in condition.items() if name not in (keyword, *ANNOTATIONS)}
+    for option in condition[keyword]:
+        if types_of(merged(option, root)) == frozenset({"null"}):
+            continue
+        inner = dereferenced(option, root)
+        if inner.keys() - ANNOTATIONS in ({"oneOf"}, {"anyOf"}):
+            yield from _options({**common, **{k: inner[k] for k in ("oneOf", "anyOf") if k in inner}}, root)
+        else:
+            yield {**common, "allOf": [option, *common.get("allOf", [])]} if common else option
+
+
+def _tags(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The members that every form must have."""
+    if len(parts) < 2:
+        return []
+    first, *others = ([*part.get("required", [])] for part in parts)
+    return [name for name in first if all(name in other for other in others)]
+
+
+def _constant(part: Mapping[str, Any], tag: str, root: Any) -> str | int | None:
+    """The one string or whole number that a member must be."""
+    inner = part.get("properties", {}).get(tag)
+    if inner is None:
+        return None
+    inner = merged(inner, root)
+    values = [inner["const"]] if "const" in inner else inner.get("enum", [])
+    known = types_of(inner)
+    if len(values) != 1 or known is None or type(values[0]) not in (str, int):
+        return None
+    kind = "string" if isinstance(values[0], str) else "integer"
+    return values[0] if known == {kind} else None

@@ -1,0 +1,151 @@
+"""Fields that a contract does not know and that are dropped or kept: where a record has some, and what they become.
+
+The exact validator finds a name first. From then on the fast decoder has it as an optional field of any value, so that
+the next records with that name are not judged again. Names that were not found yet are still refused by it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from functions.common.reject_lines import OTHERS, escaped
+from functions.common.schema_shapes import ARRAY, OBJECT, Shape
+from functions.validate.decoding_plan import Plan
+from functions.validate.drift import UnknownField, is_name
+from functions.validate.json_values import json_text
+
+ELEMENT = "*"
+MOST_LEARNED = 100
+"""How many names the fast decoder of a version learns at most: a producer with more writes names as values."""
+
+_MOST_TYPES = 1024
+"""How many types are remembered with their attributes."""
+
+Path = tuple[str, ...]
+"""The members that lead to an object, with ELEMENT for the elements of an array."""
+
+Learned = frozenset[tuple[Path, str]]
+"""Objects in a record, and a field that each may have in addition."""
+
+
+def unknown_fields(record: Any, shape: Shape) -> list[UnknownField]:
+    """Every member of a parsed record that a schema with `"additionalProperties": false` does not name."""
+    return list(_unknown(record, shape, (), "", ""))
+
+
+def _unknown(value: Any, shape: Shape, path: Path, place: str, pointer: str) -> Iterator[UnknownField]:
+    part = shape.part
+    if isinstance(value, dict):
+        known = part.get("properties", {})
+        if part.get("additionalProperties") is False and "patternProperties" not in part:
+            for name in value:
+                if name not in known:
+                    found = f"{place}/{name}" if is_name(name) else OTHERS
+                    yield UnknownField(value, name, found, path, f"{pointer}/{escaped(name)}")
+        if shape.kind == OBJECT:
+            for name, inner in value.items():
+                if name in shape.members:
+                    step = escaped(name)
+                    yield from _unknown(
+                        inner, shape.members[name], (*path, name), f"{place}/{step}", f"{pointer}/{step}"
+                    )
+    elif isinstance(value, list) and shape.kind == ARRAY and shape.element:
+        for number, element in enumerate(value):
+            yield from _unknown(element, shape.element, (*path, ELEMENT), f"{place}/*", f"{pointer}/{number}")
+
+
+def extra_text(values: Mapping[str, Any]) -> str | None:
+    """The JSON object of unknown fields, by their JSON Pointers in order; None if there are none."""
+    return json_text(dict(sorted(values.items()))) if values else None
+
+
+def is_learnable(name: str) -> bool:
+    """Whether the fast decoder can have a field of this name: msgspec takes no name that JSON must escape."""
+    return name.isprintable() and not {'"', "\\"} & {*name}
+
+
+def can_learn(plan: Plan, path: Path) -> bool:
+    """Whether the fast decoder reads the object at a path into a type of its own, which can have one more field."""
+    if plan.is_judged:
+        return False
+    if not path:
+        return plan.shape.kind == OBJECT
+    step, *rest = path
+    if plan.element and step == ELEMENT:
+        return can_learn(plan.element, tuple(rest))
+    inner = [branch.members.get(step) for _, branch in plan.branches] or [plan.members.get(step)]
+    return all(one is None or can_learn(one, tuple(rest)) for one in inner)
+
+
+@dataclass(slots=True)
+class _Node:
+    """What was learned of one object, or of the elements of one array."""
+
+    names: list[tuple[str, str]] = field(default_factory=list)
+    """Names, each with the place that it is counted by."""
+    inner: dict[str, "_Node"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedFields:
+    """Takes learned fields out of records that the fast decoder has read."""
+
+    root: _Node
+    keeps: bool
+    """Whether their values are kept."""
+
+    def take(self, records: Iterable[Any], counts: Counter[str]) -> Sequence[str | None] | None:
+        """Take the fields out, and count the records that have each; returns the JSON of what is kept, by record.
+
+        Raises ValueError if a value that is kept is refused.
+        """
+        kept: list[str | None] = []
+        for record in records:
+            found: list[tuple[str, str, Any]] = []
+            _take(record, self.root, "", found)
+            if len(found) == 1:
+                counts[found[0][0]] += 1
+            elif found:
+                counts.update({place for place, _, _ in found})
+            if self.keeps:
+                kept.append(extra_text({pointer: value for _, pointer, value in found}))
+        return kept if self.keeps else None
+
+
+def learned_fields(learned: Learned, *, keeps: bool) -> LearnedFields:
+    """What takes these fields out of records."""
+    root = _Node()
+    for path, name in sorted(learned):
+        node = root
+        for step in path:
+            node = node.inner.setdefault(step, _Node())
+        place = "".join(f"/{step if step == ELEMENT else escaped(step)}" for step in path)
+        node.names.append((name, f"{place}/{name}" if is_name(name) else OTHERS))
+    return LearnedFields(root, keeps)
+
+
+def _take(value: Any, node: _Node, pointer: str, found: list[tuple[str, str, Any]]) -> None:
+    if isinstance(value, list):
+        if inner := node.inner.get(ELEMENT):
+            for number, element in enumerate(value):
+                _take(element, inner, f"{pointer}/{number}", found)
+    elif isinstance(value, msgspec.Struct):
+        attributes = _attributes(type(value))
+        for name, place in node.names:
+            attribute = attributes.get(name)
+            if attribute and (extra := getattr(value, attribute)) is not msgspec.UNSET:
+                found.append((place, f"{pointer}/{escaped(name)}", extra))
+                setattr(value, attribute, msgspec.UNSET)
+        for name, inner in node.inner.items():
+            if attribute := attributes.get(name):
+                _take(getattr(value, attribute), inner, f"{pointer}/{escaped(name)}", found)
+
+
+@lru_cache(maxsize=_MOST_TYPES)
+def _attributes(kind: type[msgspec.Struct]) -> Mapping[str, str]:
+    """The attribute of a type that has each member of an object."""
+    return dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))

@@ -1,0 +1,40 @@
+"""Reads only the version that each of many records names, to divide them before they are decoded."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from functions.common.contract import Contract
+
+
+def version_reader(contract: Contract) -> Callable[[bytes], Sequence[int] | None] | None:
+    """A function that returns the versions that the records on lines name; None if not each of them does so plainly.
+
+    It validates nothing else: a record is decoded as a whole afterwards. None if records of the contract name none.
+    """
+    if not contract.version_path or not all(map(_is_plain, contract.version_path)):
+        return None
+    made: Any = int
+    for name in reversed(contract.version_path):
+        made = msgspec.defstruct("Part", [("inner", made | msgspec.UnsetType, msgspec.UNSET)], rename={"inner": name})
+    decode, default, depth = msgspec.json.Decoder(made).decode_lines, contract.default_version, contract.version_path
+
+    def number_of(part: Any) -> int:
+        for _ in depth:
+            part = part.inner
+            if part is msgspec.UNSET:
+                return default
+        return int(part)
+
+    def versions(lines: bytes) -> Sequence[int] | None:
+        try:
+            return list(map(number_of, decode(lines)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+
+    return versions
+
+
+def _is_plain(name: str) -> bool:
+    return name.isprintable() and not {'"', "\\"} & {*name}
