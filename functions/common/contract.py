@@ -13,6 +13,7 @@ from functions.common.batch import DATASET_NAME
 from functions.common.config import CONTRACTS
 from functions.common.contract_checks import check_contract
 from functions.common.errors import ContractError, UnknownDatasetError
+from functions.common.input_settings import InputSettings, input_settings
 from functions.common.planning import UNKNOWN_DATASET
 from functions.common.record_types import bounded, constant_of, record_fields, record_type
 from functions.common.schema_parts import conditions
@@ -122,8 +123,8 @@ class Contract:
     """The members that lead to where a record names its version; empty: records name none."""
     default_version: int
     """The version of a record that names none."""
-    envelope: str
-    """The member of a document's object that holds the array of records."""
+    input: InputSettings
+    """How the dataset arrives."""
     record_table: Table
     """The table with one row a record; its key is the record's key."""
     tables: tuple[Table, ...]
@@ -168,6 +169,7 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
             raise ValueError(f"a dataset can't be called {UNKNOWN_DATASET}: files in no dataset's folder are called so")
         data = _json(path)
         check_contract(data, dataset, reserved=(POSITION, "filename", *(column.name for column in LINEAGE)))
+        input = input_settings(data)
     tables = tuple(_table(folder, table) for table in data["tables"])
     by_name = {table.name: table for table in tables}
     macros = folder / "macros.sql"
@@ -176,7 +178,7 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
         versions=_versions(folder, data),
         version_path=path_of(data.get("record_version", {}).get("pointer", "")),
         default_version=_default_version(data),
-        envelope=data["envelope"],
+        input=input,
         record_table=by_name[data["record_table"]],
         tables=tables,
         derived=tuple(Derived(one["name"], one["sql"]) for one in data.get("derived", [])),

@@ -40,11 +40,12 @@ _MEMBERS = {
         {
             "dataset": _NAMED,
             "current_version": _NUMBER,
-            "envelope": _TEXT,
             "record_table": _NAMED,
             "tables": _ARRAY,
         },
         {
+            "envelope": _TEXT,
+            "input": _OBJECT,
             "description": _TEXT,
             "retired": _TEXT,
             "record_version": _OBJECT,

@@ -79,7 +79,7 @@ class RecordValidator:
         is_valid = validator.is_valid(record)
         if not is_valid:
             unknown = unknown_fields(record, version)
-            if limits.unknown_fields == DROP:
+            if self.contract.input.unknown_fields_under(limits) == DROP:
                 for one in self._droppable(record, unknown):
                     one.holder.pop(one.name)
                 is_valid = validator.is_valid(record)

@@ -85,7 +85,7 @@ class BatchWriter:
         totals = add_up(counts, self.batch)
         with workdir() as folder:
             rejects_uri = f"s3://{self.bucket}/{self.batch.rejected_key}"
-            refused = refusal(totals, self.settings.max_reject_ratio, rejects_uri)
+            refused = refusal(totals, self.contract.input.max_reject_ratio_under(self.settings), rejects_uri)
             if refused and totals.rejected:
                 self._upload_rejects(counts, iter(()), folder)
             if refused:

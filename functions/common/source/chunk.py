@@ -58,7 +58,7 @@ def open_chunk(
         blocks = check_encoding(blocks, inflated=gzipped)
     if name.endswith(DOCUMENT):
         fields = {name for version in contract.versions for name in version.schema["properties"]}
-        return read_document(blocks, contract.envelope, fields, limits.max_record_bytes)
+        return read_document(blocks, "".join(contract.input.record_path[:1]), fields, limits.max_record_bytes)
     end = start + batch.chunk_bytes if batch.last_chunk else None
     return Document("byte", read_lines(blocks, limits.max_record_bytes, start, end))
 

@@ -112,8 +112,9 @@ def _versions(old: Contract, new: Contract) -> Iterator[Change]:
     if (old.version_path, old.default_version) != (new.version_path, new.default_version) and old.version_path:
         says = "records name their version in another place, or are of another one where they name none"
         yield Change("contract.json: record_version", says, (PRODUCERS,), _NEW_VERSION)
-    if old.envelope != new.envelope:
-        yield Change("contract.json: envelope", "the array of records has another name", (PRODUCERS,), _NEW_VERSION)
+    if old.input.records and old.input.records != new.input.records:
+        says = "the array of records has another name or place"
+        yield Change("contract.json: input.records", says, (PRODUCERS,), _NEW_VERSION)
 
 
 def _narrowed(old: Any, new: Any, roots: tuple[Any, Any], place: str) -> Iterator[Change]:

@@ -1,0 +1,101 @@
+"""The `input` section of a contract: how files of a dataset arrive, and what overrides the deployment's settings."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from functions.common.config import DROP, REJECT, Settings
+
+KEEP = "keep"
+"""The value of `unknown_fields` that only a contract can have: unknown fields go to a column of their own."""
+
+JSON, JSON_LINES = "json", "jsonl"
+"""The values of `format`."""
+
+ALWAYS_IGNORED = ("_*", ".*")
+"""The patterns that every dataset ignores: Spark, Hadoop and operating systems name files so that are not data."""
+
+_POINTER = re.compile(r"(/([^~/]|~[01])*)+")
+
+
+@dataclass(frozen=True, slots=True)
+class InputSettings:
+    """How a dataset arrives."""
+
+    records: str = ""
+    """The JSON Pointer from a document to its array of records; empty if no envelope is expected."""
+    format: str = ""
+    """The format of objects without a known suffix: JSON or JSON_LINES; empty if none is set."""
+    ignore: tuple[str, ...] = ()
+    """Glob patterns, in addition to ALWAYS_IGNORED."""
+    unknown_fields: str = ""
+    """REJECT, DROP or KEEP; empty if the deployment's setting holds."""
+    max_reject_ratio: float | None = None
+    """The share of rejected records, 0 to 1, above which a file fails; None if the deployment's setting holds."""
+
+    @property
+    def record_path(self) -> tuple[str, ...]:
+        """The members that lead from a document to its array of records; empty if no envelope is expected."""
+        return tuple(step.replace("~1", "/").replace("~0", "~") for step in self.records.split("/")[1:])
+
+    def unknown_fields_under(self, settings: Settings) -> str:
+        """What happens to unknown fields in a deployment with these settings: REJECT, DROP or KEEP."""
+        return self.unknown_fields or settings.unknown_fields
+
+    def max_reject_ratio_under(self, settings: Settings) -> float:
+        """The highest share of rejects in a deployment with these settings."""
+        return settings.max_reject_ratio if self.max_reject_ratio is None else self.max_reject_ratio
+
+    def pattern_for(self, path: str) -> str | None:
+        """The pattern that excludes a path below the dataset's folder, or None: each of its segments is compared."""
+        segments = path.split("/")
+        patterns = (*ALWAYS_IGNORED, *self.ignore)
+        return next((one for one in patterns if any(fnmatchcase(segment, one) for segment in segments)), None)
+
+
+def input_settings(contract: Mapping[str, Any]) -> InputSettings:
+    """The input settings of a contract's JSON. Raises ValueError or TypeError, with the place, if they have a fault.
+
+    `"envelope": "x"` is the older form of `"input": {"records": "/x"}`.
+    """
+    given = contract.get("input", {})
+    if not isinstance(given, dict):
+        raise TypeError("input must be an object")
+    for name in sorted(given.keys() - _CHECKS.keys()):
+        known = ", ".join(sorted(_CHECKS))
+        raise ValueError(f"input has a member that is not known: {name}; it can have {known}")
+    for name, value in given.items():
+        is_valid, expected = _CHECKS[name]
+        if not is_valid(value):
+            raise ValueError(f"input.{name} must be {expected}")
+    if "envelope" in contract and "records" in given:
+        raise ValueError("envelope and input.records say the same in two ways: remove envelope")
+    envelope = contract.get("envelope", "")
+    legacy = {"records": f"/{envelope.replace('~', '~0').replace('/', '~1')}"} if envelope else {}
+    return InputSettings(**{**legacy, **given, "ignore": tuple(given.get("ignore", ()))})
+
+
+def _is_pattern(value: Any) -> bool:
+    """Whether a value is a pattern of one name that does not match every name."""
+    return isinstance(value, str) and bool(value.strip("*")) and not {"/", "\0"} & {*value}
+
+
+_CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "records": (
+        lambda value: isinstance(value, str) and bool(_POINTER.fullmatch(value)),
+        'a JSON Pointer to the array of records, for example "/orders"',
+    ),
+    "format": (lambda value: value in (JSON, JSON_LINES), f"{JSON} or {JSON_LINES}"),
+    "ignore": (
+        lambda value: isinstance(value, list) and all(map(_is_pattern, value)),
+        "an array of patterns, each of one name without / and not of all names",
+    ),
+    "unknown_fields": (lambda value: value in (REJECT, DROP, KEEP), f"{REJECT}, {DROP} or {KEEP}"),
+    "max_reject_ratio": (
+        lambda value: type(value) in (int, float) and 0 <= value <= 1,
+        "a number from 0 to 1",
+    ),
+}
+"""For each member of `input`: whether a value is one that it can have, and what that is."""
