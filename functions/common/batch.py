@@ -57,6 +57,11 @@ class Batch:
     chunk_bytes: int
     last_chunk: int
     """The index of the last chunk; a batch has `last_chunk + 1` of them."""
+    compression: str = ""
+    """How the source is compressed, by its first bytes: `gzip`, `bzip2`, or `zstd`; empty if it is not."""
+    layout: str = ""
+    """How its values are laid out, by its first bytes: `lines` or `sequence`. Empty if `validate` decides it: for a
+    compressed source, for one that could not be read, and for a batch that an earlier release planned."""
     execution: str = ""
     """The name of the execution, by which staging is kept apart: what a failed run or another release left there, or
     still writes, is never mixed with a replay. Empty before the batch is started."""

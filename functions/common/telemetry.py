@@ -26,7 +26,7 @@ class LogEvent(StrEnum):
     EXECUTION_KNOWN = "execution_known"
     """An event came for a version whose execution was started before."""
     IGNORED = "ignored"
-    """An event is about no file: S3's test event, or a folder marker."""
+    """An event that starts nothing: S3's test event, a folder marker, or a file that the contract ignores."""
     BATCH_UNACCOUNTED = "batch_unaccounted"
     """The reconciler has found a batch that only a person can repair."""
     FAILURE_NOT_NOTIFIED = "failure_not_notified"

@@ -1,18 +1,16 @@
 """Fields that a contract does not know: where a record has some, and the account of those that appeared."""
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from functions.common.contract import Version
 from functions.common.documents.chunk_counts import DriftCount
 from functions.common.record_types import merged
-from functions.common.reject_lines import MAX_NAME, MOST_FIELDS, OTHERS, escaped
+from functions.common.reject_lines import MOST_FIELDS, OTHERS, escaped, is_name
 
 _ELEMENT = "*"
-_NAME = re.compile(rf"[A-Za-z_$][A-Za-z0-9_$-]{{0,{MAX_NAME - 1}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +36,22 @@ def _unknown(value: Any, schema: Any, root: Any, place: str) -> Iterator[Unknown
         if part.get("additionalProperties") is False and "patternProperties" not in part:
             for name in value:
                 if name not in properties:
-                    yield UnknownField(value, name, f"{place}/{name}" if _NAME.fullmatch(name) else OTHERS)
+                    yield UnknownField(value, name, f"{place}/{name}" if is_name(name) else OTHERS)
         for name, inner in value.items():
             if name in properties:
                 yield from _unknown(inner, properties[name], root, f"{place}/{escaped(name)}")
     elif isinstance(value, list) and "items" in part:
         for element in value:
             yield from _unknown(element, part["items"], root, f"{place}/{_ELEMENT}")
+
+
+def skipped_members(skipped: Mapping[str, int], version: Version) -> Iterator[DriftCount]:
+    """The account of the members of envelopes that hold no records, by their JSON Pointers."""
+    counts = Counter[str]()
+    for pointer, number in skipped.items():
+        counts[pointer if pointer in counts or len(counts) < MOST_FIELDS else OTHERS] += number
+    for pointer, number in sorted(counts.items()):
+        yield DriftCount(contract_version=version.number, field=pointer, records=number, dropped=True, in_envelope=True)
 
 
 @dataclass(frozen=True, slots=True)

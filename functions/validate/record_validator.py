@@ -17,6 +17,7 @@ from functions.validate.exact_numbers import loses_digits, parsed_exactly
 from functions.validate.fast_decoder import FastDecoder, fast_decoder_of
 from functions.validate.messages import broken_rule, broken_schema, unknown_version
 from functions.validate.unreadable import is_one_value, nested_too_deeply, nests_deeper, too_large, unparsable
+from functions.validate.wrapped import wrapper_of
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
 """Of a larger record only the first error is looked for: 8 MiB of nonsense has a million, and all would be held."""
@@ -108,6 +109,8 @@ class RecordValidator:
         ]
 
     def _breaks_schema(self, raw: RawRecord, record: object, version: Version) -> list[Reason]:
+        if wrapper := wrapper_of(record, version):
+            return [wrapper]
         validator = schema_validator(self.contract, version)
         if raw.length <= _FULLY_EXPLAINED_BYTES:
             return broken_schema(validator.iter_errors(record), self.contract, version)

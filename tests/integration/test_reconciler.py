@@ -236,7 +236,7 @@ def test_an_event_that_comes_after_all_changes_nothing(place: Place, monkeypatch
             },
         },
     }
-    assert place.functions.handlers["starter"]({"Records": [record]}) == {"started": 0, "known": 1}
+    assert place.functions.handlers["starter"]({"Records": [record]}) == {"started": 0, "known": 1, "ignored": 0}
     assert harness.get(batch.manifest_key) == before
 
 

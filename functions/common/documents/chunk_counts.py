@@ -15,8 +15,8 @@ class VersionCounts(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int
 
 
-class DriftCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many records of one version had a field that the contract does not know."""
+class DriftCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How many records of one version had a field that the contract does not know; or envelopes a member."""
 
     contract_version: int
     field: str
@@ -24,6 +24,9 @@ class DriftCount(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     dropped: bool
     """Whether the field was dropped and the record kept. Otherwise the record was rejected."""
+    in_envelope: bool = False
+    """Whether it is a member of envelopes next to their records, of which only the name is kept. Then `records` counts
+    envelopes. Written only if true."""
 
 
 class ChunkCounts(StoredDocument, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ class Outcome(StrEnum):
     STUCK = "stuck"
     WAITING = "waiting"
     NOT_STARTED = "not started"
+    IGNORED = "ignored"
     GONE = "gone"
     LOST = "lost"
     UNKNOWN = "unknown"
@@ -33,6 +34,7 @@ SENTENCES: Mapping[Outcome, str] = {
     Outcome.STUCK: "Its execution has been running for longer than any should.",
     Outcome.WAITING: "Not started: its event could not be handled, and is in the on-failure queue.",
     Outcome.NOT_STARTED: "Not started: it has no execution, and no event about it is in the on-failure queue.",
+    Outcome.IGNORED: "Ignored: the contract excludes its name, and nothing has started it.",
     Outcome.GONE: "It was processed, but its outputs and its source were deleted or have expired.",
     Outcome.LOST: "Its execution succeeded, but its manifest was deleted: nothing of it counts as published.",
     Outcome.UNKNOWN: "AWS did not say what became of it.",
@@ -50,13 +52,14 @@ _OUTCOMES = {
 }
 
 
-def outcome_of(state: BatchState, *, rejected: int = 0, waits: bool = False) -> Outcome:
+def outcome_of(state: BatchState, *, rejected: int = 0, waits: bool = False, is_ignored: bool = False) -> Outcome:
     """The outcome of what a survey found in `state`.
 
-    `rejected` is how many records its manifest counts as rejected, `waits` whether its event is in the queue.
+    `rejected` is how many records its manifest counts as rejected, `waits` whether its event is in the queue, and
+    `is_ignored` whether the contract ignores its key.
     """
     if state is BatchState.PUBLISHED:
         return Outcome.PARTLY_REJECTED if rejected else Outcome.PUBLISHED
     if state is BatchState.MISSING:
-        return Outcome.WAITING if waits else Outcome.NOT_STARTED
+        return Outcome.WAITING if waits else Outcome.IGNORED if is_ignored else Outcome.NOT_STARTED
     return _OUTCOMES[state]

@@ -25,6 +25,7 @@ COLORS = {
     "waiting": "red",
     "running": "cyan",
     "not started": "yellow",
+    "ignored": "dim",
     "unknown": "yellow",
 }
 """Of outcomes, each of which is also said in words."""

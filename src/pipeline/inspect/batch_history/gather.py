@@ -82,6 +82,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         console_url=latest.console_url if latest else console_url(place, None),
         definition=traces.definition_of(place, latest.arn if latest and not latest.is_forgotten else None),
         unknown=(*unknown, *unseen),
+        ignored_by=(restarts.pipeline_of(place).pattern_for(source.key) or "") if source else "",
     )
     return diagnosed(story, finding.state, datetime.now(UTC))
 
