@@ -161,12 +161,13 @@ def _make_endpoint_ready(s3: Any) -> None:
 def plan() -> Any:
     """Return the batch of the uploaded file, as the starter plans it."""
     from functions.common.config import settings
-    from functions.common.planning import plan_batch, source_of
+    from functions.common.object_versions import Planner
 
     head = _storage().head(INGEST, KEY)
     assert head is not None, "upload comes first"
-    source = source_of(INGEST, KEY, head.get("VersionId", "1"), head)
-    return plan_batch(source, head["LastModified"], settings().chunk_bytes)
+    batch = Planner(_storage(), settings().chunk_bytes).plan(INGEST, KEY, head.get("VersionId", "1"))
+    assert batch is not None, "it is there"
+    return batch
 
 
 def _rows(batch: Any) -> dict[str, int]:

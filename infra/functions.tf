@@ -6,7 +6,7 @@ locals {
     starter = {
       name        = "${local.name}-starter"
       description = "Starts one execution for each object version that arrives."
-      layers      = ["aws"]
+      layers      = ["aws", "json"]
       environment = {
         STATE_MACHINE_ARN = local.arn.state_machine
         CHUNK_BYTES       = var.chunk_bytes

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from functions.common import executions, s3_utils, source_visibility
 from functions.common.batch import Batch, Source
 from functions.common.config import settings
 from functions.common.documents.document import StoredDocument
-from functions.common.planning import plan_batch
+from functions.common.object_versions import Planner
 from functions.record_failure import index as record_failure
 from functions.transform import index as transform
 from functions.validate import index as validate
@@ -63,6 +64,13 @@ def forget_clients() -> None:
         made.cache_clear()
 
 
+def set_environment(monkeypatch: Any, **environment: str) -> None:
+    """Change the functions' environment of a test that runs already."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+
+
 def let_missing_be_gone(monkeypatch: Any) -> None:
     """Treat an object that S3 does not return as deleted, as if every object were older than 15 minutes."""
     monkeypatch.setattr(source_visibility, "PROPAGATION", timedelta(0))
@@ -77,9 +85,11 @@ def upload(data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/")
 
 def plan(source: Source, chunk_bytes: int = 1_000_000) -> Batch:
     """The batch of an uploaded file, as the starter plans it."""
-    head = s3_utils.storage().head(source.bucket, source.key, source.version_id)
-    assert head is not None
-    return plan_batch(source, head["LastModified"], chunk_bytes)
+    batch = Planner(s3_utils.storage(), chunk_bytes, settings().contracts).plan(
+        source.bucket, source.key, source.version_id
+    )
+    assert batch is not None
+    return replace(batch, source=source)
 
 
 def run(data: bytes, name: str = "x.jsonl", chunk_bytes: int = 1_000_000, folder: str = "incoming/orders/") -> Batch:

@@ -57,6 +57,11 @@ class Batch:
     chunk_bytes: int
     last_chunk: int
     """The index of the last chunk; a batch has `last_chunk + 1` chunks."""
+    compression: str = ""
+    """The compression of the source, detected from its first bytes: `gzip`, `bzip2` or `zstd`; empty if it has none."""
+    layout: str = ""
+    """The layout of its values, detected from its first bytes: `lines` or `sequence`. Empty if `validate` decides:
+    for a compressed source, for one that could not be read, and for a batch that an earlier release planned."""
     execution: str = ""
     """The name of the execution; empty before the start. It is part of the keys in staging, which keeps the objects of
     a replay separate from those of a failed run or another release."""

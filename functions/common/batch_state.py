@@ -8,9 +8,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import islice, takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -26,9 +27,12 @@ from functions.common.batch import (
     replay_of,
     title_of,
 )
+from functions.common.config import CONTRACTS
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.errors import DocumentError, SourceNotVisibleError, TransientError
-from functions.common.planning import PREFIX, dataset_of, is_folder_marker, plan_batch, source_of
+from functions.common.input_settings import load_input
+from functions.common.object_versions import Planner
+from functions.common.planning import PREFIX, dataset_of, ignored_by, is_folder_marker
 from functions.common.s3_utils import Storage
 
 if TYPE_CHECKING:
@@ -79,6 +83,17 @@ class Pipeline:
     state_machine_arn: str
     chunk_bytes: int
     """The planned size of a chunk of new executions, in bytes."""
+    contracts: Path = CONTRACTS
+    """The folder of the contracts."""
+
+    @property
+    def planner(self) -> Planner:
+        """Plans the batches of new executions."""
+        return Planner(self.storage, self.chunk_bytes, self.contracts)
+
+    def pattern_for(self, key: str) -> str | None:
+        """The pattern by which the pipeline ignores a key, or None."""
+        return ignored_by(key, load_input(dataset_of(key), self.contracts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +145,25 @@ def survey(
 ) -> Iterator[Finding]:
     """The state of each version under `prefix` (or of `key` alone) that was written since `since`, in order of keys.
 
-    Leaves out versions younger than the grace period, and calls `too_young` with each. Lists the prefix, and the
-    executions since then unless they are `known`. Each version takes one HEAD if it is published, else two or three
-    requests.
+    Leaves out versions that the contract ignores, unless they have traces or `key` names them. Leaves out versions
+    younger than the grace period, and calls `too_young` with each. Lists the prefix, and the executions since then
+    unless they are `known`. Each version takes one HEAD if it is published, else two or three requests.
     """
     selected = (v for v in versions(pipeline, key or prefix) if v.last_modified >= since and key in (None, v.key))
     window = _old_enough(selected, patience, too_young)
     known = executions_since(pipeline, since) if known is None else known
     with ThreadPoolExecutor(_PARALLEL) as pool:
         while some := list(islice(window, _AT_ONCE)):
-            yield from pool.map(lambda version: look_at(pipeline, version, patience, known), some)
+            for found in pool.map(lambda version: look_at(pipeline, version, patience, known), some):
+                if key is not None or not is_ignored(pipeline, found):
+                    yield found
+
+
+def is_ignored(pipeline: Pipeline, found: Finding) -> bool:
+    """Whether a version has no traces because the contract ignores its key."""
+    if found.state is not BatchState.MISSING or found.version is None:
+        return False
+    return pipeline.pattern_for(found.version.key) is not None
 
 
 def _old_enough(
@@ -313,14 +337,11 @@ def plan(pipeline: Pipeline, version: ObjectVersion) -> Batch | None:
 
     Raises SourceNotVisibleError if S3 lists the version but doesn't return it.
     """
-    place = (pipeline.ingest_bucket, version.key, version.version_id)
-    head = pipeline.storage.head(*place)
-    if head is None:
-        if is_listed(pipeline, version.key, version.version_id):
-            uri = title_of(pipeline.ingest_bucket, version.key)
-            raise SourceNotVisibleError(f"S3 lists {uri} but does not return it.")
-        return None
-    return plan_batch(source_of(*place, head), head["LastModified"].astimezone(UTC), pipeline.chunk_bytes)
+    batch = pipeline.planner.plan(pipeline.ingest_bucket, version.key, version.version_id)
+    if batch is None and is_listed(pipeline, version.key, version.version_id):
+        uri = title_of(pipeline.ingest_bucket, version.key)
+        raise SourceNotVisibleError(f"S3 lists {uri} but does not return it.")
+    return batch
 
 
 def is_listed(pipeline: Pipeline, key: str, version_id: str) -> bool:

@@ -194,13 +194,16 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
         data = read_json(path)
         check_contract(data, dataset, RESERVED_COLUMNS)
         given = input_settings(data)
+    versions = _versions(folder, data)
+    with _reading(folder / "contract.json"):
+        _check_envelope(given, versions)
     has_extra = data["record_table"] if given.unknown_fields == KEEP else ""
     tables = tuple(_table(folder, table, has_extra=table["name"] == has_extra) for table in data["tables"])
     by_name = {table.name: table for table in tables}
     macros = folder / "macros.sql"
     return Contract(
         dataset=data["dataset"],
-        versions=_versions(folder, data),
+        versions=versions,
         version_path=path_of(data.get("record_version", {}).get("pointer", "")),
         default_version=_default_version(data),
         input=given,
@@ -227,6 +230,13 @@ def _versions(folder: Path, data: Mapping[str, Any]) -> tuple[Version, ...]:
     numbers = [one["version"] for one in data.get("versions", [{"version": data["current_version"]}])]
     upcasts = [_sql(folder / f"v{older}_to_v{newer}.sql") for older, newer in pairwise(numbers)]
     return tuple(_version(folder, number, data, upcast) for number, upcast in zip(numbers, [*upcasts, ""], strict=True))
+
+
+def _check_envelope(input: InputSettings, versions: tuple[Version, ...]) -> None:
+    """See that no record can be taken for an envelope."""
+    for name in input.record_path[:1]:
+        if any(name in version.schema["properties"] for version in versions):
+            raise ValueError(f"{input.records} leads to the records of an envelope, but a record has a property {name}")
 
 
 def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) -> Version:

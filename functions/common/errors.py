@@ -89,10 +89,11 @@ class UnknownDatasetError(PipelineError):
 class UnsupportedFormatError(PipelineError):
     """The object's name does not say how to read it, or its content is in a format that is not read."""
 
-    remedy = Remedy.UPLOAD
+    remedy = Remedy.UPLOAD_OR_REPLAY
     next_step = (
-        "Write the file as JSON or JSON Lines, plain or gzipped once. Name it .json, .jsonl or .ndjson, "
-        "followed by .gz if it is gzipped, and upload it again."
+        "Write the file as JSON or JSON Lines, uncompressed or compressed once with gzip, bzip2 or zstd. Name it "
+        ".json, .jsonl or .ndjson, and upload it again; or set input.format in the contract, deploy, and run the batch "
+        "again."
     )
 
 
@@ -126,7 +127,7 @@ class ObjectTooLargeError(PipelineError):
 
 
 class InflatedTooLargeError(PipelineError):
-    """A gzipped object inflates past `max_inflated_bytes` or `max_inflation_ratio`."""
+    """A compressed object inflates past `max_inflated_bytes` or `max_inflation_ratio`."""
 
     remedy = Remedy.UPLOAD
     next_step = (
@@ -146,10 +147,10 @@ class RecordTooLargeError(PipelineError):
 
 
 class CorruptGzipError(PipelineError):
-    """The object's name ends in .gz, but its content is not valid gzip data."""
+    """The object's first bytes are those of gzip, bzip2 or zstd, but it can't be decompressed."""
 
     remedy = Remedy.UPLOAD
-    next_step = "Compress the file with gzip again, or remove .gz from the name of a plain file, and upload it again."
+    next_step = "Compress the file again, or send it uncompressed, and upload it again."
 
 
 class EncodingError(PipelineError):
@@ -169,8 +170,11 @@ class MalformedDocumentError(PipelineError):
 class WrongEnvelopeError(PipelineError):
     """The document is valid JSON, but its records are not where the contract specifies."""
 
-    remedy = Remedy.UPLOAD
-    next_step = _FIX_AND_UPLOAD
+    remedy = Remedy.UPLOAD_OR_REPLAY
+    next_step = (
+        "Correct the file and upload it again; or set input.records in the contract to where its records are, deploy, "
+        "and run the batch again."
+    )
 
 
 class EmptyFileError(PipelineError):

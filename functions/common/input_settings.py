@@ -1,12 +1,15 @@
 """The `input` section of a contract: how files of a dataset arrive, and what overrides the deployment's settings."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from functions.common.config import DROP, REJECT, Settings
+from functions.common.config import CONTRACTS, DROP, REJECT, Settings
 
 KEEP = "keep"
 """The value of `unknown_fields` that only a contract can have: unknown fields go to a column of their own."""
@@ -50,7 +53,7 @@ class InputSettings:
 
     def pattern_for(self, path: str) -> str | None:
         """The pattern that excludes a path below the dataset's folder, or None: each of its segments is compared."""
-        segments = path.split("/")
+        segments = [name for name in path.split("/") if name not in (".", "..")]  # in keys, these aren't hidden files
         patterns = (*ALWAYS_IGNORED, *self.ignore)
         return next((one for one in patterns if any(fnmatchcase(segment, one) for segment in segments)), None)
 
@@ -75,6 +78,18 @@ def input_settings(contract: Mapping[str, Any]) -> InputSettings:
     envelope = contract.get("envelope", "")
     legacy = {"records": f"/{envelope.replace('~', '~0').replace('/', '~1')}"} if envelope else {}
     return InputSettings(**{**legacy, **given, "ignore": tuple(given.get("ignore", ()))})
+
+
+@cache
+def load_input(dataset: str, contracts: Path = CONTRACTS) -> InputSettings:
+    """The input settings of the contract in `contracts/<dataset>/`, without the rest of the contract.
+
+    Returns the defaults if there is no valid contract: then the execution fails and reports that.
+    """
+    try:
+        return input_settings(json.loads((contracts / dataset / "contract.json").read_text("utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return InputSettings()
 
 
 def _is_pattern(value: Any) -> bool:

@@ -1,10 +1,12 @@
-"""From an object version to the batch that it makes: its name, its dataset, its chunks."""
+"""From an object version to the batch that it makes: its name, its dataset, its layout, its chunks."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from functions.common.batch import DATASET_NAME, Batch, Source, batch_id_for, is_batch_id
+from functions.common.input_settings import InputSettings
+from functions.common.source.layout import LINES, UNKNOWN, Content
 
 PREFIX = "incoming/"
 UNKNOWN_DATASET = "unknown"
@@ -22,8 +24,6 @@ UNVERSIONED = "null"
 CORRECTS = "corrects"
 """The key of an object's metadata that names the batch whose rejects it corrects."""
 
-JSON_LINES = (".jsonl", ".ndjson")
-"""The suffixes of JSON Lines. Only a file with one of these, not gzipped, is split into chunks."""
 _SEQUENCER_DIGITS = 32
 
 
@@ -54,10 +54,15 @@ def is_folder_marker(key: str, size: int) -> bool:
     return size == 0 and key.endswith("/")
 
 
-def plan_batch(source: Source, last_modified: datetime, chunk_bytes: int, revision: int = 1) -> Batch:
-    """The batch of an object version: the same for every event of it, since all is taken from the version."""
+def plan_batch(
+    source: Source, last_modified: datetime, chunk_bytes: int, revision: int = 1, *, content: Content = UNKNOWN
+) -> Batch:
+    """The batch of an object version: the same for every event of it, since all is taken from the version.
+
+    `content` is what its first bytes say.
+    """
     dataset = dataset_of(source.key)
-    chunk_bytes, last_chunk = plan_chunks(source.key, source.size, chunk_bytes)
+    chunk_bytes, last_chunk = plan_chunks(source.size, chunk_bytes) if content.layout == LINES else (chunk_bytes, 0)
     return Batch(
         dataset=dataset,
         batch_id=batch_id_for(dataset, source.bucket, source.key, source.version_id, revision),
@@ -66,6 +71,8 @@ def plan_batch(source: Source, last_modified: datetime, chunk_bytes: int, revisi
         ingested_at=last_modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         chunk_bytes=chunk_bytes,
         last_chunk=last_chunk,
+        compression=content.compression,
+        layout=content.layout,
     )
 
 
@@ -77,13 +84,22 @@ def dataset_of(key: str) -> str:
     return folder if slash and DATASET_NAME.fullmatch(folder) else UNKNOWN_DATASET
 
 
-def plan_chunks(key: str, size: int, chunk_bytes: int) -> tuple[int, int]:
-    """How an object of `size` bytes is cut: the bytes of a chunk, and the index of the last one.
+def ignored_by(key: str, settings: InputSettings) -> str | None:
+    """The pattern by which the dataset ignores a key, or None.
 
-    Only plain JSON Lines can be cut; `chunk_bytes` grows so that there are at most MAX_CHUNKS.
+    Each name below the dataset's folder is compared; below incoming/ if the key is in no folder that could be one.
     """
-    if not key.lower().endswith(JSON_LINES):
-        return chunk_bytes, 0
+    path = key.removeprefix(PREFIX)
+    if dataset_of(key) != UNKNOWN_DATASET:
+        path = path.partition("/")[2]
+    return settings.pattern_for(path) if key.startswith(PREFIX) else None
+
+
+def plan_chunks(size: int, chunk_bytes: int) -> tuple[int, int]:
+    """How lines of `size` bytes are cut: the bytes of a chunk, and the index of the last one.
+
+    `chunk_bytes` grows so that there are at most MAX_CHUNKS.
+    """
     chunk_bytes = max(chunk_bytes, -(-size // MAX_CHUNKS))
     return chunk_bytes, max(0, -(-size // chunk_bytes) - 1)
 

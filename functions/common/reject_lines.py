@@ -1,6 +1,7 @@
 """The lines of a rejects file, and the limits for names of unknown fields."""
 
 import base64
+import re
 from typing import Any
 
 import orjson
@@ -13,6 +14,13 @@ OTHERS = ""
 
 MAX_NAME = 64
 """The number of characters that are shown of a member's name."""
+
+_NAME = re.compile(rf"[A-Za-z_$][A-Za-z0-9_$-]{{0,{MAX_NAME - 1}}}")
+
+
+def is_name(name: str) -> bool:
+    """Whether a member's name looks like a name, and can be shown: a value may have slipped into its place."""
+    return _NAME.fullmatch(name) is not None
 
 
 def escaped(name: str) -> str:

@@ -31,6 +31,9 @@ BLOCK_BYTES = 1 << 18
 _MULTIPART_BYTES = 64 << 20
 
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed", "405"})
+_EMPTY = frozenset({"416", "InvalidRange"})
+"""What S3 returns for a range of an object without bytes."""
+
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and 409 of a conditional write
 _TRANSIENT = frozenset(
     {
@@ -145,6 +148,30 @@ class Storage:
             if is_missing(exc):
                 return None
             raise
+
+    def read_beginning(
+        self, bucket: str, key: str, version_id: str, n_bytes: int
+    ) -> tuple[dict[str, Any], bytes] | None:
+        """What `head` returns for an object version, and its first bytes, in one request; None where it is missing.
+
+        There are no bytes of an empty object, and of an archived one: these take another request.
+        """
+        try:
+            with transient_faults(f"GET s3://{bucket}/{key}"):
+                answer = self._client.get_object(
+                    Bucket=bucket, Key=key, VersionId=version_id, Range=f"bytes=0-{n_bytes - 1}"
+                )
+                with closing(answer["Body"]) as body:
+                    beginning = body.read(n_bytes)
+        except ClientError as exc:
+            if is_missing(exc):
+                return None
+            if not (is_archived(exc) or exc.response.get("Error", {}).get("Code") in _EMPTY):
+                raise
+            head = self.head(bucket, key, version_id)
+            return None if head is None else (head, b"")
+        size = answer.get("ContentRange", "").rpartition("/")[2]
+        return {**answer, "ContentLength": int(size or answer["ContentLength"])}, beginning
 
     def read_blocks(self, bucket: str, key: str, version_id: str, start: int = 0) -> Iterator[bytes]:
         """Yield the bytes of an object version from offset `start` to its end, in blocks.

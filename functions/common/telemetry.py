@@ -26,7 +26,7 @@ class LogEvent(StrEnum):
     EXECUTION_KNOWN = "execution_known"
     """An event arrived for an object version whose execution was already started."""
     IGNORED = "ignored"
-    """An event isn't about a file: S3's test event, or a folder marker."""
+    """An event that starts nothing: S3's test event, a folder marker, or a file that the contract ignores."""
     BATCH_UNACCOUNTED = "batch_unaccounted"
     """The reconciler found a batch that requires manual recovery."""
     FAILURE_NOT_NOTIFIED = "failure_not_notified"

@@ -121,6 +121,7 @@ def _pipeline() -> Pipeline:
         processed_bucket=settings().processed_bucket,
         state_machine_arn=settings().state_machine_arn,
         chunk_bytes=settings().chunk_bytes,
+        contracts=settings().contracts,
     )
 
 

@@ -6,22 +6,24 @@ from typing import Any
 from functions.common import executions, s3_utils
 from functions.common.batch import Batch, Source
 from functions.common.config import settings
-from functions.common.planning import padded_sequencer, plan_batch, source_of
+from functions.common.input_settings import load_input
+from functions.common.object_versions import Planner
+from functions.common.planning import dataset_of, ignored_by, padded_sequencer, plan_batch
 from functions.common.telemetry import LogEvent, count, logger
 from functions.starter.events import TEST_EVENT, ObjectCreated, objects_created
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]:
-    """Start one execution for each object version of an S3 event; answers how many were started and known.
+    """Start one execution for each object version of an S3 event; returns how many were started, known, and ignored.
 
     Any error makes Lambda deliver the whole event again; what was started is then known.
     """
     if event.get("Event") == TEST_EVENT:
         extra = {"event": LogEvent.IGNORED, "bucket": event.get("Bucket")}
         logger().info("ignored S3's test event", extra=extra)
-        return {"started": 0, "known": 0}
+        return {"started": 0, "known": 0, "ignored": 0}
     outcomes = [_start(created) for created in objects_created(event)]
-    return {"started": outcomes.count("started"), "known": outcomes.count("known")}
+    return {outcome: outcomes.count(outcome) for outcome in ("started", "known", "ignored")}
 
 
 def _start(created: ObjectCreated) -> str:
@@ -29,6 +31,11 @@ def _start(created: ObjectCreated) -> str:
         extra = {"event": LogEvent.IGNORED, "bucket": created.bucket, "key": created.key}
         logger().info("ignored a folder marker", extra=extra)
         return "passed over"
+    if pattern := ignored_by(created.key, load_input(dataset_of(created.key), settings().contracts)):
+        extra = {"event": LogEvent.IGNORED, "bucket": created.bucket, "key": created.key, "pattern": pattern}
+        logger().info("ignored by the contract", extra=extra)
+        count(dataset_of(created.key), {"FilesIgnored": 1})
+        return "ignored"
     batch = _batch(created)
     started = executions.start(executions.client(), settings().state_machine_arn, batch)
     outcome = "started" if started else "known"
@@ -41,13 +48,13 @@ def _start(created: ObjectCreated) -> str:
 
 
 def _batch(created: ObjectCreated) -> Batch:
-    """The batch of a version, planned from its HEAD.
+    """The batch of a version, planned from its metadata and first bytes.
 
-    A version that is gone is planned from the event: its execution fails and tells somebody.
+    A version that is gone is planned from the event: its execution fails and notifies somebody.
     """
     place = (created.bucket, created.key, created.version_id)
-    head = s3_utils.storage().head(*place)
-    if head is None:
-        source = Source(*place, created.size, created.etag, padded_sequencer(created.sequencer))
-        return plan_batch(source, created.time, settings().chunk_bytes)
-    return plan_batch(source_of(*place, head, created.sequencer), head["LastModified"], settings().chunk_bytes)
+    planner = Planner(s3_utils.storage(), settings().chunk_bytes, settings().contracts)
+    if batch := planner.plan(*place, created.sequencer):
+        return batch
+    source = Source(*place, created.size, created.etag, padded_sequencer(created.sequencer))
+    return plan_batch(source, created.time, settings().chunk_bytes)

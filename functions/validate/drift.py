@@ -1,16 +1,13 @@
 """Fields that a contract does not know: where a record has some, and the account of those that appeared."""
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from functions.common.contract import Version
 from functions.common.documents.chunk_counts import DriftCount
-from functions.common.reject_lines import MAX_NAME, MOST_FIELDS, OTHERS
-
-_NAME = re.compile(rf"[A-Za-z_$][A-Za-z0-9_$-]{{0,{MAX_NAME - 1}}}")
+from functions.common.reject_lines import MOST_FIELDS, OTHERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +25,13 @@ class UnknownField:
     """The JSON Pointer of it in this record."""
 
 
-def is_name(name: str) -> bool:
-    """Whether a field's name looks like one, so that it may be in counts and messages."""
-    return _NAME.fullmatch(name) is not None
+def skipped_members(skipped: Mapping[str, int], version: Version) -> Iterator[DriftCount]:
+    """The account of the members of envelopes that hold no records, by their JSON Pointers."""
+    counts = Counter[str]()
+    for pointer, number in skipped.items():
+        counts[pointer if pointer in counts or len(counts) < MOST_FIELDS else OTHERS] += number
+    for pointer, number in sorted(counts.items()):
+        yield DriftCount(contract_version=version.number, field=pointer, records=number, dropped=True, in_envelope=True)
 
 
 @dataclass(frozen=True, slots=True)

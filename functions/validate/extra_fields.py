@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from functions.common.reject_lines import OTHERS, escaped
+from functions.common.reject_lines import OTHERS, escaped, is_name
 from functions.common.schema_shapes import ARRAY, OBJECT, Shape
 from functions.validate.decoding_plan import Plan
-from functions.validate.drift import UnknownField, is_name
+from functions.validate.drift import UnknownField
 from functions.validate.json_values import json_text
 
 ELEMENT = "*"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from functions.common.source.documents import Document, record_at
+from functions.common.source.documents import Document
 from functions.common.source.raw import RawRecord
 from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.contract_sql.evaluation import FlaggedRecord
@@ -26,12 +26,11 @@ class Recheck:
 
         Flagged records come in the order of the source. No more than one record is held in memory.
         """
-        records: Iterator[RawRecord] | None = None
+        document: Document | None = None
         with self.rejects.writer() as reject:
             for one in flagged:
-                if records is None:
-                    records = iter(self.open_document().records)
-                raw = record_at(one.position, records)
+                document = document or self.open_document()
+                raw = document.record_at(one.position)
                 verdict = self._verdict(raw, one)
                 if verdict.reasons:
                     reject(raw, verdict)

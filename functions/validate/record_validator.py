@@ -29,6 +29,7 @@ from functions.validate.fast_decoder import FastDecoder, fast_decoder_of, plan_o
 from functions.validate.json_values import converter_of, refusals, refusals_in
 from functions.validate.messages import MAX_REASONS, broken_rule, broken_schema, unknown_version
 from functions.validate.unreadable import is_one_value, nested_too_deeply, nests_deeper, too_large, unparsable
+from functions.validate.wrapped import wrapper_of
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
 """Of a larger record only the first error is looked for: 8 MiB of nonsense has a million, and all would be held."""
@@ -154,6 +155,8 @@ class RecordValidator:
         ]
 
     def _breaks_schema(self, raw: RawRecord, record: object, version: Version) -> list[Reason]:
+        if wrapper := wrapper_of(record, version):
+            return [wrapper]
         validator = schema_validator(self.contract, version)
         if raw.length <= _FULLY_EXPLAINED_BYTES:
             return broken_schema(validator.iter_errors(record), self.contract, version)

@@ -77,12 +77,15 @@ class StreamPass:
     lines: Mapping[Version, IO[bytes]]
     """The files for the records of each version that pass."""
     reject: Callable[[RawRecord, Verdict], None]
+    split: Callable[[RawRecord], Sequence[RawRecord]]
+    """The records that one of the source is made of: nearly always itself."""
     drift: Drift = field(default_factory=Drift)
     passed_by_version: Counter[int] = field(default_factory=Counter)
     received_bytes: int = 0
     """Of all records that streamed by, without white space around them."""
     unreadable_bytes: int = 0
     """Of those that could not be read as records."""
+    _n_rejected: int = 0
     _version: Version = field(init=False)
     """The version of the last record that passed."""
     _is_mixed: bool = False
@@ -98,15 +101,17 @@ class StreamPass:
 
     def read(self, records: Iterable[RawRecord]) -> int:
         """Write or reject each record; returns how many there are."""
-        received = 0
         with _no_garbage_collection():
             for raws in _stretches(records):
                 self._read_together(raws)
-                received += len(raws)
-        return received
+        return self.passed_by_version.total() + self._n_rejected
 
-    def _read_together(self, raws: Sequence[RawRecord], *, keeps_digits: bool = False) -> None:
-        """Write or reject records; `keeps_digits` says that their numbers were searched, as part of a longer list."""
+    def _read_together(self, raws: Sequence[RawRecord], *, keeps_digits: bool = False, are_parts: bool = False) -> None:
+        """Write or reject records.
+
+        `keeps_digits` says that their numbers were searched, as part of a longer list, and `are_parts` that they were
+        split from others.
+        """
         if not raws:
             return
         if (decoded := self._all_decoded(raws, keeps_digits)) is not None:
@@ -116,9 +121,10 @@ class StreamPass:
             keeps_digits = keeps_digits or self.validator.keeps_digits(list(map(_DATA, raws)))
             size = -(-len(raws) // _PIECES)
             for start in range(0, len(raws), size):
-                self._read_together(raws[start : start + size], keeps_digits=keeps_digits)
+                some = raws[start : start + size]
+                self._read_together(some, keeps_digits=keeps_digits, are_parts=are_parts)
         else:
-            self._pass_or_reject(raws[0])
+            self._read_alone(raws[0], is_part=are_parts)
 
     def _all_decoded(self, raws: Sequence[RawRecord], keeps_digits: bool) -> list[DecodedRecords] | None:
         """The records of one version or of several, if all of these are surely valid."""
@@ -167,6 +173,14 @@ class StreamPass:
             return None
         return DecodedRecords(version, raws, records, extras, counts, len(together) - len(objects) + 1)
 
+    def _read_alone(self, raw: RawRecord, *, is_part: bool) -> None:
+        """Write or reject a record that is not surely valid, or the records in it."""
+        parts = (raw,) if is_part else self.split(raw)
+        if len(parts) == 1 and parts[0] is raw:
+            self._pass_or_reject(raw)
+        else:
+            self._read_together(parts, are_parts=True)
+
     def _pass_or_reject(self, raw: RawRecord) -> None:
         verdict = self.validator.verdict(raw)
         n_unseen = raw.length - len(raw.data) if raw.oversize else 0  # only its beginning is kept
@@ -203,6 +217,7 @@ class StreamPass:
         if self.position_kind == "index" and (error := _FAILS_A_DOCUMENT.get(reason.code)):
             raise error(f"In record {raw.position} of the document {found_of(reason)}.")
         self.reject(raw, verdict)
+        self._n_rejected += 1
 
 
 def _stretches(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:

@@ -20,6 +20,7 @@ from functions.common.documents.chunk_counts import ChunkCounts, VersionCounts
 from functions.common.source.documents import Document
 from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.contract_sql.evaluation import ChunkEvaluation
+from functions.validate.drift import skipped_members
 from functions.validate.recheck import Recheck
 from functions.validate.record_validator import RecordValidator
 from functions.validate.stream_pass import StreamPass
@@ -67,7 +68,7 @@ def validate_chunk(
     with ExitStack() as files:
         lines_files = {version: files.enter_context(path.open("wb", _BUFFER)) for version, path in lines.items()}
         reject = files.enter_context(rejects.writer())
-        stream_pass = StreamPass(validator, document.position_kind, lines_files, reject)
+        stream_pass = StreamPass(validator, document.position_kind, lines_files, reject, document.split)
         received = stream_pass.read(document.records)
     received_by_version = stream_pass.passed_by_version + rejects.by_version
     present = [version for version in contract.versions if stream_pass.passed_by_version[version.number]]
@@ -83,7 +84,7 @@ def validate_chunk(
         rejected=n_rejected,
         rejected_by_reason=dict(rejects.by_reason),
         records_by_version=_by_version(received_by_version, rejects.by_version),
-        drift=stream_pass.drift.content(),
+        drift=(*stream_pass.drift.content(), *skipped_members(document.skipped, contract.current)),
         control_totals=control_totals,
         received_bytes=stream_pass.received_bytes,
         unreadable_bytes=stream_pass.unreadable_bytes,

@@ -74,10 +74,12 @@ def add_up(counts: Sequence[ChunkCounts], batch: Batch) -> Totals:
     valid = _added((version, numbers.valid) for version, numbers in by_version)
     rejected = _added((version, numbers.rejected) for version, numbers in by_version)
     fields = _added(
-        ((one.contract_version, one.field, one.dropped), one.records) for count in counts for one in count.drift
+        ((one.contract_version, one.field, one.dropped, one.in_envelope), one.records)
+        for count in counts
+        for one in count.drift
     )
     named = {key for key in fields if key[1] == OTHERS} | set(list(fields)[:MOST_FIELDS])
-    fields = _added((key if key in named else (key[0], OTHERS, key[2]), records) for key, records in fields.items())
+    fields = _added((key if key in named else (key[0], OTHERS, *key[2:]), records) for key, records in fields.items())
     return Totals(
         received=sum(count.received for count in counts),
         valid=sum(count.valid for count in counts),
@@ -87,8 +89,8 @@ def add_up(counts: Sequence[ChunkCounts], batch: Batch) -> Totals:
             version: VersionCounts(valid=number, rejected=rejected[version]) for version, number in valid.items()
         },
         drift=tuple(
-            DriftCount(contract_version=version, field=field, records=records, dropped=dropped)
-            for (version, field, dropped), records in fields.items()
+            DriftCount(contract_version=version, field=field, records=records, dropped=dropped, in_envelope=in_envelope)
+            for (version, field, dropped, in_envelope), records in fields.items()
         ),
         control_totals=sums,
         received_bytes=sum(count.received_bytes for count in counts),

@@ -12,7 +12,7 @@ from functions.common.contract import Contract
 from functions.common.documents.chunk_counts import ChunkCounts
 from functions.common.reject_codes import SUPERSEDED, Reason
 from functions.common.reject_lines import reject_line
-from functions.common.source.documents import Document, record_at
+from functions.common.source.documents import Document
 from functions.write.merge import Superseded
 
 
@@ -40,7 +40,7 @@ def write_rejects(
         for chunk, records in groupby(superseded, key=lambda record: record.chunk):
             document = open_chunk(chunk)
             for record in records:  # `records` and the document are both in file order
-                raw = record_at(record.position, document.records)
+                raw = document.record_at(record.position)
                 rejects.write(
                     reject_line(
                         batch_id=batch_id,

@@ -17,8 +17,9 @@ from moto.stepfunctions.models import stepfunctions_backends
 
 from functions.common import executions, s3_utils
 from functions.common.batch import Batch
+from functions.common.config import CONTRACTS
 from functions.common.errors import PipelineError
-from functions.common.planning import plan_batch, source_of
+from functions.common.object_versions import Planner
 from functions.reconciler import index as reconciler
 from functions.reconciler.index import status_change
 from functions.record_failure import index as record_failure
@@ -125,6 +126,7 @@ class Place:
     """A Target."""
 
     name = "local"
+    runtime = SimpleNamespace(contracts=CONTRACTS)
 
     def __init__(self) -> None:
         role = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/x"
@@ -187,9 +189,9 @@ class Place:
         source = harness.upload(data, name, folder)
         head = s3_utils.storage().head(source.bucket, source.key, source.version_id)
         assert head is not None
-        return plan_batch(
-            source_of(source.bucket, source.key, source.version_id, head), head["LastModified"], CHUNK_BYTES
-        )
+        batch = Planner(s3_utils.storage(), CHUNK_BYTES).plan(source.bucket, source.key, source.version_id)
+        assert batch is not None
+        return batch
 
     def process(self, data: bytes, name: str = "x.jsonl", folder: str = "incoming/orders/") -> Batch:
         """Upload a file and run its execution to the end, which may be a failure."""

@@ -2,7 +2,6 @@
 the same input is published as a whole."""
 
 import gzip
-import json
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +18,6 @@ RECORDS = [order(order_id=str(number)) for number in range(12)]
 LINES = [orjson.dumps(record) for record in RECORDS]
 JSON_LINES = b"\n".join(LINES)
 ARRAY = b"[" + b",\n".join(LINES) + b"]"
-GLUED = b"".join(LINES)
 V2 = {"schema_version": 2, "tax_amount": 0, "discount_amount": 0}
 
 File = tuple[str, bytes]
@@ -54,16 +52,6 @@ def utf8(encoding: str) -> Callable[[File], File]:
     return lambda file: (file[0], file[1].decode(encoding).encode())
 
 
-def one_per_line(file: File) -> File:
-    """The values of a file, with any separator, one per line."""
-    text, at, values = file[1].decode(), 0, []
-    while at < len(text):
-        value, at = json.JSONDecoder().raw_decode(text, at)
-        values.append(orjson.dumps(value))
-        at += len(text[at:]) - len(text[at:].lstrip(" \t\r\n,"))
-    return "x.jsonl", b"\n".join(values)
-
-
 def with_member(pointer: str, value: Any) -> bytes:
     """The lines, the first of them with another value at a place."""
     changed = order(order_id="0")
@@ -76,8 +64,6 @@ def with_member(pointer: str, value: Any) -> bytes:
 
 
 FILES: dict[str, tuple[File, str, Callable[[File], File]]] = {
-    "gzip under .json": (("x.json", gzip.compress(ARRAY)), "gzip", rename("x.json.gz")),
-    "gzip under .jsonl": (("x.jsonl", gzip.compress(JSON_LINES)), "gzip", rename("x.jsonl.gz")),
     "gzipped twice": (
         ("x.jsonl.gz", gzip.compress(gzip.compress(JSON_LINES))),
         "compressed twice",
@@ -85,28 +71,11 @@ FILES: dict[str, tuple[File, str, Callable[[File], File]]] = {
     ),
     "zlib under .gz": (
         ("x.jsonl.gz", zlib.compress(JSON_LINES)),
-        "not gzip",
+        "is zlib (deflate)",
         lambda file: (file[0], gzip.compress(zlib.decompress(file[1]))),
     ),
-    "no gzip under .gz": (("x.jsonl.gz", JSON_LINES), "not gzip", rename("x.jsonl")),
-    "a name without a suffix": (("orders-stream-1-2026", JSON_LINES), "name must end in", rename("x.jsonl")),
-    "objects glued together, .json": (("x.json", GLUED), "follows its first value", one_per_line),
-    "more glued objects than a record may have bytes": (
-        ("x.json", GLUED * 5),
-        "follows its first value",
-        lambda file: one_per_line((file[0], GLUED)),
-    ),
-    "objects glued together, .jsonl": (("x.jsonl", GLUED), "not_json", one_per_line),
-    "pretty-printed objects": (
-        ("x.json", b"\n".join(orjson.dumps(record, option=orjson.OPT_INDENT_2) for record in RECORDS)),
-        "follows its first value",
-        one_per_line,
-    ),
-    "a comma after each object, .json": (
-        ("x.json", b",\n".join(LINES)),
-        "write the records as an array",
-        lambda file: (file[0], b"[" + file[1] + b"]"),
-    ),
+    "a name without a suffix": (("orders-stream-1-2026", JSON_LINES), "name does not end in", rename("x.jsonl")),
+    "carriage returns": (("x.jsonl", b"\r".join(LINES)), "line feed", replace(b"\r", b"\n")),
     "a byte order mark": (("x.json", b"\xef\xbb\xbf" + ARRAY), "byte order mark", utf8("utf-8-sig")),
     "UTF-16": (("x.json", ARRAY.decode().encode("utf-16")), "byte order mark", utf8("utf-16")),
     "Latin-1 in an array": (
@@ -114,7 +83,7 @@ FILES: dict[str, tuple[File, str, Callable[[File], File]]] = {
         "not UTF-8",
         utf8("latin-1"),
     ),
-    "a string as a document": (("x.json", b'"x"'), "a text", lambda _: ("x.json", ARRAY)),
+    "a string as a document": (("x.json", b'"x"'), "a string", lambda _: ("x.json", ARRAY)),
     "a number as a document": (("x.json", b" 1\n"), "a number", lambda _: ("x.json", ARRAY)),
     "true as a document": (("x.json", b"true"), "true or false", lambda _: ("x.json", ARRAY)),
     "null as a document": (("x.json", b"null"), "null", lambda _: ("x.json", ARRAY)),
@@ -125,7 +94,7 @@ FILES: dict[str, tuple[File, str, Callable[[File], File]]] = {
     ),
     "one object of many records": (
         ("x.json", b'{"more": [' + b",".join(LINES * 4) + b"]}"),
-        "begins with one object of more than 20000 bytes",
+        "is one object of more than 20000 bytes",
         lambda file: ("x.json", b'{"orders": [' + b",".join(LINES) + b"]}"),
     ),
 }
@@ -141,12 +110,11 @@ def test_a_file_is_published_after_what_its_error_advises(
     assert whole_and_published(advised(file))
 
 
-def test_json_lines_named_json_lose_only_the_broken_line_under_the_advised_name() -> None:
+def test_json_lines_lose_only_the_broken_line_under_each_name() -> None:
     data = b'{"order_id": "A-99", "tot\n' + JSON_LINES
-    with pytest.raises(PipelineError, match=r"name it \.jsonl"):
-        harness.run(data, "x.json")
-    counts = harness.manifest(harness.run(data, "x.jsonl"))["counts"]
-    assert (counts["rejected"], counts["published"]) == (1, 12)
+    for name in ("x.json", "x.jsonl"):
+        counts = harness.manifest(harness.run(data, name))["counts"]
+        assert (counts["rejected"], counts["published"]) == (1, 12)
 
 
 def test_a_gzip_bomb_is_published_after_it_is_sent_uncompressed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,33 +145,13 @@ RECORDS_ON_LINES: dict[str, tuple[bytes, str, str, Callable[[File], File]]] = {
         "write a finite number",
         replace(b"1e400", b"32.38"),
     ),
-    "a comma after an object": (b"\n".join([LINES[0] + b",", *LINES[1:]]), "not_json", "comma", replace(b",\n", b"\n")),
-    "two objects on a line": (b"\n".join([LINES[0] + LINES[1], *LINES[2:]]), "not_json", "per line", one_per_line),
-    "an array over lines": (
-        b"\n".join([*LINES[:8], b"[" + LINES[8] + b",", LINES[9] + b"]"]),
-        "not_json",
-        "without brackets and commas",
-        lambda file: (file[0], file[1].replace(b"\n[{", b"\n{").replace(b",\n", b"\n").removesuffix(b"]")),
-    ),
-    "carriage returns": (
-        b"\n".join([*LINES[:8], b"\r".join(LINES[8:10])]),
-        "not_json",
-        "line feed",
-        replace(b"\r", b"\n"),
-    ),
     "a byte order mark inside": (
         b"\n\xef\xbb\xbf".join(LINES[:2]) + b"\n" + b"\n".join(LINES[2:]),
         "not_json",
         "byte order mark",
         replace(b"\xef\xbb\xbf", b""),
     ),
-    "Ctrl-Z": (JSON_LINES + b"\n\x1a", "not_json", "Ctrl-Z", replace(b"\x1a", b"")),
-    "an object over lines": (
-        b"\n".join([*LINES[1:], LINES[0].replace(b",", b",\n", 1)]),
-        "not_json",
-        "on one line",
-        replace(b",\n", b","),
-    ),
+    "Ctrl-Z": (JSON_LINES.replace(b"\n", b"\n\x1a\n", 1), "not_json", "Ctrl-Z", replace(b"\x1a\n", b"")),
     "Latin-1": (JSON_LINES.replace(b"Vins", b"V\xe4ns", 1), "not_utf8", "as UTF-8", utf8("latin-1")),
     "half of a surrogate pair": (
         JSON_LINES.replace(b"Vins", b"\\ud83d", 1),

@@ -5,6 +5,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -13,6 +14,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from functions.common.config import CONTRACTS
 from functions.common.errors import TransientError
 from functions.common.s3_utils import transient_faults
 from pipeline import cli
@@ -127,6 +129,8 @@ def closed() -> str:
 
 class Place:
     """A target whose services are all at one address."""
+
+    runtime = SimpleNamespace(contracts=CONTRACTS)
 
     def __init__(self, name: str, url: str) -> None:
         self.name, self.url = name, url

@@ -35,10 +35,10 @@ def machine(aws: None) -> Any:
 def test_a_duplicate_event_is_known_while_the_first_execution_runs(machine: Any) -> None:
     source = harness.upload(lines([order()]))
     event = s3_put(source.key, source.version_id)
-    assert starter.handler(event) == {"started": 1, "known": 0}
+    assert starter.handler(event) == {"started": 1, "known": 0, "ignored": 0}
     (execution,) = machine.list_executions(stateMachineArn=MACHINE)["executions"]
     assert execution["status"] == "RUNNING"
-    assert starter.handler(event) == {"started": 0, "known": 1}
+    assert starter.handler(event) == {"started": 0, "known": 1, "ignored": 0}
 
 
 def test_the_engine_accepts_the_same_start_twice(machine: Any) -> None:

@@ -79,7 +79,7 @@ def s3_put(encoded_key: str, version_id: str | None, name: str = "s3_put") -> di
 def test_the_starter_names_the_execution_after_the_version(machine: str) -> None:
     source = harness.upload(b"x" * 2_500_000, "a b+c%20d é日.jsonl")
     sent = s3_put(event("s3_put")["Records"][0]["s3"]["object"]["key"], source.version_id)
-    assert starter.handler(sent) == {"started": 1, "known": 0}
+    assert starter.handler(sent) == {"started": 1, "known": 0, "ignored": 0}
     head = s3_utils.storage().head(INGEST, source.key, source.version_id)
     assert head is not None
     batch_id = batch_id_for("orders", INGEST, "incoming/orders/a b+c%20d é日.jsonl", source.version_id)
@@ -112,7 +112,7 @@ def test_keys_are_decoded_once(encoded: str, key: str, machine: str) -> None:
 
 
 def test_each_record_is_handled_and_folder_markers_are_skipped(machine: str) -> None:
-    assert starter.handler(event("s3_several_records")) == {"started": 3, "known": 0}
+    assert starter.handler(event("s3_several_records")) == {"started": 3, "known": 0, "ignored": 0}
     batches = {batch.source.key: batch for batch in started_by(machine).values()}
     assert {key: batch.dataset for key, batch in batches.items()} == {
         "incoming/orders/first.jsonl": "orders",
@@ -145,7 +145,7 @@ def test_an_object_of_an_unversioned_bucket_has_the_version_null(machine: str) -
 
 
 def test_the_test_event_starts_nothing(machine: str) -> None:
-    assert starter.handler(event("s3_test_event")) == {"started": 0, "known": 0}
+    assert starter.handler(event("s3_test_event")) == {"started": 0, "known": 0, "ignored": 0}
     assert started_by(machine) == {}
 
 
@@ -164,7 +164,7 @@ def started(code: str, status: int = 400) -> dict[str, int]:
 
 
 def test_an_execution_that_has_run_is_known() -> None:
-    assert started("ExecutionAlreadyExists") == {"started": 0, "known": 1}
+    assert started("ExecutionAlreadyExists") == {"started": 0, "known": 1, "ignored": 0}
 
 
 @pytest.mark.parametrize(("code", "status"), [("ThrottlingException", 400), ("ServiceUnavailable", 503)])

@@ -131,6 +131,6 @@ def test_another_error_does_not_mean_that_a_version_is_deleted(s3: Any) -> None:
         return AWSResponse(request.url, 403, {}, raw)
 
     found = version(s3, KEYS[0])
-    s3.meta.events.register_first("before-send.s3.HeadObject", refuse)
+    s3.meta.events.register_first("before-send.s3.GetObject", refuse)
     with pytest.raises(ClientError, match="403"):
         plan(pipeline(s3), found)

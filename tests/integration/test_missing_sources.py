@@ -174,15 +174,18 @@ def test_an_upload_without_a_version_id_is_followed_by_the_name_that_its_event_g
 @contextmanager
 def hidden(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let S3 list the sources but return 404 for them."""
-    head = place.s3().head_object
 
-    def head_object(**arguments: Any) -> Any:
-        if arguments["Bucket"] == harness.INGEST:
-            raise ClientError({"Error": {"Code": "404"}}, "HeadObject")
-        return head(**arguments)
+    def hiding(call: Callable[..., Any]) -> Callable[..., Any]:
+        def refuse_sources(**arguments: Any) -> Any:
+            if arguments["Bucket"] == harness.INGEST:
+                raise ClientError({"Error": {"Code": "404"}}, "HeadObject")
+            return call(**arguments)
+
+        return refuse_sources
 
     with monkeypatch.context() as patch:
-        patch.setattr(place.s3(), "head_object", head_object)
+        for name in ("head_object", "get_object"):
+            patch.setattr(place.s3(), name, hiding(getattr(place.s3(), name)))
         yield
 
 

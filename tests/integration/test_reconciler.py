@@ -238,7 +238,7 @@ def test_an_event_that_arrives_after_the_reconciler_started_the_batch_changes_no
             },
         },
     }
-    assert place.functions.handlers["starter"]({"Records": [record]}) == {"started": 0, "known": 1}
+    assert place.functions.handlers["starter"]({"Records": [record]}) == {"started": 0, "known": 1, "ignored": 0}
     assert harness.get(batch.manifest_key) == before
 
 

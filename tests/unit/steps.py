@@ -17,6 +17,7 @@ from functions.common.documents.chunk_counts import ChunkCounts
 from functions.common.planning import plan_batch
 from functions.common.source.chunk import open_chunk
 from functions.common.source.documents import Document
+from functions.common.source.layout import HEAD_BYTES, content_of
 from functions.transform.transform import write_parts
 from functions.validate.validation import RECORDS, REJECTED, validate_chunk
 from functions.write.csv_file import write_csv
@@ -43,7 +44,8 @@ LIMITS = Settings(
 def batch_of(data: bytes, name: str = "x.jsonl", chunk_bytes: int = 10**9) -> Batch:
     """The batch of these bytes. Its name is the same for any size of chunks."""
     source = Source("ingest", f"incoming/orders/{name}", "v1", len(data), "etag", "")
-    return plan_batch(source, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), chunk_bytes)
+    content = content_of(data[:HEAD_BYTES], len(data), source.key, CONTRACT.input)
+    return plan_batch(source, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), chunk_bytes, content=content)
 
 
 def opened(data: bytes, batch: Batch, chunk: int, contract: Contract, limits: Settings = LIMITS) -> Document:

@@ -94,6 +94,7 @@ COLUMN = {"name": "order_id", "type": "VARCHAR"}
         ("current_version", "1", "current_version must be a whole number above 0"),
         ("current_version", True, "current_version must be a whole number above 0"),
         ("envelope", "", "envelope must be a text"),
+        ("envelope", "items", "/items leads to the records of an envelope, but a record has a property items"),
         ("input", [], "input must be an object"),
         ("input", {"recods": "/x"}, "input has a member that is not known: recods; it can have format, ignore"),
         ("input", {"records": "/x"}, "remove envelope"),

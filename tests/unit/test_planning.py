@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.common.batch import Batch, Source, batch_id_for
-from functions.common.planning import MAX_CHUNKS, dataset_of, padded_sequencer, plan_batch, plan_chunks, source_of
+from functions.common.input_settings import InputSettings
+from functions.common.planning import (
+    MAX_CHUNKS,
+    dataset_of,
+    ignored_by,
+    padded_sequencer,
+    plan_batch,
+    plan_chunks,
+    source_of,
+)
+from functions.common.source.layout import LINES, SEQUENCE, UNKNOWN, Content
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -19,20 +29,45 @@ def source(key: str, size: int = 10, version: str = "v1") -> Source:
 
 @given(size=st.integers(0, 10**13), chunk_bytes=st.integers(1, 10**9))
 def test_chunks_cover_the_file_once_and_their_number_is_limited(size: int, chunk_bytes: int) -> None:
-    planned, last = plan_chunks("incoming/orders/x.jsonl", size, chunk_bytes)
+    planned, last = plan_chunks(size, chunk_bytes)
     assert planned >= chunk_bytes
     assert last + 1 <= MAX_CHUNKS
     assert planned * last < max(size, 1) <= planned * (last + 1)
 
 
-@pytest.mark.parametrize("name", ["x.json", "x.jsonl.gz", "x.json.gz", "x.ndjson.gz", "x.xml", "x"])
-def test_files_other_than_plain_json_lines_have_one_chunk(name: str) -> None:
-    assert plan_chunks(f"incoming/orders/{name}", 1000, 10) == (10, 0)
+@pytest.mark.parametrize("content", [UNKNOWN, Content("", SEQUENCE), Content("gzip", "")])
+def test_only_lines_are_cut(content: Content) -> None:
+    batch = plan_batch(source("incoming/orders/x.jsonl", 1000), NOON, 10, content=content)
+    assert (batch.chunk_bytes, batch.last_chunk) == (10, 0)
 
 
-@pytest.mark.parametrize("name", ["x.jsonl", "x.ndjson", "X.JSONL"])
-def test_json_lines_are_split_into_chunks(name: str) -> None:
-    assert plan_chunks(f"incoming/orders/{name}", 1000, 10) == (10, 99)
+def test_lines_are_cut_whatever_the_name_says() -> None:
+    batch = plan_batch(source("incoming/orders/x.json", 1000), NOON, 10, content=Content("", LINES))
+    assert (batch.chunk_bytes, batch.last_chunk, batch.layout) == (10, 99, "lines")
+
+
+def test_a_batch_that_an_earlier_release_planned_can_be_read() -> None:
+    planned = plan_batch(source("incoming/orders/x.jsonl", 1000), NOON, 10, content=Content("", LINES)).to_input()
+    del planned["layout"], planned["compression"]
+    batch = Batch.from_input(planned)
+    assert (batch.layout, batch.compression, batch.last_chunk) == ("", "", 99)
+
+
+@pytest.mark.parametrize(
+    ("key", "pattern"),
+    [
+        ("incoming/orders/x.json", None),
+        ("incoming/orders/_SUCCESS", "_*"),
+        ("incoming/orders/_temporary/0/part-0.json", "_*"),
+        ("incoming/orders/2026/.hidden.json", ".*"),
+        ("incoming/orders/2026/manifest-1.json", "manifest-*"),
+        ("incoming/_SUCCESS", "_*"),
+        ("incoming/_temporary/0/part-0.json", "_*"),
+        ("elsewhere/_SUCCESS", None),
+    ],
+)
+def test_keys_are_ignored_by_the_names_below_the_datasets_folder(key: str, pattern: str | None) -> None:
+    assert ignored_by(key, InputSettings(ignore=("manifest-*",))) == pattern
 
 
 @pytest.mark.parametrize(

@@ -57,12 +57,12 @@ DEEP = 100_000
 UNREADABLE = [
     ("cut off", replaced('"items"', '"items')[:200], "not_json", "is not JSON from its character"),
     ("no JSON", SECRET.encode(), "not_json", "is not JSON from its character 0 on"),
-    ("two values", replaced("{", "{} {"), "not_json", "is not JSON from its character 3 on"),
+    ("a comma too many", replaced("{", "{,"), "not_json", "is not JSON from its character 1 on"),
     ("raw NUL", replaced(SECRET, f"{SECRET}\0"), "not_json", "is not JSON from its character"),
     ("raw control character", replaced(SECRET, f"{SECRET}\x01"), "not_json", "is not JSON from its character"),
     ("single quotes", replaced('"shipped"', "'shipped'"), "not_json", "is not JSON from its character"),
     ("Latin-1", text(order(customer=customer(name=SECRET))).encode("latin-1"), "not_utf8", "not UTF-8 from its byte"),
-    ("broken UTF-8", replaced(SECRET, "") + b'\xed\xa0\x80"', "not_utf8", "is not UTF-8 from its byte"),
+    ("broken UTF-8", replaced(SECRET, "?").replace(b"?", b"\xed\xa0\x80"), "not_utf8", "is not UTF-8 from its byte"),
     ("NaN", replaced("32.38", "NaN"), "non_finite_number", "has NaN, infinity, or a number that is too large"),
     (
         "Infinity",
@@ -241,7 +241,7 @@ def test_a_record_that_violates_the_contract_is_rejected(
 
 @pytest.mark.parametrize(
     ("record", "found"),
-    [("null", "null"), ("5", "a number"), ('"x"', "a string"), ("[{}]", "an array"), ("true", "true or")],
+    [("null", "null"), ("5", "a number"), ('"x"', "a string"), ("true", "true or")],
 )
 def test_a_record_that_is_not_an_object_is_rejected(record: str, found: str, tmp_path: Path) -> None:
     (error,) = rejected(record.encode(), tmp_path)["errors"]

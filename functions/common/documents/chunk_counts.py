@@ -15,8 +15,8 @@ class VersionCounts(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int
 
 
-class DriftCount(msgspec.Struct, frozen=True, kw_only=True):
-    """The number of records of one contract version that had an unknown field."""
+class DriftCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The number of records of one contract version that had an unknown field, or of envelopes with another member."""
 
     contract_version: int
     field: str
@@ -24,6 +24,9 @@ class DriftCount(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     dropped: bool
     """Whether the field was dropped and the record kept. Otherwise the record was rejected."""
+    in_envelope: bool = False
+    """Whether it is a member of envelopes next to their records, of which only the name is kept. Then `records` counts
+    envelopes. Written only if true."""
 
 
 class ChunkCounts(StoredDocument, frozen=True, kw_only=True):

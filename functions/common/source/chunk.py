@@ -1,26 +1,19 @@
-"""Opens the bytes of one chunk: checks the caps, inflates gzip, and finds the records by the file's suffix."""
+"""Opens the bytes of one chunk: checks the caps, decompresses them, and finds the records as the batch was planned."""
 
-import gzip
-import io
-import zlib
+import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from itertools import chain
 
 from functions.common.batch import Batch
 from functions.common.config import Settings
 from functions.common.contract import Contract
-from functions.common.errors import (
-    CorruptGzipError,
-    InflatedTooLargeError,
-    ObjectTooLargeError,
-    UnsupportedFormatError,
-)
-from functions.common.planning import JSON_LINES
-from functions.common.source.documents import Document, check_encoding, read_document, read_lines
+from functions.common.errors import MalformedDocumentError, ObjectTooLargeError, UnsupportedFormatError
+from functions.common.source.compression import READ, compression_of, decompress, format_of, without_suffix
+from functions.common.source.documents import Document, check_encoding, read_as_lines, read_sequence
+from functions.common.source.layout import HEAD_BYTES, LINES, layout_by_name, layout_of
 
-DOCUMENT = ".json"
-GZIP = ".gz"
-_GZIP_MAGIC = b"\x1f\x8b"
+_CARRIAGE_RETURN = re.compile(rb"[}\]][ \t]*\r[ \t\r]*[{\[]")
+"""What is between values on lines that end as those of old Macs do."""
 
 
 def open_chunk(
@@ -28,83 +21,83 @@ def open_chunk(
 ) -> Document:
     """The records of one chunk. `read(offset)` gives the blocks of the stored object from an offset on.
 
-    Raises UnsupportedFormatError and ObjectTooLargeError at once; what documents.py and inflate raise may come
+    Raises UnsupportedFormatError and ObjectTooLargeError at once; what documents.py and decompress raise may come
     while the records are being read.
     """
-    name = batch.source.key.lower().removesuffix(GZIP)
-    gzipped = batch.source.key.lower().endswith(GZIP)
-    if not name.endswith((*JSON_LINES, DOCUMENT)):
-        raise UnsupportedFormatError(
-            "The file's name must end in .json, .jsonl or .ndjson, or in one of these and .gz."
-        )
-    if batch.source.size > limits.max_object_bytes:
-        raise ObjectTooLargeError(
-            f"The file has {batch.source.size} bytes; max_object_bytes allows {limits.max_object_bytes}."
-        )
-    if not gzipped and name.endswith(DOCUMENT) and batch.source.size > limits.max_inflated_bytes:
-        raise ObjectTooLargeError(
-            f"The file has {batch.source.size} bytes and can't be cut; "
-            f"max_inflated_bytes allows {limits.max_inflated_bytes} at once."
-        )
-    if batch.source.size == 0:
+    by_name = layout_by_name(batch.source.key, contract.input)
+    size, is_cut = batch.source.size, batch.last_chunk > 0
+    if size > limits.max_object_bytes:
+        raise ObjectTooLargeError(f"The file has {size} bytes; max_object_bytes allows {limits.max_object_bytes}.")
+    if size == 0:
+        _check_format(b"", batch.source.key, by_name)
         return Document("byte", iter(()))
     start = chunk * batch.chunk_bytes
+    end = start + batch.chunk_bytes if is_cut else None
+    path = contract.input.record_path
     blocks = read(max(0, start - 1))
-    if gzipped:
-        by_ratio = limits.max_inflation_ratio * batch.source.size
-        setting = "max_inflated_bytes" if limits.max_inflated_bytes <= by_ratio else "max_inflation_ratio"
-        blocks = inflate(blocks, min(limits.max_inflated_bytes, by_ratio), setting=setting)
+    head, compression = b"", ""
     if chunk == 0:
-        blocks = check_encoding(blocks, inflated=gzipped)
-    if name.endswith(DOCUMENT):
-        fields = {name for version in contract.versions for name in version.schema["properties"]}
-        return read_document(blocks, "".join(contract.input.record_path[:1]), fields, limits.max_record_bytes)
-    end = start + batch.chunk_bytes if batch.last_chunk else None
-    return Document("byte", read_lines(blocks, limits.max_record_bytes, start, end))
+        head, blocks = _head(blocks, 16)
+        compression = batch.compression or compression_of(head)
+        _check_format(head, batch.source.key, by_name)
+        if compression and is_cut:
+            raise UnsupportedFormatError(f"The file is compressed with {compression}, but was planned as lines.")
+        if compression:
+            blocks = _decompressed(blocks, compression, size, limits)
+        blocks = check_encoding(blocks, compression=compression)
+        head, blocks = _head(blocks, HEAD_BYTES)
+        _check_line_ends(head)
+    layout = LINES if is_cut else batch.layout
+    if not layout:  # it is compressed, or was planned by an earlier release
+        layout = layout_of(head, is_all=len(head) < HEAD_BYTES, by_name=by_name, envelope=path[0] if path else "")
+    if layout == LINES:
+        return read_as_lines(blocks, path, limits.max_record_bytes, start, end)
+    if not compression and size > limits.max_inflated_bytes:
+        raise ObjectTooLargeError(
+            f"The file has {size} bytes and can't be cut; "
+            f"max_inflated_bytes allows {limits.max_inflated_bytes} at once."
+        )
+    fields = {name for version in contract.versions for name in version.schema["properties"]}
+    return read_sequence(blocks, path, fields, limits.max_record_bytes)
 
 
-def inflate(
-    blocks: Iterator[bytes], max_bytes: int, block_bytes: int = 1 << 18, setting: str = "max_inflated_bytes"
-) -> Iterator[bytes]:
-    """Inflate a gzip stream of one or more members (RFC 1952), up to the bytes that a `setting` allows.
-
-    Raises CorruptGzipError and InflatedTooLargeError.
-    """
-    total, source = 0, _Blocks(blocks)
-    with gzip.GzipFile(fileobj=io.BufferedReader(source), mode="rb") as stream:
-        while True:
-            try:
-                block = stream.read(block_bytes)
-            except (EOFError, gzip.BadGzipFile, zlib.error) as exc:
-                is_gzip = source.beginning.startswith(_GZIP_MAGIC)
-                found = "The" if is_gzip else "The file is not gzip, though its name ends in .gz: the"
-                raise CorruptGzipError(f"{found} gzip stream is broken after {total} inflated bytes.") from exc
-            if not block:
-                return
-            total += len(block)
-            if total > max_bytes:
-                raise InflatedTooLargeError(
-                    f"The file inflates to more than {max_bytes} bytes, the cap for its size ({setting})."
-                )
-            yield block
+def _check_format(head: bytes, key: str, by_name: str) -> None:
+    """Raise UnsupportedFormatError for what is not read: other compressions, and names that don't say the format."""
+    found = format_of(head)
+    _, named = without_suffix(key)
+    if head and not found and named and named not in READ and head.lstrip()[:1] not in (b"{", b"["):
+        found = named  # a compression whose files begin in no way of their own
+    if found and found not in READ:
+        raise UnsupportedFormatError(
+            f"The content of the file is {found}, which is not read. Files may be uncompressed, or compressed once "
+            f"with {', '.join(READ[:-1])} or {READ[-1]}."
+        )
+    if not by_name:
+        raise UnsupportedFormatError(
+            "The file's name does not end in .json, .jsonl or .ndjson, with or without the suffix of a compression, "
+            "and the contract does not say the format of such files: set input.format in its contract.json."
+        )
 
 
-class _Blocks(io.RawIOBase):
-    """An iterator of blocks as a readable file."""
+def _check_line_ends(head: bytes) -> None:
+    if b"\n" not in head and _CARRIAGE_RETURN.search(head):
+        raise MalformedDocumentError(
+            "The values are separated by carriage returns (\\r) alone: end each line with a line feed (\\n)."
+        )
 
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
-        self._rest = b""
-        self.beginning = b""
 
-    def readable(self) -> bool:
-        return True
+def _decompressed(blocks: Iterator[bytes], compression: str, size: int, limits: Settings) -> Iterator[bytes]:
+    by_ratio = limits.max_inflation_ratio * size
+    setting = "max_inflated_bytes" if limits.max_inflated_bytes <= by_ratio else "max_inflation_ratio"
+    return decompress(blocks, compression, min(limits.max_inflated_bytes, by_ratio), setting=setting)
 
-    def readinto(self, target: Any) -> int:
-        if not self._rest:
-            self._rest = next(self._blocks, b"")
-            self.beginning = (self.beginning + self._rest)[: len(_GZIP_MAGIC)]
-        taken = self._rest[: len(target)]
-        target[: len(taken)] = taken
-        self._rest = self._rest[len(taken) :]
-        return len(taken)
+
+def _head(blocks: Iterator[bytes], n_bytes: int) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes of some blocks, at least `n_bytes` if there are so many; and all of the blocks."""
+    held, length = [], 0
+    for block in blocks:
+        held.append(block)
+        length += len(block)
+        if length >= n_bytes:
+            break
+    return b"".join(held)[:n_bytes], chain(held, blocks)

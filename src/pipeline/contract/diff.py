@@ -21,7 +21,6 @@ from functions.common.contract import EXTRA, Contract, load_contract
 from functions.common.input_settings import KEEP
 from functions.common.record_types import INT64, merged
 from functions.common.schema_merging import ANNOTATIONS, CONDITIONS, INEXACT
-from functions.common.sql import make_macros
 from pipeline.contract.outcomes import Rows, made_of
 
 PRODUCERS, READERS, STORED = "producers", "readers of the tables", "stored Parquet"

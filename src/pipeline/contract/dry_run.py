@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from functions.common.batch import Batch
 from functions.common.config import Settings
 from functions.common.documents.manifest import Manifest
 from functions.common.errors import ContractError, PipelineError, ResourceLimitError, UnknownDatasetError
-from functions.common.planning import PREFIX, plan_batch, source_of
+from functions.common.object_versions import Planner
+from functions.common.planning import PREFIX
 from functions.transform.index import transform
 from functions.validate.index import validate
 from functions.validate.validation import REJECTED
@@ -102,14 +103,14 @@ def _settings(rules: Rules) -> Settings:
     return Settings.from_env(given)
 
 
-def _plan(storage: FolderStorage, key: str, chunk_bytes: int) -> Batch:
-    head = storage.head(_INGEST, key)
-    assert head is not None
-    return plan_batch(source_of(_INGEST, key, _VERSION, head), datetime.now(UTC), chunk_bytes)
+def _plan(storage: FolderStorage, key: str, settings: Settings) -> Batch:
+    batch = Planner(storage, settings.chunk_bytes, settings.contracts).plan(_INGEST, key, _VERSION)
+    assert batch is not None
+    return replace(batch, ingested_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 def _run(storage: FolderStorage, key: str, settings: Settings, processed: Path) -> DryRun:
-    batch = _plan(storage, key, settings.chunk_bytes)
+    batch = _plan(storage, key, settings)
     rejected = processed / batch.rejected_key
     try:
         for chunk in range(batch.chunk_count):

@@ -37,6 +37,15 @@ class FolderStorage(Storage):
             "Metadata": dict(self._metadata.get(path, {})),
         }
 
+    def read_beginning(
+        self, bucket: str, key: str, version_id: str, n_bytes: int
+    ) -> tuple[dict[str, Any], bytes] | None:
+        head = self.head(bucket, key, version_id)
+        if head is None:
+            return None
+        with self._existing(bucket, key).open("rb") as file:
+            return head, file.read(n_bytes)
+
     def read_blocks(self, bucket: str, key: str, version_id: str, start: int = 0) -> Iterator[bytes]:
         with self._existing(bucket, key).open("rb") as file:
             file.seek(start)

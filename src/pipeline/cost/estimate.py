@@ -87,7 +87,7 @@ def estimate(asked: Question) -> Estimate:
     """Estimate a load's cost. Raises UsageError for an impossible load."""
     _check(asked)
     prices = prices_for(asked.region, asked.architecture)
-    _, last_chunk = plan_chunks("x.jsonl", asked.file_bytes, int(variables.defaults()["chunk_bytes"]))
+    _, last_chunk = plan_chunks(asked.file_bytes, int(variables.defaults()["chunk_bytes"]))
     objects = _objects(asked.file_bytes, last_chunk + 1)
     requests = calls_of(objects)
     work = _work(asked, objects, requests)

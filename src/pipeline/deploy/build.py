@@ -26,7 +26,7 @@ from pipeline.errors import CliError, UsageError
 
 LAYERS = ("aws", "json", "schema", "sql")
 FUNCTIONS: Mapping[str, tuple[str, ...]] = {
-    "starter": ("aws",),
+    "starter": ("aws", "json"),
     "validate": ("aws", "json", "schema", "sql"),
     "transform": ("aws", "sql"),
     "write": ("aws", "json", "sql"),

@@ -16,6 +16,7 @@ class Outcome(StrEnum):
     STUCK = "stuck"
     WAITING = "waiting"
     NOT_STARTED = "not started"
+    IGNORED = "ignored"
     GONE = "gone"
     LOST = "lost"
     UNKNOWN = "unknown"
@@ -33,6 +34,7 @@ SENTENCES: Mapping[Outcome, str] = {
     Outcome.STUCK: "Its execution has been running for longer than any should.",
     Outcome.WAITING: "Not started: its event could not be handled, and is in the failed-event queue.",
     Outcome.NOT_STARTED: "Not started: it has no execution, and the failed-event queue has no event about it.",
+    Outcome.IGNORED: "Ignored: the contract excludes its name, and nothing started it.",
     Outcome.GONE: "It was processed, but its outputs and its source were deleted or have expired.",
     Outcome.LOST: "Its execution succeeded, but its manifest was deleted, so nothing of it counts as published.",
     Outcome.UNKNOWN: "AWS did not return its state.",
@@ -40,13 +42,14 @@ SENTENCES: Mapping[Outcome, str] = {
 """What each outcome means."""
 
 
-def outcome_of(state: BatchState, *, rejected: int = 0, waits: bool = False) -> Outcome:
+def outcome_of(state: BatchState, *, rejected: int = 0, waits: bool = False, is_ignored: bool = False) -> Outcome:
     """The outcome of a batch in `state`.
 
-    `rejected` is the number of rejected records in its manifest, `waits` whether its event is in that queue.
+    `rejected` is the number of rejected records in its manifest, `waits` whether its event is in that queue, and
+    `is_ignored` whether the contract ignores its key.
     """
     if state is BatchState.PUBLISHED:
         return Outcome.PARTLY_REJECTED if rejected else Outcome.PUBLISHED
     if state is BatchState.MISSING:
-        return Outcome.WAITING if waits else Outcome.NOT_STARTED
+        return Outcome.WAITING if waits else Outcome.IGNORED if is_ignored else Outcome.NOT_STARTED
     return Outcome.FAILED if state is BatchState.NOT_NOTIFIED else Outcome(state.value)

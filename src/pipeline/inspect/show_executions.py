@@ -24,6 +24,7 @@ COLORS = {
     "waiting": "red",
     "running": "cyan",
     "not started": "yellow",
+    "ignored": "dim",
     "unknown": "yellow",
 }
 """The color of each outcome, in addition to its name."""

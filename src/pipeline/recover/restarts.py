@@ -35,7 +35,7 @@ from functions.common.batch_state import (
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.manifest import Manifest
 from functions.common.errors import SourceNotVisibleError
-from functions.common.planning import PREFIX, plan_batch
+from functions.common.planning import PREFIX
 from functions.common.s3_utils import Storage, is_archived_head, is_missing
 from functions.reconciler.index import status_change
 from pipeline.deploy.processed_bucket import read_document
@@ -94,6 +94,7 @@ def pipeline_of(place: Target) -> Pipeline:
         processed_bucket=outputs["processed_bucket"],
         state_machine_arn=outputs["state_machine_arn"],
         chunk_bytes=outputs["chunk_bytes"],
+        contracts=place.runtime.contracts,
     )
 
 
@@ -299,8 +300,7 @@ def any_record(place: Target, dataset: str, batch_id: str) -> Record | None:
 
 
 def _replanned(place: Target, source: Source, ingested_at: str, revision: int) -> Batch:
-    chunk_bytes = place.outputs()["chunk_bytes"]
-    return plan_batch(source, datetime.fromisoformat(ingested_at), chunk_bytes, revision)
+    return pipeline_of(place).planner.replan(source, ingested_at, revision)
 
 
 def run_all(

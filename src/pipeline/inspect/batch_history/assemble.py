@@ -80,6 +80,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         processed_bucket=place.outputs()["processed_bucket"],
         console_url=latest.console_url if latest else console_url(place, None),
         unknown=tuple(unknown),
+        ignored_by=(restarts.pipeline_of(place).pattern_for(source.key) or "") if source else "",
     )
     return diagnosed(story, finding.state, datetime.now(UTC))
 

@@ -26,7 +26,7 @@ _NOT_RETURNED = {
 def diagnosed(story: Story, state: BatchState, now: datetime) -> Story:
     """The history of a batch in `state`, with its outcome and the next actions."""
     rejected = story.manifest.counts.rejected if story.manifest else 0
-    outcome = outcome_of(state, rejected=rejected, waits=bool(story.queued))
+    outcome = outcome_of(state, rejected=rejected, waits=bool(story.queued), is_ignored=bool(story.ignored_by))
     actions = (
         replace(one, command=one.command and for_target(one.command, story.target))
         for one in _actions(story, outcome, now)
@@ -62,6 +62,12 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
         )
     elif outcome is Outcome.LOST:
         yield Action("Its manifest was deleted, so nothing of it counts as published. Run it again.", replay)
+    elif outcome is Outcome.IGNORED:
+        sentence = (
+            f"Its key has a name that matches the pattern {story.ignored_by}, so the pipeline ignores it. If it is "
+            "data, upload it under another name, or run it nevertheless."
+        )
+        yield Action(sentence, replay)
     elif outcome is Outcome.NOT_STARTED and story.source is None:
         yield Action(_NOT_RETURNED[story.target])
     elif outcome is Outcome.NOT_STARTED and story.target == "local":
@@ -121,7 +127,7 @@ def _replays(story: Story, remedy: Remedy, replay: str) -> Iterator[Action]:
     elif not story.is_source_there:
         yield Action(_SOURCE_GONE)
     elif remedy is Remedy.UPLOAD_OR_REPLAY:
-        yield Action("To raise the limit instead, deploy the change, then run it again.", replay)
+        yield Action("If you change the setting instead, deploy the change, then run it again.", replay)
     else:
         yield Action("When the cause is fixed, run it again.", replay)
 

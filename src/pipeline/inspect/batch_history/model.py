@@ -340,6 +340,8 @@ class Story:
     """What could not be looked up, a sentence each."""
     is_source_archived: bool = False
     """Whether the source is in an archive storage class and must be restored before it can be read."""
+    ignored_by: str = ""
+    """The pattern by which the contract ignores the key; what has traces is not ignored."""
     outcome: Outcome = Outcome.UNKNOWN
     actions: tuple[Action, ...] = ()
     """What to do next, in order; empty if nothing needs to be done."""

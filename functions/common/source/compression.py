@@ -1,0 +1,148 @@
+"""How a file is compressed, by its first bytes, and its content without the compression."""
+
+import bz2
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Protocol
+
+from functions.common.errors import CorruptGzipError, InflatedTooLargeError
+
+GZIP, BZIP2, ZSTD = "gzip", "bzip2", "zstd"
+READ = (GZIP, BZIP2, ZSTD)
+"""The compressions that are read."""
+
+_BEGINNINGS = (
+    (GZIP, rb"\x1f\x8b"),
+    (BZIP2, rb"BZh[1-9](1AY&SY|\x17rE8P\x90|\Z)"),
+    (ZSTD, rb"\x28\xb5\x2f\xfd"),
+    ("zlib (deflate)", rb"x[\x01\x5e\x9c\xda]"),
+    ("xz", rb"\xfd7zXZ"),
+    ("LZ4", rb"\x04\x22\x4d\x18"),
+    ("Snappy", rb"\xff\x06\0\0s"),
+    ("zip", rb"PK\x03\x04"),
+    ("Parquet", rb"PAR1\x15"),
+    ("Avro", rb"Obj\x01"),
+    ("ORC", rb"ORC"),
+)
+"""How files of formats begin that are often sent under the name of another; no JSON begins so."""
+
+_SUFFIXES = {
+    ".gz": GZIP,
+    ".bz2": BZIP2,
+    ".zst": ZSTD,
+    ".zstd": ZSTD,
+    ".deflate": "zlib (deflate)",
+    ".zlib": "zlib (deflate)",
+    ".z": "compress",
+    ".xz": "xz",
+    ".lz4": "LZ4",
+    ".lzo": "LZO",
+    ".lzma": "LZMA",
+    ".snappy": "Snappy",
+    ".sz": "Snappy",
+    ".br": "Brotli",
+    ".zip": "zip",
+}
+"""The suffixes that compressed files have, and what they name."""
+
+
+def format_of(beginning: bytes) -> str:
+    """The compression or binary format that a file begins as; empty if it is none that is known."""
+    return next((name for name, pattern in _BEGINNINGS if re.match(pattern, beginning)), "")
+
+
+def compression_of(beginning: bytes) -> str:
+    """The compression of a file that is read: one of READ, or empty."""
+    found = format_of(beginning)
+    return found if found in READ else ""
+
+
+def without_suffix(key: str) -> tuple[str, str]:
+    """A key in lower case without the suffix of a compression, and the compression that the suffix names."""
+    name = key.lower()
+    suffix = next((one for one in _SUFFIXES if name.endswith(one)), "")
+    return name.removesuffix(suffix), _SUFFIXES.get(suffix, "")
+
+
+class _Decompressor(Protocol):
+    """What the decompressors of the libraries have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class _Gzip:
+    """The decompressor of zlib with the interface that those of bzip2 and zstd have."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj(wbits=31)  # RFC 1952, with its checksums
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._inflate.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inflate.unused_data
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        content = self._inflate.decompress(self._inflate.unconsumed_tail + data, max_length)
+        self.needs_input = not self._inflate.unconsumed_tail and len(content) < max_length
+        return content
+
+
+def _decompressor(compression: str) -> tuple[_Decompressor, type[Exception]]:
+    """A decompressor, and what it raises of data that is broken."""
+    if compression == ZSTD:
+        from backports import zstd  # few files need it
+
+        return zstd.ZstdDecompressor(), zstd.ZstdError
+    return (bz2.BZ2Decompressor(), OSError) if compression == BZIP2 else (_Gzip(), zlib.error)
+
+
+def decompress(
+    blocks: Iterator[bytes],
+    compression: str,
+    max_bytes: int,
+    block_bytes: int = 1 << 18,
+    setting: str = "max_inflated_bytes",
+) -> Iterator[bytes]:
+    """The content of a compressed file, of one stream or several, up to the bytes that a `setting` allows.
+
+    Raises CorruptGzipError and InflatedTooLargeError.
+    """
+    total = 0
+    stream, error = _decompressor(compression)
+    for block in blocks:
+        data = block
+        while data or not stream.needs_input:
+            if stream.eof:
+                data = data.lstrip(b"\0")  # padding
+                if not data:
+                    break
+                stream, error = _decompressor(compression)
+            try:
+                content = stream.decompress(data, block_bytes)
+            except error as exc:
+                raise CorruptGzipError(_broken(compression, total)) from exc
+            data = stream.unused_data if stream.eof else b""
+            total += len(content)
+            if total > max_bytes:
+                raise InflatedTooLargeError(
+                    f"The file inflates to more than {max_bytes} bytes, the cap for its size ({setting})."
+                )
+            if content:
+                yield content
+    if not stream.eof:
+        raise CorruptGzipError(_broken(compression, total))
+
+
+def _broken(compression: str, total: int) -> str:
+    return f"The {compression} stream is broken after {total} inflated bytes."

@@ -1,0 +1,112 @@
+"""Cuts the elements out of a JSON array of any size, as bytes, by following its brackets and strings."""
+
+import re
+from collections.abc import Iterator
+
+from functions.common.errors import MalformedDocumentError
+from functions.common.source.buffer import Buffer
+from functions.common.source.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
+from functions.common.source.structure import STRING, nested
+
+_ELEMENT = re.compile(rb'((?:[^"{}\[\],]++|' + STRING + b"|" + nested() + rb")*+)([,\]}])", re.DOTALL)
+"""An element and what follows it."""
+
+_PLAIN = re.compile(rb'[^"{}\[\],]*+')
+_IN_RECORD = re.compile(rb'[^"{}\[\]]*+')
+_IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_QUOTE, _BACKSLASH, _COMMA = b'"\\,'
+_OPENING = frozenset(b"{[")
+_CLOSING = ord("]")
+
+
+def elements(buffer: Buffer, max_record_bytes: int, first: int = 0) -> Iterator[RawRecord]:
+    """Read the array that begins at `buffer.at`; its elements, with their offsets. `first` is the number of the first.
+
+    What an element is made of is not looked at, so it may not be JSON. Raises MalformedDocumentError where the array
+    itself is broken.
+    """
+    buffer.at += 1
+    number = first
+    while True:
+        if buffer.skip(BLANK) is None:
+            raise MalformedDocumentError(f"The document ends inside its array, after {number} records.")
+        match = _ELEMENT.match(buffer.data, buffer.index)
+        if match:
+            start, data, following = buffer.at, match[1], match[2][0]
+            buffer.at = buffer.base + match.end()
+            raw = _raw_record(start, data, len(data), max_record_bytes)
+        else:
+            raw, found = _Element(buffer, max_record_bytes).take()
+            if found is None:
+                raise MalformedDocumentError(f"The document ends inside its array, after {number} records.")
+            following = found
+        if following == ord("}"):
+            raise MalformedDocumentError(f"A bracket is closed by the wrong character after record {number}.")
+        if raw.length:
+            yield raw
+            number += 1
+        elif following == _COMMA or number > first:
+            raise MalformedDocumentError(f"The array has a comma without a record, at record {number}.")
+        if following == _CLOSING:
+            return
+
+
+def _raw_record(start: int, data: bytes, length: int, cap: int) -> RawRecord:
+    is_oversize = length > cap
+    return RawRecord(start, data[:KEPT_OF_OVERSIZE] if is_oversize else data.rstrip(BLANK), length, is_oversize)
+
+
+class _Element:
+    """One element that does not end in the buffer, or nests deep, as it is followed to its end."""
+
+    def __init__(self, buffer: Buffer, cap: int) -> None:
+        self._buffer = buffer
+        self._cap = cap
+        self._start = self._scan = buffer.at
+        self._beginning = b""
+
+    def take(self) -> tuple[RawRecord, int | None]:
+        """Read the element and what follows it: `,`, a bracket that closes, or None at the end of the document."""
+        depth = 0
+        while (byte := self._after(_IN_RECORD if depth else _PLAIN)) is not None:
+            if byte == _QUOTE:
+                self._scan += 1
+                if self._after(_IN_STRING) is None:
+                    break
+                self._scan += 1
+            elif byte in _OPENING:
+                self._scan += 1
+                depth += 1
+            elif depth:
+                self._scan += 1
+                depth -= 1
+            else:
+                return self._taken(), byte
+        return self._taken(), None
+
+    def _taken(self) -> RawRecord:
+        buffer = self._buffer
+        data = self._beginning or buffer.slice(self._start, self._scan)
+        buffer.at = self._scan + 1
+        return _raw_record(self._start, data, self._scan - self._start, self._cap)
+
+    def _after(self, pattern: re.Pattern[bytes]) -> int | None:
+        """Scan over what a pattern matches; returns the byte after it, or None at the end of the document."""
+        while True:
+            match = pattern.match(self._buffer.data, self._scan - self._buffer.base)
+            assert match is not None  # these patterns match anywhere, if only nothing
+            self._scan = self._buffer.base + match.end()
+            if self._scan < self._buffer.end:
+                byte = self._buffer.data[match.end()]
+                if byte != _BACKSLASH or pattern is not _IN_STRING:
+                    return byte
+            if not self._more():  # at the end of the block, or at its last byte, a backslash
+                return None
+
+    def _more(self) -> bool:
+        """Fetch more of the document, and drop what is over the cap."""
+        buffer = self._buffer
+        if self._scan - self._start > max(self._cap, KEPT_OF_OVERSIZE):
+            self._beginning = self._beginning or buffer.slice(self._start, self._start + KEPT_OF_OVERSIZE)
+            buffer.at = self._scan
+        return buffer.more()

@@ -1,0 +1,145 @@
+"""Decides how the values of a file are laid out, by its first bytes."""
+
+import json
+import re
+from dataclasses import dataclass
+
+from functions.common.input_settings import JSON, JSON_LINES, InputSettings
+from functions.common.source.buffer import Buffer
+from functions.common.source.compression import compression_of, without_suffix
+from functions.common.source.raw import BLANK
+from functions.common.source.structure import Value
+
+LINES = "lines"
+"""A line break always ends a value. Such a file can be cut into chunks."""
+
+SEQUENCE = "sequence"
+"""Values follow each other with anything or nothing between them, and may have line breaks in them."""
+
+HEAD_BYTES = 1 << 16
+"""How many bytes of a file are looked at."""
+
+_LINES_SUFFIXES, _DOCUMENT_SUFFIX = (".jsonl", ".ndjson"), ".json"
+_LOOKED_AT = 200
+"""How many lines are looked at."""
+
+_SEPARATORS = BLANK + b","
+_OPENING = b"{["
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the first bytes of a file say."""
+
+    compression: str
+    """One of those that are read; empty if it is not compressed so."""
+    layout: str
+    """LINES or SEQUENCE; empty if it is not known yet: the content is compressed, or was not read."""
+
+
+UNKNOWN = Content("", "")
+"""The content of a file that was not read."""
+
+
+def content_of(head: bytes, size: int, key: str, settings: InputSettings) -> Content:
+    """The content of a file of `size` bytes that begins with `head`, which has HEAD_BYTES or all of it."""
+    if not head:
+        return UNKNOWN
+    if compression := compression_of(head):
+        return Content(compression, "")
+    envelope = settings.record_path[0] if settings.record_path else ""
+    by_name = layout_by_name(key, settings) or SEQUENCE  # without a format, it fails whatever is planned
+    return Content("", layout_of(head, is_all=len(head) >= size, by_name=by_name, envelope=envelope))
+
+
+def layout_by_name(key: str, settings: InputSettings) -> str:
+    """LINES or SEQUENCE, by the suffix of a key or else by the contract's `format`; empty if neither says it."""
+    name, _ = without_suffix(key)
+    if name.endswith(_LINES_SUFFIXES):
+        return LINES
+    if name.endswith(_DOCUMENT_SUFFIX):
+        return SEQUENCE
+    return {JSON_LINES: LINES, JSON: SEQUENCE}.get(settings.format, "")
+
+
+def layout_of(head: bytes, *, is_all: bool, by_name: str, envelope: str = "") -> str:
+    """LINES or SEQUENCE, for a file that begins with `head`, or that `is_all` of it.
+
+    Where the content doesn't say, the name does. `envelope` is the member of a document that holds its records.
+    """
+    text = head[:HEAD_BYTES].lstrip(BLANK)
+    is_all = is_all and len(head) <= HEAD_BYTES
+    first, newline, others = text.partition(b"\n")
+    if not newline or (is_all and not others.strip(BLANK)):
+        return _layout_of_one_line(first, is_all=is_all, by_name=by_name, envelope=envelope)
+    lines = text.split(b"\n")
+    if not is_all:
+        lines.pop()
+    at, n_whole, n_other, first_other = 0, 0, 0, -1
+    for line in lines[:_LOOKED_AT]:
+        has_brackets = _has_brackets(line)
+        if has_brackets is not None:
+            n_whole += has_brackets
+        else:
+            n_other += 1
+            first_other = at if first_other < 0 else first_other
+        at += len(line) + 1
+    if first_other >= 0 and _goes_on_over_lines(text[first_other:].lstrip(BLANK), is_all=is_all):
+        return SEQUENCE
+    return LINES if first_other != 0 or n_whole > n_other else by_name
+
+
+def _layout_of_one_line(line: bytes, *, is_all: bool, by_name: str, envelope: str) -> str:
+    if line.startswith(b"[") or (not is_all and envelope and json.dumps(envelope).encode() in line):
+        return SEQUENCE  # an array can be read element by element
+    if is_all or not line:
+        return by_name
+    buffer = Buffer([line])
+    buffer.skip(b"")
+    _, is_whole = Value(buffer, HEAD_BYTES).take()
+    return SEQUENCE if is_whole else by_name
+
+
+def _has_brackets(line: bytes) -> bool | None:
+    """Whether a line has objects or arrays; None unless it has only whole values, with or without commas."""
+    buffer, has_brackets = Buffer([line]), False
+    while (byte := buffer.skip(_SEPARATORS)) is not None:
+        has_brackets |= byte in _OPENING
+        if not Value(buffer, HEAD_BYTES).take()[1]:
+            return None
+    return has_brackets
+
+
+def _goes_on_over_lines(text: bytes, *, is_all: bool) -> bool:
+    """Whether the first value of a text has line breaks in it, and is JSON as far as it can be seen."""
+    buffer = Buffer([text])
+    buffer.skip(b"")
+    raw, is_whole = Value(buffer, HEAD_BYTES).take()
+    if b"\n" not in raw.data or text[:1] not in (b"{", b"["):
+        return False
+    if is_whole:
+        return _is_json(raw.data)
+    return not is_all and buffer.at == buffer.end and _could_be_json(raw.data)
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data.decode("latin-1"))
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return True
+
+
+def _could_be_json(data: bytes) -> bool:
+    """Whether data that was cut off could go on as JSON: its first fault is where it ends."""
+    try:
+        json.loads(data.decode("latin-1"))
+    except RecursionError:
+        return True
+    except json.JSONDecodeError as exc:
+        return exc.msg.startswith("Unterminated string") or not re.search(
+            r"[{}\[\],:]", data.decode("latin-1")[exc.pos :]
+        )
+    return True

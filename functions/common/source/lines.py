@@ -1,0 +1,152 @@
+"""Cuts a file of lines, or a chunk of it, into records."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, count, repeat
+from operator import add
+
+from functions.common.source.raw import BLANK, RawRecord
+
+CTRL_Z = b"\x1a"
+"""What some programs write at the end of a file."""
+
+_GLUED = (b"}{", b"},\n", b"},\r\n")
+"""What a block has that has several values on a line, or commas after its lines."""
+
+Split = Callable[[RawRecord], Sequence[RawRecord]]
+"""The records on a line."""
+
+SplitLong = Callable[[int, Iterator[bytes]], Iterator[RawRecord]]
+"""The records on a line that is longer than a record may be, from its offset and its bytes, which come in blocks."""
+
+
+def read_lines(
+    blocks: Iterable[bytes],
+    max_record_bytes: int,
+    split: Split,
+    split_long: SplitLong,
+    start: int = 0,
+    end: int | None = None,
+) -> Iterator[RawRecord]:
+    """The records on the lines that begin in [start, end) of a file; positions are byte offsets.
+
+    Lines that may have several values are split where that is easily seen, and where they are too long for one record.
+    Any other line is one record, and `split` finds whether it has several.
+    For `start` > 0 the blocks must begin one byte early: what is before the first newline belongs to the chunk before.
+    The last line is read to its end, wherever that is.
+    """
+    offset = start - 1 if start else 0
+    skipping = start > 0
+    line, length = b"", 0  # of the line that has not ended yet: what is kept of it, and its bytes so far
+    source, splits = _Pushback(blocks), (split, split_long)
+    for block in source:
+        first, *others = block.split(b"\n")
+        line, length = line + first, length + len(first)
+        if others:
+            rest = others.pop()
+            lines, lengths = [line, *others], [length, *map(len, others)]
+            *offsets, offset = map(add, accumulate(lengths, initial=offset), count())
+            within = slice(int(skipping), None if end is None else bisect_left(offsets, end))
+            is_glued = any(glue in block for glue in _GLUED)
+            yield from _records(
+                offsets[within], lines[within], lengths[within], max_record_bytes, *splits, is_glued=is_glued
+            )
+            line, length, skipping = rest, len(rest), False
+            if end is not None and offset >= end:
+                return
+        if skipping:
+            line = b""
+            if end is not None and offset + length >= end:
+                return  # no line begins in this chunk: one from before it goes on after it
+        elif length > max_record_bytes:
+            rest_of_line = _RestOfLine(line, source)
+            yield from split_long(offset, rest_of_line)
+            for _ in rest_of_line:
+                pass
+            offset += rest_of_line.length + 1
+            line, length = b"", 0
+            if rest_of_line.is_last or (end is not None and offset >= end):
+                return
+    if not skipping:
+        if line.endswith(CTRL_Z):
+            line, length = line[:-1], length - 1
+        yield from _records([offset], [line], [length], max_record_bytes, *splits, is_glued=True)
+
+
+class _Pushback:
+    """Blocks, of which one can be given back."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        self._given_back = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        block, self._given_back = self._given_back, b""
+        return block or next(self._blocks)
+
+    def give_back(self, block: bytes) -> None:
+        self._given_back = block
+
+
+class _RestOfLine:
+    """The bytes of a line that has begun, in blocks; what follows its newline is given back."""
+
+    def __init__(self, beginning: bytes, source: _Pushback) -> None:
+        self._beginning = beginning
+        self._source = source
+        self._has_ended = False
+        self.length = 0
+        self.is_last = False
+        """Whether the file ends with the line."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._beginning:
+            part, self._beginning = self._beginning, b""
+        elif self._has_ended:
+            raise StopIteration
+        else:
+            try:
+                block = next(self._source)
+            except StopIteration:
+                self._has_ended = self.is_last = True
+                raise
+            part, newline, rest = block.partition(b"\n")
+            self._has_ended = bool(newline)
+            self._source.give_back(rest)
+        self.length += len(part)
+        return part
+
+
+def _records(
+    offsets: Sequence[int],
+    lines: Sequence[bytes],
+    lengths: Sequence[int],
+    max_record_bytes: int,
+    split: Split,
+    split_long: SplitLong,
+    *,
+    is_glued: bool,
+) -> Iterator[RawRecord]:
+    """The records on lines. Nearly always each line is one, so that is asked of all at once."""
+    if not is_glued and all(map(bytes.strip, lines, repeat(BLANK))) and max(lengths, default=0) <= max_record_bytes:
+        fields = zip(offsets, lines, lengths, [False] * len(lines), strict=True)
+        made: Iterator[RawRecord] = map(tuple.__new__, repeat(RawRecord), fields)  # _make is slower
+        yield from made
+        return
+    for offset, line, length in zip(offsets, lines, lengths, strict=True):
+        stripped = line.rstrip(BLANK)
+        if not stripped:
+            continue
+        raw = RawRecord(offset, line, length)
+        if length > max_record_bytes:
+            yield from split_long(offset, iter([line]))
+        elif b"}{" in line or stripped.endswith(b"},"):
+            yield from split(raw)
+        else:
+            yield raw

@@ -1,0 +1,191 @@
+"""Finds where a JSON value ends, by its brackets and strings alone, in a buffer that is filled as needed."""
+
+import re
+
+from functions.common.source.buffer import Buffer
+from functions.common.source.json_values import is_json
+from functions.common.source.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
+
+_UNROLLED = 6
+"""How many levels of brackets a pattern follows; deeper values are followed bracket by bracket."""
+
+_LITERAL = re.compile(
+    rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null|NaN|-?Infinity"  # as Python writes
+)
+_TOKEN = re.compile(rb'[^ \t\r\n,{}\[\]":]*+')
+_PLAIN = re.compile(rb'[^"{}\[\]\n]*+')
+_IN_STRING = re.compile(rb'(?:[^"\\\n]++|\\[^\n])*+')
+_BLANKS = re.compile(rb"[ \t\r\n]*+")
+_NEWLINE, _QUOTE, _COMMA, _COLON = b'\n",:'
+_OPENING = frozenset(b"{[")
+_ARRAY = ord("[")
+_BEFORE_A_VALUE = frozenset(b":[")
+"""After these a value can follow; after a comma only in an array."""
+
+STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+"""A string; one with a line break in it is a fault that the parser of the record finds."""
+
+
+def nested(levels: int = _UNROLLED) -> bytes:
+    """The pattern of a bracket and all up to the one that closes it, if it nests at most so many levels deep."""
+    pattern = rb'[\[{](?:[^"{}\[\]]++|' + STRING + rb")*+[\]}]"
+    for _ in range(levels):
+        pattern = rb'[\[{](?:[^"{}\[\]]++|' + STRING + b"|" + pattern + rb")*+[\]}]"
+    return pattern
+
+
+_SMALL = re.compile(nested(), re.DOTALL)
+_SMALL_BYTES = 1 << 14
+
+
+def end_of_small(buffer: Buffer, start: int) -> int | None:
+    """The offset after an object or array, if that is easily seen: it is small, does not nest deep, and is held."""
+    index = start - buffer.base
+    match = _SMALL.match(buffer.data, index, index + _SMALL_BYTES)
+    if match is None or (b"\n" in match[0] and not is_json(match[0])):
+        return None
+    return buffer.base + match.end()
+
+
+class Value:
+    """One value, as it is followed from its first byte to its end.
+
+    A value is broken where its structure is: a bracket that opens nothing or closes nothing, a string with a line break
+    in it, a word that is no literal, or a line that begins with a bracket where no value can follow.
+    """
+
+    def __init__(self, buffer: Buffer, cap: int, start: int | None = None) -> None:
+        self._buffer = buffer
+        self._cap = cap
+        self._start = self._scan = buffer.at if start is None else start
+        self._end: int | None = None  # where it ends, if that is before `_scan`
+        self._is_dropping = start is None
+        self._beginning = b""  # what is kept of it once bytes were dropped
+
+    def end_of_whole(self) -> int | None:
+        """The offset after the value; None if it is broken, or longer than the cap. Nothing is read."""
+        return self._scan if self._is_whole() else None
+
+    def take(self) -> tuple[RawRecord, bool]:
+        """Read the value, and whether it is whole. A broken one reaches up to the next line that begins with a bracket.
+
+        What ends with the document counts as broken. Bytes over the cap are dropped.
+        """
+        is_whole = self._is_whole()
+        if not is_whole and self._end is None:
+            self._resynchronise()
+        return self._taken(), is_whole
+
+    def _is_whole(self) -> bool:
+        first = self._buffer.data[self._start - self._buffer.base]
+        if first in _OPENING and (end := end_of_small(self._buffer, self._start)) is not None:
+            self._scan = end
+            return end - self._start <= self._cap or self._is_dropping
+        if first == _QUOTE:
+            self._scan += 1
+            return self._is_string() and not self._is_name()
+        return self._is_balanced() if first in _OPENING else self._is_literal()
+
+    def _taken(self) -> RawRecord:
+        end = self._scan if self._end is None else self._end
+        length = end - self._start
+        is_oversize = length > self._cap
+        kept = KEPT_OF_OVERSIZE if is_oversize else length
+        data = self._beginning or self._buffer.slice(self._start, self._start + kept)
+        self._buffer.at = self._scan
+        return RawRecord(self._start, data, length, is_oversize)
+
+    def _is_balanced(self) -> bool:
+        opened, last = bytearray(), _COMMA
+        while True:
+            byte, plain = self._after(_PLAIN)
+            last = plain or last
+            if byte is None:
+                return False
+            if byte == _NEWLINE:
+                newline = self._scan
+                following, _ = self._after(_BLANKS)
+                if following in _OPENING and not (last in _BEFORE_A_VALUE or (last == _COMMA and opened[-1] == _ARRAY)):
+                    self._end = newline
+                    return False
+                continue
+            last = byte
+            self._scan += 1
+            if byte == _QUOTE:
+                if not self._is_string():
+                    return False
+            elif byte in _OPENING:
+                opened.append(byte)
+            else:
+                opened.pop()
+                if not opened:
+                    return True
+
+    def _is_string(self) -> bool:
+        """Follow a string, from after its first quote on; one with a line break is broken there."""
+        while True:
+            byte, _ = self._after(_IN_STRING)
+            if byte == _QUOTE:
+                self._scan += 1
+                return True
+            if byte is None or byte == _NEWLINE or self._scan + 1 < self._buffer.end:  # a backslash, a newline after it
+                return False
+            if not self._more():  # a backslash, whose character is in the next block
+                return False
+
+    def _is_name(self) -> bool:
+        """Whether the string that was followed is the name of a member, from an object whose beginning is missing."""
+        end = self._scan
+        following, _ = self._after(_BLANKS)
+        if following == _COLON:
+            return True
+        self._end = end
+        return False
+
+    def _is_literal(self) -> bool:
+        start = self._scan
+        self._after(_TOKEN)
+        length = self._scan - start
+        return length <= self._cap and _LITERAL.fullmatch(self._buffer.slice(start, self._scan)) is not None
+
+    def _resynchronise(self) -> None:
+        """Read on to the next line that begins with an object or an array, or to the end of the document."""
+        while True:
+            index = self._buffer.data.find(b"\n", self._scan - self._buffer.base)
+            if index < 0:
+                self._scan = self._buffer.end
+                if not self._more():
+                    return
+                continue
+            newline = self._scan = self._buffer.base + index
+            following, _ = self._after(_BLANKS)
+            if following is None or following in _OPENING:
+                self._end = newline
+                return
+
+    def _after(self, pattern: re.Pattern[bytes]) -> tuple[int | None, int | None]:
+        """Scan over what a pattern matches.
+
+        Returns the byte after it, None at the end of the document; and the last byte of it that is not blank, if any.
+        """
+        last = None
+        while True:
+            match = pattern.match(self._buffer.data, self._scan - self._buffer.base)
+            assert match is not None  # these patterns match anywhere, if only nothing
+            if pattern is _PLAIN and (plain := match[0].rstrip(BLANK)):
+                last = plain[-1]
+            self._scan = self._buffer.base + match.end()
+            if self._scan < self._buffer.end:
+                return self._buffer.data[match.end()], last
+            if not self._more():
+                return None, last
+
+    def _more(self) -> bool:
+        """Fetch more of the document, and drop what is over the cap."""
+        buffer = self._buffer
+        if self._scan - self._start > max(self._cap, KEPT_OF_OVERSIZE):
+            if not self._is_dropping:
+                return False
+            self._beginning = self._beginning or buffer.slice(self._start, self._start + KEPT_OF_OVERSIZE)
+            buffer.at = self._scan
+        return buffer.more()
