@@ -117,6 +117,8 @@ class StreamPass:
         if (decoded := self._all_decoded(raws, keeps_digits)) is not None:
             for one in decoded:
                 self._pass(one)
+        elif len(raws) > 1 and not are_parts:
+            self._read_together([part for raw in raws for part in self.split(raw)], are_parts=True)
         elif len(raws) > 1:
             keeps_digits = keeps_digits or self.validator.keeps_digits(list(map(_DATA, raws)))
             size = -(-len(raws) // _PIECES)

@@ -115,7 +115,7 @@ def check_positions(data: bytes, records: list[tuple[int, bytes]]) -> None:
 
 def is_sequence(data: bytes) -> bool:
     """Whether some bytes are JSON values, with commas or nothing between them."""
-    text = data.decode("latin-1")
+    text = data.decode("latin-1").removesuffix("\x1a")
     while text := text.lstrip(" \t\r\n,"):
         try:
             text = text[json.JSONDecoder().raw_decode(text)[1] :]

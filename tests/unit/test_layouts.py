@@ -73,6 +73,7 @@ def parsed(records: list[RawRecord]) -> list[Any]:
 @example([{"a": "}{"}, {"b": "}\n{"}], [1])
 @example([{"a": [{}, {}]}, {"records": 1}], [3])
 @example([{}, 0, {"a": None}], [1])
+@example([{"b": "}{"}, 11, {"b": "}{"}], [7])
 @settings(max_examples=20)
 def test_any_layout_gives_the_same_records(layout: str, by_name: str, found: list[Any], sizes: list[int]) -> None:
     if "envelope" not in layout:

@@ -128,7 +128,7 @@ def read_as_lines(
     def split_long(offset: int, line: Iterator[bytes]) -> Iterator[RawRecord]:
         return SequenceReader(Buffer(line, offset), path, max_record_bytes, skip, in_line=True).records()
 
-    document.records = read_lines(blocks, max_record_bytes, split, split_long, start, end)
+    document.records = read_lines(blocks, max_record_bytes, split_long, start, end)
     document.split = split
     return document
 

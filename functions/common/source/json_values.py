@@ -15,6 +15,15 @@ def count_of_values(data: bytes) -> int:
         return -1
 
 
+def count_of_objects(data: bytes) -> int:
+    """How many JSON objects follow each other in these bytes; -1 if they are anything else."""
+    try:
+        values = _raw_decoder.decode_lines(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return -1
+    return len(values) if all(bytes(value)[:1] == b"{" for value in values) else -1
+
+
 def is_json(data: bytes) -> bool:
     """Whether bytes are one JSON value, up to its encoding, and to what Python also reads, such as NaN."""
     try:

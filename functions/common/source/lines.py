@@ -10,12 +10,6 @@ from functions.common.source.raw import BLANK, RawRecord
 CTRL_Z = b"\x1a"
 """What some programs write at the end of a file."""
 
-_GLUED = (b"}{", b"},\n", b"},\r\n")
-"""What a block has that has several values on a line, or commas after its lines."""
-
-Split = Callable[[RawRecord], Sequence[RawRecord]]
-"""The records on a line."""
-
 SplitLong = Callable[[int, Iterator[bytes]], Iterator[RawRecord]]
 """The records on a line that is longer than a record may be, from its offset and its bytes, which come in blocks."""
 
@@ -23,22 +17,20 @@ SplitLong = Callable[[int, Iterator[bytes]], Iterator[RawRecord]]
 def read_lines(
     blocks: Iterable[bytes],
     max_record_bytes: int,
-    split: Split,
     split_long: SplitLong,
     start: int = 0,
     end: int | None = None,
 ) -> Iterator[RawRecord]:
     """The records on the lines that begin in [start, end) of a file; positions are byte offsets.
 
-    Lines that may have several values are split where that is easily seen, and where they are too long for one record.
-    Any other line is one record, and `split` finds whether it has several.
+    A line is taken for one record, unless it is too long for that: then `split_long` cuts it.
     For `start` > 0 the blocks must begin one byte early: what is before the first newline belongs to the chunk before.
     The last line is read to its end, wherever that is.
     """
     offset = start - 1 if start else 0
     skipping = start > 0
     line, length = b"", 0  # of the line that has not ended yet: what is kept of it, and its bytes so far
-    source, splits = _Pushback(blocks), (split, split_long)
+    source = _Pushback(blocks)
     for block in source:
         first, *others = block.split(b"\n")
         line, length = line + first, length + len(first)
@@ -47,10 +39,7 @@ def read_lines(
             lines, lengths = [line, *others], [length, *map(len, others)]
             *offsets, offset = map(add, accumulate(lengths, initial=offset), count())
             within = slice(int(skipping), None if end is None else bisect_left(offsets, end))
-            is_glued = any(glue in block for glue in _GLUED)
-            yield from _records(
-                offsets[within], lines[within], lengths[within], max_record_bytes, *splits, is_glued=is_glued
-            )
+            yield from _records(offsets[within], lines[within], lengths[within], max_record_bytes, split_long)
             line, length, skipping = rest, len(rest), False
             if end is not None and offset >= end:
                 return
@@ -70,7 +59,7 @@ def read_lines(
     if not skipping:
         if line.endswith(CTRL_Z):
             line, length = line[:-1], length - 1
-        yield from _records([offset], [line], [length], max_record_bytes, *splits, is_glued=True)
+        yield from _records([offset], [line], [length], max_record_bytes, split_long)
 
 
 class _Pushback:
@@ -128,25 +117,25 @@ def _records(
     lines: Sequence[bytes],
     lengths: Sequence[int],
     max_record_bytes: int,
-    split: Split,
     split_long: SplitLong,
-    *,
-    is_glued: bool,
 ) -> Iterator[RawRecord]:
     """The records on lines. Nearly always each line is one, so that is asked of all at once."""
-    if not is_glued and all(map(bytes.strip, lines, repeat(BLANK))) and max(lengths, default=0) <= max_record_bytes:
+    if all(map(bytes.strip, lines, repeat(BLANK))) and max(lengths, default=0) <= max_record_bytes:
         fields = zip(offsets, lines, lengths, [False] * len(lines), strict=True)
         made: Iterator[RawRecord] = map(tuple.__new__, repeat(RawRecord), fields)  # _make is slower
-        yield from made
-        return
+        return made
+    return _each(offsets, lines, lengths, max_record_bytes, split_long)
+
+
+def _each(
+    offsets: Sequence[int],
+    lines: Sequence[bytes],
+    lengths: Sequence[int],
+    max_record_bytes: int,
+    split_long: SplitLong,
+) -> Iterator[RawRecord]:
     for offset, line, length in zip(offsets, lines, lengths, strict=True):
-        stripped = line.rstrip(BLANK)
-        if not stripped:
-            continue
-        raw = RawRecord(offset, line, length)
         if length > max_record_bytes:
             yield from split_long(offset, iter([line]))
-        elif b"}{" in line or stripped.endswith(b"},"):
-            yield from split(raw)
-        else:
-            yield raw
+        elif line.strip(BLANK):
+            yield RawRecord(offset, line, length)

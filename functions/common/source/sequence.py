@@ -14,7 +14,7 @@ from functions.common.errors import MalformedDocumentError, WrongEnvelopeError
 from functions.common.source.buffer import Buffer
 from functions.common.source.elements import elements
 from functions.common.source.envelope import Envelope, Found, written_forms
-from functions.common.source.json_values import count_of_values, is_json
+from functions.common.source.json_values import count_of_objects, count_of_values, is_json
 from functions.common.source.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
 from functions.common.source.structure import Value, end_of_small
 
@@ -31,7 +31,7 @@ def objects_in(data: bytes) -> Iterator[tuple[int, int]] | None:
     They must begin and end as an object does.
     """
     starts = [0, *(match.end() - 1 for match in _BOUNDARY.finditer(data))]
-    if count_of_values(data) != len(starts):
+    if count_of_objects(data) != len(starts):
         return None
     return pairwise((*starts, len(data)))
 
@@ -119,7 +119,7 @@ class SequenceReader:
             return
         held = buffer.slice(buffer.at, bounds[-1])
         may_have_envelopes = any(name in held for name in self._names)
-        if not may_have_envelopes and count_of_values(held) == len(bounds):
+        if not may_have_envelopes and count_of_objects(held) == len(bounds):
             for start, end in pairwise((buffer.at, *bounds)):
                 yield self._whole(start, end)
             buffer.at = bounds[-1]
