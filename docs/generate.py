@@ -133,10 +133,10 @@ def _parameter(parameter: Any) -> str:
     )
     shown = ", ".join(f"`{name}`" for name in names)
     default = parameter.default
-    if not (default is None or default is False or default == () or callable(default)):
+    if not (default is None or default is False or default in ("", ()) or callable(default)):
         value = getattr(default, "value", default)
         shown += f" (default `{value}`)"
-    return _wrapped(f"{shown}: {parameter.help}", "- ")
+    return _wrapped(f"{shown}: {parameter.help}" if parameter.help else shown, "- ")
 
 
 # --- Terraform ---

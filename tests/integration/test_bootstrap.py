@@ -277,7 +277,7 @@ def test_the_help_explains_both_forms_of_a_repository(
         cli.main()
     message = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "OWNER@ID/NAME@ID" in message
-    assert "OWNER/NAME if it was created before July 2026" in message
+    assert "OWNER/NAME if it was created before 15 July 2026" in message
     monkeypatch.setattr(deploy_commands, "aws_account", lambda: place)
     monkeypatch.setattr("sys.argv", ["pipeline", "bootstrap"])
     with pytest.raises(SystemExit):

@@ -26,7 +26,7 @@ from pipeline.run import runs
 
 
 def validate(
-    path: Annotated[Path, typer.Argument(metavar="FILE")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to check.")],
     dataset: Annotated[str, typer.Option(help="The dataset of the file.")] = "orders",
     contracts: Annotated[
         Path | None, typer.Option(help="A folder of contracts, instead of the one in contracts_dir.")

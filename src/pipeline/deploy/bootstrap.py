@@ -66,7 +66,7 @@ def _as_in_tokens(repository: str) -> str:
     if not _REPOSITORY.fullmatch(name):
         raise UsageError(
             f"{repository} is not a repository as GitHub's tokens name it: owner/name, or owner@1234/name@5678 if it "
-            "was created, renamed or moved since July 2026.",
+            "was created, renamed or moved since 15 July 2026.",
             "Ask GitHub for the name: gh api repos/OWNER/NAME/actions/oidc/customization/sub --jq .sub_claim_prefix",
         )
     return name

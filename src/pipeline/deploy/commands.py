@@ -79,7 +79,7 @@ def bootstrap_command(
         typer.Option(
             metavar="OWNER@ID/NAME@ID",
             help="The GitHub repository whose workflows plan and deploy, as GitHub's tokens name it: OWNER/NAME if it "
-            "was created before July 2026 and not renamed or moved since.",
+            "was created before 15 July 2026 and not renamed or moved since.",
         ),
     ] = None,
     region: Annotated[

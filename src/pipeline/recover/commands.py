@@ -180,7 +180,9 @@ def redrive(target_name: TargetName = "aws", apply: Apply = False) -> None:
 
 
 def erase(
-    batch_id: Annotated[str, typer.Argument(metavar="BATCH")], target_name: TargetName = "aws", apply: Apply = False
+    batch_id: Annotated[str, typer.Argument(metavar="BATCH", help="The batch to delete.")],
+    target_name: TargetName = "aws",
+    apply: Apply = False,
 ) -> None:
     """Delete a batch and its source for good.
 
