@@ -18,6 +18,7 @@ import typer
 
 from functions.common import batch, reject_codes
 from functions.common.documents import chunk_counts, failure_record, manifest, run_record
+from functions.common.execution_history import model as execution_history
 from functions.common.pricing import s3_requests
 from functions.common.pricing.costs import total
 from pipeline import cli
@@ -57,13 +58,9 @@ _DOCUMENTS: list[tuple[str, str, ModuleType, list[str]]] = [
 _JSON_OBJECTS: list[tuple[ModuleType, list[str]]] = [
     (executions, ["Run"]),
     (logs, ["LogLine"]),
-    (
-        model,
-        [
-            *("Story", "FileVersion", "Revision", "Heard", "Queued", "Execution", "Step", "Try", "Chunk", "Cost"),
-            *("Output", "Action", "BatchRejects", "Rejects", "RejectGroup", "Reject", "Problem"),
-        ],
-    ),
+    (model, ["Story", "FileVersion", "Revision", "Heard", "Queued", "Execution"]),
+    (execution_history, ["Step", "Try", "Chunk"]),
+    (model, ["Cost", "Output", "Action", "BatchRejects", "Rejects", "RejectGroup", "Reject", "Problem"]),
 ]
 
 

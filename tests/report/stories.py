@@ -8,18 +8,9 @@ from typing import Any
 from functions.common.batch import Source
 from functions.common.documents.manifest import ControlTotalSums, Manifest
 from functions.common.documents.run_record import RunCost
+from functions.common.execution_history.outcomes import not_reached, read_steps
 from functions.common.reject_lines import reject_line
-from pipeline.inspect.batch_history.history import not_reached, read_steps
-from pipeline.inspect.batch_history.model import (
-    Action,
-    Cost,
-    Execution,
-    Outcome,
-    Output,
-    Problem,
-    Rejects,
-    Story,
-)
+from pipeline.inspect.batch_history.model import Action, Cost, Execution, Outcome, Output, Problem, Rejects, Story
 from pipeline.inspect.batch_history.rejects import read_rejects
 from pipeline.inspect.report.tables import Preview, preview
 from tests import documents

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from pipeline.inspect.batch_history.model import Action, Ended, Output, Problem, Story
+from functions.common.execution_history.model import Ended
+from pipeline.inspect.batch_history.model import Action, Output, Problem, Story
 from pipeline.inspect.batch_history.rejects import read_rejects
 from pipeline.inspect.report.page import headline, render
 from pipeline.inspect.report.tables import preview

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.inspect.batch_history.model import Ended, Story
+from functions.common.execution_history.model import Ended
+from pipeline.inspect.batch_history.model import Story
 from pipeline.inspect.report import page
 from pipeline.inspect.report.drawing import INSIDE_MAP, Transition, drawing_of
 from tests.report import stories

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 from functions.common.batch import title_of
 from functions.common.batch_state import state_words
+from functions.common.execution_history.model import Chunk, Ended, Step
 from pipeline.console import many, out, plain, plain_lines
 from pipeline.console.balance import balance
 from pipeline.inspect import show_rejects
-from pipeline.inspect.batch_history.model import Chunk, Ended, Execution, Outcome, Step, Story
+from pipeline.inspect.batch_history.model import Execution, Outcome, Story
 from pipeline.inspect.outcome import SENTENCES
 from pipeline.inspect.show_executions import COLORS
 

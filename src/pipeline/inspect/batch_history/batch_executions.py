@@ -10,12 +10,12 @@ from botocore.exceptions import ClientError
 
 from functions.common import executions
 from functions.common.batch import failure_prefix, replay_name, replay_of, run_prefix
+from functions.common.causes import plain_cause
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.run_record import RunRecord
-from functions.record_failure.failure import plain_cause
+from functions.common.execution_history.outcomes import not_reached, read_steps
 from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
-from pipeline.inspect.batch_history.history import not_reached, read_steps
 from pipeline.inspect.batch_history.model import Cost, Execution
 from pipeline.inspect.executions import console_url
 

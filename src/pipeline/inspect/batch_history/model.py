@@ -4,99 +4,16 @@ Nothing here calls AWS; `assemble.py` does. `explain`, `rejects` and `report` sh
 Strings are unescaped: code that prints them makes sure that they can't steer a terminal or a browser.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import StrEnum
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from functions.common.batch import Source
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.manifest import Manifest
 from functions.common.documents.run_record import RunCost
+from functions.common.execution_history.model import Chunk, Step, seconds_between
 from pipeline.inspect.outcome import Outcome as Outcome
-
-
-class Ended(StrEnum):
-    """How a state, a try or a chunk ended."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CAUGHT = "caught"
-    """It failed, and a Catch took the failure."""
-    TIMED_OUT = "timed out"
-    ABORTED = "aborted"
-    RUNNING = "running"
-
-
-FAILURES = (Ended.FAILED, Ended.TIMED_OUT)
-
-
-@dataclass(slots=True)
-class Try:
-    """One try of a task."""
-
-    started: datetime | None
-    """When it started, or was scheduled where the history doesn't show the start; None where it shows neither."""
-    ended: datetime | None = None
-    outcome: Ended = Ended.RUNNING
-    error: str = ""
-    cause: str = ""
-    """The sentence alone, without stack trace."""
-
-    @property
-    def seconds(self) -> float | None:
-        return _seconds(self.started, self.ended)
-
-
-@dataclass(slots=True)
-class Step:
-    """One visit of a state."""
-
-    name: str
-    kind: str
-    """Pass, Task, Map, Choice, Succeed or Fail."""
-    entered: datetime
-    exited: datetime | None = None
-    outcome: Ended = Ended.RUNNING
-    tries: list[Try] = field(default_factory=list)
-    """Of a Task, in order. Of a Map with `inside_untold`: the failed tries of its tasks, without a start."""
-    chunks: list["Chunk"] = field(default_factory=list)
-    """Of a Map, by number, as far as the history shows them."""
-    scheduled: int = 0
-    """How many tasks were scheduled, including those in a Map's chunks."""
-    inside_untold: bool = False
-    """Whether the history shows of this Map only that tasks were scheduled and ended, as the local emulator's does."""
-    error: str = ""
-    cause: str = ""
-
-    @property
-    def retries(self) -> int:
-        """Tries after the first, without those inside a Map."""
-        return max(0, len(self.tries) - 1) if not self.inside_untold else 0
-
-    @property
-    def seconds(self) -> float | None:
-        return _seconds(self.entered, self.exited)
-
-    def walk(self) -> Iterator["Step"]:
-        """This step and all steps inside it."""
-        yield self
-        for chunk in self.chunks:
-            for step in chunk.steps:
-                yield from step.walk()
-
-
-@dataclass(slots=True)
-class Chunk:
-    """One iteration of a Map: one chunk of the file."""
-
-    number: int
-    """From 0."""
-    started: datetime
-    ended: datetime | None = None
-    outcome: Ended = Ended.RUNNING
-    steps: list[Step] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +54,7 @@ class Execution:
 
     @property
     def seconds(self) -> float | None:
-        return _seconds(self.started, self.stopped)
+        return seconds_between(self.started, self.stopped)
 
     @property
     def chunks(self) -> tuple[Chunk, ...]:
@@ -355,7 +272,3 @@ class Story:
     def failed(self) -> Execution | None:
         """The latest execution, if it failed. In a published batch, a step after the commit failed."""
         return self.latest if self.latest and self.latest.status not in ("RUNNING", "SUCCEEDED") else None
-
-
-def _seconds(since: datetime | None, until: datetime | None) -> float | None:
-    return None if since is None or until is None else (until - since) / timedelta(seconds=1)

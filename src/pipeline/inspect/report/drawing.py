@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipeline.inspect.batch_history.model import FAILURES, Ended, Execution, Step
+from functions.common.execution_history.model import FAILURES, Ended, Step
+from pipeline.inspect.batch_history.model import Execution
 from pipeline.inspect.report.state_outcomes import NOT_RECORDED, SUCCEEDED, Mark, mark_of
 
 Transition = tuple[str, str, bool]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.inspect.batch_history.model import Ended, Step
+from functions.common.execution_history.model import Ended, Step
 
 LOOKS = {
     Ended.SUCCEEDED: "succeeded",

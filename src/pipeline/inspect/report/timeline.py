@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pipeline.inspect.batch_history.model import FAILURES, Chunk, Ended, Execution, Step, Try
+from functions.common.execution_history.model import FAILURES, Chunk, Ended, Step, Try
+from pipeline.inspect.batch_history.model import Execution
 from pipeline.inspect.report.state_outcomes import LOOKS, look, mark_of
 
 SCALE = 1000
