@@ -12,7 +12,7 @@ from pipeline.console import as_json
 from pipeline.deploy.targets import target
 from pipeline.errors import CliError
 from pipeline.inspect import json_documents, show_batch, show_rejects
-from pipeline.inspect.batch_history import rejects_of, story_of
+from pipeline.inspect.batch_history import collect_history, rejects_of
 from pipeline.inspect.report import write_report
 from pipeline.options import AsJson, TargetName, What
 
@@ -32,11 +32,11 @@ def explain(what: What, target_name: TargetName = "aws", json_: AsJson = False) 
 
     Exits with 0 for every outcome, and with 2 if nothing matches.
     """
-    story = story_of(target(target_name), what, samples=0)
+    batch = collect_history(target(target_name), what, samples=0)
     if json_:
-        as_json.dump(json_documents.story(story))
+        as_json.dump(json_documents.explanation(batch))
     else:
-        show_batch.story(story)
+        show_batch.history(batch)
 
 
 def rejects(

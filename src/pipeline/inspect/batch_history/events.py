@@ -7,7 +7,7 @@ from typing import Any
 from functions.common.telemetry import LogEvent
 from functions.starter.events import objects_created
 from pipeline.deploy.targets import Target
-from pipeline.inspect.batch_history.model import Heard, Queued
+from pipeline.inspect.batch_history.model import LoggedEvent, Queued
 from pipeline.inspect.logs import first_lines
 from pipeline.recover import undelivered
 
@@ -37,10 +37,12 @@ def _versions_in(event: Any) -> list[tuple[str, str]]:
         return []
 
 
-def logged_events(place: Target, batch_id: str, since: datetime) -> tuple[list[Heard], bool]:
+def logged_events(place: Target, batch_id: str, since: datetime) -> tuple[list[LoggedEvent], bool]:
     """The events about a batch that the starter and the reconciler have logged, and whether all logs were searched.
 
     Raises ClientError if the logs can't be read.
     """
     lines, is_whole = first_lines(place, since - timedelta(minutes=1), batch_id, ("starter", "reconciler"))
-    return [Heard(one.time, one.function, _STARTED[one.event]) for one in lines if one.event in _STARTED], is_whole
+    return [
+        LoggedEvent(one.time, one.function, _STARTED[one.event]) for one in lines if one.event in _STARTED
+    ], is_whole

@@ -182,7 +182,7 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class LoggedEvent:
     """An event about this batch that was logged."""
 
     time: datetime
@@ -220,7 +220,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class BatchHistory:
     """All that is known of one batch."""
 
     asked: str
@@ -241,7 +241,7 @@ class Story:
     """Whether the key's latest version is a delete marker, so readers of the key find nothing."""
     revisions: tuple[Revision, ...]
     """All revisions of the batch that have left anything, including this one."""
-    heard: tuple[Heard, ...]
+    heard: tuple[LoggedEvent, ...]
     queued: tuple[Queued, ...]
     executions: tuple[Execution, ...]
     """The first, then the replays."""
