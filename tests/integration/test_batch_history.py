@@ -1,4 +1,4 @@
-"""The data of a story in unusual amounts: many replays, revisions, versions and log lines."""
+"""Batches with more history than usual: many replays, revisions, versions and log lines."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace

@@ -62,7 +62,7 @@ def partly_rejected() -> BatchHistory:
     actions = (
         Action("See why records were rejected.", f"pipeline rejects {BATCH}"),
         Action(
-            "Have them corrected and sent: as a new file, or as the file of rejects with corrected records.",
+            "Have the records corrected. Send them as a new file, or as the file of rejects with corrections.",
             "pipeline replay --rejects FILE --apply",
         ),
     )

@@ -1,4 +1,4 @@
-"""The commands that show what happened to a file: explain, rejects and report. None changes anything in AWS."""
+"""The commands that show what happened to a file: explain, rejects and report. They are read-only."""
 
 import webbrowser
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ def explain(what: What, target_name: TargetName = "aws", json_: AsJson = False) 
     \b
     pipeline explain incoming/orders/x.jsonl      the newest version of a key
     pipeline explain orders-0123…                 a batch
-    pipeline explain orders-0123…-replay-1        the batch of an execution; its ARN or console address do as well
+    pipeline explain orders-0123…-replay-1        the batch of an execution; its ARN or console address also work
     pipeline explain 's3://…-ingest-…/incoming/orders/x.jsonl?versionId=…'
     pipeline explain orders-0123… --json | jq -r '.actions[].command'
 

@@ -1,4 +1,4 @@
-"""Prints what `explain` shows, as plain lines that neither a narrow terminal nor a pipe cuts."""
+"""Prints what `explain` shows, as plain lines that are never shortened for a terminal."""
 
 from datetime import UTC, datetime
 

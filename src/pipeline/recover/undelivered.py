@@ -29,7 +29,7 @@ _HANDLING_SECONDS = 920
 """How long a message that is sent again stays hidden: the longest that a function may run, and some seconds."""
 
 _READ_A_SECOND = 25
-"""How many messages are certainly read in a second."""
+"""The number of messages that can be read in a second at least."""
 
 _WAIT_SECONDS = 1
 """With a wait of a second or more, SQS asks all of its servers and also finds messages that have just arrived."""
@@ -42,7 +42,7 @@ class Undelivered:
     receipt: str
     sent: datetime
     function_arn: str
-    """The function that the event was for, with alias; empty if the message doesn't say."""
+    """The function that the event was for, with alias; empty if the message doesn't name it."""
     event: Any
     error: str
     """Why the event was not handled, in one line."""

@@ -28,7 +28,7 @@ from pipeline.waiting import wait_for
 
 _POLL_SECONDS = {"local": 0.25, "aws": 1.0}
 _START_SECONDS = 180
-"""How long S3, the starter and its retries may take to start an execution."""
+"""How long S3 and the starter, with its retries, may take to start an execution."""
 
 MANIFEST = "manifest.json"
 REPORT = "report.html"

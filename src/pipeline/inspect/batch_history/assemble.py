@@ -32,19 +32,19 @@ from pipeline.recover import restarts
 from pipeline.recover.restarts import SourceState
 
 _REJECT_BYTES = 8 << 20
-"""How much of a file of rejects is read for a history."""
+"""How many bytes of a file of rejects are read for a history."""
 
 _LOOKED_AT = 20
-"""How many versions of a key have their state looked up: the newest."""
+"""The number of versions of a key, newest first, whose state is looked up."""
 
 _PARALLEL = 8
 
 
 def collect_history(place: Target, what: str, *, samples: int = 3, show_values: bool = False) -> BatchHistory:
-    """All that is known of the batch that `what` names: a key (its newest version), a batch, an execution, an address.
+    """Everything that is known about a batch. `what` names it by key (the newest version), batch, execution or address.
 
-    Keeps `samples` of each group of rejects, with their values masked unless `show_values`. Makes some twenty requests,
-    and two or three for each other version of the key. Raises UsageError if nothing matches.
+    Keeps `samples` of each group of rejects, with their values masked unless `show_values`. Makes about twenty
+    requests, and two or three for each other version of the key. Raises UsageError if nothing matches.
     """
     named = lookup.look_up(place, what)
     finding, revisions = _find(place, named)
@@ -110,7 +110,7 @@ def rejects_of(place: Target, what: str, samples: int = 3, *, show_values: bool 
 
 
 def _find(place: Target, named: lookup.NamedBatch) -> tuple[Finding, tuple[Revision, ...]]:
-    """The state of the batch that was asked for, and the batch's revisions."""
+    """The state of the named batch, and its revisions."""
     revisions = tuple(_revisions(place, named.batch_id))
     if named.version is None:
         return restarts.find(place, named.batch_id, restarts.patience()), revisions
@@ -139,13 +139,13 @@ def _known_revisions(place: Target, base: str, first: int) -> Iterator[tuple[int
 
 
 def _of_readers(revisions: Sequence[Revision]) -> str | None:
-    """The revision that readers get, or else the latest; None if there is none."""
+    """The revision that readers get, otherwise the latest; None without revisions."""
     read = next((one.batch_id for one in revisions if one.is_read), None)
     return read or (revisions[-1].batch_id if revisions else None)
 
 
 def _source(place: Target, finding: Finding, record: restarts.Record | None) -> tuple[Source | None, datetime | None]:
-    """The source of a batch and when it was uploaded; None if nothing shows it any more."""
+    """The source of a batch and when it was uploaded; None if no record shows it."""
     if record is None or not (record.source.key and record.ingested_at):
         try:
             batch = restarts.batch_of(place, finding)

@@ -1,4 +1,4 @@
-"""Decides the outcome of a batch, and what a person does next. Pure: works on what was found."""
+"""Decides the outcome of a batch, and what a person does next. Makes no calls."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +20,7 @@ _NOT_RETURNED = {
     "local": "The emulator lists this version under a key that it does not return: it lists a carriage return as a "
     "line feed. Upload the file under a key without line breaks.",
 }
-"""What to do about a version that is listed but not returned, by target."""
+"""What to do about a version that S3 lists but doesn't return, by target."""
 
 
 def diagnosed(batch: BatchHistory, state: BatchState, now: datetime) -> BatchHistory:
@@ -43,7 +43,7 @@ def _actions(batch: BatchHistory, outcome: Outcome, now: datetime) -> Iterator[A
         yield Action("Its source is archived: restore it in S3 first (aws s3api restore-object).")
     if outcome is Outcome.PARTLY_REJECTED:
         yield Action("See why records were rejected.", f"pipeline rejects {batch.batch_id}")
-        sentence = "Have them corrected and sent: as a new file, or as the file of rejects with corrected records."
+        sentence = "Have the records corrected. Send them as a new file, or as the file of rejects with corrections."
         yield Action(sentence, "pipeline replay --rejects FILE --apply")
     elif outcome is Outcome.FAILED:
         yield from _after_failure(batch, now)

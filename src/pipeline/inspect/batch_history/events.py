@@ -18,7 +18,7 @@ _STARTED: Mapping[str, bool] = {LogEvent.EXECUTION_STARTED: True, LogEvent.EXECU
 def queued(place: Target, key: str, version_id: str, names: set[str]) -> tuple[list[Queued], int]:
     """The events in the failed-event queue about a version of a key, or about executions with these `names`.
 
-    Also returns about how many messages were hidden, because someone else is reading the queue.
+    Also returns the approximate number of messages that were hidden because someone else is reading the queue.
     """
     waiting = undelivered.waiting(place)
     seen = list(undelivered.peek(place)) if waiting else []

@@ -28,13 +28,13 @@ _HELP = (
 
 @dataclass(frozen=True, slots=True)
 class NamedBatch:
-    """The batch that was asked for."""
+    """The batch that the user named."""
 
     batch_id: str
     version: ObjectVersion | None = None
-    """The version of the key, if a key was named; then no revision was."""
+    """The version of the key, if the user named a key, and so no revision."""
     execution: str = ""
-    """The execution, if one was named."""
+    """The execution, if the user named one."""
 
 
 def look_up(place: Target, what: str) -> NamedBatch:
@@ -97,7 +97,7 @@ def _by_address(place: Target, address: str) -> NamedBatch:
 def _by_key(place: Target, key: str) -> NamedBatch:
     """The batch of a key's newest version, or of the version that `?versionId=` names at its end.
 
-    A key may itself end like that, or in a space: the key as given is tried first.
+    A key may itself end like this or in a space, so the key as given is tried first.
     """
     if (_VERSION in key or key != key.rstrip()) and (whole := versions_of(place, key)):
         return NamedBatch(batch_id_of(restarts.pipeline_of(place), whole[0]), whole[0])

@@ -83,9 +83,9 @@ class Reject:
     reason: str
     problems: tuple[Problem, ...]
     record: Any
-    """A JSON value, masked unless values were asked for; None if the record could not be read."""
+    """A JSON value, masked unless the caller requested values; None if the record could not be read."""
     raw: str | None = None
-    """A record that isn't JSON, masked likewise; in base64 if it isn't UTF-8."""
+    """A record that isn't JSON, masked in the same way; in base64 if it isn't UTF-8."""
     truncated_from: int | None = None
     """How many bytes the record had, if only its beginning was kept."""
 
@@ -99,7 +99,7 @@ class RejectGroup:
     pointer: str
     """The place, with * for each array index: /items/*/quantity."""
     message: str
-    """The message of the first one."""
+    """The message of the first reject."""
     count: int
     position_kind: str
     places: tuple[int, ...]
@@ -118,7 +118,7 @@ class Rejects:
     read: int
     """How many rejects were read for the groups."""
     is_whole: bool
-    """Whether those were all; `explain` reads only the first megabytes."""
+    """Whether all were read; `explain` reads only the first megabytes."""
     masked: bool
     ungrouped: int = 0
     """Rejects of further groups, which are only counted."""
@@ -212,7 +212,7 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a person does next."""
+    """What to do next."""
 
     sentence: str
     command: str = ""
@@ -221,17 +221,17 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class BatchHistory:
-    """All that is known of one batch."""
+    """Everything that is known about one batch."""
 
     asked: str
-    """What was asked for."""
+    """The argument as given."""
     target: str
     """aws or local."""
     batch_id: str
     revision: int
     dataset: str
     source: Source | None
-    """None if no record names it any more."""
+    """None if no record names it."""
     uploaded: datetime | None
     is_source_there: bool
     """Whether S3 returns or at least lists the version."""
@@ -240,7 +240,7 @@ class BatchHistory:
     is_deleted: bool
     """Whether the key's latest version is a delete marker, so readers of the key find nothing."""
     revisions: tuple[Revision, ...]
-    """All revisions of the batch that have left anything, including this one."""
+    """All revisions of the batch that have records or outputs, including this one."""
     heard: tuple[LoggedEvent, ...]
     queued: tuple[Queued, ...]
     executions: tuple[Execution, ...]
@@ -254,7 +254,7 @@ class BatchHistory:
     console_url: str
     """The address of the latest execution or, if there is none, of the state machine."""
     unknown: tuple[str, ...] = ()
-    """What could not be looked up, a sentence each."""
+    """What could not be looked up, as sentences."""
     is_source_archived: bool = False
     """Whether the source is in an archive storage class and must be restored before it can be read."""
     ignored_by: str = ""

@@ -12,7 +12,7 @@ Transition = tuple[str, str, bool]
 """From a state, to a state, and whether a Catch leads there."""
 
 INSIDE_MAP: Sequence[str] = ("Validate", "Transform")
-"""The states inside the Map, in order. None of them branches, so a Map that succeeded went through all of them."""
+"""The states inside the Map, in order. They don't branch, so a Map that succeeded visited all of them."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The first rows of the published tables, from their CSV files, without the columns that name the batch.
 
-Strings are masked unless values are asked for: any of them may be personal, and only the dataset's owner knows which.
+Strings are masked unless the caller requests values: any may be personal, and only the dataset's owner knows which.
 Numbers and times are not.
 """
 
@@ -40,8 +40,8 @@ class Preview:
 
     def is_amount(self, column: int) -> bool:
         """Whether a column contains only numbers, which are shown."""
-        texts = [row[column].text for row in self.rows if row[column].text]
-        return bool(texts) and all(_NUMBER.fullmatch(text) for text in texts)
+        values = [row[column].text for row in self.rows if row[column].text]
+        return bool(values) and all(_NUMBER.fullmatch(value) for value in values)
 
     @property
     def is_masked(self) -> bool:
