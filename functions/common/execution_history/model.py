@@ -90,7 +90,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class Call:
-    """A try that calls a service, wherever in the state machine its state is."""
+    """A try as a call of a service."""
 
     state: str
     service: str
@@ -105,10 +105,9 @@ class History:
     """What the events of an execution show."""
 
     steps: list[Step] = field(default_factory=list)
-    """The states visited, in order. Until `outcomes.settle`, states that didn't exit have the outcome RUNNING."""
+    """The states visited, in order. Only `outcomes.read_steps` sets the final outcomes."""
     calls: list[Call] = field(default_factory=list)
-    """The tries of all tasks, in the order in which they were scheduled; without those of a Map with
-    `inside_untold`."""
+    """The calls of all tasks, in the order of their scheduling, except inside a Map with `inside_untold`."""
     events: int = 0
     outcome: Ended = Ended.RUNNING
     time: datetime | None = None

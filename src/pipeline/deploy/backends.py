@@ -42,7 +42,7 @@ class LocalBackend:
         return [] if self.path == DEFAULT_STATE else [f"-backend-config=path={self.path}"]
 
     def differs_from(self, remembered: dict[str, Any]) -> str | None:
-        """A sentence if the folder was initialised for another backend, else None."""
+        """A sentence if the folder was initialised for another backend; otherwise None."""
         return _differs(remembered, "", f"is {NO_BUCKET}" if self.is_chosen else "is not set")
 
 
@@ -65,7 +65,7 @@ class S3Backend:
         return ["-reconfigure", *(f"-backend-config={name}={value}" for name, value in values.items())]
 
     def differs_from(self, remembered: dict[str, Any]) -> str | None:
-        """A sentence if the folder was initialised for another bucket, else None."""
+        """A sentence if the folder was initialised for another bucket; otherwise None."""
         return _differs(remembered, self.bucket, f"is {self.bucket}")
 
 

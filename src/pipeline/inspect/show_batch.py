@@ -72,7 +72,7 @@ def _headline(batch: BatchHistory) -> None:
 def _arrival(batch: BatchHistory) -> None:
     _title("Source")
     if batch.source is None or batch.uploaded is None:
-        out.print("  No record names its source any more.")
+        out.print("  No record names its source.")
     else:
         gone = "" if batch.is_source_there else "; [yellow]this version no longer exists[/yellow]"
         out.print(f"  {_time(batch.uploaded)}  uploaded, {many(batch.source.size, 'byte')}{gone}")

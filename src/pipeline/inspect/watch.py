@@ -79,7 +79,7 @@ def watch(place: Target, since: datetime) -> Iterator[Look]:
 
 
 def _seen(place: Target, since: datetime, known: Set[str], most: int | None) -> dict[str, Mapping[str, Any]]:
-    """The running executions, those that have changed since a time (at most so many), and those that are `known`."""
+    """The running executions, at most `most` that have changed since a time, and those that are `known`."""
     client, machine = place.step_functions(), place.outputs()["state_machine_arn"]
     listed = [*executions.running(client, machine), *islice(executions.changed_since(client, machine, since), most)]
     seen: dict[str, Mapping[str, Any]] = {one["name"]: one for one in listed}

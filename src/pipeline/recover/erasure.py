@@ -45,7 +45,7 @@ def _revisions(place: Target, batch: Batch) -> list[str]:
 
 
 def corrections(place: Target, batch: Batch) -> list[str]:
-    """The keys of the files that correct rejects of a batch. Each is a batch of its own, with records of this one."""
+    """The keys of the files that correct rejects of a batch. Each is a separate batch with records of this one."""
     base, _ = revision_of(batch.batch_id)
     prefix = f"{PREFIX}{batch.dataset}/corrections/{base}-"
     return sorted({key for _, key, _ in _versions(place, place.outputs()["ingest_bucket"], prefix)})

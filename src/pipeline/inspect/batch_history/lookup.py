@@ -40,7 +40,7 @@ class NamedBatch:
 def look_up(place: Target, what: str) -> NamedBatch:
     """The batch that `what` names; for a key, the batch of its newest version. Raises UsageError for anything else.
 
-    Only a key is checked for existence.
+    Checks only that a key exists.
     """
     text = what.strip()
     if not text:
