@@ -18,6 +18,7 @@ import typer
 
 from functions.common import batch, reject_codes
 from functions.common.documents import chunk_counts, failure_record, manifest, run_record
+from functions.common.execution_history import model as execution_history
 from functions.common.pricing import s3_requests
 from functions.common.pricing.costs import total
 from pipeline import cli
@@ -57,13 +58,9 @@ _DOCUMENTS: list[tuple[str, str, ModuleType, list[str]]] = [
 _JSON_OBJECTS: list[tuple[ModuleType, list[str]]] = [
     (executions, ["Run"]),
     (logs, ["LogLine"]),
-    (
-        model,
-        [
-            *("Story", "FileVersion", "Revision", "Heard", "Queued", "Execution", "Step", "Try", "Chunk", "Cost"),
-            *("Output", "Action", "BatchRejects", "Rejects", "RejectGroup", "Reject", "Problem"),
-        ],
-    ),
+    (model, ["BatchHistory", "FileVersion", "Revision", "LoggedEvent", "Queued", "Execution"]),
+    (execution_history, ["Step", "Try", "Chunk"]),
+    (model, ["Cost", "Output", "Action", "BatchRejects", "Rejects", "RejectGroup", "Reject", "Problem"]),
 ]
 
 
@@ -256,13 +253,13 @@ def _class(module: ModuleType, name: str, *, level: str = "") -> Iterator[str]:
             items.append("- `seconds`: number or null. The duration.")
         if not isinstance(node, ast.AnnAssign) or "ClassVar" in ast.unparse(node.annotation):
             continue
-        if name == "Story" and ast.unparse(node.target) in json_documents._LEFT_OUT:
+        if name == "BatchHistory" and ast.unparse(node.target) in json_documents._LEFT_OUT:
             continue
         said = ""
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             said = f". {after.value.value}".replace("None", "null")
         items.append(_wrapped(f"`{ast.unparse(node.target)}`: {_json_type(node.annotation)}{said}", "- "))
-    if name == "Story":
+    if name == "BatchHistory":
         items.append(_balance())
     yield "\n".join(items)
 

@@ -1,12 +1,12 @@
-"""Write reproducible orders: the same arguments give the same bytes on every machine and every Python.
+"""Write reproducible orders: the same arguments give the same bytes on every machine and Python version.
 
-A valid order keeps the contract in `contracts/orders/`, by default its version 1. Of N orders exactly
-round(N * invalid ratio) break it, evenly spread, with the defects of `DEFECTS` in turn. A longer run starts with the
-valid orders of a shorter one, and in another version they are the same orders but for what is new there.
+A valid order satisfies the contract in `contracts/orders/`, by default its version 1. Exactly round(N * invalid ratio)
+of N orders violate it, evenly spread, with the defects of `DEFECTS` in turn. A longer run starts with the valid orders
+of a shorter one. Another version has the same orders, with the fields that are new in it.
 
-Nothing is drawn but `random.Random(seed).random()`, which Python promises not to change
-(https://docs.python.org/3/library/random.html#notes-on-reproducibility), and amounts are computed in whole numbers.
-Only what gzip makes of the bytes depends on more: the build of zlib.
+The only source of randomness is `random.Random(seed).random()`, which Python promises not to change
+(https://docs.python.org/3/library/random.html#notes-on-reproducibility). Amounts are calculated in whole numbers.
+Compressed output also depends on the build of zlib.
 """
 
 import argparse
@@ -86,7 +86,7 @@ _DATE_LENGTHS = (19, 19, 23, 26)  # to the second, millisecond, microsecond
 
 
 def _offers() -> Iterator[tuple[Order, int]]:
-    """Every product in every quantity at every discount: an item but for its line number, and its cents."""
+    """Every product in every quantity at every discount: an item without its line number, and its cents."""
     for number, (good, size) in enumerate(product(_GOODS, _SIZES), 1):
         price = (95 + number * number * 37 % 9_900) * 100 + (number * 7 + 1) % 100 * (number % 10 == 0)  # in 1/10,000
         quantities = _LOOSE_QUANTITIES if size == "loose" else _QUANTITIES
@@ -107,7 +107,7 @@ _OFFERS = tuple(_offers())
 
 @lru_cache(maxsize=1 << _CUSTOMER_LEVELS)
 def _customer(number: int, moves: int) -> tuple[Order, str, datetime, str]:
-    """A customer after `moves` moves; the currency, what clocks showed there at the start, and their zone."""
+    """A customer after `moves` moves, with the currency, the local time at the start, and the time zone."""
     who, where = sha256(b"customer %d" % number).digest(), sha256(b"home %d %d" % (number, moves)).digest()
     country = _choice(_COUNTRIES, who[0])
     code, currency, ahead, given, family, full_name, phone, street, postal_code, cities = country
@@ -130,15 +130,14 @@ def _choice(options: Sequence[_Option], byte: int) -> _Option:
 
 
 def _nullable(record: Order, field: str, value: str | None, byte: int) -> None:
-    """Of 256 bytes 24 leave the field out, and 24 make it null."""
+    """24 of 256 bytes leave the field out, and 24 make it null."""
     if byte >= 24:
         record[field] = value if byte >= 48 else None
 
 
 def orders(count: int, seed: int = 0, versions: Sequence[int] = (1,)) -> Iterator[Order]:
-    """`count` valid orders, each later than the one before. They share their customers' dicts: copy to change.
-
-    Each is of one of `versions` of the contract, by a draw.
+    """`count` valid orders, each later than the one before. They share their customers' dicts, so copy an order before
+    changing it. Each has one of `versions` of the contract, at random.
     """
     draw, draw_of_version = Random(seed).random, Random(MAX_SEED + 1 + seed).random
     for index in range(count):
@@ -168,7 +167,7 @@ def orders(count: int, seed: int = 0, versions: Sequence[int] = (1,)) -> Iterato
 
 
 def _of_a_version(order: Order, cents: int, shipping: int, versions: Sequence[int], draw: Callable[[], float]) -> Order:
-    """An order of version 1, whose items cost so many cents, as one of `versions`. Each takes as many draws."""
+    """An order of version 1 converted to one of `versions`. Each version takes the same number of draws."""
     version, tax_draw, discount_draw, case_draw = draw(), draw(), draw(), draw()
     if versions[int(version * len(versions))] == 1:
         return order
@@ -190,17 +189,17 @@ def _of_a_version(order: Order, cents: int, shipping: int, versions: Sequence[in
 
 
 class Defect(NamedTuple):
-    says: str
+    description: str
     damage: Callable[[bytes], bytes]
-    """Turns a valid order's JSON text into an invalid one's."""
+    """Turns the JSON of a valid order into that of an invalid one."""
     lines_only: bool = False
-    """Whether a document that holds it would not be JSON."""
+    """Whether a document that contains it would not be JSON."""
     versions: tuple[int, ...] = (1, 2)
     """The versions of the contract that it breaks."""
 
 
 def _sub(pattern: str, new: str) -> Callable[[bytes], bytes]:
-    """Replaces the first match of `pattern`; the new text is written in Latin-1."""
+    """Replaces the first match of `pattern`; the replacement is encoded in Latin-1."""
     compiled, replacement = re.compile(pattern.encode()), new.encode("latin-1")
     return lambda line: compiled.sub(replacement, line, count=1)
 
@@ -215,7 +214,7 @@ _FREE_ITEM = '{"line_number":1,"product_id":"0","product_name":"Gift","quantity"
 # fmt: off
 DEFECTS = {
     "missing_field": Defect("no currency", _sub('"currency":"...",', "")),
-    "unknown_field": Defect("a field that the contract does not know", _sub("^{", '{"coupon":"WELCOME",')),
+    "unknown_field": Defect("a field that the contract does not define", _sub("^{", '{"coupon":"WELCOME",')),
     "text_for_number": Defect("a quantity in quotes", _sub('"quantity":([^,]+)', r'"quantity":"\1"')),
     "true_for_number": Defect("true for a quantity", _sub('"quantity":[^,]+', '"quantity":true')),
     "impossible_date": Defect("an order of February 30", _sub("-..-..T", "-02-30T")),
@@ -240,14 +239,14 @@ DEFECTS = {
     "unknown_version": Defect("a version 3, for 2", _sub('"schema_version":2', '"schema_version":3'), versions=(2,)),
     "broken_line": Defect("an order that ends at its items", _sub('"items":.*', ""), lines_only=True),
 }
-"""All ways in which an order is made invalid, in the order in which they take turns."""
+"""The defects of invalid orders, in the order in which they are used."""
 # fmt: on
 
 
 def generate(
     count: int, seed: int = 0, invalid_ratio: float = 0.0, fmt: str = "jsonl", versions: Sequence[int] = (1,)
 ) -> Iterator[tuple[bytes, str | None]]:
-    """`count` orders as JSON texts without line breaks, each with its defect's name, or None where it is valid."""
+    """`count` orders as JSON without line breaks, each with the name of its defect, or None if it is valid."""
     possible = {name: defect for name, defect in DEFECTS.items() if fmt == "jsonl" or not defect.lines_only}
     turns = {
         version: cycle([name for name, defect in possible.items() if version in defect.versions])
@@ -274,9 +273,9 @@ def write(
     advance: Callable[[int], object] = lambda written: None,
     versions: Sequence[int] = (1,),
 ) -> Counter[str]:
-    """Write `path`, whole or not at all, or `STDOUT` as it comes; how often each defect was made.
+    """Write orders to `path`, completely or not at all, or to `STDOUT`. Returns the number of orders with each defect.
 
-    `fmt` is "jsonl", an order a line, or "json", one array of them. `advance` is told how many orders are written.
+    `fmt` is "jsonl", one order per line, or "json", one array. `advance` is called with the number of written orders.
     """
     before, between, after = (b"[\n", b",\n", b"\n]\n") if fmt == "json" else (b"", b"\n", b"\n" if count else b"")
     made: Counter[str] = Counter()
@@ -294,7 +293,7 @@ def write(
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that is called `path` once it is complete, and is gone if anything came between, such as Ctrl-C."""
+    """A file that is renamed to `path` when it is complete, and removed after an error or Ctrl-C."""
     if path == STDOUT:
         yield sys.stdout.buffer
         sys.stdout.flush()
@@ -320,8 +319,8 @@ examples:
   python src/generate_data.py --schema-version mixed             orders of versions 1 and 2
   python src/generate_data.py --orders 3 --out -                 to the terminal, or into a pipe
 
-defects, which the invalid orders have in turn:
-""" + "\n".join(f"  {name:<22} {defect.says}{', jsonl only' * defect.lines_only}" for name, defect in DEFECTS.items())
+defects, used in turn by the invalid orders:
+""" + "\n".join(f"  {name:<22} {one.description}{', jsonl only' * one.lines_only}" for name, one in DEFECTS.items())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -333,16 +332,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
     parser = _Parser(description=(__doc__ or "").split("\n")[0], epilog=_HELP, formatter_class=raw, allow_abbrev=False)
     add = parser.add_argument
-    add("--orders", metavar="N", type=int, default=1_000, help="how many orders (default: 1000)")
+    add("--orders", metavar="N", type=int, default=1_000, help="the number of orders (default: 1000)")
     add("--seed", metavar="S", type=int, default=0, help="another seed gives other orders (default: 0)")
-    add("--format", choices=("json", "jsonl"), default="jsonl", help="one array, or an order a line (default: jsonl)")
+    add("--format", choices=("json", "jsonl"), default="jsonl", help="one array, or an order per line (default: jsonl)")
     add("--gzip", action="store_true", help="compress the file")
     add("--invalid-ratio", metavar="R", type=float, default=0.0, help="the share of invalid orders (default: 0)")
     add(
         "--schema-version",
         choices=_VERSIONS,
         default="1",
-        help="of the contract, or both in turn by a draw (default: 1)",
+        help="the contract's version, or both at random (default: 1)",
     )
     add("--out", metavar="PATH", type=Path, help="the file, or - for stdout (default: build/data/orders.FORMAT)")
     options = parser.parse_args(arguments)
@@ -350,14 +349,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     for name, top in (("orders", MAX_ORDERS), ("seed", MAX_SEED), ("invalid_ratio", 1)):
         if not 0 <= (value := getattr(options, name)) <= top:
             parser.error(f"--{name.replace('_', '-')} takes 0 to {top:,}, not {value:,}")
-    with suppress(OSError):  # which writing will meet again
+    with suppress(OSError):  # writing raises it again
         if options.out != STDOUT and options.out.exists() and not options.out.is_file():
             parser.error(f"--out takes a file, which {options.out} is not")
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, 1 where the file cannot be written, 130 after Ctrl-C; bad arguments exit with 2."""
+    """The exit code: 0, 1 if the file can't be written, 130 after Ctrl-C. Invalid arguments exit with 2."""
     options = _options(arguments)
     count, out = options.orders, options.out
     try:
@@ -376,7 +375,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted: no file was written.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of stdout left; https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    except BrokenPipeError:  # the reader closed the pipe; https://docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as exc:

@@ -122,6 +122,7 @@ def _run_everything() -> None:
     """Call every function as AWS does."""
     batches = [harness.plan(harness.upload(lines(records)), 4000) for records in (GOOD, [*GOOD, GOOD[0], {}])]
     starter.handler({"Records": [_event_of(batches[0]), _event_of(batches[0], version="gone")]})
+    starter.handler({"Records": [_event_of(harness.plan(harness.upload(b"", "empty.json")))]})
     for batch in batches:
         harness.run_steps(batch)
         write.handler(batch.to_input())  # it is committed: the second run reads what exists and compares
@@ -131,6 +132,7 @@ def _run_everything() -> None:
     record_failure.handler(_ended(hopeless, "FAILED"))
     record_run.handler(_ended(batches[1], "SUCCEEDED"))
     harness.upload(lines(GOOD), "unheard-of.jsonl")
+    harness.upload(b"", "unheard-of.json")
     reconciler.handler({"since_hours": 1, "grace_minutes": 0})
 
 

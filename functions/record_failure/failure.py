@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from functions.common.batch import Batch, Source, title_of
+from functions.common.causes import plain_cause
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.notification import Notification
 from functions.common.errors import Remedy, next_step_for, remedy_for
 
-_MAX_CAUSE = 2000
 _CAUSES = {
     "TIMED_OUT": ("States.Timeout", "The execution ran longer than the state machine's timeout."),
     "ABORTED": ("ExecutionAborted", "Someone stopped the execution."),
@@ -64,18 +64,6 @@ def _batch_of(detail: Mapping[str, Any]) -> Batch:
     except (TypeError, ValueError, KeyError):
         nothing = Source(bucket="unknown", key="unknown", version_id="", size=0, etag="", sequencer="")
         return Batch("unknown", detail["name"], 1, nothing, ingested_at="", chunk_bytes=0, last_chunk=0)
-
-
-def plain_cause(cause: str) -> str:
-    """Return the message of a Lambda function's error without its type and stack trace, or the cause as it is.
-
-    The result has at most 2,000 characters.
-    """
-    try:
-        message = json.loads(cause)["errorMessage"]
-    except (ValueError, TypeError, KeyError):
-        message = cause
-    return str(message)[:_MAX_CAUSE]
 
 
 def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> FailureRecord:

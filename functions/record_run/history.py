@@ -1,23 +1,17 @@
 """Reads from an execution's history what is billed: how long each function ran, and the number of transitions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-ENDS = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted")
+from functions.common.execution_history import reader
+from functions.common.execution_history.model import Ended
 
 EVENTS_A_FILE, EVENTS_A_CHUNK = 17, 12
 STATES_A_FILE, STATES_A_CHUNK = 5, 2
 """Events and transitions of an execution without rejects and retries: in total without chunks, and per chunk."""
 
-_ENTERED = "StateEntered"
-_SCHEDULED = ("TaskScheduled", "LambdaFunctionScheduled")
-_STARTED = ("TaskStarted", "LambdaFunctionStarted")
-_ENDED = (
-    *("TaskSucceeded", "TaskFailed", "TaskTimedOut"),
-    *("LambdaFunctionSucceeded", "LambdaFunctionFailed", "LambdaFunctionTimedOut"),
-)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -61,42 +55,26 @@ class History:
         return self.entered + self.retries
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
-    type: str
-    time: datetime
-    state: str
-    """The state that it belongs to."""
-    is_lambda: bool
-    """Whether it belongs to a try of a function."""
-    map_since: datetime | None
-    """The start of a running Map whose inside is not shown state by state."""
-
-
 def read_history(events: Iterable[Mapping[str, Any]]) -> History:
-    """The billed quantities of a history, as GetExecutionHistory returns it from the first event to the last.
-
-    Iterations of a Map run in parallel, so each event is read with the one before it in its own branch
-    (`previousEventId`). An engine without that member shows no branches.
-    """
-    history, seen, open_tries = History(), dict[int, _Event](), dict[int, _Event]()
-    time = None
-    for raw in events:
-        previous = raw.get("previousEventId", raw["id"] - 1)
-        before, event = seen.get(previous), _event(raw, seen.get(previous))
-        seen[raw["id"]], time = event, event.time
-        history.events += 1
-        _count(history, event, before)
-        begun = open_tries.pop(previous, None)
-        if event.type in (*_SCHEDULED, *_STARTED) and event.is_lambda and not event.map_since:
-            open_tries[raw["id"]] = event
-        elif event.type in _ENDED and begun:
-            _add(history, begun, event.time)
-        if event.type in ENDS:
-            history.ended = True
-            break
-    for begun in open_tries.values():
-        _add(history, begun, time or begun.time).unfinished += 1
+    """The billed quantities of a history, as GetExecutionHistory returns it, up to the execution's first end."""
+    found = reader.read_history(_until_end(events))
+    history = History(events=found.events, ended=found.outcome is not Ended.RUNNING)
+    for step in found.walk():
+        history.entered += 1
+        history.retries += step.retries
+        if step.inside_untold:
+            history.entered += step.scheduled  # each is a state or a retry: either is a transition
+            tries = history.tries.setdefault(step.name, Tries(is_span=True))
+            tries.number += step.scheduled
+            tries.billed_ms += _milliseconds(step.entered, step.exited or found.time)
+    for call in sorted(found.calls, key=lambda call: call.attempt.ended is None):
+        if call.service != "lambda":
+            history.publishes += 1
+        elif call.could_start:
+            tries = history.tries.setdefault(call.state, Tries())
+            tries.number += 1
+            tries.billed_ms += _milliseconds(call.attempt.started, call.attempt.ended or found.time)
+            tries.unfinished += call.attempt.ended is None
     return history
 
 
@@ -120,40 +98,12 @@ def without_history(chunks: int, milliseconds: int, *, failed: bool, notificatio
     )
 
 
-def _event(raw: Mapping[str, Any], before: _Event | None) -> _Event:
-    """An event, with what it inherits from the one before it."""
-    kind, time = raw["type"], raw["timestamp"]
-    state, is_lambda, map_since = (before.state, before.is_lambda, before.map_since) if before else ("", False, None)
-    if kind.endswith(_ENTERED):
-        state, is_lambda = raw["stateEnteredEventDetails"]["name"], False
-        map_since = time if kind == "MapStateEntered" else None
-    elif kind in _SCHEDULED:
-        is_lambda = raw.get("taskScheduledEventDetails", {}).get("resourceType", "lambda") == "lambda"
-    elif kind in ("MapStateStarted", "MapStateExited", *ENDS):
-        map_since = None
-    return _Event(kind, time, state, is_lambda, map_since)
+def _until_end(events: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for event in events:
+        yield event
+        if event["type"] in reader.EXECUTION_ENDS:
+            return
 
 
-def _count(history: History, event: _Event, before: _Event | None) -> None:
-    if event.type.endswith(_ENTERED):
-        history.entered += 1
-    elif event.type in _SCHEDULED and event.map_since:
-        history.tries.setdefault(event.state, Tries(is_span=True)).number += 1
-        history.entered += 1  # a state or a retry: either is a transition
-    elif event.type in _SCHEDULED:
-        history.retries += before is not None and not before.type.endswith(_ENTERED)
-        history.publishes += not event.is_lambda
-    if before and before.map_since and not event.map_since and event.type != "MapStateStarted":
-        tries = history.tries.setdefault(before.state, Tries(is_span=True))
-        tries.billed_ms += _milliseconds(before.map_since, event.time)
-
-
-def _add(history: History, begun: _Event, until: datetime) -> Tries:
-    tries = history.tries.setdefault(begun.state, Tries())
-    tries.number += 1
-    tries.billed_ms += _milliseconds(begun.time, until)
-    return tries
-
-
-def _milliseconds(since: datetime, until: datetime) -> int:
-    return max(1, -((since - until) // _MILLISECOND))
+def _milliseconds(since: datetime | None, until: datetime | None) -> int:
+    return max(1, -((since - until) // _MILLISECOND)) if since and until else 0

@@ -99,7 +99,7 @@ class _Command(TyperCommand):
 
 
 def _explained(problem: BaseException, target_name: str) -> CliError | None:
-    """The message for an error of a command on a target, and what to do about it; None for an unexpected error."""
+    """The error of a command on a target with its next step; None for an unexpected error."""
     cause = problem.__cause__ if isinstance(problem, TransientError) else problem
     if isinstance(cause, ClientError | BotoCoreError):
         return aws_errors.of_aws(cause, target_name)
@@ -111,7 +111,7 @@ def _explained(problem: BaseException, target_name: str) -> CliError | None:
 
 
 def _discard_output() -> None:
-    """Discard what is still to be written to stdout: Python would try it again at its end, and fail again."""
+    """Discard what stdout still buffers: Python would try to write it at exit, and fail again."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

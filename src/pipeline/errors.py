@@ -2,7 +2,7 @@
 
 
 class CliError(Exception):
-    """A command can't do what was asked; `next_step` says what to do about it."""
+    """A command can't continue; `next_step` says what to do about it."""
 
     exit_code = 1
 

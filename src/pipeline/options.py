@@ -35,7 +35,7 @@ What = Annotated[
     str,
     typer.Argument(
         metavar="KEY|BATCH|EXECUTION",
-        help="A key of the ingest bucket, a batch, an execution (name or ARN), or the s3:// address of any file of it.",
+        help="A key of the ingest bucket, a batch, an execution (name or ARN), or the s3:// address of a file.",
     ),
 ]
 """A batch, by anything that names it."""

@@ -18,7 +18,7 @@ from typing import NoReturn
 from pipeline.errors import CliError
 
 _LOADING_MB = 200
-"""With less address space the libraries can't be loaded: some raise errors, others crash without a message."""
+"""With less address space the libraries can't be loaded: some raise errors, and others crash without a message."""
 
 NEEDED_MB = 500
 """With this much address space `pipeline validate` works."""
@@ -26,22 +26,22 @@ NEEDED_MB = 500
 _FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file would be larger than files may be here",
+    errno.EFBIG: "the file would exceed the size limit for files",
 }
 _NEXT = {
-    errno.ENOSPC: "Free some space on that disk, or name a place on another one",
-    errno.EDQUOT: "Delete files of yours on that disk, or name a place on another one",
-    errno.EFBIG: "Raise the limit of this process (ulimit -f), or name a place on another disk",
-    errno.EACCES: "Ask its owner for permission, or name another place",
-    errno.EPERM: "Ask its owner for permission, or name another place",
-    errno.EROFS: "Name a place on a disk that can be written",
+    errno.ENOSPC: "Free some space on that disk, or name a path on another one",
+    errno.EDQUOT: "Delete some of your files on that disk, or name a path on another one",
+    errno.EFBIG: "Raise the limit of this process (ulimit -f), or name a path on another disk",
+    errno.EACCES: "Ask its owner for permission, or name another path",
+    errno.EPERM: "Ask its owner for permission, or name another path",
+    errno.EROFS: "Name a path on a writable disk",
     errno.ENOENT: "Check the path",
-    errno.ENOTDIR: "Check the path, in which a part is a file and not a folder",
+    errno.ENOTDIR: "Check the path: a part of it is a file and not a folder",
     errno.EISDIR: "Name a file and not a folder",
     errno.ENAMETOOLONG: "Name a shorter path",
     errno.EMFILE: "Raise the limit of open files of this process (ulimit -n)",
     errno.ENFILE: "Close programs that hold files open",
-    errno.EIO: "The disk has a fault: see the system's log (dmesg), or name a place on another disk",
+    errno.EIO: "The disk has a fault: see the system's log (dmesg), or name a path on another disk",
 }
 """What to do about an error, before the command is run again."""
 
@@ -94,7 +94,7 @@ def out_of_memory() -> CliError:
 
 
 def give_up(problem: CliError) -> NoReturn:
-    """Print an error with hardly any memory, and end the process.
+    """Print an error with little memory, and end the process.
 
     Skips the interpreter's clean-up, in which libraries crash without memory.
     """
@@ -111,7 +111,7 @@ def is_full(error: OSError) -> bool:
 
 
 def of_file(error: OSError, path: Path | str = "") -> CliError:
-    """Explains an error, with the path that it is about: `path` if given, else the one that the error names."""
+    """Explains an error, with the path that it is about: `path` if given, otherwise the one that the error names."""
     number, reason = error.errno, error.strerror or str(error)
     named = path or error.filename or ""
     if isinstance(error, shutil.Error) and isinstance(error.args[0], list):  # of copytree: source, target, reason

@@ -1,9 +1,9 @@
-"""Waits until a condition holds, or until a call is no longer refused."""
+"""Waits until a condition holds."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_not_result, stop_after_delay, wait_fixed
+from tenacity import RetryCallState, Retrying, retry_if_not_result, stop_after_delay, wait_fixed
 
 Seen = TypeVar("Seen")
 
@@ -33,22 +33,3 @@ def wait_for(
 def _result(state: RetryCallState) -> Any:
     assert state.outcome is not None
     return state.outcome.result()
-
-
-def retry_call(
-    call: Callable[[], Seen],
-    is_retried: Callable[[BaseException], bool],
-    seconds: float,
-    pause: float,
-    before_pause: Callable[[], None],
-) -> Seen:
-    """Call again while an error `is_retried`, for so many seconds. Returns the result or raises the last error."""
-    retrying = Retrying(
-        retry=retry_if_exception(is_retried),
-        stop=stop_after_delay(seconds),
-        wait=wait_fixed(pause),
-        before_sleep=lambda _: before_pause(),
-        reraise=True,
-    )
-    returned: Seen = retrying(call)
-    return returned

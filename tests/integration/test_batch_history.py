@@ -1,4 +1,4 @@
-"""The data of a story in unusual amounts: many replays, revisions, versions and log lines."""
+"""Batches with more history than usual: many replays, revisions, versions and log lines."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 
 from functions.common import s3_utils
 from functions.common.batch import Batch, batch_id_for, failure_key
-from pipeline.inspect.batch_history import assemble, batch_executions, events, lookup, story_of
+from pipeline.inspect.batch_history import assemble, batch_executions, collect_history, events, lookup
 from pipeline.inspect.batch_history.model import Revision
 from pipeline.recover import restarts, undelivered
 from tests import documents, harness
@@ -48,7 +48,7 @@ def test_replays_are_in_the_order_of_their_numbers(place: Any) -> None:
     for name in names[1:]:
         failure_of(batch, name)
     assert list(batch_executions.failures_of(place, "orders", batch.batch_id)) == names
-    assert [one.name for one in story_of(place, batch.batch_id).executions] == names
+    assert [one.name for one in collect_history(place, batch.batch_id).executions] == names
 
 
 def test_a_replay_is_found_after_one_that_aws_has_deleted(place: Any) -> None:
@@ -56,7 +56,7 @@ def test_a_replay_is_found_after_one_that_aws_has_deleted(place: Any) -> None:
     failure_of(batch, f"{batch.batch_id}-replay-1")
     place.step_functions().runs = lambda _: None  # it leaves no record
     place.start(batch, f"{batch.batch_id}-replay-2")
-    found = story_of(place, batch.batch_id).executions
+    found = collect_history(place, batch.batch_id).executions
     assert [(one.replay, one.is_forgotten) for one in found] == [(0, False), (1, True), (2, False)]
 
 
@@ -66,7 +66,7 @@ def test_only_the_steps_of_the_latest_executions_are_read(place: Any, monkeypatc
     place.start(batch, f"{batch.batch_id}-replay-1")
     for name in (batch.batch_id, f"{batch.batch_id}-replay-1"):
         place.step_functions().histories[name] = histories.troubled()
-    assert [bool(one.steps) for one in story_of(place, batch.batch_id).executions] == [False, True]
+    assert [bool(one.steps) for one in collect_history(place, batch.batch_id).executions] == [False, True]
 
 
 def test_a_batch_has_ended_only_if_all_its_executions_have(place: Any) -> None:
@@ -125,10 +125,10 @@ def test_a_log_line_that_only_names_a_batch_does_not_belong_to_its_event() -> No
 def test_no_version_of_a_deleted_key_is_current(place: Any) -> None:
     published(place)
     place.s3().delete_object(Bucket=harness.INGEST, Key=KEY)
-    story = story_of(place, KEY)
+    story = collect_history(place, KEY)
     assert (story.is_deleted, [version.is_current for version in story.versions]) == (True, [False])
     published(place)
-    story = story_of(place, KEY)
+    story = collect_history(place, KEY)
     assert (story.is_deleted, [version.is_current for version in story.versions]) == (False, [True, False])
 
 
@@ -136,7 +136,7 @@ def test_a_revision_is_listed_under_its_version(place: Any) -> None:
     batch = published(place)
     second = revision(batch, 2)
     place.start(Batch.from_input({**batch.to_input(), "batch_id": second}), second)
-    story = story_of(place, second)
+    story = collect_history(place, second)
     assert [version.is_this for version in story.versions] == [True]
     assert [one.number for one in story.revisions if one.is_read] == [2]
 
@@ -148,7 +148,7 @@ def test_a_revision_is_found_whose_first_one_is_gone(place: Any) -> None:
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
     forgotten = execution_called(batch.batch_id)
     forgotten.name, forgotten.execution_arn = "forgotten", "arn:forgotten"
-    assert [one.number for one in story_of(place, second).revisions] == [2]
+    assert [one.number for one in collect_history(place, second).revisions] == [2]
 
 
 def test_a_story_shows_the_published_revision_or_else_the_latest() -> None:
@@ -160,7 +160,7 @@ def test_a_story_shows_the_published_revision_or_else_the_latest() -> None:
 
 def test_the_file_of_rejects_includes_superseded_records(place: Any) -> None:
     batch = place.process(lines([order()] * 3))
-    [rejects] = [one for one in story_of(place, batch.batch_id).outputs if one.table == "rejects"]
+    [rejects] = [one for one in collect_history(place, batch.batch_id).outputs if one.table == "rejects"]
     assert rejects.rows == 2
 
 

@@ -60,7 +60,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(deploy, "_FORGETTING_SECONDS", 0)
+    monkeypatch.setattr(deploy, "_STILL_LISTED_SECONDS", 0)
     monkeypatch.setattr(deploy, "_PAUSE_SECONDS", 0)
     for name in ("refusal", "deployed", "planned_changes", "applied"):
         monkeypatch.setattr(FakeWorkspace, name, getattr(FakeWorkspace, name))

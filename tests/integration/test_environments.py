@@ -342,7 +342,7 @@ def own(clone: Path, environment: Environment) -> Workspace:
 def test_a_file_needs_the_setting_and_a_name_of_its_own(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (clone / "terraform.tfvars").write_text('environment = "anna"\n')
     workspace = own(clone, Environment())
-    assert workspace.backend == LocalBackend(asked_for=True)
+    assert workspace.backend == LocalBackend(is_chosen=True)
     monkeypatch.setattr(backends, "_account", lambda: pytest.fail("AWS must not be called"))
     workspace.init()
 
@@ -391,7 +391,7 @@ def test_without_access_to_s3_nothing_is_planned(clone: Path, monkeypatch: pytes
 
 def test_without_credentials_nothing_is_planned(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forget_credentials(monkeypatch, infra)
-    with pytest.raises(CliError, match=r"AWS can't be asked .* \(NoCredentialsError\)"):
+    with pytest.raises(CliError, match=r"AWS can't be queried .* \(NoCredentialsError\)"):
         Workspace({}, {}, infra).init()
 
 
@@ -410,7 +410,7 @@ def remember(folder: Path, **backend: Any) -> None:
     ("backend", "message"),
     [
         (LocalBackend("dev.tfstate"), "kept in s3://states, but TF_STATE_BUCKET is not set"),
-        (LocalBackend("dev.tfstate", asked_for=True), "kept in s3://states, but TF_STATE_BUCKET is none"),
+        (LocalBackend("dev.tfstate", is_chosen=True), "kept in s3://states, but TF_STATE_BUCKET is none"),
         (S3Backend("others", "k"), "kept in s3://states, but TF_STATE_BUCKET is others"),
     ],
 )

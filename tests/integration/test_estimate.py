@@ -41,7 +41,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 def quantity(answer: Estimate, item: str) -> Decimal:
-    return next(line.quantity for line in (*answer.runs, *answer.standing) if line.item == item)
+    return next(line.quantity for line in (*answer.runs, *answer.monthly) if line.item == item)
 
 
 # --- sums and units ---------------------------------------------------------------------------------------------------
@@ -53,12 +53,12 @@ def test_the_printed_sums_are_the_sums_of_the_lines(command: Run) -> None:
     answer = estimate.estimate(replace(ASKED, files=10))
     summary = dict(re.findall(r"(\w+)=(\S+)", out.splitlines()[-1]))
     once = sum((line.quantity * line.price for line in answer.runs), Decimal(0))
-    fixed = sum((line.quantity * line.price for line in answer.standing), Decimal(0))
+    fixed = sum((line.quantity * line.price for line in answer.monthly), Decimal(0))
     assert float(summary["usd"]) == pytest.approx(float(once))
     assert float(summary["usd_a_month"]) == pytest.approx(float(once * 30 + fixed))
     assert float(summary["usd_for_1000_orders"]) == pytest.approx(float(once / 200))
     assert Decimal(summary["usd"]) == total(answer.runs), "exact, not as the table rounds it"
-    for line in (*answer.runs, *answer.standing):
+    for line in (*answer.runs, *answer.monthly):
         assert line.item in out
     assert f"{total(answer.runs):,.6f}" in out
 
@@ -80,7 +80,7 @@ def test_more_bytes_cost_more_and_more_files_too() -> None:
     assert longer.kept_bytes == pytest.approx(2 * base.kept_bytes)
     assert total(longer.runs) > total(base.runs)
     assert total(many.runs) > total(base.runs)
-    assert total(many.standing) > total(base.standing)
+    assert total(many.monthly) > total(base.monthly)
 
 
 def test_chunks_and_transitions_follow_from_the_bytes() -> None:

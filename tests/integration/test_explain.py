@@ -16,7 +16,7 @@ from functions.record_failure import index as record_failure
 from pipeline import cli
 from pipeline.inspect import explain_commands
 from pipeline.inspect import show_batch as show_story
-from pipeline.inspect.batch_history import Outcome, assemble, story_of
+from pipeline.inspect.batch_history import Outcome, assemble, collect_history
 from pipeline.inspect.batch_history.lookup import look_up
 from pipeline.recover import commands as recovery_commands
 from pipeline.recover import undelivered
@@ -237,7 +237,7 @@ def test_an_execution_with_another_name_is_found_by_its_input(place: Place) -> N
     batch = place.upload(GOOD)
     place.start(batch, "by-hand")
     assert look_up(place, "by-hand").batch_id == batch.batch_id  # type: ignore[arg-type]
-    shown = story_of(place, "by-hand")  # type: ignore[arg-type]
+    shown = collect_history(place, "by-hand")  # type: ignore[arg-type]
     assert [(one.name, one.is_forgotten) for one in shown.executions] == [("by-hand", False)]
 
 
@@ -256,7 +256,7 @@ def test_no_replay_is_suggested_for_a_lost_batch_without_its_source(place: Place
     end(f"{batch.batch_id}-replay-1", "SUCCEEDED", ago=LONG_AGO)
     place.s3().delete_object(Bucket=harness.PROCESSED, Key=batch.manifest_key)
     place.s3().delete_object(Bucket=harness.INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
-    shown = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    shown = collect_history(place, batch.batch_id)  # type: ignore[arg-type]
     assert shown.outcome is Outcome.LOST
     assert [action.command for action in shown.actions] == [""]
 
@@ -317,7 +317,7 @@ def test_a_name_that_matches_nothing_is_explained_with_a_next_step(
 
 def test_a_key_s_versions_are_listed_with_their_states(place: Place, run: Run) -> None:
     batches = [hopeless(place), published(place), partly_rejected(place)]
-    shown = story_of(place, KEY)  # type: ignore[arg-type]
+    shown = collect_history(place, KEY)  # type: ignore[arg-type]
     assert shown.batch_id == batches[2].batch_id, "a key is its newest version"
     found = [(version.batch_id, version.state, version.is_current, version.is_this) for version in shown.versions]
     assert found == [
@@ -335,7 +335,7 @@ def test_a_key_s_versions_are_listed_with_their_states(place: Place, run: Run) -
 def test_versions_of_other_keys_with_the_same_prefix_are_not_listed(place: Place) -> None:
     batch = published(place)
     place.process(GOOD, "x.jsonl.gz.jsonl")
-    shown = story_of(place, KEY)  # type: ignore[arg-type]
+    shown = collect_history(place, KEY)  # type: ignore[arg-type]
     assert [version.batch_id for version in shown.versions] == [batch.batch_id]
 
 
@@ -343,7 +343,7 @@ def test_a_replayed_batch_has_both_executions(place: Place, run: Run) -> None:
     batch = crashed(place)
     place.step_functions().runs = harness.run_steps
     run("replay", batch.batch_id, "--apply")
-    shown = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    shown = collect_history(place, batch.batch_id)  # type: ignore[arg-type]
     assert [(one.replay, one.status) for one in shown.executions] == [(0, "FAILED"), (1, "SUCCEEDED")]
     assert (shown.outcome, shown.failed) == (Outcome.PUBLISHED, None)
     out = run("explain", KEY)[1]
@@ -359,7 +359,7 @@ def test_a_republished_batch_is_shown_in_the_revision_that_readers_get(
     place.deploy("new", monkeypatch)
     run("replay", KEY, "--republish", "--apply")
     second = batch_id_for("orders", batch.source.bucket, KEY, batch.source.version_id, 2)
-    shown = story_of(place, KEY)  # type: ignore[arg-type]
+    shown = collect_history(place, KEY)  # type: ignore[arg-type]
     assert (shown.batch_id, shown.revision) == (second, 2)
     assert [(one.batch_id, one.is_read) for one in shown.revisions] == [(batch.batch_id, False), (second, True)]
     out = run("explain", batch.batch_id)[1]
@@ -525,7 +525,7 @@ def test_hostile_strings_are_shown_as_text(place: Place, run: Run, json_: tuple[
 def test_a_key_that_moto_cannot_list_is_shown_as_text(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """moto's listings can't hold such a key; S3's can."""
     batch = published(place)
-    shown = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    shown = collect_history(place, batch.batch_id)  # type: ignore[arg-type]
     assert shown.source is not None
     capsys.readouterr()
     show_story.story(replace(shown, source=replace(shown.source, key=HOSTILE, version_id=HOSTILE, etag=HOSTILE)))

@@ -40,7 +40,7 @@ def names(folder: Path) -> list[str]:
 
 def test_a_file_that_cannot_be_completed_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    with pytest.raises(CliError, match=f"^{path} can't be written: the file would be larger") as refused, small_files():
+    with pytest.raises(CliError, match=f"^{path} can't be written: the file would exceed") as refused, small_files():
         files.write_text(path, LARGE)
     assert "ulimit -f" in refused.value.next_step
     assert names(tmp_path) == []

@@ -16,10 +16,10 @@ from moto.sns.models import sns_backends
 
 from functions.common import executions, s3_utils
 from functions.common.batch import Batch, batch_id_for
+from functions.common.causes import plain_cause
 from functions.common.errors import ReconciliationError, SourceMissingError, TransientError, UnknownDatasetError
 from functions.common.workdir import workdir
 from functions.record_failure import index as record_failure
-from functions.record_failure.failure import plain_cause
 from functions.starter import index as starter
 from functions.transform import index as transform
 from functions.validate import index as validate

@@ -11,7 +11,7 @@ from functions.common.batch_state import BatchState, is_gone
 from functions.common.executions import describe
 from pipeline.inspect import executions as monitor
 from pipeline.inspect import explain_commands, monitor_commands, watch
-from pipeline.inspect.batch_history import story_of
+from pipeline.inspect.batch_history import collect_history
 from pipeline.inspect.outcome import Outcome, outcome_of
 from pipeline.recover import restarts
 from tests import harness
@@ -36,7 +36,7 @@ def _same_place(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_status_watch_and_explain_agree(place: Place, way: Callable[[Place], Batch], outcome: Outcome) -> None:
     batch = way(place)
-    found = story_of(place, batch.batch_id)  # type: ignore[arg-type]
+    found = collect_history(place, batch.batch_id)  # type: ignore[arg-type]
     listed = {run.batch_id: run for run in monitor.recent_runs(place, 10)}  # type: ignore[arg-type]
     look = next(watch.watch(place, datetime.now(UTC) - timedelta(days=2)))  # type: ignore[arg-type]
     watched = {run.batch_id: run.outcome for run in (*look.ended, *(run for run, _ in look.running))}

@@ -171,7 +171,7 @@ def test_a_boundary_from_the_settings_applies_to_a_temporary_deployment() -> Non
     [
         (["--target", "moon"], "TARGET must be one of"),
         (["--target", "local", "--destroy", "smoke-1a2b3c"], "--destroy is for AWS"),
-        (["--destroy", "smoke-1a2b3c"], "No run called smoke-1a2b3c is left half done"),
+        (["--destroy", "smoke-1a2b3c"], "no files of a run called smoke-1a2b3c"),
         (["--destroy", "../infra"], "../infra is not the name of a run"),
         (["--name", "prod"], "prod is not the name of a run"),
         (["--name", "smoke-1a2b3c", "--destroy", "smoke-1a2b3c"], "--name can't be combined with --destroy"),
@@ -208,7 +208,7 @@ def test_the_terraform_workspace_of_the_user_is_not_used(monkeypatch: pytest.Mon
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr(throwaway, "HOME", tmp_path)
-    monkeypatch.setattr(throwaway, "_FORGETTING_SECONDS", 0)
+    monkeypatch.setattr(throwaway, "_STILL_LISTED_SECONDS", 0)
     monkeypatch.setattr(throwaway, "_PAUSE_SECONDS", 0)
     folder = tmp_path / "smoke-1a2b3c" / "infra"
     folder.mkdir(parents=True)
@@ -287,7 +287,9 @@ def test_a_run_in_another_account_is_kept(place: Any, monkeypatch: pytest.Monkey
     with destroying(monkeypatch, AssertionError("it must not be tried"), []):
         result = throwaway.destroy(place)
     assert result.outcome is CheckOutcome.FAILED
-    assert result.detail.startswith("It is in the account 123456789012, and these credentials are of 999999999999.")
+    assert result.detail.startswith(
+        "The deployment is in the account 123456789012, but these credentials belong to 999999999999."
+    )
     assert place.workspace.folder.is_dir()
 
 
@@ -373,14 +375,14 @@ def test_a_leftover_that_cannot_be_destroyed_fails_only_its_own_run(
     exited, out = run("--name", own)
     assert (exited, out.splitlines()[-1]) == (status, last)
     assert f"{outcome}: nothing is left of smoke-aaaaaa: {detail}" in run.err
-    assert ("That is for an administrator of the account" in run.err) == (outcome == "warning")
+    assert ("Ask an administrator of the account" in run.err) == (outcome == "warning")
     assert "deploy" in run.done
 
 
 def test_leftovers_known_only_on_this_machine_are_reported(run: Run) -> None:
     (throwaway.HOME / "smoke-1a2b3c").mkdir(parents=True)
     assert run()[0] == 0
-    assert "smoke-1a2b3c is left half done, or still running" in run.err
+    assert "smoke-1a2b3c is still running or was not destroyed" in run.err
     assert "pipeline smoke --destroy smoke-1a2b3c" in run.err
 
 
@@ -403,8 +405,7 @@ def test_leftovers_without_a_state_are_found_by_name(
     if by_name:
         assert result.detail.splitlines() == [
             "sqs x",
-            "No state knows of these. Delete them by hand, then see that it was all: "
-            "pipeline smoke --destroy smoke-bbbbbb",
+            "These are in no Terraform state. Delete them by hand, then check: pipeline smoke --destroy smoke-bbbbbb",
         ]
     listed = bucket.list_objects_v2(Bucket=BUCKET, Prefix=key_of("smoke-bbbbbb"))
     assert [one["Key"] for one in listed.get("Contents", [])] == kept_keys

@@ -1,4 +1,4 @@
-"""Histories of batches as `story_of` returns them: published, partly rejected after retries, failed, and hostile."""
+"""Batches as `collect_history` returns them: published, partly rejected after retries, failed, and hostile."""
 
 import json
 from dataclasses import asdict, replace
@@ -8,17 +8,17 @@ from typing import Any
 from functions.common.batch import Source
 from functions.common.documents.manifest import ControlTotalSums, Manifest
 from functions.common.documents.run_record import RunCost
+from functions.common.execution_history.outcomes import not_reached, read_steps
 from functions.common.reject_lines import reject_line
-from pipeline.inspect.batch_history.history import not_reached, read_steps
 from pipeline.inspect.batch_history.model import (
     Action,
+    BatchHistory,
     Cost,
     Execution,
     Outcome,
     Output,
     Problem,
     Rejects,
-    Story,
 )
 from pipeline.inspect.batch_history.rejects import read_rejects
 from pipeline.inspect.report.tables import Preview, preview
@@ -52,17 +52,17 @@ _ORDERS = (
 )
 
 
-def published() -> Story:
+def published() -> BatchHistory:
     """All of 830 records, with the local emulator's history, which shows nothing inside the Map."""
     return _story(Outcome.PUBLISHED, _embedded(), "SUCCEEDED", target="local", manifest=_manifest(830, 0, 0))
 
 
-def partly_rejected() -> Story:
+def partly_rejected() -> BatchHistory:
     """Two chunks with retries; 3 of 103 records are rejected, one is superseded."""
     actions = (
         Action("See why records were rejected.", f"pipeline rejects {BATCH}"),
         Action(
-            "Have them corrected and sent: as a new file, or as the file of rejects with corrected records.",
+            "Have the records corrected. Send them as a new file, or as the file of rejects with corrections.",
             "pipeline replay --rejects FILE --apply",
         ),
     )
@@ -76,12 +76,12 @@ def partly_rejected() -> Story:
     )
 
 
-def large() -> Story:
+def large() -> BatchHistory:
     """A file of 500 chunks, one of which was retried: the largest drawing."""
     return _story(Outcome.PUBLISHED, many_chunks(500, failing=3), "SUCCEEDED", manifest=_manifest(1_000_000, 0, 0))
 
 
-def failed() -> Story:
+def failed() -> BatchHistory:
     """Write was tried seven times. The first of two executions was stopped by hand."""
     error, cause = "TransientError", "S3 asked to slow down (SlowDown): PutObject of items.parquet."
     actions = (
@@ -94,7 +94,7 @@ def failed() -> Story:
     return replace(story, executions=(stopped, again))
 
 
-def failed_by_rejects() -> Story:
+def failed_by_rejects() -> BatchHistory:
     """More records are rejected than the limit allows."""
     error, cause = "TooManyRejectsError", "2 of 7 records were rejected, more than max_reject_ratio (0.1) allows."
     actions = (Action("Have the records corrected, and send the file again."),)
@@ -103,7 +103,7 @@ def failed_by_rejects() -> Story:
     return replace(story, executions=(run,), rejects=rejects(show_values=False))
 
 
-def of_a_fork() -> Story:
+def of_a_fork() -> BatchHistory:
     """Published by a state machine with another state after Write."""
     story = published()
     run = story.executions[0]
@@ -113,7 +113,7 @@ def of_a_fork() -> Story:
     return replace(story, executions=(run,))
 
 
-def previews(story: Story, *, show_values: bool = False) -> list[Preview]:
+def previews(story: BatchHistory, *, show_values: bool = False) -> list[Preview]:
     """The first rows of two tables of a published batch."""
     contents = {"orders": _ORDERS, "customers": _CUSTOMERS}
     seen = {"orders": {"order_date", "item_count", "total_amount"}, "customers": {"last_order_date"}}
@@ -267,7 +267,7 @@ def _manifest(received: int, rejected: int, superseded: int) -> Manifest:
     )
 
 
-def _story(outcome: Outcome, events: list[Event], status: str, **changes: Any) -> Story:
+def _story(outcome: Outcome, events: list[Event], status: str, **changes: Any) -> BatchHistory:
     rows = {"orders": 830, "customers": 89, "items": 2155} if "manifest" in changes else {}
     run = execution(events, status)
     defaults: dict[str, Any] = {
@@ -298,4 +298,4 @@ def _story(outcome: Outcome, events: list[Event], status: str, **changes: Any) -
         "processed_bucket": BUCKET,
         "console_url": run.console_url,
     }
-    return Story(**{**defaults, **changes})
+    return BatchHistory(**{**defaults, **changes})

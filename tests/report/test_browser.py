@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from pipeline.inspect.batch_history.model import Action, Ended, Output, Problem, Story
+from functions.common.execution_history.model import Ended
+from pipeline.inspect.batch_history.model import Action, BatchHistory, Output, Problem
 from pipeline.inspect.batch_history.rejects import read_rejects
 from pipeline.inspect.report.page import headline, render
 from pipeline.inspect.report.tables import preview
@@ -34,7 +35,7 @@ HOSTILE = (
 )
 
 
-def hostile() -> Story:
+def hostile() -> BatchHistory:
     """A history in which every string from outside is an attack."""
     evil = " ".join(HOSTILE)
     story, source = stories.failed_by_rejects(), stories.partly_rejected().source
@@ -58,7 +59,7 @@ def hostile() -> Story:
     )
 
 
-def many_tries() -> Story:
+def many_tries() -> BatchHistory:
     """A history whose states have the longest text below their names."""
     story = stories.failed()
     run = story.executions[-1]
@@ -72,7 +73,7 @@ HOSTILE_ROWS = preview(
     Output("t", "csv", "t.csv", 0, 1), f'"{HOSTILE[2]}",b\n"{HOSTILE[0]}","{HOSTILE[5]}{HOSTILE[6]}"\n'.encode(), None
 )
 
-STORIES: dict[str, Callable[[], Story]] = {
+STORIES: dict[str, Callable[[], BatchHistory]] = {
     "published": stories.published,
     "partly rejected": stories.partly_rejected,
     "large": stories.large,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.inspect.batch_history.model import Ended, Story
+from functions.common.execution_history.model import Ended
+from pipeline.inspect.batch_history.model import BatchHistory
 from pipeline.inspect.report import page
 from pipeline.inspect.report.drawing import INSIDE_MAP, Transition, drawing_of
 from tests.report import stories
@@ -63,7 +64,7 @@ def test_the_states_of_the_map_are_inside_it_and_no_other_boxes_overlap() -> Non
 
 
 @pytest.mark.parametrize("story", [stories.published(), stories.partly_rejected(), stories.failed()])
-def test_a_run_of_this_release_lists_no_other_states(story: Story) -> None:
+def test_a_run_of_this_release_lists_no_other_states(story: BatchHistory) -> None:
     assert NOT_DRAWN not in page.render(story, (), stories.WRITTEN)
 
 

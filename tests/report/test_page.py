@@ -13,7 +13,15 @@ from msgspec import structs
 from functions.common.documents.chunk_counts import DriftCount, VersionCounts
 from functions.common.documents.manifest import ByteCounts
 from pipeline.inspect import report
-from pipeline.inspect.batch_history.model import FileVersion, Heard, Outcome, Output, Queued, Revision, Story
+from pipeline.inspect.batch_history.model import (
+    BatchHistory,
+    FileVersion,
+    LoggedEvent,
+    Outcome,
+    Output,
+    Queued,
+    Revision,
+)
 from pipeline.inspect.report.page import headline, render
 from pipeline.inspect.report.tables import preview
 from tests.report import stories
@@ -33,7 +41,7 @@ DRIFT = (
 VALUES = ("Hanari Carnes", "mario@example.com", "Brazil", "1552.61", "half an order", "Spezialitäten", "0251-031259")
 
 
-def page(story: Story, *, show_values: bool = False) -> str:
+def page(story: BatchHistory, *, show_values: bool = False) -> str:
     return render(story, stories.previews(story, show_values=show_values), stories.WRITTEN, show_values=show_values)
 
 
@@ -57,7 +65,7 @@ class Reader(HTMLParser):
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
-def test_the_page_names_nothing_outside_but_the_console(story: Story) -> None:
+def test_the_page_names_nothing_outside_but_the_console(story: BatchHistory) -> None:
     read = Reader(page(story))
     assert {tag for tag, _ in read.tags}.isdisjoint({"script", "link", "img", "iframe", "object", "form", "base"})
     addresses = [value for _, attributes in read.tags for name, value in attributes.items() if name in ("href", "src")]
@@ -109,7 +117,11 @@ def test_events_versions_and_fields_are_shown() -> None:
     with_all_fields = replace(
         story,
         source=replace(story.source, corrects=other),
-        heard=(Heard(when, "starter", True), Heard(when, "starter", False), Heard(when, "reconciler", True)),
+        heard=(
+            LoggedEvent(when, "starter", True),
+            LoggedEvent(when, "starter", False),
+            LoggedEvent(when, "reconciler", True),
+        ),
         queued=(Queued(when, "starter", "ThrottlingException"),),
         versions=versions,
         revisions=(

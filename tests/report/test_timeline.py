@@ -133,6 +133,6 @@ def test_marks_show_retries_failures_and_unreached_states() -> None:
     ],
     ids=["failed", "published, on the local emulator"],
 )
-def test_taken_transitions_are_marked(story: stories.Story, taken: set[Transition]) -> None:
+def test_taken_transitions_are_marked(story: stories.BatchHistory, taken: set[Transition]) -> None:
     assert story.latest is not None
     assert drawing_of(story.latest).taken == taken

@@ -9,8 +9,8 @@ from typing import Any
 from uuid import uuid4
 
 from functions.common.batch import Batch, Source, batch_id_for
+from functions.common.causes import plain_cause
 from functions.common.documents.manifest import Manifest
-from functions.record_failure.failure import plain_cause
 from functions.write.manifest import summary
 from tests import documents
 from tests.statemachine import definition as asl

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
-from pipeline.inspect.batch_history.history import not_reached, read_steps
-from pipeline.inspect.batch_history.model import Ended
+from functions.common.execution_history.model import Ended
+from functions.common.execution_history.outcomes import not_reached, read_steps
 from tests.statemachine import definition as asl
 from tests.statemachine import function_doubles
 from tests.statemachine.definition_cases import CASES, DATA_ERROR, TRANSIENT, Case

@@ -47,7 +47,7 @@ def test_the_comparison_with_glue_is_right(number: int, orders: int, files: int)
 
 
 def test_the_documented_cost_of_a_month_without_files_is_the_estimate() -> None:
-    fixed = {line.item: line.usd for line in estimate.standing(replace(ASKED, files=0))}
+    fixed = {line.item: line.usd for line in estimate.monthly(replace(ASKED, files=0))}
     reconciler = sum((usd for item, usd in fixed.items() if "reconciler" in item), Decimal(0))
     in_all = sum(fixed.values(), Decimal(0))
     expected = [fixed["alarms"], fixed["metrics"], fixed["the dashboard"], reconciler, in_all]
@@ -58,6 +58,6 @@ def test_the_documented_cost_of_a_month_without_files_is_the_estimate() -> None:
     free = PRICES.usd["alarm_month"] * 10 + PRICES.usd["metric_month"] * 2 + fixed["the dashboard"]
     assert f"{(in_all - free) * 100:.0f} cents" in TEXT, "what the free tier leaves"
     looks = next(
-        line.usd for line in estimate.standing(replace(ASKED, files=1000)) if line.item == "the reconciler's looks"
+        line.usd for line in estimate.monthly(replace(ASKED, files=1000)) if line.item == "the reconciler's looks"
     )
     assert f"{looks * 100:.0f} cents a month" in " ".join(TEXT.split())

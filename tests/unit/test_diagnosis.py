@@ -9,7 +9,7 @@ from msgspec import structs
 
 from functions.common.batch_state import BatchState
 from pipeline.inspect.batch_history.diagnosis import diagnosed
-from pipeline.inspect.batch_history.model import Outcome, Queued, Story
+from pipeline.inspect.batch_history.model import BatchHistory, Outcome, Queued
 from tests import documents
 from tests.report import stories
 
@@ -26,7 +26,7 @@ REPLAY, RECONCILE, REDRIVE = f"replay {stories.BATCH}", "reconcile", "redrive"
 
 def story(
     failure: Any = None, ended: timedelta | None = timedelta(hours=1), error: str = "TransientError", **changes: Any
-) -> Story:
+) -> BatchHistory:
     """A story of an execution that failed some time ago, with this failure record."""
     failed = stories.failed()
     stopped = None if ended is None else NOW - ended
@@ -34,7 +34,7 @@ def story(
     return replace(failed, executions=(run,), **changes)
 
 
-def commands(batch: Story) -> list[str]:
+def commands(batch: BatchHistory) -> list[str]:
     """The suggested commands without `pipeline` and options; read-only commands are omitted."""
     named = [one.command.removeprefix("pipeline ").partition(" --")[0] for one in batch.actions if one.command]
     return [one for one in named if not one.startswith(("logs", "rejects"))]
@@ -82,7 +82,7 @@ def commands(batch: Story) -> list[str]:
         ),
     ],
 )
-def test_the_actions_after_a_failure_fix_its_cause(batch: Story, state: BatchState, named: list[str]) -> None:
+def test_the_actions_after_a_failure_fix_its_cause(batch: BatchHistory, state: BatchState, named: list[str]) -> None:
     found = diagnosed(batch, state, NOW)
     assert (found.outcome, commands(found)) == (Outcome.FAILED, named)
 
@@ -97,7 +97,7 @@ def test_the_actions_after_a_failure_fix_its_cause(batch: Story, state: BatchSta
     ids=["not notified", "its event waits", "notified"],
 )
 def test_after_a_failure_that_follows_the_commit_only_the_notification_is_repeated(
-    batch: Story, named: list[str]
+    batch: BatchHistory, named: list[str]
 ) -> None:
     found = diagnosed(batch, BatchState.PUBLISHED, NOW)
     assert (found.outcome, commands(found)) == (Outcome.PUBLISHED, named)
@@ -124,7 +124,7 @@ def test_after_a_failure_that_follows_the_commit_only_the_notification_is_repeat
     ],
 )
 def test_the_outcome_follows_from_what_is_left(
-    batch: Story, state: BatchState, outcome: Outcome, named: list[str]
+    batch: BatchHistory, state: BatchState, outcome: Outcome, named: list[str]
 ) -> None:
     found = diagnosed(batch, state, NOW)
     assert (found.outcome, commands(found)) == (outcome, named)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.inspect.batch_history.history import not_reached, read_steps
-from pipeline.inspect.batch_history.model import Ended, Step
+from functions.common.execution_history.model import Ended, Step
+from functions.common.execution_history.outcomes import not_reached, read_steps
 from tests.statemachine import definition as asl
 from tests.unit import histories
 

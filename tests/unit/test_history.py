@@ -51,6 +51,27 @@ def test_an_unfinished_try_counts_until_the_end_of_the_execution() -> None:
     assert history.retries == 1
 
 
+@pytest.mark.parametrize("ends", [["ExecutionAborted"], ["TaskStateAborted", "ExecutionAborted"]])
+def test_an_end_that_follows_a_running_try_counts_it(ends: list[str]) -> None:
+    book = histories.Book()
+    at = book.begin(5, book.enter("Task", "Write", 1, 0))
+    for end in ends:
+        at = book.add(end, 100, at)
+    write = read_history(book.events).tries["Write"]
+    assert (write.number, write.billed_ms, write.unfinished) == (1, 95, 1)
+
+
+def test_a_try_that_could_not_start_is_not_billed() -> None:
+    book = histories.Book()
+    at = book.add(
+        "LambdaFunctionStartFailed", 6, book.add("LambdaFunctionScheduled", 5, book.enter("Task", "Write", 1, 0))
+    )
+    at = book.add("LambdaFunctionStarted", 110, book.add("LambdaFunctionScheduled", 100, at))
+    book.add("LambdaFunctionSucceeded", 112, at)
+    history = read_history(book.events)
+    assert (tries(history), history.retries) == ({"Write": (1, 2)}, 1)
+
+
 def test_a_map_whose_inside_is_not_shown_is_one_span() -> None:
     history = read_history(histories.embedded())
     assert tries(history) == {"ProcessChunks": (4, 600), "Write": (1, 88)}

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def plain(text: str) -> str:
-    """A string from outside, such as a key, without markup and control characters, so it can't steer the terminal."""
+    """An untrusted string, such as a key, without markup and control characters, so it can't steer the terminal."""
     return escape(printable(text))
 
 
@@ -40,7 +40,7 @@ def many(number: int, one: str, more: str = "") -> str:
 
 
 def tracked(things: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
-    """The same things, with progress on a terminal while they are read."""
+    """The same items, with progress on a terminal while they are consumed."""
     return track(
         things,
         f"[dim]·[/dim] {escape(what)}",
@@ -52,7 +52,7 @@ def tracked(things: Iterable[T], what: str, total: int | None = None) -> Iterabl
 
 
 def reading(path: Path) -> AbstractContextManager[BinaryIO]:
-    """A file that is open to be sent, with progress on a terminal."""
+    """A file open for upload, with progress on a terminal."""
     return open_with_progress(
         path, "rb", description="[dim]·[/dim] uploading", console=err, transient=True, disable=not err.is_terminal
     )

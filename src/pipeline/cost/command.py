@@ -39,10 +39,10 @@ def estimate(
         raise UsageError(
             f"--architecture must be one of {', '.join(ARCHITECTURES)}, not {architecture}.", "arm64 costs 20 % less."
         )
-    asked = Question(orders, files, bytes_per_order, region, architecture)
-    found = estimated(asked)
-    _print(asked, found)
-    once, month = total(found.runs), total([*a_month(found.runs), *found.standing])
+    question = Question(orders, files, bytes_per_order, region, architecture)
+    found = estimated(question)
+    _print(question, found)
+    once, month = total(found.runs), total([*a_month(found.runs), *found.monthly])
     show.out.print(
         f"ESTIMATE orders={orders} files={files} region={region} architecture={architecture} usd={text(once)} "
         f"usd_for_1000_orders={text(total_for_1000(once, orders))} usd_a_month={text(month)} "
@@ -50,21 +50,21 @@ def estimate(
     )
 
 
-def _print(asked: Question, found: Estimate) -> None:
-    size = f"{asked.file_bytes / 1e6:,.1f} MB, {many(found.chunks, 'chunk')}"
-    each = size if asked.files == 1 else f"each {size}"
-    files = f"{asked.files:,} {'file' if asked.files == 1 else 'files'}"
-    title = f"{asked.orders:,} orders in {files} ({each}), {asked.region}, {asked.architecture}"
+def _print(question: Question, found: Estimate) -> None:
+    size = f"{question.file_bytes / 1e6:,.1f} MB, {many(found.chunks, 'chunk')}"
+    each = size if question.files == 1 else f"each {size}"
+    files = f"{question.files:,} {'file' if question.files == 1 else 'files'}"
+    title = f"{question.orders:,} orders in {files} ({each}), {question.region}, {question.architecture}"
     grid = show.grid(title)
     for name in ("what", "quantity", "of", "price", "once, USD", "daily, USD a month"):
         grid.add_column(name, no_wrap=True, justify="left" if name in ("what", "of") else "right")
-    for line, monthly in zip(found.runs, a_month(found.runs), strict=True):
-        grid.add_row(*_cells(line), _money(line.usd), _money(monthly.usd))
+    for line, month_line in zip(found.runs, a_month(found.runs), strict=True):
+        grid.add_row(*_cells(line), _money(line.usd), _money(month_line.usd))
     grid.add_row("the runs", "", "", "", *(f"[bold]{_money(total(t))}[/]" for t in (found.runs, a_month(found.runs))))
     grid.add_section()
-    for line in found.standing:
+    for line in found.monthly:
         grid.add_row(*_cells(line), "", _money(line.usd))
-    month: Iterable[CostLine] = [*a_month(found.runs), *found.standing]
+    month: Iterable[CostLine] = [*a_month(found.runs), *found.monthly]
     grid.add_row("all", "", "", "", "", f"[bold]{_money(total(month))}[/]")
     show.out.print(grid)
     show.out.print(

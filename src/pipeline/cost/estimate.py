@@ -72,42 +72,43 @@ class Estimate:
 
     dated: str
     chunks: int
-    """The chunks of each file."""
+    """The number of chunks of each file."""
     runs: list[CostLine]
     """The cost of processing all files once."""
-    standing: list[CostLine]
-    """The other costs of a month in which so many files arrive every day."""
+    monthly: list[CostLine]
+    """The other costs of a month in which these files arrive every day."""
     kept_bytes: int
     """The size of sources and published outputs; staging expires."""
     kept: CostLine
     """The cost of storing them for a month."""
 
 
-def estimate(asked: Question) -> Estimate:
+def estimate(question: Question) -> Estimate:
     """Estimate a load's cost. Raises UsageError for an impossible load."""
-    _check(asked)
-    prices = prices_for(asked.region, asked.architecture)
-    _, last_chunk = plan_chunks(asked.file_bytes, int(variables.defaults()["chunk_bytes"]))
-    objects = _objects(asked.file_bytes, last_chunk + 1)
+    _check(question)
+    prices = prices_for(question.region, question.architecture)
+    _, last_chunk = plan_chunks(question.file_bytes, int(variables.defaults()["chunk_bytes"]))
+    objects = _objects(question.file_bytes, last_chunk + 1)
     requests = calls_of(objects)
-    work = _work(asked, objects, requests)
-    runs = lines(work, _quantities(asked, objects, requests), prices)
-    kept_bytes = asked.files * (objects.source + sum(objects.outputs))
+    work = _work(question, objects, requests)
+    runs = lines(work, _quantities(question, objects, requests), prices)
+    kept_bytes = question.files * (objects.source + sum(objects.outputs))
     kept = CostLine("storage", rounded(gb_months(kept_bytes)), "s3_gb_month", prices.usd["s3_gb_month"])
-    return Estimate(prices.dated, objects.chunks, runs, standing(asked), kept_bytes, kept)
+    return Estimate(prices.dated, objects.chunks, runs, monthly(question), kept_bytes, kept)
 
 
-def _check(asked: Question) -> None:
-    if asked.files > asked.orders:
+def _check(question: Question) -> None:
+    if question.files > question.orders:
         raise UsageError(
-            f"{asked.orders:,} orders can't be in {asked.files:,} files: a file without an order fails.",
+            f"{question.orders:,} orders can't be in {question.files:,} files: a file without an order fails.",
             "Give --orders for all files together.",
         )
     most = int(variables.defaults()["max_object_bytes"])
-    if asked.file_bytes > most:
+    if question.file_bytes > most:
         raise UsageError(
-            f"A file would have {asked.file_bytes:,} bytes; max_object_bytes allows {most:,}.",
-            f"Split the orders into more files: --files {ceil(asked.orders * asked.bytes_an_order / most)} or more.",
+            f"A file would have {question.file_bytes:,} bytes; max_object_bytes allows {most:,}.",
+            "Split the orders into more files: --files "
+            f"{ceil(question.orders * question.bytes_an_order / most)} or more.",
         )
 
 
@@ -119,7 +120,7 @@ def _objects(file_bytes: int, chunks: int) -> Objects:
     return Objects(chunks, file_bytes, staged, outputs)
 
 
-def _work(asked: Question, objects: Objects, requests: Mapping[str, Calls]) -> list[Work]:
+def _work(question: Question, objects: Objects, requests: Mapping[str, Calls]) -> list[Work]:
     sizes, cpu = function_sizes(), cpu_seconds_a_gb()
     work = []
     for function in (*CHUNK_FUNCTIONS, "write"):
@@ -130,10 +131,10 @@ def _work(asked: Question, objects: Objects, requests: Mapping[str, Calls]) -> l
         at_once = WRITE_FETCHES_AT_ONCE if function == "write" else 1
         asking = MS_A_REQUEST * (requests[function].put + requests[function].get / at_once)
         billed = ceil(1000 * (computing + moving) + asking + MS_A_CALL * calls + COLD_MS[function])
-        work.append(Work(function, sizes[function], calls * asked.files, billed * asked.files))
+        work.append(Work(function, sizes[function], calls * question.files, billed * question.files))
     for function in OUTSIDE_MACHINE:
         billed = ASSUMED_MS[function] + COLD_MS[function]
-        work.append(Work(function, sizes[function], asked.files, billed * asked.files))
+        work.append(Work(function, sizes[function], question.files, billed * question.files))
     return work
 
 
@@ -147,7 +148,7 @@ def _bytes_moved(function: str, objects: Objects) -> int:
     return moved
 
 
-def _quantities(asked: Question, objects: Objects, requests: Mapping[str, Calls]) -> dict[str, int | Fraction]:
+def _quantities(question: Question, objects: Objects, requests: Mapping[str, Calls]) -> dict[str, int | Fraction]:
     made = sum((*requests.values(), *OUTSIDE_MACHINE.values()), Calls(put=len(objects.staged) // 1000))
     chunks, days = objects.chunks, int(variables.defaults()["retention_days"]["staging"]) + 1
     invocations = len(CHUNK_FUNCTIONS) * chunks + 1 + len(OUTSIDE_MACHINE)
@@ -160,18 +161,18 @@ def _quantities(asked: Question, objects: Objects, requests: Mapping[str, Calls]
         "log_gb": Fraction(log_bytes, GB),
         "trace": TRACES_A_FILE,
     }
-    return {price: quantity * asked.files for price, quantity in a_file.items()}
+    return {price: quantity * question.files for price, quantity in a_file.items()}
 
 
-def standing(asked: Question) -> list[CostLine]:
+def monthly(question: Question) -> list[CostLine]:
     """The monthly cost of the reconciler, metrics, alarms and dashboard; with 0 files, of an idle deployment.
 
     The reconciler checks each file of the last three days every hour.
     """
-    prices, size = prices_for(asked.region, asked.architecture), function_sizes()["reconciler"]
-    looked_at, runs = RECONCILED_DAYS * asked.files, RUNS_A_DAY * DAYS_A_MONTH
+    prices, size = prices_for(question.region, question.architecture), function_sizes()["reconciler"]
+    looked_at, runs = RECONCILED_DAYS * question.files, RUNS_A_DAY * DAYS_A_MONTH
     milliseconds = runs * (RECONCILER_MS + ceil(MS_A_REQUEST * looked_at / WRITE_FETCHES_AT_ONCE))
-    hours = min(24, asked.files)  # a metric costs per hour in which it is sent
+    hours = min(24, question.files)  # a metric costs per hour in which it is sent
     some: list[tuple[str, str, int | Fraction]] = [
         ("the reconciler", "lambda_gb_second", gb_seconds(milliseconds, size.memory_mb)),
         ("the reconciler's calls", "lambda_request", runs),

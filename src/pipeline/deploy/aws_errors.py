@@ -74,7 +74,7 @@ def of_aws(error: BaseException, place: str) -> CliError:
     if isinstance(error, _UNREACHABLE):
         return _unreachable_emulator(place) if place != "aws" else _unreachable_aws(error)
     if isinstance(error, _NO_CREDENTIALS):
-        return CliError(f"There are no usable AWS credentials: {error}", _LOG_IN)
+        return CliError(f"AWS credentials are missing or unusable: {error}", _LOG_IN)
     if isinstance(error, _NO_REGION):
         return CliError(str(error), "Name the region (AWS_REGION=eu-central-1, for example), then run the same again.")
     return CliError(str(error), f"{AGAIN} If the error persists, report it with the line above.")

@@ -34,7 +34,7 @@ class LocalBackend:
     """A file, relative to the folder that Terraform runs in."""
 
     path: str = DEFAULT_STATE
-    asked_for: bool = False
+    is_chosen: bool = False
     """Whether the user chose a file explicitly."""
 
     def arguments(self) -> list[str]:
@@ -42,8 +42,8 @@ class LocalBackend:
         return [] if self.path == DEFAULT_STATE else [f"-backend-config=path={self.path}"]
 
     def differs_from(self, remembered: dict[str, Any]) -> str | None:
-        """A sentence if the folder was initialised for another backend, else None."""
-        return _differs(remembered, "", f"is {NO_BUCKET}" if self.asked_for else "is not set")
+        """A sentence if the folder was initialised for another backend; otherwise None."""
+        return _differs(remembered, "", f"is {NO_BUCKET}" if self.is_chosen else "is not set")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class S3Backend:
         return ["-reconfigure", *(f"-backend-config={name}={value}" for name, value in values.items())]
 
     def differs_from(self, remembered: dict[str, Any]) -> str | None:
-        """A sentence if the folder was initialised for another bucket, else None."""
+        """A sentence if the folder was initialised for another bucket; otherwise None."""
         return _differs(remembered, self.bucket, f"is {self.bucket}")
 
 
@@ -83,7 +83,7 @@ def chosen(environment: Environment) -> Backend:
     bucket = os.environ.get(VARIABLE, "").strip()
     if bucket in ("", NO_BUCKET):
         path = f"{environment.name}.tfstate" if environment.name else DEFAULT_STATE
-        return LocalBackend(path, asked_for=bucket == NO_BUCKET)
+        return LocalBackend(path, is_chosen=bucket == NO_BUCKET)
     if not environment.name:
         raise UsageError(
             f"{VARIABLE} is set, so an environment must be named.",
@@ -103,21 +103,21 @@ def bucket_name(project: str, account: str) -> str:
     return f"tfstate-{project}-{account}"
 
 
-def check_no_bucket(environment: Environment, asked_for: bool = False) -> None:
+def check_no_bucket(environment: Environment, is_chosen: bool = False) -> None:
     """Raise CliError if the account has the bucket that `make bootstrap` creates: then a file is not the state.
 
-    A file that was `asked_for` is accepted, except for an environment of the team. A bucket that these credentials may
+    A file that was `is_chosen` is accepted, except for an environment of the team. A bucket that these credentials may
     not use counts as existing.
     """
     name = environment.name or environment.setting("environment", environments.DEFAULT_NAME)
-    if asked_for and name not in environments.names():
+    if is_chosen and name not in environments.names():
         return
     bucket = bucket_name(environment.project(), _account())
     with suppress(ForbiddenBucketError):
         if region_of(bucket) is None:
             return
     own = 'set a name of your own in infra/terraform.tfvars (environment = "anna")'
-    if asked_for:
+    if is_chosen:
         raise CliError(
             f"{VARIABLE} is {NO_BUCKET}, but {name} is an environment of the team, whose state is in {bucket}.",
             f"For a deployment of your own, {own}, then run the same again without ENV. For the team's: export "
@@ -132,7 +132,7 @@ def check_no_bucket(environment: Environment, asked_for: bool = False) -> None:
 
 
 def region_of(bucket: str) -> str | None:
-    """The region of a bucket, or None if it doesn't exist. Raises CliError if AWS doesn't say."""
+    """The region of a bucket, or None if it doesn't exist. Raises CliError if AWS doesn't return it."""
     try:
         return str(_head(bucket)["BucketRegion"])
     except (BotoCoreError, ClientError) as exc:
@@ -172,7 +172,7 @@ def _account() -> str:
         return str(client("sts").get_caller_identity()["Account"])
     except (BotoCoreError, ClientError) as exc:
         raise CliError(
-            f"No file here holds a state, and AWS can't be asked for the state bucket ({type(exc).__name__}).",
+            f"No file here holds a state, and AWS can't be queried for the state bucket ({type(exc).__name__}).",
             of_aws(exc, "aws").next_step,
         ) from exc
 

@@ -59,11 +59,11 @@ class Runtime:
     architecture: str
     embedded: bool
     contracts: Path = field(default=CONTRACTS, repr=False)
-    """The folder of the contracts in the zips; doesn't affect the cache of packages."""
+    """The folder of the contracts in the zips; it doesn't affect the cache of packages."""
 
     @property
     def folder(self) -> Path:
-        """The folder of the zips: build/aws or build/local, with a suffix for contracts of others."""
+        """The folder of the zips: build/aws or build/local, with a suffix for other contracts."""
         if self.contracts == CONTRACTS:
             return ROOT / "build" / self.name
         return ROOT / "build" / f"{self.name}-{hashlib.sha256(str(self.contracts).encode()).hexdigest()[:8]}"
@@ -95,7 +95,7 @@ def datasets_in(contracts: Path) -> list[str]:
 def build(runtime: Runtime) -> list[Path]:
     """Build every outdated zip; returns the paths of all zips.
 
-    Raises CliError if packages can't be fetched, UsageError if there are no contracts.
+    Raises CliError if packages can't be fetched, UsageError if contracts are missing.
     """
     with one_at_a_time(ROOT / "build" / "lock"):
         return _build(runtime)

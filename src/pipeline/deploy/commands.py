@@ -121,7 +121,7 @@ def destroy_command(
     target_name: TargetName = "aws",
     confirm: Annotated[str, typer.Option(metavar="NAME", help="The deployment's name, required for prod.")] = "",
 ) -> None:
-    """Destroy the deployment and list what is left of it."""
+    """Destroy the deployment, and list resources that remain."""
     left = deploy.destroy(target(target_name), confirm)
     if left:
         raise CliError("These resources still exist:\n" + "\n".join(left), "Delete them manually.")

@@ -1,4 +1,4 @@
-"""Deploys and destroys: runs Terraform over infra/ with progress, and looks for resources that are left behind."""
+"""Deploys and destroys: runs Terraform over infra/ with progress, and looks for resources that remain."""
 
 import os
 import re
@@ -22,8 +22,8 @@ _DONE = re.compile(r"(Creation|Modifications|Destruction) complete")
 
 _DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError")
 
-_FORGETTING_SECONDS = 90
-"""How long AWS may still list a deleted resource."""
+_STILL_LISTED_SECONDS = 90
+"""How long AWS may list a deleted resource."""
 _PAUSE_SECONDS = 5
 
 _BUCKETS_ARE_KEPT = (
@@ -52,7 +52,7 @@ _LISTINGS = (
     ("stepfunctions", "list_state_machines", "stateMachines[].name", None),
     ("glue", "get_databases", "DatabaseList[].Name", None),
 )
-"""How each service of infra/ lists its resources: operation, path to the names, argument that filters by prefix."""
+"""How each service lists the resources of infra/: operation, path to the names, argument that filters by prefix."""
 
 
 def deploy(place: Target, reviewed: str = "") -> dict[str, Any]:
@@ -76,7 +76,7 @@ def deploy(place: Target, reviewed: str = "") -> dict[str, Any]:
 
 
 def subscription_warnings(place: Target, outputs: Mapping[str, Any]) -> list[str]:
-    """Sentences about topics without a subscriber, and subscriptions that are not confirmed.
+    """Sentences about topics without a subscriber, and about unconfirmed subscriptions.
 
     https://docs.aws.amazon.com/sns/latest/api/API_Subscription.html
     """
@@ -119,7 +119,7 @@ def prepare(place: Target) -> None:
 
 
 def destroy(place: Target, confirmation: str = "") -> list[str]:
-    """Destroy everything that infra/ created, even half of it; returns what is still there by its name.
+    """Destroy everything that infra/ created, even if incomplete. Returns the resources that remain, by name.
 
     Production on AWS is destroyed only if its name is given as `confirmation`, or typed. Raises CliError.
     """
@@ -140,7 +140,7 @@ def destroy(place: Target, confirmation: str = "") -> list[str]:
         raise CliError(str(refused), _BUCKETS_ARE_KEPT) from refused
     others = {f"{project}-{tags['Environment']}" for tags in _tags(place, project).values() if "Environment" in tags}
     return wait_for(
-        lambda: leftovers(place, name, others), _FORGETTING_SECONDS, _PAUSE_SECONDS, until=lambda left: not left
+        lambda: leftovers(place, name, others), _STILL_LISTED_SECONDS, _PAUSE_SECONDS, until=lambda left: not left
     )
 
 
@@ -149,9 +149,9 @@ def _confirm(name: str, confirmation: str, environment: str | None) -> None:
     if not confirmation and sys.stdin.isatty():
         confirmation = show.ask(f"This destroys {name}, which is production. Type its name to continue")
     if confirmation != name:
-        said = f"{confirmation} is not its name" if confirmation else "its name was not given"
+        detail = f"{confirmation} is not its name" if confirmation else "its name was not given"
         raise UsageError(
-            f"{name} is production, and {said}: nothing was destroyed.",
+            f"{name} is production, and {detail}: nothing was destroyed.",
             f"To destroy it: make destroy-infra{f' ENV={environment}' if environment else ''} CONFIRM={name}",
         )
 

@@ -33,9 +33,9 @@ class Environment:
         return _folder() / f"{self.name}.tfvars" if self.name else None
 
     def setting(self, variable: str, default: str) -> str:
-        """The value of a variable of infra/, as Terraform reads it, or `default` if nothing sets it.
+        """The value of a variable of infra/, as Terraform reads it, or `default` if it isn't set.
 
-        The environment's file takes precedence over one person's files, and they over the process environment.
+        The environment's file takes precedence over one person's files, and those over the process environment.
         https://developer.hashicorp.com/terraform/language/values/variables#variable-definition-precedence
         Raises CliError with Terraform's own error.
         """
@@ -43,12 +43,12 @@ class Environment:
         return _setting(files, os.environ, variable, default)
 
     def shared_setting(self, variable: str, default: str) -> str:
-        """The value of a variable by the environment's file alone, which is the same for the whole team."""
+        """The value of a variable in the environment's file, which is the same for the whole team."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
         return _setting([self.file] if self.file else [], environment, variable, default)
 
     def project(self) -> str:
-        """The project by the settings. May run Terraform."""
+        """The project in the settings. May run Terraform."""
         return self.setting("project", DEFAULT_PROJECT)
 
     def variables(self) -> dict[str, str]:
@@ -80,7 +80,7 @@ def names() -> list[str]:
 
 
 def check_apart() -> None:
-    """Raise UsageError if one environment's name and a dash are the beginning of another's.
+    """Raise UsageError if one environment's name, followed by a dash, begins another's.
 
     The names of their resources, and the policies of their roles, would overlap.
     """
@@ -111,7 +111,7 @@ def _setting(files: Sequence[Path], environment: Mapping[str, str], variable: st
 
 @lru_cache
 def _values(files: tuple[tuple[Path, bytes], ...], environment: tuple[tuple[str, str], ...]) -> Values:
-    """Terraform's values, read once for the same content."""
+    """Terraform's values, cached by the content of the files."""
     return variables.values([path for path, _ in files], dict(environment))
 
 

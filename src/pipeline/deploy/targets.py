@@ -51,7 +51,7 @@ class Target:
     _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def outputs(self) -> dict[str, Any]:
-        """Terraform's outputs. Raises CliError if nothing is deployed, or only a part."""
+        """Terraform's outputs. Raises CliError if the deployment is missing or incomplete."""
         outputs = dict(self.state().outputs)
         if not outputs.keys() >= _NEEDED:
             raise CliError(
@@ -107,14 +107,14 @@ class Target:
         return self._session.resource("s3", **self._location()).Bucket(name)
 
     def download(self, address: str) -> bytes:
-        """Download from an address that AWS signed, such as that of a function's code. Raises CliError."""
+        """Download from a presigned URL, such as that of a function's code. Raises CliError."""
         authorities = None
         if self.name == "local":  # the emulator returns an http address, but accepts only TLS
             address = address.replace("http:", "https:", 1)
             authorities = ssl.create_default_context(cafile=self.environment["AWS_CA_BUNDLE"])
         try:
-            with urlopen(address, context=authorities) as answer:
-                return bytes(answer.read())
+            with urlopen(address, context=authorities) as response:
+                return bytes(response.read())
         except OSError as exc:
             raise CliError(f"The download from AWS failed: {exc}.", "Run the same again.") from exc
 
@@ -180,7 +180,7 @@ def aws_account() -> Target:
 
 
 def _architecture(chosen: Environment) -> str:
-    """The architecture by the settings, which the zips are built for."""
+    """The architecture in the settings, for which the zips are built."""
     name = chosen.setting("architecture", "arm64")
     if name not in build.ARCHITECTURES:
         raise UsageError(f"The variable architecture must be one of {', '.join(build.ARCHITECTURES)}, not {name}.")
@@ -188,7 +188,7 @@ def _architecture(chosen: Environment) -> str:
 
 
 def contracts_folder(chosen: Environment | None = None) -> Path:
-    """The folder of the contracts, by the variable contracts_dir.
+    """The folder of the contracts, from the variable contracts_dir.
 
     Without an environment, infra/terraform.tfvars counts, also for the local emulator.
     """

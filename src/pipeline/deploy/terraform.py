@@ -24,7 +24,7 @@ _REGISTRY = "registry.terraform.io"
 _PROVIDER = f"{_REGISTRY}/hashicorp/aws"
 _MINIMUM = (1, 10)
 _MIRROR_ROOTS = (Path.home(), Path("/opt"), Path("/usr/local/share"), Path("/srv"))
-"""Where a provider mirror is looked for, one or two levels down."""
+"""Where to look for a provider mirror, one or two levels down."""
 _STOP_SECONDS = 300
 """How long an interrupted Terraform may take to finish."""
 
@@ -44,17 +44,17 @@ def run(
     Raises CliError with Terraform's own error, unless it `may_fail`. An interrupt, or closing the generator, stops
     Terraform, which first writes its state.
     """
-    with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile("w+") as asked:
-        asked.write(question)
-        asked.seek(0)
+    with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile("w+") as stdin:
+        stdin.write(question)
+        stdin.seek(0)
         process = subprocess.Popen(
             [executable(), f"-chdir={folder}", *arguments],
             env=dict(environment),
-            stdin=asked,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            start_new_session=True,  # else Ctrl-C reaches it twice, and it exits without its state
+            start_new_session=True,  # otherwise Ctrl-C reaches it twice, and it exits without writing its state
         )
         assert process.stdout is not None
         with process.stdout as lines:
@@ -137,8 +137,8 @@ def _init(command: Sequence[str], environment: Mapping[str, str], folder: Path) 
         if mirror is None:
             raise CliError(
                 f"Terraform's registry can't be reached, and no provider mirror with {_PROVIDER} was found.",
-                "Run this once with a connection, or create a mirror there and copy it to this machine: terraform "
-                "-chdir=infra providers mirror ~/terraform-mirror",
+                "Run this once with a network connection. Or create a mirror on another machine and copy it here: "
+                "terraform -chdir=infra providers mirror ~/terraform-mirror",
             ) from refused
         _drain(run([*command, f"-plugin-dir={mirror}"], environment, folder=folder))
 

@@ -22,13 +22,13 @@ _REGION_OF_ARN = re.compile(r"arn:[\w-]+:[\w-]+:([\w-]+):")
 
 @dataclass(frozen=True)
 class StateFile:
-    """Terraform's state: all of infra/, or what a failed apply or destroy left."""
+    """Terraform's state: all of infra/, or what a failed apply or destroy left of it."""
 
     outputs: Mapping[str, Any]
     resources: Sequence[tuple[str, Mapping[str, Any]]]
     """The type and the attributes of each."""
     default_tags: Mapping[str, str] = field(default_factory=dict)
-    """The tags by the settings, for a state in which no resource carries tags."""
+    """The tags according to the settings, for a state in which no resource has tags."""
 
     @classmethod
     def read(cls, text: str) -> "StateFile":
@@ -89,7 +89,7 @@ class Workspace:
                 f"{missing}: there is nothing to move.",
                 f"Set {backends.VARIABLE} and ENV, in the checkout that was deployed from.",
             )
-        moved = file.rename(file.with_name(f"{file.name}.moved"))  # else Terraform tries to migrate it
+        moved = file.rename(file.with_name(f"{file.name}.moved"))  # otherwise Terraform tries to migrate it
         try:
             self._init()
             self._drain("state", "push", str(moved))  # fails if the bucket has the state of another deployment
@@ -193,7 +193,7 @@ class Workspace:
             )
         local = self.backend if self.folder == INFRA and isinstance(self.backend, LocalBackend) else None
         if local and not _read(self.folder / local.path).resources:
-            backends.check_no_bucket(self.chosen, local.asked_for)
+            backends.check_no_bucket(self.chosen, local.is_chosen)
         override = self.folder / backends.OVERRIDE
         if isinstance(self.backend, S3Backend):
             override.write_text(backends.S3_OVERRIDE)
@@ -218,7 +218,7 @@ class Workspace:
             raise CliError(str(refused), next(steps, refused.next_step)) from refused
 
     def _next_steps(self) -> dict[str, str]:
-        """What to do about Terraform's errors, by a part of the error."""
+        """What to do about Terraform's errors, by a part of the message."""
         data = self._data.relative_to(self.folder)
         folder = "infra/bootstrap" if self.folder == BOOTSTRAP else self.folder.name
         settings = f"environments/{self.chosen.name}.tfvars" if self.chosen.name else "terraform.tfvars"
@@ -229,9 +229,9 @@ class Workspace:
             "does not exist or is not attachable": "The account has no such permissions boundary. Create it (make "
             f"bootstrap), or set permissions_boundary = null in infra/{settings}.",
             "Lake Formation permission": "Lake Formation governs the account's Glue catalog. Ask one of its "
-            "administrators to grant the missing permission to whoever deploys (for a database: aws lakeformation "
-            "grant-permissions --principal DataLakePrincipalIdentifier=ARN --permissions CREATE_DATABASE --resource "
-            '\'{"Catalog": {}}\'), then run the same again. See "Lake Formation" in docs/guides/deploy.md.',
+            "administrators to grant the missing permission to the principal that deploys (for a database: aws "
+            "lakeformation grant-permissions --principal DataLakePrincipalIdentifier=ARN --permissions CREATE_DATABASE "
+            '--resource \'{"Catalog": {}}\'), then run the same again. See "Lake Formation" in docs/guides/deploy.md.',
             "already exist": "If an interrupted run created it, Terraform doesn't know it: delete it or import it "
             "(terraform import), then run the same again. If it belongs to somebody else, choose another project or "
             "environment name.",
@@ -262,5 +262,5 @@ def copy(folder: Path, contracts: Path = build.CONTRACTS) -> None:
     trees[ROOT / "statemachine"] = folder.parent / "statemachine"
     trees |= {path.parent: folder.parent / "contracts" / path.parent.name for path in contracts.glob("*/contract.json")}
     for original, copied in trees.items():
-        shutil.rmtree(copied, ignore_errors=True)  # files deleted from the original must go too
+        shutil.rmtree(copied, ignore_errors=True)  # removes files that were deleted from the original
         shutil.copytree(original, copied)

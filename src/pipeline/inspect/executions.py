@@ -32,11 +32,11 @@ class Run:
     name: str
     batch_id: str
     key: str
-    """The source's; empty if it isn't known."""
+    """The key of the source; empty if unknown."""
     status: str
     """As in Step Functions."""
     outcome: Outcome
-    """As in `explain`. A failed execution stays failed, even if a later one published the batch."""
+    """As in `explain`, except that a failed execution stays failed, even if a later one published the batch."""
     started: datetime
     stopped: datetime | None
     counts: dict[str, int]
@@ -61,7 +61,7 @@ def recent_runs(place: Target, limit: int) -> list[Run]:
 
 def runs_of(place: Target, listed: Sequence[Mapping[str, Any]]) -> list[Run]:
     """Executions as ListExecutions returns them, with the contents of their records, in the same order."""
-    place.s3()  # made before the threads: boto3 doesn't make clients thread-safely
+    place.s3()  # created before the threads, since boto3 isn't thread-safe here
     place.step_functions()
     return at_once(partial(_run_of, place), listed, _PARALLEL)
 
@@ -94,7 +94,7 @@ def _run_of(place: Target, execution: Mapping[str, Any]) -> Run:
 
 
 def cost_of(place: Target, batch_id: str, name: str) -> str:
-    """The cost of an execution in USD, from its run record; empty if there is none."""
+    """The cost of an execution in USD, from its run record; empty without one."""
     record = read_document(place, RunRecord, run_key(restarts.dataset_of_batch(batch_id), batch_id, name))
     return f"{Decimal(record.usd):.6f}" if record else ""
 

@@ -1,4 +1,4 @@
-"""The commands that show what happened to a file: explain, rejects and report. None changes anything in AWS."""
+"""The commands that show what happened to a file: explain, rejects and report. They are read-only."""
 
 import webbrowser
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from pipeline.console import as_json
 from pipeline.deploy.targets import target
 from pipeline.errors import CliError
 from pipeline.inspect import json_documents, show_batch, show_rejects
-from pipeline.inspect.batch_history import rejects_of, story_of
+from pipeline.inspect.batch_history import collect_history, rejects_of
 from pipeline.inspect.report import write_report
 from pipeline.options import AsJson, TargetName, What
 
@@ -26,17 +26,17 @@ def explain(what: What, target_name: TargetName = "aws", json_: AsJson = False) 
     \b
     pipeline explain incoming/orders/x.jsonl      the newest version of a key
     pipeline explain orders-0123…                 a batch
-    pipeline explain orders-0123…-replay-1        the batch of an execution; its ARN or console address do as well
+    pipeline explain orders-0123…-replay-1        the batch of an execution; its ARN or console address also work
     pipeline explain 's3://…-ingest-…/incoming/orders/x.jsonl?versionId=…'
     pipeline explain orders-0123… --json | jq -r '.actions[].command'
 
     Exits with 0 for every outcome, and with 2 if nothing matches.
     """
-    story = story_of(target(target_name), what, samples=0)
+    batch = collect_history(target(target_name), what, samples=0)
     if json_:
-        as_json.dump(json_documents.story(story))
+        as_json.dump(json_documents.explanation(batch))
     else:
-        show_batch.story(story)
+        show_batch.history(batch)
 
 
 def rejects(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.console.as_json import plain
-from pipeline.inspect.batch_history.model import BatchRejects, Story
+from pipeline.inspect.batch_history.model import BatchHistory, BatchRejects
 
 _LEFT_OUT = {"manifest"}
 """Members that are left out: the manifest is in the bucket."""
@@ -12,7 +12,7 @@ _BALANCE = ("counts", "rejected_by_reason", "control_totals", "records_by_versio
 """The members of a manifest that are shown as the balance."""
 
 
-def story(batch: Story) -> dict[str, Any]:
+def explanation(batch: BatchHistory) -> dict[str, Any]:
     """The document of `explain --json`."""
     content = {name: part for name, part in plain(batch).items() if name not in _LEFT_OUT}
     balance = {name: plain(getattr(batch.manifest, name)) or {} for name in _BALANCE} if batch.manifest else None

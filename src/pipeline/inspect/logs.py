@@ -24,14 +24,14 @@ _MOST_PAGES = 25
 """How many pages, of at most 1 MB, are read of one function's log to find the latest lines."""
 
 _FIRST_PAGES = 10
-"""The same for the first lines about a batch."""
+"""The same for finding the first lines about a batch."""
 
 _PAUSE_SECONDS = 2.0
 _SOON, _LATE = timedelta(minutes=1), timedelta(minutes=10)
 """How late lines may arrive: nearly all within the first, all within the second."""
 
 _LATE_EVERY = 15
-"""Every so many polls, following reads as far back as `_LATE`; else as far as `_SOON`."""
+"""After this many polls, following reads back as far as `_LATE`; otherwise as far as `_SOON`."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def follow_logs(place: Target, since: datetime, limit: int, batch_id: str = "") 
 
 
 def first_lines(place: Target, since: datetime, batch_id: str, functions: Container[str]) -> tuple[list[LogLine], bool]:
-    """The lines about a batch since a time, and whether the logs of these functions were read to their end."""
+    """The lines about a batch since a time, and whether the logs of these functions were read completely."""
     lines, is_whole = list[LogLine](), True
     for function, pages in _logs(place, since, batch_id):
         if function in functions:

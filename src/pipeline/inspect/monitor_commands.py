@@ -1,4 +1,4 @@
-"""The commands that monitor: status, logs, watch and console. None changes anything."""
+"""The commands that monitor: status, logs, watch and console. They are read-only."""
 
 import webbrowser
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ from pipeline.options import AsJson, TargetName
 from pipeline.recover import restarts, undelivered
 
 _LOGS_AFTER_END = timedelta(hours=1)
-"""How long after its end an execution may be logged about: its failure and its cost are recorded, with retries."""
+"""How long after its end an execution may have log lines: its failure and cost are recorded, with retries."""
 
 
 def status(
@@ -75,7 +75,7 @@ def logs_command(
     pipeline logs orders-0123…
     pipeline logs --follow
 
-    CloudWatch Logs has most lines within seconds. One that comes late is shown late, up to ten minutes.
+    CloudWatch Logs has most lines within seconds. A line that arrives up to ten minutes late is still shown.
     """
     place = target(target_name)
     batch_id, since, until = _about(place, what)
@@ -126,9 +126,9 @@ def console(
     execution: Annotated[str | None, typer.Argument(help="Its name or ARN; by default the state machine.")] = None,
     target_name: TargetName = "aws",
 ) -> None:
-    """Print and open the AWS console's page of an execution.
+    """Print and open an execution's page in the AWS console.
 
-    Without an execution, the page is that of the state machine. It is opened only from a terminal.
+    Without an execution, the page is that of the state machine. The page is opened only if the output is a terminal.
     """
     place = target(target_name)
     url = console_url(place, execution)

@@ -31,7 +31,7 @@ SENTENCES: Mapping[Outcome, str] = {
     Outcome.PARTLY_REJECTED: "Published without the records that break the contract.",
     Outcome.FAILED: "Failed: nothing was published.",
     Outcome.RUNNING: "It is running.",
-    Outcome.STUCK: "Its execution has been running for longer than any should.",
+    Outcome.STUCK: "Its execution has been running for too long.",
     Outcome.WAITING: "Not started: its event could not be handled, and is in the failed-event queue.",
     Outcome.NOT_STARTED: "Not started: it has no execution, and the failed-event queue has no event about it.",
     Outcome.IGNORED: "Ignored: the contract excludes its name, and nothing started it.",
@@ -45,8 +45,8 @@ SENTENCES: Mapping[Outcome, str] = {
 def outcome_of(state: BatchState, *, rejected: int = 0, waits: bool = False, is_ignored: bool = False) -> Outcome:
     """The outcome of a batch in `state`.
 
-    `rejected` is the number of rejected records in its manifest, `waits` whether its event is in that queue, and
-    `is_ignored` whether the contract ignores its key.
+    `rejected` is the number of rejected records in its manifest. `waits`: its event is in the failed-event queue.
+    `is_ignored`: the contract ignores its key.
     """
     if state is BatchState.PUBLISHED:
         return Outcome.PARTLY_REJECTED if rejected else Outcome.PUBLISHED

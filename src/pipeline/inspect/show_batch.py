@@ -1,13 +1,14 @@
-"""Prints what `explain` shows, as plain lines that neither a narrow terminal nor a pipe cuts."""
+"""Prints what `explain` shows, as plain lines that are never shortened for a terminal."""
 
 from datetime import UTC, datetime
 
 from functions.common.batch import title_of
 from functions.common.batch_state import state_words
+from functions.common.execution_history.model import Chunk, Ended, Step
 from pipeline.console import many, out, plain, plain_lines
 from pipeline.console.balance import balance
 from pipeline.inspect import show_rejects
-from pipeline.inspect.batch_history.model import Chunk, Ended, Execution, Outcome, Step, Story
+from pipeline.inspect.batch_history.model import BatchHistory, Execution, Outcome
 from pipeline.inspect.outcome import SENTENCES
 from pipeline.inspect.show_executions import COLORS
 
@@ -15,7 +16,7 @@ _MAX_CHUNKS = 10
 _ENDED_COLORS = {Ended.SUCCEEDED: "green", Ended.RUNNING: "cyan", Ended.CAUGHT: "yellow"}
 
 
-def story(batch: Story) -> None:
+def history(batch: BatchHistory) -> None:
     """The whole history of a batch in order, and what to do next."""
     _headline(batch)
     _arrival(batch)
@@ -50,7 +51,7 @@ def story(batch: Story) -> None:
             out.print(f"    {action.command}", markup=False)
 
 
-def _headline(batch: Story) -> None:
+def _headline(batch: BatchHistory) -> None:
     title = plain(title_of(batch.source.bucket, batch.source.key)) if batch.source else batch.batch_id
     out.print(f"[bold {COLORS[batch.outcome]}]{batch.outcome.upper()}[/]  {title}")
     counts = batch.manifest.counts if batch.manifest else None
@@ -68,10 +69,10 @@ def _headline(batch: Story) -> None:
         out.print(f"  readers get another revision: {read}")
 
 
-def _arrival(batch: Story) -> None:
+def _arrival(batch: BatchHistory) -> None:
     _title("Source")
     if batch.source is None or batch.uploaded is None:
-        out.print("  No record names its source any more.")
+        out.print("  No record names its source.")
     else:
         gone = "" if batch.is_source_there else "; [yellow]this version no longer exists[/yellow]"
         out.print(f"  {_time(batch.uploaded)}  uploaded, {many(batch.source.size, 'byte')}{gone}")
@@ -146,7 +147,7 @@ def _is_notable(chunk: Chunk) -> bool:
     return chunk.outcome is not Ended.SUCCEEDED or any(step.retries for step in chunk.steps)
 
 
-def _versions(batch: Story) -> None:
+def _versions(batch: BatchHistory) -> None:
     if len(batch.versions) > 1 or batch.is_deleted:
         _title("Versions of this key, newest first")
         if batch.is_deleted:

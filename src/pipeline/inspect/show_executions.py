@@ -1,4 +1,4 @@
-"""Prints what `status`, `logs` and `watch` show: two lines per execution, which nothing cuts."""
+"""Prints what `status`, `logs` and `watch` show: two lines per execution, never shortened."""
 
 from collections import Counter
 from collections.abc import Sequence

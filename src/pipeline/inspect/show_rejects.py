@@ -1,4 +1,4 @@
-"""Prints rejects for `rejects` and `explain`, as plain lines that neither a narrow terminal nor a pipe cuts."""
+"""Prints rejects for `rejects` and `explain`, as plain lines that are never shortened for a terminal."""
 
 import json
 from typing import Any

@@ -17,7 +17,7 @@ from pipeline.recover import restarts, undelivered
 
 _SECONDS = {"local": 0.5, "aws": 3.0}
 _FIRST = 100
-"""How many executions the first poll reads in addition to the running ones: the newest; each takes some requests."""
+"""How many executions the first poll reads in addition to the running ones: the newest. Each takes a few requests."""
 
 _SETTLED_WITHIN = timedelta(minutes=1)
 """How late Step Functions may list a change: its listing is eventually consistent."""
@@ -26,7 +26,7 @@ _STATES = 10
 """How many running executions have their current state read, with a request each."""
 
 _QUEUE_EVERY = 10
-"""Every so many polls the size of the failed-event queue is read."""
+"""The size of the failed-event queue is read once per this number of polls."""
 
 _COST_WITHIN = timedelta(minutes=1)
 """How long after an execution's end its cost is looked up: its record is written later."""
@@ -37,13 +37,13 @@ class Look:
     """The result of one poll."""
 
     running: tuple[tuple[Run, str], ...]
-    """With the current state of each; empty if it was not read."""
+    """Each with its current state, which is empty if it was not read."""
     ended: tuple[Run, ...]
-    """Those that have ended since the first poll, or shortly before it; newest first."""
+    """Executions that ended since the first poll or shortly before it; newest first."""
     begun: tuple[Run, ...]
-    """Those that are new in this poll."""
+    """Executions that are new in this poll."""
     over: tuple[Run, ...]
-    """Those whose end is new in this poll, oldest first."""
+    """Executions whose end is new in this poll, oldest first."""
     waiting: int
     """Events in the failed-event queue."""
 
@@ -52,7 +52,7 @@ def watch(place: Target, since: datetime) -> Iterator[Look]:
     """Poll for as long as the caller reads. Leaves out executions that ended before `since`.
 
     A poll lists executions once or twice, makes one request for each that is running, and three for each that has
-    newly ended. An execution that was seen running is followed until its end, however many others there are.
+    newly ended. An execution that was seen running is followed until its end.
     """
     running: dict[str, Run] = {}
     ended: dict[str, Run] = {}
@@ -79,7 +79,7 @@ def watch(place: Target, since: datetime) -> Iterator[Look]:
 
 
 def _seen(place: Target, since: datetime, known: Set[str], most: int | None) -> dict[str, Mapping[str, Any]]:
-    """The running executions, those that have changed since a time (at most so many), and those that are `known`."""
+    """The running executions, at most `most` that have changed since a time, and those that are `known`."""
     client, machine = place.step_functions(), place.outputs()["state_machine_arn"]
     listed = [*executions.running(client, machine), *islice(executions.changed_since(client, machine, since), most)]
     seen: dict[str, Mapping[str, Any]] = {one["name"]: one for one in listed}

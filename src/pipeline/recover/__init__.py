@@ -1,1 +1,1 @@
-"""What mends: what to start again, what to send again, what to erase, and which outputs no manifest names."""
+"""Recovery commands: replays, backfills, reconciliation, undelivered events and erasure."""

@@ -20,7 +20,7 @@ from pipeline.options import Combinations, TargetName
 from pipeline.recover import corrections, erasure, outputs, restarts, undelivered
 from pipeline.recover import show as show_recovery
 
-Apply = Annotated[bool, typer.Option("--apply", help="Do it. Without this, the command is a dry run.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Make the changes. Without this, the command is a dry run.")]
 Concurrency = Annotated[int, typer.Option(min=1, max=100, help="How many executions may run at a time.")]
 OnlyPrefix = Annotated[str | None, typer.Option("--prefix", help="Only files whose keys begin with this.")]
 Since = Annotated[
@@ -68,7 +68,7 @@ def replay(
     \b
     pipeline replay orders-0123…                  one batch
     pipeline replay incoming/orders/x.jsonl       every version of one key that is not published
-    pipeline replay --failed --since 7d --apply   all that failed in the last week
+    pipeline replay --failed --since 7d --apply   all batches that failed in the last week
     pipeline replay --prefix incoming/orders/2026-01/ --republish --apply
     pipeline replay --rejects rejects.jsonl --apply
     """
@@ -176,7 +176,7 @@ def redrive(target_name: TargetName = "aws", apply: Apply = False) -> None:
     if not handled + failed:
         show.out.print("The queue is empty.")
     elif not apply:
-        show.out.print("Nothing was sent. Add --apply to send them back.")
+        show.out.print("Nothing was sent. Add --apply to send them again.")
 
 
 def erase(
@@ -184,9 +184,10 @@ def erase(
     target_name: TargetName = "aws",
     apply: Apply = False,
 ) -> None:
-    """Delete a batch and its source for good.
+    """Delete a batch and its source permanently.
 
-    Deletes every version of everything that was made of it. This cannot be undone. A dry run unless you pass --apply.
+    Deletes every version of every object that the pipeline created from it. This can't be undone. A dry
+    run unless you pass --apply.
     """
     place = target(target_name)
     batch = erasure.find_batch(place, batch_id)
@@ -196,7 +197,7 @@ def erase(
         source = f"and their source {show.plain(batch.source.uri)}" if has_source else "whose source no longer exists"
         show.out.print(f"All revisions of {name}, {source}:")
     else:
-        show.out.print(f"Nothing of {name} exists any more: it was erased or has expired.")
+        show.out.print(f"Nothing of {name} exists: it was erased or has expired.")
     for bucket, count in sorted(Counter(bucket for bucket, _, _ in found).items()):
         show.out.print(f"  {show.many(count, 'version')} of objects in {bucket}")
     for key in erasure.corrections(place, batch):
@@ -204,7 +205,7 @@ def erase(
     if not found:
         return
     if not apply:
-        show.out.print("Nothing was deleted. Add --apply to delete them for good.")
+        show.out.print("Nothing was deleted. Add --apply to delete them permanently.")
         return
     erasure.erase(place, found)
     show.out.print("Erased.")
@@ -227,7 +228,7 @@ def _selection(what: list[str], prefix: str | None, since: str | None) -> restar
 
 
 def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, apply: bool) -> None:
-    """Print what would be started, or start it and print how each ended. Exits with 1 unless all succeeded."""
+    """Print which executions would start, or run them and print their results. Exits with 1 unless all succeeded."""
     planned = list(show.tracked(starts, "checking batches"))
     wanted = [start for start in planned if start.batch]
     show_recovery.starts(wanted, [start for start in planned if not start.batch])
@@ -274,7 +275,7 @@ def _send_correction(place: Target, path: Path, apply: bool) -> None:
 
 
 def _send_missed_notifications(place: Target, failed: list[Mapping[str, Any]]) -> int:
-    """Have each failure recorded and notified. Returns how many failed again."""
+    """Record and notify each failure. Returns how many of them failed again."""
     problems = 0
     for execution in failed:
         try:
@@ -303,7 +304,7 @@ def _time(text: str | None) -> datetime:
 def _duration(text: str) -> timedelta:
     """30m, 12h or 7d. Raises UsageError."""
     if not _AGE.fullmatch(text):
-        raise UsageError(f"{text} isn't a length of time.", "Give one such as 15m, 12h or 7d.")
+        raise UsageError(f"{text} isn't a duration.", "Give a duration such as 15m, 12h or 7d.")
     return int(text[:-1]) * _UNITS[text[-1]]
 
 

@@ -1,4 +1,4 @@
-"""Erases a batch for good: its source version, and every version of everything that was made of it."""
+"""Erases a batch permanently: its source version, and every version of every object created from it."""
 
 import re
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ StoredVersion = tuple[str, str, str]
 def find_batch(place: Target, batch_id: str) -> Batch:
     """The batch with this id, from its records or its source.
 
-    Raises UsageError if there is neither, and CliError while a function may still write something of any revision:
-    what is written after an erasure would remain.
+    Raises UsageError if there is neither, and CliError while a function may still write outputs of any revision,
+    which would survive the erasure.
     """
     finding = restarts.find(place, batch_id, restarts.patience())
     batch = restarts.batch_of(place, finding)
@@ -35,7 +35,7 @@ def find_batch(place: Target, batch_id: str) -> Batch:
 
 
 def _revisions(place: Target, batch: Batch) -> list[str]:
-    """The ids of all revisions of a batch that have left anything, and of the next one, which may have started."""
+    """The ids of all revisions of a batch that have records or outputs, and of the next one, which may have started."""
     base, _ = revision_of(batch.batch_id)
     found = [
         name[0] for _, key, _ in stored_versions(place, batch) if (name := re.search(rf"{base}(?:-r[1-9]\d*)?", key))
@@ -45,14 +45,14 @@ def _revisions(place: Target, batch: Batch) -> list[str]:
 
 
 def corrections(place: Target, batch: Batch) -> list[str]:
-    """The keys of the files that correct rejects of a batch. Each is a batch of its own, with records of this one."""
+    """The keys of the files that correct rejects of a batch. Each is a separate batch with records of this one."""
     base, _ = revision_of(batch.batch_id)
     prefix = f"{PREFIX}{batch.dataset}/corrections/{base}-"
     return sorted({key for _, key, _ in _versions(place, place.outputs()["ingest_bucket"], prefix)})
 
 
 def stored_versions(place: Target, batch: Batch) -> list[StoredVersion]:
-    """Every version of every object that a batch has left, in all its revisions: its manifests first, its source last.
+    """Every version of every object of a batch, in all its revisions: its manifests first, its source last.
 
     In this order no reader sees a half-erased batch, and an interrupted erasure can be repeated.
     """
@@ -72,14 +72,14 @@ def stored_versions(place: Target, batch: Batch) -> list[StoredVersion]:
 
 
 def _versions(place: Target, bucket: str, prefix: str) -> Iterator[StoredVersion]:
-    """The versions under a prefix, delete markers included."""
+    """The versions under a prefix, including delete markers."""
     for page in place.s3().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
         for found in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
             yield bucket, found["Key"], found["VersionId"]
 
 
 def erase(place: Target, found: list[StoredVersion]) -> None:
-    """Delete these versions for good: manifests, then what they name, then the source."""
+    """Delete these versions permanently: manifests, then what they name, then the source."""
     processed = place.outputs()["processed_bucket"]
     for (bucket, _), group in groupby(found, key=lambda one: (one[0], one[1].startswith("manifests/"))):
         if bucket == processed:

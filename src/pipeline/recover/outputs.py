@@ -22,12 +22,12 @@ from pipeline.recover.restarts import EVER, dataset_of_batch, look_at, writes_un
 _BATCH = re.compile(r"[a-z][a-z0-9_]{0,29}-[0-9a-f]{32}(?:-r[1-9]\d*)?(?=[./])")
 _DELETED_AT_ONCE = 1000
 _YOUNG = timedelta(minutes=16)
-"""The longest that an unknown function may continue writing."""
+"""The longest time that an unknown function may continue writing."""
 
 
 @dataclass
 class Listed:
-    """The outputs of one batch in the bucket: bytes by key, and when the last one was written."""
+    """The outputs of one batch in the bucket: bytes by key, and the time of the last write."""
 
     sizes: dict[str, int] = field(default_factory=dict)
     written: datetime = EVER
@@ -43,7 +43,7 @@ class Checked:
     missing: tuple[str, ...]
     """Keys that the manifest names and that are missing, or have another size or SHA-256."""
     kept: str = ""
-    """Why its orphans must not be deleted; empty if they may be."""
+    """Why its orphans must not be deleted; empty if they can be."""
 
 
 def check_outputs(
@@ -149,7 +149,7 @@ def _digest(place: Target, key: str) -> str | None:
 
 
 def prune(place: Target, checked: Checked) -> tuple[str, ...]:
-    """Delete the orphans of a batch that still are orphans. Returns their keys.
+    """Delete the outputs of a batch that are still orphans. Returns their keys.
 
     They can be restored for as long as the bucket keeps replaced versions.
     """

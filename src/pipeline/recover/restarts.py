@@ -1,4 +1,4 @@
-"""Which executions to start again (replays, republications and backfills), and how they are run.
+"""Plans and runs executions: replays, republications and backfills.
 
 The contents of the buckets decide which executions are started and how they are named. So an interrupted command can be
 repeated, and two people who repeat it start each execution once.
@@ -56,7 +56,7 @@ Record = Manifest | FailureRecord
 
 @dataclass(frozen=True)
 class Selection:
-    """The batches that a command works on: all under the prefix unless batches or keys are given."""
+    """The batches that a command works on: all below the prefix unless batches or keys are given."""
 
     batches: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ class Ended:
 
 
 def pipeline_of(place: Target) -> Pipeline:
-    """The deployed pipeline, as a survey takes it."""
+    """The deployed pipeline, as the functions that look up states expect it."""
     outputs = place.outputs()
     return Pipeline(
         storage=Storage(place.s3()),
@@ -99,7 +99,7 @@ def pipeline_of(place: Target) -> Pipeline:
 
 
 def patience(grace: timedelta = timedelta(0)) -> Patience:
-    """How long a command waits before it calls something missing, counted from now."""
+    """How long a command waits before it reports something as missing, from now on."""
     return Patience(datetime.now(UTC), grace)
 
 
@@ -330,7 +330,7 @@ def record_failure(place: Target, name: str) -> None:
     """Send the end of an execution to record_failure, as EventBridge does. Raises CliError if the function fails."""
     pipeline = pipeline_of(place)
     execution = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, name)
-    assert execution is not None  # it was just listed
+    assert execution is not None  # it was listed a moment ago
     function = place.outputs()["function_names"]["record_failure"]
     payload = orjson.dumps(status_change(execution))
     response = place.client("lambda").invoke(FunctionName=function, Qualifier="live", Payload=payload)

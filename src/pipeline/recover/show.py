@@ -1,4 +1,4 @@
-"""Prints the results of recovery commands, as plain lines that neither a narrow terminal nor a pipe cuts."""
+"""Prints the results of recovery commands, as plain lines that are never shortened for a terminal."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from pipeline.recover.outputs import Checked
 from pipeline.recover.restarts import Start
 
 SHOWN = 50
-"""How many of a kind are shown at most."""
+"""The maximum number of lines of each kind."""
 
 
 def starts(wanted: Sequence[Start], others: Iterable[Start]) -> None:
@@ -32,7 +32,7 @@ def findings(found: Sequence[Finding], failed: Sequence[Mapping[str, Any]]) -> N
 
 
 def checked_outputs(checked: Sequence[Checked]) -> None:
-    """Orphans, limited by batch; then every damaged output, since each is a loss."""
+    """Orphans, limited by batch; then every damaged output, since each is a data loss."""
     for one in [one for one in checked if one.orphans][:SHOWN]:
         kept = f"; kept because {one.kept}" if one.kept else ""
         for key in one.orphans:

@@ -26,10 +26,10 @@ _PEEK_SECONDS = 30
 """How long a message that is only read stays hidden from others."""
 
 _HANDLING_SECONDS = 920
-"""How long a message that is sent again stays hidden: the longest that a function may run, and some seconds."""
+"""How long a message that is sent again stays hidden: a function's longest timeout and a few seconds."""
 
 _READ_A_SECOND = 25
-"""How many messages are certainly read in a second."""
+"""The number of messages that can be read in a second at least."""
 
 _WAIT_SECONDS = 1
 """With a wait of a second or more, SQS asks all of its servers and also finds messages that have just arrived."""
@@ -42,7 +42,7 @@ class Undelivered:
     receipt: str
     sent: datetime
     function_arn: str
-    """The function that the event was for, with alias; empty if the message doesn't say."""
+    """The function that the event was for, with alias; empty if the message doesn't name it."""
     event: Any
     error: str
     """Why the event was not handled, in one line."""
@@ -73,7 +73,7 @@ def waiting(place: Target) -> int:
 def peek(place: Target) -> Iterator[tuple[Undelivered, str]]:
     """The messages of the queue, each with its error. Others can see them again when all have been read."""
     for message in _received(place, _PEEK_SECONDS + waiting(place) // _READ_A_SECOND, 10):
-        yield message, message.error or "it does not say why"
+        yield message, message.error or "it doesn't say why"
 
 
 def redrive(place: Target) -> Iterator[tuple[Undelivered, str]]:

@@ -64,7 +64,7 @@ def _check_has_file(path: Path | None, dataset: str) -> None:
     if path is None and dataset != ORDERS:
         raise UsageError(
             f"{dataset} needs a file: only orders can be generated.",
-            "Name one: path/to/visits.jsonl after the command, or INPUT=path/to/visits.jsonl after make.",
+            "Name a file: path/to/visits.jsonl after the command, or INPUT=path/to/visits.jsonl after make.",
         )
 
 

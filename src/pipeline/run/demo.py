@@ -16,7 +16,7 @@ from pipeline.run import show as show_run
 from pipeline.run.runs import REPORT
 
 _COST_SECONDS = 15
-"""How long the demo waits for the cost of its run, which is calculated after the run."""
+"""How long the demo waits for the cost of its run, which is calculated afterwards."""
 
 
 def demo(path: Path, dataset: str, folder: Path) -> runs.RunResult:

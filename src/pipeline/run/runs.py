@@ -11,6 +11,7 @@ import msgspec
 
 from functions.common import executions
 from functions.common.batch import batch_id_for, failure_key, manifest_key, run_key
+from functions.common.causes import plain_cause
 from functions.common.documents.document import StoredDocument
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.manifest import Manifest
@@ -18,7 +19,6 @@ from functions.common.documents.run_record import RunRecord
 from functions.common.errors import DocumentError
 from functions.common.executions import execution_arn
 from functions.common.planning import dataset_of, version_id_of
-from functions.record_failure.failure import plain_cause
 from pipeline import console as show
 from pipeline.console import files
 from pipeline.deploy.processed_bucket import read_document
@@ -28,7 +28,7 @@ from pipeline.waiting import wait_for
 
 _POLL_SECONDS = {"local": 0.25, "aws": 1.0}
 _START_SECONDS = 180
-"""How long S3, the starter and its retries may take to start an execution."""
+"""How long S3 and the starter, with its retries, may take to start an execution."""
 
 MANIFEST = "manifest.json"
 REPORT = "report.html"

@@ -11,7 +11,7 @@ class CheckOutcome(StrEnum):
     OK = "ok"
     FAILED = "failed"
     WARNING = "warning"
-    """Somebody has to do something, but it says nothing against what was tried."""
+    """Someone must act, but not because of the deployment that was tested."""
     OMITTED = "omitted"
 
 
@@ -22,11 +22,11 @@ class Result:
     name: str
     outcome: CheckOutcome
     detail: str
-    """What was found, or why it was left out."""
+    """What was found, or why the check was omitted."""
     seconds: float = 0.0
 
 
 def held(results: Sequence[Result]) -> bool:
-    """Whether nothing failed, and anything was tried at all."""
+    """Whether no check failed and at least one passed."""
     outcomes = [result.outcome for result in results]
     return CheckOutcome.OK in outcomes and CheckOutcome.FAILED not in outcomes

@@ -16,16 +16,16 @@ from pipeline.smoke import throwaway
 from pipeline.smoke.check_results import CheckOutcome, Result, held
 
 NOT_TRIED = {
-    "e-mail": "nobody is subscribed; see that the subscriptions are confirmed, and that a mail arrives",
+    "e-mail": "the test has no subscriber; check that your subscriptions are confirmed and that an e-mail arrives",
     "the schedule": "it would take an hour; the reconciler is invoked instead",
-    "budgets": "AWS calculates costs some times a day",
+    "budgets": "AWS calculates costs a few times a day",
     "retention": "lifecycle rules take a day or more",
-    "throttling": "it takes the account's whole concurrency, which other functions share",
+    "throttling": "it needs the account's whole concurrency, which other functions share",
     "an execution's timeout": "it takes six hours",
-    "a lost S3 event": "S3 can't be made to lose one",
-    "the region's failure": "nobody can try that",
+    "a lost S3 event": "no call makes S3 lose an event",
+    "the region's failure": "no call makes a region fail",
 }
-"""What a smoke test can't try, and why."""
+"""What a smoke test can't check, and why."""
 
 _STYLES = {
     CheckOutcome.OK: "green",
@@ -39,31 +39,31 @@ _STYLES = {
 def smoke(
     target_name: TargetName = "aws",
     name: Annotated[
-        str, typer.Option(metavar="NAME", help="What to call it, smoke-1a2b3c, so that it can be destroyed by name.")
+        str, typer.Option(metavar="NAME", help="The name of the run, such as smoke-1a2b3c; by default a new one.")
     ] = "",
     destroy: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Only destroy what a run called NAME (smoke-…) has left; it must be over."),
+        typer.Option(metavar="NAME", help="Only destroy what the run called NAME (smoke-…) left. It must have ended."),
     ] = "",
     own_key: Annotated[
-        bool, typer.Option("--customer-managed-key", help="Encrypt everything with a key of its own, which costs $1.")
+        bool, typer.Option("--customer-managed-key", help="Encrypt everything with its own KMS key, which costs $1.")
     ] = False,
     json_: AsJson = False,
 ) -> None:
-    """Test a throw-away deployment and destroy it.
+    """Create a temporary deployment, test it and destroy it.
 
     \b
-    pipeline smoke                                              on AWS, for some cents
-    pipeline smoke --target local                               what the embedded AWS can show of it
-    pipeline smoke --customer-managed-key                       the same with a key of its own (make: KEY=own)
+    pipeline smoke                                              on AWS, for a few cents
+    pipeline smoke --target local                               the checks that work on the local emulator
+    pipeline smoke --customer-managed-key                       the same with its own KMS key (make: KEY=own)
     pipeline smoke --destroy smoke-1a2b3c                       after a run that was killed
 
-    With PIPELINE_ENV (make: ENV) it has the settings of that environment. Other deployments are not touched.
-    It is destroyed after a failure or an interrupt too. With TF_STATE_BUCKET, leftovers of earlier runs that died are
+    With PIPELINE_ENV (make: ENV) it has the settings of that environment. Other deployments are not changed.
+    The deployment is destroyed even after a failure or an interrupt. With TF_STATE_BUCKET, what failed runs left is
     destroyed first; if that fails, you get a warning. Exits with 0 only if every check passed.
     """
     if target_name == "local" and destroy:
-        raise UsageError("--destroy is for AWS: the embedded AWS is stopped with all that is on it.")
+        raise UsageError("--destroy is for AWS: a run on the local emulator leaves nothing.")
     name = name or destroy or throwaway.new_name()
     throwaway.check_name(name)
     if destroy:
@@ -96,7 +96,7 @@ def _place(target_name: str, name: str, own_key: bool) -> AbstractContextManager
 
 
 def _swept(name: str) -> Iterator[Result]:
-    """What became of what earlier runs have left."""
+    """Destroy what earlier runs left. Yields a result for each."""
     for result in throwaway.sweep(name):
         show.step(f"{result.outcome}: {result.name}: {result.detail}")
         yield result
@@ -128,12 +128,12 @@ def _show(name: str, results: list[Result]) -> None:
         seconds = "" if one.outcome is CheckOutcome.OMITTED else f"{one.seconds:.1f}"
         table.add_row(show.plain(one.name), outcome, seconds, show.plain_lines(one.detail))
     show.out.print(table)
-    show.out.print("Not tried, since a smoke test can't:")
+    show.out.print("A smoke test can't check these:")
     for what, why in NOT_TRIED.items():
         show.out.print(f"  {what}: {why}")
     counts = {outcome: sum(one.outcome is outcome for one in results) for outcome in CheckOutcome}
-    told = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n or outcome is not CheckOutcome.WARNING)
-    show.out.print(f"{'HELD' if held(results) else 'FAILED'} {told}")
+    summary = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n or outcome is not CheckOutcome.WARNING)
+    show.out.print(f"{'HELD' if held(results) else 'FAILED'} {summary}")
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {"smoke": smoke}

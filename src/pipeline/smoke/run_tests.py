@@ -1,4 +1,4 @@
-"""Runs the tests in tests/e2e/smoke on a deployment, and makes a result of each."""
+"""Runs the tests in tests/e2e/smoke on a deployment and collects their results."""
 
 import tempfile
 from pathlib import Path
@@ -16,10 +16,10 @@ TESTS = ROOT / "tests" / "e2e" / "smoke"
 
 
 class Deployment:
-    """A pytest plugin: tests/e2e/smoke/conftest.py reads `place` from it, and it collects their results."""
+    """A pytest plugin: tests/e2e/smoke/conftest.py reads `place` from it, and collects the tests' results."""
 
     def __init__(self, place: Target) -> None:
-        self.__name__ = "deployment"  # which pytest calls the plugin
+        self.__name__ = "deployment"  # pytest's name for the plugin
         self.place = place
         self.results: list[Result] = []
         self.is_interrupted = False
@@ -35,7 +35,7 @@ class Deployment:
             self._add(Result(report.nodeid, CheckOutcome.FAILED, str(report.longrepr)))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Remember a Ctrl-C. pytest also calls this when it stops because a file can't be read."""
+        """Record a Ctrl-C. pytest also calls this when it stops because a file can't be read."""
         self.is_interrupted = excinfo.type is KeyboardInterrupt
 
     def _add(self, result: Result) -> None:
@@ -46,7 +46,7 @@ class Deployment:
 def run_tests(place: Target, tests: Path = TESTS) -> list[Result]:
     """The results of all tests on a deployment. Raises KeyboardInterrupt after the tests have cleaned up."""
     plugin = Deployment(place)
-    # The settings in pyproject.toml, with neither pytest's output nor the options that make test has.
+    # the settings in pyproject.toml, without pytest's output and the options of make test
     options = ["-c", str(ROOT / "pyproject.toml"), "--strict-markers", "--capture=no"]
     options += ["--override-ini=addopts=", "--override-ini=verbosity_assertions=2"]
     without = [f"-pno:{name}" for name in ("terminal", "cacheprovider", "faulthandler", "xdist.looponfail")]
@@ -56,8 +56,8 @@ def run_tests(place: Target, tests: Path = TESTS) -> list[Result]:
     if plugin.is_interrupted:
         raise KeyboardInterrupt
     if ended != pytest.ExitCode.OK and not any(one.outcome is CheckOutcome.FAILED for one in plugin.results):
-        said = f"pytest ended with {pytest.ExitCode(ended).name}. Run it by itself: .venv/bin/python -m pytest {tests}"
-        plugin.results.append(Result("the tests", CheckOutcome.FAILED, said))
+        detail = f"pytest ended with {pytest.ExitCode(ended).name}. Run it alone: .venv/bin/python -m pytest {tests}"
+        plugin.results.append(Result("the tests", CheckOutcome.FAILED, detail))
     return plugin.results
 
 

@@ -1,6 +1,6 @@
-"""Where the state of a run is kept until all of it is destroyed: in the team's bucket, or in the run's own folder.
+"""Keeps the state of a run until it is destroyed: in the team's bucket, or in the run's own folder.
 
-In the bucket it outlives the machine: whatever kills a run, the next one finds what it has left.
+A state in the bucket survives the machine, so the next run finds and destroys what a killed run left.
 """
 
 import re
@@ -16,20 +16,20 @@ from pipeline.deploy.backends import DEFAULT_STATE, Backend, LocalBackend, S3Bac
 from pipeline.deploy.workspace import StateFile
 
 DEAD_AFTER = timedelta(hours=1)
-"""A run writes its state when it deploys and when it destroys, and takes less than half of this in between."""
+"""A run writes its state when it deploys and when it destroys. Between the two it takes less than half of this."""
 
 _KEY = re.compile(r"/smoke/(smoke-[0-9a-f]{6})\.tfstate(?:\.tflock)?")
 
 
 def backend(team: Backend, project: str, name: str) -> Backend:
-    """Where the run called `name` has its state, if that of the environments is in `team`."""
+    """The backend for the state of the run called `name`. `team` is the backend of the environments."""
     if isinstance(team, S3Backend):
         return S3Backend(team.bucket, f"{project}/smoke/{name}.tfstate")
     return LocalBackend()
 
 
 def state(kept: Backend, folder: Path) -> StateFile | None:
-    """What Terraform made in a run, or None where it has begun nothing. Raises ClientError."""
+    """Terraform's state of a run, or None if the run created nothing yet. Raises ClientError."""
     if isinstance(kept, S3Backend):
         try:
             return StateFile.read(_s3().get_object(Bucket=kept.bucket, Key=kept.key)["Body"].read().decode())
@@ -42,20 +42,20 @@ def state(kept: Backend, folder: Path) -> StateFile | None:
 
 
 def unlock(kept: Backend) -> None:
-    """Take away the lock of a run that has died."""
+    """Release the lock of a run that was killed."""
     if isinstance(kept, S3Backend):
         _s3().delete_object(Bucket=kept.bucket, Key=f"{kept.key}.tflock")
 
 
 def forget(kept: Backend) -> None:
-    """Delete the state of a run of which nothing is left; a folder is deleted by whoever made it."""
+    """Delete the state of a run that was destroyed, if it is in a bucket. The caller deletes the run's folder."""
     if isinstance(kept, S3Backend):
         unlock(kept)
         _s3().delete_object(Bucket=kept.bucket, Key=kept.key)
 
 
 def dead(kept: Backend, own: str) -> Iterator[str]:
-    """The runs with a state beside `kept` that are over: those that wrote nothing for an hour, and one called `own`."""
+    """The ended runs in the bucket of `kept`: those without a write for an hour, and the one called `own`."""
     if not isinstance(kept, S3Backend):
         return
     written: dict[str, datetime] = {}

@@ -1,4 +1,4 @@
-"""A deployment for one run: under a name of its own, from a copy of infra/, with a state of its own."""
+"""A deployment for one smoke test, with its own name, its own copy of infra/ and its own state."""
 
 import os
 import re
@@ -27,46 +27,47 @@ from pipeline.smoke.check_results import CheckOutcome, Result
 from pipeline.waiting import wait_for
 
 HOME = ROOT / ".smoke"
-"""Where each run on AWS keeps its copy of infra/, and without TF_STATE_BUCKET its state, until all is destroyed."""
+"""Where each run on AWS keeps its copy of infra/ until everything is destroyed; its state too, without
+TF_STATE_BUCKET."""
 
 _NAME = re.compile(r"smoke-[0-9a-f]{6}")
 _ACCOUNT = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:([0-9]{12}):")
 _NOT_TAKEN_OVER = re.compile(r"^\s*(environment|notification_email|force_destroy)\s*=.*\n?", re.MULTILINE)
-_OF_OTHERS = ("TF_WORKSPACE", "TF_CLI_ARGS")
-"""What in the environment is meant for the deployment in infra/."""
-_FORGETTING_SECONDS = 600
-"""How long AWS may go on listing by its tags what is gone."""
+_NOT_INHERITED = ("TF_WORKSPACE", "TF_CLI_ARGS")
+"""Prefixes of environment variables that apply only to the deployment in infra/."""
+_STILL_LISTED_SECONDS = 600
+"""How long AWS may list a deleted resource by its tags."""
 _PAUSE_SECONDS = 10
 
 
 def new_name() -> str:
-    """An environment that nobody has: at most 12 characters, as infra/variables.tf wants."""
+    """A new environment name of at most 12 characters, as infra/variables.tf requires."""
     return f"smoke-{secrets.token_hex(3)}"
 
 
 def check_name(name: str) -> None:
-    """Raise UsageError for what can't be the name of a run."""
+    """Raise UsageError if this can't be the name of a run."""
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{name} is not the name of a run.", "Give it as smoke- and six of 0-9 and a-f: smoke-1a2b3c.")
+        raise UsageError(f"{name} is not the name of a run.", "Use smoke- and six hexadecimal digits: smoke-1a2b3c.")
 
 
 def check_left(name: str) -> None:
-    """Raise UsageError where nothing is known of a run on this machine, and no bucket could know of it."""
+    """Raise UsageError if this machine has no files of a run, and no bucket could have its state."""
     left = left_here()
     if name not in left and not isinstance(aws_target().workspace.backend, S3Backend):
         raise UsageError(
-            f"No run called {name} is left half done on this machine.",
-            f"Name one of {', '.join(left)}." if left else "There is none; nothing has to be destroyed.",
+            f"This machine has no files of a run called {name}.",
+            f"Name one of {', '.join(left)}." if left else "Nothing needs to be destroyed.",
         )
 
 
 def left_here() -> list[str]:
-    """The runs that were begun on this machine and not destroyed."""
+    """The runs that started on this machine and were not destroyed."""
     return sorted(path.name for path in HOME.glob("smoke-*")) if HOME.is_dir() else []
 
 
 class _Throwaway(Target):
-    """A deployment that may not be there, or not any more: its region is known all the same."""
+    """A deployment that may not exist yet, or no longer. Its region is known from its variables."""
 
     def _read_state(self) -> StateFile:
         known = state_store.state(self.workspace.backend, self.workspace.folder)
@@ -74,18 +75,17 @@ class _Throwaway(Target):
 
 
 def on_aws(name: str, own_key: bool = False) -> Target:
-    """The throw-away deployment called `name` in the account of the credentials in the environment.
+    """The temporary deployment called `name` in the account of the environment's credentials.
 
-    With `own_key` it has a customer-managed key, whatever the settings say.
-
-    The settings of the environment that is chosen hold for it too, but for who is notified, and with the project's own
-    contracts, since it sends orders. One that is there already keeps the settings and the region that it was made with.
+    It has the settings of the chosen environment, except for the recipients of notifications. It has the project's own
+    contracts, since the tests send orders. An existing deployment keeps its settings and its region. With `own_key` it
+    has a customer-managed key, regardless of the settings.
     """
     base, folder = aws_target(), HOME / name / "infra"
     chosen = base.workspace.chosen
     runtime = build.aws_runtime(base.runtime.architecture)
-    # another Terraform workspace would have its state elsewhere, where it would not be found again
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(_OF_OTHERS)}
+    # in another Terraform workspace the state would be somewhere else and not be found later
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)}
     settings = {"terraform.tfvars": INFRA / "terraform.tfvars", "environment.auto.tfvars": chosen.file}
     backend = _backend(base, name)
     known = state_store.state(backend, folder)
@@ -97,7 +97,7 @@ def on_aws(name: str, own_key: bool = False) -> Target:
         "environment": name,
         "region": (known and known.region) or chosen.setting("region", environments.DEFAULT_REGION),
         "force_destroy": "true",
-        "max_reject_ratio": "0.1",  # the mixed file has fewer, the hopeless one more
+        "max_reject_ratio": "0.1",  # test_files.py sends one file with fewer rejects and one with more
         **({"customer_managed_key": "true"} if own_key else {}),
     }
     workspace = Workspace(environment, variables, folder, backend)
@@ -110,7 +110,7 @@ def on_aws(name: str, own_key: bool = False) -> Target:
 
 
 def _backend(base: Target, name: str) -> Backend:
-    """Where a run has its state. Raises CliError where the credentials or the bucket are of no use."""
+    """The backend for the state of a run. Raises CliError if the credentials or the bucket can't be used."""
     backend = state_store.backend(base.workspace.backend, base.workspace.chosen.project(), name)
     if isinstance(backend, S3Backend):
         base.account()
@@ -119,48 +119,48 @@ def _backend(base: Target, name: str) -> Backend:
 
 
 def _settings(text: str, project: str) -> str:
-    """The settings of an environment for a throw-away: its roles could do nothing under that environment's boundary."""
+    """An environment's settings, with the boundary for smoke tests: its own would deny the roles everything."""
     bound = re.compile(rf'(permissions_boundary\s*=\s*"{re.escape(project)}-boundary-)[a-z0-9-]+"')
     return bound.sub(r'\1smoke"', _NOT_TAKEN_OVER.sub("", text))
 
 
 @contextmanager
 def on_embedded(name: str, own_key: bool = False) -> Iterator[Target]:
-    """A throw-away deployment to be, on an embedded AWS that is started for it and stopped again."""
+    """A temporary deployment, not yet created, on a local emulator that runs until the block ends."""
     with tempfile.TemporaryDirectory(prefix="pipeline-smoke-") as temporary:
-        show.step("starting the embedded AWS")
+        show.step("starting the local emulator")
         build.build(build.local_runtime())
         server = embedded.start(Path(temporary) / "server")
         try:
             yield embedded_target(server, Path(temporary), environment=name, customer_managed_key=str(own_key).lower())
         finally:
-            show.step("stopping the embedded AWS")
+            show.step("stopping the local emulator")
             server.stop()
 
 
 def sweep(own: str) -> Iterator[Result]:
-    """Before a run called `own`: destroy what runs that died have left in the bucket; say what is left here alone.
+    """Destroy what failed runs left in the bucket, before a run called `own`. Reports runs that only this machine has.
 
-    What another run has left and can't be destroyed is a warning: nothing of it is in the way of this one.
+    If the leftovers of another run can't be destroyed, the result is a warning, since they don't affect this run.
     """
     dead = list(state_store.dead(_backend(aws_target(), own), own))
     for name in dead:
-        show.step(f"{name} has died and left something behind, which is destroyed first")
+        show.step(f"destroying what the failed run {name} left")
         gone = destroy(on_aws(name), dead=True)
         if gone.outcome is CheckOutcome.FAILED and name != own:
-            whose = "That is for an administrator of the account: it may cost something until it is gone."
+            whose = "Ask an administrator of the account to delete it: until then it may cost something."
             detail = f"{gone.detail}\n{whose}"
             gone = replace(gone, outcome=CheckOutcome.WARNING, detail=detail)
         yield gone
     for name in left_here():
         if name not in (own, *dead):
-            show.step(f"{name} is left half done, or still running. If it is over: pipeline smoke --destroy {name}")
+            show.step(f"{name} is still running or was not destroyed. If it has ended: pipeline smoke --destroy {name}")
 
 
 def destroy(place: Target, dead: bool = False) -> Result:
-    """Destroy what was deployed, whole or half, and see that nothing is left, neither by name nor by tag.
+    """Destroy a deployment, even an incomplete one, and check by name and by tag that nothing is left.
 
-    If the run is `dead`, its lock on the state is taken away first.
+    For a `dead` run, first release its lock on the state.
     """
     started, name = time.monotonic(), place.workspace.variables["environment"]
     what = f"nothing is left of {name}" if dead else "nothing is left"
@@ -177,22 +177,22 @@ def destroy(place: Target, dead: bool = False) -> Result:
     except (ClientError, BotoCoreError) as refused:
         left = [str(refused)]
     except KeyboardInterrupt:
-        show.step(f"interrupted; {name} may still be there. {advice}")
+        show.step(f"interrupted; {name} may still exist. {advice}")
         raise
     seconds = round(time.monotonic() - started, 1)
     if left:
         rest = [] if left[-1].endswith(command) else [advice]
         return Result(what, CheckOutcome.FAILED, "\n".join(filter(None, [*left, *rest])), seconds)
     shutil.rmtree(HOME / name, ignore_errors=True)
-    found = "nothing by name or tag" + (", but for keys that wait for their deletion" if place.name == "aws" else "")
+    found = "nothing by name or tag" + (", except keys that are scheduled for deletion" if place.name == "aws" else "")
     return Result(what, CheckOutcome.OK, found, seconds)
 
 
 def _destroyed(place: Target, name: str) -> list[str]:
-    """What is left after all was destroyed, by name or by tag."""
+    """What is left, by name or by tag, after everything was destroyed."""
     backend, folder = place.workspace.backend, place.workspace.folder
     if elsewhere := backend.differs_from(backends.remembered(folder / ".terraform")):
-        raise CliError(elsewhere, f"Set {backends.VARIABLE} to where the state is, and run the same again.")
+        raise CliError(elsewhere, f"Set {backends.VARIABLE} to the bucket of the state, then run the same again.")
     known = state_store.state(backend, folder)
     if known is None or not known.resources:
         return _unknown(place, name)
@@ -201,7 +201,7 @@ def _destroyed(place: Target, name: str) -> list[str]:
     left = deploy.destroy(place)
     return left + wait_for(
         lambda: deploy.tagged(place, project, name),
-        _FORGETTING_SECONDS if place.name == "aws" and not left else 0,
+        _STILL_LISTED_SECONDS if place.name == "aws" and not left else 0,
         _PAUSE_SECONDS,
         until=lambda tagged: not tagged,
         before_pause=lambda tagged: show.step(
@@ -211,23 +211,23 @@ def _destroyed(place: Target, name: str) -> list[str]:
 
 
 def _unknown(place: Target, name: str) -> list[str]:
-    """What there is by name, though no state knows of it: a killed Terraform may not have written all that it made.
+    """The resources under a name that are in no state: a killed Terraform may not have recorded all of them.
 
-    In a folder of its own a run without a state has made nothing.
+    A run whose state would be in its own folder, and has none, has created nothing.
     """
     if not isinstance(place.workspace.backend, S3Backend):
         return []
     left = deploy.leftovers(place, f"{place.workspace.variables['project']}-{name}")
-    advice = f"No state knows of these. Delete them by hand, then see that it was all: pipeline smoke --destroy {name}"
+    advice = f"These are in no Terraform state. Delete them by hand, then check: pipeline smoke --destroy {name}"
     return [*left, advice] if left else []
 
 
 def _check_account(place: Target, known: StateFile) -> None:
-    """Raise CliError for another account's deployment: there Terraform would find nothing, and forget it."""
+    """Raise CliError for another account's deployment: Terraform would find none of it, and empty the state."""
     account = place.account()
     theirs = {found[1] for _, one in known.resources if (found := _ACCOUNT.match(one.get("arn") or ""))}
     if theirs and account not in theirs:
         raise CliError(
-            f"It is in the account {', '.join(sorted(theirs))}, and these credentials are of {account}.",
-            "Log in to that account, and run the same again.",
+            f"The deployment is in the account {', '.join(sorted(theirs))}, but these credentials belong to {account}.",
+            "Log in to that account, then run the same again.",
         )

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from pipeline import ROOT
 from pipeline import console as show
 from pipeline.deploy.targets import Target
 from pipeline.run import runs
-from pipeline.waiting import retry_call, wait_for
+from pipeline.waiting import wait_for
 from tests.e2e import northwind
 from tests.e2e.notifications import Subscriber, messages
 from tests.e2e.smoke.second_apply import Changed, apply_again
@@ -113,7 +114,15 @@ class Trial:
         """Return the result of a call that AWS may refuse until new permissions take effect. Raises ClientError."""
         seconds = _AUTHORIZATION_SECONDS if self.place.name == "aws" else 0
         message = f"AWS still refuses {what}; waiting"
-        return retry_call(call, _is_denied, seconds, _PAUSE_SECONDS[self.place.name], lambda: show.step(message))
+        retrying = Retrying(
+            retry=retry_if_exception(_is_denied),
+            stop=stop_after_delay(seconds),
+            wait=wait_fixed(_PAUSE_SECONDS[self.place.name]),
+            before_sleep=lambda _: show.step(message),
+            reraise=True,
+        )
+        returned: _Made = retrying(call)
+        return returned
 
     def wait_for(self, condition: Callable[[], bool], what: str, aws_seconds: float | None = None) -> None:
         """Wait until a condition holds, on AWS for `aws_seconds` if given; fail if it takes too long."""

@@ -1,6 +1,6 @@
-"""The history of one batch: `story_of(place, what)` finds all that is known of it; `model.py` says what that is."""
+"""The history of one batch: `collect_history(place, what)` returns it as the types in `model.py`."""
 
-from pipeline.inspect.batch_history.assemble import rejects_of, story_of
-from pipeline.inspect.batch_history.model import BatchRejects, Outcome, Story
+from pipeline.inspect.batch_history.assemble import collect_history, rejects_of
+from pipeline.inspect.batch_history.model import BatchHistory, BatchRejects, Outcome
 
-__all__ = ["BatchRejects", "Outcome", "Story", "rejects_of", "story_of"]
+__all__ = ["BatchHistory", "BatchRejects", "Outcome", "collect_history", "rejects_of"]

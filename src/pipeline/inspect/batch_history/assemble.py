@@ -17,36 +17,44 @@ from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history import events, lookup
 from pipeline.inspect.batch_history.batch_executions import executions_of, failures_of
 from pipeline.inspect.batch_history.diagnosis import diagnosed
-from pipeline.inspect.batch_history.model import BatchRejects, FileVersion, Heard, Output, Queued, Revision, Story
+from pipeline.inspect.batch_history.model import (
+    BatchHistory,
+    BatchRejects,
+    FileVersion,
+    LoggedEvent,
+    Output,
+    Queued,
+    Revision,
+)
 from pipeline.inspect.batch_history.rejects import rejects_in, rejects_key
 from pipeline.inspect.executions import console_url
 from pipeline.recover import restarts
 from pipeline.recover.restarts import SourceState
 
 _REJECT_BYTES = 8 << 20
-"""How much of a file of rejects is read for a history."""
+"""How many bytes of a file of rejects are read for a history."""
 
 _LOOKED_AT = 20
-"""How many versions of a key have their state looked up: the newest."""
+"""The number of versions of a key, newest first, whose state is looked up."""
 
 _PARALLEL = 8
 
 
-def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = False) -> Story:
-    """All that is known of the batch that `what` names: a key (its newest version), a batch, an execution, an address.
+def collect_history(place: Target, what: str, *, samples: int = 3, show_values: bool = False) -> BatchHistory:
+    """Everything that is known about a batch. `what` names it by key (the newest version), batch, execution or address.
 
-    Keeps `samples` of each group of rejects, with their values masked unless `show_values`. Makes some twenty requests,
-    and two or three for each other version of the key. Raises UsageError if nothing matches.
+    Keeps `samples` of each group of rejects, with their values masked unless `show_values`. Makes about twenty
+    requests, and two or three for each other version of the key. Raises UsageError if nothing matches.
     """
-    asked = lookup.look_up(place, what)
-    finding, revisions = _find(place, asked)
+    named = lookup.look_up(place, what)
+    finding, revisions = _find(place, named)
     dataset, batch_id, unknown = finding.dataset, finding.batch_id, list[str]()
     manifest = read_document(place, Manifest, manifest_key(dataset, batch_id))
-    found = tuple(executions_of(place, dataset, batch_id, asked.execution))
+    found = tuple(executions_of(place, dataset, batch_id, named.execution))
     failures = [execution.failure for execution in found if execution.failure]
     source, uploaded = _source(place, finding, manifest or next(iter(failures), None))
     latest = found[-1] if found else None
-    heard = _heard(place, batch_id, uploaded, unknown)
+    logged = _logged_events(place, batch_id, uploaded, unknown)
     queued: tuple[Queued, ...] = ()
     if finding.state in (BatchState.MISSING, BatchState.NOT_NOTIFIED):  # reading the queue hides it from others
         place_in_s3 = (source.key, source.version_id) if source else ("", "")
@@ -57,7 +65,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
     source_state = restarts.source_state(place, source) if source else SourceState.GONE
     deleted = source is not None and lookup.is_deleted(place, source.key)
     key = rejects_key(manifest, failures)
-    story = Story(
+    batch = BatchHistory(
         asked=what,
         target=place.name,
         batch_id=batch_id,
@@ -70,7 +78,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         versions=tuple(_versions(place, source, batch_id, deleted)) if source else (),
         is_deleted=deleted,
         revisions=revisions,
-        heard=heard,
+        heard=logged,
         queued=queued,
         executions=found,
         outputs=tuple(_outputs(manifest)) if manifest else (),
@@ -82,7 +90,7 @@ def story_of(place: Target, what: str, *, samples: int = 3, show_values: bool = 
         unknown=tuple(unknown),
         ignored_by=(restarts.pipeline_of(place).pattern_for(source.key) or "") if source else "",
     )
-    return diagnosed(story, finding.state, datetime.now(UTC))
+    return diagnosed(batch, finding.state, datetime.now(UTC))
 
 
 def rejects_of(place: Target, what: str, samples: int = 3, *, show_values: bool = False) -> BatchRejects:
@@ -101,21 +109,21 @@ def rejects_of(place: Target, what: str, samples: int = 3, *, show_values: bool 
     )
 
 
-def _find(place: Target, asked: lookup.Asked) -> tuple[Finding, tuple[Revision, ...]]:
-    """The state of the batch that was asked for, and the batch's revisions."""
-    revisions = tuple(_revisions(place, asked.batch_id))
-    if asked.version is None:
-        return restarts.find(place, asked.batch_id, restarts.patience()), revisions
-    found = restarts.look_at(place, _of_readers(revisions) or asked.batch_id)
-    return replace(found, version=asked.version), revisions
+def _find(place: Target, named: lookup.NamedBatch) -> tuple[Finding, tuple[Revision, ...]]:
+    """The state of the named batch, and its revisions."""
+    revisions = tuple(_revisions(place, named.batch_id))
+    if named.version is None:
+        return restarts.find(place, named.batch_id, restarts.patience()), revisions
+    found = restarts.look_at(place, _of_readers(revisions) or named.batch_id)
+    return replace(found, version=named.version), revisions
 
 
 def _revisions(place: Target, batch_id: str) -> Iterator[Revision]:
     """The revisions of a batch that have a manifest, a failure record or an execution."""
-    base, asked = revision_of(batch_id)
+    base, own = revision_of(batch_id)
     found = dict(_known_revisions(place, base, 1))
-    if asked not in found:  # the first revision may have expired
-        found |= dict(_known_revisions(place, base, asked))
+    if own not in found:  # the first revision may have expired
+        found |= dict(_known_revisions(place, base, own))
     read = max((number for number, state in found.items() if state is BatchState.PUBLISHED), default=0)
     for number, state in sorted(found.items()):
         yield Revision(number, restarts.revision_id(base, number), state.value, number == read)
@@ -131,13 +139,13 @@ def _known_revisions(place: Target, base: str, first: int) -> Iterator[tuple[int
 
 
 def _of_readers(revisions: Sequence[Revision]) -> str | None:
-    """The revision that readers get, or else the latest; None if there is none."""
+    """The revision that readers get, otherwise the latest; None without revisions."""
     read = next((one.batch_id for one in revisions if one.is_read), None)
     return read or (revisions[-1].batch_id if revisions else None)
 
 
 def _source(place: Target, finding: Finding, record: restarts.Record | None) -> tuple[Source | None, datetime | None]:
-    """The source of a batch and when it was uploaded; None if nothing shows it any more."""
+    """The source of a batch and when it was uploaded; None if no record shows it."""
     if record is None or not (record.source.key and record.ingested_at):
         try:
             batch = restarts.batch_of(place, finding)
@@ -168,7 +176,7 @@ def _versions(place: Target, source: Source, batch_id: str, is_deleted: bool) ->
         )
 
 
-def _heard(place: Target, batch_id: str, since: datetime | None, unknown: list[str]) -> tuple[Heard, ...]:
+def _logged_events(place: Target, batch_id: str, since: datetime | None, unknown: list[str]) -> tuple[LoggedEvent, ...]:
     """The events that were logged; adds to `unknown` what could not be read."""
     if since is None:
         return ()

@@ -10,12 +10,12 @@ from botocore.exceptions import ClientError
 
 from functions.common import executions
 from functions.common.batch import failure_prefix, replay_name, replay_of, run_prefix
+from functions.common.causes import plain_cause
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.run_record import RunRecord
-from functions.record_failure.failure import plain_cause
+from functions.common.execution_history.outcomes import not_reached, read_steps
 from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
-from pipeline.inspect.batch_history.history import not_reached, read_steps
 from pipeline.inspect.batch_history.model import Cost, Execution
 from pipeline.inspect.executions import console_url
 
@@ -25,14 +25,14 @@ MAX_HISTORIES = 10
 """How many executions have their steps read: the latest ones."""
 
 
-def executions_of(place: Target, dataset: str, batch_id: str, asked: str = "") -> Iterator[Execution]:
-    """The executions of a batch: the first, then the replays. Those that AWS has forgotten come from their records.
+def executions_of(place: Target, dataset: str, batch_id: str, named: str = "") -> Iterator[Execution]:
+    """The executions of a batch: the first, then the replays. Those that AWS has deleted come from their records.
 
-    One that someone started under another name is found by its records, or if it is `asked` for.
+    One that someone started under another name is found by its records, or if it is `named`.
     """
     failures = failures_of(place, dataset, batch_id)
     runs = _records(place, RunRecord, run_prefix(dataset, batch_id))
-    described = dict(_described(place, batch_id, {*failures, *runs, *filter(None, [asked])}))
+    described = dict(_described(place, batch_id, {*failures, *runs, *filter(None, [named])}))
     with_steps = list(described)[-MAX_HISTORIES:]
     for name in sorted({*failures, *runs, *described}, key=lambda name: replay_of(name)[1]):
         yield _execution(
@@ -47,7 +47,7 @@ def failures_of(place: Target, dataset: str, batch_id: str) -> Mapping[str, Fail
 
 
 def last_end(place: Target, dataset: str, batch_id: str) -> datetime | None:
-    """When the latest execution of a batch ended; None while one runs, or if AWS knows none."""
+    """When the latest execution of a batch ended; None while one runs, or if AWS doesn't have any."""
     recorded = {*failures_of(place, dataset, batch_id), *_records(place, RunRecord, run_prefix(dataset, batch_id))}
     ends = [execution.get("stopDate") for _, execution in _described(place, batch_id, recorded)]
     return max(ends).astimezone(UTC) if ends and all(ends) else None  # type: ignore[type-var, union-attr]
@@ -64,7 +64,7 @@ def _definition(place: Target, execution_arn: str) -> Mapping[str, Any]:
 
 
 def _history(place: Target, execution_arn: str) -> Iterator[Any]:
-    """The events of an execution, first one first, with errors and causes."""
+    """The events of an execution, oldest first, with errors and causes."""
     paginator = place.step_functions().get_paginator("get_execution_history")
     pages = paginator.paginate(
         executionArn=execution_arn, includeExecutionData=True, PaginationConfig={"PageSize": 1000}
@@ -83,7 +83,7 @@ def _records(place: Target, kind: type[_R], prefix: str) -> dict[str, _R]:
 
 
 def _described(place: Target, batch_id: str, recorded: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The executions that AWS knows, by name: those with a record, and those that follow them."""
+    """The executions that AWS has, by name: those with a record, and those that follow them."""
     machine, last = place.outputs()["state_machine_arn"], max((replay_of(name)[1] for name in recorded), default=0)
     for name in sorted(name for name in recorded if replay_of(name)[0] != batch_id):
         if execution := executions.describe(place.step_functions(), machine, name):

@@ -1,4 +1,4 @@
-"""Decides the outcome of a batch, and what a person does next. Pure: works on what was found."""
+"""Decides the outcome of a batch, and what a person does next. Makes no calls."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functions.common.batch_state import BatchState
 from functions.common.errors import Remedy, next_step_for, remedy_for
 from pipeline.deploy.targets import for_target
-from pipeline.inspect.batch_history.model import Action, Execution, Story
+from pipeline.inspect.batch_history.model import Action, BatchHistory, Execution
 from pipeline.inspect.outcome import Outcome, outcome_of
 
 _NOTIFIED_WITHIN = timedelta(minutes=5)
@@ -20,38 +20,38 @@ _NOT_RETURNED = {
     "local": "The emulator lists this version under a key that it does not return: it lists a carriage return as a "
     "line feed. Upload the file under a key without line breaks.",
 }
-"""What to do about a version that is listed but not returned, by target."""
+"""What to do about a version that S3 lists but doesn't return, by target."""
 
 
-def diagnosed(story: Story, state: BatchState, now: datetime) -> Story:
+def diagnosed(batch: BatchHistory, state: BatchState, now: datetime) -> BatchHistory:
     """The history of a batch in `state`, with its outcome and the next actions."""
-    rejected = story.manifest.counts.rejected if story.manifest else 0
-    outcome = outcome_of(state, rejected=rejected, waits=bool(story.queued), is_ignored=bool(story.ignored_by))
+    rejected = batch.manifest.counts.rejected if batch.manifest else 0
+    outcome = outcome_of(state, rejected=rejected, waits=bool(batch.queued), is_ignored=bool(batch.ignored_by))
     actions = (
-        replace(one, command=one.command and for_target(one.command, story.target))
-        for one in _actions(story, outcome, now)
+        replace(one, command=one.command and for_target(one.command, batch.target))
+        for one in _actions(batch, outcome, now)
     )
-    return replace(story, outcome=outcome, actions=tuple(actions))
+    return replace(batch, outcome=outcome, actions=tuple(actions))
 
 
-def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
-    replay = f"pipeline replay {story.batch_id} --apply"
-    if story.queued:
+def _actions(batch: BatchHistory, outcome: Outcome, now: datetime) -> Iterator[Action]:
+    replay = f"pipeline replay {batch.batch_id} --apply"
+    if batch.queued:
         sentence = "Fix the error that the message in the queue reports, then send its event to the function again."
         yield Action(sentence, "pipeline redrive --apply")
-    if story.is_source_archived and outcome in (Outcome.STUCK, Outcome.LOST, Outcome.NOT_STARTED):
+    if batch.is_source_archived and outcome in (Outcome.STUCK, Outcome.LOST, Outcome.NOT_STARTED):
         yield Action("Its source is archived: restore it in S3 first (aws s3api restore-object).")
     if outcome is Outcome.PARTLY_REJECTED:
-        yield Action("See why records were rejected.", f"pipeline rejects {story.batch_id}")
-        sentence = "Have them corrected and sent: as a new file, or as the file of rejects with corrected records."
+        yield Action("See why records were rejected.", f"pipeline rejects {batch.batch_id}")
+        sentence = "Have the records corrected. Send them as a new file, or as the file of rejects with corrections."
         yield Action(sentence, "pipeline replay --rejects FILE --apply")
     elif outcome is Outcome.FAILED:
-        yield from _after_failure(story, now)
+        yield from _after_failure(batch, now)
     elif outcome is Outcome.RUNNING:
         yield Action("Wait, or watch it.", "pipeline watch")
-    elif outcome in (Outcome.STUCK, Outcome.LOST) and not story.is_source_there:
+    elif outcome in (Outcome.STUCK, Outcome.LOST) and not batch.is_source_there:
         yield Action(_SOURCE_GONE)
-    elif outcome is Outcome.STUCK and story.target == "local":
+    elif outcome is Outcome.STUCK and batch.target == "local":
         yield Action(
             "If it hangs, start a new, empty emulator, deploy to it and upload the file again: make local-down, "
             "make local-up, make deploy-infra TARGET=local."
@@ -64,13 +64,13 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
         yield Action("Its manifest was deleted, so nothing of it counts as published. Run it again.", replay)
     elif outcome is Outcome.IGNORED:
         sentence = (
-            f"Its key has a name that matches the pattern {story.ignored_by}, so the pipeline ignores it. If it is "
+            f"Its key has a name that matches the pattern {batch.ignored_by}, so the pipeline ignores it. If it is "
             "data, upload it under another name, or run it nevertheless."
         )
         yield Action(sentence, replay)
-    elif outcome is Outcome.NOT_STARTED and story.source is None:
-        yield Action(_NOT_RETURNED[story.target])
-    elif outcome is Outcome.NOT_STARTED and story.target == "local":
+    elif outcome is Outcome.NOT_STARTED and batch.source is None:
+        yield Action(_NOT_RETURNED[batch.target])
+    elif outcome is Outcome.NOT_STARTED and batch.target == "local":
         sentence = (
             "Start it, unless its event may still arrive. The local emulator drops an event when its function fails, "
             "and runs no reconciler."
@@ -80,26 +80,26 @@ def _actions(story: Story, outcome: Outcome, now: datetime) -> Iterator[Action]:
         sentence = "Wait a minute, since its event may still arrive and the reconciler runs every hour. Or start it."
         yield Action(sentence, replay)
     elif outcome is Outcome.UNKNOWN:
-        yield Action("Wait a minute, then run the command again.", f"pipeline explain {story.batch_id}")
-    if outcome.is_published and story.failed and not story.queued and _is_not_notified(story.failed, now):
+        yield Action("Wait a minute, then run the command again.", f"pipeline explain {batch.batch_id}")
+    if outcome.is_published and batch.failed and not batch.queued and _is_not_notified(batch.failed, now):
         sentence = "A step after the commit failed, and no notification was sent. Send it."
         yield Action(sentence, "pipeline reconcile --apply")
 
 
-def _after_failure(story: Story, now: datetime) -> Iterator[Action]:
-    latest = story.latest
+def _after_failure(batch: BatchHistory, now: datetime) -> Iterator[Action]:
+    latest = batch.latest
     error = latest.error if latest else ""
-    next_step, replay = next_step_for(error), f"pipeline replay {story.batch_id} --apply"
+    next_step, replay = next_step_for(error), f"pipeline replay {batch.batch_id} --apply"
     remedy = _remedy(latest)
-    if remedy is Remedy.REPLAY and story.is_source_there and not story.is_source_archived:
+    if remedy is Remedy.REPLAY and batch.is_source_there and not batch.is_source_archived:
         yield Action(next_step, replay)
-        yield Action("See what the functions logged.", f"pipeline logs {story.batch_id}")
+        yield Action("See what the functions logged.", f"pipeline logs {batch.batch_id}")
     else:
         if latest and latest.failure:
             next_step = latest.failure.next_step
-        yield Action(next_step, _where_to_look(story, remedy))
-        yield from _replays(story, remedy, replay)
-    if latest and not story.queued and _is_not_notified(latest, now):
+        yield Action(next_step, _where_to_look(batch, remedy))
+        yield from _replays(batch, remedy, replay)
+    if latest and not batch.queued and _is_not_notified(latest, now):
         yield Action("No notification of this failure was sent. Send it.", "pipeline reconcile --apply")
 
 
@@ -111,20 +111,20 @@ def _remedy(execution: Execution | None) -> Remedy:
     return remedy_for(execution.error if execution else "")
 
 
-def _where_to_look(story: Story, remedy: Remedy) -> str:
+def _where_to_look(batch: BatchHistory, remedy: Remedy) -> str:
     """The command that shows why a file failed; empty if the next step needs none."""
     if remedy in (Remedy.REPLAY, Remedy.FIX_AND_REPLAY):
-        return f"pipeline logs {story.batch_id}"
-    return f"pipeline rejects {story.batch_id}" if story.rejects else ""
+        return f"pipeline logs {batch.batch_id}"
+    return f"pipeline rejects {batch.batch_id}" if batch.rejects else ""
 
 
-def _replays(story: Story, remedy: Remedy, replay: str) -> Iterator[Action]:
+def _replays(batch: BatchHistory, remedy: Remedy, replay: str) -> Iterator[Action]:
     """The replay of a failed batch, if one may succeed."""
     if remedy not in (Remedy.REPLAY, Remedy.FIX_AND_REPLAY, Remedy.UPLOAD_OR_REPLAY):
         return
-    if story.is_source_archived:
+    if batch.is_source_archived:
         yield Action("The source is archived. Restore it, then run the batch again.", replay)
-    elif not story.is_source_there:
+    elif not batch.is_source_there:
         yield Action(_SOURCE_GONE)
     elif remedy is Remedy.UPLOAD_OR_REPLAY:
         yield Action("If you change the setting instead, deploy the change, then run it again.", replay)

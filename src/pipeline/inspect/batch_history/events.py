@@ -7,7 +7,7 @@ from typing import Any
 from functions.common.telemetry import LogEvent
 from functions.starter.events import objects_created
 from pipeline.deploy.targets import Target
-from pipeline.inspect.batch_history.model import Heard, Queued
+from pipeline.inspect.batch_history.model import LoggedEvent, Queued
 from pipeline.inspect.logs import first_lines
 from pipeline.recover import undelivered
 
@@ -18,7 +18,7 @@ _STARTED: Mapping[str, bool] = {LogEvent.EXECUTION_STARTED: True, LogEvent.EXECU
 def queued(place: Target, key: str, version_id: str, names: set[str]) -> tuple[list[Queued], int]:
     """The events in the failed-event queue about a version of a key, or about executions with these `names`.
 
-    Also returns about how many messages were hidden, because someone else is reading the queue.
+    Also returns the approximate number of messages that were hidden because someone else is reading the queue.
     """
     waiting = undelivered.waiting(place)
     seen = list(undelivered.peek(place)) if waiting else []
@@ -37,10 +37,12 @@ def _versions_in(event: Any) -> list[tuple[str, str]]:
         return []
 
 
-def logged_events(place: Target, batch_id: str, since: datetime) -> tuple[list[Heard], bool]:
+def logged_events(place: Target, batch_id: str, since: datetime) -> tuple[list[LoggedEvent], bool]:
     """The events about a batch that the starter and the reconciler have logged, and whether all logs were searched.
 
     Raises ClientError if the logs can't be read.
     """
     lines, is_whole = first_lines(place, since - timedelta(minutes=1), batch_id, ("starter", "reconciler"))
-    return [Heard(one.time, one.function, _STARTED[one.event]) for one in lines if one.event in _STARTED], is_whole
+    return [
+        LoggedEvent(one.time, one.function, _STARTED[one.event]) for one in lines if one.event in _STARTED
+    ], is_whole

@@ -27,20 +27,20 @@ _HELP = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The batch that was asked for."""
+class NamedBatch:
+    """The batch that the user named."""
 
     batch_id: str
     version: ObjectVersion | None = None
-    """The version of the key, if a key was named; then no revision was."""
+    """The version of the key, if the user named a key, and so no revision."""
     execution: str = ""
-    """The execution, if one was named."""
+    """The execution, if the user named one."""
 
 
-def look_up(place: Target, what: str) -> Asked:
+def look_up(place: Target, what: str) -> NamedBatch:
     """The batch that `what` names; for a key, the batch of its newest version. Raises UsageError for anything else.
 
-    Only a key is checked for existence.
+    Checks only that a key exists.
     """
     text = what.strip()
     if not text:
@@ -52,13 +52,13 @@ def look_up(place: Target, what: str) -> Asked:
     if "arn:" in text and ":execution:" in text:  # alone, or in the console's address
         return _by_arn(place, text[text.index("arn:") :])
     if batch_id := batch_in(text):
-        return Asked(batch_id)
+        return NamedBatch(batch_id)
     if _EXECUTION_NAME.fullmatch(text):
         return _by_execution(place, text)
     raise UsageError(f"{what} isn't a key, a batch or an execution.", _HELP)
 
 
-def _by_arn(place: Target, arn: str) -> Asked:
+def _by_arn(place: Target, arn: str) -> NamedBatch:
     ours = executions.execution_arn(place.outputs()["state_machine_arn"], "")
     name = _EXECUTION_NAME.match(arn.removeprefix(ours))
     if not arn.startswith(ours) or not name:
@@ -66,16 +66,16 @@ def _by_arn(place: Target, arn: str) -> Asked:
     return _by_execution(place, name[0])
 
 
-def _by_execution(place: Target, name: str) -> Asked:
+def _by_execution(place: Target, name: str) -> NamedBatch:
     """The batch of an execution by its name or, if someone gave it another name, by its input."""
     batch_id, _ = replay_of(name)
     if is_batch_id(batch_id):
-        return Asked(batch_id, execution=name)
+        return NamedBatch(batch_id, execution=name)
     execution = executions.describe(place.step_functions(), place.outputs()["state_machine_arn"], name)
     if execution is None:
         raise UsageError(f"There is no batch and no execution {name}.", _HELP)
     try:
-        return Asked(Batch.from_input(orjson.loads(execution["input"])).batch_id, execution=name)
+        return NamedBatch(Batch.from_input(orjson.loads(execution["input"])).batch_id, execution=name)
     except (orjson.JSONDecodeError, KeyError, TypeError) as exc:
         raise UsageError(
             f"The pipeline didn't start the execution {name}: its input describes no batch.",
@@ -83,24 +83,24 @@ def _by_execution(place: Target, name: str) -> Asked:
         ) from exc
 
 
-def _by_address(place: Target, address: str) -> Asked:
+def _by_address(place: Target, address: str) -> NamedBatch:
     bucket, _, key = address.removeprefix("s3://").partition("/")
     if bucket == place.outputs()["ingest_bucket"]:
         return _by_key(place, key)
     if bucket != place.outputs()["processed_bucket"]:
         raise UsageError(f"{address} isn't in a bucket of this deployment.", "Check the address, or --target.")
     if batch_id := batch_in(key):
-        return Asked(batch_id)
+        return NamedBatch(batch_id)
     raise UsageError(f"{address} belongs to no batch.", "The keys of outputs contain the batch's name.")
 
 
-def _by_key(place: Target, key: str) -> Asked:
+def _by_key(place: Target, key: str) -> NamedBatch:
     """The batch of a key's newest version, or of the version that `?versionId=` names at its end.
 
-    A key may itself end like that, or in a space: the key as given is tried first.
+    A key may itself end like this or in a space, so the key as given is tried first.
     """
     if (_VERSION in key or key != key.rstrip()) and (whole := versions_of(place, key)):
-        return Asked(batch_id_of(restarts.pipeline_of(place), whole[0]), whole[0])
+        return NamedBatch(batch_id_of(restarts.pipeline_of(place), whole[0]), whole[0])
     key = key.rstrip()
     name, _, version_id = key.rpartition(_VERSION) if _VERSION in key else (key, "", "")
     found = [version for version in versions_of(place, name) if version_id in ("", version.version_id)]
@@ -117,7 +117,7 @@ def _by_key(place: Target, key: str) -> Asked:
             f"{key} is an empty object whose key ends in /: it marks a folder, and the pipeline ignores it.",
             "Name the key of a file.",
         )
-    return Asked(batch_id_of(restarts.pipeline_of(place), found[0]), found[0])
+    return NamedBatch(batch_id_of(restarts.pipeline_of(place), found[0]), found[0])
 
 
 def versions_of(place: Target, key: str) -> list[ObjectVersion]:

@@ -4,99 +4,16 @@ Nothing here calls AWS; `assemble.py` does. `explain`, `rejects` and `report` sh
 Strings are unescaped: code that prints them makes sure that they can't steer a terminal or a browser.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import StrEnum
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from functions.common.batch import Source
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.manifest import Manifest
 from functions.common.documents.run_record import RunCost
+from functions.common.execution_history.model import Chunk, Step, seconds_between
 from pipeline.inspect.outcome import Outcome as Outcome
-
-
-class Ended(StrEnum):
-    """How a state, a try or a chunk ended."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CAUGHT = "caught"
-    """It failed, and a Catch took the failure."""
-    TIMED_OUT = "timed out"
-    ABORTED = "aborted"
-    RUNNING = "running"
-
-
-FAILURES = (Ended.FAILED, Ended.TIMED_OUT)
-
-
-@dataclass(slots=True)
-class Try:
-    """One try of a task."""
-
-    started: datetime | None
-    """When it started, or was scheduled where the history doesn't show the start; None where it shows neither."""
-    ended: datetime | None = None
-    outcome: Ended = Ended.RUNNING
-    error: str = ""
-    cause: str = ""
-    """The sentence alone, without stack trace."""
-
-    @property
-    def seconds(self) -> float | None:
-        return _seconds(self.started, self.ended)
-
-
-@dataclass(slots=True)
-class Step:
-    """One visit of a state."""
-
-    name: str
-    kind: str
-    """Pass, Task, Map, Choice, Succeed or Fail."""
-    entered: datetime
-    exited: datetime | None = None
-    outcome: Ended = Ended.RUNNING
-    tries: list[Try] = field(default_factory=list)
-    """Of a Task, in order. Of a Map with `inside_untold`: the failed tries of its tasks, without a start."""
-    chunks: list["Chunk"] = field(default_factory=list)
-    """Of a Map, by number, as far as the history shows them."""
-    scheduled: int = 0
-    """How many tasks were scheduled, including those in a Map's chunks."""
-    inside_untold: bool = False
-    """Whether the history shows of this Map only that tasks were scheduled and ended, as the local emulator's does."""
-    error: str = ""
-    cause: str = ""
-
-    @property
-    def retries(self) -> int:
-        """Tries after the first, without those inside a Map."""
-        return max(0, len(self.tries) - 1) if not self.inside_untold else 0
-
-    @property
-    def seconds(self) -> float | None:
-        return _seconds(self.entered, self.exited)
-
-    def walk(self) -> Iterator["Step"]:
-        """This step and all steps inside it."""
-        yield self
-        for chunk in self.chunks:
-            for step in chunk.steps:
-                yield from step.walk()
-
-
-@dataclass(slots=True)
-class Chunk:
-    """One iteration of a Map: one chunk of the file."""
-
-    number: int
-    """From 0."""
-    started: datetime
-    ended: datetime | None = None
-    outcome: Ended = Ended.RUNNING
-    steps: list[Step] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +54,7 @@ class Execution:
 
     @property
     def seconds(self) -> float | None:
-        return _seconds(self.started, self.stopped)
+        return seconds_between(self.started, self.stopped)
 
     @property
     def chunks(self) -> tuple[Chunk, ...]:
@@ -166,9 +83,9 @@ class Reject:
     reason: str
     problems: tuple[Problem, ...]
     record: Any
-    """A JSON value, masked unless values were asked for; None if the record could not be read."""
+    """A JSON value, masked unless the caller requested values; None if the record could not be read."""
     raw: str | None = None
-    """A record that isn't JSON, masked likewise; in base64 if it isn't UTF-8."""
+    """A record that isn't JSON, masked in the same way; in base64 if it isn't UTF-8."""
     truncated_from: int | None = None
     """How many bytes the record had, if only its beginning was kept."""
 
@@ -182,7 +99,7 @@ class RejectGroup:
     pointer: str
     """The place, with * for each array index: /items/*/quantity."""
     message: str
-    """The message of the first one."""
+    """The message of the first reject."""
     count: int
     position_kind: str
     places: tuple[int, ...]
@@ -201,7 +118,7 @@ class Rejects:
     read: int
     """How many rejects were read for the groups."""
     is_whole: bool
-    """Whether those were all; `explain` reads only the first megabytes."""
+    """Whether all were read; `explain` reads only the first megabytes."""
     masked: bool
     ungrouped: int = 0
     """Rejects of further groups, which are only counted."""
@@ -265,7 +182,7 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class LoggedEvent:
     """An event about this batch that was logged."""
 
     time: datetime
@@ -295,7 +212,7 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a person does next."""
+    """What to do next."""
 
     sentence: str
     command: str = ""
@@ -303,18 +220,18 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """All that is known of one batch."""
+class BatchHistory:
+    """Everything that is known about one batch."""
 
     asked: str
-    """What was asked for."""
+    """The argument as given."""
     target: str
     """aws or local."""
     batch_id: str
     revision: int
     dataset: str
     source: Source | None
-    """None if no record names it any more."""
+    """None if no record names it."""
     uploaded: datetime | None
     is_source_there: bool
     """Whether S3 returns or at least lists the version."""
@@ -323,8 +240,8 @@ class Story:
     is_deleted: bool
     """Whether the key's latest version is a delete marker, so readers of the key find nothing."""
     revisions: tuple[Revision, ...]
-    """All revisions of the batch that have left anything, including this one."""
-    heard: tuple[Heard, ...]
+    """All revisions of the batch that have records or outputs, including this one."""
+    heard: tuple[LoggedEvent, ...]
     queued: tuple[Queued, ...]
     executions: tuple[Execution, ...]
     """The first, then the replays."""
@@ -337,7 +254,7 @@ class Story:
     console_url: str
     """The address of the latest execution or, if there is none, of the state machine."""
     unknown: tuple[str, ...] = ()
-    """What could not be looked up, a sentence each."""
+    """What could not be looked up, as sentences."""
     is_source_archived: bool = False
     """Whether the source is in an archive storage class and must be restored before it can be read."""
     ignored_by: str = ""
@@ -355,7 +272,3 @@ class Story:
     def failed(self) -> Execution | None:
         """The latest execution, if it failed. In a published batch, a step after the commit failed."""
         return self.latest if self.latest and self.latest.status not in ("RUNNING", "SUCCEEDED") else None
-
-
-def _seconds(since: datetime | None, until: datetime | None) -> float | None:
-    return None if since is None or until is None else (until - since) / timedelta(seconds=1)

@@ -1,7 +1,7 @@
-"""Groups rejects by the rule that they break and its place, with a few samples. Values are masked unless asked for.
+"""Groups rejects by the rule that they break and its place, with a few samples. Masks values by default.
 
 Every string and number of a record is masked: a telephone number may be either. What a producer needs to find the fault
-stays: field names, structure, true, false and null, and the lengths of strings. Memory doesn't grow with the file:
+remains: field names, structure, true, false and null, and the lengths of strings. Memory doesn't grow with the file:
 groups, positions and samples are few, and large records aren't kept.
 """
 
@@ -67,7 +67,7 @@ def rejects_in(
 def read_rejects(
     key: str, lines: Iterable[bytes], samples: int = 3, *, show_values: bool = False, max_bytes: int | None = None
 ) -> Rejects:
-    """The rejects in the lines of a file called `key`, with at most `samples` of each group.
+    """The rejects in the lines of a file called `key`, with at most `samples` per group.
 
     Stops after `max_bytes`. Raises ValueError for a line that isn't a reject.
     """

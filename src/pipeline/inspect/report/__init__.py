@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.console import files
 from pipeline.deploy.targets import Target
-from pipeline.inspect.batch_history import story_of
+from pipeline.inspect.batch_history import collect_history
 from pipeline.inspect.report.page import render
 from pipeline.inspect.report.tables import previews
 
@@ -15,10 +15,10 @@ def write_report(place: Target, what: str, out: Path | None = None, *, show_valu
 
     Values of records are masked unless `show_values`. Raises UsageError if nothing matches.
     """
-    story = story_of(place, what, show_values=show_values)
-    page = render(story, previews(place, story, show_values=show_values), datetime.now(UTC), show_values=show_values)
+    batch = collect_history(place, what, show_values=show_values)
+    page = render(batch, previews(place, batch, show_values=show_values), datetime.now(UTC), show_values=show_values)
     path = out or Path()
     if path.is_dir():
-        path /= f"{story.batch_id}.html"
+        path /= f"{batch.batch_id}.html"
     files.write_text(path, page)
     return path

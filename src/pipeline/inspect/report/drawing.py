@@ -4,14 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipeline.inspect.batch_history.model import FAILURES, Ended, Execution, Step
+from functions.common.execution_history.model import FAILURES, Ended, Step
+from pipeline.inspect.batch_history.model import Execution
 from pipeline.inspect.report.state_outcomes import NOT_RECORDED, SUCCEEDED, Mark, mark_of
 
 Transition = tuple[str, str, bool]
 """From a state, to a state, and whether a Catch leads there."""
 
 INSIDE_MAP: Sequence[str] = ("Validate", "Transform")
-"""The states inside the Map, in order. None of them branches, so a Map that succeeded went through all of them."""
+"""The states inside the Map, in order. They don't branch, so a Map that succeeded visited all of them."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ FILTERS = ("number", "cents", "rounded", "duration", "utc", "clock")
 
 
 def shown(value: Any) -> Any:
-    """What a template prints: strings without control characters and direction overrides. Line breaks stay.
+    """A value as a template prints it: without control characters and direction overrides, but with line breaks.
 
     Markup was made by a template, from strings that went through this function.
     """

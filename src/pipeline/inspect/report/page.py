@@ -18,7 +18,7 @@ from rich import filesize
 
 from functions.common.batch_state import state_words
 from pipeline.console import many
-from pipeline.inspect.batch_history.model import Heard, Outcome, Reject, Story
+from pipeline.inspect.batch_history.model import BatchHistory, LoggedEvent, Outcome, Reject
 from pipeline.inspect.outcome import SENTENCES
 from pipeline.inspect.report import formats
 from pipeline.inspect.report.drawing import drawing_of
@@ -37,18 +37,18 @@ _LOOKS = {
 }
 
 
-def render(story: Story, previews: Sequence[Preview], written: datetime, *, show_values: bool = False) -> str:
-    """The whole page as HTML. `show_values` says that story and previews contain unmasked values."""
+def render(batch: BatchHistory, previews: Sequence[Preview], written: datetime, *, show_values: bool = False) -> str:
+    """The whole page as HTML. `show_values` means that `batch` and `previews` contain unmasked values."""
     style = (_TEMPLATES / "style.css").read_text("utf-8")
-    latest, page = story.latest, environment().get_template("page.html.jinja")
+    latest, page = batch.latest, environment().get_template("page.html.jinja")
     return page.render(
-        story=story,
-        look=_LOOKS.get(story.outcome, "unreached"),
-        headline=headline(story),
+        batch=batch,
+        look=_LOOKS.get(batch.outcome, "unreached"),
+        headline=headline(batch),
         drawing=drawing_of(latest) if latest and latest.steps else None,
-        timelines=[(execution, timeline_of(execution, written)) for execution in reversed(story.executions)],
+        timelines=[(execution, timeline_of(execution, written)) for execution in reversed(batch.executions)],
         scale=SCALE,
-        figures=tuple(_figures(story)),
+        figures=tuple(_figures(batch)),
         previews=previews,
         written=written,
         show_values=show_values,
@@ -73,30 +73,30 @@ def environment() -> Environment:
         "many": many,
         "size": filesize.decimal,
         "record": _record,
-        "heard": Heard.sentence,
+        "sentence": LoggedEvent.sentence,
         "state": state_words,
     }
     return made
 
 
-def headline(story: Story) -> str:
+def headline(batch: BatchHistory) -> str:
     """The outcome in a sentence."""
-    counts = story.manifest.counts if story.manifest else None
+    counts = batch.manifest.counts if batch.manifest else None
     rejected, n_received = (counts.rejected, counts.received) if counts else (0, 0)
     received = many(n_received, "record")
-    if story.outcome is Outcome.PUBLISHED:
+    if batch.outcome is Outcome.PUBLISHED:
         return "Published: its one record" if n_received == 1 else f"Published: all {received}"
-    if story.outcome is Outcome.PARTLY_REJECTED:
+    if batch.outcome is Outcome.PARTLY_REJECTED:
         return f"Published, without {rejected:,} of its {received}"
-    return SENTENCES[story.outcome].removesuffix(".")
+    return SENTENCES[batch.outcome].removesuffix(".")
 
 
-def _figures(story: Story) -> Iterator[tuple[str, str]]:
+def _figures(batch: BatchHistory) -> Iterator[tuple[str, str]]:
     """The most important numbers, each with its name."""
-    if story.manifest:
+    if batch.manifest:
         for name in ("received", "published", "rejected", "superseded"):
-            yield name, formats.number(getattr(story.manifest.counts, name))
-    latest = story.latest
+            yield name, formats.number(getattr(batch.manifest.counts, name))
+    latest = batch.latest
     if latest and latest.seconds is not None:
         yield "took", formats.duration(latest.seconds)
     if latest and latest.cost:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.inspect.batch_history.model import Ended, Step
+from functions.common.execution_history.model import Ended, Step
 
 LOOKS = {
     Ended.SUCCEEDED: "succeeded",
@@ -28,12 +28,11 @@ class Mark:
 
 
 SUCCEEDED = Mark("succeeded", "succeeded")
-NOT_REACHED = Mark("unreached", "not reached")
 NOT_RECORDED = Mark("unrecorded", "not recorded")
 
 
 def look(step: Step) -> str:
-    """How one visit of a state is drawn."""
+    """How to draw one visit of a state."""
     if step.kind == "Fail" and step.outcome is not Ended.RUNNING:
         return "failed"
     retried = any(inner.retries for inner in step.walk()) or (step.inside_untold and step.tries)

@@ -1,6 +1,6 @@
 """The first rows of the published tables, from their CSV files, without the columns that name the batch.
 
-Strings are masked unless values are asked for: any of them may be personal, and only the dataset's owner knows which.
+Strings are masked unless the caller requests values: any may be personal, and only the dataset's owner knows which.
 Numbers and times are not.
 """
 
@@ -13,7 +13,7 @@ from itertools import islice
 from functions.common.contract import LINEAGE, load_contract
 from functions.common.errors import PipelineError
 from pipeline.deploy.targets import Target
-from pipeline.inspect.batch_history.model import Output, Story
+from pipeline.inspect.batch_history.model import BatchHistory, Output
 
 ROWS = 5
 _MOST_BYTES = 64 << 10
@@ -40,22 +40,22 @@ class Preview:
 
     def is_amount(self, column: int) -> bool:
         """Whether a column contains only numbers, which are shown."""
-        texts = [row[column].text for row in self.rows if row[column].text]
-        return bool(texts) and all(_NUMBER.fullmatch(text) for text in texts)
+        values = [row[column].text for row in self.rows if row[column].text]
+        return bool(values) and all(_NUMBER.fullmatch(value) for value in values)
 
     @property
     def is_masked(self) -> bool:
         return any(cell.masked_length is not None for row in self.rows for cell in row)
 
 
-def previews(place: Target, story: Story, *, show_values: bool = False) -> list[Preview]:
+def previews(place: Target, batch: BatchHistory, *, show_values: bool = False) -> list[Preview]:
     """A preview of each table that a batch published, in the manifest's order."""
-    open_columns = {} if show_values else _open_columns(story.dataset)
+    open_columns = {} if show_values else _open_columns(batch.dataset)
     found = []
-    for output in (one for one in story.outputs if one.kind == "csv"):
+    for output in (one for one in batch.outputs if one.kind == "csv"):
         try:
             body = place.s3().get_object(
-                Bucket=story.processed_bucket, Key=output.key, Range=f"bytes=0-{_MOST_BYTES - 1}"
+                Bucket=batch.processed_bucket, Key=output.key, Range=f"bytes=0-{_MOST_BYTES - 1}"
             )["Body"]
         except place.s3().exceptions.NoSuchKey:
             found.append(Preview(output, is_missing=True))

@@ -4,16 +4,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pipeline.inspect.batch_history.model import FAILURES, Chunk, Ended, Execution, Step, Try
+from functions.common.execution_history.model import FAILURES, Chunk, Ended, Step, Try
+from pipeline.inspect.batch_history.model import Execution
 from pipeline.inspect.report.state_outcomes import LOOKS, look, mark_of
 
 SCALE = 1000
-"""Bars go from 0 to this."""
+"""The length of the scale."""
 
 _SHORTEST = 4
 _MOST_CHUNKS = 8
 _DETAILED = 3
-"""Up to so many chunks have a row for each state. If there are more, only those that failed or were retried do."""
+"""Up to this number of chunks, each has a row per state. Beyond it, only failed and retried chunks do."""
 
 
 @dataclass(frozen=True)
