@@ -103,7 +103,7 @@ run "nothing_set" {
     condition = {
       for key, function in aws_lambda_function.this : key => join(" ", [for arn in function.layers : split(":", arn)[6]])
       } == {
-      starter        = "aws"
+      starter        = "aws json"
       validate       = "aws json schema sql"
       transform      = "aws sql"
       write          = "aws json sql"

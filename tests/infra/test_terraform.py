@@ -66,6 +66,9 @@ def settings_read_by(folder: Path) -> set[str]:
         for node in attributes
         if ast.unparse(node.value) in {"settings()", "settings", "self.settings", "limits"}
     }
+    read |= {
+        node.attr.removesuffix("_under") for node in attributes if node.attr.endswith("_under")
+    }  # a contract's setting or the deployment's
     return read & {setting.name for setting in fields(Settings)}  # another variable may be called limits
 
 
