@@ -21,7 +21,7 @@ CONTRACT_SCHEMA = ROOT / "contracts" / "contract.schema.json"
 
 META_SCHEMA = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
 _PLACE = re.compile(r"[a-z_]+(?:\.\w+|\[\d+\])*")
-_AS_DESCRIBED = "Write it as docs/contracts.md describes the format."
+_AS_DESCRIBED = "Write it as docs/reference/contract.md describes the format."
 
 
 def document_faults(folder: Path) -> list[Fault]:
@@ -163,5 +163,5 @@ def _of_schema(path: Path) -> list[Fault]:
     if found:
         mend = "Write it as JSON Schema 2020-12 has it."
         return [Fault(path, line_at(path, at), f"{at} is no JSON Schema: {says}", mend) for at, says in found]
-    mend = "Write what docs/contracts.md lists under Types."
+    mend = "Write what docs/reference/contract.md lists under Tables."
     return [Fault(path, line_at(path, at), says, mend) for at, says in type_faults(schema)]
