@@ -266,7 +266,7 @@ variable "max_object_bytes" {
 }
 
 variable "max_inflated_bytes" {
-  description = "The largest document, or the largest gzipped file after decompression, in bytes. It does not limit uncompressed JSON Lines, which are split into chunks."
+  description = "The largest file that can't be split into chunks, in bytes; for a compressed file, after decompression. It does not limit uncompressed JSON Lines."
   type        = number
   default     = 4294967296 # 4 GiB
   nullable    = false
@@ -278,7 +278,7 @@ variable "max_inflated_bytes" {
 }
 
 variable "max_inflation_ratio" {
-  description = "The highest ratio of a gzipped file's decompressed size to its stored size. It protects against gzip bombs."
+  description = "The highest ratio of a compressed file's decompressed size to its stored size. It protects against decompression bombs."
   type        = number
   default     = 200
   nullable    = false

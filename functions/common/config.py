@@ -104,9 +104,9 @@ class Settings:
     max_object_bytes: int = _setting(_positive_int)
     """The largest object that is read, in bytes as stored."""
     max_inflated_bytes: int = _setting(_positive_int)
-    """The largest document, or the largest gzipped object after decompression, in bytes."""
+    """The largest object that can't be split into chunks, in bytes; for a compressed one, after decompression."""
     max_inflation_ratio: int = _setting(_positive_int)
-    """The highest ratio of a gzipped object's decompressed size to its stored size."""
+    """The highest ratio of a compressed object's decompressed size to its stored size."""
     max_record_bytes: int = _setting(_positive_int)
     """The largest single record, in bytes of JSON."""
     max_nesting: int = _setting(_nesting)

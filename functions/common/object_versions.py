@@ -11,7 +11,8 @@ from functions.common.config import CONTRACTS
 from functions.common.input_settings import load_input
 from functions.common.planning import dataset_of, plan_batch, source_of
 from functions.common.s3_utils import Storage
-from functions.common.source.layout import HEAD_BYTES, UNKNOWN, Content, content_of
+from functions.common.source.content import UNKNOWN, Content
+from functions.common.source.layout import HEAD_BYTES, content_of
 
 
 @dataclass(frozen=True, slots=True)

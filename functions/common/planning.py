@@ -6,7 +6,7 @@ from typing import Any
 
 from functions.common.batch import DATASET_NAME, Batch, Source, batch_id_for, is_batch_id
 from functions.common.input_settings import InputSettings
-from functions.common.source.layout import LINES, UNKNOWN, Content
+from functions.common.source.content import LINES, UNKNOWN, Content
 
 PREFIX = "incoming/"
 UNKNOWN_DATASET = "unknown"

@@ -11,6 +11,7 @@ import pytest
 
 from functions.common.batch import Batch, Source
 from functions.common.contract import LINEAGE, load_contract
+from functions.common.documents.chunk_counts import DriftCount
 from functions.record_failure.failure import Failure, record
 from tests.analytics.catalog import Catalog, columns, duckdb_type, transpiled
 from tests.analytics.conftest import CONTRACTS
@@ -138,8 +139,17 @@ def check_members(content: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
     assert list(content) == list(kinds), "infra/catalog.tf differs from the output of the functions"
     for name, value in content.items():
         if kinds[name].startswith("struct") and value:
-            members = [part.split(":")[0] for part in kinds[name].removeprefix("struct<").removesuffix(">").split(",")]
-            assert list(value) == members, name
+            assert list(value) == members_of(kinds[name]), name
+
+
+def members_of(kind: str) -> list[str]:
+    """The names of the members of a struct, or of the structs in an array."""
+    return [part.split(":")[0] for part in kind.removeprefix("array<").removeprefix("struct<").rstrip(">").split(",")]
+
+
+def test_the_runs_table_has_the_members_of_drift(catalog: Catalog) -> None:
+    kind = columns(catalog.tables["orders"]["runs"])["drift"]
+    assert members_of(kind) == list(DriftCount.__struct_fields__)
 
 
 def test_the_views_of_another_dataset_apply_its_corrections(catalog: Catalog, bucket: Path) -> None:

@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from functions.common.errors import MalformedDocumentError, PipelineError
+from functions.common.source.content import LINES, SEQUENCE
 from functions.common.source.documents import Document, read_as_lines, read_sequence
-from functions.common.source.layout import LINES, SEQUENCE
 from tests.unit.orders import order
 from tests.unit.reading import read_document
 

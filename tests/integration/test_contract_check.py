@@ -10,7 +10,7 @@ import pytest
 
 from functions.common.compiled_schema import schema_validator
 from pipeline import ROOT
-from pipeline.contract.check import check
+from pipeline.contract.check import check, warnings
 from pipeline.contract.fault import line_at
 from tests.unit.test_conditions import APPLIED, contract_with, schema_with
 
@@ -202,6 +202,13 @@ def test_sql_may_end_in_a_comment_or_a_semicolon_and_columns_may_be_called_as_fu
     path = folder / "items.sql"
     path.write_text(path.read_text().rstrip().replace("AS item ", "AS item, 1 AS uuid, 2 AS error ") + ";\n")
     assert check(folder) == []
+
+
+def test_a_contract_that_keeps_unknown_fields_is_checked(folder: Path) -> None:
+    path = folder / "contract.json"
+    path.write_text(changed("/input", {"unknown_fields": "keep"})(path.read_text("utf-8")), "utf-8")
+    assert check(folder) == []
+    assert warnings(folder) == []
 
 
 def test_a_missing_file_is_named(folder: Path) -> None:

@@ -1,10 +1,12 @@
-"""docs/guides/use-your-own-data.md: its worked example is a contract, and its commands print what the page shows."""
+"""The examples of the guide and the reference for contracts: files agree, and commands print what the page shows."""
 
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from pipeline import ROOT
@@ -40,3 +42,15 @@ def test_a_command_prints_what_the_page_says(folder: Path, name: str, value: str
 def test_the_page_contains_the_example_contract() -> None:
     assert len(FILES) == 5
     assert len(COMMANDS) == 2
+
+
+def test_the_select_for_rows_without_a_natural_key_numbers_them_within_their_record() -> None:
+    page = (ROOT / "docs" / "reference" / "contract.md").read_text("utf-8")
+    (select,) = re.findall(r"### Rows without a natural key\n.*?```sql\n(.*?)```", page, re.DOTALL)
+    with closing(duckdb.connect()) as connection:
+        connection.execute(
+            "CREATE TABLE records AS SELECT 0 AS _position, 'a' AS order_id, [{'name': 'x'}, {'name': 'y'}] AS items "
+            "UNION ALL SELECT 90, 'b', [{'name': 'x'}]"
+        )
+        rows = connection.sql(select).fetchall()
+    assert sorted(rows) == [(0, "a", 1, "x"), (0, "a", 2, "y"), (90, "b", 1, "x")]

@@ -22,7 +22,7 @@ from functions.common.errors import (
     UnsupportedFormatError,
     WrongEnvelopeError,
 )
-from functions.common.source.layout import LINES, SEQUENCE
+from functions.common.source.content import LINES, SEQUENCE
 from pipeline import ROOT
 from tests import harness
 from tests.unit.orders import order

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, cycle
 
+from functions.common.source.content import LINES, SEQUENCE
 from functions.common.source.documents import Document, read_as_lines, read_sequence
-from functions.common.source.layout import HEAD_BYTES, LINES, SEQUENCE, layout_of
+from functions.common.source.layout import HEAD_BYTES, layout_of
 from functions.common.source.raw import RawRecord
 
 

@@ -13,7 +13,7 @@ from pipeline.cost import estimate
 from pipeline.cost.estimate import Question
 
 TEXT = (ROOT / "docs" / "reference" / "cost.md").read_text("utf-8")
-GLUE = (ROOT / "docs" / "adr" / "0082-lambda-costs-less-than-glue-for-single-files.md").read_text("utf-8")
+GLUE = (ROOT / "docs" / "adr" / "0092-lambda-costs-less-than-glue-for-single-files.md").read_text("utf-8")
 PRICES = prices_for("eu-central-1", "arm64")
 ASKED = Question(1, 1, estimate.BYTES_AN_ORDER, "eu-central-1", "arm64")
 LEAST_SECONDS = Fraction(60)

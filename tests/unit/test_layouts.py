@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from functions.common.source.compression import decompress
-from functions.common.source.layout import LINES, SEQUENCE
+from functions.common.source.content import LINES, SEQUENCE
 from functions.common.source.raw import RawRecord
 from tests.unit.reading import cut, read_document, records_of
 

@@ -18,7 +18,7 @@ from functions.common.planning import (
     plan_chunks,
     source_of,
 )
-from functions.common.source.layout import LINES, SEQUENCE, UNKNOWN, Content
+from functions.common.source.content import LINES, SEQUENCE, UNKNOWN, Content
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -9,8 +9,9 @@ from functions.common.config import Settings
 from functions.common.contract import Contract
 from functions.common.errors import MalformedDocumentError, ObjectTooLargeError, UnsupportedFormatError
 from functions.common.source.compression import READ, compression_of, decompress, format_of, without_suffix
+from functions.common.source.content import LINES
 from functions.common.source.documents import Document, check_encoding, read_as_lines, read_sequence
-from functions.common.source.layout import HEAD_BYTES, LINES, layout_by_name, layout_of
+from functions.common.source.layout import HEAD_BYTES, layout_by_name, layout_of
 
 _CARRIAGE_RETURN = re.compile(rb"[}\]][ \t]*\r[ \t\r]*[{\[]")
 """What is between values on lines that end as those of old Macs do."""

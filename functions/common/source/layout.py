@@ -2,19 +2,13 @@
 
 import json
 import re
-from dataclasses import dataclass
 
 from functions.common.input_settings import JSON, JSON_LINES, InputSettings
 from functions.common.source.buffer import Buffer
 from functions.common.source.compression import compression_of, without_suffix
+from functions.common.source.content import LINES, SEQUENCE, UNKNOWN, Content
 from functions.common.source.raw import BLANK
 from functions.common.source.structure import Value
-
-LINES = "lines"
-"""A line break always ends a value. Such a file can be cut into chunks."""
-
-SEQUENCE = "sequence"
-"""Values follow each other with anything or nothing between them, and may have line breaks in them."""
 
 HEAD_BYTES = 1 << 16
 """How many bytes of a file are looked at."""
@@ -25,20 +19,6 @@ _LOOKED_AT = 200
 
 _SEPARATORS = BLANK + b","
 _OPENING = b"{["
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What the first bytes of a file say."""
-
-    compression: str
-    """One of those that are read; empty if it is not compressed so."""
-    layout: str
-    """LINES or SEQUENCE; empty if it is not known yet: the content is compressed, or was not read."""
-
-
-UNKNOWN = Content("", "")
-"""The content of a file that was not read."""
 
 
 def content_of(head: bytes, size: int, key: str, settings: InputSettings) -> Content:

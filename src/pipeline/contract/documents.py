@@ -163,5 +163,5 @@ def _of_schema(path: Path) -> list[Fault]:
     if found:
         mend = "Write it as JSON Schema 2020-12 has it."
         return [Fault(path, line_at(path, at), f"{at} is no JSON Schema: {says}", mend) for at, says in found]
-    mend = "Write what docs/reference/contract.md lists under Schemas."
+    mend = "Write what docs/reference/contract.md lists under Tables."
     return [Fault(path, line_at(path, at), says, mend) for at, says in type_faults(schema)]

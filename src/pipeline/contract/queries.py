@@ -56,6 +56,8 @@ def view_records(connection: duckdb.DuckDBPyConnection, version: Version, contra
     """Create an empty view `records` as a version's SQL sees it."""
     columns = [f"CAST(NULL AS BIGINT) AS {POSITION}"]
     columns += [f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in version.columns.items()]
+    if contract and contract.keeps_unknown:
+        columns.append(f"CAST(NULL AS {EXTRA.type}) AS {EXTRA.name}")
     derived = [f"{one.sql} AS {identifier(one.name)}" for one in contract.derived] if contract else [f"true AS {FITS}"]
     query = f"SELECT {', '.join(['*', *derived])} FROM (SELECT {', '.join(columns)}) LIMIT 0"
     connection.execute(f"CREATE OR REPLACE VIEW records AS {query}")
@@ -95,7 +97,7 @@ def _of_table(folder: Path, connection: duckdb.DuckDBPyConnection, table: Table)
     yield from _changing(path, connection, table.sql)
     wanted = {POSITION: "BIGINT", **{column.name: column.type for column in table.columns if column is not EXTRA}}
     yield from _missing(path, wanted.keys() - given.keys(), "Return it, or remove it from contract.json.")
-    for name in sorted(given.keys() - wanted.keys()):
+    for name in sorted(given.keys() - wanted.keys() - {EXTRA.name}):
         yield Fault(
             path, 1, f"returns a column {name}, which contract.json does not declare", "Declare it, or remove it."
         )
