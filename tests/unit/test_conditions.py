@@ -207,8 +207,8 @@ def test_a_condition_that_was_closed_and_never_holds_is_found(path: list[Any], t
 @pytest.mark.parametrize(
     ("pointer", "change", "says"),
     [
-        ("/properties/n/type", {"type": "integer", "format": "epoch"}, "not checked of integer"),
-        ("/properties/kind", {"type": None, "properties": {"k": {"type": "string"}}}, "has properties and no type"),
+        ("/properties/n/type", {"type": "integer", "format": "epoch"}, "not checked for integer"),
+        ("/properties/kind", {"type": None, "properties": {"k": {"type": "string"}}}, "has properties but no type"),
     ],
 )
 def test_a_schema_that_no_column_can_hold_is_reported(
