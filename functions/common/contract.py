@@ -128,6 +128,11 @@ class Version:
     """A SELECT over `records` of this version that returns the next version's columns. The current one has none."""
 
     @property
+    def fields(self) -> frozenset[str]:
+        """The names of a record's properties, including those of every variant of a polymorphic record."""
+        return frozenset(merged(self.schema, self.schema).get("properties", {}))
+
+    @property
     def columns(self) -> dict[str, str]:
         """The DuckDB type of each property of a record."""
         return record_fields(self.schema)
@@ -235,7 +240,7 @@ def _versions(folder: Path, data: Mapping[str, Any]) -> tuple[Version, ...]:
 def _check_envelope(input: InputSettings, versions: tuple[Version, ...]) -> None:
     """Raise ValueError if a record could be mistaken for an envelope."""
     for name in input.record_path[:1]:
-        if any(name in version.schema["properties"] for version in versions):
+        if any(name in version.fields for version in versions):
             raise ValueError(f"{input.records} leads to the records of an envelope, but a record has a property {name}")
 
 

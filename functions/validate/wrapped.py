@@ -10,9 +10,10 @@ def wrapper_of(record: object, version: Version) -> Reason | None:
     required = set(version.schema.get("required", ()))
     if not isinstance(record, dict) or not required or len(required & record.keys()) * 2 > len(required):
         return None
+    fields = version.fields
     inner = {name: value for name, value in record.items() if isinstance(value, dict) and is_name(name)}
     for name, value in inner.items():
-        if name not in version.schema["properties"] and len(required & value.keys()) * 2 > len(required):
+        if name not in fields and len(required & value.keys()) * 2 > len(required):
             pointer = f"/{escaped(name)}"
             message = f"the fields of the record are under {pointer}: send the object under {pointer} as the record"
             return Reason(MISSING_FIELD, pointer, "required", message)

@@ -57,7 +57,7 @@ def open_chunk(
             f"The file has {size} bytes and can't be cut; "
             f"max_inflated_bytes allows {limits.max_inflated_bytes} at once."
         )
-    fields = {name for version in contract.versions for name in version.schema["properties"]}
+    fields = {name for version in contract.versions for name in version.fields}
     return read_sequence(blocks, path, fields, limits.max_record_bytes)
 
 
