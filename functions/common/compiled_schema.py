@@ -1,4 +1,4 @@
-"""A contract's JSON Schemas, compiled."""
+"""Compiles a contract's JSON Schemas."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -21,7 +21,7 @@ class _Decimal:
         self._is_of_strings = "string" in parent.get("type", ())
 
     def validate(self, instance: Any) -> None:
-        """Raise ValueError for a number that is not exact; anything else is the business of `type`."""
+        """Raise ValueError for a number that the decimal can't hold. Other types are left to the keyword `type`."""
         is_number = isinstance(instance, int | float | Decimal) and not isinstance(instance, bool)
         if is_number and not is_decimal(instance, self._precision, self._scale):
             raise ValueError("not an exact decimal")
@@ -31,9 +31,9 @@ class _Decimal:
 
 
 def compiled(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
-    """A schema, compiled, with formats asserted. Raises ValueError where it is none.
+    """Return a compiled schema that asserts formats. Raises ValueError if the schema is invalid.
 
-    Patterns run in linear time, whatever text they meet, and so can't look ahead or behind; nothing is fetched.
+    Patterns run in linear time on any string, so they can't use lookaround. Nothing is downloaded.
     """
     return jsonschema_rs.Draft202012Validator(
         dict(schema),
@@ -46,10 +46,10 @@ def compiled(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
 
 @cache
 def exact_schema(version: Version) -> Mapping[str, Any]:
-    """The schema that the records of a version are validated by.
+    """Return the schema that validates the records of a version.
 
-    Where a schema has conditions, the bounds of whole numbers are not written into it (see `bounded`), but are a schema
-    of their own next to it: within a condition they would change which records it holds for.
+    If a schema has conditions, the bounds of whole numbers are a separate schema in `allOf`, not part of it (see
+    `bounded`). Inside a condition, bounds would change the records for which it holds.
     """
     schema = version.schema
     bounds = bounds_of_integers(schema, schema) if conditions(schema) else {}
@@ -58,7 +58,7 @@ def exact_schema(version: Version) -> Mapping[str, Any]:
 
 @cache
 def schema_validator(contract: Contract, version: Version) -> jsonschema_rs.Draft202012Validator:
-    """The schema of a version, compiled once a process. Raises ContractError."""
+    """Return the compiled schema of a version, made once per process. Raises ContractError if it is invalid."""
     try:
         return compiled(exact_schema(version))
     except ValueError as exc:

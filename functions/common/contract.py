@@ -1,4 +1,4 @@
-"""A contract: all that the pipeline knows of a feed, read from its folder under `contracts/`."""
+"""Reads a contract, which describes a dataset, from its folder under `contracts/`."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -24,40 +24,40 @@ from functions.common.schema_parts import conditions
 class Column:
     name: str
     type: str
-    """A DuckDB type, which is also the Parquet file's and Athena's."""
+    """A type of DuckDB, which has the same name in Athena."""
 
 
 LINEAGE = (Column("batch_id", "VARCHAR"), Column("ingested_at", "TIMESTAMP"))
-"""The columns that the pipeline adds to every table, behind the contract's own."""
+"""The columns that the pipeline adds to every table, after the contract's own."""
 
 POSITION = "_position"
-"""The column that a table's SELECT gives beside its own: where the row's record stands in its file."""
+"""The column that a table's SELECT must also return: the position of the row's record in its file."""
 
 FITS = "_fits"
-"""The column that says whether a record, as it was sent, surely keeps its version's schema."""
+"""The column that is true only if a record, as sent, is valid by its version's schema."""
 
 KEPT = "_kept"
-"""The column that says in staging whether a record is valid: it also holds some that are not."""
+"""The column in staging that says whether a record is valid. Staging also has some invalid records."""
 
 SENT = "_sent"
-"""The column that holds a record as it was sent, beside what it is read as, while `validate` compares the two."""
+"""The column with a record as sent, which `validate` compares with the typed record."""
 
 TOTALS = "_totals"
-"""The column that holds in staging what each record adds to the control totals that are none of its columns."""
+"""The column in staging with what each record adds to control totals that aren't columns."""
 
 EXTRA = Column("_extra", "VARCHAR")
-"""The column of the record table that has the unknown fields of a record, if the contract keeps them."""
+"""The column of the record table with a record's unknown fields, if the contract keeps them."""
 
 RESERVED = frozenset({POSITION, FITS, KEPT, SENT, TOTALS})
-"""What no property of a record can be called, nor EXTRA if the contract has it."""
+"""Names that a property of a record can't have. EXTRA is reserved, too, if the contract keeps unknown fields."""
 
 RESERVED_COLUMNS = (POSITION, EXTRA.name, "filename", *(one.name for one in LINEAGE))
-"""What no column of a table can be called."""
+"""Names that a column of a table can't have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Every value of `columns` stands in the key of `table`."""
+    """A rule that every value of `columns` must occur in the key of `table`."""
 
     columns: tuple[str, ...]
     table: str
@@ -69,14 +69,14 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     latest_by: tuple[str, ...]
-    """Where several records give a row of the same key, the highest of these wins; empty: keys are unique."""
+    """If several records have a row with the same key, the row with the highest values wins. Empty for unique keys."""
     references: tuple[Reference, ...]
     sql: str
-    """The contract's SELECT over `records`: it gives `_position` and every column but EXTRA."""
+    """The contract's SELECT over `records`, which returns `_position` and every column but EXTRA."""
 
     @property
     def rows_sql(self) -> str:
-        """A SELECT over `records` that gives `_position` and every column."""
+        """A SELECT over `records` that returns `_position` and every column."""
         if EXTRA not in self.columns:
             return self.sql
         own = ", ".join(f'own."{column.name}"' for column in self.columns if column is not EXTRA)
@@ -89,7 +89,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """What is computed of a record once, for its rules, control totals and tables to use as a column of `records`."""
+    """A value that is computed once per record. Rules, control totals and tables use it as a column of `records`."""
 
     name: str
     sql: str
@@ -97,7 +97,7 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a schema can't say: an SQL predicate over one record that must be true."""
+    """An SQL predicate that must be true for every record, for checks that a schema can't express."""
 
     code: str
     pointer: str
@@ -118,14 +118,19 @@ class ControlTotal:
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Version:
-    """One form in which a feed's records come."""
+    """One version of a dataset's record format."""
 
     number: int
     schema: Mapping[str, Any]
     record_type: str
-    """The DuckDB STRUCT that a record of this version is read as."""
+    """The DuckDB STRUCT for a record of this version."""
     upcast: str = ""
-    """A SELECT over `records` of this version that gives the columns of the next one; empty for the current version."""
+    """A SELECT over `records` of this version that returns the next version's columns. The current one has none."""
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The names of a record's properties, including those of every variant of a polymorphic record."""
+        return frozenset(merged(self.schema, self.schema).get("properties", {}))
 
     @property
     def columns(self) -> dict[str, str]:
@@ -137,15 +142,15 @@ class Version:
 class Contract:
     dataset: str
     versions: tuple[Version, ...]
-    """The versions that producers may send, oldest first; the last is the current one, which tables are made of."""
+    """The versions that producers may send, oldest first. Tables are made from the last, which is the current one."""
     version_path: tuple[str, ...]
-    """The members that lead to where a record names its version; empty: records name none."""
+    """The member names that lead to a record's version. Empty if records don't name their version."""
     default_version: int
-    """The version of a record that names none."""
+    """The version of a record that doesn't name one."""
     input: InputSettings
-    """How the dataset arrives."""
+    """How files of the dataset arrive."""
     record_table: Table
-    """The table with one row a record; its key is the record's key."""
+    """The table with one row per record. Its key is the record's key."""
     tables: tuple[Table, ...]
     derived: tuple[Derived, ...]
     rules: tuple[Rule, ...]
@@ -154,7 +159,7 @@ class Contract:
 
     @property
     def keeps_unknown(self) -> bool:
-        """Whether the record table has the column EXTRA."""
+        """Whether unknown fields are kept in the column EXTRA of the record table."""
         return self.input.unknown_fields == KEEP
 
     @property
@@ -162,7 +167,7 @@ class Contract:
         return self.versions[-1]
 
     def version_of(self, record: Any) -> Version | None:
-        """The version that a parsed record names, or None where there is no such version."""
+        """Return the version that a parsed record names, or None if the contract doesn't have it."""
         named = record
         for member in self.version_path:
             if not isinstance(named, dict) or member not in named:
@@ -177,10 +182,10 @@ class Contract:
 
 @cache
 def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
-    """The contract in `contracts/<dataset>/`.
+    """Return the contract in `contracts/<dataset>/`.
 
-    Raises UnknownDatasetError where there is none, and ContractError, which names the file, where it is incomplete
-    or contradicts itself. Its SQL is checked where there is a database: by `validate`, before any record.
+    Raises UnknownDatasetError if there is no such contract. Raises ContractError, which names the file, if the contract
+    is incomplete or contradicts itself. Its SQL isn't checked here, but by `validate`, before it reads records.
     """
     folder = contracts / dataset
     if not DATASET_NAME.fullmatch(dataset) or not (folder / "contract.json").is_file():
@@ -189,8 +194,8 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
             f"There is no contract for this folder of incoming/; there are contracts for: {known}."
         )
     with _reading(folder / "contract.json") as path:
-        if dataset == UNKNOWN_DATASET:  # else files in no dataset's folder would be processed as its data
-            raise ValueError(f"a dataset can't be called {UNKNOWN_DATASET}: files in no dataset's folder are called so")
+        if dataset == UNKNOWN_DATASET:  # files in no dataset's folder would be processed as its data
+            raise ValueError(f"a dataset can't be called {UNKNOWN_DATASET}: files outside of any dataset are named so")
         data = read_json(path)
         check_contract(data, dataset, RESERVED_COLUMNS)
         given = input_settings(data)
@@ -217,7 +222,7 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
 
 
 def path_of(pointer: str) -> tuple[str, ...]:
-    """The members that a JSON Pointer names (RFC 6901)."""
+    """Return the member names in a JSON Pointer (RFC 6901)."""
     return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
 
 
@@ -233,16 +238,16 @@ def _versions(folder: Path, data: Mapping[str, Any]) -> tuple[Version, ...]:
 
 
 def _check_envelope(input: InputSettings, versions: tuple[Version, ...]) -> None:
-    """See that no record can be taken for an envelope."""
+    """Raise ValueError if a record could be mistaken for an envelope."""
     for name in input.record_path[:1]:
-        if any(name in version.schema["properties"] for version in versions):
+        if any(name in version.fields for version in versions):
             raise ValueError(f"{input.records} leads to the records of an envelope, but a record has a property {name}")
 
 
 def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) -> Version:
     with _reading(folder / f"v{number}.schema.json") as path:
         written = read_json(path)
-        schema = written if conditions(written) else bounded(written)  # a bound would change what a condition says
+        schema = written if conditions(written) else bounded(written)  # a bound would change the meaning of a condition
         version = Version(number, schema, record_type(schema), upcast)
         taken = RESERVED | {derived["name"] for derived in data.get("derived", [])}
         if input_settings(data).unknown_fields == KEEP:
@@ -256,7 +261,7 @@ def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) ->
 
 
 def _check_names_itself(schema: Mapping[str, Any], number: int, pointer: str, *, is_default: bool) -> None:
-    """See that the schema of a version takes no record that names another one, or none where that is not its own."""
+    """Raise ValueError if a version's schema accepts a record that belongs to another version."""
     constant, is_required = constant_of(schema, path_of(pointer))
     if constant != number or type(constant) is not int:
         raise ValueError(
@@ -268,7 +273,7 @@ def _check_names_itself(schema: Mapping[str, Any], number: int, pointer: str, *,
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Path]:
-    """Turn whatever is wrong with a contract's file into a ContractError that names it."""
+    """Convert an error in a contract's file to a ContractError that names the file."""
     try:
         yield path
     except (OSError, ValueError, TypeError, RecursionError) as exc:
@@ -278,7 +283,7 @@ def _reading(path: Path) -> Iterator[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises ValueError if an object in it has a member twice."""
+    """Return the content of a JSON file. Raises ValueError if an object in it has a member twice."""
     return json.loads(path.read_text("utf-8"), object_pairs_hook=_once)
 
 
@@ -291,7 +296,7 @@ def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _sql(path: Path) -> str:
-    """A statement as it can stand in brackets: without its semicolon, and with a line's end behind a comment."""
+    """Return a statement that can be put in brackets: without its semicolon, and with a line break at the end."""
     with _reading(path):
         text = path.read_text("utf-8").strip().rstrip(";")
         if not text.strip() or "\0" in text:

@@ -1,6 +1,6 @@
-"""Checks what `contract.json` says before anything is built from it: a slip is named by its place.
+"""Checks `contract.json` before it is used, and reports each mistake with its place.
 
-An unknown member is refused too: a misspelt `references` would leave a check out without a word.
+Unknown members are errors: a misspelt `references`, for example, would silently skip a check.
 """
 
 import re
@@ -8,27 +8,27 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-"""A name that needs no quotes in SQL, and no care in a path."""
+"""A name that is safe in SQL and in paths without quotes."""
 
 COLUMN_TYPE = re.compile(r"VARCHAR|BOOLEAN|INTEGER|BIGINT|DOUBLE|DATE|TIMESTAMP|DECIMAL\(([1-9]\d?),(\d\d?)\)")
-"""A type that a column can have."""
+"""The types that a column can have."""
 
 COLUMN_TYPES = (
     "VARCHAR, BOOLEAN, INTEGER, BIGINT, DOUBLE, DATE, TIMESTAMP, "
     "or DECIMAL(precision,scale) with a precision of at most 38 and a scale of at most the precision"
 )
-"""The same in words."""
+"""The types that a column can have, in words."""
 
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
 _MAX_DECIMAL = 38
 _OF_THE_PIPELINE = frozenset({"records", "superseded", "runs", "rejects", "rejected_lines", "failures"})
-"""Names of tables and views that the steps make, and that are in every database that analysts query."""
+"""The names of the pipeline's own tables and views, which are in every database that analysts query."""
 
 _PARTITION = "ingest_date"
-"""The column that a table has by the folder of its files."""
+"""The column that a table gets from the folder of its files."""
 
 _TEXT, _NAMED, _NUMBER, _ARRAY, _OBJECT = (
-    "a text",
+    "a string",
     "a name of a-z, 0-9 and _",
     "a whole number above 0",
     "an array with elements",
@@ -74,11 +74,11 @@ _MEMBERS = {
     "rule": ({"code": _NAMED, "pointer": _TEXT, "sql": _TEXT, "message": _TEXT}, {"example": _TEXT}),
     "control_total": ({"name": _NAMED, "record_sql": _TEXT, "table": _NAMED, "column": _NAMED}, {}),
 }
-"""What each part must have, and what it may have."""
+"""The required and the optional members of each part."""
 
 
 def check_contract(data: Any, dataset: str, reserved: Collection[str]) -> None:
-    """Raise ValueError or TypeError, with the place, unless `data` is a contract of `dataset` that agrees with itself.
+    """Raise ValueError or TypeError, with the place, unless `data` is a consistent contract of `dataset`.
 
     `reserved` are the columns that the pipeline itself adds to a table.
     """
@@ -89,9 +89,9 @@ def check_contract(data: Any, dataset: str, reserved: Collection[str]) -> None:
 
 
 def contradictions(data: Mapping[str, Any], dataset: str, reserved: Collection[str]) -> Iterator[str]:
-    """Everything in which a contract contradicts itself, each with its place. Its parts must have their members."""
+    """Yield every contradiction in a contract, with its place. All parts must have their required members."""
     if data["dataset"] != dataset:
-        yield f"dataset must be {dataset}, as its folder is called"
+        yield f"dataset must be {dataset}, the name of its folder"
     yield from _of_versions(data)
     for part, name in (("tables", "name"), ("derived", "name"), ("rules", "code"), ("control_totals", "name")):
         yield from _repeated(data.get(part, []), part, name)
@@ -151,7 +151,7 @@ def _of_reference(
 
 
 def _parts(data: Any) -> Iterator[tuple[str, str, Any]]:
-    """Every part of a contract: its kind, its place, and itself. What a part lacks is checked before what is in it."""
+    """Yield every part of a contract: its kind, its place, and the part itself. Outer parts come before inner parts."""
     yield "contract", "the contract", data
     if "record_version" in data:
         yield "record_version", "record_version", data["record_version"]

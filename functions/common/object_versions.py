@@ -1,4 +1,4 @@
-"""Plans the batch of an object version from its first bytes, the same way for every step and command that starts it."""
+"""Plans the batch of an object version from its metadata and first bytes, the same way for every caller."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from functions.common.source.layout import HEAD_BYTES, content_of
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Plans batches by the contracts and the chunk size of a deployment."""
+    """Plans batches with the contracts and the chunk size of a deployment."""
 
     storage: Storage
     chunk_bytes: int
     contracts: Path = CONTRACTS
 
     def plan(self, bucket: str, key: str, version_id: str, sequencer: str = "") -> Batch | None:
-        """The batch of an object version, in its first revision; None where S3 does not return the version.
+        """Return the first revision of an object version's batch, or None if S3 does not return the version.
 
-        One request, of the version's metadata and first bytes.
+        Makes one request, for the version's metadata and first bytes.
         """
         found = self.storage.read_beginning(bucket, key, version_id, HEAD_BYTES)
         if found is None:
@@ -37,7 +37,7 @@ class Planner:
         return plan_batch(source, _last_modified(head), self.chunk_bytes, content=content)
 
     def replan(self, source: Source, ingested_at: str, revision: int) -> Batch:
-        """A revision of a batch whose source is known, also where S3 does not return the source any more."""
+        """Return a revision of a batch whose source is known, even if S3 no longer returns the source."""
         found = self.storage.read_beginning(source.bucket, source.key, source.version_id, HEAD_BYTES)
         content = self._content(source, found[1]) if found else UNKNOWN
         return plan_batch(source, datetime.fromisoformat(ingested_at), self.chunk_bytes, revision, content=content)

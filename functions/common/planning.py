@@ -1,4 +1,4 @@
-"""From an object version to the batch that it makes: its name, its dataset, its layout, its chunks."""
+"""Plans the batch of an object version: its name, dataset, layout and chunks."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,27 +10,27 @@ from functions.common.source.content import LINES, UNKNOWN, Content
 
 PREFIX = "incoming/"
 UNKNOWN_DATASET = "unknown"
-"""The dataset of an object that is in no folder that could be one; its execution fails and says so."""
+"""The dataset of an object that isn't in a dataset's folder. Its execution fails and reports that."""
 
 MAX_CHUNKS = 100
-"""So many chunks fit into the 25,000 events of an execution, even if each task of each chunk uses up every retrier.
+"""The maximum number of chunks. They fit into the 25,000 events of an execution even if every task uses all retries.
 
-docs/reference/guarantees.md has the calculation, tests/statemachine/test_retry_budget.py makes it from the definition.
+docs/reference/guarantees.md has the calculation; tests/statemachine/test_retry_budget.py checks it.
 """
 
 UNVERSIONED = "null"
 """The version id of an object that was written before S3 applied versioning to its bucket."""
 
 CORRECTS = "corrects"
-"""The key of an object's metadata that names the batch whose rejects it corrects."""
+"""The key in an object's metadata whose value is the batch whose rejects it corrects."""
 
 _SEQUENCER_DIGITS = 32
 
 
 def source_of(bucket: str, key: str, version_id: str, head: Mapping[str, Any], sequencer: str = "") -> Source:
-    """The source that an object version is, by the answer of its HEAD and the event's `sequencer`, if there is one.
+    """Return the source for an object version, from its HEAD response and the event's `sequencer`, if known.
 
-    Of the metadata, which whoever uploads may fill with anything, only the id of a batch is taken over.
+    Producers can set any metadata, so only a valid batch id is used.
     """
     corrects = head.get("Metadata", {}).get(CORRECTS, "")
     return Source(
@@ -45,21 +45,21 @@ def source_of(bucket: str, key: str, version_id: str, head: Mapping[str, Any], s
 
 
 def version_id_of(answer: Mapping[str, Any]) -> str:
-    """The version id in the response to a PUT. S3 omits it while versioning is not in effect yet."""
+    """Return the version id in the response to a PUT. S3 omits it until versioning is in effect."""
     return str(answer.get("VersionId") or UNVERSIONED)
 
 
 def is_folder_marker(key: str, size: int) -> bool:
-    """Whether an object only marks an empty folder, as consoles create it: an object with content never does."""
+    """Return whether an object is the marker that consoles create for an empty folder. Markers have no content."""
     return size == 0 and key.endswith("/")
 
 
 def plan_batch(
     source: Source, last_modified: datetime, chunk_bytes: int, revision: int = 1, *, content: Content = UNKNOWN
 ) -> Batch:
-    """The batch of an object version: the same for every event of it, since all is taken from the version.
+    """Return the batch of an object version. Every event of the version results in the same batch.
 
-    `content` is what its first bytes say.
+    `content` describes the version's first bytes.
     """
     dataset = dataset_of(source.key)
     chunk_bytes, last_chunk = plan_chunks(source.size, chunk_bytes) if content.layout == LINES else (chunk_bytes, 0)
@@ -77,7 +77,7 @@ def plan_batch(
 
 
 def dataset_of(key: str) -> str:
-    """The folder under incoming/ that the object is in, or UNKNOWN_DATASET."""
+    """Return the name of the object's folder under incoming/, or UNKNOWN_DATASET."""
     if not key.startswith(PREFIX):
         return UNKNOWN_DATASET
     folder, slash, _ = key.removeprefix(PREFIX).partition("/")
@@ -85,9 +85,10 @@ def dataset_of(key: str) -> str:
 
 
 def ignored_by(key: str, settings: InputSettings) -> str | None:
-    """The pattern by which the dataset ignores a key, or None.
+    """Return the pattern by which the dataset ignores a key, or None.
 
-    Each name below the dataset's folder is compared; below incoming/ if the key is in no folder that could be one.
+    Each name below the dataset's folder is compared. If the key isn't in a dataset's folder, each name below incoming/
+    is compared.
     """
     path = key.removeprefix(PREFIX)
     if dataset_of(key) != UNKNOWN_DATASET:
@@ -96,14 +97,14 @@ def ignored_by(key: str, settings: InputSettings) -> str | None:
 
 
 def plan_chunks(size: int, chunk_bytes: int) -> tuple[int, int]:
-    """How lines of `size` bytes are cut: the bytes of a chunk, and the index of the last one.
+    """Return the size of a chunk in bytes, and the index of the last chunk, for a file of `size` bytes.
 
-    `chunk_bytes` grows so that there are at most MAX_CHUNKS.
+    Chunks are larger than `chunk_bytes` if there would be more than MAX_CHUNKS.
     """
     chunk_bytes = max(chunk_bytes, -(-size // MAX_CHUNKS))
     return chunk_bytes, max(0, -(-size // chunk_bytes) - 1)
 
 
 def padded_sequencer(sequencer: str) -> str:
-    """S3's sequencer, padded so that the texts of one key compare as the numbers do; empty stays empty."""
+    """Return S3's sequencer, padded so that strings sort like the numbers. An empty string stays empty."""
     return sequencer.rjust(_SEQUENCER_DIGITS, "0") if sequencer else ""

@@ -1,11 +1,11 @@
-"""How DuckDB reads what a JSON Schema describes, and the schema keywords of this project that make values exact.
+"""Maps JSON Schemas to DuckDB types, and defines this project's schema keywords for exact values.
 
-`"decimal": [precision, scale]` next to `"type": "number"` says that the number has at most `scale` decimals and is
-below 10^(precision − scale). It is read as DECIMAL(precision, scale). It replaces a fractional `multipleOf`, on which
-binary floating point makes validators disagree (to some of them 19.99 is no multiple of 0.01). Next to
-`"type": "string"` it says the same of a number that is written in a string.
+`"decimal": [precision, scale]` with `"type": "number"` says that the number has at most `scale` decimals and is below
+10^(precision − scale). It is read as DECIMAL(precision, scale). It replaces a fractional `multipleOf`, on which
+validators disagree because of binary floating point (some say that 19.99 isn't a multiple of 0.01). With
+`"type": "string"`, it says the same of a number in a string.
 
-`"format": "epoch-seconds"` or `"epoch-millis"` next to `"type": "integer"` says that the number counts from 1970. It is
+`"format": "epoch-seconds"` or `"epoch-millis"` with `"type": "integer"` says that the number counts from 1970. It is
 read as TIMESTAMP.
 """
 
@@ -20,11 +20,11 @@ from functions.common.schema_shapes import ARRAY, EMPTY, JSON, OBJECT, Shape, sh
 __all__ = ["merged", "resolve"]
 
 _BY_FORMAT = {"date-time": "TIMESTAMPTZ", "date": "DATE"}
-"""The types of strings that are times. `sent_type` reads them as the strings that they are."""
+"""The types of strings that are times. `sent_type` reads them as strings."""
 
 _BY_TYPE = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", JSON: "VARCHAR"}
 INT64 = (-(2**63), 2**63 - 1)
-"""The least and the most that a BIGINT holds."""
+"""The smallest and largest value of a BIGINT."""
 
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 """0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z in seconds since 1970."""
@@ -33,7 +33,7 @@ EPOCHS: Mapping[str, tuple[int, int]] = {
     "epoch-seconds": (_FIRST_SECOND, _LAST_SECOND),
     "epoch-millis": (_FIRST_SECOND * 1000, _LAST_SECOND * 1000 + 999),
 }
-"""The formats of whole numbers that count time, with the least and the most of each."""
+"""The formats of whole numbers that count time, with the smallest and largest value of each."""
 
 _MICROSECONDS = {"epoch-seconds": 1_000_000, "epoch-millis": 1_000}
 DECIMAL_STRING = re.compile(r"[+-]?(?:[0-9]+(?:[.][0-9]*)?|[.][0-9]+)")
@@ -44,19 +44,19 @@ _UINT64_END = 2**64
 _MAX_PRECISION = 38
 _ROUNDING = Context(prec=_MAX_PRECISION + 1, rounding=ROUND_HALF_UP)
 SIGNIFICANT_DIGITS = 15
-"""How many decimal digits every binary64 number keeps (IEEE 754; DBL_DIG in C)."""
+"""The number of decimal digits that a 64-bit float always keeps (IEEE 754; DBL_DIG in C)."""
 
 TypeOfValue = Callable[[Shape, str], str]
-"""The DuckDB type of a value that is no object and no array, from its shape and its place in the schema."""
+"""Returns the DuckDB type of a value that isn't an object or array, from its shape and its place in the schema."""
 
 
 def record_type(schema: Any) -> str:
-    """The DuckDB type of what `schema` describes. Raises ValueError or TypeError if it can't be a row."""
+    """Return the DuckDB type for a schema. Raises ValueError or TypeError if its values can't be a row."""
     return _type(shape_of(schema, schema), "", kept_type)
 
 
 def type_faults(schema: Any) -> list[tuple[str, str]]:
-    """Everything that keeps a schema from being a row: JSON Pointer and sentence of each fault."""
+    """Return the JSON Pointer and message of each fault that prevents a schema from describing a row."""
     found: dict[tuple[str, str], None] = {}
 
     def look(part: Any, place: str) -> None:
@@ -83,15 +83,15 @@ def type_faults(schema: Any) -> list[tuple[str, str]]:
 
 
 def record_fields(schema: Any) -> dict[str, str]:
-    """The DuckDB type of each property of a record that becomes a column, by its name."""
+    """Return the DuckDB type of each property that becomes a column, by name."""
     columns = shape_of(schema, schema).columns
     return {name: _type(inner, f"/properties/{name}", kept_type) for name, inner in columns.items()}
 
 
 def sent_type(schema: Any, decimals: str = "DOUBLE") -> str:
-    """The DuckDB type that takes what `schema` describes as JSON has it.
+    """Return the DuckDB type that reads the JSON of a schema's values unchanged.
 
-    Times are strings or whole numbers. Numbers that are decimals are `decimals`.
+    Times are strings or whole numbers. Decimals have the type `decimals`.
     """
 
     def type_of_value(shape: Shape, _place: str) -> str:
@@ -113,7 +113,7 @@ def _type(shape: Shape, place: str, type_of_value: TypeOfValue) -> str:
 
 
 def kept_type(shape: Shape, place: str = "") -> str:
-    """The DuckDB type that a value that is no object and no array is kept as."""
+    """Return the DuckDB type in which a value that isn't an object or array is kept."""
     part, kind = shape.part, shape.kind
     if kind in ("number", "string") and "decimal" in part:
         precision, scale = decimal_of(part["decimal"], place)
@@ -126,7 +126,7 @@ def kept_type(shape: Shape, place: str = "") -> str:
 
 
 def kept_value(shape: Shape, place: str) -> str:
-    """An SQL expression for a sent value as the type that it is kept as; null if it can't be."""
+    """Return an SQL expression that converts a sent value to the type in which it is kept, or to null if it can't."""
     kind, form = _type(shape, "", kept_type), str(shape.part.get("format", ""))
     if not _has_epoch(shape):
         return f"TRY_CAST({place} AS {kind})"
@@ -154,9 +154,9 @@ def _has_epoch(shape: Shape) -> bool:
 
 
 def bounded(schema: Any) -> Any:
-    """A schema in which every whole number is within the 64 bits that hold it, if it does not say so itself.
+    """Return a schema in which every whole number has bounds that fit its column.
 
-    JSON has no bounds (RFC 8259, section 6), and a column has. A number that counts time is within years that exist.
+    JSON numbers have no bounds (RFC 8259, section 6), but columns do: 64 bits, or the years 1 to 9999 for times.
     """
     if isinstance(schema, list):
         return [bounded(part) for part in schema]
@@ -170,7 +170,7 @@ def bounded(schema: Any) -> Any:
 
 
 def missing_bounds(part: Mapping[str, Any]) -> dict[str, int]:
-    """The bounds of its column that a schema of whole numbers does not have itself."""
+    """Return the bounds that a schema of whole numbers lacks, but its column needs."""
     if part.keys() & {"const", "enum"}:
         return {}
     form = part.get("format")
@@ -184,7 +184,7 @@ def missing_bounds(part: Mapping[str, Any]) -> dict[str, int]:
 
 
 def constant_of(schema: Any, path: Sequence[str]) -> tuple[Any, bool]:
-    """The `const` of the property that `path` leads to, and whether a record must have it; None if there is none."""
+    """Return the `const` of the property at `path`, or None, and whether the property is required."""
     part, is_required = merged(schema, schema), True
     for name in path:
         is_required = is_required and name in part.get("required", [])
@@ -193,7 +193,7 @@ def constant_of(schema: Any, path: Sequence[str]) -> tuple[Any, bool]:
 
 
 def decimal_of(value: Any, place: str = "") -> tuple[int, int]:
-    """Precision and scale that the keyword `decimal` gives."""
+    """Return the precision and scale in a `decimal` keyword. Raises ValueError if it is invalid."""
     match value:
         case [int(precision), int(scale)] if 0 < precision <= _MAX_PRECISION and 0 <= scale <= precision:
             return precision, scale
@@ -201,9 +201,9 @@ def decimal_of(value: Any, place: str = "") -> tuple[int, int]:
 
 
 def is_decimal_string(value: str, precision: int, scale: int) -> bool:
-    """Whether a string is a number that a DECIMAL(precision, scale) holds exactly.
+    """Return whether a string is a number that a DECIMAL(precision, scale) holds exactly.
 
-    It is digits with an optional sign and point. Zeros at the end do not count as decimals.
+    The string must be digits with an optional sign and point. Trailing zeros don't count as decimals.
     """
     if not DECIMAL_STRING.fullmatch(value):
         return False
@@ -212,17 +212,17 @@ def is_decimal_string(value: str, precision: int, scale: int) -> bool:
 
 
 def is_decimal(value: float | Decimal, precision: int, scale: int) -> bool:
-    """Whether a JSON number can be kept as a DECIMAL(precision, scale).
+    """Return whether a JSON number can be kept as a DECIMAL(precision, scale).
 
-    `value` must be a Decimal where a float does not give back the number's digits. A whole number of at most 64 bits is
-    kept if it is below 10^(precision − scale), however it is written. Any other number is rounded to `scale` decimals,
-    half away from zero. The rounded number must be below that bound, have at most 15 significant digits, and be the
-    same 64-bit float as the number itself: only digits that no float holds are dropped, and only behind the scale.
+    `value` must be a Decimal if a float would lose digits. A whole number of at most 64 bits is kept if it is below
+    10^(precision − scale), in any notation. Any other number is rounded to `scale` decimals, half away from zero. The
+    rounded number must be below that bound, have at most 15 significant digits, and be the same 64-bit float as the
+    number itself. So rounding drops only digits after the scale that no float holds.
     """
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) < _UINT64_END):
         return bool(abs(value) < 10 ** (precision - scale))
     if isinstance(value, float) and value == round(value, scale) and abs(value) < 10 ** (SIGNIFICANT_DIGITS - scale):
-        return bool(abs(value) < 10 ** (precision - scale))  # common, and the rest is slow
+        return bool(abs(value) < 10 ** (precision - scale))  # the common case; the rest is slow
     number = value if isinstance(value, Decimal) else Decimal(repr(value))
     if abs(number) >= 10 ** (precision - scale):
         return False

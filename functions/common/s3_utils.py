@@ -152,9 +152,9 @@ class Storage:
     def read_beginning(
         self, bucket: str, key: str, version_id: str, n_bytes: int
     ) -> tuple[dict[str, Any], bytes] | None:
-        """What `head` returns for an object version, and its first bytes, in one request; None where it is missing.
+        """Return what `head` returns for an object version, and its first bytes. None if the version is missing.
 
-        There are no bytes of an empty object, and of an archived one: these take another request.
+        This usually takes one request. Empty and archived objects take another one, and have no bytes.
         """
         try:
             with transient_faults(f"GET s3://{bucket}/{key}"):

@@ -1,9 +1,9 @@
-"""Brings the ways in which generators write one thing in JSON Schema to one form.
+"""Converts the many ways to write one thing in JSON Schema to one form.
 
-A merged part has no `$ref`, `allOf`, `anyOf` or `oneOf`: what they say is in its other keywords. It accepts the same
-values as the part as it was written, with two exceptions. CONDITIONS has schemas that apply to the value in addition,
-and that could not be merged: the part describes the columns of all alternatives then. INEXACT says that the keywords
-contradict each other in a way that is not merged.
+A merged part has no `$ref`, `allOf`, `anyOf` or `oneOf`: its other keywords express them. It accepts the same values as
+the original part, with two exceptions. CONDITIONS has additional schemas for the value that could not be merged; the
+part then describes the columns of all alternatives. INEXACT says that keywords contradict each other in a way that
+can't be merged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from functools import reduce
 from typing import Any
 
 CONDITIONS, INEXACT = "(conditions)", "(inexact)"
-"""Keywords of merged parts only."""
+"""Keywords that only merged parts have."""
 
 ANNOTATIONS = frozenset(
     {
@@ -31,7 +31,7 @@ ANNOTATIONS = frozenset(
 """Keywords that say nothing about which values are valid."""
 
 NOTHING: Mapping[str, Any] = {"type": "null", INEXACT: True}
-"""What `false` is in this form: no value is valid, and so none needs a column."""
+"""The merged form of `false`: no value is valid, so none needs a column."""
 
 _REFERENCES = ("$ref", "allOf", "anyOf", "oneOf")
 _CONDITIONAL = ("if", "not", "dependentSchemas", "dependentRequired")
@@ -44,11 +44,11 @@ _TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 
 
 class _ContradictionError(Exception):
-    """Raised where two parts can't be written as one."""
+    """Raised if two parts can't be merged into one."""
 
 
 def resolve(reference: Any, root: Any) -> Mapping[str, Any]:
-    """The part of `root` that a local `$ref` such as `#/$defs/money` names. Raises TypeError if there is none."""
+    """Return the part of `root` that a local `$ref` names, such as `#/$defs/money`. Raises TypeError if missing."""
     part: Any = root
     for step in str(reference).removeprefix("#/").split("/"):
         name = step.replace("~1", "/").replace("~0", "~")
@@ -59,7 +59,7 @@ def resolve(reference: Any, root: Any) -> Mapping[str, Any]:
 
 
 def dereferenced(schema: Any, root: Any, place: str = "") -> Mapping[str, Any]:
-    """A part of a schema with only its local references followed; a keyword next to a `$ref` outranks the same in it.
+    """Return a part of a schema with its local references followed. Keywords next to a `$ref` override those in it.
 
     Raises ValueError if it refers to itself.
     """
@@ -76,12 +76,12 @@ def dereferenced(schema: Any, root: Any, place: str = "") -> Mapping[str, Any]:
 
 
 def merged(schema: Any, root: Any, place: str = "") -> Mapping[str, Any]:
-    """A part of a schema in one form (see the module). Raises TypeError or ValueError if it is no schema."""
+    """Return a part of a schema in merged form (see the module). Raises TypeError or ValueError if it is invalid."""
     return _merged(schema, root, place, 0, with_columns=True)
 
 
 def unconditional(schema: Any, root: Any) -> Mapping[str, Any]:
-    """The same without the conditions and without the columns of alternatives."""
+    """Return the merged part without its conditions and without the columns of alternatives."""
     part = _merged(schema, root, "", 0, with_columns=False)
     return {name: value for name, value in part.items() if name != CONDITIONS}
 
@@ -119,7 +119,7 @@ def _merged(schema: Any, root: Any, place: str, level: int, *, with_columns: boo
 
 
 def _evaluated(part: Mapping[str, Any], schema: Any, root: Any, place: str, level: int) -> Mapping[str, Any]:
-    """A part that names in `additionalProperties` what `unevaluatedProperties` forbids."""
+    """Return a part that forbids with `additionalProperties` what `unevaluatedProperties` forbids."""
     if part["unevaluatedProperties"] is not False:
         return part
     closed = {name: value for name, value in part.items() if name != "unevaluatedProperties"}
@@ -137,7 +137,7 @@ def _evaluated(part: Mapping[str, Any], schema: Any, root: Any, place: str, leve
 
 
 def types_of(part: Mapping[str, Any]) -> frozenset[str] | None:
-    """The types that a part allows, with `null` if it allows that; None if it allows any."""
+    """Return the types that a part allows, including `null`. None if it allows any type."""
     if "type" in part:
         given = part["type"]
         return frozenset([given] if isinstance(given, str) else map(str, given))
@@ -163,7 +163,7 @@ def _list(value: Any) -> Sequence[Any]:
 
 
 def _both(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A part that accepts what both accept. Raises _ContradictionError if no part does, or none that is written so."""
+    """Return a part that accepts what both parts accept. Raises _ContradictionError if there is no such merged part."""
     _check_closed(first, second)
     _check_closed(second, first)
     made = {**first, **second}
@@ -176,7 +176,7 @@ def _both(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, A
 
 
 def _check_closed(closed: Mapping[str, Any], other: Mapping[str, Any]) -> None:
-    """See that what one part forbids by `additionalProperties` is nothing that the other describes."""
+    """Raise _ContradictionError if `additionalProperties` in one part forbids a member that the other describes."""
     if "additionalProperties" in closed or "patternProperties" in closed:
         named = closed.get("properties", {})
         if any(name not in named for name in (*other.get("properties", {}), *other.get("required", []))):
@@ -212,7 +212,7 @@ def _both_say(keyword: str, first: Any, second: Any) -> Any:
 
 
 def _widened(given: str | Sequence[str]) -> set[str]:
-    """Types, with the whole numbers that are numbers."""
+    """Return the types, with `integer` if `number` is among them."""
     types = {given} if isinstance(given, str) else set(given)
     return types | ({"integer"} if "number" in types else set())
 
@@ -221,7 +221,7 @@ def _widened(given: str | Sequence[str]) -> set[str]:
 
 
 def _choice(keyword: str, options: Sequence[Any], root: Any, place: str, level: int) -> Mapping[str, Any]:
-    """What `anyOf` or `oneOf` says: exactly if it is one schema or null, else the columns of all with a condition."""
+    """Return the merged form of `anyOf` or `oneOf`: exact for one schema or null, else all columns and a condition."""
     parts = [_merged(one, root, place, level, with_columns=True) for one in options if one is not False]
     nulls = [part for part in parts if types_of(part) == frozenset({"null"})]
     others = [part for part in parts if part not in nulls]
@@ -244,7 +244,7 @@ def _choice(keyword: str, options: Sequence[Any], root: Any, place: str, level: 
 
 
 def with_null(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A part that also accepts null."""
+    """Return the part, changed to also accept null."""
     made = dict(part)
     if "const" in made:
         made["enum"] = [made.pop("const")]
@@ -257,7 +257,7 @@ def with_null(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _either(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The columns of what one of two parts accepts: a part that describes both, and may accept more."""
+    """Return a part with the columns of both parts, which may accept more than they do."""
     types, others = types_of(first), types_of(second)
     if types is None or others is None:
         return {}
@@ -287,7 +287,7 @@ def _either(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str,
 def _either_object(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
     had, has = first.get("properties", {}), second.get("properties", {})
     if not (had and has):
-        return {}  # one may have any members
+        return {}  # one of them may have any members
     shared = {name: {"anyOf": [had[name], has[name]]} for name in had if name in has and had[name] != has[name]}
     made = {
         "properties": {**had, **has, **shared},

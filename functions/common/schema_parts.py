@@ -1,7 +1,7 @@
-"""The schemas within a JSON Schema: those that describe the record itself, and those that are only conditions on it.
+"""Finds the schemas inside a JSON Schema: some describe the record itself, others are only conditions on it.
 
 The record, its members (`properties`) and the elements of its arrays (`items`) become columns. Every other keyword that
-applies a schema (`if`, `not`, `anyOf`, `contains`, …) asks something about a value that is described elsewhere.
+applies a schema (`if`, `not`, `anyOf`, `contains`, …) tests a value that is described elsewhere.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,13 +17,13 @@ _SINGLE = (
 _LISTED = ("allOf", "anyOf", "oneOf", "prefixItems")
 _DESCRIBING = ("properties", "items")
 IN_PLACE = frozenset({"if", "then", "else", "not", "allOf", "anyOf", "oneOf", "dependentSchemas"})
-"""The keywords whose schemas are applied to the value itself, rather than to what is in it."""
+"""The keywords whose schemas apply to the value itself, not to its members or elements."""
 
 _DEFINITIONS = ("$defs", "definitions")
 
 
 def parts(schema: Any, pointer: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every schema within a schema, itself first, with its JSON Pointer."""
+    """Yield every schema inside a schema, itself first, with its JSON Pointer."""
     if isinstance(schema, Mapping):
         yield pointer, schema
         for keyword, below, inner in inner_schemas(schema):
@@ -31,12 +31,12 @@ def parts(schema: Any, pointer: str = "") -> Iterator[tuple[str, Mapping[str, An
 
 
 def describing(schema: Any) -> set[str]:
-    """The JSON Pointers of the schemas that describe the record, its members and its elements."""
+    """Return the JSON Pointers of the schemas that describe the record, its members and its elements."""
     return _reached(schema, "", schema, set())
 
 
 def conditions(schema: Any) -> set[str]:
-    """The JSON Pointers of the schemas that a value is only tested against; a definition can be in both sets."""
+    """Return the JSON Pointers of the schemas that are only conditions. `describing` can return the same definition."""
     found: set[str] = set()
     for pointer in describing(schema):
         for keyword, below, inner in inner_schemas(_at(schema, pointer)):
@@ -46,7 +46,7 @@ def conditions(schema: Any) -> set[str]:
 
 
 def bounds_of_integers(schema: Any, root: Any) -> dict[str, Any]:
-    """A schema that says only that each whole number of the record is within the 64 bits of its column."""
+    """Return a schema that only limits each whole number of the record to the range of its column."""
     part = merged(schema, root)
     bounds: dict[str, Any] = {}
     given = part.get("type", [])
@@ -61,7 +61,7 @@ def bounds_of_integers(schema: Any, root: Any) -> dict[str, Any]:
 
 
 def inner_schemas(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """The schemas directly within a schema: keyword, JSON Pointer below it, and the schema."""
+    """Yield the schemas directly inside a schema: the keyword, the JSON Pointer below it, and the schema."""
     for keyword in _NAMED:
         for name, inner in _mapping(schema.get(keyword)).items():
             yield keyword, f"/{name.replace('~', '~0').replace('/', '~1')}", inner
@@ -99,7 +99,7 @@ def _applied(schema: Any, pointer: str, root: Any, found: set[str]) -> set[str]:
 
 
 def _follow(schema: Mapping[str, Any], root: Any, found: set[str], walk: Any) -> None:
-    """Go on with the schema that a local `$ref` names."""
+    """Follow a local `$ref` to the schema that it names."""
     reference = schema.get("$ref")
     if isinstance(reference, str) and (reference == "#" or reference.startswith("#/")):
         pointer = reference.removeprefix("#")

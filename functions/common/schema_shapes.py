@@ -1,4 +1,4 @@
-"""What a JSON Schema makes of a record: which of its values become columns, of which kind, and which become JSON."""
+"""Derives from a JSON Schema which values of a record become columns, their kinds, and which become strings of JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ from functions.common.schema_merging import (
 OBJECT: Final = "object"
 ARRAY: Final = "array"
 JSON: Final = "json"
-"""A value of any structure, or of several types: it becomes a string of JSON."""
+"""The kind of a value with any structure, or of several types, which becomes a string of JSON."""
 EMPTY: Final = "empty"
-"""A value that is always null, or always empty: it needs no column."""
+"""The kind of a value that is always null or always empty, and needs no column."""
 
 _TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 _MOST_LEVELS = 100
@@ -27,43 +27,43 @@ _MOST_LEVELS = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Branch:
-    """One of the forms of a polymorphic object."""
+    """One of the variants of a polymorphic object."""
 
     constant: str | int
-    """The value of the tag that only this form has."""
+    """The value of the tag in this variant."""
     shape: "Shape"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """What a schema makes of one value."""
+    """How one value of a schema becomes columns."""
 
     schema: Any
     """The schema as it was written."""
     part: Mapping[str, Any]
-    """The schema in one form: see `merged`."""
+    """The merged schema: see `merged`."""
     kind: str
     nullable: bool
     members: Mapping[str, "Shape"] = field(default_factory=dict)
     element: "Shape | None" = None
     tag: str = ""
-    """The member that says which of the branches an object is."""
+    """The member that selects the branch of an object."""
     branches: Sequence[Branch] = ()
 
     @property
     def columns(self) -> Mapping[str, "Shape"]:
-        """The members that become columns."""
+        """The members that become columns, by name."""
         return {name: member for name, member in self.members.items() if member.kind != EMPTY}
 
     @property
     def has_json(self) -> bool:
-        """Whether something in the value becomes a string of JSON."""
+        """Whether the value or something in it becomes a string of JSON."""
         inner = [*self.members.values(), *([self.element] if self.element else [])]
         return self.kind == JSON or any(one.has_json for one in inner)
 
 
 def shape_of(schema: Any, root: Any, place: str = "", level: int = 0) -> Shape:
-    """The shape of what a part of a schema describes. Raises TypeError or ValueError if it is no schema for a row."""
+    """Return the shape of a part of a schema. Raises TypeError or ValueError if it isn't a schema for a row."""
     if level > _MOST_LEVELS:
         raise ValueError("the schema refers to itself, or nests too deeply to be a row")
     part = merged(schema, root, place)
@@ -94,7 +94,7 @@ def _object(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: 
         return Shape(schema, part, EMPTY if is_empty and not properties else JSON, nullable)
     for name in properties:
         if [other.lower() for other in properties].count(name.lower()) > 1 or "\0" in name:
-            raise ValueError(f"the schema{place} has a property that DuckDB can't tell from another: {name!r}")
+            raise ValueError(f"the schema{place} has a property that DuckDB can't distinguish from another: {name!r}")
     members = {
         name: shape_of(inner, root, f"{place}/properties/{name}", level + 1) for name, inner in properties.items()
     }
@@ -122,7 +122,7 @@ def _array(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: i
 
 
 def _branches(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: int) -> tuple[str, Sequence[Branch]]:
-    """The tag and the forms of an object of which exactly one holds for each value of the tag; empty if unsure."""
+    """Return the tag and variants of an object. Empty unless each value of the tag has exactly one variant."""
     conditions = part.get(CONDITIONS, [])
     if len(conditions) != 1 or INEXACT in part:
         return "", ()
@@ -142,7 +142,7 @@ def _branches(schema: Any, part: Mapping[str, Any], root: Any, place: str, level
 
 
 def _options(condition: Mapping[str, Any], root: Any) -> Iterator[Any]:
-    """The schemas of the forms that a condition is a choice of; nothing if it is not a choice."""
+    """Return the schemas among which a condition chooses. Empty if it isn't a choice."""
     choices = [keyword for keyword in ("oneOf", "anyOf") if keyword in condition]
     if len(choices) != 1:
         return
@@ -159,7 +159,7 @@ def _options(condition: Mapping[str, Any], root: Any) -> Iterator[Any]:
 
 
 def _tags(parts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The members that every form must have."""
+    """Return the members that every variant requires."""
     if len(parts) < 2:
         return []
     first, *others = ([*part.get("required", [])] for part in parts)
@@ -167,7 +167,7 @@ def _tags(parts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _constant(part: Mapping[str, Any], tag: str, root: Any) -> str | int | None:
-    """The one string or whole number that a member must be."""
+    """Return the only string or whole number that a member can be."""
     inner = part.get("properties", {}).get(tag)
     if inner is None:
         return None

@@ -1,1 +1,1 @@
-"""Compares the ingest bucket with what became of it, and starts what was forgotten."""
+"""Compares the ingest bucket with the executions and their outcomes, and starts missing executions."""

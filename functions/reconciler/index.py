@@ -1,4 +1,4 @@
-"""The entry point of `reconciler`: on a schedule, it looks for versions without an outcome and gives them one."""
+"""The entry point of `reconciler`, which runs on a schedule, and finds and repairs versions without an outcome."""
 
 import json
 from collections import Counter
@@ -29,42 +29,42 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 _UNACCOUNTED = (BatchState.STUCK, BatchState.LOST, BatchState.UNKNOWN)
-"""What only a person can mend."""
+"""The states that require manual recovery."""
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]:
-    """Survey the versions of the last `since_hours` that are older than `grace_minutes`; answers how many are what.
+    """Survey the versions of the last `since_hours` that are older than `grace_minutes`.
 
-    What is missing is started. Of failures that nobody was told of, record_failure is told: Step Functions tells
-    EventBridge of them with its best effort only. What is stuck or lost, and what could not be mended, is counted in
-    the metric BatchesUnaccounted, which has an alarm.
+    Starts missing executions. Invokes record_failure for failures without a notification, because Step Functions sends
+    events to EventBridge on a best-effort basis. The metric BatchesUnaccounted, which has an alarm, counts batches that
+    are stuck, lost or unknown, and failed repairs. Returns the number of versions in each state.
     """
     patience = Patience(datetime.now(UTC), timedelta(minutes=event["grace_minutes"]))
     since = patience.now - timedelta(hours=event["since_hours"])
     found: Counter[str] = Counter({state.value: 0 for state in BatchState})
     with step("reconcile", batch_id="", since=since.isoformat(timespec="seconds")) as outcome:
-        pipeline, unmended = _pipeline(), 0
+        pipeline, unrepaired = _pipeline(), 0
         known = executions_since(pipeline, since)
         for finding in survey(pipeline, since, patience, known=known):
             found[finding.state] += 1
             if finding.state is BatchState.MISSING:
-                unmended += not _mended(partial(_start, finding), finding.batch_id)
+                unrepaired += not _repaired(partial(_start, finding), finding.batch_id)
             elif finding.state in _UNACCOUNTED:
                 logger().warning(
                     f"batch {finding.state}", extra={"event": LogEvent.BATCH_UNACCOUNTED, "batch_id": finding.batch_id}
                 )
         for execution in not_notified(pipeline, known, patience):
-            unmended += not _mended(partial(_tell, execution), execution["name"])
+            unrepaired += not _repaired(partial(_report, execution), execution["name"])
         outcome |= found
-    unaccounted = sum(found[state] for state in _UNACCOUNTED) + unmended
+    unaccounted = sum(found[state] for state in _UNACCOUNTED) + unrepaired
     count(None, {"BatchesStartedLate": found[BatchState.MISSING], "BatchesUnaccounted": unaccounted})
     return dict(found)
 
 
-def _mended(mend: Callable[[], None], name: str) -> bool:
-    """Do one repair; where it fails, the others are still done."""
+def _repaired(repair: Callable[[], None], name: str) -> bool:
+    """Do one repair, and return whether it succeeded. A failure doesn't stop the other repairs."""
     try:
-        mend()
+        repair()
     except (PipelineError, ClientError) as exc:
         extra = {"event": LogEvent.REPAIR_FAILED, "batch_id": name, "error": type(exc).__name__}
         logger().error("could not be repaired", extra=extra)
@@ -77,10 +77,10 @@ def _start(finding: Finding) -> None:
     pipeline = _pipeline()
     batch = plan(pipeline, finding.version)
     if batch is None:
-        return  # deleted meanwhile, with all its data: there is nothing left to account for
+        return  # deleted since the survey, with all its data
     started = executions.start(pipeline.step_functions, pipeline.state_machine_arn, batch)
     logger().warning(
-        "started a version whose event never came" if started else "its event came meanwhile",
+        "started a version whose event never arrived" if started else "its event has arrived since the survey",
         extra={
             "event": LogEvent.EXECUTION_STARTED if started else LogEvent.EXECUTION_KNOWN,
             "batch_id": batch.batch_id,
@@ -88,11 +88,11 @@ def _start(finding: Finding) -> None:
     )
 
 
-def _tell(execution: Mapping[str, Any]) -> None:
-    """Tell record_failure of an execution as EventBridge should have; it sees by itself what is still to be done."""
+def _report(execution: Mapping[str, Any]) -> None:
+    """Invoke record_failure with the event that EventBridge should have sent. It checks which steps are missing."""
     pipeline, name = _pipeline(), execution["name"]
     described = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, name)
-    assert described is not None  # it was listed a moment ago
+    assert described is not None  # ListExecutions has just returned it
     extra = {"event": LogEvent.FAILURE_NOT_NOTIFIED, "batch_id": name}
     logger().warning("a failure that nobody was notified of", extra=extra)
     with s3_utils.transient_faults("Invoke record_failure"):
@@ -104,7 +104,7 @@ def _tell(execution: Mapping[str, Any]) -> None:
 
 
 def status_change(execution: Mapping[str, Any]) -> dict[str, Any]:
-    """What EventBridge would say of an execution that DescribeExecution describes; only what record_failure reads.
+    """Return EventBridge's event for an execution, from its DescribeExecution response, as record_failure reads it.
 
     https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html
     """

@@ -1,4 +1,4 @@
-"""An S3 notification, record by record, as the pipeline reads it."""
+"""Reads the object versions in an S3 event notification."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from urllib.parse import unquote_plus
 from functions.common.planning import UNVERSIONED, is_folder_marker
 
 TEST_EVENT = "s3:TestEvent"
-"""What S3 sends once, without records, when a notification is configured."""
+"""The event that S3 sends once, without records, when notifications are configured."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectCreated:
-    """One version of one object that arrived."""
+    """One object version that was created."""
 
     bucket: str
     key: str
@@ -26,18 +26,18 @@ class ObjectCreated:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is only the marker that consoles make for an empty folder."""
+        """Whether the object is only the marker that consoles create for an empty folder."""
         return is_folder_marker(self.key, self.size)
 
 
 def objects_created(event: Mapping[str, Any]) -> Iterator[ObjectCreated]:
-    """The created objects of an event. Keys arrive form-encoded and are decoded here, once, and nowhere else.
+    """Yield the created objects of an event. S3 form-encodes keys; they are decoded only here.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
     for record in event["Records"]:
         if not record["eventName"].startswith("ObjectCreated:"):
-            continue  # a notification that was widened by hand
+            continue  # the notification was changed by hand to send more events
         created = record["s3"]["object"]
         yield ObjectCreated(
             bucket=record["s3"]["bucket"]["name"],

@@ -1,4 +1,4 @@
-"""The entry point of `starter`: an S3 event in, an execution for each object version out."""
+"""The entry point of `starter`, which starts an execution for each object version in an S3 event."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +14,10 @@ from functions.starter.events import TEST_EVENT, ObjectCreated, objects_created
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]:
-    """Start one execution for each object version of an S3 event; returns how many were started, known, and ignored.
+    """Start one execution for each object version of an S3 event.
 
-    Any error makes Lambda deliver the whole event again; what was started is then known.
+    Returns the numbers of object versions that were started, already known, and ignored. After any error, Lambda
+    delivers the whole event again; versions that were started are then known.
     """
     if event.get("Event") == TEST_EVENT:
         extra = {"event": LogEvent.IGNORED, "bucket": event.get("Bucket")}
@@ -48,9 +49,9 @@ def _start(created: ObjectCreated) -> str:
 
 
 def _batch(created: ObjectCreated) -> Batch:
-    """The batch of a version, planned from its metadata and first bytes.
+    """Return the batch of a version, planned from its metadata and first bytes.
 
-    A version that is gone is planned from the event: its execution fails and notifies somebody.
+    A deleted version is planned from the event: its execution fails and sends a notification.
     """
     place = (created.bucket, created.key, created.version_id)
     planner = Planner(s3_utils.storage(), settings().chunk_bytes, settings().contracts)

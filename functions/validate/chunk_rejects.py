@@ -1,4 +1,4 @@
-"""The rejects of one chunk: the file of them, in the order of the source, and their number, reasons and size."""
+"""Writes the rejects of one chunk in the order of the source, and counts them."""
 
 import heapq
 from collections import Counter
@@ -21,23 +21,23 @@ _BUFFER = 1 << 20
 class ChunkRejects:
     """Writes the rejects of one chunk and counts them.
 
-    A reject says why in a thousand bytes or more, so a chunk of two-byte records would make many times its own size:
-    `max_bytes` is the limit.
+    The reasons of a reject can take a thousand bytes, so the rejects of short records can be much larger than the
+    chunk. `max_bytes` limits their size.
     """
 
     path: Path
     """The rejects as JSON Lines, in the order of the source."""
     batch_id: str
     current_version: int
-    """The version in the line of a record that names no version of the contract."""
+    """The version that is written for a record without a known version."""
     position_kind: str
     max_bytes: int
     sample_uri: str
-    """The address of the rejects that were written before the limit was passed."""
+    """The URI of the rejects that were written before the limit was exceeded."""
     by_reason: Counter[str] = field(default_factory=Counter)
-    """How many records are rejected, by the code of their first reason."""
+    """The number of rejected records by the code of their first reason."""
     by_version: Counter[int | None] = field(default_factory=Counter)
-    """How many records are rejected, by their version."""
+    """The number of rejected records by their version."""
     n_bytes: int = 0
 
     def __post_init__(self) -> None:
@@ -45,9 +45,9 @@ class ChunkRejects:
 
     @contextmanager
     def writer(self) -> Iterator[Callable[[RawRecord, Verdict], None]]:
-        """A function that rejects one record after the other, in the order of the source.
+        """Yield a function that writes the reject of one record. Call it in the order of the source.
 
-        At the end its rejects are merged into those in `path`, also after an error: they are the sample then. The
+        On exit, its rejects are merged into those in `path`, even after an error, when they are the sample. The
         function raises RejectVolumeError if all rejects together take more than `max_bytes`.
         """
         more = self.path.with_suffix(".more")

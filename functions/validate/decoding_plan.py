@@ -1,7 +1,7 @@
-"""Decides for each part of a schema how the fast path reads it: into a type of msgspec, or as whatever it is.
+"""Decides for each part of a schema how the fast path reads it: into a msgspec type, or as an untyped value.
 
-A part is read into a type if msgspec and SQL can test all that its schema says. Else it is judged: msgspec parses it,
-and the exact validator tests it by its own schema. Only parts that need it are judged, not the whole record.
+A part is typed if msgspec and SQL can test everything in its schema. Otherwise it is untyped: msgspec parses it, and
+the exact validator tests it against its own schema. Only parts that need this are untyped, not the whole record.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,22 +46,22 @@ class Plan:
 
     shape: Shape
     column: Shape
-    """What the part becomes, which may be wider than its shape in one form of a polymorphic object."""
+    """The shape of the part's column. In a variant of a polymorphic object, it may be wider than the part's shape."""
     level: int
-    """In how many arrays and objects the part is."""
-    is_judged: bool = False
+    """The number of arrays and objects that enclose the part."""
+    is_untyped: bool = False
     is_valid: Callable[[Any], bool] | None = None
-    """The exact test of a judged part; None if `types` are all that its schema says."""
+    """The exact test of an untyped part. None if its schema only limits its type: see `types`."""
     types: frozenset[type] | None = None
-    """The Python types that a judged part may have; None for any."""
+    """The Python types that an untyped part may have. None for any type."""
     members: Mapping[str, "Plan"] = field(default_factory=dict)
     element: "Plan | None" = None
     branches: Sequence[tuple[str | int, "Plan"]] = ()
     condition: Callable[[str], str] | None = None
-    """What makes of a place in SQL the expression that the conditions on an object surely hold."""
+    """Takes an SQL expression for the object, and returns a predicate that is true only if its conditions hold."""
 
     def walk(self) -> Iterator["Plan"]:
-        """The plan itself and all those in it."""
+        """Yield this plan and all plans inside it."""
         yield self
         inner = [*self.members.values(), *([self.element] if self.element else []), *(one for _, one in self.branches)]
         for one in inner:
@@ -69,34 +69,34 @@ class Plan:
 
 
 def plan_of(version: Version) -> Plan:
-    """The plan for the records of a version."""
+    """Return the plan for the records of a version. Raises TypeError or ValueError if its schema can't be a row."""
     schema = version.schema
     shape = shape_of(schema, schema)
     try:
         return _plan(shape, shape, schema, 0)
     except NotUnderstoodError:
-        return Plan(shape, shape, 0, is_judged=True, is_valid=compiled(exact_schema(version)).is_valid)
+        return Plan(shape, shape, 0, is_untyped=True, is_valid=compiled(exact_schema(version)).is_valid)
 
 
 class NotUnderstoodError(Exception):
-    """Raised where the fast path can't test what a part of a schema says."""
+    """Raised if the fast path can't test everything in a part of a schema."""
 
 
 def _plan(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
     try:
         return _typed(shape, column, root, level)
     except NotUnderstoodError:
-        return _judged(shape, column, root, level)
+        return _untyped(shape, column, root, level)
 
 
-def _judged(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
-    said = shape.part.keys() - ANNOTATIONS  # not INEXACT, which says that more is said
+def _untyped(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
+    said = shape.part.keys() - ANNOTATIONS  # keeps INEXACT, which marks a schema that says more than the part
     given = shape.part.get("type")
     types = None if given is None else frozenset(kind for name in _listed(given) for kind in _TYPES_OF[name])
     is_only_typed = said <= {"type"} and "integer" not in _listed(given)
     is_open = said <= {"type", "additionalProperties"} and shape.part.get("additionalProperties") is True
     if is_only_typed or is_open:
-        return Plan(shape, column, level, is_judged=True, types=types)
+        return Plan(shape, column, level, is_untyped=True, types=types)
     shared = {name: root[name] for name in ("$defs", "definitions") if name in root}
     schema = shape.schema if isinstance(shape.schema, Mapping) else {} if shape.schema is True else {"not": {}}
     if not all(_is_shared(reference) for reference in _references([schema, shared])):
@@ -106,7 +106,7 @@ def _judged(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
         validator = compiled({**shared, "allOf": [{k: v for k, v in schema.items() if k != "$schema"}, bounds]})
     except ValueError as exc:
         raise NotUnderstoodError from exc
-    return Plan(shape, column, level, is_judged=True, is_valid=validator.is_valid)
+    return Plan(shape, column, level, is_untyped=True, is_valid=validator.is_valid)
 
 
 def _listed(given: Any) -> Sequence[str]:
@@ -114,7 +114,7 @@ def _listed(given: Any) -> Sequence[str]:
 
 
 def _references(part: Any) -> Iterator[str]:
-    """What every reference and identifier in a schema says."""
+    """Yield the value of every reference and identifier in a schema."""
     if isinstance(part, Mapping):
         for name, inner in part.items():
             if name in ("$ref", "$id", "$anchor", "$dynamicRef", "$dynamicAnchor") and isinstance(inner, str):
@@ -129,7 +129,7 @@ def _is_shared(reference: str) -> bool:
     return reference.startswith(("#/$defs/", "#/definitions/"))
 
 
-# --- what a type of msgspec and SQL can test --------------------------------------------------------------------------
+# --- what a msgspec type and SQL can test -----------------------------------------------------------------------------
 
 
 def _typed(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
@@ -142,7 +142,7 @@ def _typed(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
         if column is not shape:
             raise NotUnderstoodError
         branches = [(one.constant, _plan(one.shape, column, root, level)) for one in shape.branches]
-        if any(plan.is_judged for _, plan in branches):
+        if any(plan.is_untyped for _, plan in branches):
             raise NotUnderstoodError
         return Plan(shape, column, level, branches=branches)
     if part.keys() - ANNOTATIONS - _KNOWN[kind] - {"type"} - ({CONDITIONS} if kind == OBJECT else set()):
@@ -159,17 +159,17 @@ def _typed(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
 
 
 def _is_comparable(shape: Shape) -> bool:
-    """Whether equal values are surely equal in SQL: JSON may be written in several ways. Others may be equal, too."""
+    """Whether equal values are always equal in SQL. Strings of JSON aren't: one value has several spellings."""
     return not shape.has_json
 
 
 def _object(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
     part = shape.part
-    known = [*shape.members]  # not a set: who knows what is in `required`
+    known = [*shape.members]  # not a set: `required` may have values that can't be hashed
     if part.get("additionalProperties") is not False or any(name not in known for name in part.get("required", [])):
         raise NotUnderstoodError
     if any(not name.isprintable() or {'"', "\\"} & {*name} for name in shape.members):
-        raise NotUnderstoodError  # msgspec takes no name that JSON must escape
+        raise NotUnderstoodError  # msgspec doesn't support names that JSON must escape
     members = {
         name: _plan(member, column.members.get(name, member), root, level + 1) for name, member in shape.members.items()
     }

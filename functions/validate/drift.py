@@ -1,4 +1,4 @@
-"""Fields that a contract does not know: where a record has some, and the account of those that appeared."""
+"""Counts the fields in records that a contract doesn't know."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,21 +12,21 @@ from functions.common.reject_lines import MOST_FIELDS, OTHERS
 
 @dataclass(frozen=True, slots=True)
 class UnknownField:
-    """A member of a record that its schema has no property for."""
+    """A member of a record that its schema doesn't name."""
 
     holder: dict[str, Any]
-    """The object in the record that has it."""
+    """The object in the record that has the member."""
     name: str
     place: str
-    """The JSON Pointer of it, with `*` for the index of an element; OTHERS where its name looks like none."""
+    """The member's JSON Pointer, with `*` for the index of an element. OTHERS if its name doesn't look like a name."""
     path: tuple[str, ...] = ()
-    """The members that lead to the object that has it, with `*` for the elements of an array."""
+    """The member names that lead to `holder`, with `*` for the elements of an array."""
     pointer: str = ""
-    """The JSON Pointer of it in this record."""
+    """The member's JSON Pointer in this record."""
 
 
 def skipped_members(skipped: Mapping[str, int], version: Version) -> Iterator[DriftCount]:
-    """The account of the members of envelopes that hold no records, by their JSON Pointers."""
+    """Yield the counts of envelope members that were skipped, sorted by their JSON Pointers."""
     counts = Counter[str]()
     for pointer, number in skipped.items():
         counts[pointer if pointer in counts or len(counts) < MOST_FIELDS else OTHERS] += number
@@ -36,7 +36,7 @@ def skipped_members(skipped: Mapping[str, int], version: Version) -> Iterator[Dr
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How many records had which unknown field: by version, place, and whether it was dropped and the record kept."""
+    """Counts records by unknown field: by version, place, and whether the field was dropped from a valid record."""
 
     records: Counter[tuple[int, str, bool]] = field(default_factory=Counter)
 
@@ -49,7 +49,7 @@ class Drift:
             self.records[key] += 1
 
     def add_dropped(self, version: Version, places: Mapping[str, int]) -> None:
-        """Count unknown fields of many records that are valid without them: how many records have each."""
+        """Add the numbers of valid records that have each unknown field."""
         for place, records in places.items():
             key = (version.number, place, True)
             if key not in self.records and len(self.records) >= MOST_FIELDS:
@@ -57,14 +57,14 @@ class Drift:
             self.records[key] += records
 
     def reject(self, version: Version, found: Iterable[UnknownField]) -> None:
-        """Count the unknown fields of one record, which were counted as dropped, as those of a rejected one."""
+        """Count the unknown fields of one record, which `add` counted as dropped, as those of a rejected record."""
         for place in dict.fromkeys(one.place for one in found):
             key = (version.number, place, True)
             self.records[key if key in self.records else (version.number, OTHERS, True)] -= 1
         self.add(version, found, dropped=False)
 
     def content(self) -> tuple[DriftCount, ...]:
-        """The account as it is staged and published."""
+        """Return the counts in the form that is staged and published."""
         return tuple(
             DriftCount(contract_version=number, field=place, records=records, dropped=dropped)
             for (number, place, dropped), records in sorted(self.records.items())

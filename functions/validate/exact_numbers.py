@@ -1,7 +1,7 @@
-"""Finds numbers with more digits than a 64-bit float holds, and parses records that have some without losing a digit.
+"""Finds numbers with more digits than a 64-bit float holds, and parses records with such numbers exactly.
 
-The parsers of records read a number with a point or an exponent as a float, and so can't tell 900000000000.00005 from
-900000000000. A float gives back up to 15 significant digits, so only longer numbers need a second look.
+Fast JSON parsers read a number with a point or an exponent as a float, so they can't distinguish 900000000000.00005
+from 900000000000. A float keeps up to 15 significant digits, so only longer numbers need an exact parser.
 """
 
 import json
@@ -11,15 +11,15 @@ from decimal import Decimal, InvalidOperation
 from functions.common.record_types import INT64, SIGNIFICANT_DIGITS
 
 _LONGEST_EXACT = SIGNIFICANT_DIGITS + 1
-"""How many characters a number with a point or an exponent may have, and surely keeps its digits in a float."""
+"""The longest number, in characters with its point, whose digits a float always keeps."""
 
 _DIGITS_AS_ZEROS = bytes(0x30 if character in b"0123456789." else 0x20 for character in range(256))
 _STRIDE = 4
 _SAMPLED = b"0" * (_LONGEST_EXACT // _STRIDE)
-"""What every fourth character of a number of _LONGEST_EXACT characters or more has, as zeros."""
+"""Every fourth character of a number of _LONGEST_EXACT characters, with zeros for its digits."""
 
 _SPANNED = _STRIDE * (len(_SAMPLED) - 1) + 1
-"""How many characters of the number are between the first and the last of those, both included."""
+"""The number of characters from the first to the last sampled one, both included."""
 
 _LONG = re.compile(rb"[0-9.]{%d,}" % _LONGEST_EXACT)
 _NUMBER = re.compile(rb"[0-9.]+(?:[eE][+-]?[0-9]+)?")
@@ -32,12 +32,12 @@ _UINT64_END = 2**64
 
 
 def loses_digits(data: bytes) -> bool:
-    """Whether some JSON may have a number that loses digits when it is read as a float; may be true of strings, too."""
-    sampled = data[::_STRIDE].translate(_DIGITS_AS_ZEROS)  # a look at every character costs twice as much
+    """Whether JSON may have a number that loses digits in a float. Digits in a string can also return True."""
+    sampled = data[::_STRIDE].translate(_DIGITS_AS_ZEROS)  # scanning every character takes twice as long
     at = sampled.find(_SAMPLED)
     while at >= 0:
         start, following = _STRIDE * at, at + 1
-        if data[start : start + _SPANNED].replace(b".", b"0").isdigit():  # most often it isn't: a time has colons
+        if data[start : start + _SPANNED].replace(b".", b"0").isdigit():  # usually it isn't: a time has colons
             long = _LONG.search(data, max(0, start - _STRIDE + 1), start + 2 * _LONGEST_EXACT)
             if long and (whole := _LONG.match(data, long.start())):  # the window may end within it
                 if _is_lossy(data, whole.start()):
@@ -60,21 +60,21 @@ def _loses_digits(text: str) -> bool:
             return False
         number = float(text)
         return repr(number) != text and _value_of(number) != Decimal(text)
-    except (ValueError, InvalidOperation):  # no number, or one that no parser takes
+    except (ValueError, InvalidOperation):  # not a number, or one that no parser accepts
         return False
 
 
 def _value_of(number: float) -> Decimal:
-    """What a float stands for: its shortest decimal; of a large one its exact value, as columns of integers take it."""
+    """Return the float's shortest decimal, or the exact value of a large float, as integer columns store it."""
     return Decimal(repr(number)) if number < _FLOATS_SKIP_INTEGERS else Decimal(number)
 
 
 def parsed_exactly(data: bytes, record: object, *, keep_integers: bool = False) -> object:
-    """The value of some JSON that was parsed as `record`, in which no number has lost a digit.
+    """Return the value of JSON that was already parsed as `record`, with every digit of its numbers.
 
-    Numbers that a float may not hold are int if they are whole, or else Decimal. With `keep_integers`, so is each whole
-    number that is written without a point and without an exponent, even if a float would hold it. Raises RecursionError
-    where the value nests too deeply for the standard library.
+    Numbers that a float may not hold are int if they are whole, otherwise Decimal. With `keep_integers`, each whole
+    number without a point or an exponent is an int, even if a float could hold it. Raises RecursionError if the value
+    nests too deeply for the standard library.
     """
     is_exact = not loses_digits(data) and not _EXPONENT.search(data)
     if is_exact and not (keep_integers and _LONG_INTEGER.search(data)):
@@ -88,7 +88,7 @@ def _number(text: str) -> int | float | Decimal:
         return int(text) if is_int else float(text)
     try:
         number = Decimal(text)
-    except InvalidOperation:  # its exponent is beyond any bound
+    except InvalidOperation:  # its exponent is too large for Decimal
         return float(text)
     if not INT64[0] <= number < _UINT64_END or number != number.to_integral_value():
         return number

@@ -1,7 +1,7 @@
-"""Fields that a contract does not know and that are dropped or kept: where a record has some, and what they become.
+"""Finds fields that a contract doesn't know, and drops or keeps them.
 
-The exact validator finds a name first. From then on the fast decoder has it as an optional field of any value, so that
-the next records with that name are not judged again. Names that were not found yet are still refused by it.
+The exact validator finds each name first. From then on, the fast decoder accepts the name as an optional field with any
+value, so later records with it don't need the exact validator. The fast decoder still refuses other unknown names.
 """
 
 from collections import Counter
@@ -20,20 +20,20 @@ from functions.validate.json_values import json_text
 
 ELEMENT = "*"
 MOST_LEARNED = 100
-"""How many names the fast decoder of a version learns at most: a producer with more writes names as values."""
+"""The maximum number of names that a version's fast decoder learns. With more, names are probably values."""
 
 _MOST_TYPES = 1024
-"""How many types are remembered with their attributes."""
+"""The maximum number of types whose attributes are cached."""
 
 Path = tuple[str, ...]
-"""The members that lead to an object, with ELEMENT for the elements of an array."""
+"""The member names that lead to an object, with ELEMENT for the elements of an array."""
 
 Learned = frozenset[tuple[Path, str]]
-"""Objects in a record, and a field that each may have in addition."""
+"""Pairs of an object's path and the name of an unknown field that the object may have."""
 
 
 def unknown_fields(record: Any, shape: Shape) -> list[UnknownField]:
-    """Every member of a parsed record that a schema with `"additionalProperties": false` does not name."""
+    """Return every member of a parsed record that a schema with `"additionalProperties": false` doesn't name."""
     return list(_unknown(record, shape, (), "", ""))
 
 
@@ -59,18 +59,18 @@ def _unknown(value: Any, shape: Shape, path: Path, place: str, pointer: str) -> 
 
 
 def extra_text(values: Mapping[str, Any]) -> str | None:
-    """The JSON object of unknown fields, by their JSON Pointers in order; None if there are none."""
+    """Return unknown fields as a JSON object, sorted by JSON Pointer. None if there are none."""
     return json_text(dict(sorted(values.items()))) if values else None
 
 
 def is_learnable(name: str) -> bool:
-    """Whether the fast decoder can have a field of this name: msgspec takes no name that JSON must escape."""
+    """Whether the fast decoder can have a field of this name: msgspec rejects names that JSON must escape."""
     return name.isprintable() and not {'"', "\\"} & {*name}
 
 
 def can_learn(plan: Plan, path: Path) -> bool:
-    """Whether the fast decoder reads the object at a path into a type of its own, which can have one more field."""
-    if plan.is_judged:
+    """Whether the fast decoder reads the object at a path into a msgspec type, which can get one more field."""
+    if plan.is_untyped:
         return False
     if not path:
         return plan.shape.kind == OBJECT
@@ -83,25 +83,25 @@ def can_learn(plan: Plan, path: Path) -> bool:
 
 @dataclass(slots=True)
 class _Node:
-    """What was learned of one object, or of the elements of one array."""
+    """The learned fields of one object, or of the elements of one array."""
 
     names: list[tuple[str, str]] = field(default_factory=list)
-    """Names, each with the place that it is counted by."""
+    """Learned names, each with the place under which it is counted."""
     inner: dict[str, "_Node"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class LearnedFields:
-    """Takes learned fields out of records that the fast decoder has read."""
+    """Removes learned fields from records that the fast decoder has read."""
 
     root: _Node
     keeps: bool
     """Whether their values are kept."""
 
     def take(self, records: Iterable[Any], counts: Counter[str]) -> Sequence[str | None] | None:
-        """Take the fields out, and count the records that have each; returns the JSON of what is kept, by record.
+        """Remove the fields, and count the records that have each. Returns the JSON of the kept fields of each record.
 
-        Raises ValueError if a value that is kept is refused.
+        Returns None if fields are not kept. Raises ValueError if a kept value can't be written.
         """
         kept: list[str | None] = []
         for record in records:
@@ -117,7 +117,7 @@ class LearnedFields:
 
 
 def learned_fields(learned: Learned, *, keeps: bool) -> LearnedFields:
-    """What takes these fields out of records."""
+    """Return an object that removes these fields from records."""
     root = _Node()
     for path, name in sorted(learned):
         node = root
@@ -147,5 +147,5 @@ def _take(value: Any, node: _Node, pointer: str, found: list[tuple[str, str, Any
 
 @lru_cache(maxsize=_MOST_TYPES)
 def _attributes(kind: type[msgspec.Struct]) -> Mapping[str, str]:
-    """The attribute of a type that has each member of an object."""
+    """Return the name of a type's attribute for each member of a JSON object."""
     return dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))

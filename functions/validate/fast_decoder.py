@@ -1,10 +1,10 @@
-"""A schema compiled for speed: a record that it accepts is valid, and the exact validator judges all others.
+"""A schema compiled for speed. A record that it accepts is valid; the exact validator checks all others.
 
-Most records are valid, and two inexpensive steps find them. While the chunk streams by, msgspec reads each record into
-a type made from the schema (structure, types, lengths, bounds, enumerations). What that can't express (patterns,
-formats, exact decimals) is an SQL predicate, which DuckDB evaluates over the whole chunk at once (`contract_sql`). A
-part of the record with a keyword that neither can test is judged by the exact validator while msgspec reads it (see
-`decoding_plan`). The fast path is never laxer than the schema; it may be stricter.
+Most records are valid, and two inexpensive steps find them. While the chunk is streamed, msgspec reads each record into
+a type made from the schema (structure, types, lengths, bounds, enumerations). Keywords that the type can't express
+(patterns, formats, exact decimals) become an SQL predicate, which DuckDB evaluates over the whole chunk
+(`contract_sql`). If neither can test a keyword, the exact validator tests that part of the record while msgspec reads
+it (see `decoding_plan`). The fast path is never laxer than the schema; it may be stricter.
 
 https://jcristharif.com/msgspec/constraints.html
 """
@@ -26,54 +26,54 @@ from functions.validate.decoding_plan import BOUNDS, Plan, plan_of
 from functions.validate.exact_numbers import loses_digits
 from functions.validate.extra_fields import ELEMENT, Learned, LearnedFields, Path, learned_fields
 from functions.validate.forbidden_characters import plain_test
-from functions.validate.judged_parts import read_judged, type_of_judged, type_of_value
+from functions.validate.untyped_parts import read_untyped, type_of_untyped, type_of_value
 
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 _OPENING, _CLOSING = frozenset(b"{"), frozenset(b"}")
 
 _MOST_HELD = 64
-"""How many fast decoders are held: what is learned of unknown fields makes new ones."""
+"""The maximum number of cached fast decoders. Each newly learned set of unknown fields needs a new one."""
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises of texts that it can't read, or not as the type."""
+"""The exceptions that msgspec raises for an input that isn't JSON or doesn't match the type."""
 
 
 @dataclass(frozen=True, slots=True)
 class FastDecoder:
-    """What a schema was compiled to."""
+    """A compiled schema."""
 
     decode: Callable[[bytes], list[Any]]
-    """The records in these bytes, one after the other. Raises one of _UNREADABLE where one might not be valid."""
+    """Returns the records in these bytes, in order. Raises one of _UNREADABLE if a record might not be valid."""
     is_plain: Callable[[bytes], bool]
-    """Whether these bytes surely have none of the characters that the schema's texts must not have."""
+    """Returns True only if these bytes have none of the characters that the schema forbids in strings."""
     needs_digits: bool
-    """Whether the schema asks more of a number than the nearest float can show: it is a decimal, or has bounds."""
+    """Whether a number's nearest float isn't enough to test it: the schema has decimals or bounds."""
     levels: int
-    """How deep a record nests at most, in the parts whose depth the schema limits."""
+    """The maximum nesting depth of a record, in the parts whose depth the schema limits."""
     learned: LearnedFields | None = None
-    """What takes the unknown fields out of records that the decoder accepts in addition."""
+    """Removes the unknown fields that the decoder accepts from records. None if it accepts none."""
 
-    def read(self, texts: Sequence[bytes]) -> list[Any] | None:
-        """The records in these texts, one in each; None unless all are surely valid, up to what SQL tests.
+    def read(self, inputs: Sequence[bytes]) -> list[Any] | None:
+        """Return the records in these inputs, one per input. None unless all are valid, apart from what SQL tests.
 
-        They are read at once. Nothing in JSON goes on behind a `}` with a `{`, so a record can't reach over two texts
-        that begin and end so, and as many records as texts are one in each.
+        The inputs are parsed together. In JSON, `{` follows `}` only after a comma, so a record can't span two inputs
+        that begin and end with braces. If there are as many records as inputs, each input is one record.
         """
-        objects = self.objects_of(texts)
+        objects = self.objects_of(inputs)
         return None if objects is None else self.read_objects(b"\n".join(objects), len(objects))
 
     @staticmethod
-    def objects_of(texts: Sequence[bytes]) -> Sequence[bytes] | None:
-        """The texts without white space around them; None unless each of them then begins and ends as an object."""
-        if _are_objects(texts):
-            return texts
-        texts = [text.strip(BLANK) for text in texts]
-        return texts if _are_objects(texts) else None
+    def objects_of(inputs: Sequence[bytes]) -> Sequence[bytes] | None:
+        """Return the inputs without surrounding white space. None unless each then begins and ends as an object."""
+        if _are_objects(inputs):
+            return inputs
+        inputs = [one.strip(BLANK) for one in inputs]
+        return inputs if _are_objects(inputs) else None
 
     def read_objects(self, together: bytes, n_objects: int, *, keeps_digits: bool = False) -> list[Any] | None:
-        """The same for texts that `objects_of` returned, one on each line.
+        """Return the same as `read` for inputs that `objects_of` returned, one on each line.
 
-        `keeps_digits` says that none of their numbers loses digits (see `loses_digits`): no search is needed then.
+        `keeps_digits` says that no number in them loses digits (see `loses_digits`), which skips the search for one.
         """
         try:
             records = self.decode(together)
@@ -84,17 +84,17 @@ class FastDecoder:
         return None if self.needs_digits and not keeps_digits and loses_digits(together) else records
 
 
-def _are_objects(texts: Sequence[bytes]) -> bool:
-    """Whether each of these texts begins and ends as an object does."""
+def _are_objects(inputs: Sequence[bytes]) -> bool:
+    """Whether each of these inputs begins and ends as an object."""
     try:
-        return {*map(_FIRST, texts)} <= _OPENING and {*map(_LAST, texts)} <= _CLOSING
-    except IndexError:  # a text is empty
+        return {*map(_FIRST, inputs)} <= _OPENING and {*map(_LAST, inputs)} <= _CLOSING
+    except IndexError:  # an input is empty
         return False
 
 
 @cache
 def plan_of_version(version: Version) -> Plan:
-    """How the records of a version are read, decided once a process."""
+    """Return the plan for the records of a version, which is made once per process."""
     return plan_of(version)
 
 
@@ -102,10 +102,10 @@ def plan_of_version(version: Version) -> Plan:
 def fast_decoder_of(
     version: Version, max_nesting: int = MOST_NESTING, learned: Learned = frozenset(), *, keeps: bool = False
 ) -> FastDecoder | None:
-    """The fast decoder of a version for records that nest at most `max_nesting` deep, made once a process.
+    """Return the fast decoder of a version for records at most `max_nesting` deep, which is made once per process.
 
-    It accepts some unknown fields, `learned`, whose values are dropped or, with `keeps`, kept. None if its schema can't
-    be compiled, which `schema_validator` reports.
+    It accepts the unknown fields in `learned`. Their values are dropped, or kept if `keeps` is true. Returns None if
+    the schema can't be compiled, which `schema_validator` reports.
     """
     try:
         plan = plan_of_version(version)
@@ -113,8 +113,8 @@ def fast_decoder_of(
         return None
     plans = list(plan.walk())
     return FastDecoder(
-        decode=msgspec.json.Decoder(_Types(max_nesting, learned).of(plan, ()), dec_hook=read_judged).decode_lines,
-        is_plain=plain_test(one.shape.part for one in plans if not one.is_judged),
+        decode=msgspec.json.Decoder(_Types(max_nesting, learned).of(plan, ()), dec_hook=read_untyped).decode_lines,
+        is_plain=plain_test(one.shape.part for one in plans if not one.is_untyped),
         needs_digits=any(map(_needs_digits, plans)) or (keeps and bool(learned)),
         levels=max(one.level + (one.shape.kind in (OBJECT, ARRAY)) for one in plans),
         learned=learned_fields(learned, keeps=keeps) if learned else None,
@@ -122,7 +122,7 @@ def fast_decoder_of(
 
 
 def _needs_digits(plan: Plan) -> bool:
-    if plan.is_judged:
+    if plan.is_untyped:
         return plan.shape.kind not in ("string", "boolean", EMPTY)
     kind, part = plan.shape.kind, plan.shape.part
     return kind == "number" and ("decimal" in part or bool(part.keys() & BOUNDS))
@@ -133,14 +133,14 @@ def _needs_digits(plan: Plan) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Types:
-    """Makes the types that msgspec reads the parts of a record into."""
+    """Makes the types into which msgspec reads the parts of a record."""
 
     max_nesting: int
     learned: Learned
 
     def of(self, plan: Plan, path: Path) -> Any:
-        if plan.is_judged:
-            return type_of_judged(plan, self.max_nesting)
+        if plan.is_untyped:
+            return type_of_untyped(plan, self.max_nesting)
         if plan.branches:
             made: Any = None
             for constant, branch in plan.branches:
@@ -204,7 +204,7 @@ def _constants(part: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _number(part: Mapping[str, Any]) -> Any:
-    """A whole number stays one, so that it is written again as it came."""
+    """Return a type that keeps a whole number an integer, so that it is written as it was sent."""
     if "decimal" not in part:
         return _annotated(int, _bounds(part, INT64[1])) | _annotated(float, _bounds(part, None))
     precision, scale = decimal_of(part["decimal"])
@@ -226,7 +226,7 @@ _MAKERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 
 
 def _bounds(part: Mapping[str, Any], limit: int | None) -> dict[str, int | None]:
-    """The tighter of a part's bounds and those that its type brings: below `limit` and above its negative."""
+    """Return the tighter of a part's own bounds and those of its type: below `limit` and above its negative."""
     part = {name: bound for name, bound in part.items() if name not in BOUNDS or bound not in INT64}  # msgspec's own
     least, most = part.get("minimum"), part.get("maximum")
     lows = [bound for bound in (None if limit is None else -limit, part.get("exclusiveMinimum")) if bound is not None]

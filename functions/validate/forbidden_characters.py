@@ -1,4 +1,4 @@
-"""Finds characters that the patterns of a schema forbid, in many records at once."""
+"""Searches many records at once for characters that a schema's patterns forbid."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,9 +11,9 @@ _SHORT_ESCAPES = {0x08: "b", 0x09: "t", 0x0A: "n", 0x0C: "f", 0x0D: "r", 0x22: '
 
 
 def plain_test(parts: Iterable[Mapping[str, Any]]) -> Callable[[bytes], bool]:
-    """The test whether no text in some JSON can have a character that one of the parts forbids.
+    """Return a test that is true only if no string in JSON has a character that one of the parts forbids.
 
-    JSON has a control character only as an escape, any other also as itself (RFC 8259, section 7).
+    In JSON, control characters are always escaped; other characters may be (RFC 8259, section 7).
     """
     found = [WITHOUT_CHARACTERS.fullmatch(str(part.get("pattern", ""))) for part in parts]
     forbidden = sorted({character for match in found if match for character in _characters(match[1])})

@@ -1,4 +1,4 @@
-"""The entry point of `validate`: one chunk of a batch in, its valid and rejected records in staging out."""
+"""The entry point of `validate`, which divides one chunk of a batch into valid and rejected records in staging."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -20,7 +20,7 @@ from functions.validate.validation import RECORDS, REJECTED, validate_chunk
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
-    """Validate one chunk; returns its number."""
+    """Validate one chunk, and return its number."""
     batch, chunk = Batch.from_input(event["batch"]), event["chunk"]
     with step("validate", batch.batch_id, chunk=chunk) as outcome:
         counts = validate(batch, chunk, s3_utils.storage(), settings())
@@ -29,7 +29,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
 
 
 def validate(batch: Batch, chunk: int, storage: Storage, settings: Settings) -> ChunkCounts:
-    """Divide one chunk into valid and rejected records in staging. The counts are written last: they complete it."""
+    """Divide one chunk into valid and rejected records in staging. The counts are written last, and complete it."""
     with workdir() as folder:
         counts = _divide(batch, chunk, folder, storage, settings)
         upload = partial(_upload, storage, settings.processed_bucket, batch, chunk)
@@ -39,7 +39,7 @@ def validate(batch: Batch, chunk: int, storage: Storage, settings: Settings) -> 
 
 
 def _divide(batch: Batch, chunk: int, folder: Path, storage: Storage, settings: Settings) -> ChunkCounts:
-    """Divide the chunk's records into files in `folder`; of rejects that are too many, a sample goes to staging."""
+    """Divide the chunk's records into files in `folder`. If there are too many rejects, upload a sample to staging."""
     contract = load_contract(batch.dataset, settings.contracts)
     open_document = partial(open_stored, batch, chunk, contract, storage, settings)
     sample_uri = f"s3://{settings.processed_bucket}/{batch.staging_key(chunk, REJECTED)}"

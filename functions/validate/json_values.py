@@ -1,6 +1,6 @@
-"""Values that become strings of JSON: what of them is refused, and how they are written.
+"""Writes values of records as strings of JSON, and refuses values that such a string can't have.
 
-A value is written compactly, as the parser that validated the record has read it. No digit of a number is lost.
+Strings of JSON have no white space between values, and numbers keep every digit.
 """
 
 import re
@@ -17,7 +17,7 @@ from functions.common.schema_shapes import ARRAY, JSON, OBJECT, Shape
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _UNUSUAL = re.compile(rb"\\u0000|[0-9]{16}|[0-9][eE]")
-"""Characters and digits of which some are refused, or are written in several ways by the parsers of records."""
+"""Finds strings and numbers that may be refused, or that parsers read as different types."""
 
 _FLOATS_SKIP_INTEGERS = 2**53
 
@@ -28,11 +28,11 @@ Converter = Callable[[Any], Any]
 
 
 class RefusedError(ValueError):
-    """Raised where a value has something that a string of JSON must not have."""
+    """Raised if a value has a character or number that a string of JSON must not have."""
 
 
 def json_text(value: Any) -> str:
-    """A parsed value as compact JSON. Raises RefusedError if something in it is refused (see `refusals`)."""
+    """Return a parsed value as compact JSON. Raises RefusedError if `refusals` finds a reason."""
     written = _ENCODER.encode(value)
     if _UNUSUAL.search(written):
         if next(refusals(value), None):
@@ -42,10 +42,10 @@ def json_text(value: Any) -> str:
 
 
 def _canonical(value: Any) -> Any:
-    """A value in which each number is of the same type, whichever parser has read it.
+    """Return a value whose numbers have the same types regardless of the parser that read it.
 
-    A number that a float gives back is a float, unless it is a whole one that 64 bits hold and that is so large that
-    not every float is exact.
+    A number that a float holds exactly is a float. The exception is a whole number of 2^53 or more that fits in 64
+    bits, which is an int.
     """
     if isinstance(value, dict):
         return {name: _canonical(inner) for name, inner in value.items()}
@@ -59,7 +59,7 @@ def _canonical(value: Any) -> Any:
 
 
 def refusals(value: Any, pointer: str = "") -> Iterator[Reason]:
-    """The reasons why a parsed value can't become a string of JSON: a NUL, or a whole number beyond 64 bits."""
+    """Yield the reasons why a parsed value can't become a string of JSON: a NUL, or a whole number beyond 64 bits."""
     if isinstance(value, str):
         if "\0" in value:
             yield Reason(BAD_FORMAT, pointer, _RULE, f"{pointer} must not have the character U+0000; leave it out")
@@ -83,7 +83,7 @@ def _is_beyond_64_bits(value: Any) -> bool:
 
 
 def refusals_in(record: Any, shape: Shape, pointer: str = "") -> Iterator[Reason]:
-    """The refusals in all parts of a record that become strings of JSON."""
+    """Yield the reasons of `refusals` for all parts of a record that become strings of JSON."""
     if shape.kind == JSON:
         yield from refusals(record, pointer)
     elif shape.kind == OBJECT and isinstance(record, dict):
@@ -96,9 +96,9 @@ def refusals_in(record: Any, shape: Shape, pointer: str = "") -> Iterator[Reason
 
 
 def converter_of(shape: Shape) -> Converter | None:
-    """What makes strings of JSON in a parsed value of this shape; None if nothing becomes one.
+    """Return a function that replaces parts of a parsed value of this shape with strings of JSON.
 
-    It raises RefusedError. It may change the value that it is given.
+    The function raises RefusedError, and may change its argument. Returns None if no part becomes a string of JSON.
     """
     if shape.kind == JSON:
         return lambda value: None if value is None else json_text(value)

@@ -1,4 +1,4 @@
-"""Reads the records that the contract's SQL has flagged from the source again, and judges them exactly."""
+"""Reads the records that the contract's SQL flagged from the source again, and validates them exactly."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class Recheck:
     rejects: ChunkRejects
     open_document: Callable[[], Document]
     drift: Drift
-    """The account of unknown fields, in which those of flagged records are counted as dropped."""
+    """The counts of unknown fields. They include those of flagged records as dropped fields."""
 
     def accepted(self, flagged: Iterable[FlaggedRecord]) -> Iterator[int]:
         """Reject the flagged records that are invalid or unfit, and yield the positions of the valid ones.
 
-        Flagged records come in the order of the source. No more than one record is held in memory.
+        Flagged records must be in the order of the source. Only one record is in memory at a time.
         """
         document: Document | None = None
         with self.rejects.writer() as reject:

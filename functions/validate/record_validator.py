@@ -1,4 +1,4 @@
-"""Judges one record exactly: parser, caps and jsonschema-rs have the last word on all but the contract's rules."""
+"""Validates one record exactly: the parser, the limits and jsonschema-rs decide everything but the contract's rules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,35 +32,35 @@ from functions.validate.unreadable import is_one_value, nested_too_deeply, nests
 from functions.validate.wrapped import wrapper_of
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
-"""Of a larger record only the first error is looked for: 8 MiB of nonsense has a million, and all would be held."""
+"""For a larger record, only the first error is reported: 8 MiB of nonsense has a million errors."""
 
 _MAX_NAME = 64
 
 _UNPARSED = object()
-"""Stands for a record that was not parsed; None is what `null` says."""
+"""Marks a record that was not parsed. None is the value of `null`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is found of one record."""
+    """The result of validating one record."""
 
     reasons: list[Reason]
-    """Why it is rejected; empty if it is not."""
+    """Why the record is rejected. Empty if it is valid."""
     version: Version | None = None
-    """The version that it is of; None where that can't be told, or where the contract has no such version."""
+    """The record's version. None if it can't be determined, or if the contract has no such version."""
     written: bytes = b""
-    """A valid record as it is handed on."""
+    """The JSON of a valid record, as later steps read it."""
     unknown: Sequence[UnknownField] = ()
     extra: str | None = None
-    """The unknown fields of a valid record that are kept, as JSON; None if it has none."""
+    """The kept unknown fields of a valid record, as JSON. None if it has none."""
     is_unread: bool = False
-    """Whether it could not be read as a record, so that nobody knows whether it is one or many."""
+    """Whether the bytes could not be read as a record: they may be one record or several."""
     is_parsed: bool = True
-    """Whether it is JSON that a reject can show as it is."""
+    """Whether the record is JSON that a reject can include unchanged."""
 
 
 class RecordValidator:
-    """Says of one record whether it is valid; the last word on it, but for the contract's rules."""
+    """Decides whether a record is valid, apart from the contract's rules."""
 
     def __init__(self, contract: Contract, limits: Settings) -> None:
         self.contract = contract
@@ -78,12 +78,12 @@ class RecordValidator:
             if fast_decoder and fast_decoder.levels <= limits.max_nesting
         }
 
-    def keeps_digits(self, texts: Sequence[bytes]) -> bool:
-        """Whether surely no number in some JSON loses digits in a float."""
-        return not loses_digits(b"\n".join(texts))
+    def keeps_digits(self, inputs: Sequence[bytes]) -> bool:
+        """Return True only if no number in these inputs loses digits in a float."""
+        return not loses_digits(b"\n".join(inputs))
 
     def verdict(self, raw: RawRecord) -> Verdict:
-        """Judge a record by caps and schema."""
+        """Validate a record against the limits and its schema."""
         limits = self.limits
         if raw.oversize:
             return Verdict([too_large(limits.max_record_bytes)], is_unread=True, is_parsed=False)
@@ -120,7 +120,7 @@ class RecordValidator:
         return Verdict([], version, written, unknown, extra)
 
     def learn(self, verdict: Verdict) -> None:
-        """Have the fast decoder accept the unknown fields of a valid record from now on."""
+        """Make the fast decoder accept the unknown fields of a valid record from now on."""
         version = verdict.version
         if version not in self.fast_decoders or verdict.reasons or not verdict.unknown:
             return
@@ -138,9 +138,9 @@ class RecordValidator:
             self.fast_decoders[version] = fast_decoder
 
     def _droppable(self, record: object, unknown: Sequence[UnknownField]) -> list[UnknownField]:
-        """Those of the unknown fields that mean nothing to any version, and do not look like the name of one.
+        """Return the unknown fields that can be dropped without losing meaning.
 
-        A record with a field of another version, or with its version under a misspelt name, says more than is kept.
+        A field of another version can't be dropped, nor one that may be a misspelt version field.
         """
         of_versions = [
             {(id(one.holder), one.name) for one in unknown_fields(record, self._shapes[version])}
@@ -167,22 +167,22 @@ class RecordValidator:
         raise AssertionError("a record that is not valid breaks the schema somewhere")
 
     def rules_verdict(self, raw: RawRecord, kept: Sequence[bool]) -> Verdict:
-        """Reject a record that keeps its schema; `kept` says of each of the contract's rules whether it keeps it."""
+        """Return the reasons why a schema-valid record breaks rules. `kept` has, for each rule, whether it holds."""
         record = _parsed(raw)
         broken = [rule for rule, is_kept in zip(self.contract.rules, kept, strict=True) if not is_kept]
         return Verdict([broken_rule(rule, record) for rule in broken], self.contract.version_of(record))
 
     def unfit_verdict(self, raw: RawRecord, reason: Reason) -> Verdict:
-        """Reject a record that keeps its schema, but has values that the contract's SQL or tables can't take."""
+        """Return the verdict on a schema-valid record whose values the contract's SQL or tables can't take."""
         return Verdict([reason], self.contract.version_of(_parsed(raw)))
 
 
 def _parsed(raw: RawRecord, *, keep_integers: bool = False) -> object:
-    """The record as orjson reads it, with every digit of its numbers (see `parsed_exactly`); or _UNPARSED."""
+    """Return the record parsed by orjson, with every digit of its numbers (see `parsed_exactly`), or _UNPARSED."""
     try:
         record = orjson.loads(raw.data)
         return parsed_exactly(raw.data, record, keep_integers=keep_integers)
     except orjson.JSONDecodeError:
         return _UNPARSED
     except RecursionError:
-        return record  # it nests deeper than any record may
+        return record  # it nests deeper than the limit

@@ -1,4 +1,4 @@
-"""The first pass over a chunk: the fast decoder reads its records, and the exact validator judges those it refuses."""
+"""The first pass over a chunk: the fast decoder reads its records, and the exact validator checks those it refuses."""
 
 import gc
 from collections import Counter
@@ -20,76 +20,76 @@ from functions.validate.unreadable import found_of
 from functions.validate.version_reader import version_reader
 
 _FAILS_A_DOCUMENT = {NOT_JSON: MalformedDocumentError, NOT_UTF8: EncodingError}
-"""In a line these reject one record; inside an array they mean that the document's structure is broken."""
+"""On a line, these codes reject one record. Inside an array, they mean that the document's structure is broken."""
 
 _MOST_GROWTH = 8
-"""How many times its bytes a record may take when it is written anew: 1e15 becomes 1000000000000000.0."""
+"""The most by which a record's size can grow when it is written again: 1e15 becomes 1000000000000000.0."""
 
 _ENCODER = msgspec.json.Encoder()
 _POSITION, _DATA, _LENGTH = attrgetter("position"), attrgetter("data"), attrgetter("length")
 
 _HELD_BYTES = 1 << 16
-"""How much of the source is looked at together: the more, the less is done a record, and the more is done again where
-one of them is not let pass."""
+"""How many bytes of records are decoded together. A larger number costs less per record, but more work is repeated if
+one of them is refused."""
 
 _PIECES = 12
-"""Into how many parts that is divided then, and each of these again, down to single records."""
+"""The number of parts into which refused records are divided. Each part is divided again, down to single records."""
 
 
 class DecodedRecord(msgspec.Struct, gc=False):
-    """A record that passed and its position, as a line for DuckDB."""
+    """An accepted record and its position, as a line for DuckDB."""
 
     position: int = msgspec.field(name="_position")
     record: Any
-    """What the fast decoder has read, or a record that is serialised already, as `msgspec.Raw`."""
+    """The fast decoder's value, or an already serialised record as `msgspec.Raw`."""
 
 
 class RecordWithExtra(DecodedRecord, gc=False):
-    """The same with the unknown fields of the record."""
+    """An accepted record with its unknown fields."""
 
     extra: str | None = msgspec.field(name="_extra")
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedRecords:
-    """Records of one version that are valid, up to what SQL tests."""
+    """Valid records of one version, apart from what SQL tests."""
 
     version: Version
     raws: Sequence[RawRecord]
     records: Sequence[Any]
     extras: Sequence[str | None] | None
-    """The JSON of the unknown fields of each record, if they are kept and there are any."""
+    """The JSON of each record's kept unknown fields. None if no unknown fields are kept."""
     counts: Counter[str]
-    """How many of the records have each unknown field, of those that the fast decoder has learned."""
+    """The number of records that have each unknown field that the fast decoder has learned."""
     n_bytes: int
-    """The size of the records, without what the exact validator has read."""
+    """The size of the records in bytes, without those that the exact validator read."""
 
 
 @dataclass(slots=True)
 class StreamPass:
-    """Writes the records that pass to one file per version, and rejects the others.
+    """Writes accepted records to one file per version, and rejects the others.
 
-    Most records are valid, and of the same version as the one before.
+    Most records are valid and have the previous record's version.
     """
 
     validator: RecordValidator
     position_kind: str
     lines: Mapping[Version, IO[bytes]]
-    """The files for the records of each version that pass."""
+    """The file for the accepted records of each version."""
     reject: Callable[[RawRecord, Verdict], None]
     split: Callable[[RawRecord], Sequence[RawRecord]]
-    """The records that one of the source is made of: nearly always itself."""
+    """Returns the records in one line or element of the source, which nearly always is one record."""
     drift: Drift = field(default_factory=Drift)
     passed_by_version: Counter[int] = field(default_factory=Counter)
     received_bytes: int = 0
-    """Of all records that streamed by, without white space around them."""
+    """The size of all records, without surrounding white space."""
     unreadable_bytes: int = 0
-    """Of those that could not be read as records."""
+    """The size of the bytes that could not be read as records."""
     _n_rejected: int = 0
     _version: Version = field(init=False)
-    """The version of the last record that passed."""
+    """The version of the last accepted record."""
     _is_mixed: bool = False
-    """Whether the records that were read last are of several versions."""
+    """Whether the last decoded records have several versions."""
     _versions: Mapping[int, Version] = field(init=False)
     _peek: Callable[[bytes], Sequence[int] | None] | None = field(init=False)
 
@@ -100,7 +100,7 @@ class StreamPass:
         self._peek = version_reader(contract) if len(contract.versions) > 1 else None
 
     def read(self, records: Iterable[RawRecord]) -> int:
-        """Write or reject each record; returns how many there are."""
+        """Write or reject each record, and return the number of records."""
         with _no_garbage_collection():
             for raws in _stretches(records):
                 self._read_together(raws)
@@ -109,8 +109,8 @@ class StreamPass:
     def _read_together(self, raws: Sequence[RawRecord], *, keeps_digits: bool = False, are_parts: bool = False) -> None:
         """Write or reject records.
 
-        `keeps_digits` says that their numbers were searched, as part of a longer list, and `are_parts` that they were
-        split from others.
+        `keeps_digits` says that no number in them loses digits; `are_parts` says that they were split from other
+        records.
         """
         if not raws:
             return
@@ -129,7 +129,7 @@ class StreamPass:
             self._read_alone(raws[0], is_part=are_parts)
 
     def _all_decoded(self, raws: Sequence[RawRecord], keeps_digits: bool) -> list[DecodedRecords] | None:
-        """The records of one version or of several, if all of these are surely valid."""
+        """Return the decoded records by version. None unless all are valid, apart from what SQL tests."""
         if not self._is_mixed or len(raws) == 1:
             decoded = self._decoded(self._version, raws, keeps_digits)
             if decoded or not self._peek:
@@ -143,7 +143,7 @@ class StreamPass:
         return [one for one in found if one] if all(found) else None
 
     def _by_version(self, raws: Sequence[RawRecord]) -> dict[Version, list[RawRecord]] | None:
-        """The records by the version that each names; None if one of them does not name one plainly."""
+        """Return the records by the version that each names. None if a record doesn't name a known version."""
         assert self._peek
         numbers = self._peek(b"\n".join(map(_DATA, raws)))
         if numbers is None or len(numbers) != len(raws):
@@ -157,7 +157,7 @@ class StreamPass:
         return groups
 
     def _decoded(self, version: Version, raws: Sequence[RawRecord], keeps_digits: bool) -> DecodedRecords | None:
-        """The records, if all of these are surely valid ones of a version."""
+        """Return the decoded records. None unless all are valid records of this version, apart from what SQL tests."""
         fast_decoder = self.validator.fast_decoders.get(version)
         if fast_decoder is None or max(map(_LENGTH, raws)) > self.validator.limits.max_record_bytes // _MOST_GROWTH:
             return None
@@ -176,7 +176,7 @@ class StreamPass:
         return DecodedRecords(version, raws, records, extras, counts, len(together) - len(objects) + 1)
 
     def _read_alone(self, raw: RawRecord, *, is_part: bool) -> None:
-        """Write or reject a record that is not surely valid, or the records in it."""
+        """Write or reject a record that the fast decoder refused, or the records in it."""
         parts = (raw,) if is_part else self.split(raw)
         if len(parts) == 1 and parts[0] is raw:
             self._pass_or_reject(raw)
@@ -185,7 +185,7 @@ class StreamPass:
 
     def _pass_or_reject(self, raw: RawRecord) -> None:
         verdict = self.validator.verdict(raw)
-        n_unseen = raw.length - len(raw.data) if raw.oversize else 0  # only its beginning is kept
+        n_unseen = raw.length - len(raw.data) if raw.oversize else 0  # only its first bytes are kept
         n_bytes = len(raw.data.strip(BLANK)) + n_unseen
         self.received_bytes += n_bytes
         if verdict.is_unread:
@@ -200,7 +200,7 @@ class StreamPass:
             self._pass(DecodedRecords(verdict.version, [raw], written, [verdict.extra], Counter(), 0))
 
     def _pass(self, decoded: DecodedRecords) -> None:
-        """Write records anew, as they were read: no other parser is to see what this one may have read otherwise."""
+        """Write records from their parsed values, so that no second parser can read the source differently."""
         self._version = version = decoded.version
         positions = map(_POSITION, decoded.raws)
         passed: list[DecodedRecord]
@@ -223,7 +223,7 @@ class StreamPass:
 
 
 def _stretches(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:
-    """The records in lists that make up as much of the source as is looked at together."""
+    """Yield lists of records that are decoded together, each of about _HELD_BYTES."""
     held: list[RawRecord] = []
     n_bytes = 0
     try:
@@ -233,7 +233,7 @@ def _stretches(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:
             if n_bytes > _HELD_BYTES:
                 yield held
                 held, n_bytes = [], 0
-    except PipelineError:  # the document goes on wrongly; what is wrong before that is told first
+    except PipelineError:  # the document is broken here; errors in earlier records are reported first
         yield held
         raise
     yield held
@@ -241,7 +241,7 @@ def _stretches(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Leave out the search for cycles, of which records make none, while millions of them come and go."""
+    """Turn off garbage collection, which searches millions of records for cycles that they never have."""
     gc.disable()
     try:
         yield

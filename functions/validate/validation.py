@@ -1,9 +1,9 @@
 """Checks the records of one chunk against the contract and divides them into valid and rejected ones.
 
-Each record is checked twice. While the chunk streams by, the fast decoder reads it, or the exact validator judges it
-(`stream_pass`). Then SQL over the whole chunk tests the rest of the schema, the contract's rules, and whether the
-tables can hold it (`contract_sql`). What SQL flags is read from the source again and judged exactly (`recheck`). Input
-and output are local files and iterators; nothing here knows S3.
+Each record is checked twice. While the chunk is streamed, the fast decoder reads the record, or the exact validator
+checks it (`stream_pass`). Then SQL over the whole chunk tests the rest of the schema, the contract's rules, and whether
+the tables can hold the record (`contract_sql`). Records that SQL flags are read from the source again and validated
+exactly (`recheck`). Input and output are local files and iterators; this module doesn't use S3.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ from functions.validate.record_validator import RecordValidator
 from functions.validate.stream_pass import StreamPass
 
 RECORDS, REJECTED = "records.parquet", "rejected.jsonl"
-"""What a chunk's records are divided into: those that are handed on, typed, and those that are not."""
+"""The files of a chunk: its valid records with their types, and its rejects."""
 
 UNKNOWN_VERSION = "unknown"
 """Stands for the version of a record that can't be read, or that names none of the contract's."""
@@ -47,11 +47,12 @@ def validate_chunk(
 ) -> ChunkCounts:
     """Write RECORDS and REJECTED of one chunk into `workdir`; returns its counts.
 
-    `open_document` is called again if SQL flags records that the stream pass accepted. RECORDS has each of those as one
-    of the current version, and whether it is kept; it is made from what the parser that read them has serialised.
-    REJECTED is in the order of the file. Raises MalformedDocumentError or
-    EncodingError where the structure around the records is broken, and RejectVolumeError, which names `sample_uri`,
-    where the rejects are too many bytes; REJECTED then has those that came before.
+    `open_document` is called again if SQL flags records that the stream pass accepted. RECORDS has each accepted record
+    as one of the current version, and whether it is kept. REJECTED is in the order of the file.
+
+    Raises MalformedDocumentError or EncodingError if the structure around the records is broken. Raises
+    RejectVolumeError, which names `sample_uri`, if the rejects exceed the limit in bytes; REJECTED then has the rejects
+    up to the limit.
     """
     validator = RecordValidator(contract, limits)
     lines = {version: workdir / _LINES_OF.format(version.number) for version in contract.versions}

@@ -1,4 +1,4 @@
-"""Reads only the version that each of many records names, to divide them before they are decoded."""
+"""Reads only the version that each record names, to group records by version before they are decoded."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,9 +9,10 @@ from functions.common.contract import Contract
 
 
 def version_reader(contract: Contract) -> Callable[[bytes], Sequence[int] | None] | None:
-    """A function that returns the versions that the records on lines name; None if not each of them does so plainly.
+    """Return a function that reads the version of each record, one record per line. None if records don't name any.
 
-    It validates nothing else: a record is decoded as a whole afterwards. None if records of the contract name none.
+    The function returns None if a record's version isn't a whole number. It validates nothing else: the whole record
+    is decoded afterwards.
     """
     if not contract.version_path or not all(map(_is_plain, contract.version_path)):
         return None

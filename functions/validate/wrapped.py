@@ -1,4 +1,4 @@
-"""Recognises a record that lies under one member of an object, as some delivery tools wrap it."""
+"""Recognises a record that is inside one member of an object, as some delivery tools wrap it."""
 
 from functions.common.contract import Version
 from functions.common.reject_codes import MISSING_FIELD, Reason
@@ -6,13 +6,14 @@ from functions.common.reject_lines import escaped, is_name
 
 
 def wrapper_of(record: object, version: Version) -> Reason | None:
-    """The reason for a record of which most required fields are under one of its members, and few in itself."""
+    """Return a reason if most required fields are inside one of the record's members, and few in the record itself."""
     required = set(version.schema.get("required", ()))
     if not isinstance(record, dict) or not required or len(required & record.keys()) * 2 > len(required):
         return None
+    fields = version.fields
     inner = {name: value for name, value in record.items() if isinstance(value, dict) and is_name(name)}
     for name, value in inner.items():
-        if name not in version.schema["properties"] and len(required & value.keys()) * 2 > len(required):
+        if name not in fields and len(required & value.keys()) * 2 > len(required):
             pointer = f"/{escaped(name)}"
             message = f"the fields of the record are under {pointer}: send the object under {pointer} as the record"
             return Reason(MISSING_FIELD, pointer, "required", message)

@@ -123,7 +123,7 @@ def test_a_document_that_only_opens_fails_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("by_name", [LINES, SEQUENCE])
-def test_a_gigabyte_without_a_newline_is_a_sequence_whatever_its_name(by_name: str) -> None:
+def test_a_gigabyte_without_a_newline_is_a_sequence_regardless_of_its_name(by_name: str) -> None:
     head = b"".join(repeated(RECORD, 100_000))
     try:
         document = read_document(iter([head]), "orders", FIELDS, CAP, by_name)

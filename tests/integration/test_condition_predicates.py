@@ -99,16 +99,16 @@ def test_common_conditions_leave_few_records_to_the_exact_validator(
     contract = contract_of_records({**SCHEMA, **COMMON[name]})
     plan = plan_of_version(contract.current)
     assert CONDITIONS in plan.shape.part
-    assert not plan.is_judged
-    judged = list[Any]()
+    assert not plan.is_untyped
+    validated = list[Any]()
     verdict = RecordValidator.verdict
 
     def counting(validator: RecordValidator, raw: Any) -> Any:
-        judged.append(raw)
+        validated.append(raw)
         return verdict(validator, raw)
 
     monkeypatch.setattr(RecordValidator, "verdict", counting)
     records = [{"kind": "b", "n": 1, "ok": True}, {"kind": "a", "ok": False}] * 50
     data = b"".join(json.dumps(record).encode() + b"\n" for record in records)
     assert len(kept(data, tmp_path, contract)) == 100
-    assert not judged
+    assert not validated

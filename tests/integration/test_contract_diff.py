@@ -66,32 +66,32 @@ number, product = (of("$defs", "item", "properties", name) for name in ("line_nu
 CHANGES: list[tuple[str, Callable[[Any], object], str, tuple[str, ...]]] = [
     # file, change, message, whom it breaks
     (SCHEMA, lambda s: s["properties"].pop("status"), "the field is gone", (PRODUCERS,)),
-    (SCHEMA, lambda s: s["properties"].update(note={"type": "string"}), "a new field, which may be left out", ()),
-    (SCHEMA, lambda s: of("$defs", "customer")(s)["required"].append("email"), "must be there now", (PRODUCERS,)),
-    (SCHEMA, lambda s: s["required"].remove("status"), "may be left out now", ()),
+    (SCHEMA, lambda s: s["properties"].update(note={"type": "string"}), "a new, optional field", ()),
+    (SCHEMA, lambda s: of("$defs", "customer")(s)["required"].append("email"), "field is required now", (PRODUCERS,)),
+    (SCHEMA, lambda s: s["required"].remove("status"), "the field is optional now", ()),
     (SCHEMA, lambda s: status(s)["enum"].remove("paid"), "are gone", (PRODUCERS,)),
-    (SCHEMA, lambda s: status(s)["enum"].append("lost"), "more values may stand there", ()),
+    (SCHEMA, lambda s: status(s)["enum"].append("lost"), "more values are accepted", ()),
     (SCHEMA, lambda s: status(s).pop("enum") and status(s).update(type="string"), "any value", ()),
     (SCHEMA, lambda s: number(s).update(maximum=10), "maximum was 1000000, and is 10", (PRODUCERS,)),
     (SCHEMA, lambda s: number(s).update(maximum=10**7), "maximum was", ()),
     (SCHEMA, lambda s: number(s).update(minimum=2), "minimum was 1, and is 2", (PRODUCERS,)),
     (SCHEMA, lambda s: number(s).pop("minimum"), "minimum was 1, and is what 64 bits hold", ()),
-    (SCHEMA, lambda s: product(s).update(maxLength=5), "maxLength was not said", (PRODUCERS,)),
+    (SCHEMA, lambda s: product(s).update(maxLength=5), "maxLength was not set", (PRODUCERS,)),
     (SCHEMA, lambda s: money(s).update(decimal=[16, 2]), "decimal was [16, 4], and is [16, 2]", (PRODUCERS,)),
     (SCHEMA, lambda s: money(s).update(decimal=[15, 4]), "decimal was", (PRODUCERS,)),
     (SCHEMA, lambda s: money(s).update(decimal=[18, 4]), "decimal was", ()),
     (SCHEMA, lambda s: of("$defs", "name")(s).update(type=["string", "null"]), "a value may be null now", ()),
     (SCHEMA, lambda s: of("$defs", "nullable_text")(s).update(type="string"), "may not be null any more", (PRODUCERS,)),
-    (SCHEMA, lambda s: of("$defs", "text")(s).update(pattern="^x$"), "pattern is another", (PRODUCERS,)),
-    (SCHEMA, lambda s: of("$defs", "text")(s).pop("pattern"), "pattern is another", ()),
-    (SCHEMA, lambda s: of("$defs", "address")(s).update(additionalProperties=True), "additionalProperties is", ()),
+    (SCHEMA, lambda s: of("$defs", "text")(s).update(pattern="^x$"), "pattern has changed", (PRODUCERS,)),
+    (SCHEMA, lambda s: of("$defs", "text")(s).pop("pattern"), "pattern has changed", ()),
+    (SCHEMA, lambda s: of("$defs", "address")(s).update(additionalProperties=True), "additionalProperties has", ()),
     (SCHEMA, lambda s: s.update(title="Another", description="Another"), "", ()),
     (CONTRACT, lambda c: c.update(envelope="records"), "another name", (PRODUCERS,)),
     (CONTRACT, lambda c: c.update(input={"unknown_fields": "keep"}), "a new column _extra: null in", ()),
     (CONTRACT, lambda c: c.update(input={"unknown_fields": "drop"}), "left to the deployment, and is drop", ()),
     (CONTRACT, lambda c: c["rules"].pop(), "the rule is gone", ()),
     (CONTRACT, lambda c: c["rules"].append({**c["rules"][0], "code": "new"}), "a new rule", (PRODUCERS,)),
-    (CONTRACT, lambda c: c["rules"][0].update(sql="true"), "the rule is another", (PRODUCERS,)),
+    (CONTRACT, lambda c: c["rules"][0].update(sql="true"), "the rule has changed", (PRODUCERS,)),
     (CONTRACT, lambda c: c["rules"][0].update(message="else"), "", ()),
     (CONTRACT, lambda c: orders(c)["columns"].pop(2), "the column is gone", (READERS,)),
     (
@@ -101,10 +101,10 @@ CHANGES: list[tuple[str, Callable[[Any], object], str, tuple[str, ...]]] = [
         (READERS, STORED),
     ),
     (CONTRACT, lambda c: orders(c)["columns"].append({"name": "x", "type": "DATE"}), "a new column: null in", ()),
-    (CONTRACT, lambda c: orders(c)["columns"].insert(1, {"name": "x", "type": "DATE"}), "stand elsewhere", (READERS,)),
-    (CONTRACT, lambda c: c["tables"][2].update(key=["order_id", "product_id"]), "merged otherwise", (READERS,)),
-    (CONTRACT, lambda c: c["tables"][1].pop("latest_by"), "merged otherwise", (READERS,)),
-    (CONTRACT, lambda c: c["control_totals"].pop(), "is another", ()),
+    (CONTRACT, lambda c: orders(c)["columns"].insert(1, {"name": "x", "type": "DATE"}), "in another order", (READERS,)),
+    (CONTRACT, lambda c: c["tables"][2].update(key=["order_id", "product_id"]), "merged differently", (READERS,)),
+    (CONTRACT, lambda c: c["tables"][1].pop("latest_by"), "merged differently", (READERS,)),
+    (CONTRACT, lambda c: c["control_totals"].pop(), "has changed", ()),
     (CONTRACT, lambda c: c["derived"][1].update(sql="items_total(items) + 0"), "rules that use it", (PRODUCERS,)),
 ]  # fmt: skip
 
@@ -176,7 +176,7 @@ def test_a_version_may_be_removed_only_with_a_new_one(after: Path) -> None:
         data["versions"] = [one for one in data["versions"] if one["version"] != 1]
 
     change(after / "contract.json", drop)
-    assert [one.says for one in diff(BEFORE, after).refused] == ["the version is not taken any more"]
+    assert [one.says for one in diff(BEFORE, after).refused] == ["the version is no longer accepted"]
     load_contract.cache_clear()
     add_version(after)
     assert diff(BEFORE, after).refused == []
@@ -184,15 +184,15 @@ def test_a_version_may_be_removed_only_with_a_new_one(after: Path) -> None:
 
 SQL: list[tuple[str, str, str, str, tuple[str, ...]]] = [
     # file, old text, new text, message, whom it breaks
-    ("orders.sql", "FROM records", "FROM records WHERE true", "of the examples it makes the same", ()),
+    ("orders.sql", "FROM records", "FROM records WHERE true", "for the examples are the same", ()),
     ("orders.sql", "FROM records", "FROM records -- all of them", "", ()),
-    ("orders.sql", "    tax_amount,", "    tax_amount + 1 AS tax_amount,", "give other tax_amount", (READERS,)),
-    ("customers.sql", "customer.name AS", "upper(customer.name) AS", "give other name", (READERS,)),
+    ("orders.sql", "    tax_amount,", "    tax_amount + 1 AS tax_amount,", "in different tax_amount", (READERS,)),
+    ("customers.sql", "customer.name AS", "upper(customer.name) AS", "result in different name", (READERS,)),
     ("items.sql", "FROM records)", "FROM records) WHERE item.quantity > 10", "is rejected, or fails", (PRODUCERS,)),
-    ("v1_to_v2.sql", "0 AS tax_amount", "0 * 1 AS tax_amount", "of the examples it makes the same", ()),
+    ("v1_to_v2.sql", "0 AS tax_amount", "0 * 1 AS tax_amount", "for the examples are the same", ()),
     ("v1_to_v2.sql", "0 AS tax_amount", "5 AS tax_amount", "that was published is rejected", (PRODUCERS,)),
     ("macros.sql", " * (1 - item.discount)", "", "rules that use it may reject", (PRODUCERS,)),
-    ("macros.sql", "-- Half up", "-- Rounded half up", "", ()),
+    ("macros.sql", "-- Rounds half up", "-- Rounded half up", "", ()),
 ]  # fmt: skip
 
 
@@ -255,7 +255,7 @@ def test_the_gate_accepts_safe_changes_and_refuses_breaking_ones(
     assert gate(monkeypatch, "--since", "HEAD") == 1
     printed = capsys.readouterr()
     assert "tables.orders.status: the column is gone (readers of the tables)" in printed.out
-    assert "1 changes of contracts break" in printed.err
+    assert "One change breaks users of the contracts." in printed.err
 
 
 def test_on_a_branch_the_gate_compares_with_the_merge_base(
@@ -278,13 +278,13 @@ def test_a_dataset_may_be_deleted_only_after_it_was_retired(
     shutil.copytree(repository / "contracts" / "orders", repository / "kept")
     shutil.rmtree(repository / "contracts" / "orders")
     assert gate(monkeypatch, "--since", "HEAD") == 1
-    assert "contracts/orders: the feed is gone" in capsys.readouterr().out
+    assert "contracts/orders: the dataset is gone" in capsys.readouterr().out
     shutil.copytree(repository / "kept", repository / "contracts" / "orders")
     change(repository / "contracts" / "orders" / CONTRACT, lambda data: data.update(retired="The shop is closed."))
     git(repository, "commit", "--quiet", "-am", "retired")
     shutil.rmtree(repository / "contracts" / "orders")
     assert gate(monkeypatch, "--since", "HEAD") == 0
-    assert "the feed is gone: The shop is closed." in capsys.readouterr().out
+    assert "the dataset is gone: The shop is closed." in capsys.readouterr().out
 
 
 def test_the_exit_status_of_diff_depends_on_the_changes(

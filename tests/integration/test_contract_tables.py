@@ -70,7 +70,7 @@ def test_a_key_that_several_records_can_give_needs_latest_by(tmp_path: Path) -> 
     assert fault.file.name == "contract.json"
     assert "customers rows with the same key (customer)" in fault.says
     assert "latest_by" in fault.says
-    assert "latest_by" in fault.mend
+    assert "latest_by" in fault.advice
 
 
 @pytest.mark.parametrize("advice", [{"latest_by": ["n"]}, {"key": ["customer", "id"]}])
@@ -86,7 +86,7 @@ ITEMS = table("items", ["id", "sku"], {"id": "VARCHAR", "sku": "VARCHAR", "count
 def test_a_key_that_elements_of_one_record_share_needs_latest_by(tmp_path: Path) -> None:
     (fault,) = check(written(tmp_path, ITEMS, ITEMS_SQL))
     assert "with an element of /items twice: Table items: 1 rows repeat the key (id, sku)" in fault.says
-    assert "latest_by" in fault.mend
+    assert "latest_by" in fault.advice
 
 
 def test_the_advice_about_elements_that_share_a_key_works(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_cast_in_a_select_is_a_warning_unless_it_can_not_fail(tmp_path: Path) 
     other = table("more", ["id"], {"id": "VARCHAR", "n": "INTEGER"})
     folder = written(tmp_path, other, "SELECT _position, id, CAST(customer AS INTEGER) AS n FROM records")
     (found,) = [one for one in warnings(folder) if one.file.name == "more.sql"]
-    assert "TRY_CAST" in found.mend
+    assert "TRY_CAST" in found.advice
     (folder / "more.sql").write_text("SELECT _position, id, TRY_CAST(customer AS INTEGER) AS n FROM records", "utf-8")
     load_contract.cache_clear()
     assert warnings(folder) == []

@@ -9,9 +9,10 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from functions.common.contract import Contract, load_contract
+from functions.common.contract import Contract, Version, load_contract
 from functions.common.errors import ContractError
 from functions.validate.record_validator import RecordValidator
+from functions.validate.wrapped import wrapper_of
 from pipeline import ROOT
 from pipeline.contract.check import check, warnings
 from pipeline.contract.documents import CONTRACT_SCHEMA
@@ -36,8 +37,8 @@ def with_examples(folder: Path, *examples: dict[str, Any]) -> Path:
 
 
 @pytest.fixture
-def judged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The records that the exact validator has judged."""
+def validated(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The records that the exact validator has validated."""
     found = list[Any]()
     verdict = RecordValidator.verdict
 
@@ -60,7 +61,7 @@ def test_an_integer_column_over_an_unbounded_integer(tmp_path: Path) -> None:
     assert (result.totals.valid, result.totals.rejected_by_reason) == (200, {"does_not_fit": 1})
     folder = with_examples(tmp_path, {"id": "a", "v": 1})
     assert check(folder) == []
-    assert any("t.v is INTEGER, which does not hold every BIGINT of /v" in one.says for one in warnings(folder))
+    assert any("t.v is INTEGER, which can't hold every BIGINT of /v" in one.says for one in warnings(folder))
 
 
 def test_a_condition_over_a_constant(tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_objects_repeated_under_one_key_without_latest_by(tmp_path: Path) -> Non
     select = "SELECT _position, id FROM records"
     contract_of(tmp_path, {"v": STRING}, {}, select, more_tables=((table, "SELECT _position, v AS c FROM records"),))
     (fault,) = check(with_examples(tmp_path, {"id": "a", "v": "x"}))
-    assert "latest_by" in fault.mend
+    assert "latest_by" in fault.advice
 
 
 def test_objects_repeated_under_a_computed_key_without_latest_by(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_objects_repeated_under_a_computed_key_without_latest_by(tmp_path: Path)
     contract_of(tmp_path, {"v": STRING}, {}, select, more_tables=more)
     (fault,) = check(with_examples(tmp_path, {"id": "a", "v": "x"}))
     assert "two records of version 1 that differ only in their key" in fault.says
-    assert "latest_by" in fault.mend
+    assert "latest_by" in fault.advice
 
 
 def test_a_reference_that_is_null_in_some_rows(tmp_path: Path) -> None:
@@ -110,20 +111,20 @@ def test_a_reference_that_is_null_in_some_rows(tmp_path: Path) -> None:
     assert check(with_examples(tmp_path, {"id": "a", "v": "x"}, {"id": "b", "v": None})) == []
 
 
-def test_a_decimal_in_a_string(tmp_path: Path, judged: list[Any]) -> None:
+def test_a_decimal_in_a_string(tmp_path: Path, validated: list[Any]) -> None:
     contract = contract_of(tmp_path, {"v": {"type": "string", "decimal": [15, 2]}}, {"v": "DECIMAL(15,2)"})
     assert values(tmp_path, contract, "199.00", "-0.1", "9999999999999.99") == list(
         map(Decimal, ("199.00", "-0.10", "9999999999999.99"))
     )
-    assert not judged
+    assert not validated
     assert check(with_examples(tmp_path, {"id": "a", "v": "199.00"})) == []
 
 
-def test_epoch_seconds(tmp_path: Path, judged: list[Any]) -> None:
+def test_epoch_seconds(tmp_path: Path, validated: list[Any]) -> None:
     schema = {"type": ["integer", "null"], "format": "epoch-seconds"}
     contract = contract_of(tmp_path, {"v": schema}, {"v": "TIMESTAMP"})
     assert values(tmp_path, contract, 1767600000, None) == [datetime(2026, 1, 5, 8), None]
-    assert not judged
+    assert not validated
     assert check(with_examples(tmp_path, {"id": "a", "v": 1767600000})) == []
 
 
@@ -137,11 +138,11 @@ ANYTHING: dict[str, tuple[dict[str, Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize("name", ANYTHING)
-def test_anything_becomes_json(name: str, tmp_path: Path, judged: list[Any]) -> None:
+def test_anything_becomes_json(name: str, tmp_path: Path, validated: list[Any]) -> None:
     schema, found = ANYTHING[name]
     contract = contract_of(tmp_path, {"v": schema}, {"v": "VARCHAR"})
     assert [json.loads(one) for one in values(tmp_path, contract, *found)] == found
-    assert not judged
+    assert not validated
     assert check(with_examples(tmp_path, {"id": "a", "v": found[0]})) == []
 
 
@@ -166,7 +167,7 @@ NULLABLE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", NULLABLE)
-def test_null_in_every_way_that_generators_write_it(name: str, tmp_path: Path, judged: list[Any]) -> None:
+def test_null_in_every_way_that_generators_write_it(name: str, tmp_path: Path, validated: list[Any]) -> None:
     contract_of(tmp_path, {"v": STRING}, {"v": "VARCHAR"}, "SELECT _position, id, v.n AS v FROM records")
     definitions = {"name": NAME, "nullable": {**NAME, "type": ["object", "null"]}}
     folder = loaded_again(
@@ -177,9 +178,9 @@ def test_null_in_every_way_that_generators_write_it(name: str, tmp_path: Path, j
         examples=[{"id": "a", "v": {"n": "x"}}],
     )
     assert check(folder) == []
-    judged.clear()
+    validated.clear()
     assert values(tmp_path, load_contract("d", folder.parent), {"n": "x"}, None) == ["x", None]
-    assert not judged
+    assert not validated
 
 
 ADVISED = '"anyOf": [{"$ref": "#/$defs/name"}, {"type": "null"}]'
@@ -198,7 +199,7 @@ def test_a_reference_that_forbids_null_stays_so_next_to_a_nullable_type(tmp_path
     (warning,) = warnings(folder)
     assert "null is rejected" in warning.says
     folder = loaded_again(tmp_path, "v1.schema.json", properties={"id": STRING, "v": json.loads(f"{{{ADVISED}}}")})
-    assert ADVISED in warning.mend
+    assert ADVISED in warning.advice
     assert warnings(folder) == []
     assert values(tmp_path / "again", load_contract("d", folder.parent), {"n": "x"}, None) == ["x", None]
 
@@ -216,7 +217,7 @@ KINDS = {
 }
 
 
-def test_polymorphic_records_have_the_columns_of_every_kind(tmp_path: Path, judged: list[Any]) -> None:
+def test_polymorphic_records_have_the_columns_of_every_kind(tmp_path: Path, validated: list[Any]) -> None:
     columns = {"kind": "VARCHAR", "button": "VARCHAR", "depth": "BIGINT"}
     contract_of(tmp_path, {"kind": STRING, "button": STRING, "depth": WHOLE}, columns)
     path = tmp_path / FOLDER / "v1.schema.json"
@@ -225,13 +226,13 @@ def test_polymorphic_records_have_the_columns_of_every_kind(tmp_path: Path, judg
     path.write_text(json.dumps(schema), "utf-8")
     load_contract.cache_clear()
     assert check(path.parent) == []
-    judged.clear()
+    validated.clear()
     found = [{"kind": "click", "button": "x"}, {"kind": "scroll", "depth": 7}, {"kind": "click"}]
     result = publish(lines(*found), tmp_path, contract=load_contract("d", path.parents[1]))
     assert [(row["kind"], row["button"], row["depth"]) for row in result.rows("t")] == [
         ("click", "x", None), ("scroll", None, 7), ("click", None, None)
     ]  # fmt: skip
-    assert not judged
+    assert not validated
 
 
 def test_a_polymorphic_record_of_one_kind_with_a_field_of_another(tmp_path: Path) -> None:
@@ -243,6 +244,14 @@ def test_a_polymorphic_record_of_one_kind_with_a_field_of_another(tmp_path: Path
     result = publish(lines(*found), tmp_path, contract=load_contract("d", path.parents[1]))
     assert [row["kind"] for row in result.rows("t")] == ["scroll"]
     assert result.totals.rejected == 2
+
+
+def test_a_polymorphic_record_in_a_wrapper_is_recognised() -> None:
+    version = Version(1, {**KINDS, "required": ["kind"]}, "")
+    reason = wrapper_of({"data": {"kind": "click"}}, version)
+    assert reason is not None
+    assert reason.pointer == "/data"
+    assert {"kind", "button", "depth"} <= version.fields
 
 
 @pytest.mark.parametrize("kind", ["INT", "TEXT", "NUMERIC(15,2)"])
@@ -257,7 +266,7 @@ def test_a_type_that_no_column_can_have(kind: str, tmp_path: Path) -> None:
 def test_several_faults_in_one_schema(tmp_path: Path) -> None:
     contract_of(tmp_path, {"v": STRING}, {"v": "VARCHAR"})
     properties = {
-        "id": {"type": "strng"},
+        "id": {"type": "text"},
         "v": {"type": "string", "minLength": "1"},
         "w": {"type": "string", "decimal": [2, 4]},
     }
@@ -284,19 +293,19 @@ def test_several_faults_in_contract_json(tmp_path: Path) -> None:
     assert len({fault.line for fault in check(folder)}) == 4
 
 
-def test_a_pattern_with_a_class_is_tested_on_the_fast_path(tmp_path: Path, judged: list[Any]) -> None:
+def test_a_pattern_with_a_class_is_tested_on_the_fast_path(tmp_path: Path, validated: list[Any]) -> None:
     contract = contract_of(tmp_path, {"v": {"type": "string", "pattern": r"^[A-Z]\d+\w$"}}, {"v": "VARCHAR"})
     assert values(tmp_path, contract, *["A1b"] * 100) == ["A1b"] * 100
-    assert not judged
+    assert not validated
 
 
-def test_alternating_versions_are_read_on_the_fast_path(tmp_path: Path, judged: list[Any]) -> None:
+def test_alternating_versions_are_read_on_the_fast_path(tmp_path: Path, validated: list[Any]) -> None:
     from generate_data import generate
 
     data = b"".join(line + b"\n" for line, _ in generate(400, versions=(1, 2)))
     result = publish(data, tmp_path)
     assert result.totals.valid == 400
-    assert not judged
+    assert not validated
 
 
 # --- the limits of a schema, tried by contract check ------------------------------------------------------------------

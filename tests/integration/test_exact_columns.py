@@ -21,17 +21,17 @@ EPOCHS = {"epoch-seconds": 1000, "epoch-millis": 1}
 
 
 def published(
-    schema: dict[str, Any], kind: str, texts: Sequence[str], select: str = "SELECT * FROM records"
+    schema: dict[str, Any], kind: str, values_sent: Sequence[str], select: str = "SELECT * FROM records"
 ) -> tuple[dict[int, Any], list[dict[str, Any]]]:
-    """The values of a column by the number of the record that has one of these JSON texts, and the rejects."""
+    """The values of a column by the number of the record that has one of these JSON values, and the rejects."""
     with tempfile.TemporaryDirectory() as folder:
         contract = contract_of(Path(folder), {"v": schema}, {"v": kind}, select)
-        data = b"".join(f'{{"id":"{number:05}","v":{text}}}\n'.encode() for number, text in enumerate(texts))
+        data = b"".join(f'{{"id":"{number:05}","v":{text}}}\n'.encode() for number, text in enumerate(values_sent))
         result = publish(data, Path(folder), contract=contract)
         return {int(row["id"]): row["v"] for row in result.rows("t")}, result.rejects()
 
 
-decimal_texts = (
+decimal_strings = (
     st.decimals(-(10**16), 10**16, places=4).map(str)
     | st.decimals(allow_nan=False, allow_infinity=False).map(str)
     | st.from_regex(r"\A[+-]?[0-9]{0,5}\.?[0-9]{0,5}\Z")
@@ -40,16 +40,18 @@ decimal_texts = (
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(decimal_texts, min_size=1, max_size=20))
-def test_a_decimal_in_a_string_is_exact(texts: list[str]) -> None:
-    rows, rejects = published({"type": "string", "decimal": [15, 2]}, "DECIMAL(15,2)", list(map(json.dumps, texts)))
-    expected = {number: value for number, text in enumerate(texts) if (value := exact(text)) is not None}
+@given(st.lists(decimal_strings, min_size=1, max_size=20))
+def test_a_decimal_in_a_string_is_exact(values_sent: list[str]) -> None:
+    rows, rejects = published(
+        {"type": "string", "decimal": [15, 2]}, "DECIMAL(15,2)", list(map(json.dumps, values_sent))
+    )
+    expected = {number: value for number, text in enumerate(values_sent) if (value := exact(text)) is not None}
     assert rows == expected
     assert {one["reason"] for one in rejects} <= {"not_an_exact_decimal"}
 
 
 def exact(text: str) -> Decimal | None:
-    """The decimal that a string says, if it is digits with a sign and a point, and DECIMAL(15,2) holds it."""
+    """The decimal in a string, if it is digits with an optional sign and point, and DECIMAL(15,2) holds it."""
     try:
         number = Decimal(text)
     except InvalidOperation:
@@ -88,8 +90,8 @@ def test_epochs_in_arrays_and_objects_become_times() -> None:
         "properties": {"at": {"type": ["integer", "null"], "format": "epoch-seconds"}, "s": {"type": "string"}},
     }
     schema = {"type": "array", "items": part}
-    texts = ['[{"at":60,"s":"a"},{"at":null},null,{"s":"b"}]', "[]"]
-    rows, _ = published(schema, "VARCHAR", texts, "SELECT _position, id, CAST(v AS VARCHAR) AS v FROM records")
+    values_sent = ['[{"at":60,"s":"a"},{"at":null},null,{"s":"b"}]', "[]"]
+    rows, _ = published(schema, "VARCHAR", values_sent, "SELECT _position, id, CAST(v AS VARCHAR) AS v FROM records")
     minute = "1970-01-01 00:01:00"
     assert rows == {
         0: f"[{{'at': '{minute}', 's': a}}, {{'at': NULL, 's': NULL}}, NULL, {{'at': NULL, 's': b}}]",
@@ -110,8 +112,10 @@ values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(s
 @settings(max_examples=15, deadline=None)
 @given(st.lists(values, min_size=1, max_size=10), st.booleans())
 def test_a_json_column_has_what_was_sent(sent: list[Any], is_spaced: bool) -> None:
-    texts = [json.dumps(value, ensure_ascii=is_spaced, separators=None if is_spaced else (",", ":")) for value in sent]
-    rows, rejects = published({}, "VARCHAR", texts)
+    values_sent = [
+        json.dumps(value, ensure_ascii=is_spaced, separators=None if is_spaced else (",", ":")) for value in sent
+    ]
+    rows, rejects = published({}, "VARCHAR", values_sent)
     assert not rejects
     for number, value in enumerate(sent):
         assert (rows[number] is None) is (value is None)
@@ -164,7 +168,7 @@ DIGITS = {
     '{"a":' * 64 + "1" + "}" * 64: "",
     '"\\\\u0000"': '"\\\\u0000"',
 }
-"""JSON texts, and what they become; empty: the record is rejected."""
+"""JSON values, and the strings that they become; empty: the record is rejected."""
 
 
 @pytest.mark.parametrize("is_optional", [False, True])
@@ -200,7 +204,7 @@ def test_what_is_always_null_or_empty_needs_no_column() -> None:
             "d": {"type": "string"},
         },
     }
-    texts = ['{"a":null,"b":[],"c":{},"d":"x"}', '{"d":"y"}', '{"a":1}', '{"b":[1]}', '{"c":{"x":1}}']
-    rows, rejects = published(parts, "VARCHAR", texts, "SELECT _position, id, v.d AS v FROM records")
+    values_sent = ['{"a":null,"b":[],"c":{},"d":"x"}', '{"d":"y"}', '{"a":1}', '{"b":[1]}', '{"c":{"x":1}}']
+    rows, rejects = published(parts, "VARCHAR", values_sent, "SELECT _position, id, v.d AS v FROM records")
     assert rows == {0: "x", 1: "y"}
     assert [one["errors"][0]["pointer"] for one in rejects] == ["/v/a", "/v/b", "/v/c"]

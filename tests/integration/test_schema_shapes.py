@@ -249,5 +249,5 @@ def test_sql_keeps_what_the_reference_accepts(
 @pytest.mark.parametrize("name", SHAPES)
 def test_what_the_fast_path_reads_into_a_type(name: str) -> None:
     plan = plan_of_version(contract_of_x(name).current)
-    assert not plan.is_judged
-    assert plan.members["x"].is_judged is not SHAPES[name][1]
+    assert not plan.is_untyped
+    assert plan.members["x"].is_untyped is not SHAPES[name][1]

@@ -221,7 +221,7 @@ def test_another_envelope_is_read_where_the_contract_says(
     assert published(read(name), name) == (12, 12, 0)
 
 
-def test_an_array_may_lie_deeper(contracts: Callable[..., None]) -> None:
+def test_the_array_of_records_may_be_nested(contracts: Callable[..., None]) -> None:
     contracts("orders", CONTRACTS / "orders", records="/data/page/orders")
     page = {"n": 1, "orders": [order(order_id=str(number)) for number in range(3)], "next": None}
     document = orjson.dumps({"data": {"total": 3, "page": page}, "meta": {}})

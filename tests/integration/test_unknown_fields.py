@@ -23,7 +23,7 @@ PROPERTIES = {
     "code": CODE,
     "part": PART,
     "parts": {"type": "array", "items": PART},
-    "judged": {**PART, "minProperties": 1},
+    "untyped": {**PART, "minProperties": 1},
 }
 
 
@@ -52,17 +52,17 @@ def test_kept_fields_are_in_a_column_of_the_record_table(tmp_path: Path) -> None
     records = [
         {"id": "a"},
         {"id": "b", "more": [1, {"x": None}], "part": {"k": "k", "new": 1.5}},
-        {"id": "c", "parts": [{"k": "k"}, {"q/r": True, "~": "é"}], "judged": {"k": "k", "other": 900719925474099267}},
+        {"id": "c", "parts": [{"k": "k"}, {"q/r": True, "~": "é"}], "untyped": {"k": "k", "other": 900719925474099267}},
         {"id": "d", "more": None},
     ]
     result = publish(lines(*records), tmp_path, contract=contract_with(tmp_path, "keep"))
     assert rows_of(result) == {
         "a": None,
         "b": {"/more": [1, {"x": None}], "/part/new": 1.5},
-        "c": {"/parts/1/q~1r": True, "/parts/1/~0": "é", "/judged/other": 900719925474099267},
+        "c": {"/parts/1/q~1r": True, "/parts/1/~0": "é", "/untyped/other": 900719925474099267},
         "d": {"/more": None},
     }
-    assert drift_of(result) == {"/more": 2, "/part/new": 1, "/judged/other": 1, OTHERS: 1}
+    assert drift_of(result) == {"/more": 2, "/part/new": 1, "/untyped/other": 1, OTHERS: 1}
     assert '""/more"":' in result.csv("t")
 
 
@@ -91,7 +91,7 @@ names = st.sampled_from(["a", "b", "new", "k", "more stuff", "é", "id", "part",
 codes = st.sampled_from([{}, {"code": "A"}, {"code": "a"}])  # SQL tests the pattern
 extras = st.dictionaries(names, st.sampled_from([None, 1, "s", [], {"k": {}}, 1.5]), max_size=3)
 parts = st.builds(lambda known, more: {**more, **known}, st.sampled_from([{}, {"k": "v"}, {"j": {"x": 1}}]), extras)
-others = st.builds(lambda one, two: one | two, st.sampled_from([{}, {"judged": {"k": "v", "z": 1}}]), codes)
+others = st.builds(lambda one, two: one | two, st.sampled_from([{}, {"untyped": {"k": "v", "z": 1}}]), codes)
 records = st.builds(
     lambda part, several, other, more: {**more, "part": part, "parts": several, **other},
     *(parts, st.lists(parts, max_size=3), others, extras),
@@ -126,16 +126,16 @@ def test_the_fast_path_counts_and_keeps_what_the_exact_validator_does(
         assert rows_of(result) == kept
 
 
-def test_a_learned_name_is_not_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judged = list[RawRecord]()
+def test_a_learned_name_is_not_validated_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    validated = list[RawRecord]()
     verdict = RecordValidator.verdict
 
     def counting(validator: RecordValidator, raw: RawRecord) -> Any:
-        judged.append(raw)
+        validated.append(raw)
         return verdict(validator, raw)
 
     monkeypatch.setattr(RecordValidator, "verdict", counting)
     found = [{"id": f"{n:04}", "more": n, "parts": [{"new": n}] * (n % 3)} for n in range(1000)]
     result = publish(lines(*found), tmp_path, contract=contract_with(tmp_path, "drop"))
     assert drift_of(result) == {"/more": 1000, "/parts/*/new": sum(n % 3 > 0 for n in range(1000))}
-    assert len(judged) == 2
+    assert len(validated) == 2

@@ -174,7 +174,7 @@ def test_advice_to_close_objects_affects_only_unknown_fields(
 def test_the_advice_for_a_definition_that_is_also_a_condition_is_to_copy_it(tmp_path: Path) -> None:
     schema = opened(schema_with(APPLIED["ref"])) | {"additionalProperties": False}
     (fault,) = schema_faults(tmp_path / "d", contract_with(schema, tmp_path / "d"))
-    assert "a definition of their own" in fault.mend
+    assert "a definition of their own" in fault.advice
     schema["$defs"]["asked"] = schema["$defs"]["part"]
     schema["$defs"]["part"] = BASE["$defs"]["part"]
     schema["if"]["properties"]["part"]["$ref"] = "#/$defs/asked"
@@ -207,8 +207,8 @@ def test_a_condition_that_was_closed_and_never_holds_is_found(path: list[Any], t
 @pytest.mark.parametrize(
     ("pointer", "change", "says"),
     [
-        ("/properties/n/type", {"type": "integer", "format": "epoch"}, "not checked of integer"),
-        ("/properties/kind", {"type": None, "properties": {"k": {"type": "string"}}}, "has properties and no type"),
+        ("/properties/n/type", {"type": "integer", "format": "epoch"}, "not checked for integer"),
+        ("/properties/kind", {"type": None, "properties": {"k": {"type": "string"}}}, "has properties but no type"),
     ],
 )
 def test_a_schema_that_no_column_can_hold_is_reported(

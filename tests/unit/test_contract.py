@@ -90,10 +90,10 @@ COLUMN = {"name": "order_id", "type": "VARCHAR"}
 @pytest.mark.parametrize(
     ("place", "value", "says"),
     [
-        ("dataset", "invoices", "dataset must be orders, as its folder is called"),
+        ("dataset", "invoices", "dataset must be orders, the name of its folder"),
         ("current_version", "1", "current_version must be a whole number above 0"),
         ("current_version", True, "current_version must be a whole number above 0"),
-        ("envelope", "", "envelope must be a text"),
+        ("envelope", "", "envelope must be a string"),
         ("envelope", "items", "/items leads to the records of an envelope, but a record has a property items"),
         ("input", [], "input must be an object"),
         ("input", {"recods": "/x"}, "input has a member that is not known: recods; it can have format, ignore"),
@@ -147,7 +147,7 @@ COLUMN = {"name": "order_id", "type": "VARCHAR"}
         ("tables/0/columns/1", COLUMN, "tables.orders.columns has order_id twice"),
         ("tables/1/latest_by", ["nothing"], "tables.customers.latest_by names 'nothing'"),
         ("rules/0/pointer", "total_amount", "rules.total_mismatch.pointer must be a JSON Pointer"),
-        ("rules/0/sql", 5, "rules[0]: sql must be a text"),
+        ("rules/0/sql", 5, "rules[0]: sql must be a string"),
         ("rules/1/code", "total_mismatch", "rules has total_mismatch twice"),
         ("control_totals/0/table", "nothing", "control_totals.total_amount.table names 'nothing'"),
         ("control_totals/0/column", "nothing", "control_totals.total_amount.column names 'nothing'"),

@@ -20,14 +20,18 @@ from tests.unit.reading import cut, read_document, records_of
 CAP = 10_000
 ENVELOPE = "records"
 
-texts = st.text(st.sampled_from('[]{},:"\\ \n\r\tax0é日😀\u2028'), max_size=8)
+strings = st.text(st.sampled_from('[]{},:"\\ \n\r\tax0é日😀\u2028'), max_size=8)
 inner = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
-    lambda part: st.lists(part, max_size=3) | st.dictionaries(texts, part, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | strings,
+    lambda part: st.lists(part, max_size=3) | st.dictionaries(strings, part, max_size=3),
     max_leaves=8,
 )
-objects = st.dictionaries(texts, inner, max_size=4)
-values = st.lists(objects | objects | st.integers() | texts | st.none(), min_size=2, max_size=8)
+objects = st.dictionaries(strings, inner, max_size=4)
+values = st.lists(objects | objects | st.integers() | strings | st.none(), min_size=2, max_size=8)
 """Records and other values, but no arrays: the elements of an array are records themselves."""
 
 sizes = st.lists(st.integers(1, 50), min_size=1, max_size=4)

@@ -41,7 +41,7 @@ def test_only_lines_are_cut(content: Content) -> None:
     assert (batch.chunk_bytes, batch.last_chunk) == (10, 0)
 
 
-def test_lines_are_cut_whatever_the_name_says() -> None:
+def test_lines_are_cut_regardless_of_the_name() -> None:
     batch = plan_batch(source("incoming/orders/x.json", 1000), NOON, 10, content=Content("", LINES))
     assert (batch.chunk_bytes, batch.last_chunk, batch.layout) == (10, 99, "lines")
 

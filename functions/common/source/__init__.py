@@ -1,1 +1,1 @@
-"""The records of a source object, as they stand in it: a chunk is opened, and cut into records, and none is parsed."""
+"""Opens a chunk of a source object, and cuts it into records without parsing them."""

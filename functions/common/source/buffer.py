@@ -1,30 +1,30 @@
-"""The bytes of a document that are held while it is read, addressed by their offsets in the document."""
+"""Holds the bytes of a document that are being read, addressed by their offsets in the document."""
 
 from collections.abc import Iterable
 
 _LOOKED_AT = 1 << 10
-"""How many bytes are looked at together for characters to skip."""
+"""How many bytes are searched at a time for characters to skip."""
 
 
 class Buffer:
-    """Bytes from `at` on are still to be read; earlier ones are dropped when more are fetched."""
+    """A window on a document. Bytes from `at` on are unread; earlier bytes are dropped when more are fetched."""
 
     def __init__(self, blocks: Iterable[bytes], offset: int = 0) -> None:
         self._blocks = iter(blocks)
         self.data = b""
         self.base = offset
-        """The offset of the first byte that is held."""
+        """The offset of the first byte in the buffer."""
         self.at = offset
-        """The offset of the first byte that was not read yet."""
+        """The offset of the first unread byte."""
 
     @property
     def index(self) -> int:
-        """Where `at` is in `data`."""
+        """The index of `at` in `data`."""
         return self.at - self.base
 
     @property
     def end(self) -> int:
-        """The offset after the last byte that is held."""
+        """The offset after the last byte in the buffer."""
         return self.base + len(self.data)
 
     def more(self) -> bool:
@@ -36,7 +36,7 @@ class Buffer:
         return bool(block)
 
     def skip(self, characters: bytes) -> int | None:
-        """Read over any of these characters; returns the byte after them, or None at the end of the document."""
+        """Skip any of these characters. Returns the byte after them, or None at the end of the document."""
         while True:
             held = self.data[self.index : self.index + _LOOKED_AT]
             self.at += len(held) - len(left := held.lstrip(characters))
@@ -46,5 +46,5 @@ class Buffer:
                 return None
 
     def slice(self, start: int, end: int) -> bytes:
-        """The bytes between two offsets that are held."""
+        """Return the bytes between two offsets, which must be in the buffer."""
         return self.data[start - self.base : end - self.base]

@@ -1,4 +1,4 @@
-"""Opens the bytes of one chunk: checks the caps, decompresses them, and finds the records as the batch was planned."""
+"""Opens one chunk: checks the limits, decompresses the bytes, and finds the records according to the batch's plan."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,16 +14,16 @@ from functions.common.source.documents import Document, check_encoding, read_as_
 from functions.common.source.layout import HEAD_BYTES, layout_by_name, layout_of
 
 _CARRIAGE_RETURN = re.compile(rb"[}\]][ \t]*\r[ \t\r]*[{\[]")
-"""What is between values on lines that end as those of old Macs do."""
+"""The characters between values on lines that end with a carriage return alone, as on old Macs."""
 
 
 def open_chunk(
     batch: Batch, chunk: int, contract: Contract, limits: Settings, read: Callable[[int], Iterator[bytes]]
 ) -> Document:
-    """The records of one chunk. `read(offset)` gives the blocks of the stored object from an offset on.
+    """Return the records of one chunk. `read(offset)` returns the blocks of the stored object from an offset on.
 
-    Raises UnsupportedFormatError and ObjectTooLargeError at once; what documents.py and decompress raise may come
-    while the records are being read.
+    Raises UnsupportedFormatError or ObjectTooLargeError now. The errors of documents.py and of `decompress` may also be
+    raised while the records are read.
     """
     by_name = layout_by_name(batch.source.key, contract.input)
     size, is_cut = batch.source.size, batch.last_chunk > 0
@@ -49,7 +49,7 @@ def open_chunk(
         head, blocks = _head(blocks, HEAD_BYTES)
         _check_line_ends(head)
     layout = LINES if is_cut else batch.layout
-    if not layout:  # it is compressed, or was planned by an earlier release
+    if not layout:  # the content is compressed, or an earlier release planned the batch
         layout = layout_of(head, is_all=len(head) < HEAD_BYTES, by_name=by_name, envelope=path[0] if path else "")
     if layout == LINES:
         return read_as_lines(blocks, path, limits.max_record_bytes, start, end)
@@ -58,16 +58,16 @@ def open_chunk(
             f"The file has {size} bytes and can't be cut; "
             f"max_inflated_bytes allows {limits.max_inflated_bytes} at once."
         )
-    fields = {name for version in contract.versions for name in version.schema["properties"]}
+    fields = {name for version in contract.versions for name in version.fields}
     return read_sequence(blocks, path, fields, limits.max_record_bytes)
 
 
 def _check_format(head: bytes, key: str, by_name: str) -> None:
-    """Raise UnsupportedFormatError for what is not read: other compressions, and names that don't say the format."""
+    """Raise UnsupportedFormatError for unsupported compressions, and for names that don't show the format."""
     found = format_of(head)
     _, named = without_suffix(key)
     if head and not found and named and named not in READ and head.lstrip()[:1] not in (b"{", b"["):
-        found = named  # a compression whose files begin in no way of their own
+        found = named  # a compression whose files have no typical first bytes
     if found and found not in READ:
         raise UnsupportedFormatError(
             f"The content of the file is {found}, which is not read. Files may be uncompressed, or compressed once "
@@ -94,7 +94,7 @@ def _decompressed(blocks: Iterator[bytes], compression: str, size: int, limits: 
 
 
 def _head(blocks: Iterator[bytes], n_bytes: int) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes of some blocks, at least `n_bytes` if there are so many; and all of the blocks."""
+    """Return the first bytes, at least `n_bytes` if the blocks have that many, and an iterator over all blocks."""
     held, length = [], 0
     for block in blocks:
         held.append(block)

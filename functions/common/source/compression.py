@@ -1,4 +1,4 @@
-"""How a file is compressed, by its first bytes, and its content without the compression."""
+"""Detects how a file is compressed from its first bytes, and decompresses it."""
 
 import bz2
 import re
@@ -10,7 +10,7 @@ from functions.common.errors import CorruptGzipError, InflatedTooLargeError
 
 GZIP, BZIP2, ZSTD = "gzip", "bzip2", "zstd"
 READ = (GZIP, BZIP2, ZSTD)
-"""The compressions that are read."""
+"""The supported compressions."""
 
 _BEGINNINGS = (
     (GZIP, rb"\x1f\x8b"),
@@ -25,7 +25,7 @@ _BEGINNINGS = (
     ("Avro", rb"Obj\x01"),
     ("ORC", rb"ORC"),
 )
-"""How files of formats begin that are often sent under the name of another; no JSON begins so."""
+"""The first bytes of formats that are often sent with another format's name. JSON never begins with them."""
 
 _SUFFIXES = {
     ".gz": GZIP,
@@ -44,29 +44,29 @@ _SUFFIXES = {
     ".br": "Brotli",
     ".zip": "zip",
 }
-"""The suffixes that compressed files have, and what they name."""
+"""The compressions by the suffix of a file's name."""
 
 
 def format_of(beginning: bytes) -> str:
-    """The compression or binary format that a file begins as; empty if it is none that is known."""
+    """Return the compression or binary format of a file's first bytes. Empty if it isn't known."""
     return next((name for name, pattern in _BEGINNINGS if re.match(pattern, beginning)), "")
 
 
 def compression_of(beginning: bytes) -> str:
-    """The compression of a file that is read: one of READ, or empty."""
+    """Return the supported compression of a file's first bytes: one of READ, or empty."""
     found = format_of(beginning)
     return found if found in READ else ""
 
 
 def without_suffix(key: str) -> tuple[str, str]:
-    """A key in lower case without the suffix of a compression, and the compression that the suffix names."""
+    """Return a key in lower case without a compression suffix, and the compression that the suffix names."""
     name = key.lower()
     suffix = next((one for one in _SUFFIXES if name.endswith(one)), "")
     return name.removesuffix(suffix), _SUFFIXES.get(suffix, "")
 
 
 class _Decompressor(Protocol):
-    """What the decompressors of the libraries have in common."""
+    """The common interface of the libraries' decompressors."""
 
     @property
     def eof(self) -> bool: ...
@@ -78,7 +78,7 @@ class _Decompressor(Protocol):
 
 
 class _Gzip:
-    """The decompressor of zlib with the interface that those of bzip2 and zstd have."""
+    """Adapts zlib's decompressor to the interface of those for bzip2 and zstd."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(wbits=31)  # RFC 1952, with its checksums
@@ -99,7 +99,7 @@ class _Gzip:
 
 
 def _decompressor(compression: str) -> tuple[_Decompressor, type[Exception]]:
-    """A decompressor, and what it raises of data that is broken."""
+    """Return a decompressor, and the exception that it raises for corrupt data."""
     if compression == ZSTD:
         from backports import zstd  # few files need it
 
@@ -114,9 +114,10 @@ def decompress(
     block_bytes: int = 1 << 18,
     setting: str = "max_inflated_bytes",
 ) -> Iterator[bytes]:
-    """The content of a compressed file, of one stream or several, up to the bytes that a `setting` allows.
+    """Yield the content of a compressed file, which may have several streams.
 
-    Raises CorruptGzipError and InflatedTooLargeError.
+    Raises CorruptGzipError for corrupt data. Raises InflatedTooLargeError, which names `setting`, if the content has
+    more than `max_bytes`.
     """
     total = 0
     stream, error = _decompressor(compression)

@@ -1,7 +1,7 @@
 """Finds the records in a document: on lines, in a sequence of values, in arrays, or in the contract's envelope.
 
-What comes out is bytes: each record is parsed once, by the validation. Nothing here holds more than one record
-and some blocks of the file.
+Records are returned as bytes, because validation parses each one only once. This module holds at most one record and a
+few blocks of the file in memory.
 """
 
 import json
@@ -34,26 +34,26 @@ _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _LONGEST_MARK = 10
 _SCALARS = {str: "a string", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
 _NAMED = 10
-"""How many members of an unknown envelope are named."""
+"""How many members of an unknown envelope the error names."""
 
 
 @dataclass(slots=True)
 class Document:
-    """The records of a document, and what their positions count: bytes, or records where they are in an array."""
+    """The records of a document, and the unit of their positions: bytes, or records in an array."""
 
     position_kind: PositionKind
     records: Iterator[RawRecord]
-    """As they are found without a parser; one on a line may turn out to be several: see `split`."""
+    """The records, found without a parser. One of them, on a line, may be several records: see `split`."""
     split: Callable[[RawRecord], Sequence[RawRecord]] = lambda raw: (raw,)
-    """The records that one of `records` is made of: nearly always itself."""
+    """Returns the records in one of `records`: nearly always only itself."""
     skipped: Counter[str] = field(default_factory=Counter)
-    """The members of envelopes, as JSON Pointers, that hold no records, and in how many envelopes each was so far."""
+    """The number of envelopes so far that had each skipped member, by its JSON Pointer."""
     _parts: deque[RawRecord] = field(default_factory=deque)
 
     def record_at(self, position: int) -> RawRecord:
-        """The record at a position, from those that are still to come.
+        """Return the record at a position, which must follow those already read.
 
-        Raises ReconciliationError where none is there.
+        Raises ReconciliationError if there is none.
         """
         while True:
             while self._parts:
@@ -67,10 +67,10 @@ class Document:
 
 
 def check_encoding(blocks: Iterable[bytes], *, compression: str = "") -> Iterator[bytes]:
-    """Hand the blocks on, having seen that they begin as UTF-8 does, without a byte order mark.
+    """Return the blocks unchanged, after checking that they begin as UTF-8 without a byte order mark.
 
-    `compression` says how they were compressed. Raises EncodingError for another encoding, and UnsupportedFormatError
-    for what is compressed, or compressed again.
+    `compression` names the compression that was removed, if any. Raises EncodingError for another encoding, and
+    UnsupportedFormatError if the blocks are still compressed.
     """
     iterator = iter(blocks)
     first = next(iterator, b"")
@@ -94,9 +94,9 @@ def check_encoding(blocks: Iterable[bytes], *, compression: str = "") -> Iterato
 def read_as_lines(
     blocks: Iterable[bytes], path: Sequence[str], max_record_bytes: int, start: int = 0, end: int | None = None
 ) -> Document:
-    """The records on the lines that begin in [start, end): see `read_lines`. A line may hold envelopes and arrays.
+    """Return the records on the lines that begin in [start, end). A line may hold envelopes and arrays.
 
-    Broken syntax never reaches beyond its line.
+    Broken syntax never affects other lines. See `read_lines`.
     """
     document = Document("byte", iter(()))
 
@@ -122,7 +122,7 @@ def read_as_lines(
         parts = list(split_long(raw.position, iter([raw.data])))
         is_text = not data.startswith((b"{", b"[")) and not all(is_json(part.data) for part in parts)
         if is_text or (len(parts) == 1 and parts[0].data.strip(BLANK) == raw.data.strip(BLANK)):
-            return (raw,)  # of CSV, a number is no record either
+            return (raw,)  # a line of CSV: its numbers aren't records
         return parts
 
     def split_long(offset: int, line: Iterator[bytes]) -> Iterator[RawRecord]:
@@ -136,10 +136,10 @@ def read_as_lines(
 def read_sequence(
     blocks: Iterable[bytes], path: Sequence[str], fields: Iterable[str], max_record_bytes: int
 ) -> Document:
-    """The records of a sequence of values: objects, arrays of records, and envelopes, whose records `path` leads to.
+    """Return the records of a sequence of objects, arrays of records, and envelopes, whose records are at `path`.
 
     A blank document has no records. A document that is a single object must be an envelope or have one of the record's
-    `fields`. Raises MalformedDocumentError, WrongEnvelopeError, EncodingError and RecordTooLargeError, also while the
+    `fields`. Raises MalformedDocumentError, WrongEnvelopeError, EncodingError or RecordTooLargeError, now or while the
     records are read.
     """
     skipped = Counter[str]()
@@ -163,7 +163,7 @@ def read_sequence(
 
 
 def _checked(reader: SequenceReader, alone: "_Alone") -> Iterator[RawRecord]:
-    """The records of a sequence whose first value is held back until it is seen whether it is the only one."""
+    """Yield the records of a sequence. The first value is held back until another follows or the document ends."""
     raw, is_whole = reader.value()
     if reader.next_byte() is None:
         alone.check(raw, is_whole)
@@ -173,13 +173,13 @@ def _checked(reader: SequenceReader, alone: "_Alone") -> Iterator[RawRecord]:
 
 @dataclass(frozen=True, slots=True)
 class _Alone:
-    """What is expected of a value that is all of a document."""
+    """Checks a value that is the whole document."""
 
     path: Sequence[str]
     fields: frozenset[str]
     max_record_bytes: int
     has_no_array: bool
-    """Whether it has the member that should be the array of records, but that is something else."""
+    """Whether the member that should be the array of records isn't an array."""
 
     def check(self, raw: RawRecord, is_whole: bool) -> None:
         """Raise the error for a document that is neither a record nor an envelope."""
@@ -192,7 +192,7 @@ class _Alone:
         except json.JSONDecodeError as exc:
             raise MalformedDocumentError(_why_not_json(raw.data.decode("utf-8", "surrogatepass"), exc.pos)) from exc
         except (RecursionError, ValueError):
-            return  # JSON that nests too deeply or has an endless integer: a reject
+            return  # JSON that nests too deeply or has a huge integer is a reject
         if not isinstance(read, dict):
             kind = _SCALARS.get(type(read), "an array")
             raise MalformedDocumentError(
@@ -205,7 +205,7 @@ class _Alone:
             raise WrongEnvelopeError(_unknown_envelope(read, pointer))
 
     def _looks_like_an_envelope(self, read: dict[str, object]) -> bool:
-        """Whether an object has no field of a record; or has few, and an array, as a page of records has."""
+        """Return whether an object has none of a record's fields, or few of them and an array, like a result page."""
         n_known = len(self.fields & read.keys())
         return not n_known or (n_known * 2 < len(read) and any(isinstance(value, list) for value in read.values()))
 
@@ -230,7 +230,7 @@ def _unknown_envelope(members: dict[str, object], pointer: str) -> str:
 
 
 def _why_not_json(text: str, at: int) -> str:
-    """What is wrong with a document that begins as an object does; a parser noticed it at a character of it."""
+    """Return what is wrong with a document that isn't JSON. `at` is the index at which the parser stopped."""
     if not text.startswith(("{", "[")):
         return "The document is not JSON: it must begin with { or [."
     return f"The document is not JSON from character {at} on."

@@ -1,4 +1,4 @@
-"""Cuts the elements out of a JSON array of any size, as bytes, by following its brackets and strings."""
+"""Cuts a JSON array of any size into the bytes of its elements, by following its brackets and strings."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from functions.common.source.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
 from functions.common.source.structure import STRING, nested
 
 _ELEMENT = re.compile(rb'((?:[^"{}\[\],]++|' + STRING + b"|" + nested() + rb")*+)([,\]}])", re.DOTALL)
-"""An element and what follows it."""
+"""Matches an element and the character after it."""
 
 _PLAIN = re.compile(rb'[^"{}\[\],]*+')
 _IN_RECORD = re.compile(rb'[^"{}\[\]]*+')
@@ -20,10 +20,9 @@ _CLOSING = ord("]")
 
 
 def elements(buffer: Buffer, max_record_bytes: int, first: int = 0) -> Iterator[RawRecord]:
-    """Read the array that begins at `buffer.at`; its elements, with their offsets. `first` is the number of the first.
+    """Read the array at `buffer.at`, and yield its elements with their offsets. `first` is the first element's number.
 
-    What an element is made of is not looked at, so it may not be JSON. Raises MalformedDocumentError where the array
-    itself is broken.
+    Elements aren't parsed, so they may not be JSON. Raises MalformedDocumentError if the array itself is broken.
     """
     buffer.at += 1
     number = first
@@ -57,7 +56,7 @@ def _raw_record(start: int, data: bytes, length: int, cap: int) -> RawRecord:
 
 
 class _Element:
-    """One element that does not end in the buffer, or nests deep, as it is followed to its end."""
+    """Follows one element that nests deeply, or doesn't end in the buffer, to its end."""
 
     def __init__(self, buffer: Buffer, cap: int) -> None:
         self._buffer = buffer
@@ -66,7 +65,7 @@ class _Element:
         self._beginning = b""
 
     def take(self) -> tuple[RawRecord, int | None]:
-        """Read the element and what follows it: `,`, a bracket that closes, or None at the end of the document."""
+        """Read the element and the character after it: `,`, a closing bracket, or None at the end of the document."""
         depth = 0
         while (byte := self._after(_IN_RECORD if depth else _PLAIN)) is not None:
             if byte == _QUOTE:
@@ -91,10 +90,10 @@ class _Element:
         return _raw_record(self._start, data, self._scan - self._start, self._cap)
 
     def _after(self, pattern: re.Pattern[bytes]) -> int | None:
-        """Scan over what a pattern matches; returns the byte after it, or None at the end of the document."""
+        """Scan over the match of a pattern, and return the byte after it, or None at the end of the document."""
         while True:
             match = pattern.match(self._buffer.data, self._scan - self._buffer.base)
-            assert match is not None  # these patterns match anywhere, if only nothing
+            assert match is not None  # these patterns match anywhere, even without characters
             self._scan = self._buffer.base + match.end()
             if self._scan < self._buffer.end:
                 byte = self._buffer.data[match.end()]
@@ -104,7 +103,7 @@ class _Element:
                 return None
 
     def _more(self) -> bool:
-        """Fetch more of the document, and drop what is over the cap."""
+        """Fetch more of the document, and drop bytes over the limit."""
         buffer = self._buffer
         if self._scan - self._start > max(self._cap, KEPT_OF_OVERSIZE):
             self._beginning = self._beginning or buffer.slice(self._start, self._start + KEPT_OF_OVERSIZE)

@@ -13,39 +13,39 @@ from functions.common.source.structure import Value
 _BLANKS = rb"[ \t\r\n]*+"
 _KEY = rb'("[^"\\\n]*+(?:\\.[^"\\\n]*+)*+")' + _BLANKS + b":" + _BLANKS + rb"(?=[^ \t\r\n])"
 _FIRST = re.compile(rb"\{" + _BLANKS + b"(?:" + _KEY + rb"|\})")
-"""The beginning of an object with the name of its first member, up to its value; or the whole of an empty one."""
+"""Matches an object up to the value of its first member, or a whole empty object."""
 
 _NEXT = re.compile(_BLANKS + b"(?:," + _BLANKS + _KEY + rb"|\})")
-"""The same for the next member, or the end of the object."""
+"""Matches up to the value of the next member, or the end of the object."""
 
 _CANNOT_GO_ON = re.compile(
     _BLANKS + rb'(?:[^ \t\r\n,}{"]|\{' + _BLANKS + rb'[^ \t\r\n"}]|,' + _BLANKS + rb'[^ \t\r\n"])'
 )
-"""What is no beginning of either, however it goes on."""
+"""Matches bytes that can't become a match of either pattern, regardless of what follows."""
 
 _OBJECT, _ARRAY = b"{["
 
 
 class Found(Enum):
-    """What is found when an object is followed."""
+    """Where following an object's members ended."""
 
     ARRAY = auto()
-    """The array of records."""
+    """At the array of records."""
     NO_ARRAY = auto()
-    """The value that should be the array of records, and is not."""
+    """At a value that should be the array of records, but isn't an array."""
     MEMBER = auto()
-    """The member that was looked for."""
+    """At the requested member."""
     END = auto()
-    """The end of the object."""
+    """At the end of the object."""
     FAULT = auto()
-    """Something that is not JSON, or members that are too large to be followed."""
+    """At bytes that aren't JSON, or at members that are too large."""
 
 
 class Envelope:
-    """An object whose array of records is read.
+    """Reads an object that holds the array of records.
 
-    `path` has the members that lead to the array, and `skip` is called with the JSON Pointer of each other member once
-    the envelope is known to be one.
+    `path` has the member names that lead to the array. `skip` is called with the JSON Pointer of each other member,
+    after the array is found.
     """
 
     def __init__(self, path: Sequence[str], skip: Callable[[str], object]) -> None:
@@ -57,7 +57,7 @@ class Envelope:
         self._skipped: list[str] = []
 
     def find_array(self, buffer: Buffer, max_bytes: int) -> Found:
-        """Read up to the array of records, if the value at `buffer.at` is an envelope; else nothing is read.
+        """Read up to the array of records if the value at `buffer.at` is an envelope. Otherwise, read nothing.
 
         Members before the array may take `max_bytes` together.
         """
@@ -73,7 +73,7 @@ class Envelope:
         return Found.ARRAY
 
     def finish(self, buffer: Buffer, max_bytes: int) -> Found:
-        """Read from after the array to the end of the envelope. MEMBER says that a member of the path occurs twice."""
+        """Read from the end of the array to the end of the envelope. MEMBER means that a path member occurs twice."""
         for depth in range(len(self._path) - 1, -1, -1):
             self._at, self._limit = buffer.at, buffer.at + max_bytes
             if (found := self._find(buffer, depth, _NEXT)) is not Found.END:
@@ -83,7 +83,7 @@ class Envelope:
         return Found.END
 
     def _find(self, buffer: Buffer, depth: int, pattern: re.Pattern[bytes]) -> Found:
-        """Follow an object's members to the value of the one in the path, or to the end of the object."""
+        """Follow an object's members to the value of the member in the path, or to the end of the object."""
         while True:
             key = self._match(pattern, buffer)
             if key is None:
@@ -120,5 +120,5 @@ class Envelope:
 
 
 def written_forms(name: str) -> tuple[bytes, ...]:
-    """How the name of a member is written in JSON: as it is, or with escapes for what is not ASCII."""
+    """Return the spellings of a member's name in JSON: literal, and with escapes for non-ASCII characters."""
     return tuple({json.dumps(name).encode(), json.dumps(name, ensure_ascii=False).encode("utf-8", "surrogatepass")})

@@ -1,4 +1,4 @@
-"""Whether bytes are JSON, found by parsers that keep nothing of it."""
+"""Tests whether bytes are JSON with parsers that build no values."""
 
 import json
 
@@ -8,7 +8,7 @@ _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 
 def count_of_values(data: bytes) -> int:
-    """How many JSON values follow each other in these bytes; -1 if they are anything else."""
+    """Return the number of JSON values in these bytes, or -1 if they have anything else."""
     try:
         return len(_raw_decoder.decode_lines(data))
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -16,7 +16,7 @@ def count_of_values(data: bytes) -> int:
 
 
 def count_of_objects(data: bytes) -> int:
-    """How many JSON objects follow each other in these bytes; -1 if they are anything else."""
+    """Return the number of JSON objects in these bytes, or -1 if they have anything else."""
     try:
         values = _raw_decoder.decode_lines(data)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -25,7 +25,7 @@ def count_of_objects(data: bytes) -> int:
 
 
 def is_json(data: bytes) -> bool:
-    """Whether bytes are one JSON value, up to its encoding, and to what Python also reads, such as NaN."""
+    """Return whether bytes are one JSON value. Accepts values that only Python reads, such as NaN, and any encoding."""
     try:
         _raw_decoder.decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError):

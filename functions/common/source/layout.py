@@ -1,4 +1,4 @@
-"""Decides how the values of a file are laid out, by its first bytes."""
+"""Determines the layout of a file's values from its first bytes."""
 
 import json
 import re
@@ -11,29 +11,29 @@ from functions.common.source.raw import BLANK
 from functions.common.source.structure import Value
 
 HEAD_BYTES = 1 << 16
-"""How many bytes of a file are looked at."""
+"""How many bytes of a file are read to determine its layout."""
 
 _LINES_SUFFIXES, _DOCUMENT_SUFFIX = (".jsonl", ".ndjson"), ".json"
 _LOOKED_AT = 200
-"""How many lines are looked at."""
+"""How many lines are examined."""
 
 _SEPARATORS = BLANK + b","
 _OPENING = b"{["
 
 
 def content_of(head: bytes, size: int, key: str, settings: InputSettings) -> Content:
-    """The content of a file of `size` bytes that begins with `head`, which has HEAD_BYTES or all of it."""
+    """Return the content of a file of `size` bytes. `head` has its first HEAD_BYTES bytes, or all of them."""
     if not head:
         return UNKNOWN
     if compression := compression_of(head):
         return Content(compression, "")
     envelope = settings.record_path[0] if settings.record_path else ""
-    by_name = layout_by_name(key, settings) or SEQUENCE  # without a format, it fails whatever is planned
+    by_name = layout_by_name(key, settings) or SEQUENCE  # without a format, the file fails with any layout
     return Content("", layout_of(head, is_all=len(head) >= size, by_name=by_name, envelope=envelope))
 
 
 def layout_by_name(key: str, settings: InputSettings) -> str:
-    """LINES or SEQUENCE, by the suffix of a key or else by the contract's `format`; empty if neither says it."""
+    """Return LINES or SEQUENCE by the key's suffix or else the contract's `format`. Empty if neither is known."""
     name, _ = without_suffix(key)
     if name.endswith(_LINES_SUFFIXES):
         return LINES
@@ -43,9 +43,9 @@ def layout_by_name(key: str, settings: InputSettings) -> str:
 
 
 def layout_of(head: bytes, *, is_all: bool, by_name: str, envelope: str = "") -> str:
-    """LINES or SEQUENCE, for a file that begins with `head`, or that `is_all` of it.
+    """Return LINES or SEQUENCE for a file that begins with `head`. `is_all` says that `head` is the whole file.
 
-    Where the content doesn't say, the name does. `envelope` is the member of a document that holds its records.
+    If the content could be either, returns `by_name`. `envelope` is the member of a document that holds its records.
     """
     text = head[:HEAD_BYTES].lstrip(BLANK)
     is_all = is_all and len(head) <= HEAD_BYTES
@@ -81,7 +81,7 @@ def _layout_of_one_line(line: bytes, *, is_all: bool, by_name: str, envelope: st
 
 
 def _has_brackets(line: bytes) -> bool | None:
-    """Whether a line has objects or arrays; None unless it has only whole values, with or without commas."""
+    """Return whether a line has objects or arrays. None unless it has only whole values, with or without commas."""
     buffer, has_brackets = Buffer([line]), False
     while (byte := buffer.skip(_SEPARATORS)) is not None:
         has_brackets |= byte in _OPENING
@@ -91,7 +91,7 @@ def _has_brackets(line: bytes) -> bool | None:
 
 
 def _goes_on_over_lines(text: bytes, *, is_all: bool) -> bool:
-    """Whether the first value of a text has line breaks in it, and is JSON as far as it can be seen."""
+    """Return whether the first value contains line breaks and is JSON, or could be completed to JSON."""
     buffer = Buffer([text])
     buffer.skip(b"")
     raw, is_whole = Value(buffer, HEAD_BYTES).take()
@@ -113,7 +113,7 @@ def _is_json(data: bytes) -> bool:
 
 
 def _could_be_json(data: bytes) -> bool:
-    """Whether data that was cut off could go on as JSON: its first fault is where it ends."""
+    """Return whether truncated data could continue as JSON, because its first error is at its end."""
     try:
         json.loads(data.decode("latin-1"))
     except RecursionError:

@@ -8,10 +8,10 @@ from operator import add
 from functions.common.source.raw import BLANK, RawRecord
 
 CTRL_Z = b"\x1a"
-"""What some programs write at the end of a file."""
+"""The character that some programs write at the end of a file."""
 
 SplitLong = Callable[[int, Iterator[bytes]], Iterator[RawRecord]]
-"""The records on a line that is longer than a record may be, from its offset and its bytes, which come in blocks."""
+"""Returns the records on a line that is longer than one record may be, from its offset and the blocks of its bytes."""
 
 
 def read_lines(
@@ -21,15 +21,15 @@ def read_lines(
     start: int = 0,
     end: int | None = None,
 ) -> Iterator[RawRecord]:
-    """The records on the lines that begin in [start, end) of a file; positions are byte offsets.
+    """Yield the records on the lines that begin in [start, end) of a file. Positions are byte offsets.
 
-    A line is taken for one record, unless it is too long for that: then `split_long` cuts it.
-    For `start` > 0 the blocks must begin one byte early: what is before the first newline belongs to the chunk before.
-    The last line is read to its end, wherever that is.
+    Each line is treated as one record. If it is too long for one, `split_long` cuts it. For `start` > 0, the blocks
+    must begin one byte before `start`: the bytes up to the first newline belong to the previous chunk. The last line is
+    read to its end, even after `end`.
     """
     offset = start - 1 if start else 0
     skipping = start > 0
-    line, length = b"", 0  # of the line that has not ended yet: what is kept of it, and its bytes so far
+    line, length = b"", 0  # the unfinished line: the bytes that are kept, and its length so far
     source = _Pushback(blocks)
     for block in source:
         first, *others = block.split(b"\n")
@@ -46,7 +46,7 @@ def read_lines(
         if skipping:
             line = b""
             if end is not None and offset + length >= end:
-                return  # no line begins in this chunk: one from before it goes on after it
+                return  # no line begins in this chunk: an earlier line continues after it
         elif length > max_record_bytes:
             rest_of_line = _RestOfLine(line, source)
             yield from split_long(offset, rest_of_line)
@@ -63,7 +63,7 @@ def read_lines(
 
 
 class _Pushback:
-    """Blocks, of which one can be given back."""
+    """Iterates over blocks, and accepts one back."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = iter(blocks)
@@ -81,7 +81,7 @@ class _Pushback:
 
 
 class _RestOfLine:
-    """The bytes of a line that has begun, in blocks; what follows its newline is given back."""
+    """Yields the rest of a line in blocks, and returns the bytes after its newline to the source."""
 
     def __init__(self, beginning: bytes, source: _Pushback) -> None:
         self._beginning = beginning
@@ -119,7 +119,7 @@ def _records(
     max_record_bytes: int,
     split_long: SplitLong,
 ) -> Iterator[RawRecord]:
-    """The records on lines. Nearly always each line is one, so that is asked of all at once."""
+    """Yield the records on lines. Nearly always each line is one record, so all lines are tested together first."""
     if all(map(bytes.strip, lines, repeat(BLANK))) and max(lengths, default=0) <= max_record_bytes:
         fields = zip(offsets, lines, lengths, [False] * len(lines), strict=True)
         made: Iterator[RawRecord] = map(tuple.__new__, repeat(RawRecord), fields)  # _make is slower

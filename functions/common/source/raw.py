@@ -1,4 +1,4 @@
-"""A record as it stands in a file, before anything has parsed it."""
+"""A record of a file before it is parsed."""
 
 import json
 from typing import NamedTuple
@@ -7,22 +7,22 @@ BLANK = b" \t\r\n"
 """The white space of JSON (RFC 8259, section 2)."""
 
 KEPT_OF_OVERSIZE = 1024
-"""How much is kept of a record that is too large to be looked at, in bytes."""
+"""How many bytes are kept of a record that is too large to be read."""
 
 
 class RawRecord(NamedTuple):
-    """A record as its bytes stand in the document, not yet parsed."""
+    """A record's bytes in the document, before they are parsed."""
 
     position: int
     data: bytes
     length: int
-    """Bytes in the document."""
+    """The record's size in the document, in bytes."""
     oversize: bool = False
-    """Whether it is over the cap, and `data` only its beginning."""
+    """Whether the record exceeds the limit. `data` then has only its first bytes."""
 
 
 def end_of_first_value(text: str) -> int | None:
-    """Where the JSON value ends that a text begins with; None where it begins with none, or does not end."""
+    """Return the index after the JSON value at the start of a string. None if there is no value, or it doesn't end."""
     try:
         return json.JSONDecoder().raw_decode(text)[1]
     except (ValueError, RecursionError):

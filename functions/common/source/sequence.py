@@ -1,8 +1,8 @@
-"""Cuts the records out of a sequence of JSON values: with anything or nothing between them, in arrays and envelopes.
+"""Cuts records out of a sequence of JSON values, with any separators, in arrays and in envelopes.
 
-Most sequences are objects with nothing or white space between them. They are cut where an object can only end, after
-a `}` that a `{` follows, and one look of a parser at all of a block proves the cuts: no JSON value goes on after a `}`
-with a `{`, except in a string. Everything else is followed value by value.
+Most sequences are objects with only white space between them. They are cut between each `}` and the `{` that follows
+it. Parsing the whole block once proves the cuts, because in JSON `{` follows `}` only inside a string. All other
+sequences are followed value by value.
 """
 
 import re
@@ -26,9 +26,9 @@ _CTRL_Z = b"\x1a"
 
 
 def objects_in(data: bytes) -> Iterator[tuple[int, int]] | None:
-    """Where each object begins and ends, if these bytes are surely whole objects with nothing but white space around.
+    """Return where each object begins and ends, if these bytes are only whole objects and white space.
 
-    They must begin and end as an object does.
+    The bytes must begin and end as an object does.
     """
     starts = [0, *(match.end() - 1 for match in _BOUNDARY.finditer(data))]
     if count_of_objects(data) != len(starts):
@@ -39,9 +39,9 @@ def objects_in(data: bytes) -> Iterator[tuple[int, int]] | None:
 class SequenceReader:
     """Reads the values of a sequence from a buffer.
 
-    Positions are offsets, or with `by_index` the numbers of the records; then a broken value fails the document. The
-    values of a line (`in_line`) never fail a document: an array or an envelope that is broken is one reject.
-    `skip` is called with the JSON Pointer of each member of an envelope that does not lead to its records.
+    Positions are byte offsets. With `by_index`, they are record numbers, and a broken value fails the document. Values
+    on a line (`in_line`) never fail a document: a broken array or envelope is one reject. `skip` is called with the
+    JSON Pointer of each envelope member that doesn't lead to the records.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class SequenceReader:
         self._read = 0
         self._names = written_forms(path[0]) if path else ()
         self._bounds: list[int] = []
-        """Where an object may begin after another, of what the buffer held when it ended at `_bounds_of`."""
+        """The offsets where an object may begin after another, for the buffer that ended at `_bounds_of`."""
         self._bounds_of = -1
 
     def records(self, *, in_envelope: bool = False) -> Iterator[RawRecord]:
-        """The records, in order; broken values are among them. `in_envelope` says that `find_array` has found one.
+        """Yield the records in order, including broken values. `in_envelope` says that `find_array` found an envelope.
 
-        Raises MalformedDocumentError and WrongEnvelopeError where an array or an envelope is broken.
+        Raises MalformedDocumentError or WrongEnvelopeError if an array or an envelope is broken.
         """
         for raw in chain(self._rest_of_envelope() if in_envelope else (), self._records()):
             yield RawRecord(self._read, *raw[1:]) if self._by_index else raw
@@ -85,7 +85,7 @@ class SequenceReader:
                 yield self.value()[0]
 
     def next_byte(self) -> int | None:
-        """Read up to the next value; returns its first byte, or None at the end of the document."""
+        """Read up to the next value. Returns its first byte, or None at the end of the document."""
         byte = self._buffer.skip(_SEPARATORS)
         if byte == _CTRL_Z[0] and not self._in_line:  # some programs write it at the end of a file
             while self._buffer.end - self._buffer.at <= 1 and self._buffer.more():
@@ -95,7 +95,7 @@ class SequenceReader:
         return byte
 
     def value(self) -> tuple[RawRecord, bool]:
-        """Read the value at the buffer's `at`, and whether it is whole; else what is read is broken."""
+        """Read the value at the buffer's `at`, and return it with whether it is whole. Otherwise, it is broken."""
         raw, is_whole = Value(self._buffer, self._cap).take()
         if self._by_index and not is_whole:
             raise MalformedDocumentError(
@@ -104,11 +104,11 @@ class SequenceReader:
         return raw, is_whole
 
     def find_array(self) -> Found:
-        """Read up to the array of records, if the object at the buffer's `at` is an envelope; else nothing is read."""
+        """Read up to the array of records if the object at the buffer's `at` is an envelope, otherwise nothing."""
         return Envelope(self._path, self._skip).find_array(self._buffer, self._cap) if self._path else Found.END
 
     def _objects(self) -> Iterator[RawRecord]:
-        """The object at the buffer's `at`, and those after it that the buffer holds."""
+        """Yield the object at the buffer's `at`, and those after it in the buffer."""
         buffer = self._buffer
         if self._bounds_of != buffer.end:
             self._bounds = [match.end() - 1 + buffer.base for match in _BOUNDARY.finditer(buffer.data, buffer.index)]
@@ -126,7 +126,7 @@ class SequenceReader:
             return
         for end in bounds:
             if end <= buffer.at:
-                continue  # that was in a string
+                continue  # the boundary was in a string
             held = buffer.slice(buffer.at, end)
             may_be_envelope = may_have_envelopes and any(name in held for name in self._names)
             if not may_be_envelope and count_of_values(held) == 1:
@@ -155,9 +155,9 @@ class SequenceReader:
             yield self.value()[0]
 
     def _can_be_opened(self) -> bool:
-        """Whether the array or the object at the buffer's `at` can hold records.
+        """Return whether the array or the object at the buffer's `at` can hold records.
 
-        On a line only what is JSON can, so that it never fails the document, and only an array of objects.
+        On a line, only JSON can, so that it never fails the document; an array must have only objects.
         """
         if not self._in_line:
             return True
@@ -168,7 +168,7 @@ class SequenceReader:
         return end is not None and is_json(self._buffer.slice(start, end))
 
     def _rest_of_envelope(self) -> Iterator[RawRecord]:
-        """The records of the envelope whose array is at the buffer's `at`."""
+        """Yield the records of the envelope whose array is at the buffer's `at`."""
         envelope = Envelope(self._path, self._skip)
         yield from self._elements()
         pointer = "".join(f"/{step}" for step in self._path)

@@ -1,4 +1,4 @@
-"""A chunk as it lies in S3."""
+"""Opens a chunk of a source that is stored in S3."""
 
 from collections.abc import Iterator
 
@@ -15,10 +15,10 @@ from functions.common.source.documents import Document
 
 
 def open_stored(batch: Batch, chunk: int, contract: Contract, storage: Storage, limits: Settings) -> Document:
-    """The records of one chunk of a batch's source, under the function's caps.
+    """Return the records of one chunk of a batch's source, within the function's limits.
 
-    Raises what `open_chunk` raises, at once or while the records are being read; SourceMissingError or
-    SourceNotVisibleError where S3 does not return the version, and SourceArchivedError where it must be restored first.
+    Raises the errors of `open_chunk`, either now or while the records are read. Raises SourceMissingError or
+    SourceNotVisibleError if S3 does not return the version, and SourceArchivedError if it must be restored first.
     """
     return open_chunk(batch, chunk, contract, limits, lambda start: _read(storage, batch, start))
 

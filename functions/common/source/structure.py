@@ -7,7 +7,7 @@ from functions.common.source.json_values import is_json
 from functions.common.source.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
 
 _UNROLLED = 6
-"""How many levels of brackets a pattern follows; deeper values are followed bracket by bracket."""
+"""How many levels of brackets a pattern matches. Deeper values are followed bracket by bracket."""
 
 _LITERAL = re.compile(
     rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null|NaN|-?Infinity"  # as Python writes
@@ -20,14 +20,14 @@ _NEWLINE, _QUOTE, _COMMA, _COLON = b'\n",:'
 _OPENING = frozenset(b"{[")
 _ARRAY = ord("[")
 _BEFORE_A_VALUE = frozenset(b":[")
-"""After these a value can follow; after a comma only in an array."""
+"""The characters after which a value can follow. After a comma, it can follow only in an array."""
 
 STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-"""A string; one with a line break in it is a fault that the parser of the record finds."""
+"""Matches a string. If it contains a line break, the record's parser reports it."""
 
 
 def nested(levels: int = _UNROLLED) -> bytes:
-    """The pattern of a bracket and all up to the one that closes it, if it nests at most so many levels deep."""
+    """Return a pattern that matches a bracket up to its closing bracket, if it nests at most `levels` deep."""
     pattern = rb'[\[{](?:[^"{}\[\]]++|' + STRING + rb")*+[\]}]"
     for _ in range(levels):
         pattern = rb'[\[{](?:[^"{}\[\]]++|' + STRING + b"|" + pattern + rb")*+[\]}]"
@@ -39,7 +39,7 @@ _SMALL_BYTES = 1 << 14
 
 
 def end_of_small(buffer: Buffer, start: int) -> int | None:
-    """The offset after an object or array, if that is easily seen: it is small, does not nest deep, and is held."""
+    """Return the offset after a small, shallow object or array that is all in the buffer. Otherwise None."""
     index = start - buffer.base
     match = _SMALL.match(buffer.data, index, index + _SMALL_BYTES)
     if match is None or (b"\n" in match[0] and not is_json(match[0])):
@@ -48,28 +48,29 @@ def end_of_small(buffer: Buffer, start: int) -> int | None:
 
 
 class Value:
-    """One value, as it is followed from its first byte to its end.
+    """Follows one value from its first byte to its end.
 
-    A value is broken where its structure is: a bracket that opens nothing or closes nothing, a string with a line break
-    in it, a word that is no literal, or a line that begins with a bracket where no value can follow.
+    A value is broken at a bracket without a partner, a string with a line break, or a word that isn't a literal. A line
+    that begins with a bracket where no value can follow also breaks it.
     """
 
     def __init__(self, buffer: Buffer, cap: int, start: int | None = None) -> None:
         self._buffer = buffer
         self._cap = cap
         self._start = self._scan = buffer.at if start is None else start
-        self._end: int | None = None  # where it ends, if that is before `_scan`
+        self._end: int | None = None  # the end of the value, if that is before `_scan`
         self._is_dropping = start is None
-        self._beginning = b""  # what is kept of it once bytes were dropped
+        self._beginning = b""  # the value's first bytes, after others were dropped
 
     def end_of_whole(self) -> int | None:
-        """The offset after the value; None if it is broken, or longer than the cap. Nothing is read."""
+        """Return the offset after the value. None if it is broken or exceeds the limit. Nothing is read."""
         return self._scan if self._is_whole() else None
 
     def take(self) -> tuple[RawRecord, bool]:
-        """Read the value, and whether it is whole. A broken one reaches up to the next line that begins with a bracket.
+        """Read the value, and return it with whether it is whole.
 
-        What ends with the document counts as broken. Bytes over the cap are dropped.
+        A broken value extends to the next line that begins with a bracket. A value that ends with the document counts
+        as broken. Bytes over the limit are dropped.
         """
         is_whole = self._is_whole()
         if not is_whole and self._end is None:
@@ -122,7 +123,7 @@ class Value:
                     return True
 
     def _is_string(self) -> bool:
-        """Follow a string, from after its first quote on; one with a line break is broken there."""
+        """Follow a string from after its opening quote. A line break ends it as broken."""
         while True:
             byte, _ = self._after(_IN_STRING)
             if byte == _QUOTE:
@@ -134,7 +135,7 @@ class Value:
                 return False
 
     def _is_name(self) -> bool:
-        """Whether the string that was followed is the name of a member, from an object whose beginning is missing."""
+        """Return whether the last string is a member's name, from an object whose beginning is missing."""
         end = self._scan
         following, _ = self._after(_BLANKS)
         if following == _COLON:
@@ -149,7 +150,7 @@ class Value:
         return length <= self._cap and _LITERAL.fullmatch(self._buffer.slice(start, self._scan)) is not None
 
     def _resynchronise(self) -> None:
-        """Read on to the next line that begins with an object or an array, or to the end of the document."""
+        """Continue to the next line that begins with an object or an array, or to the end of the document."""
         while True:
             index = self._buffer.data.find(b"\n", self._scan - self._buffer.base)
             if index < 0:
@@ -164,14 +165,14 @@ class Value:
                 return
 
     def _after(self, pattern: re.Pattern[bytes]) -> tuple[int | None, int | None]:
-        """Scan over what a pattern matches.
+        """Scan over the match of a pattern.
 
-        Returns the byte after it, None at the end of the document; and the last byte of it that is not blank, if any.
+        Returns the byte after it, or None at the end of the document, and the last byte of it that isn't blank, if any.
         """
         last = None
         while True:
             match = pattern.match(self._buffer.data, self._scan - self._buffer.base)
-            assert match is not None  # these patterns match anywhere, if only nothing
+            assert match is not None  # these patterns match anywhere, even without characters
             if pattern is _PLAIN and (plain := match[0].rstrip(BLANK)):
                 last = plain[-1]
             self._scan = self._buffer.base + match.end()
@@ -181,7 +182,7 @@ class Value:
                 return None, last
 
     def _more(self) -> bool:
-        """Fetch more of the document, and drop what is over the cap."""
+        """Fetch more of the document, and drop bytes over the limit."""
         buffer = self._buffer
         if self._scan - self._start > max(self._cap, KEPT_OF_OVERSIZE):
             if not self._is_dropping:

@@ -1,4 +1,4 @@
-"""Casts from the type that SQL gives to the type that a column has: those that only widen, and a test of the others."""
+"""Decides whether casts to a column's type keep every value, and writes SQL tests for those that may not."""
 
 import re
 from typing import Any
@@ -18,7 +18,7 @@ _ALWAYS = frozenset({("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"), ("FLOAT", "DOUBL
 
 
 def widens(given: DuckDBPyType, wanted: DuckDBPyType, bounds: tuple[int, int] | None = None) -> bool:
-    """Whether each value of a type is kept as it is by a cast to another; `bounds` are those of a whole number."""
+    """Return whether a cast keeps every value of a type unchanged. `bounds` are those of a whole number."""
     if {given.id, wanted.id} == {"struct"}:
         members, wanted_members = dict[str, Any](given.children), dict[str, Any](wanted.children)
         return all(name in wanted_members and widens(kind, wanted_members[name]) for name, kind in members.items())
@@ -40,7 +40,7 @@ def widens(given: DuckDBPyType, wanted: DuckDBPyType, bounds: tuple[int, int] | 
 
 
 def _range_of(name: str) -> tuple[int, int]:
-    """The least and the most whole number that a type holds exactly, with all between; of another type none."""
+    """Return the range in which a type holds every whole number exactly. The range of other types is empty."""
     if name in _INTEGERS:
         return _INTEGERS[name]
     most = _EXACT_IN_A_DOUBLE if name == "DOUBLE" else -1
@@ -50,9 +50,9 @@ def _range_of(name: str) -> tuple[int, int]:
 
 
 def is_kept(given: DuckDBPyType, wanted: str, place: str) -> str:
-    """An SQL expression that is true where a value is null, or is the same after the cast; else false or null.
+    """Return an SQL expression that is true if a value is null or unchanged by the cast, otherwise false or null.
 
-    Text is read as what it says: it may be written in several ways, but nothing of it may be rounded or cut off.
+    A string is compared by its meaning, not its spelling: the cast must not round or truncate it.
     """
     cast = f"TRY_CAST({place} AS {wanted})"
     if _rounds_nothing(str(given), wanted):
@@ -75,9 +75,10 @@ def is_kept(given: DuckDBPyType, wanted: str, place: str) -> str:
 
 
 def _float_is_kept(given: str, wanted: str, place: str, cast: str) -> str:
-    """The same of a float. To cast the result back proves nothing: several decimals have the same nearest float.
+    """Return the same expression for a float. Casting back isn't enough: several decimals have one nearest float.
 
-    DuckDB multiplies a float to make a decimal of it, and may miss: 17592186044417 becomes 17592186044416.9984.
+    DuckDB multiplies a float to convert it to a decimal, which can be inexact: 17592186044417 becomes
+    17592186044416.9984.
     """
     is_whole = f"({place} = trunc({place}) AND {cast} = TRY_CAST(TRY_CAST({place} AS HUGEINT) AS {wanted}))"
     if wanted in _INTEGERS:
@@ -90,12 +91,12 @@ def _float_is_kept(given: str, wanted: str, place: str, cast: str) -> str:
 
 
 def _rounds_nothing(given: str, wanted: str) -> bool:
-    """Whether a cast between two exact numbers keeps the value or fails."""
+    """Return whether a cast between two exact numeric types either keeps the value or fails."""
     have, want = (_DECIMAL.fullmatch(name) for name in (given, wanted))
     is_exact = (have or given in _INTEGERS) and (want or wanted in _INTEGERS)
     return bool(is_exact) and (int(have[2]) if have else 0) <= (int(want[2]) if want else 0)
 
 
 def type_named(connection: duckdb.DuckDBPyConnection, name: str) -> DuckDBPyType:
-    """A type by its name in SQL."""
+    """Return a DuckDB type by its SQL name."""
     return connection.sql(f"SELECT CAST(NULL AS {name})").types[0]

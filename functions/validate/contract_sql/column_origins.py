@@ -1,7 +1,7 @@
-"""What is known of the columns of a contract's SELECTs before there is any record.
+"""Traces the columns of a contract's SELECTs to the schema, before there are any records.
 
-A column that is taken from the record as it is can be traced to its place in the schema, which says whether it can be
-null and how large a whole number can be. Of an expression that is not understood nothing is known.
+For a column that is an unchanged value of the record, the schema says whether it can be null and how large a whole
+number can be. Nothing is known about expressions that this module doesn't understand.
 """
 
 import json
@@ -19,43 +19,43 @@ from functions.common.schema_shapes import ARRAY, OBJECT, Shape, shape_of
 from functions.common.sql import literal
 
 _MULTIPLYING = frozenset({"unnest", "unlist", "generate_subscripts"})
-"""Functions that give several rows; of lists of different lengths in one SELECT the shorter is filled up with nulls."""
+"""Functions that return several rows. With lists of different lengths in one SELECT, nulls extend the shorter list."""
 
 _FAILING = frozenset({"strptime", "error"})
-"""Functions whose purpose it is to fail on some values."""
+"""Functions that fail on some values."""
 
 _ARITHMETIC = frozenset({"+", "-", "*", "//", "%", "**", "^"})
-"""Operators that fail where the result is too large for its type."""
+"""Operators that fail if the result is too large for its type."""
 
 _MOST_ELEMENTS = 2**31 - 1
-"""How many elements or characters a value has at most: a record has fewer bytes than this."""
+"""The maximum number of elements or characters of a value: a record has fewer bytes than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What is known of a value; by default nothing."""
+    """What the schema says about a value. By default, nothing is known."""
 
     pointer: str | None = None
     """The JSON Pointer of the value in the record, with `*` for the index of an element."""
     nullable: bool = True
     bounds: tuple[int, int] | None = None
-    """The least and the most that a whole number can be."""
+    """The smallest and largest possible whole number."""
     members: Mapping[str, "Origin"] = field(default_factory=dict)
-    """The members of an object, by their names in small letters."""
+    """The members of an object by their lower-case names."""
     element: "Origin | None" = None
 
 
 _UNKNOWN = Origin()
 Columns = Mapping[str, Origin]
-"""The columns of a relation, by their names in small letters."""
+"""The columns of a relation by their lower-case names."""
 
 
 def column_origins(
     connection: duckdb.DuckDBPyConnection, contract: Contract, versions: Sequence[Version] | None = None
 ) -> dict[str, Columns]:
-    """The origins of each table's columns, by the table's name, for records of some versions, by default of all.
+    """Return the origins of each table's columns by table name, for records of `versions` (by default, all versions).
 
-    Raises ContractError where a schema is not one.
+    Raises ContractError if a schema is invalid.
     """
     for version in contract.versions:
         schema_validator(contract, version)
@@ -72,7 +72,7 @@ def column_origins(
 
 
 def can_fail(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
-    """Whether a SELECT itself has a cast, an operator or a call that fails on some values."""
+    """Return whether a SELECT has a cast, an operator or a function call that fails on some values."""
     return casts(connection, sql) or any(
         str(node.get("function_name", "")).lower() in _FAILING | _ARITHMETIC
         for node in _nodes(_parsed(connection, sql))
@@ -80,7 +80,7 @@ def can_fail(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
 
 
 def casts(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
-    """Whether a SELECT itself has a cast that can fail: not one to text, or of a constant."""
+    """Return whether a SELECT has a cast that can fail. Casts to VARCHAR and casts of constants can't."""
     return any(
         node.get("class") == "CAST"
         and not node["try_cast"]
@@ -91,7 +91,7 @@ def casts(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
 
 
 def _records(connection: duckdb.DuckDBPyConnection, contract: Contract, version: Version) -> Columns:
-    """The columns of `records` as they are for the records of one version, brought to the current one."""
+    """Return the columns of `records` for records of one version, after the upcasts to the current version."""
     schema = version.schema
     columns = dict(_of_shape(shape_of(schema, schema), "", is_required=True).members)
     columns[POSITION] = Origin(nullable=False)
@@ -131,7 +131,7 @@ def _bounds(part: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _either(origins: Sequence[Origin]) -> Origin:
-    """What holds for a value that has one of several origins."""
+    """Return the origin of a value that can have any of these origins."""
     first, *others = origins
     for other in others:
         bounds = None
@@ -165,7 +165,7 @@ def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _select(node: Mapping[str, Any], records: Columns) -> Columns:
-    """The columns that a SELECT over `records` gives; those that are missing are unknown."""
+    """Return the columns of a SELECT over `records`. Nothing is known about columns that are missing."""
     if node.get("type") != "SELECT_NODE" or node["group_expressions"] or node["cte_map"]["map"]:
         return {}
     multiplied = [
@@ -209,7 +209,7 @@ def _star(node: Mapping[str, Any], columns: Columns, relation: str) -> Columns:
 
 
 def _value(node: Mapping[str, Any], columns: Columns, relation: str) -> Origin:
-    """What is known of an expression's value."""
+    """Return the origin of an expression's value."""
     children = node.get("children", [])
     match node["class"], str(node.get("function_name") or node["type"]).lower():
         case "COLUMN_REF", _:
@@ -238,7 +238,7 @@ def _value(node: Mapping[str, Any], columns: Columns, relation: str) -> Origin:
 
 def _column(names: Sequence[str], columns: Columns, relation: str) -> Origin:
     if len(names) > 1 and names[0] == relation:
-        if names[0] in columns:  # a relation and a column of one name
+        if names[0] in columns:  # a relation and a column with the same name
             return _UNKNOWN
         names = names[1:]
     origin = columns.get(names[0], _UNKNOWN)

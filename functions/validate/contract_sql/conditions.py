@@ -1,7 +1,7 @@
-"""Conditions of a schema on an object that is read into columns, as SQL: `if`, `not`, `anyOf`, `required` and the like.
+"""Writes a schema's conditions on an object (`if`, `not`, `anyOf`, `required` and others) as SQL predicates.
 
-SQL can't tell a member that is null from one that is missing. So each schema gives two expressions: one that is true
-only if the schema surely holds, and one that is true only if it surely does not. Otherwise the exact validator decides.
+In SQL, a null member and a missing member look the same. So each condition has two predicates: one is true only if the
+condition holds, the other only if it fails. If neither is true, the exact validator decides.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +18,12 @@ _MOST_CHARACTERS = 10_000
 
 
 class NotExpressibleError(Exception):
-    """Raised where SQL can't test what a schema says."""
+    """Raised if SQL can't test part of a schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Sure:
-    """Two SQL expressions about a schema: that it surely holds, and that it surely does not."""
+    """Two SQL predicates for a schema: one is true only if it holds, the other only if it fails."""
 
     holds: str
     fails: str
@@ -33,9 +33,9 @@ _ALWAYS, _NEVER, _UNSURE = _Sure(_TRUE, _FALSE), _Sure(_FALSE, _TRUE), _Sure(_FA
 
 
 def surely_holds(schemas: Sequence[Any], shape: Shape, place: str, root: Any) -> str:
-    """An expression that is true only if the object at `place` meets all of these schemas.
+    """Return an SQL predicate that is true only if the object at `place` meets all of these schemas.
 
-    Raises NotExpressibleError.
+    Raises NotExpressibleError if SQL can't test one of them.
     """
     made = _all([_Context(root).sure(schema, shape, place) for schema in schemas]).holds
     if len(made) > _MOST_CHARACTERS:
@@ -44,7 +44,7 @@ def surely_holds(schemas: Sequence[Any], shape: Shape, place: str, root: Any) ->
 
 
 def takes_null(schemas: Sequence[Any], root: Any) -> bool:
-    """Whether all of these schemas accept null. Raises NotExpressibleError if one is no schema."""
+    """Return whether all of these schemas accept null. Raises NotExpressibleError if one is invalid."""
     shared = {name: root[name] for name in ("$defs", "definitions") if name in root}
     try:
         return compiled({**shared, "allOf": list(schemas)}).is_valid(None)
@@ -57,7 +57,7 @@ class _Context:
     root: Any
 
     def sure(self, schema: Any, shape: Shape, place: str) -> _Sure:
-        """The same of one schema; the value is neither null nor missing."""
+        """Return the predicates for one schema. The value at `place` is neither null nor missing."""
         if isinstance(schema, bool):
             return _ALWAYS if schema else _NEVER
         try:
@@ -114,7 +114,7 @@ class _Context:
                 sure = self.sure(inner, member, value)
                 without = set[bool]()
                 if name not in shape.part.get("required", []):
-                    without.add(True)  # what is missing breaks nothing
+                    without.add(True)  # a missing member breaks nothing
                 if member.nullable:
                     without.add(takes_null([inner], self.root))
                 null_holds, null_fails = str(False not in without).lower(), str(True not in without).lower()
@@ -202,7 +202,7 @@ _KEYWORDS: Mapping[str, _Keyword] = {
 
 
 def _member(shape: Shape, name: str) -> Shape | None:
-    """The member that a column has; None if a closed object never has it."""
+    """Return the shape of a member that is a column. None if a closed object never has the member."""
     if shape.kind != OBJECT:
         raise NotExpressibleError
     member = shape.members.get(name)

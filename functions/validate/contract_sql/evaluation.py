@@ -1,4 +1,4 @@
-"""Evaluates the contract's SQL on the records of one chunk: schema, upcasts, derived columns, rules, totals, tables."""
+"""Evaluates the contract's SQL on one chunk: schema predicates, upcasts, derived columns, rules, totals and tables."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,22 +22,22 @@ from functions.validate.contract_sql.undecided import UndecidedRecords
 
 @dataclass(frozen=True, slots=True)
 class FlaggedRecord:
-    """A record that is not kept, by its position. Without more, SQL could not confirm that it keeps its schema."""
+    """A record that isn't kept. If only its position is set, SQL could not confirm that its schema accepts it."""
 
     position: int
     rules_kept: Sequence[bool] | None = None
-    """Whether the record keeps each of the contract's rules, if it breaks one."""
+    """For each rule of the contract, whether the record keeps it. None if it breaks none."""
     unfit: Reason | None = None
-    """Why the contract's SQL or its tables can't take a record that keeps its schema."""
+    """Why the contract's SQL or tables can't take a schema-valid record."""
 
 
 Recheck = Callable[[Iterable[FlaggedRecord]], Iterator[int]]
-"""Judges flagged records in the order of the source, and yields the positions of those that keep their schema."""
+"""Validates flagged records in the order of the source, and yields the positions of the valid ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class _CheckedContract:
-    """A contract whose SQL was seen to be usable, before there was any record."""
+    """A contract whose SQL was checked before there were any records."""
 
     queries: RecordQueries
     tables: Sequence[TableCheck]
@@ -49,8 +49,8 @@ _checked: WeakKeyDictionary[Contract, _CheckedContract] = WeakKeyDictionary()
 class ChunkEvaluation:
     """Evaluates one chunk.
 
-    Raises ContractError, which names the file, if any of the contract's SQL can't be used. Without records an error of
-    DuckDB quotes only the contract, so it can be passed on. Each contract is checked once in a process.
+    Raises ContractError, which names the file, if any of the contract's SQL can't be used. The check runs without
+    records, so DuckDB's error messages quote only the contract. Each contract is checked once per process.
     """
 
     def __init__(
@@ -61,13 +61,16 @@ class ChunkEvaluation:
         decoded: Collection[Version],
         max_record_bytes: int,
     ) -> None:
-        """`lines` has a file of `DecodedRecord`s per version, `decoded` the versions that have a fast decoder."""
+        """Check the contract. `lines` has a file of `DecodedRecord`s per version.
+
+        `decoded` has the versions with a fast decoder.
+        """
         self._connection, self._contract = connection, contract
         self._lines, self._max_record_bytes = lines, max_record_bytes
         self._predicates = {version: predicate_of(version, is_decoded=version in decoded) for version in lines}
         self._queries = RecordQueries(contract)
         self._reasons: list[Reason] = []
-        """The reasons of FlaggedRecord.unfit; queries have their numbers."""
+        """The reasons for FlaggedRecord.unfit. Queries return indexes into this list."""
         with _naming(contract, "macros.sql"):
             make_macros(connection, contract)
         if contract not in _checked:
@@ -105,7 +108,7 @@ class ChunkEvaluation:
     # --- views over the records ---------------------------------------------------------------------------------------
 
     def _view_records(self, versions: Sequence[Version], *, is_guarded: bool = False) -> None:
-        """Make the view `records` over the lines of some versions."""
+        """Create the view `records` over the lines of these versions."""
         for version in versions:
             self._view_sent(version)
         with _naming(self._contract, "contract.json: derived"):
@@ -117,7 +120,7 @@ class ChunkEvaluation:
         return self._queries.records(version, sent, predicate, is_guarded=is_guarded)
 
     def _view_sent(self, version: Version) -> None:
-        """Make the views of what was sent. Decimals are floats, or strings, which keep more digits but are slower."""
+        """Create the views of sent records, with decimals as floats and as strings, which are exact but slower."""
         for name, decimals_as in (("sent", "DOUBLE"), ("sent_exactly", "VARCHAR")):
             with _naming(self._contract, f"v{version.number}.schema.json"):
                 query = lines_query(
@@ -131,12 +134,12 @@ class ChunkEvaluation:
     # --- the records of the chunk -------------------------------------------------------------------------------------
 
     def evaluate(self, versions: Sequence[Version], records: Path, recheck: Recheck) -> dict[str, str]:
-        """Write the Parquet file `records`; returns the control totals of those that are kept, as exact decimals.
+        """Write the Parquet file `records`, and return the control totals of kept records as exact decimals.
 
         The file has each record of `versions` as one of the current version, whether it is kept, and what it adds to
-        the control totals. `recheck` judges all that are not kept. Those that it accepts are evaluated again with every
-        digit that was sent, and flagged again if they break a rule or don't fit. Last come the records whose rows the
-        tables can't hold.
+        the control totals. `recheck` validates all records that aren't kept. Those that it accepts are evaluated again
+        with every digit that was sent, and flagged again if they break a rule or don't fit. Records whose rows the
+        tables can't hold are flagged last.
         """
         self._write(versions or [self._contract.current], records)
         accepted = records.with_suffix(".accepted")
@@ -159,12 +162,14 @@ class ChunkEvaluation:
                 return
             except duckdb.OperationalError:  # memory or disk
                 raise
-            except REFUSED:  # perhaps an upcast or a derived column fails on what breaks the schema: it is guarded then
+            except REFUSED:  # an upcast or derived column may fail on an invalid record: the second pass is guarded
                 continue
-        self._write_undecided(versions, records)  # it fails on what keeps the schema, too: `UndecidedRecords` finds it
+        self._write_undecided(
+            versions, records
+        )  # it also fails on a schema-valid record, which `UndecidedRecords` finds
 
     def _write_undecided(self, versions: Sequence[Version], records: Path) -> None:
-        """Write only the positions of all records, so that each is undecided."""
+        """Write only the positions of all records, which makes each record undecided."""
         described = self._connection.execute(f"DESCRIBE {self._queries.evaluated('records')}").fetchall()
         columns = ", ".join(
             f"CAST(NULL AS {kind}) AS {identifier(name)}" if name != POSITION else POSITION
@@ -183,7 +188,7 @@ class ChunkEvaluation:
         """
 
     def _flagged(self, query: str) -> Iterator[FlaggedRecord]:
-        """The rows of a query: position, whether each rule is kept or NULL, number of a reason or NULL."""
+        """Yield the records of a query that returns positions, rules_kept or NULL, and reason indexes or NULL."""
         rows = self._connection.execute(query)
         while row := rows.fetchone():
             position, rules_kept, reason = row
@@ -214,17 +219,17 @@ class ChunkEvaluation:
 
 
 def _finish(positions: Iterator[int]) -> None:
-    """Have records judged of which none can be accepted."""
+    """Recheck records that are certain to be rejected."""
     for position in positions:
         raise AssertionError(f"record {position} was rejected by SQL, and then accepted")
 
 
 @contextmanager
 def _naming(contract: Contract, place: str) -> Iterator[None]:
-    """Name the file of the contract in an error of DuckDB."""
+    """Convert an error of DuckDB to a ContractError that names the file."""
     try:
         yield
-    except duckdb.OperationalError:  # memory or disk, which is no fault of the contract
+    except duckdb.OperationalError:  # memory or disk, which isn't a fault in the contract
         raise
     except duckdb.Error as exc:
         fault = str(exc).partition("\n")[0]

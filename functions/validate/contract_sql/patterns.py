@@ -1,4 +1,4 @@
-"""The patterns and formats of strings that SQL tests as the exact validator does."""
+"""Writes SQL conditions for patterns and formats of strings that mean the same to SQL and the exact validator."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -22,11 +22,11 @@ _FORMATS = {
     "date": f"^{_DATE}$",
     "date-time": f"^{_DATE}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
 }
-"""RFC 3339 without leap seconds and lower-case letters. Whether the day exists is for DuckDB to see."""
+"""RFC 3339 without leap seconds and lower-case letters. DuckDB checks whether the day exists."""
 
 
 def is_expressible(part: Mapping[str, Any], kind: str) -> bool:
-    """Whether SQL can test the pattern and the format of a value that is no object and no array."""
+    """Return whether SQL can test the pattern and format of a value that isn't an object or array."""
     if kind != "string":
         return True
     pattern = part.get("pattern")
@@ -35,7 +35,7 @@ def is_expressible(part: Mapping[str, Any], kind: str) -> bool:
 
 
 def pattern_conditions(part: Mapping[str, Any], place: str) -> Iterator[str]:
-    """The conditions on the string at `place` that its pattern, format and decimals are."""
+    """Yield the conditions for the pattern and format of the string at `place`."""
     pattern = part.get("pattern")
     if pattern is not None and not WITHOUT_CHARACTERS.fullmatch(pattern):
         yield f"regexp_matches({place}, {literal(pattern)})"
@@ -44,7 +44,7 @@ def pattern_conditions(part: Mapping[str, Any], place: str) -> Iterator[str]:
 
 
 def decimal_string(part: Mapping[str, Any], place: str) -> str:
-    """The condition that a string is a number that its `decimal` holds without rounding."""
+    """Return the condition that a string is a number that its `decimal` holds without rounding."""
     _, scale = decimal_of(part["decimal"])
     too_fine = f"[.][0-9]{{{scale}}}[0-9]*[1-9]"
     return (
@@ -53,10 +53,10 @@ def decimal_string(part: Mapping[str, Any], place: str) -> str:
 
 
 def _means_the_same_to_re2(pattern: str) -> bool:
-    """Whether a pattern surely means the same to DuckDB's RE2 as to the exact validator.
+    """Return True only if a pattern means the same to DuckDB's RE2 as to the exact validator.
 
-    It is ASCII, escapes only punctuation and classes that are the same, and has no class within a class, no repeat of a
-    repeat, and few repeats.
+    Such a pattern is ASCII and escapes only punctuation and classes that both define alike. It has no class inside a
+    class and no repeated repeats, and repeats at most _MOST_REPEATS times.
     """
     repeats = [max(map(int, filter(None, found)), default=1) for found in _REPEATED.findall(pattern)]
     is_plain = _PLAIN_PATTERN.fullmatch(pattern) and not _NOT_PLAIN.search(pattern)

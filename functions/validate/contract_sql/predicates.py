@@ -15,28 +15,29 @@ from functions.validate.contract_sql.patterns import decimal_string, pattern_con
 from functions.validate.decoding_plan import Plan
 
 ConditionsOf = Callable[[Shape, str], Iterator[str]]
-"""The conditions on a value that is no object and no array, from its shape and the SQL expression for it."""
+"""Returns the conditions on a value that isn't an object or array, from its shape and its SQL expression."""
 
 _AS_SENT = ("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN")
-"""The types that JSON has too."""
+"""The types of values that JSON has, too."""
 
 _FINER_THAN_A_MICROSECOND = "[.][0-9]{6}[0-9]*[1-9]"
 
 
 def surely_valid(plan: Plan) -> str:
-    """An expression that is true only if a record that the fast decoder has read by this plan is valid."""
+    """Return a predicate that is true only if a record that the fast decoder read by this plan is valid."""
     return " AND ".join(["true", *_planned(plan, SENT)])
 
 
 def surely_fits(schema: object) -> str:
-    """An expression that is true only if each number of a valid record was read exactly, and each time exists."""
+    """Return a predicate that is true only if every number of a valid record was read exactly and every time exists."""
     return _all_conditions(schema, _surely_fits)
 
 
 def fits_by_place(schema: object) -> list[tuple[str, str, str]]:
-    """Conditions that are all true only if each value of a record, sent with every digit, can be kept as its type.
+    """Return conditions that are all true only if each value of a record can be kept as its type.
 
-    Each has the JSON Pointer of the value, or of the array that has it, and a sentence for a reject.
+    The record must have been read with every digit. Each condition comes with the JSON Pointer of the value, or of its
+    array, and the predicate of a sentence for the reject.
     """
     return list(_by_place(shape_of(schema, schema), SENT, ""))
 
@@ -58,7 +59,7 @@ def _by_place(shape: Shape, place: str, pointer: str) -> Iterator[tuple[str, str
 
 
 def _all_conditions(schema: object, conditions_of: ConditionsOf) -> str:
-    """An expression that is true if each value that isn't null meets its conditions, else false or null."""
+    """Return a predicate that is true if each value that isn't null meets its conditions, otherwise false or null."""
     return " AND ".join(["true", *_conditions(shape_of(schema, schema), SENT, conditions_of)])
 
 
@@ -73,8 +74,8 @@ def _conditions(shape: Shape, place: str, conditions_of: ConditionsOf) -> Iterat
 
 
 def _planned(plan: Plan, place: str) -> Iterator[str]:
-    """The conditions on a part of a record that was read by a plan."""
-    if plan.is_judged:
+    """Yield the conditions on a part of a record that was read by a plan."""
+    if plan.is_untyped:
         yield from _conditions(plan.column, place, _surely_fits)
     elif plan.branches:
         tag = f"{place}.{identifier(plan.shape.tag)}"
@@ -111,7 +112,7 @@ def _of_elements(place: str, conditions_of: Callable[[str], Iterator[str]]) -> I
 
 
 def _fits(shape: Shape, place: str) -> Iterator[str]:
-    """That a value can be kept as its type: it is below a decimal's bound, or a time that exists."""
+    """Yield the conditions for keeping a value as its type: a decimal is below its bound, a time exists."""
     kept_as = kept_type(shape)
     if shape.kind == "string" and "decimal" in shape.part:
         yield decimal_string(shape.part, place)
@@ -122,10 +123,10 @@ def _fits(shape: Shape, place: str) -> Iterator[str]:
 
 
 def _surely_fits(shape: Shape, place: str) -> Iterator[str]:
-    """The same of a float that becomes a decimal, if it surely is the decimal that was meant.
+    """Yield the same conditions, but for a float that becomes a decimal, only those that prove it is exact.
 
-    It has at most as many digits as a float keeps, and the decimal gives it back: multiplied by its power of ten it is
-    below 2^53 then, and so exact.
+    The decimal must have at most as many digits as a float keeps, and cast back to the same float. Multiplied by its
+    power of ten, it is then below 2^53 and therefore exact.
     """
     if shape.kind == "number" and "decimal" in shape.part:
         precision, scale = decimal_of(shape.part["decimal"])
@@ -136,7 +137,7 @@ def _surely_fits(shape: Shape, place: str) -> Iterator[str]:
 
 
 def _not_decoded(plan: Plan, place: str) -> Iterator[str]:
-    """The conditions on a value that the fast decoder does not test."""
+    """Yield the conditions on a value that the fast decoder doesn't test."""
     if plan.shape.kind == "string":
         yield from pattern_conditions(plan.shape.part, place)
     yield from _surely_fits(plan.shape, place)

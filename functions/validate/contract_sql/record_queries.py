@@ -1,4 +1,4 @@
-"""The queries that read decoded records, bring them to the current version, and evaluate the contract's SQL on them."""
+"""Writes the queries that read decoded records, upcast them to the current version, and evaluate the contract's SQL."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,16 +18,16 @@ from functions.validate.contract_sql.predicates import surely_fits, surely_valid
 from functions.validate.fast_decoder import plan_of_version
 
 _TWICE = 2
-"""How many times its own size a record may take in its line: a whole float is written with every zero."""
+"""The most by which a record's line can exceed its size: a whole float is written with every zero."""
 
 _HUGE = re.compile(r"\bU?HUGEINT\b")
-"""What DuckDB gives a sum of whole numbers. Parquet lacks it, and DuckDB would write floats."""
+"""The type of a sum of whole numbers in DuckDB. Parquet lacks it, so DuckDB would write floats."""
 
 
 def lines_query(path: Path, sent_as: str, max_record_bytes: int, *, keeps_unknown: bool = False) -> str:
-    """The content of a file of `DecodedRecord`s: position, and the record typed as `sent_as`.
+    """Return a query of a file of `DecodedRecord`s: the position, and the record with the type `sent_as`.
 
-    With `keeps_unknown`, it also has the column EXTRA.
+    With `keeps_unknown`, it also returns the column EXTRA.
     """
     extra = f", {EXTRA.name}" if keeps_unknown else ""
     extra_type = f", {EXTRA.name}: '{EXTRA.type}'" if keeps_unknown else ""
@@ -44,10 +44,9 @@ def lines_query(path: Path, sent_as: str, max_record_bytes: int, *, keeps_unknow
 
 @cache
 def predicate_of(version: Version, *, is_decoded: bool) -> str:
-    """An expression over a record as it was sent: true only if the record surely keeps its schema.
+    """Return an SQL predicate over a sent record that is true only if the record is valid by its schema.
 
-    `is_decoded` says whether the fast decoder has read some of the version's records; if not, all of them were
-    validated exactly.
+    `is_decoded` says whether the fast decoder read some of the version's records. If not, all were validated exactly.
     """
     return surely_valid(plan_of_version(version)) if is_decoded else surely_fits(version.schema)
 
@@ -56,18 +55,18 @@ def predicate_of(version: Version, *, is_decoded: bool) -> str:
 class RecordQueries:
     """The queries of one contract.
 
-    A relation of records has the column FITS: whether the record surely keeps its version's schema, and each of its
-    values was kept by the upcasts.
+    A relation of records has the column FITS. It is true only if the record is valid by its version's schema and the
+    upcasts kept each value.
     """
 
     contract: Contract
     unsafe: Mapping[int, Mapping[str, DuckDBPyType]] = field(default_factory=dict)
-    """By version, the columns whose values its upcasts give as a type that the current version may not hold."""
+    """By version, the columns whose type after the upcasts has values that the current version may not hold."""
     decimals: Sequence[str] = ()
     """The expressions that replace columns of whole numbers that Parquet can't hold."""
 
     def records(self, version: Version, sent: str, predicate: str = "true", *, is_guarded: bool = False) -> str:
-        """The records of `version` in the relation `sent`, as records of the current version with derived columns.
+        """Return a query of the records of `version` in `sent`, as current records with derived columns.
 
         If `is_guarded`, all columns of a record for which `predicate` is not true are NULL: an upcast or a derived
         column may fail on what the schema rejects.
@@ -88,7 +87,7 @@ class RecordQueries:
         return f", {EXTRA.name}" if self.contract.keeps_unknown else ""
 
     def _as_current(self, version: Version, of_version: str) -> str:
-        """Records of `version` as records of the current one, with its columns in their order and of their types."""
+        """Return a query of records of `version` with the columns of the current version, in its order and types."""
         if version is self.contract.current:
             return of_version
         types, unsafe = self.contract.current.columns, self.unsafe.get(version.number, {})
@@ -103,14 +102,14 @@ class RecordQueries:
         return f"SELECT {', '.join([POSITION, fits, *columns, *extra])} FROM ({query}) AS newer"
 
     def _upcast(self, version: Version, of_version: str) -> str:
-        """Records of `version` as its upcasts give them, which is not yet with the types of the current version."""
+        """Return a query of records of `version` after its upcasts, but before casts to the current version's types."""
         query = of_version
         for one in self.contract.versions[self.contract.versions.index(version) : -1]:
             query = f"WITH records AS (\n{query}\n) SELECT * FROM (\n{one.upcast}\n)"
         return query
 
     def unsafe_columns(self, connection: duckdb.DuckDBPyConnection, version: Version) -> dict[str, DuckDBPyType]:
-        """The columns of `unsafe` for one version. There must be a view `records` of that version."""
+        """Return the columns of `unsafe` for one version. There must be a view `records` of that version."""
         sent_as = f"SELECT {POSITION}, true AS {FITS}, CAST(NULL AS {version.record_type}) AS read_as FROM records"
         given = connection.sql(self._upcast(version, f"SELECT {POSITION}, {FITS}, read_as.* FROM ({sent_as})"))
         types = {name.lower(): kind for name, kind in zip(given.columns, given.types, strict=True)}
@@ -119,7 +118,7 @@ class RecordQueries:
         return {name: types[name.lower()] for name in current if not widens(types[name.lower()], wanted[name])}
 
     def evaluated(self, relation: str) -> str:
-        """The records of a relation as they are staged: KEPT is whether each rule is kept, or NULL unless FITS."""
+        """Return a query of a relation's records as staged. KEPT is whether all rules hold, or NULL unless FITS."""
         query = f"""
             SELECT
                 * EXCLUDE ({FITS}),
@@ -130,7 +129,7 @@ class RecordQueries:
         return f"SELECT * REPLACE ({', '.join(self.decimals)}) FROM ({query})" if self.decimals else query
 
     def replaced_columns(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
-        """The expressions of `decimals`. There must be a view `records`."""
+        """Return the expressions of `decimals`. There must be a view `records`."""
         described = connection.execute(f"DESCRIBE SELECT *, {self._totals()} AS {TOTALS} FROM records").fetchall()
         return [
             f"CAST({identifier(name)} AS {_HUGE.sub('DECIMAL(38,0)', kind)}) AS {identifier(name)}"
@@ -139,24 +138,24 @@ class RecordQueries:
         ]
 
     def rules_kept(self) -> str:
-        """An expression for a list: whether a record keeps each rule, in the contract's order."""
+        """Return an expression for a list that has, for each rule in order, whether a record keeps it."""
         return f"CAST([{', '.join(self._rules())}] AS BOOLEAN[])"
 
     def _all_rules(self) -> str:
-        """An expression that is true if a record keeps every rule, else false."""
+        """Return an expression that is true if a record keeps every rule, otherwise false."""
         return " AND ".join(["true", *self._rules()])
 
     def _rules(self) -> list[str]:
         return [f"coalesce({rule.sql}, false)" for rule in self.contract.rules]  # a rule that gives NULL is broken
 
     def _totals(self) -> str:
-        """What a record adds to each control total that is not one of its columns, as a struct; NULL if all are."""
+        """Return a struct of what a record adds to each control total that isn't a column. NULL if all are columns."""
         totals = [total for total in self.contract.control_totals if not self._is_column(total)]
         members = ", ".join(f"{identifier(total.name)}: {total.record_sql}" for total in totals)
         return f"{{{members}}}" if members else "NULL"
 
     def sums(self) -> dict[str, str]:
-        """For each control total the expression for its exact sum over staged records, as text; `0` without any."""
+        """Return, by control total, an expression for its exact sum over staged records as a string (`0` if none)."""
         staged = {
             total.name: identifier(total.record_sql) if self._is_column(total) else f"{TOTALS}.{identifier(total.name)}"
             for total in self.contract.control_totals

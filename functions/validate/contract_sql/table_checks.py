@@ -1,7 +1,7 @@
-"""Finds valid records whose rows the tables can't hold, before anything is counted: one such record is one reject.
+"""Finds valid records whose rows the tables can't hold, before records are counted. Each such record is one reject.
 
-Only tables are looked at for which this can happen: one with a cast that does more than widen, with a column of the
-key that may be null, or with a cast or arithmetic of its own in its SELECT.
+A table is checked only if a row might not fit: a cast to a column's type doesn't only widen, a key column may be null,
+or its SELECT has casts or arithmetic.
 """
 
 from collections.abc import Sequence
@@ -18,24 +18,24 @@ from functions.validate.contract_sql.casts import is_kept, type_named, widens
 from functions.validate.contract_sql.column_origins import Origin, can_fail, column_origins
 
 UNFIT = "unfit"
-"""The table of records whose rows don't fit: position, number of a reason."""
+"""The table of records whose rows don't fit, with their positions and the numbers of their reasons."""
 
 _CREATE_UNFIT = f"CREATE OR REPLACE TABLE {UNFIT} ({POSITION} BIGINT, reason INTEGER)"
 
 
 @dataclass(frozen=True, slots=True)
 class TableCheck:
-    """What must hold of the rows that a table's SELECT gives."""
+    """The conditions on the rows that a table's SELECT returns."""
 
     table: Table
     conditions: tuple[tuple[str, Reason], ...]
-    """SQL conditions on a row, each with the reason why a record is rejected for which it is not true."""
+    """SQL conditions on a row, each with the reason for rejecting the record if the condition isn't true."""
     can_fail: bool
     """Whether the SELECT itself has a cast or an operator that fails on some values."""
 
 
 def table_checks(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[TableCheck]:
-    """The checks that a contract's tables need. There must be a view `records`."""
+    """Return the checks that a contract's tables need. There must be a view `records`."""
     origins = column_origins(connection, contract)
     checks = []
     for table in contract.tables:
@@ -56,7 +56,7 @@ def table_checks(connection: duckdb.DuckDBPyConnection, contract: Contract) -> l
 
 
 def does_not_fit(table: Table, column: Column, origin: Origin) -> Reason:
-    """The reason of a record with a value that a column can't hold."""
+    """Return the reason for rejecting a record with a value that a column can't hold."""
     sentence = f"cannot be kept unchanged in the column {column.name} of the table {table.name}, which is {column.type}"
     if not _pointer(origin):
         sentence = f"has a value that {sentence}"
@@ -72,9 +72,9 @@ def _null_key(table: Table, column: Column, origin: Origin) -> Reason:
 
 def _not_computed(table: Table, column: Column | None) -> Reason:
     if column is None:
-        says = f"the record has values of which a row of the table {table.name} cannot be computed"
+        says = f"the record has values from which a row of the table {table.name} cannot be computed"
         return Reason(DOES_NOT_FIT, "", table.name, says)
-    sentence = f"has values of which {column.name} of the table {table.name} cannot be computed as {column.type}"
+    sentence = f"has values from which {column.name} of the table {table.name} cannot be computed as {column.type}"
     return _reason(DOES_NOT_FIT, table, column, Origin(), sentence)
 
 
@@ -84,16 +84,16 @@ def _reason(code: str, table: Table, column: Column, origin: Origin, sentence: s
 
 
 def _pointer(origin: Origin) -> str:
-    """The place of a value in the record; of a value in an array's elements, the array."""
+    """Return the JSON Pointer of a value in the record, or of its array if the value is inside an element."""
     return (origin.pointer or "").partition("/*")[0]
 
 
 def find_unfit(
     connection: duckdb.DuckDBPyConnection, checks: Sequence[TableCheck], records: Path, reasons: list[Reason]
 ) -> int:
-    """Fill the table UNFIT with the kept records in `records` that fail a check; returns how many there are.
+    """Fill the table UNFIT with the kept records in `records` that fail a check, and return their number.
 
-    Each gets the number of its first reason, which is added to `reasons`.
+    Each record gets the number of its first reason, which is added to `reasons`.
     """
     connection.execute(_CREATE_UNFIT)
     for check in checks:
@@ -118,7 +118,7 @@ def _find(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: Pat
 
 
 def _all_fit(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: Path) -> bool:
-    """Whether all rows fit, which they nearly always do."""
+    """Return whether all rows fit, which is nearly always the case."""
     open_records(connection, records)
     unfit = " OR ".join(f"NOT coalesce({kept}, false)" for kept, _ in check.conditions) or "false"
     every_column = ", max(hash(_row))" if check.can_fail else ""
@@ -128,7 +128,7 @@ def _all_fit(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: 
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: Path, first: int) -> None:
-    """Add the records to UNFIT that give rows that don't fit; those with an unknown position are left to `write`."""
+    """Add records whose rows don't fit to UNFIT. `write` reports rows whose position isn't in `records`."""
     open_records(connection, records, f"{POSITION} NOT IN (SELECT {POSITION} FROM {UNFIT})")
     cases = [f"WHEN NOT coalesce({kept}, false) THEN {first + n}" for n, (kept, _) in enumerate(check.conditions)]
     numbered = f"CASE {' '.join(cases)} END" if cases else "NULL"

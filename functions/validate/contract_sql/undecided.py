@@ -1,6 +1,6 @@
-"""Evaluates valid records once more with every digit that were sent, where the first evaluation left them undecided.
+"""Evaluates valid records again with every digit, if the first evaluation could not decide about them.
 
-Of most files there are none. Records on which the contract's SQL fails are among them, and are found one by one.
+Most files have no such records. Records on which the contract's SQL fails are among them, and are found one by one.
 """
 
 from collections.abc import Sequence
@@ -17,22 +17,22 @@ from functions.validate.contract_sql.predicates import fits_by_place
 from functions.validate.contract_sql.record_queries import RecordQueries
 
 _FAILED = "not_evaluated"
-"""The table of records that can't be evaluated: position, whether each rule is kept or NULL, number of a reason."""
+"""The table of records that can't be evaluated: position, whether each rule is kept or NULL, index of a reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class UndecidedRecords:
-    """Decides which undecided records of one chunk are kept. There must be a view `sent_exactly_<n>` per version."""
+    """Decides which undecided records of one chunk are kept. Each version needs a view `sent_exactly_<n>`."""
 
     connection: duckdb.DuckDBPyConnection
     queries: RecordQueries
     reasons: list[Reason]
-    """Reasons that are found are added to these; the query that is returned has their numbers."""
+    """New reasons are appended here. The returned query has indexes into this list."""
 
     def evaluate(self, versions: Sequence[Version], positions: Path, records: Path) -> str:
-        """Put the records at the positions in a file into the file `records`, and keep those that can be kept.
+        """Evaluate the records at the positions in a file, and replace them in the file `records`.
 
-        Returns the query of the others: position, whether each rule is kept or NULL, number of a reason or NULL.
+        Returns a query of those that aren't kept: position, whether each rule is kept or NULL, reason index or NULL.
         """
         undecided = f"read_csv({literal(positions)}, header = false, columns = {{{POSITION}: 'BIGINT'}})"
         connection = self.connection
@@ -71,7 +71,7 @@ class UndecidedRecords:
         return self.queries.records(version, f"(FROM undecided_{version.number} WHERE {condition})")
 
     def _take_out_unfit(self, version: Version) -> None:
-        """Move the records that have a value which can't be kept as its type."""
+        """Move records with a value that can't be kept as its type to _FAILED."""
         undecided, cases = f"undecided_{version.number}", []
         for condition, pointer, sentence in fits_by_place(version.schema):
             self.reasons.append(Reason(DOES_NOT_FIT, pointer, "sql", f"{pointer} {sentence}"))
@@ -85,7 +85,7 @@ class UndecidedRecords:
             )
 
     def _take_out_failing(self, version: Version) -> None:
-        """Move the records on which the contract's SQL fails."""
+        """Move records on which the contract's SQL fails to _FAILED."""
         undecided = f"undecided_{version.number}"
 
         def within(first: int, last: int) -> str:
@@ -93,7 +93,7 @@ class UndecidedRecords:
 
         def evaluated(first: int, last: int) -> str:
             query = self.queries.evaluated(f"({self._records(version, f'{POSITION} BETWEEN {first} AND {last}')})")
-            return f"SELECT max(hash({SENT})) FROM ({query}) AS {SENT}"  # a name that no column has
+            return f"SELECT max(hash({SENT})) FROM ({query}) AS {SENT}"  # not the name of a column
 
         what = f"upcasts, derived columns, rules and control totals of version {version.number}"
         for position in failing_positions(self.connection, within, evaluated, what):
@@ -106,12 +106,12 @@ class UndecidedRecords:
         self.connection.execute(f"DELETE FROM {undecided} WHERE {POSITION} IN (SELECT {POSITION} FROM {_FAILED})")
 
     def _is_failing(self, version: Version, position: int, expression: str) -> bool:
-        """Whether an expression over `records` fails on one record, or the columns that it uses do."""
+        """Return whether an expression over `records`, or a column that it uses, fails on one record."""
         records = self._records(version, f"{POSITION} = {position}")
         return fails(self.connection, f"SELECT max(hash({expression})) FROM ({records})")
 
     def _failing_rules(self, version: Version, position: int) -> list[bool]:
-        """Whether the SQL of each rule fails on a record; empty if that of the record's columns does."""
+        """Return whether the SQL of each rule fails on a record. Empty if the SQL of the record's columns fails."""
         contract = self.queries.contract
         columns = [*contract.current.columns, *(derived.name for derived in contract.derived)]
         if self._is_failing(version, position, ", ".join(map(identifier, columns))):
@@ -119,19 +119,19 @@ class UndecidedRecords:
         return [self._is_failing(version, position, rule.sql) for rule in contract.rules]
 
     def _what_fails(self, version: Version, position: int) -> str:
-        """The values of a record on which SQL fails that is not a rule."""
+        """Return a description of the values on which SQL other than rules fails."""
         contract = self.queries.contract
         if self._is_failing(version, position, ", ".join(map(identifier, contract.current.columns))):
-            return f"values that cannot be brought from version {version.number} to the current one"
+            return f"values that cannot be upcast from version {version.number} to the current version"
         for derived in contract.derived:
             if self._is_failing(version, position, identifier(derived.name)):
-                return f"values of which the derived column {derived.name} cannot be computed"
+                return f"values from which the derived column {derived.name} cannot be computed"
         for total in contract.control_totals:
             if self._is_failing(version, position, total.record_sql):
-                return f"values of which the control total {total.name} cannot be computed"
+                return f"values from which the control total {total.name} cannot be computed"
         return "values that are too large to be kept"
 
     def _reason(self, has: str) -> int:
-        """The number of a new reason: the record has something that does not fit."""
+        """Add the reason that a record has something that doesn't fit, and return its index."""
         self.reasons.append(Reason(DOES_NOT_FIT, "", "sql", f"the record has {has}"))
         return len(self.reasons) - 1

@@ -1,4 +1,4 @@
-"""Checks a contract's folder as far as that goes without a file of a producer: by the examples in its schemas."""
+"""Checks a contract's folder with the examples in its schemas, without a producer's file."""
 
 import json
 import re
@@ -33,7 +33,7 @@ _AS_DESCRIBED = "Write it as docs/reference/contract.md describes the format."
 
 
 def check(folder: Path) -> list[Fault]:
-    """What is wrong with the contract in `folder`, by file and line; empty where nothing is."""
+    """Return the faults in the contract in `folder`, sorted by file and line."""
     if faults := document_faults(folder):
         return sorted(faults)
     try:
@@ -48,7 +48,7 @@ def check(folder: Path) -> list[Fault]:
 
 
 def warnings(folder: Path) -> list[Fault]:
-    """What can cost records of the contract in `folder`, which has no faults, and is allowed all the same."""
+    """Return warnings about valid records that could be rejected. The contract in `folder` must have no faults."""
     contract = load_contract(folder.name, folder.parent)
     of_casts = list(cast_warnings(folder, contract))
     of_values = {
@@ -61,19 +61,19 @@ def warnings(folder: Path) -> list[Fault]:
 
 
 def _extreme_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """What fails a file with records that the schema accepts."""
+    """Yield what would fail a file of schema-valid records."""
     for version in contract.versions:
         yield from try_extremes(folder, contract, version).faults
 
 
 def _loading_fault(folder: Path, says: str) -> Fault:
-    """The one fault that keeps a contract from being read."""
+    """Return the fault that prevents a contract from being read."""
     found = _LOADING.match(says)
     if not found:
         return Fault(folder / "contract.json", 1, says, "Name a folder of contracts/ that has a contract.json.")
     path, fault = folder / found[1], found[2]
     if broken := re.search(r"line (\d+) column \d+", fault):
-        return Fault(path, int(broken[1]), fault, "Mend the JSON.")
+        return Fault(path, int(broken[1]), fault, "Correct the JSON.")
     try:
         line = line_at(path, pointer_of(fault, json.loads(path.read_text("utf-8"))))
     except (OSError, ValueError):
@@ -90,7 +90,7 @@ def _code_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
 
 
 def _example_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """What the functions' own code says of each version's examples, as a file."""
+    """Yield the faults that the functions' own code finds in a file of each version's examples."""
     for version in contract.versions:
         schema = version.schema
         yield from _of_examples(folder, version, lines_of(schema["examples"]))
@@ -101,7 +101,7 @@ def _example_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
 
 
 def _with_a_repeated_element(examples: Sequence[Any]) -> dict[str, Any]:
-    """Of each array, by its place, the first example that has elements in it, with one of them twice."""
+    """Return, for each array's place, the first example with elements in it, changed to have one element twice."""
     found: dict[str, Any] = {}
     for example in examples:
         for path, place in _arrays(example):
@@ -115,7 +115,7 @@ def _with_a_repeated_element(examples: Sequence[Any]) -> dict[str, Any]:
 def _arrays(
     value: Any, path: tuple[str | int, ...] = (), place: str = ""
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Every array that has elements: the steps that lead to it, and its JSON Pointer with `*` for an index."""
+    """Yield every array with elements: the steps that lead to it, and its JSON Pointer with `*` for an index."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _arrays(inner, (*path, name), f"{place}/{name}")
@@ -126,16 +126,16 @@ def _arrays(
 
 
 def _of_repeated_element(folder: Path, version: Version, place: str, lines: list[bytes]) -> Iterator[Fault]:
-    """What fails a file in which a record has an element twice; that it is rejected is no fault."""
+    """Yield the fault if a record with a repeated element fails the file. Rejecting the record isn't a fault."""
     with tried(lines, folder) as result:
         if result.error in (ReconciliationError.__name__, ContractError.__name__):
             says = f"an example of version {version.number} with an element of {place} twice: {result.cause}"
-            mend = "Give the table latest_by, or let the schema or a rule reject such a record."
-            yield Fault(folder / "contract.json", 1, says, mend)
+            advice = "Give the table latest_by, or let the schema or a rule reject such a record."
+            yield Fault(folder / "contract.json", 1, says, advice)
 
 
 def _without_optional(value: Any, schema: Any, root: Any) -> Any:
-    """An example without what may be left out, at any depth."""
+    """Return an example without its optional members, at any depth."""
     part = merged(schema, root)
     if isinstance(value, dict):
         properties, required = part.get("properties", {}), part.get("required", [])
@@ -148,19 +148,19 @@ def _without_optional(value: Any, schema: Any, root: Any) -> Any:
 
 
 def _of_bare_examples(folder: Path, version: Version, lines: list[bytes]) -> Iterator[Fault]:
-    """What fails a whole file whose records leave out all that they may, or leaves a key without a value.
+    """Yield the faults if records without optional members fail the file, or have a key without a value.
 
-    That a rule rejects some is no fault.
+    It isn't a fault if a rule rejects some of them.
     """
     with tried(lines, folder) as result:
         rejects = [json.loads(line) for line in result.reject_lines()]
         for says in sorted({one["errors"][0]["message"] for one in rejects if one["reason"] == NULL_KEY}):
-            says = f"an example of version {version.number} without what may be left out is rejected: {says}"
+            says = f"an example of version {version.number} without its optional fields is rejected: {says}"
             yield Fault(folder / "contract.json", 1, says, "Require the fields that keys are made of.")
         if result.error in (ReconciliationError.__name__, ContractError.__name__):
-            says = f"the examples of version {version.number} without what may be left out: {result.cause}"
-            mend = "Require the fields that keys and references are made of; let the SQL take null of the others."
-            yield Fault(folder / "contract.json", 1, says, mend)
+            says = f"the examples of version {version.number} without their optional fields: {result.cause}"
+            advice = "Require the fields that keys and references are made of; let the SQL accept null for the others."
+            yield Fault(folder / "contract.json", 1, says, advice)
 
 
 def _of_examples(folder: Path, version: Version, lines: list[bytes]) -> Iterator[Fault]:
@@ -172,8 +172,13 @@ def _of_examples(folder: Path, version: Version, lines: list[bytes]) -> Iterator
             if reject["reason"] != SUPERSEDED:
                 line = line_at(schema, f"/examples/{starts[reject['position']]}{reject['errors'][0]['pointer']}")
                 yield Fault(
-                    schema, line, f"the example is rejected: {reject['errors'][0]['message']}", "Mend one of the two."
+                    schema,
+                    line,
+                    f"the example is rejected: {reject['errors'][0]['message']}",
+                    "Correct the example or the schema.",
                 )
         if result.error and result.error not in (NoValidRecordsError.__name__, TooManyRejectsError.__name__):
-            mend = "Mend the table's SQL, or what contract.json says of keys, references and control totals."
-            yield Fault(folder / "contract.json", 1, f"the examples of version {version.number}: {result.cause}", mend)
+            advice = "Correct the table's SQL, or the keys, references and control totals in contract.json."
+            yield Fault(
+                folder / "contract.json", 1, f"the examples of version {version.number}: {result.cause}", advice
+            )

@@ -1,4 +1,4 @@
-"""`pipeline contract check` and `pipeline contract diff`: a contract against itself, and against what it was."""
+"""`pipeline contract check` and `pipeline contract diff`, which check contracts and compare them with earlier ones."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from pipeline import ROOT
 from pipeline import console as show
 from pipeline.contract.check import check, warnings
 from pipeline.contract.diff import PRODUCERS, READERS, Diff, diff
-from pipeline.contract.revisions import base_revision, feeds_at, folder_at
+from pipeline.contract.revisions import base_revision, datasets_at, folder_at
 from pipeline.deploy.targets import contracts_folder
 from pipeline.errors import CliError, UsageError
 
@@ -46,27 +46,31 @@ def check_command(
         n_faults += len(faults)
         for fault in faults:
             show.out.print(f"{escape(_short(fault.file))}:{fault.line}: {show.plain(fault.says)}")
-            show.out.print(f"  [bold]mend:[/bold] {escape(fault.mend)}")
+            show.out.print(f"  [bold]fix:[/bold] {escape(fault.advice)}")
         for warning in [] if faults else warnings(folder.resolve()):
             show.out.print(f"{escape(_short(warning.file))}:{warning.line}: warning: {show.plain(warning.says)}")
-            show.out.print(f"  [bold]to avoid it:[/bold] {escape(warning.mend)}")
+            show.out.print(f"  [bold]to avoid it:[/bold] {escape(warning.advice)}")
     if n_faults:
         how_many = "a fault" if n_faults == 1 else f"{n_faults} faults"
-        raise CliError(f"The contracts have {how_many}.", "Mend each as it says above, and run the same again.")
+        raise CliError(f"The contracts have {how_many}.", "Correct each as it says above, then run the same again.")
     revision = since or base_revision()
     refused = _compare_with_base(chosen, revision)
     if revision and not folders:
-        refused += _look_for_gone([one for root in roots for one in feeds_at(revision, root)], revision)
+        refused += _look_for_gone([one for root in roots for one in datasets_at(revision, root)], revision)
     if refused:
-        raise CliError(f"{refused} changes of contracts break who depends on them.", "Mend each as it says above.")
+        raise CliError(f"{_changes_break(refused)} users of the contracts.", "Correct each as it says above.")
     agree = "contract agrees with itself" if len(chosen) == 1 else "contracts agree with themselves"
     show.out.print(f"{len(chosen)} {agree}: {', '.join(folder.name for folder in chosen)}.")
 
 
+def _changes_break(number: int) -> str:
+    return "One change breaks" if number == 1 else f"{number} changes break"
+
+
 def _compare_with_base(folders: list[Path], revision: str) -> int:
-    """Say what changed since a revision; answers how many changes are refused."""
+    """Print the changes since a revision, and return the number of refused changes."""
     if not revision:
-        show.step("not compared with what was before: there is no earlier revision here")
+        show.step("not compared: there is no earlier revision here")
         return 0
     refused = 0
     for folder in folders:
@@ -82,10 +86,10 @@ def _compare_with_base(folders: list[Path], revision: str) -> int:
     return refused
 
 
-def _look_for_gone(feeds: list[Path], revision: str) -> int:
-    """Say which feeds were there and are not; answers how many of them were not retired before."""
+def _look_for_gone(datasets: list[Path], revision: str) -> int:
+    """Print the datasets that are gone since a revision, and return the number of those that were not retired."""
     refused = 0
-    for folder in feeds:
+    for folder in datasets:
         if (folder / "contract.json").is_file():
             continue
         with tempfile.TemporaryDirectory() as temporary:
@@ -93,13 +97,15 @@ def _look_for_gone(feeds: list[Path], revision: str) -> int:
             data = json.loads((before / "contract.json").read_text("utf-8")) if before else {}
         if retired := data.get("retired"):
             show.out.print(
-                f"  [yellow]allowed[/yellow] {escape(_short(folder))}: the feed is gone: {show.plain(retired)}"
+                f"  [yellow]allowed[/yellow] {escape(_short(folder))}: the dataset is gone: {show.plain(retired)}"
             )
             continue
         refused += 1
-        show.out.print(f"  [red]breaks[/red]  {escape(_short(folder))}: the feed is gone ({PRODUCERS} and {READERS})")
         show.out.print(
-            '          [bold]mend:[/bold] Say first in its contract.json why it is "retired", and merge that.'
+            f"  [red]breaks[/red]  {escape(_short(folder))}: the dataset is gone ({PRODUCERS} and {READERS})"
+        )
+        show.out.print(
+            '          [bold]fix:[/bold] First add "retired" with the reason to its contract.json, and merge that.'
         )
     return refused
 
@@ -123,13 +129,11 @@ def diff_command(
         show.out.print("Nothing differs.")
     _show(found)
     if found.refused:
-        raise CliError(
-            f"{len(found.refused)} changes break who depends on the contract.", "Mend each as it says above."
-        )
+        raise CliError(f"{_changes_break(len(found.refused))} users of the contract.", "Correct each as it says above.")
 
 
 def _folder(name: str, into: Path) -> Path:
-    """The folder of a contract, called as its dataset is."""
+    """Return a contract's folder, with the name of its dataset."""
     revision, colon, place = name.rpartition(":")
     if not colon:
         folder: Path | None = Path(name).resolve()
@@ -140,7 +144,7 @@ def _folder(name: str, into: Path) -> Path:
     try:
         dataset = str(json.loads((folder / "contract.json").read_text("utf-8"))["dataset"])
     except (ValueError, KeyError, TypeError):
-        return folder  # which is said when it is read
+        return folder  # reading the contract reports this
     if dataset == folder.name or not DATASET_NAME.fullmatch(dataset):
         return folder
     (into / "copy").mkdir()
@@ -157,7 +161,7 @@ def _show(found: Diff) -> None:
         whom = " and ".join(change.breaks)
         show.out.print(f"  {mark} {escape(change.place)}: {show.plain(change.says)} ({whom})")
         if is_refused:
-            show.out.print(f"          [bold]mend:[/bold] {escape(change.needs)}")
+            show.out.print(f"          [bold]fix:[/bold] {escape(change.needs)}")
         else:
             show.out.print(f"          by the new version: {show.plain(found.why)}")
 

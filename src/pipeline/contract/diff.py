@@ -1,8 +1,8 @@
-"""Compares a contract with what it was before: who is safe from the change, and who is not.
+"""Compares a contract with an earlier one, and finds whom the changes break.
 
-Three parties depend on a contract: producers, whose files must go on being taken; readers of the tables; and the
-Parquet files that already lie in the bucket. What a version takes may only become more: less of it is another
-version. What tables give may change with a new version, whose description says why.
+A contract has three dependents: producers, whose files must still be accepted; readers of the tables; and Parquet files
+that are already in the bucket. A version may accept more than before; to accept less, it must become another version.
+The tables may change with a new version, whose description says why.
 """
 
 import json
@@ -38,13 +38,13 @@ _NEW_VERSION = "Raise current_version, and say in the new version's description 
 
 @dataclass(frozen=True)
 class Change:
-    """One difference, and whom it breaks; nobody, if it is safe."""
+    """One difference, and whom it breaks. A safe change breaks nobody."""
 
     place: str
     says: str
     breaks: tuple[str, ...] = ()
     needs: str = ""
-    """What to do about a change that breaks somebody."""
+    """What to do about a breaking change."""
 
     @property
     def is_of_a_version(self) -> bool:
@@ -54,20 +54,20 @@ class Change:
 
 @dataclass(frozen=True)
 class Diff:
-    """All differences of a contract to what it was."""
+    """All differences between a contract and an earlier one."""
 
     changes: tuple[Change, ...]
     why: str
-    """The description of the version that is new; empty if none is."""
+    """The description of the new current version. Empty if the current version is the same."""
 
     @property
     def refused(self) -> list[Change]:
-        """The changes that break somebody, and that nothing allows."""
+        """The breaking changes that no new version allows."""
         return [one for one in self.changes if one.breaks and (one.is_of_a_version or not self.why)]
 
 
 def diff(before: Path, after: Path) -> Diff:
-    """What differs between two folders of one contract. Raises ContractError where one of them can't be read."""
+    """Return the differences between two folders of one contract. Raises ContractError if one of them is invalid."""
     old, new = load_contract(before.name, before.parent), load_contract(after.name, after.parent)
     was, now = _data(before), _data(after)
     changes = (
@@ -85,12 +85,12 @@ def diff(before: Path, after: Path) -> Diff:
 
 
 def _only(names: Iterable[str], others: Container[str]) -> list[str]:
-    """Those of the names that the others have not, in their order."""
+    """Return the names that `others` doesn't have, in order."""
     return [name for name in names if name not in others]
 
 
 def _both(names: Iterable[str], others: Container[str]) -> list[str]:
-    """Those of the names that the others have too, in their order."""
+    """Return the names that `others` has, too, in order."""
     return [name for name in names if name in others]
 
 
@@ -106,14 +106,14 @@ def _versions(old: Contract, new: Contract) -> Iterator[Change]:
     for version in old.versions:
         place = f"v{version.number}.schema.json"
         if version.number not in after:
-            yield Change(place, "the version is not taken any more", (PRODUCERS,), _NEW_VERSION)
+            yield Change(place, "the version is no longer accepted", (PRODUCERS,), _NEW_VERSION)
         else:
             now = after.pop(version.number)
             yield from _narrowed(version.schema, now.schema, (version.schema, now.schema), place)
     for number in after:
         yield Change(f"v{number}.schema.json", "a new version")
     if (old.version_path, old.default_version) != (new.version_path, new.default_version) and old.version_path:
-        says = "records name their version in another place, or are of another one where they name none"
+        says = "records name their version in another place, or have another default version"
         yield Change("contract.json: record_version", says, (PRODUCERS,), _NEW_VERSION)
     if old.input.records and old.input.records != new.input.records:
         says = "the array of records has another name or place"
@@ -121,7 +121,7 @@ def _versions(old: Contract, new: Contract) -> Iterator[Change]:
 
 
 def _narrowed(old: Any, new: Any, roots: tuple[Any, Any], place: str) -> Iterator[Change]:
-    """The differences between two schemas, each as it is for one who keeps to the old one."""
+    """Yield the differences between two schemas, as they affect producers of the old one."""
     was, now = merged(old, roots[0]), merged(new, roots[1])
     for says, is_narrower in _of_value(was, now):
         yield Change(place, says, (PRODUCERS,), _KEEP) if is_narrower else Change(place, says)
@@ -130,11 +130,11 @@ def _narrowed(old: Any, new: Any, roots: tuple[Any, Any], place: str) -> Iterato
         yield Change(_at(place, name), "the field is gone", (PRODUCERS,), _KEEP)
     for name in _only(has, had):
         if name not in now.get("required", []):
-            yield Change(_at(place, name), "a new field, which may be left out")
+            yield Change(_at(place, name), "a new, optional field")
     for name in sorted(set(now.get("required", [])) - set(was.get("required", []))):
-        yield Change(_at(place, name), "the field must be there now", (PRODUCERS,), _KEEP)
+        yield Change(_at(place, name), "the field is required now", (PRODUCERS,), _KEEP)
     for name in sorted(set(was.get("required", [])) - set(now.get("required", []))):
-        yield Change(_at(place, name), "the field may be left out now: readers may find null")
+        yield Change(_at(place, name), "the field is optional now: readers may find null")
     for name in _both(had, has):
         yield from _narrowed(had[name], has[name], roots, _at(place, name))
     if isinstance(was.get("items"), Mapping) and isinstance(now.get("items"), Mapping):
@@ -146,7 +146,7 @@ def _at(place: str, name: str) -> str:
 
 
 def _of_value(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """What is said otherwise of one value: the difference, and whether less is taken."""
+    """Yield the differences for one value, each with whether less is accepted."""
     types, taken = _types(was), _types(now)
     if types and types - taken:
         yield f"a value may not be {' or '.join(sorted(types - taken))} any more", True
@@ -161,26 +161,26 @@ def _of_value(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[
     if was.get("decimal") != now.get("decimal"):
         yield f"decimal was {_said(was.get('decimal'))}, and is {_said(now.get('decimal'))}", not _holds(was, now)
     if was.get("additionalProperties", True) != now.get("additionalProperties", True):
-        yield "additionalProperties is another", now.get("additionalProperties") is False
+        yield "additionalProperties has changed", now.get("additionalProperties") is False
     if was.get(CONDITIONS) != now.get(CONDITIONS):
-        yield "the alternatives or conditions are others: what they take can't be compared", CONDITIONS in now
+        yield "the alternatives or conditions have changed: what they accept can't be compared", CONDITIONS in now
     rest = {*was, *now} - {CONDITIONS, INEXACT} - ANNOTATIONS - _COMPARED - {*_LOWER, *_UPPER, "enum"}
     for keyword in sorted((rest | {"const"}) & {*was, *now}):
         if was.get(keyword) != now.get(keyword):
-            yield f"{keyword} is another: what it takes can't be compared", keyword in now
+            yield f"{keyword} has changed: what it accepts can't be compared", keyword in now
 
 
 def _of_enum(was: list[Any] | None, now: list[Any] | None) -> Iterator[tuple[str, bool]]:
     if was == now:
         return
     if now is None or was is None:
-        yield ("any value may stand there now", False) if now is None else ("only some values may stand there", True)
+        yield ("any value is accepted now", False) if now is None else ("only some values are accepted now", True)
         return
     gone = [value for value in was if value not in now]
     if gone:
-        yield f"{len(gone)} of the values that may stand there are gone, for example {json.dumps(gone[0])}", True
+        yield f"{len(gone)} of the accepted values are gone, for example {json.dumps(gone[0])}", True
     if len(now) > len(was) - len(gone):
-        yield "more values may stand there: readers may find them", False
+        yield "more values are accepted: readers may find them", False
 
 
 def _types(part: Mapping[str, Any]) -> set[str]:
@@ -190,7 +190,7 @@ def _types(part: Mapping[str, Any]) -> set[str]:
 
 
 def _holds(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether the decimals of `now` have room for those of `was`."""
+    """Return whether the decimals of `now` can hold those of `was`."""
     if "decimal" not in now:
         return True
     if "decimal" not in was:
@@ -200,20 +200,20 @@ def _holds(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def _said(value: Any) -> str:
-    return "not said" if value is None else "what 64 bits hold" if value in INT64 else json.dumps(value)
+    return "not set" if value is None else "what 64 bits hold" if value in INT64 else json.dumps(value)
 
 
 def _rules(was: Any, now: Any) -> Iterator[Change]:
     old, new = ({rule["code"]: rule for rule in data.get("rules", [])} for data in (was, now))
     for code in _only(new, old):
         yield Change(
-            f"contract.json: rules.{code}", "a new rule, which may reject what was taken", (PRODUCERS,), _NEW_VERSION
+            f"contract.json: rules.{code}", "a new rule, which may reject what was accepted", (PRODUCERS,), _NEW_VERSION
         )
     for code in _only(old, new):
         yield Change(f"contract.json: rules.{code}", "the rule is gone")
     for code in _both(old, new):
         if old[code]["sql"] != new[code]["sql"]:
-            says = "the rule is another, and may reject what was taken"
+            says = "the rule has changed, and may reject what was accepted"
             yield Change(f"contract.json: rules.{code}", says, (PRODUCERS,), _NEW_VERSION)
 
 
@@ -231,7 +231,7 @@ def _tables(was: Any, now: Any) -> Iterator[Change]:
         yield from _columns(old[name]["columns"], new[name]["columns"], place)
         for member in ("key", "latest_by", "references"):
             if old[name].get(member, []) != new[name].get(member, []):
-                says = "is another: rows may be merged otherwise, or refer to nothing"
+                says = "has changed: rows may be merged differently, or refer to nothing"
                 yield Change(f"{place}.{member}", says, (READERS,), _NEW_VERSION)
 
 
@@ -245,22 +245,22 @@ def _columns(was: list[Any], now: list[Any], place: str) -> Iterator[Change]:
             yield Change(f"{place}.{name}", says, (READERS, STORED), _NEW_VERSION)
     kept = _both(old, new)
     if _both(new, old) != kept or list(new)[: len(kept)] != kept:
-        yield Change(place, "columns stand elsewhere in CSV files than before", (READERS,), _NEW_VERSION)
+        yield Change(place, "columns are in another order in CSV files than before", (READERS,), _NEW_VERSION)
     for name in _only(new, old):
-        says = "a new column: null in what is published already, until pipeline replay --republish"
+        says = "a new column: null in published files, until pipeline replay --republish"
         yield Change(f"{place}.{name}", says)
 
 
 def _rest(was: Any, now: Any) -> Iterator[Change]:
     if was["record_table"] != now["record_table"]:
-        says = "another table has one row a record: the views *_current are built on it"
+        says = "another table has one row per record: the views *_current are built on it"
         yield Change("contract.json: record_table", says, (READERS,), _NEW_VERSION)
     if was.get("control_totals", []) != now.get("control_totals", []):
-        yield Change("contract.json: control_totals", "is another")
+        yield Change("contract.json: control_totals", "has changed")
 
 
 def _unknown_fields(old: Contract, new: Contract) -> Iterator[Change]:
-    """What becomes of fields that the contract does not know; without a setting, the deployment's holds."""
+    """Yield the changes to the handling of unknown fields. Without a setting, the deployment's setting applies."""
     was, now = (one.input.unknown_fields for one in (old, new))
     if was == now:
         return
@@ -268,7 +268,7 @@ def _unknown_fields(old: Contract, new: Contract) -> Iterator[Change]:
     yield Change(place, f"was {was or 'left to the deployment'}, and is {now or 'left to the deployment'}")
     table = new.record_table.name
     if now == KEEP:
-        says = f"a new column {EXTRA.name}: null in what is published already, until pipeline replay --republish"
+        says = f"a new column {EXTRA.name}: null in published files, until pipeline replay --republish"
         yield Change(f"contract.json: tables.{table}.{EXTRA.name}", says)
     if was == KEEP:
         says = "the column is gone"
@@ -279,8 +279,8 @@ def _unknown_fields(old: Contract, new: Contract) -> Iterator[Change]:
 
 
 def _shared(old: Contract, new: Contract) -> Iterator[Change]:
-    """What rules call, and so may reject by."""
-    says = "rules that use it may reject what was taken"
+    """Yield the changes to macros and derived columns, which rules may use."""
+    says = "rules that use it may reject what was accepted"
     if _macros(old.macros) != _macros(new.macros):
         yield Change("macros.sql", says, (PRODUCERS,), _NEW_VERSION)
     was, now = ({one.name: _plain(one.sql) for one in contract.derived} for contract in (old, new))
@@ -291,7 +291,7 @@ def _shared(old: Contract, new: Contract) -> Iterator[Change]:
 
 @cache
 def _macros(sql: str) -> list[Any]:
-    """A contract's macros as DuckDB knows them, without comments and white space."""
+    """Return a contract's macros as DuckDB parses them, without comments and white space."""
     with closing(duckdb.connect()) as connection:
         connection.execute(sql)
         query = "SELECT function_name, parameters, macro_definition FROM duckdb_functions() WHERE NOT internal"
@@ -299,19 +299,19 @@ def _macros(sql: str) -> list[Any]:
 
 
 def _plain(sql: str) -> str:
-    """An SQL expression or SELECT without comments, and with one space for each white space."""
+    """Return an SQL expression or SELECT without comments, and with single spaces."""
     return " ".join(re.sub(r"--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL).split())
 
 
 def _sql(before: Path, after: Path, old: Contract, new: Contract) -> Iterator[Change]:
-    """The differences in SQL, and what the examples become by them."""
+    """Yield the differences in SQL, and their effects on the examples."""
     was, now = ({path.name: _plain(path.read_text("utf-8")) for path in one.glob("*.sql")} for one in (before, after))
     changed = [name for name in was if now.get(name) != was[name]]
     values = list(_values(before, after, old, new)) if changed or _shared_differs(old, new) else []
     yield from values
     for name in _both(changed, now):
         if name != "macros.sql" and not values:
-            yield Change(name, "the SQL is another; of the examples it makes the same")
+            yield Change(name, "the SQL has changed; its results for the examples are the same")
 
 
 def _shared_differs(old: Contract, new: Contract) -> bool:
@@ -319,7 +319,7 @@ def _shared_differs(old: Contract, new: Contract) -> bool:
 
 
 def _values(before: Path, after: Path, old: Contract, new: Contract) -> Iterator[Change]:
-    """Where the old examples become something else than they did, in the columns that both contracts have."""
+    """Yield the tables whose rows for the old examples differ in columns that both contracts have."""
     numbers = {version.number for version in new.versions}
     for version in old.versions:
         examples = version.schema.get("examples", [])
@@ -333,12 +333,12 @@ def _values(before: Path, after: Path, old: Contract, new: Contract) -> Iterator
         for table in _both(was.tables, now.tables):
             differing = _differing(was.tables[table], now.tables[table])
             if differing:
-                says = f"the examples of version {version.number} give other {', '.join(differing)}"
+                says = f"the examples of version {version.number} result in different {', '.join(differing)}"
                 yield Change(f"contract.json: tables.{table}", says, (READERS,), _NEW_VERSION)
 
 
 def _differing(was: Rows, now: Rows) -> list[str]:
-    """The columns of a table whose values differ, or the rows, if there are more or fewer of them."""
+    """Return the columns of a table whose values differ, or `rows` if their number differs."""
     if len(was) != len(now):
         return ["rows"]
     columns = _both(was[0], now[0]) if was and now else []

@@ -1,4 +1,4 @@
-"""Checks the JSON documents of a contract before it is loaded: all faults are found at once, each at its line."""
+"""Checks the JSON documents of a contract before it is loaded. Finds all faults at once, each with its line."""
 
 import json
 import re
@@ -25,14 +25,14 @@ _AS_DESCRIBED = "Write it as docs/reference/contract.md describes the format."
 
 
 def document_faults(folder: Path) -> list[Fault]:
-    """What is wrong with contract.json and the schemas in `folder`, by file and line."""
+    """Return the faults in contract.json and the schemas in `folder`."""
     path = folder / "contract.json"
     try:
         data = read_json(path)
     except (OSError, ValueError, RecursionError):
-        return []  # which is said when the contract is loaded
+        return []  # loading the contract reports this
     faults = [
-        Fault(path, line_at(path, pointer), says, mend) for pointer, says, mend in _of_contract(data, folder.name)
+        Fault(path, line_at(path, pointer), says, advice) for pointer, says, advice in _of_contract(data, folder.name)
     ]
     for number in _versions(data):
         schema = folder / f"v{number}.schema.json"
@@ -41,7 +41,7 @@ def document_faults(folder: Path) -> list[Fault]:
 
 
 def _versions(data: Any) -> Sequence[Any]:
-    """The numbers of the versions that a contract names, as far as it does."""
+    """Return the valid version numbers in contract.json."""
     listed = data.get("versions") if isinstance(data, dict) else None
     numbers = [one.get("version") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     if not numbers and isinstance(data, dict):
@@ -53,7 +53,7 @@ def _versions(data: Any) -> Sequence[Any]:
 
 
 def _of_contract(data: Any, dataset: str) -> Iterator[tuple[str, str, str]]:
-    """Pointer, sentence and mend of each fault of contract.json."""
+    """Yield the JSON Pointer, message and advice of each fault in contract.json."""
     schema = json.loads(CONTRACT_SCHEMA.read_text("utf-8"))
     errors = list(jsonschema_rs.Draft202012Validator(schema).iter_errors(data))
     for error in errors:
@@ -77,14 +77,14 @@ def _sentences(error: jsonschema_rs.ValidationError, schema: Any, data: Any) -> 
         known = _part_at(schema, error.evaluation_path[:-1]).get("properties", {})
         for name in error.kind.unexpected:
             near = get_close_matches(name, known, n=1)
-            mend = f"Did you mean {near[0]}?" if near else f"It can have {', '.join(sorted(known))}."
-            yield f"{pointer}/{name}", f"{place or 'the contract'} has a member that is not known: {name}", mend
+            advice = f"Did you mean {near[0]}?" if near else f"It can have {', '.join(sorted(known))}."
+            yield f"{pointer}/{name}", f"{place or 'the contract'} has a member that is not known: {name}", advice
     else:
         yield pointer, f"{place or 'the contract'} must be {_expected(schema, error)}", _AS_DESCRIBED
 
 
 def _expected(schema: Any, error: jsonschema_rs.ValidationError) -> str:
-    """What a value must be: as the definition that it breaks is described, or by the keyword that it breaks."""
+    """Return what a value must be, from the description of the definition that it breaks, or from the keyword."""
     part, described = schema, ""
     for step in error.evaluation_path[:-1]:
         part = _at(schema, part["$ref"]) if step == "$ref" else part[step]
@@ -119,7 +119,7 @@ def _at(schema: Any, reference: str) -> Any:
 
 
 def place_of(path: Sequence[str | int], data: Any) -> str:
-    """A place in contract.json in words, such as tables.orders.columns.status.type."""
+    """Return a readable name for a place in contract.json, such as tables.orders.columns.status.type."""
     place = ""
     for step in path:
         data = data[step]
@@ -132,7 +132,7 @@ def place_of(path: Sequence[str | int], data: Any) -> str:
 
 
 def pointer_of(fault: str, data: Any) -> str:
-    """The JSON Pointer of the place that a sentence begins with, such as tables.orders.columns.status.type."""
+    """Return the JSON Pointer for the place at the start of a message, such as tables.orders.columns.status.type."""
     place = _PLACE.match(fault)
     pointer = ""
     for step in re.findall(r"\w+", place[0] if place else ""):
@@ -153,15 +153,15 @@ def pointer_of(fault: str, data: Any) -> str:
 
 
 def _of_schema(path: Path) -> list[Fault]:
-    """What keeps a schema from being one that records can be read by."""
+    """Return the faults that prevent records from being read with a schema."""
     try:
         schema = read_json(path)
     except (OSError, ValueError, RecursionError):
-        return []  # which is said when the contract is loaded
+        return []  # loading the contract reports this
     errors = jsonschema_rs.Draft202012Validator(META_SCHEMA, offline=True).iter_errors(schema)
     found = {("".join(f"/{step}" for step in error.instance_path), error.message): error for error in errors}
     if found:
-        mend = "Write it as JSON Schema 2020-12 has it."
-        return [Fault(path, line_at(path, at), f"{at} is no JSON Schema: {says}", mend) for at, says in found]
-    mend = "Write what docs/reference/contract.md lists under Tables."
-    return [Fault(path, line_at(path, at), says, mend) for at, says in type_faults(schema)]
+        advice = "Write it in JSON Schema 2020-12."
+        return [Fault(path, line_at(path, at), f"{at} isn't a JSON Schema: {says}", advice) for at, says in found]
+    advice = "Use a type that docs/reference/contract.md lists."
+    return [Fault(path, line_at(path, at), says, advice) for at, says in type_faults(schema)]

@@ -1,6 +1,6 @@
-"""Derives records from a schema's examples that go to the limits of what it accepts, and tries the contract on them.
+"""Derives records at the limits of a schema from its examples, and runs the contract on them.
 
-Each record differs from an example in one place: a value at its least or most, null, a missing field, an empty array.
+Each record differs from an example in one place: a smallest or largest value, null, a missing field or an empty array.
 """
 
 import json
@@ -40,14 +40,14 @@ class Extreme:
     """A record at a limit of its schema."""
 
     pointer: str
-    """The place in which it differs from an example."""
+    """The place where it differs from an example."""
     what: str
-    """What is there, for people."""
+    """A description of the value at that place."""
     record: Any
 
 
 def extremes(version: Version, example: Any) -> Iterator[Extreme]:
-    """The records that differ from an example in one place; some may break a rule of the schema."""
+    """Yield records that differ from an example in one place. The schema may reject some of them."""
     for pointer, what, value in _changes(shape_of(version.schema, version.schema), example, ""):
         record = deepcopy(example)
         _set(record, path_of(pointer), value)
@@ -84,7 +84,7 @@ def _changes(shape: Shape, value: Any, pointer: str) -> Iterator[tuple[str, str,
 
 
 def _values(shape: Shape) -> Iterator[tuple[str, Any]]:
-    """The limits of a value that is no object and no array."""
+    """Yield the limits of a value that isn't an object or array."""
     part = shape.part
     if "const" in part or "enum" in part:
         yield from ((f"{value!r}", value) for value in part.get("enum", []) if value is not None)
@@ -131,15 +131,15 @@ def _decimals(part: Mapping[str, Any], *, as_text: bool) -> Iterator[tuple[str, 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What becomes of the records at the limits of one version's schema."""
+    """The outcome of the records at the limits of one version's schema."""
 
     faults: Sequence[Fault]
     warnings: Mapping[Fault, str]
-    """Each with the column that it is about, such as orders.status."""
+    """The warnings, each with its column, such as orders.status."""
 
 
 def try_extremes(folder: Path, contract: Contract, version: Version) -> Trial:
-    """Try a contract, which has no other faults, on the extremes of a version."""
+    """Run a contract without other faults on the extremes of a version, and return the outcome."""
     origins = _origins(contract)
     key = [origins[contract.record_table.name].get(name, Origin()).pointer for name in contract.record_table.key]
     validator = schema_validator(contract, version)
@@ -158,8 +158,8 @@ def try_extremes(folder: Path, contract: Contract, version: Version) -> Trial:
             at = _POSITION_OF.search(result.cause)
             one = found[starts[int(at[1])]] if at and int(at[1]) in starts else None
             where = f"{one.pointer} is {one.what}" if one else "records at the limits of the schema"
-            mend = "Let the SQL take such a value, or let the schema or a rule reject it."
-            return Trial([Fault(folder / "contract.json", 1, f"{says}{where}: {result.cause}", mend)], {})
+            advice = "Let the SQL accept such a value, or let the schema or a rule reject it."
+            return Trial([Fault(folder / "contract.json", 1, f"{says}{where}: {result.cause}", advice)], {})
         warned = dict(_of_rejects(folder, version, found, starts, map(json.loads, result.reject_lines())))
         table = contract.record_table
         rows = read_rows(result.tables[f"{table.name}.csv"]) if f"{table.name}.csv" in result.tables else []
@@ -175,7 +175,7 @@ def _origins(contract: Contract) -> Mapping[str, Columns]:
 
 
 def _renaming(key: Sequence[str | None], is_valid: Callable[[Any], bool]) -> Callable[[Any, int, str], Any]:
-    """A function that gives a record a key of its own, if the key is taken from the record as it is."""
+    """Return a function that gives a record a unique key, if the key is an unchanged value of the record."""
 
     def rename(record: Any, number: int, kept: str = "") -> Any:
         renamed = deepcopy(record)
@@ -197,20 +197,20 @@ def _renaming(key: Sequence[str | None], is_valid: Callable[[Any], bool]) -> Cal
 
 
 def _repeated_parents(folder: Path, version: Version, rename: Callable[[Any, int, str], Any]) -> list[Fault]:
-    """What fails a file in which two records differ only in their key, such as two orders of one customer."""
+    """Return the fault if a file fails whose records differ only in their key, such as two orders of one customer."""
     records = [rename(one, number, "") for one in version.schema["examples"] for number in (1, 2)]
     with tried([json.dumps(one).encode() + b"\n" for one in records], folder) as result:
         if result.error in _ERRORS:
             says = f"two records of version {version.number} that differ only in their key: {result.cause}"
-            mend = "Give the table latest_by, with the columns that say which row counts."
-            return [Fault(folder / "contract.json", 1, says, mend)]
+            advice = "Give the table latest_by, with the columns that decide which row is kept."
+            return [Fault(folder / "contract.json", 1, says, advice)]
     return []
 
 
 def _of_rejects(
     folder: Path, version: Version, found: Sequence[Extreme], starts: Mapping[int, int], rejects: Iterator[Any]
 ) -> Iterator[tuple[Fault, str]]:
-    """Values that the schema accepts and that cost their record, since a column or a key does not take them."""
+    """Yield schema-valid values that get their record rejected because a column or key can't hold them."""
     schema = folder / f"v{version.number}.schema.json"
     said = set[str]()
     for reject in rejects:
@@ -220,12 +220,12 @@ def _of_rejects(
             says += reject["errors"][0]["message"]
             if one.pointer not in said:
                 said.add(one.pointer)
-                mend = "Bound or require the value in the schema, widen the column, or write TRY_CAST in the SQL."
-                yield Fault(schema, _line_of(schema, version, one.pointer), says, mend), reject["errors"][0]["rule"]
+                advice = "Bound or require the value in the schema, widen the column, or write TRY_CAST in the SQL."
+                yield Fault(schema, _line_of(schema, version, one.pointer), says, advice), reject["errors"][0]["rule"]
 
 
 def _line_of(path: Path, version: Version, pointer: str) -> int:
-    """The line of a schema that describes the value at a place in the record."""
+    """Return the line of the schema that describes the value at a place in the record."""
     at, shape = "", shape_of(version.schema, version.schema)
     for step in path_of(pointer):
         inner = shape.element if step.isdigit() and shape.element else shape.members.get(step)
@@ -241,7 +241,7 @@ def _line_of(path: Path, version: Version, pointer: str) -> int:
 def _of_rounded(
     folder: Path, contract: Contract, origins: Columns, records: Sequence[Any], rows: Sequence[Mapping[str, str]]
 ) -> Iterator[tuple[Fault, str]]:
-    """Columns of the record table whose numbers differ from those in the record that they are taken from."""
+    """Yield columns of the record table whose numbers differ from the record's values."""
     table = contract.record_table
     places = {name: origin.pointer for name, origin in origins.items() if origin.pointer and "*" not in origin.pointer}
     keys = [places.get(name) for name in table.key]
@@ -258,8 +258,8 @@ def _of_rounded(
                 path = folder / "contract.json"
                 line = line_at(path, f"/tables/{contract.tables.index(table)}/columns/{number}")
                 says = f"{table.name}.{column.name} is rounded by the SQL: {places[column.name]} can have more decimals"
-                mend = "Give the column a larger scale, or the schema a smaller one."
-                yield Fault(path, line, says, mend), f"{table.name}.{column.name}"
+                advice = "Give the column a larger scale, or the schema a smaller one."
+                yield Fault(path, line, says, advice), f"{table.name}.{column.name}"
                 break
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a contract, and where: file, line, and how to mend it."""
+"""Faults in a contract, with their file, line and advice."""
 
 import json
 import re
@@ -11,14 +11,16 @@ from functions.common.contract import path_of
 
 @dataclass(frozen=True, order=True)
 class Fault:
+    """A fault or a warning, and what to do about it."""
+
     file: Path
     line: int
     says: str
-    mend: str
+    advice: str
 
 
 def line_at(path: Path, pointer: str) -> int:
-    """The line of a JSON file in which the value at a JSON Pointer begins, or what is nearest to it."""
+    """Return the line of a JSON file on which the value at a JSON Pointer, or the nearest one outside it, begins."""
     lines = _lines(path.read_text("utf-8"))
     steps = path_of(pointer)
     while steps and steps not in lines:
@@ -30,7 +32,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
 def _lines(text: str) -> dict[tuple[str, ...], int]:
-    """The line of each value of a JSON text, or of its name, by the names and numbers that lead to it."""
+    """Return the line of each JSON value, or of its name, by the names and indexes that lead to it."""
     found: dict[tuple[str, ...], int] = {}
     tokens = ((match[0], text.count("\n", 0, match.start()) + 1) for match in _TOKEN.finditer(text))
     _value(tokens, *next(tokens, ("", 1)), (), found)

@@ -50,7 +50,8 @@ class FolderStorage(Storage):
         with self._existing(bucket, key).open("rb") as file:
             file.seek(start)
             while block := file.read(BLOCK_BYTES):
-                self._on_read(key, file.tell())
+                start += len(block)
+                self._on_read(key, start)
                 yield block
 
     def get_bytes(self, bucket: str, key: str) -> bytes | None:

@@ -39,12 +39,12 @@ def tried(lines: Iterable[bytes], folder: Path) -> Iterator[DryRun]:
 
 
 def lines_of(examples: Iterable[Any]) -> list[bytes]:
-    """Examples as JSON Lines."""
+    """Return examples as JSON Lines."""
     return [json.dumps(example).encode() + b"\n" for example in examples]
 
 
 def made_of(examples: Iterable[Any], folder: Path) -> Made:
-    """Run examples through the contract in `folder`."""
+    """Run examples through the contract in `folder`, and return the outcome."""
     with tried(lines_of(examples), folder) as result:
         reasons = [json.loads(line)["reason"] for line in result.reject_lines()]
         tables = {
@@ -54,7 +54,7 @@ def made_of(examples: Iterable[Any], folder: Path) -> Made:
 
 
 def read_rows(path: Path) -> Rows:
-    """The rows of a CSV file of a table, without the columns that the pipeline adds."""
+    """Return the rows of a table's CSV file without the columns that the pipeline adds."""
     added = {column.name for column in LINEAGE}
     with path.open(encoding="utf-8", newline="") as file:
         return [{name: value for name, value in row.items() if name not in added} for row in csv.DictReader(file)]

@@ -104,10 +104,10 @@ def _of_table(folder: Path, connection: duckdb.DuckDBPyConnection, table: Table)
     for name in wanted.keys() & given.keys():
         if not _can_be(given[name], wanted[name]):
             says = f"returns {name} as {given[name]}, which is {wanted[name]} in contract.json"
-            mend = f"Convert it in the SQL; CAST(… AS {wanted[name]}) AS {name} may round."
+            advice = f"Convert it in the SQL; CAST(… AS {wanted[name]}) AS {name} may round."
             if COLUMN_TYPE.fullmatch(given[name]):
-                mend = f"Declare it as {given[name]}, or convert it in the SQL; CAST(… AS {wanted[name]}) may round."
-            yield Fault(path, 1, says, mend)
+                advice = f"Declare it as {given[name]}, or convert it in the SQL; CAST(… AS {wanted[name]}) may round."
+            yield Fault(path, 1, says, advice)
 
 
 def _of_expressions(folder: Path, connection: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[Fault]:
@@ -124,7 +124,7 @@ def _of_expressions(folder: Path, connection: duckdb.DuckDBPyConnection, contrac
             yield Fault(path, line, _short(exc), "Correct the SQL.")
             continue
         for fault in _changing(path, connection, query):
-            yield Fault(path, line, fault.says, fault.mend)
+            yield Fault(path, line, fault.says, fault.advice)
         if pointer.startswith("/rules") and given != "BOOLEAN":
             yield Fault(path, line, f"the rule returns {given}", "Write a predicate that is true for a good record.")
         if pointer.startswith("/control_totals") and not _EXACT.match(given):
@@ -174,9 +174,9 @@ def described(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]
     return columns
 
 
-def _missing(path: Path, names: Any, mend: str) -> Iterator[Fault]:
+def _missing(path: Path, names: Any, advice: str) -> Iterator[Fault]:
     for name in sorted(names):
-        yield Fault(path, 1, f"does not return the column {name}", mend)
+        yield Fault(path, 1, f"does not return the column {name}", advice)
 
 
 # --- SQL that is not deterministic ------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def _changing_macros(folder: Path, connection: duckdb.DuckDBPyConnection) -> Ite
     query = f"SELECT function_name, macro_definition FROM duckdb_functions() WHERE {own}"
     for name, definition in connection.execute(query).fetchall():
         for fault in _changing(path, connection, f"SELECT {definition}"):
-            yield Fault(path, _line_of(path.read_text("utf-8"), name), fault.says, fault.mend)
+            yield Fault(path, _line_of(path.read_text("utf-8"), name), fault.says, fault.advice)
 
 
 def _changing(path: Path, connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[Fault]:
@@ -201,7 +201,7 @@ def _changing(path: Path, connection: duckdb.DuckDBPyConnection, sql: str) -> It
 
 @cache
 def _changing_functions() -> frozenset[str]:
-    """The functions of DuckDB itself that answer differently each time; listing them takes longer than a query."""
+    """Return DuckDB's functions with changing results. The result is cached, because listing them is slow."""
     query = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
     with duckdb.connect() as connection:
         return frozenset(name for (name,) in connection.execute(query).fetchall()) - {"error"}

@@ -1,4 +1,4 @@
-"""A contract's folder as it was in another revision of the repository."""
+"""Reads contracts' folders from another revision of the repository."""
 
 import io
 import subprocess
@@ -12,9 +12,9 @@ MAIN = "origin/main"
 
 
 def base_revision() -> str:
-    """The revision that a change is measured against: where it left main, or on main itself the one before.
+    """Return the revision to compare with: the merge base with main, or on main itself, the previous revision.
 
-    Empty where there is none: not a clone, or one without history.
+    Empty if there is none: this isn't a clone, or it has no history.
     """
     if (left := _git("merge-base", "HEAD", MAIN)) and left != _git("rev-parse", "HEAD"):
         return left
@@ -22,15 +22,17 @@ def base_revision() -> str:
 
 
 def folder_at(revision: str, folder: Path, into: Path) -> Path | None:
-    """A folder of the repository, unpacked into `into` as it was in `revision`; None where it was not there yet.
+    """Unpack a folder of the repository as of `revision` into `into`, and return its path.
 
-    Raises UsageError where there is no such revision.
+    Returns None if the revision doesn't have the folder. Raises UsageError if there is no such revision.
     """
     if not folder.resolve().is_relative_to(ROOT):
         raise UsageError(f"{folder} is not in the repository.", "Name a folder in it, such as contracts/orders.")
     place = folder.resolve().relative_to(ROOT)
     if not _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"):
-        raise UsageError(f"git knows no revision {revision}.", "Name a branch, a tag or a commit; fetch it first.")
+        raise UsageError(
+            f"git doesn't know the revision {revision}.", "Name a branch, a tag or a commit; fetch it first."
+        )
     packed = subprocess.run(["git", "archive", revision, str(place)], cwd=ROOT, capture_output=True, check=False)
     if packed.returncode:
         return None
@@ -39,8 +41,8 @@ def folder_at(revision: str, folder: Path, into: Path) -> Path | None:
     return into / place
 
 
-def feeds_at(revision: str, root: Path) -> list[Path]:
-    """The contracts' folders that stood under `root`, a folder of the repository, in a revision."""
+def datasets_at(revision: str, root: Path) -> list[Path]:
+    """Return the contracts' folders under `root`, a folder of the repository, in a revision."""
     if not root.resolve().is_relative_to(ROOT):
         return []
     listed = _git("ls-tree", "-r", "--name-only", revision, f"{root.resolve().relative_to(ROOT)}/")
@@ -48,7 +50,7 @@ def feeds_at(revision: str, root: Path) -> list[Path]:
 
 
 def _git(*arguments: str) -> str:
-    """What git answers, or nothing where it can't."""
+    """Return the output of git. Empty if git fails or isn't installed."""
     try:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The rules that a file is judged by, of this checkout or as deployed: contracts, and the functions' settings."""
+"""Reads the rules for validating a file, from this checkout or a deployment: contracts and the functions' settings."""
 
 import io
 import zipfile
@@ -22,35 +22,35 @@ SETTINGS = (
     "max_reject_ratio",
     "unknown_fields",
 )
-"""The Terraform variables that decide what becomes of a file; a function's environment has them in capitals."""
+"""The Terraform variables that affect a file's outcome. A function's environment has them in upper case."""
 
 _CONTRACTS = "contracts/"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What decides whether a file is published, and which of its records are."""
+    """The contracts and settings that decide whether a file and its records are published."""
 
     contracts: Path
     settings: Mapping[str, str]
-    """By the name that a function's environment has for it."""
+    """The values by their names in a function's environment."""
     origin: str
-    """Where the rules are from, for people."""
+    """The source of the rules, in words."""
 
 
 def rules_here(contracts: Path | None = None) -> Rules:
-    """The rules of this checkout: its contracts, and Terraform's variables as they would be deployed from here."""
+    """Return the rules of this checkout: its contracts, and the Terraform variables that it would deploy."""
     chosen = environments.chosen()
     defaults = variables.defaults()
     settings = {name.upper(): _as_terraform_writes(chosen.setting(name, defaults[name])) for name in SETTINGS}
     folder = contracts or contracts_folder(chosen)
     if not folder.is_dir():
-        raise CliError(f"There is no folder {folder}.", "Name a folder that has a folder for each feed.")
+        raise CliError(f"There is no folder {folder}.", "Name a folder that has a folder for each dataset.")
     return Rules(folder, settings, "this checkout")
 
 
 def _as_terraform_writes(value: str) -> str:
-    """A number without its exponent, as a function's environment has it; any other text as it is."""
+    """Return a number without an exponent, as a function's environment has it, and any other string unchanged."""
     try:
         number = Decimal(value)
     except InvalidOperation:
@@ -59,9 +59,9 @@ def _as_terraform_writes(value: str) -> str:
 
 
 def rules_of(place: Target, folder: Path) -> Rules:
-    """The rules that are deployed: the settings of the functions there, and the contracts that are packed into one.
+    """Return the rules of a deployment: its functions' settings, and the contracts in a function's package.
 
-    The contracts are unpacked into `folder`. Raises CliError where what is deployed is of an earlier release.
+    The contracts are unpacked into `folder`. Raises CliError if the deployment is of a release without these settings.
     """
     names, functions = place.outputs()["function_names"], place.client("lambda")
     found = {name: functions.get_function(FunctionName=names[name]) for name in ("starter", "validate", "write")}
@@ -70,7 +70,7 @@ def rules_of(place: Target, folder: Path) -> Rules:
     }
     if missing := sorted({name.upper() for name in SETTINGS} - environment.keys()):
         raise CliError(
-            f"What is deployed has no {', '.join(missing)}: it is of another release.",
+            f"The deployment has no {', '.join(missing)}: it is of another release.",
             "Check out its release, or run make deploy-infra.",
         )
     _unpack_contracts(place.download(found["validate"]["Code"]["Location"]), folder)

@@ -1,4 +1,4 @@
-"""Checks the schemas of a contract: they are schemas, their examples keep them, and nothing in them does nothing."""
+"""Checks the schemas of a contract: they are valid, accept their examples, and have no keywords without effect."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -25,7 +25,7 @@ _OF_TYPES: Mapping[tuple[str, ...], str] = {
     "unevaluatedProperties dependentRequired dependentSchemas",
 }
 _KEYWORDS = {keyword: frozenset(types) for types, keywords in _OF_TYPES.items() for keyword in keywords.split()}
-"""The keywords that mean something, each with the types of which it says anything; empty: of all."""
+"""The supported keywords, each with the types to which it applies. Empty for all types."""
 
 _FORMATS = {
     *("date", "date-time", "time", "duration", "email", "hostname"),
@@ -34,20 +34,20 @@ _FORMATS = {
 
 
 def schema_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """What is wrong with the schemas of all versions, and with the pointers into them."""
+    """Yield the faults in the schemas of all versions, and in the rules' pointers into them."""
     for version in contract.versions:
         path = folder / f"v{version.number}.schema.json"
-        for pointer, says, mend in _of_schema(version):
-            yield Fault(path, line_at(path, pointer), says, mend)
+        for pointer, says, advice in _of_schema(version):
+            yield Fault(path, line_at(path, pointer), says, advice)
     path = folder / "contract.json"
     for number, rule in enumerate(contract.rules):
-        if not _stands_in(contract.current.schema, rule.pointer):
+        if not _is_named_in(contract.current.schema, rule.pointer):
             says = f"the rule {rule.code} points to {rule.pointer}, which no record of the current version has"
             yield Fault(path, line_at(path, f"/rules/{number}/pointer"), says, "Point to a field of the schema.")
 
 
 def null_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """Schemas that name null next to a reference to a schema that forbids it, so that it is not valid."""
+    """Yield schemas with a null type that has no effect: it is next to a reference to a schema that forbids null."""
     for version in contract.versions:
         path = folder / f"v{version.number}.schema.json"
         for pointer, part in parts(version.schema):
@@ -58,23 +58,27 @@ def null_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
                 and "null" not in (types_of(merged(part, version.schema)) or ["null"])
             ):
                 says = f"names null next to a reference to {part['$ref']}, which forbids null: null is rejected"
-                mend = f'Write "anyOf": [{{"$ref": "{part["$ref"]}"}}, {{"type": "null"}}].'
-                yield Fault(path, line_at(path, f"{pointer}/type"), says, mend)
+                advice = f'Write "anyOf": [{{"$ref": "{part["$ref"]}"}}, {{"type": "null"}}].'
+                yield Fault(path, line_at(path, f"{pointer}/type"), says, advice)
 
 
 def _of_schema(version: Version) -> Iterator[tuple[str, str, str]]:
-    """Pointer, sentence and mend of each fault of a schema."""
+    """Yield the JSON Pointer, message and advice of each fault in a schema."""
     schema = version.schema
     if schema.get("$schema") != _DRAFT:
-        yield "/$schema", "is not of the draft that records are checked by", f'Write "$schema": "{_DRAFT}".'
+        yield (
+            "/$schema",
+            "is not the draft of JSON Schema that records are validated with",
+            f'Write "$schema": "{_DRAFT}".',
+        )
         return
     if not schema.get("examples"):
-        says = 'has no "examples", and so no record that the SQL can be tried on'
+        says = 'has no "examples", which are needed to test the SQL'
         yield "", says, 'Give at least one whole record: "examples": [{...}].'
     describe, apply = describing(schema), conditions(schema)
     yield from _of_shapes(schema, apply)
     for pointer, part in parts(schema):
-        yield from ((pointer + below, says, mend) for below, says, mend in _of_part(part))
+        yield from ((pointer + below, says, advice) for below, says, advice in _of_part(part))
         if pointer in describe:
             yield from _closed_conditions(pointer, part, merged(part, schema), schema)
         yield from _of_examples(pointer, part, schema)
@@ -86,29 +90,29 @@ def _of_part(part: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for keyword in part:
         if keyword not in ANNOTATIONS and keyword not in _KEYWORDS:
             near = get_close_matches(keyword, _KEYWORDS, n=1)
-            mend = f"Did you mean {near[0]}?" if near else "Take it out."
-            yield f"/{keyword}", f"has a keyword {keyword}, which JSON Schema does not know", mend
+            advice = f"Did you mean {near[0]}?" if near else "Remove it."
+            yield f"/{keyword}", f"has a keyword {keyword}, which JSON Schema does not know", advice
         elif types and (kinds := _KEYWORDS.get(keyword)) and not types & kinds:
-            says = f"has {keyword}, which says nothing of {' or '.join(sorted(types))}"
-            yield f"/{keyword}", says, "Take it out, or give the value another type."
+            says = f"has {keyword}, which does not apply to {' or '.join(sorted(types))}"
+            yield f"/{keyword}", says, "Remove it, or give the value another type."
     if form := part.get("format"):
         is_number = types <= {"integer", "null"} and "integer" in types
         known = sorted(EPOCHS) if is_number else sorted(_FORMATS)
         if form not in known:
             says = f"has the format {form}, which is not checked" + (
-                f" of {' or '.join(sorted(types))}" if types else ""
+                f" for {' or '.join(sorted(types))}" if types else ""
             )
             yield "/format", says, f"Use one of {', '.join(known)}{'' if is_number else ', or a pattern'}."
     if "default" in part:
-        says = "has a default, which nothing fills in: a record without the field stays without it"
-        yield "/default", says, "Take it out; if a missing value means something, say so in the table's SQL."
+        says = "has a default, which has no effect: a record without the field stays without it"
+        yield "/default", says, "Remove it. If a missing value has a meaning, write it in the table's SQL."
     if isinstance(part.get("multipleOf"), float):
-        says = "has a fractional multipleOf, on which validators disagree (19.99 is no multiple of 0.01 to some)"
+        says = "has a fractional multipleOf, on which validators disagree (for some, 19.99 isn't a multiple of 0.01)"
         yield "/multipleOf", says, 'Use "decimal": [precision, scale].'
 
 
 def _of_shapes(schema: Mapping[str, Any], apply: set[str]) -> Iterator[tuple[str, str, str]]:
-    """What is wrong with the schemas that describe values of the record: each of its values needs a column."""
+    """Yield the faults in schemas that describe values of the record, because each value needs a column."""
     pointers = {id(part): pointer for pointer, part in parts(schema)}
     found: dict[str, tuple[str, str]] = {}
     for shape in _described(shape_of(schema, schema)):
@@ -118,17 +122,17 @@ def _of_shapes(schema: Mapping[str, Any], apply: set[str]) -> Iterator[tuple[str
             if pointer is None or pointer in found or "properties" not in one:
                 continue
             if "type" not in one and shape.kind == JSON:
-                says = "has properties and no type, and so becomes a string of JSON"
-                found[pointer] = says, 'Add "type": "object" for columns of its own, or leave the properties out.'
+                says = "has properties but no type, so it becomes a string of JSON"
+                found[pointer] = says, 'Add "type": "object" to get columns, or remove the properties.'
             elif shape.kind == OBJECT and one.get("additionalProperties") is not False:
-                says = "lets fields pass that it does not name, and that no table can have"
-                mend = (
+                says = "accepts fields that it does not name, which no table can have"
+                advice = (
                     'Add "additionalProperties": false; "unknown_fields" in the contract can have them dropped or kept.'
                 )
-                if pointer in apply:  # closed, it would no longer hold where it is a condition
-                    mend = f"Give the conditions that refer to it a definition of their own, then: {mend}"
-                found[pointer] = says, mend
-    yield from ((pointer, says, mend) for pointer, (says, mend) in found.items())
+                if pointer in apply:  # if it forbids other fields, it no longer holds as a condition
+                    advice = f"Give the conditions that refer to it a definition of their own, then: {advice}"
+                found[pointer] = says, advice
+    yield from ((pointer, says, advice) for pointer, (says, advice) in found.items())
 
 
 def _described(shape: Shape) -> Iterator[Shape]:
@@ -138,7 +142,7 @@ def _described(shape: Shape) -> Iterator[Shape]:
 
 
 def _descriptions(shape: Shape, root: Mapping[str, Any]) -> Iterator[Any]:
-    """The schemas that say which members an object has: its own, or those of the forms that it is one of."""
+    """Yield the schemas that describe an object's members: its own schema, or those of its variants."""
     if shape.part.get("additionalProperties") is False:
         return
     choices = [condition for condition in shape.part.get(CONDITIONS, []) if condition.keys() & {"anyOf", "oneOf"}]
@@ -149,7 +153,7 @@ def _descriptions(shape: Shape, root: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _pointer_of(part: Any, root: Mapping[str, Any], pointers: Mapping[int, str]) -> str | None:
-    """Where a schema is written, or what it refers to; None if it was made of several."""
+    """Return the JSON Pointer of a schema, or of the one to which it refers. None if it was merged from several."""
     while isinstance(part, Mapping) and "$ref" in part and "properties" not in part:
         part = resolve(part["$ref"], root)
     return pointers.get(id(part))
@@ -158,7 +162,7 @@ def _pointer_of(part: Any, root: Mapping[str, Any], pointers: Mapping[int, str])
 def _closed_conditions(
     pointer: str, tested: Any, described: Mapping[str, Any], root: Mapping[str, Any], seen: frozenset[str] = frozenset()
 ) -> Iterator[tuple[str, str, str]]:
-    """Conditions on a described value that hold for no valid one, since they forbid a field that it must have."""
+    """Yield conditions that never hold for a valid value, because they forbid a field that it requires."""
     for keyword, below, inner in inner_schemas(tested):
         place = f"{pointer}/{keyword}{below}"
         if keyword in IN_PLACE and isinstance(inner, Mapping):
@@ -177,16 +181,16 @@ def _closed_condition(
         seen |= {reference}
         try:
             condition = merged(condition, root)
-        except (TypeError, ValueError):  # it refers to the whole record, to an anchor or to nothing
+        except (TypeError, ValueError):  # it refers to the whole record, to an anchor, or to a missing schema
             return
     named = condition.get("properties", {})
     forbidden = [name for name in described.get("required", []) if name not in named]
     if condition.get("additionalProperties") is False and "patternProperties" not in condition and forbidden:
-        says = f"holds for no valid record: it forbids the field {forbidden[0]}, which must be there"
+        says = f"holds for no valid record: it forbids the field {forbidden[0]}, which is required"
         if reference:
             yield place, says, 'Give the condition a definition of its own, without "additionalProperties": false.'
         else:
-            yield f"{place}/additionalProperties", says, 'Take "additionalProperties": false out of the condition.'
+            yield f"{place}/additionalProperties", says, 'Remove "additionalProperties": false from the condition.'
     for name, inner in named.items():
         if isinstance(inner, Mapping) and name in described.get("properties", {}):
             inner_described = merged(described["properties"][name], root)
@@ -199,18 +203,18 @@ def _of_examples(pointer: str, part: Mapping[str, Any], root: Mapping[str, Any])
     try:
         validator = compiled({**part, **shared})
     except ValueError as exc:
-        if "#/properties" in str(exc):  # a reference to what is not here: the whole record's examples see it
+        if "#/properties" in str(exc):  # a reference outside of this part: the whole record's examples test it
             return
-        yield pointer, str(exc).splitlines()[0], "Mend the schema."
+        yield pointer, str(exc).splitlines()[0], "Correct the schema."
         return
     for number, example in enumerate(part.get("examples", [])):
         for error in validator.iter_errors(example):
             place = f"{pointer}/examples/{number}" + "".join(f"/{step}" for step in error.instance_path)
-            yield place, f"the example breaks the schema that it stands in: {error.message}", "Mend one of the two."
+            yield place, f"the example breaks its schema: {error.message}", "Correct the example or the schema."
 
 
-def _stands_in(schema: Mapping[str, Any], pointer: str) -> bool:
-    """Whether a JSON Pointer into a record leads to something that the schema names."""
+def _is_named_in(schema: Mapping[str, Any], pointer: str) -> bool:
+    """Return whether the schema names the value at a JSON Pointer into a record."""
     part: Mapping[str, Any] = merged(schema, schema)
     for step in path_of(pointer):
         inner = part.get("items") if step.isdigit() else part.get("properties", {}).get(step)

@@ -33,8 +33,8 @@ def key_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
         path = folder / "contract.json"
         key, record_key = ", ".join(table.key), ", ".join(contract.record_table.key)
         says = f"several records can have {table.name} rows with the same key ({key}), and it has no latest_by"
-        mend = f"Add latest_by with the columns that select the newest row, or add {record_key} to the key."
-        yield Fault(path, line_at(path, f"/tables/{number}/key"), says, mend)
+        advice = f"Add latest_by with the columns that select the newest row, or add {record_key} to the key."
+        yield Fault(path, line_at(path, f"/tables/{number}/key"), says, advice)
 
 
 def cast_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
@@ -50,8 +50,8 @@ def cast_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
             yield from _of_columns(folder, contract, check, given, origins[check.table.name])
             if casts(connection, check.table.sql):
                 says = "has a cast that may round a value or fail; then the record is rejected as does_not_fit"
-                mend = "Use TRY_CAST if such a value should become null."
-                yield Fault(folder / f"{check.table.name}.sql", 1, says, mend)
+                advice = "Use TRY_CAST if such a value should become null."
+                yield Fault(folder / f"{check.table.name}.sql", 1, says, advice)
 
 
 def _of_columns(
@@ -65,10 +65,10 @@ def _of_columns(
             line = line_at(path, f"/tables/{contract.tables.index(table)}/columns/{number}")
             kind = given[column.name]
             says = f"{table.name}.{column.name} is {column.type}, which can't hold every {kind} of {place}"
-            mend = (
+            advice = (
                 f"Declare it as {kind}, or limit it in the schema. Otherwise such a record is rejected as does_not_fit."
             )
-            yield Fault(path, line, says, mend)
+            yield Fault(path, line, says, advice)
 
 
 @contextmanager

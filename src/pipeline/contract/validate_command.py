@@ -55,7 +55,7 @@ def validate(
     else:
         _show(path, result, found, applied.origin)
         if out:
-            written = f"The outputs are in {out}/." if has_files else "There are no outputs."
+            written = f"The outputs are in {out}/." if has_files else "There aren't any outputs."
             show.out.print(f"\n{escape(written)}")
         show.out.print(escape(_line(result)))
     if not result.published:

@@ -1,4 +1,4 @@
-"""The types of msgspec for parts of a record that it only parses, and that are tested and converted afterwards."""
+"""The msgspec types for parts of a record that msgspec only parses. They are tested and converted afterwards."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,14 +9,14 @@ from functions.validate.json_values import converter_of
 
 
 class _AnyValue(type):
-    """The type of types that every value has: msgspec asks whether what was made of a value is an instance."""
+    """The metaclass of types whose instances are all values: msgspec checks a converted value with isinstance."""
 
     def __instancecheck__(cls, _instance: object) -> bool:
         return True
 
 
-def type_of_judged(plan: Plan, max_nesting: int) -> Any:
-    """The type of one judged part: `read_judged` makes of a parsed value what is handed on, or raises ValueError."""
+def type_of_untyped(plan: Plan, max_nesting: int) -> Any:
+    """Return the type of one untyped part. `read_untyped` tests and converts its values, or raises ValueError."""
     is_valid, types, convert = plan.is_valid, plan.types, converter_of(plan.column)
     levels = max_nesting - plan.level
     can_nest = plan.shape.kind in (JSON, OBJECT, ARRAY)
@@ -30,11 +30,11 @@ def type_of_judged(plan: Plan, max_nesting: int) -> Any:
             raise ValueError("a value that breaks its schema")
         return convert(value) if convert else value
 
-    return _AnyValue("Judged", (), {"read": staticmethod(read)})
+    return _AnyValue("Untyped", (), {"read": staticmethod(read)})
 
 
 def type_of_value(levels: int) -> Any:
-    """The type of a value that nothing is known of, except that it nests at most `levels` deep."""
+    """Return the type of any value that nests at most `levels` deep."""
 
     def read(value: Any) -> Any:
         if isinstance(value, dict | list) and _nests_deeper(value, levels):
@@ -44,14 +44,14 @@ def type_of_value(levels: int) -> Any:
     return _AnyValue("Value", (), {"read": staticmethod(read)})
 
 
-def read_judged(kind: Any, value: Any) -> Any:
-    """What is made of a parsed value that is of a judged part: msgspec calls this."""
+def read_untyped(kind: Any, value: Any) -> Any:
+    """Return the converted value of an untyped part. msgspec calls this after parsing; raises ValueError."""
     read: Callable[[Any], Any] = kind.read
     return read(value)
 
 
 def _nests_deeper(value: Any, levels: int) -> bool:
-    """Whether the arrays and objects of a value nest deeper than this."""
+    """Whether the arrays and objects of a value nest deeper than `levels`."""
     inner = [value]
     for _ in range(levels):
         parts = (part for whole in inner for part in (whole.values() if isinstance(whole, dict) else whole))
