@@ -50,7 +50,7 @@ def files() -> dict[str, bytes]:
         "marked mixed.jsonl": b"\n".join([*good, *wrong[:3]]),
         "marked hopeless.jsonl": b"\n".join(wrong),
         "marked broken.json": b"[" + b",".join(good) + b', {"Zyxwv": "Zyxwv"',
-        "marked envelope.json": json.dumps({"Zyxwv": [json.loads(line) for line in good]}).encode(),
+        "marked envelope.json": json.dumps({"records": [json.loads(line) for line in good]}).encode(),
         "marked.jsonl.gz": b"\x1f\x8bZyxwv",
         "marked latin.json": json.dumps([{"name": "Zyxwv ü"}], ensure_ascii=False).encode("latin-1"),
     }

@@ -142,7 +142,7 @@ def test_republish_skips_a_batch_that_the_deployed_release_published(pipeline: P
     outcome = pipeline.run(LINES[0], "republished.json")
     status, printed = command("replay", outcome.upload.batch_id, "--republish", "--apply")
     assert status == 0
-    assert "published by the deployed release already" in printed
+    assert "already published by the deployed release" in printed
 
 
 def test_reconcile_reports_only_the_orphan_and_prunes_it(
@@ -156,7 +156,7 @@ def test_reconcile_reports_only_the_orphan_and_prunes_it(
     pipeline.place.s3().put_object(Bucket=bucket, Key=orphan, Body=b"x")
     status, printed = command("reconcile", "--since", "1d", "--grace", "0m", "--apply", "--prune")
     assert status == 0, printed
-    assert f"orphan: {orphan} (no manifest names it; kept, since it is young" in printed
+    assert f"orphan: {orphan} (no manifest names it; kept because it is new" in printed
     assert "0 missing, 0 not notified, 0 lost, 0 unknown" in printed
     monkeypatch.setattr(outputs, "_YOUNG", timedelta(0))
     status, printed = command("reconcile", "--since", "1d", "--grace", "0m", "--apply", "--prune")

@@ -205,4 +205,4 @@ def test_a_transient_fault_is_explained_by_its_cause() -> None:
     assert "file" not in explained.next_step
     explained = cli._explained(TransientError("GET s3://b/k: the object was replaced while it was read."), "aws")
     assert explained is not None
-    assert "Run the same again" in explained.next_step
+    assert "run the command again" in explained.next_step

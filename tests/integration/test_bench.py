@@ -155,7 +155,7 @@ def test_arguments_outrank_the_plan() -> None:
 
 
 def test_a_tool_that_loses_rows_is_not_compared(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="made 9 of 10 orders"):
+    with pytest.raises(BenchError, match="wrote 9 of 10 orders"):
         _check_orders("x", sample(1, orders=9), Input(10, tmp_path))
     own = sample(1, orders=10, items=20)
     _check_same_rows(own, {"has no items": [sample(1, orders=10)], "got a share": [sample(1, orders=1, items=2)]})

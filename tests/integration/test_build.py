@@ -23,6 +23,7 @@ from pipeline import ROOT
 from pipeline.deploy import botocore_data, build
 
 MODULES = {
+    "backports": "json",
     "botocore": "aws",
     "s3transfer": "aws",
     "urllib3": "aws",

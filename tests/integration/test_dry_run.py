@@ -87,7 +87,7 @@ def test_validate_predicts_the_result_of_a_run(
         (b"", "x.jsonl", "EmptyFileError"),
         (b"{", "x.json", "MalformedDocumentError"),
         (b"\xff\xfe{\0}\0", "x.jsonl", "EncodingError"),
-        (b"not gzip", "x.jsonl.gz", "CorruptGzipError"),
+        (b"\x1f\x8bnot gzip", "x.jsonl.gz", "CorruptGzipError"),
         (b"a;b", "x.csv", "UnsupportedFormatError"),
     ],
 )

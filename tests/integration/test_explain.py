@@ -528,7 +528,7 @@ def test_a_key_that_moto_cannot_list_is_shown_as_text(place: Place, capsys: pyte
     shown = collect_history(place, batch.batch_id)  # type: ignore[arg-type]
     assert shown.source is not None
     capsys.readouterr()
-    show_story.story(replace(shown, source=replace(shown.source, key=HOSTILE, version_id=HOSTILE, etag=HOSTILE)))
+    show_story.history(replace(shown, source=replace(shown.source, key=HOSTILE, version_id=HOSTILE, etag=HOSTILE)))
     text = "".join(capsys.readouterr().out.split("\n"))
     assert printable(text) == text
     assert text.count("[red]boo[/red] [/]") == 3

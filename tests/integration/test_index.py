@@ -234,7 +234,7 @@ def test_a_source_that_is_deleted_before_it_is_read_is_named(monkeypatch: pytest
     s3_utils.client().delete_object(Bucket=INGEST, Key=batch.source.key, VersionId=batch.source.version_id)
     with pytest.raises(SourceMissingError) as caught:
         validate.handler({"batch": batch.to_input(), "chunk": 0})
-    assert str(caught.value).startswith(f"{batch.source.uri} is gone: ")
+    assert str(caught.value).startswith(f"{batch.source.uri} does not exist: ")
 
 
 def test_a_chunk_whose_records_have_expired_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

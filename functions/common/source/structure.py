@@ -79,20 +79,24 @@ class Value:
 
     def _is_whole(self) -> bool:
         first = self._buffer.data[self._start - self._buffer.base]
-        if first in _OPENING and (end := end_of_small(self._buffer, self._start)) is not None:
-            self._scan = end
-            return end - self._start <= self._cap or self._is_dropping
+        if first in _OPENING:
+            end = end_of_small(self._buffer, self._start)
+            if end is not None:
+                self._scan = end
+            elif not self._is_balanced():
+                return False
+            return self._scan - self._start <= self._cap or self._is_dropping
         if first == _QUOTE:
             self._scan += 1
             return self._is_string() and not self._is_name()
-        return self._is_balanced() if first in _OPENING else self._is_literal()
+        return self._is_literal()
 
     def _taken(self) -> RawRecord:
         end = self._scan if self._end is None else self._end
         length = end - self._start
         is_oversize = length > self._cap
-        kept = KEPT_OF_OVERSIZE if is_oversize else length
-        data = self._beginning or self._buffer.slice(self._start, self._start + kept)
+        kept = min(length, KEPT_OF_OVERSIZE) if is_oversize else length
+        data = (self._beginning or self._buffer.slice(self._start, self._start + kept))[:kept]
         self._buffer.at = self._scan
         return RawRecord(self._start, data, length, is_oversize)
 
