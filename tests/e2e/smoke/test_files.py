@@ -81,7 +81,7 @@ def test_the_event_of_a_known_file_starts_nothing(trial: Trial, found: Callable[
         Qualifier="live",
         Payload=event_of(uploaded, size=1),
     )
-    assert json.loads(answer["Payload"].read()) == {"started": 0, "known": 1}
+    assert json.loads(answer["Payload"].read()) == {"started": 0, "known": 1, "ignored": 0}
     machine = trial.place.outputs()["state_machine_arn"]
     paginator = trial.place.step_functions().get_paginator("list_executions")
     pages = paginator.paginate(stateMachineArn=machine, PaginationConfig={"PageSize": 1000})
