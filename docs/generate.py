@@ -201,7 +201,7 @@ def _cost_example() -> Iterator[str]:
     yield _wrapped(
         f"What `pipeline estimate --orders {orders}` calculates: one file of {asked.file_bytes / 1e6:,.0f} MB in "
         f"{found.chunks} chunks, in {asked.region} on {asked.architecture}, without rejects. The functions have their "
-        f"default sizes. Prices are of {found.dated}. [Cost](cost.md) describes the quantities."
+        f"default sizes. Prices are as of {found.dated}. [Cost](cost.md) describes the quantities."
     )
     rows = [
         f"| {line.item} | {line.quantity:,.6f} | `{line.price_of}` | {line.price:f} | {line.usd:.6f} |"
