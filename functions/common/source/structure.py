@@ -18,6 +18,7 @@ _IN_STRING = re.compile(rb'(?:[^"\\\n]++|\\[^\n])*+')
 _BLANKS = re.compile(rb"[ \t\r\n]*+")
 _NEWLINE, _QUOTE, _COMMA, _COLON = b'\n",:'
 _OPENING = frozenset(b"{[")
+_OPENINGS = re.compile(rb"[{\[]*+")
 _ARRAY = ord("[")
 _BEFORE_A_VALUE = frozenset(b":[")
 """The characters after which a value can follow. After a comma, it can follow only in an array."""
@@ -121,10 +122,20 @@ class Value:
                     return False
             elif byte in _OPENING:
                 opened.append(byte)
+                if run := self._openings():
+                    opened += run
+                    last = run[-1]
             else:
                 opened.pop()
                 if not opened:
                     return True
+
+    def _openings(self) -> bytes:
+        """Scan over the opening brackets that follow each other in the buffer, and return them."""
+        match = _OPENINGS.match(self._buffer.data, self._scan - self._buffer.base)
+        assert match is not None  # it matches anywhere, even without characters
+        self._scan += len(match[0])
+        return match[0]
 
     def _is_string(self) -> bool:
         """Follow a string from after its opening quote. A line break ends it as broken."""
