@@ -16,6 +16,7 @@ _IN_RECORD = re.compile(rb'[^"{}\[\]]*+')
 _IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _QUOTE, _BACKSLASH, _COMMA = b'"\\,'
 _OPENING = frozenset(b"{[")
+_OPENINGS = re.compile(rb"[{\[]++")
 _CLOSING = ord("]")
 
 
@@ -74,8 +75,10 @@ class _Element:
                     break
                 self._scan += 1
             elif byte in _OPENING:
-                self._scan += 1
-                depth += 1
+                run = _OPENINGS.match(self._buffer.data, self._scan - self._buffer.base)
+                n_opened = len(run[0]) if run else 1
+                self._scan += n_opened
+                depth += n_opened
             elif depth:
                 self._scan += 1
                 depth -= 1
