@@ -11,7 +11,7 @@ import pytest
 from pipeline import ROOT
 from tests.hostile.attacks import ATTACKS, LONG, Attack
 
-SECONDS = 300
+SECONDS = 60
 """Twenty times what an attack takes on a slow machine; what grows with the square of its size is far above."""
 
 
