@@ -176,7 +176,7 @@ ATTACKS = {
         "x.jsonl", line(lambda: b"{" + b'"a":0,' * 1_000_000 + b'"a":1}'), "2, 1: missing_field 1", PARSED_RECORD_BYTES
     ),
     "8 MB of broken JSON": Attack(
-        "x.jsonl", line(lambda: b'{"items":[' + TENTH * small(TENTH) + b"0]]}"), "2, 2: not_json 2", PARSED_RECORD_BYTES
+        "x.jsonl", line(lambda: b'{"items":[' + TENTH * small(TENTH) + b"0]]}"), "2, 1: not_json 1", PARSED_RECORD_BYTES
     ),
     "700,000 keys in an object": Attack(
         "x.jsonl",

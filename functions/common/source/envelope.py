@@ -110,6 +110,8 @@ class Envelope:
             is_hopeless = _CANNOT_GO_ON.match(buffer.data, self._at - buffer.base)
             if is_hopeless or buffer.end > self._limit or not buffer.more():
                 return None
+        if buffer.base + match.end() > self._limit:
+            return None
         self._at = buffer.base + match.end()
         return match
 

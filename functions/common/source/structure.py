@@ -20,6 +20,7 @@ _NEWLINE, _QUOTE, _COMMA, _COLON = b'\n",:'
 _OPENING = frozenset(b"{[")
 _OPENINGS = re.compile(rb"[{\[]*+")
 _ARRAY = ord("[")
+_OPENED_BY = {ord("}"): ord("{"), ord("]"): ord("[")}
 _BEFORE_A_VALUE = frozenset(b":[")
 """The characters after which a value can follow. After a comma, it can follow only in an array."""
 
@@ -44,6 +45,8 @@ def end_of_small(buffer: Buffer, start: int) -> int | None:
     index = start - buffer.base
     match = _SMALL.match(buffer.data, index, index + _SMALL_BYTES)
     if match is None or (b"\n" in match[0] and not is_json(match[0])):
+        return None
+    if match[0].count(b"{") != match[0].count(b"}"):  # one is in a string, or a bracket is closed by another
         return None
     return buffer.base + match.end()
 
@@ -126,7 +129,8 @@ class Value:
                     opened += run
                     last = run[-1]
             else:
-                opened.pop()
+                if opened.pop() != _OPENED_BY[byte]:
+                    return False
                 if not opened:
                     return True
 
