@@ -42,18 +42,17 @@ class Drift:
 
     def add(self, version: Version, found: Iterable[UnknownField], *, dropped: bool) -> None:
         """Count the unknown fields of one record, each once."""
-        for place in dict.fromkeys(one.place for one in found):
-            key = (version.number, place, dropped)
-            if key not in self.records and len(self.records) >= MOST_FIELDS:
-                key = (version.number, OTHERS, dropped)
-            self.records[key] += 1
+        self._add(version, dict.fromkeys((one.place for one in found), 1), dropped=dropped)
 
     def add_dropped(self, version: Version, places: Mapping[str, int]) -> None:
         """Add the numbers of valid records that have each unknown field."""
+        self._add(version, places, dropped=True)
+
+    def _add(self, version: Version, places: Mapping[str, int], *, dropped: bool) -> None:
         for place, records in places.items():
-            key = (version.number, place, True)
+            key = (version.number, place, dropped)
             if key not in self.records and len(self.records) >= MOST_FIELDS:
-                key = (version.number, OTHERS, True)
+                key = (version.number, OTHERS, dropped)
             self.records[key] += records
 
     def reject(self, version: Version, found: Iterable[UnknownField]) -> None:

@@ -106,27 +106,25 @@ class StreamPass:
                 self._read_together(raws)
         return self.passed_by_version.total() + self._n_rejected
 
-    def _read_together(self, raws: Sequence[RawRecord], *, keeps_digits: bool = False, are_parts: bool = False) -> None:
+    def _read_together(self, raws: list[RawRecord], *, keeps_digits: bool = False, is_split: bool = False) -> None:
         """Write or reject records.
 
-        `keeps_digits` says that no number in them loses digits; `are_parts` says that they were split from other
-        records.
+        `keeps_digits` says that no number in them loses digits; `is_split` says that each is one record.
         """
         if not raws:
             return
         if (decoded := self._all_decoded(raws, keeps_digits)) is not None:
             for one in decoded:
                 self._pass(one)
-        elif len(raws) > 1 and not are_parts:
-            self._read_together([part for raw in raws for part in self.split(raw)], are_parts=True)
+        elif not is_split and (parts := [part for raw in raws for part in self.split(raw)]) != raws:
+            self._read_together(parts, is_split=True)
         elif len(raws) > 1:
             keeps_digits = keeps_digits or self.validator.keeps_digits(list(map(_DATA, raws)))
             size = -(-len(raws) // _PIECES)
             for start in range(0, len(raws), size):
-                some = raws[start : start + size]
-                self._read_together(some, keeps_digits=keeps_digits, are_parts=are_parts)
+                self._read_together(raws[start : start + size], keeps_digits=keeps_digits, is_split=True)
         else:
-            self._read_alone(raws[0], is_part=are_parts)
+            self._pass_or_reject(raws[0])
 
     def _all_decoded(self, raws: Sequence[RawRecord], keeps_digits: bool) -> list[DecodedRecords] | None:
         """Return the decoded records by version. None unless all are valid, apart from what SQL tests."""
@@ -174,14 +172,6 @@ class StreamPass:
         except ValueError:  # a value that can't be kept
             return None
         return DecodedRecords(version, raws, records, extras, counts, len(together) - len(objects) + 1)
-
-    def _read_alone(self, raw: RawRecord, *, is_part: bool) -> None:
-        """Write or reject a record that the fast decoder refused, or the records in it."""
-        parts = (raw,) if is_part else self.split(raw)
-        if len(parts) == 1 and parts[0] is raw:
-            self._pass_or_reject(raw)
-        else:
-            self._read_together(parts, are_parts=True)
 
     def _pass_or_reject(self, raw: RawRecord) -> None:
         verdict = self.validator.verdict(raw)

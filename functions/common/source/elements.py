@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functions.common.errors import MalformedDocumentError
 from functions.common.source.buffer import Buffer
 from functions.common.source.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
-from functions.common.source.structure import STRING, nested
+from functions.common.source.structure import STRING, Scanner, nested
 
 _ELEMENT = re.compile(rb'((?:[^"{}\[\],]++|' + STRING + b"|" + nested() + rb")*+)([,\]}])", re.DOTALL)
 """Matches an element and the character after it."""
@@ -16,7 +16,6 @@ _IN_RECORD = re.compile(rb'[^"{}\[\]]*+')
 _IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _QUOTE, _BACKSLASH, _COMMA = b'"\\,'
 _OPENING = frozenset(b"{[")
-_OPENINGS = re.compile(rb"[{\[]++")
 _CLOSING = ord("]")
 
 
@@ -56,14 +55,8 @@ def _raw_record(start: int, data: bytes, length: int, cap: int) -> RawRecord:
     return RawRecord(start, data[:KEPT_OF_OVERSIZE] if is_oversize else data.rstrip(BLANK), length, is_oversize)
 
 
-class _Element:
+class _Element(Scanner):
     """Follows one element that nests deeply, or doesn't end in the buffer, to its end."""
-
-    def __init__(self, buffer: Buffer, cap: int) -> None:
-        self._buffer = buffer
-        self._cap = cap
-        self._start = self._scan = buffer.at
-        self._beginning = b""
 
     def take(self) -> tuple[RawRecord, int | None]:
         """Read the element and the character after it: `,`, a closing bracket, or None at the end of the document."""
@@ -75,10 +68,7 @@ class _Element:
                     break
                 self._scan += 1
             elif byte in _OPENING:
-                run = _OPENINGS.match(self._buffer.data, self._scan - self._buffer.base)
-                n_opened = len(run[0]) if run else 1
-                self._scan += n_opened
-                depth += n_opened
+                depth += len(self._openings())
             elif depth:
                 self._scan += 1
                 depth -= 1
@@ -104,11 +94,3 @@ class _Element:
                     return byte
             if not self._more():  # at the end of the block, or at its last byte, a backslash
                 return None
-
-    def _more(self) -> bool:
-        """Fetch more of the document, and drop bytes over the limit."""
-        buffer = self._buffer
-        if self._scan - self._start > max(self._cap, KEPT_OF_OVERSIZE):
-            self._beginning = self._beginning or buffer.slice(self._start, self._start + KEPT_OF_OVERSIZE)
-            buffer.at = self._scan
-        return buffer.more()

@@ -9,19 +9,21 @@ _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 def count_of_values(data: bytes) -> int:
     """Return the number of JSON values in these bytes, or -1 if they have anything else."""
-    try:
-        return len(_raw_decoder.decode_lines(data))
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return -1
+    values = _values(data)
+    return -1 if values is None else len(values)
 
 
 def count_of_objects(data: bytes) -> int:
     """Return the number of JSON objects in these bytes, or -1 if they have anything else."""
+    values = _values(data)
+    return -1 if values is None or any(bytes(value)[:1] != b"{" for value in values) else len(values)
+
+
+def _values(data: bytes) -> list[msgspec.Raw] | None:
     try:
-        values = _raw_decoder.decode_lines(data)
+        return _raw_decoder.decode_lines(data)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return -1
-    return len(values) if all(bytes(value)[:1] == b"{" for value in values) else -1
+        return None
 
 
 def is_json(data: bytes) -> bool:

@@ -7,6 +7,7 @@ from functions.common.input_settings import JSON, JSON_LINES, InputSettings
 from functions.common.source.buffer import Buffer
 from functions.common.source.compression import compression_of, without_suffix
 from functions.common.source.content import LINES, SEQUENCE, UNKNOWN, Content
+from functions.common.source.json_values import is_json
 from functions.common.source.raw import BLANK
 from functions.common.source.structure import Value
 
@@ -98,18 +99,8 @@ def _goes_on_over_lines(text: bytes, *, is_all: bool) -> bool:
     if b"\n" not in raw.data or text[:1] not in (b"{", b"["):
         return False
     if is_whole:
-        return _is_json(raw.data)
+        return is_json(raw.data)
     return not is_all and buffer.at == buffer.end and _could_be_json(raw.data)
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        json.loads(data.decode("latin-1"))
-    except RecursionError:
-        return True
-    except ValueError:
-        return False
-    return True
 
 
 def _could_be_json(data: bytes) -> bool:

@@ -51,7 +51,35 @@ def end_of_small(buffer: Buffer, start: int) -> int | None:
     return buffer.base + match.end()
 
 
-class Value:
+class Scanner:
+    """Reads ahead in a buffer from the first byte of a value, and keeps only the beginning of what exceeds a limit."""
+
+    def __init__(self, buffer: Buffer, cap: int, start: int | None = None) -> None:
+        self._buffer = buffer
+        self._cap = cap
+        self._start = self._scan = buffer.at if start is None else start
+        self._is_dropping = start is None
+        self._beginning = b""  # the value's first bytes, after others were dropped
+
+    def _openings(self) -> bytes:
+        """Scan over the opening brackets that follow each other in the buffer, and return them."""
+        match = _OPENINGS.match(self._buffer.data, self._scan - self._buffer.base)
+        assert match is not None  # it matches anywhere, even without characters
+        self._scan += len(match[0])
+        return match[0]
+
+    def _more(self) -> bool:
+        """Fetch more of the document, and drop bytes over the limit."""
+        buffer = self._buffer
+        if self._scan - self._start > max(self._cap, KEPT_OF_OVERSIZE):
+            if not self._is_dropping:
+                return False
+            self._beginning = self._beginning or buffer.slice(self._start, self._start + KEPT_OF_OVERSIZE)
+            buffer.at = self._scan
+        return buffer.more()
+
+
+class Value(Scanner):
     """Follows one value from its first byte to its end.
 
     A value is broken at a bracket without a partner, a string with a line break, or a word that isn't a literal. A line
@@ -59,12 +87,8 @@ class Value:
     """
 
     def __init__(self, buffer: Buffer, cap: int, start: int | None = None) -> None:
-        self._buffer = buffer
-        self._cap = cap
-        self._start = self._scan = buffer.at if start is None else start
+        super().__init__(buffer, cap, start)
         self._end: int | None = None  # the end of the value, if that is before `_scan`
-        self._is_dropping = start is None
-        self._beginning = b""  # the value's first bytes, after others were dropped
 
     def end_of_whole(self) -> int | None:
         """Return the offset after the value. None if it is broken or exceeds the limit. Nothing is read."""
@@ -118,28 +142,20 @@ class Value:
                     self._end = newline
                     return False
                 continue
+            if byte in _OPENING:
+                opened += self._openings()
+                last = opened[-1]
+                continue
             last = byte
             self._scan += 1
             if byte == _QUOTE:
                 if not self._is_string():
                     return False
-            elif byte in _OPENING:
-                opened.append(byte)
-                if run := self._openings():
-                    opened += run
-                    last = run[-1]
             else:
                 if opened.pop() != _OPENED_BY[byte]:
                     return False
                 if not opened:
                     return True
-
-    def _openings(self) -> bytes:
-        """Scan over the opening brackets that follow each other in the buffer, and return them."""
-        match = _OPENINGS.match(self._buffer.data, self._scan - self._buffer.base)
-        assert match is not None  # it matches anywhere, even without characters
-        self._scan += len(match[0])
-        return match[0]
 
     def _is_string(self) -> bool:
         """Follow a string from after its opening quote. A line break ends it as broken."""
@@ -199,13 +215,3 @@ class Value:
                 return self._buffer.data[match.end()], last
             if not self._more():
                 return None, last
-
-    def _more(self) -> bool:
-        """Fetch more of the document, and drop bytes over the limit."""
-        buffer = self._buffer
-        if self._scan - self._start > max(self._cap, KEPT_OF_OVERSIZE):
-            if not self._is_dropping:
-                return False
-            self._beginning = self._beginning or buffer.slice(self._start, self._start + KEPT_OF_OVERSIZE)
-            buffer.at = self._scan
-        return buffer.more()
