@@ -14,6 +14,7 @@ from functions.common.config import CONTRACTS
 from functions.common.contract_checks import check_contract
 from functions.common.errors import ContractError, UnknownDatasetError
 from functions.common.input_settings import KEEP, InputSettings, input_settings
+from functions.common.json_pointer import path_of
 from functions.common.planning import UNKNOWN_DATASET
 from functions.common.record_types import bounded, constant_of, record_fields, record_type
 from functions.common.schema_merging import merged
@@ -219,11 +220,6 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
         control_totals=tuple(ControlTotal(**total) for total in data.get("control_totals", [])),
         macros=_sql(macros) if macros.exists() else "",
     )
-
-
-def path_of(pointer: str) -> tuple[str, ...]:
-    """Return the member names in a JSON Pointer (RFC 6901)."""
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
 
 
 def _default_version(data: Mapping[str, Any]) -> int:

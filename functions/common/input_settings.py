@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.common.config import CONTRACTS, DROP, REJECT, Settings
+from functions.common.json_pointer import path_of, pointer_of
 
 KEEP = "keep"
 """The value of `unknown_fields` that only a contract can have: unknown fields go to a column of their own."""
@@ -41,7 +42,7 @@ class InputSettings:
     @property
     def record_path(self) -> tuple[str, ...]:
         """The members that lead from a document to its array of records; empty if no envelope is expected."""
-        return tuple(step.replace("~1", "/").replace("~0", "~") for step in self.records.split("/")[1:])
+        return path_of(self.records)
 
     def unknown_fields_under(self, settings: Settings) -> str:
         """What happens to unknown fields in a deployment with these settings: REJECT, DROP or KEEP."""
@@ -76,7 +77,7 @@ def input_settings(contract: Mapping[str, Any]) -> InputSettings:
     if "envelope" in contract and "records" in given:
         raise ValueError("envelope and input.records say the same in two ways: remove envelope")
     envelope = contract.get("envelope", "")
-    legacy = {"records": f"/{envelope.replace('~', '~0').replace('/', '~1')}"} if envelope else {}
+    legacy = {"records": pointer_of([envelope])} if envelope else {}
     return InputSettings(**{**legacy, **given, "ignore": tuple(given.get("ignore", ()))})
 
 

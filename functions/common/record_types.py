@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
+from functions.common.json_pointer import escaped
 from functions.common.schema_merging import merged, resolve
 from functions.common.schema_shapes import ARRAY, EMPTY, JSON, OBJECT, Shape, shape_of
 
@@ -70,7 +71,7 @@ def type_faults(schema: Any) -> list[tuple[str, str]]:
             if not inner or (inner[1] or "") == place or not inner[1]:
                 found[place, said] = None
         for name, inner_part in (part.get("properties") or {}).items() if isinstance(part, Mapping) else ():
-            look(inner_part, f"{place}/properties/{name.replace('~', '~0').replace('/', '~1')}")
+            look(inner_part, f"{place}/properties/{escaped(name)}")
         if isinstance(part, Mapping) and isinstance(part.get("items"), Mapping):
             look(part["items"], f"{place}/items")
         for keyword in ("$defs", "definitions") if not place and isinstance(part, Mapping) else ():

@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from functions.common.json_pointer import escaped
+
 MOST_FIELDS = 100
 """The number of unknown fields that are counted by name, per chunk and per file. Producers may invent any number."""
 
@@ -23,9 +25,9 @@ def is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def escaped(name: str) -> str:
-    """Return a member's name as a part of a JSON Pointer (RFC 6901), cut to MAX_NAME characters."""
-    return name[:MAX_NAME].replace("~", "~0").replace("/", "~1")
+def shown_step(name: str) -> str:
+    """Return a member's name as a step of a JSON Pointer that people read, cut to MAX_NAME characters."""
+    return escaped(name[:MAX_NAME])
 
 
 def reject_line(

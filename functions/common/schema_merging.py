@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
+from functions.common.json_pointer import unescaped
+
 CONDITIONS, INEXACT = "(conditions)", "(inexact)"
 """Keywords that only merged parts have."""
 
@@ -51,7 +53,7 @@ def resolve(reference: Any, root: Any) -> Mapping[str, Any]:
     """Return the part of `root` that a local `$ref` names, such as `#/$defs/money`. Raises TypeError if missing."""
     part: Any = root
     for step in str(reference).removeprefix("#/").split("/"):
-        name = step.replace("~1", "/").replace("~0", "~")
+        name = unescaped(step)
         part = part.get(name) if isinstance(part, Mapping) else None
     if not isinstance(part, Mapping):
         raise TypeError(f"the schema has no schema at {reference}")

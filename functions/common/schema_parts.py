@@ -7,6 +7,7 @@ applies a schema (`if`, `not`, `anyOf`, `contains`, …) tests a value that is d
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from functions.common.json_pointer import escaped, unescaped
 from functions.common.record_types import merged, missing_bounds
 
 _NAMED = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
@@ -64,7 +65,7 @@ def inner_schemas(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     """Yield the schemas directly inside a schema: the keyword, the JSON Pointer below it, and the schema."""
     for keyword in _NAMED:
         for name, inner in _mapping(schema.get(keyword)).items():
-            yield keyword, f"/{name.replace('~', '~0').replace('/', '~1')}", inner
+            yield keyword, f"/{escaped(name)}", inner
     for keyword in _SINGLE:
         if isinstance(schema.get(keyword), Mapping):
             yield keyword, "", schema[keyword]
@@ -109,7 +110,7 @@ def _follow(schema: Mapping[str, Any], root: Any, found: set[str], walk: Any) ->
 def _at(root: Any, pointer: str) -> Any:
     part = root
     for step in pointer.split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
+        name = unescaped(step)
         if isinstance(part, list):
             part = part[int(name)] if name.isdigit() and int(name) < len(part) else None
         else:

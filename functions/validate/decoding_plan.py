@@ -78,6 +78,11 @@ def plan_of(version: Version) -> Plan:
         return Plan(shape, shape, 0, is_untyped=True, is_valid=compiled(exact_schema(version)).is_valid)
 
 
+def is_field_name(name: str) -> bool:
+    """Return whether a msgspec type can have a field of this name: msgspec rejects names that JSON must escape."""
+    return name.isprintable() and not {'"', "\\"} & {*name}
+
+
 class NotUnderstoodError(Exception):
     """Raised if the fast path can't test everything in a part of a schema."""
 
@@ -168,8 +173,8 @@ def _object(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
     known = [*shape.members]  # not a set: `required` may have values that can't be hashed
     if part.get("additionalProperties") is not False or any(name not in known for name in part.get("required", [])):
         raise NotUnderstoodError
-    if any(not name.isprintable() or {'"', "\\"} & {*name} for name in shape.members):
-        raise NotUnderstoodError  # msgspec doesn't support names that JSON must escape
+    if not all(map(is_field_name, shape.members)):
+        raise NotUnderstoodError
     members = {
         name: _plan(member, column.members.get(name, member), root, level + 1) for name, member in shape.members.items()
     }

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from functions.common.reject_lines import OTHERS, escaped, is_name
+from functions.common.json_pointer import escaped
+from functions.common.reject_lines import OTHERS, is_name, shown_step
 from functions.common.schema_shapes import ARRAY, OBJECT, Shape
 from functions.validate.decoding_plan import Plan
 from functions.validate.drift import UnknownField
@@ -49,10 +50,8 @@ def _unknown(value: Any, shape: Shape, path: Path, place: str, pointer: str) -> 
         if shape.kind == OBJECT:
             for name, inner in value.items():
                 if name in shape.members:
-                    step = escaped(name)
-                    yield from _unknown(
-                        inner, shape.members[name], (*path, name), f"{place}/{step}", f"{pointer}/{step}"
-                    )
+                    places = f"{place}/{shown_step(name)}", f"{pointer}/{escaped(name)}"
+                    yield from _unknown(inner, shape.members[name], (*path, name), *places)
     elif isinstance(value, list) and shape.kind == ARRAY and shape.element:
         for number, element in enumerate(value):
             yield from _unknown(element, shape.element, (*path, ELEMENT), f"{place}/*", f"{pointer}/{number}")
@@ -61,11 +60,6 @@ def _unknown(value: Any, shape: Shape, path: Path, place: str, pointer: str) -> 
 def extra_text(values: Mapping[str, Any]) -> str | None:
     """Return unknown fields as a JSON object, sorted by JSON Pointer. None if there are none."""
     return json_text(dict(sorted(values.items()))) if values else None
-
-
-def is_learnable(name: str) -> bool:
-    """Whether the fast decoder can have a field of this name: msgspec rejects names that JSON must escape."""
-    return name.isprintable() and not {'"', "\\"} & {*name}
 
 
 def can_learn(plan: Plan, path: Path) -> bool:
@@ -123,7 +117,7 @@ def learned_fields(learned: Learned, *, keeps: bool) -> LearnedFields:
         node = root
         for step in path:
             node = node.inner.setdefault(step, _Node())
-        place = "".join(f"/{step if step == ELEMENT else escaped(step)}" for step in path)
+        place = "".join(f"/{step if step == ELEMENT else shown_step(step)}" for step in path)
         node.names.append((name, f"{place}/{name}" if is_name(name) else OTHERS))
     return LearnedFields(root, keeps)
 

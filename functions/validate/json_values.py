@@ -12,7 +12,7 @@ import msgspec
 
 from functions.common.record_types import INT64
 from functions.common.reject_codes import BAD_FORMAT, OUT_OF_RANGE, Reason
-from functions.common.reject_lines import escaped
+from functions.common.reject_lines import shown_step
 from functions.common.schema_shapes import ARRAY, JSON, OBJECT, Shape
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -68,7 +68,7 @@ def refusals(value: Any, pointer: str = "") -> Iterator[Reason]:
             if "\0" in name:
                 says = f"{pointer or 'the record'} has a field whose name has the character U+0000; leave it out"
                 yield Reason(BAD_FORMAT, pointer, _RULE, says)
-            yield from refusals(inner, f"{pointer}/{escaped(name)}")
+            yield from refusals(inner, f"{pointer}/{shown_step(name)}")
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from refusals(inner, f"{pointer}/{number}")
@@ -89,7 +89,7 @@ def refusals_in(record: Any, shape: Shape, pointer: str = "") -> Iterator[Reason
     elif shape.kind == OBJECT and isinstance(record, dict):
         for name, member in shape.members.items():
             if name in record and member.has_json:
-                yield from refusals_in(record[name], member, f"{pointer}/{escaped(name)}")
+                yield from refusals_in(record[name], member, f"{pointer}/{shown_step(name)}")
     elif shape.kind == ARRAY and isinstance(record, list) and shape.element and shape.element.has_json:
         for number, element in enumerate(record):
             yield from refusals_in(element, shape.element, f"{pointer}/{number}")

@@ -14,7 +14,8 @@ from typing import Any
 import jsonschema_rs
 
 from functions.common.compiled_schema import exact_schema
-from functions.common.contract import Contract, Rule, Version, path_of
+from functions.common.contract import Contract, Rule, Version
+from functions.common.json_pointer import path_of
 from functions.common.record_types import EPOCHS, SIGNIFICANT_DIGITS, merged
 from functions.common.reject_codes import (
     BAD_FORMAT,
@@ -30,7 +31,7 @@ from functions.common.reject_codes import (
     WRONG_TYPE,
     Reason,
 )
-from functions.common.reject_lines import escaped
+from functions.common.reject_lines import shown_step
 from functions.common.schema_merging import dereferenced
 
 MAX_REASONS = 20
@@ -117,7 +118,7 @@ def broken_rule(rule: Rule, record: Any) -> Reason:
 
 def unknown_version(record: Any, contract: Contract) -> Reason:
     """Return the reason for a record that names a version that the contract does not have."""
-    pointer = "".join(f"/{escaped(name)}" for name in contract.version_path)
+    pointer = "".join(f"/{shown_step(name)}" for name in contract.version_path)
     numbers = [str(version.number) for version in contract.versions]
     value = _value_at(record, contract.version_path)
     found = _NOT_WHOLE if _is_not_whole(value) else _kind_of(value)
@@ -152,7 +153,7 @@ def _advice(name: str, holder: Any, part: Mapping[str, Any], path: Sequence[str 
     """Return what to do about an unknown field of `holder`. `part` is its schema, at `path` in the version's schema."""
     for version in contract.versions:
         if name in _part(version.schema, path).get("properties", {}):
-            pointer = "".join(f"/{escaped(step)}" for step in contract.version_path)
+            pointer = "".join(f"/{shown_step(step)}" for step in contract.version_path)
             return f"it is a field of version {version.number}; a record names its version in {pointer}"
     near = get_close_matches(name[:_MAX_COMPARED], part.get("properties", {}), n=1)
     if near and near[0] in holder:
@@ -161,7 +162,7 @@ def _advice(name: str, holder: Any, part: Mapping[str, Any], path: Sequence[str 
 
 
 def _reason(keyword: str, path: Iterable[str | int], sentence: str) -> Reason:
-    pointer = "".join(f"/{escaped(str(step))}" for step in path)
+    pointer = "".join(f"/{shown_step(str(step))}" for step in path)
     return Reason(_CODES.get(keyword, BREAKS_SCHEMA), pointer, keyword, f"{pointer or 'the record'} {sentence}")
 
 

@@ -15,6 +15,7 @@ from functions.common.contract import Contract, Version
 from functions.common.reject_codes import Reason
 from functions.common.schema_shapes import shape_of
 from functions.common.source.raw import RawRecord
+from functions.validate.decoding_plan import is_field_name
 from functions.validate.drift import UnknownField
 from functions.validate.exact_numbers import loses_digits, parsed_exactly
 from functions.validate.extra_fields import (
@@ -22,7 +23,6 @@ from functions.validate.extra_fields import (
     Learned,
     can_learn,
     extra_text,
-    is_learnable,
     unknown_fields,
 )
 from functions.validate.fast_decoder import FastDecoder, fast_decoder_of, plan_of_version
@@ -126,7 +126,7 @@ class RecordValidator:
             return
         plan, learned = plan_of_version(version), self._learned[version]
         found = {
-            (one.path, one.name) for one in verdict.unknown if is_learnable(one.name) and can_learn(plan, one.path)
+            (one.path, one.name) for one in verdict.unknown if is_field_name(one.name) and can_learn(plan, one.path)
         }
         if found <= learned or len(learned | found) > MOST_LEARNED:
             return

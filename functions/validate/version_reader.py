@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from functions.common.contract import Contract
+from functions.validate.decoding_plan import is_field_name
 
 
 def version_reader(contract: Contract) -> Callable[[bytes], Sequence[int] | None] | None:
@@ -14,7 +15,7 @@ def version_reader(contract: Contract) -> Callable[[bytes], Sequence[int] | None
     The function returns None if a record's version isn't a whole number. It validates nothing else: the whole record
     is decoded afterwards.
     """
-    if not contract.version_path or not all(map(_is_plain, contract.version_path)):
+    if not contract.version_path or not all(map(is_field_name, contract.version_path)):
         return None
     made: Any = int
     for name in reversed(contract.version_path):
@@ -35,7 +36,3 @@ def version_reader(contract: Contract) -> Callable[[bytes], Sequence[int] | None
             return None
 
     return versions
-
-
-def _is_plain(name: str) -> bool:
-    return name.isprintable() and not {'"', "\\"} & {*name}

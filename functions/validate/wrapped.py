@@ -2,7 +2,7 @@
 
 from functions.common.contract import Version
 from functions.common.reject_codes import MISSING_FIELD, Reason
-from functions.common.reject_lines import escaped, is_name
+from functions.common.reject_lines import is_name, shown_step
 
 
 def wrapper_of(record: object, version: Version) -> Reason | None:
@@ -14,7 +14,7 @@ def wrapper_of(record: object, version: Version) -> Reason | None:
     inner = {name: value for name, value in record.items() if isinstance(value, dict) and is_name(name)}
     for name, value in inner.items():
         if name not in fields and len(required & value.keys()) * 2 > len(required):
-            pointer = f"/{escaped(name)}"
+            pointer = f"/{shown_step(name)}"
             message = f"the fields of the record are under {pointer}: send the object under {pointer} as the record"
             return Reason(MISSING_FIELD, pointer, "required", message)
     return None

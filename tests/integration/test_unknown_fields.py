@@ -66,6 +66,16 @@ def test_kept_fields_are_in_a_column_of_the_record_table(tmp_path: Path) -> None
     assert '""/more"":' in result.csv("t")
 
 
+def test_kept_fields_with_long_names_are_all_kept(tmp_path: Path) -> None:
+    """Messages shorten such names, but the column must not: shortened, these two are the same."""
+    long = "n" * 80
+    extra = {f"{long}1": 1, f"{long}2": 2, f"{long}/3": {"x": 3}}
+    records = [{"id": "a", **extra}, {"id": "b", **extra}]  # the second is read by the fast path
+    result = publish(lines(*records), tmp_path, contract=contract_with(tmp_path, "keep"))
+    expected = {f"/{long}1": 1, f"/{long}2": 2, f"/{long}~13": {"x": 3}}
+    assert rows_of(result) == {"a": expected, "b": expected}
+
+
 def test_what_is_refused_in_a_json_column_is_refused_in_a_kept_field(tmp_path: Path) -> None:
     bad = ['"\\u0000"', "1e999", "18446744073709551616", "[" * 70 + "]" * 70, '"\\ud800"', "tru"]
     data = lines({"id": "1", "more": 1}, {"id": "2", "more": 2})

@@ -19,6 +19,7 @@ from functions.common.errors import (
     UnsupportedFormatError,
     WrongEnvelopeError,
 )
+from functions.common.json_pointer import pointer_of
 from functions.common.reject_lines import is_name
 from functions.common.source.buffer import Buffer
 from functions.common.source.compression import READ, format_of
@@ -198,7 +199,7 @@ class _Alone:
             raise MalformedDocumentError(
                 f"The document is {kind}, not an object or an array: it must begin with {{ or [."
             )
-        pointer = "".join(f"/{step}" for step in self.path)
+        pointer = pointer_of(self.path)
         if self.has_no_array:
             raise WrongEnvelopeError(f"The member {pointer} must be an array of records.")
         if self._looks_like_an_envelope(read):

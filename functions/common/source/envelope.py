@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
-from functions.common.reject_lines import OTHERS, escaped, is_name
+from functions.common.reject_lines import OTHERS, is_name, shown_step
 from functions.common.source.buffer import Buffer
 from functions.common.source.json_values import is_json
 from functions.common.source.structure import Value
@@ -101,7 +101,7 @@ class Envelope:
                 self._at = end
             except ValueError:
                 return Found.FAULT
-            pointer = "".join(f"/{escaped(step)}" for step in (*self._path[:depth], name))
+            pointer = "".join(f"/{shown_step(step)}" for step in (*self._path[:depth], name))
             self._skipped.append(pointer if is_name(name) else OTHERS)
             pattern = _NEXT
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, pairwise
 
 from functions.common.errors import MalformedDocumentError, WrongEnvelopeError
+from functions.common.json_pointer import pointer_of
 from functions.common.source.buffer import Buffer
 from functions.common.source.elements import elements
 from functions.common.source.envelope import Envelope, Found, written_forms
@@ -171,7 +172,7 @@ class SequenceReader:
         """Yield the records of the envelope whose array is at the buffer's `at`."""
         envelope = Envelope(self._path, self._skip)
         yield from self._elements()
-        pointer = "".join(f"/{step}" for step in self._path)
+        pointer = pointer_of(self._path)
         found = envelope.finish(self._buffer, self._cap)
         if found is Found.MEMBER:
             raise WrongEnvelopeError(f"The envelope has a member of {pointer} twice.")

@@ -14,6 +14,7 @@ import duckdb
 
 from functions.common.compiled_schema import schema_validator
 from functions.common.contract import POSITION, Contract, Version
+from functions.common.json_pointer import escaped
 from functions.common.record_types import EPOCHS
 from functions.common.schema_shapes import ARRAY, OBJECT, Shape, shape_of
 from functions.common.sql import literal
@@ -105,7 +106,7 @@ def _of_shape(shape: Shape, pointer: str, *, is_required: bool) -> Origin:
     if shape.kind == OBJECT:
         required = shape.part.get("required", [])
         members = {
-            name.lower(): _of_shape(member, f"{pointer}/{_escaped(name)}", is_required=name in required)
+            name.lower(): _of_shape(member, f"{pointer}/{escaped(name)}", is_required=name in required)
             for name, member in shape.columns.items()
         }
         return Origin(pointer, nullable, members=members)
@@ -113,10 +114,6 @@ def _of_shape(shape: Shape, pointer: str, *, is_required: bool) -> Origin:
         return Origin(pointer, nullable, element=_of_shape(shape.element, f"{pointer}/*", is_required=True))
     is_number = shape.kind == "integer" and shape.part.get("format") not in EPOCHS
     return Origin(pointer, nullable, _bounds(shape.part) if is_number else None)
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _bounds(part: Mapping[str, Any]) -> tuple[int, int] | None:

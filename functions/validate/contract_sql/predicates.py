@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from functions.common.contract import SENT
 from functions.common.record_types import SIGNIFICANT_DIGITS, decimal_of, kept_type
-from functions.common.reject_lines import escaped
+from functions.common.reject_lines import shown_step
 from functions.common.schema_shapes import ARRAY, EMPTY, JSON, OBJECT, Shape, shape_of
 from functions.common.sql import identifier, literal
 from functions.validate.contract_sql.patterns import decimal_string, pattern_conditions
@@ -45,7 +45,7 @@ def fits_by_place(schema: object) -> list[tuple[str, str, str]]:
 def _by_place(shape: Shape, place: str, pointer: str) -> Iterator[tuple[str, str, str]]:
     if shape.kind == OBJECT:
         for name, member in shape.columns.items():
-            yield from _by_place(member, f"{place}.{identifier(name)}", f"{pointer}/{escaped(name)}")
+            yield from _by_place(member, f"{place}.{identifier(name)}", f"{pointer}/{shown_step(name)}")
     elif condition := " AND ".join(_conditions(shape, place, _fits)):
         scalar = shape
         while scalar.element:

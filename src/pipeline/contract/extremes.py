@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from functions.common.compiled_schema import schema_validator
-from functions.common.contract import Contract, Version, path_of
+from functions.common.contract import Contract, Version
 from functions.common.errors import ContractError, ReconciliationError
+from functions.common.json_pointer import escaped, path_of
 from functions.common.record_types import EPOCHS, INT64, SIGNIFICANT_DIGITS, decimal_of
 from functions.common.reject_codes import DOES_NOT_FIT, NULL_KEY
-from functions.common.reject_lines import escaped
 from functions.common.schema_shapes import ARRAY, JSON, OBJECT, Shape, shape_of
 from functions.common.sql import make_macros
 from functions.validate.contract_sql.column_origins import Columns, Origin, column_origins

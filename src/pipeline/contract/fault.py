@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from functions.common.contract import path_of
+from functions.common.json_pointer import path_of
 
 
 @dataclass(frozen=True, order=True)

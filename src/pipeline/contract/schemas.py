@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from functions.common.compiled_schema import compiled
-from functions.common.contract import Contract, Version, path_of
+from functions.common.contract import Contract, Version
+from functions.common.json_pointer import path_of
 from functions.common.record_types import EPOCHS, merged, resolve
 from functions.common.schema_merging import ANNOTATIONS, CONDITIONS, dereferenced, types_of
 from functions.common.schema_parts import IN_PLACE, conditions, describing, inner_schemas, parts

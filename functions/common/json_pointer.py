@@ -1,0 +1,23 @@
+"""JSON Pointers (RFC 6901): the member names that they consist of, and back."""
+
+from collections.abc import Iterable
+
+
+def path_of(pointer: str) -> tuple[str, ...]:
+    """Return the member names in a JSON Pointer."""
+    return tuple(map(unescaped, pointer.split("/")[1:]))
+
+
+def unescaped(step: str) -> str:
+    """Return the member's name that one step of a JSON Pointer stands for."""
+    return step.replace("~1", "/").replace("~0", "~")
+
+
+def escaped(name: str) -> str:
+    """Return a member's name as it is written in a JSON Pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def pointer_of(path: Iterable[str]) -> str:
+    """Return the JSON Pointer of some member names."""
+    return "".join(f"/{escaped(name)}" for name in path)
