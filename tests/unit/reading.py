@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, cycle
+from typing import Any
+
+from hypothesis import strategies as st
 
 from functions.common.source.content import LINES, SEQUENCE
 from functions.common.source.documents import Document, read_as_lines, read_sequence
@@ -44,3 +47,16 @@ def read_lines(blocks: Iterable[bytes], cap: int, start: int = 0, end: int | Non
 def records_of(document: Document) -> list[RawRecord]:
     """All records of a document, also those that share a line."""
     return [part for raw in document.records for part in document.split(raw)]
+
+
+def json_values(strings: st.SearchStrategy[str], size: int, leaves: int) -> st.SearchStrategy[Any]:
+    """JSON values with these strings, arrays and objects of at most `size`, and about `leaves` scalars."""
+    return st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**53), 2**53)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | strings,
+        lambda inner: st.lists(inner, max_size=size) | st.dictionaries(strings, inner, max_size=size),
+        max_leaves=leaves,
+    )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from functions.common.errors import EncodingError, MalformedDocumentError, RecordTooLargeError, WrongEnvelopeError
 from functions.common.source.documents import Document, check_encoding
 from functions.common.source.raw import RawRecord
-from tests.unit.reading import cut, read_document, read_lines, records_of
+from tests.unit.reading import cut, json_values, read_document, read_lines, records_of
 
 FIELDS = ("id", "text")
 CAP = 10_000
@@ -91,15 +91,7 @@ def test_the_shape_of_a_document_is_detected_from_its_first_bytes(
 
 
 strings = st.text(st.sampled_from('[]{},:"\\ \n\r\tax0é日😀\u2028'), max_size=12)
-values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | strings,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(strings, inner, max_size=4),
-    max_leaves=12,
-)
+values = json_values(strings, 4, 12)
 layouts: st.SearchStrategy[Callable[[Any], str]] = st.builds(
     lambda ascii_only, indent, separators: (
         lambda value: json.dumps(value, ensure_ascii=ascii_only, indent=indent, separators=separators)

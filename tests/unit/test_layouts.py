@@ -15,21 +15,13 @@ from hypothesis import strategies as st
 from functions.common.source.compression import decompress
 from functions.common.source.content import LINES, SEQUENCE
 from functions.common.source.raw import RawRecord
-from tests.unit.reading import cut, read_document, records_of
+from tests.unit.reading import cut, json_values, read_document, records_of
 
 CAP = 10_000
 ENVELOPE = "records"
 
 strings = st.text(st.sampled_from('[]{},:"\\ \n\r\tax0é日😀\u2028'), max_size=8)
-inner = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | strings,
-    lambda part: st.lists(part, max_size=3) | st.dictionaries(strings, part, max_size=3),
-    max_leaves=8,
-)
+inner = json_values(strings, 3, 8)
 objects = st.dictionaries(strings, inner, max_size=4)
 values = st.lists(objects | objects | st.integers() | strings | st.none(), min_size=2, max_size=8)
 """Records and other values, but no arrays: the elements of an array are records themselves."""
