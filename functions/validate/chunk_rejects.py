@@ -47,8 +47,8 @@ class ChunkRejects:
     def writer(self) -> Iterator[Callable[[RawRecord, Verdict], None]]:
         """Yield a function that writes the reject of one record. Call it in the order of the source.
 
-        On exit, its rejects are merged into those in `path`, even after an error, when they are the sample. The
-        function raises RejectVolumeError if all rejects together take more than `max_bytes`.
+        On exit, the written rejects are merged into the rejects in `path`. After an error, they are merged as well, and
+        serve as a sample. The function raises RejectVolumeError if all rejects together exceed `max_bytes`.
         """
         more = self.path.with_suffix(".more")
         try:
@@ -76,13 +76,13 @@ class ChunkRejects:
         if self.n_bytes > self.max_bytes:
             reasons_so_far = ", ".join(f"{code} {number}" for code, number in sorted(self.by_reason.items()))
             raise RejectVolumeError(
-                f"The rejects of one chunk take more than {self.max_bytes} bytes, the cap max_reject_bytes. By then "
-                f"{self.by_reason.total()} records were rejected ({reasons_so_far}): a sample is {self.sample_uri}."
+                f"The rejects of one chunk take more than {self.max_bytes} bytes, the limit max_reject_bytes. "
+                f"Rejected so far: {self.by_reason.total()} ({reasons_so_far}). A sample is at {self.sample_uri}."
             )
         write(line)
 
     def _merge(self, more: Path) -> None:
-        """Merge the lines of a file into those in `path`. Both are in the order of the source."""
+        """Merge the rejects in the file `more` into those in `path`. Both files are in the order of the source."""
         if not self.path.stat().st_size:
             more.replace(self.path)
             return

@@ -42,7 +42,7 @@ _TYPES_OF: Mapping[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """How one part of a record is read."""
+    """Describes how to read one part of a record."""
 
     shape: Shape
     column: Shape
@@ -51,14 +51,14 @@ class Plan:
     """The number of arrays and objects that enclose the part."""
     is_untyped: bool = False
     is_valid: Callable[[Any], bool] | None = None
-    """The exact test of an untyped part. None if its schema only limits its type: see `types`."""
+    """The exact test of an untyped part. None if the part's schema only limits its type: see `types`."""
     types: frozenset[type] | None = None
     """The Python types that an untyped part may have. None for any type."""
     members: Mapping[str, "Plan"] = field(default_factory=dict)
     element: "Plan | None" = None
     branches: Sequence[tuple[str | int, "Plan"]] = ()
     condition: Callable[[str], str] | None = None
-    """Takes an SQL expression for the object, and returns a predicate that is true only if its conditions hold."""
+    """Takes an SQL expression for the object, and returns a predicate that is true only if the conditions hold."""
 
     def walk(self) -> Iterator["Plan"]:
         """Yield this plan and all plans inside it."""
@@ -69,7 +69,7 @@ class Plan:
 
 
 def plan_of(version: Version) -> Plan:
-    """Return the plan for the records of a version. Raises TypeError or ValueError if its schema can't be a row."""
+    """Return the plan for a version's records. Raises TypeError or ValueError if its schema can't describe a row."""
     schema = version.schema
     shape = shape_of(schema, schema)
     try:
@@ -164,7 +164,7 @@ def _typed(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
 
 
 def _is_comparable(shape: Shape) -> bool:
-    """Whether equal values are always equal in SQL. Strings of JSON aren't: one value has several spellings."""
+    """Return whether equal values are always equal in SQL. A string of JSON can spell a value in several ways."""
     return not shape.has_json
 
 

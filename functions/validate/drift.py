@@ -18,7 +18,7 @@ class UnknownField:
     """The object in the record that has the member."""
     name: str
     place: str
-    """The member's JSON Pointer, with `*` for the index of an element. OTHERS if its name doesn't look like a name."""
+    """The member's JSON Pointer, with `*` for the index of an element. OTHERS if its name may be a data value."""
     path: tuple[str, ...] = ()
     """The member names that lead to `holder`, with `*` for the elements of an array."""
     pointer: str = ""
@@ -36,7 +36,7 @@ def skipped_members(skipped: Mapping[str, int], version: Version) -> Iterator[Dr
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Counts records by unknown field: by version, place, and whether the field was dropped from a valid record."""
+    """Counts records with unknown fields, by version, place, and whether the field was dropped from a valid record."""
 
     records: Counter[tuple[int, str, bool]] = field(default_factory=Counter)
 
@@ -45,7 +45,7 @@ class Drift:
         self._add(version, dict.fromkeys((one.place for one in found), 1), dropped=dropped)
 
     def add_dropped(self, version: Version, places: Mapping[str, int]) -> None:
-        """Add the numbers of valid records that have each unknown field."""
+        """Add the number of valid records that have each unknown field."""
         self._add(version, places, dropped=True)
 
     def _add(self, version: Version, places: Mapping[str, int], *, dropped: bool) -> None:
@@ -56,14 +56,14 @@ class Drift:
             self.records[key] += records
 
     def reject(self, version: Version, found: Iterable[UnknownField]) -> None:
-        """Count the unknown fields of one record, which `add` counted as dropped, as those of a rejected record."""
+        """Count a record's unknown fields as those of a rejected record, after `add` counted them as dropped."""
         for place in dict.fromkeys(one.place for one in found):
             key = (version.number, place, True)
             self.records[key if key in self.records else (version.number, OTHERS, True)] -= 1
         self.add(version, found, dropped=False)
 
     def content(self) -> tuple[DriftCount, ...]:
-        """Return the counts in the form that is staged and published."""
+        """Return the counts in the form in which they are staged and published."""
         return tuple(
             DriftCount(contract_version=number, field=place, records=records, dropped=dropped)
             for (number, place, dropped), records in sorted(self.records.items())

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from functions.common.record_types import INT64, SIGNIFICANT_DIGITS
 
 _LONGEST_EXACT = SIGNIFICANT_DIGITS + 1
-"""The longest number, in characters with its point, whose digits a float always keeps."""
+"""The maximum length of a number whose digits a float always keeps, in characters including the point."""
 
 _DIGITS_AS_ZEROS = bytes(0x30 if character in b"0123456789." else 0x20 for character in range(256))
 _STRIDE = 4
@@ -19,7 +19,7 @@ _SAMPLED = b"0" * (_LONGEST_EXACT // _STRIDE)
 """Every fourth character of a number of _LONGEST_EXACT characters, with zeros for its digits."""
 
 _SPANNED = _STRIDE * (len(_SAMPLED) - 1) + 1
-"""The number of characters from the first to the last sampled one, both included."""
+"""The number of characters from the first to the last sampled character, inclusive."""
 
 _LONG = re.compile(rb"[0-9.]{%d,}" % _LONGEST_EXACT)
 _NUMBER = re.compile(rb"[0-9.]+(?:[eE][+-]?[0-9]+)?")
@@ -28,18 +28,18 @@ _EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]")
 _LONG_INTEGER = re.compile(rb"[0-9]{19}")
 _FLOATS_SKIP_INTEGERS = 2**53
 _UINT64_END = 2**64
-"""Parsers keep whole numbers below this one exactly."""
+"""Parsers keep whole numbers below this number exactly."""
 
 
 def loses_digits(data: bytes) -> bool:
-    """Whether JSON may have a number that loses digits in a float. Digits in a string can also return True."""
+    """Return whether JSON may have a number that loses digits in a float. Also returns True for some strings."""
     sampled = data[::_STRIDE].translate(_DIGITS_AS_ZEROS)  # scanning every character takes twice as long
     at = sampled.find(_SAMPLED)
     while at >= 0:
         start, following = _STRIDE * at, at + 1
-        if data[start : start + _SPANNED].replace(b".", b"0").isdigit():  # usually it isn't: a time has colons
+        if data[start : start + _SPANNED].replace(b".", b"0").isdigit():  # false for a time: it has colons
             long = _LONG.search(data, max(0, start - _STRIDE + 1), start + 2 * _LONGEST_EXACT)
-            if long and (whole := _LONG.match(data, long.start())):  # the window may end within it
+            if long and (whole := _LONG.match(data, long.start())):  # the window may end within the number
                 if _is_lossy(data, whole.start()):
                     return True
                 following = max(following, whole.end() // _STRIDE)
@@ -70,7 +70,7 @@ def _value_of(number: float) -> Decimal:
 
 
 def parsed_exactly(data: bytes, record: object, *, keep_integers: bool = False) -> object:
-    """Return the value of JSON that was already parsed as `record`, with every digit of its numbers.
+    """Return the value of `data`, which was already parsed as `record`, with every digit of its numbers.
 
     Numbers that a float may not hold are int if they are whole, otherwise Decimal. With `keep_integers`, each whole
     number without a point or an exponent is an int, even if a float could hold it. Raises RecursionError if the value
@@ -88,7 +88,7 @@ def _number(text: str) -> int | float | Decimal:
         return int(text) if is_int else float(text)
     try:
         number = Decimal(text)
-    except InvalidOperation:  # its exponent is too large for Decimal
+    except InvalidOperation:  # the exponent is too large for Decimal
         return float(text)
     if not INT64[0] <= number < _UINT64_END or number != number.to_integral_value():
         return number

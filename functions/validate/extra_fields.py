@@ -21,7 +21,7 @@ from functions.validate.json_values import json_text
 
 ELEMENT = "*"
 MOST_LEARNED = 100
-"""The maximum number of names that a version's fast decoder learns. With more, names are probably values."""
+"""The maximum number of names that a version's fast decoder learns. If there are more, the names are probably data."""
 
 _MOST_TYPES = 1024
 """The maximum number of types whose attributes are cached."""
@@ -63,7 +63,7 @@ def extra_text(values: Mapping[str, Any]) -> str | None:
 
 
 def can_learn(plan: Plan, path: Path) -> bool:
-    """Whether the fast decoder reads the object at a path into a msgspec type, which can get one more field."""
+    """Return whether the fast decoder reads the object at a path into a msgspec type, which can get another field."""
     if plan.is_untyped:
         return False
     if not path:
@@ -90,12 +90,13 @@ class LearnedFields:
 
     root: _Node
     keeps: bool
-    """Whether their values are kept."""
+    """Whether the values of removed fields are kept."""
 
     def take(self, records: Iterable[Any], counts: Counter[str]) -> Sequence[str | None] | None:
-        """Remove the fields, and count the records that have each. Returns the JSON of the kept fields of each record.
+        """Remove learned fields, and count the records that have each field.
 
-        Returns None if fields are not kept. Raises ValueError if a kept value can't be written.
+        Returns each record's kept fields as JSON, or None if fields aren't kept. Raises ValueError if a kept value
+        can't be written as JSON.
         """
         kept: list[str | None] = []
         for record in records:
@@ -111,7 +112,7 @@ class LearnedFields:
 
 
 def learned_fields(learned: Learned, *, keeps: bool) -> LearnedFields:
-    """Return an object that removes these fields from records."""
+    """Return an object that removes the fields in `learned` from records."""
     root = _Node()
     for path, name in sorted(learned):
         node = root
@@ -141,5 +142,5 @@ def _take(value: Any, node: _Node, pointer: str, found: list[tuple[str, str, Any
 
 @lru_cache(maxsize=_MOST_TYPES)
 def _attributes(kind: type[msgspec.Struct]) -> Mapping[str, str]:
-    """Return the name of a type's attribute for each member of a JSON object."""
+    """Return the attribute of a msgspec type for each member name in JSON."""
     return dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))

@@ -1,4 +1,4 @@
-"""A schema compiled for speed. A record that it accepts is valid; the exact validator checks all others.
+"""Compiles a schema into a fast decoder. Records that it accepts are valid. The exact validator checks all others.
 
 Most records are valid, and two inexpensive steps find them. While the chunk is streamed, msgspec reads each record into
 a type made from the schema (structure, types, lengths, bounds, enumerations). Keywords that the type can't express
@@ -40,21 +40,21 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class FastDecoder:
-    """A compiled schema."""
+    """Reads records with types that were compiled from a schema."""
 
     decode: Callable[[bytes], list[Any]]
     """Returns the records in these bytes, in order. Raises one of _UNREADABLE if a record might not be valid."""
     is_plain: Callable[[bytes], bool]
-    """Returns True only if these bytes have none of the characters that the schema forbids in strings."""
+    """Returns True only if these bytes contain none of the characters that the schema forbids in strings."""
     needs_digits: bool
-    """Whether a number's nearest float isn't enough to test it: the schema has decimals or bounds."""
+    """Whether the schema has decimals or bounds, which the nearest float of a number can't test."""
     levels: int
     """The maximum nesting depth of a record, in the parts whose depth the schema limits."""
     learned: LearnedFields | None = None
-    """Removes the unknown fields that the decoder accepts from records. None if it accepts none."""
+    """Removes accepted unknown fields from records. None if the decoder accepts no unknown fields."""
 
     def read(self, inputs: Sequence[bytes]) -> list[Any] | None:
-        """Return the records in these inputs, one per input. None unless all are valid, apart from what SQL tests.
+        """Return one record per input, or None unless all records are valid, apart from what SQL tests.
 
         The inputs are parsed together. In JSON, `{` follows `}` only after a comma, so a record can't span two inputs
         that begin and end with braces. If there are as many records as inputs, each input is one record.
@@ -64,16 +64,16 @@ class FastDecoder:
 
     @staticmethod
     def objects_of(inputs: Sequence[bytes]) -> Sequence[bytes] | None:
-        """Return the inputs without surrounding white space. None unless each then begins and ends as an object."""
+        """Return the inputs without surrounding white space, or None unless each begins and ends as an object."""
         if _are_objects(inputs):
             return inputs
         inputs = [one.strip(BLANK) for one in inputs]
         return inputs if _are_objects(inputs) else None
 
     def read_objects(self, together: bytes, n_objects: int, *, keeps_digits: bool = False) -> list[Any] | None:
-        """Return the same as `read` for inputs that `objects_of` returned, one on each line.
+        """Return the records of inputs that `objects_of` returned, as `read` does. `together` has one input per line.
 
-        `keeps_digits` says that no number in them loses digits (see `loses_digits`), which skips the search for one.
+        `keeps_digits` says that no number loses digits, which skips the search for such numbers (see `loses_digits`).
         """
         try:
             records = self.decode(together)
@@ -85,7 +85,7 @@ class FastDecoder:
 
 
 def _are_objects(inputs: Sequence[bytes]) -> bool:
-    """Whether each of these inputs begins and ends as an object."""
+    """Return whether each of these inputs begins and ends as an object."""
     try:
         return {*map(_FIRST, inputs)} <= _OPENING and {*map(_LAST, inputs)} <= _CLOSING
     except IndexError:  # an input is empty
@@ -94,7 +94,7 @@ def _are_objects(inputs: Sequence[bytes]) -> bool:
 
 @cache
 def plan_of_version(version: Version) -> Plan:
-    """Return the plan for the records of a version, which is made once per process."""
+    """Return the plan for the records of a version. Each plan is made once per process."""
     return plan_of(version)
 
 
@@ -102,10 +102,11 @@ def plan_of_version(version: Version) -> Plan:
 def fast_decoder_of(
     version: Version, max_nesting: int = MOST_NESTING, learned: Learned = frozenset(), *, keeps: bool = False
 ) -> FastDecoder | None:
-    """Return the fast decoder of a version for records at most `max_nesting` deep, which is made once per process.
+    """Return the fast decoder of a version for records that nest at most `max_nesting` deep.
 
-    It accepts the unknown fields in `learned`. Their values are dropped, or kept if `keeps` is true. Returns None if
-    the schema can't be compiled, which `schema_validator` reports.
+    The decoder accepts the unknown fields in `learned`. It drops their values, or keeps them if `keeps` is true.
+    Returns None if the schema can't be compiled, which `schema_validator` reports. Each decoder is made once per
+    process.
     """
     try:
         plan = plan_of_version(version)
@@ -226,8 +227,9 @@ _MAKERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 
 
 def _bounds(part: Mapping[str, Any], limit: int | None) -> dict[str, int | None]:
-    """Return the tighter of a part's own bounds and those of its type: below `limit` and above its negative."""
-    part = {name: bound for name, bound in part.items() if name not in BOUNDS or bound not in INT64}  # msgspec's own
+    """Return a part's bounds or those of its type (above `-limit` and below `limit`), whichever are tighter."""
+    # The bounds of INT64 are msgspec's own bounds.
+    part = {name: bound for name, bound in part.items() if name not in BOUNDS or bound not in INT64}
     least, most = part.get("minimum"), part.get("maximum")
     lows = [bound for bound in (None if limit is None else -limit, part.get("exclusiveMinimum")) if bound is not None]
     highs = [bound for bound in (limit, part.get("exclusiveMaximum")) if bound is not None]

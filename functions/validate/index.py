@@ -29,7 +29,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
 
 
 def validate(batch: Batch, chunk: int, storage: Storage, settings: Settings) -> ChunkCounts:
-    """Divide one chunk into valid and rejected records in staging. The counts are written last, and complete it."""
+    """Divide one chunk into valid and rejected records in staging. The chunk is complete when its counts exist."""
     with workdir() as folder:
         counts = _divide(batch, chunk, folder, storage, settings)
         upload = partial(_upload, storage, settings.processed_bucket, batch, chunk)

@@ -1,6 +1,6 @@
-"""Writes values of records as strings of JSON, and refuses values that such a string can't have.
+"""Converts values of records to strings of JSON, and refuses values that such a string can't hold.
 
-Strings of JSON have no white space between values, and numbers keep every digit.
+The strings have no white space between values, and their numbers keep every digit.
 """
 
 import re
@@ -28,7 +28,7 @@ Converter = Callable[[Any], Any]
 
 
 class RefusedError(ValueError):
-    """Raised if a value has a character or number that a string of JSON must not have."""
+    """Raised if a value has a character or number that a string of JSON must not contain."""
 
 
 def json_text(value: Any) -> str:
@@ -62,18 +62,18 @@ def refusals(value: Any, pointer: str = "") -> Iterator[Reason]:
     """Yield the reasons why a parsed value can't become a string of JSON: a NUL, or a whole number beyond 64 bits."""
     if isinstance(value, str):
         if "\0" in value:
-            yield Reason(BAD_FORMAT, pointer, _RULE, f"{pointer} must not have the character U+0000; leave it out")
+            yield Reason(BAD_FORMAT, pointer, _RULE, f"{pointer} must not contain the character U+0000; remove it")
     elif isinstance(value, dict):
         for name, inner in value.items():
             if "\0" in name:
-                says = f"{pointer or 'the record'} has a field whose name has the character U+0000; leave it out"
+                says = f"{pointer or 'the record'} has a field whose name contains the character U+0000; remove it"
                 yield Reason(BAD_FORMAT, pointer, _RULE, says)
             yield from refusals(inner, f"{pointer}/{shown_step(name)}")
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from refusals(inner, f"{pointer}/{number}")
     elif not isinstance(value, bool) and _is_beyond_64_bits(value):
-        says = f"{pointer} must be a number that 64 bits hold; write a longer number as a string"
+        says = f"{pointer} must be a number that fits in 64 bits; write a longer number as a string"
         yield Reason(OUT_OF_RANGE, pointer, _RULE, says)
 
 
@@ -98,7 +98,8 @@ def refusals_in(record: Any, shape: Shape, pointer: str = "") -> Iterator[Reason
 def converter_of(shape: Shape) -> Converter | None:
     """Return a function that replaces parts of a parsed value of this shape with strings of JSON.
 
-    The function raises RefusedError, and may change its argument. Returns None if no part becomes a string of JSON.
+    The function may change its argument, and raises RefusedError for a value that can't be converted. Returns None if
+    no part becomes a string of JSON.
     """
     if shape.kind == JSON:
         return lambda value: None if value is None else json_text(value)

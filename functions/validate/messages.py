@@ -1,7 +1,7 @@
-"""Explains why a record is rejected: a stable code, the place as a JSON Pointer, the rule, and a sentence.
+"""Explains why a record is rejected, with a stable code, the place as a JSON Pointer, the rule, and a sentence.
 
 The sentence is built from the rule and the place. It names the kind of value that was found, but never the value.
-Messages of libraries are not used, because they quote values.
+Library messages are not used, because they quote values.
 """
 
 import json
@@ -72,7 +72,7 @@ _KINDS = {
     dict: "an object",
 }
 _COUNTS_TIME = (
-    "found a number; if it counts from 1970, declare the field as an integer with the format epoch-millis or "
+    "found a number; if it is a time since 1970, declare the field as an integer with the format epoch-millis or "
     "epoch-seconds"
 )
 _NOT_WHOLE = "a number that is not whole"
@@ -101,7 +101,7 @@ _LIMITS = {
 def broken_schema(
     errors: Iterable[jsonschema_rs.ValidationError], contract: Contract, version: Version
 ) -> list[Reason]:
-    """Return the reasons why a record violates its schema, sorted by place, at most MAX_REASONS."""
+    """Return at most MAX_REASONS reasons why a record violates its schema, sorted by place."""
     in_order = sorted(
         errors, key=lambda error: [f"{step:09}" if isinstance(step, int) else step for step in error.instance_path]
     )
@@ -111,18 +111,18 @@ def broken_schema(
 
 
 def broken_rule(rule: Rule, record: Any) -> Reason:
-    """Return the reason for a record that is valid by its schema, but violates a rule of the contract."""
+    """Return the reason for rejecting a record that is valid by its schema but violates a rule of the contract."""
     found = _found(_value_at(record, path_of(rule.pointer)), is_of_a_right_type=True)
     return Reason(rule.code, rule.pointer, rule.code, f"{rule.pointer} {rule.message}{_such_as(rule.example)}; {found}")
 
 
 def unknown_version(record: Any, contract: Contract) -> Reason:
-    """Return the reason for a record that names a version that the contract does not have."""
+    """Return the reason for rejecting a record that names a version that the contract doesn't have."""
     pointer = "".join(f"/{shown_step(name)}" for name in contract.version_path)
     numbers = [str(version.number) for version in contract.versions]
     value = _value_at(record, contract.version_path)
     found = _NOT_WHOLE if _is_not_whole(value) else _kind_of(value)
-    sentence = f"must be the whole number of a version of the contract: {' or '.join(numbers)}; found {found}"
+    sentence = f"must be a version of the contract, as a whole number: {' or '.join(numbers)}; found {found}"
     if contract.default_version not in {version.number for version in contract.versions}:
         sentence = f"is required and {sentence}"
     return Reason(UNKNOWN_VERSION, pointer, "record_version", f"{pointer} {sentence}")
@@ -252,7 +252,7 @@ def _such_as(example: str) -> str:
 
 
 def _found(value: Any, *, is_of_a_right_type: bool) -> str:
-    """Return the kind of value that was found, as `another …` if only its type is right."""
+    """Return `found` and the kind of value that was found, as `another …` if only its type is right."""
     kind = _kind_of(value)
     if is_of_a_right_type and kind.startswith(("a ", "an ")):
         return f"found another {kind.partition(' ')[2]}"

@@ -1,4 +1,4 @@
-"""Reads the records that the contract's SQL flagged from the source again, and validates them exactly."""
+"""Reads records again from the source if the contract's SQL flagged them, and validates them exactly."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Recheck:
     rejects: ChunkRejects
     open_document: Callable[[], Document]
     drift: Drift
-    """The counts of unknown fields. They include those of flagged records as dropped fields."""
+    """The counts of unknown fields. The unknown fields of flagged records are counted as dropped."""
 
     def accepted(self, flagged: Iterable[FlaggedRecord]) -> Iterator[int]:
         """Reject the flagged records that are invalid or unfit, and yield the positions of the valid ones.

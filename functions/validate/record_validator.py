@@ -1,4 +1,4 @@
-"""Validates one record exactly: the parser, the limits and jsonschema-rs decide everything but the contract's rules."""
+"""Validates one record exactly with the parser, the limits and jsonschema-rs, but without the contract's rules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from functions.validate.unreadable import is_one_value, nested_too_deeply, nests
 from functions.validate.wrapped import wrapper_of
 
 _FULLY_EXPLAINED_BYTES = 128 << 10
-"""For a larger record, only the first error is reported: 8 MiB of nonsense has a million errors."""
+"""The maximum size of a record whose errors are all reported. A record of 8 MiB can have a million errors."""
 
 _MAX_NAME = 64
 
@@ -140,7 +140,7 @@ class RecordValidator:
     def _droppable(self, record: object, unknown: Sequence[UnknownField]) -> list[UnknownField]:
         """Return the unknown fields that can be dropped without losing meaning.
 
-        A field of another version can't be dropped, nor one that may be a misspelt version field.
+        A field of another version can't be dropped. Neither can a field whose name may be a misspelt version field.
         """
         of_versions = [
             {(id(one.holder), one.name) for one in unknown_fields(record, self._shapes[version])}
@@ -164,16 +164,16 @@ class RecordValidator:
             validator.validate(record)
         except jsonschema_rs.ValidationError as first:
             return broken_schema([first], self.contract, version)
-        raise AssertionError("a record that is not valid breaks the schema somewhere")
+        raise AssertionError("an invalid record must break its schema")
 
     def rules_verdict(self, raw: RawRecord, kept: Sequence[bool]) -> Verdict:
-        """Return the reasons why a schema-valid record breaks rules. `kept` has, for each rule, whether it holds."""
+        """Return the verdict on a schema-valid record that breaks rules. `kept` says for each rule whether it holds."""
         record = _parsed(raw)
         broken = [rule for rule, is_kept in zip(self.contract.rules, kept, strict=True) if not is_kept]
         return Verdict([broken_rule(rule, record) for rule in broken], self.contract.version_of(record))
 
     def unfit_verdict(self, raw: RawRecord, reason: Reason) -> Verdict:
-        """Return the verdict on a schema-valid record whose values the contract's SQL or tables can't take."""
+        """Return the verdict on a schema-valid record whose values the contract's SQL or tables can't hold."""
         return Verdict([reason], self.contract.version_of(_parsed(raw)))
 
 

@@ -1,4 +1,4 @@
-"""The first pass over a chunk: the fast decoder reads its records, and the exact validator checks those it refuses."""
+"""Runs the first pass over a chunk, in which the fast decoder or the exact validator checks each record."""
 
 import gc
 from collections import Counter
@@ -23,14 +23,14 @@ _FAILS_A_DOCUMENT = {NOT_JSON: MalformedDocumentError, NOT_UTF8: EncodingError}
 """On a line, these codes reject one record. Inside an array, they mean that the document's structure is broken."""
 
 _MOST_GROWTH = 8
-"""The most by which a record's size can grow when it is written again: 1e15 becomes 1000000000000000.0."""
+"""The maximum factor by which a record grows when it is written again: 1e15 becomes 1000000000000000.0."""
 
 _ENCODER = msgspec.json.Encoder()
 _POSITION, _DATA, _LENGTH = attrgetter("position"), attrgetter("data"), attrgetter("length")
 
 _HELD_BYTES = 1 << 16
-"""How many bytes of records are decoded together. A larger number costs less per record, but more work is repeated if
-one of them is refused."""
+"""The approximate size in bytes of the records that are decoded together. A larger size costs less per record, but
+repeats more work if a record is refused."""
 
 _PIECES = 12
 """The number of parts into which refused records are divided. Each part is divided again, down to single records."""
@@ -52,7 +52,7 @@ class RecordWithExtra(DecodedRecord, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class DecodedRecords:
-    """Valid records of one version, apart from what SQL tests."""
+    """Records of one version that are valid, apart from what SQL tests."""
 
     version: Version
     raws: Sequence[RawRecord]
@@ -109,7 +109,7 @@ class StreamPass:
     def _read_together(self, raws: list[RawRecord], *, keeps_digits: bool = False, is_split: bool = False) -> None:
         """Write or reject records.
 
-        `keeps_digits` says that no number in them loses digits; `is_split` says that each is one record.
+        `keeps_digits` says that no number in the records loses digits. `is_split` says that each item is one record.
         """
         if not raws:
             return
@@ -127,7 +127,7 @@ class StreamPass:
             self._pass_or_reject(raws[0])
 
     def _all_decoded(self, raws: Sequence[RawRecord], keeps_digits: bool) -> list[DecodedRecords] | None:
-        """Return the decoded records by version. None unless all are valid, apart from what SQL tests."""
+        """Return the decoded records by version, or None unless all are valid, apart from what SQL tests."""
         if not self._is_mixed or len(raws) == 1:
             decoded = self._decoded(self._version, raws, keeps_digits)
             if decoded or not self._peek:
@@ -141,7 +141,7 @@ class StreamPass:
         return [one for one in found if one] if all(found) else None
 
     def _by_version(self, raws: Sequence[RawRecord]) -> dict[Version, list[RawRecord]] | None:
-        """Return the records by the version that each names. None if a record doesn't name a known version."""
+        """Return the records by the version that each names, or None if a record doesn't name a known version."""
         assert self._peek
         numbers = self._peek(b"\n".join(map(_DATA, raws)))
         if numbers is None or len(numbers) != len(raws):
@@ -155,7 +155,7 @@ class StreamPass:
         return groups
 
     def _decoded(self, version: Version, raws: Sequence[RawRecord], keeps_digits: bool) -> DecodedRecords | None:
-        """Return the decoded records. None unless all are valid records of this version, apart from what SQL tests."""
+        """Return the decoded records, or None unless all are valid for this version, apart from what SQL tests."""
         fast_decoder = self.validator.fast_decoders.get(version)
         if fast_decoder is None or max(map(_LENGTH, raws)) > self.validator.limits.max_record_bytes // _MOST_GROWTH:
             return None

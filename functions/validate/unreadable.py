@@ -25,10 +25,10 @@ _CTRL_Z, _BYTE_ORDER_MARK = "\x1a", "\ufeff"
 
 
 def unparsable(data: bytes, max_nesting: int) -> Reason:
-    """Return why orjson rejected these bytes, found with the standard library's slower, more lenient parser.
+    """Return the reason why orjson rejected these bytes.
 
-    If that parser accepts them, they contain a number that is not finite, half of a surrogate pair, or more levels than
-    orjson allows.
+    The standard library's slower, more lenient parser finds the reason. If that parser accepts the bytes, they contain
+    a number that is not finite, half of a surrogate pair, or more levels than orjson allows.
     """
     non_finite = list[str]()
 
@@ -115,19 +115,19 @@ def _parts(whole: Any) -> Any:
 
 
 def nested_too_deeply(max_nesting: int) -> Reason:
-    """Return the reason for a record whose arrays and objects are nested deeper than `max_nesting`."""
+    """Return the reason for rejecting a record whose arrays and objects are nested deeper than `max_nesting`."""
     found = f"is nested more than {max_nesting} levels deep"
     return _of_the_record(NESTED_TOO_DEEPLY, "max_nesting", found, "remove levels")
 
 
 def too_large(max_record_bytes: int) -> Reason:
-    """Return the reason for a record that was not parsed because of its size."""
+    """Return the reason for rejecting a record that was not parsed because of its size."""
     advice = "send it as several records, each on a line of its own or as an element of an array"
     return _of_the_record(RECORD_TOO_LARGE, "max_record_bytes", f"has more than {max_record_bytes} bytes", advice)
 
 
 def found_of(reason: Reason) -> str:
-    """Return what a reason of this module found, without the advice, which applies only to JSON Lines."""
+    """Return what is wrong, from a reason of this module. Omits the advice, which applies only to JSON Lines."""
     return reason.message.partition("; ")[0]
 
 

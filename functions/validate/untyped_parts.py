@@ -1,4 +1,4 @@
-"""The msgspec types for parts of a record that msgspec only parses. They are tested and converted afterwards."""
+"""Makes msgspec types for parts of a record that msgspec only parses. The parts are tested after parsing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,14 +9,14 @@ from functions.validate.json_values import converter_of
 
 
 class _AnyValue(type):
-    """The metaclass of types whose instances are all values: msgspec checks a converted value with isinstance."""
+    """The metaclass of types that count any value as an instance, because msgspec tests values with isinstance."""
 
     def __instancecheck__(cls, _instance: object) -> bool:
         return True
 
 
 def type_of_untyped(plan: Plan, max_nesting: int) -> Any:
-    """Return the type of one untyped part. `read_untyped` tests and converts its values, or raises ValueError."""
+    """Return the type of one untyped part. `read_untyped` tests and converts the part's values."""
     is_valid, types, convert = plan.is_valid, plan.types, converter_of(plan.column)
     levels = max_nesting - plan.level
     can_nest = plan.shape.kind in (JSON, OBJECT, ARRAY)
@@ -45,13 +45,13 @@ def type_of_value(levels: int) -> Any:
 
 
 def read_untyped(kind: Any, value: Any) -> Any:
-    """Return the converted value of an untyped part. msgspec calls this after parsing; raises ValueError."""
+    """Return the converted value of an untyped part, or raise ValueError. msgspec calls this after parsing."""
     read: Callable[[Any], Any] = kind.read
     return read(value)
 
 
 def _nests_deeper(value: Any, levels: int) -> bool:
-    """Whether the arrays and objects of a value nest deeper than `levels`."""
+    """Return whether the arrays and objects of a value nest deeper than `levels`."""
     inner = [value]
     for _ in range(levels):
         parts = (part for whole in inner for part in (whole.values() if isinstance(whole, dict) else whole))

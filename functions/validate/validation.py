@@ -29,7 +29,7 @@ RECORDS, REJECTED = "records.parquet", "rejected.jsonl"
 """The files of a chunk: its valid records with their types, and its rejects."""
 
 UNKNOWN_VERSION = "unknown"
-"""Stands for the version of a record that can't be read, or that names none of the contract's."""
+"""Represents the version of a record that can't be read, or whose version the contract doesn't have."""
 
 _LINES_OF = "records.v{}.jsonl"
 _BUFFER = 1 << 20
@@ -45,10 +45,10 @@ def validate_chunk(
     limits: Settings,
     sample_uri: str = "",
 ) -> ChunkCounts:
-    """Write RECORDS and REJECTED of one chunk into `workdir`; returns its counts.
+    """Write the files RECORDS and REJECTED of one chunk to `workdir`, and return the chunk's counts.
 
-    `open_document` is called again if SQL flags records that the stream pass accepted. RECORDS has each accepted record
-    as one of the current version, and whether it is kept. REJECTED is in the order of the file.
+    `open_document` is called again if SQL flags records that the stream pass accepted. RECORDS has each accepted
+    record, converted to the current version, and whether it is kept. REJECTED is in the order of the file.
 
     Raises MalformedDocumentError or EncodingError if the structure around the records is broken. Raises
     RejectVolumeError, which names `sample_uri`, if the rejects exceed the limit in bytes; REJECTED then has the rejects

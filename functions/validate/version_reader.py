@@ -10,7 +10,7 @@ from functions.validate.decoding_plan import is_field_name
 
 
 def version_reader(contract: Contract) -> Callable[[bytes], Sequence[int] | None] | None:
-    """Return a function that reads the version of each record, one record per line. None if records don't name any.
+    """Return a function that reads the version of each record, one record per line, or None if records don't name it.
 
     The function returns None if a record's version isn't a whole number. It validates nothing else: the whole record
     is decoded afterwards.

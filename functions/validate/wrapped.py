@@ -1,4 +1,4 @@
-"""Recognises a record that is inside one member of an object, as some delivery tools wrap it."""
+"""Recognises an object that has the record inside one of its members, as some delivery tools send it."""
 
 from functions.common.contract import Version
 from functions.common.reject_codes import MISSING_FIELD, Reason

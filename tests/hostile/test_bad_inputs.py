@@ -187,22 +187,28 @@ FILES = [
     File("not JSON at all", "x.json", b"<orders/>", MalformedDocumentError, "must begin with { or ["),
     File("not JSON at all", "x.json", bytes(range(256)) * 9, EncodingError, NO_UTF_16),
     File("not JSON at all", "x.jsonl", b"order_id,status\n1,paid\n", NoValidRecordsError, "not_json 2", rejects=2),
-    File("not JSON at all", "x.jsonl", b"PAR1\x15\x04", UnsupportedFormatError, "is Parquet, which is not read"),
+    File("not JSON at all", "x.jsonl", b"PAR1\x15\x04", UnsupportedFormatError, "is Parquet, which is not supported"),
     File("wrong envelope", "x.json", b'{"records": ' + ARRAY + b"}", WrongEnvelopeError, "neither a record of this"),
     File("wrong envelope", "x.json", b'{"orders": {"orders": []}}', WrongEnvelopeError, "must be an array of records"),
     File("wrong envelope", "x.json", b'{"orders": [], "orders": ' + ARRAY + b"}", WrongEnvelopeError, "/orders twice"),
     File("unknown suffix", "x.csv", BEFORE, UnsupportedFormatError, "does not end in .json"),
-    File("unknown suffix", "x.jsonl.zip", b"PK\x03\x04" + BEFORE, UnsupportedFormatError, "is zip, which is not read"),
+    File(
+        "unknown suffix",
+        "x.jsonl.zip",
+        b"PK\x03\x04" + BEFORE,
+        UnsupportedFormatError,
+        "is zip, which is not supported",
+    ),
     File("unknown suffix", "x", b"", UnsupportedFormatError, "does not end in .json"),
     File("unknown dataset", "x.json", ARRAY, UnknownDatasetError, "contracts for: orders", folder="incoming/invoices/"),
     File("unknown dataset", "x.json", ARRAY, UnknownDatasetError, "contracts for: orders", folder="incoming/"),
     File(
         "unknown dataset", "x.json", ARRAY, UnknownDatasetError, "contracts for: orders", folder="incoming/../orders/"
     ),
-    File("corrupt gzip", "x.jsonl.gz", ZIPPED[:2] + BEFORE, CorruptGzipError, "broken after 0 inflated bytes"),
-    File("corrupt gzip", "x.json.gz", ZIPPED[:-1], CorruptGzipError, "broken after"),
-    File("corrupt gzip", "x.jsonl.gz", ZIPPED[:50] + b"\xff" * 9 + ZIPPED[59:], CorruptGzipError, "broken after"),
-    File("corrupt gzip", "x.jsonl.gz", ZIPPED + b"more", CorruptGzipError, "broken after"),
+    File("corrupt gzip", "x.jsonl.gz", ZIPPED[:2] + BEFORE, CorruptGzipError, "corrupt after 0 decompressed bytes"),
+    File("corrupt gzip", "x.json.gz", ZIPPED[:-1], CorruptGzipError, "corrupt after"),
+    File("corrupt gzip", "x.jsonl.gz", ZIPPED[:50] + b"\xff" * 9 + ZIPPED[59:], CorruptGzipError, "corrupt after"),
+    File("corrupt gzip", "x.jsonl.gz", ZIPPED + b"more", CorruptGzipError, "corrupt after"),
     File(
         *("gzip bomb (cap on inflated bytes)", "x.jsonl.gz", ZIPPED, InflatedTooLargeError, "more than 5000 bytes"),
         environment={"MAX_INFLATED_BYTES": "5000"},
@@ -213,11 +219,11 @@ FILES = [
     ),
     File(
         *("gzip bomb (ratio)", "x.jsonl.gz", lambda: gzip.compress(b" " * 50_000_000, 9)),
-        *(InflatedTooLargeError, "the cap for its size"),
+        *(InflatedTooLargeError, "the limit for its size"),
     ),
     File(
         *("gzip bomb (ratio)", "x.json.gz", lambda: gzip.compress(b"[" + b" " * 50_000_000 + b"]", 9)),
-        *(InflatedTooLargeError, "the cap for its size"),
+        *(InflatedTooLargeError, "the limit for its size"),
     ),
     File(
         *("over the size cap", "x.jsonl", BEFORE, ObjectTooLargeError, "max_object_bytes allows 1000"),

@@ -48,12 +48,12 @@ class Cap:
     """Of the file that passes: what is published and why the rest is not."""
 
 
-VOLUME = "the cap max_reject_bytes"
+VOLUME = "the limit max_reject_bytes"
 CAPS = [
     Cap("max_object_bytes", len(LINES), len(LINES) - 1, ObjectTooLargeError, "max_object_bytes allows"),
     Cap("max_inflated_bytes", len(LINES), len(LINES) - 1, InflatedTooLargeError, "more than", "x.jsonl.gz", ZIPPED),
-    Cap("max_inflated_bytes", len(ARRAY), len(ARRAY) - 1, ObjectTooLargeError, "can't be cut", "x.json", ARRAY),
-    Cap("max_inflation_ratio", 200, 2, InflatedTooLargeError, "the cap for its size", "x.jsonl.gz", ZIPPED),
+    Cap("max_inflated_bytes", len(ARRAY), len(ARRAY) - 1, ObjectTooLargeError, "can't be split", "x.json", ARRAY),
+    Cap("max_inflation_ratio", 200, 2, InflatedTooLargeError, "the limit for its size", "x.jsonl.gz", ZIPPED),
     Cap("max_record_bytes", LONGEST, LONGEST - 1, NoValidRecordsError, "record_too_large 10", rejects=10),
     Cap(
         *("max_record_bytes", LONGEST, LONGEST - 1, RecordTooLargeError, "one object of more", "x.json"),
@@ -121,7 +121,7 @@ def test_a_file_with_too_many_bytes_of_rejects_fails_and_keeps_a_sample(
         cause = check_failed(execute(batch), RejectVolumeError)
         sample_key = batch.staging_key(0, "rejected.jsonl")
         assert cause.endswith(f"a sample is s3://{harness.PROCESSED}/{sample_key}.")
-        assert f"more than {cap} bytes, the cap max_reject_bytes" in cause
+        assert f"more than {cap} bytes, the limit max_reject_bytes" in cause
         sample = harness.get(sample_key)
         rejects = [json.loads(line) for line in sample.splitlines()]
         assert cap * 0.7 < len(sample) <= cap, "the sample must fill the cap"

@@ -1,13 +1,13 @@
-"""Holds the bytes of a document that are being read, addressed by their offsets in the document."""
+"""Buffers part of a document while it is read. Bytes are addressed by their offsets in the document."""
 
 from collections.abc import Iterable
 
 _LOOKED_AT = 1 << 10
-"""How many bytes are searched at a time for characters to skip."""
+"""The number of bytes that `skip` examines at a time."""
 
 
 class Buffer:
-    """A window on a document. Bytes from `at` on are unread; earlier bytes are dropped when more are fetched."""
+    """A window on a document. Bytes before `at` were read, and are dropped when `more` fetches a block."""
 
     def __init__(self, blocks: Iterable[bytes], offset: int = 0) -> None:
         self._blocks = iter(blocks)
@@ -28,7 +28,7 @@ class Buffer:
         return self.base + len(self.data)
 
     def more(self) -> bool:
-        """Fetch another block. Returns False at the end of the document."""
+        """Fetch another block and return True, or return False at the end of the document."""
         block = next((block for block in self._blocks if block), b"")
         if block:
             self.data = self.data[self.index :] + block
@@ -36,7 +36,7 @@ class Buffer:
         return bool(block)
 
     def skip(self, characters: bytes) -> int | None:
-        """Skip any of these characters. Returns the byte after them, or None at the end of the document."""
+        """Skip any of these characters, and return the byte after them, or None at the end of the document."""
         while True:
             held = self.data[self.index : self.index + _LOOKED_AT]
             self.at += len(held) - len(left := held.lstrip(characters))

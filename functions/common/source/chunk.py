@@ -14,16 +14,16 @@ from functions.common.source.documents import Document, check_encoding, read_as_
 from functions.common.source.layout import HEAD_BYTES, layout_by_name, layout_of
 
 _CARRIAGE_RETURN = re.compile(rb"[}\]][ \t]*\r[ \t\r]*[{\[]")
-"""The characters between values on lines that end with a carriage return alone, as on old Macs."""
+"""Matches between two values if their lines end with a carriage return alone, as on old Macs."""
 
 
 def open_chunk(
     batch: Batch, chunk: int, contract: Contract, limits: Settings, read: Callable[[int], Iterator[bytes]]
 ) -> Document:
-    """Return the records of one chunk. `read(offset)` returns the blocks of the stored object from an offset on.
+    """Return the records of one chunk. `read(offset)` returns the blocks of the stored object, starting at that offset.
 
-    Raises UnsupportedFormatError or ObjectTooLargeError now. The errors of documents.py and of `decompress` may also be
-    raised while the records are read.
+    Raises UnsupportedFormatError or ObjectTooLargeError immediately. Raises the errors of documents.py and `decompress`
+    either immediately or while the records are read.
     """
     by_name = layout_by_name(batch.source.key, contract.input)
     size, is_cut = batch.source.size, batch.last_chunk > 0
@@ -42,7 +42,7 @@ def open_chunk(
         compression = batch.compression or compression_of(head)
         _check_format(head, batch.source.key, by_name)
         if compression and is_cut:
-            raise UnsupportedFormatError(f"The file is compressed with {compression}, but was planned as lines.")
+            raise UnsupportedFormatError(f"The file is compressed with {compression}, but was planned as uncompressed.")
         if compression:
             blocks = _decompressed(blocks, compression, size, limits)
         blocks = check_encoding(blocks, compression=compression)
@@ -55,35 +55,35 @@ def open_chunk(
         return read_as_lines(blocks, path, limits.max_record_bytes, start, end)
     if not compression and size > limits.max_inflated_bytes:
         raise ObjectTooLargeError(
-            f"The file has {size} bytes and can't be cut; "
-            f"max_inflated_bytes allows {limits.max_inflated_bytes} at once."
+            f"The file has {size} bytes and can't be split into chunks; "
+            f"max_inflated_bytes allows {limits.max_inflated_bytes} bytes in one chunk."
         )
     fields = {name for version in contract.versions for name in version.fields}
     return read_sequence(blocks, path, fields, limits.max_record_bytes)
 
 
 def _check_format(head: bytes, key: str, by_name: str) -> None:
-    """Raise UnsupportedFormatError for unsupported compressions, and for names that don't show the format."""
+    """Raise UnsupportedFormatError if the compression is unsupported, or if the file's name doesn't show its format."""
     found = format_of(head)
     _, named = without_suffix(key)
     if head and not found and named and named not in READ and head.lstrip()[:1] not in (b"{", b"["):
         found = named  # a compression whose files have no typical first bytes
     if found and found not in READ:
         raise UnsupportedFormatError(
-            f"The content of the file is {found}, which is not read. Files may be uncompressed, or compressed once "
-            f"with {', '.join(READ[:-1])} or {READ[-1]}."
+            f"The content of the file is {found}, which is not supported. Files may be uncompressed, or compressed "
+            f"once with {', '.join(READ[:-1])} or {READ[-1]}."
         )
     if not by_name:
         raise UnsupportedFormatError(
             "The file's name does not end in .json, .jsonl or .ndjson, with or without the suffix of a compression, "
-            "and the contract does not say the format of such files: set input.format in its contract.json."
+            "and the contract does not specify the format of such files. Set input.format in its contract.json."
         )
 
 
 def _check_line_ends(head: bytes) -> None:
     if b"\n" not in head and _CARRIAGE_RETURN.search(head):
         raise MalformedDocumentError(
-            "The values are separated by carriage returns (\\r) alone: end each line with a line feed (\\n)."
+            "The values are separated only by carriage returns (\\r). End each line with a line feed (\\n)."
         )
 
 
@@ -94,7 +94,7 @@ def _decompressed(blocks: Iterator[bytes], compression: str, size: int, limits: 
 
 
 def _head(blocks: Iterator[bytes], n_bytes: int) -> tuple[bytes, Iterator[bytes]]:
-    """Return the first bytes, at least `n_bytes` if the blocks have that many, and an iterator over all blocks."""
+    """Return the first `n_bytes` bytes, or all bytes if there are fewer, and an iterator over all blocks."""
     held, length = [], 0
     for block in blocks:
         held.append(block)

@@ -25,7 +25,10 @@ _BEGINNINGS = (
     ("Avro", rb"Obj\x01"),
     ("ORC", rb"ORC"),
 )
-"""The first bytes of formats that are often sent with another format's name. JSON never begins with them."""
+"""Formats that are often sent under another format's name, each with a pattern of its first bytes.
+
+JSON never begins with these bytes.
+"""
 
 _SUFFIXES = {
     ".gz": GZIP,
@@ -44,22 +47,22 @@ _SUFFIXES = {
     ".br": "Brotli",
     ".zip": "zip",
 }
-"""The compressions by the suffix of a file's name."""
+"""The compression that each suffix of a file's name stands for."""
 
 
 def format_of(beginning: bytes) -> str:
-    """Return the compression or binary format of a file's first bytes. Empty if it isn't known."""
+    """Return the compression or binary format that a file's first bytes indicate, or an empty string."""
     return next((name for name, pattern in _BEGINNINGS if re.match(pattern, beginning)), "")
 
 
 def compression_of(beginning: bytes) -> str:
-    """Return the supported compression of a file's first bytes: one of READ, or empty."""
+    """Return the supported compression that a file's first bytes indicate: one of READ, or an empty string."""
     found = format_of(beginning)
     return found if found in READ else ""
 
 
 def without_suffix(key: str) -> tuple[str, str]:
-    """Return a key in lower case without a compression suffix, and the compression that the suffix names."""
+    """Return a key in lower case without its compression suffix, and the compression that the suffix stands for."""
     name = key.lower()
     suffix = next((one for one in _SUFFIXES if name.endswith(one)), "")
     return name.removesuffix(suffix), _SUFFIXES.get(suffix, "")
@@ -78,7 +81,7 @@ class _Decompressor(Protocol):
 
 
 class _Gzip:
-    """Adapts zlib's decompressor to the interface of those for bzip2 and zstd."""
+    """Adapts zlib's decompressor to the interface that the bzip2 and zstd decompressors share."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(wbits=31)  # RFC 1952, with its checksums
@@ -114,7 +117,7 @@ def decompress(
     block_bytes: int = 1 << 18,
     setting: str = "max_inflated_bytes",
 ) -> Iterator[bytes]:
-    """Yield the content of a compressed file, which may have several streams.
+    """Yield the decompressed content of a file, which may consist of several streams.
 
     Raises CorruptGzipError for corrupt data. Raises InflatedTooLargeError, which names `setting`, if the content has
     more than `max_bytes`.
@@ -137,7 +140,7 @@ def decompress(
             total += len(content)
             if total > max_bytes:
                 raise InflatedTooLargeError(
-                    f"The file inflates to more than {max_bytes} bytes, the cap for its size ({setting})."
+                    f"The file inflates to more than {max_bytes} bytes, the limit for its size ({setting})."
                 )
             if content:
                 yield content
@@ -146,4 +149,4 @@ def decompress(
 
 
 def _broken(compression: str, total: int) -> str:
-    return f"The {compression} stream is broken after {total} inflated bytes."
+    return f"The {compression} stream is corrupt after {total} decompressed bytes."

@@ -1,4 +1,4 @@
-"""What the first bytes of a file say of it: its compression, and the layout of its values."""
+"""Describes the content of a file: its compression, and the layout of its values."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,9 @@ class Content:
     """The compression and layout of a file."""
 
     compression: str
-    """A compression that the pipeline reads; empty if the file has none of them."""
+    """The file's compression, or an empty string if it has none that the pipeline supports."""
     layout: str
-    """LINES or SEQUENCE; empty if it is not known yet, because the content is compressed or was not read."""
+    """LINES or SEQUENCE, or an empty string if the content is compressed or was not read."""
 
 
 UNKNOWN = Content("", "")

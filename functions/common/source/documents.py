@@ -35,26 +35,26 @@ _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _LONGEST_MARK = 10
 _SCALARS = {str: "a string", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
 _NAMED = 10
-"""How many members of an unknown envelope the error names."""
+"""The maximum number of members of an unknown envelope that an error names."""
 
 
 @dataclass(slots=True)
 class Document:
-    """The records of a document, and the unit of their positions: bytes, or records in an array."""
+    """The records of a document. Their positions are either byte offsets or indexes in an array."""
 
     position_kind: PositionKind
     records: Iterator[RawRecord]
-    """The records, found without a parser. One of them, on a line, may be several records: see `split`."""
+    """The records in order, unparsed. An item that is a whole line may hold several records: see `split`."""
     split: Callable[[RawRecord], Sequence[RawRecord]] = lambda raw: (raw,)
-    """Returns the records in one of `records`: nearly always only itself."""
+    """Returns the records in one item of `records`. Nearly always, the item itself is the only record."""
     skipped: Counter[str] = field(default_factory=Counter)
-    """The number of envelopes so far that had each skipped member, by its JSON Pointer."""
+    """Counts the envelopes read so far that had each skipped member, by the member's JSON Pointer."""
     _parts: deque[RawRecord] = field(default_factory=deque)
 
     def record_at(self, position: int) -> RawRecord:
-        """Return the record at a position, which must follow those already read.
+        """Return the record at a position, which must follow the positions of records that were already read.
 
-        Raises ReconciliationError if there is none.
+        Raises ReconciliationError if no record has this position.
         """
         while True:
             while self._parts:
@@ -80,15 +80,13 @@ def check_encoding(blocks: Iterable[bytes], *, compression: str = "") -> Iterato
     if name := format_of(first):
         if compression:
             raise UnsupportedFormatError(
-                f"The file is compressed twice: its content, decompressed by {compression}, is {name}."
+                f"The file is compressed twice: its content after decompression with {compression} is {name}."
             )
-        raise UnsupportedFormatError(f"The content of the file is {name}, which is not read; {', '.join(READ)} are.")
+        raise UnsupportedFormatError(f"The content of the file is {name}. Supported compressions: {', '.join(READ)}.")
     if first.startswith(_BYTE_ORDER_MARKS):
-        raise EncodingError(
-            "The file begins with a byte order mark; JSON is UTF-8 without one (RFC 8259, section 8.1)."
-        )
-    if b"\0" in first[:2]:  # no JSON begins with NUL, or has it after its first character
-        raise EncodingError("The file is not UTF-8: its first characters take more than a byte each, as in UTF-16.")
+        raise EncodingError("The file begins with a byte order mark, which JSON must not have (RFC 8259, section 8.1).")
+    if b"\0" in first[:2]:  # neither of the first two bytes of JSON is NUL
+        raise EncodingError("The file is not UTF-8: its first characters take more than one byte each, as in UTF-16.")
     return chain([first], iterator)
 
 
@@ -97,7 +95,7 @@ def read_as_lines(
 ) -> Document:
     """Return the records on the lines that begin in [start, end). A line may hold envelopes and arrays.
 
-    Broken syntax never affects other lines. See `read_lines`.
+    A syntax error on one line never affects other lines. See `read_lines`.
     """
     document = Document("byte", iter(()))
 
@@ -137,11 +135,11 @@ def read_as_lines(
 def read_sequence(
     blocks: Iterable[bytes], path: Sequence[str], fields: Iterable[str], max_record_bytes: int
 ) -> Document:
-    """Return the records of a sequence of objects, arrays of records, and envelopes, whose records are at `path`.
+    """Return the records of a sequence of objects, arrays of records, and envelopes that have records at `path`.
 
     A blank document has no records. A document that is a single object must be an envelope or have one of the record's
-    `fields`. Raises MalformedDocumentError, WrongEnvelopeError, EncodingError or RecordTooLargeError, now or while the
-    records are read.
+    `fields`. Raises MalformedDocumentError, WrongEnvelopeError, EncodingError or RecordTooLargeError, either
+    immediately or while the records are read.
     """
     skipped = Counter[str]()
 
@@ -183,7 +181,7 @@ class _Alone:
     """Whether the member that should be the array of records isn't an array."""
 
     def check(self, raw: RawRecord, is_whole: bool) -> None:
-        """Raise the error for a document that is neither a record nor an envelope."""
+        """Raise an error if the document is neither a record nor an envelope."""
         if raw.oversize:
             raise self._too_large(raw, is_whole)
         try:
@@ -193,7 +191,7 @@ class _Alone:
         except json.JSONDecodeError as exc:
             raise MalformedDocumentError(_why_not_json(raw.data.decode("utf-8", "surrogatepass"), exc.pos)) from exc
         except (RecursionError, ValueError):
-            return  # JSON that nests too deeply or has a huge integer is a reject
+            return  # JSON with deep nesting or a huge integer is rejected as a record
         if not isinstance(read, dict):
             kind = _SCALARS.get(type(read), "an array")
             raise MalformedDocumentError(
@@ -206,16 +204,16 @@ class _Alone:
             raise WrongEnvelopeError(_unknown_envelope(read, pointer))
 
     def _looks_like_an_envelope(self, read: dict[str, object]) -> bool:
-        """Return whether an object has none of a record's fields, or few of them and an array, like a result page."""
+        """Return whether an object has none of a record's fields, or few of them and an array, as in result pages."""
         n_known = len(self.fields & read.keys())
         return not n_known or (n_known * 2 < len(read) and any(isinstance(value, list) for value in read.values()))
 
     def _too_large(self, raw: RawRecord, is_whole: bool) -> Exception:
         if not is_whole:
             return MalformedDocumentError(
-                f"The document is not JSON: its first value does not end within its {raw.length} bytes."
+                f"The document is not JSON: its first value is incomplete after {raw.length} bytes."
             )
-        return RecordTooLargeError(f"The document is one object of more than {self.max_record_bytes} bytes.")
+        return RecordTooLargeError(f"The document is a single object with more than {self.max_record_bytes} bytes.")
 
 
 def _unknown_envelope(members: dict[str, object], pointer: str) -> str:
@@ -223,7 +221,7 @@ def _unknown_envelope(members: dict[str, object], pointer: str) -> str:
     others = len(members) - len(named)
     shown = (", ".join(named) + (f" and {others} more" if named else f"{others} without usual names")) if others else ""
     shown = shown or ", ".join(named) or "none"
-    expected = f"an envelope with its records at {pointer}" if pointer else "an envelope, since the contract names none"
+    expected = f"an envelope with its records at {pointer}" if pointer else "an envelope (the contract defines none)"
     return (
         f"The document is an object that is neither a record of this dataset nor {expected}. Its members are: "
         f"{shown}. If one of them holds the records, set input.records in the contract to its JSON Pointer."
@@ -231,7 +229,7 @@ def _unknown_envelope(members: dict[str, object], pointer: str) -> str:
 
 
 def _why_not_json(text: str, at: int) -> str:
-    """Return what is wrong with a document that isn't JSON. `at` is the index at which the parser stopped."""
+    """Return a sentence that says why a document isn't JSON. `at` is the index at which the parser stopped."""
     if not text.startswith(("{", "[")):
         return "The document is not JSON: it must begin with { or [."
     return f"The document is not JSON from character {at} on."

@@ -22,7 +22,7 @@ _CLOSING = ord("]")
 def elements(buffer: Buffer, max_record_bytes: int, first: int = 0) -> Iterator[RawRecord]:
     """Read the array at `buffer.at`, and yield its elements with their offsets. `first` is the first element's number.
 
-    Elements aren't parsed, so they may not be JSON. Raises MalformedDocumentError if the array itself is broken.
+    Elements aren't parsed, so they might not be JSON. Raises MalformedDocumentError if the array itself is broken.
     """
     buffer.at += 1
     number = first
@@ -56,10 +56,10 @@ def _raw_record(start: int, data: bytes, length: int, cap: int) -> RawRecord:
 
 
 class _Element(Scanner):
-    """Follows one element that nests deeply, or doesn't end in the buffer, to its end."""
+    """Finds the end of one element that nests deeply or extends past the end of the buffer."""
 
     def take(self) -> tuple[RawRecord, int | None]:
-        """Read the element and the character after it: `,`, a closing bracket, or None at the end of the document."""
+        """Read the element, and return it with the next byte: `,`, a closing bracket, or None at the document's end."""
         depth = 0
         while (byte := self._after(_IN_RECORD if depth else _PLAIN)) is not None:
             if byte == _QUOTE:
@@ -86,11 +86,11 @@ class _Element(Scanner):
         """Scan over the match of a pattern, and return the byte after it, or None at the end of the document."""
         while True:
             match = pattern.match(self._buffer.data, self._scan - self._buffer.base)
-            assert match is not None  # these patterns match anywhere, even without characters
+            assert match is not None  # these patterns also match an empty string
             self._scan = self._buffer.base + match.end()
             if self._scan < self._buffer.end:
                 byte = self._buffer.data[match.end()]
                 if byte != _BACKSLASH or pattern is not _IN_STRING:
                     return byte
-            if not self._more():  # at the end of the block, or at its last byte, a backslash
+            if not self._more():  # the block ends here, or with a backslash
                 return None

@@ -1,4 +1,4 @@
-"""Follows an envelope, an object that holds the array of records, member by member."""
+"""Reads an envelope, which is an object that holds the array of records, member by member."""
 
 import json
 import re
@@ -27,7 +27,7 @@ _OBJECT, _ARRAY = b"{["
 
 
 class Found(Enum):
-    """Where following an object's members ended."""
+    """The place at which reading an object's members ended."""
 
     ARRAY = auto()
     """At the array of records."""
@@ -59,7 +59,7 @@ class Envelope:
     def find_array(self, buffer: Buffer, max_bytes: int) -> Found:
         """Read up to the array of records if the value at `buffer.at` is an envelope. Otherwise, read nothing.
 
-        Members before the array may take `max_bytes` together.
+        The members before the array may have at most `max_bytes` bytes in total.
         """
         self._at, self._limit = buffer.at, buffer.at + max_bytes
         for depth in range(len(self._path)):
@@ -73,7 +73,7 @@ class Envelope:
         return Found.ARRAY
 
     def finish(self, buffer: Buffer, max_bytes: int) -> Found:
-        """Read from the end of the array to the end of the envelope. MEMBER means that a path member occurs twice."""
+        """Read the rest of the envelope after the array. Returns MEMBER if a member of the path occurs twice."""
         for depth in range(len(self._path) - 1, -1, -1):
             self._at, self._limit = buffer.at, buffer.at + max_bytes
             if (found := self._find(buffer, depth, _NEXT)) is not Found.END:
@@ -83,7 +83,7 @@ class Envelope:
         return Found.END
 
     def _find(self, buffer: Buffer, depth: int, pattern: re.Pattern[bytes]) -> Found:
-        """Follow an object's members to the value of the member in the path, or to the end of the object."""
+        """Read an object's members up to the value of the member in the path, or to the end of the object."""
         while True:
             key = self._match(pattern, buffer)
             if key is None:
@@ -122,5 +122,5 @@ class Envelope:
 
 
 def written_forms(name: str) -> tuple[bytes, ...]:
-    """Return the spellings of a member's name in JSON: literal, and with escapes for non-ASCII characters."""
+    """Return the spellings of a member's name in JSON: unescaped, and with escapes for non-ASCII characters."""
     return tuple({json.dumps(name).encode(), json.dumps(name, ensure_ascii=False).encode("utf-8", "surrogatepass")})

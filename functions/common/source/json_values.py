@@ -1,4 +1,4 @@
-"""Tests whether bytes are JSON with parsers that build no values."""
+"""Tests whether bytes are JSON, with parsers that check the syntax without building values."""
 
 import json
 
@@ -8,13 +8,13 @@ _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 
 def count_of_values(data: bytes) -> int:
-    """Return the number of JSON values in these bytes, or -1 if they have anything else."""
+    """Return the number of JSON values in these bytes, or -1 if they contain anything else."""
     values = _values(data)
     return -1 if values is None else len(values)
 
 
 def count_of_objects(data: bytes) -> int:
-    """Return the number of JSON objects in these bytes, or -1 if they have anything else."""
+    """Return the number of JSON objects in these bytes, or -1 if they contain anything else."""
     values = _values(data)
     return -1 if values is None or any(bytes(value)[:1] != b"{" for value in values) else len(values)
 

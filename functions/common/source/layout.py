@@ -12,18 +12,21 @@ from functions.common.source.raw import BLANK
 from functions.common.source.structure import Value
 
 HEAD_BYTES = 1 << 16
-"""How many bytes of a file are read to determine its layout."""
+"""The maximum number of bytes of a file that are read to determine its layout."""
 
 _LINES_SUFFIXES, _DOCUMENT_SUFFIX = (".jsonl", ".ndjson"), ".json"
 _LOOKED_AT = 200
-"""How many lines are examined."""
+"""The maximum number of lines that are examined."""
 
 _SEPARATORS = BLANK + b","
 _OPENING = b"{["
 
 
 def content_of(head: bytes, size: int, key: str, settings: InputSettings) -> Content:
-    """Return the content of a file of `size` bytes. `head` has its first HEAD_BYTES bytes, or all of them."""
+    """Return the compression and layout of a file of `size` bytes.
+
+    `head` is the file's first HEAD_BYTES bytes, or the whole file if it is smaller.
+    """
     if not head:
         return UNKNOWN
     if compression := compression_of(head):
@@ -34,7 +37,7 @@ def content_of(head: bytes, size: int, key: str, settings: InputSettings) -> Con
 
 
 def layout_by_name(key: str, settings: InputSettings) -> str:
-    """Return LINES or SEQUENCE by the key's suffix or else the contract's `format`. Empty if neither is known."""
+    """Return LINES or SEQUENCE by the key's suffix, or else by the contract's `format`. Empty if neither is known."""
     name, _ = without_suffix(key)
     if name.endswith(_LINES_SUFFIXES):
         return LINES
@@ -46,7 +49,7 @@ def layout_by_name(key: str, settings: InputSettings) -> str:
 def layout_of(head: bytes, *, is_all: bool, by_name: str, envelope: str = "") -> str:
     """Return LINES or SEQUENCE for a file that begins with `head`. `is_all` says that `head` is the whole file.
 
-    If the content could be either, returns `by_name`. `envelope` is the member of a document that holds its records.
+    If the content could be either, returns `by_name`. `envelope` is the name of the member that holds the records.
     """
     text = head[:HEAD_BYTES].lstrip(BLANK)
     is_all = is_all and len(head) <= HEAD_BYTES
@@ -82,7 +85,7 @@ def _layout_of_one_line(line: bytes, *, is_all: bool, by_name: str, envelope: st
 
 
 def _has_brackets(line: bytes) -> bool | None:
-    """Return whether a line has objects or arrays. None unless it has only whole values, with or without commas."""
+    """Return whether a line has objects or arrays, or None if it has anything but complete values and commas."""
     buffer, has_brackets = Buffer([line]), False
     while (byte := buffer.skip(_SEPARATORS)) is not None:
         has_brackets |= byte in _OPENING

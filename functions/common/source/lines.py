@@ -11,7 +11,7 @@ CTRL_Z = b"\x1a"
 """The character that some programs write at the end of a file."""
 
 SplitLong = Callable[[int, Iterator[bytes]], Iterator[RawRecord]]
-"""Returns the records on a line that is longer than one record may be, from its offset and the blocks of its bytes."""
+"""Takes the offset and the blocks of a line that is too long for one record, and returns the line's records."""
 
 
 def read_lines(
@@ -23,9 +23,9 @@ def read_lines(
 ) -> Iterator[RawRecord]:
     """Yield the records on the lines that begin in [start, end) of a file. Positions are byte offsets.
 
-    Each line is treated as one record. If it is too long for one, `split_long` cuts it. For `start` > 0, the blocks
-    must begin one byte before `start`: the bytes up to the first newline belong to the previous chunk. The last line is
-    read to its end, even after `end`.
+    Each line is treated as one record. `split_long` divides a line that is too long for one record. For `start` > 0,
+    the blocks must begin one byte before `start`, because the bytes up to the first newline belong to the previous
+    chunk. The last line is read to its end, even if that is after `end`.
     """
     offset = start - 1 if start else 0
     skipping = start > 0
@@ -63,7 +63,7 @@ def read_lines(
 
 
 class _Pushback:
-    """Iterates over blocks, and accepts one back."""
+    """Iterates over blocks. A block that is given back is returned again by the next step."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = iter(blocks)
@@ -119,7 +119,7 @@ def _records(
     max_record_bytes: int,
     split_long: SplitLong,
 ) -> Iterator[RawRecord]:
-    """Yield the records on lines. Nearly always each line is one record, so all lines are tested together first."""
+    """Yield the records on lines. Nearly always, each line is one record, so all lines are tested together first."""
     if all(map(bytes.strip, lines, repeat(BLANK))) and max(lengths, default=0) <= max_record_bytes:
         fields = zip(offsets, lines, lengths, [False] * len(lines), strict=True)
         made: Iterator[RawRecord] = map(tuple.__new__, repeat(RawRecord), fields)  # _make is slower

@@ -1,4 +1,4 @@
-"""A record of a file before it is parsed."""
+"""Defines the bytes and the position of a record before it is parsed."""
 
 import json
 from typing import NamedTuple
@@ -7,7 +7,7 @@ BLANK = b" \t\r\n"
 """The white space of JSON (RFC 8259, section 2)."""
 
 KEPT_OF_OVERSIZE = 1024
-"""How many bytes are kept of a record that is too large to be read."""
+"""The number of bytes that are kept of a record that is too large to read."""
 
 
 class RawRecord(NamedTuple):
@@ -22,7 +22,7 @@ class RawRecord(NamedTuple):
 
 
 def end_of_first_value(text: str) -> int | None:
-    """Return the index after the JSON value at the start of a string. None if there is no value, or it doesn't end."""
+    """Return the index after the JSON value at the start of a string, or None if there is no complete value."""
     try:
         return json.JSONDecoder().raw_decode(text)[1]
     except (ValueError, RecursionError):

@@ -27,9 +27,9 @@ _CTRL_Z = b"\x1a"
 
 
 def objects_in(data: bytes) -> Iterator[tuple[int, int]] | None:
-    """Return where each object begins and ends, if these bytes are only whole objects and white space.
+    """Return the start and end of each object, or None unless the bytes are only complete objects and white space.
 
-    The bytes must begin and end as an object does.
+    The bytes must begin with `{` and end with `}`.
     """
     starts = [0, *(match.end() - 1 for match in _BOUNDARY.finditer(data))]
     if count_of_objects(data) != len(starts):
@@ -64,7 +64,7 @@ class SequenceReader:
         self._read = 0
         self._names = written_forms(path[0]) if path else ()
         self._bounds: list[int] = []
-        """The offsets where an object may begin after another, for the buffer that ended at `_bounds_of`."""
+        """The offsets at which an object may begin after another object, for a buffer that ends at `_bounds_of`."""
         self._bounds_of = -1
 
     def records(self, *, in_envelope: bool = False) -> Iterator[RawRecord]:
@@ -86,7 +86,7 @@ class SequenceReader:
                 yield self.value()[0]
 
     def next_byte(self) -> int | None:
-        """Read up to the next value. Returns its first byte, or None at the end of the document."""
+        """Skip to the next value, and return its first byte, or None at the end of the document."""
         byte = self._buffer.skip(_SEPARATORS)
         if byte == _CTRL_Z[0] and not self._in_line:  # some programs write it at the end of a file
             while self._buffer.end - self._buffer.at <= 1 and self._buffer.more():
@@ -96,20 +96,20 @@ class SequenceReader:
         return byte
 
     def value(self) -> tuple[RawRecord, bool]:
-        """Read the value at the buffer's `at`, and return it with whether it is whole. Otherwise, it is broken."""
+        """Read the value at the buffer's `at`. Return it, and whether it is complete (otherwise, it is broken)."""
         raw, is_whole = Value(self._buffer, self._cap).take()
         if self._by_index and not is_whole:
             raise MalformedDocumentError(
-                f"Something that is not JSON follows the end of the array, after {self._read} records."
+                f"The end of the array is followed by content that is not JSON, after {self._read} records."
             )
         return raw, is_whole
 
     def find_array(self) -> Found:
-        """Read up to the array of records if the object at the buffer's `at` is an envelope, otherwise nothing."""
+        """Read up to the array of records if the object at the buffer's `at` is an envelope, or else read nothing."""
         return Envelope(self._path, self._skip).find_array(self._buffer, self._cap) if self._path else Found.END
 
     def _objects(self) -> Iterator[RawRecord]:
-        """Yield the object at the buffer's `at`, and those after it in the buffer."""
+        """Yield the object at the buffer's `at`, and the objects that follow it in the buffer."""
         buffer = self._buffer
         if self._bounds_of != buffer.end:
             self._bounds = [match.end() - 1 + buffer.base for match in _BOUNDARY.finditer(buffer.data, buffer.index)]
@@ -158,7 +158,7 @@ class SequenceReader:
     def _can_be_opened(self) -> bool:
         """Return whether the array or the object at the buffer's `at` can hold records.
 
-        On a line, only JSON can, so that it never fails the document; an array must have only objects.
+        On a line, the value must be JSON, because a line never fails the document. An array must have only objects.
         """
         if not self._in_line:
             return True
@@ -175,7 +175,7 @@ class SequenceReader:
         pointer = pointer_of(self._path)
         found = envelope.finish(self._buffer, self._cap)
         if found is Found.MEMBER:
-            raise WrongEnvelopeError(f"The envelope has a member of {pointer} twice.")
+            raise WrongEnvelopeError(f"The envelope has a member of the path {pointer} twice.")
         if found is not Found.END:
             if self._buffer.skip(BLANK) is None:
                 raise MalformedDocumentError(f"The document ends inside its envelope, after {self._read} records.")

@@ -1,4 +1,4 @@
-"""Finds where a JSON value ends, by its brackets and strings alone, in a buffer that is filled as needed."""
+"""Finds the end of a JSON value from its brackets and strings alone, in a buffer that is filled as needed."""
 
 import re
 
@@ -7,10 +7,10 @@ from functions.common.source.json_values import is_json
 from functions.common.source.raw import BLANK, KEPT_OF_OVERSIZE, RawRecord
 
 _UNROLLED = 6
-"""How many levels of brackets a pattern matches. Deeper values are followed bracket by bracket."""
+"""The number of bracket levels that a pattern matches. Deeper values are scanned bracket by bracket."""
 
 _LITERAL = re.compile(
-    rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null|NaN|-?Infinity"  # as Python writes
+    rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null|NaN|-?Infinity"  # as Python writes them
 )
 _TOKEN = re.compile(rb'[^ \t\r\n,{}\[\]":]*+')
 _PLAIN = re.compile(rb'[^"{}\[\]\n]*+')
@@ -29,7 +29,7 @@ STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 
 
 def nested(levels: int = _UNROLLED) -> bytes:
-    """Return a pattern that matches a bracket up to its closing bracket, if it nests at most `levels` deep."""
+    """Return a pattern that matches an array or object with at most `levels` levels of brackets inside it."""
     pattern = rb'[\[{](?:[^"{}\[\]]++|' + STRING + rb")*+[\]}]"
     for _ in range(levels):
         pattern = rb'[\[{](?:[^"{}\[\]]++|' + STRING + b"|" + pattern + rb")*+[\]}]"
@@ -41,18 +41,18 @@ _SMALL_BYTES = 1 << 14
 
 
 def end_of_small(buffer: Buffer, start: int) -> int | None:
-    """Return the offset after a small, shallow object or array that is all in the buffer. Otherwise None."""
+    """Return the offset after a small, shallow object or array that is completely in the buffer, or else None."""
     index = start - buffer.base
     match = _SMALL.match(buffer.data, index, index + _SMALL_BYTES)
     if match is None or (b"\n" in match[0] and not is_json(match[0])):
         return None
-    if match[0].count(b"{") != match[0].count(b"}"):  # one is in a string, or a bracket is closed by another
+    if match[0].count(b"{") != match[0].count(b"}"):  # a bracket is in a string, or doesn't match its closing bracket
         return None
     return buffer.base + match.end()
 
 
 class Scanner:
-    """Reads ahead in a buffer from the first byte of a value, and keeps only the beginning of what exceeds a limit."""
+    """Reads ahead in a buffer from the first byte of a value. Keeps only the beginning of a value over the limit."""
 
     def __init__(self, buffer: Buffer, cap: int, start: int | None = None) -> None:
         self._buffer = buffer
@@ -62,9 +62,9 @@ class Scanner:
         self._beginning = b""  # the value's first bytes, after others were dropped
 
     def _openings(self) -> bytes:
-        """Scan over the opening brackets that follow each other in the buffer, and return them."""
+        """Scan over consecutive opening brackets in the buffer, and return them."""
         match = _OPENINGS.match(self._buffer.data, self._scan - self._buffer.base)
-        assert match is not None  # it matches anywhere, even without characters
+        assert match is not None  # the pattern also matches an empty string
         self._scan += len(match[0])
         return match[0]
 
@@ -80,22 +80,22 @@ class Scanner:
 
 
 class Value(Scanner):
-    """Follows one value from its first byte to its end.
+    """Finds the end of one value, starting at its first byte.
 
-    A value is broken at a bracket without a partner, a string with a line break, or a word that isn't a literal. A line
-    that begins with a bracket where no value can follow also breaks it.
+    A value is broken at an unmatched bracket, a string with a line break, or a word that isn't a literal. It is also
+    broken at a line that begins with a bracket where no value can follow.
     """
 
     def __init__(self, buffer: Buffer, cap: int, start: int | None = None) -> None:
         super().__init__(buffer, cap, start)
-        self._end: int | None = None  # the end of the value, if that is before `_scan`
+        self._end: int | None = None  # the end of the value, if it is before `_scan`
 
     def end_of_whole(self) -> int | None:
-        """Return the offset after the value. None if it is broken or exceeds the limit. Nothing is read."""
+        """Return the offset after the value, or None if it is broken or over the limit. Doesn't consume the value."""
         return self._scan if self._is_whole() else None
 
     def take(self) -> tuple[RawRecord, bool]:
-        """Read the value, and return it with whether it is whole.
+        """Read the value. Return it, and whether it is complete.
 
         A broken value extends to the next line that begins with a bracket. A value that ends with the document counts
         as broken. Bytes over the limit are dropped.
@@ -158,15 +158,15 @@ class Value(Scanner):
                     return True
 
     def _is_string(self) -> bool:
-        """Follow a string from after its opening quote. A line break ends it as broken."""
+        """Scan a string after its opening quote. Return False if it is broken, for example by a line break."""
         while True:
             byte, _ = self._after(_IN_STRING)
             if byte == _QUOTE:
                 self._scan += 1
                 return True
-            if byte is None or byte == _NEWLINE or self._scan + 1 < self._buffer.end:  # a backslash, a newline after it
+            if byte is None or byte == _NEWLINE or self._scan + 1 < self._buffer.end:  # a backslash before a newline
                 return False
-            if not self._more():  # a backslash, whose character is in the next block
+            if not self._more():  # a backslash before the first character of the next block
                 return False
 
     def _is_name(self) -> bool:
@@ -185,7 +185,7 @@ class Value(Scanner):
         return length <= self._cap and _LITERAL.fullmatch(self._buffer.slice(start, self._scan)) is not None
 
     def _resynchronise(self) -> None:
-        """Continue to the next line that begins with an object or an array, or to the end of the document."""
+        """Skip to the next line that begins with an object or an array, or to the end of the document."""
         while True:
             index = self._buffer.data.find(b"\n", self._scan - self._buffer.base)
             if index < 0:
@@ -202,12 +202,13 @@ class Value(Scanner):
     def _after(self, pattern: re.Pattern[bytes]) -> tuple[int | None, int | None]:
         """Scan over the match of a pattern.
 
-        Returns the byte after it, or None at the end of the document, and the last byte of it that isn't blank, if any.
+        Returns two bytes. The first is the byte after the match, or None at the end of the document. The second is the
+        last nonblank byte that `_PLAIN` matched, or None.
         """
         last = None
         while True:
             match = pattern.match(self._buffer.data, self._scan - self._buffer.base)
-            assert match is not None  # these patterns match anywhere, even without characters
+            assert match is not None  # these patterns also match an empty string
             if pattern is _PLAIN and (plain := match[0].rstrip(BLANK)):
                 last = plain[-1]
             self._scan = self._buffer.base + match.end()

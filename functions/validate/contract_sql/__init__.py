@@ -1,1 +1,1 @@
-"""The contract's SQL as `validate` runs it: over one chunk, before anything is counted."""
+"""Runs the contract's SQL over one chunk, before any of the chunk's records are counted."""

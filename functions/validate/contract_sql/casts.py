@@ -1,4 +1,4 @@
-"""Decides whether casts to a column's type keep every value, and writes SQL tests for those that may not."""
+"""Decides whether casts to a column's type keep every value, and writes SQL tests for casts that may not."""
 
 import re
 from typing import Any
@@ -14,11 +14,11 @@ _INTEGERS = {
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _EXACT_IN_A_DOUBLE = 2**53
 _ALWAYS = frozenset({("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"), ("FLOAT", "DOUBLE")})
-"""Casts that keep every value; a session's time zone is UTC."""
+"""Casts that keep every value. The session's time zone is UTC."""
 
 
 def widens(given: DuckDBPyType, wanted: DuckDBPyType, bounds: tuple[int, int] | None = None) -> bool:
-    """Return whether a cast keeps every value of a type unchanged. `bounds` are those of a whole number."""
+    """Return whether a cast keeps every value of a type unchanged. `bounds` limit a whole number."""
     if {given.id, wanted.id} == {"struct"}:
         members, wanted_members = dict[str, Any](given.children), dict[str, Any](wanted.children)
         return all(name in wanted_members and widens(kind, wanted_members[name]) for name, kind in members.items())
@@ -75,10 +75,10 @@ def is_kept(given: DuckDBPyType, wanted: str, place: str) -> str:
 
 
 def _float_is_kept(given: str, wanted: str, place: str, cast: str) -> str:
-    """Return the same expression for a float. Casting back isn't enough: several decimals have one nearest float.
+    """Return the expression of `is_kept` for a float.
 
-    DuckDB multiplies a float to convert it to a decimal, which can be inexact: 17592186044417 becomes
-    17592186044416.9984.
+    Casting back isn't enough, because several decimals can have the same nearest float. DuckDB multiplies a float to
+    convert it to a decimal, which can be inexact: 17592186044417 becomes 17592186044416.9984.
     """
     is_whole = f"({place} = trunc({place}) AND {cast} = TRY_CAST(TRY_CAST({place} AS HUGEINT) AS {wanted}))"
     if wanted in _INTEGERS:

@@ -23,7 +23,7 @@ class NotExpressibleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Sure:
-    """Two SQL predicates for a schema: one is true only if it holds, the other only if it fails."""
+    """Two SQL predicates for a schema. One is true only if a value meets the schema, the other only if it doesn't."""
 
     holds: str
     fails: str
@@ -33,9 +33,9 @@ _ALWAYS, _NEVER, _UNSURE = _Sure(_TRUE, _FALSE), _Sure(_FALSE, _TRUE), _Sure(_FA
 
 
 def surely_holds(schemas: Sequence[Any], shape: Shape, place: str, root: Any) -> str:
-    """Return an SQL predicate that is true only if the object at `place` meets all of these schemas.
+    """Return an SQL predicate that is true only if the object at `place` meets all `schemas`.
 
-    Raises NotExpressibleError if SQL can't test one of them.
+    Raises NotExpressibleError if SQL can't test one of the schemas.
     """
     made = _all([_Context(root).sure(schema, shape, place) for schema in schemas]).holds
     if len(made) > _MOST_CHARACTERS:
@@ -44,7 +44,7 @@ def surely_holds(schemas: Sequence[Any], shape: Shape, place: str, root: Any) ->
 
 
 def takes_null(schemas: Sequence[Any], root: Any) -> bool:
-    """Return whether all of these schemas accept null. Raises NotExpressibleError if one is invalid."""
+    """Return whether all `schemas` accept null. Raises NotExpressibleError if one of them is invalid."""
     shared = {name: root[name] for name in ("$defs", "definitions") if name in root}
     try:
         return compiled({**shared, "allOf": list(schemas)}).is_valid(None)
@@ -114,7 +114,7 @@ class _Context:
                 sure = self.sure(inner, member, value)
                 without = set[bool]()
                 if name not in shape.part.get("required", []):
-                    without.add(True)  # a missing member breaks nothing
+                    without.add(True)  # a missing member is valid
                 if member.nullable:
                     without.add(takes_null([inner], self.root))
                 null_holds, null_fails = str(False not in without).lower(), str(True not in without).lower()

@@ -26,9 +26,9 @@ class FlaggedRecord:
 
     position: int
     rules_kept: Sequence[bool] | None = None
-    """For each rule of the contract, whether the record keeps it. None if it breaks none."""
+    """For each rule of the contract, whether the record satisfies it. None if the record satisfies all rules."""
     unfit: Reason | None = None
-    """Why the contract's SQL or tables can't take a schema-valid record."""
+    """The reason why the contract's SQL or tables can't hold a schema-valid record."""
 
 
 Recheck = Callable[[Iterable[FlaggedRecord]], Iterator[int]]
@@ -47,7 +47,7 @@ _checked: WeakKeyDictionary[Contract, _CheckedContract] = WeakKeyDictionary()
 
 
 class ChunkEvaluation:
-    """Evaluates one chunk.
+    """Evaluates the contract's SQL on one chunk.
 
     Raises ContractError, which names the file, if any of the contract's SQL can't be used. The check runs without
     records, so DuckDB's error messages quote only the contract. Each contract is checked once per process.
@@ -136,10 +136,10 @@ class ChunkEvaluation:
     def evaluate(self, versions: Sequence[Version], records: Path, recheck: Recheck) -> dict[str, str]:
         """Write the Parquet file `records`, and return the control totals of kept records as exact decimals.
 
-        The file has each record of `versions` as one of the current version, whether it is kept, and what it adds to
-        the control totals. `recheck` validates all records that aren't kept. Those that it accepts are evaluated again
-        with every digit that was sent, and flagged again if they break a rule or don't fit. Records whose rows the
-        tables can't hold are flagged last.
+        The file has each record of `versions`, converted to the current version, with whether it is kept and what it
+        adds to the control totals. `recheck` validates all records that aren't kept. Records that it accepts are
+        evaluated again with every digit that was sent, and flagged again if they break a rule or don't fit. Records
+        whose rows the tables can't hold are flagged last.
         """
         self._write(versions or [self._contract.current], records)
         accepted = records.with_suffix(".accepted")
@@ -226,7 +226,7 @@ def _finish(positions: Iterator[int]) -> None:
 
 @contextmanager
 def _naming(contract: Contract, place: str) -> Iterator[None]:
-    """Convert an error of DuckDB to a ContractError that names the file."""
+    """Convert a DuckDB error to a ContractError that names the file."""
     try:
         yield
     except duckdb.OperationalError:  # memory or disk, which isn't a fault in the contract

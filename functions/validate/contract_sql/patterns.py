@@ -1,4 +1,4 @@
-"""Writes SQL conditions for patterns and formats of strings that mean the same to SQL and the exact validator."""
+"""Writes SQL conditions for string patterns and formats that SQL and the exact validator interpret identically."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,20 +9,20 @@ from functions.common.record_types import DECIMAL_STRING, decimal_of
 from functions.common.sql import literal
 
 WITHOUT_CHARACTERS = re.compile(r"\^\[\^((?:\\u00[0-7][0-9a-fA-F](?:-\\u00[0-7][0-9a-fA-F])?)+)\]\*\$")
-"""A pattern that only forbids some ASCII characters. The fast decoder tests it."""
+"""Matches a pattern that only forbids some ASCII characters. The fast decoder tests such patterns."""
 
 _PLAIN_PATTERN = re.compile(r"(?:[ -\[\]-~]|\\[^0-9A-Za-z]|\\[dDwW])*")
 _NOT_PLAIN = re.compile(r"\(\?|\[:|\[[^\]]*\[|[*+?}][*+{]|\\[dDwW]-(?!\])|-\\[dDwW]")
 _REPEATED = re.compile(r"\{(\d*),?(\d*)\}")
 _MOST_REPEATS = 1000
-"""RE2's limit, also of repeats within repeats (https://github.com/google/re2/wiki/Syntax)."""
+"""RE2's limit on repetitions, which includes nested ones (https://github.com/google/re2/wiki/Syntax)."""
 
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _FORMATS = {
     "date": f"^{_DATE}$",
     "date-time": f"^{_DATE}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
 }
-"""RFC 3339 without leap seconds and lower-case letters. DuckDB checks whether the day exists."""
+"""RFC 3339 without leap seconds and lower-case letters. DuckDB checks whether the date exists."""
 
 
 def is_expressible(part: Mapping[str, Any], kind: str) -> bool:
@@ -44,7 +44,7 @@ def pattern_conditions(part: Mapping[str, Any], place: str) -> Iterator[str]:
 
 
 def decimal_string(part: Mapping[str, Any], place: str) -> str:
-    """Return the condition that a string is a number that its `decimal` holds without rounding."""
+    """Return an SQL condition that is true if the string at `place` is a number that its `decimal` holds exactly."""
     _, scale = decimal_of(part["decimal"])
     too_fine = f"[.][0-9]{{{scale}}}[0-9]*[1-9]"
     return (
@@ -55,8 +55,8 @@ def decimal_string(part: Mapping[str, Any], place: str) -> str:
 def _means_the_same_to_re2(pattern: str) -> bool:
     """Return True only if a pattern means the same to DuckDB's RE2 as to the exact validator.
 
-    Such a pattern is ASCII and escapes only punctuation and classes that both define alike. It has no class inside a
-    class and no repeated repeats, and repeats at most _MOST_REPEATS times.
+    Such a pattern is ASCII, and escapes only punctuation and classes that both engines define in the same way. It has
+    no nested classes and no repeated repetitions, and repeats at most _MOST_REPEATS times.
     """
     repeats = [max(map(int, filter(None, found)), default=1) for found in _REPEATED.findall(pattern)]
     is_plain = _PLAIN_PATTERN.fullmatch(pattern) and not _NOT_PLAIN.search(pattern)

@@ -1,7 +1,8 @@
-"""SQL conditions on the values of a record, made from its schema.
+"""Writes SQL conditions on the values of a record from the record's schema.
 
-A record that the fast decoder has read has the structure, the types and the bounds of its schema. What the decoder
-can't test (patterns, formats, exact decimals) is tested here. A condition may be stricter than the schema, never laxer.
+A record that the fast decoder has read has the structure, the types and the bounds of its schema. This module tests
+what the decoder can't test: patterns, formats and exact decimals. A condition may be stricter than the schema, but is
+never laxer.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ ConditionsOf = Callable[[Shape, str], Iterator[str]]
 """Returns the conditions on a value that isn't an object or array, from its shape and its SQL expression."""
 
 _AS_SENT = ("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN")
-"""The types of values that JSON has, too."""
+"""The column types that JSON values have without conversion."""
 
 _FINER_THAN_A_MICROSECOND = "[.][0-9]{6}[0-9]*[1-9]"
 
@@ -29,15 +30,15 @@ def surely_valid(plan: Plan) -> str:
 
 
 def surely_fits(schema: object) -> str:
-    """Return a predicate that is true only if every number of a valid record was read exactly and every time exists."""
+    """Return a predicate that is true only if every number in a valid record was read exactly and every time exists."""
     return _all_conditions(schema, _surely_fits)
 
 
 def fits_by_place(schema: object) -> list[tuple[str, str, str]]:
     """Return conditions that are all true only if each value of a record can be kept as its type.
 
-    The record must have been read with every digit. Each condition comes with the JSON Pointer of the value, or of its
-    array, and the predicate of a sentence for the reject.
+    Each tuple has the SQL condition, the JSON Pointer of the value (or of its array), and the predicate of a sentence
+    for the reject. The record must be read with every digit.
     """
     return list(_by_place(shape_of(schema, schema), SENT, ""))
 
@@ -50,11 +51,11 @@ def _by_place(shape: Shape, place: str, pointer: str) -> Iterator[tuple[str, str
         scalar = shape
         while scalar.element:
             scalar = scalar.element
-        sentence = "has a value in it that its column cannot hold" if scalar is not shape else "cannot be held"
+        sentence = "has an element that its column cannot hold" if scalar is not shape else "does not fit in its column"
         if scalar.kind == "string" and scalar.part.get("format") == "date-time":
-            sentence = "must be a time that exists, and no finer than a microsecond"
+            sentence = "must be an existing time with at most 6 decimals of a second"
         elif scalar.kind == "string" and scalar.part.get("format") == "date":
-            sentence = "must be a day that exists"
+            sentence = "must be an existing date"
         yield condition, pointer, sentence
 
 
@@ -112,7 +113,7 @@ def _of_elements(place: str, conditions_of: Callable[[str], Iterator[str]]) -> I
 
 
 def _fits(shape: Shape, place: str) -> Iterator[str]:
-    """Yield the conditions for keeping a value as its type: a decimal is below its bound, a time exists."""
+    """Yield the conditions for keeping a value as its type: a decimal is below its bound, and a time exists."""
     kept_as = kept_type(shape)
     if shape.kind == "string" and "decimal" in shape.part:
         yield decimal_string(shape.part, place)
@@ -123,7 +124,7 @@ def _fits(shape: Shape, place: str) -> Iterator[str]:
 
 
 def _surely_fits(shape: Shape, place: str) -> Iterator[str]:
-    """Yield the same conditions, but for a float that becomes a decimal, only those that prove it is exact.
+    """Yield the conditions of `_fits`. For a float that becomes a decimal, yield conditions that prove it is exact.
 
     The decimal must have at most as many digits as a float keeps, and cast back to the same float. Multiplied by its
     power of ten, it is then below 2^53 and therefore exact.

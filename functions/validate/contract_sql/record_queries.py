@@ -18,16 +18,16 @@ from functions.validate.contract_sql.predicates import surely_fits, surely_valid
 from functions.validate.fast_decoder import plan_of_version
 
 _TWICE = 2
-"""The most by which a record's line can exceed its size: a whole float is written with every zero."""
+"""The maximum factor by which a record's line exceeds its size: a whole float is written with every zero."""
 
 _HUGE = re.compile(r"\bU?HUGEINT\b")
 """The type of a sum of whole numbers in DuckDB. Parquet lacks it, so DuckDB would write floats."""
 
 
 def lines_query(path: Path, sent_as: str, max_record_bytes: int, *, keeps_unknown: bool = False) -> str:
-    """Return a query of a file of `DecodedRecord`s: the position, and the record with the type `sent_as`.
+    """Return a query that reads the position and the record, with the type `sent_as`, from a file of `DecodedRecord`s.
 
-    With `keeps_unknown`, it also returns the column EXTRA.
+    With `keeps_unknown`, the query also reads the column EXTRA.
     """
     extra = f", {EXTRA.name}" if keeps_unknown else ""
     extra_type = f", {EXTRA.name}: '{EXTRA.type}'" if keeps_unknown else ""
@@ -53,10 +53,10 @@ def predicate_of(version: Version, *, is_decoded: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RecordQueries:
-    """The queries of one contract.
+    """Writes the queries of one contract.
 
-    A relation of records has the column FITS. It is true only if the record is valid by its version's schema and the
-    upcasts kept each value.
+    Each relation of records has the column FITS. It is true only if the record is valid by its version's schema and the
+    upcasts keep each value.
     """
 
     contract: Contract
@@ -66,10 +66,10 @@ class RecordQueries:
     """The expressions that replace columns of whole numbers that Parquet can't hold."""
 
     def records(self, version: Version, sent: str, predicate: str = "true", *, is_guarded: bool = False) -> str:
-        """Return a query of the records of `version` in `sent`, as current records with derived columns.
+        """Return a query that converts the records of `version` in `sent` to current records with derived columns.
 
-        If `is_guarded`, all columns of a record for which `predicate` is not true are NULL: an upcast or a derived
-        column may fail on what the schema rejects.
+        If `is_guarded`, all columns of a record are NULL unless `predicate` is true, because an upcast or a derived
+        column may fail on a record that the schema rejects.
         """
         read_as = kept_value(shape_of(version.schema, version.schema), SENT)
         if is_guarded:
@@ -83,11 +83,11 @@ class RecordQueries:
 
     @property
     def _extra(self) -> str:
-        """The column of unknown fields, after a comma, if the contract keeps them."""
+        """The column of unknown fields, after a comma, or an empty string if the contract doesn't keep them."""
         return f", {EXTRA.name}" if self.contract.keeps_unknown else ""
 
     def _as_current(self, version: Version, of_version: str) -> str:
-        """Return a query of records of `version` with the columns of the current version, in its order and types."""
+        """Return a query of records of `version` with the current version's columns, in the same order and types."""
         if version is self.contract.current:
             return of_version
         types, unsafe = self.contract.current.columns, self.unsafe.get(version.number, {})
@@ -109,7 +109,7 @@ class RecordQueries:
         return query
 
     def unsafe_columns(self, connection: duckdb.DuckDBPyConnection, version: Version) -> dict[str, DuckDBPyType]:
-        """Return the columns of `unsafe` for one version. There must be a view `records` of that version."""
+        """Return the columns of `unsafe` for one version. Requires a view `records` of that version."""
         sent_as = f"SELECT {POSITION}, true AS {FITS}, CAST(NULL AS {version.record_type}) AS read_as FROM records"
         given = connection.sql(self._upcast(version, f"SELECT {POSITION}, {FITS}, read_as.* FROM ({sent_as})"))
         types = {name.lower(): kind for name, kind in zip(given.columns, given.types, strict=True)}
@@ -118,7 +118,7 @@ class RecordQueries:
         return {name: types[name.lower()] for name in current if not widens(types[name.lower()], wanted[name])}
 
     def evaluated(self, relation: str) -> str:
-        """Return a query of a relation's records as staged. KEPT is whether all rules hold, or NULL unless FITS."""
+        """Return a query of a relation's records as staged. KEPT says whether all rules hold, or NULL unless FITS."""
         query = f"""
             SELECT
                 * EXCLUDE ({FITS}),
@@ -129,7 +129,7 @@ class RecordQueries:
         return f"SELECT * REPLACE ({', '.join(self.decimals)}) FROM ({query})" if self.decimals else query
 
     def replaced_columns(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
-        """Return the expressions of `decimals`. There must be a view `records`."""
+        """Return the expressions for `decimals`. Requires a view `records`."""
         described = connection.execute(f"DESCRIBE SELECT *, {self._totals()} AS {TOTALS} FROM records").fetchall()
         return [
             f"CAST({identifier(name)} AS {_HUGE.sub('DECIMAL(38,0)', kind)}) AS {identifier(name)}"
@@ -138,24 +138,24 @@ class RecordQueries:
         ]
 
     def rules_kept(self) -> str:
-        """Return an expression for a list that has, for each rule in order, whether a record keeps it."""
+        """Return an SQL expression for a list of booleans: for each rule in order, whether a record satisfies it."""
         return f"CAST([{', '.join(self._rules())}] AS BOOLEAN[])"
 
     def _all_rules(self) -> str:
-        """Return an expression that is true if a record keeps every rule, otherwise false."""
+        """Return an SQL expression that is true if a record satisfies every rule, otherwise false."""
         return " AND ".join(["true", *self._rules()])
 
     def _rules(self) -> list[str]:
-        return [f"coalesce({rule.sql}, false)" for rule in self.contract.rules]  # a rule that gives NULL is broken
+        return [f"coalesce({rule.sql}, false)" for rule in self.contract.rules]  # NULL counts as broken
 
     def _totals(self) -> str:
-        """Return a struct of what a record adds to each control total that isn't a column. NULL if all are columns."""
+        """Return an SQL struct of what a record adds to each control total that isn't a column, or NULL if all are."""
         totals = [total for total in self.contract.control_totals if not self._is_column(total)]
         members = ", ".join(f"{identifier(total.name)}: {total.record_sql}" for total in totals)
         return f"{{{members}}}" if members else "NULL"
 
     def sums(self) -> dict[str, str]:
-        """Return, by control total, an expression for its exact sum over staged records as a string (`0` if none)."""
+        """Return an SQL expression by control total: its exact sum over staged records as a string (`0` if none)."""
         staged = {
             total.name: identifier(total.record_sql) if self._is_column(total) else f"{TOTALS}.{identifier(total.name)}"
             for total in self.contract.control_totals

@@ -1,7 +1,7 @@
 """Finds valid records whose rows the tables can't hold, before records are counted. Each such record is one reject.
 
-A table is checked only if a row might not fit: a cast to a column's type doesn't only widen, a key column may be null,
-or its SELECT has casts or arithmetic.
+A table is checked only if a row might not fit: a cast to a column's type may change a value, a key column may be null,
+or the table's SELECT has casts or arithmetic.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class TableCheck:
 
 
 def table_checks(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[TableCheck]:
-    """Return the checks that a contract's tables need. There must be a view `records`."""
+    """Return the checks that a contract's tables need. Requires a view `records`."""
     origins = column_origins(connection, contract)
     checks = []
     for table in contract.tables:
@@ -57,14 +57,14 @@ def table_checks(connection: duckdb.DuckDBPyConnection, contract: Contract) -> l
 
 def does_not_fit(table: Table, column: Column, origin: Origin) -> Reason:
     """Return the reason for rejecting a record with a value that a column can't hold."""
-    sentence = f"cannot be kept unchanged in the column {column.name} of the table {table.name}, which is {column.type}"
+    sentence = f"cannot be kept unchanged in the column {column.name} ({column.type}) of the table {table.name}"
     if not _pointer(origin):
         sentence = f"has a value that {sentence}"
     return _reason(DOES_NOT_FIT, table, column, origin, sentence)
 
 
 def _null_key(table: Table, column: Column, origin: Origin) -> Reason:
-    sentence = f"must have a value: the key of the table {table.name} has it as {column.name}"
+    sentence = f"must have a value, because {column.name} is part of the key of the table {table.name}"
     if not _pointer(origin):
         sentence = f"gives the table {table.name} a row without {column.name}, which is part of its key"
     return _reason(NULL_KEY, table, column, origin, sentence)
@@ -91,7 +91,7 @@ def _pointer(origin: Origin) -> str:
 def find_unfit(
     connection: duckdb.DuckDBPyConnection, checks: Sequence[TableCheck], records: Path, reasons: list[Reason]
 ) -> int:
-    """Fill the table UNFIT with the kept records in `records` that fail a check, and return their number.
+    """Fill the table UNFIT with the kept records in the file `records` that fail a check, and return their number.
 
     Each record gets the number of its first reason, which is added to `reasons`.
     """
@@ -128,7 +128,7 @@ def _all_fit(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: 
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, check: TableCheck, records: Path, first: int) -> None:
-    """Add records whose rows don't fit to UNFIT. `write` reports rows whose position isn't in `records`."""
+    """Insert records whose rows don't fit into UNFIT. `write` reports rows whose position isn't in `records`."""
     open_records(connection, records, f"{POSITION} NOT IN (SELECT {POSITION} FROM {UNFIT})")
     cases = [f"WHEN NOT coalesce({kept}, false) THEN {first + n}" for n, (kept, _) in enumerate(check.conditions)]
     numbered = f"CASE {' '.join(cases)} END" if cases else "NULL"

@@ -1,6 +1,6 @@
-"""Evaluates valid records again with every digit, if the first evaluation could not decide about them.
+"""Evaluates valid records again with every digit, if the first evaluation could not decide whether to keep them.
 
-Most files have no such records. Records on which the contract's SQL fails are among them, and are found one by one.
+Most files have no such records. They include records on which the contract's SQL fails, which are found one by one.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from functions.validate.contract_sql.predicates import fits_by_place
 from functions.validate.contract_sql.record_queries import RecordQueries
 
 _FAILED = "not_evaluated"
-"""The table of records that can't be evaluated: position, whether each rule is kept or NULL, index of a reason."""
+"""The table of records that can't be evaluated: position, whether each rule holds (or NULL), index of a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ class UndecidedRecords:
     def evaluate(self, versions: Sequence[Version], positions: Path, records: Path) -> str:
         """Evaluate the records at the positions in a file, and replace them in the file `records`.
 
-        Returns a query of those that aren't kept: position, whether each rule is kept or NULL, reason index or NULL.
+        Returns a query of the records that aren't kept. It returns the position, whether each rule holds (or NULL), and
+        the index of a reason (or NULL).
         """
         undecided = f"read_csv({literal(positions)}, header = false, columns = {{{POSITION}: 'BIGINT'}})"
         connection = self.connection
@@ -57,7 +58,7 @@ class UndecidedRecords:
         copy(connection, rest_and_evaluated, more, STAGED)
         more.replace(records)
         staged = f"read_parquet({literal(records)}) SEMI JOIN {undecided} USING ({POSITION})"
-        upcast = self._reason("a value that the current version of the contract cannot hold as it is")
+        upcast = self._reason("a value that the current version of the contract cannot hold unchanged")
         return f"""
             SELECT {POSITION}, {self.queries.rules_kept()} AS rules_kept, NULL AS reason FROM {staged} WHERE NOT {KEPT}
             UNION ALL
@@ -71,7 +72,7 @@ class UndecidedRecords:
         return self.queries.records(version, f"(FROM undecided_{version.number} WHERE {condition})")
 
     def _take_out_unfit(self, version: Version) -> None:
-        """Move records with a value that can't be kept as its type to _FAILED."""
+        """Move records with a value that can't be kept as its type to the table _FAILED."""
         undecided, cases = f"undecided_{version.number}", []
         for condition, pointer, sentence in fits_by_place(version.schema):
             self.reasons.append(Reason(DOES_NOT_FIT, pointer, "sql", f"{pointer} {sentence}"))
@@ -85,7 +86,7 @@ class UndecidedRecords:
             )
 
     def _take_out_failing(self, version: Version) -> None:
-        """Move records on which the contract's SQL fails to _FAILED."""
+        """Move records on which the contract's SQL fails to the table _FAILED."""
         undecided = f"undecided_{version.number}"
 
         def within(first: int, last: int) -> str:
@@ -119,7 +120,7 @@ class UndecidedRecords:
         return [self._is_failing(version, position, rule.sql) for rule in contract.rules]
 
     def _what_fails(self, version: Version, position: int) -> str:
-        """Return a description of the values on which SQL other than rules fails."""
+        """Return a description of the values on which the SQL of columns or control totals fails."""
         contract = self.queries.contract
         if self._is_failing(version, position, ", ".join(map(identifier, contract.current.columns))):
             return f"values that cannot be upcast from version {version.number} to the current version"
@@ -132,6 +133,6 @@ class UndecidedRecords:
         return "values that are too large to be kept"
 
     def _reason(self, has: str) -> int:
-        """Add the reason that a record has something that doesn't fit, and return its index."""
+        """Append a reason for a record that has something that doesn't fit, and return the reason's index."""
         self.reasons.append(Reason(DOES_NOT_FIT, "", "sql", f"the record has {has}"))
         return len(self.reasons) - 1
