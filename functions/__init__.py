@@ -1,5 +1,5 @@
-"""The pipeline's Lambda functions: one package a state of the machine, and what they share in `common`."""
+"""The pipeline's Lambda functions. Each has its own package; `common` has the code that they share."""
 
 import gc
 
-gc.set_threshold(50_000)  # the default, 700, has each start look a hundred times for cycles that are not there
+gc.set_threshold(50_000)  # with the default of 700, each start searches for cycles a hundred times and finds none

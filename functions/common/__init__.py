@@ -1,1 +1,1 @@
-"""What at least two steps need. Nothing here imports a step."""
+"""Code that at least two functions share. It never imports the package of a function."""

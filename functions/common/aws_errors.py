@@ -56,7 +56,7 @@ PASSING: dict[str, str] = {
         "restore the access of the function's role."
     ),
 }
-"""The next step by error name, for errors that may not recur: a replay alone may help."""
+"""The next step by error name, for errors that may not recur, so a replay alone may help."""
 
 LASTING: dict[str, str] = {
     **dict.fromkeys(
@@ -103,6 +103,6 @@ _LAMBDA_REFUSED = (
 
 
 def next_step_of_aws(error: str) -> str | None:
-    """Return the next step for an AWS error, or None if the name isn't one of AWS's."""
+    """Return the next step for an AWS error, or None if AWS has no error of this name."""
     known = PASSING.get(error) or LASTING.get(error)
     return known or (_LAMBDA_REFUSED if error.startswith("Lambda.") else None)

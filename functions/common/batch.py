@@ -1,4 +1,4 @@
-"""A batch, which is one version of one object: its names, and the keys of its objects in S3.
+"""Defines a batch, which is one version of one object, with its names and the keys of its objects in S3.
 
 Only this module defines the layout of the processed bucket:
 
@@ -35,9 +35,9 @@ class Source:
     """The object's size in bytes as stored."""
     etag: str
     sequencer: str
-    """S3's order of the events of one key: hexadecimal, padded to 32 digits. Empty without an event."""
+    """The sequencer by which S3 orders the events of a key: 32 hexadecimal digits. Empty without an event."""
     corrects: str = ""
-    """The id of the batch whose rejects this object corrects, from the object's metadata; otherwise empty."""
+    """The id of the batch whose rejects this object corrects, from the object's metadata. Empty if there is none."""
 
     @property
     def uri(self) -> str:
@@ -56,15 +56,15 @@ class Batch:
     """The version's LastModified: ISO 8601, UTC, whole seconds, with `Z`."""
     chunk_bytes: int
     last_chunk: int
-    """The index of the last chunk; a batch has `last_chunk + 1` chunks."""
+    """The index of the last chunk. A batch has `last_chunk + 1` chunks."""
     compression: str = ""
-    """The compression of the source, detected from its first bytes: `gzip`, `bzip2` or `zstd`; empty if it has none."""
+    """The compression of the source, detected from its first bytes: `gzip`, `bzip2`, `zstd`, or empty."""
     layout: str = ""
-    """The layout of its values, detected from its first bytes: `lines` or `sequence`. Empty if `validate` decides:
-    for a compressed source, for one that could not be read, and for a batch that an earlier release planned."""
+    """The layout of the source's values, detected from its first bytes: `lines` or `sequence`. Empty if `validate`
+    detects it: for compressed or unreadable sources, and for batches that an earlier release planned."""
     execution: str = ""
-    """The name of the execution; empty before the start. It is part of the keys in staging, which keeps the objects of
-    a replay separate from those of a failed run or another release."""
+    """The name of the execution, or empty before it starts. The keys in staging contain this name, which separates the
+    objects of a replay from those of a failed run or another release."""
 
     @classmethod
     def from_input(cls, data: Mapping[str, Any]) -> Self:
@@ -72,7 +72,7 @@ class Batch:
         return cls(**{**_known(cls, data), "source": Source(**_known(Source, data["source"]))})
 
     def to_input(self) -> dict[str, Any]:
-        """Return the batch as an execution's input, in plain JSON values."""
+        """Return the batch as an execution's input, which has only JSON values."""
         return asdict(self)
 
     @property
@@ -116,7 +116,7 @@ def title_of(bucket: str, key: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Replace each unprintable character, such as line breaks and control characters, with U+FFFD."""
+    """Return the string with each unprintable character, such as a line break, replaced with U+FFFD."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
@@ -136,7 +136,7 @@ def failure_key(dataset: str, batch_id: str, execution: str) -> str:
 
 
 def staging_prefix(dataset: str, batch_id: str, execution: str) -> str:
-    """Return the key prefix of an execution's objects in staging; `<chunk>/<name>` follows."""
+    """Return the key prefix of an execution's objects in staging. The keys continue with `<chunk>/<name>`."""
     return f"staging/{dataset}/{batch_id}/{execution}/"
 
 
@@ -161,9 +161,9 @@ def batch_id_for(dataset: str, bucket: str, key: str, version_id: str, revision:
 
 
 def replay_name(batch_id: str, number: int) -> str:
-    """Return the execution name of the `number`th replay of a batch, from 1. Up to the 999th, it fits 80 characters.
+    """Return the execution name of the `number`th replay of a batch, starting with 1.
 
-    The first execution of a batch has the batch id as its name.
+    Up to the 999th replay, the name has at most 80 characters. The name of a batch's first execution is the batch id.
     """
     return f"{batch_id}-replay-{number}"
 
@@ -174,12 +174,12 @@ def is_batch_id(text: str) -> bool:
 
 
 def replay_of(execution: str) -> tuple[str, int]:
-    """Split an execution's name into the batch id and the number of the replay; 0 is the first execution."""
+    """Return the batch id and the number of the replay from an execution's name. The first execution is number 0."""
     replay = re.fullmatch(r"(.+)-replay-([1-9]\d*)", execution)
     return (replay[1], int(replay[2])) if replay else (execution, 0)
 
 
 def revision_of(batch_id: str) -> tuple[str, int]:
-    """Split a batch id into the id of the first revision and the revision's number."""
+    """Return the id of the batch's first revision, and the number of the revision that the batch id names."""
     later = re.fullmatch(r"(.+)-r([1-9]\d*)", batch_id)
     return (later[1], int(later[2])) if later else (batch_id, 1)

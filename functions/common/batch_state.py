@@ -1,4 +1,4 @@
-"""The state of each object version that entered the ingest bucket: published, failed, running, missing, lost, …
+"""Determines the state of each object version in the ingest bucket: published, failed, running, missing, lost, …
 
 The bucket is the source of truth: S3 delivers events at least once, unordered, and may drop one
 (docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html).
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
 _PARALLEL = 16
 _RECORDED_WITHIN = timedelta(minutes=5)
-"""How long after the end of an execution its failure record may still be written."""
+"""The time after the end of an execution in which its failure record may still be written."""
 
 _AT_ONCE = 1000
-"""How many versions are checked before the next are listed, so memory doesn't grow with the bucket."""
+"""The number of versions that are checked before more are listed, so memory doesn't grow with the bucket."""
 
 
 class BatchState(StrEnum):
@@ -51,30 +51,30 @@ class BatchState(StrEnum):
 
     PUBLISHED = "published"
     FAILED = "failed"
-    """It has a failure record, and a notification was sent."""
+    """The batch has a failure record, and a notification was sent."""
     RUNNING = "running"
     STUCK = "stuck"
-    """Its execution has been running for longer than any should."""
+    """The execution has been running longer than expected of any execution."""
     MISSING = "missing"
-    """It has no execution, manifest or failure record: its event never arrived."""
+    """The batch has no execution, manifest or failure record, because its event never arrived."""
     NOT_NOTIFIED = "untold"
-    """Its execution failed, and no failure record says that a notification was sent."""
+    """The execution failed, and no failure record says that a notification was sent."""
     LOST = "lost"
-    """Its execution succeeded, but its manifest was deleted."""
+    """The execution succeeded, but the manifest was deleted."""
     UNKNOWN = "unknown"
-    """AWS did not return its state."""
+    """AWS did not return the state of the batch."""
     GONE = "gone"
-    """An execution ended, but its outputs and its source version were erased or have expired."""
+    """An execution ended, but the outputs and the source version were deleted or expired."""
 
 
 def state_words(state: str) -> str:
-    """A BatchState's value as people read it."""
+    """Return the value of a BatchState in words for people."""
     return "not notified" if state == BatchState.NOT_NOTIFIED else str(state)
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A deployed pipeline, and the clients to survey it with."""
+    """A deployed pipeline, with the AWS clients that survey it."""
 
     storage: Storage
     step_functions: "SFNClient"
@@ -88,17 +88,17 @@ class Pipeline:
 
     @property
     def planner(self) -> Planner:
-        """Plans the batches of new executions."""
+        """The planner of batches for new executions."""
         return Planner(self.storage, self.chunk_bytes, self.contracts)
 
     def pattern_for(self, key: str) -> str | None:
-        """The pattern by which the pipeline ignores a key, or None."""
+        """Return the pattern by which the pipeline ignores a key, or None if it doesn't ignore the key."""
         return ignored_by(key, load_input(dataset_of(key), self.contracts))
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a survey waits before it calls a batch missing, not notified or stuck."""
+    """The waiting times after which a survey reports a batch as missing, not notified or stuck."""
 
     now: datetime
     grace: timedelta
@@ -127,9 +127,9 @@ class Finding:
     batch_id: str
     state: BatchState
     replays: int
-    """How many times it has been replayed."""
+    """The number of times that the batch was replayed."""
     execution: Mapping[str, Any] | None
-    """Its latest execution, if it was looked up and AWS still knows it."""
+    """The latest execution of the batch, if it was looked up and AWS still has it."""
     version: ObjectVersion | None = None
 
 
@@ -143,11 +143,11 @@ def survey(
     known: Executions | None = None,
     too_young: Callable[[ObjectVersion], object] = lambda _: None,
 ) -> Iterator[Finding]:
-    """The state of each version under `prefix` (or of `key` alone) that was written since `since`, in order of keys.
+    """Yield the state of each version under `prefix` (or only of `key`) that was written after `since`, sorted by key.
 
-    Leaves out versions that the contract ignores, unless they have traces or `key` names them. Leaves out versions
-    younger than the grace period, and calls `too_young` with each. Lists the prefix, and the executions since then
-    unless they are `known`. Each version takes one HEAD if it is published, else two or three requests.
+    Omits versions that the contract ignores, unless they have traces or `key` names them. Omits versions within the
+    grace period, and calls `too_young` with each of them. Lists the prefix, and also the executions after `since`
+    unless they are `known`. A published version takes one HEAD request, and any other two or three requests.
     """
     selected = (v for v in versions(pipeline, key or prefix) if v.last_modified >= since and key in (None, v.key))
     window = _old_enough(selected, patience, too_young)
@@ -160,7 +160,7 @@ def survey(
 
 
 def is_ignored(pipeline: Pipeline, found: Finding) -> bool:
-    """Whether a version has no traces because the contract ignores its key."""
+    """Return whether a version has no traces because the contract ignores its key."""
     if found.state is not BatchState.MISSING or found.version is None:
         return False
     return pipeline.pattern_for(found.version.key) is not None
@@ -177,20 +177,20 @@ def _old_enough(
 
 
 def executions_since(pipeline: Pipeline, since: datetime) -> Executions:
-    """The executions started since a time, by name. A version's execution starts after the version was written."""
+    """Return the executions that started after a time, by name. A version's execution starts after it was written."""
     listed = executions.started_since(pipeline.step_functions, pipeline.state_machine_arn, since)
     return {execution["name"]: execution for execution in listed}
 
 
 def versions(pipeline: Pipeline, prefix: str = PREFIX) -> Iterator[ObjectVersion]:
-    """Every version under a prefix, including those under a delete marker, but no folder markers."""
+    """Yield each version under a prefix, including versions behind a delete marker, but excluding folder markers."""
     for found in pipeline.storage.list_versions(pipeline.ingest_bucket, prefix):
         if not is_folder_marker(found["Key"], found["Size"]):
             yield ObjectVersion(found["Key"], found["VersionId"], found["Size"], found["LastModified"])
 
 
 def look_at(pipeline: Pipeline, version: ObjectVersion, patience: Patience, known: Executions) -> Finding:
-    """The state of one version; UNKNOWN if AWS refuses, so that one version doesn't stop the survey."""
+    """Return the state of one version. UNKNOWN if AWS refuses a request, so one version can't stop the survey."""
     dataset, batch_id = dataset_of(version.key), batch_id_of(pipeline, version)
     try:
         found = _look(pipeline, dataset, batch_id, patience, known)
@@ -200,12 +200,12 @@ def look_at(pipeline: Pipeline, version: ObjectVersion, patience: Patience, know
 
 
 def batch_id_of(pipeline: Pipeline, version: ObjectVersion) -> str:
-    """The id of the first revision of a version's batch."""
+    """Return the batch id of a version's first revision."""
     return batch_id_for(dataset_of(version.key), pipeline.ingest_bucket, version.key, version.version_id)
 
 
 def look_at_batch(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience) -> Finding:
-    """The state of one batch, of any revision and age."""
+    """Return the state of one batch, regardless of its revision and age."""
     found = _look(pipeline, dataset, batch_id, patience, _Described(pipeline))
     if found.execution and is_gone(pipeline, dataset, batch_id, found.state, found.execution, patience):
         return replace(found, state=BatchState.GONE)
@@ -213,7 +213,7 @@ def look_at_batch(pipeline: Pipeline, dataset: str, batch_id: str, patience: Pat
 
 
 class _Described(dict[str, Mapping[str, Any]]):
-    """Executions that are described one by one, on demand."""
+    """A mapping from execution names to executions, each of which is described on first access."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -234,15 +234,15 @@ def _look(pipeline: Pipeline, dataset: str, batch_id: str, patience: Patience, k
         state = BatchState.FAILED
     else:
         state = state_without_record(execution, patience)
-    if state is BatchState.LOST and _exists(pipeline, manifest_key(dataset, batch_id)):  # it ended between two requests
+    if state is BatchState.LOST and _exists(pipeline, manifest_key(dataset, batch_id)):  # ended between two requests
         state = BatchState.PUBLISHED
     return Finding(dataset, batch_id, state, replays, execution)
 
 
 def state_without_record(execution: Mapping[str, Any], patience: Patience) -> BatchState:
-    """The state of a batch whose latest execution left neither a manifest nor a failure record.
+    """Return the state of a batch whose latest execution left neither a manifest nor a failure record.
 
-    An execution that has just ended counts as running: its records may not be visible yet.
+    An execution that has just ended counts as running, because its records may not be visible yet.
     """
     if execution["status"] == "RUNNING":
         return BatchState.STUCK if execution["startDate"] < patience.now - patience.stuck else BatchState.RUNNING
@@ -254,9 +254,9 @@ def state_without_record(execution: Mapping[str, Any], patience: Patience) -> Ba
 def is_gone(
     pipeline: Pipeline, dataset: str, batch_id: str, state: BatchState, execution: Mapping[str, Any], patience: Patience
 ) -> bool:
-    """Whether a batch in `state` (LOST or NOT_NOTIFIED) has no failure record, and its source version is deleted too.
+    """Return whether a LOST or NOT_NOTIFIED batch has no failure record, and its source version is also deleted.
 
-    `execution` is one of its executions, as ListExecutions or DescribeExecution returns it.
+    `execution` is one of the batch's executions, as ListExecutions or DescribeExecution returns it.
     """
     if state not in (BatchState.LOST, BatchState.NOT_NOTIFIED):
         return False
@@ -266,7 +266,7 @@ def is_gone(
 
 
 def _has_source(pipeline: Pipeline, execution: Mapping[str, Any]) -> bool:
-    """Whether the source version of an execution exists; True if that can't be seen."""
+    """Return whether the source version of an execution exists, or True if the pipeline can't read its bucket."""
     described = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, execution["name"])
     try:
         source = json.loads(described["input"])["source"] if described else {}
@@ -280,13 +280,13 @@ def _has_source(pipeline: Pipeline, execution: Mapping[str, Any]) -> bool:
 
 
 def ended_at(execution: Mapping[str, Any]) -> datetime:
-    """When an execution ended."""
+    """Return the time at which an execution ended."""
     ended: datetime = execution.get("stopDate", execution["startDate"])
     return ended
 
 
 def is_notified(pipeline: Pipeline, key: str) -> bool:
-    """Whether a failure record says that a notification was sent. An unreadable record doesn't."""
+    """Return whether a failure record says that a notification was sent. False for an unreadable record."""
     body = pipeline.storage.get_bytes(pipeline.processed_bucket, key)
     try:
         return body is not None and FailureRecord.read(body, key).is_notified
@@ -295,14 +295,14 @@ def is_notified(pipeline: Pipeline, key: str) -> bool:
 
 
 def _recorded(pipeline: Pipeline, dataset: str, batch_id: str) -> set[str]:
-    """The names of the executions of a batch that have a failure record."""
+    """Return the names of a batch's executions that have a failure record."""
     prefix = failure_prefix(dataset, batch_id)
     found = pipeline.storage.list_objects(pipeline.processed_bucket, prefix)
     return {key.removeprefix(prefix).removesuffix(".json") for key, _ in found}
 
 
 def _latest(batch_id: str, replays: int, known: Executions) -> tuple[int, Mapping[str, Any] | None]:
-    """The number of a batch's latest replay, and that execution. The first `replays` are known to exist."""
+    """Return the number and the execution of a batch's latest replay. At least `replays` replays must exist."""
     execution = known.get(replay_name(batch_id, replays) if replays else batch_id)
     while later := known.get(replay_name(batch_id, replays + 1)):
         replays, execution = replays + 1, later
@@ -310,14 +310,14 @@ def _latest(batch_id: str, replays: int, known: Executions) -> tuple[int, Mappin
 
 
 def latest_execution(pipeline: Pipeline, batch_id: str, replays: int) -> Mapping[str, Any] | None:
-    """The latest execution of a batch, published or not, of which at least so many `replays` are known to exist."""
+    """Return a batch's latest execution, published or not. At least `replays` replays of the batch must exist."""
     return _latest(batch_id, replays, _Described(pipeline))[1]
 
 
 def not_notified(pipeline: Pipeline, known: Executions, patience: Patience) -> Iterator[Mapping[str, Any]]:
-    """The failed executions, of any batch, revision or replay, without a record that a notification was sent.
+    """Yield failed executions, of any batch, revision or replay, without a record that a notification was sent.
 
-    Includes those of published batches: the notification of their rejects may be missing.
+    Includes executions of published batches, because the notification of their rejects may be missing.
     """
     for name, execution in known.items():
         if execution["status"] in ("RUNNING", "SUCCEEDED") or ended_at(execution) > patience.now - patience.grace:
@@ -328,12 +328,12 @@ def not_notified(pipeline: Pipeline, known: Executions, patience: Patience) -> I
             continue
         if not is_gone(
             pipeline, dataset, batch_id, BatchState.NOT_NOTIFIED, execution, patience
-        ):  # otherwise it was erased
+        ):  # otherwise the batch was deleted
             yield execution
 
 
 def plan(pipeline: Pipeline, version: ObjectVersion) -> Batch | None:
-    """The batch of a version, as the starter plans it but without a sequencer; None if the version is gone.
+    """Return the batch of a version, as the starter plans it, but without a sequencer. None if the version is deleted.
 
     Raises SourceNotVisibleError if S3 lists the version but doesn't return it.
     """
@@ -345,10 +345,10 @@ def plan(pipeline: Pipeline, version: ObjectVersion) -> Batch | None:
 
 
 def is_listed(pipeline: Pipeline, key: str, version_id: str) -> bool:
-    """Whether S3 lists a version.
+    """Return whether S3 lists a version.
 
-    The prefix ends before the first control character. Emulators list some of these as other characters, and then find
-    no object by the listed key.
+    The listed prefix ends before the first control character of the key, because emulators list some control characters
+    as other characters.
     """
     prefix = "".join(takewhile(lambda character: character >= " ", key))
     return any((found.key, found.version_id) == (key, version_id) for found in versions(pipeline, prefix))

@@ -1,4 +1,4 @@
-"""The causes of failed executions."""
+"""Simplifies the causes of failed executions."""
 
 import json
 
@@ -6,7 +6,7 @@ _MAX_CAUSE = 2000
 
 
 def plain_cause(cause: str) -> str:
-    """Return the message of a Lambda function's error without its type and stack trace, or the cause as it is.
+    """Return the message of a Lambda function's error without its type and stack trace, or else the unchanged cause.
 
     The result has at most 2,000 characters.
     """

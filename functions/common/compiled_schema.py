@@ -14,7 +14,7 @@ from functions.common.schema_parts import bounds_of_integers, conditions
 
 
 class _Decimal:
-    """The schema keyword `decimal` for jsonschema-rs: see functions.common.record_types."""
+    """Implements the schema keyword `decimal` for jsonschema-rs (see functions.common.record_types)."""
 
     def __init__(self, parent: Mapping[str, Any], value: list[int], _path: Any) -> None:
         self._precision, self._scale = value
@@ -58,7 +58,7 @@ def exact_schema(version: Version) -> Mapping[str, Any]:
 
 @cache
 def schema_validator(contract: Contract, version: Version) -> jsonschema_rs.Draft202012Validator:
-    """Return the compiled schema of a version, made once per process. Raises ContractError if it is invalid."""
+    """Return a version's schema, compiled once per process. Raises ContractError if the schema is invalid."""
     try:
         return compiled(exact_schema(version))
     except ValueError as exc:

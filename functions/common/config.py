@@ -1,4 +1,4 @@
-"""The functions' settings, with types and units, which are read from environment variables only here."""
+"""Reads the functions' settings from environment variables, and defines their types and units."""
 
 import json
 import os
@@ -21,7 +21,7 @@ REJECT, DROP = "reject", "drop"
 
 
 _UNSET: Any = object()
-"""The default of a setting that was not given."""
+"""Marks a setting without a value."""
 
 
 def _text(_name: str, text: str) -> str:
@@ -32,7 +32,7 @@ def _positive_int(name: str, text: str, most: int | None = None) -> int:
     number = int(text) if text.isascii() and text.isdigit() else 0
     if number == 0 or (most and number > most):
         limit = f" and at most {most}" if most else ""
-        raise ConfigurationError(f"The environment variable {name} must be a whole number above 0{limit}.")
+        raise ConfigurationError(f"The environment variable {name} must be a whole number greater than 0{limit}.")
     return number
 
 
@@ -104,7 +104,7 @@ class Settings:
     max_object_bytes: int = _setting(_positive_int)
     """The largest object that is read, in bytes as stored."""
     max_inflated_bytes: int = _setting(_positive_int)
-    """The largest object that can't be split into chunks, in bytes; for a compressed one, after decompression."""
+    """The largest object that can't be split into chunks, in bytes, after decompression if it is compressed."""
     max_inflation_ratio: int = _setting(_positive_int)
     """The highest ratio of a compressed object's decompressed size to its stored size."""
     max_record_bytes: int = _setting(_positive_int)
@@ -118,8 +118,8 @@ class Settings:
     unknown_fields: str = _setting(_reject_or_drop)
     """What to do with a field that the contract does not define: REJECT the record, or DROP only the field."""
     deployment: Mapping[str, Any] = _setting(_json)
-    """What costs depend on: `region`, `architecture`, `staging_days`, and the memory and /tmp size of each of
-    `functions`, in MiB.
+    """The values on which costs depend: `region`, `architecture`, `staging_days`, and the memory and /tmp size of each
+    of `functions`, in MiB.
     """
     memory_mb: int = _setting(_positive_int, variable="AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
     """The function's memory in MiB, which Lambda sets."""
@@ -142,12 +142,12 @@ class Settings:
                 object.__delattr__(self, setting.name)
 
     def __getattr__(self, name: str) -> NoReturn:
-        """Raise ConfigurationError for a setting that was not given."""
+        """Raise ConfigurationError for a setting without a value."""
         variable = next((_variable(setting) for setting in fields(self) if setting.name == name), None)
         if variable is None:
             raise AttributeError(name)
         raise ConfigurationError(
-            f"The environment variable {variable} is not set. Terraform sets it in infra/functions.tf: deploy again."
+            f"The environment variable {variable} is not set. Terraform sets it in infra/functions.tf. Deploy again."
         )
 
 

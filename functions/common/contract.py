@@ -25,7 +25,7 @@ from functions.common.schema_parts import conditions
 class Column:
     name: str
     type: str
-    """A type of DuckDB, which has the same name in Athena."""
+    """A DuckDB type that has the same name in Athena."""
 
 
 LINEAGE = (Column("batch_id", "VARCHAR"), Column("ingested_at", "TIMESTAMP"))
@@ -50,7 +50,7 @@ EXTRA = Column("_extra", "VARCHAR")
 """The column of the record table with a record's unknown fields, if the contract keeps them."""
 
 RESERVED = frozenset({POSITION, FITS, KEPT, SENT, TOTALS})
-"""Names that a property of a record can't have. EXTRA is reserved, too, if the contract keeps unknown fields."""
+"""Names that a property of a record can't have. EXTRA is also reserved if the contract keeps unknown fields."""
 
 RESERVED_COLUMNS = (POSITION, EXTRA.name, "filename", *(one.name for one in LINEAGE))
 """Names that a column of a table can't have."""
@@ -126,7 +126,7 @@ class Version:
     record_type: str
     """The DuckDB STRUCT for a record of this version."""
     upcast: str = ""
-    """A SELECT over `records` of this version that returns the next version's columns. The current one has none."""
+    """A SELECT over `records` of this version that returns the next version's columns. Empty for the current one."""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -186,7 +186,7 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
     """Return the contract in `contracts/<dataset>/`.
 
     Raises UnknownDatasetError if there is no such contract. Raises ContractError, which names the file, if the contract
-    is incomplete or contradicts itself. Its SQL isn't checked here, but by `validate`, before it reads records.
+    is incomplete or contradicts itself. This function doesn't check the contract's SQL; `validate` does.
     """
     folder = contracts / dataset
     if not DATASET_NAME.fullmatch(dataset) or not (folder / "contract.json").is_file():
@@ -196,7 +196,7 @@ def load_contract(dataset: str, contracts: Path = CONTRACTS) -> Contract:
         )
     with _reading(folder / "contract.json") as path:
         if dataset == UNKNOWN_DATASET:  # files in no dataset's folder would be processed as its data
-            raise ValueError(f"a dataset can't be called {UNKNOWN_DATASET}: files outside of any dataset are named so")
+            raise ValueError(f"a dataset can't be called {UNKNOWN_DATASET}: that name is for files without a dataset")
         data = read_json(path)
         check_contract(data, dataset, RESERVED_COLUMNS)
         given = input_settings(data)
@@ -250,7 +250,7 @@ def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) ->
             taken |= {EXTRA.name}
         properties = merged(schema, schema).get("properties", {})
         if not version.columns or taken & set(map(str.lower, properties)):
-            raise ValueError(f"a record must have properties of its own, none called {', '.join(sorted(taken))}")
+            raise ValueError(f"a record must have properties, and none can be called {', '.join(sorted(taken))}")
         if named := data.get("record_version"):
             _check_names_itself(schema, number, named["pointer"], is_default=number == _default_version(data))
         return version
@@ -264,7 +264,7 @@ def _check_names_itself(schema: Mapping[str, Any], number: int, pointer: str, *,
             f'{pointer}, where a record names its version, must be {{"type": "integer", "const": {number}}}'
         )
     if not is_required and not is_default:
-        raise ValueError(f"{pointer} must be required: a record without it is of the default version")
+        raise ValueError(f"{pointer} must be required, because a record without it has the default version")
 
 
 @contextmanager
@@ -292,7 +292,7 @@ def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _sql(path: Path) -> str:
-    """Return a statement that can be put in brackets: without its semicolon, and with a line break at the end."""
+    """Return a statement that can be put in parentheses, without its semicolon and with a line break at the end."""
     with _reading(path):
         text = path.read_text("utf-8").strip().rstrip(";")
         if not text.strip() or "\0" in text:

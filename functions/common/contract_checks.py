@@ -74,7 +74,7 @@ _MEMBERS = {
     "rule": ({"code": _NAMED, "pointer": _TEXT, "sql": _TEXT, "message": _TEXT}, {"example": _TEXT}),
     "control_total": ({"name": _NAMED, "record_sql": _TEXT, "table": _NAMED, "column": _NAMED}, {}),
 }
-"""The required and the optional members of each part."""
+"""The required and the optional members of each part of a contract."""
 
 
 def check_contract(data: Any, dataset: str, reserved: Collection[str]) -> None:
@@ -98,7 +98,7 @@ def contradictions(data: Mapping[str, Any], dataset: str, reserved: Collection[s
     tables = {table["name"]: table for table in data["tables"]}
     for name, table in tables.items():
         if name in _OF_THE_PIPELINE or name.startswith("part_") or name.endswith("_current"):
-            yield f"tables.{name}.name can't be {name}: the pipeline has a table of that name"
+            yield f"tables.{name}.name can't be {name}: the pipeline has a table with that name"
         yield from _of_table(table, reserved, f"tables.{name}")
         for number, reference in enumerate(table.get("references", [])):
             yield from _of_reference(reference, table, tables, f"tables.{name}.references[{number}]")
@@ -120,7 +120,7 @@ def _of_versions(data: Mapping[str, Any]) -> Iterator[str]:
         yield "versions must be in ascending order, and end with current_version"
     if "record_version" not in data:
         if len(numbers) > 1:
-            yield "the contract lacks record_version, which says where a record names one of its versions"
+            yield "the contract lacks record_version, which specifies where a record names its version"
     elif not data["record_version"]["pointer"].startswith("/") or not _POINTER.fullmatch(
         data["record_version"]["pointer"]
     ):
@@ -132,7 +132,7 @@ def _of_table(table: Mapping[str, Any], reserved: Collection[str], place: str) -
     for column in table["columns"]:
         name = column["name"]
         if name in reserved or name == _PARTITION:
-            yield f"{place}.columns.{name}.name can't be {name}: the pipeline adds a column of that name"
+            yield f"{place}.columns.{name}.name can't be {name}: the pipeline adds a column with that name"
         kind = COLUMN_TYPE.fullmatch(column["type"])
         if not kind or (kind[1] and (int(kind[1]) > _MAX_DECIMAL or int(kind[2]) > int(kind[1]))):
             yield f"{place}.columns.{name}.type must be one of {COLUMN_TYPES}"
@@ -173,7 +173,7 @@ def _check_members(data: Any, part: str, place: str) -> None:
     for name in sorted(required.keys() - data.keys()):
         raise ValueError(f"{place} lacks {name}")
     for name in sorted(data.keys() - required.keys() - optional.keys()):
-        raise ValueError(f"{place} has a member that is not known: {name}")
+        raise ValueError(f"{place} has an unknown member: {name}")
     for name, value in data.items():
         kind = {**required, **optional}[name]
         if not _KINDS[kind](value):
@@ -193,4 +193,4 @@ def _columns(table: Mapping[str, Any]) -> list[str]:
 def _unknown(names: Iterable[Any], known: Collection[str], place: str) -> Iterator[str]:
     for name in names:
         if name not in known:
-            yield f"{place} names {name!r}, which is not there"
+            yield f"{place} names {name!r}, which does not exist"

@@ -1,4 +1,4 @@
-"""The errors of the pipeline: their class names are its API.
+"""Defines the errors of the pipeline. Their class names are part of its API.
 
 Step Functions retries and catches by the bare class name, and the failure record stores it as `error`. A notification
 contains `next_step`. A message names the file, the place and the rule, and never quotes a record.
@@ -11,7 +11,7 @@ from typing import Any
 
 from functions.common.aws_errors import PASSING, next_step_of_aws
 
-_FIX_AND_UPLOAD = "Correct the file and upload it again; the new version is a new batch."
+_FIX_AND_UPLOAD = "Correct the file and upload it again. The new version is a new batch."
 _LOOK_AND_REPLAY = "Find the cause in the function's log for this batch, fix it, and run the batch again."
 
 
@@ -20,29 +20,29 @@ _BY_NAME: dict[str, type["PipelineError"]] = {}
 
 
 class Remedy(StrEnum):
-    """What makes a failed file succeed. The failure record stores it, and commands read it. Values never change."""
+    """The action that lets a failed file succeed. Failure records store its value, which never changes."""
 
     REPLAY = "replay"
-    """Run the same version again without a change: the fault may be temporary."""
+    """Run the same version again without a change, because the fault may be temporary."""
     FIX_AND_REPLAY = "fix_and_replay"
-    """Change something other than the file, then run the same version again."""
+    """Change something other than the file, and then run the same version again."""
     UPLOAD = "upload"
-    """Upload a corrected or complete file: the same version fails again."""
+    """Upload a corrected or complete file, because the same version would fail again."""
     UPLOAD_OR_REPLAY = "upload_or_replay"
     """Upload a corrected file, or raise a limit and run the same version again."""
     INVESTIGATE = "investigate"
-    """Find the cause first: neither a replay nor another file helps until then."""
+    """Find the cause first. Until then, neither a replay nor another file helps."""
     NOTHING = "nothing"
-    """Nothing needs to be done."""
+    """No action is needed."""
 
 
 class PipelineError(Exception):
-    """Base class of the errors that the pipeline raises."""
+    """The base class of all errors that the pipeline raises."""
 
     next_step = _LOOK_AND_REPLAY
     remedy = Remedy.FIX_AND_REPLAY
     rejected_by_reason: Mapping[str, int] = MappingProxyType({})
-    """If a file fails because of its rejects, the number of records by reason."""
+    """The number of rejected records by reason, if a file fails because of its rejects."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -74,7 +74,7 @@ class ResourceLimitError(PipelineError):
     def __init__(self, message: str, *, is_memory: bool = False) -> None:
         super().__init__(message)
         self.is_memory = is_memory
-        """Whether memory ran out; otherwise disk."""
+        """Whether the function ran out of memory. Otherwise, it ran out of disk space."""
 
     next_step = "Raise memory_mb or ephemeral_storage_mb of the function, deploy, and run the batch again."
 
@@ -87,12 +87,12 @@ class UnknownDatasetError(PipelineError):
 
 
 class UnsupportedFormatError(PipelineError):
-    """The object's name does not say how to read it, or its content is in a format that is not read."""
+    """The object's name does not show its format, or its content is in an unsupported format."""
 
     remedy = Remedy.UPLOAD_OR_REPLAY
     next_step = (
         "Write the file as JSON or JSON Lines, uncompressed or compressed once with gzip, bzip2 or zstd. Name it "
-        ".json, .jsonl or .ndjson, and upload it again; or set input.format in the contract, deploy, and run the batch "
+        ".json, .jsonl or .ndjson, and upload it again. Or set input.format in the contract, deploy, and run the batch "
         "again."
     )
 
@@ -101,7 +101,7 @@ class SourceMissingError(PipelineError):
     """The object version was deleted before `validate` read it, or before `write` read superseded records again."""
 
     remedy = Remedy.UPLOAD
-    next_step = "Upload the file again; the pipeline never deletes what it reads."
+    next_step = "Upload the file again. The pipeline never deletes the files that it reads."
 
 
 class SourceNotVisibleError(PipelineError):
@@ -127,7 +127,7 @@ class ObjectTooLargeError(PipelineError):
 
 
 class InflatedTooLargeError(PipelineError):
-    """A compressed object inflates past `max_inflated_bytes` or `max_inflation_ratio`."""
+    """The decompressed size of an object exceeds `max_inflated_bytes` or `max_inflation_ratio`."""
 
     remedy = Remedy.UPLOAD
     next_step = (
@@ -137,12 +137,12 @@ class InflatedTooLargeError(PipelineError):
 
 
 class RecordTooLargeError(PipelineError):
-    """A document that is one single record has more bytes than `max_record_bytes`."""
+    """A document that is a single record has more bytes than `max_record_bytes`."""
 
     remedy = Remedy.UPLOAD
     next_step = (
-        "If it holds many records, send them as an array, as the contract's envelope or as JSON Lines. "
-        "If it is one record, raise max_record_bytes, deploy, and upload it again."
+        "If the document holds many records, send them as an array, as the contract's envelope or as JSON Lines. "
+        "If it is one record, raise max_record_bytes, deploy, and upload the file again."
     )
 
 
@@ -172,8 +172,8 @@ class WrongEnvelopeError(PipelineError):
 
     remedy = Remedy.UPLOAD_OR_REPLAY
     next_step = (
-        "Correct the file and upload it again; or set input.records in the contract to where its records are, deploy, "
-        "and run the batch again."
+        "Correct the file and upload it again. Or set input.records in the contract to the JSON Pointer of the "
+        "records, deploy, and run the batch again."
     )
 
 
@@ -181,7 +181,7 @@ class EmptyFileError(PipelineError):
     """The object contains no records."""
 
     remedy = Remedy.UPLOAD
-    next_step = "If the file should have had records, upload it again; otherwise nothing needs to be done."
+    next_step = "If the file should contain records, upload it again. Otherwise, no action is needed."
 
 
 class NoValidRecordsError(PipelineError):
@@ -196,8 +196,8 @@ class TooManyRejectsError(PipelineError):
 
     remedy = Remedy.UPLOAD_OR_REPLAY
     next_step = (
-        "Read the rejects, correct the records and upload the file again; "
-        "or raise max_reject_ratio, deploy, and run the batch again."
+        "Read the rejects, correct the records and upload the file again. "
+        "Or raise max_reject_ratio, deploy, and run the batch again."
     )
 
 
@@ -212,7 +212,7 @@ class RejectVolumeError(PipelineError):
 
 
 class ReconciliationError(PipelineError):
-    """The counts, keys, references or control totals do not balance, so nothing is published."""
+    """The counts, keys, references or control totals of a batch do not balance, so nothing is published."""
 
     next_step = (
         "If the cause names a table, correct its SQL, key or latest_by in the contract, deploy, and run the batch "
@@ -231,7 +231,7 @@ class DocumentError(PipelineError):
 
 
 class CommitConflictError(PipelineError):
-    """Another run committed this batch with different bytes; its manifest is kept."""
+    """Another run committed this batch with different bytes. The committed manifest is kept."""
 
     remedy = Remedy.INVESTIGATE
     next_step = "Compare the two releases. If the committed manifest is wrong, publish a new revision of the batch."
@@ -243,7 +243,7 @@ def next_step_for(error: str) -> str:
 
 
 def remedy_for(error: str) -> Remedy:
-    """Return what makes a file succeed that failed with the error named `error`."""
+    """Return the remedy for a file that failed with the error named `error`."""
     if error in PASSING:
         return Remedy.REPLAY
     return _BY_NAME.get(error, PipelineError).remedy

@@ -1,4 +1,4 @@
-"""Starts and looks up executions of the state machine by name. The name ensures that a batch starts only once."""
+"""Starts and finds executions of the state machine by name. The name ensures that a batch starts only once."""
 
 import json
 from collections.abc import Iterator
@@ -33,13 +33,13 @@ aws.make_at_start(client)
 
 
 def start(client: "SFNClient", machine_arn: str, batch: Batch, name: str | None = None) -> bool:
-    """Start an execution named `name`, by default the batch id. Returns False if the name is already in use.
+    """Start an execution named `name`, by default the batch id. Return False if the name is already in use.
 
     While an execution runs, AWS accepts another start with the same name and input, and returns its ARN. To detect
-    that, each call adds a unique `start_id` to the input, which no function reads. AWS then accepts only botocore's own
+    this, each call adds a unique `start_id` to the input, which no function reads. AWS then accepts only botocore's own
     retries of the same call.
 
-    Raises TransientError for temporary faults, and ClientError for all others.
+    Raises TransientError for temporary faults, and ClientError for all other errors.
     """
     name = name or batch.batch_id
     described = {**replace(batch, execution=name).to_input(), "start_id": uuid4().hex}
@@ -54,7 +54,7 @@ def start(client: "SFNClient", machine_arn: str, batch: Batch, name: str | None 
 
 
 def describe(client: "SFNClient", machine_arn: str, name: str) -> dict[str, Any] | None:
-    """Return the response of DescribeExecution, or None if it doesn't exist: AWS deletes it after 90 days."""
+    """Return the response of DescribeExecution, or None if the execution doesn't exist. AWS keeps it for 90 days."""
     try:
         with transient_faults(f"DescribeExecution {name}"):
             return dict(client.describe_execution(executionArn=execution_arn(machine_arn, name)))
@@ -65,12 +65,12 @@ def describe(client: "SFNClient", machine_arn: str, name: str) -> dict[str, Any]
 
 
 def started_since(client: "SFNClient", machine_arn: str, since: datetime) -> Iterator[dict[str, Any]]:
-    """Yield the executions that were started since a time, as ListExecutions describes them."""
+    """Yield the executions that started after a time, as ListExecutions describes them."""
     return (execution for execution in changed_since(client, machine_arn, since) if execution["startDate"] >= since)
 
 
 def changed_since(client: "SFNClient", machine_arn: str, since: datetime) -> Iterator[dict[str, Any]]:
-    """Yield the executions that started or ended since a time, as ListExecutions describes them, newest first.
+    """Yield the executions that started or ended after a time, as ListExecutions describes them, newest first.
 
     ListExecutions sorts closed executions by their end, and running ones by their start or redrive
     (step-functions/latest/apireference/API_ListExecutions.html).
@@ -95,8 +95,8 @@ def running(client: "SFNClient", machine_arn: str) -> Iterator[dict[str, Any]]:
 def _pages(client: "SFNClient", machine_arn: str, **selection: Any) -> Any:
     """Return the pages of ListExecutions, with as many executions per page as AWS allows.
 
-    The quota is a bucket of 100 or 200 requests, refilled at 2 or 5 per second, depending on the region. When the
-    bucket is empty, the client's backoff slows the listing down to that rate.
+    The quota is a bucket of 100 or 200 requests, refilled at 2 or 5 requests per second, depending on the region. When
+    the bucket is empty, the client's backoff slows the listing down to that rate.
     """
     return client.get_paginator("list_executions").paginate(
         stateMachineArn=machine_arn, PaginationConfig={"PageSize": 1000}, **selection

@@ -10,31 +10,31 @@ from functions.common.errors import ContractError
 from functions.common.sql import identifier, open_records
 
 REFUSED = (duckdb.Error, UnicodeDecodeError)
-"""What DuckDB raises for a record that fails. UnicodeDecodeError means that its message cuts a quoted character."""
+"""The exceptions that DuckDB raises for a failing record. UnicodeDecodeError means its message cuts a character."""
 
 Within = Callable[[int, int], str]
-"""Returns a query that is restricted to the records between two positions, inclusive."""
+"""Returns a query over the records between two positions, inclusive."""
 
 
 MOST = 2000
-"""The maximum number of failing records per chunk, at about 10 ms each. More indicate a mistake in the SQL."""
+"""The maximum number of failing records per chunk. Each takes about 10 ms. More indicate a mistake in the SQL."""
 
 
 def failing_positions(
     connection: duckdb.DuckDBPyConnection, records: Within, query: Within, what: str
 ) -> Iterator[int]:
-    """Yield the positions of the records on which `query` fails, in order. Failures on several together yield nothing.
+    """Yield the positions of the records on which `query` fails, in order.
 
-    Raises ContractError, with `what` in its message, if the query fails on more than MOST records. DuckDB's errors
-    about memory and disk are raised too.
+    A failure that occurs only for several records together has no position. Raises ContractError, with `what` in its
+    message, if the query fails on more than MOST records. Raises DuckDB's errors about memory and disk.
     """
     first = None
     for number, position in enumerate(_failing(connection, records, query, 0, 2**62)):
         first = position if first is None else first
         if number == MOST:
             raise ContractError(
-                f"The contract's SQL failed on these records (more than {MOST} of one chunk): {what}, the first record "
-                f"at position {first}. Write TRY_CAST or CASE for such values, or let the schema reject them."
+                f"The contract's SQL failed on these records (more than {MOST} of one chunk): {what}, first on the "
+                f"record at position {first}. Use TRY_CAST or CASE for such values, or let the schema reject them."
             )
         yield position
 
@@ -57,7 +57,7 @@ def _failing(
 
 
 def fails(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
-    """Return whether a query fails on the data that it reads. It should return few rows, which are discarded."""
+    """Return whether a query fails on the data that it reads. The query should return few rows, which are discarded."""
     try:
         connection.execute(query).fetchall()
     except duckdb.OperationalError:
@@ -72,8 +72,8 @@ def failing_rows(
 ) -> Iterator[tuple[int, Column | None]]:
     """Yield the position of each valid record in `records` for which a table's SELECT fails, with the failing column.
 
-    The column is None if the query fails and not one of its columns. With `cast`, a value that can't be cast to its
-    column's type counts as a failure. Replaces the view `records`.
+    The column is None if no single column makes the query fail. With `cast`, a value that can't be cast to its column's
+    type counts as a failure. Replaces the view `records`.
     """
 
     def within(first: int, last: int) -> str:

@@ -1,4 +1,4 @@
-"""The `input` section of a contract: how files of a dataset arrive, and what overrides the deployment's settings."""
+"""Reads a contract's `input`: how files of a dataset arrive, and which settings of the deployment it overrides."""
 
 import json
 import re
@@ -13,54 +13,54 @@ from functions.common.config import CONTRACTS, DROP, REJECT, Settings
 from functions.common.json_pointer import path_of, pointer_of
 
 KEEP = "keep"
-"""The value of `unknown_fields` that only a contract can have: unknown fields go to a column of their own."""
+"""The value of `unknown_fields` that only a contract can have. It puts unknown fields into a separate column."""
 
 JSON, JSON_LINES = "json", "jsonl"
 """The values of `format`."""
 
 ALWAYS_IGNORED = ("_*", ".*")
-"""The patterns that every dataset ignores: Spark, Hadoop and operating systems name files so that are not data."""
+"""The patterns that every dataset ignores. Spark, Hadoop and operating systems give such names to non-data files."""
 
 _POINTER = re.compile(r"(/([^~/]|~[01])*)+")
 
 
 @dataclass(frozen=True, slots=True)
 class InputSettings:
-    """How a dataset arrives."""
+    """Describes how the files of a dataset arrive."""
 
     records: str = ""
-    """The JSON Pointer from a document to its array of records; empty if no envelope is expected."""
+    """The JSON Pointer from a document to its array of records. Empty if no envelope is expected."""
     format: str = ""
-    """The format of objects without a known suffix: JSON or JSON_LINES; empty if none is set."""
+    """The format of objects without a known suffix: JSON or JSON_LINES. Empty if it isn't set."""
     ignore: tuple[str, ...] = ()
     """Glob patterns, in addition to ALWAYS_IGNORED."""
     unknown_fields: str = ""
-    """REJECT, DROP or KEEP; empty if the deployment's setting holds."""
+    """REJECT, DROP or KEEP. Empty if the deployment's setting applies."""
     max_reject_ratio: float | None = None
-    """The share of rejected records, 0 to 1, above which a file fails; None if the deployment's setting holds."""
+    """The share of rejected records, 0 to 1, above which a file fails. None if the deployment's setting applies."""
 
     @property
     def record_path(self) -> tuple[str, ...]:
-        """The members that lead from a document to its array of records; empty if no envelope is expected."""
+        """The member names that lead from a document to its array of records. Empty if no envelope is expected."""
         return path_of(self.records)
 
     def unknown_fields_under(self, settings: Settings) -> str:
-        """What happens to unknown fields in a deployment with these settings: REJECT, DROP or KEEP."""
+        """Return how a deployment with these settings treats unknown fields: REJECT, DROP or KEEP."""
         return self.unknown_fields or settings.unknown_fields
 
     def max_reject_ratio_under(self, settings: Settings) -> float:
-        """The highest share of rejects in a deployment with these settings."""
+        """Return the highest share of rejects, 0 to 1, that a deployment with these settings accepts."""
         return settings.max_reject_ratio if self.max_reject_ratio is None else self.max_reject_ratio
 
     def pattern_for(self, path: str) -> str | None:
-        """The pattern that excludes a path below the dataset's folder, or None: each of its segments is compared."""
-        segments = [name for name in path.split("/") if name not in (".", "..")]  # in keys, these aren't hidden files
+        """Return the pattern that matches a segment of a path below the dataset's folder, or None if none matches."""
+        segments = [name for name in path.split("/") if name not in (".", "..")]  # these aren't hidden files
         patterns = (*ALWAYS_IGNORED, *self.ignore)
         return next((one for one in patterns if any(fnmatchcase(segment, one) for segment in segments)), None)
 
 
 def input_settings(contract: Mapping[str, Any]) -> InputSettings:
-    """The input settings of a contract's JSON. Raises ValueError or TypeError, with the place, if they have a fault.
+    """Return the input settings in a contract's JSON. Raises ValueError or TypeError, with the place of a fault.
 
     `"envelope": "x"` is the older form of `"input": {"records": "/x"}`.
     """
@@ -69,13 +69,13 @@ def input_settings(contract: Mapping[str, Any]) -> InputSettings:
         raise TypeError("input must be an object")
     for name in sorted(given.keys() - _CHECKS.keys()):
         known = ", ".join(sorted(_CHECKS))
-        raise ValueError(f"input has a member that is not known: {name}; it can have {known}")
+        raise ValueError(f"input has an unknown member: {name}; it can have {known}")
     for name, value in given.items():
         is_valid, expected = _CHECKS[name]
         if not is_valid(value):
             raise ValueError(f"input.{name} must be {expected}")
     if "envelope" in contract and "records" in given:
-        raise ValueError("envelope and input.records say the same in two ways: remove envelope")
+        raise ValueError("envelope and input.records specify the same setting: remove envelope")
     envelope = contract.get("envelope", "")
     legacy = {"records": pointer_of([envelope])} if envelope else {}
     return InputSettings(**{**legacy, **given, "ignore": tuple(given.get("ignore", ()))})
@@ -83,9 +83,9 @@ def input_settings(contract: Mapping[str, Any]) -> InputSettings:
 
 @cache
 def load_input(dataset: str, contracts: Path = CONTRACTS) -> InputSettings:
-    """The input settings of the contract in `contracts/<dataset>/`, without the rest of the contract.
+    """Return the input settings of the contract in `contracts/<dataset>/`, without reading the rest of the contract.
 
-    Returns the defaults if there is no valid contract: then the execution fails and reports that.
+    Returns the defaults if there is no valid contract. In that case, the execution fails and reports it.
     """
     try:
         return input_settings(json.loads((contracts / dataset / "contract.json").read_text("utf-8")))
@@ -94,7 +94,7 @@ def load_input(dataset: str, contracts: Path = CONTRACTS) -> InputSettings:
 
 
 def _is_pattern(value: Any) -> bool:
-    """Whether a value is a pattern of one name that does not match every name."""
+    """Return whether a value is a pattern for a single name that doesn't match every name."""
     return isinstance(value, str) and bool(value.strip("*")) and not {"/", "\0"} & {*value}
 
 
@@ -106,7 +106,7 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "format": (lambda value: value in (JSON, JSON_LINES), f"{JSON} or {JSON_LINES}"),
     "ignore": (
         lambda value: isinstance(value, list) and all(map(_is_pattern, value)),
-        "an array of patterns, each of one name without / and not of all names",
+        "an array of patterns for single names, without / and without patterns that match all names",
     ),
     "unknown_fields": (lambda value: value in (REJECT, DROP, KEEP), f"{REJECT}, {DROP} or {KEEP}"),
     "max_reject_ratio": (
@@ -114,4 +114,4 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "a number from 0 to 1",
     ),
 }
-"""For each member of `input`: whether a value is one that it can have, and what that is."""
+"""For each member of `input`, a test of its value, and a description of valid values."""

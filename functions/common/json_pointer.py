@@ -1,4 +1,4 @@
-"""JSON Pointers (RFC 6901): the member names that they consist of, and back."""
+"""Converts JSON Pointers (RFC 6901) to member names, and member names to JSON Pointers."""
 
 from collections.abc import Iterable
 
@@ -19,5 +19,5 @@ def escaped(name: str) -> str:
 
 
 def pointer_of(path: Iterable[str]) -> str:
-    """Return the JSON Pointer of some member names."""
+    """Return the JSON Pointer that consists of these member names."""
     return "".join(f"/{escaped(name)}" for name in path)

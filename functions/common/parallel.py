@@ -1,4 +1,4 @@
-"""Makes independent AWS calls concurrently: for a small file, they take most of the time."""
+"""Makes independent AWS calls concurrently, because they take most of the time for a small file."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +11,6 @@ MOST_AT_ONCE = 16
 
 
 def at_once(call: Callable[[_T], _R], arguments: Iterable[_T], most: int = MOST_AT_ONCE) -> list[_R]:
-    """Return the results of `call` for each argument, in order. After all calls have ended, raises the first error."""
+    """Return the results of `call` for each argument, in order. Raises the first error after all calls have ended."""
     with ThreadPoolExecutor(most) as pool:
         return list(pool.map(call, arguments))

@@ -13,7 +13,7 @@ UNKNOWN_DATASET = "unknown"
 """The dataset of an object that isn't in a dataset's folder. Its execution fails and reports that."""
 
 MAX_CHUNKS = 100
-"""The maximum number of chunks. They fit into the 25,000 events of an execution even if every task uses all retries.
+"""The maximum number of chunks. An execution with this many chunks has fewer than 25,000 events even with all retries.
 
 docs/reference/guarantees.md has the calculation; tests/statemachine/test_retry_budget.py checks it.
 """
@@ -22,7 +22,7 @@ UNVERSIONED = "null"
 """The version id of an object that was written before S3 applied versioning to its bucket."""
 
 CORRECTS = "corrects"
-"""The key in an object's metadata whose value is the batch whose rejects it corrects."""
+"""The key in an object's metadata for the id of the batch whose rejects the object corrects."""
 
 _SEQUENCER_DIGITS = 32
 

@@ -3,10 +3,10 @@
 `"decimal": [precision, scale]` with `"type": "number"` says that the number has at most `scale` decimals and is below
 10^(precision − scale). It is read as DECIMAL(precision, scale). It replaces a fractional `multipleOf`, on which
 validators disagree because of binary floating point (some say that 19.99 isn't a multiple of 0.01). With
-`"type": "string"`, it says the same of a number in a string.
+`"type": "string"`, the keyword applies to a number in a string.
 
-`"format": "epoch-seconds"` or `"epoch-millis"` with `"type": "integer"` says that the number counts from 1970. It is
-read as TIMESTAMP.
+`"format": "epoch-seconds"` or `"epoch-millis"` with `"type": "integer"` says that the number is a time since 1970. It
+is read as TIMESTAMP.
 """
 
 import re
@@ -21,7 +21,7 @@ from functions.common.schema_shapes import ARRAY, EMPTY, JSON, OBJECT, Shape, sh
 __all__ = ["merged", "resolve"]
 
 _BY_FORMAT = {"date-time": "TIMESTAMPTZ", "date": "DATE"}
-"""The types of strings that are times. `sent_type` reads them as strings."""
+"""The types of strings with these formats. `sent_type` reads them as strings."""
 
 _BY_TYPE = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", JSON: "VARCHAR"}
 INT64 = (-(2**63), 2**63 - 1)
@@ -34,11 +34,11 @@ EPOCHS: Mapping[str, tuple[int, int]] = {
     "epoch-seconds": (_FIRST_SECOND, _LAST_SECOND),
     "epoch-millis": (_FIRST_SECOND * 1000, _LAST_SECOND * 1000 + 999),
 }
-"""The formats of whole numbers that count time, with the smallest and largest value of each."""
+"""The formats of whole numbers that are times, with the smallest and largest value of each."""
 
 _MICROSECONDS = {"epoch-seconds": 1_000_000, "epoch-millis": 1_000}
 DECIMAL_STRING = re.compile(r"[+-]?(?:[0-9]+(?:[.][0-9]*)?|[.][0-9]+)")
-"""Digits with an optional sign and an optional point."""
+"""Matches digits with an optional sign and an optional decimal point."""
 
 _PLACE = re.compile(r"the schema(/\S*)? ")
 _UINT64_END = 2**64
@@ -52,7 +52,7 @@ TypeOfValue = Callable[[Shape, str], str]
 
 
 def record_type(schema: Any) -> str:
-    """Return the DuckDB type for a schema. Raises ValueError or TypeError if its values can't be a row."""
+    """Return the DuckDB type for a schema. Raises ValueError or TypeError if the schema can't describe a row."""
     return _type(shape_of(schema, schema), "", kept_type)
 
 
@@ -127,7 +127,7 @@ def kept_type(shape: Shape, place: str = "") -> str:
 
 
 def kept_value(shape: Shape, place: str) -> str:
-    """Return an SQL expression that converts a sent value to the type in which it is kept, or to null if it can't."""
+    """Return an SQL expression that converts a sent value to its kept type, or to null if the conversion fails."""
     kind, form = _type(shape, "", kept_type), str(shape.part.get("format", ""))
     if not _has_epoch(shape):
         return f"TRY_CAST({place} AS {kind})"
@@ -218,12 +218,12 @@ def is_decimal(value: float | Decimal, precision: int, scale: int) -> bool:
     `value` must be a Decimal if a float would lose digits. A whole number of at most 64 bits is kept if it is below
     10^(precision − scale), in any notation. Any other number is rounded to `scale` decimals, half away from zero. The
     rounded number must be below that bound, have at most 15 significant digits, and be the same 64-bit float as the
-    number itself. So rounding drops only digits after the scale that no float holds.
+    number itself. Therefore, rounding drops only digits after the scale that no float holds.
     """
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) < _UINT64_END):
         return bool(abs(value) < 10 ** (precision - scale))
     if isinstance(value, float) and value == round(value, scale) and abs(value) < 10 ** (SIGNIFICANT_DIGITS - scale):
-        return bool(abs(value) < 10 ** (precision - scale))  # the common case; the rest is slow
+        return bool(abs(value) < 10 ** (precision - scale))  # the common case, which is fast
     number = value if isinstance(value, Decimal) else Decimal(repr(value))
     if abs(number) >= 10 ** (precision - scale):
         return False

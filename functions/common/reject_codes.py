@@ -1,6 +1,6 @@
-"""The codes of reasons for a reject, which are part of the pipeline's API.
+"""Defines the codes of reasons for a reject, which are part of the pipeline's API.
 
-A contract's rules add their own codes to these.
+The rules of a contract add their own codes.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ CODES = {
     RECORD_TOO_LARGE: "the record has more bytes than max_record_bytes",
     SUPERSEDED: "the record is valid, but a later record in the same file has the same key and was published instead",
 }
-"""Each code with its meaning. A code is never renamed or given another meaning."""
+"""The meaning of each code. A code is never renamed, and its meaning never changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,6 @@ class Reason:
 
     code: str
     pointer: str
-    """The place as a JSON Pointer (RFC 6901); empty for the whole record."""
+    """The place as a JSON Pointer (RFC 6901). Empty for the whole record."""
     rule: str
     message: str

@@ -1,4 +1,4 @@
-"""The lines of a rejects file, and the limits for names of unknown fields."""
+"""Writes the lines of a rejects file, and defines limits for the names of unknown fields."""
 
 import base64
 import re
@@ -9,19 +9,19 @@ import orjson
 from functions.common.json_pointer import escaped
 
 MOST_FIELDS = 100
-"""The number of unknown fields that are counted by name, per chunk and per file. Producers may invent any number."""
+"""The maximum number of unknown fields that are counted by name, per chunk and per file."""
 
 OTHERS = ""
-"""The name under which all other fields are counted, and those whose names look like values."""
+"""The name under which all other fields are counted, and also fields whose names may be data values."""
 
 MAX_NAME = 64
-"""The number of characters that are shown of a member's name."""
+"""The maximum number of characters of a member's name that are shown."""
 
 _NAME = re.compile(rf"[A-Za-z_$][A-Za-z0-9_$-]{{0,{MAX_NAME - 1}}}")
 
 
 def is_name(name: str) -> bool:
-    """Whether a member's name looks like a name, and can be shown: a value may have slipped into its place."""
+    """Return whether a member's name looks like a name and can be shown, because it may also be a data value."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -42,11 +42,11 @@ def reject_line(
     readable: bool,
     truncated_from: int | None = None,
 ) -> bytes:
-    """Return one line: the record's position, why it was not published, and the record itself.
+    """Return one line with the record's position, the reasons why it was not published, and the record itself.
 
-    A `readable` record is valid JSON and is stored unchanged in `record`. Any other is stored in `raw` if it is UTF-8,
-    and otherwise in `raw_base64`. Only the beginning of a record above the size limit is kept; `truncated_from` is its
-    full size in bytes.
+    A `readable` record is valid JSON and is stored unchanged in `record`. Any other record is stored in `raw` if it is
+    UTF-8, and otherwise in `raw_base64`. Only the beginning of a record above the size limit is kept, and
+    `truncated_from` is its full size in bytes.
     """
     cut = {} if truncated_from is None else {"truncated_from": truncated_from}
     line = {

@@ -1,4 +1,4 @@
-"""Access to S3: `Storage`, which is passed to the code that reads or writes, and the meaning of S3's errors."""
+"""Reads and writes S3 objects with a `Storage`, which callers pass to functions, and interprets S3's errors."""
 
 import hashlib
 import shutil
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 BLOCK_BYTES = 1 << 18
-"""The size of a read. A block of this size fits in the CPU cache while it is split and parsed."""
+"""The size of a block, in bytes. It fits in the CPU cache while the block is split and parsed."""
 
 _MULTIPART_BYTES = 64 << 20
 
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed", "405"})
 _EMPTY = frozenset({"416", "InvalidRange"})
-"""What S3 returns for a range of an object without bytes."""
+"""The error codes that S3 returns for a range of an empty object."""
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and 409 of a conditional write
 _TRANSIENT = frozenset(
@@ -152,9 +152,9 @@ class Storage:
     def read_beginning(
         self, bucket: str, key: str, version_id: str, n_bytes: int
     ) -> tuple[dict[str, Any], bytes] | None:
-        """Return what `head` returns for an object version, and its first bytes. None if the version is missing.
+        """Return the response of `head` for an object version, and its first bytes. None if the version is missing.
 
-        This usually takes one request. Empty and archived objects take another one, and have no bytes.
+        Usually takes one request. Empty and archived objects take a second request, and return no bytes.
         """
         try:
             with transient_faults(f"GET s3://{bucket}/{key}"):
@@ -206,7 +206,7 @@ class Storage:
             self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
 
     def put_new(self, bucket: str, key: str, data: bytes, *, content_type: str = "application/json") -> bool:
-        """Write an object unless it exists; returns False if it does (412)."""
+        """Write an object unless it exists. Returns whether it was written; S3 returns 412 if it exists."""
         try:
             with transient_faults(f"PUT s3://{bucket}/{key}"):
                 self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, IfNoneMatch="*")
@@ -217,7 +217,7 @@ class Storage:
         return True
 
     def download(self, bucket: str, key: str, path: Path) -> None:
-        """Download an object to a local file, in one request, or in concurrent parts if it is large."""
+        """Download an object to a local file, in one request, or in concurrent parts if the object is large."""
         with transient_faults(f"GET s3://{bucket}/{key}"):
             response = self._client.get_object(Bucket=bucket, Key=key)
             with closing(response["Body"]) as body:
@@ -228,7 +228,7 @@ class Storage:
             self._client.download_file(bucket, key, str(path), Config=_transfer())
 
     def publish(self, path: Path, bucket: str, key: str, content_type: str) -> dict[str, Any]:
-        """Upload a local file; returns its key, bytes and SHA-256 digest, which is also stored in its metadata."""
+        """Upload a local file, and return its key, bytes and SHA-256 digest, which is also stored in its metadata."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.upload(path, bucket, key, content_type, {"sha256": digest})
@@ -237,7 +237,7 @@ class Storage:
     def upload(
         self, path: Path, bucket: str, key: str, content_type: str, metadata: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        """Upload a local file, in one request, or in concurrent parts if it is large."""
+        """Upload a local file, in one request, or in concurrent parts if the file is large."""
         described: Any = {"ContentType": content_type, "Metadata": dict(metadata)}
         with transient_faults(f"PUT s3://{bucket}/{key}"):
             if is_large(path):

@@ -1,7 +1,7 @@
-"""Converts the many ways to write one thing in JSON Schema to one form.
+"""Converts equivalent JSON Schemas, which can be written in many ways, to one form.
 
 A merged part has no `$ref`, `allOf`, `anyOf` or `oneOf`: its other keywords express them. It accepts the same values as
-the original part, with two exceptions. CONDITIONS has additional schemas for the value that could not be merged; the
+the original part, with two exceptions. CONDITIONS has additional schemas for the value that could not be merged. The
 part then describes the columns of all alternatives. INEXACT says that keywords contradict each other in a way that
 can't be merged.
 """
@@ -30,10 +30,10 @@ ANNOTATIONS = frozenset(
         "writeOnly",
     }
 )
-"""Keywords that say nothing about which values are valid."""
+"""Keywords that don't restrict which values are valid."""
 
 NOTHING: Mapping[str, Any] = {"type": "null", INEXACT: True}
-"""The merged form of `false`: no value is valid, so none needs a column."""
+"""The merged form of `false`, by which no value is valid or needs a column."""
 
 _REFERENCES = ("$ref", "allOf", "anyOf", "oneOf")
 _CONDITIONAL = ("if", "not", "dependentSchemas", "dependentRequired")
@@ -61,9 +61,9 @@ def resolve(reference: Any, root: Any) -> Mapping[str, Any]:
 
 
 def dereferenced(schema: Any, root: Any, place: str = "") -> Mapping[str, Any]:
-    """Return a part of a schema with its local references followed. Keywords next to a `$ref` override those in it.
+    """Return a part of a schema with its local references resolved.
 
-    Raises ValueError if it refers to itself.
+    Keywords next to a `$ref` override those of the referenced schema. Raises ValueError if the part refers to itself.
     """
     for _ in range(_MOST_LEVELS):
         if isinstance(schema, bool):
@@ -121,7 +121,7 @@ def _merged(schema: Any, root: Any, place: str, level: int, *, with_columns: boo
 
 
 def _evaluated(part: Mapping[str, Any], schema: Any, root: Any, place: str, level: int) -> Mapping[str, Any]:
-    """Return a part that forbids with `additionalProperties` what `unevaluatedProperties` forbids."""
+    """Return a part that uses `additionalProperties` to forbid the members that `unevaluatedProperties` forbids."""
     if part["unevaluatedProperties"] is not False:
         return part
     closed = {name: value for name, value in part.items() if name != "unevaluatedProperties"}
@@ -139,7 +139,7 @@ def _evaluated(part: Mapping[str, Any], schema: Any, root: Any, place: str, leve
 
 
 def types_of(part: Mapping[str, Any]) -> frozenset[str] | None:
-    """Return the types that a part allows, including `null`. None if it allows any type."""
+    """Return the types that a part allows, including `null`, or None if it allows any type."""
     if "type" in part:
         given = part["type"]
         return frozenset([given] if isinstance(given, str) else map(str, given))
@@ -161,11 +161,11 @@ def _list(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list) else []
 
 
-# --- both hold --------------------------------------------------------------------------------------------------------
+# --- both parts apply -------------------------------------------------------------------------------------------------
 
 
 def _both(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a part that accepts what both parts accept. Raises _ContradictionError if there is no such merged part."""
+    """Return a part that accepts the values that both parts accept. Raises _ContradictionError if none exists."""
     _check_closed(first, second)
     _check_closed(second, first)
     made = {**first, **second}
@@ -219,11 +219,14 @@ def _widened(given: str | Sequence[str]) -> set[str]:
     return types | ({"integer"} if "number" in types else set())
 
 
-# --- one of several holds ---------------------------------------------------------------------------------------------
+# --- one of several parts applies -------------------------------------------------------------------------------------
 
 
 def _choice(keyword: str, options: Sequence[Any], root: Any, place: str, level: int) -> Mapping[str, Any]:
-    """Return the merged form of `anyOf` or `oneOf`: exact for one schema or null, else all columns and a condition."""
+    """Return the merged form of `anyOf` or `oneOf`, which is exact for one schema or null.
+
+    For other alternatives, the form has the columns of all alternatives and a condition.
+    """
     parts = [_merged(one, root, place, level, with_columns=True) for one in options if one is not False]
     nulls = [part for part in parts if types_of(part) == frozenset({"null"})]
     others = [part for part in parts if part not in nulls]
@@ -246,7 +249,7 @@ def _choice(keyword: str, options: Sequence[Any], root: Any, place: str, level: 
 
 
 def with_null(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the part, changed to also accept null."""
+    """Return the part, changed so that it also accepts null."""
     made = dict(part)
     if "const" in made:
         made["enum"] = [made.pop("const")]
@@ -259,7 +262,7 @@ def with_null(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _either(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a part with the columns of both parts, which may accept more than they do."""
+    """Return a part with the columns of both parts. It may accept more values than they do."""
     types, others = types_of(first), types_of(second)
     if types is None or others is None:
         return {}
@@ -289,7 +292,7 @@ def _either(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str,
 def _either_object(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
     had, has = first.get("properties", {}), second.get("properties", {})
     if not (had and has):
-        return {}  # one of them may have any members
+        return {}  # one of the objects may have any members
     shared = {name: {"anyOf": [had[name], has[name]]} for name in had if name in has and had[name] != has[name]}
     made = {
         "properties": {**had, **has, **shared},

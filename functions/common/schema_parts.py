@@ -1,4 +1,4 @@
-"""Finds the schemas inside a JSON Schema: some describe the record itself, others are only conditions on it.
+"""Finds the schemas inside a JSON Schema. Some describe the record itself, and others are only conditions on it.
 
 The record, its members (`properties`) and the elements of its arrays (`items`) become columns. Every other keyword that
 applies a schema (`if`, `not`, `anyOf`, `contains`, …) tests a value that is described elsewhere.
@@ -24,7 +24,7 @@ _DEFINITIONS = ("$defs", "definitions")
 
 
 def parts(schema: Any, pointer: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield every schema inside a schema, itself first, with its JSON Pointer."""
+    """Yield a schema and every schema inside it, each with its JSON Pointer."""
     if isinstance(schema, Mapping):
         yield pointer, schema
         for keyword, below, inner in inner_schemas(schema):
@@ -37,7 +37,7 @@ def describing(schema: Any) -> set[str]:
 
 
 def conditions(schema: Any) -> set[str]:
-    """Return the JSON Pointers of the schemas that are only conditions. `describing` can return the same definition."""
+    """Return the JSON Pointers of the schemas that are conditions. `describing` can return the same definitions."""
     found: set[str] = set()
     for pointer in describing(schema):
         for keyword, below, inner in inner_schemas(_at(schema, pointer)):
@@ -62,7 +62,7 @@ def bounds_of_integers(schema: Any, root: Any) -> dict[str, Any]:
 
 
 def inner_schemas(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Yield the schemas directly inside a schema: the keyword, the JSON Pointer below it, and the schema."""
+    """Yield the keyword, the JSON Pointer below it, and the schema for each schema directly inside a schema."""
     for keyword in _NAMED:
         for name, inner in _mapping(schema.get(keyword)).items():
             yield keyword, f"/{escaped(name)}", inner
@@ -100,7 +100,7 @@ def _applied(schema: Any, pointer: str, root: Any, found: set[str]) -> set[str]:
 
 
 def _follow(schema: Mapping[str, Any], root: Any, found: set[str], walk: Any) -> None:
-    """Follow a local `$ref` to the schema that it names."""
+    """Call `walk` with the schema that a local `$ref` names."""
     reference = schema.get("$ref")
     if isinstance(reference, str) and (reference == "#" or reference.startswith("#/")):
         pointer = reference.removeprefix("#")

@@ -1,4 +1,4 @@
-"""Derives from a JSON Schema which values of a record become columns, their kinds, and which become strings of JSON."""
+"""Derives from a JSON Schema which values of a record become columns, and which of them become strings of JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ from functions.common.schema_merging import (
 OBJECT: Final = "object"
 ARRAY: Final = "array"
 JSON: Final = "json"
-"""The kind of a value with any structure, or of several types, which becomes a string of JSON."""
+"""The kind of a value with any structure or with several types. The value becomes a string of JSON."""
 EMPTY: Final = "empty"
-"""The kind of a value that is always null or always empty, and needs no column."""
+"""The kind of a value that is always null or always empty. The value needs no column."""
 
 _TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 _MOST_LEVELS = 100
@@ -36,18 +36,18 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """How one value of a schema becomes columns."""
+    """Describes how one value of a schema becomes columns."""
 
     schema: Any
     """The schema as it was written."""
     part: Mapping[str, Any]
-    """The merged schema: see `merged`."""
+    """The merged schema (see `merged`)."""
     kind: str
     nullable: bool
     members: Mapping[str, "Shape"] = field(default_factory=dict)
     element: "Shape | None" = None
     tag: str = ""
-    """The member that selects the branch of an object."""
+    """The name of the member that selects the branch of an object."""
     branches: Sequence[Branch] = ()
 
     @property
@@ -57,13 +57,13 @@ class Shape:
 
     @property
     def has_json(self) -> bool:
-        """Whether the value or something in it becomes a string of JSON."""
+        """Whether the value or a part of it becomes a string of JSON."""
         inner = [*self.members.values(), *([self.element] if self.element else [])]
         return self.kind == JSON or any(one.has_json for one in inner)
 
 
 def shape_of(schema: Any, root: Any, place: str = "", level: int = 0) -> Shape:
-    """Return the shape of a part of a schema. Raises TypeError or ValueError if it isn't a schema for a row."""
+    """Return the shape of a part of a schema. Raises TypeError or ValueError if the part can't describe a row."""
     if level > _MOST_LEVELS:
         raise ValueError("the schema refers to itself, or nests too deeply to be a row")
     part = merged(schema, root, place)
@@ -122,12 +122,12 @@ def _array(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: i
 
 
 def _branches(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: int) -> tuple[str, Sequence[Branch]]:
-    """Return the tag and variants of an object. Empty unless each value of the tag has exactly one variant."""
+    """Return the tag and the variants of an object. Both are empty unless each tag value has exactly one variant."""
     conditions = part.get(CONDITIONS, [])
     if len(conditions) != 1 or INEXACT in part:
         return "", ()
     options = list(_options(conditions[0], root))
-    if "unevaluatedProperties" not in conditions[0]:  # else the condition is the whole schema
+    if "unevaluatedProperties" not in conditions[0]:  # otherwise, the condition is the whole schema
         options = [{"allOf": [unconditional(schema, root), option]} for option in options]
     parts = [merged(option, root, place) for option in options]
     for tag in _tags(parts):
@@ -142,7 +142,7 @@ def _branches(schema: Any, part: Mapping[str, Any], root: Any, place: str, level
 
 
 def _options(condition: Mapping[str, Any], root: Any) -> Iterator[Any]:
-    """Return the schemas among which a condition chooses. Empty if it isn't a choice."""
+    """Yield the schemas among which a condition chooses. Yields nothing if the condition isn't a choice."""
     choices = [keyword for keyword in ("oneOf", "anyOf") if keyword in condition]
     if len(choices) != 1:
         return
@@ -167,7 +167,7 @@ def _tags(parts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _constant(part: Mapping[str, Any], tag: str, root: Any) -> str | int | None:
-    """Return the only string or whole number that a member can be."""
+    """Return the only string or whole number that a member can be, or None."""
     inner = part.get("properties", {}).get(tag)
     if inner is None:
         return None

@@ -15,15 +15,15 @@ from functions.common.errors import ContractError, ResourceLimitError
 # https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
 _MEMORY_SHARE = 0.6
 _ENOUGH_MB = 140
-"""The memory limit in MiB below which DuckDB gets slower. More helps only to sort or group more data than that."""
+"""The memory limit in MiB below which DuckDB is slower. More memory helps only to sort or group more data."""
 
 
 STAGED = "FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20480, WRITE_BLOOM_FILTER false"
-"""The options for Parquet files in staging. DuckDB holds a whole row group in memory: 20 MB of typical records. Bloom
-filters are off because they only help to look up single values."""
+"""The options for Parquet files in staging. DuckDB holds a whole row group in memory, which is 20 MB of typical
+records. Bloom filters are off because they help only with lookups of single values."""
 
 _SPILL_LIMIT = "max_temp_directory_size"
-"""The setting in DuckDB's error when there is no disk space for temporary files."""
+"""The setting that DuckDB's error names when there is no disk space for temporary files."""
 
 _numbers = count()
 
@@ -32,8 +32,8 @@ _numbers = count()
 def connect(workdir: Path, memory_mb: int, data_bytes: int = 0) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an in-memory database that spills to `workdir` and uses at most 60 % of `memory_mb` MiB.
 
-    The memory limit starts at about `data_bytes`, the size of the data to sort or group, because DuckDB fails with far
-    less. Only `copy` may use the whole share.
+    The memory limit starts at about `data_bytes`, the size of the data to sort or group, because DuckDB fails with
+    much less. Only `copy` may use the whole share.
 
     One thread makes the output deterministic. Extensions are neither downloaded nor loaded; json, parquet and icu are
     built in. DuckDB's messages quote values, so errors contain only the type of its exception. Raises
@@ -108,10 +108,10 @@ def _instance() -> duckdb.DuckDBPyConnection:
 
 
 def copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path, options: str) -> int:
-    """Write the result of a query to a file; returns the number of rows. `options` are those of COPY.
+    """Write the result of a query to a file with the given COPY options, and return the number of rows.
 
     DuckDB holds a whole Parquet row group in memory, and rows may be large. If the memory limit is too low, the query
-    runs again with the whole share.
+    runs again with the function's whole share of memory.
     """
     statement = f"COPY ({query}) TO {literal(path)} ({options})"
     try:

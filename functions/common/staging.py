@@ -1,4 +1,4 @@
-"""What one step staged for another: fetched, or missed with a sentence."""
+"""Reads the objects that another step staged, and explains why one is missing."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from functions.common.source_visibility import may_become_visible
 
 
 def fetch(storage: Storage, bucket: str, batch: Batch, chunk: int, name: str, path: Path) -> None:
-    """Copy what a step staged of a chunk to a local file. Raises what `missing` returns where it is not there."""
+    """Download a staged object of a chunk to a local file. Raises the error that `missing` returns if there is none."""
     try:
         storage.download(bucket, batch.staging_key(chunk, name), path)
     except ClientError as exc:
@@ -22,9 +22,9 @@ def fetch(storage: Storage, bucket: str, batch: Batch, chunk: int, name: str, pa
 
 
 def missing(batch: Batch, what: str, why: str) -> PipelineError:
-    """The error for an object that a step staged and S3 does not return: `what` is missing, and usually `why`.
+    """Return the error for a staged object that S3 does not return. `what` is missing, usually because of `why`.
 
-    A young batch may have been staged while S3 did not return all new objects yet: see `visibility`.
+    If the batch is new, S3 may not return all new objects yet (see `source_visibility`), and the error is transient.
     """
     if may_become_visible(batch.ingested_at):
         return TransientError(f"{what} yet: S3 may need 15 minutes after versioning is first enabled.")

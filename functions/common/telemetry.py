@@ -1,4 +1,4 @@
-"""Logs and metrics of a step: one JSON log line when it starts and one when it ends, without record content."""
+"""Emits the logs and metrics of a step. It logs a line of JSON at its start and at its end, without record content."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from functions.common.planning import UNKNOWN_DATASET
 
 
 class LogEvent(StrEnum):
-    """The values of the member `event` of a log line, which queries and commands rely on. Values never change."""
+    """The values of the member `event` in log lines. Queries and commands rely on them, so values never change."""
 
     STEP_STARTED = "step_started"
     STEP_ENDED = "step_ended"
@@ -26,11 +26,11 @@ class LogEvent(StrEnum):
     EXECUTION_KNOWN = "execution_known"
     """An event arrived for an object version whose execution was already started."""
     IGNORED = "ignored"
-    """An event that starts nothing: S3's test event, a folder marker, or a file that the contract ignores."""
+    """An event arrived that starts nothing: S3's test event, a folder marker, or a file that the contract ignores."""
     BATCH_UNACCOUNTED = "batch_unaccounted"
     """The reconciler found a batch that requires manual recovery."""
     FAILURE_NOT_NOTIFIED = "failure_not_notified"
-    """The reconciler found a failure without a notification, and has it sent."""
+    """The reconciler found a failure without a notification, and requested the notification."""
     REPAIR_FAILED = "repair_failed"
 
 
@@ -44,8 +44,8 @@ def logger() -> Logger:
 def step(name: str, batch_id: str, **place: Any) -> Iterator[dict[str, Any]]:
     """Log the start and the end of a step. The yielded dict is added to the last log line.
 
-    A PipelineError is logged with its name and message, any other exception with its name and stack trace. Both are
-    raised again.
+    A PipelineError is logged with its name and message. Any other exception is logged with its name and stack trace.
+    All exceptions are raised again.
     """
     context = {"batch_id": batch_id, **place}
     started = time.perf_counter()
@@ -70,9 +70,9 @@ def count(dataset: str | None, numbers: Mapping[str, float], unit: str = "Count"
     """Emit `numbers` as CloudWatch metrics with the dimensions `dataset`, if it isn't None, and `dimensions`.
 
     `unit` is a CloudWatch unit; use the string `None` for money. AWS bills each combination of dimension values as a
-    metric, so senders must not control them: a dataset without a contract is counted as UNKNOWN_DATASET.
+    metric, so producers must not control the values: a dataset without a contract is counted as UNKNOWN_DATASET.
     """
-    emitted = EphemeralMetrics()  # has no state in common with other calls; writes a log line in EMF
+    emitted = EphemeralMetrics()  # shares no state with other calls, and writes a log line in EMF
     if dataset is not None:
         is_known = (CONTRACTS / dataset / "contract.json").is_file()
         emitted.add_dimension(name="dataset", value=dataset if is_known else UNKNOWN_DATASET)

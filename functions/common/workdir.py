@@ -15,8 +15,8 @@ from functions.common.errors import ResourceLimitError
 def workdir() -> Iterator[Path]:
     """Create an empty folder that is deleted at the end. Raises ResourceLimitError if the disk is full.
 
-    Folders of earlier invocations that were killed are deleted first. That is safe because an environment runs one
-    invocation at a time; the name of its log stream identifies it.
+    Folders of earlier invocations that were killed are deleted first. This is safe because an environment, which the
+    name of its log stream identifies, runs one invocation at a time.
     """
     environment = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", str(os.getpid())).rpartition("]")[2]
     prefix = f"pipeline-{environment}-"

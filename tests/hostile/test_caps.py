@@ -127,9 +127,7 @@ def test_a_file_with_too_many_bytes_of_rejects_fails_and_keeps_a_sample(
         assert cap * 0.7 < len(sample) <= cap, "the sample must fill the cap"
         positions = [reject["position"] for reject in rejects]
         assert positions == sorted(positions), "rejects must be in the order of the file"
-        assert f"By then {len(rejects) + 1} records were rejected (" in cause, (
-            "the reject above the cap is counted, too"
-        )
+        assert f"Rejected so far: {len(rejects) + 1} (" in cause, "the reject above the cap is counted, too"
         reasons = reasons_in(cause)
         assert by_these(reasons)
         assert sum(reasons.values()) == len(rejects) + 1

@@ -287,7 +287,7 @@ def test_several_faults_in_contract_json(tmp_path: Path) -> None:
     assert [one.partition(" must be")[0] for one in says] == [
         "tables.t.columns.id.type",
         "tables.t.columns.V.name",
-        "the contract has a member that is not known: envelop",
+        "the contract has an unknown member: envelop",
         "input.unknown_fields",
     ]
     assert len({fault.line for fault in check(folder)}) == 4

@@ -269,7 +269,7 @@ def test_a_document_cut_off_anywhere_fails(document: bytes, sizes: list[int]) ->
         (b'{"records":\x0c[]}', MalformedDocumentError, "not JSON from character 11 on"),
         (b'{\x0b"records": []}', MalformedDocumentError, "not JSON from character 1 on"),
         (b'{"records": x}', MalformedDocumentError, "not JSON from character 12 on"),
-        (b'{"records": [], "more": 1, "records": [1]}', WrongEnvelopeError, "a member of /records twice"),
+        (b'{"records": [], "more": 1, "records": [1]}', WrongEnvelopeError, "a member of the path /records twice"),
         (b'{"orders": []}', WrongEnvelopeError, "Its members are: orders. If one of them holds the records, set input"),
         (b'{"items": [], "id": 1, "n": 2}', WrongEnvelopeError, "Its members are: items, id, n."),
         (b'{"a b": [], "mail@example.com": 2}', WrongEnvelopeError, "Its members are: 2 without usual names."),

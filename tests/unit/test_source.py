@@ -79,7 +79,7 @@ def test_a_file_is_read_by_its_content_under_each_name(key: str, kind: str, gzip
 )
 @pytest.mark.parametrize("data", [LINES, b""])
 def test_any_other_suffix_is_refused(key: str, data: bytes) -> None:
-    with pytest.raises(UnsupportedFormatError, match=r"does not end in \.json, \.jsonl or \.ndjson.*set input\.format"):
+    with pytest.raises(UnsupportedFormatError, match=r"does not end in \.json, \.jsonl or \.ndjson.*Set input\.format"):
         opened(data, key)
 
 

@@ -165,7 +165,7 @@ BROKEN = [
         "record_version",
         "/schema_version",
         UNKNOWN_VERSION,
-        f"of the contract: {KNOWN_VERSIONS}; found a number",
+        f"as a whole number: {KNOWN_VERSIONS}; found a number",
     ),
     (
         "unknown_version",

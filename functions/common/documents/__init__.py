@@ -1,1 +1,1 @@
-"""The documents that the pipeline stores or passes between functions. Each has one type that reads and writes it."""
+"""The documents that the pipeline stores or passes between functions. One type reads and writes each document."""

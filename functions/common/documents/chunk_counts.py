@@ -1,4 +1,4 @@
-"""The counts of a chunk, which `validate` writes and `write` adds up."""
+"""Defines the counts of a chunk, which `validate` writes and `write` adds up."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -16,17 +16,17 @@ class VersionCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DriftCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The number of records of one contract version that had an unknown field, or of envelopes with another member."""
+    """The number of records of one contract version with an unknown field, or of envelopes with a skipped member."""
 
     contract_version: int
     field: str
-    """The field's JSON Pointer, with * for an array index; empty for fields that are counted together."""
+    """The field's JSON Pointer, with * for an array index. Empty for fields that are counted together."""
     records: int
     dropped: bool
-    """Whether the field was dropped and the record kept. Otherwise the record was rejected."""
+    """Whether the field was dropped and the record kept. Otherwise, the record was rejected."""
     in_envelope: bool = False
-    """Whether it is a member of envelopes next to their records, of which only the name is kept. Then `records` counts
-    envelopes. Written only if true."""
+    """Whether the field is a skipped member of envelopes. If so, `records` is the number of envelopes. Written only if
+    true."""
 
 
 class ChunkCounts(StoredDocument, frozen=True, kw_only=True):
@@ -47,11 +47,11 @@ class ChunkCounts(StoredDocument, frozen=True, kw_only=True):
     """The counts by version number, as a string. `unknown` counts the records whose version is not known."""
     drift: tuple[DriftCount, ...] = ()
     control_totals: Mapping[str, str]
-    """Sums over the valid records, as exact decimals."""
+    """The control totals of the valid records, as exact decimals, by name."""
     received_bytes: int = 0
-    """Bytes of all records, without surrounding white space. 0 in documents of earlier releases."""
+    """The size of all records in bytes, without surrounding white space. 0 in documents of earlier releases."""
     unreadable_bytes: int = 0
-    """Bytes that could not be read as records."""
+    """The number of bytes that could not be read as records."""
 
     def to_bytes(self) -> bytes:
         return msgspec.json.encode(self)

@@ -1,4 +1,4 @@
-"""The base type of all stored documents, which reads and writes them."""
+"""Defines the base type of all stored documents, which reads and writes them."""
 
 from typing import ClassVar, Self
 
@@ -27,5 +27,5 @@ class StoredDocument(msgspec.Struct, frozen=True, kw_only=True):
             raise DocumentError(f"{key} can't be read as a {cls.kind}: {why}.") from exc
 
     def to_bytes(self) -> bytes:
-        """Encode the document as it is stored: on one line, because Athena reads one JSON object per line."""
+        """Return the document as one line of JSON, because Athena reads one JSON object per line."""
         return msgspec.json.encode(self) + b"\n"

@@ -1,4 +1,4 @@
-"""The failure record of an execution, written by `record_failure`."""
+"""Defines the failure record of an execution, which `record_failure` writes."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from functions.common.documents.document import StoredDocument
 
 
 class FailureRecord(StoredDocument, frozen=True, kw_only=True):
-    """What failed, why, what to do about it, and whether a notification was sent."""
+    """Describes what failed, why, what to do about it, and whether a notification was sent."""
 
     kind: ClassVar[str] = "failure record"
 
@@ -21,20 +21,20 @@ class FailureRecord(StoredDocument, frozen=True, kw_only=True):
     cause: str
     next_step: str
     remedy: str = ""
-    """A `functions.common.errors.Remedy`; empty in records of earlier releases."""
+    """A `functions.common.errors.Remedy`. Empty in records of earlier releases."""
     published: bool
     """Whether the batch has a manifest. If so, only a step after the commit failed."""
     rejects: str | None
     """The S3 URI of the rejects file, or None."""
     notified_by: str | None = ""
-    """`state_machine` or `record_failure`; None until a sent notification is confirmed. Empty in records of earlier
-    releases, whose state machine sent the notification."""
+    """The sender of the notification: `state_machine` or `record_failure`. None until the sending is confirmed. Empty
+    in records of earlier releases, in which the state machine sent the notification."""
     source: Source
     ingested_at: str
 
     @property
     def is_notified(self) -> bool:
-        """Whether a notification of the failure is known to have been sent."""
+        """Whether the record confirms that a notification of the failure was sent."""
         return self.notified_by is not None
 
     @property

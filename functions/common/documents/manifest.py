@@ -1,4 +1,4 @@
-"""The manifest of a published batch. `write` writes it after all other outputs."""
+"""Defines the manifest of a published batch, which `write` writes after all other outputs."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -21,7 +21,7 @@ class RecordCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ByteCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """The bytes of all records of a file, and the bytes that could not be read as records."""
+    """The size of all records of a file in bytes, and the number of bytes that could not be read as records."""
 
     received: int
     unreadable: int
@@ -44,7 +44,7 @@ class PublishedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PublishedTable(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows of one table and the files that hold them."""
+    """The number of rows of one table, and the files with these rows."""
 
     rows: int
     parquet: PublishedFile
@@ -57,9 +57,9 @@ class PublishedTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(StoredDocument, frozen=True, kw_only=True):
-    """What a batch published, from which source and with which release, and its reconciliation.
+    """Describes what a batch published, its source, the release that published it, and its reconciliation.
 
-    All attempts of one release write the same bytes.
+    All attempts of one release to publish a batch write the same bytes.
     """
 
     kind: ClassVar[str] = "manifest"

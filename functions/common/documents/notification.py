@@ -1,4 +1,4 @@
-"""The notification that is published to SNS."""
+"""Defines the notification that is published to SNS."""
 
 import re
 

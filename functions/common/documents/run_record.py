@@ -1,4 +1,4 @@
-"""The run record of an execution, written by `record_run`: the resources that AWS bills, and their cost.
+"""Defines the run record of an execution, which `record_run` writes: the usage that AWS bills, and its cost.
 
 Amounts and quantities are exact decimals in strings. Amounts are in USD.
 """
@@ -15,14 +15,14 @@ from functions.common.pricing.s3_requests import Calls
 
 
 class RunPrices(msgspec.Struct, frozen=True, kw_only=True):
-    """The price list that was used."""
+    """The price list from which the costs were calculated."""
 
     dated: str
     region: str
 
 
 class RunStep(msgspec.Struct, frozen=True, kw_only=True):
-    """The invocations by one state, or of one function outside the state machine."""
+    """The invocations by one state, or the invocations of one function outside the state machine."""
 
     functions: tuple[str, ...]
     tries: int
@@ -31,20 +31,20 @@ class RunStep(msgspec.Struct, frozen=True, kw_only=True):
     """How `billed_ms` was measured: `history`; `span`, the duration of a Map whose attempts are not in the history;
     `execution`, the duration of an execution whose history could not be read; or `assumed`."""
     unfinished: int
-    """Attempts that were still running when the execution ended."""
+    """The number of attempts that were still running when the execution ended."""
     memory_mb: int
     disk_mb: int
 
 
 class RunTransitions(msgspec.Struct, frozen=True, kw_only=True):
-    """The number of state transitions: states entered, and retries."""
+    """The number of state transitions: entered states, and retries."""
 
     states: int
     retries: int
 
 
 class RunBytes(msgspec.Struct, frozen=True, kw_only=True):
-    """The bytes read, staged and published."""
+    """The number of bytes that were read, staged and published."""
 
     source: int
     staged: int
@@ -63,7 +63,7 @@ class RunCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRecord(StoredDocument, frozen=True, kw_only=True):
-    """What one execution did and what it cost."""
+    """Describes what one execution did and what it cost."""
 
     kind: ClassVar[str] = "run record"
 
@@ -90,5 +90,5 @@ class RunRecord(StoredDocument, frozen=True, kw_only=True):
     usd_a_month_kept: str
 
     def to_bytes(self) -> builtins.bytes:
-        """Encode the record as it is stored: indented for readability."""
+        """Return the record as JSON, indented for readability."""
         return json.dumps(msgspec.to_builtins(self), indent=2).encode()

@@ -1,1 +1,1 @@
-"""The history of an execution: `reader.py` reads its events, `outcomes.py` says how each state ended."""
+"""Reads the history of an execution: `reader.py` reads its events, `outcomes.py` decides how each state ended."""

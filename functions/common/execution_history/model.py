@@ -1,4 +1,4 @@
-"""The states that an execution visited, with their tries and chunks. All times are UTC."""
+"""Models the states that an execution visited, with their tries and chunks. All times are UTC."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from enum import StrEnum
 
 
 class Ended(StrEnum):
-    """How a state, a try or a chunk ended."""
+    """The outcome of a state, a try or a chunk."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CAUGHT = "caught"
-    """It failed, and a Catch took the failure."""
+    """It failed, and a Catch handled the failure."""
     TIMED_OUT = "timed out"
     ABORTED = "aborted"
     RUNNING = "running"
@@ -26,12 +26,12 @@ class Try:
     """One try of a task."""
 
     started: datetime | None
-    """When it started, or was scheduled where the history doesn't show the start; None where it shows neither."""
+    """The start time, or the scheduling time if the history shows no start. None if it shows neither."""
     ended: datetime | None = None
     outcome: Ended = Ended.RUNNING
     error: str = ""
     cause: str = ""
-    """The sentence alone, without stack trace."""
+    """The error message, without the stack trace."""
 
     @property
     def seconds(self) -> float | None:
@@ -40,28 +40,28 @@ class Try:
 
 @dataclass(slots=True)
 class Step:
-    """One visit of a state."""
+    """One visit to a state."""
 
     name: str
     kind: str
-    """Pass, Task, Map, Choice, Succeed or Fail."""
+    """The type of the state: Pass, Task, Map, Choice, Succeed or Fail."""
     entered: datetime
     exited: datetime | None = None
     outcome: Ended = Ended.RUNNING
     tries: list[Try] = field(default_factory=list)
-    """Of a Task, in order. Of a Map with `inside_untold`: the failed tries of its tasks, without a start."""
+    """The tries of a Task, in order. For a Map with `inside_untold`, the failed tries of its tasks, without a start."""
     chunks: list["Chunk"] = field(default_factory=list)
-    """Of a Map, by number, as far as the history shows them."""
+    """The chunks of a Map, sorted by number, if the history shows them."""
     scheduled: int = 0
-    """How many tasks were scheduled, including those in a Map's chunks."""
+    """The number of scheduled tasks, including tasks in the chunks of a Map."""
     inside_untold: bool = False
-    """Whether the history shows of this Map only that tasks were scheduled and ended, as the local emulator's does."""
+    """Whether the history of this Map shows only that tasks were scheduled and ended, as on the local emulator."""
     error: str = ""
     cause: str = ""
 
     @property
     def retries(self) -> int:
-        """Tries after the first, without those inside a Map."""
+        """The number of tries after the first, without tries inside a Map."""
         return max(0, len(self.tries) - 1) if not self.inside_untold else 0
 
     @property
@@ -69,7 +69,7 @@ class Step:
         return seconds_between(self.entered, self.exited)
 
     def walk(self) -> Iterator["Step"]:
-        """This step and all steps inside it."""
+        """Yield this step and all steps inside it."""
         yield self
         for chunk in self.chunks:
             for step in chunk.steps:
@@ -78,10 +78,10 @@ class Step:
 
 @dataclass(slots=True)
 class Chunk:
-    """One iteration of a Map: one chunk of the file."""
+    """One iteration of a Map, which processes one chunk of the file."""
 
     number: int
-    """From 0."""
+    """The chunk's number, starting with 0."""
     started: datetime
     ended: datetime | None = None
     outcome: Ended = Ended.RUNNING
@@ -90,31 +90,31 @@ class Chunk:
 
 @dataclass(slots=True)
 class Call:
-    """A try as a call of a service."""
+    """One call of an AWS service by a task."""
 
     state: str
     service: str
-    """`lambda` or `sns`."""
+    """The service: `lambda` or `sns`."""
     attempt: Try
     could_start: bool = True
-    """Whether Step Functions could start it."""
+    """Whether Step Functions could start the call."""
 
 
 @dataclass(slots=True)
 class History:
-    """What the events of an execution show."""
+    """The steps and calls that the events of an execution show."""
 
     steps: list[Step] = field(default_factory=list)
-    """The states visited, in order. Only `outcomes.read_steps` sets the final outcomes."""
+    """The visited states, in order. Only `outcomes.read_steps` sets their final outcomes."""
     calls: list[Call] = field(default_factory=list)
     """The calls of all tasks, in the order of their scheduling, except inside a Map with `inside_untold`."""
     events: int = 0
     outcome: Ended = Ended.RUNNING
     time: datetime | None = None
-    """The time of the last event; None without events."""
+    """The time of the last event. None without events."""
 
     def walk(self) -> Iterator[Step]:
-        """All steps, including those inside others."""
+        """Yield all steps, including steps inside other steps."""
         for step in self.steps:
             yield from step.walk()
 

@@ -1,4 +1,4 @@
-"""Decides how each state of an execution ended, and which states it didn't reach."""
+"""Decides how each state of an execution ended, and which states the execution didn't reach."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -10,9 +10,10 @@ from functions.common.execution_history.reader import read_history
 
 
 def read_steps(events: Iterable[Mapping[str, Any]], definition: Mapping[str, Any] | None = None) -> tuple[Step, ...]:
-    """The states that an execution visited, in order. `events` begin with its first; it may still be running.
+    """Return the states that an execution visited, in order. The execution may still be running.
 
-    `definition` shows which failures a Catch took, where the history doesn't.
+    `events` must begin with the execution's first event. If the history doesn't show which failures a Catch handled,
+    `definition` does.
     """
     history = read_history(events)
     caught = {
@@ -24,7 +25,7 @@ def read_steps(events: Iterable[Mapping[str, Any]], definition: Mapping[str, Any
 
 
 def not_reached(steps: Iterable[Step], definition: Mapping[str, Any]) -> tuple[str, ...]:
-    """The states of a definition that were not visited, in its order, except inside a Map with `inside_untold`."""
+    """Return the definition's unvisited states, in its order, except for states in a Map with `inside_untold`."""
     visited = {one.name for step in steps for one in step.walk()}
     opaque = {step.name for step in steps if step.inside_untold}
     return tuple(name for name in _states(definition, opaque) if name not in visited)
@@ -33,11 +34,11 @@ def not_reached(steps: Iterable[Step], definition: Mapping[str, Any]) -> tuple[s
 def _finish(
     steps: Sequence[Step], end: Ended, ended: datetime | None, caught: Mapping[str, Container[str | None]]
 ) -> None:
-    """Set the outcomes of steps as of when the execution ended, or now. `caught` are the targets of Catch by state."""
+    """Set the outcomes of steps at the end of the execution, or now. `caught` has the targets of Catch by state."""
     for step, following in zip_longest(steps, steps[1:]):
         is_caught = following is not None and following.name in caught.get(step.name, ())
         cut = Ended.FAILED if step.kind == "Fail" else end
-        inner_end = cut if step.exited is None else Ended.ABORTED  # what a Map left running
+        inner_end = cut if step.exited is None else Ended.ABORTED  # tasks that a Map left running
         for one in step.tries:
             if one.outcome is Ended.RUNNING and inner_end is not Ended.RUNNING:
                 one.ended, one.outcome = ended, inner_end
@@ -53,7 +54,7 @@ def _finish(
         if step.outcome is not Ended.SUCCEEDED and not step.error and reason:
             step.error, step.cause = reason.error, reason.cause
         if step.kind == "Fail":
-            step.exited = step.entered  # no event says that it was left
+            step.exited = step.entered  # no event shows that the state was exited
 
 
 def _outcome(step: Step, last: Try | None, is_caught: bool, cut: Ended) -> Ended:
@@ -66,7 +67,7 @@ def _outcome(step: Step, last: Try | None, is_caught: bool, cut: Ended) -> Ended
 
 
 def _first_failed(chunks: Iterable[Chunk]) -> Step | None:
-    """The step that failed in the chunk that failed first."""
+    """Return the step that failed in the chunk that failed first."""
     failed = [chunk for chunk in chunks if chunk.outcome is Ended.FAILED and chunk.steps]
     first = min(failed, key=lambda chunk: chunk.ended or chunk.started, default=None)
     return first.steps[-1] if first else None

@@ -1,8 +1,8 @@
-"""Reads the events of an execution into the states that it visited, each with its tries, and a Map with its chunks.
+"""Reads the events of an execution, and returns the states that it visited, with their tries and a Map's chunks.
 
-On AWS each event names the one before it in its own branch (`previousEventId`), which separates parallel iterations.
-The local emulator doesn't, and shows only that tasks inside a Map were scheduled and ended: such a Map has no chunks,
-and its failed tries have no start.
+On AWS, each event names the previous event in its branch (`previousEventId`), which separates parallel iterations. On
+the local emulator, events name no previous event, and show only that tasks inside a Map were scheduled and ended. Such
+a Map has no chunks, and its failed tries have no start.
 """
 
 from collections.abc import Iterable, Mapping
@@ -48,17 +48,17 @@ EXECUTION_ENDS = {
 
 @dataclass(eq=False)
 class _Branch:
-    """States that follow each other: those of the machine, or of one iteration of a Map."""
+    """Consecutive states of the state machine, or of one iteration of a Map."""
 
     steps: list[Step] = field(default_factory=list)
     chunk: Chunk | None = None
     around: "_Place | None" = None
-    """The place of the Map that this is an iteration of."""
+    """The place of the Map, if the branch is an iteration of a Map."""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where in the machine an event belongs."""
+    """The place in the state machine to which an event belongs."""
 
     branch: _Branch
     step: Step | None
@@ -67,7 +67,7 @@ class _Place:
 
 
 def read_history(events: Iterable[Mapping[str, Any]]) -> History:
-    """Read the events of an execution, as GetExecutionHistory returns them from its first; it may still be running."""
+    """Return what an execution's events show. `events` are in order from the first; the execution may be running."""
     history = History()
     root, places = _Branch(history.steps), dict[int, _Place]()
     for event in events:
@@ -83,7 +83,7 @@ def read_history(events: Iterable[Mapping[str, Any]]) -> History:
 
 
 def _read(history: History, root: _Branch, previous: _Place, event: Mapping[str, Any], time: datetime) -> _Place:
-    """Add what an event says to the history. Returns the place that the event belongs to."""
+    """Add an event to the history, and return the place to which the event belongs."""
     kind, branch, step = event["type"], previous.branch, previous.step
     if kind.endswith(_ENTERED):
         step = Step(event["stateEnteredEventDetails"]["name"], kind.removesuffix(_ENTERED), time)
@@ -114,7 +114,7 @@ def _read(history: History, root: _Branch, previous: _Place, event: Mapping[str,
 
 
 def _read_map(previous: _Place, event: Mapping[str, Any], time: datetime) -> _Place:
-    """Add what an event about a Map, or one of its iterations, says."""
+    """Add an event about a Map, or about one of its iterations, and return the place to which the event belongs."""
     kind = event["type"]
     is_in_map = previous.step is not None and previous.step.kind == "Map"
     place = previous if is_in_map else previous.branch.around
@@ -139,7 +139,7 @@ def _read_map(previous: _Place, event: Mapping[str, Any], time: datetime) -> _Pl
 
 
 def _schedule(history: History, step: Step, event: Mapping[str, Any], time: datetime) -> Call | None:
-    """Add a scheduled task. Returns its try, or None inside a Map that the history doesn't separate into chunks."""
+    """Add a scheduled task, and return its call, or None inside a Map that the history doesn't separate into chunks."""
     step.scheduled += 1
     step.inside_untold = step.kind == "Map"
     if step.inside_untold:
@@ -163,7 +163,7 @@ def _end_try(step: Step, call: Call | None, event: Mapping[str, Any], time: date
 
 
 def _named(place: _Place | None, name: str | None) -> _Place | None:
-    """The place of the step called `name` that a place is in; the Map around it counts too."""
+    """Return the place of the step called `name` that encloses a place, which may be a Map around it."""
     while place:
         if place.step and name in (None, place.step.name):
             return place
@@ -177,6 +177,6 @@ def _details(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _reason(event: Mapping[str, Any]) -> tuple[str, str]:
-    """Error and cause of an event."""
+    """Return the error and the cause of an event."""
     details = _details(event)
     return details.get("error", ""), plain_cause(details.get("cause", ""))

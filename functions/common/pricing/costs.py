@@ -39,7 +39,7 @@ class Work:
     size: Size
     calls: int
     billed_ms: int
-    """The sum over all invocations."""
+    """The billed milliseconds of all invocations together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class CostLine:
 
 
 def lines(work: Iterable[Work], quantities: Mapping[str, int | Fraction], prices: Prices) -> list[CostLine]:
-    """Return the cost lines: memory and disk of each function, all invocations, and each of `quantities`.
+    """Return the cost lines for the memory and disk of each function, for all invocations, and for `quantities`.
 
     The keys of `quantities` are names in prices.json, such as `state_transition`, `s3_put` or `log_gb`. A quantity of 0
     has no line.

@@ -1,4 +1,4 @@
-"""Reads AWS's public prices by region and architecture from prices.json, which gives the date and source of each."""
+"""Reads AWS's public prices by region and architecture from prices.json, which has the date and source of each."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Prices:
 
 
 def prices_for(region: str, architecture: str) -> Prices:
-    """Return the prices of a region, or those of FALLBACK if unknown. `architecture` is `arm64` or `x86_64`."""
+    """Return the prices of a region, or of FALLBACK if it is unknown. `architecture` is `arm64` or `x86_64`."""
     known = region if region in regions() else FALLBACK
     of_region = {**_content()["regions"][known]}
     of_region["lambda_gb_second"] = of_region["lambda_gb_second"][architecture]

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 MULTIPART_BYTES = 64 << 20
 PART_BYTES = 16 << 20
-"""functions/common/s3_utils.py transfers objects of MULTIPART_BYTES or more in parts of PART_BYTES."""
+"""The size of the parts in which functions/common/s3_utils.py transfers objects of MULTIPART_BYTES or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,9 @@ class Calls:
     """The number of requests in each of S3's price classes."""
 
     put: int = 0
-    """PUT, COPY, POST and LIST."""
+    """The number of PUT, COPY, POST and LIST requests."""
     get: int = 0
-    """GET, HEAD and all others."""
+    """The number of GET, HEAD and all other requests."""
 
     def __add__(self, other: Self) -> "Calls":
         return Calls(self.put + other.put, self.get + other.get)
@@ -33,22 +33,22 @@ class Calls:
 
 
 def put(_bytes: int) -> Calls:
-    """Count PutObject."""
+    """Return the requests of PutObject."""
     return Calls(put=1)
 
 
 def get(_bytes: int) -> Calls:
-    """Count GetObject."""
+    """Return the requests of GetObject."""
     return Calls(get=1)
 
 
 def upload(n_bytes: int) -> Calls:
-    """Count PutObject, or CreateMultipartUpload, one UploadPart per part, and CompleteMultipartUpload."""
+    """Return the requests of an upload: PutObject, or CreateMultipartUpload, UploadPart and CompleteMultipartUpload."""
     return Calls(put=1 if n_bytes < MULTIPART_BYTES else 2 + _parts(n_bytes))
 
 
 def download(n_bytes: int) -> Calls:
-    """Count GetObject. A large object also needs HeadObject and one GetObject per part."""
+    """Return the requests of a download: GetObject, or HeadObject and one GetObject per part of a large object."""
     return Calls(get=1 if n_bytes < MULTIPART_BYTES else 2 + _parts(n_bytes))
 
 
@@ -74,7 +74,7 @@ STAGED: Mapping[str, Staged] = {
     "rejected.jsonl": Staged("validate", upload, "write", download_unless_empty),
     "counts.json": Staged("validate", put, "write", get),
 }
-"""The staged objects by name; all others are parts of tables."""
+"""The staged objects by name. All other staged objects are parts of tables."""
 
 PART = Staged("transform", upload, "write", download)
 
@@ -85,19 +85,19 @@ OUTSIDE_MACHINE = {
 """The requests of the functions that run once per execution, outside the state machine."""
 
 FAILURE_IN_MACHINE, FAILURE_OUTSIDE = Calls(put=1, get=2), Calls(put=2, get=3)
-"""The requests of record_failure when the state machine calls it, and again when EventBridge does."""
+"""The requests of record_failure when the state machine calls it, and when EventBridge calls it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The objects that a run read and wrote; sizes are in bytes."""
+    """The objects that a run read and wrote. Sizes are in bytes."""
 
     chunks: int
     source: int
     staged: Sequence[tuple[str, int]]
     """The name and size of each object in staging."""
     outputs: Sequence[int] = ()
-    """The sizes of the published objects, including the rejects file; empty if nothing was published."""
+    """The sizes of the published objects, including the rejects file. Empty if nothing was published."""
     superseded: int = 0
     """The number of superseded records. `write` reads the chunks that contain them again."""
 
@@ -107,7 +107,7 @@ class Objects:
 
 
 def calls_of(objects: Objects) -> dict[str, Calls]:
-    """Return the requests by function of the state machine, if every step and chunk runs once."""
+    """Return the requests of each function in the state machine by name, if every step and chunk runs once."""
     calls: dict[str, Calls] = defaultdict(Calls)
     calls["validate"] += Calls(get=objects.chunks if objects.source else 0)
     for name, size in objects.staged:

@@ -84,7 +84,9 @@ def check_encoding(blocks: Iterable[bytes], *, compression: str = "") -> Iterato
             )
         raise UnsupportedFormatError(f"The content of the file is {name}. Supported compressions: {', '.join(READ)}.")
     if first.startswith(_BYTE_ORDER_MARKS):
-        raise EncodingError("The file begins with a byte order mark, which JSON must not have (RFC 8259, section 8.1).")
+        raise EncodingError(
+            "The file begins with a byte order mark. JSON must be UTF-8 without one (RFC 8259, section 8.1)."
+        )
     if b"\0" in first[:2]:  # neither of the first two bytes of JSON is NUL
         raise EncodingError("The file is not UTF-8: its first characters take more than one byte each, as in UTF-16.")
     return chain([first], iterator)

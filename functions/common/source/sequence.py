@@ -100,7 +100,7 @@ class SequenceReader:
         raw, is_whole = Value(self._buffer, self._cap).take()
         if self._by_index and not is_whole:
             raise MalformedDocumentError(
-                f"The end of the array is followed by content that is not JSON, after {self._read} records."
+                f"Content that is not JSON follows the end of the array, after {self._read} records."
             )
         return raw, is_whole
 

@@ -78,7 +78,7 @@ def _sentences(error: jsonschema_rs.ValidationError, schema: Any, data: Any) -> 
         for name in error.kind.unexpected:
             near = get_close_matches(name, known, n=1)
             advice = f"Did you mean {near[0]}?" if near else f"It can have {', '.join(sorted(known))}."
-            yield f"{pointer}/{name}", f"{place or 'the contract'} has a member that is not known: {name}", advice
+            yield f"{pointer}/{name}", f"{place or 'the contract'} has an unknown member: {name}", advice
     else:
         yield pointer, f"{place or 'the contract'} must be {_expected(schema, error)}", _AS_DESCRIBED
 
