@@ -30,7 +30,7 @@ _PARTITION = "ingest_date"
 _TEXT, _NAMED, _NUMBER, _ARRAY, _OBJECT = (
     "a string",
     "a name of a-z, 0-9 and _",
-    "a whole number above 0",
+    "a whole number greater than 0",
     "an array with elements",
     "an object",
 )

@@ -1,4 +1,4 @@
-"""The entry point of `reconciler`, which runs on a schedule, and finds and repairs versions without an outcome."""
+"""The Lambda handler of `reconciler`, which runs on a schedule to find and repair versions without an outcome."""
 
 import json
 from collections import Counter
@@ -36,8 +36,8 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
     """Survey the versions of the last `since_hours` that are older than `grace_minutes`.
 
     Starts missing executions. Invokes record_failure for failures without a notification, because Step Functions sends
-    events to EventBridge on a best-effort basis. The metric BatchesUnaccounted, which has an alarm, counts batches that
-    are stuck, lost or unknown, and failed repairs. Returns the number of versions in each state.
+    events to EventBridge on a best-effort basis. The metric BatchesUnaccounted, which has an alarm, counts failed
+    repairs and batches that are stuck, lost or unknown. Returns the number of versions in each state.
     """
     patience = Patience(datetime.now(UTC), timedelta(minutes=event["grace_minutes"]))
     since = patience.now - timedelta(hours=event["since_hours"])
@@ -62,12 +62,12 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
 
 
 def _repaired(repair: Callable[[], None], name: str) -> bool:
-    """Do one repair, and return whether it succeeded. A failure doesn't stop the other repairs."""
+    """Run one repair, and return whether it succeeded. A failed repair doesn't stop the others."""
     try:
         repair()
     except (PipelineError, ClientError) as exc:
         extra = {"event": LogEvent.REPAIR_FAILED, "batch_id": name, "error": type(exc).__name__}
-        logger().error("could not be repaired", extra=extra)
+        logger().error("could not repair a batch", extra=extra)
         return False
     return True
 
@@ -80,7 +80,7 @@ def _start(finding: Finding) -> None:
         return  # deleted since the survey, with all its data
     started = executions.start(pipeline.step_functions, pipeline.state_machine_arn, batch)
     logger().warning(
-        "started a version whose event never arrived" if started else "its event has arrived since the survey",
+        "started a version whose event never arrived" if started else "the event arrived after the survey",
         extra={
             "event": LogEvent.EXECUTION_STARTED if started else LogEvent.EXECUTION_KNOWN,
             "batch_id": batch.batch_id,
@@ -89,12 +89,12 @@ def _start(finding: Finding) -> None:
 
 
 def _report(execution: Mapping[str, Any]) -> None:
-    """Invoke record_failure with the event that EventBridge should have sent. It checks which steps are missing."""
+    """Invoke record_failure with the event that EventBridge should have sent. record_failure does what is missing."""
     pipeline, name = _pipeline(), execution["name"]
     described = executions.describe(pipeline.step_functions, pipeline.state_machine_arn, name)
-    assert described is not None  # ListExecutions has just returned it
+    assert described is not None  # ListExecutions just returned the execution
     extra = {"event": LogEvent.FAILURE_NOT_NOTIFIED, "batch_id": name}
-    logger().warning("a failure that nobody was notified of", extra=extra)
+    logger().warning("requesting the missing notification of a failure", extra=extra)
     with s3_utils.transient_faults("Invoke record_failure"):
         _lambda().invoke(
             FunctionName=settings().record_failure_arn,

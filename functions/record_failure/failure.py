@@ -33,7 +33,7 @@ class Failure:
 
     @property
     def key(self) -> str:
-        """The key of its failure record in the processed bucket."""
+        """The key of the failure record in the processed bucket."""
         return self.batch.failure_key(self.execution)
 
     @classmethod
@@ -45,7 +45,7 @@ class Failure:
 
     @classmethod
     def from_status_change(cls, event: Mapping[str, Any]) -> Self:
-        """Parse an EventBridge status change event. Its `error` and `cause` are null if the execution timed out."""
+        """Parse a status change event from EventBridge. `error` and `cause` are null if the execution timed out."""
         detail = event["detail"]
         error, cause = _CAUSES.get(detail["status"], _UNKNOWN)
         return cls(
@@ -67,14 +67,14 @@ def _batch_of(detail: Mapping[str, Any]) -> Batch:
 
 
 def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> FailureRecord:
-    """Return the failure record: what failed, why, and what to do. `committed` means that a manifest exists.
+    """Return the failure record. `committed` says whether the batch has a manifest.
 
-    `notified_by` is null until a sent notification is confirmed; then it is `state_machine` or `record_failure`.
+    `notified_by` is null in the returned record. It is set when a sent notification is confirmed.
     """
     next_step, remedy = next_step_for(failure.error), remedy_for(failure.error)
     if committed:
         remedy = Remedy.NOTHING
-        next_step = "Nothing: the batch is published. Only a step after the commit failed."
+        next_step = "No action is needed. The batch is published, and only a step after the commit failed."
     return FailureRecord(
         failure_version=1,
         dataset=failure.batch.dataset,
@@ -94,16 +94,16 @@ def record(failure: Failure, *, committed: bool, rejects_uri: str | None) -> Fai
 
 
 def notification(failure_record: FailureRecord, record_uri: str) -> Notification:
-    """Return the notification of a failure. A long error name is cut in the subject."""
+    """Return the notification of a failure. The subject truncates a long error name."""
     outcome = "was published, but a step after that failed" if failure_record.published else "was not published"
-    rejects = f"The rejected records: {failure_record.rejects}\n" if failure_record.rejects else ""
+    rejects = f"Rejected records: {failure_record.rejects}\n" if failure_record.rejects else ""
     return Notification(
         subject=f"{failure_record.dataset}: a file {outcome} ({failure_record.error})",
         message=(
             f"{title_of(failure_record.source.bucket, failure_record.source.key)} {outcome}.\n\n"
             f"{failure_record.error}: {failure_record.cause}\n\n"
             f"Next: {failure_record.next_step}\n\n"
-            f"{rejects}The failure record: {record_uri}\n"
+            f"{rejects}Failure record: {record_uri}\n"
             f"Batch: {failure_record.batch_id}\n"
             f"Execution: {failure_record.execution}\n"
         ),

@@ -1,4 +1,4 @@
-"""The Lambda handler of `record_failure`, called by the failure branch and by EventBridge when an execution fails."""
+"""The Lambda handler of `record_failure`, which the failure branch and EventBridge call when an execution fails."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -23,10 +23,10 @@ _ENDS = ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted", "ExecutionS
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]:
-    """Write the failure record of an execution, once; returns the notification.
+    """Write the failure record of an execution once, and return the notification.
 
-    When the state machine calls, it sends the notification itself afterwards. When EventBridge or the reconciler calls
-    after the execution's end, this function sends a missing notification and records who sent it.
+    If the state machine calls this function, the state machine sends the notification afterwards. If EventBridge or the
+    reconciler calls after the execution's end, this function sends a missing notification and records the sender.
     """
     has_ended = "detail" in event
     failure = Failure.from_status_change(event) if has_ended else Failure.from_state_machine(event)
@@ -42,7 +42,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
 
 
 def _record(failure: Failure, outcome: dict[str, Any]) -> FailureRecord:
-    """Write the failure record unless one exists; returns the stored record."""
+    """Write the failure record unless one exists, and return the stored record."""
     bucket = settings().processed_bucket
     committed = s3_utils.storage().head(bucket, failure.batch.manifest_key) is not None
     has_rejects = s3_utils.storage().head(bucket, failure.batch.rejected_key) is not None
@@ -57,9 +57,9 @@ def _record(failure: Failure, outcome: dict[str, Any]) -> FailureRecord:
 
 
 def _ensure_notified(execution_arn: str, message: Notification) -> str:
-    """Send the notification unless the state machine has; returns `state_machine` or `record_failure`.
+    """Send the notification unless the state machine has sent it. Return `state_machine` or `record_failure`.
 
-    The caller records the result afterwards. A crash in between leads to a second notification, never to none.
+    The caller records the result afterwards. A crash in between causes a second notification, but never a missing one.
     """
     if _was_notified(execution_arn):
         return "state_machine"
@@ -69,7 +69,7 @@ def _ensure_notified(execution_arn: str, message: Notification) -> str:
 
 
 def _was_notified(execution_arn: str) -> bool:
-    """Return whether a notifying state succeeded. It is not enough that it was left: its Catch leaves it too.
+    """Return whether a notifying state succeeded. Exiting the state isn't enough, because its Catch also exits it.
 
     Raises TransientError if the history does not show the execution's end yet.
     """

@@ -1,4 +1,4 @@
-"""Reads from an execution's history what is billed: how long each function ran, and the number of transitions."""
+"""Reads the billed quantities from an execution's history, such as function durations and state transitions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from functions.common.execution_history.model import Ended
 
 EVENTS_A_FILE, EVENTS_A_CHUNK = 17, 12
 STATES_A_FILE, STATES_A_CHUNK = 5, 2
-"""Events and transitions of an execution without rejects and retries: in total without chunks, and per chunk."""
+"""The number of events and states of an execution without rejects and retries, excluding chunks and per chunk."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -21,14 +21,14 @@ class Tries:
 
     number: int = 0
     billed_ms: int = 0
-    """From the start of each try to its end, rounded up: what Lambda bills, and the duration of the call."""
+    """The time from the start to the end of each try, rounded up and added up: billed time and call overhead."""
     unfinished: int = 0
-    """Tries that were running when the execution ended; counted until then, though the function may continue."""
+    """The number of tries that were running when the execution ended. Their time counts until then."""
     is_assumed: bool = False
-    """Whether the history could not be read and this is an assumption of `without_history`."""
+    """Whether `without_history` assumed these values, because the history could not be read."""
     is_span: bool = False
-    """Whether this is a Map whose tries the history doesn't show, as on the local emulator. The time that the Map took
-    then replaces the sum of their times."""
+    """Whether the tries are those of a Map, and the history doesn't show them, as on the local emulator. If so, the
+    duration of the Map replaces the sum of their durations."""
 
 
 @dataclass(slots=True)
@@ -36,18 +36,18 @@ class History:
     """The billed quantities of an execution."""
 
     tries: dict[str, Tries] = field(default_factory=dict)
-    """By state that invokes a function."""
+    """The tries of each state that invokes a function, by the state's name."""
     entered: int = 0
     retries: int = 0
     publishes: int = 0
-    """Notifications that SNS was asked to send."""
+    """The number of notifications that were published to SNS."""
     events: int = 0
     ended: bool = False
     """Whether the history shows the execution's end."""
 
     @property
     def transitions(self) -> int:
-        """States entered and retries.
+        """The number of entered states and retries.
 
         "Step Functions counts a state transition each time a step of your workflow is executed", and "each retry will
         be charged as an additional state transition" (aws.amazon.com/step-functions/pricing).
@@ -56,14 +56,14 @@ class History:
 
 
 def read_history(events: Iterable[Mapping[str, Any]]) -> History:
-    """The billed quantities of a history, as GetExecutionHistory returns it, up to the execution's first end."""
+    """Return the billed quantities of a history, as GetExecutionHistory returns it, until the execution first ended."""
     found = reader.read_history(_until_end(events))
     history = History(events=found.events, ended=found.outcome is not Ended.RUNNING)
     for step in found.walk():
         history.entered += 1
         history.retries += step.retries
         if step.inside_untold:
-            history.entered += step.scheduled  # each is a state or a retry: either is a transition
+            history.entered += step.scheduled  # each is a state or a retry, and both are transitions
             tries = history.tries.setdefault(step.name, Tries(is_span=True))
             tries.number += step.scheduled
             tries.billed_ms += _milliseconds(step.entered, step.exited or found.time)
@@ -79,10 +79,10 @@ def read_history(events: Iterable[Mapping[str, Any]]) -> History:
 
 
 def without_history(chunks: int, milliseconds: int, *, failed: bool, notifications: int) -> History:
-    """The assumed quantities of an execution whose history can't be read: every step once, without retries.
+    """Return the assumed quantities of an execution whose history can't be read: every step once, without retries.
 
-    The time from its start to its end replaces the sum of the steps' times, and is attributed to the Map. For a file of
-    one chunk that is a few tenths of a second too much. For parallel chunks it is too little.
+    The duration of the execution replaces the sum of the steps' durations, and is attributed to the Map. For a file
+    with one chunk, this is a few tenths of a second too long. For parallel chunks, it is too short.
     """
     tries = {
         "ProcessChunks": Tries(STATES_A_CHUNK * chunks, milliseconds, is_assumed=True, is_span=True),

@@ -1,4 +1,4 @@
-"""The handler of `record_run`, which EventBridge calls when an execution has ended with any status."""
+"""The Lambda handler of `record_run`, which EventBridge calls when an execution ends with any status."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,11 +19,11 @@ _THROTTLED = "ThrottlingException"
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]:
-    """Write the cost of an execution into its run record, once. Returns the cost in USD.
+    """Write the run record of an execution once, and return the cost of the execution in USD.
 
-    Runs outside the state machine: no execution waits for it or fails because of it. If Step Functions throttles the
-    request for the history, the record says that its steps were not measured. Raises TransientError while the history
-    doesn't show the end; Lambda then delivers the event again.
+    The function runs outside the state machine, so no execution waits for it or fails because of it. If Step Functions
+    throttles the request for the history, the record says that its steps were not measured. Raises TransientError if
+    the history doesn't show the end yet. Lambda then delivers the event again.
     """
     run, bucket = FinishedRun.from_status_change(event), settings().processed_bucket
     with step("record_run", run.batch_id, execution=run.execution) as outcome:
@@ -40,10 +40,10 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
 
 
 def _history(run: FinishedRun) -> History | None:
-    """The billed quantities, or None if reading them is throttled even after the client's retries.
+    """Return the billed quantities, or None if reading them is throttled even after the client's retries.
 
-    GetExecutionHistory has a bucket of 400 requests, refilled at 20 a second
-    (step-functions/latest/dg/service-quotas.html). Many files at once must not send events to the failed-event queue.
+    GetExecutionHistory has a bucket of 400 requests, refilled at 20 requests per second
+    (step-functions/latest/dg/service-quotas.html). Many files at once must not fill the failed-event queue.
     """
     try:
         with s3_utils.transient_faults("GetExecutionHistory"):
@@ -58,7 +58,7 @@ def _history(run: FinishedRun) -> History | None:
 
 
 def _events(execution_arn: str) -> Iterator[Mapping[str, Any]]:
-    """The events of the history, first one first, without data: types and times show what is billed."""
+    """Yield the events of the history in order, without data, because types and times show what is billed."""
     pages = (
         executions.client()
         .get_paginator("get_execution_history")
@@ -69,6 +69,6 @@ def _events(execution_arn: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _staged(run: FinishedRun) -> Iterator[tuple[str, int]]:
-    """Name and bytes of each object that the execution has staged."""
+    """Yield the name and the size in bytes of each object that the execution staged."""
     for key, size in s3_utils.storage().list_objects(settings().processed_bucket, run.staging_prefix):
         yield key.rpartition("/")[2], size

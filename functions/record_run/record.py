@@ -17,10 +17,10 @@ CHUNK_FUNCTIONS = ("validate", "transform")
 """The functions that the Map runs for each chunk."""
 
 ASSUMED_MS = {"starter": 200, "record_run": 500, "record_failure": 300}
-"""How long the functions outside the state machine take, which no history shows."""
+"""The assumed duration of each function outside the state machine, which no history shows."""
 
 LOG_BYTES_AN_EVENT, LOG_BYTES_A_CALL = 1000, 1200
-"""Approximate log sizes: of an event of the history with its data, and of a call of a function (two lines of ours, some
+"""The approximate log size of an event of the history with its data, and of a function call (two of our lines, some
 metrics, and Lambda's START, END and REPORT)."""
 
 
@@ -31,9 +31,9 @@ def record(
     manifest: Manifest | None,
     deployment: Deployment,
 ) -> RunRecord:
-    """The run record. `staged` are names and bytes of the objects in staging, `manifest` that of a published batch.
+    """Return the run record. `staged` has the name and size of each staged object; `manifest` is None if none exists.
 
-    Without a history, usual values are assumed, and the steps say so.
+    Without a history, typical values are assumed, and each step's `measured` says so.
     """
     objects = _objects(run, staged, manifest)
     history = history or _assumed(run, objects.chunks, manifest)
@@ -78,12 +78,12 @@ def _run_cost(line: CostLine) -> RunCost:
 
 
 def function_of(state: str) -> str:
-    """The function that a state invokes, which is named like the state: RecordFailure invokes `record_failure`."""
+    """Return the name of the function that a state invokes. For example, RecordFailure invokes `record_failure`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", state).lower()
 
 
 def _steps(run: FinishedRun, history: History, deployment: Deployment) -> dict[str, RunStep]:
-    """The states that invoke functions, and the functions outside the state machine."""
+    """Return the invocations by state or function: states that invoke functions, and functions outside the machine."""
 
     def step(functions: tuple[str, ...], tries: int, billed_ms: int, measured: str, unfinished: int = 0) -> RunStep:
         size = max((deployment.sizes[function] for function in functions), key=lambda size: size.memory_mb)
@@ -123,14 +123,14 @@ def _objects(run: FinishedRun, staged: Sequence[tuple[str, int]], manifest: Mani
 
 
 def _requests(run: FinishedRun, history: History, objects: Objects) -> Calls:
-    """The S3 requests of a whole execution. A retried step is assumed to make all of its requests again."""
+    """Return the S3 requests of a whole execution. A retried step is assumed to make all of its requests again."""
     tried: dict[str, Fraction] = {}
     for state, tries in history.tries.items():
         functions = _functions(state, tries)
         tried |= dict.fromkeys(functions, Fraction(tries.number, len(functions)))
     requests = sum(
         s3_requests.OUTSIDE_MACHINE.values(), Calls(put=len(objects.staged) // 1000)
-    )  # the pages of a longer listing
+    )  # further pages of the listing
     for function, once in s3_requests.calls_of(objects).items():
         planned = objects.chunks if function in CHUNK_FUNCTIONS else 1
         if number := tried.get(function):
@@ -145,7 +145,7 @@ def _quantities(
 ) -> dict[str, int | Fraction]:
     outside = sum(step.measured == "assumed" for step in steps.values())
     log_bytes = history.events * LOG_BYTES_AN_EVENT + sum(step.tries for step in steps.values()) * LOG_BYTES_A_CALL
-    days = deployment.staging_days + 1 if deployment.staging_days else 0  # and one as a replaced version
+    days = deployment.staging_days + 1 if deployment.staging_days else 0  # and one day as a noncurrent version
     return {
         "state_transition": history.transitions,
         "s3_put": requests.put,

@@ -1,4 +1,4 @@
-"""The execution that a run record describes, and the deployment that it ran on."""
+"""Describes the execution of a run record, and the deployment on which it ran."""
 
 import json
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ class FinishedRun:
     started_at: str
     stopped_at: str
     chunks: int
-    """0 if the event doesn't say: it leaves out a long input."""
+    """The number of chunks, or 0 if the event doesn't show it because the input is too long."""
     source_bytes: int
     milliseconds: int
-    """From its start to its end."""
+    """The duration of the execution."""
 
     @classmethod
     def from_status_change(cls, event: Mapping[str, Any]) -> Self:
-        """The execution in an EventBridge event about its end."""
+        """Parse the EventBridge event that reports the end of an execution."""
         detail = event["detail"]
         batch_id = replay_of(detail["name"])[0]
         try:
@@ -54,7 +54,7 @@ class FinishedRun:
 
     @property
     def key(self) -> str:
-        """The key of its record."""
+        """The key of the run record."""
         return run_key(self.dataset, self.batch_id, self.execution)
 
     @property
@@ -68,22 +68,22 @@ class FinishedRun:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What costs depend on in addition to the execution."""
+    """The properties of a deployment on which costs depend."""
 
     region: str
     architecture: str
     staging_days: int
-    """0 keeps staging forever."""
+    """The number of days after which objects in staging expire. 0 keeps them forever."""
     sizes: Mapping[str, Size]
-    """Of each function."""
+    """The memory and /tmp size of each function, by name."""
 
     @classmethod
     def from_settings(cls, described: Mapping[str, Any]) -> Self:
-        """The deployment that the setting `deployment` describes."""
+        """Return the deployment that the setting `deployment` describes."""
         sizes = {name: Size(*size) for name, size in described["functions"].items()}
         return cls(described["region"], described["architecture"], described["staging_days"], sizes)
 
 
 def _time(milliseconds: int) -> str:
-    """Milliseconds since 1970 as ISO 8601, UTC."""
+    """Return milliseconds since 1970 as a UTC time in ISO 8601."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

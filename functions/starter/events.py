@@ -26,18 +26,18 @@ class ObjectCreated:
 
     @property
     def is_folder(self) -> bool:
-        """Whether the object is only the marker that consoles create for an empty folder."""
+        """Whether the object is only a marker that consoles create for an empty folder."""
         return is_folder_marker(self.key, self.size)
 
 
 def objects_created(event: Mapping[str, Any]) -> Iterator[ObjectCreated]:
-    """Yield the created objects of an event. S3 form-encodes keys; they are decoded only here.
+    """Yield the objects that an event reports as created. S3 form-encodes their keys, which are decoded only here.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
     for record in event["Records"]:
         if not record["eventName"].startswith("ObjectCreated:"):
-            continue  # the notification was changed by hand to send more events
+            continue  # someone edited the notification to send more events
         created = record["s3"]["object"]
         yield ObjectCreated(
             bucket=record["s3"]["bucket"]["name"],

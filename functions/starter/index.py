@@ -1,4 +1,4 @@
-"""The entry point of `starter`, which starts an execution for each object version in an S3 event."""
+"""The Lambda handler of `starter`, which starts an execution for each object version in an S3 event."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, int]
     """Start one execution for each object version of an S3 event.
 
     Returns the numbers of object versions that were started, already known, and ignored. After any error, Lambda
-    delivers the whole event again; versions that were started are then known.
+    delivers the whole event again. Versions that were already started are then counted as known.
     """
     if event.get("Event") == TEST_EVENT:
         extra = {"event": LogEvent.IGNORED, "bucket": event.get("Bucket")}
@@ -49,9 +49,9 @@ def _start(created: ObjectCreated) -> str:
 
 
 def _batch(created: ObjectCreated) -> Batch:
-    """Return the batch of a version, planned from its metadata and first bytes.
+    """Return the batch of a version, planned from the version's metadata and first bytes.
 
-    A deleted version is planned from the event: its execution fails and sends a notification.
+    A deleted version is planned from the event, and its execution fails and sends a notification.
     """
     place = (created.bucket, created.key, created.version_id)
     planner = Planner(s3_utils.storage(), settings().chunk_bytes, settings().contracts)

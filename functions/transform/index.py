@@ -17,7 +17,7 @@ from functions.transform.transform import write_parts
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
-    """Transform one chunk; returns its number."""
+    """Transform one chunk, and return its number."""
     batch, chunk = Batch.from_input(event["batch"]), event["chunk"]
     with step("transform", batch.batch_id, chunk=chunk) as outcome:
         outcome["rows"] = transform(batch, chunk, s3_utils.storage(), settings())
@@ -25,7 +25,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
 
 
 def transform(batch: Batch, chunk: int, storage: Storage, settings: Settings) -> dict[str, int]:
-    """Write one typed part per table to staging from one chunk's valid records; returns the rows of each table."""
+    """Write one typed part per table to staging from one chunk's valid records. Return the rows by table."""
     bucket, contract = settings.processed_bucket, load_contract(batch.dataset, settings.contracts)
     with workdir() as folder:
         records = folder / "records.parquet"

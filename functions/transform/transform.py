@@ -1,4 +1,4 @@
-"""Turns valid records into typed rows: runs the contract's SELECTs and writes one Parquet part per table."""
+"""Converts valid records to typed rows with the contract's SELECTs, and writes one Parquet part per table."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from functions.common.sql import STAGED, copy, identifier, make_macros, open_rec
 def write_parts(
     records: Path, contract: Contract, workdir: Path, connection: duckdb.DuckDBPyConnection
 ) -> dict[str, int]:
-    """Write `<table>.parquet` for each table of the contract into `workdir`; returns the number of rows by table.
+    """Write `<table>.parquet` for each table of the contract to `workdir`, and return the number of rows by table.
 
     `records` is the Parquet file that `validate` wrote. A part has the table's columns, cast to their types, and
     `_position`, the position of the row's record in the file. It still contains superseded records and older rows of
-    the same key, which `write` drops. Raises ContractError, with table, column and position, if a table's SQL fails.
+    the same key, which `write` drops. Raises ContractError with table, column and position if a table's SQL fails.
     """
     make_macros(connection, contract)
     open_records(connection, records)
@@ -33,14 +33,14 @@ def write_parts(
 
 
 def _failure(table: Table, records: Path, connection: duckdb.DuckDBPyConnection, kind: str) -> ContractError:
-    """Return the error for a failed SELECT, with the place. DuckDB's own message quotes values, so it is not used."""
+    """Return the error for a failed SELECT, with the place. It omits DuckDB's message, which quotes values."""
     says = f"The contract's SQL failed on these records ({kind}): table {table.name}"
     found = next(failing_rows(connection, table, records, cast=True), None)
     if found is None:
-        return ContractError(f"{says}. It fails only on several records together.")
+        return ContractError(f"{says}. The SELECT fails only on several records together.")
     position, column = found
     where = f", column {column.name} ({column.type})" if column else ", in the query itself"
-    return ContractError(f"{says}{where}, the record at position {position}.")
+    return ContractError(f"{says}{where}, on the record at position {position}.")
 
 
 def _write_part(table: Table, workdir: Path, connection: duckdb.DuckDBPyConnection) -> int:

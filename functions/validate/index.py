@@ -1,4 +1,4 @@
-"""The entry point of `validate`, which divides one chunk of a batch into valid and rejected records in staging."""
+"""The Lambda handler of `validate`, which divides one chunk of a batch into valid and rejected records in staging."""
 
 from collections.abc import Mapping
 from functools import partial

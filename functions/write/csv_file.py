@@ -10,7 +10,7 @@ from functions.common.sql import copy, identifier
 from functions.write.merge import lineage
 
 FORMULA_CHARACTERS = "=+-@\t\r\n\0＝＋－＠"
-"""A string that begins with one of these gets an apostrophe in CSV, because a spreadsheet may read it as a formula.
+"""Characters that get a leading apostrophe at the start of a string in CSV, so no spreadsheet reads it as a formula.
 
 https://owasp.org/www-community/attacks/CSV_Injection; NUL is from OWASP's ASVS, 1.2.10. In a Japanese environment,
 Excel treats the full-width forms like the plain ones (OWASP/www-community, issue 1088).
@@ -20,9 +20,9 @@ _FORMULA_CODES = ", ".join(str(ord(character)) for character in FORMULA_CHARACTE
 
 
 def write_csv(table: Table, batch: Batch, workdir: Path, connection: duckdb.DuckDBPyConnection) -> Path:
-    """Write `<table>.csv` into `workdir` from the view that `merge` created; returns its path.
+    """Write `<table>.csv` to `workdir` from the view that `merge` created, and return its path.
 
-    RFC 4180 with a header, `\\n` as line end, UTF-8; timestamps are ISO 8601 with `Z`.
+    The format is RFC 4180 in UTF-8, with a header and `\\n` as line end. Timestamps are ISO 8601 with `Z`.
     """
     path = workdir / f"{table.name}.csv"
     values = {column.name: identifier(column.name) for column in table.columns} | lineage(batch)
@@ -36,7 +36,7 @@ def _cell(column: Column, value: str) -> str:
     if column.type == "TIMESTAMP":
         return f"strftime({value}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {name}"
     if column.type == "VARCHAR":
-        # `unicode('')` is -1; `ascii('')` is 0, as for NUL. DuckDB would turn IN into one join per column.
+        # `unicode('')` is -1, but `ascii('')` is 0, as for NUL. DuckDB would convert IN to one join per column.
         is_formula = f"list_contains([{_FORMULA_CODES}], unicode({value}))"
         return f"CASE WHEN {is_formula} THEN '''' || {value} ELSE {value} END AS {name}"
     return f"{value} AS {name}"

@@ -15,7 +15,7 @@ from functions.write.writer import BatchWriter
 
 
 def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
-    """Publish and commit a batch, or verify a committed one; returns its counts and its reject notification."""
+    """Publish and commit a batch, or verify a committed batch. Return its counts and its reject notification."""
     batch = Batch.from_input(event)
     with step("write", batch.batch_id) as outcome:
         try:
@@ -35,6 +35,6 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
 
 
 def _count_rejects(batch: Batch, by_reason: Mapping[str, int]) -> None:
-    """Emit the rejects by reason: once for a published file, and on every run for a file that fails."""
+    """Emit the number of rejects by reason, once for a published file, and on every run for a file that fails."""
     for reason, number in by_reason.items():
         count(batch.dataset, {"RejectsByReason": number}, reason=reason)

@@ -1,4 +1,4 @@
-"""Builds the manifest of a batch, compares it with a committed one, and verifies the outputs that it names."""
+"""Builds the manifest of a batch, compares it with a committed manifest, and verifies the manifest's outputs."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -60,10 +60,10 @@ def manifest(
 
 
 def verify(committed: Manifest, digest_of: Callable[[str], str | None]) -> None:
-    """Raise ReconciliationError unless every output in the manifest exists and has the SHA-256 recorded there.
+    """Raise ReconciliationError unless every output in the manifest exists and has the recorded SHA-256 digest.
 
-    `digest_of` returns the digest in the metadata of the object at a key, or None if the object is missing. The rejects
-    file may be missing, because it is kept for a shorter time than the tables.
+    `digest_of` returns the digest in an object's metadata by key, or None if the object is missing. The rejects file
+    may be missing, because it is kept for a shorter time than the tables.
     """
     for output in committed.outputs:
         digest = digest_of(output.key)
@@ -74,13 +74,13 @@ def verify(committed: Manifest, digest_of: Callable[[str], str | None]) -> None:
 
 
 def check_same(committed: bytes, own: bytes) -> None:
-    """Raise CommitConflictError unless the committed manifest has the bytes that this run would have written."""
+    """Raise CommitConflictError unless the committed manifest has the same bytes as the manifest of this run."""
     if committed != own:
-        raise CommitConflictError("Another run committed this batch with different bytes; the first commit is kept.")
+        raise CommitConflictError("Another run committed this batch with different bytes. The first commit is kept.")
 
 
 def summary(committed: Manifest, processed_bucket: str, earlier: Manifest | None = None) -> dict[str, Any]:
-    """Return the output of `write`: the counts, and a notification that is sent if `unnotified` is above 0.
+    """Return the output of `write`: the counts, and a notification to send if `unnotified` is greater than 0.
 
     `earlier` is the manifest of the latest earlier revision. If both revisions have the same number of rejects for each
     reason, the notification was already sent, and `unnotified` is 0.
@@ -100,12 +100,12 @@ def _notification(committed: Manifest, processed_bucket: str) -> Notification:
     rejects = f"s3://{processed_bucket}/{committed.rejects_key}" if committed.rejects else ""
     reasons = "\n".join(f"  {reason}: {number}" for reason, number in committed.rejected_by_reason.items())
     return Notification(
-        subject=f"{committed.dataset}: {rejected} of {received} records were rejected",
+        subject=f"{committed.dataset}: {rejected} of {received} records rejected",
         message=(
             f"{title_of(committed.source.bucket, committed.source.key)} was published without {rejected} of its "
-            f"{received} records, which violate the contract.\n\n"
+            f"{received} records, because of contract violations.\n\n"
             f"Reasons:\n{reasons}\n\n"
-            f"Each rejected record, with its reason and position: {rejects}\n\n"
+            f"Rejected records, with reasons and positions: {rejects}\n\n"
             "Next: correct these records and upload them as a new file. Don't send the published records again.\n\n"
             f"Batch: {committed.batch_id}\n"
         ),
@@ -113,5 +113,5 @@ def _notification(committed: Manifest, processed_bucket: str) -> Notification:
 
 
 def _rejects_of(committed: Manifest) -> tuple[int, Mapping[str, int]]:
-    """Return what the notification reports: the number of received records, and of rejects by reason."""
+    """Return the numbers in the notification: the number of received records, and the number of rejects by reason."""
     return committed.counts.received, committed.rejected_by_reason

@@ -26,11 +26,11 @@ class Superseded:
 def merge(
     batch: Batch, contract: Contract, totals: Totals, workdir: Path, connection: duckdb.DuckDBPyConnection
 ) -> Merged:
-    """Merge the parts `<chunk>.<table>.part` in `workdir` into `<table>.parquet`, with a view of the same name.
+    """Merge the parts `<chunk>.<table>.part` in `workdir` into `<table>.parquet`, and create a view for each table.
 
-    If records share a key, the last one in the file is kept. If rows share a key, the latest one by the contract's
-    `latest_by` is kept. Rows are sorted by key: the bytes do not depend on how the file was split into chunks. If the
-    records already arrive in key order, nothing is sorted, and memory use is constant.
+    If records share a key, the last record in the file is kept. If rows share a key, the latest row by the contract's
+    `latest_by` is kept. Rows are sorted by key, so the bytes don't depend on how the file was split into chunks. If
+    records arrive in key order, nothing is sorted, and memory use is constant.
     Raises ReconciliationError if the result does not balance.
     """
     for table in contract.tables:
@@ -49,7 +49,7 @@ def merge(
 
 
 def _rows_in_order(table: Table, connection: duckdb.DuckDBPyConnection) -> int | None:
-    """Return the number of rows in a table's parts if they are sorted by a unique key, otherwise None."""
+    """Return the number of rows in a table's parts, or None unless they are sorted by a unique key."""
     ascends = ""
     for column in map(identifier, reversed(table.key)):
         before = f"lag({column}) OVER ()"
@@ -64,7 +64,7 @@ def _rows_in_order(table: Table, connection: duckdb.DuckDBPyConnection) -> int |
 def _find_superseded(record_table: Table, connection: duckdb.DuckDBPyConnection) -> None:
     """Fill the table `superseded` with the records whose key occurs again later in the file, by chunk and position.
 
-    A file of updates may have millions of them; most files have none.
+    A file of updates may have millions of superseded records. Most files have none.
     """
     part, key = _part(record_table), identifiers(record_table.key)
     connection.execute(
@@ -91,7 +91,7 @@ def read_superseded(workdir: Path) -> Iterator[Superseded]:
 
 
 def lineage(batch: Batch) -> dict[str, str]:
-    """Return the SQL constant for each column of LINEAGE; it is the same in every row."""
+    """Return the SQL constant for each column of LINEAGE by name. Every row has the same constants."""
     return {
         "batch_id": literal(batch.batch_id),
         "ingested_at": f"CAST({literal(batch.ingested_at)} AS TIMESTAMP)",
@@ -110,10 +110,10 @@ def _sorted_rows(table: Table) -> str:
 
 
 def _rows_in_file_order(table: Table, n_rows: int) -> str:
-    """Return the query for the published rows when they are already sorted and none is superseded.
+    """Return the query for the published rows if they are already sorted and no record is superseded.
 
-    The positional join makes DuckDB read the rows in full vectors, whichever part they come from. Without it, row
-    groups would end at places that depend on how the file was split into chunks. The joined numbers are not read.
+    The positional join makes DuckDB read the rows in full vectors, regardless of their parts. Without it, the ends of
+    row groups would depend on how the file was split into chunks. The joined numbers are not read.
     """
     return f"SELECT {_columns(table)} FROM {_part(table)} AS part POSITIONAL JOIN range({n_rows})"
 

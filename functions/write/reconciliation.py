@@ -1,4 +1,4 @@
-"""Reconciles a batch: adds up its counts, and checks that its tables account for every valid record.
+"""Adds up the counts of a batch, and checks that its tables account for every valid record.
 
 Nothing is published unless `prove` succeeds.
 """
@@ -21,7 +21,7 @@ from functions.common.sql import identifier
 _K = TypeVar("_K")
 
 _EXACT = Context(prec=64)
-"""The default context silently rounds to 28 digits, but a sum of DECIMAL(38, s) has up to 38."""
+"""A decimal context for sums of DECIMAL(38, s), which the default context would silently round to 28 digits."""
 
 _SLICE_ROWS = 1 << 18
 """The number of rows whose keys are held in memory at once: about 20 MB."""
@@ -39,9 +39,9 @@ class Totals:
     drift: tuple[DriftCount, ...]
     control_totals: Mapping[str, Decimal]
     received_bytes: int
-    """Bytes of all records, without surrounding white space."""
+    """The size of all records in bytes, without surrounding white space."""
     unreadable_bytes: int
-    """Bytes that could not be read as records; part of `received_bytes`."""
+    """The number of bytes that could not be read as records. `received_bytes` includes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class Merged:
 
     rows: Mapping[str, int]
     superseded: int
-    """The number of superseded records; `read_superseded` yields them."""
+    """The number of superseded records, which `read_superseded` yields."""
     control_totals: Mapping[str, ControlTotalSums]
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What the file of a merged table contains."""
+    """The contents of a merged table's file."""
 
     rows: int
     control_totals: Mapping[str, Decimal]
@@ -64,7 +64,7 @@ class _Written:
 
 
 def add_up(counts: Sequence[ChunkCounts], batch: Batch) -> Totals:
-    """Add up the counts of all chunks. Raises ReconciliationError if those of a chunk do not balance."""
+    """Return the sums of all chunks' counts. Raises ReconciliationError if the counts of a chunk do not balance."""
     sums: dict[str, Decimal] = {}
     for chunk, count in enumerate(counts):
         _check_balance(chunk, count, batch)
@@ -126,8 +126,8 @@ def _added(pairs: Iterable[tuple[_K, int]]) -> dict[_K, int]:
 def prove(contract: Contract, totals: Totals, superseded: int, connection: duckdb.DuckDBPyConnection) -> Merged:
     """Check the merged tables: keys, references, valid = published + superseded, and control totals.
 
-    Reads the views that `merge` created, and the parts too if records are superseded. Raises ReconciliationError if a
-    check fails.
+    Reads the views that `merge` created. If records are superseded, also reads the parts. Raises ReconciliationError if
+    a check fails.
     """
     written = {table.name: _check_keys(table, contract, connection) for table in contract.tables}
     _check_references(contract, written, connection)
@@ -159,17 +159,18 @@ def _check_keys(table: Table, contract: Contract, connection: duckdb.DuckDBPyCon
     if twice:
         raise ReconciliationError(_repeated(table, twice, contract))
     if keyless:
-        raise ReconciliationError(f"Table {table.name}: {keyless} rows have no key ({', '.join(table.key)}).")
+        names = ", ".join(table.key)
+        raise ReconciliationError(f"Table {table.name}: the key ({names}) is missing in {keyless} of its rows.")
     return _Written(number, {total.name: Decimal(sum_) for total, sum_ in zip(totals, added_up, strict=True)})
 
 
 def _repeated(table: Table, rows: int, contract: Contract) -> str:
-    """Return the message for repeated keys, with what to change in the contract."""
-    says = f"Table {table.name}: {rows} rows repeat the key ({', '.join(table.key)})."
+    """Return the message for repeated keys, with advice on what to change in the contract."""
+    says = f"Table {table.name}: the key ({', '.join(table.key)}) is repeated in {rows} of its rows."
     if table.latest_by:
         return says
     if table is contract.record_table:
-        return f"{says} Its SELECT must give one row per record, since it is the contract's record_table."
+        return f"{says} Its SELECT must return one row per record, because it is the contract's record_table."
     return (
         f"{says} Set the table's latest_by to the columns that decide which of these rows to keep, or add a column to "
         f"its key that distinguishes them."
@@ -185,16 +186,16 @@ def _check_references(
             parent = tables[reference.table]
             orphans = _orphans(table, reference, parent, written[parent.name].rows, connection)
             if orphans:
-                raise ReconciliationError(f"Table {table.name}: {orphans} rows have no row in {parent.name}.")
+                raise ReconciliationError(f"Table {table.name}: no row in {parent.name} matches {orphans} of its rows.")
 
 
 def _orphans(
     child: Table, reference: Reference, parent: Table, parent_rows: int, connection: duckdb.DuckDBPyConnection
 ) -> int:
-    """Count the rows of `child` that refer to a row that `parent` does not have. A reference with a null is ignored.
+    """Return the number of rows of `child` that refer to a row that `parent` lacks. Ignores references with a null.
 
     A join holds the keys of `parent` in memory, so a large table is checked in slices by the first column of its key.
-    If `child` is sorted by the reference too, as order items are, each slice reads only a part of both files.
+    If `child` is also sorted by the reference, as order items are, each slice reads only a part of both files.
     """
     pairs = zip(map(identifier, reference.columns), map(identifier, parent.key), strict=True)
     match = " AND ".join(f"child.{own} = parent.{key}" for own, key in pairs)
@@ -216,13 +217,13 @@ def _orphans(
 
 
 def _are_of_one_type(child: Table, reference: Reference, parent: Table) -> bool:
-    """Return whether the first columns of a reference and of the key have the same type and therefore sort alike."""
+    """Return whether the first columns of a reference and of the key have the same type, and therefore sort alike."""
     own = next(column.type for column in child.columns if column.name == reference.columns[0])
     return own == next(column.type for column in parent.columns if column.name == parent.key[0])
 
 
 def _in_slice(column: str, number: int, n_bounds: int) -> str:
-    """Return the SQL condition that selects slice `number`: from the bound of that number up to the next one."""
+    """Return the SQL condition that selects slice `number`, from the bound with that number up to the next bound."""
     conditions = [f"{column} >= getvariable('bounds')[{number}]"] if number else []  # SQL counts from 1
     if number < n_bounds:
         conditions.append(f"{column} < getvariable('bounds')[{number + 1}]")

@@ -1,4 +1,4 @@
-"""Decides whether a whole file fails: it has no records, no valid records, or too many rejects."""
+"""Decides whether a whole file fails because it has no records, no valid records, or too many rejects."""
 
 from functions.common.errors import EmptyFileError, NoValidRecordsError, PipelineError, TooManyRejectsError
 from functions.write.reconciliation import Totals
@@ -22,7 +22,7 @@ def _refusal_for_rejects(totals: Totals, max_reject_ratio: float, rejects_uri: s
     reasons = ", ".join(f"{reason} {number}" for reason, number in totals.rejected_by_reason.items())
     if totals.valid == 0:
         return NoValidRecordsError(
-            f"All {totals.received} records violate the contract ({reasons}): see {rejects_uri}."
+            f"The file has no valid records. Rejected: {totals.rejected} ({reasons}). See {rejects_uri}."
         )
     records_share = totals.rejected / totals.received  # 0.29 × 100 would be below 29
     bytes_share = totals.unreadable_bytes / totals.received_bytes
@@ -30,7 +30,7 @@ def _refusal_for_rejects(totals: Totals, max_reject_ratio: float, rejects_uri: s
         return TooManyRejectsError(
             f"{totals.rejected} of {totals.received} records violate the contract ({reasons}), a share of "
             f"{records_share:.4g}. {totals.unreadable_bytes} of {totals.received_bytes} bytes could not be read as "
-            f"records, a share of {bytes_share:.4g}. max_reject_ratio allows a share of {max_reject_ratio:g} for each: "
-            f"see {rejects_uri}."
+            f"records, a share of {bytes_share:.4g}. max_reject_ratio allows a share of {max_reject_ratio:g} for each. "
+            f"See {rejects_uri}."
         )
     return None

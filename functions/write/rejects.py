@@ -1,4 +1,4 @@
-"""Writes a batch's rejects file: the records that `validate` rejected, in file order, then the superseded ones."""
+"""Writes a batch's rejects file: first the records that `validate` rejected, and then the superseded records."""
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence

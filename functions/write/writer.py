@@ -41,11 +41,11 @@ class Written:
     manifest: Manifest
     """The committed manifest."""
     committed_now: bool
-    """Whether this write committed it."""
+    """Whether this write committed the manifest."""
     was_committed: bool
-    """Whether it was committed before this write began."""
+    """Whether the manifest was committed before this write began."""
     earlier: Manifest | None
-    """The manifest of the latest earlier revision of the batch; None for a first revision."""
+    """The manifest of the latest earlier revision of the batch. None for a first revision."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class BatchWriter:
         return load_contract(self.batch.dataset, self.settings.contracts)
 
     def write(self) -> Written:
-        """Publish and commit the batch, or verify what is committed.
+        """Publish and commit the batch, or verify a committed batch.
 
-        Raises EmptyFileError, NoValidRecordsError or TooManyRejectsError, which publish nothing, ReconciliationError
-        and CommitConflictError.
+        Raises EmptyFileError, NoValidRecordsError or TooManyRejectsError without publishing anything. Also raises
+        ReconciliationError and CommitConflictError.
         """
         counts_keys = [self.batch.staging_key(chunk, "counts.json") for chunk in range(self.batch.chunk_count)]
         read = partial(self.storage.get_bytes, self.bucket)
@@ -81,7 +81,7 @@ class BatchWriter:
         return Written(manifest, committed_now=self._commit(manifest), was_committed=False, earlier=self._earlier())
 
     def _publish(self, counts: Sequence[ChunkCounts]) -> Manifest:
-        """Upload every output; returns the manifest, which is not written yet."""
+        """Upload every output, and return the manifest, which is not written yet."""
         totals = add_up(counts, self.batch)
         with workdir() as folder:
             rejects_uri = f"s3://{self.bucket}/{self.batch.rejected_key}"
@@ -102,8 +102,8 @@ class BatchWriter:
     def _publish_tables(self, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, PublishedFile]:
         """Upload each table's two files while the next table's files are created.
 
-        Because /tmp is limited, each CSV file is deleted after its upload. A very large one is uploaded before the next
-        file is created.
+        Because /tmp is limited, each CSV file is deleted after its upload. A very large file is uploaded before the
+        next file is created.
         """
 
         def publish_csv(path: Path, key: str) -> PublishedFile:
@@ -127,7 +127,7 @@ class BatchWriter:
         return PublishedFile(**self.storage.publish(path, self.bucket, key, _CONTENT_TYPES[path.suffix]))
 
     def _download_parts(self, folder: Path) -> int:
-        """Download the parts of every table to `<chunk>.<table>.part` in `folder`; returns their total bytes."""
+        """Download the parts of every table to `<chunk>.<table>.part` in `folder`, and return their total bytes."""
 
         def download(place: tuple[int, str]) -> int:
             chunk, table = place
@@ -170,9 +170,9 @@ class BatchWriter:
         return head["Metadata"].get("sha256", "") if head else None
 
     def _commit(self, manifest: Manifest) -> bool:
-        """Write the manifest; returns False if another run has committed the same one.
+        """Write the manifest, and return True, or return False if another run committed the same manifest.
 
-        Raises CommitConflictError if another run has committed a different one.
+        Raises CommitConflictError if another run committed a different manifest.
         """
         own = manifest.to_bytes()
         if self.storage.put_new(self.bucket, self.batch.manifest_key, own):

@@ -193,4 +193,4 @@ def _is_about_execution(execution: str, message: str) -> bool:
 
 
 def _is_about_rejects(batch_id: str, notification: Mapping[str, str]) -> bool:
-    return "records were rejected" in notification["subject"] and f"Batch: {batch_id}\n" in notification["message"]
+    return "records rejected" in notification["subject"] and f"Batch: {batch_id}\n" in notification["message"]

@@ -133,4 +133,4 @@ def test_a_failure_after_the_commit_is_recorded_as_published(scenario: Scenario,
     assert scenario.outputs.items() <= cloud.outputs().items()
     (notification,) = cloud.notifications
     assert "was published, but a step after that failed" in notification["subject"]
-    assert "Next: Nothing" in notification["message"]
+    assert "Next: No action is needed" in notification["message"]

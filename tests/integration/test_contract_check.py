@@ -99,7 +99,7 @@ SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
         "",
         "Control total total_amount",
     ),
-    ("contract.json", replaced('"key": ["order_id", "line_number"]', '"key": ["order_id"]'), "", "rows repeat the key"),
+    ("contract.json", replaced('"key": ["order_id", "line_number"]', '"key": ["order_id"]'), "", "is repeated in"),
     ("v1.schema.json", replaced('"minLength": 1', '"minLength": "x"'), '"minLength": "x"', "isn't a JSON Schema"),
     (
         "v2.schema.json",

@@ -85,7 +85,7 @@ ITEMS = table("items", ["id", "sku"], {"id": "VARCHAR", "sku": "VARCHAR", "count
 
 def test_a_key_that_elements_of_one_record_share_needs_latest_by(tmp_path: Path) -> None:
     (fault,) = check(written(tmp_path, ITEMS, ITEMS_SQL))
-    assert "with an element of /items twice: Table items: 1 rows repeat the key (id, sku)" in fault.says
+    assert "with an element of /items twice: Table items: the key (id, sku) is repeated in 1 of its rows" in fault.says
     assert "latest_by" in fault.advice
 
 

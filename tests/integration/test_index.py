@@ -363,7 +363,7 @@ def test_the_record_names_the_rejects() -> None:
     s3_utils.storage().put_bytes(PROCESSED, BATCH.rejected_key, b"{}\n")
     notification = record_failure.handler(STATE)
     assert recorded()["rejects"] == f"s3://{PROCESSED}/{BATCH.rejected_key}"
-    assert f"The rejected records: s3://{PROCESSED}/{BATCH.rejected_key}" in notification["message"]
+    assert f"Rejected records: s3://{PROCESSED}/{BATCH.rejected_key}" in notification["message"]
 
 
 def test_a_key_cannot_add_lines_to_a_notification() -> None:
@@ -377,9 +377,9 @@ def test_a_key_cannot_add_lines_to_a_notification() -> None:
 def test_a_manifest_outranks_a_later_failure() -> None:
     s3_utils.storage().put_bytes(PROCESSED, BATCH.manifest_key, b"{}")
     notification = record_failure.handler(STATE)
-    assert (recorded()["published"], recorded()["next_step"][:8]) == (True, "Nothing:")
+    assert (recorded()["published"], recorded()["next_step"][:20]) == (True, "No action is needed.")
     assert notification["subject"] == "orders: a file was published, but a step after that failed (EncodingError)"
-    assert "Next: Nothing" in notification["message"]
+    assert "Next: No action is needed" in notification["message"]
 
 
 def test_a_bucket_that_cannot_be_read_is_transient() -> None:

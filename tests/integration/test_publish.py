@@ -67,7 +67,7 @@ def test_a_file_is_accepted_up_to_the_allowed_share_of_rejects(
 def test_a_file_without_a_valid_record_fails_at_any_ratio(ratio: float) -> None:
     refusal = reject_limit.refusal(totals(2, 2), ratio, "s3://b/k")
     assert isinstance(refusal, NoValidRecordsError)
-    assert str(refusal) == "All 2 records violate the contract (not_json 2): see s3://b/k."
+    assert str(refusal) == "The file has no valid records. Rejected: 2 (not_json 2). See s3://b/k."
     assert isinstance(reject_limit.refusal(totals(0, 0), ratio, ""), EmptyFileError)
 
 
@@ -373,7 +373,7 @@ def test_the_result_of_write_has_the_counts_and_the_notification() -> None:
         "unnotified": 1,
         "batch_id": batch.batch_id,
     }
-    assert notification["subject"] == "orders: 1 of 12 records were rejected"
+    assert notification["subject"] == "orders: 1 of 12 records rejected"
     for part in (batch.source.key, "total_mismatch: 1", batch.rejected_key, "Next: ", batch.batch_id):
         assert part in notification["message"]
     assert len(json.dumps({**answer, "notice": notification})) < 20_000, "states pass pointers and small numbers"

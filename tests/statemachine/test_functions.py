@@ -84,7 +84,7 @@ def test_a_file_with_one_bad_record_is_published_and_its_reject_notified(engine:
     assert event["detail"]["status"] == "SUCCEEDED", event
     assert harness.manifest(batch_of(event))["counts"]["published"] == 20
     (notification,) = engine.notifications(event["detail"]["name"], expected=1)
-    assert notification["subject"] == "orders: 1 of 21 records were rejected"
+    assert notification["subject"] == "orders: 1 of 21 records rejected"
 
 
 def test_a_file_without_valid_records_fails_with_a_record_and_one_notification(engine: Engine) -> None:

@@ -81,7 +81,7 @@ def test_a_missing_setting_is_reported_by_name(
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "1e6", "many", " 5", "²", "٣"])
 def test_a_setting_that_is_not_a_number_is_refused(setting: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ALL[setting], value)
-    with pytest.raises(ConfigurationError, match=f"{ALL[setting]} must be a whole number above 0"):
+    with pytest.raises(ConfigurationError, match=f"{ALL[setting]} must be a whole number greater than 0"):
         getattr(settings(), setting)
 
 
@@ -93,7 +93,9 @@ def test_a_nesting_limit_above_that_of_the_parsers_is_refused(
     if taken:
         assert settings().max_nesting == int(value)
     else:
-        with pytest.raises(ConfigurationError, match="MAX_NESTING must be a whole number above 0 and at most 250"):
+        with pytest.raises(
+            ConfigurationError, match="MAX_NESTING must be a whole number greater than 0 and at most 250"
+        ):
             _ = settings().max_nesting
 
 

@@ -114,20 +114,24 @@ TWO = lines([order(order_id="1"), order(order_id="2", customer=customer(customer
 @pytest.mark.parametrize(
     ("table", "select", "says"),
     [
-        ("customers", "FROM part WHERE customer_id = 'other'", "Table orders: 1 rows have no row in customers."),
+        (
+            "customers",
+            "FROM part WHERE customer_id = 'other'",
+            "Table orders: no row in customers matches 1 of its rows.",
+        ),
         (
             "items",
             "SELECT * REPLACE (order_id || '?' AS order_id) FROM part",
-            "Table items: 4 rows have no row in orders.",
+            "Table items: no row in orders matches 4 of its rows.",
         ),
-        ("items", "SELECT * REPLACE (1 AS line_number) FROM part", "Table items: 2 rows repeat the key (order_id, l"),
+        ("items", "SELECT * REPLACE (1 AS line_number) FROM part", "(order_id, line_number) is repeated in 2 of its"),
         (
             "items",
             "SELECT * REPLACE (NULL AS line_number) FROM part WHERE order_id = '1' LIMIT 1",
-            "Table items: 1 rows have no key",
+            "Table items: the key (order_id, line_number) is missing in 1 of its rows",
         ),
-        ("items", "FROM part UNION ALL FROM part", "Table items: 4 rows repeat the key"),
-        ("orders", "FROM part UNION ALL FROM part", "Table orders: 2 rows repeat the key (order_id)."),
+        ("items", "FROM part UNION ALL FROM part", "is repeated in 4 of its rows"),
+        ("orders", "FROM part UNION ALL FROM part", "Table orders: the key (order_id) is repeated in 2 of its rows."),
         ("items", "FROM part WHERE line_number = 1", "Control total line_total:"),
         ("orders", "SELECT * REPLACE (total_amount + 0.01 AS total_amount) FROM part", "Control total total_amount:"),
     ],
@@ -155,21 +159,29 @@ def test_a_repeated_key_is_reported_with_advice(tmp_path: Path) -> None:
     contract = replace(CONTRACT, tables=(CONTRACT.tables[0], customers, CONTRACT.tables[2]))
     staged = stage(lines([order(order_id="1"), order(order_id="2")]), tmp_path, contract=contract)
     says = broken(staged)
-    assert "Table customers: 1 rows repeat the key (customer_id). Set the table's latest_by" in says
+    assert "Table customers: the key (customer_id) is repeated in 1 of its rows. Set the table's latest_by" in says
 
 
 @pytest.mark.parametrize("slice_rows", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize(
     ("table", "select", "says"),
     [
-        ("orders", "FROM part WHERE order_id <> '0'", "Table items: 2 rows have no row in orders."),
-        ("orders", "FROM part WHERE order_id NOT IN ('3', '6')", "Table items: 4 rows have no row in orders."),
-        ("orders", "FROM part LIMIT 0", "Table items: 14 rows have no row in orders."),
-        ("customers", "FROM part WHERE customer_id <> 'c2'", "Table orders: 2 rows have no row in customers."),
+        ("orders", "FROM part WHERE order_id <> '0'", "Table items: no row in orders matches 2 of its rows."),
+        (
+            "orders",
+            "FROM part WHERE order_id NOT IN ('3', '6')",
+            "Table items: no row in orders matches 4 of its rows.",
+        ),
+        ("orders", "FROM part LIMIT 0", "Table items: no row in orders matches 14 of its rows."),
+        (
+            "customers",
+            "FROM part WHERE customer_id <> 'c2'",
+            "Table orders: no row in customers matches 2 of its rows.",
+        ),
         (
             "orders",
             "SELECT * REPLACE (CASE WHEN order_id <> '5' THEN customer_id ELSE 'c9' END AS customer_id) FROM part",
-            "Table orders: 1 rows have no row in customers.",
+            "Table orders: no row in customers matches 1 of its rows.",
         ),
     ],
 )
@@ -221,7 +233,7 @@ def test_a_reference_may_have_several_columns_of_any_name(
         make_part(connection, tmp_path, "invoices", f"{rows} FROM range(50) WHERE range NOT IN (0, 13, 14, 49)")
         make_part(connection, tmp_path, "lines", f"{rows} FROM range(55)")
         contract = replace(CONTRACT, record_table=INVOICES, tables=(INVOICES, children), control_totals=())
-        with pytest.raises(ReconciliationError, match="Table lines: 9 rows have no row in invoices"):
+        with pytest.raises(ReconciliationError, match="Table lines: no row in invoices matches 9 of its rows"):
             merge(batch_of(b""), contract, Totals(46, 46, 0, {}, {}, (), {}, 0, 0), tmp_path, connection)
 
 
