@@ -35,7 +35,7 @@ VAULT := $(if $(and $(AWS_VAULT_PROFILE),$(filter aws,$(TARGET))),aws-vault exec
 PIPELINE = $(if $(VAULT),$(if $(shell command -v aws-vault),,$(error aws-vault is not on the PATH: install it, or unset AWS_VAULT_PROFILE)))$(VAULT) $(BIN)/python -m pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-long bench bench-huge bench-memory check check-words check-workflows fmt build lock audit hooks changes release \
+.PHONY: help demo test test-ci test-fast test-long bench bench-huge bench-memory check check-words check-workflows fmt build lock audit hooks changes release \
 	bootstrap plan deploy-infra move-state run-pipeline monitor explain console destroy-infra smoke local-up local-down
 
 help: ## List the targets
@@ -65,7 +65,10 @@ demo: $(READY) ## Run a file (INPUT=...) through the whole pipeline on a local e
 	@$(BIN)/python -m pipeline demo $(if $(INPUT),"$(INPUT)") $(if $(DATASET),--dataset $(DATASET))
 
 # Three processes keep two processors busy, since tests with the local emulator often wait.
-test: $(READY) $(TOOLS)/policy-lint/ready ## Run all tests except the long ones
+test: $(READY) $(TOOLS)/policy-lint/ready ## Run all tests except the slow and the long ones, in six minutes
+	@$(BIN)/python -m pytest -m "not slow and not long" --numprocesses=3
+
+test-ci: $(READY) $(TOOLS)/policy-lint/ready ## Run all tests except the long ones, as CI does
 	@$(BIN)/python -m pytest --numprocesses=3
 
 test-fast: $(READY) ## Run the unit tests, in half a minute: after every edit

@@ -18,6 +18,8 @@ from pipeline.deploy.workspace import Workspace
 from pipeline.errors import CliError
 from tests.e2e.deployer import REPOSITORY, acting_as, bootstrap_of
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = "000000000000"
 STATES = f"tfstate-order-pipeline-{ACCOUNT}"
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})

@@ -19,6 +19,8 @@ from pipeline.smoke.check_results import CheckOutcome
 from tests.e2e.deployer import SMOKE_ROLE, acting_as
 from tests.e2e.test_deploy_role import STATES, TRUST
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_smoke_role_can_find_leftovers(as_smoke_role: Target) -> None:
     services = {found.partition(" ")[0] for found in deploy.leftovers(as_smoke_role, "order-pipeline-e2e")}

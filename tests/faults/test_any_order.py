@@ -19,6 +19,8 @@ from tests.faults.fault_table import survives
 from tests.faults.simulated_cloud import ATTEMPTS_PER_EVENT, HANDLERS, Cloud
 from tests.statemachine import definition as asl
 
+pytestmark = pytest.mark.slow
+
 CONTENTS: dict[Callable[[int], bytes], str] = {
     order_files.good: "ab",
     order_files.mixed: "abc",

@@ -18,6 +18,8 @@ from tests.faults.faulty_releases import raising
 from tests.faults.scenarios import Scenario
 from tests.faults.simulated_cloud import HANDLERS
 
+pytestmark = pytest.mark.slow
+
 
 def with_sql(table: str, change: Callable[[str], str]) -> Callable[[Any], Any]:
     """A release of `transform` with a changed SELECT of one table."""

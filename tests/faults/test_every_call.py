@@ -16,6 +16,8 @@ from tests.faults.fault_injection import Call, Fault, at_call, one_of_each_kind
 from tests.faults.faulty_releases import done_already
 from tests.faults.simulated_cloud import Cloud, clouds
 
+pytestmark = pytest.mark.slow
+
 
 def run_into_the_time_limit(cloud: Cloud) -> None:
     """Time out before Write. Only EventBridge can report this."""

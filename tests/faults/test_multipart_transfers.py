@@ -19,6 +19,8 @@ from tests.faults.scenarios import Scenario
 from tests.faults.simulated_cloud import clouds
 from tests.faults.wire_faults import wires
 
+pytestmark = pytest.mark.slow
+
 PART = 700
 """Bytes: so that the parquet files of a small batch are three parts or more."""
 

@@ -15,6 +15,8 @@ from tests.faults.scenarios import Scenario
 from tests.faults.simulated_cloud import Cloud
 from tests.statemachine import definition as asl
 
+pytestmark = pytest.mark.slow
+
 NOT_VISIBLE = SourceNotVisibleError.__name__
 WAITS = next(
     list(asl.waits(retrier))

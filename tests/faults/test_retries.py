@@ -17,6 +17,8 @@ from tests.faults.scenarios import Scenario
 from tests.faults.simulated_cloud import Cloud
 from tests.statemachine import definition as asl
 
+pytestmark = pytest.mark.slow
+
 TASKS = asl.tasks(asl.load())
 STEPS = ("validate", "transform", "write")
 TRIES = {asl.function_of(task): asl.attempts(task, TransientError.__name__) for task in TASKS.values()}

@@ -18,6 +18,8 @@ from tests.faults.faulty_releases import done_already
 from tests.faults.process_kills import Killed
 from tests.faults.simulated_cloud import Cloud, clouds
 
+pytestmark = pytest.mark.slow
+
 WRITES = 8
 """Six files of tables, the rejects, and the manifest."""
 

@@ -11,6 +11,8 @@ import pytest
 from pipeline import ROOT
 from tests.hostile.attacks import ATTACKS, LONG, Attack
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 60
 """Twenty times what an attack takes on a slow machine; what grows with the square of its size is far above."""
 

@@ -23,6 +23,8 @@ from tests import harness
 from tests.hostile.outcome_check import check_failed, check_published, execute
 from tests.unit.orders import Order, lines, order
 
+pytestmark = pytest.mark.slow
+
 GOOD = [order(order_id=str(number)) for number in range(10)]
 LINES = lines(GOOD)
 ARRAY = b"[" + LINES.strip().replace(b"\n", b",") + b"]"

@@ -39,6 +39,8 @@ from tests.unit.orders import CONTRACT, lines, order
 from tests.unit.reading import cut, read_document, read_lines, records_of
 from tests.unit.steps import MAX_NESTING, publish
 
+pytestmark = pytest.mark.slow
+
 CAP = 1_000_000
 FIELDS = ("order_id", "x")
 SEEDS = seeds()

@@ -24,6 +24,8 @@ from tests import harness
 from tests.hostile.outcome_check import Outcome, execute
 from tests.unit.orders import CONTRACT, Order, item, order
 
+pytestmark = pytest.mark.slow
+
 WORD, DIGITS = "Mk7Zqx", "731957"
 """No id, hash, date, count or source line has these; every value of every record here has one of them."""
 

@@ -14,6 +14,8 @@ from functions.common.source.documents import Document, read_as_lines, read_sequ
 from tests.unit.orders import order
 from tests.unit.reading import read_document
 
+pytestmark = pytest.mark.slow
+
 CAP = 8 << 20
 MIB = 1 << 20
 RECORD = orjson.dumps(order())

@@ -9,6 +9,8 @@ import pytest
 from pipeline import ROOT
 from tests.infra.conftest import FIRST_PLAN, PLAN_FILE, Project, Run
 
+pytestmark = pytest.mark.slow
+
 HARD_CODED = re.compile(r"arn:aws(-[a-z-]+)?:")
 SUFFIXES = {".tf", ".tftpl", ".yaml", ".yml", ".json", ".py", ".sql", ".jinja"}
 NOT_SHIPPED = ("infra/tests/", "infra/bootstrap/tests/")

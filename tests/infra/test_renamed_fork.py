@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pipeline import ROOT
+
+pytestmark = pytest.mark.slow
 
 LEFT = shutil.ignore_patterns(
     *(".git", ".venv", ".terraform", ".terraform-*", ".smoke", ".local", "build", "node_modules", "__pycache__"),

@@ -26,6 +26,8 @@ from tests.infra.conftest import Run
 from tests.infra.provider_calls import Account, Call
 from tests.infra.test_deploy_roles import statements_by_role
 
+pytestmark = pytest.mark.slow
+
 CHANGES = ROOT / "tests" / "infra" / "second_apply"
 ACCOUNT = "000000000000"
 BOUNDARY = "order-pipeline-boundary-dev"

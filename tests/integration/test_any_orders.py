@@ -18,6 +18,8 @@ from tests.unit.test_fast_decoder import kept
 from tests.unit.test_merge import cell, read_csv
 from tests.unit.test_transform import published
 
+pytestmark = pytest.mark.slow
+
 
 @settings(max_examples=25)
 @given(st.lists(valid_orders(), min_size=1, max_size=6))

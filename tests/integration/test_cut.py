@@ -7,6 +7,8 @@ import pytest
 from tests.unit.orders import NORTHWIND, lines, order
 from tests.unit.steps import publish
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data() -> bytes:

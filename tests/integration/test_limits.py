@@ -17,6 +17,8 @@ from functions.validate.unreadable import nests_deeper
 from tests.unit.orders import contract_of_records, order
 from tests.unit.steps import MAX_RECORD_BYTES, validate
 
+pytestmark = pytest.mark.slow
+
 MARKER = "marker-of-a-customer"
 
 

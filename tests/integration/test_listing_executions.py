@@ -18,6 +18,8 @@ from pipeline import ROOT
 from tests import harness
 from tests.integration.deployed import Place
 
+pytestmark = pytest.mark.slow
+
 MACHINE = harness.ENVIRONMENT["STATE_MACHINE_ARN"]
 MOST = 1000
 """The largest page of ListExecutions."""

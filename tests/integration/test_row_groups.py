@@ -15,6 +15,8 @@ from tests.unit.orders import CONTRACT
 from tests.unit.steps import MEMORY_MB, batch_of
 from tests.unit.test_merge import READINGS
 
+pytestmark = pytest.mark.slow
+
 N_READINGS = 300_000
 """More than fill two row groups of Parquet."""
 

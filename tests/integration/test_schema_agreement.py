@@ -24,6 +24,8 @@ from functions.validate.messages import broken_schema
 from generate_data import DEFECTS, generate
 from tests.unit.orders import CLOSE_CALLS, CONTRACT, NORTHWIND, V1, Order, order, valid_orders
 
+pytestmark = pytest.mark.slow
+
 SCHEMAS = {
     path.relative_to(CONTRACTS): json.loads(path.read_text("utf-8")) for path in CONTRACTS.glob("*/*.schema.json")
 }

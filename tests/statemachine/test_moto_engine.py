@@ -18,6 +18,8 @@ from tests.statemachine.engine import FUNCTIONS, Engine, check, run
 from tests.statemachine.function_doubles import CRASH
 from tests.statemachine.moto_engine import CONFIG, crash, make_engine, serve, skip_waits
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def waits() -> Iterator[list[float]]:
