@@ -1,1 +1,1 @@
-"""`make bench`: measures the speed and memory of the pipeline, compared with other Python tools."""
+"""Measures the speed and memory of the pipeline, compared with other Python tools, for `make bench`."""

@@ -1,4 +1,4 @@
-"""`python -m bench`: runs the benchmark, prints the tables, and writes latest.json and the pictures."""
+"""Runs the benchmark, prints the tables, and writes latest.json and the pictures (`python -m bench`)."""
 
 import argparse
 import json
@@ -18,14 +18,14 @@ from bench.session import QUICK, Plan, measure_all
 from bench.subjects import FLOOR, PEERS
 
 PUBLISHED = ROOT / "bench" / "results"
-"""The committed results of the last published run."""
+"""The folder of the committed results, from the last published run."""
 
 TRIED = ROOT / "build" / "bench" / "results"
-"""The results of quick runs, whose figures are not meaningful."""
+"""The folder of results from quick runs, whose figures are not meaningful."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit code: 0, 1 if a measurement failed, or 130 after Ctrl-C. Only 0 writes results."""
+    """Run the benchmark. Return 0 and write results, or return 1 if a measurement failed, or 130 after Ctrl-C."""
     options = _options(arguments)
     out: Path = options.out or (TRIED if options.quick else PUBLISHED)
     begun, load = datetime.now(UTC), machine.load()
@@ -60,11 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--quick", action="store_true", help="small files, one round; written to build/bench/results")
-    parser.add_argument("--orders", type=int, metavar="N", help=f"orders of the reference file ({Plan.orders})")
-    parser.add_argument("--big-orders", type=int, metavar="N", help=f"orders of the big file ({Plan.big_orders})")
-    parser.add_argument("--rounds", type=int, metavar="N", help=f"measurements per subject ({Plan.rounds})")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder of the results (bench/results)")
+    parser.add_argument("--quick", action="store_true", help="use small files, one round, and build/bench/results")
+    parser.add_argument("--orders", type=int, metavar="N", help=f"orders in the reference file ({Plan.orders})")
+    parser.add_argument("--big-orders", type=int, metavar="N", help=f"orders in the big file ({Plan.big_orders})")
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"number of measurements per subject ({Plan.rounds})")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder for the results (bench/results)")
     return parser.parse_args(arguments)
 
 

@@ -15,10 +15,10 @@ _STATUS = Path("/proc/self/status")
 
 
 def measure(work: Callable[[], _Result]) -> tuple[dict[str, float], _Result]:
-    """Run `work`; returns its CPU and wall seconds with the process's peak memory in bytes, and the result of `work`.
+    """Run `work`, and return its CPU seconds, wall seconds and peak memory in bytes by name, and its result.
 
     CPU is user and system time of all threads, and of child processes that have ended. Earlier
-    imports are not included; `bench.process` measures the whole process.
+    imports are not included. `bench.process` measures the whole process.
     """
     cpu, wall = _cpu_seconds(), time.perf_counter()
     result = work()
@@ -45,7 +45,10 @@ def peak_rss_bytes() -> int:
 
 
 def main(arguments: list[str]) -> None:
-    """`module function source out report`: measure `module.function(source, out)`, which returns rows by table."""
+    """Measure `module.function(source, out)`, which returns rows by table, and write the measurement to `report`.
+
+    The arguments are `module function source out report`.
+    """
     module, function = importlib.import_module(arguments[0]), arguments[1]
     source, out, report = map(Path, arguments[2:])
     measured, rows = measure(lambda: getattr(module, function)(source, out))

@@ -1,5 +1,5 @@
-"""The error of the benchmark."""
+"""Defines the error of the benchmark."""
 
 
 class BenchError(Exception):
-    """A measurement failed; the message contains the reason."""
+    """A measurement failed. The message contains the reason."""

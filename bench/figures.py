@@ -1,6 +1,6 @@
 """Calculates figures from samples: medians, spreads, sums and ratios.
 
-MB is 10⁶ bytes and GB is 10⁹ bytes, of input and of memory.
+For input and memory, MB is 10⁶ bytes and GB is 10⁹ bytes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,11 +40,11 @@ class Series:
 
     @property
     def peak_rss_mb(self) -> float:
-        """The highest peak of all rounds, because a memory limit applies to the worst case."""
+        """The highest peak of all rounds, because memory limits apply to the worst case."""
         return max(sample.peak_rss_bytes for sample in self.samples) / MB
 
     def detail(self) -> dict[str, Any]:
-        """Return all figures of the series, rounded, as in the results."""
+        """Return all figures of the series by name, rounded as in the results."""
         cpu = [sample.cpu_seconds for sample in self.samples]
         return {
             "input_bytes": self.n_bytes,
@@ -59,7 +59,7 @@ class Series:
 
 
 def with_total(steps: Mapping[str, Series]) -> dict[str, Series]:
-    """Add `total` to the steps: the sum of their times in each round, and the highest peak of a step."""
+    """Return the steps and `total`, which has the sum of their times in each round, and the highest peak of a step."""
     rounds = zip(*(series.samples for series in steps.values()), strict=True)
     first = next(iter(steps.values()))
     return {**steps, TOTAL: Series(first.n_bytes, [_one_after_the_other(samples) for samples in rounds])}
@@ -80,19 +80,19 @@ class Measured:
     """All measurements of a run. The steps do not include a total yet."""
 
     local: Mapping[str, Mapping[str, Series]]
-    """Series by input (`reference`, `big`) and step, with a folder in place of S3."""
+    """The series by input (`reference`, `big`) and step, measured with a folder in place of S3."""
     endpoint: Mapping[str, Series]
-    """Series by step for the reference file, with S3 as a local server in another process."""
+    """The series by step for the reference file, measured with a local S3 server in another process."""
     peers: Mapping[str, Series]
     floor: Mapping[str, Series]
     cold_start_ms: Mapping[str, Mapping[str, Sequence[float]]]
-    """Milliseconds of each start, by kind of environment and function."""
+    """The milliseconds of each start, by kind of environment and function."""
     warm_ms: Mapping[str, Mapping[str, Sequence[float]]]
-    """Milliseconds of each run, by `wall` and `cpu` and by function."""
+    """The milliseconds of each run, by `wall` or `cpu`, and by function."""
 
 
 def results(measured: Measured) -> dict[str, Any]:
-    """Return the results as in latest.json, without the description of the run."""
+    """Return the results as they are in latest.json, without the description of the run."""
     local = {name: with_total(steps) for name, steps in measured.local.items()}
     reference = local["reference"]
     ours = reference[TOTAL].mb_per_cpu_second
@@ -119,12 +119,12 @@ def results(measured: Measured) -> dict[str, Any]:
 
 
 def spread(numbers: Sequence[float]) -> dict[str, float]:
-    """Return the median, minimum and maximum."""
+    """Return the median, minimum and maximum of the numbers by name."""
     return {"median": _round(median(numbers)), "min": _round(min(numbers)), "max": _round(max(numbers))}
 
 
 def _warm(functions: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-    """Return the spread of each function, and of their sum per run."""
+    """Return the spread of each function's milliseconds, and of their sum per run, as `total`."""
     totals = [sum(run) for run in zip(*functions.values(), strict=True)]
     return {name: spread(numbers) for name, numbers in {**functions, TOTAL: totals}.items()}
 
@@ -134,5 +134,5 @@ def _details(series: Mapping[str, Series]) -> dict[str, Any]:
 
 
 def _round(number: float) -> float:
-    """Round to four significant digits, which exceeds the precision of the measurements."""
+    """Return the number with four significant digits, which exceeds the precision of the measurements."""
     return float(f"{number:.4g}")

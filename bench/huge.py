@@ -1,6 +1,6 @@
-"""`make bench-huge`: runs a file of 10 GB through the functions with their settings and chunks on AWS.
+"""Runs a file of 10 GB through the functions with their settings and chunks on AWS, for `make bench-huge`.
 
-It shows whether memory and /tmp stay within the functions' limits, and how long the longest call takes.
+The result shows whether memory and /tmp stay within the functions' limits, and how long the longest call takes.
 """
 
 import argparse
@@ -24,16 +24,16 @@ from bench.report import table
 from bench.session import folder
 
 _COPIED_ORDERS = 1_535_000
-"""The orders of an input of about 1 GB. The file consists of copies of it with different ids."""
+"""The number of orders in an input of about 1 GB. The huge file consists of copies of this input with other ids."""
 
 _CHUNK_BYTES = 64 << 20
 _ROOM = 10240 << 20
-"""Terraform's defaults of chunk_bytes and ephemeral_storage_mb."""
+"""Terraform's defaults of chunk_bytes and ephemeral_storage_mb, in bytes."""
 
 
 @dataclass(frozen=True)
 class Calls:
-    """All sequential calls of one function in one process, as in a warm environment."""
+    """All calls of one function, one after another in one process, as in a warm environment."""
 
     calls: int
     cpu_seconds: float
@@ -43,7 +43,7 @@ class Calls:
 
 
 def calls(step: str) -> Calls:
-    """Run one step for the uploaded file, once per chunk if the step processes chunks."""
+    """Run one step for the uploaded file, once per chunk if the step processes chunks, and return its calls."""
     call, batch = ours.call_of(step), ours.plan()
     chunks = range(1 if step == "write" else batch.chunk_count)
     longest, cpu = 0.0, 0.0
@@ -56,7 +56,7 @@ def calls(step: str) -> Calls:
 
 @contextmanager
 def _watching(place: Path) -> Iterator[list[int]]:
-    """Sample the size of the files below a folder several times per second; yields the peak in bytes."""
+    """Sample the size of the files below a folder several times per second. Yields a list with the peak in bytes."""
     seen, done = [0], threading.Event()
 
     def watch() -> None:
@@ -75,12 +75,12 @@ def _watching(place: Path) -> Iterator[list[int]]:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_blocks * 512
-    except OSError:  # it was deleted meanwhile
+    except OSError:  # the file was deleted in the meantime
         return 0
 
 
 def make_huge(gigabytes: int) -> Path:
-    """Create a file of `gigabytes` GB from copies of the big input with different order ids."""
+    """Create a file of `gigabytes` GB from copies of the big input with different order ids, and return its path."""
     source = make_input(_COPIED_ORDERS).path
     path = source.with_name(f"huge-{gigabytes}.jsonl")
     if not path.is_file():
@@ -94,7 +94,7 @@ def make_huge(gigabytes: int) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit code: 0, or 1 if something failed or exceeded a limit."""
+    """Run the benchmark. Return 0, or 1 if a step failed or exceeded a limit."""
     parser = argparse.ArgumentParser(prog="make bench-huge", description=__doc__, allow_abbrev=False)
     parser.add_argument("--gigabytes", type=int, default=10, help="size of the file (10)")
     parser.add_argument("--step", choices=ours.STEPS, help=argparse.SUPPRESS)
@@ -133,7 +133,7 @@ def _report(gigabytes: int) -> int:
     print(table(["step", "calls", "CPU s", "longest call s", "peak MB", "peak /tmp MB"], rows))
     memory = int(ours.ENVIRONMENT["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]) << 20
     fits = all(one.peak_rss_bytes < memory and one.peak_tmp_bytes < _ROOM for one in found.values())
-    print(f"\nThe run {'fits' if fits else 'does NOT fit'} into the functions' memory and /tmp.")
+    print(f"\nThe run {'stays within' if fits else 'EXCEEDS'} the functions' memory and /tmp.")
     return 0 if fits else 1
 
 

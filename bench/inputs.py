@@ -23,7 +23,7 @@ class Input:
 
 
 def make_input(orders: int) -> Input:
-    """Return the file of the generator's first `orders` orders. A smaller file is a prefix of a larger one."""
+    """Return a file with the generator's first `orders` orders. A smaller file is a prefix of a larger file."""
     version = hashlib.sha256(_GENERATOR.read_bytes()).hexdigest()[:8]
     path = _FOLDER / version / f"{orders}.jsonl"
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Measures the cold start of each function, and the time of a small file in warm functions."""
+"""Measures the cold start of each function, and the processing time of a small file in warm functions."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ _BASE_PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.
 
 
 def cold_starts(starts: int) -> dict[str, dict[str, list[float]]]:
-    """Measure the milliseconds from the first import until a function has its clients, in `starts` new interpreters.
+    """Return the milliseconds from the first import until a function has its clients, in `starts` new interpreters.
 
     `venv` imports from .venv, with cached bytecode. `zip` imports only from the content of the function's zip, as the
     runtime client does. The files are in the page cache in both cases.
@@ -34,7 +34,7 @@ def cold_starts(starts: int) -> dict[str, dict[str, list[float]]]:
 
 
 def _unpack_zips() -> dict[str, Path]:
-    """Return the folders of the functions' unpacked zips, which are rebuilt if they are out of date."""
+    """Return the folder of each function's unpacked zip. Outdated zips are rebuilt."""
     run([OWN_PYTHON, "-m", "pipeline", "build", "--target", "local"])
     folders = {function: WORK / "zip" / function for function in ours.FUNCTIONS}
     for function, folder in folders.items():
@@ -45,7 +45,7 @@ def _unpack_zips() -> dict[str, Path]:
 
 
 def warm_runs(path: Path, repeats: int, endpoint: Mapping[str, str]) -> dict[str, dict[str, list[float]]]:
-    """Measure each handler's `wall` and `cpu` milliseconds for a small file, `repeats` times in a warm process."""
+    """Return each handler's `wall` and `cpu` milliseconds for a small file, from `repeats` runs in a warm process."""
     environment = {**ours.ENVIRONMENT, **endpoint}
     run([OWN_PYTHON, "-m", "bench.ours", "upload", path], environment)
     said = run([OWN_PYTHON, "-m", "bench.ours", "warm", path, str(repeats)], environment)

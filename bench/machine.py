@@ -1,4 +1,4 @@
-"""Describes the machine and the software of a run, without anything that identifies the machine."""
+"""Describes the machine and the software of a run, without identifying the machine."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ PEER_PACKAGES = ("dlt", "duckdb", "jsonschema", "orjson", "pandas", "polars", "p
 
 
 def facts() -> dict[str, Any]:
-    """Return processor, cores, memory in MB, system and Python version, without paths or host names."""
+    """Return the processor, cores, memory in MB, system and Python version by name, without paths or host names."""
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "processor": _field("/proc/cpuinfo", "model name") or platform.machine(),
@@ -32,13 +32,13 @@ def load() -> float:
 
 
 def versions() -> dict[str, dict[str, str]]:
-    """Return the versions of the relevant packages in the pipeline's and in the peers' environment."""
+    """Return the versions of the relevant packages, by environment (of the pipeline and of its peers) and name."""
     lock = (ROOT / "requirements" / "bench.txt").read_text("utf-8").splitlines()
     return {"ours": {name: version(name) for name in OWN_PACKAGES}, "peers": locked(PEER_PACKAGES, lock)}
 
 
 def locked(names: Iterable[str], lines: Iterable[str]) -> dict[str, str]:
-    """Return the versions in a lock file."""
+    """Return the versions that the lines of a lock file pin for these packages, by name."""
     pinned = (re.match(r"([\w.-]+)==([^ ;\\]+)", line) for line in lines)
     found = {match[1]: match[2] for match in pinned if match}
     return {name: found[name] for name in names}

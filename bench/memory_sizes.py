@@ -1,8 +1,8 @@
-"""`make bench-memory`: measures the time and cost of each step at several memory sizes, which determine the CPU share.
+"""Measures the time and cost of each step at several memory sizes, for `make bench-memory`.
 
 Lambda gives a function one vCPU at 1,769 MB, and CPU in proportion to memory
-(https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html). Here, a control group limits a process to that
-share of a core; above one vCPU, it may use two cores. Requires root and Linux with cgroups.
+(https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html). Here, a control group limits a process to the
+same share of a core. Above one vCPU, the process may use two cores. Requires root and Linux with cgroups.
 """
 
 import os
@@ -24,7 +24,7 @@ from functions.common.pricing.prices import prices_for
 _SIZES_MB = (512, 1024, 1769, 2048, 3008)
 _WHOLE_MB = 1769
 _ORDERS = 100_000
-"""About 65 MB, which is one chunk by default."""
+"""The number of orders in about 65 MB, which is one chunk by default."""
 
 _ROUNDS = 3
 _PERIOD_US = 20_000
@@ -34,7 +34,7 @@ _GROUP = "order-pipeline-bench"
 
 @contextmanager
 def _share_of_a_core(share: float) -> Iterator[str]:
-    """Create a control group with `share` of a core's time; yields the shell command that enters it."""
+    """Create a control group with `share` of a core's time, and yield the shell command that enters it."""
     is_v1 = (_V1 / "cpu.cfs_quota_us").is_file()
     group = (_V1 if is_v1 else _V2) / _GROUP
     try:
@@ -61,7 +61,7 @@ def _measured(step: str, size_mb: int, environment: dict[str, str]) -> Sample:
 
 
 def main() -> int:
-    """Return the exit code: 0, or 1 if a measurement failed."""
+    """Run the benchmark. Return 0, or 1 if a measurement failed."""
     price = prices_for("eu-central-1", "arm64").usd["lambda_gb_second"]
     rows: list[list[str]] = []
     try:

@@ -22,7 +22,7 @@ FUNCTIONS = ("starter", *STEPS)
 INGEST, PROCESSED = "bench-ingest", "bench-processed"
 KEY = "incoming/orders/bench.jsonl"
 FOLDER = "BENCH_FOLDER"
-"""The environment variable with the folder that replaces S3."""
+"""The environment variable that names the folder that replaces S3."""
 
 _MACHINE = "bench"
 _REGION = "eu-central-1"
@@ -85,7 +85,7 @@ def step(name: str, report: Path) -> None:
 
 
 def call_of(name: str) -> Callable[[Any, int], Any]:
-    """Return a step with the storage of this run. Its arguments are batch and chunk; `write` ignores the chunk."""
+    """Return a function that runs a step with the storage of this run. It takes a batch and a chunk number."""
     from functions.common.config import settings
 
     storage = _storage()
@@ -104,9 +104,9 @@ def handler(name: str) -> Callable[[Any], Any]:
 
 
 def warm(path: Path, repeats: int) -> list[dict[str, dict[str, float]]]:
-    """Run a small file through all functions, as a new version each time; returns milliseconds by run and function.
+    """Run a small file through all functions, as a new version each time. Return milliseconds by run and function.
 
-    `wall` is the duration of the handler, including the endpoint's responses; `cpu` is the CPU time of this process.
+    `wall` is the duration of the handler, including the endpoint's responses. `cpu` is the CPU time of this process.
     The first run, which creates clients and reads the contract, is not included.
     """
     handlers = {name: handler(name) for name in FUNCTIONS}
@@ -164,14 +164,14 @@ def plan() -> Any:
     from functions.common.object_versions import Planner
 
     head = _storage().head(INGEST, KEY)
-    assert head is not None, "upload comes first"
+    assert head is not None, "the file must be uploaded first"
     batch = Planner(_storage(), settings().chunk_bytes).plan(INGEST, KEY, head.get("VersionId", "1"))
-    assert batch is not None, "it is there"
+    assert batch is not None, "the uploaded version must exist"
     return batch
 
 
 def _rows(batch: Any) -> dict[str, int]:
-    """Return the rows of each table from the manifest."""
+    """Return the number of rows of each table from the manifest."""
     from functions.common.documents.manifest import Manifest
 
     manifest = Manifest.read(_storage().get_bytes(PROCESSED, batch.manifest_key) or b"", batch.manifest_key)
@@ -193,7 +193,7 @@ def _notification(batch: Any) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """Run `upload FILE`, `step NAME REPORT` or `warm FILE REPEATS`; the last prints JSON in its last line."""
+    """Run `upload FILE`, `step NAME REPORT` or `warm FILE REPEATS`. `warm` prints JSON in its last line."""
     match arguments:
         case ["upload", path]:
             upload(Path(path))

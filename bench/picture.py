@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 from bench.subjects import PEERS
 
 _WIDTH, _MARGIN, _BARS = 880, 20, 244
-"""In pixels: the width of the picture, its margin, and the left edge of the bars."""
+"""The width of the picture, its margin, and the left edge of the bars, in pixels."""
 _LONGEST = _WIDTH - _BARS - _MARGIN - 50
 _TOP, _ROW, _BAR, _BOTTOM = 78, 52, 20, 58
 _FONT = "-apple-system, BlinkMacSystemFont, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif"
@@ -35,7 +35,7 @@ class Bar:
 
     title: str
     speed: float
-    """MB of input per CPU-second."""
+    """The speed in MB of input per CPU-second."""
     remark: str
     is_ours: bool = False
 
@@ -54,7 +54,7 @@ def bars(results: Mapping[str, Any]) -> list[Bar]:
 
 
 def pictures(results: Mapping[str, Any]) -> dict[str, str]:
-    """Return the SVG of each colour scheme by file name."""
+    """Return the SVG for each colour scheme by file name."""
     reference, floor = results["inputs"]["reference"], results["floor_mb_per_cpu_second"]
     shares = "".join(f" {one.title} on {one.share:.0%} of the orders." for one in PEERS if one.share < 1)
     size = f"{reference['orders']:,} orders, {reference['bytes'] / 1e6:,.0f} MB of JSON Lines"
@@ -76,7 +76,7 @@ def _svg(rows: list[Bar], notes: tuple[str, ...], colours: _Colours) -> str:
         f'<title id="title">MB of JSON per CPU-second: {escape(spoken)}</title>',
         f'<rect width="{_WIDTH}" height="{height}" rx="8" fill="{colours.page}"/>',
         _text(_MARGIN, 34, 18, colours.text, "MB of JSON converted to tables per CPU-second", weight=600),
-        _text(_MARGIN, 56, 13, colours.muted, "Longer is faster. Below each bar: what the tool does not do."),
+        _text(_MARGIN, 56, 13, colours.muted, "Longer bars are faster. Below each bar is what the tool does not do."),
     ]
     for number, row in enumerate(rows):
         lines += _row(row, _TOP + _ROW * number, scale, colours)

@@ -15,14 +15,14 @@ ROOT = Path(__file__).parents[1]
 OWN_PYTHON = Path(sys.executable)
 PEERS_PYTHON = ROOT / "build" / "tools" / "bench" / "bin" / "python"
 WORK = ROOT / "build" / "bench" / "work"
-"""The folder of temporary outputs."""
+"""The folder for temporary outputs."""
 
 _LAST_LINES = 15
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement of one piece of work in a new process."""
+    """One measurement of a piece of work in a new process."""
 
     cpu_seconds: float
     """The user and system time of the work, including all threads and child processes."""
@@ -34,7 +34,10 @@ class Sample:
 
 
 def measure(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Sample:
-    """Run `command`, which gets the path of its report as its last argument. Raises BenchError with its output."""
+    """Run `command` with the path of its report as the last argument, and return the sample in the report.
+
+    Raises BenchError, with the output of the command, if it fails.
+    """
     WORK.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         report, output = Path(folder, "report.json"), Path(folder, "output")
@@ -53,7 +56,7 @@ def measure(command: Sequence[str | Path], environment: Mapping[str, str] | None
 
 
 def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None, cwd: Path = ROOT) -> str:
-    """Run `command`; returns its standard output. Raises BenchError with its output."""
+    """Run `command`, and return its standard output. Raises BenchError, with the output, if the command fails."""
     done = subprocess.run(
         command, env=clean(environment), cwd=cwd, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )

@@ -10,7 +10,7 @@ _SPEED = ("MB/CPU-s", "CPU s (spread)", "wall s", "start s", "peak MB")
 
 
 def report(results: Mapping[str, Any]) -> str:
-    """Return all figures of the results as tables with units."""
+    """Return text with all figures of the results, as tables with units."""
     blocks = [_headline(results), _steps(results), _peers(results), _latency(results), _notes(results)]
     return "\n\n".join(blocks) + "\n"
 
@@ -88,7 +88,7 @@ def _notes(results: Mapping[str, Any]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format rows as a table. Columns of numbers are aligned to the right."""
+    """Return rows as a table of text. Columns of numbers are aligned to the right."""
     widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
     is_text = [not any(row[at][:1].isdigit() for row in rows) for at in range(len(head))]
     lines = []

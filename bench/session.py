@@ -27,18 +27,21 @@ class Plan:
 
     orders: int = 200_000
     big_orders: int = 1_535_000
-    """About 1 GB."""
+    """The number of orders in the big file, which has about 1 GB."""
     rounds: int = 3
     cold_starts: int = 7
     warm_runs: int = 20
 
 
 QUICK = Plan(orders=5_000, big_orders=20_000, rounds=1, cold_starts=2, warm_runs=3)
-"""A plan to try out the benchmark; its figures are not meaningful."""
+"""A plan for trying the benchmark. Its figures are not meaningful."""
 
 
 def measure_all(plan: Plan) -> tuple[Measured, dict[str, Input]]:
-    """Run all measurements; returns the inputs too. Raises BenchError if one fails or has an incomplete result."""
+    """Run all measurements, and return them with the inputs by name.
+
+    Raises BenchError if a measurement fails or has an incomplete result.
+    """
     if not PEERS_PYTHON.is_file():
         raise BenchError("The environment of the other tools is missing. Run `make bench`, which prepares it.")
     shutil.rmtree(WORK, ignore_errors=True)  # leftovers of a run that was killed
@@ -71,7 +74,7 @@ def measure_all(plan: Plan) -> tuple[Measured, dict[str, Input]]:
 
 
 def _rounds_on_reference(reference: Input, rounds: int) -> tuple[Samples, Samples]:
-    """Measure all subjects in turn, starting each round with a different one, so a slow minute affects all of them."""
+    """Measure all subjects in turn. Each round starts with another subject, so a slow minute affects all of them."""
     steps: Samples = {}
     others: Samples = {}
     subjects: list[Subject | None] = [None, *PEERS, *FLOOR]  # None is the pipeline
@@ -96,13 +99,13 @@ def _warm_up() -> None:
 
 
 def _on_folder(source: Input) -> dict[str, Sample]:
-    """Measure the pipeline's steps, each in a new process, with a folder in place of S3."""
+    """Return a sample of each of the pipeline's steps, measured in a new process with a folder in place of S3."""
     with folder("s3") as s3:
         return _steps(source, {ours.FOLDER: str(s3)})
 
 
 def _on_endpoint(source: Input) -> dict[str, Sample]:
-    """Measure the pipeline's steps, each in a new process, with a new local server."""
+    """Return a sample of each of the pipeline's steps, measured in a new process with a new local server."""
     with _server() as environment:
         return _steps(source, environment)
 
@@ -129,7 +132,7 @@ def _check_orders(who: str, sample: Sample, source: Input) -> None:
 
 
 def _check_same_rows(own: Sample, others: Mapping[str, list[Sample]]) -> None:
-    """Raise BenchError if a subject with the same number of orders has other row counts than the pipeline."""
+    """Raise BenchError if a subject processed the same orders but wrote other numbers of rows than the pipeline."""
     for name, (sample, *_) in others.items():
         if sample.rows.get("orders") == own.rows["orders"] and not sample.rows.items() <= own.rows.items():
             raise BenchError(f"{name} wrote {dict(sample.rows)}, the pipeline wrote {dict(own.rows)}.")
@@ -166,7 +169,7 @@ def folder(name: str) -> Iterator[Path]:
 
 @contextmanager
 def _server() -> Iterator[dict[str, str]]:
-    """Start the local emulator in a new process, with TLS as on AWS; yields the environment variables for clients."""
+    """Start the local emulator in a new process, with TLS as on AWS. Yields the environment variables for clients."""
     from pipeline.emulator import server as embedded  # imported here because only some runs use it
 
     with folder("server") as home:

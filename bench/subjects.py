@@ -1,4 +1,4 @@
-"""The subjects that are compared with the pipeline: other tools for the same job, and upper bounds of the machine."""
+"""Defines the subjects that are compared with the pipeline: other tools, and upper bounds on the machine's speed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,26 +9,26 @@ from bench.process import PEERS_PYTHON, WORK
 
 @dataclass(frozen=True)
 class Subject:
-    """A tool that does the job, or a part of it, in the peers' environment."""
+    """A tool that does the job, or a part of the job, in the peers' environment."""
 
     name: str
-    """The name in the results."""
+    """The name of the subject in the results."""
     title: str
     module: str
     leaves_out: str
-    """What the pipeline does in addition."""
+    """The work of the pipeline that the subject omits."""
     one_thread: str
-    """How it is limited to one thread."""
+    """A description of how the subject is limited to one thread."""
     function: str = "run"
     share: float = 1.0
-    """The share of the reference file's orders that it processes. It is below 1 if the whole file takes minutes."""
+    """The share of the reference file's orders that the subject processes. Below 1 if the whole file takes minutes."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, source: Path, out: Path) -> list[str | Path]:
         return [PEERS_PYTHON, "-m", "bench.child", self.module, self.function, source, out]
 
     def said(self) -> dict[str, str | float]:
-        """Return its description in the results."""
+        """Return the description of the subject in the results."""
         return {
             "title": self.title,
             "leaves_out": self.leaves_out,

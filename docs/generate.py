@@ -1,6 +1,6 @@
-"""Writes the pages of docs/reference/ that follow from the code: `python docs/generate.py`, which `make fmt` runs.
+"""Generates pages of docs/reference/ from the code. `make fmt` runs `python docs/generate.py`.
 
-docs/check.py compares the pages with what is generated, so that `make check` fails if one is out of date.
+docs/check.py compares the pages with the generated content, so `make check` fails if a page is out of date.
 """
 
 import ast
@@ -65,7 +65,7 @@ _JSON_OBJECTS: list[tuple[ModuleType, list[str]]] = [
 
 
 def pages() -> dict[Path, str]:
-    """Every generated page."""
+    """Return the content of each generated page by path."""
     return {
         REFERENCE / "cli.md": _page(_cli()),
         REFERENCE / "terraform.md": _page(_terraform()),
@@ -82,7 +82,7 @@ def _page(parts: Iterator[str]) -> str:
 
 
 def _wrapped(text: str, first: str = "") -> str:
-    """A paragraph, or a list item if `first` is its marker."""
+    """Return a wrapped paragraph, or a wrapped list item if `first` is its marker."""
     return textwrap.fill(
         " ".join(text.split()),
         _WIDTH,
@@ -155,7 +155,7 @@ def _terraform() -> Iterator[str]:
 
 
 def _variables() -> dict[str, Any]:
-    """The variables of infra/, as Terraform reports them in the configuration of a plan."""
+    """Return the variables of infra/ by name, as Terraform reports them in the configuration of a plan."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "variables.tf").write_bytes((terraform.INFRA / "variables.tf").read_bytes())
         list(terraform.run(["plan", "-input=false", "-out=plan"], {}, folder=Path(folder)))
@@ -169,7 +169,7 @@ def _default(value: Any) -> str:
 
 
 def _outputs() -> list[tuple[str, str]]:
-    """Name and description of each output. Terraform reports them only with a provider, so the file itself is read."""
+    """Return the name and description of each output in the file. Terraform reports them only with a provider."""
     text = (terraform.INFRA / "outputs.tf").read_text("utf-8")
     found = re.findall(r'^output "(\w+)" \{\n  description = "(.*)"$', text, re.MULTILINE)
     if len(found) != text.count('\noutput "'):
@@ -183,8 +183,8 @@ def _outputs() -> list[tuple[str, str]]:
 def _reject_codes() -> Iterator[str]:
     yield "# Reject codes"
     yield _wrapped(
-        "Why a record is rejected. A code is stable: it is never renamed and never gets another meaning. The rules of "
-        "a contract have codes of their own. A reject names the place as a JSON Pointer, the rule, an example of a "
+        "A code says why a record is rejected. A code is never renamed, and its meaning never changes. The rules of a "
+        "contract have their own codes. A reject names the place as a JSON Pointer, the rule, an example of a "
         "correct value, and the kind of value that was found. It never quotes the value, which may be personal data."
     )
     yield "\n".join(_wrapped(f"`{code}`: {meaning}", "- ") for code, meaning in reject_codes.CODES.items())
@@ -199,7 +199,7 @@ def _cost_example() -> Iterator[str]:
     asked = estimate.Question(orders, 1, estimate.BYTES_AN_ORDER, "eu-central-1", "arm64")
     found = estimate.estimate(asked)
     yield _wrapped(
-        f"What `pipeline estimate --orders {orders}` calculates: one file of {asked.file_bytes / 1e6:,.0f} MB in "
+        f"`pipeline estimate --orders {orders}` calculates the cost of one file of {asked.file_bytes / 1e6:,.0f} MB in "
         f"{found.chunks} chunks, in {asked.region} on {asked.architecture}, without rejects. The functions have their "
         f"default sizes. Prices are as of {found.dated}. [Cost](cost.md) describes the quantities."
     )
@@ -217,7 +217,7 @@ def _cost_example() -> Iterator[str]:
 def _stored_documents() -> Iterator[str]:
     yield "# Stored documents"
     yield _wrapped(
-        "The JSON documents that the pipeline writes to the processed bucket. Members are only added, never renamed or "
+        "The pipeline writes these JSON documents to the processed bucket. Members are only added, never renamed or "
         "removed. Times are ISO 8601 in UTC. Money, quantities and control totals are exact decimals in strings."
     )
     for title, place, module, classes in _DOCUMENTS:
@@ -231,7 +231,8 @@ def _stored_documents() -> Iterator[str]:
 def _json_objects() -> Iterator[str]:
     yield "# JSON objects"
     yield _wrapped(
-        "The objects in [JSON output](json-output.md). [Stored documents](stored-documents.md) has the rest."
+        "[JSON output](json-output.md) contains these objects. [Stored documents](stored-documents.md) describes the "
+        "other objects."
     )
     for module, classes in _JSON_OBJECTS:
         for name in classes:
@@ -257,7 +258,7 @@ def _class(module: ModuleType, name: str, *, level: str = "") -> Iterator[str]:
             continue
         said = ""
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            said = f". {after.value.value}".replace("None", "null")
+            said = f". {_with_null(after.value.value)}"
         items.append(_wrapped(f"`{ast.unparse(node.target)}`: {_json_type(node.annotation)}{said}", "- "))
     if name == "BatchHistory":
         items.append(_balance())
@@ -269,6 +270,11 @@ def _balance() -> str:
     return _wrapped(f"`balance`: object or null. These members of the manifest: {members}.", "- ")
 
 
+def _with_null(text: str) -> str:
+    """Return text about a Python value as text about JSON, in which None is null."""
+    return re.sub(r"(^|\. )None\b", r"\1Null", text).replace("None", "null")
+
+
 def _json_type(annotation: ast.expr) -> str:
     match annotation:
         case ast.BinOp(left=left, right=right):
@@ -278,16 +284,21 @@ def _json_type(annotation: ast.expr) -> str:
         case ast.Constant(value=str(name)):
             return f"`{name}`"
         case ast.Subscript(value=ast.Name(id="Mapping" | "dict"), slice=ast.Tuple(elts=[_, value])):
-            return f"object, each value {_json_type(value)}"
+            shown = _json_type(value)
+            return "object with any values" if shown == "any value" else f"object whose values are {_plural(shown)}"
         case (
             ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[value, _]))
             | ast.Subscript(value=ast.Name(id="list"), slice=value)
         ):
-            return f"array of {_json_type(value)}"
+            return f"array of {_plural(_json_type(value))}"
         case ast.Attribute(attr=name) | ast.Name(id=name):
             return _JSON_TYPES.get(name, f"`{name}`")
         case _:
             raise ValueError(f"How does JSON hold {ast.unparse(annotation)}?")
+
+
+def _plural(json_type: str) -> str:
+    return f"{json_type} objects" if json_type.startswith("`") else f"{json_type}s"
 
 
 if __name__ == "__main__":

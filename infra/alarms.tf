@@ -9,7 +9,7 @@ locals {
   alarms = merge(
     {
       on-failure-queue = {
-        description = "An event could not be processed and is in the queue ${local.name}-on-failure. Find the cause in the function's log and fix it. Then send the events again: pipeline redrive."
+        description = "An event could not be processed and is in the queue ${local.name}-on-failure. Find the cause in the function's log and fix it. To send the events again, run: pipeline redrive."
         namespace   = "AWS/SQS"
         metric      = "ApproximateNumberOfMessagesVisible"
         dimensions  = { QueueName = "${local.name}-on-failure" }
@@ -18,7 +18,7 @@ locals {
         missing     = "notBreaching"
       }
       unaccounted = {
-        description = "A file has no outcome, and the reconciler can't recover it: its execution is stuck, or its manifest is missing. List these files: pipeline reconcile."
+        description = "A file has no outcome, and the reconciler can't recover it: its execution is stuck, or its manifest is missing. To list these files, run: pipeline reconcile."
         namespace   = local.name
         metric      = "BatchesUnaccounted"
         dimensions  = { service = "reconciler" }
@@ -27,7 +27,7 @@ locals {
         missing     = "ignore" # between two runs, the last result is still valid
       }
       reconciler-errors = {
-        description = "The reconciler failed, so files without an outcome are not detected. Find the cause in its log and fix it. Then run it: pipeline reconcile."
+        description = "The reconciler failed, so files without an outcome are not detected. Find the cause in the function's log and fix it. To check the files, run: pipeline reconcile."
         namespace   = "AWS/Lambda"
         metric      = "Errors"
         dimensions  = { FunctionName = local.functions.reconciler.name }
@@ -36,7 +36,7 @@ locals {
         missing     = "notBreaching"
       }
       notices-undelivered = {
-        description = "A notification could not be delivered to a subscriber of ${local.name}-notices. Check the topic's subscriptions. The failure record has the same information: pipeline status."
+        description = "A notification could not be delivered to a subscriber of ${local.name}-notices. Check the topic's subscriptions. The failure record has the same information. To read it, run: pipeline status."
         namespace   = "AWS/SNS"
         metric      = "NumberOfNotificationsFailed"
         dimensions  = { TopicName = "${local.name}-notices" }
@@ -48,9 +48,9 @@ locals {
     # Separate alarms, because each requires a different action.
     {
       for key, ended in {
-        execution-failed    = { metric = "ExecutionsFailed", said = "An execution failed: a file was not published, or the notification about its rejects was not sent. The notification and the failure record give the cause and the next step: pipeline status." }
-        execution-timed-out = { metric = "ExecutionsTimedOut", said = "An execution timed out after six hours. Its file is not published. Find out which step was running, and run it again: pipeline replay." }
-        execution-aborted   = { metric = "ExecutionsAborted", said = "Someone stopped an execution. Its file is not published unless it has a manifest. Find out why it was stopped, and run it again: pipeline replay." }
+        execution-failed    = { metric = "ExecutionsFailed", said = "An execution failed: a file was not published, or the notification about its rejects was not sent. The notification and the failure record contain the cause and the next step. To read them, run: pipeline status." }
+        execution-timed-out = { metric = "ExecutionsTimedOut", said = "An execution timed out after six hours. Its file is not published. Find out which step was running. To process the file again, run: pipeline replay." }
+        execution-aborted   = { metric = "ExecutionsAborted", said = "Someone stopped an execution. Its file is not published unless it has a manifest. Find out why it was stopped. To process the file again, run: pipeline replay." }
         } : key => {
         description = ended.said
         namespace   = "AWS/States"
@@ -63,14 +63,14 @@ locals {
     },
     # A single throttled call is retried and harmless, but throttling for 15 minutes delays files. All functions share
     # the account's concurrency, so only two are watched: the one that receives files, and the one that is called most.
-    # Lambda retries the calls of an event; Step Functions retries those of a task.
+    # Lambda retries the calls of an event, and Step Functions retries the calls of a task.
     {
       for key, repeated in {
         starter  = "Lambda retries these events for six hours, and then sends them to the queue ${local.name}-on-failure."
         validate = "Step Functions retries each task for up to 18 minutes. Then the file fails with Lambda.TooManyRequestsException, and a replay publishes it."
         } : "throttled-${key}" => {
         runbook     = "throttled"
-        description = "Lambda has throttled ${local.functions[key].name} for 15 minutes because the account's concurrency is exhausted, so files are delayed. ${repeated} List running executions: pipeline status."
+        description = "Lambda has throttled ${local.functions[key].name} for 15 minutes because the account's concurrency is exhausted, so files are delayed. ${repeated} To list running executions, run: pipeline status."
         namespace   = "AWS/Lambda"
         metric      = "Throttles"
         dimensions  = { FunctionName = local.functions[key].name }
@@ -82,12 +82,12 @@ locals {
     },
     local.reconciler_silent_hours == 0 ? {} : {
       reconciler-silent = {
-        description = "The reconciler has not run for ${local.reconciler_silent_hours} hours, so files without an outcome are not detected. Check the schedule ${local.name}-reconcile and its role, and run it: pipeline reconcile."
+        description = "The reconciler has not run for ${local.reconciler_silent_hours} hours, so files without an outcome are not detected. Check the schedule ${local.name}-reconcile and its role. To check the files, run: pipeline reconcile."
         namespace   = "AWS/Lambda"
         metric      = "Invocations"
         dimensions  = { FunctionName = local.functions.reconciler.name }
         statistic   = "Sum"
-        period      = 3600 # not a day: an alarm also evaluates some earlier periods, and one call in them would clear it
+        period      = 3600 # not a day, because an alarm also evaluates some earlier periods, in which one call would clear the alarm
         periods     = local.reconciler_silent_hours
         missing     = "breaching"
         too_few     = true
@@ -96,7 +96,7 @@ locals {
     var.alarms.silent_hours == 0 ? {} : {
       for dataset in local.datasets : "nothing-arrives-${dataset}" => {
         runbook     = "nothing-arrives"
-        description = "No file has arrived in incoming/${dataset}/ for ${var.alarms.silent_hours} hours. Ask the producers. To check whether S3 events were lost: pipeline reconcile."
+        description = "No file has arrived in incoming/${dataset}/ for ${var.alarms.silent_hours} hours. Ask the producers. To check whether S3 events were lost, run: pipeline reconcile."
         namespace   = local.name
         metric      = "FilesStarted"
         dimensions  = { service = "starter", dataset = dataset }
@@ -110,7 +110,7 @@ locals {
     {
       for key in local.live : "undelivered-${replace(key, "_", "-")}" => {
         runbook     = "undelivered"
-        description = "An event that ${local.functions[key].name} could not process was not delivered to the queue either, and is lost. Check the queue's policy and key, then find the event's file: pipeline reconcile."
+        description = "An event that ${local.functions[key].name} could not process was not delivered to the queue either, and is lost. Check the queue's policy and key. To find the event's file, run: pipeline reconcile."
         namespace   = "AWS/Lambda"
         metric      = "DestinationDeliveryFailures"
         dimensions  = { FunctionName = local.functions[key].name }
@@ -123,7 +123,7 @@ locals {
     {
       for rule in ["execution-failed", "execution-ended"] : "undelivered-${rule}" => {
         runbook     = "undelivered"
-        description = "EventBridge could deliver the event of an execution's end neither to its target nor to the queue. Check the queue's policy and key, then send missing notifications: pipeline reconcile."
+        description = "EventBridge could deliver the event of an execution's end neither to its target nor to the queue. Check the queue's policy and key. To send missing notifications, run: pipeline reconcile."
         namespace   = "AWS/Events"
         metric      = "InvocationsFailedToBeSentToDlq"
         dimensions  = { RuleName = "${local.name}-${rule}" }
@@ -135,7 +135,7 @@ locals {
     local.is_scheduled ? {
       undelivered-schedule = {
         runbook     = "undelivered"
-        description = "The schedule could neither invoke the reconciler nor send the event to the queue. Check the schedule's role and the queue's policy and key. Then run the reconciler: pipeline reconcile."
+        description = "The schedule could neither invoke the reconciler nor send the event to the queue. Check the schedule's role and the queue's policy and key. To check the files, run: pipeline reconcile."
         namespace   = "AWS/Scheduler"
         metric      = "InvocationsFailedToBeSentToDeadLetterCount"
         dimensions  = { ScheduleGroup = local.name }
@@ -176,7 +176,7 @@ resource "aws_cloudwatch_metric_alarm" "reject_ratio" {
   for_each = toset(local.datasets)
 
   alarm_name          = "${local.name}-reject-ratio-${each.key}"
-  alarm_description   = "A share of more than ${format("%g", local.reject_ratio)} of the records of ${each.key} was rejected within five minutes. The other records are published. The notification gives the reasons and the location of the rejects: pipeline status. ${local.runbook}#reject-ratio"
+  alarm_description   = "A share of more than ${format("%g", local.reject_ratio)} of the records of ${each.key} was rejected within five minutes. The other records are published. The notification contains the reasons and the location of the rejects. To list files, run: pipeline status. ${local.runbook}#reject-ratio"
   comparison_operator = "GreaterThanThreshold"
   threshold           = local.reject_ratio
   evaluation_periods  = 1
@@ -212,7 +212,7 @@ resource "aws_cloudwatch_metric_alarm" "reject_ratio" {
   lifecycle {
     precondition {
       condition     = var.alarms.reject_ratio == null || try(var.alarms.reject_ratio < var.max_reject_ratio, true)
-      error_message = "alarms.reject_ratio must be below max_reject_ratio: a file with more rejects fails, and one with fewer would never raise the alarm."
+      error_message = "alarms.reject_ratio must be less than max_reject_ratio. Otherwise, the alarm could never fire, because a file above max_reject_ratio fails."
     }
   }
 }

@@ -1,8 +1,8 @@
-# The Athena workgroup, which limits how much a query may scan and defines where results are stored; and saved queries.
+# The Athena workgroup, which limits how much a query may scan and defines where results are stored, and saved queries.
 
 resource "aws_athena_workgroup" "this" {
   name          = local.name
-  description   = "Queries over the tables of ${local.name}. Each may scan at most ${floor(var.max_query_bytes / 1048576)} MiB."
+  description   = "Queries over the tables of ${local.name}. A query may scan at most ${floor(var.max_query_bytes / 1048576)} MiB."
   force_destroy = true # deletes only the history of queries
   tags          = local.tags
 
@@ -65,8 +65,8 @@ resource "aws_athena_named_query" "this" {
   query       = each.value.sql
 }
 
-# The permissions of analysts, to attach to a role or a permission set: the output analyst_policy. Nothing here uses it,
-# because roles of people belong to the account.
+# The permissions of analysts, to attach to a role or a permission set (the output analyst_policy). No resource here
+# uses the policy, because the roles of people belong to the account.
 data "aws_iam_policy_document" "analyst" {
   source_policy_documents = local.key_use["analyst"]
 

@@ -1,5 +1,5 @@
 # Two buckets with the same protection: `ingest` for uploaded files, `processed` for everything that the pipeline
-# writes. They are separate so that no output can be taken for input, and roles can be limited to one bucket.
+# writes. They are separate, so outputs can't be mistaken for input, and roles can be limited to one bucket.
 
 resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV_AWS_18:CloudTrail data events record access; an account enables them for all of its buckets.

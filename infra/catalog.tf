@@ -1,5 +1,5 @@
 # The Glue catalog for Athena: one database per dataset, with the tables of its contract, rejects, runs and failures.
-# What differs between datasets comes from <contracts_dir>/<dataset>/contract.json. Partition projection derives the
+# The differences between datasets come from <contracts_dir>/<dataset>/contract.json. Partition projection derives the
 # partitions from the layout of the bucket (functions/common/batch.py), so no crawler is needed.
 
 locals {
@@ -16,14 +16,14 @@ locals {
   # The columns that functions/common/contract.py adds to every table.
   lineage = [
     { name = "batch_id", type = "VARCHAR", description = "The batch of the row, which is one version of one file." },
-    { name = "ingested_at", type = "TIMESTAMP", description = "When the file arrived, UTC." },
+    { name = "ingested_at", type = "TIMESTAMP", description = "The UTC time at which the file arrived." },
   ]
 
-  # The column that it adds to the record table of a contract that keeps unknown fields.
+  # The column that it adds to the record table if the contract keeps unknown fields.
   extra = {
     name        = "_extra"
     type        = "VARCHAR"
-    description = "The fields that the contract does not know, as a JSON object from JSON Pointer to value; null where a record has none."
+    description = "The fields that the contract does not know, as a JSON object from JSON Pointer to value. Null if the record has none."
   }
 
   # The tables of all contracts, by <dataset>.<table>.
@@ -49,7 +49,7 @@ locals {
     }
   ]...)
 
-  # Glue's names for a contract's types, unless they only differ in case.
+  # Glue's names for a contract's types, if they differ in more than case.
   glue_type = { VARCHAR = "string", INTEGER = "int" }
 }
 
@@ -93,18 +93,18 @@ locals {
     ["manifest_version", "bigint", "The version of the manifest's format."],
     ["dataset", "string", "The dataset."],
     ["batch_id", "string", "The batch id, for one version of one file in one revision."],
-    ["revision", "bigint", "The revision, from 1. It increases when the batch is published again; the highest is current."],
+    ["revision", "bigint", "The revision, from 1. It increases each time the batch is published again. The highest revision is current."],
     ["contract_version", "bigint", "The contract version of the published tables."],
-    ["release", "string", "The release that published it."],
+    ["release", "string", "The release that published the batch."],
     ["source", local.source_type, "The source object version; size is in bytes."],
     ["ingested_at", "string", "When the file arrived: ISO 8601, UTC."],
     ["ingest_date", "string", "The date of ingested_at, which is the partition of the batch's rows."],
-    ["counts", "struct<received:bigint,valid:bigint,rejected:bigint,superseded:bigint,published:bigint>", "received = valid + rejected; valid = superseded + published."],
-    ["bytes", "struct<received:bigint,unreadable:bigint>", "The bytes of all records, and the bytes that could not be read as records."],
+    ["counts", "struct<received:bigint,valid:bigint,rejected:bigint,superseded:bigint,published:bigint>", "The number of records by outcome: received = valid + rejected, and valid = superseded + published."],
+    ["bytes", "struct<received:bigint,unreadable:bigint>", "The size of all records in bytes, and the number of bytes that could not be read as records."],
     ["rejected_by_reason", "map<string,bigint>", "The number of rejected records by reason."],
-    ["records_by_version", "map<string,struct<valid:bigint,rejected:bigint>>", "The number of valid and rejected records by contract version. unknown: records without a known version, or unreadable."],
-    ["drift", "array<struct<contract_version:bigint,field:string,records:bigint,dropped:boolean,in_envelope:boolean>>", "Fields that the contract does not define, with the number of records that had them; in_envelope: members of envelopes."],
-    ["control_totals", "map<string,struct<validated:string,superseded:string,published:string>>", "Exact sums; validated = superseded + published."],
+    ["records_by_version", "map<string,struct<valid:bigint,rejected:bigint>>", "The number of valid and rejected records by contract version. unknown counts unreadable records and records without a known version."],
+    ["drift", "array<struct<contract_version:bigint,field:string,records:bigint,dropped:boolean,in_envelope:boolean>>", "Fields that the contract does not define, with the number of records that had them. in_envelope marks members of envelopes."],
+    ["control_totals", "map<string,struct<validated:string,superseded:string,published:string>>", "Exact sums: validated = superseded + published."],
     ["tables", "map<string,struct<rows:bigint,parquet:${local.output_type},csv:${local.output_type}>>", "The number of rows and the two files of each table."],
     ["rejects", local.output_type, "The rejects file, or null."],
   ]
@@ -114,15 +114,15 @@ locals {
     ["failure_version", "bigint", "The version of the record's format."],
     ["dataset", "string", "The dataset."],
     ["batch_id", "string", "The batch that failed."],
-    ["execution", "string", "The execution that failed; a batch may fail more than once."],
+    ["execution", "string", "The execution that failed. A batch may fail more than once."],
     ["status", "string", "FAILED, TIMED_OUT or ABORTED."],
     ["error", "string", "The name of the error."],
-    ["cause", "string", "The cause, in a sentence."],
-    ["next_step", "string", "What to do."],
+    ["cause", "string", "A sentence that describes the cause."],
+    ["next_step", "string", "The recommended action."],
     ["remedy", "string", "The next step as a code: replay, fix_and_replay, upload, upload_or_replay, investigate or nothing."],
     ["published", "boolean", "Whether the batch is published, because the failure occurred after the commit."],
     ["rejects", "string", "The S3 URI of the rejects file, or null."],
-    ["notified_by", "string", "What sent the notification, or null if not known."],
+    ["notified_by", "string", "The sender of the notification, or null if unknown."],
     ["source", local.source_type, "The source object version; size is in bytes."],
     ["ingested_at", "string", "When the file arrived: ISO 8601, UTC."],
   ]
@@ -133,7 +133,7 @@ locals {
       for key, table in local.tables : key => {
         dataset     = table.dataset
         name        = table.name
-        description = "${table.description} All files: rows of every batch and revision, including batches that are not committed. Query ${table.name}_current instead, or join runs_current by batch_id."
+        description = "${table.description} This table has the rows of every batch and revision, including uncommitted batches. Query ${table.name}_current instead, or join runs_current by batch_id."
         folder      = "tables/${table.dataset}/${table.name}"
         format      = "parquet"
         partitioned = true
@@ -151,14 +151,14 @@ locals {
         folder      = "rejected/${dataset}"
         format      = "lines"
         partitioned = true
-        columns     = [["line", "string", "One record that was not published, with its place and the reasons: JSON."]]
+        columns     = [["line", "string", "One record that was not published, with its position and the reasons, as JSON."]]
       }
     },
     {
       for dataset in keys(local.contracts) : "${dataset}.runs" => {
         dataset     = dataset
         name        = "runs"
-        description = "The manifests: one row per published batch and revision. runs_current has only the current revisions."
+        description = "The manifests, with one row per published batch and revision. runs_current has only the current revisions."
         folder      = "manifests/${dataset}"
         format      = "json"
         partitioned = false
@@ -169,7 +169,7 @@ locals {
       for dataset in keys(local.contracts) : "${dataset}.failures" => {
         dataset     = dataset
         name        = "failures"
-        description = "The failure records: one row per failed execution."
+        description = "The failure records, with one row per failed execution."
         folder      = "failures/${dataset}"
         format      = "json"
         partitioned = false

@@ -1,11 +1,11 @@
-# The dashboard: alarms, input and output, durations and costs at a glance. The title of a widget is a question.
+# The dashboard shows alarms, input and output, durations and costs. The title of each widget is a question.
 #
 # An account's first three dashboards are free if each has at most 50 metrics, which a test checks.
 
 locals {
   colours = { came = "#1f77b4", good = "#2ca02c", bad = "#d62728", odd = "#ff7f0e", grey = "#7f7f7f" }
 
-  # Sums over all datasets. A file outside the datasets' folders counts for the dataset `unknown`.
+  # Sums over all datasets. A file outside the datasets' folders counts in the dataset `unknown`.
   sums = {
     files_in         = { metric = "FilesStarted", service = "starter", stat = "Sum", datasets = local.all_datasets }
     files_published  = { metric = "RecordsPublished", service = "write", stat = "SampleCount", datasets = local.datasets } # sent once per file
@@ -57,7 +57,7 @@ locals {
           width = 8
           type  = "alarm"
           properties = {
-            title  = "Which alarms are active? For a red one, see the runbook"
+            title  = "Which alarms are active? For red alarms, see the runbook"
             sortBy = "stateUpdatedTimestamp" # active alarms first
             alarms = [for key in local.alarm_keys : "arn:${local.partition}:cloudwatch:${local.regional}:alarm:${local.name}-${key}"]
           }
@@ -109,7 +109,7 @@ locals {
           width = 8
           type  = "metric"
           properties = {
-            title   = "How many records arrive, are published, are rejected?"
+            title   = "How many records arrive, are published, or are rejected?"
             view    = "timeSeries"
             period  = 900
             yAxis   = local.from_zero
@@ -125,7 +125,7 @@ locals {
             stacked = true
             period  = 900
             yAxis   = local.from_zero
-            # A search expression, because only reasons that occur should be shown. Contracts can define more reasons.
+            # A search expression shows only reasons that occur. Contracts can define more reasons.
             metrics = [[{
               id         = "reasons"
               expression = "SEARCH('{\"${local.name}\",service,dataset,reason} MetricName=\"RejectsByReason\"', 'Sum', 900)"
@@ -232,7 +232,7 @@ locals {
             }
             metrics = [
               ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "${local.name}-on-failure", { label = "events in the failed-event queue", color = local.colours.bad }],
-              ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "${local.name}-on-failure", { label = "age of the oldest", color = local.colours.grey, yAxis = "right" }],
+              ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "${local.name}-on-failure", { label = "age of the oldest event", color = local.colours.grey, yAxis = "right" }],
               [local.name, "BatchesUnaccounted", "service", "reconciler", { label = "files without an outcome", color = local.colours.odd }],
             ]
           }
@@ -248,11 +248,11 @@ locals {
           properties = {
             title  = "What does it cost per day and per 1,000 records?"
             view   = "timeSeries"
-            start  = "-P14D" # independent of the selected time: each point is a day
+            start  = "-P14D" # independent of the selected time, because each point is a day
             period = 86400
             yAxis = {
               left  = { min = 0, label = "USD per day", showUnits = false }
-              right = { min = 0, label = "USD per 1,000", showUnits = false }
+              right = { min = 0, label = "USD per 1,000 records", showUnits = false }
             }
             metrics = concat(
               local.shown.cost,

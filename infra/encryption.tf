@@ -1,4 +1,4 @@
-# The customer managed key, if customer_managed_key is on, and who may use it.
+# The customer managed key, if customer_managed_key is on, and the permissions to use it.
 #
 # Roles use the key through their own policies (local.key_use), and only via services that they use anyway. The policies
 # for those services still decide what a role can read. The key's policy allows services that act in their own name.
@@ -7,8 +7,8 @@ locals {
   key_arn = one(aws_kms_key.this[*].arn)
 
   # The services through which each role reads and writes encrypted data. Sending to SQS or SNS and multipart uploads to
-  # S3 need decryption too, to verify or reuse the data key. Lambda reads a function's environment variables with its
-  # own grant, which ends with the role that it was created for. So a recreated role needs the permission itself.
+  # S3 also need decryption, to verify or reuse the data key. Lambda reads a function's environment variables with its
+  # own grant, which ends with the role for which it was created. A recreated role therefore needs the permission.
   key_users = {
     starter        = { reads = ["lambda", "s3", "sqs"], writes = ["sqs"] }
     validate       = { reads = ["lambda", "s3"], writes = ["s3"] }
@@ -22,7 +22,7 @@ locals {
     analyst        = { reads = ["s3"], writes = ["s3"] } # a policy without a role: athena.tf
   }
 
-  # The first statements of each role's policy; none if the key is off.
+  # The first statements of each role's policy. Empty if the key is off.
   key_use = {
     for role in keys(local.key_users) : role => [
       for key, document in data.aws_iam_policy_document.key_use : document.json if key == role
@@ -126,7 +126,7 @@ data "aws_iam_policy_document" "key" {
 
   # EventBridge sends events that it can't deliver to the queue, whose own policy limits which rules may send. Don't add
   # a condition on aws:SourceAccount or aws:SourceArn: EventBridge does not pass them to KMS when the target is
-  # encrypted, and every event would be lost. CloudWatch does pass them.
+  # encrypted, and every event would be lost. CloudWatch passes them.
   # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
   statement {
     sid       = "UndeliveredEvents"
@@ -151,7 +151,7 @@ resource "aws_kms_key" "this" {
 
   description             = "Encrypts everything that ${local.name} stores."
   enable_key_rotation     = true
-  deletion_window_in_days = 30 # the maximum, because everything that it encrypted is lost with it
+  deletion_window_in_days = 30 # the maximum, because all encrypted data is lost with the key
   policy                  = data.aws_iam_policy_document.key.json
   tags                    = local.tags
 }

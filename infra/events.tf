@@ -24,7 +24,7 @@ resource "aws_s3_bucket_notification" "ingest" {
   ]
 }
 
-# Checks the account too: a bucket's ARN does not contain it, and anyone can reuse the name of a deleted bucket.
+# Also checks the account, because a bucket's ARN does not contain it, and anyone can reuse a deleted bucket's name.
 resource "aws_lambda_permission" "ingest" {
   statement_id   = "ingest-bucket"
   action         = "lambda:InvokeFunction"

@@ -1,6 +1,6 @@
 # The functions, from the prebuilt zips in packages_dir.
 
-# The seven functions: their purpose, their layers, and the settings that functions/common/config.py reads.
+# The purpose, the layers and the settings of each of the seven functions (functions/common/config.py).
 locals {
   functions = {
     starter = {
@@ -65,7 +65,7 @@ locals {
     }
     reconciler = {
       name        = "${local.name}-reconciler"
-      description = "Finds object versions without an outcome and starts or reports them."
+      description = "Finds object versions without an outcome, and starts or reports them."
       layers      = ["aws", "json"]
       environment = {
         INGEST_BUCKET      = local.buckets.ingest
@@ -77,7 +77,7 @@ locals {
     }
   }
 
-  # For functions that read the source: `validate` reads all of it, and `write` the chunks that have superseded records.
+  # For functions that read the source. `validate` reads all of it, and `write` reads chunks with superseded records.
   reading = {
     MAX_OBJECT_BYTES    = var.max_object_bytes
     MAX_INFLATED_BYTES  = var.max_inflated_bytes
@@ -93,13 +93,13 @@ locals {
   # The zip of a custom runtime contains all packages. Only Lambda's Python runtimes use layers.
   layers = var.lambda_runtime == "python3.13" ? toset(flatten([for function in local.functions : function.layers])) : toset([])
 
-  # Null if a zip is missing, because destroying needs none. The preconditions below report it.
+  # Null if a zip is missing, because destroying needs no zips. The preconditions below report a missing zip.
   packages     = concat(keys(local.functions), [for layer in local.layers : "layer-${layer}"])
   package_file = { for package in local.packages : package => "${var.packages_dir}/${package}.zip" }
   package_hash = { for package, file in local.package_file : package => fileexists(file) ? filebase64sha256(file) : null }
 
-  # A hash of what determines the tables: the code, the packages and the contracts, but no settings. Manifests record
-  # it, so batches that a bad release published can be found and published again.
+  # A hash of the code, the packages and the contracts, which determine the tables, but not of settings. Manifests
+  # record the hash, so batches that a bad release published can be found and published again.
   release = substr(sha256(jsonencode({
     for package, hash in local.package_hash : package => hash
     if contains(["validate", "transform", "write"], package) || startswith(package, "layer-")
@@ -164,7 +164,7 @@ resource "aws_lambda_function" "this" {
   }
 
   # Text, although the functions write JSON. With Lambda's JSON format, the log level would also drop metrics, which are
-  # log lines without a level; and at DEBUG, botocore would log what it sends.
+  # log lines without a level. At DEBUG, botocore would also log its requests.
   logging_config {
     log_group  = aws_cloudwatch_log_group.function[each.key].name
     log_format = "Text"
@@ -185,11 +185,11 @@ resource "aws_lambda_function" "this" {
       error_message = "There is no contract in ${var.contracts_dir}, relative to infra/. Set contracts_dir to a folder with one subfolder per dataset that contains contract.json."
     }
 
-    # Valid records are in /tmp twice: as JSON and typed, and later, for mixed versions, as JSON in one file. Rejects
-    # are there up to three times: those of the schema, those of the rules, and both merged.
+    # /tmp holds valid records twice: as JSON and typed, and later, for mixed versions, as JSON in one file. It holds
+    # rejects up to three times: those of the schema, those of the rules, and both merged.
     precondition {
       condition     = each.key != "validate" || 2 * var.max_inflated_bytes + 3 * var.max_reject_bytes <= var.ephemeral_storage_mb.validate * 1048576
-      error_message = "2 × max_inflated_bytes + 3 × max_reject_bytes must fit into ephemeral_storage_mb.validate: it may contain valid records twice and rejects three times."
+      error_message = "2 × max_inflated_bytes + 3 × max_reject_bytes must fit into ephemeral_storage_mb.validate, because /tmp may contain valid records twice and rejects three times."
     }
   }
 }

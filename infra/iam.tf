@@ -112,7 +112,7 @@ data "aws_iam_policy_document" "telemetry" {
 # ---------------------------------------------------------------------------------------------------------------
 
 # Without permission to list, S3 returns 403 instead of 404 for a missing object. The permission can't be limited to a
-# prefix, because a request for one object has none. The reconciler and record_run list objects too.
+# prefix, because a request for one object has none. The reconciler and record_run also list objects.
 data "aws_iam_policy_document" "list_ingest" {
   statement {
     sid       = "ListIngest"
@@ -211,7 +211,7 @@ data "aws_iam_policy_document" "write" {
     resources = ["${local.arn.processed}/staging/*"]
   }
 
-  # It reads outputs too, because it verifies a batch that is already committed.
+  # It also reads outputs, because it verifies a batch that is already committed.
   statement {
     sid     = "ReadAndWriteOutputs"
     actions = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
@@ -243,7 +243,7 @@ data "aws_iam_policy_document" "record_failure" {
     resources = ["${local.arn.processed}/manifests/*", "${local.arn.processed}/rejected/*"]
   }
 
-  # It reads records too: a second invocation returns what the first one recorded.
+  # It also reads failure records, because a second invocation returns the record of the first invocation.
   statement {
     sid       = "ReadAndWriteFailures"
     actions   = ["s3:GetObject", "s3:PutObject"]
@@ -292,7 +292,7 @@ data "aws_iam_policy_document" "record_run" {
   }
 }
 
-# The reconciler writes no objects itself; it starts executions and invokes record_failure and record_run.
+# The reconciler writes no objects itself. It starts executions, and invokes record_failure and record_run.
 data "aws_iam_policy_document" "reconciler" {
   source_policy_documents = [
     data.aws_iam_policy_document.telemetry["reconciler"].json,

@@ -74,7 +74,7 @@ locals {
     }
     crashes = {
       logs  = local.function_logs
-      about = "Calls and initializations that ended without a log line of their own: timed out, out of memory, or killed."
+      about = "Calls and initializations that timed out, ran out of memory, or were killed, and therefore ended without a log line."
       text  = <<-EOT
         filter @message like /Task timed out|Runtime exited|(Runtime|Extension|Sandbox)\.[A-Z]|INIT_REPORT .*Status: (error|timeout)/
         | fields @timestamp, @log, @message

@@ -1,5 +1,5 @@
-# Log groups are created before the resources that write to them. No role may create one, so none exists without
-# retention or after `terraform destroy`.
+# Log groups are created before the resources that write to them. No role may create log groups, so none
+# exists without retention or after `terraform destroy`.
 
 resource "aws_cloudwatch_log_group" "function" {
   #checkov:skip=CKV_AWS_338:log_retention_days decides; manifests and failure records are kept longer.

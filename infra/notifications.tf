@@ -1,8 +1,8 @@
 # Two topics. The first carries notifications for producers and consumers of files, for example to a mailbox or channel.
-# `alarms` is for the team that operates the pipeline, for example on call. Neither contains data of records.
+# `alarms` is for the team that operates the pipeline, for example on call. Neither topic contains data of records.
 
-# With SNS's own key, roles of this account may publish; services may not, since only a key of one's own can be opened
-# to them.
+# With SNS's own key, roles of this account may publish, but services may not, because only the policy of a customer
+# managed key can allow them.
 resource "aws_sns_topic" "notices" {
   name              = "${local.name}-notices"
   display_name      = local.name

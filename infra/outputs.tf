@@ -58,7 +58,7 @@ output "chunk_bytes" {
 }
 
 output "kms_key_arn" {
-  description = "The ARN of the customer managed KMS key; null if customer_managed_key is off."
+  description = "The ARN of the customer managed KMS key. Null if customer_managed_key is off."
   value       = local.key_arn
 }
 
@@ -106,7 +106,7 @@ output "processed_console_url" {
 }
 
 output "logs_console_url" {
-  description = "CloudWatch Logs Insights in the AWS console, where logs_query finds a batch."
+  description = "CloudWatch Logs Insights in the AWS console, for the query logs_query."
   value       = "${local.console}/cloudwatch/home?region=${var.region}#logsV2:logs-insights"
 }
 
@@ -129,6 +129,6 @@ output "release" {
 }
 
 output "dashboard_url" {
-  description = "The dashboard in the AWS console; null if dashboard is off."
+  description = "The dashboard in the AWS console. Null if dashboard is off."
   value       = var.dashboard ? "${local.console}/cloudwatch/home?region=${var.region}#dashboards/dashboard/${local.name}" : null
 }

@@ -1,4 +1,4 @@
-# How long objects are kept, by the first part of their key.
+# The retention of objects, by the first part of their key.
 
 locals {
   expiring = {

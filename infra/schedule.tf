@@ -1,10 +1,10 @@
 # The reconciler's schedule. By default, it finds files within an hour whose S3 or EventBridge events were lost.
 
 locals {
-  # Not null, because null means that the setting was omitted and gets its default.
+  # Not null, because null means that the setting was omitted and has its default.
   is_scheduled = var.reconcile.schedule != "off"
 
-  # The longest time between two runs; null if it can't be derived, as for cron(0 6 ? * MON-FRI *).
+  # The longest time between two runs. Null if it can't be derived, as for cron(0 6 ? * MON-FRI *).
   rate     = one(regexall("^rate\\((\\d+) (minute|hour|day)s?\\)$", var.reconcile.schedule)) # number and unit
   is_daily = can(regex("^cron\\(\\S+ +\\S+ +[*?] +\\* +[*?] +\\*\\)$", var.reconcile.schedule))
   hours_between_runs = (
@@ -31,7 +31,7 @@ resource "aws_scheduler_schedule" "reconcile" {
   count = local.is_scheduled ? 1 : 0
 
   name                = "${local.name}-reconcile"
-  description         = "Looks for files that have no outcome."
+  description         = "Looks for files without an outcome."
   group_name          = aws_scheduler_schedule_group.this[0].name
   schedule_expression = var.reconcile.schedule
 
@@ -64,17 +64,17 @@ resource "aws_scheduler_schedule" "reconcile" {
   lifecycle {
     precondition {
       condition     = try(var.reconcile.since_hours >= 2 * local.hours_between_runs, local.hours_between_runs == null)
-      error_message = "reconcile.since_hours must be at least twice the hours between two runs. Otherwise a missed run would skip files for good."
+      error_message = "reconcile.since_hours must be at least twice the hours between two runs. Otherwise, a missed run would skip files permanently."
     }
 
     precondition {
       condition     = var.reconcile.silent_hours != null || try(local.hours_between_runs < 168, false)
-      error_message = "reconcile.silent_hours must be set for this schedule, because the time between runs is unknown or at least a week. Set it to more hours than between two runs, up to 168, or to 0 for no alarm."
+      error_message = "reconcile.silent_hours must be set for this schedule, because the time between runs is unknown or at least a week. Set it to more hours than between two runs, up to 168, or to 0 to disable the alarm."
     }
 
     precondition {
       condition     = try(var.reconcile.silent_hours == 0 || var.reconcile.silent_hours > local.hours_between_runs, true)
-      error_message = "reconcile.silent_hours must be more than the hours between two runs, or the alarm would fire between them. Set 0 for no alarm."
+      error_message = "reconcile.silent_hours must be more than the hours between two runs. Otherwise, the alarm would fire between runs. 0 disables the alarm."
     }
   }
 }
@@ -96,7 +96,7 @@ data "aws_iam_policy_document" "scheduler_trust" {
       values   = [local.account_id]
     }
 
-    # The ARN of the group, because the scheduler never passes a schedule's ARN here. So the schedule has its own group.
+    # The ARN of the schedule's own group, because the scheduler never passes the ARN of a schedule here.
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"

@@ -3,8 +3,8 @@
 locals {
   definition_file = "${path.module}/../statemachine/pipeline.asl.json"
 
-  # The TimeoutSeconds of each function's task, by function. They are read from the template, which is valid JSON before
-  # it is rendered, so a plan can check them.
+  # The TimeoutSeconds of each function's task, by function. The values come from the template, which is valid JSON
+  # before it is rendered, so a plan can check them.
   states = jsondecode(file(local.definition_file)).States
   tasks = concat(
     values(local.states),
@@ -39,7 +39,7 @@ resource "aws_sfn_state_machine" "pipeline" {
   # the batch. Input, output and history contain only pointers and counts, and are encrypted with an AWS key.
 
   # Level ALL, with execution data: payloads are pointers and counts, so the log contains no records and costs less than
-  # the state transitions. It can still be queried after Step Functions deletes the execution.
+  # the state transitions. The log can still be queried after Step Functions deletes the execution.
   logging_configuration {
     level                  = "ALL"
     include_execution_data = true
@@ -58,7 +58,7 @@ resource "aws_sfn_state_machine" "pipeline" {
   lifecycle {
     precondition {
       condition     = length(local.hurried_tasks) == 0
-      error_message = "In the definition, a task's TimeoutSeconds must be at least 10 seconds longer than its function's timeout. It is too short for: ${join(", ", local.hurried_tasks)}. Lower timeout_seconds, or raise TimeoutSeconds in statemachine/pipeline.asl.json."
+      error_message = "In the definition, a task's TimeoutSeconds must be at least 10 seconds longer than its function's timeout. The TimeoutSeconds is too short for: ${join(", ", local.hurried_tasks)}. Lower timeout_seconds, or raise TimeoutSeconds in statemachine/pipeline.asl.json."
     }
   }
 }

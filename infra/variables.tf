@@ -52,7 +52,7 @@ variable "tags" {
 }
 
 variable "notification_email" {
-  description = "The e-mail address for notifications and alarms; null creates no subscriptions. AWS sends it a link to confirm each subscription."
+  description = "The e-mail address for notifications and alarms. AWS sends this address a link to confirm each subscription. If it is null, there are no subscriptions."
   type        = string
   default     = null
 
@@ -63,13 +63,13 @@ variable "notification_email" {
 }
 
 variable "permissions_boundary" {
-  description = "The name of the IAM policy that is the permissions boundary of every role. The deploy role of infra/bootstrap can't create roles without it. null sets no boundary."
+  description = "The name of the IAM policy that is the permissions boundary of every role. The deploy role of infra/bootstrap can't create roles without it. If it is null, there is no boundary."
   type        = string
   default     = null
 
   validation {
     condition     = var.permissions_boundary == null || can(regex("^[\\w+=,.@/-]+$", var.permissions_boundary))
-    error_message = "permissions_boundary must be the name of an IAM policy of the account, not its ARN; or null."
+    error_message = "permissions_boundary must be null, or the name of an IAM policy in the account (not its ARN)."
   }
 }
 
@@ -88,9 +88,9 @@ variable "customer_managed_key" {
 
 variable "key_wait_seconds" {
   description = <<-EOT
-    How many seconds a deployment waits between the creation of the customer managed key's alias and the first file. It
-    only waits if there is a permissions boundary, which recognizes the key by this alias. A new alias may take five
-    minutes to affect authorization; until then, every function would fail with an access error.
+    The number of seconds that a deployment waits between the creation of the customer managed key's alias and the first
+    file. It waits only if there is a permissions boundary, which recognizes the key by this alias. A new alias may take
+    five minutes to affect authorization. Until then, every function would fail with an access error.
   EOT
   type        = number
   default     = 300
@@ -107,7 +107,7 @@ variable "key_wait_seconds" {
 # ---------------------------------------------------------------------------------------------------------------
 
 variable "packages_dir" {
-  description = "The folder of the prebuilt zips: one per function and, for python3.13, one per layer. Terraform builds nothing."
+  description = "The folder of the prebuilt zips: one per function and, for python3.13, one per layer. Terraform does not build them."
   type        = string
   default     = "../build/aws"
   nullable    = false
@@ -117,7 +117,7 @@ variable "contracts_dir" {
   description = <<-EOT
     The folder of the contracts, absolute or relative to infra/, with one subfolder per dataset. The zips must contain
     the same contracts. For contracts outside the project, `make build` creates zips in a separate folder and prints
-    its name; if you run Terraform directly, set packages_dir to it.
+    the folder's name. If you run Terraform directly, set packages_dir to this folder.
   EOT
   type        = string
   default     = "../contracts"
@@ -125,7 +125,7 @@ variable "contracts_dir" {
 }
 
 variable "lambda_runtime" {
-  description = "The Lambda runtime. With python3.13, packages are in layers; with provided.al2023, each zip contains a bootstrap and all packages."
+  description = "The Lambda runtime. With python3.13, packages are in layers. With provided.al2023, each zip contains a bootstrap and all packages."
   type        = string
   default     = "python3.13"
   nullable    = false
@@ -137,7 +137,7 @@ variable "lambda_runtime" {
 }
 
 variable "architecture" {
-  description = "The CPU architecture that the zips were built for. arm64 costs 20 % less."
+  description = "The CPU architecture of the zips. arm64 costs 20 % less."
   type        = string
   default     = "arm64"
   nullable    = false
@@ -149,7 +149,7 @@ variable "architecture" {
 }
 
 variable "memory_mb" {
-  description = "The memory of each function in MiB. CPU is proportional to memory; 1769 MiB is one vCPU."
+  description = "The memory of each function in MiB. CPU is proportional to memory: 1769 MiB is one vCPU."
   type = object({
     starter        = optional(number, 256)
     validate       = optional(number, 1769)
@@ -184,17 +184,17 @@ variable "timeout_seconds" {
 
   validation {
     condition     = alltrue([for seconds in values(var.timeout_seconds) : seconds >= 1 && seconds <= 900 && floor(seconds) == seconds])
-    error_message = "timeout_seconds must be whole numbers from 1 to 900, the most that Lambda allows."
+    error_message = "timeout_seconds must be whole numbers from 1 to 900, which is Lambda's maximum."
   }
 
   validation {
     condition     = var.timeout_seconds.record_failure <= 60
-    error_message = "timeout_seconds.record_failure must be at most 60: it writes one small object, and its notification is urgent."
+    error_message = "timeout_seconds.record_failure must be at most 60, because the function writes one small object and its notification is urgent."
   }
 }
 
 variable "ephemeral_storage_mb" {
-  description = "The size of each function's /tmp in MiB, for DuckDB's temporary files and for results before their upload. 512 is free."
+  description = "The size of each function's /tmp in MiB, for DuckDB's temporary files and for results before their upload. 512 MiB is free."
   type = object({
     starter        = optional(number, 512)
     validate       = optional(number, 10240)
@@ -230,7 +230,7 @@ variable "log_level" {
 # ---------------------------------------------------------------------------------------------------------------
 
 variable "max_reject_ratio" {
-  description = "The share, 0 to 1, above which a whole file fails: of rejected records among all records, or of bytes that can't be read as records among all bytes that are not blank."
+  description = "The share, 0 to 1, above which a whole file fails. It applies to rejected records among all records, and to bytes that can't be read as records among all nonblank bytes."
   type        = number
   default     = 0.1
   nullable    = false
@@ -266,7 +266,7 @@ variable "max_object_bytes" {
 }
 
 variable "max_inflated_bytes" {
-  description = "The largest file that can't be split into chunks, in bytes; for a compressed file, after decompression. It does not limit uncompressed JSON Lines."
+  description = "The largest file that can't be split into chunks, in bytes, after decompression if it is compressed. It does not limit uncompressed JSON Lines."
   type        = number
   default     = 4294967296 # 4 GiB
   nullable    = false
@@ -290,7 +290,7 @@ variable "max_inflation_ratio" {
 }
 
 variable "max_record_bytes" {
-  description = "The largest record, in bytes of JSON. A record is read into memory as a whole."
+  description = "The largest record, in bytes of JSON. A whole record is read into memory."
   type        = number
   default     = 8388608 # 8 MiB
   nullable    = false
@@ -309,12 +309,12 @@ variable "max_nesting" {
 
   validation {
     condition     = var.max_nesting >= 1 && var.max_nesting <= 250 && floor(var.max_nesting) == var.max_nesting
-    error_message = "max_nesting must be a whole number from 1 to 250, because the libraries that read and write records support no more."
+    error_message = "max_nesting must be a whole number from 1 to 250, which is the limit of the libraries that read and write records."
   }
 }
 
 variable "max_reject_bytes" {
-  description = "The maximum size of one chunk's rejects, in bytes. A file with more fails."
+  description = "The maximum size of one chunk's rejects, in bytes. If a chunk has more, the file fails."
   type        = number
   default     = 268435456 # 256 MiB
   nullable    = false
@@ -326,7 +326,7 @@ variable "max_reject_bytes" {
 }
 
 variable "unknown_fields" {
-  description = "What to do with a field that the contract does not define: reject its record, or drop the field and keep the record. In both cases, the manifest counts such fields by name."
+  description = "How to treat a field that the contract does not define: reject its record, or drop the field and keep the record. In both cases, the manifest counts such fields by name."
   type        = string
   default     = "reject"
   nullable    = false
@@ -343,11 +343,11 @@ variable "unknown_fields" {
 
 variable "reconcile" {
   description = <<-EOT
-    When the reconciler looks for files without an outcome: a rate or cron expression of EventBridge Scheduler, in UTC,
-    or off. It checks the files of the last since_hours, except those of the last grace_minutes, whose events may still
-    be in transit. since_hours must cover several runs, so that one may be missed. An alarm fires after silent_hours
-    without a run, at most 168; 0 disables it. null means one hour more than between two runs, and at least 25; set it
-    if a cron expression skips days.
+    When the reconciler looks for files without an outcome. The schedule is a rate or cron expression of EventBridge
+    Scheduler, in UTC, or off. The reconciler checks the files of the last since_hours, except the files of the last
+    grace_minutes, whose events may still be in transit. Let since_hours cover several runs, in case a run is missed. An
+    alarm fires after silent_hours without a run. The maximum is 168, and 0 disables the alarm. The default is one hour
+    more than between two runs, and at least 25. Set silent_hours if a cron expression skips days.
   EOT
   type = object({
     schedule      = optional(string, "rate(1 hour)")
@@ -372,20 +372,20 @@ variable "reconcile" {
 
   validation {
     condition     = var.reconcile.since_hours * 60 > var.reconcile.grace_minutes
-    error_message = "reconcile.since_hours must be longer than reconcile.grace_minutes, or no file is ever checked."
+    error_message = "reconcile.since_hours must be longer than reconcile.grace_minutes, because otherwise no file is ever checked."
   }
 
   validation {
     condition     = var.reconcile.silent_hours == null || try(contains(range(169), var.reconcile.silent_hours), true)
-    error_message = "reconcile.silent_hours must be a whole number from 0 to 168, since CloudWatch looks back a week, or null."
+    error_message = "reconcile.silent_hours must be null, or a whole number from 0 to 168, because CloudWatch looks back one week."
   }
 }
 
 variable "alarms" {
   description = <<-EOT
-    The thresholds of two alarms. reject_ratio: the alarm fires if more than this share of a dataset's records is
-    rejected within five minutes; null means half of max_reject_ratio. silent_hours: the alarm fires if no file arrives
-    for a dataset for this many hours, at most 168; 0 disables it.
+    The thresholds of two alarms. One fires if more than the share reject_ratio of a dataset's records is rejected within
+    five minutes. By default, reject_ratio is half of max_reject_ratio. The other fires if no file arrives for a dataset
+    within silent_hours, which is at most 168. Use 0 to disable this alarm.
   EOT
   type = object({
     reject_ratio = optional(number)
@@ -401,23 +401,23 @@ variable "alarms" {
 
   validation {
     condition     = var.alarms.silent_hours >= 0 && var.alarms.silent_hours <= 168 && floor(var.alarms.silent_hours) == var.alarms.silent_hours
-    error_message = "alarms.silent_hours must be a whole number from 0 to 168: CloudWatch looks back a week."
+    error_message = "alarms.silent_hours must be a whole number from 0 to 168, because CloudWatch looks back one week."
   }
 }
 
 variable "runbook_url" {
-  description = "The URL of docs/guides/recover.md, for links in alarms and on the dashboard; null uses the file name only."
+  description = "The URL of docs/guides/recover.md, for links in alarms and on the dashboard. If it is null, links have only the file name."
   type        = string
   default     = null
 
   validation {
     condition     = var.runbook_url == null || can(regex("^https://[^\\s#()]+$", var.runbook_url))
-    error_message = "runbook_url must begin with https:// and have no # part, or be null."
+    error_message = "runbook_url must be null, or begin with https:// and have no # part."
   }
 }
 
 variable "dashboard" {
-  description = "Whether to create a CloudWatch dashboard. An account's first three are free; each additional one costs $3 per month."
+  description = "Whether to create a CloudWatch dashboard. The first three dashboards of an account are free. Each additional dashboard costs $3 per month."
   type        = bool
   default     = true
   nullable    = false
@@ -432,9 +432,9 @@ variable "log_queries" {
 
 variable "budget" {
   description = <<-EOT
-    An AWS budget for the resources with this deployment's tag: the USD per month, and the e-mail address (null means
-    notification_email) that AWS notifies at 80 %, at 100 % and when the forecast exceeds the budget. null creates no
-    budget. Activate the tag as a cost allocation tag first, or AWS does not count by it.
+    An AWS budget of monthly_usd, in USD per month, for the resources with this deployment's tag. AWS notifies the
+    address email, or notification_email if email is null, at 80 %, at 100 % and when the forecast exceeds the budget. By
+    default, there is no budget. First activate the tag as a cost allocation tag. Otherwise, AWS does not count by it.
   EOT
   type = object({
     monthly_usd = number
@@ -444,7 +444,7 @@ variable "budget" {
 
   validation {
     condition     = try(var.budget.monthly_usd > 0, var.budget == null)
-    error_message = "budget.monthly_usd must be above 0."
+    error_message = "budget.monthly_usd must be greater than 0."
   }
 
   validation {
@@ -458,7 +458,7 @@ variable "budget" {
 # ---------------------------------------------------------------------------------------------------------------
 
 variable "first_ingest_date" {
-  description = "The first day, such as 2026-01-31, that Athena reads: no file may have arrived earlier. Each day since then costs one S3 request per table in queries that don't filter by day."
+  description = "The first day that Athena reads, such as 2026-01-31. No file may have arrived earlier. In queries that don't filter by day, each day since then costs one S3 request per table."
   type        = string
   default     = "2026-01-01"
   nullable    = false
@@ -470,7 +470,7 @@ variable "first_ingest_date" {
 }
 
 variable "max_query_bytes" {
-  description = "The most bytes that one Athena query may scan. A query that would scan more is cancelled. Scanning 1 TiB costs about $5."
+  description = "The maximum number of bytes that one Athena query may scan. Athena cancels a query that would scan more. Scanning 1 TiB costs about $5."
   type        = number
   default     = 10737418240 # 10 GiB
   nullable    = false
@@ -487,9 +487,9 @@ variable "max_query_bytes" {
 
 variable "retention_days" {
   description = <<-EOT
-    The number of days to keep each kind of object; 0 keeps it forever. Deleted, expired and replaced objects can be
-    restored for another `replaced` days (`staging` and `queries`: one day). All of `incoming`, `rejected`, `processed`,
-    `tables` and `queries` (results of Athena queries) may contain personal data.
+    The number of days to keep each kind of object, or 0 to keep it forever. Deleted, expired and replaced objects can be
+    restored for another `replaced` days (`staging` and `queries`: one day). `incoming`, `rejected`, `processed`,
+    `tables` and `queries` (the results of Athena queries) may contain personal data.
   EOT
   type = object({
     incoming  = optional(number, 0)
@@ -508,12 +508,12 @@ variable "retention_days" {
 
   validation {
     condition     = alltrue([for days in values(var.retention_days) : days >= 0 && floor(days) == days])
-    error_message = "retention_days must be whole numbers; 0 keeps objects forever."
+    error_message = "retention_days must be whole numbers of at least 0, which keeps objects forever."
   }
 
   validation {
     condition     = var.retention_days.staging == 0 || var.retention_days.staging >= 2
-    error_message = "retention_days.staging must be at least 2, or 0: an execution may run for hours, and S3 counts days from midnight."
+    error_message = "retention_days.staging must be 0, or at least 2, because an execution may run for hours and S3 counts days from midnight."
   }
 
   # A version exists until `incoming` and `replaced` have passed. Until then, a manifest or failure record must exist.
@@ -525,7 +525,7 @@ variable "retention_days" {
         var.retention_days.incoming + var.retention_days.replaced <= trace
       )
     ])
-    error_message = "retention_days.manifests and retention_days.failures must be 0, or at least incoming + replaced. Otherwise backfill would treat the file as never started and start it again."
+    error_message = "retention_days.manifests and retention_days.failures must be 0, or at least incoming + replaced. Otherwise, backfill would treat a file as never started and start it again."
   }
 
   validation {
@@ -533,12 +533,12 @@ variable "retention_days" {
       for kind in ["processed", "tables"] :
       var.retention_days[kind] > 0 && var.retention_days[kind] <= var.retention_days.manifests
     ])
-    error_message = "retention_days.manifests must be 0, or at least those of processed and tables, because only what a manifest lists is published."
+    error_message = "retention_days.manifests must be 0, or at least processed and tables, because only files that a manifest lists are published."
   }
 }
 
 variable "lifecycle_rules" {
-  description = "Whether to create the lifecycle rules for retention_days. Turn it off for the local emulator, which expires nothing: the provider would wait a minute for the rules."
+  description = "Whether to create the lifecycle rules for retention_days. Turn it off for the local emulator, which doesn't expire objects. The provider would wait a minute for the rules."
   type        = bool
   default     = true
   nullable    = false
@@ -561,7 +561,7 @@ variable "log_retention_days" {
 }
 
 variable "force_destroy" {
-  description = "Whether `terraform destroy` may delete buckets that are not empty. null means true, except for the environment prod."
+  description = "Whether `terraform destroy` may delete nonempty buckets. By default, it may, except in the environment prod."
   type        = bool
   default     = null
 }

@@ -11,7 +11,7 @@ locals {
     )
   }
 
-  arrived = { name = "ingest_date", type = "VARCHAR", description = "The date on which that file arrived." }
+  arrived = { name = "ingest_date", type = "VARCHAR", description = "The date on which the file arrived." }
 
   run_views = {
     for dataset in keys(local.contracts) : "${dataset}.runs_current" => {
@@ -23,8 +23,8 @@ locals {
         { name = "batch_id", type = "VARCHAR", description = "The batch id." },
         { name = "revision", type = "BIGINT", description = "The revision of the batch, from 1." },
         { name = "source_key", type = "VARCHAR", description = "The file's key in the ingest bucket." },
-        { name = "producer", type = "VARCHAR", description = "The file's subfolder of incoming/<dataset>/; null if there is none." },
-        { name = "ingested_at", type = "TIMESTAMP", description = "When the file arrived, UTC." },
+        { name = "producer", type = "VARCHAR", description = "The file's subfolder of incoming/<dataset>/. Null if there is none." },
+        { name = "ingested_at", type = "TIMESTAMP", description = "The UTC time at which the file arrived." },
         local.arrived,
         { name = "received", type = "BIGINT", description = "The number of records in the file: valid + rejected." },
         { name = "valid", type = "BIGINT", description = "The number of valid records: superseded + published." },
@@ -49,8 +49,8 @@ locals {
         { name = "position_kind", type = "VARCHAR", description = "The unit of position: a byte offset, or a record index from 0." },
         { name = "reason", type = "VARCHAR", description = "The code of the reason. superseded: a later record in the same file has the same key." },
         { name = "pointer", type = "VARCHAR", description = "The place of the first fault in the record, as a JSON Pointer." },
-        { name = "message", type = "VARCHAR", description = "A sentence about the first fault." },
-        { name = "errors", type = "VARCHAR", description = "All faults: a JSON array." },
+        { name = "message", type = "VARCHAR", description = "A sentence that describes the first fault." },
+        { name = "errors", type = "VARCHAR", description = "All faults, as a JSON array." },
         { name = "line", type = "VARCHAR", description = "The whole reject as JSON, including the original record." },
         local.arrived,
       ]

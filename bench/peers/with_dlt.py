@@ -1,10 +1,10 @@
-"""dlt: its reader of JSON Lines, the filesystem destination as Parquet, and a frozen schema contract.
+"""Uses dlt with its reader of JSON Lines, its filesystem destination as Parquet, and a frozen schema contract.
 
 https://dlthub.com/docs/dlt-ecosystem/verified-sources/filesystem/basic,
 https://dlthub.com/docs/dlt-ecosystem/destinations/filesystem and
 https://dlthub.com/docs/general-usage/schema-contracts. A contract that is frozen from the first run needs
-explicit columns; with those, dlt reads amounts as exact decimals. Two transformers use the reader; dlt turns a nested
-list into a table.
+explicit columns, with which dlt reads amounts as exact decimals. Two transformers use the reader, and dlt converts a
+nested list to a table.
 """
 
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ _CONTRACT: Any = {"tables": "evolve", "columns": "freeze", "data_type": "freeze"
     schema_contract=_CONTRACT,
 )
 def orders(page: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Yield orders with the id of their customer. dlt turns their items into a table."""
+    """Yield orders with the id of their customer. dlt converts their items to a table."""
     yield [{**_without_customer(order), "customer_id": order["customer"]["customer_id"]} for order in page]
 
 
@@ -66,7 +66,7 @@ def _without_customer(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(source: Path, out: Path) -> dict[str, int]:
-    """One process and one worker per stage: EXTRACT__, NORMALIZE__ and LOAD__WORKERS are 1 in the environment."""
+    """Convert the file with one process and one worker per stage (EXTRACT__, NORMALIZE__ and LOAD__WORKERS are 1)."""
     pipeline = dlt.pipeline(
         pipeline_name="bench",
         destination=dlt.destinations.filesystem(bucket_url=str(out)),

@@ -1,4 +1,4 @@
-"""DuckDB alone, in two ways: SELECTs directly on the file, and a table that is loaded once with explicit types.
+"""Uses DuckDB alone, with SELECTs directly on the file, or with a table that is loaded once with explicit types.
 
 https://duckdb.org/docs/stable/data/json/overview (which begins with `SELECT * FROM 'todos.json'`),
 https://duckdb.org/docs/stable/data/json/loading_json and https://duckdb.org/docs/stable/sql/statements/copy
@@ -32,14 +32,14 @@ _TABLES = {
 
 
 def run_detected(source: Path, out: Path) -> dict[str, int]:
-    """Run three COPY statements directly on the file; amounts become DOUBLE. One thread."""
+    """Run three COPY statements directly on the file, with one thread. Amounts become DOUBLE."""
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute(f"CREATE VIEW raw AS FROM '{source}'")
         return _copy_all(connection, out)
 
 
 def run_typed(source: Path, out: Path) -> dict[str, int]:
-    """Parse the file once into a table with explicit types; amounts become DECIMAL. One thread."""
+    """Parse the file once into a table with explicit types, with one thread. Amounts become DECIMAL."""
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute(
             f"CREATE TABLE raw AS FROM read_json('{source}', format = 'newline_delimited', columns = {_COLUMNS})"

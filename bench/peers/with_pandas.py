@@ -1,4 +1,4 @@
-"""pandas and jsonschema: validates each record, and creates tables from the valid ones with `json_normalize`.
+"""Uses jsonschema to validate each record, and pandas to create tables of valid records with `json_normalize`.
 
 https://pandas.pydata.org/docs/reference/api/pandas.json_normalize.html and
 https://python-jsonschema.readthedocs.io/en/stable/validate/
@@ -14,7 +14,7 @@ _SCHEMA = Path(__file__).parents[2] / "contracts" / "orders" / "v1.schema.json"
 
 
 def run(source: Path, out: Path) -> dict[str, int]:
-    """Convert the file. One thread, because neither library uses more."""
+    """Convert the file with one thread, because neither library uses more."""
     validator = Draft202012Validator(
         json.loads(_SCHEMA.read_text("utf-8")), format_checker=Draft202012Validator.FORMAT_CHECKER
     )

@@ -1,4 +1,4 @@
-"""polars: a lazy scan of the lines with an explicit schema, and three sinks that share it.
+"""Uses polars with a lazy scan of the lines, an explicit schema, and three sinks that share the scan.
 
 https://docs.pola.rs/user-guide/io/json/ and https://docs.pola.rs/user-guide/lazy/sources_sinks/#multiplexing-sinks
 """
@@ -35,7 +35,7 @@ _SCHEMA = {
 
 
 def run(source: Path, out: Path) -> dict[str, int]:
-    """Convert the file. One thread, because POLARS_MAX_THREADS is 1 in the environment."""
+    """Convert the file with one thread, because POLARS_MAX_THREADS is 1 in the environment."""
     raw = pl.scan_ndjson(source, schema=_SCHEMA).with_columns(
         pl.col("order_date").str.to_datetime("%+", time_unit="us", time_zone="UTC")
     )

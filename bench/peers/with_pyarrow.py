@@ -1,4 +1,4 @@
-"""pyarrow: the JSON reader with an explicit schema, compute functions to flatten records, and the Parquet writer.
+"""Uses pyarrow's JSON reader with an explicit schema, its compute functions, and its Parquet writer.
 
 https://arrow.apache.org/docs/python/json.html and https://arrow.apache.org/docs/python/compute.html
 """
@@ -40,7 +40,7 @@ _SCHEMA = pa.schema(
 
 
 def run(source: Path, out: Path) -> dict[str, int]:
-    """Convert the file. One thread: the pools have size 1, and no call uses them."""
+    """Convert the file with one thread. The pools have size 1, and no call uses them."""
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     raw = pj.read_json(
@@ -57,7 +57,7 @@ def run(source: Path, out: Path) -> dict[str, int]:
 
 
 def _latest(customers: pa.Table) -> pa.Table:
-    """Return the row of each customer's latest order."""
+    """Return the rows of each customer's latest order."""
     others = [name for name in customers.column_names if name != "customer_id"]
     by_date = customers.sort_by("last_order_date")
     return by_date.group_by("customer_id", use_threads=False).aggregate([(name, "last") for name in others])

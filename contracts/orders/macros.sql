@@ -1,11 +1,11 @@
 -- Macros that the rules and tables of this contract share. `item` is one element of a record's items.
 
--- Rounds half up, away from zero; both branches are exact. Nearly every item fits the first branch, because arithmetic
--- with 64 bits is much faster than with 128. The second takes all others, since
+-- Rounds half up, away from zero. Both branches are exact. The first branch is for nearly every item, because arithmetic
+-- with 64 bits is much faster than with 128 bits. The second branch is for all other items, because
 -- DECIMAL(19,4) × DECIMAL(12,3) × DECIMAL(6,4) has 37 digits.
 --
--- The results have the types of the columns, so `validate` need not check each value. A total that doesn't fit its
--- column is NULL, which makes the order's total NULL too. The rule total_mismatch then rejects the order.
+-- The results have the types of the columns, so `validate` doesn't check each value. A total that doesn't fit its column
+-- is NULL, and so is the order's total. The rule total_mismatch then rejects the order.
 CREATE MACRO line_total(item) AS
     TRY_CAST(
         coalesce(

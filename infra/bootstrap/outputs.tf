@@ -1,5 +1,5 @@
 output "state_bucket" {
-  description = "The value for TF_STATE_BUCKET: the bucket of Terraform's state."
+  description = "The bucket of Terraform's state, which is the value for TF_STATE_BUCKET."
   value       = aws_s3_bucket.state.bucket
 }
 
@@ -9,7 +9,7 @@ output "permissions_boundaries" {
 }
 
 output "plan_role" {
-  description = "The value for the repository's variable AWS_PLAN_ROLE; null without a repository."
+  description = "The value for the repository's variable AWS_PLAN_ROLE. Null without a repository."
   value       = try(aws_iam_role.github["plan"].arn, null)
 }
 
@@ -19,11 +19,11 @@ output "deploy_roles" {
 }
 
 output "smoke_role" {
-  description = "The value for the repository's variable AWS_SMOKE_ROLE; null without a repository."
+  description = "The value for the repository's variable AWS_SMOKE_ROLE. Null without a repository."
   value       = try(aws_iam_role.github["deploy-smoke"].arn, null)
 }
 
 output "repository" {
-  description = "The repository that the roles trust, which the next `make bootstrap` uses by default; null without one."
+  description = "The repository that the roles trust, which the next `make bootstrap` uses by default. Null without a repository."
   value       = var.repository
 }

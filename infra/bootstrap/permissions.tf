@@ -1,4 +1,4 @@
-# Turns permissions.yaml and smoke.yaml into policies. Grants with the same resources and condition become one
+# Converts permissions.yaml and smoke.yaml to policies. Grants with the same resources and condition become one
 # statement, and each policy contains as many statements as AWS accepts.
 
 locals {
@@ -47,7 +47,7 @@ locals {
     ]...)
   }
 
-  # All grants of a scope, grouped by resources and condition; each contains lists of actions.
+  # All grants of a scope, grouped by resources and condition. Each group contains lists of actions.
   grants = {
     for key, table in local.tables : key => {
       for grant in flatten(values(table)) :
@@ -55,7 +55,7 @@ locals {
     }
   }
 
-  # As JSON strings, because some have a condition and some have none.
+  # As JSON strings, because only some statements have a condition.
   statements = {
     for key, grants in local.grants : key => [
       for where, actions in grants : jsonencode(merge(

@@ -23,7 +23,7 @@ variable "region" {
 }
 
 variable "environments" {
-  description = "The environments in this account and their regions. Each gets its own deploy role, which can't change other environments."
+  description = "The environments in this account and their regions. Each environment gets its own deploy role, which can't change other environments."
   type        = map(string)
   default     = { dev = "eu-central-1", prod = "eu-central-1" }
   nullable    = false
@@ -42,7 +42,7 @@ variable "environments" {
     condition = alltrue(flatten([
       for name in keys(var.environments) : [for other in keys(var.environments) : !startswith(other, "${name}-")]
     ]))
-    error_message = "No name in environments may be a prefix of another, such as prod and prod-eu: the role for <project>-prod-* could then change the other environment."
+    error_message = "No name in environments may be a prefix of another, such as prod and prod-eu, because the role for <project>-prod-* could change the other environment."
   }
 
   validation {
@@ -52,7 +52,7 @@ variable "environments" {
 }
 
 variable "smoke_region" {
-  description = "The region that `make smoke` deploys to. Its deployments get a separate boundary and, with a repository, a separate role, which can't change any environment."
+  description = "The region to which `make smoke` deploys. Its deployments get a separate boundary and, with a repository, a separate role, which can't change any environment."
   type        = string
   default     = "eu-central-1"
   nullable    = false
@@ -79,7 +79,7 @@ variable "repository" {
 }
 
 variable "branch" {
-  description = "The branch for deployments. Besides pull requests, only its workflows may plan."
+  description = "The branch for deployments. Only workflows of this branch and of pull requests may plan."
   type        = string
   default     = "main"
   nullable    = false
@@ -91,7 +91,7 @@ variable "branch" {
 }
 
 variable "oidc_provider_arn" {
-  description = "The ARN of the account's OIDC provider for token.actions.githubusercontent.com. An account can have only one; null creates it."
+  description = "The ARN of the account's OIDC provider for token.actions.githubusercontent.com. An account can have only one provider. If it is null, a provider is created."
   type        = string
   default     = null
 

@@ -1,4 +1,4 @@
-# The workgroup, on a mocked AWS. What Glue gets is looked at in tests/analytics, on a plan.
+# Tests the workgroup on a mocked AWS. tests/analytics checks the resources of Glue in a plan.
 
 mock_provider "aws" {
   source = "./tests/mocks"

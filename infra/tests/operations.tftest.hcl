@@ -1,4 +1,4 @@
-# Monitoring and the customer managed key, on a mocked AWS.
+# Tests monitoring and the customer managed key on a mocked AWS.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -18,7 +18,7 @@ run "nothing_set" {
     error_message = "The schedule must invoke the reconciler's alias every hour, and send failed events to the queue."
   }
 
-  # functions/reconciler reads these.
+  # functions/reconciler reads these values.
   assert {
     condition     = jsondecode(aws_scheduler_schedule.reconcile[0].target[0].input) == { since_hours = 72, grace_minutes = 15 }
     error_message = "The schedule must pass the time range to the reconciler."
@@ -73,7 +73,7 @@ run "nothing_set" {
     error_message = "Every alarm must say what to do and link to the runbook, in at most 1,024 characters."
   }
 
-  # A metric reaches an alarm only in exactly its namespace and dimensions: functions/common/telemetry.py takes them from these.
+  # A metric reaches an alarm only with the same namespace and dimensions, which functions/common/telemetry.py sets.
   assert {
     condition = (
       aws_cloudwatch_metric_alarm.this["unaccounted"].namespace == aws_lambda_function.this["reconciler"].environment[0].variables.POWERTOOLS_METRICS_NAMESPACE
@@ -150,7 +150,7 @@ run "without_schedule" {
 
   assert {
     condition     = length(aws_scheduler_schedule.reconcile) + length(aws_scheduler_schedule_group.this) + length(aws_iam_role.scheduler) + length(aws_iam_role_policy.scheduler) == 0
-    error_message = "Without a schedule there must be neither group nor role for one."
+    error_message = "Without a schedule, there must be no schedule group and no role for it."
   }
 
   assert {
@@ -187,7 +187,7 @@ run "the_longest_that_an_alarm_can_wait" {
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.this["reconciler-silent"].evaluation_periods * aws_cloudwatch_metric_alarm.this["reconciler-silent"].period == 604800
-    error_message = "CloudWatch looks back 604,800 seconds and no further."
+    error_message = "CloudWatch looks back at most 604,800 seconds."
   }
 }
 
@@ -198,7 +198,7 @@ run "minutes_and_days_of_a_cron_expression" {
 
   assert {
     condition     = local.hours_between_runs == 24 && local.reconciler_silent_hours == 25
-    error_message = "A cron expression for every day runs once a day at least."
+    error_message = "A cron expression for every day must run at least once a day."
   }
 }
 
@@ -261,7 +261,7 @@ run "without_dashboard_and_log_queries" {
 
   assert {
     condition     = length(aws_cloudwatch_dashboard.this) == 0 && output.dashboard_url == null && length(aws_cloudwatch_query_definition.this) == 0
-    error_message = "Neither must exist if it is turned off."
+    error_message = "A resource must not exist if it is turned off."
   }
 }
 

@@ -1,4 +1,4 @@
-# China and GovCloud have partitions of their own. Policies there are in tests/infra/test_partitions.py.
+# China and GovCloud are separate partitions. tests/infra/test_partitions.py checks the policies there.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -19,7 +19,7 @@ run "in_china" {
       for resource in regexall("\"Resource\": \"([^\"]+)\"", aws_sfn_state_machine.pipeline.definition) :
       startswith(resource[0], "arn:aws-cn:states:::")
     ]) && !strcontains(aws_sfn_state_machine.pipeline.definition, "arn:aws:states")
-    error_message = "The definition must call services by the ARNs of its own partition."
+    error_message = "The definition must call services by the ARNs of their partition."
   }
 
   assert {

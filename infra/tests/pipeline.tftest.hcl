@@ -1,4 +1,4 @@
-# The resources, on a mocked AWS. Policies are not rendered here: see policies.tftest.hcl.
+# Tests the resources on a mocked AWS. Policies are rendered only in policies.tftest.hcl.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -83,7 +83,7 @@ run "nothing_set" {
       && function.tracing_config[0].mode == "Active"
       && function.logging_config[0].log_format == "Text"
     ])
-    error_message = "Every function runs published versions of its own handler on python3.13 and arm64, traced."
+    error_message = "Every function must run published versions of its own handler on python3.13 and arm64, with tracing."
   }
 
   assert {
@@ -96,7 +96,7 @@ run "nothing_set" {
       record_run     = [256, 60, 512]
       reconciler     = [512, 900, 512]
     }
-    error_message = "Memory, timeout and /tmp are not the defaults of the variables."
+    error_message = "Memory, timeout and /tmp must have the defaults of the variables."
   }
 
   assert {
@@ -111,7 +111,7 @@ run "nothing_set" {
       record_run     = "aws json"
       reconciler     = "aws json"
     }
-    error_message = "A function must load the layers that it uses and no other."
+    error_message = "A function must load only the layers that it uses."
   }
 
   assert {
@@ -166,7 +166,7 @@ run "nothing_set" {
         RECORD_FAILURE_ARN = "arn:aws:lambda:eu-central-1:123456789012:function:order-pipeline-dev-record-failure:live"
       }
     }
-    error_message = "A function's settings are not what functions/common/config.py reads for it."
+    error_message = "A function must have the settings that functions/common/config.py reads for it."
   }
 
   assert {
@@ -193,12 +193,12 @@ run "nothing_set" {
       for function in ["validate", "transform", "write", "record_failure"] :
       strcontains(aws_sfn_state_machine.pipeline.definition, "\"arn:aws:lambda:eu-central-1:123456789012:function:${aws_lambda_function.this[function].function_name}:7\"")
     ])
-    error_message = "The definition must invoke published versions, so that a deploy never mixes code within a run."
+    error_message = "The definition must invoke published versions, so a deployment never mixes code within a run."
   }
 
   assert {
     condition     = !strcontains(aws_sfn_state_machine.pipeline.definition, "$${") && can(jsondecode(aws_sfn_state_machine.pipeline.definition))
-    error_message = "The definition must be JSON with nothing left to fill in."
+    error_message = "The definition must be JSON without placeholders."
   }
 
   assert {
@@ -218,7 +218,7 @@ run "nothing_set" {
     error_message = "A task of the definition is missing or invokes the wrong function."
   }
 
-  # --- a file reaches the starter ---
+  # --- a file invokes the starter ---
 
   assert {
     condition = (
@@ -252,7 +252,7 @@ run "nothing_set" {
     error_message = "Events must invoke a published version, with retries and the failed-event queue."
   }
 
-  # --- a failed execution reaches record_failure ---
+  # --- a failed execution invokes record_failure ---
 
   assert {
     condition = jsondecode(aws_cloudwatch_event_rule.execution_failed.event_pattern) == {
@@ -277,7 +277,7 @@ run "nothing_set" {
     error_message = "Only the rule must invoke record_failure, and failed events must go to the queue."
   }
 
-  # --- every end of an execution reaches record_run ---
+  # --- the end of an execution invokes record_run ---
 
   assert {
     condition = jsondecode(aws_cloudwatch_event_rule.execution_ended.event_pattern) == {
@@ -288,7 +288,7 @@ run "nothing_set" {
         stateMachineArn = ["arn:aws:states:eu-central-1:123456789012:stateMachine:order-pipeline-dev"]
       }
     }
-    error_message = "The rule must match every end of this state machine's executions only."
+    error_message = "The rule must match every end of an execution, but only of this state machine."
   }
 
   assert {
@@ -316,7 +316,7 @@ run "nothing_set" {
       && aws_s3_bucket_public_access_block.this[key].restrict_public_buckets
       && bucket.force_destroy
     ])
-    error_message = "Both buckets must be versioned, encrypted and private, and in dev destroying must delete their content."
+    error_message = "Both buckets must be versioned, encrypted and private, and in dev, destroying must delete their content."
   }
 
   assert {
@@ -339,7 +339,7 @@ run "nothing_set" {
       && lifecycle.rule[0].noncurrent_version_expiration[0].noncurrent_days == 30
       && lifecycle.rule[0].expiration[0].expired_object_delete_marker
     ])
-    error_message = "Both buckets clean up unfinished uploads, replaced versions and empty delete markers."
+    error_message = "Both buckets must delete unfinished uploads, replaced versions and empty delete markers."
   }
 
   # --- logs, topics and queue ---
@@ -373,7 +373,7 @@ run "nothing_set" {
 
   assert {
     condition     = aws_sqs_queue.on_failure.sqs_managed_sse_enabled && aws_sqs_queue.on_failure.message_retention_seconds == 1209600
-    error_message = "The queue is encrypted and keeps events for 14 days."
+    error_message = "The queue must be encrypted and keep events for 14 days."
   }
 
   # --- outputs that the CLI reads ---
@@ -449,7 +449,7 @@ run "everything_set" {
       && aws_lambda_function.this["validate"].environment[0].variables.MAX_REJECT_BYTES == "1048576"
       && aws_lambda_function.this["write"].environment[0].variables.MAX_REJECT_RATIO == "0.25"
     )
-    error_message = "A setting of one function must reach it, and leave the others as they are."
+    error_message = "A setting of one function must reach that function, and not change the others."
   }
 
   assert {
@@ -523,7 +523,7 @@ run "rejects_need_room_in_tmp_too" {
   command = plan
 
   variables {
-    max_reject_bytes = 715827883 # a third of the 2 GiB that are left, and one byte more
+    max_reject_bytes = 715827883 # one byte more than a third of the remaining 2 GiB
   }
 
   expect_failures = [aws_lambda_function.this]

@@ -1,4 +1,4 @@
-# Which role is passed to which resource. No emulator checks that, and the other tests use one role for all.
+# Tests which role is passed to which resource. No emulator checks this, and the other tests use one role for all.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -54,16 +54,16 @@ run "each_is_given_its_own_role" {
     condition = alltrue([
       for function in aws_lambda_function.this : function.role == "arn:aws:iam::123456789012:role/${function.function_name}"
     ])
-    error_message = "A function is passed another's role: ${jsonencode({ for key, function in aws_lambda_function.this : key => function.role })}"
+    error_message = "A function must get its own role: ${jsonencode({ for key, function in aws_lambda_function.this : key => function.role })}"
   }
 
   assert {
     condition     = aws_sfn_state_machine.pipeline.role_arn == "arn:aws:iam::123456789012:role/order-pipeline-dev-state-machine"
-    error_message = "The state machine is passed a role that is not its own."
+    error_message = "The state machine must get its own role."
   }
 
   assert {
     condition     = aws_scheduler_schedule.reconcile[0].target[0].role_arn == "arn:aws:iam::123456789012:role/order-pipeline-dev-scheduler"
-    error_message = "The schedule is passed a role that is not its own."
+    error_message = "The schedule must get its own role."
   }
 }

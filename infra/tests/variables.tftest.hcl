@@ -1,4 +1,4 @@
-# The validation of each variable. A run checks that all of its variables are rejected, so it sets each only once.
+# Tests the validation of each variable. A run checks that all of its variables are rejected, so it sets each only once.
 
 mock_provider "aws" {
   source = "./tests/mocks"

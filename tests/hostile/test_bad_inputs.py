@@ -230,7 +230,7 @@ FILES = [
         environment={"MAX_OBJECT_BYTES": "1000"},
     ),
     File(
-        *("over the size cap", "x.json", ARRAY, ObjectTooLargeError, "max_inflated_bytes allows 1000 at once"),
+        *("over the size cap", "x.json", ARRAY, ObjectTooLargeError, "allows 1000 bytes in one chunk"),
         environment={"MAX_INFLATED_BYTES": "1000"},
     ),
     File(

@@ -122,7 +122,7 @@ def test_a_file_with_too_many_bytes_of_rejects_fails_and_keeps_a_sample(
         batch = harness.plan(harness.upload(data))
         cause = check_failed(execute(batch), RejectVolumeError)
         sample_key = batch.staging_key(0, "rejected.jsonl")
-        assert cause.endswith(f"a sample is s3://{harness.PROCESSED}/{sample_key}.")
+        assert cause.endswith(f"A sample is at s3://{harness.PROCESSED}/{sample_key}.")
         assert f"more than {cap} bytes, the limit max_reject_bytes" in cause
         sample = harness.get(sample_key)
         rejects = [json.loads(line) for line in sample.splitlines()]
@@ -137,7 +137,7 @@ def test_a_file_with_too_many_bytes_of_rejects_fails_and_keeps_a_sample(
 
 
 def reasons_in(cause: str) -> dict[str, int]:
-    listed = cause.partition("rejected (")[2].partition(")")[0].split(", ")
+    listed = cause.partition("Rejected so far: ")[2].partition("(")[2].partition(")")[0].split(", ")
     return {reason: int(number) for reason, number in (entry.split() for entry in listed)}
 
 

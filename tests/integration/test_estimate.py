@@ -88,7 +88,7 @@ def test_chunks_and_transitions_follow_from_the_bytes() -> None:
     assert ASKED.file_bytes == 130_000_000
     assert answer.chunks == 2, "of 64 MiB"
     assert quantity(answer, "state transitions") == 5 + 2 * 2
-    assert quantity(answer, "calls of functions") == 2 * 2 + 1 + 2
+    assert quantity(answer, "function calls") == 2 * 2 + 1 + 2
     staged = Decimal(str(sum(estimate.SHARES_STAGED.values()))) * 130_000_000 * 8 / 30 / GB
     assert quantity(answer, "staging, until it expires") == pytest.approx(staged, rel=Decimal("0.001"))
 

@@ -104,8 +104,8 @@ def test_a_run_is_recorded_with_its_cost(batch: Batch) -> None:
     assert quantity(content, "Transform, /tmp") == Decimal(1111 * (10240 - 512)) / 1_024_000
     assert quantity(content, "state transitions") == 12
     assert content["transitions"] == {"states": 10, "retries": 2}
-    assert quantity(content, "calls of functions") == 3 + 3 + 1 + 2
-    assert quantity(content, "notices") == 1
+    assert quantity(content, "function calls") == 3 + 3 + 1 + 2
+    assert quantity(content, "notifications") == 1
     assert content["prices"] == {"dated": content["prices"]["dated"], "region": harness.REGION}
     assert Decimal(content["usd_for_1000_records"]) == pytest.approx(Decimal(content["usd"]) * 1000 / 21)
 
@@ -243,7 +243,7 @@ def test_a_run_whose_history_is_throttled_is_recorded_without_it(batch: Batch, s
     assert (content["steps"]["Write"]["measured"], content["steps"]["Write"]["billed_ms"]) == ("execution", 0)
     assert ("RecordFailure" in content["steps"]) == failed
     assert content["transitions"] == {"states": 5 + 2 * 2 + 1, "retries": 0}
-    assert quantity(content, "notices") == 1, "of its reject, or of its failure"
+    assert quantity(content, "notifications") == 1, "of its reject, or of its failure"
 
 
 @pytest.mark.parametrize("code", ["InternalError", "AccessDeniedException"])

@@ -96,7 +96,7 @@ def test_lines_give_the_same_records_however_they_are_cut(name: str, tmp_path: P
         ("twice.jsonl.gz", UnsupportedFormatError, "compressed twice"),
         ("part-00000-6f-c000.json.deflate", UnsupportedFormatError, r"zlib \(deflate\).*gzip, bzip2 or zstd"),
         ("zlib.jsonl.gz", UnsupportedFormatError, r"zlib \(deflate\).*gzip, bzip2 or zstd"),
-        (NO_SUFFIX, UnsupportedFormatError, "set input.format in its contract.json"),
+        (NO_SUFFIX, UnsupportedFormatError, "Set input.format in its contract.json"),
         ("stripe_list.json", WrongEnvelopeError, "members are: object, data, has_more, url.*set input.records"),
         ("magento.json", WrongEnvelopeError, "members are: items,.*set input.records"),
         ("cr_only.jsonl", MalformedDocumentError, "carriage returns"),

@@ -91,8 +91,8 @@ COLUMN = {"name": "order_id", "type": "VARCHAR"}
     ("place", "value", "says"),
     [
         ("dataset", "invoices", "dataset must be orders, the name of its folder"),
-        ("current_version", "1", "current_version must be a whole number above 0"),
-        ("current_version", True, "current_version must be a whole number above 0"),
+        ("current_version", "1", "current_version must be a whole number greater than 0"),
+        ("current_version", True, "current_version must be a whole number greater than 0"),
         ("envelope", "", "envelope must be a string"),
         ("envelope", "items", "/items leads to the records of an envelope, but a record has a property items"),
         ("input", [], "input must be an object"),

@@ -102,7 +102,7 @@ def test_quantities_become_lines() -> None:
         ("Validate", 4),
         ("Validate, /tmp", 2),
         ("starter", Decimal("0.5")),
-        ("calls of functions", 4),
+        ("function calls", 4),
         ("state transitions", 7),
         ("logs", Decimal("0.25")),
     ], "512 MB of /tmp are free, and what there is none of has no line"

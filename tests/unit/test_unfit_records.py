@@ -239,11 +239,11 @@ def test_a_cast_that_fails_in_the_sql_of_a_table_rejects_its_record(select: str,
 @pytest.mark.parametrize(
     ("column", "where", "says"),
     [
-        ("make_date(v, 1, 1)", "", "table t, column v (DATE), the record at position {}."),
+        ("make_date(v, 1, 1)", "", "table t, column v (DATE), on the record at position {}."),
         (
             "DATE '2026-01-01'",
             " WHERE make_date(v, 1, 1) IS NOT NULL",
-            "table t, in the query itself, the record at position {}.",
+            "table t, in the query itself, on the record at position {}.",
         ),
     ],
 )

@@ -1,4 +1,4 @@
--- Runs whose revenue in the table differs from the control total. The result should be empty; investigate any row.
+-- Runs whose revenue in the table differs from the control total. The result should be empty. Investigate any row.
 SELECT
     runs.batch_id,
     runs.source.key AS source_key,

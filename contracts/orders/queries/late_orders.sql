@@ -1,4 +1,4 @@
--- Late orders: the first file with the order arrived more than a day after the order was placed.
+-- Late orders, whose first file arrived more than a day after the order was placed.
 SELECT
     orders.order_id,
     orders.order_date,

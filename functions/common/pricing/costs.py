@@ -69,7 +69,7 @@ def lines(work: Iterable[Work], quantities: Mapping[str, int | Fraction], prices
         found.append((one.name, "lambda_gb_second", gb_seconds(one.billed_ms, one.size.memory_mb)))
         disk_mb = max(0, one.size.disk_mb - FREE_DISK_MB)
         found.append((f"{one.name}, /tmp", "lambda_disk_gb_second", gb_seconds(one.billed_ms, disk_mb)))
-    found.append(("calls of functions", "lambda_request", sum(one.calls for one in done)))
+    found.append(("function calls", "lambda_request", sum(one.calls for one in done)))
     found += [(_ITEMS.get(price, price), price, quantity) for price, quantity in quantities.items()]
     return [CostLine(item, rounded(quantity), price, prices.usd[price]) for item, price, quantity in found if quantity]
 
@@ -79,7 +79,7 @@ _ITEMS = {
     "s3_put": "S3 PUT and LIST",
     "s3_get": "S3 GET and HEAD",
     "s3_gb_month": "staging, until it expires",
-    "sns_publish": "notices",
+    "sns_publish": "notifications",
     "log_gb": "logs",
     "trace": "traces",
 }

@@ -215,7 +215,7 @@ class _Alone:
             return MalformedDocumentError(
                 f"The document is not JSON: its first value is incomplete after {raw.length} bytes."
             )
-        return RecordTooLargeError(f"The document is a single object with more than {self.max_record_bytes} bytes.")
+        return RecordTooLargeError(f"The document is one object of more than {self.max_record_bytes} bytes.")
 
 
 def _unknown_envelope(members: dict[str, object], pointer: str) -> str:

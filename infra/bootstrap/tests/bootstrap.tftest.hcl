@@ -1,4 +1,4 @@
-# The resources, on a mocked AWS, and the validation of each variable.
+# Tests the resources on a mocked AWS, and the validation of each variable.
 
 mock_provider "aws" {
   source = "./tests/mocks"
