@@ -85,7 +85,7 @@ def step(name: str, report: Path) -> None:
 
 
 def call_of(name: str) -> Callable[[Any, int], Any]:
-    """Return a function that runs a step with the storage of this run. It takes a batch and a chunk number."""
+    """Return a function of a batch and a chunk number that runs a step with the storage of this run."""
     from functions.common.config import settings
 
     storage = _storage()

@@ -1,4 +1,4 @@
-"""Draws the speeds as SVG, for light and for dark pages, without scripts or external fonts."""
+"""Draws a chart of the speeds as SVG, for light and for dark pages, without scripts or external fonts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @cache
 def session() -> Session:
-    """Return the process's session, which caches the service models."""
+    """Return the botocore session of this process, which caches the service models."""
     session = Session()
     session.register("creating-client-class.s3", _add_transfers)
     return session

@@ -15,7 +15,7 @@ PASSING: dict[str, str] = {
     "States.Timeout": "Run the batch again. If it times out again, check whether the file is larger than usual.",
     "Sandbox.Timedout": (
         "Run the batch again. If it times out again, raise the function's memory_mb, which also gives it more CPU. "
-        "Or have the file sent as JSON Lines, which is split into chunks."
+        "Or ask the producer for JSON Lines, which are split into chunks."
     ),
     **dict.fromkeys(
         ("Runtime.ExitError", "Lambda.Unknown"),

@@ -153,8 +153,8 @@ def run_key(dataset: str, batch_id: str, execution: str) -> str:
 def batch_id_for(dataset: str, bucket: str, key: str, version_id: str, revision: int = 1) -> str:
     """Return the batch id of an object version, which is the same for every event, retry and replay.
 
-    The format is `<dataset>-<32 hexadecimal digits>`, with `-r<revision>` from the second revision on. It has at most
-    72 characters, all of which an execution's name allows (1–80 of 0-9 A-Z a-z - _).
+    The format is `<dataset>-<32 hexadecimal digits>`, with `-r<revision>` from the second revision on. The id has at
+    most 72 characters, all of which an execution's name allows (1–80 of 0-9 A-Z a-z - _).
     """
     digest = hashlib.sha256(json.dumps([bucket, key, version_id]).encode()).hexdigest()[:32]
     return f"{dataset}-{digest}" if revision == 1 else f"{dataset}-{digest}-r{revision}"
@@ -180,6 +180,6 @@ def replay_of(execution: str) -> tuple[str, int]:
 
 
 def revision_of(batch_id: str) -> tuple[str, int]:
-    """Return the id of the batch's first revision, and the number of the revision that the batch id names."""
+    """Return the batch id of the first revision, and the number of the revision to which a batch id belongs."""
     later = re.fullmatch(r"(.+)-r([1-9]\d*)", batch_id)
     return (later[1], int(later[2])) if later else (batch_id, 1)

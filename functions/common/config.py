@@ -98,7 +98,7 @@ class Settings:
     release: str = _setting(_text)
     """A hash of the deployed code and contracts, which the manifest records."""
     contracts: Path = field(default=CONTRACTS, metadata={"parse": _folder, "variable": ""})
-    """The folder of the contracts, by default those that are packaged with the code."""
+    """The folder of the contracts. The default is the folder that is packaged with the code."""
     chunk_bytes: int = _setting(_positive_int)
     """The planned size of one chunk of a JSON Lines file, in bytes."""
     max_object_bytes: int = _setting(_positive_int)

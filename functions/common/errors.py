@@ -147,7 +147,7 @@ class RecordTooLargeError(PipelineError):
 
 
 class CorruptGzipError(PipelineError):
-    """The object's first bytes are those of gzip, bzip2 or zstd, but it can't be decompressed."""
+    """The object begins like gzip, bzip2 or zstd, but can't be decompressed."""
 
     remedy = Remedy.UPLOAD
     next_step = "Compress the file again, or send it uncompressed, and upload it again."

@@ -72,7 +72,7 @@ def started_since(client: "SFNClient", machine_arn: str, since: datetime) -> Ite
 def changed_since(client: "SFNClient", machine_arn: str, since: datetime) -> Iterator[dict[str, Any]]:
     """Yield the executions that started or ended after a time, as ListExecutions describes them, newest first.
 
-    ListExecutions sorts closed executions by their end, and running ones by their start or redrive
+    ListExecutions sorts closed executions by their end, and running executions by their start or redrive
     (step-functions/latest/apireference/API_ListExecutions.html).
     """
     pages = _pages(client, machine_arn)

@@ -106,5 +106,5 @@ def plan_chunks(size: int, chunk_bytes: int) -> tuple[int, int]:
 
 
 def padded_sequencer(sequencer: str) -> str:
-    """Return S3's sequencer, padded so that strings sort like the numbers. An empty string stays empty."""
+    """Return S3's sequencer, padded with zeros, so strings sort like the numbers. An empty string stays empty."""
     return sequencer.rjust(_SEQUENCER_DIGITS, "0") if sequencer else ""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 BLOCK_BYTES = 1 << 18
-"""The size of a block, in bytes. It fits in the CPU cache while the block is split and parsed."""
+"""The size of a block, in bytes. Such a block fits in the CPU cache while it is split and parsed."""
 
 _MULTIPART_BYTES = 64 << 20
 

@@ -249,7 +249,7 @@ def _choice(keyword: str, options: Sequence[Any], root: Any, place: str, level: 
 
 
 def with_null(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the part, changed so that it also accepts null."""
+    """Return a part that accepts null in addition to the values of `part`."""
     made = dict(part)
     if "const" in made:
         made["enum"] = [made.pop("const")]
@@ -262,7 +262,7 @@ def with_null(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _either(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a part with the columns of both parts. It may accept more values than they do."""
+    """Return a part with the columns of both parts. The result may accept more values than both parts do."""
     types, others = types_of(first), types_of(second)
     if types is None or others is None:
         return {}

@@ -27,7 +27,7 @@ _MOST_LEVELS = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Branch:
-    """One of the variants of a polymorphic object."""
+    """One variant of a polymorphic object."""
 
     constant: str | int
     """The value of the tag in this variant."""
@@ -52,7 +52,7 @@ class Shape:
 
     @property
     def columns(self) -> Mapping[str, "Shape"]:
-        """The members that become columns, by name."""
+        """The shapes of the members that become columns, by member name."""
         return {name: member for name, member in self.members.items() if member.kind != EMPTY}
 
     @property
@@ -88,7 +88,7 @@ def shape_of(schema: Any, root: Any, place: str = "", level: int = 0) -> Shape:
 def _object(schema: Any, part: Mapping[str, Any], root: Any, place: str, level: int, *, nullable: bool) -> Shape:
     properties, opened = part.get("properties"), part.get("additionalProperties", True)
     if properties is not None and not isinstance(properties, Mapping):
-        raise ValueError(f"the schema{place} must have properties that are an object")
+        raise ValueError(f"the schema{place} must have an object as its properties")
     if not properties or isinstance(opened, Mapping) or "patternProperties" in part:
         is_empty = opened is False and "patternProperties" not in part
         return Shape(schema, part, EMPTY if is_empty and not properties else JSON, nullable)

@@ -1,4 +1,4 @@
-"""Distinguishes deleted objects from new ones that S3 does not return yet."""
+"""Distinguishes deleted objects from new objects that S3 does not return yet."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Emits the logs and metrics of a step. It logs a line of JSON at its start and at its end, without record content."""
+"""Emits metrics, and logs one line of JSON at the start and one at the end of a step, without record content."""
 
 import time
 from collections.abc import Iterator, Mapping

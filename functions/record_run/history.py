@@ -27,8 +27,8 @@ class Tries:
     is_assumed: bool = False
     """Whether `without_history` assumed these values, because the history could not be read."""
     is_span: bool = False
-    """Whether the tries are those of a Map, and the history doesn't show them, as on the local emulator. If so, the
-    duration of the Map replaces the sum of their durations."""
+    """Whether the tries belong to a Map whose tries the history doesn't show, as on the local emulator. If so, the
+    duration of the Map replaces the sum of the tries' durations."""
 
 
 @dataclass(slots=True)

@@ -47,8 +47,8 @@ class ChunkRejects:
     def writer(self) -> Iterator[Callable[[RawRecord, Verdict], None]]:
         """Yield a function that writes the reject of one record. Call it in the order of the source.
 
-        On exit, the written rejects are merged into the rejects in `path`. After an error, they are merged as well, and
-        serve as a sample. The function raises RejectVolumeError if all rejects together exceed `max_bytes`.
+        On exit, the written rejects are merged into the file `path`. After an error, the file serves as a sample. The
+        function raises RejectVolumeError if all rejects together exceed `max_bytes`.
         """
         more = self.path.with_suffix(".more")
         try:
@@ -82,7 +82,7 @@ class ChunkRejects:
         write(line)
 
     def _merge(self, more: Path) -> None:
-        """Merge the rejects in the file `more` into those in `path`. Both files are in the order of the source."""
+        """Merge the rejects in the file `more` into the file `path`. Both files are in the order of the source."""
         if not self.path.stat().st_size:
             more.replace(self.path)
             return

@@ -205,7 +205,7 @@ def _constants(part: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _number(part: Mapping[str, Any]) -> Any:
-    """Return a type that keeps a whole number an integer, so that it is written as it was sent."""
+    """Return a type that keeps whole numbers as integers, so they are written in the same form as they were sent."""
     if "decimal" not in part:
         return _annotated(int, _bounds(part, INT64[1])) | _annotated(float, _bounds(part, None))
     precision, scale = decimal_of(part["decimal"])
@@ -227,7 +227,7 @@ _MAKERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 
 
 def _bounds(part: Mapping[str, Any], limit: int | None) -> dict[str, int | None]:
-    """Return a part's bounds or those of its type (above `-limit` and below `limit`), whichever are tighter."""
+    """Return the tighter of a part's own bounds and its type's bounds, which are above `-limit` and below `limit`."""
     # The bounds of INT64 are msgspec's own bounds.
     part = {name: bound for name, bound in part.items() if name not in BOUNDS or bound not in INT64}
     least, most = part.get("minimum"), part.get("maximum")

@@ -22,7 +22,7 @@ class Recheck:
     """The counts of unknown fields. The unknown fields of flagged records are counted as dropped."""
 
     def accepted(self, flagged: Iterable[FlaggedRecord]) -> Iterator[int]:
-        """Reject the flagged records that are invalid or unfit, and yield the positions of the valid ones.
+        """Reject the flagged records that are invalid or unfit, and yield the positions of valid records.
 
         Flagged records must be in the order of the source. Only one record is in memory at a time.
         """

@@ -62,7 +62,7 @@ class DecodedRecords:
     counts: Counter[str]
     """The number of records that have each unknown field that the fast decoder has learned."""
     n_bytes: int
-    """The size of the records in bytes, without those that the exact validator read."""
+    """The size in bytes of the records that the fast decoder read."""
 
 
 @dataclass(slots=True)
@@ -190,7 +190,7 @@ class StreamPass:
             self._pass(DecodedRecords(verdict.version, [raw], written, [verdict.extra], Counter(), 0))
 
     def _pass(self, decoded: DecodedRecords) -> None:
-        """Write records from their parsed values, so that no second parser can read the source differently."""
+        """Write records from their parsed values, so no second parser can read the source differently."""
         self._version = version = decoded.version
         positions = map(_POSITION, decoded.raws)
         passed: list[DecodedRecord]

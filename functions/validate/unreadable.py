@@ -77,7 +77,7 @@ def is_one_value(reason: Reason, data: bytes) -> bool:
 
 
 def _not_json(text: str, at: int) -> tuple[str, str]:
-    """Return why a string is not JSON, and what to do. `at` is the index at which the parser stopped."""
+    """Return why a string is not JSON, and advice on fixing it. `at` is the index at which the parser stopped."""
     if text == _CTRL_Z:
         return "is only a Ctrl-Z (byte 1A), which some programs write at the end of a file", "remove it"
     if text.startswith(_BYTE_ORDER_MARK):

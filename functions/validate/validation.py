@@ -1,4 +1,4 @@
-"""Checks the records of one chunk against the contract and divides them into valid and rejected ones.
+"""Checks the records of one chunk against the contract, and divides them into valid and rejected records.
 
 Each record is checked twice. While the chunk is streamed, the fast decoder reads the record, or the exact validator
 checks it (`stream_pass`). Then SQL over the whole chunk tests the rest of the schema, the contract's rules, and whether

@@ -66,8 +66,8 @@ variable "smoke_region" {
 variable "repository" {
   description = <<-EOT
     The GitHub repository whose workflows plan and deploy, as in GitHub's OIDC tokens: owner/name, or, for a repository
-    that was created, renamed or moved since July 2026, owner@1234/name@5678 with GitHub's ids. null creates only the
-    bucket and the boundary, but no roles.
+    that was created, renamed or moved since July 2026, owner@1234/name@5678 with GitHub's ids. If it is null,
+    there are no roles, only the bucket and the boundary.
   EOT
   type        = string
   default     = null

@@ -163,7 +163,7 @@ def _end_try(step: Step, call: Call | None, event: Mapping[str, Any], time: date
 
 
 def _named(place: _Place | None, name: str | None) -> _Place | None:
-    """Return the place of the step called `name` that encloses a place, which may be a Map around it."""
+    """Return the place of the step called `name`, which may be the given place, a Map around it, or an earlier step."""
     while place:
         if place.step and name in (None, place.step.name):
             return place

@@ -206,7 +206,7 @@ class _Alone:
             raise WrongEnvelopeError(_unknown_envelope(read, pointer))
 
     def _looks_like_an_envelope(self, read: dict[str, object]) -> bool:
-        """Return whether an object has none of a record's fields, or few of them and an array, as in result pages."""
+        """Return whether an object has none of a record's fields, or few of them and also an array."""
         n_known = len(self.fields & read.keys())
         return not n_known or (n_known * 2 < len(read) and any(isinstance(value, list) for value in read.values()))
 

@@ -63,7 +63,7 @@ def read_lines(
 
 
 class _Pushback:
-    """Iterates over blocks. A block that is given back is returned again by the next step."""
+    """Iterates over blocks. After `give_back`, the next iteration returns the block again."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = iter(blocks)

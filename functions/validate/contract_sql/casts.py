@@ -40,7 +40,7 @@ def widens(given: DuckDBPyType, wanted: DuckDBPyType, bounds: tuple[int, int] | 
 
 
 def _range_of(name: str) -> tuple[int, int]:
-    """Return the range in which a type holds every whole number exactly. The range of other types is empty."""
+    """Return the bounds within which a type holds every whole number exactly. Other types have an empty range."""
     if name in _INTEGERS:
         return _INTEGERS[name]
     most = _EXACT_IN_A_DOUBLE if name == "DOUBLE" else -1

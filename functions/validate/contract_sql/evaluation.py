@@ -32,7 +32,7 @@ class FlaggedRecord:
 
 
 Recheck = Callable[[Iterable[FlaggedRecord]], Iterator[int]]
-"""Validates flagged records in the order of the source, and yields the positions of the valid ones."""
+"""Validates flagged records in the order of the source, and yields the positions of valid records."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ _PLAIN_PATTERN = re.compile(r"(?:[ -\[\]-~]|\\[^0-9A-Za-z]|\\[dDwW])*")
 _NOT_PLAIN = re.compile(r"\(\?|\[:|\[[^\]]*\[|[*+?}][*+{]|\\[dDwW]-(?!\])|-\\[dDwW]")
 _REPEATED = re.compile(r"\{(\d*),?(\d*)\}")
 _MOST_REPEATS = 1000
-"""RE2's limit on repetitions, which includes nested ones (https://github.com/google/re2/wiki/Syntax)."""
+"""RE2's limit on repetitions, including nested repetitions (https://github.com/google/re2/wiki/Syntax)."""
 
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _FORMATS = {
