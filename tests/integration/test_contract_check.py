@@ -56,7 +56,7 @@ def changed(pointer: str, value: Any) -> Callable[[str], str]:
 SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
     # file, change, text of the expected line, message
     ("contract.json", replaced('"rules": [', '"rules": [,'), '"rules": [,', "Expecting value"),
-    ("contract.json", replaced('"key": ["order_id"],', '"key": ["nothing"],'), '"key": ["nothing"]', "is not there"),
+    ("contract.json", replaced('"key": ["order_id"],', '"key": ["nothing"],'), '"key": ["nothing"]', "does not exist"),
     (
         "contract.json",
         replaced("DECIMAL(5,4)", "DECIMAL(5,6)"),
