@@ -154,7 +154,7 @@ class CorruptGzipError(PipelineError):
 
 
 class EncodingError(PipelineError):
-    """The document is not UTF-8 without a byte order mark."""
+    """The document is not UTF-8, or begins with a byte order mark."""
 
     remedy = Remedy.UPLOAD
     next_step = "Save the file as UTF-8 without a byte order mark and upload it again."

@@ -214,7 +214,7 @@ def _both_say(keyword: str, first: Any, second: Any) -> Any:
 
 
 def _widened(given: str | Sequence[str]) -> set[str]:
-    """Return the types, with `integer` if `number` is among them."""
+    """Return the types as a set, with `integer` added if `number` is among them."""
     types = {given} if isinstance(given, str) else set(given)
     return types | ({"integer"} if "number" in types else set())
 

@@ -17,7 +17,7 @@ def fetch(storage: Storage, bucket: str, batch: Batch, chunk: int, name: str, pa
         storage.download(bucket, batch.staging_key(chunk, name), path)
     except ClientError as exc:
         if s3_utils.is_missing(exc):
-            raise missing(batch, f"Chunk {chunk} has no {name} in staging", "it expired: run the batch again") from exc
+            raise missing(batch, f"Chunk {chunk} has no {name} in staging", "it expired. Run the batch again") from exc
         raise
 
 

@@ -9,7 +9,7 @@ from functions.validate.json_values import converter_of
 
 
 class _AnyValue(type):
-    """The metaclass of types that count any value as an instance, because msgspec tests values with isinstance."""
+    """A metaclass that makes isinstance true for any value, because msgspec tests converted values with isinstance."""
 
     def __instancecheck__(cls, _instance: object) -> bool:
         return True

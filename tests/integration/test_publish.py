@@ -311,7 +311,7 @@ def test_expired_staging_files_are_reported(name: str, monkeypatch: pytest.Monke
     batch = harness.run(WITH_REJECT)
     for key in (batch.manifest_key, batch.staging_key(0, name)):
         s3_utils.client().delete_object(Bucket=harness.PROCESSED, Key=key)
-    with pytest.raises(ReconciliationError, match=f"Chunk 0 has no {name} in staging; it expired: run the batch again"):
+    with pytest.raises(ReconciliationError, match=f"Chunk 0 has no {name} in staging; it expired. Run the batch again"):
         write.handler(batch.to_input())
     assert harness.keys("manifests/") == []
 

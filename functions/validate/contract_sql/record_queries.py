@@ -149,13 +149,13 @@ class RecordQueries:
         return [f"coalesce({rule.sql}, false)" for rule in self.contract.rules]  # NULL counts as broken
 
     def _totals(self) -> str:
-        """Return an SQL struct of what a record adds to each control total that isn't a column, or NULL if all are."""
+        """Return an SQL struct of what a record adds to control totals that aren't columns, or NULL without any."""
         totals = [total for total in self.contract.control_totals if not self._is_column(total)]
         members = ", ".join(f"{identifier(total.name)}: {total.record_sql}" for total in totals)
         return f"{{{members}}}" if members else "NULL"
 
     def sums(self) -> dict[str, str]:
-        """Return an SQL expression by control total: its exact sum over staged records as a string (`0` if none)."""
+        """Return SQL expressions for the exact sums of control totals over staged records, as strings (`0` if none)."""
         staged = {
             total.name: identifier(total.record_sql) if self._is_column(total) else f"{TOTALS}.{identifier(total.name)}"
             for total in self.contract.control_totals
