@@ -218,7 +218,7 @@ def test_the_first_commit_of_two_writers_is_kept(same: bool, monkeypatch: pytest
     if same:
         assert write.handler(batch.to_input())["published"] == 10
     else:
-        with pytest.raises(CommitConflictError, match="the first commit is kept"):
+        with pytest.raises(CommitConflictError, match="The first commit is kept"):
             write.handler(batch.to_input())
     assert harness.get(batch.manifest_key) == committed
 
