@@ -52,7 +52,7 @@ variable "tags" {
 }
 
 variable "notification_email" {
-  description = "The e-mail address for notifications and alarms. AWS sends this address a link to confirm each subscription. If it is null, there are no subscriptions."
+  description = "The e-mail address for notifications and alarms. AWS sends this address a link to confirm each subscription. If it is null, no subscriptions are created."
   type        = string
   default     = null
 

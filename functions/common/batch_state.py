@@ -183,7 +183,7 @@ def executions_since(pipeline: Pipeline, since: datetime) -> Executions:
 
 
 def versions(pipeline: Pipeline, prefix: str = PREFIX) -> Iterator[ObjectVersion]:
-    """Yield each version under a prefix, including versions behind a delete marker, but excluding folder markers."""
+    """Yield each version under a prefix, including versions under a delete marker, but excluding folder markers."""
     for found in pipeline.storage.list_versions(pipeline.ingest_bucket, prefix):
         if not is_folder_marker(found["Key"], found["Size"]):
             yield ObjectVersion(found["Key"], found["VersionId"], found["Size"], found["LastModified"])

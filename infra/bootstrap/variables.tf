@@ -67,7 +67,7 @@ variable "repository" {
   description = <<-EOT
     The GitHub repository whose workflows plan and deploy, as in GitHub's OIDC tokens: owner/name, or, for a repository
     that was created, renamed or moved since July 2026, owner@1234/name@5678 with GitHub's ids. If it is null,
-    there are no roles, only the bucket and the boundary.
+    only the bucket and the boundary are created, without roles.
   EOT
   type        = string
   default     = null
