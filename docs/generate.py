@@ -99,8 +99,8 @@ def _wrapped(text: str, first: str = "") -> str:
 def _cli() -> Iterator[str]:
     yield "# Commands"
     yield _wrapped(
-        "Every command of `pipeline`, as `pipeline COMMAND --help` shows it. The program is in `.venv/bin`. "
-        "[JSON output](json-output.md) describes what `--json` prints."
+        "This page lists every command of `pipeline`, with the help that `pipeline COMMAND --help` prints. The program "
+        "is in `.venv/bin`. [JSON output](json-output.md) describes the output of `--json`."
     )
     app: Any = typer.main.get_command(cli.app)
     for command in app.commands.values():
@@ -142,8 +142,8 @@ def _parameter(parameter: Any) -> str:
 def _terraform() -> Iterator[str]:
     yield "# Terraform variables and outputs"
     yield _wrapped(
-        "Set variables in `infra/terraform.tfvars`, or in `infra/environments/<name>.tfvars` for an environment of a "
-        "team. `terraform validate` and a plan check the values."
+        "Set variables in `infra/terraform.tfvars`. For an environment of a team, set them in "
+        "`infra/environments/<name>.tfvars`. Terraform checks the values when it plans."
     )
     yield "## Variables"
     for name, declared in _variables().items():
@@ -183,9 +183,10 @@ def _outputs() -> list[tuple[str, str]]:
 def _reject_codes() -> Iterator[str]:
     yield "# Reject codes"
     yield _wrapped(
-        "A code says why a record is rejected. A code is never renamed, and its meaning never changes. The rules of a "
-        "contract have their own codes. A reject names the place as a JSON Pointer, the rule, an example of a "
-        "correct value, and the kind of value that was found. It never quotes the value, which may be personal data."
+        "A reject code says why a record is rejected. A release never renames a code or changes its meaning. In "
+        "addition, each rule of a contract defines a code. A reject contains the JSON Pointer of the value, the rule, an example "
+        "of a correct value, and the type of the value that was found. It never quotes the value, which may be "
+        "personal data."
     )
     yield "\n".join(_wrapped(f"`{code}`: {meaning}", "- ") for code, meaning in reject_codes.CODES.items())
 
@@ -199,9 +200,10 @@ def _cost_example() -> Iterator[str]:
     asked = estimate.Question(orders, 1, estimate.BYTES_AN_ORDER, "eu-central-1", "arm64")
     found = estimate.estimate(asked)
     yield _wrapped(
-        f"`pipeline estimate --orders {orders}` calculates the cost of one file of {asked.file_bytes / 1e6:,.0f} MB in "
-        f"{found.chunks} chunks, in {asked.region} on {asked.architecture}, without rejects. The functions have their "
-        f"default sizes. Prices are as of {found.dated}. [Cost](cost.md) describes the quantities."
+        f"This table shows the result of `pipeline estimate --orders {orders}`. It is the cost of one file of "
+        f"{asked.file_bytes / 1e6:,.0f} MB in {found.chunks} chunks without rejects, in {asked.region} on "
+        f"{asked.architecture}. The functions have their default memory sizes. The prices are from {found.dated}. "
+        "[Cost](cost.md) describes the quantities."
     )
     rows = [
         f"| {line.item} | {line.quantity:,.6f} | `{line.price_of}` | {line.price:f} | {line.usd:.6f} |"
@@ -217,13 +219,14 @@ def _cost_example() -> Iterator[str]:
 def _stored_documents() -> Iterator[str]:
     yield "# Stored documents"
     yield _wrapped(
-        "The pipeline writes these JSON documents to the processed bucket. Members are only added, never renamed or "
-        "removed. Times are ISO 8601 in UTC. Money, quantities and control totals are exact decimals in strings."
+        "This page describes the JSON documents that the pipeline writes to the processed bucket. New releases may add "
+        "members, but never rename or remove one. Times are in ISO 8601 format in UTC. Money, quantities and control "
+        "totals are exact decimals in strings."
     )
     for title, place, module, classes in _DOCUMENTS:
         yield f"## {title}"
         if place:
-            yield f"Stored at {place}."
+            yield f"The pipeline stores this document at {place}."
         for name in classes:
             yield from _class(module, name, level="###" if len(classes) > 1 else "")
 
@@ -231,8 +234,8 @@ def _stored_documents() -> Iterator[str]:
 def _json_objects() -> Iterator[str]:
     yield "# JSON objects"
     yield _wrapped(
-        "[JSON output](json-output.md) contains these objects. [Stored documents](stored-documents.md) describes the "
-        "other objects."
+        "This page describes the objects in [JSON output](json-output.md). [Stored documents](stored-documents.md) "
+        "describes `Source` and the other documents in the processed bucket."
     )
     for module, classes in _JSON_OBJECTS:
         for name in classes:
@@ -251,7 +254,7 @@ def _class(module: ModuleType, name: str, *, level: str = "") -> Iterator[str]:
     items = []
     for node, after in zip(found.body, [*found.body[1:], None], strict=True):
         if isinstance(node, ast.FunctionDef) and node.name == "seconds":
-            items.append("- `seconds`: number or null. The duration.")
+            items.append("- `seconds`: number or null. The duration in seconds.")
         if not isinstance(node, ast.AnnAssign) or "ClassVar" in ast.unparse(node.annotation):
             continue
         if name == "BatchHistory" and ast.unparse(node.target) in json_documents._LEFT_OUT:
@@ -267,7 +270,7 @@ def _class(module: ModuleType, name: str, *, level: str = "") -> Iterator[str]:
 
 def _balance() -> str:
     members = ", ".join(f"`{name}`" for name in json_documents._BALANCE)
-    return _wrapped(f"`balance`: object or null. These members of the manifest: {members}.", "- ")
+    return _wrapped(f"`balance`: object or null. It contains these members of the manifest: {members}.", "- ")
 
 
 def _with_null(text: str) -> str:
@@ -284,8 +287,7 @@ def _json_type(annotation: ast.expr) -> str:
         case ast.Constant(value=str(name)):
             return f"`{name}`"
         case ast.Subscript(value=ast.Name(id="Mapping" | "dict"), slice=ast.Tuple(elts=[_, value])):
-            shown = _json_type(value)
-            return "object with any values" if shown == "any value" else f"object whose values are {_plural(shown)}"
+            return "object" if _json_type(value) == "any value" else f"object with values of type {_json_type(value)}"
         case (
             ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[value, _]))
             | ast.Subscript(value=ast.Name(id="list"), slice=value)
