@@ -185,8 +185,8 @@ def _reject_codes() -> Iterator[str]:
     yield _wrapped(
         "A reject code says why a record is rejected. A release never renames a code or changes its meaning. In "
         "addition, each rule of a contract defines a code. A reject contains the JSON Pointer of the value, the rule, "
-        "an example of a correct value, and the type of the value that was found. It never quotes the value, which may be "
-        "personal data."
+        "an example of a correct value, and the type of the value that was found. It never quotes the value, which may "
+        "be personal data."
     )
     yield "\n".join(_wrapped(f"`{code}`: {meaning}", "- ") for code, meaning in reject_codes.CODES.items())
 
