@@ -229,7 +229,7 @@ def test_the_cost_estimate_counts_alarms_and_dashboards(first_plan: Run) -> None
     assert looked_at == estimate.ALARM_METRICS
     assert len(first_plan.planned("aws_cloudwatch_dashboard")) == estimate.DASHBOARDS
     page = (ROOT / "docs" / "reference" / "cost.md").read_text("utf-8")
-    assert f"{looked_at} metrics that {len(alarms)} alarms look at" in page
+    assert f"{looked_at} metrics of {len(alarms)} alarms" in page
 
 
 # --- Saved log queries ---

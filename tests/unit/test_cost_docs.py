@@ -51,13 +51,13 @@ def test_the_documented_cost_of_a_month_without_files_is_the_estimate() -> None:
     reconciler = sum((usd for item, usd in fixed.items() if "reconciler" in item), Decimal(0))
     in_all = sum(fixed.values(), Decimal(0))
     expected = [fixed["alarms"], fixed["metrics"], fixed["the dashboard"], reconciler, in_all]
-    rows = table("a month, eu-central-1")
+    rows = table("item, in eu-central-1")
     assert [cells[1] for cells in rows] == [f"{usd:.2f}" for usd in expected]
-    assert f"{estimate.ALARM_METRICS} metrics that" in rows[0][0]
+    assert f"{estimate.ALARM_METRICS} metrics of" in rows[0][0]
     assert f"${in_all:.2f}" in TEXT
     free = PRICES.usd["alarm_month"] * 10 + PRICES.usd["metric_month"] * 2 + fixed["the dashboard"]
     assert f"{(in_all - free) * 100:.0f} cents" in TEXT, "what the free tier leaves"
     looks = next(
         line.usd for line in estimate.monthly(replace(ASKED, files=1000)) if line.item == "the reconciler's looks"
     )
-    assert f"{looks * 100:.0f} cents a month" in " ".join(TEXT.split())
+    assert f"{looks * 100:.0f} cents per month" in " ".join(TEXT.split())
