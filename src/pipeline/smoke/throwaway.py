@@ -187,7 +187,7 @@ def destroy(place: Target, dead: bool = False) -> Result:
 def _destroyed(place: Target, name: str) -> list[str]:
     """What is left after everything was destroyed."""
     backend, folder = place.workspace.backend, place.workspace.folder
-    if elsewhere := backend.differs_from(backends.remembered(folder / ".terraform")):
+    if elsewhere := backends.difference(backend, folder / ".terraform"):
         raise CliError(elsewhere, f"Set {backends.VARIABLE} to the bucket of the state, then run the same again.")
     known = state_store.state(backend, folder)
     if known is None or not known.resources:
