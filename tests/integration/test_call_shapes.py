@@ -16,7 +16,6 @@ from botocore import xform_name
 from botocore.validate import ParamValidator
 
 from pipeline import ROOT
-from pipeline.deploy import deploy
 from tests import aws_calls, harness
 
 OF_THE_CLI = (

@@ -104,8 +104,8 @@ def check_no_bucket(environment: Environment) -> None:
             return
     raise CliError(
         f"{VARIABLE} is not set, no file here holds a state, and the account has a bucket for states: {bucket}.",
-        f"export {VARIABLE}={bucket}\nThen run make … ENV={name}. For a deployment of your own, with its state in a file, "
-        'set a name of your own in infra/terraform.tfvars (environment = "anna"), and run the same again without ENV.',
+        f"export {VARIABLE}={bucket}\nThen run make … ENV={name}. For a deployment of your own, with its state in a "
+        'file, set a name of your own in infra/terraform.tfvars (environment = "anna"), and run the same without ENV.',
     )
 
 

@@ -100,7 +100,7 @@ def prepare(place: Target) -> None:
 
 
 def destroy(place: Target, confirmation: str = "") -> list[str]:
-    """Destroy everything that infra/ created, even if incomplete. Returns what AWS still lists by the deployment's tags.
+    """Destroy everything that infra/ created, even if incomplete. Returns what AWS still lists by its tags.
 
     Production on AWS is destroyed only if its name is given as `confirmation`, or typed. Raises CliError.
     """

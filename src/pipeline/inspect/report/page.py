@@ -7,7 +7,7 @@ Content-Security-Policy allows one style sheet, by its hash.
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,6 @@ from pipeline.inspect.batch_history.model import BatchHistory, LoggedEvent, Outc
 from pipeline.inspect.outcome import SENTENCES
 from pipeline.inspect.report import formats
 from pipeline.inspect.report.drawing import drawing_of
-from pipeline.inspect.report.tables import Preview
 from pipeline.inspect.report.timeline import SCALE, timeline_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -37,8 +36,8 @@ _LOOKS = {
 }
 
 
-def render(batch: BatchHistory, previews: Sequence[Preview], written: datetime, *, show_values: bool = False) -> str:
-    """The whole page as HTML. `show_values` means that `batch` and `previews` contain unmasked values."""
+def render(batch: BatchHistory, written: datetime, *, show_values: bool = False) -> str:
+    """The whole page as HTML. `show_values` means that `batch` contains unmasked values."""
     style = (_TEMPLATES / "style.css").read_text("utf-8")
     latest, page = batch.latest, environment().get_template("page.html.jinja")
     return page.render(
@@ -49,7 +48,6 @@ def render(batch: BatchHistory, previews: Sequence[Preview], written: datetime, 
         timelines=[(execution, timeline_of(execution, written)) for execution in reversed(batch.executions)],
         scale=SCALE,
         figures=tuple(_figures(batch)),
-        previews=previews,
         written=written,
         show_values=show_values,
         style=Markup(style),
