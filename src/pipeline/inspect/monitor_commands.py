@@ -75,7 +75,7 @@ def logs_command(
     pipeline logs orders-0123…
     pipeline logs --follow
 
-    CloudWatch Logs has most lines within seconds. A line that arrives up to ten minutes late is still shown.
+    CloudWatch Logs has most lines within seconds. With --follow, a line that is more than a minute late is not shown.
     """
     place = target(target_name)
     batch_id, since, until = _about(place, what)
@@ -85,11 +85,9 @@ def logs_command(
         for line in follow_logs(place, since, lines, batch_id):
             _print(line, json_)
     found = logs(place, since, lines, batch_id, until)
-    for line in found.lines:
+    for line in found:
         _print(line, json_)
-    for function in found.cut:
-        show.step(f"the log of {function} is long, and only its latest part was searched. Next: a lower --minutes")
-    if not found.lines and not json_:
+    if not found and not json_:
         show.out.print(f"No log line since {since:%Y-%m-%d %H:%M:%S} UTC. Next: --minutes looks further back")
 
 

@@ -63,15 +63,6 @@ def _definition(place: Target, execution_arn: str) -> Mapping[str, Any]:
     return content
 
 
-def _history(place: Target, execution_arn: str) -> Iterator[Any]:
-    """The events of an execution, oldest first, with errors and causes."""
-    paginator = place.step_functions().get_paginator("get_execution_history")
-    pages = paginator.paginate(
-        executionArn=execution_arn, includeExecutionData=True, PaginationConfig={"PageSize": 1000}
-    )
-    return (event for page in pages for event in page["events"])
-
-
 def _records(place: Target, kind: type[_R], prefix: str) -> dict[str, _R]:
     """The failure records or run records under a prefix, by execution."""
     pages = (
@@ -109,7 +100,7 @@ def _execution(
     arn = executions.execution_arn(place.outputs()["state_machine_arn"], name)
     known = _from_records(failure, run) if described is None else described
     definition = _definition(place, arn) if has_steps else {}
-    steps = read_steps(_history(place, arn), definition) if has_steps else ()
+    steps = read_steps(executions.history(place.step_functions(), arn, with_data=True), definition) if has_steps else ()
     return Execution(
         name=name,
         arn=arn,
