@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from pipeline.deploy import environments
-from pipeline.deploy.aws_errors import of_aws
 from pipeline.deploy.environments import Environment
 from pipeline.errors import CliError, UsageError
 
@@ -98,7 +97,7 @@ def check_no_bucket(environment: Environment) -> None:
     name = environment.name or environment.setting("environment", environments.DEFAULT_NAME)
     if name not in environments.names():
         return
-    bucket = bucket_name(environment.project(), _account())
+    bucket = bucket_name(environment.project(), client("sts").get_caller_identity()["Account"])
     with suppress(ForbiddenBucketError):
         if region_of(bucket) is None:
             return
@@ -110,21 +109,16 @@ def check_no_bucket(environment: Environment) -> None:
 
 
 def region_of(bucket: str) -> str | None:
-    """The region of a bucket, or None if it doesn't exist. Raises CliError if AWS doesn't return it."""
+    """The region of a bucket, or None if it doesn't exist. Raises CliError if these credentials may not use it."""
     try:
-        return str(_head(bucket)["BucketRegion"])
-    except (BotoCoreError, ClientError) as exc:
-        status = exc.response["ResponseMetadata"]["HTTPStatusCode"] if isinstance(exc, ClientError) else 0
+        return str(client("s3").head_bucket(Bucket=bucket)["BucketRegion"])
+    except ClientError as exc:
+        status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
         if status == 404:
             return None
-        if status == 403:
-            raise ForbiddenBucketError(
-                f"These credentials may not use the state bucket {bucket}, or it belongs to another account.",
-                f"Log in with an account that may use it, or correct {VARIABLE}.",
-            ) from exc
-        raise CliError(
-            f"The state bucket {bucket} can't be reached ({status or type(exc).__name__}).",
-            f"Check that {VARIABLE} names the right bucket. If it does: {of_aws(exc, 'aws').next_step}",
+        raise ForbiddenBucketError(
+            f"These credentials may not use the state bucket {bucket} (HTTP {status}), or it is another account's.",
+            f"Log in with an account that may use it, or correct {VARIABLE}.",
         ) from exc
 
 
@@ -142,18 +136,3 @@ def client(service: str) -> Any:
     session = boto3.Session()
     region = account_region(os.environ, session)
     return session.client(service, region_name=region)  # type: ignore[call-overload]
-
-
-def _account() -> str:
-    """The account of these credentials. Raises CliError if AWS doesn't accept them."""
-    try:
-        return str(client("sts").get_caller_identity()["Account"])
-    except (BotoCoreError, ClientError) as exc:
-        raise CliError(
-            f"No file here holds a state, and AWS can't be queried for the state bucket ({type(exc).__name__}).",
-            of_aws(exc, "aws").next_step,
-        ) from exc
-
-
-def _head(bucket: str) -> Any:
-    return client("s3").head_bucket(Bucket=bucket)

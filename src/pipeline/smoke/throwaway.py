@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -47,25 +48,11 @@ def check_name(name: str) -> None:
         raise UsageError(f"{name} is not the name of a run.", "Use smoke- and six hexadecimal digits: smoke-1a2b3c.")
 
 
-def check_left(name: str) -> None:
-    """Raise UsageError if this machine has no files of a run, and no bucket could have its state."""
-    left = left_here()
-    if name not in left and not isinstance(aws_target().workspace.backend, S3Backend):
-        raise UsageError(
-            f"This machine has no files of a run called {name}.",
-            f"Name one of {', '.join(left)}." if left else "Nothing needs to be destroyed.",
-        )
-
-
-def left_here() -> list[str]:
-    """The runs that started on this machine and were not destroyed."""
-    return sorted(path.name for path in HOME.glob("smoke-*")) if HOME.is_dir() else []
-
-
 class _Throwaway(Target):
     """A deployment that may not exist yet, or no longer. Its region is known from its variables."""
 
-    def _read_state(self) -> StateFile:
+    @cached_property
+    def _state(self) -> StateFile:
         known = state_store.state(self.workspace.backend, self.workspace.folder)
         return known if known and known.resources else StateFile({"region": self.workspace.variables["region"]}, [])
 
@@ -135,7 +122,7 @@ def on_embedded(name: str, own_key: bool = False) -> Iterator[Target]:
 
 
 def sweep(own: str) -> Iterator[Result]:
-    """Destroy what failed runs left in the bucket, before a run called `own`. Reports runs that only this machine has.
+    """Destroy what failed runs left in the bucket, before a run called `own`.
 
     If the leftovers of another run can't be destroyed, the result is a warning, since they don't affect this run.
     """
@@ -148,9 +135,6 @@ def sweep(own: str) -> Iterator[Result]:
             detail = f"{gone.detail}\n{whose}"
             gone = replace(gone, outcome=CheckOutcome.WARNING, detail=detail)
         yield gone
-    for name in left_here():
-        if name not in (own, *dead):
-            show.step(f"{name} is still running or was not destroyed. If it has ended: pipeline smoke --destroy {name}")
 
 
 def destroy(place: Target, dead: bool = False) -> Result:
@@ -197,12 +181,7 @@ def _destroyed(place: Target, name: str) -> list[str]:
 
 
 def _unknown(place: Target, name: str) -> list[str]:
-    """The resources with a run's tags that are in no state: a killed Terraform may not have recorded all of them.
-
-    A run whose state would be in its own folder, and has none, has created nothing.
-    """
-    if not isinstance(place.workspace.backend, S3Backend):
-        return []
+    """The resources with a run's tags that are in no state: a killed Terraform may not have recorded all of them."""
     left = deploy.tagged(place, place.workspace.variables["project"], name)
     advice = f"These are in no Terraform state. Delete them by hand, then check: pipeline smoke --destroy {name}"
     return [*left, advice] if left else []

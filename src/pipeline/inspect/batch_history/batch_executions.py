@@ -18,6 +18,7 @@ from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history.model import Cost, Execution
 from pipeline.inspect.executions import console_url
+from pipeline.recover import restarts
 
 _R = TypeVar("_R", FailureRecord, RunRecord)
 
@@ -65,11 +66,8 @@ def _definition(place: Target, execution_arn: str) -> Mapping[str, Any]:
 
 def _records(place: Target, kind: type[_R], prefix: str) -> dict[str, _R]:
     """The failure records or run records under a prefix, by execution."""
-    pages = (
-        place.s3().get_paginator("list_objects_v2").paginate(Bucket=place.outputs()["processed_bucket"], Prefix=prefix)
-    )
-    keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
-    read = {key.removeprefix(prefix).removesuffix(".json"): read_document(place, kind, key) for key in keys}
+    listed = restarts.pipeline_of(place).storage.list_objects(place.outputs()["processed_bucket"], prefix)
+    read = {key.removeprefix(prefix).removesuffix(".json"): read_document(place, kind, key) for key, _ in listed}
     return {name: record for name, record in read.items() if record is not None}
 
 
