@@ -18,7 +18,6 @@ from pipeline.recover import restarts
 from tests import documents, harness
 from tests.integration.deployed import MACHINE, Place, end, run_command, use_place
 from tests.integration.test_explain import GOOD, HOPELESS, MIXED, crashed, notification_not_sent, published, queue
-from tests.unit import histories
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -250,42 +249,6 @@ def test_an_execution_is_watched_to_its_end_among_many_others(
         ("ended", "published", "long.jsonl"),
     ]
     assert len(changed) == 2 + 2 * 103, "the end of each other execution is shown once"
-
-
-def test_running_executions_are_shown_even_if_many_others_are_newer(place: Place) -> None:
-    place.step_functions().runs = lambda _: None
-    batches = [place.process(b"", f"{at}.jsonl") for at in range(103)]
-    end(batches[0].batch_id, "RUNNING", ago=timedelta(hours=1))
-    look = next(watch.watch(place, datetime.now(UTC) - timedelta(minutes=5)))  # type: ignore[arg-type]
-    assert [run.name for run, _ in look.running] == [batches[0].batch_id]
-    assert len(look.ended) == 102
-
-
-def test_the_live_view_shows_the_current_state_and_the_cost(place: Place) -> None:
-    running = place.process(GOOD, "running.jsonl")
-    with_cost(place.process(GOOD, "over.jsonl"))
-    end(running.batch_id, "RUNNING")
-    place.step_functions().histories[running.batch_id] = histories.troubled()[:4]
-    look = next(watch.watch(place, datetime.now(UTC) - timedelta(minutes=1)))  # type: ignore[arg-type]
-    assert [(run.key, state) for run, state in look.running] == [(running.source.key, "ProcessChunks")]
-    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    console.print(show_runs.live(look))
-    text = console.export_text()
-    assert "1 execution running" in text
-    assert "ProcessChunks, " in text
-    assert "USD 0.000340" in text
-
-
-def test_watch_requests_the_states_of_ten_running_executions_at_most(place: Place) -> None:
-    place.step_functions().runs = lambda _: None
-    for at in range(12):
-        batch = place.process(b"", f"{at}.jsonl")
-        end(batch.batch_id, "RUNNING", ago=timedelta(seconds=20 - at))
-        place.step_functions().histories[batch.batch_id] = histories.troubled()[:4]
-    look = next(watch.watch(place, datetime.now(UTC)))  # type: ignore[arg-type]
-    assert [(run.key.rpartition("/")[2], state) for run, state in look.running] == [
-        (f"{at}.jsonl", "ProcessChunks" if at > 1 else "") for at in reversed(range(12))
-    ]
 
 
 def test_a_failure_record_may_still_be_missing(place: Place, run: Run) -> None:

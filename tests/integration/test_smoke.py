@@ -210,7 +210,8 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     folder = tmp_path / "smoke-1a2b3c" / "infra"
     folder.mkdir(parents=True)
     (folder / "terraform.tfstate").write_text(state_of("123456789012"))
-    workspace = SimpleNamespace(folder=folder, variables={"environment": "smoke-1a2b3c", "project": "order-pipeline"}, backend=LocalBackend())
+    variables = {"environment": "smoke-1a2b3c", "project": "order-pipeline"}
+    workspace = SimpleNamespace(folder=folder, variables=variables, backend=LocalBackend())
     state = SimpleNamespace(tags={"Project": "order-pipeline"})
     return SimpleNamespace(name="aws", workspace=workspace, state=lambda: state, account=lambda: "123456789012")
 

@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.live import Live
 
 from pipeline import console as show
 from pipeline.console import as_json
@@ -17,7 +15,7 @@ from pipeline.inspect.batch_history.batch_executions import last_end
 from pipeline.inspect.batch_history.lookup import look_up
 from pipeline.inspect.executions import console_url, recent_runs
 from pipeline.inspect.logs import LogLine, follow_logs, logs
-from pipeline.inspect.watch import watch as looks
+from pipeline.inspect.watch import watch as changes
 from pipeline.options import AsJson, TargetName
 from pipeline.recover import restarts, undelivered
 
@@ -96,28 +94,20 @@ def watch(
     minutes: Annotated[int, typer.Option(min=0, help="Also show what ended within this time.")] = 5,
     json_: AsJson = False,
 ) -> None:
-    """Show live what is running and what has just ended.
+    """Show what is running, what has just ended, and each change.
 
     Runs until you interrupt it.
 
     \b
-    pipeline watch                     a table that is kept up to date
-    pipeline watch | tee watched.txt   one line per start and end
-    pipeline watch --json              the same, one JSON object per line
+    pipeline watch            one line per start and end
+    pipeline watch --json     the same, one JSON object per line
     """
     place, since = target(target_name), datetime.now(UTC) - timedelta(minutes=minutes)
-    if json_ or not show.out.is_terminal:
-        for look in looks(place, since):
-            changes = [*(("started", run) for run in look.begun), *(("ended", run) for run in look.over)]
-            for change, run in changes:
-                if json_:
-                    as_json.dump({"change": change, "run": run}, indent=None)
-                else:
-                    show_executions.one_line(run)
-        return
-    with Live(console=Console(highlight=False), auto_refresh=False) as picture:  # unlike `out` it wraps lines
-        for look in looks(place, since):
-            picture.update(show_executions.live(look), refresh=True)
+    for change, run in changes(place, since):
+        if json_:
+            as_json.dump({"change": change, "run": run}, indent=None)
+        else:
+            show_executions.one_line(run)
 
 
 def console(

@@ -9,8 +9,6 @@ from pipeline.console import many, out, plain, plain_lines
 from pipeline.console.balance import balance
 from pipeline.inspect import show_rejects
 from pipeline.inspect.batch_history.model import BatchHistory, Execution, Outcome
-from pipeline.inspect.outcome import SENTENCES
-from pipeline.inspect.show_executions import COLORS
 
 _MAX_CHUNKS = 10
 _ENDED_COLORS = {Ended.SUCCEEDED: "green", Ended.RUNNING: "cyan", Ended.CAUGHT: "yellow"}
@@ -53,10 +51,10 @@ def history(batch: BatchHistory) -> None:
 
 def _headline(batch: BatchHistory) -> None:
     title = plain(title_of(batch.source.bucket, batch.source.key)) if batch.source else batch.batch_id
-    out.print(f"[bold {COLORS[batch.outcome]}]{batch.outcome.upper()}[/]  {title}")
+    out.print(f"[bold {batch.outcome.color}]{batch.outcome.upper()}[/]  {title}")
     counts = batch.manifest.counts if batch.manifest else None
     numbers = f" Published: {counts.published:,} of {counts.received:,}." if counts else ""
-    failed, sentence = batch.failed, SENTENCES[batch.outcome]
+    failed, sentence = batch.failed, batch.outcome.sentence
     if failed and batch.outcome is Outcome.PUBLISHED:
         sentence = "Every record is accounted for, but a later step failed."
     out.print(f"  {sentence}{numbers}")

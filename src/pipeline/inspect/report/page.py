@@ -19,21 +19,11 @@ from rich import filesize
 from functions.common.batch_state import state_words
 from pipeline.console import many
 from pipeline.inspect.batch_history.model import BatchHistory, LoggedEvent, Outcome, Reject
-from pipeline.inspect.outcome import SENTENCES
 from pipeline.inspect.report import formats
 from pipeline.inspect.report.drawing import drawing_of
 from pipeline.inspect.report.timeline import SCALE, timeline_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_LOOKS = {
-    Outcome.PUBLISHED: "succeeded",
-    Outcome.PARTLY_REJECTED: "warned",
-    Outcome.FAILED: "failed",
-    Outcome.LOST: "failed",
-    Outcome.STUCK: "failed",
-    Outcome.RUNNING: "running",
-    Outcome.WAITING: "stopped",
-}
 
 
 def render(batch: BatchHistory, written: datetime, *, show_values: bool = False) -> str:
@@ -42,7 +32,7 @@ def render(batch: BatchHistory, written: datetime, *, show_values: bool = False)
     latest, page = batch.latest, environment().get_template("page.html.jinja")
     return page.render(
         batch=batch,
-        look=_LOOKS.get(batch.outcome, "unreached"),
+        look=batch.outcome.look,
         headline=headline(batch),
         drawing=drawing_of(latest) if latest and latest.steps else None,
         timelines=[(execution, timeline_of(execution, written)) for execution in reversed(batch.executions)],
@@ -86,7 +76,7 @@ def headline(batch: BatchHistory) -> str:
         return "Published: its one record" if n_received == 1 else f"Published: all {received}"
     if batch.outcome is Outcome.PARTLY_REJECTED:
         return f"Published, without {rejected:,} of its {received}"
-    return SENTENCES[batch.outcome].removesuffix(".")
+    return batch.outcome.sentence.removesuffix(".")
 
 
 def _figures(batch: BatchHistory) -> Iterator[tuple[str, str]]:
