@@ -121,7 +121,7 @@ def destroy(place: Target, confirmation: str = "") -> list[str]:
         raise CliError(str(refused), _BUCKETS_ARE_KEPT) from refused
     return wait_for(
         lambda: tagged(place, project, environment),
-        _STILL_LISTED_SECONDS,
+        _STILL_LISTED_SECONDS if place.name == "aws" else 0,
         _PAUSE_SECONDS,
         until=lambda left: not left,
         before_pause=lambda left: show.step(f"AWS still lists {len(left)} resources, such as {left[0]}; waiting"),
