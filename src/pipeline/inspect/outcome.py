@@ -12,7 +12,7 @@ class Outcome(StrEnum):
     color: str
     look: str
 
-    def __new__(cls, value: str, sentence: str, color: str, look: str) -> "Outcome":
+    def __new__(cls, value: str, sentence: str = "", color: str = "", look: str = "") -> "Outcome":
         """Make a member: a string with more attributes."""
         member = str.__new__(cls, value)
         member._value_ = value
