@@ -48,8 +48,7 @@ def test_the_leftovers_of_a_dead_run_are_destroyed_by_the_next(
         Bucket=STATES, Key=f"{backend.key}.tflock", Body=b'{"ID": "11111111-2222-4333-8444-555555555555"}'
     )
     left = throwaway._Throwaway("local", throwing_away.environment, place.runtime, workspace)
-    [topic] = deploy.tagged(left, "order-pipeline", "smoke-1a2b3c")  # the emulator lists no roles
-    assert ":sns:" in topic
+    assert [arn for arn in deploy.tagged(left, "order-pipeline", "smoke-1a2b3c") if ":sns:" in arn]
 
     monkeypatch.setattr(throwaway, "HOME", tmp_path / ".smoke")
     monkeypatch.setattr(throwaway, "aws_target", lambda: left)
