@@ -87,15 +87,6 @@ def test_a_second_erasure_reports_that_nothing_is_left(place: Place, run: Run, w
         assert "Erased" not in printed
 
 
-def test_a_watched_execution_becomes_stuck(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "_SECONDS", {"local": 0})
-    batch = ways.running(place)
-    looks = watch.watch(place, datetime.now(UTC))  # type: ignore[arg-type]
-    assert [run.outcome for run, _ in next(looks).running] == [Outcome.RUNNING]
-    end(batch.batch_id, "RUNNING", ago=ways.LONG_AGO)
-    assert [run.outcome for run, _ in next(looks).running] == [Outcome.STUCK]
-
-
 def test_an_execution_for_an_object_elsewhere_does_not_stop_the_reconciler(place: Place) -> None:
     """Somebody started it by hand, for a bucket that the pipeline may not read."""
     batch = ways.published(place)

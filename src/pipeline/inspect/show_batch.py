@@ -127,8 +127,8 @@ def _troubles(troubles: Sequence[Trouble]) -> None:
     for trouble in troubles[:_MAX_TROUBLES]:
         number, one = f", try {trouble.number}" if trouble.number else "", trouble.one
         took = f" after {one.seconds:,.2f} s" if one.seconds is not None else ""
-        why = ": ".join(filter(None, (one.error, one.cause)))
-        out.print(f"    {plain(trouble.name)}{number}: {_ended(one.outcome)}{took}: {plain(why)}")
+        why = "".join(f": {plain(part)}" for part in (one.error, one.cause) if part)
+        out.print(f"    {plain(trouble.name)}{number}: {_ended(one.outcome)}{took}{why}")
     if len(troubles) > _MAX_TROUBLES:
         out.print(f"    … and {len(troubles) - _MAX_TROUBLES:,} more tries that failed")
 

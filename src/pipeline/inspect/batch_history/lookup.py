@@ -10,6 +10,7 @@ from functions.common import executions
 from functions.common.batch import Batch, is_batch_id, replay_of
 from functions.common.batch_state import ObjectVersion, batch_id_of
 from functions.common.planning import PREFIX, is_folder_marker
+from functions.common.s3_utils import Storage
 from pipeline.deploy.targets import Target
 from pipeline.errors import UsageError
 from pipeline.recover import restarts
@@ -120,7 +121,7 @@ def _by_key(place: Target, key: str) -> NamedBatch:
 
 def versions_of(place: Target, key: str) -> list[ObjectVersion]:
     """The versions of a key, newest first, at most a hundred."""
-    listed = restarts.pipeline_of(place).storage.list_versions(place.outputs()["ingest_bucket"], key)
+    listed = Storage(place.s3()).list_versions(place.outputs()["ingest_bucket"], key)
     # S3 lists keys in order: a key's own versions come before those of longer keys
     own = islice(takewhile(lambda one: one["Key"] == key, listed), _MAX_VERSIONS)
     return [ObjectVersion(key, one["VersionId"], one["Size"], one["LastModified"]) for one in own]
