@@ -443,8 +443,17 @@ def test_a_state_that_can_not_be_moved_stays_in_its_file(infra: Path, monkeypatc
 
 @pytest.mark.parametrize("backend", [S3Backend("states", "k"), LocalBackend()])
 def test_move_state_reports_that_there_is_nothing_to_move(infra: Path, backend: backends.Backend) -> None:
-    with pytest.raises(CliError, match="There is no state to move"):
+    with pytest.raises(CliError, match="There is no state to move") as refused:
         workspace_in(infra, backend).move_state()
+    assert "rename terraform.tfstate to dev.tfstate first" in refused.value.next_step
+
+
+def test_a_state_that_was_renamed_as_advised_is_moved(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (infra / "terraform.tfstate").write_text(json.dumps(STATE))
+    (infra / "terraform.tfstate").rename(infra / "dev.tfstate")
+    monkeypatch.setattr(Workspace, "_init", lambda _: None)
+    monkeypatch.setattr(Workspace, "_drain", lambda *_: None)
+    assert workspace_in(infra, S3Backend("states", "k")).move_state() == infra / "dev.tfstate.moved"
 
 
 @pytest.mark.parametrize(
