@@ -85,8 +85,8 @@ class Workspace:
         if not isinstance(self.backend, S3Backend) or not file:
             raise CliError(
                 "There is no state to move: no bucket is named, or no file here holds a state of this environment.",
-                f"Set {backends.VARIABLE} and ENV, in the checkout that was deployed from. If that was without ENV, rename "
-                f"{backends.DEFAULT_STATE} to {self.chosen.name or 'dev'}.tfstate first.",
+                f"Set {backends.VARIABLE} and ENV, in the checkout that was deployed from. If that was without ENV, "
+                f"rename {backends.DEFAULT_STATE} to {self.chosen.name or 'dev'}.tfstate first.",
             )
         moved = file.rename(file.with_name(f"{file.name}.moved"))  # otherwise Terraform tries to migrate it
         try:
