@@ -103,6 +103,15 @@ def _pages(client: "SFNClient", machine_arn: str, **selection: Any) -> Any:
     )
 
 
+def history(client: "SFNClient", execution_arn: str, *, with_data: bool = False) -> Iterator[Any]:
+    """Yield the events of an execution, oldest first. `with_data` includes inputs, outputs, errors and causes."""
+    pages = client.get_paginator("get_execution_history").paginate(
+        executionArn=execution_arn, includeExecutionData=with_data, PaginationConfig={"PageSize": 1000}
+    )
+    for page in pages:
+        yield from page["events"]
+
+
 def execution_arn(machine_arn: str, name: str) -> str:
     """Return the ARN of the execution named `name`."""
     return f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"

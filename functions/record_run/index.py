@@ -58,14 +58,8 @@ def _history(run: FinishedRun) -> History | None:
 
 
 def _events(execution_arn: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the events of the history in order, without data, because types and times show what is billed."""
-    pages = (
-        executions.client()
-        .get_paginator("get_execution_history")
-        .paginate(executionArn=execution_arn, includeExecutionData=False, PaginationConfig={"PageSize": 1000})
-    )
-    for page in pages:
-        yield from page["events"]
+    """Return the events of the history in order, without data, because types and times show what is billed."""
+    return executions.history(executions.client(), execution_arn)
 
 
 def _staged(run: FinishedRun) -> Iterator[tuple[str, int]]:

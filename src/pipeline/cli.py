@@ -72,8 +72,6 @@ def main() -> None:
         show.error(UsageError(problem.format_message(), "pipeline --help lists the commands."))
         sys.exit(2)
     except Exception as problem:
-        if system_errors.is_out_of_memory(problem):
-            system_errors.give_up(system_errors.out_of_memory())
         if (explained := _explained(problem, "aws")) is None:
             raise
         show.error(explained)
@@ -90,8 +88,6 @@ class _Command(TyperCommand):
         try:
             return super().invoke(ctx)
         except (ClientError, BotoCoreError, TransientError) as problem:
-            if system_errors.is_out_of_memory(problem):
-                raise
             target_name = aws_errors.DEMO if ctx.info_name == "demo" else ctx.params.get("target_name") or "aws"
             if (explained := _explained(problem, target_name)) is None:
                 raise
@@ -100,6 +96,9 @@ class _Command(TyperCommand):
 
 def _explained(problem: BaseException, target_name: str) -> CliError | None:
     """The error of a command on a target with its next step; None for an unexpected error."""
+    if isinstance(problem, MemoryError) or getattr(problem, "is_memory", False):
+        advice = "Run it where more memory is free, or split the input file."
+        return CliError("There is not enough memory for this command.", advice)
     cause = problem.__cause__ if isinstance(problem, TransientError) else problem
     if isinstance(cause, ClientError | BotoCoreError):
         return aws_errors.of_aws(cause, target_name)

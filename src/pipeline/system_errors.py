@@ -1,27 +1,13 @@
-"""Explains errors of the system: too little memory or disk space, or a file that can't be read or written.
-
-Imports only the standard library, since the process may not have the memory for more.
-"""
+"""Explains errors of the system: a full disk, or a file that can't be read or written."""
 
 import contextlib
 import errno
-import os
-import re
-import resource
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from pipeline.errors import CliError
-
-_LOADING_MB = 200
-"""With less address space the libraries can't be loaded: some raise errors, and others crash without a message."""
-
-NEEDED_MB = 500
-"""With this much address space `pipeline validate` works."""
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
@@ -44,65 +30,7 @@ _NEXT = {
     errno.EIO: "The disk has a fault: see the system's log (dmesg), or name a path on another disk",
 }
 """What to do about an error, before the command is run again."""
-
-_BY_COPYTREE = re.compile(r"\[Errno (\d+)\]")
-
-
-def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or one that it was raised from, says that the process can't get memory."""
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        if _is_memory(error):
-            return True
-        seen.append(error)
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return False
-
-
-def _is_memory(error: BaseException) -> bool:
-    """Python has no class for a thread or a library that gets no memory, so their messages decide."""
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    if isinstance(error, RuntimeError):
-        return "can't start new thread" in str(error)
-    if isinstance(error, ImportError):
-        return "failed to map segment" in str(error) or "Cannot allocate memory" in str(error)
-    if isinstance(error, MemoryError) or getattr(error, "is_memory", False):
-        return True
-    duckdb = sys.modules.get("duckdb")  # only if it is loaded: loading it would take memory
-    return duckdb is not None and isinstance(error, duckdb.OutOfMemoryException)
-
-
-def is_limit_too_low() -> bool:
-    """Whether the memory limit of this process is too low to load the command line."""
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return limit != resource.RLIM_INFINITY and limit < _LOADING_MB << 20
-
-
-def out_of_memory() -> CliError:
-    """The error for too little memory. It names the limit, if there is one."""
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit == resource.RLIM_INFINITY:
-        return CliError(
-            "There is not enough memory for this command.",
-            "Close other programs, run it where more memory is free, or split the input file.",
-        )
-    return CliError(
-        f"There is not enough memory for this command: its limit is {limit >> 20:,} MB.",
-        f"Raise the limit (ulimit -v) to {NEEDED_MB} MB or more, then run the command again.",
-    )
-
-
-def give_up(problem: CliError) -> NoReturn:
-    """Print an error with little memory, and end the process.
-
-    Skips the interpreter's clean-up, in which libraries crash without memory.
-    """
-    message = f"error: {problem}\nnext:  {problem.next_step}\n"
-    with contextlib.suppress(OSError, ValueError, MemoryError):
-        sys.stdout.flush()
-    os.write(2, message.encode())
-    os._exit(problem.exit_code)
+_AGAIN = "run the command again."
 
 
 def is_full(error: OSError) -> bool:
@@ -112,13 +40,11 @@ def is_full(error: OSError) -> bool:
 
 def of_file(error: OSError, path: Path | str = "") -> CliError:
     """Explains an error, with the path that it is about: `path` if given, otherwise the one that the error names."""
-    number, reason = error.errno, error.strerror or str(error)
-    named = path or error.filename or ""
     if isinstance(error, shutil.Error) and isinstance(error.args[0], list):  # of copytree: source, target, reason
         _, named, reason = error.args[0][0]
-        found = _BY_COPYTREE.search(reason)
-        number = int(found[1]) if found else None
-    next_step = f"{_NEXT.get(number or 0, 'Fix that')}, then run the command again."
+        return CliError(f"{named}: {reason}.", f"Fix that, then {_AGAIN}")
+    number, reason, named = error.errno, error.strerror or str(error), path or error.filename or ""
+    next_step = f"{_NEXT.get(number or 0, 'Fix that')}, then {_AGAIN}"
     if number in _FULL:
         named = path or error.filename2 or error.filename or named
         named = named or f"The output, or a temporary file in {tempfile.gettempdir()},"

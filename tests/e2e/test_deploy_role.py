@@ -137,9 +137,7 @@ def test_a_state_moves_from_a_file_to_the_bucket_and_is_locked_there(
 ) -> None:
     with pytest.raises(CliError, match=f"a bucket for states: {STATES}"):
         in_bucket(LocalBackend("state.tfstate")).init()
-    with pytest.raises(CliError, match="but state is an environment of the team"):
-        in_bucket(LocalBackend("state.tfstate", is_chosen=True)).init()
-    local, remote = in_bucket(LocalBackend("state.tfstate", is_chosen=True), None), in_bucket(REMOTE)
+    local, remote = in_bucket(LocalBackend("state.tfstate"), None), in_bucket(REMOTE)
     local.init()
     list(local.apply(FIRST))
 
@@ -148,8 +146,8 @@ def test_a_state_moves_from_a_file_to_the_bucket_and_is_locked_there(
     assert remote.move_state().name == "state.tfstate.moved"
     remote.init()
     assert [kind for kind, _ in remote.state().resources] == ["terraform_data"]
-    with pytest.raises(CliError, match="but TF_STATE_BUCKET is none"):
-        in_bucket(LocalBackend("state.tfstate", is_chosen=True)).state()
+    with pytest.raises(CliError, match="but TF_STATE_BUCKET is not set"):
+        in_bucket(LocalBackend("state.tfstate")).state()
 
     lock = json.dumps({"ID": "11111111-2222-4333-8444-555555555555", "Operation": "OperationTypeApply", "Who": "a@b"})
     place.s3().put_object(Bucket=STATES, Key=f"{REMOTE.key}.tflock", Body=lock.encode())

@@ -122,28 +122,6 @@ def makefile() -> list[str]:
     return (ROOT / "Makefile").read_text().splitlines()
 
 
-def a_terraform(folder: Path, version: str) -> str:
-    """A PATH with a Terraform of this version."""
-    script = folder / "terraform"
-    script.write_text(f'#!/bin/sh\necho \'{{"terraform_version": "{version}"}}\'\n')
-    script.chmod(0o755)
-    return str(folder)
-
-
-@pytest.mark.parametrize("version", ["0.15.5", "1.9.8"])
-def test_an_old_terraform_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
-    monkeypatch.setenv("PATH", a_terraform(tmp_path, version))
-    with pytest.raises(CliError, match=f"Terraform {version} is too old") as refused:
-        terraform.executable()
-    assert "Install Terraform 1.10 or newer" in refused.value.next_step
-
-
-@pytest.mark.parametrize("version", ["1.10.0", "1.11.4", "2.0.0"])
-def test_a_recent_terraform_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
-    monkeypatch.setenv("PATH", a_terraform(tmp_path, version))
-    assert terraform.executable() == str(tmp_path / "terraform")
-
-
 def test_a_missing_terraform_has_advice_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CliError, match="not on the PATH") as refused:

@@ -12,13 +12,12 @@ from functions.common import s3_utils
 from functions.common.batch import Batch, failure_key, run_key
 from pipeline import console as show
 from pipeline.inspect import executions as monitor
-from pipeline.inspect import logs, monitor_commands, watch
+from pipeline.inspect import monitor_commands, watch
 from pipeline.inspect import show_executions as show_runs
 from pipeline.recover import restarts
 from tests import documents, harness
 from tests.integration.deployed import MACHINE, Place, end, run_command, use_place
 from tests.integration.test_explain import GOOD, HOPELESS, MIXED, crashed, notification_not_sent, published, queue
-from tests.unit import histories
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -160,7 +159,7 @@ def test_logs_of_a_batch_are_requested_until_an_hour_after_its_end(
 ) -> None:
     batch = published(place)
     calls: list[Any] = []
-    monkeypatch.setattr(monitor_commands, "logs", lambda *arguments: calls.append(arguments) or logs.Latest([], []))
+    monkeypatch.setattr(monitor_commands, "logs", lambda *arguments: calls.append(arguments) or [])
     monkeypatch.setattr(restarts, "patience", lambda: restarts.Patience(datetime.now(UTC), timedelta(0)))
     end(batch.batch_id, "SUCCEEDED")
     run("logs", batch.batch_id)
@@ -174,14 +173,6 @@ def test_logs_of_a_batch_are_requested_until_an_hour_after_its_end(
     assert since == uploaded - timedelta(minutes=1)
     assert timedelta(minutes=59) < until - uploaded < timedelta(minutes=61)
     assert [arguments[4] for arguments in others] == [None] * 3, "it runs, or time is asked for, or no batch is"
-
-
-def test_logs_names_the_functions_whose_logs_were_too_long_to_search(
-    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(monitor_commands, "logs", lambda *_: logs.Latest([], ["validate"]))
-    _, _, err = run("logs")
-    assert "the log of validate is long, and only its latest part was searched. Next: a lower --minutes" in err
 
 
 def test_logs_suggests_a_longer_time_if_no_line_is_found(place: Place, run: Run) -> None:
@@ -258,57 +249,6 @@ def test_an_execution_is_watched_to_its_end_among_many_others(
         ("ended", "published", "long.jsonl"),
     ]
     assert len(changed) == 2 + 2 * 103, "the end of each other execution is shown once"
-
-
-def test_running_executions_are_shown_even_if_a_hundred_others_are_newer(place: Place) -> None:
-    place.step_functions().runs = lambda _: None
-    batches = [place.process(b"", f"{at}.jsonl") for at in range(103)]
-    end(batches[0].batch_id, "RUNNING", ago=timedelta(hours=1))
-    look = next(watch.watch(place, datetime.now(UTC) - timedelta(minutes=5)))  # type: ignore[arg-type]
-    assert [run.name for run, _ in look.running] == [batches[0].batch_id]
-    assert len(look.ended) == 100
-
-
-def test_the_live_view_shows_the_current_state_and_later_the_cost(place: Place, looks: list[Callable[[], Any]]) -> None:
-    running, over = place.process(GOOD, "running.jsonl"), place.process(GOOD, "over.jsonl")
-    end(running.batch_id, "RUNNING")
-    place.step_functions().histories[running.batch_id] = histories.troubled()[:4]
-    looks += [lambda: with_cost(over)]
-    seen = watch.watch(place, datetime.now(UTC) - timedelta(minutes=1))  # type: ignore[arg-type]
-    first, second = next(seen), next(seen)
-    assert [(run.key, state) for run, state in first.running] == [(running.source.key, "ProcessChunks")]
-    assert [run.usd for run in (*first.ended, *second.ended)] == ["", "0.000340"]
-    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    console.print(show_runs.live(second))
-    text = console.export_text()
-    assert "1 execution running" in text
-    assert "ProcessChunks, " in text
-    assert "USD 0.000340" in text
-
-
-def test_watch_reads_the_queue_every_tenth_poll_and_a_cost_for_a_minute(
-    place: Place, looks: list[Callable[[], Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old, new = place.process(GOOD, "old.jsonl"), place.process(GOOD, "new.jsonl")
-    end(old.batch_id, "SUCCEEDED", ago=timedelta(seconds=70))
-    calls: list[str] = []
-    monkeypatch.setattr(watch, "cost_of", lambda _place, _batch, name: calls.append(name) or "")
-    looks += [lambda: queue(place, {"Records": []}), *[lambda: None] * 10]
-    seen = watch.watch(place, datetime.now(UTC) - timedelta(minutes=5))  # type: ignore[arg-type]
-    assert [next(seen).waiting for _ in range(11)] == [0] * 10 + [1]
-    assert calls == [new.batch_id] * 10, "the other's record will not come any more"
-
-
-def test_watch_requests_the_states_of_ten_running_executions_at_most(place: Place) -> None:
-    place.step_functions().runs = lambda _: None
-    for at in range(12):
-        batch = place.process(b"", f"{at}.jsonl")
-        end(batch.batch_id, "RUNNING", ago=timedelta(seconds=20 - at))
-        place.step_functions().histories[batch.batch_id] = histories.troubled()[:4]
-    look = next(watch.watch(place, datetime.now(UTC)))  # type: ignore[arg-type]
-    assert [(run.key.rpartition("/")[2], state) for run, state in look.running] == [
-        (f"{at}.jsonl", "ProcessChunks" if at > 1 else "") for at in reversed(range(12))
-    ]
 
 
 def test_a_failure_record_may_still_be_missing(place: Place, run: Run) -> None:

@@ -234,7 +234,6 @@ ACTIONS = {
     "GetCallerIdentity": "",  # needs none
     "HeadObject": "GetObject",
     "Invoke": "InvokeFunction",
-    "ListBuckets": "ListAllMyBuckets",
     "ListObjectsV2": "ListBucket",
     "ListSubscriptionsByTopic": "",  # only pipeline deploy lists subscriptions
 }
@@ -263,6 +262,7 @@ def requested() -> set[str]:
     models = [harness._session().client(service).meta.service_model for service in SERVICES]
     known = {xform_name(operation): operation for model in models for operation in model.operation_names}
     text = "\n".join(path.read_text() for path in SOURCES)
+    text = text.replace("executions.history(", "client.get_execution_history(")  # the request of that function
     methods = set(re.findall(r"\.(\w+)\(", text)) | set(re.findall(r'"([a-z0-9_]+)"', text))
     operations = {known[method] for method in methods & known.keys()} - {"Publish"}  # the name of a state's action
     return {ACTIONS.get(operation, operation) for operation in operations} - {""}

@@ -21,7 +21,6 @@ from pipeline.inspect.batch_history.model import (
     Rejects,
 )
 from pipeline.inspect.batch_history.rejects import read_rejects
-from pipeline.inspect.report.tables import Preview, preview
 from tests import documents
 from tests.statemachine import definition as asl
 from tests.unit import histories
@@ -37,18 +36,6 @@ _LINES = (
     ("write", "0.531250000000000", "lambda_gb_second", "0.0000133334", "0.000007083368750"),
     ("state transitions", "12", "state_transition", "0.000025", "0.0003"),
     ("S3 PUT and LIST", "29", "s3_put", "0.0000054", "0.0001566"),
-)
-_CUSTOMERS = (
-    "customer_id,name,email,phone,postal_code,last_order_date,batch_id,ingested_at\n"
-    f'TOMSP,"Toms, Spezialitäten",tom@example.com,0251-031259,44087,1998-03-23T00:00:00.000000Z,{BATCH},'
-    "2026-01-01T00:00:00.000000Z\n"
-    f"VINET,Vins et alcools Chevalier,,26.47.15.10,51100,1997-11-12T00:00:00.000000Z,{BATCH},"
-    "2026-01-01T00:00:00.000000Z\n"
-)
-_ORDERS = (
-    "order_id,order_date,status,currency,customer_id,item_count,total_amount\n"
-    "10248,1996-07-04T00:00:00.000000Z,shipped,USD,VINET,3,472.3800\n"
-    "10249,1996-07-05T00:00:00.000000Z,shipped,USD,TOMSP,2,1875.0100\n"
 )
 
 
@@ -111,17 +98,6 @@ def of_a_fork() -> BatchHistory:
     enrich = replace(run.steps[at - 1], name="Enrich")
     run = replace(run, steps=(*run.steps[:at], enrich, *run.steps[at:]))
     return replace(story, executions=(run,))
-
-
-def previews(story: BatchHistory, *, show_values: bool = False) -> list[Preview]:
-    """The first rows of two tables of a published batch."""
-    contents = {"orders": _ORDERS, "customers": _CUSTOMERS}
-    seen = {"orders": {"order_date", "item_count", "total_amount"}, "customers": {"last_order_date"}}
-    return [
-        preview(replace(output, bytes=1), contents[output.table].encode(), None if show_values else seen[output.table])
-        for output in story.outputs
-        if output.kind == "csv" and output.table in contents
-    ]
 
 
 def execution(events: list[Event], status: str, **changes: Any) -> Execution:

@@ -15,7 +15,6 @@ from functions.common.execution_history.model import Ended
 from pipeline.inspect.batch_history.model import Action, BatchHistory, Output, Problem
 from pipeline.inspect.batch_history.rejects import read_rejects
 from pipeline.inspect.report.page import headline, render
-from pipeline.inspect.report.tables import preview
 from tests.report import stories
 from tests.unit import histories
 
@@ -69,10 +68,6 @@ def many_tries() -> BatchHistory:
 
 UNFOLD = "document.querySelectorAll('details').forEach(one => one.open = true)"
 
-HOSTILE_ROWS = preview(
-    Output("t", "csv", "t.csv", 0, 1), f'"{HOSTILE[2]}",b\n"{HOSTILE[0]}","{HOSTILE[5]}{HOSTILE[6]}"\n'.encode(), None
-)
-
 STORIES: dict[str, Callable[[], BatchHistory]] = {
     "published": stories.published,
     "partly rejected": stories.partly_rejected,
@@ -109,8 +104,7 @@ def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
 
     def open_one(name: str, **context: Any) -> Opened:
         story, path = STORIES[name](), tmp_path / f"{len(opened)}.html"
-        rows = [HOSTILE_ROWS] if name == "hostile" else stories.previews(story)
-        path.write_text(render(story, rows, stories.WRITTEN), "utf-8")
+        path.write_text(render(story, stories.WRITTEN), "utf-8")
         opened.append(Opened(browser, path, **context))
         return opened[-1]
 

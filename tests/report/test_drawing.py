@@ -65,7 +65,7 @@ def test_the_states_of_the_map_are_inside_it_and_no_other_boxes_overlap() -> Non
 
 @pytest.mark.parametrize("story", [stories.published(), stories.partly_rejected(), stories.failed()])
 def test_a_run_of_this_release_lists_no_other_states(story: BatchHistory) -> None:
-    assert NOT_DRAWN not in page.render(story, (), stories.WRITTEN)
+    assert NOT_DRAWN not in page.render(story, stories.WRITTEN)
 
 
 def drawn(html: str) -> tuple[set[str], set[tuple[str, str]], list[str]]:
@@ -79,7 +79,7 @@ def drawn(html: str) -> tuple[set[str], set[tuple[str, str]], list[str]]:
 
 
 def test_states_that_only_a_fork_has_are_listed() -> None:
-    html = page.render(stories.of_a_fork(), (), stories.WRITTEN)
+    html = page.render(stories.of_a_fork(), stories.WRITTEN)
     assert NOT_DRAWN in html
     assert drawn(html) == (BOXES.keys(), {(source, target) for source, target, _ in LINES}, ["Enrich: succeeded"])
 
@@ -88,7 +88,7 @@ def test_a_machine_without_any_state_of_this_release_is_only_listed() -> None:
     story = stories.published()
     steps = [replace(step, name=f"Old{step.name}") for step in story.executions[0].steps if step.kind != "Map"]
     story = replace(story, executions=(replace(story.executions[0], steps=tuple(steps)),))
-    html = page.render(story, (), stories.WRITTEN)
+    html = page.render(story, stories.WRITTEN)
     states, lines, others = drawn(html)
     assert (states, lines) == (set(), set())
     assert "OldWrite: succeeded" in others
@@ -109,7 +109,7 @@ def test_a_map_that_failed_does_not_show_which_of_its_states_ran() -> None:
 
 
 def test_an_unreached_state_is_drawn_differently() -> None:
-    html = page.render(stories.failed(), (), stories.WRITTEN)
+    html = page.render(stories.failed(), stories.WRITTEN)
     by_state = {name: look for look, name in re.findall(r'look-(\w+)(?: frame)?" data-state="(\w+)"', html)}
     assert by_state.keys() == BOXES.keys()
     assert {name for name, look in by_state.items() if look == "unreached"} == {

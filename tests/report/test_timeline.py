@@ -50,10 +50,10 @@ def test_every_bar_is_on_the_scale_and_can_be_seen() -> None:
 
 
 def test_failed_tries_are_listed_with_error_and_time() -> None:
-    troubles = timeline(stories.failed().executions[-1]).troubles
+    troubles = stories.failed().executions[-1].troubles
     assert [trouble.number for trouble in troubles] == [1, 2, 3, 4, 5, 6, 7]
     assert {(trouble.name, trouble.one.error) for trouble in troubles} == {("Write", "TransientError")}
-    first = timeline(stories.partly_rejected().executions[0]).troubles
+    first = stories.partly_rejected().executions[0].troubles
     assert [(trouble.name, trouble.one.error) for trouble in first] == [
         ("Transform, chunk 0", "States.Timeout"),
         ("Validate, chunk 1", ""),

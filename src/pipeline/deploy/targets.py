@@ -11,10 +11,8 @@ from urllib.request import urlopen
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.deploy import backends, build, environments
-from pipeline.deploy.aws_errors import of_aws
 from pipeline.deploy.environments import Environment
 from pipeline.deploy.terraform import INFRA
 from pipeline.deploy.workspace import StateFile, Workspace
@@ -66,9 +64,6 @@ class Target:
 
     @cached_property
     def _state(self) -> StateFile:
-        return self._read_state()
-
-    def _read_state(self) -> StateFile:
         return self.workspace.state()
 
     def s3(self) -> "S3Client":
@@ -119,11 +114,8 @@ class Target:
             raise CliError(f"The download from AWS failed: {exc}.", "Run the same again.") from exc
 
     def account(self) -> str:
-        """The account's id. Raises CliError if the credentials don't work."""
-        try:
-            return str(self.account_client("sts").get_caller_identity()["Account"])
-        except (BotoCoreError, ClientError) as exc:
-            raise of_aws(exc, self.name) from exc
+        """The account's id."""
+        return str(self.account_client("sts").get_caller_identity()["Account"])
 
     @cached_property
     def _session(self) -> boto3.Session:

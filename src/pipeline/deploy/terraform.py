@@ -10,9 +10,7 @@ import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pipeline import ROOT
 from pipeline.deploy.locks import one_at_a_time
@@ -22,7 +20,6 @@ INFRA = ROOT / "infra"
 BOOTSTRAP = INFRA / "bootstrap"
 _REGISTRY = "registry.terraform.io"
 _PROVIDER = f"{_REGISTRY}/hashicorp/aws"
-_MINIMUM = (1, 10)
 _MIRROR_ROOTS = (Path.home(), Path("/opt"), Path("/usr/local/share"), Path("/srv"))
 """Where to look for a provider mirror, one or two levels down."""
 _STOP_SECONDS = 300
@@ -97,24 +94,15 @@ def _errors_of(output: str) -> str:
 
 
 def executable() -> str:
-    """The path of Terraform. Raises CliError if it is missing or too old."""
-    advice = (
-        "Install Terraform 1.10 or newer (https://developer.hashicorp.com/terraform/install), then run the same again."
-    )
+    """The path of Terraform, which checks itself that it is recent enough. Raises CliError if it is missing."""
     path = shutil.which("terraform")
     if path is None:
-        raise CliError("Terraform is not on the PATH.", advice)
-    number = _version(path)["terraform_version"]
-    if tuple(map(int, number.split(".")[:2])) < _MINIMUM:
-        raise CliError(f"Terraform {number} is too old.", advice)
+        raise CliError(
+            "Terraform is not on the PATH.",
+            "Install Terraform 1.10 or newer (https://developer.hashicorp.com/terraform/install), then run the same "
+            "again.",
+        )
     return path
-
-
-@cache
-def _version(path: str) -> dict[str, Any]:
-    """Terraform's version, and the version of the provider in infra/.terraform.lock.hcl."""
-    command = [path, f"-chdir={INFRA}", "version", "-json"]
-    return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
 
 
 def init(environment: Mapping[str, str], *arguments: str, folder: Path = INFRA) -> None:
@@ -163,7 +151,9 @@ def check_environment(folder: Path) -> dict[str, str]:
 
 def find_mirror() -> Path | None:
     """The first folder in the usual places that mirrors the locked provider, or None."""
-    version = _version(executable())["provider_selections"][_PROVIDER]
+    command = [executable(), f"-chdir={INFRA}", "version", "-json"]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    version = found["provider_selections"][_PROVIDER]
     for root in _MIRROR_ROOTS:
         for provider in [*root.glob(f"*/{_PROVIDER}"), *root.glob(f"*/*/{_PROVIDER}")]:
             if list(provider.glob(f"{version}/*/terraform-provider-aws*")) or list(provider.glob(f"*_{version}_*.zip")):

@@ -83,11 +83,10 @@ class Workspace:
         """Move the state from a file to the bucket; returns the file's new name. Raises CliError."""
         file = self._state_file()
         if not isinstance(self.backend, S3Backend) or not file:
-            has_bucket = isinstance(self.backend, S3Backend)
-            missing = "No file here holds a state of this environment" if has_bucket else "No bucket is named"
             raise CliError(
-                f"{missing}: there is nothing to move.",
-                f"Set {backends.VARIABLE} and ENV, in the checkout that was deployed from.",
+                "There is no state to move: no bucket is named, or no file here holds a state of this environment.",
+                f"Set {backends.VARIABLE} and ENV, in the checkout that was deployed from. If that was without ENV, "
+                f"rename {backends.DEFAULT_STATE} to {self.chosen.name or 'dev'}.tfstate first.",
             )
         moved = file.rename(file.with_name(f"{file.name}.moved"))  # otherwise Terraform tries to migrate it
         try:
@@ -100,13 +99,8 @@ class Workspace:
 
     def _state_file(self) -> Path | None:
         """The file with this environment's state from before it had a bucket."""
-        if not self.chosen.name:
-            return None
-        own, default = self.folder / f"{self.chosen.name}.tfstate", self.folder / backends.DEFAULT_STATE
-        if _read(own).resources:
-            return own
-        state = _read(default)
-        return default if state.resources and state.tags.get("Environment") == self.chosen.name else None
+        own = self.folder / f"{self.chosen.name}.tfstate"
+        return own if self.chosen.name and _read(own).resources else None
 
     def _check_files(self) -> None:
         """Raise CliError for a state in a file that was not moved, or that Terraform would use by mistake."""
@@ -185,7 +179,7 @@ class Workspace:
 
     def _configure_backend(self) -> None:
         """Write the backend into the folder. Raises CliError if the state is somewhere else."""
-        if difference := self.backend.differs_from(backends.remembered(self._data)):
+        if difference := backends.difference(self.backend, self._data):
             raise CliError(
                 difference,
                 f"Set {backends.VARIABLE} to the bucket of the state. If you moved the state yourself, delete "
@@ -193,7 +187,7 @@ class Workspace:
             )
         local = self.backend if self.folder == INFRA and isinstance(self.backend, LocalBackend) else None
         if local and not _read(self.folder / local.path).resources:
-            backends.check_no_bucket(self.chosen, local.is_chosen)
+            backends.check_no_bucket(self.chosen)
         override = self.folder / backends.OVERRIDE
         if isinstance(self.backend, S3Backend):
             override.write_text(backends.S3_OVERRIDE)

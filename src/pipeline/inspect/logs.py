@@ -10,7 +10,7 @@ import time
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import count, islice
+from itertools import islice
 from typing import Any
 
 from pipeline.deploy.targets import Target
@@ -20,18 +20,12 @@ _NOT_SHOWN = {
     *("service", "function_name", "function_arn", "xray_trace_id"),
 }
 
-_MOST_PAGES = 25
-"""How many pages, of at most 1 MB, are read of one function's log to find the latest lines."""
-
 _FIRST_PAGES = 10
-"""The same for finding the first lines about a batch."""
+"""How many pages, of at most 1 MB, are read of one function's log to find the first lines about a batch."""
 
 _PAUSE_SECONDS = 2.0
-_SOON, _LATE = timedelta(minutes=1), timedelta(minutes=10)
-"""How late lines may arrive: nearly all within the first, all within the second."""
-
-_LATE_EVERY = 15
-"""After this many polls, following reads back as far as `_LATE`; otherwise as far as `_SOON`."""
+_LATE = timedelta(minutes=1)
+"""How late nearly all lines arrive at most."""
 
 
 @dataclass(frozen=True)
@@ -47,46 +41,36 @@ class LogLine:
     """The name of the event that the line is about, which never changes; empty if it has none."""
 
 
-@dataclass(frozen=True)
-class Latest:
-    """The latest lines, oldest first."""
-
-    lines: list[LogLine]
-    cut: list[str]
-    """The functions whose log is so long that only its latest part was read."""
-
-
 _Lines = dict[str, LogLine]
 """Lines by the ids of their events."""
 
 
-def logs(place: Target, since: datetime, limit: int, batch_id: str = "", until: datetime | None = None) -> Latest:
-    """The functions' structured log lines between two times, at most the `limit` latest; 25 requests per function.
+def logs(
+    place: Target, since: datetime, limit: int, batch_id: str = "", until: datetime | None = None
+) -> list[LogLine]:
+    """The functions' structured log lines between two times, at most the `limit` latest, oldest first.
 
     With `batch_id` only those about this batch.
     """
-    lines, cut = _latest(place, since, limit, batch_id, until)
-    return Latest(list(lines.values()), cut)
+    return list(_latest(place, since, limit, batch_id, until).values())
 
 
 def follow_logs(place: Target, since: datetime, limit: int, batch_id: str = "") -> Iterator[LogLine]:
     """The `limit` latest lines since a time, and then each new one, for as long as the caller reads.
 
-    A line that CloudWatch Logs receives up to ten minutes late follows later ones. No line comes twice.
+    A line that CloudWatch Logs receives up to a minute late follows later ones. No line comes twice.
     """
     begun = datetime.now(UTC)
-    known = {name: line.time for name, line in _since(place, max(since, begun - _LATE), batch_id).items()}
-    lines, _ = _latest(place, since, limit, batch_id, None)
+    known = _since(place, max(since, begun - _LATE), batch_id)
+    lines = _latest(place, since, limit, batch_id)
     yield from lines.values()
-    known |= {name: line.time for name, line in lines.items()}
-    for number in count(1):
+    known |= lines
+    while True:
         time.sleep(_PAUSE_SECONDS)
-        back = _LATE if number % _LATE_EVERY == 0 else _SOON
-        start, begun = begun - back, datetime.now(UTC)
+        start, begun = begun - _LATE, datetime.now(UTC)
         new = {name: one for name, one in _since(place, max(since, start), batch_id).items() if name not in known}
         yield from _in_order(new).values()
-        known |= {name: line.time for name, line in new.items()}
-        known = {name: written for name, written in known.items() if written > start - _LATE}
+        known = {name: line for name, line in (known | new).items() if line.time > start - _LATE}
 
 
 def first_lines(place: Target, since: datetime, batch_id: str, functions: Container[str]) -> tuple[list[LogLine], bool]:
@@ -101,23 +85,18 @@ def first_lines(place: Target, since: datetime, batch_id: str, functions: Contai
     return lines, is_whole
 
 
-def _latest(
-    place: Target, since: datetime, limit: int, batch_id: str, until: datetime | None
-) -> tuple[_Lines, list[str]]:
-    """The latest lines, oldest first, and the functions whose log was not read as far back as `since`."""
-    lines, cut = _Lines(), list[str]()
-    for function, pages in _logs(place, since, batch_id, until, newest_first=True):
+def _latest(place: Target, since: datetime, limit: int, batch_id: str = "", until: datetime | None = None) -> _Lines:
+    """The latest lines, oldest first. Reads each log from its end, until it has enough lines."""
+    lines = _Lines()
+    for _, pages in _logs(place, since, batch_id, until, newest_first=True):
         found = _Lines()
-        for number, (page, has_more) in enumerate(pages, 1):
+        for page, _ in pages:
             found |= page
             if len(found) >= limit:
                 break
-            if number == _MOST_PAGES and has_more:
-                cut.append(function)
-                break
         # the local emulator always returns the oldest first, all at once
         lines |= found if place.name == "local" else dict(reversed(found.items()))
-    return dict(list(_in_order(lines).items())[-limit:]), cut
+    return dict(list(_in_order(lines).items())[-limit:])
 
 
 def _since(place: Target, since: datetime, batch_id: str) -> _Lines:

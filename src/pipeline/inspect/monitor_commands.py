@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.live import Live
 
 from pipeline import console as show
 from pipeline.console import as_json
@@ -17,7 +15,7 @@ from pipeline.inspect.batch_history.batch_executions import last_end
 from pipeline.inspect.batch_history.lookup import look_up
 from pipeline.inspect.executions import console_url, recent_runs
 from pipeline.inspect.logs import LogLine, follow_logs, logs
-from pipeline.inspect.watch import watch as looks
+from pipeline.inspect.watch import watch as changes
 from pipeline.options import AsJson, TargetName
 from pipeline.recover import restarts, undelivered
 
@@ -75,7 +73,7 @@ def logs_command(
     pipeline logs orders-0123…
     pipeline logs --follow
 
-    CloudWatch Logs has most lines within seconds. A line that arrives up to ten minutes late is still shown.
+    CloudWatch Logs has most lines within seconds. With --follow, a line that is more than a minute late is not shown.
     """
     place = target(target_name)
     batch_id, since, until = _about(place, what)
@@ -85,11 +83,9 @@ def logs_command(
         for line in follow_logs(place, since, lines, batch_id):
             _print(line, json_)
     found = logs(place, since, lines, batch_id, until)
-    for line in found.lines:
+    for line in found:
         _print(line, json_)
-    for function in found.cut:
-        show.step(f"the log of {function} is long, and only its latest part was searched. Next: a lower --minutes")
-    if not found.lines and not json_:
+    if not found and not json_:
         show.out.print(f"No log line since {since:%Y-%m-%d %H:%M:%S} UTC. Next: --minutes looks further back")
 
 
@@ -98,28 +94,20 @@ def watch(
     minutes: Annotated[int, typer.Option(min=0, help="Also show what ended within this time.")] = 5,
     json_: AsJson = False,
 ) -> None:
-    """Show live what is running and what has just ended.
+    """Show what is running, what has just ended, and each change.
 
     Runs until you interrupt it.
 
     \b
-    pipeline watch                     a table that is kept up to date
-    pipeline watch | tee watched.txt   one line per start and end
-    pipeline watch --json              the same, one JSON object per line
+    pipeline watch            one line per start and end
+    pipeline watch --json     the same, one JSON object per line
     """
     place, since = target(target_name), datetime.now(UTC) - timedelta(minutes=minutes)
-    if json_ or not show.out.is_terminal:
-        for look in looks(place, since):
-            changes = [*(("started", run) for run in look.begun), *(("ended", run) for run in look.over)]
-            for change, run in changes:
-                if json_:
-                    as_json.dump({"change": change, "run": run}, indent=None)
-                else:
-                    show_executions.one_line(run)
-        return
-    with Live(console=Console(highlight=False), auto_refresh=False) as picture:  # unlike `out` it wraps lines
-        for look in looks(place, since):
-            picture.update(show_executions.live(look), refresh=True)
+    for change, run in changes(place, since):
+        if json_:
+            as_json.dump({"change": change, "run": run}, indent=None)
+        else:
+            show_executions.one_line(run)
 
 
 def console(

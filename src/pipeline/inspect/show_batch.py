@@ -1,18 +1,17 @@
 """Prints what `explain` shows, as plain lines that are never shortened for a terminal."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from functions.common.batch import title_of
 from functions.common.batch_state import state_words
-from functions.common.execution_history.model import Chunk, Ended, Step
+from functions.common.execution_history.model import Ended, Step
 from pipeline.console import many, out, plain, plain_lines
 from pipeline.console.balance import balance
 from pipeline.inspect import show_rejects
-from pipeline.inspect.batch_history.model import BatchHistory, Execution, Outcome
-from pipeline.inspect.outcome import SENTENCES
-from pipeline.inspect.show_executions import COLORS
+from pipeline.inspect.batch_history.model import BatchHistory, Execution, Outcome, Trouble
 
-_MAX_CHUNKS = 10
+_MAX_TROUBLES = 10
 _ENDED_COLORS = {Ended.SUCCEEDED: "green", Ended.RUNNING: "cyan", Ended.CAUGHT: "yellow"}
 
 
@@ -53,10 +52,10 @@ def history(batch: BatchHistory) -> None:
 
 def _headline(batch: BatchHistory) -> None:
     title = plain(title_of(batch.source.bucket, batch.source.key)) if batch.source else batch.batch_id
-    out.print(f"[bold {COLORS[batch.outcome]}]{batch.outcome.upper()}[/]  {title}")
+    out.print(f"[bold {batch.outcome.color}]{batch.outcome.upper()}[/]  {title}")
     counts = batch.manifest.counts if batch.manifest else None
     numbers = f" Published: {counts.published:,} of {counts.received:,}." if counts else ""
-    failed, sentence = batch.failed, SENTENCES[batch.outcome]
+    failed, sentence = batch.failed, batch.outcome.sentence
     if failed and batch.outcome is Outcome.PUBLISHED:
         sentence = "Every record is accounted for, but a later step failed."
     out.print(f"  {sentence}{numbers}")
@@ -99,9 +98,10 @@ def _execution(execution: Execution) -> None:
         out.print("  AWS has deleted its history (90 days after its end). This comes from its records.")
     for step in execution.steps:
         _step(step)
+    _troubles(execution.troubles)
     if execution.steps and execution.status != "RUNNING" and execution.not_reached:
         out.print(f"  [dim]not reached: {', '.join(map(plain, execution.not_reached))}[/dim]")
-    shown = {step.error for step in execution.steps if step.tries or step.chunks}
+    shown = {trouble.one.error for trouble in execution.troubles}
     if execution.error and execution.status != "RUNNING" and execution.error not in shown:
         out.print(f"  {_error(execution.error, execution.cause)}")
     if execution.failure:
@@ -116,35 +116,21 @@ def _step(step: Step) -> None:
     out.print(f"  {step.entered:%H:%M:%S.%f}"[:-3] + f"  {plain(step.name)}{how}")
     if step.inside_untold:
         out.print(f"      [dim]{many(step.scheduled, 'task')}; the history doesn't separate its chunks[/dim]")
-    _tries(step, "      ")
     if step.chunks:
         counts = {ended: sum(chunk.outcome is ended for chunk in step.chunks) for ended in Ended}
         by_outcome = ", ".join(f"{number} {ended}" for ended, number in counts.items() if number)
         out.print(f"      {many(len(step.chunks), 'chunk')}: {by_outcome}")
-    notable = [chunk for chunk in step.chunks if _is_notable(chunk)]
-    for chunk in notable[:_MAX_CHUNKS]:
-        out.print(f"      chunk {chunk.number}  {_ended(chunk.outcome)}")
-        for inner in chunk.steps:
-            out.print(f"        {plain(inner.name)}  {_ended_with_retries(inner)}")
-            _tries(inner, "          ")
-    if len(notable) > _MAX_CHUNKS:
-        out.print(f"      … and {len(notable) - _MAX_CHUNKS} more chunks with retries or errors")
 
 
-def _tries(step: Step, indent: str) -> None:
-    """The tries of a step, unless there was one and it succeeded or is running."""
-    if all(one.outcome in (Ended.SUCCEEDED, Ended.RUNNING) for one in step.tries) and len(step.tries) < 2:
-        return
-    for number, one in enumerate(step.tries, 1):
-        when = f"{one.started or one.ended:%H:%M:%S}" if one.started or one.ended else ""
+def _troubles(troubles: Sequence[Trouble]) -> None:
+    """The tries that failed."""
+    for trouble in troubles[:_MAX_TROUBLES]:
+        number, one = f", try {trouble.number}" if trouble.number else "", trouble.one
         took = f" after {one.seconds:,.2f} s" if one.seconds is not None else ""
-        name = "a task" if step.inside_untold else f"try {number}"
-        why = f": {plain(one.error)}: {plain(one.cause)}".rstrip(": ") if one.error or one.cause else ""
-        out.print(f"{indent}{name}  {when}  {_ended(one.outcome)}{took}{why}")
-
-
-def _is_notable(chunk: Chunk) -> bool:
-    return chunk.outcome is not Ended.SUCCEEDED or any(step.retries for step in chunk.steps)
+        why = "".join(f": {plain(part)}" for part in (one.error, one.cause) if part)
+        out.print(f"    {plain(trouble.name)}{number}: {_ended(one.outcome)}{took}{why}")
+    if len(troubles) > _MAX_TROUBLES:
+        out.print(f"    … and {len(troubles) - _MAX_TROUBLES:,} more tries that failed")
 
 
 def _versions(batch: BatchHistory) -> None:

@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 
-from rich.console import Group, RenderableType
 from rich.text import Text
 
 from functions.common.batch import printable
@@ -12,22 +11,6 @@ from pipeline.console import many, out, plain
 from pipeline.deploy.targets import for_target
 from pipeline.inspect.executions import Run
 from pipeline.inspect.logs import LogLine
-from pipeline.inspect.watch import Look
-
-COLORS = {
-    "published": "green",
-    "partly rejected": "yellow",
-    "failed": "red",
-    "lost": "red",
-    "gone": "dim",
-    "stuck": "red",
-    "waiting": "red",
-    "running": "cyan",
-    "not started": "yellow",
-    "ignored": "dim",
-    "unknown": "yellow",
-}
-"""The color of each outcome, in addition to its name."""
 
 _COUNTS = ("received", "published", "rejected")
 
@@ -56,23 +39,6 @@ def one_line(run: Run) -> None:
     out.print(Text("  ").join(lines(run)))
 
 
-def live(look: Look) -> RenderableType:
-    """The screen of `watch`: running executions with their current states, then as many ended ones as fit."""
-    running = many(len(look.running), "execution")
-    parts = [Text.assemble((f"{running} running", "bold"), (f"  {datetime.now(UTC):%H:%M:%S} UTC, Ctrl-C ends", "dim"))]
-    if look.waiting:
-        waiting = many(look.waiting, "event")
-        parts.append(Text(f"About {waiting} in the failed-event queue: pipeline redrive", style="red"))
-    for run, state in look.running:
-        where = f"{printable(state) or 'starting'}, {run.seconds:,.0f} s"
-        parts.append(Text.assemble("  ", *_outcome_and_key(run), "  ", (where, "cyan")))
-    if look.ended:
-        parts.append(Text("Ended", style="bold"))
-    for run in look.ended:
-        parts += [Text.assemble("  ", line) for line in lines(run)]
-    return Group(*parts[: max(4, out.height - 1)])
-
-
 def log_line(line: LogLine) -> None:
     """A line of a function's log."""
     fields = " ".join(f"{name}={value}" for name, value in line.fields.items())
@@ -95,4 +61,4 @@ def _summary(recent: Sequence[Run]) -> str:
 
 
 def _outcome_and_key(run: Run) -> tuple[Text, str, str]:
-    return Text(run.outcome, style=COLORS[run.outcome]), "  ", printable(run.key)
+    return Text(run.outcome, style=run.outcome.color), "  ", printable(run.key)

@@ -72,7 +72,7 @@ def check_outputs(
 def _of_day(place: Target, day: date) -> dict[str, Listed]:
     batches: defaultdict[str, Listed] = defaultdict(Listed)
     for prefix in prefixes_of_day(place, day):
-        for found in _objects(place, prefix):
+        for found in _listed(place, "Contents[]", Prefix=prefix):
             if batch_id := batch_in(found["Key"]):
                 listed = batches[batch_id]
                 listed.sizes[found["Key"]] = found["Size"]
@@ -98,19 +98,14 @@ def prefixes_of_day(place: Target, day: date | str) -> Iterator[str]:
 
 
 def _folders(place: Target, prefix: str) -> Iterator[str]:
-    for page in _pages(place, Prefix=prefix, Delimiter="/"):
-        yield from (found["Prefix"] for found in page.get("CommonPrefixes", []))
+    return _listed(place, "CommonPrefixes[].Prefix", Prefix=prefix, Delimiter="/")
 
 
-def _objects(place: Target, prefix: str) -> Iterator[Any]:
-    for page in _pages(place, Prefix=prefix):
-        yield from page.get("Contents", [])
-
-
-def _pages(place: Target, **listed: str) -> Iterable[Any]:
+def _listed(place: Target, path: str, **selection: str) -> Iterator[Any]:
+    """What is at a JMESPath of the pages of a listing of the processed bucket."""
     paginator: Any = place.s3().get_paginator("list_objects_v2")
-    pages: Iterable[Any] = paginator.paginate(Bucket=place.outputs()["processed_bucket"], **listed)
-    return pages
+    pages = paginator.paginate(Bucket=place.outputs()["processed_bucket"], **selection)
+    return (found for found in pages.search(path) if found is not None)
 
 
 def _check(place: Target, batch_id: str, listed: Listed, *, digests: bool = False) -> Checked | None:

@@ -13,7 +13,6 @@ from itertools import chain
 from typing import Any
 
 import orjson
-from botocore.exceptions import ClientError
 
 from functions.common import executions
 from functions.common.batch import Batch, Source, failure_prefix, manifest_key, replay_name, revision_of
@@ -36,7 +35,7 @@ from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.manifest import Manifest
 from functions.common.errors import SourceNotVisibleError
 from functions.common.planning import PREFIX
-from functions.common.s3_utils import Storage, is_archived_head, is_missing
+from functions.common.s3_utils import Storage, is_archived_head
 from functions.reconciler.index import status_change
 from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target, for_target
@@ -207,8 +206,8 @@ def latest_manifest(place: Target, finding: Finding) -> Manifest:
     """The manifest of a batch's highest revision. Raises CliError if it was deleted in the meantime."""
     base, _ = revision_of(finding.batch_id)
     prefix = manifest_key(finding.dataset, base).removesuffix(".json")
-    listed = place.s3().list_objects_v2(Bucket=place.outputs()["processed_bucket"], Prefix=prefix).get("Contents", [])
-    revisions = [revision_of(found["Key"].rpartition("/")[2].removesuffix(".json"))[1] for found in listed]
+    listed = pipeline_of(place).storage.list_objects(place.outputs()["processed_bucket"], prefix)
+    revisions = [revision_of(key.rpartition("/")[2].removesuffix(".json"))[1] for key, _ in listed]
     newest = revision_id(base, max(revisions, default=1))
     manifest = read_document(place, Manifest, manifest_key(finding.dataset, newest))
     if manifest is None:
@@ -280,23 +279,20 @@ class SourceState(StrEnum):
 
 def source_state(place: Target, source: Source) -> SourceState:
     """Whether a source can be read. A version that S3 lists but doesn't return yet counts as readable."""
-    try:
-        head = place.s3().head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
-    except ClientError as exc:
-        if is_missing(exc):
-            listed = is_listed(pipeline_of(place), source.key, source.version_id)
-            return SourceState.READABLE if listed else SourceState.GONE
-        raise
-    return SourceState.ARCHIVED if is_archived_head(head) else SourceState.READABLE
+    pipeline = pipeline_of(place)
+    if head := pipeline.storage.head(source.bucket, source.key, source.version_id):
+        return SourceState.ARCHIVED if is_archived_head(head) else SourceState.READABLE
+    return SourceState.READABLE if is_listed(pipeline, source.key, source.version_id) else SourceState.GONE
 
 
 def any_record(place: Target, dataset: str, batch_id: str) -> Record | None:
     """The manifest or a failure record of a batch."""
     if manifest := read_document(place, Manifest, manifest_key(dataset, batch_id)):
         return manifest
-    prefix = failure_prefix(dataset, batch_id)
-    listed = place.s3().list_objects_v2(Bucket=place.outputs()["processed_bucket"], Prefix=prefix, MaxKeys=1)
-    return next((read_document(place, FailureRecord, found["Key"]) for found in listed.get("Contents", [])), None)
+    listed = pipeline_of(place).storage.list_objects(
+        place.outputs()["processed_bucket"], failure_prefix(dataset, batch_id)
+    )
+    return next((read_document(place, FailureRecord, key) for key, _ in listed), None)
 
 
 def _replanned(place: Target, source: Source, ingested_at: str, revision: int) -> Batch:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -106,7 +105,7 @@ def follow(place: Target, uploaded: Upload) -> Iterator[str]:
         )
     while True:
         status = client.describe_execution(executionArn=uploaded.execution_arn)["status"]
-        events = _history(place, uploaded.execution_arn)
+        events = list(executions.history(client, uploaded.execution_arn))
         for event in events[shown:]:
             if name := event.get("stateEnteredEventDetails", {}).get("name"):
                 yield name
@@ -123,15 +122,6 @@ def _after_no_start(place: Target, uploaded: Upload) -> str:
     explain = for_target(f"pipeline explain {uploaded.batch_id}", place.name)
     start = for_target(f"pipeline replay {uploaded.batch_id} --apply", place.name)
     return f"See what happened to it: {explain}. If it was never started, start it: {start}."
-
-
-def _history(place: Target, arn: str) -> list[dict[str, Any]]:
-    pages = (
-        place.step_functions()
-        .get_paginator("get_execution_history")
-        .paginate(executionArn=arn, includeExecutionData=False, PaginationConfig={"PageSize": 1000})
-    )
-    return [dict(event) for page in pages for event in page["events"]]
 
 
 def outcome(place: Target, uploaded: Upload) -> RunResult:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,7 +25,6 @@ from pipeline.emulator import server as embedded
 from pipeline.errors import CliError, UsageError
 from pipeline.smoke import state_store
 from pipeline.smoke.check_results import CheckOutcome, Result
-from pipeline.waiting import wait_for
 
 HOME = ROOT / ".smoke"
 """Where each run on AWS keeps its copy of infra/ until everything is destroyed; its state too, without
@@ -35,9 +35,6 @@ _ACCOUNT = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:([0-9]{12}):")
 _NOT_TAKEN_OVER = re.compile(r"^\s*(environment|notification_email|force_destroy)\s*=.*\n?", re.MULTILINE)
 _NOT_INHERITED = ("TF_WORKSPACE", "TF_CLI_ARGS")
 """Prefixes of environment variables that apply only to the deployment in infra/."""
-_STILL_LISTED_SECONDS = 600
-"""How long AWS may list a deleted resource by its tags."""
-_PAUSE_SECONDS = 10
 
 
 def new_name() -> str:
@@ -51,25 +48,11 @@ def check_name(name: str) -> None:
         raise UsageError(f"{name} is not the name of a run.", "Use smoke- and six hexadecimal digits: smoke-1a2b3c.")
 
 
-def check_left(name: str) -> None:
-    """Raise UsageError if this machine has no files of a run, and no bucket could have its state."""
-    left = left_here()
-    if name not in left and not isinstance(aws_target().workspace.backend, S3Backend):
-        raise UsageError(
-            f"This machine has no files of a run called {name}.",
-            f"Name one of {', '.join(left)}." if left else "Nothing needs to be destroyed.",
-        )
-
-
-def left_here() -> list[str]:
-    """The runs that started on this machine and were not destroyed."""
-    return sorted(path.name for path in HOME.glob("smoke-*")) if HOME.is_dir() else []
-
-
 class _Throwaway(Target):
     """A deployment that may not exist yet, or no longer. Its region is known from its variables."""
 
-    def _read_state(self) -> StateFile:
+    @cached_property
+    def _state(self) -> StateFile:
         known = state_store.state(self.workspace.backend, self.workspace.folder)
         return known if known and known.resources else StateFile({"region": self.workspace.variables["region"]}, [])
 
@@ -139,7 +122,7 @@ def on_embedded(name: str, own_key: bool = False) -> Iterator[Target]:
 
 
 def sweep(own: str) -> Iterator[Result]:
-    """Destroy what failed runs left in the bucket, before a run called `own`. Reports runs that only this machine has.
+    """Destroy what failed runs left in the bucket, before a run called `own`.
 
     If the leftovers of another run can't be destroyed, the result is a warning, since they don't affect this run.
     """
@@ -152,13 +135,10 @@ def sweep(own: str) -> Iterator[Result]:
             detail = f"{gone.detail}\n{whose}"
             gone = replace(gone, outcome=CheckOutcome.WARNING, detail=detail)
         yield gone
-    for name in left_here():
-        if name not in (own, *dead):
-            show.step(f"{name} is still running or was not destroyed. If it has ended: pipeline smoke --destroy {name}")
 
 
 def destroy(place: Target, dead: bool = False) -> Result:
-    """Destroy a deployment, even an incomplete one, and check by name and by tag that nothing is left.
+    """Destroy a deployment, even an incomplete one, and check by its tags that nothing is left.
 
     For a `dead` run, first release its lock on the state.
     """
@@ -184,40 +164,25 @@ def destroy(place: Target, dead: bool = False) -> Result:
         rest = [] if left[-1].endswith(command) else [advice]
         return Result(what, CheckOutcome.FAILED, "\n".join(filter(None, [*left, *rest])), seconds)
     shutil.rmtree(HOME / name, ignore_errors=True)
-    found = "nothing by name or tag" + (", except keys that are scheduled for deletion" if place.name == "aws" else "")
+    found = "nothing with its tags" + (", except keys that are scheduled for deletion" if place.name == "aws" else "")
     return Result(what, CheckOutcome.OK, found, seconds)
 
 
 def _destroyed(place: Target, name: str) -> list[str]:
-    """What is left, by name or by tag, after everything was destroyed."""
+    """What is left after everything was destroyed."""
     backend, folder = place.workspace.backend, place.workspace.folder
-    if elsewhere := backend.differs_from(backends.remembered(folder / ".terraform")):
+    if elsewhere := backends.difference(backend, folder / ".terraform"):
         raise CliError(elsewhere, f"Set {backends.VARIABLE} to the bucket of the state, then run the same again.")
     known = state_store.state(backend, folder)
     if known is None or not known.resources:
         return _unknown(place, name)
     _check_account(place, known)
-    project = place.state().tags["Project"]
-    left = deploy.destroy(place)
-    return left + wait_for(
-        lambda: deploy.tagged(place, project, name),
-        _STILL_LISTED_SECONDS if place.name == "aws" and not left else 0,
-        _PAUSE_SECONDS,
-        until=lambda tagged: not tagged,
-        before_pause=lambda tagged: show.step(
-            f"AWS still lists {len(tagged)} resources by their tags, such as {tagged[0]}; waiting"
-        ),
-    )
+    return deploy.destroy(place)
 
 
 def _unknown(place: Target, name: str) -> list[str]:
-    """The resources under a name that are in no state: a killed Terraform may not have recorded all of them.
-
-    A run whose state would be in its own folder, and has none, has created nothing.
-    """
-    if not isinstance(place.workspace.backend, S3Backend):
-        return []
-    left = deploy.leftovers(place, f"{place.workspace.variables['project']}-{name}")
+    """The resources with a run's tags that are in no state: a killed Terraform may not have recorded all of them."""
+    left = deploy.tagged(place, place.workspace.variables["project"], name)
     advice = f"These are in no Terraform state. Delete them by hand, then check: pipeline smoke --destroy {name}"
     return [*left, advice] if left else []
 

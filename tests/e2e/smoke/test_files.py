@@ -112,11 +112,11 @@ def test_each_function_that_has_seen_a_file_says_so_in_its_log(trial: Trial, fou
     usd = record_of(trial, trial.good()).usd
 
     def logging() -> set[str]:
-        return {line.function for line in logs(trial.place, since, 1000, batch).lines}
+        return {line.function for line in logs(trial.place, since, 1000, batch)}
 
     trial.wait_for(lambda: logging() >= LOGGING, f"lines of {', '.join(sorted(LOGGING))} about {batch}")
     assert logging() - {"reconciler"} == LOGGING
-    lines = [line for line in logs(trial.place, since, 1000, batch).lines if line.function == "record_run"]
+    lines = [line for line in logs(trial.place, since, 1000, batch) if line.function == "record_run"]
     assert lines[-1].fields["usd"] == usd
     found(f"of {', '.join(sorted(logging()))}")
 

@@ -18,6 +18,7 @@ from pipeline.deploy.processed_bucket import read_document
 from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history.model import Cost, Execution
 from pipeline.inspect.executions import console_url
+from pipeline.recover import restarts
 
 _R = TypeVar("_R", FailureRecord, RunRecord)
 
@@ -63,22 +64,10 @@ def _definition(place: Target, execution_arn: str) -> Mapping[str, Any]:
     return content
 
 
-def _history(place: Target, execution_arn: str) -> Iterator[Any]:
-    """The events of an execution, oldest first, with errors and causes."""
-    paginator = place.step_functions().get_paginator("get_execution_history")
-    pages = paginator.paginate(
-        executionArn=execution_arn, includeExecutionData=True, PaginationConfig={"PageSize": 1000}
-    )
-    return (event for page in pages for event in page["events"])
-
-
 def _records(place: Target, kind: type[_R], prefix: str) -> dict[str, _R]:
     """The failure records or run records under a prefix, by execution."""
-    pages = (
-        place.s3().get_paginator("list_objects_v2").paginate(Bucket=place.outputs()["processed_bucket"], Prefix=prefix)
-    )
-    keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
-    read = {key.removeprefix(prefix).removesuffix(".json"): read_document(place, kind, key) for key in keys}
+    listed = restarts.pipeline_of(place).storage.list_objects(place.outputs()["processed_bucket"], prefix)
+    read = {key.removeprefix(prefix).removesuffix(".json"): read_document(place, kind, key) for key, _ in listed}
     return {name: record for name, record in read.items() if record is not None}
 
 
@@ -109,7 +98,7 @@ def _execution(
     arn = executions.execution_arn(place.outputs()["state_machine_arn"], name)
     known = _from_records(failure, run) if described is None else described
     definition = _definition(place, arn) if has_steps else {}
-    steps = read_steps(_history(place, arn), definition) if has_steps else ()
+    steps = read_steps(executions.history(place.step_functions(), arn, with_data=True), definition) if has_steps else ()
     return Execution(
         name=name,
         arn=arn,

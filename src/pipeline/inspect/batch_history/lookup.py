@@ -1,10 +1,8 @@
 """Finds the batch that a user names by a key, a batch, an execution, or the address of any of them."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, takewhile
-from typing import Any
 
 import orjson
 
@@ -12,6 +10,7 @@ from functions.common import executions
 from functions.common.batch import Batch, is_batch_id, replay_of
 from functions.common.batch_state import ObjectVersion, batch_id_of
 from functions.common.planning import PREFIX, is_folder_marker
+from functions.common.s3_utils import Storage
 from pipeline.deploy.targets import Target
 from pipeline.errors import UsageError
 from pipeline.recover import restarts
@@ -122,17 +121,10 @@ def _by_key(place: Target, key: str) -> NamedBatch:
 
 def versions_of(place: Target, key: str) -> list[ObjectVersion]:
     """The versions of a key, newest first, at most a hundred."""
-    pages = (
-        place.s3().get_paginator("list_object_versions").paginate(Bucket=place.outputs()["ingest_bucket"], Prefix=key)
-    )
-    entries: Iterator[Any] = (
-        one for page in pages for one in (*page.get("Versions", []), *page.get("DeleteMarkers", []))
-    )
-    # S3 lists keys in order: a key's own entries come before those of longer keys
-    own = (one for one in takewhile(lambda one: one["Key"] == key, entries) if "Size" in one)
-    return [
-        ObjectVersion(key, one["VersionId"], one["Size"], one["LastModified"]) for one in islice(own, _MAX_VERSIONS)
-    ]
+    listed = Storage(place.s3()).list_versions(place.outputs()["ingest_bucket"], key)
+    # S3 lists keys in order: a key's own versions come before those of longer keys
+    own = islice(takewhile(lambda one: one["Key"] == key, listed), _MAX_VERSIONS)
+    return [ObjectVersion(key, one["VersionId"], one["Size"], one["LastModified"]) for one in own]
 
 
 def is_deleted(place: Target, key: str) -> bool:

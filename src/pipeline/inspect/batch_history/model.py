@@ -4,6 +4,7 @@ Nothing here calls AWS; `assemble.py` does. `explain`, `rejects` and `report` sh
 Strings are unescaped: code that prints them makes sure that they can't steer a terminal or a browser.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from functions.common.batch import Source
 from functions.common.documents.failure_record import FailureRecord
 from functions.common.documents.manifest import Manifest
 from functions.common.documents.run_record import RunCost
-from functions.common.execution_history.model import Chunk, Step, seconds_between
+from functions.common.execution_history.model import FAILURES, Chunk, Step, Try, seconds_between
 from pipeline.inspect.outcome import Outcome as Outcome
 
 
@@ -23,6 +24,17 @@ class Cost:
     usd: str
     usd_for_1000_records: str | None
     lines: tuple[RunCost, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A try that failed."""
+
+    name: str
+    """The state, and the chunk if it is inside a Map."""
+    number: int
+    """From 1; 0 if the history doesn't show it."""
+    one: Try
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,20 @@ class Execution:
     @property
     def chunks(self) -> tuple[Chunk, ...]:
         return tuple(chunk for step in self.steps for chunk in step.chunks)
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """The failed tries of all states, in the order of the states."""
+        return tuple(_troubles(self.steps))
+
+
+def _troubles(steps: Iterable[Step], where: str = "") -> Iterator[Trouble]:
+    for step in steps:
+        for number, one in enumerate(step.tries, 1):
+            if one.outcome in FAILURES:
+                yield Trouble(f"{step.name}{where}", 0 if step.inside_untold else number, one)
+        for chunk in step.chunks:
+            yield from _troubles(chunk.steps, f", chunk {chunk.number}")
 
 
 @dataclass(frozen=True, slots=True)

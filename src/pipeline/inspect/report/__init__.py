@@ -7,7 +7,6 @@ from pipeline.console import files
 from pipeline.deploy.targets import Target
 from pipeline.inspect.batch_history import collect_history
 from pipeline.inspect.report.page import render
-from pipeline.inspect.report.tables import previews
 
 
 def write_report(place: Target, what: str, out: Path | None = None, *, show_values: bool = False) -> Path:
@@ -16,7 +15,7 @@ def write_report(place: Target, what: str, out: Path | None = None, *, show_valu
     Values of records are masked unless `show_values`. Raises UsageError if nothing matches.
     """
     batch = collect_history(place, what, show_values=show_values)
-    page = render(batch, previews(place, batch, show_values=show_values), datetime.now(UTC), show_values=show_values)
+    page = render(batch, datetime.now(UTC), show_values=show_values)
     path = out or Path()
     if path.is_dir():
         path /= f"{batch.batch_id}.html"

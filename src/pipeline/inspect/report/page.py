@@ -7,7 +7,7 @@ Content-Security-Policy allows one style sheet, by its hash.
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -19,37 +19,25 @@ from rich import filesize
 from functions.common.batch_state import state_words
 from pipeline.console import many
 from pipeline.inspect.batch_history.model import BatchHistory, LoggedEvent, Outcome, Reject
-from pipeline.inspect.outcome import SENTENCES
 from pipeline.inspect.report import formats
 from pipeline.inspect.report.drawing import drawing_of
-from pipeline.inspect.report.tables import Preview
 from pipeline.inspect.report.timeline import SCALE, timeline_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_LOOKS = {
-    Outcome.PUBLISHED: "succeeded",
-    Outcome.PARTLY_REJECTED: "warned",
-    Outcome.FAILED: "failed",
-    Outcome.LOST: "failed",
-    Outcome.STUCK: "failed",
-    Outcome.RUNNING: "running",
-    Outcome.WAITING: "stopped",
-}
 
 
-def render(batch: BatchHistory, previews: Sequence[Preview], written: datetime, *, show_values: bool = False) -> str:
-    """The whole page as HTML. `show_values` means that `batch` and `previews` contain unmasked values."""
+def render(batch: BatchHistory, written: datetime, *, show_values: bool = False) -> str:
+    """The whole page as HTML. `show_values` means that `batch` contains unmasked values."""
     style = (_TEMPLATES / "style.css").read_text("utf-8")
     latest, page = batch.latest, environment().get_template("page.html.jinja")
     return page.render(
         batch=batch,
-        look=_LOOKS.get(batch.outcome, "unreached"),
+        look=batch.outcome.look,
         headline=headline(batch),
         drawing=drawing_of(latest) if latest and latest.steps else None,
         timelines=[(execution, timeline_of(execution, written)) for execution in reversed(batch.executions)],
         scale=SCALE,
         figures=tuple(_figures(batch)),
-        previews=previews,
         written=written,
         show_values=show_values,
         style=Markup(style),
@@ -88,7 +76,7 @@ def headline(batch: BatchHistory) -> str:
         return "Published: its one record" if n_received == 1 else f"Published: all {received}"
     if batch.outcome is Outcome.PARTLY_REJECTED:
         return f"Published, without {rejected:,} of its {received}"
-    return SENTENCES[batch.outcome].removesuffix(".")
+    return batch.outcome.sentence.removesuffix(".")
 
 
 def _figures(batch: BatchHistory) -> Iterator[tuple[str, str]]:

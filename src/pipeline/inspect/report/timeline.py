@@ -1,10 +1,10 @@
 """When each state of an execution ran, with its retries: rows of bars on one scale."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from functions.common.execution_history.model import FAILURES, Chunk, Ended, Step, Try
+from functions.common.execution_history.model import Chunk, Ended, Step
 from pipeline.inspect.batch_history.model import Execution
 from pipeline.inspect.report.state_outcomes import LOOKS, look, mark_of
 
@@ -47,16 +47,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """A try that failed."""
-
-    name: str
-    number: int
-    """From 1; 0 if the history doesn't show it."""
-    one: Try
-
-
-@dataclass(frozen=True)
 class Timeline:
     """An execution from its start to its end, or until now."""
 
@@ -64,7 +54,6 @@ class Timeline:
     ended: datetime
     rows: tuple[Row, ...]
     chunks_left_out: int
-    troubles: tuple[Trouble, ...]
 
 
 def timeline_of(execution: Execution, now: datetime) -> Timeline | None:
@@ -79,7 +68,6 @@ def timeline_of(execution: Execution, now: datetime) -> Timeline | None:
         ended,
         tuple(row for step in execution.steps for row in _rows(step, scale, {chunk.number for chunk in chunks})),
         len(execution.chunks) - len(chunks),
-        tuple(_troubles(execution.steps)),
     )
 
 
@@ -140,12 +128,3 @@ def _rank(chunk: Chunk) -> tuple[int, float]:
     """Sorts chunks that failed or were retried first, then those that took longest."""
     trouble = ("failed", "running", "retried", "stopped", "succeeded").index(_chunk_look(chunk))
     return trouble, -(chunk.ended - chunk.started).total_seconds() if chunk.ended else 0
-
-
-def _troubles(steps: Iterable[Step], where: str = "") -> Iterator[Trouble]:
-    for step in steps:
-        for number, one in enumerate(step.tries, 1):
-            if one.outcome in FAILURES:
-                yield Trouble(f"{step.name}{where}", 0 if step.inside_untold else number, one)
-        for chunk in step.chunks:
-            yield from _troubles(chunk.steps, f", chunk {chunk.number}")
