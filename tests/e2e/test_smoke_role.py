@@ -23,6 +23,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_smoke_role_can_find_leftovers(as_smoke_role: Target) -> None:
+    services = {found.partition(" ")[0] for found in deploy.leftovers(as_smoke_role, "order-pipeline-e2e")}
+    assert {service for service, *_ in deploy._LISTINGS} - services == {"kms"}, "there is no key of its own"
     assert deploy.tagged(as_smoke_role, "order-pipeline", "e2e")
 
 
@@ -48,7 +50,7 @@ def test_the_leftovers_of_a_dead_run_are_destroyed_by_the_next(
         Bucket=STATES, Key=f"{backend.key}.tflock", Body=b'{"ID": "11111111-2222-4333-8444-555555555555"}'
     )
     left = throwaway._Throwaway("local", throwing_away.environment, place.runtime, workspace)
-    assert [arn for arn in deploy.tagged(left, "order-pipeline", "smoke-1a2b3c") if ":sns:" in arn]
+    assert len(deploy.leftovers(left, "order-pipeline-smoke-1a2b3c")) == 2
 
     monkeypatch.setattr(throwaway, "HOME", tmp_path / ".smoke")
     monkeypatch.setattr(throwaway, "aws_target", lambda: left)
@@ -57,7 +59,7 @@ def test_the_leftovers_of_a_dead_run_are_destroyed_by_the_next(
     [swept] = throwaway.sweep("smoke-4d5e6f")
 
     assert swept.outcome is CheckOutcome.OK, swept.detail
-    assert deploy.tagged(left, "order-pipeline", "smoke-1a2b3c") == []
+    assert deploy.leftovers(left, "order-pipeline-smoke-1a2b3c") == []
     assert place.s3().list_objects_v2(Bucket=STATES, Prefix="order-pipeline/smoke/").get("Contents", []) == []
 
 

@@ -45,6 +45,7 @@ ON_EVERY_RESOURCE_FOR_SMOKE = {
 # Actions that the role of `make smoke` may use on other resources, too.
 WIDE = {"cloudwatch:DescribeAlarms": "a list of all alarms", "kms:": "a key has no name; its tag is the condition"}
 ON_RESOURCES_OF_OTHERS = {
+    ("database/*", "glue:GetDatabases"): "a list of all databases",
     ("database/default", "glue:GetDatabase"): "Athena reads it for every query",
 }
 ROLES = ("deploy-dev", "deploy-prod", "deploy-smoke")

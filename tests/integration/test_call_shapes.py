@@ -16,6 +16,7 @@ from botocore import xform_name
 from botocore.validate import ParamValidator
 
 from pipeline import ROOT
+from pipeline.deploy import deploy
 from tests import aws_calls, harness
 
 OF_THE_CLI = (
@@ -142,3 +143,13 @@ def shapes() -> Mapping[str, list[Any]]:
             if shape := model.operation_model(operation).input_shape:
                 found[xform_name(operation)].append(shape)
     return found
+
+
+def test_every_listing_of_destroy_exists_with_its_parameters() -> None:
+    for service, operation, result, narrowing in deploy._LISTINGS:
+        client = harness._session().client(service)
+        assert client.can_paginate(operation), f"{service} {operation}"
+        model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
+        assert narrowing is None or narrowing in model.input_shape.members, f"{service} {operation}: {narrowing}"
+        listed = model.output_shape.members[result.partition("[")[0]].member
+        assert not (field := result.partition("[].")[2]) or field in listed.members, f"{service} {operation}: {field}"

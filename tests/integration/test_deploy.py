@@ -86,7 +86,7 @@ def test_resources_without_tags_are_destroyed_by_the_names_in_the_settings(
     monkeypatch.setattr(FakeWorkspace, "state", Workspace.state)
     monkeypatch.setattr(Workspace, "pull", lambda _: UNTAGGED)
     (tmp_path / "terraform.tfvars").write_text('project = "shop"\nenvironment = "prod"\n')
-    make_queue("queue", Project="shop", Environment="dev")
+    make_queue(f"{NAME}-on-failure")
     for variables, left in ({"environment": "dev"}, 1), ({"project": "else", "environment": "dev"}, 0):
         there = replace(place, workspace=FakeWorkspace({}, variables, tmp_path))
         assert len(deploy.destroy(there)) == left
@@ -94,15 +94,79 @@ def test_resources_without_tags_are_destroyed_by_the_names_in_the_settings(
         deploy.destroy(replace(place, workspace=FakeWorkspace({}, {}, tmp_path)), "no")
 
 
+def test_leftovers_are_found_by_name_in_every_service(place: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    region: Any = {"region_name": "eu-west-1"}
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    role = boto3.client("iam", **region).create_role(RoleName=f"{NAME}-write", AssumeRolePolicyDocument=trust)
+    definition = '{"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}'
+    boto3.client("stepfunctions", **region).create_state_machine(
+        name=NAME, definition=definition, roleArn=role["Role"]["Arn"]
+    )
+    boto3.client("s3", "us-east-1").create_bucket(Bucket=f"{NAME}-ingest-1")
+    for group in (f"/aws/lambda/{NAME}-write", f"/aws/vendedlogs/states/{NAME}", "/aws/lambda/other"):
+        boto3.client("logs", **region).create_log_group(logGroupName=group)
+    boto3.client("sns", **region).create_topic(Name=f"{NAME}-notifications")
+    boto3.client("events", **region).put_rule(Name=f"{NAME}-execution-failed", EventPattern="{}")
+    make_queue(f"{NAME}-on-failure")
+    boto3.client("cloudwatch", **region).put_metric_alarm(
+        AlarmName=f"{NAME}-on-failure-queue",
+        Namespace="AWS/SQS",
+        MetricName="m",
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        Threshold=1,
+    )
+    kms = boto3.client("kms", **region)
+    kms.create_alias(AliasName=f"alias/{NAME}", TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+    scheduler = boto3.client("scheduler", **region)
+    scheduler.create_schedule_group(Name=NAME)
+    target = {"Arn": "arn:aws:lambda:eu-west-1:123456789012:function:x", "RoleArn": role["Role"]["Arn"]}
+    scheduler.create_schedule(
+        Name=f"{NAME}-reconcile",
+        GroupName=NAME,
+        ScheduleExpression="rate(1 hour)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target=target,
+    )
+
+    boto3.client("glue", **region).create_database(DatabaseInput={"Name": f"{NAME}_orders".replace("-", "_")})
+    boto3.client("cloudwatch", **region).put_dashboard(DashboardName=NAME, DashboardBody='{"widgets": []}')
+
+    found = deploy.leftovers(place, NAME)
+
+    services = {service for service, *_ in deploy._LISTINGS}
+    assert {service: sum(line.startswith(f"{service} ") for line in found) for service in services} == {
+        "s3": 1,
+        "lambda": 0,
+        "iam": 1,
+        "logs": 2,
+        "sns": 1,
+        "sqs": 1,
+        "events": 1,
+        "scheduler": 2,
+        "cloudwatch": 2,
+        "kms": 1,
+        "stepfunctions": 1,
+        "glue": 1,
+    }
+
+
 @pytest.mark.parametrize(
-    ("project", "environment", "found"), [("shop", "dev", True), ("shop", "dev-2", False), ("my-shop", "dev", False)]
+    ("queue", "tags", "found"),
+    [
+        ("shop-dev", {}, True),
+        ("shop-dev-on-failure", {}, True),
+        ("shop-dev2-on-failure", {}, False),
+        ("my-shop-dev-on-failure", {}, False),
+        ("shop-dev-2-on-failure", {"Project": "shop", "Environment": "dev-2"}, False),
+    ],
 )
-def test_only_resources_with_the_tags_of_the_deployment_are_left(
-    place: Target, project: str, environment: str, found: bool
-) -> None:
-    make_queue("queue", Project=project, Environment=environment)
+def test_another_environment_is_not_a_leftover(place: Target, queue: str, tags: dict[str, str], found: bool) -> None:
+    make_queue(queue, **tags)
     left = deploy.destroy(place)
-    assert [arn.rsplit(":", 1)[-1] for arn in left] == (["queue"] if found else [])
+    assert [line.rsplit("/", 1)[-1] for line in left] == ([queue] if found else [])
 
 
 def test_the_error_about_kept_buckets_says_how_to_delete_them(place: Target, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,5 +307,6 @@ def test_the_local_emulator_needs_no_confirmation(prod: Target, monkeypatch: pyt
     monkeypatch.setattr(deploy, "_empty_buckets", lambda _: None)
     local = Target("local", {"AWS_ENDPOINT_URL": "x", "AWS_CA_BUNDLE": "x"}, prod.runtime, prod.workspace)
     monkeypatch.setattr(Target, "account", lambda _: "1")
-    monkeypatch.setattr(deploy, "tagged", lambda *_: [])
+    for name in ("leftovers", "_tags"):
+        monkeypatch.setattr(deploy, name, lambda *_: {})
     assert not deploy.destroy(local)

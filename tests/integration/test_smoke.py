@@ -53,7 +53,7 @@ class Run:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path) -> None:
         self.done: list[str] = []
         self.checks: list[Result | BaseException] = [Result("a check", CheckOutcome.OK, "well")]
-        self.gone = Result("nothing is left", CheckOutcome.OK, "nothing with its tags")
+        self.gone = Result("nothing is left", CheckOutcome.OK, "nothing by name or tag")
         self.swept: dict[str, Result] = {}
         self.deploying: BaseException | None = None
         self._patch, self._capsys = monkeypatch, capsys
@@ -207,6 +207,8 @@ def test_the_terraform_workspace_of_the_user_is_not_used(monkeypatch: pytest.Mon
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr(throwaway, "HOME", tmp_path)
+    monkeypatch.setattr(throwaway, "_STILL_LISTED_SECONDS", 0)
+    monkeypatch.setattr(throwaway, "_PAUSE_SECONDS", 0)
     folder = tmp_path / "smoke-1a2b3c" / "infra"
     folder.mkdir(parents=True)
     (folder / "terraform.tfstate").write_text(state_of("123456789012"))
@@ -224,30 +226,31 @@ def state_of(account: str, region: str = "eu-central-1") -> str:
 
 
 @contextmanager
-def destroying(monkeypatch: pytest.MonkeyPatch, left: Any) -> Iterator[None]:
+def destroying(monkeypatch: pytest.MonkeyPatch, by_name: Any, by_tag: list[str]) -> Iterator[None]:
     def destroy(_: object) -> list[str]:
-        if isinstance(left, BaseException):
-            raise left
-        return list(left)
+        if isinstance(by_name, BaseException):
+            raise by_name
+        return list(by_name)
 
     monkeypatch.setattr(deploy, "destroy", destroy)
-    monkeypatch.setattr(deploy, "tagged", lambda *_: [])
+    monkeypatch.setattr(deploy, "tagged", lambda *_: by_tag)
     yield
 
 
 @pytest.mark.parametrize(
-    ("left", "message"),
+    ("by_name", "by_tag", "message"),
     [
-        ([], None),
-        (["arn:aws:sqs:x"], "arn:aws:sqs:x"),
-        (CliError("terraform destroy failed", "Fix it."), "terraform destroy failed\nFix it."),
-        (EndpointConnectionError(endpoint_url="x"), 'Could not connect to the endpoint URL: "x"'),
+        ([], [], None),
+        (["sqs x"], [], "sqs x"),
+        ([], ["arn:aws:sqs:x"], "arn:aws:sqs:x"),
+        (CliError("terraform destroy failed", "Fix it."), [], "terraform destroy failed\nFix it."),
+        (EndpointConnectionError(endpoint_url="x"), [], 'Could not connect to the endpoint URL: "x"'),
     ],
 )
 def test_leftovers_are_reported_and_the_state_is_kept(
-    place: Any, monkeypatch: pytest.MonkeyPatch, left: Any, message: str | None
+    place: Any, monkeypatch: pytest.MonkeyPatch, by_name: Any, by_tag: list[str], message: str | None
 ) -> None:
-    with destroying(monkeypatch, left):
+    with destroying(monkeypatch, by_name, by_tag):
         result = throwaway.destroy(place)
     assert (result.outcome is CheckOutcome.FAILED, place.workspace.folder.is_dir()) == (
         message is not None,
@@ -259,7 +262,7 @@ def test_leftovers_are_reported_and_the_state_is_kept(
 
 def test_a_run_that_created_nothing_destroys_nothing(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (place.workspace.folder / "terraform.tfstate").unlink()
-    with destroying(monkeypatch, AssertionError("there is nothing")):
+    with destroying(monkeypatch, AssertionError("there is nothing"), []):
         assert throwaway.destroy(place).outcome is CheckOutcome.OK
     assert not place.workspace.folder.exists()
 
@@ -271,7 +274,7 @@ def test_a_run_with_its_state_in_a_bucket_is_kept_without_the_bucket(
     (place.workspace.folder / ".terraform").mkdir()
     remembered = '{"backend": {"type": "s3", "config": {"bucket": "tfstate-x"}}}'
     (place.workspace.folder / ".terraform" / "terraform.tfstate").write_text(remembered)
-    with destroying(monkeypatch, AssertionError("it must not be tried")):
+    with destroying(monkeypatch, AssertionError("it must not be tried"), []):
         result = throwaway.destroy(place)
     assert result.outcome is CheckOutcome.FAILED
     assert result.detail.startswith("The state is kept in s3://tfstate-x, but TF_STATE_BUCKET is not set.")
@@ -281,7 +284,7 @@ def test_a_run_with_its_state_in_a_bucket_is_kept_without_the_bucket(
 def test_a_run_in_another_account_is_kept(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Terraform would find nothing in this account, and report that everything was destroyed."""
     place.account = lambda: "999999999999"
-    with destroying(monkeypatch, AssertionError("it must not be tried")):
+    with destroying(monkeypatch, AssertionError("it must not be tried"), []):
         result = throwaway.destroy(place)
     assert result.outcome is CheckOutcome.FAILED
     assert result.detail.startswith(
@@ -293,7 +296,7 @@ def test_a_run_in_another_account_is_kept(place: Any, monkeypatch: pytest.Monkey
 def test_an_interrupt_during_destroy_explains_how_to_continue(
     place: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with destroying(monkeypatch, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+    with destroying(monkeypatch, KeyboardInterrupt(), []), pytest.raises(KeyboardInterrupt):
         throwaway.destroy(place)
     assert "pipeline smoke --destroy smoke-1a2b3c" in capsys.readouterr().err
     assert place.workspace.folder.is_dir()
@@ -382,17 +385,17 @@ def test_leftovers_of_another_machine_are_destroyed_in_the_region_of_their_state
     assert place.state().region == "eu-west-1"
 
 
-@pytest.mark.parametrize(("left", "kept_keys"), [([], []), (["sqs x"], [key_of("smoke-bbbbbb")])])
-def test_leftovers_without_a_state_are_found_by_their_tags(
-    bucket: Any, monkeypatch: pytest.MonkeyPatch, left: list[str], kept_keys: list[str]
+@pytest.mark.parametrize(("by_name", "kept_keys"), [([], []), (["sqs x"], [key_of("smoke-bbbbbb")])])
+def test_leftovers_without_a_state_are_found_by_name(
+    bucket: Any, monkeypatch: pytest.MonkeyPatch, by_name: list[str], kept_keys: list[str]
 ) -> None:
-    monkeypatch.setattr(deploy, "tagged", lambda _, __, name: left if name == "smoke-bbbbbb" else ["other"])
+    monkeypatch.setattr(deploy, "leftovers", lambda _, name: by_name if name.endswith("-smoke-bbbbbb") else ["other"])
     result = throwaway.destroy(throwaway.on_aws("smoke-bbbbbb"), dead=True)
     assert (result.outcome, result.name) == (
-        CheckOutcome.FAILED if left else CheckOutcome.OK,
+        CheckOutcome.FAILED if by_name else CheckOutcome.OK,
         "nothing is left of smoke-bbbbbb",
     )
-    if left:
+    if by_name:
         assert result.detail.splitlines() == [
             "sqs x",
             "These are in no Terraform state. Delete them by hand, then check: pipeline smoke --destroy smoke-bbbbbb",

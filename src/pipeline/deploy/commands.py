@@ -124,8 +124,8 @@ def destroy_command(
     """Destroy the deployment, and list resources that remain."""
     left = deploy.destroy(target(target_name), confirm)
     if left:
-        raise CliError("AWS still lists these resources:\n" + "\n".join(left), "Delete those that exist manually.")
-    show.out.print("Destroyed. No resource with the deployment's tags is left.")
+        raise CliError("These resources still exist:\n" + "\n".join(left), "Delete them manually.")
+    show.out.print("Destroyed. No resource with the deployment's name is left.")
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {

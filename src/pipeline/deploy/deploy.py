@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -22,9 +22,9 @@ _DONE = re.compile(r"(Creation|Modifications|Destruction) complete")
 
 _DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError")
 
-_STILL_LISTED_SECONDS = 600
-"""How long AWS may list a deleted resource by its tags."""
-_PAUSE_SECONDS = 10
+_STILL_LISTED_SECONDS = 90
+"""How long AWS may list a deleted resource."""
+_PAUSE_SECONDS = 5
 
 _BUCKETS_ARE_KEPT = (
     "The buckets hold data, and production keeps them. To delete the data too, set force_destroy = true in "
@@ -34,6 +34,25 @@ _BUCKETS_ARE_KEPT = (
 
 _GUARDED = "prod"
 """The environment that is destroyed only if its name is given."""
+
+_LISTINGS = (
+    ("s3", "list_buckets", "Buckets[].Name", "Prefix"),
+    ("lambda", "list_functions", "Functions[].FunctionName", None),
+    ("lambda", "list_layers", "Layers[].LayerName", None),
+    ("iam", "list_roles", "Roles[].RoleName", None),
+    ("logs", "describe_log_groups", "logGroups[].logGroupName", "logGroupNamePattern"),
+    ("sns", "list_topics", "Topics[].TopicArn", None),
+    ("sqs", "list_queues", "QueueUrls[]", "QueueNamePrefix"),
+    ("events", "list_rules", "Rules[].Name", "NamePrefix"),
+    ("scheduler", "list_schedules", "Schedules[].Name", "NamePrefix"),
+    ("scheduler", "list_schedule_groups", "ScheduleGroups[].Name", "NamePrefix"),
+    ("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName", "AlarmNamePrefix"),
+    ("cloudwatch", "list_dashboards", "DashboardEntries[].DashboardName", "DashboardNamePrefix"),
+    ("kms", "list_aliases", "Aliases[].AliasName", None),
+    ("stepfunctions", "list_state_machines", "stateMachines[].name", None),
+    ("glue", "get_databases", "DatabaseList[].Name", None),
+)
+"""How each service lists the resources of infra/: operation, path to the names, argument that filters by prefix."""
 
 
 def deploy(place: Target, reviewed: str = "") -> dict[str, Any]:
@@ -100,7 +119,7 @@ def prepare(place: Target) -> None:
 
 
 def destroy(place: Target, confirmation: str = "") -> list[str]:
-    """Destroy everything that infra/ created, even if incomplete. Returns what AWS still lists by its tags.
+    """Destroy everything that infra/ created, even if incomplete. Returns the resources that remain, by name.
 
     Production on AWS is destroyed only if its name is given as `confirmation`, or typed. Raises CliError.
     """
@@ -119,12 +138,9 @@ def destroy(place: Target, confirmation: str = "") -> list[str]:
         if "BucketNotEmpty" not in str(refused):
             raise
         raise CliError(str(refused), _BUCKETS_ARE_KEPT) from refused
+    others = {f"{project}-{tags['Environment']}" for tags in _tags(place, project).values() if "Environment" in tags}
     return wait_for(
-        lambda: tagged(place, project, environment),
-        _STILL_LISTED_SECONDS if place.name == "aws" else 0,
-        _PAUSE_SECONDS,
-        until=lambda left: not left,
-        before_pause=lambda left: show.step(f"AWS still lists {len(left)} resources, such as {left[0]}; waiting"),
+        lambda: leftovers(place, name, others), _STILL_LISTED_SECONDS, _PAUSE_SECONDS, until=lambda left: not left
     )
 
 
@@ -146,16 +162,49 @@ def _empty_buckets(place: Target) -> None:
         place.bucket(name).object_versions.delete()
 
 
-def tagged(place: Target, project: str, environment: str) -> list[str]:
-    """The ARNs of the resources that carry the tags of a deployment, without KMS keys, whose deletion takes 30 days."""
-    tags = {"Project": project, "Environment": environment}
-    filters = [{"Key": name, "Values": [value]} for name, value in tags.items()]
-    pages = _pages(place, "resourcegroupstaggingapi", "get_resources", TagFilters=filters)
-    return [arn for arn in pages.search("ResourceTagMappingList[].ResourceARN") if ":kms:" not in arn]
+def leftovers(place: Target, name: str, others: Iterable[str] = ()) -> list[str]:
+    """The resources that services list under `name`, or under `name` and a dash.
+
+    The resources of `others` are left out: the name of a deployment called dev-2 begins with dev- too.
+    """
+    longer = [other for other in others if other.startswith(f"{name}-")]
+    listed = [
+        (service, found)
+        for service, operation, result, prefix in _LISTINGS
+        for found in _pages(place, service, operation, **({prefix: name} if prefix else {})).search(result)
+    ]
+    return [
+        f"{service} {found}"
+        for service, found in listed
+        if found and _belongs(found, name) and not any(_belongs(found, other) for other in longer)
+    ]
 
 
 def _pages(place: Target, service: str, operation: str, **arguments: Any) -> Any:
     return place.client(service).get_paginator(operation).paginate(**arguments)
+
+
+def _belongs(identifier: str, name: str) -> bool:
+    """Whether a name, ARN, URL or log group ends in the name of a resource of this deployment.
+
+    Databases have underscores instead of dashes, since Athena accepts no dash.
+    """
+    last = re.split("[:/]", identifier)[-1].replace("_", "-")
+    return last == name or last.startswith(f"{name}-")
+
+
+def tagged(place: Target, project: str, environment: str) -> list[str]:
+    """The ARNs of the resources that carry the tags of a deployment, without KMS keys."""
+    return [arn for arn, tags in _tags(place, project).items() if tags.get("Environment") == environment]
+
+
+def _tags(place: Target, project: str) -> dict[str, dict[str, str]]:
+    """The tags of each resource of the project in all environments, by ARN."""
+    of_project = [{"Key": "Project", "Values": [project]}]
+    pages = _pages(place, "resourcegroupstaggingapi", "get_resources", TagFilters=of_project)
+    # a key keeps its tags for the 30 days until it is deleted; its alias is found by name
+    found = [one for one in pages.search("ResourceTagMappingList[]") if ":kms:" not in one["ResourceARN"]]
+    return {one["ResourceARN"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]} for one in found}
 
 
 def watch(what: str, lines: Lines, of: str = "infra/") -> None:

@@ -25,6 +25,7 @@ from pipeline.emulator import server as embedded
 from pipeline.errors import CliError, UsageError
 from pipeline.smoke import state_store
 from pipeline.smoke.check_results import CheckOutcome, Result
+from pipeline.waiting import wait_for
 
 HOME = ROOT / ".smoke"
 """Where each run on AWS keeps its copy of infra/ until everything is destroyed; its state too, without
@@ -35,6 +36,9 @@ _ACCOUNT = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:([0-9]{12}):")
 _NOT_TAKEN_OVER = re.compile(r"^\s*(environment|notification_email|force_destroy)\s*=.*\n?", re.MULTILINE)
 _NOT_INHERITED = ("TF_WORKSPACE", "TF_CLI_ARGS")
 """Prefixes of environment variables that apply only to the deployment in infra/."""
+_STILL_LISTED_SECONDS = 600
+"""How long AWS may list a deleted resource by its tags."""
+_PAUSE_SECONDS = 10
 
 
 def new_name() -> str:
@@ -138,7 +142,7 @@ def sweep(own: str) -> Iterator[Result]:
 
 
 def destroy(place: Target, dead: bool = False) -> Result:
-    """Destroy a deployment, even an incomplete one, and check by its tags that nothing is left.
+    """Destroy a deployment, even an incomplete one, and check by name and by tag that nothing is left.
 
     For a `dead` run, first release its lock on the state.
     """
@@ -164,12 +168,12 @@ def destroy(place: Target, dead: bool = False) -> Result:
         rest = [] if left[-1].endswith(command) else [advice]
         return Result(what, CheckOutcome.FAILED, "\n".join(filter(None, [*left, *rest])), seconds)
     shutil.rmtree(HOME / name, ignore_errors=True)
-    found = "nothing with its tags" + (", except keys that are scheduled for deletion" if place.name == "aws" else "")
+    found = "nothing by name or tag" + (", except keys that are scheduled for deletion" if place.name == "aws" else "")
     return Result(what, CheckOutcome.OK, found, seconds)
 
 
 def _destroyed(place: Target, name: str) -> list[str]:
-    """What is left after everything was destroyed."""
+    """What is left, by name or by tag, after everything was destroyed."""
     backend, folder = place.workspace.backend, place.workspace.folder
     if elsewhere := backends.difference(backend, folder / ".terraform"):
         raise CliError(elsewhere, f"Set {backends.VARIABLE} to the bucket of the state, then run the same again.")
@@ -177,12 +181,27 @@ def _destroyed(place: Target, name: str) -> list[str]:
     if known is None or not known.resources:
         return _unknown(place, name)
     _check_account(place, known)
-    return deploy.destroy(place)
+    project = place.state().tags["Project"]
+    left = deploy.destroy(place)
+    return left + wait_for(
+        lambda: deploy.tagged(place, project, name),
+        _STILL_LISTED_SECONDS if place.name == "aws" and not left else 0,
+        _PAUSE_SECONDS,
+        until=lambda tagged: not tagged,
+        before_pause=lambda tagged: show.step(
+            f"AWS still lists {len(tagged)} resources by their tags, such as {tagged[0]}; waiting"
+        ),
+    )
 
 
 def _unknown(place: Target, name: str) -> list[str]:
-    """The resources with a run's tags that are in no state: a killed Terraform may not have recorded all of them."""
-    left = deploy.tagged(place, place.workspace.variables["project"], name)
+    """The resources under a name that are in no state: a killed Terraform may not have recorded all of them.
+
+    A run whose state would be in its own folder, and has none, has created nothing.
+    """
+    if not isinstance(place.workspace.backend, S3Backend):
+        return []
+    left = deploy.leftovers(place, f"{place.workspace.variables['project']}-{name}")
     advice = f"These are in no Terraform state. Delete them by hand, then check: pipeline smoke --destroy {name}"
     return [*left, advice] if left else []
 
