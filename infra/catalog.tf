@@ -133,7 +133,7 @@ locals {
       for key, table in local.tables : key => {
         dataset     = table.dataset
         name        = table.name
-        description = "${table.description} This table has the rows of every batch and revision, including uncommitted batches. Query ${table.name}_current instead, or join runs_current by batch_id."
+        description = "${table.description} This table has the rows of every batch and revision, including batches that are not committed. Query ${table.name}_current instead, or join runs_current by batch_id."
         folder      = "tables/${table.dataset}/${table.name}"
         format      = "parquet"
         partitioned = true

@@ -58,7 +58,7 @@ resource "aws_sfn_state_machine" "pipeline" {
   lifecycle {
     precondition {
       condition     = length(local.hurried_tasks) == 0
-      error_message = "In the definition, a task's TimeoutSeconds must be at least 10 seconds longer than its function's timeout. The TimeoutSeconds is too short for: ${join(", ", local.hurried_tasks)}. Lower timeout_seconds, or raise TimeoutSeconds in statemachine/pipeline.asl.json."
+      error_message = "In the definition, a task's TimeoutSeconds must be at least 10 seconds longer than its function's timeout. TimeoutSeconds is too short for: ${join(", ", local.hurried_tasks)}. Lower timeout_seconds, or raise TimeoutSeconds in statemachine/pipeline.asl.json."
     }
   }
 }

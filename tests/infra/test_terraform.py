@@ -36,7 +36,7 @@ def test_terraform_refuses_a_function_timeout_that_is_longer_than_its_task(make_
     run = project.test(PLAN_FILE)[FIRST_PLAN]
 
     assert run.status == "error"
-    assert "It is too short for: write." in " ".join(run.errors), run.errors
+    assert "TimeoutSeconds is too short for: write." in " ".join(run.errors), run.errors
 
 
 def test_the_layers_of_infra_are_those_that_the_build_creates() -> None:
