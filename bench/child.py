@@ -1,4 +1,4 @@
-"""Runs one piece of work in this new process and reports the resources that it used."""
+"""Runs a piece of work in the current process, and reports the resources that the work used."""
 
 import importlib
 import json

@@ -169,7 +169,7 @@ def replay_name(batch_id: str, number: int) -> str:
 
 
 def is_batch_id(text: str) -> bool:
-    """Return whether a string is a batch id, of any revision."""
+    """Return whether a string is the batch id of any revision."""
     return re.fullmatch(r"[a-z][a-z0-9_]{0,29}-[0-9a-f]{32}(-r[1-9]\d*)?", text) is not None
 
 

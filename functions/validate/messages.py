@@ -150,7 +150,7 @@ def _schema_reasons(error: jsonschema_rs.ValidationError, contract: Contract, ve
 
 
 def _advice(name: str, holder: Any, part: Mapping[str, Any], path: Sequence[str | int], contract: Contract) -> str:
-    """Return what to do about an unknown field of `holder`. `part` is its schema, at `path` in the version's schema."""
+    """Return advice about an unknown field of `holder`. `part` is its schema, at `path` in the version's schema."""
     for version in contract.versions:
         if name in _part(version.schema, path).get("properties", {}):
             pointer = "".join(f"/{shown_step(step)}" for step in contract.version_path)

@@ -188,7 +188,7 @@ class ChunkEvaluation:
         """
 
     def _flagged(self, query: str) -> Iterator[FlaggedRecord]:
-        """Yield the records of a query that returns positions, rules_kept or NULL, and reason indexes or NULL."""
+        """Yield a FlaggedRecord per row. `query` returns positions, rules_kept or NULL, and reason indexes or NULL."""
         rows = self._connection.execute(query)
         while row := rows.fetchone():
             position, rules_kept, reason = row
