@@ -65,6 +65,11 @@ class ConfigurationError(PipelineError):
 class ContractError(PipelineError):
     """A contract's folder is incomplete or contradicts itself."""
 
+    def __init__(self, message: str, *, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
+        """The position of the record on which the contract's SQL failed, if there is a single one."""
+
     next_step = "Correct the contract, deploy, and run the batch again."
 
 

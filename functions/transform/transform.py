@@ -40,7 +40,7 @@ def _failure(table: Table, records: Path, connection: duckdb.DuckDBPyConnection,
         return ContractError(f"{says}. The SELECT fails only on several records together.")
     position, column = found
     where = f", column {column.name} ({column.type})" if column else ", in the query itself"
-    return ContractError(f"{says}{where}, on the record at position {position}.")
+    return ContractError(f"{says}{where}, on the record at position {position}.", position=position)
 
 
 def _write_part(table: Table, workdir: Path, connection: duckdb.DuckDBPyConnection) -> int:

@@ -50,6 +50,8 @@ class DryRun:
     error: str = ""
     cause: str = ""
     next_step: str = ""
+    position: int | None = None
+    """The position of the record on which the contract's SQL failed, if there is a single one."""
 
     @property
     def published(self) -> bool:
@@ -135,7 +137,8 @@ def _run(storage: FolderStorage, key: str, settings: Settings, processed: Path) 
         for path in (rejected, *samples):  # errors name them by addresses that don't exist
             cause = cause.replace(f"s3://{path.relative_to(processed.parent)}", "the rejects below")
         next_step = _NEXT_STEPS.get(type(exc), exc.next_step)
-        return DryRun(batch.dataset, None, {}, rejects, type(exc).__name__, cause, next_step)
+        position = exc.position if isinstance(exc, ContractError) else None
+        return DryRun(batch.dataset, None, {}, rejects, type(exc).__name__, cause, next_step, position)
     tables = {
         f"{name}.{kind}": processed / file.key
         for name, table in written.manifest.tables.items()

@@ -4,7 +4,6 @@ Each record differs from an example in one place: a smallest or largest value, n
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -31,7 +30,6 @@ _TIMES = {
     "date-time": ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2024-02-29T23:59:59.5-12:00"],
     "date": ["0001-01-01", "9999-12-31", "2024-02-29"],
 }
-_POSITION_OF = re.compile(r"the record at position (\d+)")
 _ERRORS = (ReconciliationError.__name__, ContractError.__name__)
 
 
@@ -155,8 +153,7 @@ def try_extremes(folder: Path, contract: Contract, version: Version) -> Trial:
     with tried(lines, folder) as result:
         says = f"version {version.number}: "
         if result.error in _ERRORS:
-            at = _POSITION_OF.search(result.cause)
-            one = found[starts[int(at[1])]] if at and int(at[1]) in starts else None
+            one = found[starts[result.position]] if result.position in starts else None
             where = f"{one.pointer} is {one.what}" if one else "records at the limits of the schema"
             advice = "Let the SQL accept such a value, or let the schema or a rule reject it."
             return Trial([Fault(folder / "contract.json", 1, f"{says}{where}: {result.cause}", advice)], {})
