@@ -6,7 +6,6 @@ is a key below incoming/<dataset>/. A new recipe is tested if it has a module in
 
 import importlib
 import json
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -22,7 +21,7 @@ from functions.common.input_settings import load_input
 from functions.common.planning import ignored_by
 from functions.starter import index as starter
 from pipeline import ROOT, cli
-from pipeline.contract.check import check, warnings
+from pipeline.contract.check import warnings
 from pipeline.errors import UsageError
 from pipeline.run.ignored import check_not_ignored
 from tests import harness
@@ -118,8 +117,8 @@ def test_a_recipe_has_sample_data_and_a_model(recipe: str) -> None:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_contract_of_a_recipe_has_no_faults_and_no_warnings(recipe: str) -> None:
-    assert check(CONTRACTS / recipe) == []
+def test_the_contract_of_a_recipe_has_no_warnings(recipe: str) -> None:
+    """It has no faults either: see test_contract_check.py."""
     assert warnings(CONTRACTS / recipe) == []
 
 
@@ -147,15 +146,11 @@ def test_a_bad_record_in_a_sample_is_rejected_and_the_others_are_published(
     check_tables(tables, model.records(data), model)
 
 
+@pytest.mark.parametrize("folder", [CONTRACTS, ROOT / "contracts"], ids=lambda folder: folder.parent.name)
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_copy_of_a_recipe_is_a_contract(recipe: str, tmp_path: Path) -> None:
-    """Its path to the JSON Schema of contract.json is right in contracts/, too."""
-    folder = tmp_path / "contracts" / recipe
-    shutil.copytree(CONTRACTS / recipe, folder)
-    shutil.copyfile(ROOT / "contracts" / "contract.schema.json", folder.parent / "contract.schema.json")
-    for one in (folder, CONTRACTS / recipe):
-        assert (one / json.loads((one / "contract.json").read_text())["$schema"]).is_file()
-    assert check(folder) == []
+def test_the_path_to_the_schema_of_the_contract_is_also_right_in_a_copy(recipe: str, folder: Path) -> None:
+    named = json.loads((CONTRACTS / recipe / "contract.json").read_text("utf-8"))["$schema"]
+    assert (folder / Path(named).relative_to("..")).is_file()
 
 
 @pytest.mark.parametrize(("recipe", "path"), SAMPLES)
