@@ -103,7 +103,7 @@ locals {
     ["bytes", "struct<received:bigint,unreadable:bigint>", "The size of all records in bytes, and the number of bytes that could not be read as records."],
     ["rejected_by_reason", "map<string,bigint>", "The number of rejected records by reason."],
     ["records_by_version", "map<string,struct<valid:bigint,rejected:bigint>>", "The number of valid and rejected records by contract version. unknown counts unreadable records and records without a known version."],
-    ["drift", "array<struct<contract_version:bigint,field:string,records:bigint,dropped:boolean,in_envelope:boolean>>", "Fields that the contract does not define, with the number of records that had them. in_envelope marks members of envelopes."],
+    ["drift", "array<struct<contract_version:bigint,field:string,records:bigint,dropped:boolean,in_envelope:boolean,kept:boolean>>", "Fields that the contract does not define, with the number of records that had them. in_envelope marks members of envelopes, kept marks fields in _extra."],
     ["control_totals", "map<string,struct<validated:string,superseded:string,published:string>>", "Exact sums: validated = superseded + published."],
     ["tables", "map<string,struct<rows:bigint,parquet:${local.output_type},csv:${local.output_type}>>", "The number of rows and the two files of each table."],
     ["rejects", local.output_type, "The rejects file, or null."],

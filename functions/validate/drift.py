@@ -62,10 +62,15 @@ class Drift:
             self.records[key if key in self.records else (version.number, OTHERS, True)] -= 1
         self.add(version, found, dropped=False)
 
-    def content(self) -> tuple[DriftCount, ...]:
-        """Return the counts in the form in which they are staged and published."""
+    def content(self, *, keeps_unknown: bool) -> tuple[DriftCount, ...]:
+        """Return the counts in the form in which they are staged and published.
+
+        `keeps_unknown` says whether the contract keeps the unknown fields of valid records.
+        """
         return tuple(
-            DriftCount(contract_version=number, field=place, records=records, dropped=dropped)
+            DriftCount(
+                contract_version=number, field=place, records=records, dropped=dropped, kept=dropped and keeps_unknown
+            )
             for (number, place, dropped), records in sorted(self.records.items())
             if records
         )

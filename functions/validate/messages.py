@@ -33,6 +33,8 @@ from functions.common.reject_codes import (
 )
 from functions.common.reject_lines import shown_step
 from functions.common.schema_merging import dereferenced
+from functions.common.schema_shapes import shape_of
+from functions.validate.alternatives import errors_of_the_meant, is_of_no_type
 
 MAX_REASONS = 20
 """The maximum number of reasons per reject. A record may violate a rule in each of thousands of items."""
@@ -139,14 +141,52 @@ def _schema_reasons(error: jsonschema_rs.ValidationError, contract: Contract, ve
             inner = _described_at(version.schema, [*error.instance_path, name])
         yield _reason(keyword, [*error.instance_path, name], f"is missing; it must be {_right(inner)}")
     elif isinstance(error.kind, kinds.AdditionalProperties | kinds.UnevaluatedProperties):
+        of_all_forms = _described_at(version.schema, error.instance_path).get("properties", {})
         for name in error.kind.unexpected:
             advice = _advice(name, error.instance, part, error.evaluation_path[:-1], contract)
             sentence = f"is not a field of version {version.number} of the contract; {advice}"
+            if name in of_all_forms:
+                holder = "this object" if len(error.instance_path) else "the record"
+                sentence = (
+                    f"is a field of another form of {holder}; remove it, or correct the field that names the form"
+                )
             yield _reason(keyword, [*error.instance_path, name], sentence)
+    elif isinstance(error.kind, kinds.AnyOf | kinds.OneOfNotValid):
+        yield from _of_alternatives(error, part, contract, version)
     else:
         if not _kinds(part):  # a condition, or the bounds of 64 bits, on a value that is described elsewhere
             part = {"type": _kinds(_described_at(version.schema, error.instance_path)), **part}
         yield _reason(keyword, error.instance_path, _sentence(keyword, part, error.instance))
+
+
+def _of_alternatives(
+    error: jsonschema_rs.ValidationError, part: Mapping[str, Any], contract: Contract, version: Version
+) -> Iterator[Reason]:
+    """Yield the reasons why a value is none of several alternatives: those of the alternative that was meant."""
+    tag, constants = _forms(_part(version.schema, error.evaluation_path[:-1]), version)
+    described = _described_at(version.schema, error.instance_path)
+    if meant := errors_of_the_meant(error, tag):
+        yield from chain.from_iterable(_schema_reasons(one, contract, version) for one in meant)
+    elif is_of_no_type(error) and described.get("type"):
+        yield _reason("type", error.instance_path, _sentence("type", {**described, **part}, error.instance))
+    elif tag and isinstance(error.instance, dict):
+        one_of = f"must be one of {', '.join(constants)}"
+        if tag in error.instance:
+            value = error.instance[tag]
+            one_of += f"; {_found(value, is_of_a_right_type=isinstance(value, str))}"
+        keyword, says = ("enum", one_of) if tag in error.instance else ("required", f"is missing; it {one_of}")
+        yield _reason(keyword, [*error.instance_path, tag], says)
+    else:
+        yield _reason(error.kind.name, error.instance_path, _sentence(error.kind.name, part, error.instance))
+
+
+def _forms(part: Mapping[str, Any], version: Version) -> tuple[str, list[str]]:
+    """Return the member that selects the form of an object, and its possible values. Empty if there isn't one."""
+    try:
+        shape = shape_of(part, version.schema)
+    except (TypeError, ValueError):
+        return "", []
+    return shape.tag, [str(branch.constant) for branch in shape.branches]
 
 
 def _advice(name: str, holder: Any, part: Mapping[str, Any], path: Sequence[str | int], contract: Contract) -> str:

@@ -85,7 +85,10 @@ def validate_chunk(
         rejected=n_rejected,
         rejected_by_reason=dict(rejects.by_reason),
         records_by_version=_by_version(received_by_version, rejects.by_version),
-        drift=(*stream_pass.drift.content(), *skipped_members(document.skipped, contract.current)),
+        drift=(
+            *stream_pass.drift.content(keeps_unknown=contract.keeps_unknown),
+            *skipped_members(document.skipped, contract.current),
+        ),
         control_totals=control_totals,
         received_bytes=stream_pass.received_bytes,
         unreadable_bytes=stream_pass.unreadable_bytes,

@@ -74,7 +74,7 @@ def add_up(counts: Sequence[ChunkCounts], batch: Batch) -> Totals:
     valid = _added((version, numbers.valid) for version, numbers in by_version)
     rejected = _added((version, numbers.rejected) for version, numbers in by_version)
     fields = _added(
-        ((one.contract_version, one.field, one.dropped, one.in_envelope), one.records)
+        ((one.contract_version, one.field, one.dropped, one.in_envelope, one.kept), one.records)
         for count in counts
         for one in count.drift
     )
@@ -89,8 +89,15 @@ def add_up(counts: Sequence[ChunkCounts], batch: Batch) -> Totals:
             version: VersionCounts(valid=number, rejected=rejected[version]) for version, number in valid.items()
         },
         drift=tuple(
-            DriftCount(contract_version=version, field=field, records=records, dropped=dropped, in_envelope=in_envelope)
-            for (version, field, dropped, in_envelope), records in fields.items()
+            DriftCount(
+                contract_version=version,
+                field=field,
+                records=records,
+                dropped=dropped,
+                in_envelope=in_envelope,
+                kept=kept,
+            )
+            for (version, field, dropped, in_envelope, kept), records in fields.items()
         ),
         control_totals=sums,
         received_bytes=sum(count.received_bytes for count in counts),

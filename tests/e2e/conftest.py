@@ -51,14 +51,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 
 def two_datasets() -> Path:
-    """Copy the project's contracts and the example's into one folder.
+    """Copy the contracts of orders and of web visits into one folder.
 
     The folder is always the same one, because the built zips are kept by its path.
     """
     folder = ROOT / "build" / "e2e-contracts"
     shutil.rmtree(folder, ignore_errors=True)
-    for contracts in (build.CONTRACTS, EXAMPLES):
-        shutil.copytree(contracts, folder, dirs_exist_ok=True)
+    for contract in (build.CONTRACTS / "orders", EXAMPLES / "web_visits"):
+        shutil.copytree(contract, folder / contract.name)
     return folder
 
 

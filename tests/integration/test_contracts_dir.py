@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import ROOT
 from pipeline.deploy import build, environments, targets, workspace
-from pipeline.deploy.targets import aws_target, contracts_folder, embedded_target
+from pipeline.deploy.targets import aws_target, contracts_folder, contracts_with, embedded_target
 from pipeline.emulator import server as embedded
 from pipeline.errors import CliError, UsageError
 from pipeline.run import demo
@@ -151,5 +151,25 @@ def test_a_deployment_can_be_destroyed_without_contracts(tmp_path: Path) -> None
 def test_a_demo_of_an_unknown_dataset_is_refused_first(tmp_path: Path, infra: Path) -> None:
     file = tmp_path / "visits.jsonl"
     file.touch()
-    with pytest.raises(CliError, match=r"There is no contract for web_visits in .*; there are contracts for: orders\."):
-        demo.demo(file, "web_visits", tmp_path / "out")
+    with pytest.raises(CliError, match=r"There is no contract for visits in .*; there are contracts for: orders\."):
+        demo.demo(file, "visits", tmp_path / "out")
+
+
+def test_a_dataset_is_found_in_the_examples_if_the_contracts_lack_it(infra: Path) -> None:
+    assert contracts_with("web_visits") == EXAMPLES
+    assert contracts_with("orders") == contracts_with("visits") == ROOT / "contracts"
+
+
+def test_own_contracts_take_precedence_over_the_examples(
+    tmp_path: Path, infra: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracts = datasets_in(tmp_path / "datasets", "web_visits")
+    monkeypatch.setenv("TF_VAR_contracts_dir", str(contracts))
+    assert contracts_with("web_visits") == contracts
+
+
+def test_a_demo_of_a_file_that_is_ignored_is_refused_first(tmp_path: Path, infra: Path) -> None:
+    file = tmp_path / "manifest-summary.json"
+    file.touch()
+    with pytest.raises(UsageError, match=r"its name matches the pattern manifest-\*\."):
+        demo.demo(file, "dynamodb_bookings", tmp_path / "out")

@@ -125,7 +125,7 @@ def test_validate_uses_the_settings_that_would_be_deployed(pipeline: Any, monkey
     monkeypatch.setenv("TF_VAR_unknown_fields", "drop")
     status, out, _ = pipeline(strange)
     assert status == 0
-    assert "/coupon: 1 records of version 1, dropped" in out
+    assert "/coupon: 1 record of version 1: the field was dropped" in out
 
 
 def test_a_record_is_never_shown(pipeline: Any) -> None:

@@ -437,7 +437,7 @@ def test_versions_of_the_contract_and_unknown_fields_are_shown(place: Place, run
     batch = place.process(lines([*many, order(order_id="odd", loyalty=7)]))
     out = run("explain", batch.batch_id)[1]
     assert "version 1: valid 11, rejected 1" in out
-    assert "/loyalty: 1 records of version 1, their records rejected" in out
+    assert "/loyalty: 1 record of version 1: the record was rejected" in out
     balance = json.loads(run("explain", batch.batch_id, "--json")[1])["balance"]
     assert balance["records_by_version"] == {"1": {"valid": 11, "rejected": 1}}
     assert balance["drift"] == [{"contract_version": 1, "field": "/loyalty", "records": 1, "dropped": False}]

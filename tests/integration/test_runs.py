@@ -1,5 +1,6 @@
 """The outputs of a run on the workstation."""
 
+import json
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from pipeline.console.files import check_input
 from pipeline.contract import validate_command
 from pipeline.errors import UsageError
 from pipeline.run import runs
+from pipeline.run import show as run_show
 from tests import documents, harness
 from tests.integration.test_cli import UPLOAD
 
@@ -131,3 +133,20 @@ def test_the_progress_bar_names_the_step_after_reading(tmp_path: Path, screen: C
         on_read(50)
     assert "making the tables" not in before
     assert ("making the tables" in shown(screen)) == screen.is_terminal
+
+
+@pytest.mark.parametrize(
+    ("reasons", "title"),
+    [(["superseded", "wrong_type"], "A rejected record"), (["superseded"], "A superseded record")],
+)
+def test_a_rejected_record_is_shown_before_a_superseded_one(
+    reasons: list[str], title: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A superseded record is in the same file, but nobody has to act on it."""
+    rejects = [{"reason": one, "position_kind": "byte", "position": 0, "errors": [{"message": one}]} for one in reasons]
+    path = tmp_path / "rejects.jsonl"
+    path.write_text("".join(f"{json.dumps(one)}\n" for one in rejects), "utf-8")
+    run_show.first_reject(path)
+    printed = capsys.readouterr().out
+    assert title in printed
+    assert f"{reasons[-1]}, at byte 0" in printed

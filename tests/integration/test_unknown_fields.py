@@ -63,6 +63,7 @@ def test_kept_fields_are_in_a_column_of_the_record_table(tmp_path: Path) -> None
         "d": {"/more": None},
     }
     assert drift_of(result) == {"/more": 2, "/part/new": 1, "/untyped/other": 1, OTHERS: 1}
+    assert all(one.kept for one in result.totals.drift)
     assert '""/more"":' in result.csv("t")
 
 

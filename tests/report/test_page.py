@@ -35,6 +35,8 @@ BY_VERSION = {"1": VersionCounts(valid=90, rejected=3), "2": VersionCounts(valid
 DRIFT = (
     DriftCount(contract_version=1, field="/gift", records=3, dropped=True),
     DriftCount(contract_version=2, field="", records=2, dropped=False),
+    DriftCount(contract_version=2, field="/wrap", records=1, dropped=True, kept=True),
+    DriftCount(contract_version=2, field="/has_more", records=1, dropped=True, in_envelope=True),
 )
 VALUES = ("Hanari Carnes", "mario@example.com", "Brazil", "1552.61", "half an order")
 
@@ -143,6 +145,8 @@ def test_events_versions_and_fields_are_shown() -> None:
         ),
         *(
             "the field was dropped",
+            "the field was kept in _extra",
+            "the member was not published",
             "the record was rejected",
             "/gift",
             "others",

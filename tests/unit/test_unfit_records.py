@@ -136,6 +136,7 @@ TYPES = (
     "BIGINT",
     "HUGEINT",
     "DOUBLE",
+    "DECIMAL(3,0)",
     "DECIMAL(5,2)",
     "DECIMAL(18,4)",
     "DECIMAL(38,0)",
@@ -163,6 +164,16 @@ def test_a_widening_cast_keeps_every_value_and_other_casts_are_checked_exactly(
         is_same = is_exact or (cast is not None and Decimal(str(cast)) == Decimal(str(had)))  # as a DOUBLE is printed
         assert is_same if kept else not is_exact
         assert is_same or not widens(kind, type_named(connection, wanted))
+
+
+@pytest.mark.parametrize(("digits", "wanted"), [(2, "TINYINT"), (9, "INTEGER"), (18, "BIGINT"), (15, "DOUBLE")])
+def test_a_whole_number_in_a_string_widens_to_an_integer_of_enough_digits(digits: int, wanted: str) -> None:
+    """DynamoDB, for example, writes all numbers as strings, which are then DECIMAL(digits,0)."""
+    with duckdb.connect() as connection:
+        kind = type_named(connection, wanted)
+        assert widens(type_named(connection, f"DECIMAL({digits},0)"), kind)
+        assert not widens(type_named(connection, f"DECIMAL({digits + 1},0)"), kind)
+        assert not widens(type_named(connection, f"DECIMAL({digits},1)"), kind)
 
 
 ITEMS = {

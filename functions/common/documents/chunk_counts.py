@@ -23,10 +23,12 @@ class DriftCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The field's JSON Pointer, with * for an array index. Empty for fields that are counted together."""
     records: int
     dropped: bool
-    """Whether the field was dropped and the record kept. Otherwise, the record was rejected."""
+    """Whether the record was valid without the field. Otherwise, the record was rejected."""
     in_envelope: bool = False
     """Whether the field is a skipped member of envelopes. If so, `records` is the number of envelopes. Written only if
     true."""
+    kept: bool = False
+    """Whether the field is in the column _extra instead of being lost. Written only if true."""
 
 
 class ChunkCounts(StoredDocument, frozen=True, kw_only=True):

@@ -28,11 +28,11 @@ def widens(given: DuckDBPyType, wanted: DuckDBPyType, bounds: tuple[int, int] | 
     have_name, want_name = str(given), str(wanted)
     if have_name in (want_name, '"NULL"') or want_name == "VARCHAR" or (have_name, want_name) in _ALWAYS:
         return True
-    if have_name in _INTEGERS:
-        least, most = bounds or _INTEGERS[have_name]
+    have, want = _DECIMAL.fullmatch(have_name), _DECIMAL.fullmatch(want_name)
+    if have_name in _INTEGERS or (have and int(have[2]) == 0):
+        least, most = bounds or _range_of(have_name)
         lower, upper = _range_of(want_name)
         return lower <= least and most <= upper
-    have, want = _DECIMAL.fullmatch(have_name), _DECIMAL.fullmatch(want_name)
     if have and want:
         precision, scale, wider, finer = map(int, (*have.groups(), *want.groups()))
         return scale <= finer and precision - scale <= wider - finer

@@ -2,8 +2,9 @@
 
 from rich.markup import escape
 
+from functions.common.documents.chunk_counts import DriftCount
 from functions.common.documents.manifest import Manifest
-from pipeline.console import out, plain
+from pipeline.console import many, out, plain
 
 
 def balance(manifest: Manifest) -> None:
@@ -30,5 +31,15 @@ def drift(manifest: Manifest) -> None:
         out.print("\n[bold]Drift[/bold]: fields that the contract does not define")
     for one in manifest.drift:
         field = plain(one.field) or "others"
-        what = "dropped" if one.dropped else "their records rejected"
-        out.print(f"  {field}: {one.records} records of version {one.contract_version}, {what}")
+        where = "envelope" if one.in_envelope else "record"
+        of_version = "" if one.in_envelope else f" of version {one.contract_version}"
+        out.print(f"  {field}: {many(one.records, where)}{of_version}: {drift_result(one)}")
+
+
+def drift_result(one: DriftCount) -> str:
+    """What was done with a field that the contract doesn't define, in words."""
+    if one.in_envelope:
+        return "the member was not published"
+    if one.kept:
+        return "the field was kept in _extra"
+    return "the field was dropped" if one.dropped else "the record was rejected"

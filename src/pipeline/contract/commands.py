@@ -15,12 +15,13 @@ from pipeline import console as show
 from pipeline.contract.check import check, warnings
 from pipeline.contract.diff import PRODUCERS, READERS, Diff, diff
 from pipeline.contract.revisions import base_revision, datasets_at, folder_at
+from pipeline.deploy.build import CONTRACTS, EXAMPLES
 from pipeline.deploy.targets import contracts_folder
 from pipeline.errors import CliError, UsageError
 
 app = typer.Typer(help="Check contracts, and compare them with earlier revisions.", no_args_is_help=True)
 
-_SHIPPED = (ROOT / "contracts", ROOT / "examples" / "contracts")
+_SHIPPED = (CONTRACTS, EXAMPLES)
 
 
 @app.command("check")

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from pipeline.deploy import environments, variables
+from pipeline.deploy.build import EXAMPLES
 from pipeline.deploy.targets import Target, contracts_folder
 from pipeline.errors import CliError
 
@@ -46,7 +47,9 @@ def rules_here(contracts: Path | None = None) -> Rules:
     folder = contracts or contracts_folder(chosen)
     if not folder.is_dir():
         raise CliError(f"There is no folder {folder}.", "Name a folder that has a folder for each dataset.")
-    return Rules(folder, settings, "this checkout")
+    return Rules(
+        folder, settings, "this checkout, with examples/contracts" if folder.resolve() == EXAMPLES else "this checkout"
+    )
 
 
 def _as_terraform_writes(value: str) -> str:

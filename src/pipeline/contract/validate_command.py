@@ -19,10 +19,11 @@ from pipeline.console.balance import balance
 from pipeline.console.files import check_input
 from pipeline.contract import rules
 from pipeline.contract.dry_run import DryRun, dry_run
-from pipeline.deploy.targets import target
+from pipeline.deploy.targets import contracts_with, target
 from pipeline.errors import UsageError
 from pipeline.options import DeployedRules
 from pipeline.run import runs
+from pipeline.run.ignored import check_not_ignored
 
 
 def validate(
@@ -46,7 +47,11 @@ def validate(
     """
     _check_input(path, dataset, out)
     with tempfile.TemporaryDirectory(prefix="pipeline-rules-") as folder:
-        applied = rules.rules_of(target(target_name), Path(folder)) if target_name else rules.rules_here(contracts)
+        if target_name:
+            applied = rules.rules_of(target(target_name), Path(folder))
+        else:
+            applied = rules.rules_here(contracts or contracts_with(dataset))
+        check_not_ignored(path, dataset, applied.contracts)
         with _reading(path) as on_read, dry_run(path, dataset, applied, on_read) as result:
             has_files = result.copy_to(out) if out else False
             found = _Rejects(result.reject_lines(), samples)

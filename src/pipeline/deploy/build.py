@@ -39,6 +39,9 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
 CONTRACTS = ROOT / "contracts"
 """The project's own contracts, which are deployed unless the variable contracts_dir names others."""
 
+EXAMPLES = ROOT / "examples" / "contracts"
+"""Contracts to start from. Commands that try a file on this machine find a dataset here, too."""
+
 AWS_PYTHON = "3.13"
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
 _AWS_PLATFORM = "{machine}-manylinux_2_28"  # Amazon Linux 2023 has glibc 2.34

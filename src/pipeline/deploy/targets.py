@@ -188,6 +188,16 @@ def contracts_folder(chosen: Environment | None = None) -> Path:
     return Path(os.path.normpath(INFRA / (named or build.CONTRACTS)))
 
 
+def contracts_with(dataset: str, chosen: Environment | None = None) -> Path:
+    """The folder of contracts that has a dataset: that of `contracts_folder`, or else the examples if they have it.
+
+    If neither has it, returns that of `contracts_folder`.
+    """
+    folder = contracts_folder(chosen)
+    is_example = (build.EXAMPLES / dataset / "contract.json").is_file()
+    return build.EXAMPLES if is_example and not (folder / dataset / "contract.json").is_file() else folder
+
+
 def embedded_target(server: embedded.Server, home: Path, contracts: Path | None = None, **variables: str) -> Target:
     """A local emulator, with its own copy of infra/ in `home`.
 

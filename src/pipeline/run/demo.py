@@ -7,12 +7,13 @@ from pathlib import Path
 from pipeline import console as show
 from pipeline.console.files import check_input
 from pipeline.deploy import build, deploy, terraform
-from pipeline.deploy.targets import Target, contracts_folder, embedded_target
+from pipeline.deploy.targets import Target, contracts_with, embedded_target
 from pipeline.emulator import server as embedded
 from pipeline.errors import UsageError
 from pipeline.inspect.report import write_report
 from pipeline.run import runs
 from pipeline.run import show as show_run
+from pipeline.run.ignored import check_not_ignored
 from pipeline.run.runs import REPORT
 
 _COST_SECONDS = 15
@@ -22,12 +23,15 @@ _COST_SECONDS = 15
 def demo(path: Path, dataset: str, folder: Path) -> runs.RunResult:
     """Deploy infra/ to a new local emulator, run one file through it, and download the outputs to `folder`."""
     check_input(path, "pipeline demo path/to/orders.jsonl, or make demo INPUT=path/to/orders.jsonl")
-    runtime = build.local_runtime(contracts_folder())
+    runtime = build.local_runtime(contracts_with(dataset))
     if dataset not in (known := build.datasets_in(runtime.contracts)):
         raise UsageError(
             f"There is no contract for {dataset} in {runtime.contracts}; there are contracts for: {', '.join(known)}.",
             "Name one of these with --dataset, or set TF_VAR_contracts_dir to the folder of its contract.",
         )
+    check_not_ignored(path, dataset, runtime.contracts)
+    if runtime.contracts == build.EXAMPLES:
+        show.step(f"using the contracts in examples/contracts, which have {dataset}")
     terraform.executable()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pipeline-demo-") as temporary:
@@ -36,7 +40,7 @@ def demo(path: Path, dataset: str, folder: Path) -> runs.RunResult:
         show.step("starting the local emulator")
         server = embedded.start(Path(temporary) / "server")
         try:
-            place = embedded_target(server, Path(temporary))
+            place = embedded_target(server, Path(temporary), runtime.contracts)
             deploy.deploy(place)
             result = run(place, path, dataset)
             _show_outputs(place, result, folder)

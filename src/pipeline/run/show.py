@@ -3,11 +3,12 @@
 import csv
 import json
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from rich.markup import escape
 
+from functions.common.reject_codes import SUPERSEDED
 from pipeline.console import grid, out, plain, plain_lines
 from pipeline.console.balance import balance
 from pipeline.run.runs import RunResult
@@ -52,10 +53,13 @@ def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 
 def first_reject(path: Path) -> None:
-    """Print the first reject of a file, with its reasons."""
+    """Print the first rejected record of a file with its reasons, or the first superseded one if none was rejected."""
     with path.open(encoding="utf-8") as lines:
-        reject = json.loads(next(lines))
-    out.print(f"\n[bold]A reject[/bold] (all are in {escape(path.name)})")
+        rejects = map(json.loads, lines)
+        first = next(rejects)
+        reject = next((one for one in chain([first], rejects) if one["reason"] != SUPERSEDED), first)
+    what = "superseded" if reject["reason"] == SUPERSEDED else "rejected"
+    out.print(f"\n[bold]A {what} record[/bold] (all are in {escape(path.name)})")
     out.print(f"  {reject['reason']}, at {reject['position_kind']} {reject['position']}")
     for reason in reject["errors"][:3]:
         out.print(f"  {escape(reason['message'])}")

@@ -18,6 +18,7 @@ from rich import filesize
 
 from functions.common.batch_state import state_words
 from pipeline.console import many
+from pipeline.console.balance import drift_result
 from pipeline.inspect.batch_history.model import BatchHistory, LoggedEvent, Outcome, Reject
 from pipeline.inspect.report import formats
 from pipeline.inspect.report.drawing import drawing_of
@@ -58,6 +59,7 @@ def environment() -> Environment:
     )
     made.filters |= {name: getattr(formats, name) for name in formats.FILTERS}
     made.filters |= {
+        "drift_result": drift_result,
         "many": many,
         "size": filesize.decimal,
         "record": _record,

@@ -1,0 +1,3 @@
+SELECT _position, event_id, order_id, currency, amount
+FROM records
+WHERE kind = 'purchased'

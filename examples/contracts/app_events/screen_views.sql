@@ -1,0 +1,3 @@
+SELECT _position, event_id, screen, seconds
+FROM records
+WHERE kind = 'screen_viewed'

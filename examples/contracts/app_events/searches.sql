@@ -1,0 +1,3 @@
+SELECT _position, event_id, query, result_count, filters
+FROM records
+WHERE kind = 'searched'
