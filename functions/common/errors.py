@@ -175,6 +175,11 @@ class MalformedDocumentError(PipelineError):
 class WrongEnvelopeError(PipelineError):
     """The document is valid JSON, but its records are not where the contract specifies."""
 
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(f"{message} {advice}".rstrip())
+        self.without_advice = message
+        """The message without its general advice, for a diagnosis with advice of its own."""
+
     remedy = Remedy.UPLOAD_OR_REPLAY
     next_step = (
         "Correct the file and upload it again. Or set input.records in the contract to the JSON Pointer of the "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import orjson
 
+from functions.common.diagnoses.sample import MOST_BYTES, MOST_RECORDS
 from functions.common.errors import RejectVolumeError
 from functions.common.reject_lines import reject_line
 from functions.common.source.raw import RawRecord
@@ -39,6 +40,9 @@ class ChunkRejects:
     by_version: Counter[int | None] = field(default_factory=Counter)
     """The number of rejected records by their version."""
     n_bytes: int = 0
+    sample: list[RawRecord] = field(default_factory=list)
+    """The first rejected records, for a diagnosis."""
+    _sample_bytes: int = 0
 
     def __post_init__(self) -> None:
         self.path.write_bytes(b"")
@@ -72,6 +76,9 @@ class ChunkRejects:
         )
         self.by_reason[reason] += 1
         self.by_version[version] += 1
+        if len(self.sample) < MOST_RECORDS and self._sample_bytes < MOST_BYTES:
+            self.sample.append(raw)
+            self._sample_bytes += len(raw.data)
         self.n_bytes += len(line)
         if self.n_bytes > self.max_bytes:
             reasons_so_far = ", ".join(f"{code} {number}" for code, number in sorted(self.by_reason.items()))

@@ -20,6 +20,7 @@ from functions.common.documents.chunk_counts import ChunkCounts, VersionCounts
 from functions.common.source.documents import Document
 from functions.validate.chunk_rejects import ChunkRejects
 from functions.validate.contract_sql.evaluation import ChunkEvaluation
+from functions.validate.diagnosis import diagnosis_of_rejects, explained
 from functions.validate.drift import skipped_members
 from functions.validate.recheck import Recheck
 from functions.validate.record_validator import RecordValidator
@@ -70,7 +71,8 @@ def validate_chunk(
         lines_files = {version: files.enter_context(path.open("wb", _BUFFER)) for version, path in lines.items()}
         reject = files.enter_context(rejects.writer())
         stream_pass = StreamPass(validator, document.position_kind, lines_files, reject, document.split)
-        received = stream_pass.read(document.records)
+        with explained(document, rejects, contract):
+            received = stream_pass.read(document.records)
     received_by_version = stream_pass.passed_by_version + rejects.by_version
     present = [version for version in contract.versions if stream_pass.passed_by_version[version.number]]
     recheck = Recheck(validator, rejects, open_document, stream_pass.drift)
@@ -92,6 +94,7 @@ def validate_chunk(
         control_totals=control_totals,
         received_bytes=stream_pass.received_bytes,
         unreadable_bytes=stream_pass.unreadable_bytes,
+        diagnosis=diagnosis_of_rejects(document, rejects, contract) if n_rejected * 2 > received else "",
     )
 
 

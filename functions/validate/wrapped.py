@@ -1,6 +1,7 @@
 """Recognises an object that has the record inside one of its members, as some delivery tools send it."""
 
 from functions.common.contract import Version
+from functions.common.diagnoses.misplaced import has_types_of_dynamodb
 from functions.common.reject_codes import MISSING_FIELD, Reason
 from functions.common.reject_lines import is_name, shown_step
 
@@ -13,7 +14,8 @@ def wrapper_of(record: object, version: Version) -> Reason | None:
     fields = version.fields
     inner = {name: value for name, value in record.items() if isinstance(value, dict) and is_name(name)}
     for name, value in inner.items():
-        if name not in fields and len(required & value.keys()) * 2 > len(required):
+        is_wrapped = name not in fields and len(required & value.keys()) * 2 > len(required)
+        if is_wrapped and not has_types_of_dynamodb(value):  # sending that object alone doesn't help
             pointer = f"/{shown_step(name)}"
             message = f"the fields of the record are under {pointer}: send the object under {pointer} as the record"
             return Reason(MISSING_FIELD, pointer, "required", message)

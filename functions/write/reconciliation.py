@@ -42,6 +42,8 @@ class Totals:
     """The size of all records in bytes, without surrounding white space."""
     unreadable_bytes: int
     """The number of bytes that could not be read as records. `received_bytes` includes them."""
+    diagnosis: str = ""
+    """That of the first chunk with one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def add_up(counts: Sequence[ChunkCounts], batch: Batch) -> Totals:
         control_totals=sums,
         received_bytes=sum(count.received_bytes for count in counts),
         unreadable_bytes=sum(count.unreadable_bytes for count in counts),
+        diagnosis=next((count.diagnosis for count in counts if count.diagnosis), ""),
     )
 
 

@@ -19,10 +19,11 @@ def refusal(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> Pipeli
 
 
 def _refusal_for_rejects(totals: Totals, max_reject_ratio: float, rejects_uri: str) -> PipelineError | None:
+    diagnosis = f" {totals.diagnosis}" if totals.diagnosis else ""
     reasons = ", ".join(f"{reason} {number}" for reason, number in totals.rejected_by_reason.items())
     if totals.valid == 0:
         return NoValidRecordsError(
-            f"The file has no valid records. Rejected: {totals.rejected} ({reasons}). See {rejects_uri}."
+            f"The file has no valid records. Rejected: {totals.rejected} ({reasons}). See {rejects_uri}.{diagnosis}"
         )
     records_share = totals.rejected / totals.received  # 0.29 × 100 would be below 29
     bytes_share = totals.unreadable_bytes / totals.received_bytes
@@ -31,6 +32,6 @@ def _refusal_for_rejects(totals: Totals, max_reject_ratio: float, rejects_uri: s
             f"{totals.rejected} of {totals.received} records violate the contract ({reasons}), a share of "
             f"{records_share:.4g}. {totals.unreadable_bytes} of {totals.received_bytes} bytes could not be read as "
             f"records, a share of {bytes_share:.4g}. max_reject_ratio allows a share of {max_reject_ratio:g} for each. "
-            f"See {rejects_uri}."
+            f"See {rejects_uri}.{diagnosis}"
         )
     return None

@@ -8,10 +8,10 @@ import orjson
 import pytest
 
 from functions.common.errors import EmptyFileError, EncodingError, MalformedDocumentError, PipelineError
-from functions.common.source.documents import Document, check_encoding
+from functions.common.source.documents import Document
 from functions.validate.unreadable import unparsable
 from tests.hostile.corpus import json_checker, json_test_suite
-from tests.unit.reading import read_document, read_lines
+from tests.unit.reading import checked, read_document, read_lines
 from tests.unit.steps import MAX_NESTING, batch_of, validate
 
 CAP = 1_000_000
@@ -40,7 +40,7 @@ def read(document: Document) -> list[Any]:
 
 
 def document(data: bytes, fields: tuple[str, ...] = ()) -> Document:
-    return read_document(check_encoding([data]), "orders", fields, CAP)
+    return read_document([checked([data])], "orders", fields, CAP)
 
 
 @pytest.mark.parametrize("name", RIGHT)

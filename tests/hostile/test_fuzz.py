@@ -29,14 +29,14 @@ from functions.common.contract import Contract, load_contract
 from functions.common.errors import ContractError, PipelineError, ReconciliationError
 from functions.common.planning import UNKNOWN_DATASET, dataset_of
 from functions.common.source.compression import decompress
-from functions.common.source.documents import Document, check_encoding
+from functions.common.source.documents import Document
 from functions.starter.events import objects_created
 from functions.validate.stream_pass import _FAILS_A_DOCUMENT
 from functions.validate.unreadable import unparsable
 from tests.hostile.corpus import json_checker, json_test_suite, seeds
 from tests.hostile.mutations import corrupted, fuzz, with_changed_part
 from tests.unit.orders import CONTRACT, lines, order
-from tests.unit.reading import cut, read_document, read_lines, records_of
+from tests.unit.reading import checked, cut, read_document, read_lines, records_of
 from tests.unit.steps import MAX_NESTING, publish
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ NOT_READ, TOO_DEEP = object(), object()
 def read(data: bytes, sizes: list[int], cap: int = CAP) -> Read | str:
     """The records of a document with the type of their positions, or the error as a string."""
     try:
-        document: Document = read_document(check_encoding(cut(data, sizes)), "orders", FIELDS, cap)
+        document: Document = read_document(cut(checked([data]), sizes), "orders", FIELDS, cap)
         return document.position_kind, [(record.position, record.data) for record in records_of(document)]
     except PipelineError as error:
         return f"{type(error).__name__}: {error}"

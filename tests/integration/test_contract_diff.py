@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from functions.common.contract import load_contract
+from functions.common.input_settings import InputSettings
 from pipeline import ROOT, cli
 from pipeline.contract import commands as contract_commands
 from pipeline.contract import revisions
-from pipeline.contract.diff import PRODUCERS, READERS, STORED, diff
+from pipeline.contract.change import PRODUCERS, READERS, STORED
+from pipeline.contract.diff import diff
 
 EXTRA = {"name": "is_new", "type": "BOOLEAN"}
 BEFORE = ROOT / "contracts" / "orders"
@@ -89,6 +91,9 @@ CHANGES: list[tuple[str, Callable[[Any], object], str, tuple[str, ...]]] = [
     (CONTRACT, lambda c: c.update(envelope="records"), "another name", (PRODUCERS,)),
     (CONTRACT, lambda c: c.update(input={"unknown_fields": "keep"}), "a new column _extra: null in", ()),
     (CONTRACT, lambda c: c.update(input={"unknown_fields": "drop"}), "left to the deployment, and is drop", ()),
+    (CONTRACT, lambda c: c.update(input={"format": "json"}), "a file without a known suffix is read now", ()),
+    (CONTRACT, lambda c: c.update(input={"ignore": ["x*"]}), "match x* are not read any more", (PRODUCERS,)),
+    (CONTRACT, lambda c: c.update(input={"max_reject_ratio": 0.01}), "left to the deployment, and is 0.01", ()),
     (CONTRACT, lambda c: c["rules"].pop(), "the rule is gone", ()),
     (CONTRACT, lambda c: c["rules"].append({**c["rules"][0], "code": "new"}), "a new rule", (PRODUCERS,)),
     (CONTRACT, lambda c: c["rules"][0].update(sql="true"), "the rule has changed", (PRODUCERS,)),
@@ -122,6 +127,36 @@ def test_a_change_is_reported_with_whom_it_breaks(
         assert any(says in one.says for one in found.changes), found.changes
     elif not breaks:
         assert found.changes == ()
+
+
+INPUTS: list[tuple[dict[str, Any], dict[str, Any], str, tuple[str, ...]]] = [
+    # before, after, message, whom it breaks
+    ({"records": "/a"}, {"records": "/a/b"}, "the array of records has another name or place", (PRODUCERS,)),
+    ({"records": "/a"}, {}, "the array of records has another name or place", (PRODUCERS,)),
+    ({}, {"records": "/a"}, "records may be in an envelope now", ()),
+    ({"format": "json"}, {}, "a file without a known suffix fails now", (PRODUCERS,)),
+    ({"format": "json"}, {"format": "jsonl"}, "was json, and is jsonl: decides only if", ()),
+    ({"ignore": ["x*", "y*"]}, {"ignore": ["x*"]}, "files that match y* are read now; pipeline backfill starts", ()),
+    ({"ignore": ["x*"]}, {"ignore": ["x*", "y*"]}, "files that match y* are not read any more", (PRODUCERS,)),
+    ({"max_reject_ratio": 0.1}, {"max_reject_ratio": 0.05}, "was 0.1, and is 0.05: a file with", (PRODUCERS,)),
+    ({"max_reject_ratio": 0.1}, {"max_reject_ratio": 0.2}, "was 0.1, and is 0.2", ()),
+    ({"max_reject_ratio": 0.1}, {}, "was 0.1, and is left to the deployment", ()),
+    ({"unknown_fields": "drop"}, {"unknown_fields": "reject"}, "is rejected now", (PRODUCERS,)),
+]
+
+
+@pytest.mark.parametrize(("before", "changed", "says", "breaks"), INPUTS)
+def test_a_change_of_the_input_settings(
+    before: dict[str, Any], changed: dict[str, Any], says: str, breaks: tuple[str, ...], after: Path, tmp_path: Path
+) -> None:
+    earlier = Path(shutil.copytree(BEFORE, tmp_path / "before" / "orders"))
+    for folder, given in ((earlier, before), (after, changed)):
+        change(folder / CONTRACT, lambda c, given=given: (c.pop("envelope"), c.update(input=given)))
+    assert [one.breaks for one in diff(earlier, after).changes if says in one.says] == [breaks]
+
+
+def test_every_input_setting_is_compared() -> None:
+    assert {name for case in INPUTS for name in {**case[0], **case[1]}} == set(InputSettings.__dataclass_fields__)
 
 
 def test_unknown_fields_that_are_kept_no_longer_break_readers(after: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from functions.common.diagnoses.table import check_beginning
 from functions.common.source.content import LINES, SEQUENCE
 from functions.common.source.documents import Document, read_as_lines, read_sequence
 from functions.common.source.layout import HEAD_BYTES, layout_of
@@ -20,6 +21,13 @@ def cut(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
             return
         yield data[start : start + size]
         start += size
+
+
+def checked(blocks: Iterable[bytes], compression: str = "") -> bytes:
+    """The bytes of these blocks. Raises the errors of a file that can't be JSON by its beginning."""
+    data = b"".join(blocks)
+    check_beginning(data[:HEAD_BYTES], compression)
+    return data
 
 
 def read_document(

@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from functions.common.errors import EncodingError, MalformedDocumentError, RecordTooLargeError, WrongEnvelopeError
-from functions.common.source.documents import Document, check_encoding
+from functions.common.source.documents import Document
 from functions.common.source.raw import RawRecord
-from tests.unit.reading import cut, json_values, read_document, read_lines, records_of
+from tests.unit.reading import checked, cut, json_values, read_document, read_lines, records_of
 
 FIELDS = ("id", "text")
 CAP = 10_000
@@ -299,14 +299,13 @@ def test_the_records_before_the_fault_are_returned_first() -> None:
     "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
 )
 def test_other_encodings_are_refused(encoding: str) -> None:
-    for size in (1, 2, 1 << 20):
-        with pytest.raises(EncodingError, match="UTF-8"):
-            check_encoding(cut(ARRAY.decode().encode(encoding), [size]))
+    with pytest.raises(EncodingError, match="UTF-8"):
+        checked([ARRAY.decode().encode(encoding)])
 
 
-def test_utf_8_is_passed_on_unchanged() -> None:
-    assert b"".join(check_encoding(cut(ARRAY, [5]))) == ARRAY
-    assert b"".join(check_encoding([])) == b""
+@pytest.mark.parametrize("data", [b"", b"{", ARRAY])
+def test_utf_8_is_accepted(data: bytes) -> None:
+    assert checked([data]) == data
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------

@@ -54,6 +54,8 @@ class ChunkCounts(StoredDocument, frozen=True, kw_only=True):
     """The size of all records in bytes, without surrounding white space. 0 in documents of earlier releases."""
     unreadable_bytes: int = 0
     """The number of bytes that could not be read as records."""
+    diagnosis: str = ""
+    """What the records probably are and what to do, in sentences, if most of them are rejected. Empty if unknown."""
 
     def to_bytes(self) -> bytes:
         return msgspec.json.encode(self)

@@ -1,20 +1,24 @@
 """Opens one chunk: checks the limits, decompresses the bytes, and finds the records according to the batch's plan."""
 
-import re
 from collections.abc import Callable, Iterator
 from itertools import chain
 
 from functions.common.batch import Batch
 from functions.common.config import Settings
 from functions.common.contract import Contract
-from functions.common.errors import MalformedDocumentError, ObjectTooLargeError, UnsupportedFormatError
-from functions.common.source.compression import READ, compression_of, decompress, format_of, without_suffix
+from functions.common.diagnoses.table import check_beginning, unsupported_compression
+from functions.common.errors import ObjectTooLargeError, UnsupportedFormatError
+from functions.common.source.compression import (
+    FORMAT_BYTES,
+    READ,
+    compression_of,
+    decompress,
+    format_of,
+    without_suffix,
+)
 from functions.common.source.content import LINES
-from functions.common.source.documents import Document, check_encoding, read_as_lines, read_sequence
+from functions.common.source.documents import Document, read_as_lines, read_sequence
 from functions.common.source.layout import HEAD_BYTES, layout_by_name, layout_of
-
-_CARRIAGE_RETURN = re.compile(rb"[}\]][ \t]*\r[ \t\r]*[{\[]")
-"""Matches between two values if their lines end with a carriage return alone, as on old Macs."""
 
 
 def open_chunk(
@@ -38,28 +42,31 @@ def open_chunk(
     blocks = read(max(0, start - 1))
     head, compression = b"", ""
     if chunk == 0:
-        head, blocks = _head(blocks, 16)
+        head, blocks = _head(blocks, FORMAT_BYTES)
         compression = batch.compression or compression_of(head)
         _check_format(head, batch.source.key, by_name)
         if compression and is_cut:
             raise UnsupportedFormatError(f"The file is compressed with {compression}, but was planned as uncompressed.")
         if compression:
             blocks = _decompressed(blocks, compression, size, limits)
-        blocks = check_encoding(blocks, compression=compression)
         head, blocks = _head(blocks, HEAD_BYTES)
-        _check_line_ends(head)
+        check_beginning(head, compression)
     layout = LINES if is_cut else batch.layout
     if not layout:  # the content is compressed, or an earlier release planned the batch
         layout = layout_of(head, is_all=len(head) < HEAD_BYTES, by_name=by_name, envelope=path[0] if path else "")
     if layout == LINES:
-        return read_as_lines(blocks, path, limits.max_record_bytes, start, end)
+        document = read_as_lines(blocks, path, limits.max_record_bytes, start, end)
+        document.beginning = head
+        return document
     if not compression and size > limits.max_inflated_bytes:
         raise ObjectTooLargeError(
             f"The file has {size} bytes and can't be split into chunks; "
             f"max_inflated_bytes allows {limits.max_inflated_bytes} bytes in one chunk."
         )
     fields = {name for version in contract.versions for name in version.fields}
-    return read_sequence(blocks, path, fields, limits.max_record_bytes)
+    document = read_sequence(blocks, path, fields, limits.max_record_bytes)
+    document.beginning = head
+    return document
 
 
 def _check_format(head: bytes, key: str, by_name: str) -> None:
@@ -67,23 +74,13 @@ def _check_format(head: bytes, key: str, by_name: str) -> None:
     found = format_of(head)
     _, named = without_suffix(key)
     if head and not found and named and named not in READ and head.lstrip()[:1] not in (b"{", b"["):
-        found = named  # a compression whose files have no typical first bytes
+        raise unsupported_compression(named)  # its files have no typical first bytes
     if found and found not in READ:
-        raise UnsupportedFormatError(
-            f"The content of the file is {found}, which is not supported. Files may be uncompressed, or compressed "
-            f"once with {', '.join(READ[:-1])} or {READ[-1]}."
-        )
+        check_beginning(head)
     if not by_name:
         raise UnsupportedFormatError(
             "The file's name does not end in .json, .jsonl or .ndjson, with or without the suffix of a compression, "
             "and the contract does not specify the format of such files. Set input.format in its contract.json."
-        )
-
-
-def _check_line_ends(head: bytes) -> None:
-    if b"\n" not in head and _CARRIAGE_RETURN.search(head):
-        raise MalformedDocumentError(
-            "The values are separated only by carriage returns (\\r). End each line with a line feed (\\n)."
         )
 
 

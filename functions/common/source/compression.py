@@ -12,6 +12,10 @@ GZIP, BZIP2, ZSTD = "gzip", "bzip2", "zstd"
 READ = (GZIP, BZIP2, ZSTD)
 """The supported compressions."""
 
+ARCHIVES = ("zip", "tar", "7-Zip", "RAR")
+TABLES_AND_DOCUMENTS = ("Avro", "ORC", "Arrow", "SQLite", "Excel (xlsx)", "Microsoft Office (xls)", "PDF")
+"""Formats of whole files that hold other files, or tables and documents."""
+
 _BEGINNINGS = (
     (GZIP, rb"\x1f\x8b"),
     (BZIP2, rb"BZh[1-9](1AY&SY|\x17rE8P\x90|\Z)"),
@@ -20,15 +24,27 @@ _BEGINNINGS = (
     ("xz", rb"\xfd7zXZ"),
     ("LZ4", rb"\x04\x22\x4d\x18"),
     ("Snappy", rb"\xff\x06\0\0s"),
+    ("Excel (xlsx)", rb"(?s)PK\x03\x04.{26}(\[Content_Types\]\.xml|_rels/|xl/|docProps/)"),
     ("zip", rb"PK\x03\x04"),
+    ("tar", rb"(?s).{257}ustar"),
+    ("7-Zip", rb"7z\xbc\xaf\x27\x1c"),
+    ("RAR", rb"Rar!\x1a\x07"),
     ("Parquet", rb"PAR1\x15"),
     ("Avro", rb"Obj\x01"),
     ("ORC", rb"ORC"),
+    ("Arrow", rb"ARROW1\0\0|\xff{4}"),
+    ("SQLite", rb"SQLite format 3\0"),
+    ("Microsoft Office (xls)", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+    ("PDF", rb"%PDF-"),
 )
 """Formats that are often sent under another format's name, each with a pattern of its first bytes.
 
-JSON never begins with these bytes.
+JSON never begins with these bytes. Earlier patterns outrank later ones.
 """
+
+FORMAT_BYTES = 512
+"""How many bytes `format_of` needs."""
+
 
 _SUFFIXES = {
     ".gz": GZIP,
@@ -53,6 +69,11 @@ _SUFFIXES = {
 def format_of(beginning: bytes) -> str:
     """Return the compression or binary format that a file's first bytes indicate, or an empty string."""
     return next((name for name, pattern in _BEGINNINGS if re.match(pattern, beginning)), "")
+
+
+def is_compression(name: str) -> bool:
+    """Return whether a format that `format_of` returned is a compression of a single file."""
+    return bool(name) and name not in (*ARCHIVES, *TABLES_AND_DOCUMENTS, "Parquet")
 
 
 def compression_of(beginning: bytes) -> str:

@@ -8,21 +8,20 @@ import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Literal
 
+from functions.common.diagnoses.misplaced import is_map
+from functions.common.diagnoses.sample import Expected
 from functions.common.errors import (
     EncodingError,
     MalformedDocumentError,
     ReconciliationError,
     RecordTooLargeError,
-    UnsupportedFormatError,
     WrongEnvelopeError,
 )
 from functions.common.json_pointer import pointer_of
 from functions.common.reject_lines import is_name
 from functions.common.source.buffer import Buffer
-from functions.common.source.compression import READ, format_of
 from functions.common.source.envelope import Found, written_forms
 from functions.common.source.json_values import count_of_values, is_json
 from functions.common.source.lines import read_lines
@@ -31,9 +30,8 @@ from functions.common.source.sequence import SequenceReader, objects_in
 
 PositionKind = Literal["byte", "index"]
 
-_BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
-_LONGEST_MARK = 10
 _SCALARS = {str: "a string", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
+_ADVICE_FOR_ENVELOPES = "If one of them holds the records, set input.records in the contract to its JSON Pointer."
 _NAMED = 10
 """The maximum number of members of an unknown envelope that an error names."""
 
@@ -49,6 +47,8 @@ class Document:
     """Returns the records in one item of `records`. Nearly always, the item itself is the only record."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Counts the envelopes read so far that had each skipped member, by the member's JSON Pointer."""
+    beginning: bytes = b""
+    """The first bytes of the decompressed file, for diagnoses. Empty if the records are those of a later chunk."""
     _parts: deque[RawRecord] = field(default_factory=deque)
 
     def record_at(self, position: int) -> RawRecord:
@@ -65,31 +65,6 @@ class Document:
                 raise ReconciliationError(f"The record at {position} was not found when the file was read again.")
             if raw.position + raw.length > position:
                 self._parts.extend(self.split(raw))
-
-
-def check_encoding(blocks: Iterable[bytes], *, compression: str = "") -> Iterator[bytes]:
-    """Return the blocks unchanged, after checking that they begin as UTF-8 without a byte order mark.
-
-    `compression` names the compression that was removed, if any. Raises EncodingError for another encoding, and
-    UnsupportedFormatError if the blocks are still compressed.
-    """
-    iterator = iter(blocks)
-    first = next(iterator, b"")
-    while len(first) < _LONGEST_MARK and (block := next(iterator, b"")):
-        first += block
-    if name := format_of(first):
-        if compression:
-            raise UnsupportedFormatError(
-                f"The file is compressed twice: its content after decompression with {compression} is {name}."
-            )
-        raise UnsupportedFormatError(f"The content of the file is {name}. Supported compressions: {', '.join(READ)}.")
-    if first.startswith(_BYTE_ORDER_MARKS):
-        raise EncodingError(
-            "The file begins with a byte order mark. JSON must be UTF-8 without one (RFC 8259, section 8.1)."
-        )
-    if b"\0" in first[:2]:  # neither of the first two bytes of JSON is NUL
-        raise EncodingError("The file is not UTF-8: its first characters take more than one byte each, as in UTF-16.")
-    return chain([first], iterator)
 
 
 def read_as_lines(
@@ -203,7 +178,8 @@ class _Alone:
         if self.has_no_array:
             raise WrongEnvelopeError(f"The member {pointer} must be an array of records.")
         if self._looks_like_an_envelope(read):
-            raise WrongEnvelopeError(_unknown_envelope(read, pointer))
+            expected = Expected(tuple(self.path), self.fields)
+            raise WrongEnvelopeError(_unknown_envelope(read, expected), _ADVICE_FOR_ENVELOPES)
 
     def _looks_like_an_envelope(self, read: dict[str, object]) -> bool:
         """Return whether an object has none of a record's fields, or few of them and also an array."""
@@ -218,15 +194,15 @@ class _Alone:
         return RecordTooLargeError(f"The document is one object of more than {self.max_record_bytes} bytes.")
 
 
-def _unknown_envelope(members: dict[str, object], pointer: str) -> str:
-    named = [name for name in members if is_name(name)][:_NAMED]
+def _unknown_envelope(members: dict[str, object], expected: Expected) -> str:
+    named = [] if is_map(members, expected) else [name for name in members if is_name(name)][:_NAMED]
     others = len(members) - len(named)
     shown = (", ".join(named) + (f" and {others} more" if named else f"{others} without usual names")) if others else ""
     shown = shown or ", ".join(named) or "none"
-    expected = f"an envelope with its records at {pointer}" if pointer else "an envelope (the contract defines none)"
+    pointer = pointer_of(expected.path)
+    envelope = f"an envelope with its records at {pointer}" if pointer else "an envelope (the contract defines none)"
     return (
-        f"The document is an object that is neither a record of this dataset nor {expected}. Its members are: "
-        f"{shown}. If one of them holds the records, set input.records in the contract to its JSON Pointer."
+        f"The document is an object that is neither a record of this dataset nor {envelope}. Its members are: {shown}."
     )
 
 

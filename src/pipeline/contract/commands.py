@@ -12,8 +12,9 @@ from rich.markup import escape
 from functions.common.batch import DATASET_NAME
 from pipeline import ROOT
 from pipeline import console as show
+from pipeline.contract.change import PRODUCERS, READERS
 from pipeline.contract.check import check, warnings
-from pipeline.contract.diff import PRODUCERS, READERS, Diff, diff
+from pipeline.contract.diff import Diff, diff
 from pipeline.contract.revisions import base_revision, datasets_at, folder_at
 from pipeline.deploy.build import CONTRACTS, EXAMPLES
 from pipeline.deploy.targets import contracts_folder

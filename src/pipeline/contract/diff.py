@@ -16,14 +16,12 @@ from typing import Any
 
 import duckdb
 
-from functions.common.config import REJECT
-from functions.common.contract import EXTRA, Contract, load_contract
-from functions.common.input_settings import KEEP
+from functions.common.contract import Contract, load_contract
 from functions.common.record_types import INT64, merged
 from functions.common.schema_merging import ANNOTATIONS, CONDITIONS, INEXACT
+from pipeline.contract.change import NEW_VERSION, NO_VERSION_ALLOWS_IT, PRODUCERS, READERS, STORED, Change
+from pipeline.contract.input_changes import input_changes
 from pipeline.contract.outcomes import Rows, made_of
-
-PRODUCERS, READERS, STORED = "producers", "readers of the tables", "stored Parquet"
 
 _LOWER, _UPPER = (
     ("minimum", "exclusiveMinimum", "minLength", "minItems"),
@@ -32,24 +30,6 @@ _LOWER, _UPPER = (
 _COMPARED = frozenset(
     {"type", "enum", "const", "properties", "required", "items", "additionalProperties", "decimal", "$ref"}
 )
-_KEEP = "Leave this version as it was, and make the change in a new one."
-_NEW_VERSION = "Raise current_version, and say in the new version's description why."
-
-
-@dataclass(frozen=True)
-class Change:
-    """One difference, and whom it breaks. A safe change breaks nobody."""
-
-    place: str
-    says: str
-    breaks: tuple[str, ...] = ()
-    needs: str = ""
-    """What to do about a breaking change."""
-
-    @property
-    def is_of_a_version(self) -> bool:
-        """Whether no new version can allow it."""
-        return self.needs == _KEEP
 
 
 @dataclass(frozen=True)
@@ -74,7 +54,7 @@ def diff(before: Path, after: Path) -> Diff:
         *_versions(old, new),
         *_rules(was, now),
         *_tables(was, now),
-        *_unknown_fields(old, new),
+        *input_changes(old, new),
         *_rest(was, now),
         *_shared(old, new),
         *_sql(before, after, old, new),
@@ -106,7 +86,7 @@ def _versions(old: Contract, new: Contract) -> Iterator[Change]:
     for version in old.versions:
         place = f"v{version.number}.schema.json"
         if version.number not in after:
-            yield Change(place, "the version is no longer accepted", (PRODUCERS,), _NEW_VERSION)
+            yield Change(place, "the version is no longer accepted", (PRODUCERS,), NEW_VERSION)
         else:
             now = after.pop(version.number)
             yield from _narrowed(version.schema, now.schema, (version.schema, now.schema), place)
@@ -114,25 +94,22 @@ def _versions(old: Contract, new: Contract) -> Iterator[Change]:
         yield Change(f"v{number}.schema.json", "a new version")
     if (old.version_path, old.default_version) != (new.version_path, new.default_version) and old.version_path:
         says = "records name their version in another place, or have another default version"
-        yield Change("contract.json: record_version", says, (PRODUCERS,), _NEW_VERSION)
-    if old.input.records and old.input.records != new.input.records:
-        says = "the array of records has another name or place"
-        yield Change("contract.json: input.records", says, (PRODUCERS,), _NEW_VERSION)
+        yield Change("contract.json: record_version", says, (PRODUCERS,), NEW_VERSION)
 
 
 def _narrowed(old: Any, new: Any, roots: tuple[Any, Any], place: str) -> Iterator[Change]:
     """Yield the differences between two schemas, as they affect producers of the old one."""
     was, now = merged(old, roots[0]), merged(new, roots[1])
     for says, is_narrower in _of_value(was, now):
-        yield Change(place, says, (PRODUCERS,), _KEEP) if is_narrower else Change(place, says)
+        yield Change(place, says, (PRODUCERS,), NO_VERSION_ALLOWS_IT) if is_narrower else Change(place, says)
     had, has = was.get("properties", {}), now.get("properties", {})
     for name in _only(had, has):
-        yield Change(_at(place, name), "the field is gone", (PRODUCERS,), _KEEP)
+        yield Change(_at(place, name), "the field is gone", (PRODUCERS,), NO_VERSION_ALLOWS_IT)
     for name in _only(has, had):
         if name not in now.get("required", []):
             yield Change(_at(place, name), "a new, optional field")
     for name in sorted(set(now.get("required", [])) - set(was.get("required", []))):
-        yield Change(_at(place, name), "the field is required now", (PRODUCERS,), _KEEP)
+        yield Change(_at(place, name), "the field is required now", (PRODUCERS,), NO_VERSION_ALLOWS_IT)
     for name in sorted(set(was.get("required", [])) - set(now.get("required", []))):
         yield Change(_at(place, name), "the field is optional now: readers may find null")
     for name in _both(had, has):
@@ -207,14 +184,14 @@ def _rules(was: Any, now: Any) -> Iterator[Change]:
     old, new = ({rule["code"]: rule for rule in data.get("rules", [])} for data in (was, now))
     for code in _only(new, old):
         yield Change(
-            f"contract.json: rules.{code}", "a new rule, which may reject what was accepted", (PRODUCERS,), _NEW_VERSION
+            f"contract.json: rules.{code}", "a new rule, which may reject what was accepted", (PRODUCERS,), NEW_VERSION
         )
     for code in _only(old, new):
         yield Change(f"contract.json: rules.{code}", "the rule is gone")
     for code in _both(old, new):
         if old[code]["sql"] != new[code]["sql"]:
             says = "the rule has changed, and may reject what was accepted"
-            yield Change(f"contract.json: rules.{code}", says, (PRODUCERS,), _NEW_VERSION)
+            yield Change(f"contract.json: rules.{code}", says, (PRODUCERS,), NEW_VERSION)
 
 
 # --- what readers and stored files are used to ------------------------------------------------------------------------
@@ -223,7 +200,7 @@ def _rules(was: Any, now: Any) -> Iterator[Change]:
 def _tables(was: Any, now: Any) -> Iterator[Change]:
     old, new = ({table["name"]: table for table in data["tables"]} for data in (was, now))
     for name in _only(old, new):
-        yield Change(f"contract.json: tables.{name}", "the table is gone", (READERS, STORED), _NEW_VERSION)
+        yield Change(f"contract.json: tables.{name}", "the table is gone", (READERS, STORED), NEW_VERSION)
     for name in _only(new, old):
         yield Change(f"contract.json: tables.{name}", "a new table")
     for name in _both(old, new):
@@ -232,20 +209,20 @@ def _tables(was: Any, now: Any) -> Iterator[Change]:
         for member in ("key", "latest_by", "references"):
             if old[name].get(member, []) != new[name].get(member, []):
                 says = "has changed: rows may be merged differently, or refer to nothing"
-                yield Change(f"{place}.{member}", says, (READERS,), _NEW_VERSION)
+                yield Change(f"{place}.{member}", says, (READERS,), NEW_VERSION)
 
 
 def _columns(was: list[Any], now: list[Any], place: str) -> Iterator[Change]:
     old, new = ({column["name"]: column["type"] for column in columns} for columns in (was, now))
     for name in _only(old, new):
-        yield Change(f"{place}.{name}", "the column is gone", (READERS,), _NEW_VERSION)
+        yield Change(f"{place}.{name}", "the column is gone", (READERS,), NEW_VERSION)
     for name in _both(old, new):
         if old[name] != new[name]:
             says = f"was {old[name]}, and is {new[name]}: Athena can't read the older files as that"
-            yield Change(f"{place}.{name}", says, (READERS, STORED), _NEW_VERSION)
+            yield Change(f"{place}.{name}", says, (READERS, STORED), NEW_VERSION)
     kept = _both(old, new)
     if _both(new, old) != kept or list(new)[: len(kept)] != kept:
-        yield Change(place, "columns are in another order in CSV files than before", (READERS,), _NEW_VERSION)
+        yield Change(place, "columns are in another order in CSV files than before", (READERS,), NEW_VERSION)
     for name in _only(new, old):
         says = "a new column: null in published files, until pipeline replay --republish"
         yield Change(f"{place}.{name}", says)
@@ -254,39 +231,20 @@ def _columns(was: list[Any], now: list[Any], place: str) -> Iterator[Change]:
 def _rest(was: Any, now: Any) -> Iterator[Change]:
     if was["record_table"] != now["record_table"]:
         says = "another table has one row per record: the views *_current are built on it"
-        yield Change("contract.json: record_table", says, (READERS,), _NEW_VERSION)
+        yield Change("contract.json: record_table", says, (READERS,), NEW_VERSION)
     if was.get("control_totals", []) != now.get("control_totals", []):
         yield Change("contract.json: control_totals", "has changed")
-
-
-def _unknown_fields(old: Contract, new: Contract) -> Iterator[Change]:
-    """Yield the changes to the handling of unknown fields. Without a setting, the deployment's setting applies."""
-    was, now = (one.input.unknown_fields for one in (old, new))
-    if was == now:
-        return
-    place = "contract.json: input.unknown_fields"
-    yield Change(place, f"was {was or 'left to the deployment'}, and is {now or 'left to the deployment'}")
-    table = new.record_table.name
-    if now == KEEP:
-        says = f"a new column {EXTRA.name}: null in published files, until pipeline replay --republish"
-        yield Change(f"contract.json: tables.{table}.{EXTRA.name}", says)
-    if was == KEEP:
-        says = "the column is gone"
-        yield Change(f"contract.json: tables.{table}.{EXTRA.name}", says, (READERS,), _NEW_VERSION)
-    if now == REJECT and was:
-        says = "a record with a field that the contract does not know is rejected now"
-        yield Change(place, says, (PRODUCERS,), _NEW_VERSION)
 
 
 def _shared(old: Contract, new: Contract) -> Iterator[Change]:
     """Yield the changes to macros and derived columns, which rules may use."""
     says = "rules that use it may reject what was accepted"
     if _macros(old.macros) != _macros(new.macros):
-        yield Change("macros.sql", says, (PRODUCERS,), _NEW_VERSION)
+        yield Change("macros.sql", says, (PRODUCERS,), NEW_VERSION)
     was, now = ({one.name: _plain(one.sql) for one in contract.derived} for contract in (old, new))
     for name in _both(was, now):
         if was[name] != now[name]:
-            yield Change(f"contract.json: derived.{name}", says, (PRODUCERS,), _NEW_VERSION)
+            yield Change(f"contract.json: derived.{name}", says, (PRODUCERS,), NEW_VERSION)
 
 
 @cache
@@ -328,13 +286,13 @@ def _values(before: Path, after: Path, old: Contract, new: Contract) -> Iterator
         was, now = made_of(examples, before), made_of(examples, after)
         if now.rejected > was.rejected or (now.error and not was.error):
             says = f"an example of version {version.number} that was published is rejected, or fails"
-            yield Change(f"v{version.number}.schema.json", says, (PRODUCERS,), _NEW_VERSION)
+            yield Change(f"v{version.number}.schema.json", says, (PRODUCERS,), NEW_VERSION)
             continue
         for table in _both(was.tables, now.tables):
             differing = _differing(was.tables[table], now.tables[table])
             if differing:
                 says = f"the examples of version {version.number} result in different {', '.join(differing)}"
-                yield Change(f"contract.json: tables.{table}", says, (READERS,), _NEW_VERSION)
+                yield Change(f"contract.json: tables.{table}", says, (READERS,), NEW_VERSION)
 
 
 def _differing(was: Rows, now: Rows) -> list[str]:
