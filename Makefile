@@ -81,6 +81,7 @@ test-long: $(READY) ## Run the long tests: a thousand files under faults, every 
 bench: $(READY) $(TOOLS)/bench/ready ## Measure speed, memory and latency, compared with other tools (QUICK=1: small files)
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(BENCH_ORDERS),--orders $(BENCH_ORDERS)) $(if $(BENCH_BIG_ORDERS),--big-orders $(BENCH_BIG_ORDERS))
+	@$(BIN)/python -m bench.matrix $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-huge: $(READY) ## Run a 10 GB file through the functions' code within their memory and /tmp (10 minutes, 50 GB of disk)
 	@$(BIN)/python -m bench.huge

@@ -165,7 +165,8 @@ def plan() -> Any:
 
     head = _storage().head(INGEST, KEY)
     assert head is not None, "the file must be uploaded first"
-    batch = Planner(_storage(), settings().chunk_bytes).plan(INGEST, KEY, head.get("VersionId", "1"))
+    planner = Planner(_storage(), settings().chunk_bytes, settings().contracts)
+    batch = planner.plan(INGEST, KEY, head.get("VersionId", "1"))
     assert batch is not None, "the uploaded version must exist"
     return batch
 
