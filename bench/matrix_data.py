@@ -107,9 +107,8 @@ def _exacting(folder: Path) -> None:
     def change(schema: Any) -> None:
         schema["properties"]["order_id"] = {"type": "string", "pattern": r"^\d-\d{8}$"}
         schema["properties"]["items"]["uniqueItems"] = True
-        paid = {"required": ["status"], "properties": {"status": {"const": "paid"}}}
-        schema["if"] = paid
-        schema["then"] = {"properties": {"shipping_cost": {"minimum": 0}}}
+        schema["if"] = {"required": ["currency"], "properties": {"currency": {"const": "EUR"}}}
+        schema["then"] = {"properties": {"status": {"enum": schema["properties"]["status"]["enum"]}}}
 
     _edit(folder / "v1.schema.json", change)
 
@@ -185,11 +184,18 @@ def _event(number: int, order: Record) -> Record:
         "ordered": {"order_id": order["order_id"], "total_amount": order["total_amount"]},
         "registered": {"name": customer["name"], "email": customer.get("email"), "address": customer["address"]},
     }
-    return {"id": order["order_id"], "kind": kind, "happened_at": order["order_date"], **given[kind]}
+    visit = {
+        "session_id": f"{number:032x}",
+        "url": f"https://shop.example/products/{number % 97}?utm_source=newsletter&utm_campaign=spring",
+        "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+        "referrer": None if number % 2 else "https://search.example/results?q=tea",
+    }
+    return {"id": order["order_id"], "kind": kind, "happened_at": order["order_date"], **visit, **given[kind]}
 
 
 def _events(folder: Path) -> None:
-    common = {"id": {"type": "string"}, "happened_at": {"type": "string", "format": "date-time"}}
+    visit = dict.fromkeys(("session_id", "url", "user_agent", "referrer"), _TEXT)
+    common = {"id": {"type": "string"}, "happened_at": {"type": "string", "format": "date-time"}, **visit}
     variants = [_object({**common, "kind": {"const": kind}, **fields}) for kind, fields in _EVENTS.items()]
     columns = {"kind": "VARCHAR", "happened_at": "TIMESTAMP", "product_id": "VARCHAR", "seconds": "DOUBLE"}
     _replace(folder, {"oneOf": variants}, {**columns, "total_amount": "DECIMAL(18,4)", "name": "VARCHAR"})

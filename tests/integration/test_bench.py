@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import generate_data
-from bench import machine, ours, process
+from bench import machine, matrix, matrix_data, ours, process
 from bench.__main__ import _options, _plan
 from bench.child import measure, peak_rss_bytes
 from bench.errors import BenchError
@@ -240,3 +240,23 @@ def test_every_subject_lists_what_it_omits() -> None:
         assert one.leaves_out
         assert (ROOT / f"{one.module.replace('.', '/')}.py").is_file()
         assert 0 < one.share <= 1
+
+
+def test_the_matrix_runs_every_shape_with_small_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(matrix_data, "_FOLDER", tmp_path)
+    monkeypatch.setattr(process, "WORK", tmp_path / "work")
+    found = matrix.measure_matrix(matrix.Plan(orders=40, growth=4, rounds=1))
+    assert set(found["shapes"]) == {shape.name for shape in matrix_data.SHAPES}
+    assert found["shapes"][matrix_data.REFERENCE]["ratio"]["median"] == 1
+    assert all(shape.says in matrix.report(found["shapes"]) for shape in matrix_data.SHAPES)
+
+
+def test_a_shape_is_compared_with_the_reference_of_the_same_round() -> None:
+    samples = {"reference": [sample(1), sample(10), sample(2)], "shop": [sample(4), sample(30), sample(2)]}
+    smaller = {name: sample(1, peak_mb=50) for name in samples}
+    found = matrix.results(samples, {"reference": 10 * MB, "shop": 20 * MB}, smaller)
+    assert found["shop"]["ratio"] == {"median": 1.5, "min": 0.5, "max": 2}
+    assert found["shop"]["peak_rss_mb_of_smaller"] == 50
+    assert matrix.too_slow(found) == []
+    found["shop"]["ratio"]["median"] = 1.51
+    assert matrix.too_slow(found) == ["shop"]
