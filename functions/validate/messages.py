@@ -107,9 +107,8 @@ def broken_schema(
     in_order = sorted(
         errors, key=lambda error: [f"{step:09}" if isinstance(step, int) else step for step in error.instance_path]
     )
-    return list(
-        islice(chain.from_iterable(_schema_reasons(error, contract, version) for error in in_order), MAX_REASONS)
-    )
+    reasons = chain.from_iterable(_schema_reasons(error, contract, version) for error in in_order)
+    return list(islice(_without_repetitions(reasons), MAX_REASONS))
 
 
 def broken_rule(rule: Rule, record: Any) -> Reason:
@@ -128,6 +127,15 @@ def unknown_version(record: Any, contract: Contract) -> Reason:
     if contract.default_version not in {version.number for version in contract.versions}:
         sentence = f"is required and {sentence}"
     return Reason(UNKNOWN_VERSION, pointer, "record_version", f"{pointer} {sentence}")
+
+
+def _without_repetitions(reasons: Iterable[Reason]) -> Iterator[Reason]:
+    """Yield each sentence once. Several keywords of a value may have the same sentence: the value's description."""
+    seen = set[tuple[str, str]]()
+    for reason in reasons:
+        if (key := (reason.code, reason.message)) not in seen:
+            seen.add(key)
+            yield reason
 
 
 def _schema_reasons(error: jsonschema_rs.ValidationError, contract: Contract, version: Version) -> Iterator[Reason]:

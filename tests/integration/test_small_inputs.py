@@ -153,6 +153,22 @@ def test_what_a_column_cannot_hold_exactly_is_rejected(
     assert b"900000000000.0000," not in harness.get(batch.csv_key("orders"))
 
 
+def test_a_number_instead_of_a_time_is_rejected_with_the_format_that_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.set_environment(monkeypatch, MAX_REJECT_RATIO="1")
+    for reject in harness.rejects(harness.run(read("epoch.jsonl"), "epoch.jsonl")):
+        (error,) = reject["errors"]
+        assert error["pointer"] == "/order_date"
+        assert "as an integer with the format epoch-millis or epoch-seconds" in error["message"]
+
+
+def test_a_value_that_breaks_two_keywords_has_its_description_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A date without a zone breaks the format and the pattern of order_date."""
+    harness.set_environment(monkeypatch, MAX_REJECT_RATIO="0.6")
+    data = orjson.dumps(order(order_date="1996-07-04T09:30:00")) + b"\n" + orjson.dumps(order(order_id="2"))
+    (reject,) = harness.rejects(harness.run(data))
+    assert [error["code"] for error in reject["errors"]] == ["bad_format"]
+
+
 def test_noise_below_the_scale_is_read_as_it_is_documented() -> None:
     assert published(read("float_noise.jsonl"), "float_noise.jsonl") == (12, 12, 0)
 
