@@ -17,19 +17,21 @@ def explained(document: Document, rejects: ChunkRejects, contract: Contract) -> 
     try:
         yield
     except (MalformedDocumentError, WrongEnvelopeError, RecordTooLargeError) as exc:
-        found = diagnose(Sample.of_document(document.beginning), Expected.of(contract))
+        is_broken = isinstance(exc, MalformedDocumentError)
+        found = diagnose(Sample.of_document(document.beginning, is_broken=is_broken), Expected.of(contract))
         if not found:
             raise
         message = exc.without_advice if isinstance(exc, WrongEnvelopeError) else str(exc)
         raise type(exc)(f"{message} {found}") from exc
     except RejectVolumeError as exc:
-        found = diagnosis_of_rejects(document, rejects, contract)
+        found = diagnosis_of_rejects(document, rejects, contract, has_valid=True)
         if not found:
             raise
         raise RejectVolumeError(f"{exc} {found}") from exc
 
 
-def diagnosis_of_rejects(document: Document, rejects: ChunkRejects, contract: Contract) -> str:
-    """Return a diagnosis of a chunk's rejects. Empty if none applies."""
+def diagnosis_of_rejects(document: Document, rejects: ChunkRejects, contract: Contract, *, has_valid: bool) -> str:
+    """Return a diagnosis of a chunk's rejects. Empty if none applies. `has_valid` says that it has valid records."""
     by_index = document.position_kind == "index"
-    return diagnose(Sample.of_rejects(document.beginning, rejects.sample, by_index=by_index), Expected.of(contract))
+    sample = Sample.of_rejects(document.beginning, rejects.sample, by_index=by_index, has_valid=has_valid)
+    return diagnose(sample, Expected.of(contract))

@@ -78,6 +78,9 @@ def validate_chunk(
     recheck = Recheck(validator, rejects, open_document, stream_pass.drift)
     control_totals = evaluation.evaluate(present, workdir / RECORDS, recheck.accepted)
     n_rejected = rejects.by_reason.total()
+    diagnosis = ""
+    if n_rejected * 2 > received:
+        diagnosis = diagnosis_of_rejects(document, rejects, contract, has_valid=n_rejected < received)
     return ChunkCounts(
         chunk=chunk,
         chunk_bytes=batch.chunk_bytes,
@@ -94,7 +97,7 @@ def validate_chunk(
         control_totals=control_totals,
         received_bytes=stream_pass.received_bytes,
         unreadable_bytes=stream_pass.unreadable_bytes,
-        diagnosis=diagnosis_of_rejects(document, rejects, contract) if n_rejected * 2 > received else "",
+        diagnosis=diagnosis,
     )
 
 

@@ -43,7 +43,7 @@ class Totals:
     unreadable_bytes: int
     """The number of bytes that could not be read as records. `received_bytes` includes them."""
     diagnosis: str = ""
-    """That of the first chunk with one."""
+    """That of the first chunk. Empty unless every chunk with records has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def add_up(counts: Sequence[ChunkCounts], batch: Batch) -> Totals:
         control_totals=sums,
         received_bytes=sum(count.received_bytes for count in counts),
         unreadable_bytes=sum(count.unreadable_bytes for count in counts),
-        diagnosis=next((count.diagnosis for count in counts if count.diagnosis), ""),
+        diagnosis=counts[0].diagnosis if all(count.diagnosis for count in counts if count.received) else "",
     )
 
 

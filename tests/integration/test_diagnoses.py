@@ -245,6 +245,10 @@ CASES: list[tuple[str, File | Callable[[Path], File], str, Follow]] = [
     ("unquoted_name", ("x.json", b"[" + b",".join(UNQUOTED.splitlines()) + b"]"), "without quotes", send(JSON_LINES)),
     ("unescaped_character", ("x.jsonl", JSON_LINES.replace(b"Vins", b"Vi\tns")), "unescaped", replace(b"\t", b"\\t")),
     ("unescaped_character", ("x.json", ARRAY.replace(b"Vins", b"Vi\\xns")), "backslash", replace(b"\\x", b"\\\\x")),
+    ("incomplete", ("x.json", dumps(MONTHS)[:-500]), "it is incomplete", send(JSON_LINES)),
+    ("incomplete", ("x.json", dumps(RECORDS[0])[:-1]), "it is incomplete", send(JSON_LINES)),
+    ("incomplete", ("x.json", ARRAY_ON_A_LINE[:-20]), "it is incomplete", send(JSON_LINES)),
+    ("json_in_strings", ("x.jsonl", dumps(json.dumps(json.dumps(RECORDS[0])))), "fromjson | fromjson", shell),
     (
         "dynamodb",
         ("x.json", b"\n".join(dumps({"Item": as_dynamodb(one)["M"]}) for one in RECORDS)),
@@ -394,6 +398,22 @@ def test_csv_is_published_after_its_conversion(tmp_path: Path, monkeypatch: pyte
         rows = csv.DictReader(io.StringIO(data), delimiter=delimiter)
         converted = "\n".join(map(json.dumps, rows)).encode()
         assert counts_of(("x.jsonl", converted), "incoming/d/")["published"] == 2
+
+
+def test_a_file_with_valid_records_is_not_converted_as_a_whole() -> None:
+    """The filter for wrapped records would turn the others into null."""
+    wrapped = [dumps({"v": record}) for record in RECORDS]
+    with pytest.raises(PipelineError) as raised:
+        harness.run(b"\n".join([*LINES[:6], *wrapped]), chunk_bytes=10**9)
+    assert "jq" not in str(raised.value)
+    with pytest.raises(PipelineError) as raised:
+        harness.run(b"\n".join([*wrapped, *LINES[:6]]), chunk_bytes=len(b"\n".join(wrapped)))
+    assert "jq" not in str(raised.value)
+
+
+def test_records_are_not_extracted_from_an_incomplete_file() -> None:
+    for data in (dumps(MONTHS)[:-500], b'{"items": ' + ARRAY[:-9]):
+        assert "jq" not in failure_of(("x.json", data))
 
 
 def test_every_diagnosis_has_a_case() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from functions.common.diagnoses import misplaced, other_formats
-from functions.common.diagnoses.sample import Expected, Sample
+from functions.common.diagnoses.sample import Expected, Sample, complete_part_of, has_whole_value, value_of
 from functions.common.json_pointer import pointer_of
 from functions.common.source.compression import READ, format_of, is_compression
 
@@ -80,6 +80,13 @@ def notation(*names: str) -> Detector:
     return find
 
 
+def incomplete(sample: Sample, _: Expected) -> Found:
+    """Find a document that ends inside its first value, without another fault."""
+    text = sample.texts[0] if sample.is_document and not sample.is_cut else ""
+    is_incomplete = text.startswith(("{", "[")) and value_of(text) is None and complete_part_of(text) is not None
+    return {} if is_incomplete and not has_whole_value(text) else None
+
+
 def error_response(sample: Sample, expected: Expected) -> Found:
     """Find an error response of an API, and the member that says so."""
     name = other_formats.error_member_of(sample, expected)
@@ -97,7 +104,7 @@ def records_inside(is_kind: Callable[[misplaced.Path, Sample, Expected], bool]) 
 
     def find(sample: Sample, expected: Expected) -> Found:
         path = misplaced.path_to_records(sample, expected)
-        if not path or not is_kind(path, sample, expected):
+        if sample.has_valid or not path or not is_kind(path, sample, expected):
             return None
         return {
             "jq": misplaced.jq_filter(path, sample, expected),

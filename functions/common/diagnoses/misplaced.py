@@ -120,7 +120,7 @@ def _members(names: Sequence[str]) -> Path:
 
 def _inside(value: Any, expected: Expected) -> Iterator[tuple[Step, Any]]:
     match value:
-        case str() if value.lstrip()[:1] in ("{", "["):
+        case str() if value.lstrip()[:1] in ("{", "[", '"'):
             yield STRING, value_of(value)
         case [first, *_]:
             yield ELEMENTS, first

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from functions.common.contract import Contract
-from functions.common.source.raw import RawRecord
+from functions.common.source.raw import RawRecord, end_of_first_value
 
 MOST_BYTES = 1 << 16
 """The most bytes of a file, or of its rejects, that are examined."""
@@ -64,22 +64,30 @@ class Sample:
     """Whether the rejected records are in the contract's envelope."""
     compression: str = ""
     """The compression that was removed from the file."""
+    has_valid: bool = False
+    """Whether the file has valid records, which a conversion of all records would damage."""
     is_cut: bool = False
     """Whether `text` ends before the file or a record ends."""
 
     @classmethod
-    def of_document(cls, beginning: bytes) -> Self:
-        """Return the sample of a document that could not be read."""
+    def of_document(cls, beginning: bytes, *, is_broken: bool = False) -> Self:
+        """Return the sample of a document that could not be read. `is_broken` says that its JSON has a fault.
+
+        Records can't be extracted from broken objects and arrays, so such a sample has no values.
+        """
         text = _decoded(beginning[:MOST_BYTES])
-        value = complete_part_of(text)
+        value = value_of(text) if is_broken else complete_part_of(text)
         is_cut = len(beginning) >= MOST_BYTES
         return cls(beginning, [text], [] if value is None else [value], is_document=True, is_cut=is_cut)
 
     @classmethod
-    def of_rejects(cls, beginning: bytes, rejects: Sequence[RawRecord], *, by_index: bool) -> Self:
+    def of_rejects(
+        cls, beginning: bytes, rejects: Sequence[RawRecord], *, by_index: bool, has_valid: bool = False
+    ) -> Self:
         """Return the sample of rejected records. `beginning` is empty in all chunks but the first.
 
-        `by_index` says that their positions are indices, as in an array or an envelope.
+        `by_index` says that their positions are indices, as in an array or an envelope. `has_valid` says that other
+        records are valid.
         """
         texts = [_decoded(raw.data) for raw in rejects]
         values = [value for text in texts if (value := complete_part_of(text)) is not None]
@@ -91,6 +99,7 @@ class Sample:
             values,
             is_array=is_array,
             is_in_envelope=by_index and not is_array,
+            has_valid=has_valid,
             is_cut=len(text) >= MOST_BYTES,
         )
 
@@ -101,6 +110,11 @@ def value_of(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def has_whole_value(text: str) -> bool:
+    """Return whether a string begins with a complete JSON value."""
+    return end_of_first_value(text) is not None
 
 
 def complete_part_of(text: str) -> Any:

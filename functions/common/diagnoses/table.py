@@ -126,7 +126,7 @@ TABLE = (
     Diagnosis(
         "xml",
         detectors.if_(other_formats.is_xml),
-        "The file is XML.",
+        "The file is XML or similar markup.",
         "Request JSON from its source if it offers JSON; otherwise convert the file to JSON Lines. If it is an error "
         "message of a server, repeat the download.",
     ),
@@ -184,6 +184,12 @@ TABLE = (
         detectors.notation("control_character", "escape"),
         "At character {at} a string has an unescaped line break, tab or backslash.",
         "Write the records with a JSON library, which escapes strings.",
+    ),
+    Diagnosis(
+        "incomplete",
+        detectors.incomplete,
+        "The file ends inside its first value: it is incomplete.",
+        "Create and upload it again; an export or a download was probably interrupted.",
     ),
     Diagnosis(
         "dynamodb",
