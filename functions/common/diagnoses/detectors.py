@@ -82,7 +82,7 @@ def notation(*names: str) -> Detector:
 
 def incomplete(sample: Sample, _: Expected) -> Found:
     """Find a document that ends inside its first value, without another fault."""
-    text = sample.texts[0] if sample.is_document and not sample.is_cut else ""
+    text = sample.strings[0] if sample.is_document and not sample.is_cut else ""
     is_incomplete = text.startswith(("{", "[")) and value_of(text) is None and complete_part_of(text) is not None
     return {} if is_incomplete and not has_whole_value(text) else None
 

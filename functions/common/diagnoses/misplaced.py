@@ -40,7 +40,7 @@ def path_to_records(sample: Sample, expected: Expected) -> Path:
     paths = Counter(path_to_records_in(value, expected) for value in sample.values)
     path, number = paths.most_common(1)[0] if paths else ((), 0)
     is_expected = (*_holder(sample, expected), *path) in ((ELEMENTS,), (*_members(expected.path), ELEMENTS))
-    return () if is_expected or number * 2 <= len(sample.texts) else path
+    return () if is_expected or number * 2 <= len(sample.strings) else path
 
 
 def path_to_records_in(value: Any, expected: Expected) -> Path:

@@ -78,16 +78,16 @@ def has_prefixes(sample: Sample) -> bool:
 def error_member_of(sample: Sample, expected: Expected) -> str:
     """Return the member that makes most of the values error responses of an API. Empty if they aren't."""
     found = [member for value in sample.values if (member := _error_member(value, expected))]
-    return found[0] if len(found) * 2 > len(sample.texts) else ""
+    return found[0] if len(found) * 2 > len(sample.strings) else ""
 
 
 def notation_of(sample: Sample) -> tuple[str, int]:
-    """Return the notation that most of the texts have where JSON ends, and the index in the first such text.
+    """Return the notation that most of the strings have where JSON ends, and the index in the first such text.
 
-    Returns an empty string if the texts are JSON or have something else there.
+    Returns an empty string if the strings are JSON or have something else there.
     """
-    found = [one for text in sample.texts if (one := _notation(text))]
-    if not found or len(found) * 2 <= len(sample.texts):
+    found = [one for text in sample.strings if (one := _notation(text))]
+    if not found or len(found) * 2 <= len(sample.strings):
         return "", 0
     return found[0]
 

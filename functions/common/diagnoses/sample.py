@@ -53,7 +53,7 @@ class Sample:
 
     text: bytes
     """The beginning of the file if it is known. Otherwise the records, each on a line."""
-    texts: Sequence[str]
+    strings: Sequence[str]
     """The document, or each record."""
     values: Sequence[Any]
     """The values of those that are JSON. A truncated value has only its complete parts."""
@@ -89,13 +89,13 @@ class Sample:
         `by_index` says that their positions are indices, as in an array or an envelope. `has_valid` says that other
         records are valid.
         """
-        texts = [_decoded(raw.data) for raw in rejects]
-        values = [value for text in texts if (value := complete_part_of(text)) is not None]
+        strings = [_decoded(raw.data) for raw in rejects]
+        values = [value for text in strings if (value := complete_part_of(text)) is not None]
         text = beginning or b"\n".join(raw.data for raw in rejects)
         is_array = beginning.lstrip().startswith(b"[")
         return cls(
             text,
-            texts,
+            strings,
             values,
             is_array=is_array,
             is_in_envelope=by_index and not is_array,
