@@ -85,7 +85,7 @@ def test_the_counts_of_a_chunk_are_compact_with_their_members_in_order() -> None
         '{"chunk":3,"chunk_bytes":1000,"position_kind":"byte","received":3,"valid":2,"rejected":1,'
         '"rejected_by_reason":{"unknown_field":1},"records_by_version":{"1":{"valid":2,"rejected":1}},'
         '"drift":[{"contract_version":1,"field":"/gift","records":1,"dropped":false}],'
-        '"control_totals":{"total_amount":"9.50"},"received_bytes":300,"unreadable_bytes":0}'
+        '"control_totals":{"total_amount":"9.50"},"received_bytes":300,"unreadable_bytes":0,"diagnosis":""}'
     )
 
 
