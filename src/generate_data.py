@@ -1,8 +1,8 @@
 """Write reproducible orders: the same arguments give the same bytes on every machine and Python version.
 
-A valid order satisfies the contract in `contracts/orders/`, by default its version 1. Exactly round(N * invalid ratio)
-of N orders violate it, evenly spread, with the defects of `DEFECTS` in turn. A longer run starts with the valid orders
-of a shorter one. Another version has the same orders, with the fields that are new in it.
+A valid order satisfies the contract in `contracts/orders/`, in version 1 by default. Exactly round(N * invalid ratio)
+of N orders violate the contract. They are evenly spread and take the defects of `DEFECTS` in turn. A longer run starts
+with the valid orders of a shorter run. Other versions have the same orders, plus the fields that are new.
 
 The only source of randomness is `random.Random(seed).random()`, which Python promises not to change
 (https://docs.python.org/3/library/random.html#notes-on-reproducibility). Amounts are calculated in whole numbers.
@@ -40,13 +40,13 @@ _ORDERS_BETWEEN_NEWS = 1_000
 _START = datetime(2024, 1, 1)
 _SECONDS_BETWEEN_ORDERS = 37
 _ORDERS_BETWEEN_MOVES = 50_000
-_SMALL_LETTERS = 0.25  # the share of orders of version 2 whose currency is written so
-_CUSTOMER_LEVELS = 13  # level n is customers 2^n to 2^(n+1) - 1; every level orders as much: nearly Zipf's law
+_SMALL_LETTERS = 0.25  # the share of orders of version 2 whose currency is in lower case
+_CUSTOMER_LEVELS = 13  # level n is customers 2^n to 2^(n+1) - 1; each level has as many orders: nearly Zipf's law
 
 # fmt: off
 _COUNTRIES = (
     # code, currency, minutes ahead of UTC, given names, family names, full name, phone,
-    # street, postal code, cities with their region; {0} of an address is below 100, {1} below 1,000
+    # street, postal code, cities with their region; in an address, {0} is below 100 and {1} below 1,000
     ("DE", "EUR", 60, "Jürgen Renate Jörg Käthe", "Müller Weiß Ahrens", "{0} {1}", "+49 30 555{1:03}",
      "Luisenstr. {0}", "04{1:03}", (("Görlitz", None), ("Leipzig", "SN"))),
     ("US", "USD", -300, "Ann Bob Mary-Jane José", "O'Neill Smith McCoy", "{0} {1}", "(555) 010-{1:04}",
@@ -73,20 +73,20 @@ _GOODS = ("Queso", "Knäckebröd", "Pâté", "Olive Oil", "Chai", "Crème brûl�
           "Smørrebrød", "Jalapeño", "חלבה", "Müsli", 'Tarte "Tatin"')
 _SIZES = ("1 kg", "2 dl", '4" tin', "bio 🌱", "No. 7", "#2", "50%", "loose")
 _ITEM_COUNTS = (*[1] * 17, *[2] * 11, *[3] * 6, *[4] * 3, 5, 6, 7, 8)
-_QUANTITIES = (1_000, 1_000, 2_000, 3_000, 5_000, 10_000, 12_000, 24_000)  # in thousandths, as are the next two
+_QUANTITIES = (1_000, 1_000, 2_000, 3_000, 5_000, 10_000, 12_000, 24_000)  # these and the next two are in thousandths
 _LOOSE_QUANTITIES = (125, 250, 333, 500, 1_250, 1_335, 2_345, 10_000)
 _DISCOUNTS = (0, 0, 0, 50, 100, 125, 150)
 _SHIPPING = (0, 0, 299, 495, 650, 1_200, 3_238, 10_000)  # in cents
 _STATUSES = ("pending", "paid", "shipped", "delivered", "delivered", "delivered", "cancelled")
 _TAX_PERCENTS = (0, 5, 19, 20, 25)
-_PERCENTS_OFF = (0, 0, 0, 2, 10)  # of the items' sum
+_PERCENTS_OFF = (0, 0, 0, 2, 10)  # of the sum of the items
 _TIERS = ("bronze", "bronze", "silver", "gold")
 _DATE_LENGTHS = (19, 19, 23, 26)  # to the second, millisecond, microsecond
 # fmt: on
 
 
 def _offers() -> Iterator[tuple[Order, int]]:
-    """Every product in every quantity at every discount: an item without its line number, and its cents."""
+    """Yield each product in each quantity at each discount, as an item with the line number 1 and its price in cents."""
     for number, (good, size) in enumerate(product(_GOODS, _SIZES), 1):
         price = (95 + number * number * 37 % 9_900) * 100 + (number * 7 + 1) % 100 * (number % 10 == 0)  # in 1/10,000
         quantities = _LOOSE_QUANTITIES if size == "loose" else _QUANTITIES
@@ -107,7 +107,7 @@ _OFFERS = tuple(_offers())
 
 @lru_cache(maxsize=1 << _CUSTOMER_LEVELS)
 def _customer(number: int, moves: int) -> tuple[Order, str, datetime, str]:
-    """A customer after `moves` moves, with the currency, the local time at the start, and the time zone."""
+    """Return a customer after `moves` moves, with the currency, the local time at the start, and the time zone."""
     who, where = sha256(b"customer %d" % number).digest(), sha256(b"home %d %d" % (number, moves)).digest()
     country = _choice(_COUNTRIES, who[0])
     code, currency, ahead, given, family, full_name, phone, street, postal_code, cities = country
@@ -130,14 +130,15 @@ def _choice(options: Sequence[_Option], byte: int) -> _Option:
 
 
 def _nullable(record: Order, field: str, value: str | None, byte: int) -> None:
-    """24 of 256 bytes leave the field out, and 24 make it null."""
+    """Set a field, but leave it out for 24 of 256 values of `byte`, and set it to null for another 24."""
     if byte >= 24:
         record[field] = value if byte >= 48 else None
 
 
 def orders(count: int, seed: int = 0, versions: Sequence[int] = (1,)) -> Iterator[Order]:
-    """`count` valid orders, each later than the one before. They share their customers' dicts, so copy an order before
-    changing it. Each has one of `versions` of the contract, at random.
+    """Yield `count` valid orders, each later than the previous order and with a random version out of `versions`.
+
+    Orders share their customers' dicts, so copy an order before changing it.
     """
     draw, draw_of_version = Random(seed).random, Random(MAX_SEED + 1 + seed).random
     for index in range(count):
@@ -167,7 +168,7 @@ def orders(count: int, seed: int = 0, versions: Sequence[int] = (1,)) -> Iterato
 
 
 def _of_a_version(order: Order, cents: int, shipping: int, versions: Sequence[int], draw: Callable[[], float]) -> Order:
-    """An order of version 1 converted to one of `versions`. Each version takes the same number of draws."""
+    """Convert an order of version 1 to a random version out of `versions`. Takes four random numbers for each order."""
     version, tax_draw, discount_draw, case_draw = draw(), draw(), draw(), draw()
     if versions[int(version * len(versions))] == 1:
         return order
@@ -176,7 +177,7 @@ def _of_a_version(order: Order, cents: int, shipping: int, versions: Sequence[in
     customer = dict(order["customer"])
     who = sha256(customer["customer_id"].encode()).digest()
     _nullable(customer, "loyalty_tier", _choice(_TIERS, who[0]), who[1])
-    del order["total_amount"]  # which stays the last
+    del order["total_amount"]  # which is added again as the last field
     return {
         "schema_version": 2,
         **order,
@@ -191,15 +192,15 @@ def _of_a_version(order: Order, cents: int, shipping: int, versions: Sequence[in
 class Defect(NamedTuple):
     description: str
     damage: Callable[[bytes], bytes]
-    """Turns the JSON of a valid order into that of an invalid one."""
+    """Turns the JSON of a valid order into the JSON of an invalid order."""
     lines_only: bool = False
-    """Whether a document that contains it would not be JSON."""
+    """Whether the order isn't valid JSON, so that an array can't contain it."""
     versions: tuple[int, ...] = (1, 2)
-    """The versions of the contract that it breaks."""
+    """The contract versions that the defect violates."""
 
 
 def _sub(pattern: str, new: str) -> Callable[[bytes], bytes]:
-    """Replaces the first match of `pattern`; the replacement is encoded in Latin-1."""
+    """Return a function that replaces the first match of `pattern` with `new`, encoded in Latin-1."""
     compiled, replacement = re.compile(pattern.encode()), new.encode("latin-1")
     return lambda line: compiled.sub(replacement, line, count=1)
 
@@ -217,8 +218,8 @@ DEFECTS = {
     "unknown_field": Defect("a field that the contract does not define", _sub("^{", '{"coupon":"WELCOME",')),
     "text_for_number": Defect("a quantity in quotes", _sub('"quantity":([^,]+)', r'"quantity":"\1"')),
     "true_for_number": Defect("true for a quantity", _sub('"quantity":[^,]+', '"quantity":true')),
-    "impossible_date": Defect("an order of February 30", _sub("-..-..T", "-02-30T")),
-    "date_without_zone": Defect("a local order_date", _sub(r'(T[\d:.]+)[^"]+', r"\1")),
+    "impossible_date": Defect("an order date of February 30", _sub("-..-..T", "-02-30T")),
+    "date_without_zone": Defect("an order_date without a time zone", _sub(r'(T[\d:.]+)[^"]+', r"\1")),
     "unknown_status": Defect('the status "lost"', _sub('"status":"[a-z]+"', '"status":"lost"')),
     "lower_case_currency": Defect(
         'the currency "eur", in version 1', _sub('"currency":"..."', '"currency":"eur"'), versions=(1,)),
@@ -227,26 +228,26 @@ DEFECTS = {
     "total_mismatch": Defect("a total_amount that is one cent too high", _a_cent_more),
     "no_items": Defect("no items", _sub(r'"items":\[.*\],"sh', '"items":[],"sh')),
     "negative_quantity": Defect("a quantity below 0", _sub('"quantity":', '"quantity":-')),
-    "duplicate_line_number": Defect("two items of line_number 1", _sub(r'"items":\[', '"items":[' + _FREE_ITEM)),
+    "duplicate_line_number": Defect("two items with line_number 1", _sub(r'"items":\[', '"items":[' + _FREE_ITEM)),
     "money_out_of_bounds": Defect("a unit_price of 10^12", _sub('"unit_price":[^,]+', '"unit_price":1000000000000')),
-    "too_many_decimals": Defect("a unit_price of five decimals", _sub('"unit_price":[^,]+', '"unit_price":9.99999')),
+    "too_many_decimals": Defect("a unit_price with five decimals", _sub('"unit_price":[^,]+', '"unit_price":9.99999')),
     "control_character": Defect("a name with a null character", _sub('"name":"', r'"name":"\\u0000')),
-    "huge_integer": Defect("a quantity of over 64 bits", _sub('"quantity":[^,]+', f'"quantity":{10**30}')),
-    "lone_surrogate": Defect("a name with half a character", _sub('"name":"', r'"name":"\\ud800')),
+    "huge_integer": Defect("a quantity beyond 64 bits", _sub('"quantity":[^,]+', f'"quantity":{10**30}')),
+    "lone_surrogate": Defect("a name with a lone surrogate", _sub('"name":"', r'"name":"\\ud800')),
     "deep_nesting": Defect("2,000 nested arrays", _sub("^{", '{"nested":' + "[" * 2_000 + "]" * 2_000 + ",")),
     "not_a_number": Defect("NaN for a unit_price", _sub('"unit_price":[^,]+', '"unit_price":NaN'), lines_only=True),
     "latin_1": Defect("a name in Latin-1, not UTF-8", _sub('"name":"', '"name":"Zoë '), lines_only=True),
-    "unknown_version": Defect("a version 3, for 2", _sub('"schema_version":2', '"schema_version":3'), versions=(2,)),
+    "unknown_version": Defect("the unknown version 3", _sub('"schema_version":2', '"schema_version":3'), versions=(2,)),
     "broken_line": Defect("an order that ends at its items", _sub('"items":.*', ""), lines_only=True),
 }
-"""The defects of invalid orders, in the order in which they are used."""
+"""The defects of invalid orders, in order of use."""
 # fmt: on
 
 
 def generate(
     count: int, seed: int = 0, invalid_ratio: float = 0.0, fmt: str = "jsonl", versions: Sequence[int] = (1,)
 ) -> Iterator[tuple[bytes, str | None]]:
-    """`count` orders as JSON without line breaks, each with the name of its defect, or None if it is valid."""
+    """Yield `count` orders as JSON without line breaks, each with the name of its defect, or None if it is valid."""
     possible = {name: defect for name, defect in DEFECTS.items() if fmt == "jsonl" or not defect.lines_only}
     turns = {
         version: cycle([name for name, defect in possible.items() if version in defect.versions])
@@ -273,9 +274,9 @@ def write(
     advance: Callable[[int], object] = lambda written: None,
     versions: Sequence[int] = (1,),
 ) -> Counter[str]:
-    """Write orders to `path`, completely or not at all, or to `STDOUT`. Returns the number of orders with each defect.
+    """Write orders to `path`, completely or not at all, or to `STDOUT`. Return the number of orders per defect.
 
-    `fmt` is "jsonl", one order per line, or "json", one array. `advance` is called with the number of written orders.
+    `fmt` is "jsonl" (one order per line) or "json" (one array). `advance` is called with the number of written orders.
     """
     before, between, after = (b"[\n", b",\n", b"\n]\n") if fmt == "json" else (b"", b"\n", b"\n" if count else b"")
     made: Counter[str] = Counter()
@@ -293,7 +294,7 @@ def write(
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that is renamed to `path` when it is complete, and removed after an error or Ctrl-C."""
+    """Yield a file that is renamed to `path` once it is complete, and deleted after an error or Ctrl-C."""
     if path == STDOUT:
         yield sys.stdout.buffer
         sys.stdout.flush()
@@ -319,7 +320,7 @@ examples:
   python src/generate_data.py --schema-version mixed             orders of versions 1 and 2
   python src/generate_data.py --orders 3 --out -                 to the terminal, or into a pipe
 
-defects, used in turn by the invalid orders:
+defects of invalid orders, used in turn:
 """ + "\n".join(f"  {name:<22} {one.description}{', jsonl only' * one.lines_only}" for name, one in DEFECTS.items())
 
 
@@ -333,15 +334,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _Parser(description=(__doc__ or "").split("\n")[0], epilog=_HELP, formatter_class=raw, allow_abbrev=False)
     add = parser.add_argument
     add("--orders", metavar="N", type=int, default=1_000, help="the number of orders (default: 1000)")
-    add("--seed", metavar="S", type=int, default=0, help="another seed gives other orders (default: 0)")
-    add("--format", choices=("json", "jsonl"), default="jsonl", help="one array, or an order per line (default: jsonl)")
+    add("--seed", metavar="S", type=int, default=0, help="the seed; each seed gives other orders (default: 0)")
+    add(
+        "--format", choices=("json", "jsonl"), default="jsonl", help="one array, or one order per line (default: jsonl)"
+    )
     add("--gzip", action="store_true", help="compress the file")
     add("--invalid-ratio", metavar="R", type=float, default=0.0, help="the share of invalid orders (default: 0)")
     add(
         "--schema-version",
         choices=_VERSIONS,
         default="1",
-        help="the contract's version, or both at random (default: 1)",
+        help="the version of the contract, or both at random (default: 1)",
     )
     add("--out", metavar="PATH", type=Path, help="the file, or - for stdout (default: build/data/orders.FORMAT)")
     options = parser.parse_args(arguments)
@@ -351,12 +354,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"--{name.replace('_', '-')} takes 0 to {top:,}, not {value:,}")
     with suppress(OSError):  # writing raises it again
         if options.out != STDOUT and options.out.exists() and not options.out.is_file():
-            parser.error(f"--out takes a file, which {options.out} is not")
+            parser.error(f"--out must be a file, and {options.out} is not")
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, 1 if the file can't be written, 130 after Ctrl-C. Invalid arguments exit with 2."""
+    """Write orders and return the exit code: 0, 1 if that fails, or 130 after Ctrl-C. Exit with 2 for invalid arguments."""
     options = _options(arguments)
     count, out = options.orders, options.out
     try:

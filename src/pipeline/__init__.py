@@ -1,6 +1,6 @@
-"""The CLI: builds, deploys, runs, inspects and recovers the pipeline, on AWS and on the local emulator."""
+"""The CLI: builds, deploys, runs, inspects and recovers the pipeline on AWS and on the local emulator."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-"""The checkout that this package runs from."""
+"""The root of the repository checkout that contains this package."""

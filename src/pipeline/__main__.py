@@ -1,4 +1,4 @@
-"""`python -m pipeline` runs the command line."""
+"""The entry point of `python -m pipeline`, which runs the CLI."""
 
 from pipeline.cli import main
 

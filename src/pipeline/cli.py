@@ -1,4 +1,4 @@
-"""The command line: `pipeline --help`. The commands of each feature are in its package."""
+"""The entry point of the CLI. The package of each feature defines its commands."""
 
 import os
 import signal
@@ -56,11 +56,11 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def main() -> None:
-    """Run the command line. Every error becomes a message and an exit status, which is 2 for a wrong argument."""
+    """Run the CLI. Report errors as messages, and exit with 2 for an invalid argument or 1 for any other error."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        # without standalone mode typer returns the code of an Exit
+        # without standalone mode, typer returns the exit code of an Exit
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         if status == INTERRUPTED:
             show.err.print("interrupted")
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 class _Command(TyperCommand):
-    """A command that checks how its options are combined, and explains errors for its target."""
+    """A command that checks the combination of its options, and explains AWS errors for its target."""
 
     def invoke(self, ctx: Any) -> Any:
         check_combinations(ctx)
@@ -95,10 +95,10 @@ class _Command(TyperCommand):
 
 
 def _explained(problem: BaseException, target_name: str) -> CliError | None:
-    """The error of a command on a target with its next step; None for an unexpected error."""
+    """Return an error with a next step for the user, or None if `problem` is unexpected."""
     if isinstance(problem, MemoryError) or getattr(problem, "is_memory", False):
-        advice = "Run it where more memory is free, or split the input file."
-        return CliError("There is not enough memory for this command.", advice)
+        advice = "Run the command on a machine with more free memory, or split the input file."
+        return CliError("There is not enough memory to run this command.", advice)
     cause = problem.__cause__ if isinstance(problem, TransientError) else problem
     if isinstance(cause, ClientError | BotoCoreError):
         return aws_errors.of_aws(cause, target_name)
@@ -110,7 +110,7 @@ def _explained(problem: BaseException, target_name: str) -> CliError | None:
 
 
 def _discard_output() -> None:
-    """Discard what stdout still buffers: Python would try to write it at exit, and fail again."""
+    """Discard the output that stdout still buffers. Otherwise, Python writes it at exit and fails again."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -1,8 +1,8 @@
-"""The errors of the CLI. Each has a message and says what to do next."""
+"""The errors of the CLI. Each has a message and a next step for the user."""
 
 
 class CliError(Exception):
-    """A command can't continue; `next_step` says what to do about it."""
+    """A command can't continue. `next_step` tells the user what to do."""
 
     exit_code = 1
 
@@ -12,6 +12,6 @@ class CliError(Exception):
 
 
 class UsageError(CliError):
-    """An argument can't be used."""
+    """An argument or a combination of arguments is invalid."""
 
     exit_code = 2

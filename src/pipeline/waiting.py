@@ -1,4 +1,4 @@
-"""Waits until a condition holds."""
+"""Waits until a condition is met."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,9 +15,9 @@ def wait_for(
     until: Callable[[Seen], bool] = bool,
     before_pause: Callable[[Seen], None] = lambda _: None,
 ) -> Seen:
-    """Call `look` until `until` accepts its result or the seconds are over, with pauses. Returns the last result.
+    """Call `look` until `until` accepts its result or `seconds` have passed. Return the last result.
 
-    Calls it at least once. An error that it raises ends the waiting.
+    `look` is called at least once, with a pause of `pause` seconds after each call. Its errors are raised unchanged.
     """
     polling = Retrying(
         retry=retry_if_not_result(until),

@@ -1,4 +1,4 @@
-"""Prints progress, questions, tables and errors of the CLI. Progress and errors go to stderr."""
+"""Prints progress, prompts, tables and errors of the CLI. Progress and errors go to stderr."""
 
 import os
 from collections.abc import Iterable
@@ -19,28 +19,28 @@ from pipeline.errors import CliError
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 if not out.is_terminal:
-    out.width = 160  # files and pipes have no width; narrower tables lose columns
+    out.width = 160  # files and pipes have no width; in a narrower table, columns are lost
 
 T = TypeVar("T")
 
 
 def plain(text: str) -> str:
-    """An untrusted string, such as a key, without markup and control characters, so it can't steer the terminal."""
+    """Remove markup and control characters from an untrusted string, such as a key. They could control the terminal."""
     return escape(printable(text))
 
 
 def plain_lines(text: str) -> str:
-    """The same for a string whose line breaks are intended."""
+    """Remove markup and control characters from an untrusted string, except for its line breaks."""
     return "\n".join(map(plain, text.splitlines()))
 
 
 def many(number: int, one: str, more: str = "") -> str:
-    """A number with its noun: 1 record, 1,000 records, 2 batches."""
+    """Return a number with its noun, such as `1 record`, `1,000 records` or `2 batches`."""
     return f"{number:,} {one if number == 1 else more or f'{one}s'}"
 
 
 def tracked(things: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
-    """The same items, with progress on a terminal while they are consumed."""
+    """Return the same items. While they are consumed, a terminal shows progress."""
     return track(
         things,
         f"[dim]·[/dim] {escape(what)}",
@@ -52,7 +52,7 @@ def tracked(things: Iterable[T], what: str, total: int | None = None) -> Iterabl
 
 
 def reading(path: Path) -> AbstractContextManager[BinaryIO]:
-    """A file open for upload, with progress on a terminal."""
+    """Open a file for upload. While the file is read, a terminal shows progress."""
     return open_with_progress(
         path, "rb", description="[dim]·[/dim] uploading", console=err, transient=True, disable=not err.is_terminal
     )
@@ -64,22 +64,22 @@ def step(text: str) -> None:
 
 
 def ask(question: str) -> str:
-    """What the user types."""
+    """Ask the user a question and return the response."""
     return err.input(f"{escape(question)}: ").strip()
 
 
 def error(problem: CliError) -> None:
-    """Print an error, and what to do next."""
+    """Print an error and its next step."""
     err.print(f"[bold red]error:[/bold red] {plain_lines(str(problem))}")
     if problem.next_step:
         err.print(f"[bold]next:[/bold]  {plain_lines(problem.next_step)}")
 
 
 def grid(title: str) -> Table:
-    """An empty table in the style of the CLI."""
+    """Return an empty table in the style of the CLI."""
     return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
 
 
 def is_interactive() -> bool:
-    """Whether a person reads the output."""
+    """Return whether the output goes to a terminal outside of CI."""
     return out.is_terminal and "CI" not in os.environ

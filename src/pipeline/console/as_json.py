@@ -1,6 +1,6 @@
-"""Prints JSON for `--json`: documents and dataclasses as objects, times as ISO 8601 in UTC, and only ASCII.
+"""Prints the output of `--json` in ASCII: documents and dataclasses as objects, times as ISO 8601 in UTC.
 
-So keys and causes can't control a terminal. docs/reference/json-output.md has the shapes.
+ASCII output prevents keys and causes from controlling a terminal. docs/reference/json-output.md has the shapes.
 """
 
 import json
@@ -15,12 +15,12 @@ from pipeline.console import out
 
 
 def dump(content: Any, *, indent: int | None = 2) -> None:
-    """Print one JSON document."""
+    """Print one JSON document. With `indent=None`, the document is one line."""
     out.print(json.dumps(plain(content), indent=indent), markup=False, emoji=False)
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON types. A dataclass with the property `seconds` gets that member too."""
+    """Convert a value to JSON types. A dataclass with a `seconds` property gets that member too."""
     if is_dataclass(value) and not isinstance(value, type):
         content = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
         return {**content, "seconds": value.seconds} if hasattr(value, "seconds") else content

@@ -1,4 +1,4 @@
-"""Prints the counts of a manifest: the balance, and fields that the contract does not define."""
+"""Prints the record counts of a manifest, and the fields that the contract does not define."""
 
 from rich.markup import escape
 
@@ -8,7 +8,7 @@ from pipeline.console import many, out, plain
 
 
 def balance(manifest: Manifest) -> None:
-    """The reconciliation of every record, as two sums that must add up, and the control totals."""
+    """Print the reconciliation of every record as two equations, then the control totals and the drift."""
     counts = manifest.counts
     out.print("\n[bold]Balance[/bold]")
     out.print(f"  received {counts.received} = valid {counts.valid} + rejected {counts.rejected}")
@@ -26,7 +26,7 @@ def balance(manifest: Manifest) -> None:
 
 
 def drift(manifest: Manifest) -> None:
-    """The fields that the contract doesn't define, and how many records had them."""
+    """Print the fields that the contract does not define, and the number of records that had each of them."""
     if manifest.drift:
         out.print("\n[bold]Drift[/bold]: fields that the contract does not define")
     for one in manifest.drift:

@@ -1,4 +1,4 @@
-"""Files that a command reads or writes. An output is either complete or does not exist."""
+"""Reads and writes files for commands. An output file is either complete or does not exist."""
 
 import os
 import shutil
@@ -13,10 +13,10 @@ from pipeline.errors import UsageError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which is renamed to `path` when the body ends without an error.
+    """Yield a path to write to, which is renamed to `path` if the block ends without an error.
 
-    Until then, and after an error, an existing `path` is unchanged. Devices such as /dev/stdout are written in place.
-    Raises CliError that names `path` if it can't be written.
+    Until then, and after an error, an existing `path` is unchanged. A device such as /dev/stdout is written in place.
+    Raises CliError that names `path` if the file can't be written.
     """
     target = path.resolve() if path.is_symlink() else path
     if target.exists() and not target.is_file():
@@ -35,17 +35,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as UTF-8, completely or not at all. Raises CliError that names `path`."""
+    """Write a file as UTF-8, completely or not at all. Raises CliError that names `path` if that fails."""
     with replacing(path) as unfinished:
         unfinished.write_text(text, "utf-8")
 
 
 @contextmanager
 def filling(folder: Path) -> Iterator[Path]:
-    """A temporary folder in `folder`, and so on the same disk, for files that are then moved.
+    """Yield a temporary folder inside `folder`, and therefore on the same disk. The caller moves the files to `folder`.
 
-    Creates `folder` if needed, and removes it again if it stays empty. Raises CliError that names `folder` if it can't
-    be written.
+    Creates `folder` if needed, and removes a created folder that stays empty. Raises CliError that names `folder` if
+    the folder can't be written.
     """
     is_new = not folder.exists()
     with system_errors.writing(folder):
@@ -55,12 +55,12 @@ def filling(folder: Path) -> Iterator[Path]:
                 yield Path(temporary)
         finally:
             if is_new:
-                with suppress(OSError):  # it contains the files
+                with suppress(OSError):  # the folder contains the files
                     folder.rmdir()
 
 
 def check_input(path: Path, example: str) -> None:
-    """Raise UsageError if a path is not a file, or OSError if it isn't readable; `example` shows a command."""
+    """Raise UsageError if `path` is not a file, or OSError if the file isn't readable. `example` is a valid command."""
     if not path.is_file():
-        raise UsageError(f"There is no file {path}.", f"Name a file: {example}.")
+        raise UsageError(f"There is no file {path}.", f"Give the path of a file: {example}.")
     path.open("rb").close()

@@ -1,1 +1,1 @@
-"""Estimates the cost of a load."""
+"""Estimates the cost of processing files."""

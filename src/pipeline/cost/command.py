@@ -1,4 +1,4 @@
-"""The command `pipeline estimate`, which prints the estimate line by line."""
+"""The `pipeline estimate` command, which prints the estimated cost line by line."""
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
@@ -19,25 +19,25 @@ _LEAST = 1
 
 
 def estimate(
-    orders: Annotated[int, typer.Option(min=_LEAST, help="The number of orders in all files together.")],
+    orders: Annotated[int, typer.Option(min=_LEAST, help="The total number of orders in all files.")],
     files: Annotated[int, typer.Option(min=_LEAST, help="The number of JSON Lines files, of equal size.")] = 1,
     bytes_per_order: Annotated[
-        int, typer.Option(min=_LEAST, help="The length of an order's line; by default that of generated orders.")
+        int, typer.Option(min=_LEAST, help="The bytes per order, with its line break. Default: as generated.")
     ] = BYTES_AN_ORDER,
     region: Annotated[str, typer.Option(help="The AWS region.")] = "eu-central-1",
     architecture: Annotated[str, typer.Option(metavar="arm64|x86_64", help="The functions' processor.")] = "arm64",
 ) -> None:
-    """Estimate what a number of orders costs, once and daily.
+    """Estimate what it costs to process orders once and every day.
 
     Nothing needs to be deployed.
 
     Example: pipeline estimate --orders 200000 --files 10
     """
     if region not in regions():
-        raise UsageError(f"The prices of {region} are not known.", f"Name one of {', '.join(regions())}.")
+        raise UsageError(f"The prices of {region} are not known.", f"Choose one of {', '.join(regions())}.")
     if architecture not in ARCHITECTURES:
         raise UsageError(
-            f"--architecture must be one of {', '.join(ARCHITECTURES)}, not {architecture}.", "arm64 costs 20 % less."
+            f"--architecture must be one of {', '.join(ARCHITECTURES)}, not {architecture}.", "arm64 costs 20% less."
         )
     question = Question(orders, files, bytes_per_order, region, architecture)
     found = estimated(question)
@@ -60,7 +60,7 @@ def _print(question: Question, found: Estimate) -> None:
         grid.add_column(name, no_wrap=True, justify="left" if name in ("what", "of") else "right")
     for line, month_line in zip(found.runs, a_month(found.runs), strict=True):
         grid.add_row(*_cells(line), _money(line.usd), _money(month_line.usd))
-    grid.add_row("the runs", "", "", "", *(f"[bold]{_money(total(t))}[/]" for t in (found.runs, a_month(found.runs))))
+    grid.add_row("all runs", "", "", "", *(f"[bold]{_money(total(t))}[/]" for t in (found.runs, a_month(found.runs))))
     grid.add_section()
     for line in found.monthly:
         grid.add_row(*_cells(line), "", _money(line.usd))
@@ -69,11 +69,11 @@ def _print(question: Question, found: Estimate) -> None:
     show.out.print(grid)
     show.out.print(
         f"In addition, storing {found.kept_bytes / 1e6:,.1f} MB of sources and tables costs "
-        f"{_money(found.kept.usd)} USD a month, until retention_days deletes them."
+        f"{_money(found.kept.usd)} USD per month, until retention_days deletes them."
     )
     show.out.print(
         f"List prices of {found.dated}, without free tiers, discounts and tax, for the default sizes of the functions. "
-        "docs/reference/cost.md describes the assumptions. The record of a run has its actual cost.\n"
+        "docs/reference/cost.md lists the assumptions. The run record has the actual cost of a run.\n"
     )
 
 

@@ -1,7 +1,7 @@
-"""Estimates the cost of a load. Nothing needs to be deployed.
+"""Estimates the cost of processing files, without a deployment.
 
-Arithmetic, prices and requests are those of the run record (functions/record_run). The quantities that a run record
-measures are assumed here, in the constants below.
+The run record (functions/record_run) uses the same formulas, prices and request counts. The quantities that it
+measures are replaced by the assumptions in the constants below.
 """
 
 import json
@@ -23,7 +23,7 @@ from pipeline.deploy import variables
 from pipeline.errors import UsageError
 
 BYTES_AN_ORDER = 650
-"""The rounded average length of a line of src/generate_data.py, which is 654."""
+"""The assumed bytes per line. Lines from src/generate_data.py have 654 bytes on average."""
 
 SHARES_STAGED = {
     **{"records.parquet": 0.080, "rejected.jsonl": 0.0, "counts.json": 0.0},
@@ -33,27 +33,27 @@ SHARES_PUBLISHED = {
     **{"orders.parquet": 0.022, "customers.parquet": 0.005, "items.parquet": 0.022},
     **{"orders.csv": 0.256, "customers.csv": 0.040, "items.csv": 0.476},
 }
-"""The size of each object relative to its source, measured with 20,000 generated orders without rejects."""
+"""The size of each object as a share of its source's size, measured with 20,000 valid generated orders."""
 
 FULL_CORE_MB = 1769
-"""The memory at which a function has one full vCPU; a step uses at most one."""
+"""The memory in MB at which a function has one full vCPU. A step uses at most one vCPU."""
 COLD_MS = {"starter": 300, "validate": 500, "transform": 600, "write": 600, "record_run": 300}
-"""The duration of a cold start; one per function and file is assumed."""
+"""The duration of a cold start in milliseconds. The estimate assumes one per function and file."""
 MS_A_CALL, MS_A_REQUEST, WRITE_FETCHES_AT_ONCE = 50, 25, 16
 BYTES_A_SECOND = 75_000_000
-"""The transfer rate between a function and S3; transfer and computation are assumed to be sequential."""
+"""The transfer rate between a function and S3. The estimate assumes that transfer and computation don't overlap."""
 
 TRACES_A_FILE = 3
 
 METRICS_OF_RUNS, METRICS_OF_THE_RECONCILER, ALARM_METRICS, DASHBOARDS = 7, 2, 19, 1
-"""The metrics of a run without rejects. An alarm costs per metric."""
+"""The number of custom metrics of runs without rejects and of the reconciler, of metrics in alarms, and dashboards."""
 RECONCILER_MS, RECONCILED_DAYS, RUNS_A_DAY = 1000, 3, 24
 RESULTS = ROOT / "bench" / "results" / "latest.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The load to estimate; the functions have the default sizes of infra/variables.tf."""
+    """The load to estimate. Functions have the default sizes in infra/variables.tf."""
 
     orders: int
     files: int
@@ -68,23 +68,23 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The estimated cost, exact, in USD."""
+    """The estimated cost of a load. All amounts are exact, in USD."""
 
     dated: str
     chunks: int
-    """The number of chunks of each file."""
+    """The number of chunks per file."""
     runs: list[CostLine]
     """The cost of processing all files once."""
     monthly: list[CostLine]
-    """The other costs of a month in which these files arrive every day."""
+    """All other costs of a month in which the same number of files arrives every day."""
     kept_bytes: int
-    """The size of sources and published outputs; staging expires."""
+    """The total size of sources and published outputs, without staged objects, which expire."""
     kept: CostLine
-    """The cost of storing them for a month."""
+    """The cost of storing `kept_bytes` for a month."""
 
 
 def estimate(question: Question) -> Estimate:
-    """Estimate a load's cost. Raises UsageError for an impossible load."""
+    """Estimate the cost of a load. Raises UsageError if the pipeline would not accept its files."""
     _check(question)
     prices = prices_for(question.region, question.architecture)
     _, last_chunk = plan_chunks(question.file_bytes, int(variables.defaults()["chunk_bytes"]))
@@ -100,20 +100,20 @@ def estimate(question: Question) -> Estimate:
 def _check(question: Question) -> None:
     if question.files > question.orders:
         raise UsageError(
-            f"{question.orders:,} orders can't be in {question.files:,} files: a file without an order fails.",
-            "Give --orders for all files together.",
+            f"{question.orders:,} orders can't fill {question.files:,} files, and a file without an order fails.",
+            "Set --orders to the total number of orders in all files.",
         )
     most = int(variables.defaults()["max_object_bytes"])
     if question.file_bytes > most:
         raise UsageError(
-            f"A file would have {question.file_bytes:,} bytes; max_object_bytes allows {most:,}.",
+            f"Each file would have {question.file_bytes:,} bytes, but max_object_bytes allows only {most:,}.",
             "Split the orders into more files: --files "
             f"{ceil(question.orders * question.bytes_an_order / most)} or more.",
         )
 
 
 def _objects(file_bytes: int, chunks: int) -> Objects:
-    """The objects that processing one file reads and writes."""
+    """Return the objects that are read and written to process one file."""
     chunk = Fraction(file_bytes, chunks)
     staged = [(name, ceil(chunk * Fraction(share))) for _ in range(chunks) for name, share in SHARES_STAGED.items()]
     outputs = [ceil(file_bytes * share) for share in SHARES_PUBLISHED.values()]
@@ -139,7 +139,7 @@ def _work(question: Question, objects: Objects, requests: Mapping[str, Calls]) -
 
 
 def _bytes_moved(function: str, objects: Objects) -> int:
-    """The bytes that a function reads from S3 and writes to it."""
+    """Return the number of bytes that a function transfers from and to S3 for one file."""
     moved = {"validate": objects.source, "write": sum(objects.outputs)}.get(function, 0)
     for name, size in objects.staged:
         staged = STAGED.get(name, PART)
@@ -165,14 +165,14 @@ def _quantities(question: Question, objects: Objects, requests: Mapping[str, Cal
 
 
 def monthly(question: Question) -> list[CostLine]:
-    """The monthly cost of the reconciler, metrics, alarms and dashboard; with 0 files, of an idle deployment.
+    """Return the monthly costs of the reconciler, metrics, alarms and dashboard. With 0 files, the deployment is idle.
 
-    The reconciler checks each file of the last three days every hour.
+    Every hour, the reconciler checks each file of the last three days.
     """
     prices, size = prices_for(question.region, question.architecture), function_sizes()["reconciler"]
     looked_at, runs = RECONCILED_DAYS * question.files, RUNS_A_DAY * DAYS_A_MONTH
     milliseconds = runs * (RECONCILER_MS + ceil(MS_A_REQUEST * looked_at / WRITE_FETCHES_AT_ONCE))
-    hours = min(24, question.files)  # a metric costs per hour in which it is sent
+    hours = min(24, question.files)  # CloudWatch charges for each hour in which a metric is sent
     some: list[tuple[str, str, int | Fraction]] = [
         ("the reconciler", "lambda_gb_second", gb_seconds(milliseconds, size.memory_mb)),
         ("the reconciler's calls", "lambda_request", runs),
@@ -186,25 +186,25 @@ def monthly(question: Question) -> list[CostLine]:
 
 
 def a_month(some: list[CostLine]) -> list[CostLine]:
-    """The same cost lines for every day of a month."""
+    """Return the given cost lines for a month of daily runs."""
     return [
         CostLine(line.item, rounded(Fraction(line.quantity) * DAYS_A_MONTH), line.price_of, line.price) for line in some
     ]
 
 
 def cpu_seconds_a_gb() -> dict[str, float]:
-    """CPU-seconds per 10⁹ bytes of input, by step, as `make bench` measured them."""
+    """Return the CPU-seconds per 10⁹ bytes of input for each step, as measured by `make bench`."""
     measured: dict[str, Any] = json.loads(RESULTS.read_text("utf-8"))
     return {step: float(measured["cpu_seconds_per_gb"][step]) for step in (*CHUNK_FUNCTIONS, "write")}
 
 
 def function_sizes() -> dict[str, Size]:
-    """The default memory and /tmp of each function."""
+    """Return the default memory and /tmp size of each function, in MB."""
     values = variables.defaults()
     memory, disk = values["memory_mb"], values["ephemeral_storage_mb"]
     return {function: Size(int(memory[function]), int(disk[function])) for function in memory}
 
 
 def total_for_1000(usd: Decimal, orders: int) -> Decimal:
-    """The cost of 1,000 orders, rounded to 15 places."""
+    """Return the cost of 1,000 orders in USD, rounded to 15 decimal places."""
     return rounded(Fraction(usd) * 1000 / orders)

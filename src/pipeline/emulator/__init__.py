@@ -1,1 +1,1 @@
-"""The local emulator: MiniStack in its own process."""
+"""Runs the local emulator, MiniStack, in its own process."""

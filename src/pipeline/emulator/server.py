@@ -1,6 +1,6 @@
-"""The local emulator: MiniStack in its own process, on a loopback port, with TLS and IAM enforced.
+"""Starts and stops the local emulator, MiniStack, in its own process, with TLS and IAM on a loopback port.
 
-The bucket policies require TLS. With IAM, each function has only the permissions of its own role.
+TLS is on because the bucket policies require it. With IAM, each function has only the permissions of its role.
 """
 
 import json
@@ -25,7 +25,7 @@ from pipeline.errors import CliError
 from pipeline.waiting import wait_for
 
 LOCAL = ROOT / ".local"
-"""The folder of the server that `make local-up` starts, and of its Terraform state."""
+"""The folder for the server that `make local-up` starts, and for its Terraform state."""
 
 REGION = "eu-central-1"
 _HOST = "127.0.0.1"
@@ -38,7 +38,7 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class Server:
-    """A running emulator."""
+    """A running local emulator."""
 
     pid: int
     port: int
@@ -49,7 +49,7 @@ class Server:
         return self.home / "ca.pem"
 
     def environment(self) -> dict[str, str]:
-        """Environment variables for clients: endpoint, certificate and the emulator's credentials."""
+        """Return the environment variables for clients: endpoint, certificate and credentials of the emulator."""
         return {
             "AWS_ENDPOINT_URL": f"https://{_HOST}:{self.port}",
             "AWS_CA_BUNDLE": str(self.certificate),
@@ -61,7 +61,7 @@ class Server:
         }
 
     def is_running(self) -> bool:
-        """Whether the server responds."""
+        """Return whether the server responds."""
         try:
             context = ssl.create_default_context(cafile=str(self.certificate))
             with urllib.request.urlopen(f"https://{_HOST}:{self.port}/_ministack/health", timeout=2, context=context):
@@ -70,14 +70,17 @@ class Server:
             return False
 
     def is_alive(self) -> bool:
-        """Whether its processes exist; another process with its pid has no path of its home in the environment."""
+        """Return whether the server's processes exist.
+
+        If another process got the pid, its environment contains no path in `home`.
+        """
         mark = os.fsencode(self.home) + b"/"
         return _group_exists(self.pid) and (
             not _PROC.is_dir() or any(mark in environment for environment in _environments(self.pid))
         )
 
     def stop(self) -> None:
-        """Stop the server and its functions, and remove its files; an interrupt kills them."""
+        """Stop the server and its functions, and delete its files, even after an interrupt."""
         try:
             _signal_group(self.pid, signal.SIGTERM)
         finally:
@@ -86,9 +89,9 @@ class Server:
 
 
 def start(home: Path, **environment: str) -> Server:
-    """Start a server with its files in `home`. Raises CliError if it doesn't start, and leaves nothing then.
+    """Start a server with its files in `home`. After a failure, clean up and raise CliError.
 
-    Tests override MiniStack's settings with `environment`.
+    Tests use `environment` to override MiniStack's settings.
     """
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     _make_certificate(home)
@@ -101,7 +104,7 @@ def start(home: Path, **environment: str) -> Server:
             tail = (home / "server.log").read_text(errors="replace").strip().splitlines()[-5:]
             raise CliError(
                 "The local emulator did not start:\n" + "\n".join(tail),
-                "Run the same again. If the error persists, report the lines above.",
+                "Run the command again. If the error persists, report the lines above.",
             )
     except BaseException:
         server.stop()
@@ -110,7 +113,7 @@ def start(home: Path, **environment: str) -> Server:
 
 
 def _launch(server: Server, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    """Start MiniStack in its own process group; `server` has no pid yet."""
+    """Start MiniStack in its own process group. `server` has no pid yet."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
     settings = {
         "GATEWAY_PORT": str(server.port),
@@ -153,7 +156,7 @@ def _free_port() -> int:
 
 
 def _group_exists(pid: int) -> bool:
-    """Whether any process of the group exists. Reaps a dead child of this process."""
+    """Return whether a process of the group exists. Reaps the group's leader if it is a dead child process."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:
@@ -164,7 +167,7 @@ def _group_exists(pid: int) -> bool:
 
 
 def _signal_group(pid: int, sent: signal.Signals) -> None:
-    """Send a signal to the group, if it exists, and wait until it has ended."""
+    """Send a signal to a process group, if it exists, and wait up to 5 seconds until the group has ended."""
     if _group_exists(pid):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, sent)
@@ -172,7 +175,7 @@ def _signal_group(pid: int, sent: signal.Signals) -> None:
 
 
 def _environments(group: int) -> Iterator[bytes]:
-    """The environment of each readable process of a group."""
+    """Yield the environment of each readable process in a group."""
     for process in _PROC.glob("[0-9]*"):
         with suppress(OSError):
             if os.getpgid(int(process.name)) == group:
@@ -180,13 +183,13 @@ def _environments(group: int) -> Iterator[bytes]:
 
 
 def local_server() -> Server | None:
-    """The server that `make local-up` started, if it responds within some seconds."""
+    """Return the server that `make local-up` started, or None if it doesn't respond within 10 seconds."""
     server = _recorded()
     return server if server and wait_for(server.is_running, _ANSWER_SECONDS, _PAUSE_SECONDS) else None
 
 
 def absence() -> CliError | None:
-    """Why no local server responds, and what to do; None if one does."""
+    """Return an error that explains why no local server responds, or None if one does."""
     if local_server():
         return None
     start = "make local-up. Then deploy to it: make deploy-infra TARGET=local."
@@ -196,12 +199,12 @@ def absence() -> CliError | None:
         return CliError("The local emulator has stopped, and all its data is lost.", f"Start a new one: {start}")
     return CliError(
         "The local emulator does not respond.",
-        f"Run the same again in a minute. If the error persists, start a new, empty one: {start}",
+        f"Wait a minute, then run the command again. If the error persists, start a new, empty emulator: {start}",
     )
 
 
 def local_up() -> tuple[Server, bool]:
-    """The local server, and whether it was started now. Replaces a server that doesn't respond."""
+    """Return the local server and whether it was started now. Replaces a server that doesn't respond."""
     if running := local_server():
         return running, False
     local_down()
@@ -215,7 +218,7 @@ def local_up() -> tuple[Server, bool]:
 
 
 def local_down() -> bool:
-    """Stop the local server and delete its data; returns whether one was running."""
+    """Stop the local server, delete its data, and return whether the server was running."""
     server = _recorded()
     if server:
         server.stop()
@@ -224,7 +227,7 @@ def local_down() -> bool:
 
 
 def _recorded() -> Server | None:
-    """The server that `make local-up` started, if its processes exist."""
+    """Return the server that `make local-up` started, or None if its processes don't exist."""
     try:
         state = json.loads((LOCAL / "server.json").read_text())
         server = Server(state["pid"], state["port"], LOCAL / "server")

@@ -1,1 +1,1 @@
-"""Uploads a file and follows its execution."""
+"""Uploads a file to the pipeline, follows its execution and prints the outcome."""

@@ -1,4 +1,4 @@
-"""The commands that send a file through the pipeline: run and demo."""
+"""The `pipeline run` and `pipeline demo` commands, which send a file through the pipeline."""
 
 import subprocess
 import sys
@@ -21,17 +21,17 @@ NORTHWIND = ROOT / "tests" / "data" / "northwind_orders.jsonl"
 GENERATED = ROOT / "build" / "data" / "orders.jsonl"
 _GENERATED_ORDERS = 1000
 
-Dataset = Annotated[str, typer.Option(help="The folder under incoming/ that the file goes to.")]
+Dataset = Annotated[str, typer.Option(help="The dataset of the file: a folder under incoming/.")]
 
 
 def run_command(
-    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default 1,000 generated orders.")] = None,
+    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Default: 1,000 generated orders.")] = None,
     target_name: TargetName = "aws",
     dataset: Dataset = ORDERS,
 ) -> None:
     """Upload a file, follow its execution and print the outcome.
 
-    Exits with 0 only if the file was published.
+    Exits with 0 only if the pipeline publishes the file.
 
     Example: pipeline run tests/data/northwind_orders.jsonl --target local
     """
@@ -39,12 +39,12 @@ def run_command(
     if path:
         check_input(path, "pipeline run path/to/orders.jsonl, or make run-pipeline INPUT=path/to/orders.jsonl")
     place = target(target_name)
-    place.outputs()  # fails now, and not after generating, if nothing is deployed
+    place.outputs()  # without a deployment, fail before orders are generated
     _finish(demo.run(place, path or _generate(), dataset))
 
 
 def demo_command(
-    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default 830 orders of Northwind.")] = None,
+    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Default: 830 Northwind orders.")] = None,
     dataset: Dataset = ORDERS,
     out: Annotated[Path, typer.Option(help="The folder for the published tables.")] = Path("demo-output"),
 ) -> None:
@@ -54,7 +54,7 @@ def demo_command(
 
 
 def _finish(result: runs.RunResult) -> None:
-    """Print the line for scripts; exit with 1 if the file was not published."""
+    """Print the outcome as one line for scripts. Exit with 1 if the file was not published."""
     show.out.print(escape(result.line()))
     if not result.published:
         raise typer.Exit(1)
@@ -63,17 +63,17 @@ def _finish(result: runs.RunResult) -> None:
 def _check_has_file(path: Path | None, dataset: str) -> None:
     if path is None and dataset != ORDERS:
         raise UsageError(
-            f"{dataset} needs a file: only orders can be generated.",
-            "Name a file: path/to/visits.jsonl after the command, or INPUT=path/to/visits.jsonl after make.",
+            f"The dataset {dataset} needs a file: only orders can be generated.",
+            "Give a file: path/to/visits.jsonl after the command, or INPUT=path/to/visits.jsonl after make.",
         )
 
 
 def _generate() -> Path:
-    show.step(f"generating {_GENERATED_ORDERS} orders")
+    show.step(f"generating {_GENERATED_ORDERS:,} orders")
     script = ROOT / "src" / "generate_data.py"
     command = [sys.executable, str(script), "--orders", str(_GENERATED_ORDERS), "--out", str(GENERATED)]
     if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
-        raise CliError("No orders were generated; the reason is above.", "Fix it, then run the same again.")
+        raise CliError("Generating orders failed for the reason above.", "Fix the problem, then run the command again.")
     return GENERATED
 
 

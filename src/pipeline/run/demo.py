@@ -1,4 +1,4 @@
-"""`make demo`: the whole pipeline on a temporary local emulator."""
+"""Runs `make demo`: the whole pipeline on a temporary local emulator."""
 
 import tempfile
 import time
@@ -17,17 +17,17 @@ from pipeline.run.ignored import check_not_ignored
 from pipeline.run.runs import REPORT
 
 _COST_SECONDS = 15
-"""How long the demo waits for the cost of its run, which is calculated afterwards."""
+"""How long the demo waits for the cost of its run, which is calculated after the execution."""
 
 
 def demo(path: Path, dataset: str, folder: Path) -> runs.RunResult:
-    """Deploy infra/ to a new local emulator, run one file through it, and download the outputs to `folder`."""
+    """Deploy infra/ to a new local emulator, process one file, and download the outputs to `folder`."""
     check_input(path, "pipeline demo path/to/orders.jsonl, or make demo INPUT=path/to/orders.jsonl")
     runtime = build.local_runtime(contracts_with(dataset))
     if dataset not in (known := build.datasets_in(runtime.contracts)):
         raise UsageError(
-            f"There is no contract for {dataset} in {runtime.contracts}; there are contracts for: {', '.join(known)}.",
-            "Name one of these with --dataset, or set TF_VAR_contracts_dir to the folder of its contract.",
+            f"{runtime.contracts} has no contract for {dataset}. It has contracts for: {', '.join(known)}.",
+            "Set --dataset to one of these, or TF_VAR_contracts_dir to the folder that has the contract.",
         )
     check_not_ignored(path, dataset, runtime.contracts)
     if runtime.contracts == build.EXAMPLES:
@@ -53,7 +53,7 @@ def demo(path: Path, dataset: str, folder: Path) -> runs.RunResult:
 
 
 def run(place: Target, path: Path, dataset: str) -> runs.RunResult:
-    """Upload a file, print the states of its execution and the outcome."""
+    """Upload a file, then print the states and the outcome of its execution."""
     uploaded = runs.upload(place, path, dataset)
     show.step(f"uploaded s3://{uploaded.bucket}/{uploaded.key}, batch {uploaded.batch_id}")
     for state in runs.follow(place, uploaded):
@@ -64,7 +64,7 @@ def run(place: Target, path: Path, dataset: str) -> runs.RunResult:
 
 
 def _show_outputs(place: Target, result: runs.RunResult, folder: Path) -> None:
-    """Download a run's outputs to `folder`; print the first rows of its tables and a reject."""
+    """Download the outputs of a run to `folder`, and print the first rows of its tables and one reject."""
     runs.download_outputs(place, result, folder)
     if result.manifest and result.published:
         show_run.tables(folder, result.manifest.tables)
@@ -74,7 +74,7 @@ def _show_outputs(place: Target, result: runs.RunResult, folder: Path) -> None:
 
 
 def _write_report(place: Target, result: runs.RunResult, path: Path) -> None:
-    """Write the report of a run when its cost is known."""
+    """Wait for the cost of a run, for up to 15 seconds, then write the report of its batch to `path`."""
     runs.await_cost(place, result.upload, _COST_SECONDS)
     write_report(place, result.upload.batch_id, path)
     show.out.print(f"Report (open it in a browser): {path}", markup=False)

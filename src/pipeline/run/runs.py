@@ -1,4 +1,4 @@
-"""A run of the pipeline: uploads a file, follows its execution and returns the outcome."""
+"""Uploads a file, follows its execution and returns the outcome."""
 
 import time
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from pipeline.waiting import wait_for
 
 _POLL_SECONDS = {"local": 0.25, "aws": 1.0}
 _START_SECONDS = 180
-"""How long S3 and the starter, with its retries, may take to start an execution."""
+"""The maximum time in seconds for S3 and the starter, with its retries, to start an execution."""
 
 MANIFEST = "manifest.json"
 REPORT = "report.html"
@@ -51,10 +51,10 @@ class RunResult:
 
     upload: Upload
     seconds: float
-    """The duration of the execution."""
+    """The duration of the execution in seconds."""
     manifest: Manifest | None
     failure: FailureRecord | None
-    """The failure record of a failed execution, if one was written."""
+    """The failure record of a failed execution, or None if it was not written."""
     error: str = ""
     cause: str = ""
 
@@ -64,12 +64,12 @@ class RunResult:
 
     @property
     def rejects_key(self) -> str | None:
-        """The key of the rejects in the processed bucket, if there are any."""
+        """The key of the rejects in the processed bucket, or None if there are no rejects."""
         document = self.manifest or self.failure
         return document.rejects_key if document else None
 
     def line(self) -> str:
-        """The outcome as one line for scripts."""
+        """Return the outcome as one line for scripts."""
         if not self.published or self.manifest is None:
             cause = " ".join(self.cause.split())
             return f"FAILED dataset={self.upload.dataset} batch={self.upload.batch_id} error={self.error} cause={cause}"
@@ -78,14 +78,14 @@ class RunResult:
 
 
 def numbers_of(manifest: Manifest) -> str:
-    """The numbers of records and rows in a manifest, for a line for scripts."""
+    """Return the record and row counts of a manifest as one line for scripts."""
     counts = {name: getattr(manifest.counts, name) for name in ("received", "published", "rejected", "superseded")}
     rows = {name: table.rows for name, table in manifest.tables.items()}
     return " ".join(f"{name}={number}" for name, number in {**counts, **rows}.items())
 
 
 def upload(place: Target, path: Path, dataset: str) -> Upload:
-    """Upload a file to the ingest bucket under its own name, with a progress bar on a terminal."""
+    """Upload a file to the ingest bucket under its own name. A terminal shows progress."""
     bucket, key = place.outputs()["ingest_bucket"], f"incoming/{dataset}/{path.name}"
     with show.reading(path) as body:
         version_id = version_id_of(place.s3().put_object(Bucket=bucket, Key=key, Body=body))
@@ -95,12 +95,12 @@ def upload(place: Target, path: Path, dataset: str) -> Upload:
 
 
 def follow(place: Target, uploaded: Upload) -> Iterator[str]:
-    """Yield each state that the execution enters, until it ends. Raises CliError if no execution starts."""
+    """Yield the name of each state that the execution enters, until it ends. Raises CliError if no execution starts."""
     client, machine = place.step_functions(), place.outputs()["state_machine_arn"]
     pause, shown = _POLL_SECONDS[place.name], 0
     if not wait_for(lambda: executions.describe(client, machine, uploaded.batch_id), _START_SECONDS, pause):
         raise CliError(
-            f"No execution of {uploaded.batch_id} was started within {_START_SECONDS} seconds.",
+            f"No execution of {uploaded.batch_id} started within {_START_SECONDS} seconds.",
             _after_no_start(place, uploaded),
         )
     while True:
@@ -116,16 +116,16 @@ def follow(place: Target, uploaded: Upload) -> Iterator[str]:
 
 
 def _after_no_start(place: Target, uploaded: Upload) -> str:
-    """What to do about an uploaded file without an execution."""
+    """Return the next step for an uploaded file that has no execution."""
     if place.is_temporary:
-        return "Run the same again. If the error persists, use an emulator that keeps running: make local-up."
+        return "Run the command again. If the error persists, use a permanent emulator: make local-up."
     explain = for_target(f"pipeline explain {uploaded.batch_id}", place.name)
     start = for_target(f"pipeline replay {uploaded.batch_id} --apply", place.name)
-    return f"See what happened to it: {explain}. If it was never started, start it: {start}."
+    return f"Check what happened to the file: {explain}. If it has no execution, start one: {start}."
 
 
 def outcome(place: Target, uploaded: Upload) -> RunResult:
-    """The outcome of an upload whose execution has ended."""
+    """Return the outcome of an upload whose execution has ended."""
     execution = place.step_functions().describe_execution(executionArn=uploaded.execution_arn)
     seconds = (execution["stopDate"] - execution["startDate"]).total_seconds()
     manifest = read_document(place, Manifest, manifest_key(uploaded.dataset, uploaded.batch_id))
@@ -134,23 +134,23 @@ def outcome(place: Target, uploaded: Upload) -> RunResult:
     key = failure_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id)
     failure = read_document(place, FailureRecord, key)
     error = execution.get("error") or execution["status"]
-    cause = plain_cause(execution.get("cause") or "The execution has no cause.")
+    cause = plain_cause(execution.get("cause") or "The execution gave no cause.")
     if failure:
         error, cause = failure.error, failure.cause
     return RunResult(uploaded, seconds, manifest, failure, error, cause)
 
 
 def await_cost(place: Target, uploaded: Upload, seconds: float) -> None:
-    """Wait up to `seconds` for the run record of an upload's first execution, which is written after its end."""
+    """Wait up to `seconds` for the run record of the upload's first execution. It is written after the execution."""
     key = run_key(uploaded.dataset, uploaded.batch_id, uploaded.batch_id)
     wait_for(lambda: read_document(place, RunRecord, key), seconds, _POLL_SECONDS[place.name])
 
 
 def download_outputs(place: Target, result: RunResult, folder: Path) -> None:
-    """Download a run's outputs to `folder`, and remove those of an earlier run.
+    """Download the outputs of a run to `folder`, and remove the outputs of an earlier run.
 
-    A published batch has a CSV and a Parquet file per table, the rejects and the manifest; a failed one has the failure
-    record and its rejects.
+    A published batch has a CSV and a Parquet file per table, the rejects and the manifest. A failed batch has the
+    failure record and the rejects.
     """
     with replacing_outputs(folder) as unfinished:
         _download(place, result, unfinished)
@@ -175,9 +175,9 @@ def _download(place: Target, result: RunResult, folder: Path) -> None:
 
 @contextmanager
 def replacing_outputs(folder: Path) -> Iterator[Path]:
-    """An empty folder for a run's outputs, which replace those of an earlier run in `folder` when the body ends.
+    """Yield an empty folder. When the block ends, its files replace the outputs of an earlier run in `folder`.
 
-    After an error `folder` is unchanged. Raises CliError if `folder` can't be written.
+    After an error, `folder` is unchanged. Raises CliError if `folder` can't be written.
     """
     with files.filling(folder) as unfinished:
         yield unfinished
@@ -187,7 +187,7 @@ def replacing_outputs(folder: Path) -> Iterator[Path]:
 
 
 def _remove_outputs(folder: Path) -> None:
-    """Remove the outputs of an earlier run from `folder`, by its manifest, and no other files.
+    """Remove only the outputs of an earlier run from `folder`. The manifest there names its tables.
 
     Raises UsageError if `manifest.json` isn't a manifest of the pipeline.
     """
@@ -196,12 +196,12 @@ def _remove_outputs(folder: Path) -> None:
         try:
             tables = Manifest.read(manifest.read_bytes(), str(manifest)).tables
         except DocumentError as exc:
-            raise UsageError(str(exc), "Name another folder, or remove that file.") from exc
+            raise UsageError(str(exc), "Choose another folder, or remove that file.") from exc
         names += [f"{table}.{kind}" for table in tables for kind in ("csv", "parquet")]
     for name in names:
         (folder / name).unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: StoredDocument) -> None:
-    """Write a document with indentation."""
+    """Write a document to a file as indented JSON."""
     path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")

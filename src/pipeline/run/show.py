@@ -1,4 +1,4 @@
-"""Prints a run: its outcome, the first rows of each table, a reject."""
+"""Prints the outcome of a run, the first rows of each table and one reject."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ _NARROWEST_COLUMN = 12
 
 
 def outcome(result: RunResult) -> None:
-    """Print a run's outcome for people; the line for scripts is printed separately."""
+    """Print the outcome of a run for people. The line for scripts is printed separately."""
     if result.manifest is None or not result.published:
         out.print(f"\n[bold red]FAILED[/bold red] after {result.seconds:.1f} s: {plain(result.error)}")
         out.print(f"  {plain_lines(result.cause)}")
@@ -31,7 +31,7 @@ def outcome(result: RunResult) -> None:
 
 
 def tables(folder: Path, names: Iterable[str]) -> None:
-    """Print the first rows of each table, from its CSV."""
+    """Print the first rows of each table from its CSV file in `folder`."""
     for name in names:
         with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file)
@@ -40,7 +40,7 @@ def tables(folder: Path, names: Iterable[str]) -> None:
 
 
 def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table with as many columns as fit on the terminal, and the names of the others."""
+    """Print a table with the columns that fit on the terminal, and list the names of the other columns."""
     table = grid(title)
     fits = max(3, out.width // (_NARROWEST_COLUMN + 3))
     for name in header[:fits]:

@@ -1,1 +1,1 @@
-"""`pipeline smoke` creates a deployment, runs the tests in tests/e2e/smoke on it, and destroys it."""
+"""Runs `pipeline smoke`, which creates a deployment, tests it with tests/e2e/smoke, and destroys it."""

@@ -1,4 +1,4 @@
-"""The result of one check of a smoke test."""
+"""The results of the checks in a smoke test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class CheckOutcome(StrEnum):
     OK = "ok"
     FAILED = "failed"
     WARNING = "warning"
-    """Someone must act, but not because of the deployment that was tested."""
+    """Someone must act, but not because of the tested deployment."""
     OMITTED = "omitted"
 
 
@@ -27,6 +27,6 @@ class Result:
 
 
 def held(results: Sequence[Result]) -> bool:
-    """Whether no check failed and at least one passed."""
+    """Return whether at least one check passed and none failed."""
     outcomes = [result.outcome for result in results]
     return CheckOutcome.OK in outcomes and CheckOutcome.FAILED not in outcomes

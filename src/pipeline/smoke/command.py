@@ -1,4 +1,4 @@
-"""The command `pipeline smoke`."""
+"""The `pipeline smoke` command."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -16,14 +16,14 @@ from pipeline.smoke import throwaway
 from pipeline.smoke.check_results import CheckOutcome, Result, held
 
 NOT_TRIED = {
-    "e-mail": "the test has no subscriber; check that your subscriptions are confirmed and that an e-mail arrives",
-    "the schedule": "it would take an hour; the reconciler is invoked instead",
+    "e-mail": "the test has no subscriber. Check that your subscriptions are confirmed and that an e-mail arrives",
+    "the schedule": "it takes an hour. The test invokes the reconciler instead",
     "budgets": "AWS calculates costs a few times a day",
-    "retention": "lifecycle rules take a day or more",
-    "throttling": "it needs the account's whole concurrency, which other functions share",
+    "retention": "lifecycle rules take a day or longer",
+    "throttling": "it takes all concurrency of the account, which other functions share",
     "an execution's timeout": "it takes six hours",
-    "a lost S3 event": "no call makes S3 lose an event",
-    "the region's failure": "no call makes a region fail",
+    "a lost S3 event": "no API call makes S3 lose an event",
+    "the region's failure": "no API call makes a region fail",
 }
 """What a smoke test can't check, and why."""
 
@@ -39,14 +39,14 @@ _STYLES = {
 def smoke(
     target_name: TargetName = "aws",
     name: Annotated[
-        str, typer.Option(metavar="NAME", help="The name of the run, such as smoke-1a2b3c; by default a new one.")
+        str, typer.Option(metavar="NAME", help="The name of the run, such as smoke-1a2b3c. Default: a new name.")
     ] = "",
     destroy: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Only destroy what the run called NAME (smoke-…) left. It must have ended."),
+        typer.Option(metavar="NAME", help="Only destroy what the ended run NAME (smoke-…) left behind."),
     ] = "",
     own_key: Annotated[
-        bool, typer.Option("--customer-managed-key", help="Encrypt everything with its own KMS key, which costs $1.")
+        bool, typer.Option("--customer-managed-key", help="Encrypt all data with a separate KMS key. This costs $1.")
     ] = False,
     json_: AsJson = False,
 ) -> None:
@@ -55,15 +55,15 @@ def smoke(
     \b
     pipeline smoke                                              on AWS, for a few cents
     pipeline smoke --target local                               the checks that work on the local emulator
-    pipeline smoke --customer-managed-key                       the same with its own KMS key (make: KEY=own)
+    pipeline smoke --customer-managed-key                       on AWS, with its own KMS key (make: KEY=own)
     pipeline smoke --destroy smoke-1a2b3c                       after a run that was killed
 
-    With PIPELINE_ENV (make: ENV) it has the settings of that environment. Other deployments are not changed.
-    The deployment is destroyed even after a failure or an interrupt. With TF_STATE_BUCKET, what failed runs left is
-    destroyed first; if that fails, you get a warning. Exits with 0 only if every check passed.
+    With PIPELINE_ENV (make: ENV), the deployment has the settings of that environment. Other deployments don't change.
+    The deployment is destroyed even after a failure or an interrupt. With TF_STATE_BUCKET, the leftovers of failed runs
+    are destroyed first. If that fails, you get a warning. Exits with 0 only if no check fails.
     """
     if target_name == "local" and destroy:
-        raise UsageError("--destroy is for AWS: a run on the local emulator leaves nothing.")
+        raise UsageError("--destroy works only on AWS: a run on the local emulator leaves nothing.")
     name = name or destroy or throwaway.new_name()
     throwaway.check_name(name)
     swept = list(_swept(name)) if target_name == "aws" and not destroy else []
@@ -94,14 +94,14 @@ def _place(target_name: str, name: str, own_key: bool) -> AbstractContextManager
 
 
 def _swept(name: str) -> Iterator[Result]:
-    """Destroy what earlier runs left. Yields a result for each."""
+    """Destroy the leftovers of earlier runs, and yield a result for each run."""
     for result in throwaway.sweep(name):
         show.step(f"{result.outcome}: {result.name}: {result.detail}")
         yield result
 
 
 def _smoke(place: Target) -> list[Result]:
-    """Deploy, run the tests and destroy; the last also happens after a failure or an interrupt."""
+    """Deploy, run the tests, and destroy the deployment, even after a failure or an interrupt."""
     from pipeline.smoke import run_tests  # pytest, which no other command needs
 
     results: list[Result] = []

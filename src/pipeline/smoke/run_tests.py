@@ -16,7 +16,7 @@ TESTS = ROOT / "tests" / "e2e" / "smoke"
 
 
 class Deployment:
-    """A pytest plugin: tests/e2e/smoke/conftest.py reads `place` from it, and collects the tests' results."""
+    """A pytest plugin that gives `place` to tests/e2e/smoke/conftest.py and collects the test results."""
 
     def __init__(self, place: Target) -> None:
         self.__name__ = "deployment"  # pytest's name for the plugin
@@ -25,17 +25,17 @@ class Deployment:
         self.is_interrupted = False
 
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-        """Add the result of a test once it has run, was skipped, or one of its fixtures failed."""
+        """Add the result of a test that has run or was skipped, or whose fixture failed."""
         if call.when == "call" or call.excinfo:
             self._add(_result(item, call))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Add a failure for a file that can't be read."""
+        """Add a failure for a test file that can't be collected."""
         if report.failed:
             self._add(Result(report.nodeid, CheckOutcome.FAILED, str(report.longrepr)))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Record a Ctrl-C. pytest also calls this when it stops because a file can't be read."""
+        """Record a Ctrl-C. pytest also calls this method when it stops because a file can't be collected."""
         self.is_interrupted = excinfo.type is KeyboardInterrupt
 
     def _add(self, result: Result) -> None:
@@ -44,7 +44,7 @@ class Deployment:
 
 
 def run_tests(place: Target, tests: Path = TESTS) -> list[Result]:
-    """The results of all tests on a deployment. Raises KeyboardInterrupt after the tests have cleaned up."""
+    """Test a deployment and return the results. After a Ctrl-C, the tests clean up and KeyboardInterrupt is raised."""
     plugin = Deployment(place)
     # the settings in pyproject.toml, without pytest's output and the options of make test
     options = ["-c", str(ROOT / "pyproject.toml"), "--strict-markers", "--capture=no"]
@@ -56,7 +56,7 @@ def run_tests(place: Target, tests: Path = TESTS) -> list[Result]:
     if plugin.is_interrupted:
         raise KeyboardInterrupt
     if ended != pytest.ExitCode.OK and not any(one.outcome is CheckOutcome.FAILED for one in plugin.results):
-        detail = f"pytest ended with {pytest.ExitCode(ended).name}. Run it alone: .venv/bin/python -m pytest {tests}"
+        detail = f"pytest ended with {pytest.ExitCode(ended).name}. Run them alone: .venv/bin/python -m pytest {tests}"
         plugin.results.append(Result("the tests", CheckOutcome.FAILED, detail))
     return plugin.results
 

@@ -1,6 +1,6 @@
-"""Keeps the state of a run until it is destroyed: in the team's bucket, or in the run's own folder.
+"""Stores the Terraform state of a run until it is destroyed: in the team's bucket, or in the run's own folder.
 
-A state in the bucket survives the machine, so the next run finds and destroys what a killed run left.
+A state in the bucket survives the machine, so the next run can destroy the leftovers of a killed run.
 """
 
 import re
@@ -16,20 +16,20 @@ from pipeline.deploy.backends import DEFAULT_STATE, Backend, LocalBackend, S3Bac
 from pipeline.deploy.workspace import StateFile
 
 DEAD_AFTER = timedelta(hours=1)
-"""A run writes its state when it deploys and when it destroys. Between the two it takes less than half of this."""
+"""A run writes its state when it deploys and when it destroys. A run takes less than half of this time in between."""
 
 _KEY = re.compile(r"/smoke/(smoke-[0-9a-f]{6})\.tfstate(?:\.tflock)?")
 
 
 def backend(team: Backend, project: str, name: str) -> Backend:
-    """The backend for the state of the run called `name`. `team` is the backend of the environments."""
+    """Return the backend for the state of the run `name`. `team` is the backend of the environments."""
     if isinstance(team, S3Backend):
         return S3Backend(team.bucket, f"{project}/smoke/{name}.tfstate")
     return LocalBackend()
 
 
 def state(kept: Backend, folder: Path) -> StateFile | None:
-    """Terraform's state of a run, or None if the run created nothing yet. Raises ClientError."""
+    """Return the Terraform state of a run, or None if the run has created nothing yet. Raises ClientError."""
     if isinstance(kept, S3Backend):
         try:
             return StateFile.read(_s3().get_object(Bucket=kept.bucket, Key=kept.key)["Body"].read().decode())
@@ -42,20 +42,20 @@ def state(kept: Backend, folder: Path) -> StateFile | None:
 
 
 def unlock(kept: Backend) -> None:
-    """Release the lock of a run that was killed."""
+    """Release the state lock of a killed run."""
     if isinstance(kept, S3Backend):
         _s3().delete_object(Bucket=kept.bucket, Key=f"{kept.key}.tflock")
 
 
 def forget(kept: Backend) -> None:
-    """Delete the state of a run that was destroyed, if it is in a bucket. The caller deletes the run's folder."""
+    """Delete the state of a destroyed run from the bucket. A local state is deleted with the run's folder."""
     if isinstance(kept, S3Backend):
         unlock(kept)
         _s3().delete_object(Bucket=kept.bucket, Key=kept.key)
 
 
 def dead(kept: Backend, own: str) -> Iterator[str]:
-    """The ended runs in the bucket of `kept`: those without a write for an hour, and the one called `own`."""
+    """Yield the ended runs in the bucket: all without a write for an hour, and the run called `own`."""
     if not isinstance(kept, S3Backend):
         return
     written: dict[str, datetime] = {}

@@ -1,4 +1,4 @@
-"""A deployment for one smoke test, with its own name, its own copy of infra/ and its own state."""
+"""Creates and destroys the deployment of a smoke test, which has its own name, copy of infra/ and state."""
 
 import os
 import re
@@ -28,32 +28,31 @@ from pipeline.smoke.check_results import CheckOutcome, Result
 from pipeline.waiting import wait_for
 
 HOME = ROOT / ".smoke"
-"""Where each run on AWS keeps its copy of infra/ until everything is destroyed; its state too, without
-TF_STATE_BUCKET."""
+"""The folder for each run's copy of infra/ until the run is destroyed. Without TF_STATE_BUCKET, also for its state."""
 
 _NAME = re.compile(r"smoke-[0-9a-f]{6}")
 _ACCOUNT = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:([0-9]{12}):")
 _NOT_TAKEN_OVER = re.compile(r"^\s*(environment|notification_email|force_destroy)\s*=.*\n?", re.MULTILINE)
 _NOT_INHERITED = ("TF_WORKSPACE", "TF_CLI_ARGS")
-"""Prefixes of environment variables that apply only to the deployment in infra/."""
+"""Prefixes of environment variables that apply only to the deployment of infra/."""
 _STILL_LISTED_SECONDS = 600
-"""How long AWS may list a deleted resource by its tags."""
+"""How long AWS may still list a deleted resource by its tags, in seconds."""
 _PAUSE_SECONDS = 10
 
 
 def new_name() -> str:
-    """A new environment name of at most 12 characters, as infra/variables.tf requires."""
+    """Return a new environment name. infra/variables.tf allows at most 12 characters."""
     return f"smoke-{secrets.token_hex(3)}"
 
 
 def check_name(name: str) -> None:
-    """Raise UsageError if this can't be the name of a run."""
+    """Raise UsageError if `name` can't be the name of a run."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name} is not the name of a run.", "Use smoke- and six hexadecimal digits: smoke-1a2b3c.")
 
 
 class _Throwaway(Target):
-    """A deployment that may not exist yet, or no longer. Its region is known from its variables."""
+    """A deployment that may not exist yet, or no longer exists. Its variables give its region."""
 
     @cached_property
     def _state(self) -> StateFile:
@@ -62,16 +61,16 @@ class _Throwaway(Target):
 
 
 def on_aws(name: str, own_key: bool = False) -> Target:
-    """The temporary deployment called `name` in the account of the environment's credentials.
+    """Return the temporary deployment `name` in the account of the environment's credentials.
 
-    It has the settings of the chosen environment, except for the recipients of notifications. It has the project's own
-    contracts, since the tests send orders. An existing deployment keeps its settings and its region. With `own_key` it
-    has a customer-managed key, regardless of the settings.
+    It has the settings of the chosen environment, except for the recipients of notifications. It uses the project's
+    own contracts, since the tests send orders. An existing deployment keeps its settings and region. With `own_key`,
+    the deployment has a customer-managed key regardless of the settings.
     """
     base, folder = aws_target(), HOME / name / "infra"
     chosen = base.workspace.chosen
     runtime = build.aws_runtime(base.runtime.architecture)
-    # in another Terraform workspace the state would be somewhere else and not be found later
+    # in another Terraform workspace, the state would be at another key, and a later run would not find it
     environment = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)}
     settings = {"terraform.tfvars": INFRA / "terraform.tfvars", "environment.auto.tfvars": chosen.file}
     backend = _backend(base, name)
@@ -84,7 +83,7 @@ def on_aws(name: str, own_key: bool = False) -> Target:
         "environment": name,
         "region": (known and known.region) or chosen.setting("region", environments.DEFAULT_REGION),
         "force_destroy": "true",
-        "max_reject_ratio": "0.1",  # test_files.py sends one file with fewer rejects and one with more
+        "max_reject_ratio": "0.1",  # test_files.py sends one file below this ratio and one above it
         **({"customer_managed_key": "true"} if own_key else {}),
     }
     workspace = Workspace(environment, variables, folder, backend)
@@ -97,7 +96,7 @@ def on_aws(name: str, own_key: bool = False) -> Target:
 
 
 def _backend(base: Target, name: str) -> Backend:
-    """The backend for the state of a run. Raises CliError if the credentials or the bucket can't be used."""
+    """Return the backend for the state of a run. Raises CliError if the credentials or the bucket can't be used."""
     backend = state_store.backend(base.workspace.backend, base.workspace.chosen.project(), name)
     if isinstance(backend, S3Backend):
         base.account()
@@ -106,14 +105,14 @@ def _backend(base: Target, name: str) -> Backend:
 
 
 def _settings(text: str, project: str) -> str:
-    """An environment's settings, with the boundary for smoke tests: its own would deny the roles everything."""
+    """Replace the permissions boundary in settings by the boundary for smoke tests: the environment's denies everything."""
     bound = re.compile(rf'(permissions_boundary\s*=\s*"{re.escape(project)}-boundary-)[a-z0-9-]+"')
     return bound.sub(r'\1smoke"', _NOT_TAKEN_OVER.sub("", text))
 
 
 @contextmanager
 def on_embedded(name: str, own_key: bool = False) -> Iterator[Target]:
-    """A temporary deployment, not yet created, on a local emulator that runs until the block ends."""
+    """Yield a temporary deployment, not yet created, on a local emulator that runs until the block ends."""
     with tempfile.TemporaryDirectory(prefix="pipeline-smoke-") as temporary:
         show.step("starting the local emulator")
         build.build(build.local_runtime())
@@ -126,25 +125,25 @@ def on_embedded(name: str, own_key: bool = False) -> Iterator[Target]:
 
 
 def sweep(own: str) -> Iterator[Result]:
-    """Destroy what failed runs left in the bucket, before a run called `own`.
+    """Destroy the leftovers of failed runs in the bucket before a run called `own`, and yield a result for each.
 
-    If the leftovers of another run can't be destroyed, the result is a warning, since they don't affect this run.
+    If the leftovers of another run can't be destroyed, its result is a warning, since they don't affect this run.
     """
     dead = list(state_store.dead(_backend(aws_target(), own), own))
     for name in dead:
-        show.step(f"destroying what the failed run {name} left")
+        show.step(f"destroying the leftovers of the failed run {name}")
         gone = destroy(on_aws(name), dead=True)
         if gone.outcome is CheckOutcome.FAILED and name != own:
-            whose = "Ask an administrator of the account to delete it: until then it may cost something."
+            whose = "Ask an administrator of the account to delete these resources. Until then, they may cause costs."
             detail = f"{gone.detail}\n{whose}"
             gone = replace(gone, outcome=CheckOutcome.WARNING, detail=detail)
         yield gone
 
 
 def destroy(place: Target, dead: bool = False) -> Result:
-    """Destroy a deployment, even an incomplete one, and check by name and by tag that nothing is left.
+    """Destroy a deployment, even an incomplete one, and check by name and tag that nothing is left.
 
-    For a `dead` run, first release its lock on the state.
+    For a `dead` run, first release its state lock.
     """
     started, name = time.monotonic(), place.workspace.variables["environment"]
     what = f"nothing is left of {name}" if dead else "nothing is left"
@@ -173,10 +172,10 @@ def destroy(place: Target, dead: bool = False) -> Result:
 
 
 def _destroyed(place: Target, name: str) -> list[str]:
-    """What is left, by name or by tag, after everything was destroyed."""
+    """Destroy everything, and return the names or ARNs of remaining resources. Empty if nothing is left."""
     backend, folder = place.workspace.backend, place.workspace.folder
     if elsewhere := backends.difference(backend, folder / ".terraform"):
-        raise CliError(elsewhere, f"Set {backends.VARIABLE} to the bucket of the state, then run the same again.")
+        raise CliError(elsewhere, f"Set {backends.VARIABLE} to the bucket of the state, then run the command again.")
     known = state_store.state(backend, folder)
     if known is None or not known.resources:
         return _unknown(place, name)
@@ -195,23 +194,23 @@ def _destroyed(place: Target, name: str) -> list[str]:
 
 
 def _unknown(place: Target, name: str) -> list[str]:
-    """The resources under a name that are in no state: a killed Terraform may not have recorded all of them.
+    """Return the resources that a run's name identifies and that are in no state, then advice. Empty if there are none.
 
-    A run whose state would be in its own folder, and has none, has created nothing.
+    A killed Terraform may not have recorded every resource. A run without a state in its own folder created nothing.
     """
     if not isinstance(place.workspace.backend, S3Backend):
         return []
     left = deploy.leftovers(place, f"{place.workspace.variables['project']}-{name}")
-    advice = f"These are in no Terraform state. Delete them by hand, then check: pipeline smoke --destroy {name}"
+    advice = f"These resources are in no Terraform state. Delete them, then check: pipeline smoke --destroy {name}"
     return [*left, advice] if left else []
 
 
 def _check_account(place: Target, known: StateFile) -> None:
-    """Raise CliError for another account's deployment: Terraform would find none of it, and empty the state."""
+    """Raise CliError if the deployment is in another account. Terraform would find no resource and empty the state."""
     account = place.account()
     theirs = {found[1] for _, one in known.resources if (found := _ACCOUNT.match(one.get("arn") or ""))}
     if theirs and account not in theirs:
         raise CliError(
             f"The deployment is in the account {', '.join(sorted(theirs))}, but these credentials belong to {account}.",
-            "Log in to that account, then run the same again.",
+            "Log in to that account, then run the command again.",
         )
