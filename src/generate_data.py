@@ -86,7 +86,7 @@ _DATE_LENGTHS = (19, 19, 23, 26)  # to the second, millisecond, microsecond
 
 
 def _offers() -> Iterator[tuple[Order, int]]:
-    """Yield each product in each quantity at each discount, as an item with the line number 1 and its price in cents."""
+    """Yield an item and its amount in cents for each product, quantity and discount. Line numbers are 1."""
     for number, (good, size) in enumerate(product(_GOODS, _SIZES), 1):
         price = (95 + number * number * 37 % 9_900) * 100 + (number * 7 + 1) % 100 * (number % 10 == 0)  # in 1/10,000
         quantities = _LOOSE_QUANTITIES if size == "loose" else _QUANTITIES
@@ -335,9 +335,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--orders", metavar="N", type=int, default=1_000, help="the number of orders (default: 1000)")
     add("--seed", metavar="S", type=int, default=0, help="the seed; each seed gives other orders (default: 0)")
-    add(
-        "--format", choices=("json", "jsonl"), default="jsonl", help="one array, or one order per line (default: jsonl)"
-    )
+    add("--format", choices=("json", "jsonl"), default="jsonl", help="one array, or an order per line (default: jsonl)")
     add("--gzip", action="store_true", help="compress the file")
     add("--invalid-ratio", metavar="R", type=float, default=0.0, help="the share of invalid orders (default: 0)")
     add(
@@ -359,7 +357,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write orders and return the exit code: 0, 1 if that fails, or 130 after Ctrl-C. Exit with 2 for invalid arguments."""
+    """Write orders. Return 0, 1 if that fails, or 130 after Ctrl-C. Exit with 2 if the arguments are invalid."""
     options = _options(arguments)
     count, out = options.orders, options.out
     try:

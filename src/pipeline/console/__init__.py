@@ -25,12 +25,12 @@ T = TypeVar("T")
 
 
 def plain(text: str) -> str:
-    """Remove markup and control characters from an untrusted string, such as a key. They could control the terminal."""
+    """Escape markup and replace unprintable characters in an untrusted string, such as a key. Protects the terminal."""
     return escape(printable(text))
 
 
 def plain_lines(text: str) -> str:
-    """Remove markup and control characters from an untrusted string, except for its line breaks."""
+    """Escape markup and replace unprintable characters in an untrusted string, except for line breaks."""
     return "\n".join(map(plain, text.splitlines()))
 
 

@@ -1,1 +1,1 @@
-"""Builds, plans, deploys and destroys the infrastructure; environments and their Terraform state."""
+"""Builds, plans, deploys and destroys the infrastructure. Manages environments and their Terraform state."""

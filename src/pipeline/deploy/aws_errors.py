@@ -1,4 +1,4 @@
-"""What to do when AWS, or the local emulator, refuses a call or can't be reached."""
+"""Explains what to do when AWS or the local emulator rejects a call or can't be reached."""
 
 import os
 
@@ -11,22 +11,23 @@ from pipeline.emulator import server as emulator
 from pipeline.errors import CliError
 
 DEMO = "demo"
-"""The name of the target when the emulator runs for one command only."""
+"""The name of the target of `make demo`, whose emulator runs for one command only."""
 
 AGAIN = "Run the same command again."
-_LOG_IN = "Log in (aws sso login) or name a profile (AWS_PROFILE=… or AWS_VAULT_PROFILE=…), then run the same again."
+_LOG_IN = "Log in (aws sso login) or set a profile (AWS_PROFILE=… or AWS_VAULT_PROFILE=…), then run the command again."
 _NOT_FOUND = {
     "aws": "The resource was deleted, or the credentials belong to another account (check with aws sts "
-    "get-caller-identity). Name the right profile (AWS_PROFILE=…), or run make deploy-infra.",
-    "local": "The local emulator doesn't have it. Deploy (make deploy-infra TARGET=local), then run the same again.",
+    "get-caller-identity). Set the profile of the right account (AWS_PROFILE=…), or run make deploy-infra.",
+    "local": "The local emulator has no such resource. Deploy (make deploy-infra TARGET=local), then run the command "
+    "again.",
     DEMO: AGAIN,
 }
 _FAULT = {
-    "aws": "AWS has a fault, and nothing is wrong here. Run the same again in a minute. If the error persists, see "
+    "aws": "AWS had an internal error. Wait a minute, then run the command again. If the error persists, see "
     "https://health.aws.amazon.com/health/status.",
-    "local": "The local emulator had a fault. Its log ({log}) may explain it. Run the same again. If the error "
+    "local": "The local emulator had an internal error. See its log ({log}), then run the command again. If the error "
     "persists, start a new, empty emulator: make local-down, make local-up, make deploy-infra TARGET=local.",
-    DEMO: f"The local emulator had a fault. {AGAIN} If the error persists, report the line above.",
+    DEMO: f"The local emulator had an internal error. {AGAIN} If the error persists, report the line above.",
 }
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and the common errors of each service's API
@@ -35,19 +36,18 @@ _ADVICE_BY_CODES = {
     "UnrecognizedClientException InvalidAccessKeyId MissingAuthenticationToken MissingAuthenticationTokenException "
     "IncompleteSignature OptInRequired": f"AWS did not accept the credentials. {_LOG_IN}",
     "SignatureDoesNotMatch InvalidSignatureException RequestTimeTooSkewed RequestExpired": (
-        "Check this machine's clock, which AWS compares with its own, then the secret access key. Then run the same "
-        "again."
+        "Check the clock of this machine and the secret access key, then run the command again."
     ),
     "AccessDenied AccessDeniedException UnauthorizedOperation AuthorizationError Forbidden 403 NotAuthorized "
     "KMSAccessDeniedException KMS.AccessDeniedException KmsAccessDeniedException": (
-        "The credentials are valid but don't allow {operation} on this resource. Get the permission, or name another "
-        "profile (AWS_PROFILE=…). Then run the same again."
+        "The credentials are valid but don't allow {operation} on this resource. Get the permission, or set another "
+        "profile (AWS_PROFILE=…). Then run the command again."
     ),
     "PermanentRedirect TemporaryRedirect AuthorizationHeaderMalformed 301 307 IllegalLocationConstraintException "
-    "IncorrectEndpoint": "The resource is in another region. Name that region (AWS_REGION=…), then run the same again.",
+    "IncorrectEndpoint": "The resource is in another region. Set it (AWS_REGION=…), then run the command again.",
     "Throttling ThrottlingException ThrottledException TooManyRequestsException SlowDown RequestLimitExceeded 429 "
     "RequestThrottled RequestThrottledException KMSThrottling KmsThrottlingException KMSThrottlingException "
-    "BandwidthLimitExceeded": "AWS throttled the call, and nothing is wrong. Run the same again in a minute.",
+    "BandwidthLimitExceeded": "AWS throttled the call. Wait a minute, then run the command again.",
 }
 _ADVICE = {code: advice for codes, advice in _ADVICE_BY_CODES.items() for code in codes.split()}
 _NOT_FOUND_CODES = (
@@ -68,7 +68,7 @@ _UNREACHABLE = (botocore.ConnectionError, botocore.HTTPClientError, botocore.Inc
 
 
 def of_aws(error: BaseException, place: str) -> CliError:
-    """An error of AWS or the network, with what to do about it at `place`: aws, local or DEMO."""
+    """Return the error of an AWS or network call with a next step for `place`: aws, local or DEMO."""
     if isinstance(error, ClientError):
         return CliError(str(error), _advice(error, place))
     if isinstance(error, _UNREACHABLE):
@@ -76,7 +76,7 @@ def of_aws(error: BaseException, place: str) -> CliError:
     if isinstance(error, _NO_CREDENTIALS):
         return CliError(f"AWS credentials are missing or unusable: {error}", _LOG_IN)
     if isinstance(error, _NO_REGION):
-        return CliError(str(error), "Name the region (AWS_REGION=eu-central-1, for example), then run the same again.")
+        return CliError(str(error), "Set the region (such as AWS_REGION=eu-central-1), then run the command again.")
     return CliError(str(error), f"{AGAIN} If the error persists, report it with the line above.")
 
 
@@ -90,26 +90,26 @@ def _advice(error: ClientError, place: str) -> str:
         return _NOT_FOUND[place]
     if is_transient(error):
         return _FAULT[place].format(log=(emulator.LOCAL / "server" / "server.log").relative_to(ROOT))
-    return "Look up this error in the AWS documentation. If it persists when you run the same again, report it."
+    return "Look up this error in the AWS documentation. If it persists when you run the command again, report it."
 
 
 def _unreachable_emulator(place: str) -> CliError:
     if place == DEMO:
         return CliError("The local emulator of this command no longer responds.", AGAIN)
     return emulator.absence() or CliError(
-        "The connection to the local emulator was interrupted, but the emulator responds now.", AGAIN
+        "The connection to the local emulator was interrupted, but the emulator responds again.", AGAIN
     )
 
 
 def _unreachable_aws(error: BaseException) -> CliError:
     if isinstance(error, botocore.SSLError):
-        advice = "Set AWS_CA_BUNDLE to the certificates that your network or proxy uses, then run the same again."
+        advice = "Set AWS_CA_BUNDLE to the certificates that your network or proxy uses, then run the command again."
         return CliError(str(error), advice)
     if isinstance(error, botocore.ProxyConnectionError):
-        return CliError(str(error), "Check the proxy in HTTPS_PROXY, then run the same again.")
-    advice = "Check the network, its proxy (HTTPS_PROXY) and the region (AWS_REGION), then run the same again."
+        return CliError(str(error), "Check the proxy in HTTPS_PROXY, then run the command again.")
+    advice = "Check the network, its proxy (HTTPS_PROXY) and the region (AWS_REGION), then run the command again."
     for name in sorted(os.environ):
         if name.startswith("AWS_ENDPOINT_URL"):
-            advice = f"Check the address in {name}, or unset it to use the default. Then run the same again."
+            advice = f"Check the address in {name}, or unset it to use the default. Then run the command again."
             break
     return CliError(f"AWS can't be reached: {error}", advice)

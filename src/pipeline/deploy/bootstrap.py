@@ -1,6 +1,6 @@
-"""`make bootstrap`: creates what a team needs once per account. It can be run again, also after an interrupt.
+"""Creates what a team needs once per account (`make bootstrap`). It can run again, even after an interrupt.
 
-The bucket is created first, so Terraform's state is in it from the beginning.
+The state bucket is created first, and holds Terraform's state from the beginning.
 """
 
 import json
@@ -27,10 +27,10 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 
 
 def bootstrap(place: Target, repository: str | None = None, region: str | None = None) -> dict[str, Any]:
-    """Apply infra/bootstrap for the environments in infra/environments/ and return its outputs.
+    """Apply infra/bootstrap for the environments in infra/environments/, and return its outputs.
 
-    Without a `repository`, the one of the last run is kept. A new bucket is created in `region`, or in the common
-    region of all environments; an existing one stays where it is. Raises CliError.
+    Without `repository`, the repository of the last run is kept. A new bucket is created in `region`, or in the common
+    region of all environments. An existing bucket keeps its region. Raises CliError.
     """
     environments.check_apart()
     repository = _as_in_tokens(repository) if repository else None
@@ -56,12 +56,12 @@ def bootstrap(place: Target, repository: str | None = None, region: str | None =
 
 
 def without_ids(repository: str) -> str:
-    """Return owner/name for a repository that GitHub's tokens may call owner@1234/name@5678."""
+    """Return a repository as owner/name. GitHub's tokens may call it owner@1234/name@5678."""
     return re.sub(r"@[0-9]+", "", repository)
 
 
 def _as_in_tokens(repository: str) -> str:
-    """Return a repository as GitHub's tokens name it, without the prefix `repo:`. Raises UsageError."""
+    """Return a repository as GitHub's tokens name it, without the prefix `repo:`. Raises UsageError for other names."""
     name = repository.removeprefix("repo:")
     if not _REPOSITORY.fullmatch(name):
         raise UsageError(
@@ -75,14 +75,14 @@ def _as_in_tokens(repository: str) -> str:
 def _shared_settings() -> tuple[str, dict[str, str], bool]:
     """Return the project, the region of each environment, and whether any environment has its own KMS key.
 
-    Only the team's shared files count, not one person's own settings.
+    These settings come from the team's shared files, and not from one person's files.
     """
     known = [Environment(name) for name in environments.names()]
     projects = {one.shared_setting("project", DEFAULT_PROJECT) for one in known}
     if len(projects) != 1:
         raise UsageError(
-            f"All files in infra/environments/ must set one project, not {', '.join(sorted(projects)) or 'none'}.",
-            "The roles and the state bucket belong to one project. Set the same project in all files.",
+            f"All files in infra/environments/ must set one project. They set {', '.join(sorted(projects)) or 'none'}.",
+            "The roles and the state bucket belong to one project. Set its name in all files.",
         )
     regions = {str(one.name): one.shared_setting("region", DEFAULT_REGION) for one in known}
     keys = any(one.shared_setting("customer_managed_key", "false") == "true" for one in known)
@@ -90,16 +90,16 @@ def _shared_settings() -> tuple[str, dict[str, str], bool]:
 
 
 def _bucket_region(place: Target, bucket: str, regions: dict[str, str], wanted: str | None) -> str:
-    """Return the region of the bucket, which is created if it doesn't exist. Raises CliError."""
+    """Return the region of the state bucket, and create a missing bucket. Raises CliError."""
     existing = backends.region_of(bucket)
     if existing and wanted and wanted != existing:
         raise UsageError(
-            f"The state bucket {bucket} is in {existing}, not in {wanted}.", "It can't be moved: name no region."
+            f"The state bucket {bucket} is in {existing}, not in {wanted}.", "It can't be moved. Omit the region."
         )
     region = existing or wanted or _common(regions)
     if not _REGION.fullmatch(region):
-        raise UsageError(f"{region} is not an AWS region: they look like eu-central-1.")
-    show.step(f"the bucket of Terraform's state {'is' if existing else 'will be'} {bucket}, in {region}")
+        raise UsageError(f"{region} is not an AWS region.", "Give a region such as eu-central-1.")
+    show.step(f"the state bucket {'is' if existing else 'will be'} {bucket} in {region}")
     if not existing:
         try:
             _create(place, bucket, region)
@@ -113,19 +113,19 @@ def _bucket_region(place: Target, bucket: str, regions: dict[str, str], wanted: 
 
 
 def _common(regions: dict[str, str]) -> str:
-    """Return the one region of all environments. Raises UsageError if they have several."""
+    """Return the common region of all environments. Raises UsageError if they are in several regions."""
     if len(set(regions.values())) > 1:
         which = ", ".join(f"{name} is in {region}" for name, region in regions.items())
         raise UsageError(
             f"The environments are in several regions ({which}), and the state bucket can be in only one.",
-            f"Name the region: make bootstrap REGION={next(iter(regions.values()))}",
+            f"Choose one of the regions: make bootstrap REGION={next(iter(regions.values()))}",
         )
     return next(iter(regions.values()))
 
 
 def _create(place: Target, bucket: str, region: str) -> None:
-    """Create the bucket without settings: Terraform imports it and adds them."""
-    # us-east-1 must not be given as a constraint
+    """Create the bucket without settings. Terraform then imports the bucket and adds its settings."""
+    # us-east-1 is not a valid location constraint
     # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucketConfiguration.html
     where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     s3 = place.account_client("s3", region)
@@ -134,7 +134,7 @@ def _create(place: Target, bucket: str, region: str) -> None:
 
 
 def _for_github(place: Target, before: StateFile, repository: str | None) -> dict[str, str]:
-    """Return the variables that create the roles, for the given repository or the one of the last run."""
+    """Return the variables that create GitHub's roles, for `repository` or for the repository of the last run."""
     repository = repository or before.outputs.get("repository")
     if not repository:
         return {}
@@ -143,9 +143,9 @@ def _for_github(place: Target, before: StateFile, repository: str | None) -> dic
 
 
 def _foreign_provider(place: Target, state: StateFile) -> str | None:
-    """Return the account's provider for GitHub's tokens if it isn't ours: an account can have only one.
+    """Return the ARN of the account's OIDC provider for GitHub if this project didn't create it, or None.
 
-    Raises CliError if it doesn't accept tokens for AWS.
+    An account can have only one. Raises CliError if the provider doesn't accept tokens for AWS.
     """
     ours = {attributes.get("arn") for kind, attributes in state.resources if kind == "aws_iam_openid_connect_provider"}
     iam = place.account_client("iam")
@@ -153,9 +153,9 @@ def _foreign_provider(place: Target, state: StateFile) -> str | None:
     arn = next((one["Arn"] for one in found if one["Arn"].endswith(_ISSUER) and one["Arn"] not in ours), None)
     if arn and _AUDIENCE not in iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)["ClientIDList"]:
         raise CliError(
-            f"The account's provider for GitHub's tokens, {arn}, does not accept the audience {_AUDIENCE}: no workflow "
-            "could assume a role.",
-            "Ask the provider's owner to add the audience, then run the same again: aws iam "
+            f"The account's OIDC provider for GitHub, {arn}, does not accept the audience {_AUDIENCE}, so no workflow "
+            "can assume a role.",
+            "Ask the provider's owner to add the audience, then run the command again: aws iam "
             f"add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {arn} --client-id {_AUDIENCE}",
         )
     return arn

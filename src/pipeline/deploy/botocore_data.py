@@ -1,6 +1,6 @@
-"""Prunes botocore's data to what the functions need: reading all of it is the slowest part of a cold start.
+"""Removes botocore data that the functions don't need, because reading it is the slowest part of a cold start.
 
-Documentation makes up four fifths of a service's model, and the list of endpoints covers four hundred services.
+Documentation is four fifths of a service model, and the list of endpoints covers four hundred services.
 """
 
 import gzip
@@ -14,7 +14,7 @@ SERVICES = ("lambda", "s3", "sns", "stepfunctions", "sts")
 
 
 def prune(data: Path) -> None:
-    """Prune `botocore/data` in place. Clients of SERVICES work as before, in every region, but have no docstrings."""
+    """Prune `botocore/data` in place. Clients of SERVICES work in every region as before, but have no docstrings."""
     for entry in data.iterdir():
         if entry.is_dir() and entry.name not in SERVICES:
             shutil.rmtree(entry)
@@ -32,7 +32,7 @@ def prune(data: Path) -> None:
 
 
 def _undocumented(model: Any) -> Any:
-    """A model with empty documentation, which botocore needs; a member with that name isn't a string, and stays."""
+    """Return a model with empty documentation strings, which botocore needs. Keeps `documentation` of other types."""
     if isinstance(model, dict):
         return {
             name: "" if name == "documentation" and isinstance(value, str) else _undocumented(value)
@@ -42,5 +42,5 @@ def _undocumented(model: Any) -> Any:
 
 
 def _write(path: Path, content: Any) -> None:
-    path.unlink(missing_ok=True)  # uv hard-links a package's files to its cache, which must not change
+    path.unlink(missing_ok=True)  # uv hard-links the files of packages to its cache, which must not change
     path.write_text(json.dumps(content, separators=(",", ":")))

@@ -1,9 +1,9 @@
 """Builds the functions' zips reproducibly: the same inputs give the same bytes, so Terraform sees only real changes.
 
-For AWS, a function's zip holds its code, and layers hold its third-party packages. The local emulator doesn't unpack
-layers for a custom runtime, so its zips hold everything, including AWS's runtime client.
+For AWS, a zip holds a function's code, and layers hold third-party packages. The local emulator doesn't unpack layers
+for a custom runtime, so its zips hold everything, including AWS's runtime client.
 
-Zips contain bytecode: Lambda can't keep what it compiles, and compiling is the slowest part of a cold start.
+Zips contain bytecode, since Lambda can't keep what it compiles and compiling is the slowest part of a cold start.
 """
 
 import hashlib
@@ -34,10 +34,10 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "record_run": ("aws", "json"),
     "reconciler": ("aws", "json"),
 }
-"""The layers of each function; a test compares them with infra/functions.tf."""
+"""The layers of each function. A test compares them with infra/functions.tf."""
 
 CONTRACTS = ROOT / "contracts"
-"""The project's own contracts, which are deployed unless the variable contracts_dir names others."""
+"""The project's own contracts, which are deployed unless the Terraform variable contracts_dir is set."""
 
 EXAMPLES = ROOT / "examples" / "contracts"
 """Contracts to start from. Commands that try a file on this machine find a dataset here, too."""
@@ -62,11 +62,11 @@ class Runtime:
     architecture: str
     embedded: bool
     contracts: Path = field(default=CONTRACTS, repr=False)
-    """The folder of the contracts in the zips; it doesn't affect the cache of packages."""
+    """The folder of the contracts that the zips contain. The cache of packages doesn't depend on it."""
 
     @property
     def folder(self) -> Path:
-        """The folder of the zips: build/aws or build/local, with a suffix for other contracts."""
+        """The folder of the zips: build/aws or build/local, with a suffix for contracts in another folder."""
         if self.contracts == CONTRACTS:
             return ROOT / "build" / self.name
         return ROOT / "build" / f"{self.name}-{hashlib.sha256(str(self.contracts).encode()).hexdigest()[:8]}"
@@ -77,14 +77,14 @@ def aws_runtime(architecture: str = "arm64", contracts: Path = CONTRACTS) -> Run
 
 
 def local_runtime(contracts: Path = CONTRACTS) -> Runtime:
-    """The Python that runs this command, outside of a virtual environment."""
+    """Return the runtime of the local emulator: this command's version of Python on this machine."""
     machine = platform.machine().lower()
     architecture = "arm64" if machine in ("arm64", "aarch64") else "x86_64"
     return Runtime("local", f"{sys.version_info.major}.{sys.version_info.minor}", architecture, True, contracts)
 
 
 def datasets_in(contracts: Path) -> list[str]:
-    """The datasets with a contract in a folder. Raises UsageError if there are none."""
+    """Return the datasets that have a contract in a folder. Raises UsageError if there are none."""
     found = sorted(path.parent.name for path in contracts.glob("*/contract.json"))
     if not found:
         raise UsageError(
@@ -96,9 +96,9 @@ def datasets_in(contracts: Path) -> list[str]:
 
 
 def build(runtime: Runtime) -> list[Path]:
-    """Build every outdated zip; returns the paths of all zips.
+    """Build every outdated zip, and return the paths of all zips.
 
-    Raises CliError if packages can't be fetched, UsageError if contracts are missing.
+    Raises CliError if packages can't be fetched, or UsageError if contracts are missing.
     """
     with one_at_a_time(ROOT / "build" / "lock"):
         return _build(runtime)
@@ -128,7 +128,7 @@ def _build(runtime: Runtime) -> list[Path]:
 
 
 def _compiled_code(runtime: Runtime) -> Path:
-    """A folder with a copy of `functions/` and its bytecode."""
+    """Return a folder with a copy of `functions/` and its bytecode."""
     sources = _files(ROOT / "functions", bytecode=False)
     content = b"".join(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() for path in sources)
 
@@ -139,7 +139,7 @@ def _compiled_code(runtime: Runtime) -> Path:
 
 
 def _cached(name: str, runtime: Runtime, content: bytes, fill: Callable[[Path], None]) -> Path:
-    """A folder that is filled and compiled once per content and runtime."""
+    """Return a folder that `fill` has filled and that was compiled once for each content and runtime."""
     key = hashlib.sha256(content + repr((runtime, _interpreter(runtime))).encode()).hexdigest()[:16]
     folder = ROOT / "build" / "packages" / f"{name}-{runtime.name}-{key}"
     if not folder.is_dir():
@@ -151,7 +151,7 @@ def _cached(name: str, runtime: Runtime, content: bytes, fill: Callable[[Path], 
 
 
 def _code(function: str, compiled: Path) -> Iterator[tuple[str, Path]]:
-    """A function's own package and the common package."""
+    """Yield the files of a function's own package and of the common package, with their names in the zip."""
     package = compiled / "functions"
     own = [package / "__init__.py", *package.glob(f"{_CACHE}/__init__.*")]
     for path in [*own, *_files(package / "common"), *_files(package / function)]:
@@ -159,7 +159,7 @@ def _code(function: str, compiled: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _contracts(contracts: Path, datasets: Iterable[str]) -> Iterator[tuple[str, Path]]:
-    """The files of all contracts except saved queries, which no function runs."""
+    """Yield the files of all contracts except saved queries, which no function runs."""
     for dataset in datasets:
         for path in _files(contracts / dataset):
             if path.parent.name != "queries":
@@ -167,7 +167,7 @@ def _contracts(contracts: Path, datasets: Iterable[str]) -> Iterator[tuple[str, 
 
 
 def _packages(group: str, runtime: Runtime) -> dict[str, Path]:
-    """The files of a requirements group."""
+    """Return the files of the packages in a requirements group, by their path in the package folder."""
     requirements = ROOT / "requirements" / f"{group}.txt"
     pruning = Path(botocore_data.__file__).read_bytes()
 
@@ -193,15 +193,15 @@ def _install(requirements: Path, folder: Path, runtime: Runtime) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         raise CliError(
             f"The packages of {requirements.relative_to(ROOT)} could not be installed:\n{done.stderr.strip()}",
-            "Check that the package index can be reached, then run the same again.",
+            "Check that the package index can be reached, then run the command again.",
         )
 
 
 def _compile(folder: Path, runtime: Runtime) -> None:
     """Compile each module for the runtime's version of Python, if this machine has it.
 
-    Python doesn't compare the bytecode with the source (PEP 552, unchecked), since a zip has no timestamps. Skips
-    modules that don't compile, such as those for other versions of Python.
+    Python doesn't compare the bytecode with the source (PEP 552, unchecked), since a zip has no timestamps. Modules
+    that don't compile, such as modules for other versions of Python, have no bytecode.
     """
     if interpreter := _interpreter(runtime):
         options = ["-q", "-f", "--invalidation-mode", "unchecked-hash", "-s", str(folder)]
@@ -210,7 +210,7 @@ def _compile(folder: Path, runtime: Runtime) -> None:
 
 @cache
 def _interpreter(runtime: Runtime) -> Path | None:
-    """A Python of the runtime's version, or None; for the emulator, this one outside of a virtual environment."""
+    """Return a Python of the runtime's version, or None. The emulator uses the base of this virtual environment."""
     if runtime.embedded:
         return Path(sys.base_prefix) / "bin" / f"python{runtime.python}"
     command = [sys.executable, "-m", "uv", "python", "find", "--no-python-downloads", "--no-project", runtime.python]
@@ -219,7 +219,7 @@ def _interpreter(runtime: Runtime) -> Path | None:
 
 
 def _bootstrap(runtime: Runtime) -> Path:
-    """The entry point of the custom runtime: AWS's runtime client, which sees only the zip's packages."""
+    """Write the entry point of the custom runtime: AWS's runtime client, which sees only the packages in the zip."""
     path = runtime.folder / "bootstrap"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
@@ -231,7 +231,7 @@ def _bootstrap(runtime: Runtime) -> Path:
 
 
 def _files(folder: Path, *, bytecode: bool = True) -> list[Path]:
-    """The files under `folder` that belong in a zip, in a fixed order."""
+    """Return the files under `folder` that belong in a zip, in a fixed order."""
     left_out = {*_NOT_PACKED, *([] if bytecode else [_CACHE])}
     return sorted(
         path for path in folder.rglob("*") if path.is_file() and not set(path.relative_to(folder).parts) & left_out
@@ -239,7 +239,7 @@ def _files(folder: Path, *, bytecode: bool = True) -> list[Path]:
 
 
 def _write_zip(path: Path, tree: Mapping[str, Path]) -> Path:
-    """Write `tree` (name in the zip → file) to `path`, unless the existing zip has the same content."""
+    """Write the files in `tree`, by their name in the zip, to the zip `path`, unless its content is the same."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for name in sorted(tree):
         digest.update(name.encode() + b"\0" + hashlib.sha256(tree[name].read_bytes()).digest())
@@ -254,7 +254,7 @@ def _write_zip(path: Path, tree: Mapping[str, Path]) -> Path:
         for name in sorted(tree):
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3  # Unix, so the permissions apply
+            entry.create_system = 3  # Unix, so that the permissions apply
             entry.external_attr = (0o100755 if name == "bootstrap" else 0o100644) << 16
             archive.writestr(entry, tree[name].read_bytes())
     files.write_text(stamp, digest.hexdigest())

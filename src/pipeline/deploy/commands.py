@@ -1,4 +1,4 @@
-"""The commands build, check-infra, deploy, plan, bootstrap, move-state and destroy."""
+"""The commands build, check-infra, deploy, plan, bootstrap, move-state and destroy of `pipeline`."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ from pipeline.options import ORDERS, TargetName
 
 
 def build_command(target_name: TargetName = "aws") -> None:
-    """Build the functions' zips, reproducibly."""
+    """Build the zips of the functions reproducibly."""
     runtime = target("aws").runtime if target_name == "aws" else build.local_runtime(contracts_folder())
     for path in build.build(runtime):
         show.out.print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
@@ -34,7 +34,7 @@ def deploy_command(
     target_name: TargetName = "aws",
     reviewed: Annotated[str, typer.Option(metavar="DIGEST", help="Deploy only if the plan has this digest.")] = "",
 ) -> None:
-    """Build what is out of date and apply infra/."""
+    """Build outdated zips and apply infra/."""
     place = target(target_name)
     outputs = deploy.deploy(place, reviewed)
     show.out.print(f"Deployed {outputs['name']} to {outputs['region']}.")
@@ -53,9 +53,9 @@ def deploy_command(
 
 def plan_command(
     target_name: TargetName = "aws",
-    markdown: Annotated[Path | None, typer.Option(help="Also write it to this file, for a pull request.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write the plan to a file, for a pull request.")] = None,
     detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit 2 if something changes.")
+        bool, typer.Option("--detailed-exitcode", help="Exit with 2 if the plan has changes.")
     ] = False,
 ) -> None:
     """Show which resources and attributes a deploy would change.
@@ -78,22 +78,22 @@ def bootstrap_command(
         str | None,
         typer.Option(
             metavar="OWNER@ID/NAME@ID",
-            help="The GitHub repository whose workflows plan and deploy, as GitHub's tokens name it: OWNER/NAME if it "
-            "was created before 15 July 2026 and not renamed or moved since.",
+            help="The GitHub repository whose workflows plan and deploy, as named in GitHub's tokens: OWNER/NAME if "
+            "it was created before 15 July 2026 and not renamed or moved since.",
         ),
     ] = None,
     region: Annotated[
         str | None,
-        typer.Option(metavar="REGION", help="The region of a new bucket; by default the region of all environments."),
+        typer.Option(metavar="REGION", help="The region of a new bucket. Default: the region of all environments."),
     ] = None,
 ) -> None:
-    """Prepare an account: the state bucket and GitHub's roles.
+    """Prepare an account: create the state bucket and GitHub's roles.
 
-    It can be run again, also after an error or an interrupt.
+    You can run this command again, even after an error or an interrupt.
     """
     outputs = bootstrap.bootstrap(aws_account(), repository, region)
     bucket = outputs["state_bucket"]
-    show.out.print(f"The account has a bucket for Terraform's state, {bucket}. To use it:")
+    show.out.print(f"The account has a state bucket, {bucket}. To use it:")
     show.out.print(f"  export TF_STATE_BUCKET={bucket}")
     if not outputs.get("plan_role"):
         show.out.print(
@@ -102,7 +102,7 @@ def bootstrap_command(
         show.out.print("  in GitHub's tokens, usually owner@1234/name@5678 (see docs/guides/deploy-as-a-team.md).")
         return
     show.out.print("GitHub's workflows need these variables (gh is GitHub's command line):")
-    repo = bootstrap.without_ids(outputs["repository"])  # in the clone of a fork, gh would use the original
+    repo = bootstrap.without_ids(outputs["repository"])  # in a clone of a fork, gh would use the original
     show.out.print(f"  gh variable set TF_STATE_BUCKET --repo {repo} --body {bucket}")
     show.out.print(f"  gh variable set AWS_PLAN_ROLE --repo {repo} --body {outputs['plan_role']}")
     for name, role in outputs["deploy_roles"].items():
@@ -114,14 +114,14 @@ def bootstrap_command(
 def move_state() -> None:
     """Move Terraform's state from a file to TF_STATE_BUCKET."""
     moved = target("aws").workspace.move_state()
-    show.out.print(f"Moved. The file is now {moved.name}. Delete it when the next plan shows no changes.")
+    show.out.print(f"Moved the state. The file is now {moved.name}. Delete it when the next plan shows no changes.")
 
 
 def destroy_command(
     target_name: TargetName = "aws",
     confirm: Annotated[str, typer.Option(metavar="NAME", help="The deployment's name, required for prod.")] = "",
 ) -> None:
-    """Destroy the deployment, and list resources that remain."""
+    """Destroy the deployment, and list the resources that remain."""
     left = deploy.destroy(target(target_name), confirm)
     if left:
         raise CliError("These resources still exist:\n" + "\n".join(left), "Delete them manually.")

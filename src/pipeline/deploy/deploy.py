@@ -1,4 +1,4 @@
-"""Deploys and destroys: runs Terraform over infra/ with progress, and looks for resources that remain."""
+"""Deploys and destroys infra/ with Terraform, shows the progress, and finds resources that remain."""
 
 import os
 import re
@@ -23,17 +23,17 @@ _DONE = re.compile(r"(Creation|Modifications|Destruction) complete")
 _DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError")
 
 _STILL_LISTED_SECONDS = 90
-"""How long AWS may list a deleted resource."""
+"""How long AWS may still list a deleted resource, in seconds."""
 _PAUSE_SECONDS = 5
 
 _BUCKETS_ARE_KEPT = (
-    "The buckets hold data, and production keeps them. To delete the data too, set force_destroy = true in "
+    "The buckets hold data, which production keeps. To delete the data too, set force_destroy = true in "
     "infra/terraform.tfvars or, with ENV, in its file in infra/environments/. Run make deploy-infra, then make "
     "destroy-infra again."
 )
 
 _GUARDED = "prod"
-"""The environment that is destroyed only if its name is given."""
+"""The environment whose destruction needs confirmation by name."""
 
 _LISTINGS = (
     ("s3", "list_buckets", "Buckets[].Name", "Prefix"),
@@ -52,7 +52,7 @@ _LISTINGS = (
     ("stepfunctions", "list_state_machines", "stateMachines[].name", None),
     ("glue", "get_databases", "DatabaseList[].Name", None),
 )
-"""How each service lists the resources of infra/: operation, path to the names, argument that filters by prefix."""
+"""How to list the resources of infra/ by service: operation, path to the names, argument that filters by prefix."""
 
 
 def deploy(place: Target, reviewed: str = "") -> dict[str, Any]:
@@ -76,7 +76,7 @@ def deploy(place: Target, reviewed: str = "") -> dict[str, Any]:
 
 
 def subscription_warnings(place: Target, outputs: Mapping[str, Any]) -> list[str]:
-    """Sentences about topics without a subscriber, and about unconfirmed subscriptions.
+    """Return warnings about topics without a subscriber and about unconfirmed subscriptions.
 
     https://docs.aws.amazon.com/sns/latest/api/API_Subscription.html
     """
@@ -88,13 +88,13 @@ def subscription_warnings(place: Target, outputs: Mapping[str, Any]) -> list[str
         except ClientError as refused:  # the deployment itself is complete
             if refused.response["Error"]["Code"] not in _DENIED:
                 raise
-            sentences.append(f"these credentials can't list who receives {what} (sns:ListSubscriptionsByTopic)")
+            sentences.append(f"these credentials can't list the subscribers of {what} (sns:ListSubscriptionsByTopic)")
             continue
         if not subscribed and place.name == "aws":
             sentences.append(f"nobody receives {what}: set notification_email, or subscribe to {topic}")
         for one in subscribed:
             if one["SubscriptionArn"] == "PendingConfirmation":
-                who = "a subscriber" if "CI" in os.environ else one["Endpoint"]  # more people read a workflow's log
+                who = "a subscriber" if "CI" in os.environ else one["Endpoint"]  # a workflow's log has more readers
                 sentences.append(
                     f"{who} receives no {what} until the link in AWS's email is followed (AWS Notification - "
                     "Subscription Confirmation)"
@@ -103,7 +103,7 @@ def subscription_warnings(place: Target, outputs: Mapping[str, Any]) -> list[str
 
 
 def planned(place: Target) -> plan.Plan:
-    """What a deploy would change now. Changes nothing and takes no lock. Raises CliError."""
+    """Return the changes that a deploy would make now. Changes nothing and takes no lock. Raises CliError."""
     prepare(place)
     with place.workspace.planned() as (_, content):
         return plan.Plan.read(content)
@@ -119,9 +119,9 @@ def prepare(place: Target) -> None:
 
 
 def destroy(place: Target, confirmation: str = "") -> list[str]:
-    """Destroy everything that infra/ created, even if incomplete. Returns the resources that remain, by name.
+    """Destroy everything that infra/ created, even if incomplete. Return the remaining resources by name.
 
-    Production on AWS is destroyed only if its name is given as `confirmation`, or typed. Raises CliError.
+    Production on AWS is destroyed only if `confirmation` is its name, or the user types it. Raises CliError.
     """
     place.account()
     place.workspace.init()
@@ -145,27 +145,27 @@ def destroy(place: Target, confirmation: str = "") -> list[str]:
 
 
 def _confirm(name: str, confirmation: str, environment: str | None) -> None:
-    """Raise UsageError unless the user gives the deployment's name."""
+    """Raise UsageError unless `confirmation`, or what the user types, is the deployment's name."""
     if not confirmation and sys.stdin.isatty():
         confirmation = show.ask(f"This destroys {name}, which is production. Type its name to continue")
     if confirmation != name:
         detail = f"{confirmation} is not its name" if confirmation else "its name was not given"
         raise UsageError(
-            f"{name} is production, and {detail}: nothing was destroyed.",
+            f"{name} is production, and {detail}. Nothing was destroyed.",
             f"To destroy it: make destroy-infra{f' ENV={environment}' if environment else ''} CONFIRM={name}",
         )
 
 
 def _empty_buckets(place: Target) -> None:
-    """Delete every object version: on the local emulator the provider fails on keys with special characters."""
+    """Delete every object version. On the local emulator, the provider fails on keys with special characters."""
     for name in place.state().buckets:
         place.bucket(name).object_versions.delete()
 
 
 def leftovers(place: Target, name: str, others: Iterable[str] = ()) -> list[str]:
-    """The resources that services list under `name`, or under `name` and a dash.
+    """Return the resources that services list under `name`, or under `name` and a dash, each after its service.
 
-    The resources of `others` are left out: the name of a deployment called dev-2 begins with dev- too.
+    Leaves out the resources of `others`: the name of a deployment called dev-2 also begins with dev-.
     """
     longer = [other for other in others if other.startswith(f"{name}-")]
     listed = [
@@ -185,7 +185,7 @@ def _pages(place: Target, service: str, operation: str, **arguments: Any) -> Any
 
 
 def _belongs(identifier: str, name: str) -> bool:
-    """Whether a name, ARN, URL or log group ends in the name of a resource of this deployment.
+    """Return whether a name, ARN, URL or log group ends in the name of a resource of this deployment.
 
     Databases have underscores instead of dashes, since Athena accepts no dash.
     """
@@ -194,21 +194,21 @@ def _belongs(identifier: str, name: str) -> bool:
 
 
 def tagged(place: Target, project: str, environment: str) -> list[str]:
-    """The ARNs of the resources that carry the tags of a deployment, without KMS keys."""
+    """Return the ARNs of the resources with the tags of a deployment, except for KMS keys."""
     return [arn for arn, tags in _tags(place, project).items() if tags.get("Environment") == environment]
 
 
 def _tags(place: Target, project: str) -> dict[str, dict[str, str]]:
-    """The tags of each resource of the project in all environments, by ARN."""
+    """Return the tags of the project's resources in all environments, by ARN, except for KMS keys."""
     of_project = [{"Key": "Project", "Values": [project]}]
     pages = _pages(place, "resourcegroupstaggingapi", "get_resources", TagFilters=of_project)
-    # a key keeps its tags for the 30 days until it is deleted; its alias is found by name
+    # a KMS key keeps its tags for the 30 days until its deletion, and the listing of aliases finds it by name
     found = [one for one in pages.search("ResourceTagMappingList[]") if ":kms:" not in one["ResourceARN"]]
     return {one["ResourceARN"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]} for one in found}
 
 
 def watch(what: str, lines: Lines, of: str = "infra/") -> None:
-    """Run Terraform to its end; show a progress bar on a terminal, and then the number of resources."""
+    """Run Terraform to its end. Show a progress bar on a terminal, and then the number of resources."""
     show.step(f"{what} {of}")
     columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal)
@@ -221,4 +221,4 @@ def watch(what: str, lines: Lines, of: str = "infra/") -> None:
             if _DONE.search(line):
                 done += 1
                 progress.update(task, completed=done)
-    show.step(f"  {done} resources")
+    show.step(f"  {show.many(done, 'resource')}")

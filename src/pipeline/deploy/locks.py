@@ -1,4 +1,4 @@
-"""A lock between processes of this checkout."""
+"""Provides a lock between the processes of this checkout."""
 
 import fcntl
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock on this file, which is created; a process that dies releases it."""
+    """Hold the lock on a file, which is created, after waiting for other processes. A process that dies releases it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Reads documents from the processed bucket."""
+"""Reads stored documents, such as manifests, from the processed bucket."""
 
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ _D = TypeVar("_D", bound=StoredDocument)
 
 
 def read_document(place: Target, kind: type[_D], key: str) -> _D | None:
-    """Read a document, or return None if it doesn't exist. Raises DocumentError if it is of another kind."""
+    """Read a document, or return None if it doesn't exist. Raises DocumentError for a document of another kind."""
     try:
         body = place.s3().get_object(Bucket=place.outputs()["processed_bucket"], Key=key)["Body"].read()
     except place.s3().exceptions.NoSuchKey:

@@ -1,4 +1,4 @@
-"""The targets that the pipeline runs on, an AWS account and the local emulator, with one interface."""
+"""The targets that the pipeline runs on: an AWS account or the local emulator, with the same interface."""
 
 import os
 import ssl
@@ -32,7 +32,7 @@ _NEEDED = {
 """The Terraform outputs that commands read."""
 
 _FOR_AWS = ("AWS_", "TF_VAR_", "TF_WORKSPACE", "TF_CLI_ARGS")
-"""Environment variables for AWS, which must not affect the local emulator."""
+"""Prefixes of environment variables that are meant for AWS and must not affect the local emulator."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,22 @@ class Target:
     runtime: build.Runtime
     workspace: Workspace
     is_temporary: bool = False
-    """Whether it is an emulator that runs for one command only."""
+    """Whether the target is an emulator that runs for one command only."""
 
     _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def outputs(self) -> dict[str, Any]:
-        """Terraform's outputs. Raises CliError if the deployment is missing or incomplete."""
+        """Return Terraform's outputs. Raises CliError if the deployment is missing or incomplete."""
         outputs = dict(self.state().outputs)
         if not outputs.keys() >= _NEEDED:
             raise CliError(
-                "The deployment is incomplete, or from an earlier release.",
+                "The deployment is incomplete, or an earlier release created it.",
                 "Run make deploy-infra again, with the same TARGET.",
             )
         return outputs
 
     def state(self) -> StateFile:
-        """Terraform's state, read once; it may be incomplete. Raises CliError if nothing is deployed."""
+        """Return Terraform's state, read once and maybe incomplete. Raises CliError if nothing is deployed."""
         return self._state
 
     @cached_property
@@ -67,42 +67,42 @@ class Target:
         return self.workspace.state()
 
     def s3(self) -> "S3Client":
-        """The S3 client. Like the other clients, it takes the region from Terraform's state."""
+        """Return the S3 client, in the region from Terraform's state."""
         client: S3Client = self._shared_client("s3")
         return client
 
     def step_functions(self) -> "SFNClient":
-        """The Step Functions client."""
+        """Return the Step Functions client."""
         client: SFNClient = self._shared_client("stepfunctions")
         return client
 
     def logs(self) -> "CloudWatchLogsClient":
-        """The CloudWatch Logs client."""
+        """Return the CloudWatch Logs client."""
         client: CloudWatchLogsClient = self._shared_client("logs")
         return client
 
     def _shared_client(self, service: str) -> Any:
-        """A client that is created once."""
+        """Return the client of a service, which is created only once."""
         if service not in self._clients:
             self._clients[service] = self._session.client(service, **self._location())  # type: ignore[call-overload]
         return self._clients[service]
 
     def client(self, service: str, config: Config | None = None, **credentials: str) -> Any:
-        """A new boto3 client, with `credentials` instead of the environment's."""
+        """Return a new boto3 client, with `credentials` instead of the environment's credentials."""
         located = self._location()
         return self._session.client(service, config=config, **located, **credentials)  # type: ignore[call-overload]
 
     def account_client(self, service: str, region: str = "") -> Any:
-        """A boto3 client for calls that concern the account; works without a deployment."""
+        """Return a boto3 client for calls that concern the account. Works without a deployment."""
         region = region or backends.account_region(self.environment, self._session)
         return self._session.client(service, region_name=region, **self._endpoint)  # type: ignore[call-overload]
 
     def bucket(self, name: str) -> "Bucket":
-        """A bucket as a boto3 resource."""
+        """Return a bucket as a boto3 resource."""
         return self._session.resource("s3", **self._location()).Bucket(name)
 
     def download(self, address: str) -> bytes:
-        """Download from a presigned URL, such as that of a function's code. Raises CliError."""
+        """Download from a presigned URL, such as the URL of a function's code. Raises CliError."""
         authorities = None
         if self.name == "local":  # the emulator returns an http address, but accepts only TLS
             address = address.replace("http:", "https:", 1)
@@ -111,10 +111,10 @@ class Target:
             with urlopen(address, context=authorities) as response:
                 return bytes(response.read())
         except OSError as exc:
-            raise CliError(f"The download from AWS failed: {exc}.", "Run the same again.") from exc
+            raise CliError(f"The download from AWS failed: {exc}.", "Run the command again.") from exc
 
     def account(self) -> str:
-        """The account's id."""
+        """Return the account ID."""
         return str(self.account_client("sts").get_caller_identity()["Account"])
 
     @cached_property
@@ -138,25 +138,25 @@ class Target:
 
 
 def target(name: str) -> Target:
-    """The target called `name`. Raises CliError if the local emulator isn't running."""
+    """Return the target called `name`. Raises CliError if the local emulator isn't running."""
     if name == "aws":
         return aws_target()
     server = embedded.local_server()
     if server is None:
-        raise embedded.absence() or CliError("The local emulator responded too slowly.", "Run the same again.")
+        raise embedded.absence() or CliError("The local emulator responded too slowly.", "Run the command again.")
     return embedded_target(server, embedded.LOCAL)
 
 
 def for_target(command: str, name: str) -> str:
-    """A command line with the option for the target called `name`."""
+    """Return a command line with the option that selects the target called `name`."""
     return command if name == "aws" else f"{command} --target {name}"
 
 
 def aws_target() -> Target:
-    """The chosen environment in the AWS account of the credentials. Raises UsageError for an unknown environment."""
+    """Return the chosen environment in the account of the credentials. Raises UsageError for an unknown environment."""
     chosen = environments.chosen()
     runtime = build.aws_runtime(_architecture(chosen), contracts_folder(chosen))
-    variables = {  # relative paths, the same in each checkout, or Terraform would replace the layers
+    variables = {  # relative paths are the same in each checkout; otherwise, Terraform would replace the layers
         "packages_dir": os.path.relpath(runtime.folder, INFRA),
         "contracts_dir": os.path.relpath(runtime.contracts, INFRA),
         "architecture": runtime.architecture,
@@ -167,12 +167,12 @@ def aws_target() -> Target:
 
 
 def aws_account() -> Target:
-    """The AWS account of the credentials, without an environment."""
+    """Return the AWS account of the credentials, without an environment."""
     return Target("aws", os.environ, build.aws_runtime("arm64"), Workspace(os.environ, {}))
 
 
 def _architecture(chosen: Environment) -> str:
-    """The architecture in the settings, for which the zips are built."""
+    """Return the architecture in the settings, for which the zips are built."""
     name = chosen.setting("architecture", "arm64")
     if name not in build.ARCHITECTURES:
         raise UsageError(f"The variable architecture must be one of {', '.join(build.ARCHITECTURES)}, not {name}.")
@@ -180,9 +180,9 @@ def _architecture(chosen: Environment) -> str:
 
 
 def contracts_folder(chosen: Environment | None = None) -> Path:
-    """The folder of the contracts, from the variable contracts_dir.
+    """Return the folder of the contracts, from the Terraform variable contracts_dir.
 
-    Without an environment, infra/terraform.tfvars counts, also for the local emulator.
+    Without an environment, the variable comes from infra/terraform.tfvars, even for the local emulator.
     """
     named = (chosen or Environment()).setting("contracts_dir", "")
     return Path(os.path.normpath(INFRA / (named or build.CONTRACTS)))
@@ -199,9 +199,9 @@ def contracts_with(dataset: str, chosen: Environment | None = None) -> Path:
 
 
 def embedded_target(server: embedded.Server, home: Path, contracts: Path | None = None, **variables: str) -> Target:
-    """A local emulator, with its own copy of infra/ in `home`.
+    """Return a target on a local emulator, with its own copy of infra/ in `home`.
 
-    Tests pass `contracts`, instead of those of `contracts_folder`, and Terraform `variables`.
+    Tests pass Terraform `variables`, and `contracts` instead of the folder that `contracts_folder` returns.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOR_AWS)}
     environment = {**inherited, **server.environment()}

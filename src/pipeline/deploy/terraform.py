@@ -21,9 +21,9 @@ BOOTSTRAP = INFRA / "bootstrap"
 _REGISTRY = "registry.terraform.io"
 _PROVIDER = f"{_REGISTRY}/hashicorp/aws"
 _MIRROR_ROOTS = (Path.home(), Path("/opt"), Path("/usr/local/share"), Path("/srv"))
-"""Where to look for a provider mirror, one or two levels down."""
+"""The folders in which to look for a provider mirror, one or two levels down."""
 _STOP_SECONDS = 300
-"""How long an interrupted Terraform may take to finish."""
+"""How long an interrupted Terraform may take to finish, in seconds."""
 
 Lines = Generator[str, None, None]
 
@@ -36,10 +36,10 @@ def run(
     may_fail: bool = False,
     question: str = "",
 ) -> Lines:
-    """Run Terraform in `folder`, with `question` on its stdin, and yield its output line by line.
+    """Run Terraform in `folder`, with `question` as its stdin, and yield its output line by line.
 
-    Raises CliError with Terraform's own error, unless it `may_fail`. An interrupt, or closing the generator, stops
-    Terraform, which first writes its state.
+    Raises CliError with Terraform's own error, unless `may_fail` is set. An interrupt, or closing the generator, stops
+    Terraform after it has written its state.
     """
     with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile("w+") as stdin:
         stdin.write(question)
@@ -51,14 +51,14 @@ def run(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            start_new_session=True,  # otherwise Ctrl-C reaches it twice, and it exits without writing its state
+            start_new_session=True,  # otherwise, Ctrl-C reaches Terraform twice, and it exits without writing its state
         )
         assert process.stdout is not None
         with process.stdout as lines:
             try:
                 yield from iter(
                     lines.readline, ""
-                )  # `from lines` would close the pipe first, and Terraform fails on a write
+                )  # `from lines` would close the pipe first, and Terraform fails if it can't write
                 process.wait()
             finally:
                 if process.poll() is None:
@@ -67,12 +67,12 @@ def run(
             errors.seek(0)
             raise CliError(
                 f"terraform {arguments[0]} failed:\n{_errors_of(errors.read())}",
-                "Fix the error above, then run the same again.",
+                "Fix the error above, then run the command again.",
             )
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """Interrupt Terraform once and wait until it has written its state; kill it after a timeout."""
+    """Interrupt Terraform once and wait until it has written its state. Kill it after a timeout."""
     process.send_signal(signal.SIGINT)
     with suppress(OSError):  # the terminal may be gone
         print("stopping Terraform; it writes its state first", file=sys.stderr, flush=True)
@@ -88,18 +88,18 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _errors_of(output: str) -> str:
-    """Terraform's errors without its warnings, such as a missing CLI configuration file."""
+    """Return Terraform's errors without its warnings, such as a missing CLI configuration file."""
     start = output.find("Error:")
     return output[max(start, 0) :].strip()
 
 
 def executable() -> str:
-    """The path of Terraform, which checks itself that it is recent enough. Raises CliError if it is missing."""
+    """Return the path of Terraform, which checks its own version. Raises CliError if Terraform is missing."""
     path = shutil.which("terraform")
     if path is None:
         raise CliError(
             "Terraform is not on the PATH.",
-            "Install Terraform 1.10 or newer (https://developer.hashicorp.com/terraform/install), then run the same "
+            "Install Terraform 1.10 or newer (https://developer.hashicorp.com/terraform/install), then run the command "
             "again.",
         )
     return path
@@ -125,18 +125,18 @@ def _init(command: Sequence[str], environment: Mapping[str, str], folder: Path) 
         if mirror is None:
             raise CliError(
                 f"Terraform's registry can't be reached, and no provider mirror with {_PROVIDER} was found.",
-                "Run this once with a network connection. Or create a mirror on another machine and copy it here: "
+                "Run the command with a network connection. Or create a mirror on another machine and copy it here: "
                 "terraform -chdir=infra providers mirror ~/terraform-mirror",
             ) from refused
         _drain(run([*command, f"-plugin-dir={mirror}"], environment, folder=folder))
 
 
 def check() -> None:
-    """Check that all of infra/ is formatted and valid, without credentials. Raises CliError."""
+    """Check without credentials that all of infra/ is formatted and valid. Raises CliError."""
     environment = check_environment(INFRA)
     unformatted = "".join(run(["fmt", "-check", "-recursive", "-list=true"], environment, may_fail=True)).split()
     if unformatted:
-        raise CliError(f"Not in Terraform's format: {', '.join(unformatted)}.", "Run make fmt.")
+        raise CliError(f"These files are not in Terraform's format: {', '.join(unformatted)}.", "Run make fmt.")
     for folder in (INFRA, BOOTSTRAP):
         environment = check_environment(folder)
         init(environment, "-backend=false", folder=folder)
@@ -144,13 +144,13 @@ def check() -> None:
 
 
 def check_environment(folder: Path) -> dict[str, str]:
-    """The environment for checking a root module, with a data folder that no deployment uses."""
+    """Return the environment variables for checking a root module, with a data folder that no deployment uses."""
     data = ROOT / "build" / ("terraform-check" if folder == INFRA else f"terraform-check-{folder.name}")
     return {**os.environ, "TF_DATA_DIR": str(data), "TF_IN_AUTOMATION": "1"}
 
 
 def find_mirror() -> Path | None:
-    """The first folder in the usual places that mirrors the locked provider, or None."""
+    """Return the first of the usual folders that mirrors the locked provider, or None."""
     command = [executable(), f"-chdir={INFRA}", "version", "-json"]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     version = found["provider_selections"][_PROVIDER]

@@ -1,7 +1,7 @@
-"""The variables of infra/: their defaults, and their values in files of settings.
+"""Evaluates the variables of infra/: their defaults, and their values in settings files.
 
-Terraform itself evaluates them, in a folder with variables.tf only, without backend and provider. The defaults are kept
-in infra/defaults.json, so commands that deploy nothing work without Terraform.
+Terraform evaluates them in a folder that has only variables.tf, without backend and provider. infra/defaults.json
+keeps the defaults, so commands that deploy nothing work without Terraform.
 """
 
 import base64
@@ -20,14 +20,14 @@ from pipeline.errors import CliError
 
 DECLARED, KEPT = INFRA / "variables.tf", INFRA / "defaults.json"
 _FOR_DEPLOYMENTS = ("TF_CLI_ARGS", "TF_DATA_DIR", "TF_WORKSPACE")
-"""Environment variables for Terraform in infra/, which must not affect an evaluation."""
+"""Prefixes of environment variables that are meant for deployments and must not affect an evaluation."""
 
 Values = Mapping[str, Any]
-"""JSON values by the variable's name, with numbers as strings."""
+"""JSON values by variable name. Numbers are strings."""
 
 
 def defaults() -> Values:
-    """The default of every variable. Runs Terraform if infra/variables.tf has changed since infra/defaults.json."""
+    """Return all variables' defaults. Runs Terraform if infra/variables.tf has changed since infra/defaults.json."""
     return _defaults(DECLARED.read_bytes())
 
 
@@ -38,10 +38,10 @@ def _defaults(declared: bytes) -> Values:
 
 
 def values(files: Sequence[Path], environment: Mapping[str, str]) -> Values:
-    """The value of every variable, as Terraform reads it.
+    """Return the value of every variable as Terraform reads it.
 
-    `files` (*.tfvars, *.tfvars.json) take precedence over the TF_VAR_… of `environment`, and later files over earlier
-    ones. Values are not validated: a plan does that. Raises CliError with Terraform's own error for an unreadable file.
+    `files` (*.tfvars, *.tfvars.json) take precedence over TF_VAR_… in `environment`, and later files over earlier
+    files. A plan validates the values; this function does not. Raises CliError with Terraform's own error for an unreadable file.
     """
     environment = {name: value for name, value in environment.items() if not name.startswith(_FOR_DEPLOYMENTS)}
     pairs = ", ".join(f"{name} = var.{name}" for name in defaults())
@@ -49,7 +49,7 @@ def values(files: Sequence[Path], environment: Mapping[str, str]) -> Values:
     question = f"base64encode(jsonencode({{{pairs}}}))\n"
     with _declarations() as folder:
         command = ["console", "-no-color", *(f"-var-file={path.absolute()}" for path in files)]
-        *_, printed = run(command, environment, folder=folder, question=question)  # a warning may precede it
+        *_, printed = run(command, environment, folder=folder, question=question)  # warnings may precede the result
     return dict(_parsed(base64.b64decode(printed.strip().strip('"'))))
 
 
@@ -60,12 +60,12 @@ def check() -> None:
 
 
 def write() -> None:
-    """Write the defaults that Terraform returns to infra/defaults.json."""
+    """Write the defaults in infra/variables.tf to infra/defaults.json, as Terraform evaluates them."""
     KEPT.write_text(_evaluated(), "utf-8")
 
 
 def _evaluated() -> str:
-    """The content of infra/defaults.json."""
+    """Return the content of infra/defaults.json for the current infra/variables.tf."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     with _declarations() as folder:
         list(run(["plan", "-input=false", "-out=plan"], environment, folder=folder))
@@ -76,7 +76,7 @@ def _evaluated() -> str:
 
 @contextmanager
 def _declarations() -> Iterator[Path]:
-    """A folder that contains only infra's variables."""
+    """Yield a temporary folder that contains only variables.tf."""
     with tempfile.TemporaryDirectory(prefix="settings-") as folder:
         (Path(folder) / DECLARED.name).write_bytes(DECLARED.read_bytes())
         yield Path(folder)

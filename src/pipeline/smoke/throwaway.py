@@ -105,7 +105,7 @@ def _backend(base: Target, name: str) -> Backend:
 
 
 def _settings(text: str, project: str) -> str:
-    """Replace the permissions boundary in settings by the boundary for smoke tests: the environment's denies everything."""
+    """Return settings with the permissions boundary of smoke tests, since the environment's denies them everything."""
     bound = re.compile(rf'(permissions_boundary\s*=\s*"{re.escape(project)}-boundary-)[a-z0-9-]+"')
     return bound.sub(r'\1smoke"', _NOT_TAKEN_OVER.sub("", text))
 
