@@ -1,1 +1,1 @@
-"""A contract's folder, checked against itself and against what it was before."""
+"""Checks the folder of a contract for faults, and compares it with earlier revisions."""

@@ -1,4 +1,4 @@
-"""Checks a contract's saved queries for SQL that Athena refuses, or that fails there for some rows."""
+"""Checks a contract's saved queries for SQL that Athena rejects, or that fails in Athena for some rows."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,17 +28,17 @@ def saved_query_faults(folder: Path) -> Iterator[Fault]:
 
 
 def sql_faults(path: Path, sql: str) -> Iterator[Fault]:
-    """Yield the faults in the statements of a file, by line."""
+    """Yield the faults in the statements of a file, each with its line."""
     try:
         statements = [statement for statement in sqlglot.parse(sql, dialect="athena") if statement]
     except SqlglotError as exc:
-        yield Fault(path, 1, f"Athena can't read it: {str(exc).splitlines()[0]}", "Write it in Trino's SQL dialect.")
+        yield Fault(path, 1, f"Athena can't parse the query: {str(exc).splitlines()[0]}", "Use Trino's SQL dialect.")
         return
     for statement in statements:
         for name in statement.find_all(exp.Identifier):
             if not name.args.get("quoted") and name.name.upper() in RESERVED_IN_SELECT:
                 says = f"{name.name} is a reserved word in Athena"
-                yield Fault(path, _line(name), says, f'Quote it: "{name.name}". Or choose another name.')
+                yield Fault(path, _line(name), says, f'Quote the name: "{name.name}". Or choose another name.')
         for subscript in statement.find_all(exp.Bracket):
             if subscript.args.get("safe") or subscript.find_ancestor(exp.Try):
                 continue
@@ -49,6 +49,6 @@ def sql_faults(path: Path, sql: str) -> Iterator[Fault]:
 
 
 def _line(node: exp.Expression) -> int:
-    """The line of the first identifier in a node."""
+    """Return the line of the first identifier in a node, or 1 without identifiers."""
     places = (inner.meta["line"] for inner in node.find_all(exp.Identifier) if "line" in inner.meta)
     return int(min(places, default=1))

@@ -1,4 +1,4 @@
-"""Checks a contract's folder with the examples in its schemas, without a producer's file."""
+"""Checks a contract's folder with the examples in its schemas. Needs no file from a producer."""
 
 import json
 import re
@@ -29,7 +29,7 @@ from pipeline.contract.schemas import null_warnings, schema_faults
 from pipeline.contract.tables import cast_warnings, key_faults
 
 _LOADING = re.compile(r"contracts/[^/]+/(\S+) cannot be used: (.*) \(\w+\)\.$", re.DOTALL)
-_AS_DESCRIBED = "Write it as docs/reference/contract.md describes the format."
+_AS_DESCRIBED = "See docs/reference/contract.md for the format."
 
 
 def check(folder: Path) -> list[Fault]:
@@ -61,16 +61,16 @@ def warnings(folder: Path) -> list[Fault]:
 
 
 def _extreme_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """Yield what would fail a file of schema-valid records."""
+    """Yield the faults that would fail a file of schema-valid records."""
     for version in contract.versions:
         yield from try_extremes(folder, contract, version).faults
 
 
 def _loading_fault(folder: Path, says: str) -> Fault:
-    """Return the fault that prevents a contract from being read."""
+    """Return the fault that prevents a contract from being loaded."""
     found = _LOADING.match(says)
     if not found:
-        return Fault(folder / "contract.json", 1, says, "Name a folder of contracts/ that has a contract.json.")
+        return Fault(folder / "contract.json", 1, says, "Give a folder of contracts/ that has a contract.json.")
     path, fault = folder / found[1], found[2]
     if broken := re.search(r"line (\d+) column \d+", fault):
         return Fault(path, int(broken[1]), fault, "Correct the JSON.")
@@ -85,12 +85,12 @@ def _code_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
     path = folder / "contract.json"
     for number, rule in enumerate(contract.rules):
         if rule.code in CODES:
-            says = f"the rule's code {rule.code} is one of the pipeline's own"
-            yield Fault(path, line_at(path, f"/rules/{number}/code"), says, "Give it another code.")
+            says = f"the rule's code {rule.code} is reserved for the pipeline"
+            yield Fault(path, line_at(path, f"/rules/{number}/code"), says, "Choose another code.")
 
 
 def _example_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """Yield the faults that the functions' own code finds in a file of each version's examples."""
+    """Run a file of each version's examples through the functions' own code, and yield the faults that it finds."""
     for version in contract.versions:
         schema = version.schema
         yield from _of_examples(folder, version, lines_of(schema["examples"]))
@@ -101,7 +101,7 @@ def _example_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
 
 
 def _with_a_repeated_element(examples: Sequence[Any]) -> dict[str, Any]:
-    """Return, for each array's place, the first example with elements in it, changed to have one element twice."""
+    """Return the first example for each non-empty array, with an element repeated, by JSON Pointer (`*` as index)."""
     found: dict[str, Any] = {}
     for example in examples:
         for path, place in _arrays(example):
@@ -115,7 +115,7 @@ def _with_a_repeated_element(examples: Sequence[Any]) -> dict[str, Any]:
 def _arrays(
     value: Any, path: tuple[str | int, ...] = (), place: str = ""
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield every array with elements: the steps that lead to it, and its JSON Pointer with `*` for an index."""
+    """Yield every non-empty array as its path in the value and its JSON Pointer, with `*` for indexes."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _arrays(inner, (*path, name), f"{place}/{name}")
@@ -126,16 +126,16 @@ def _arrays(
 
 
 def _of_repeated_element(folder: Path, version: Version, place: str, lines: list[bytes]) -> Iterator[Fault]:
-    """Yield the fault if a record with a repeated element fails the file. Rejecting the record isn't a fault."""
+    """Yield a fault if a record with a repeated element fails the whole file. Rejecting the record is not a fault."""
     with tried(lines, folder) as result:
         if result.error in (ReconciliationError.__name__, ContractError.__name__):
             says = f"an example of version {version.number} with an element of {place} twice: {result.cause}"
-            advice = "Give the table latest_by, or let the schema or a rule reject such a record."
+            advice = "Give the table latest_by, or reject such records with the schema or a rule."
             yield Fault(folder / "contract.json", 1, says, advice)
 
 
 def _without_optional(value: Any, schema: Any, root: Any) -> Any:
-    """Return an example without its optional members, at any depth."""
+    """Return an example without its optional members at any depth."""
     part = merged(schema, root)
     if isinstance(value, dict):
         properties, required = part.get("properties", {}), part.get("required", [])
@@ -148,18 +148,18 @@ def _without_optional(value: Any, schema: Any, root: Any) -> Any:
 
 
 def _of_bare_examples(folder: Path, version: Version, lines: list[bytes]) -> Iterator[Fault]:
-    """Yield the faults if records without optional members fail the file, or have a key without a value.
+    """Yield a fault if records without optional members fail the file, or lack a value for a key.
 
-    It isn't a fault if a rule rejects some of them.
+    Records that a rule rejects are not a fault.
     """
     with tried(lines, folder) as result:
         rejects = [json.loads(line) for line in result.reject_lines()]
         for says in sorted({one["errors"][0]["message"] for one in rejects if one["reason"] == NULL_KEY}):
             says = f"an example of version {version.number} without its optional fields is rejected: {says}"
-            yield Fault(folder / "contract.json", 1, says, "Require the fields that keys are made of.")
+            yield Fault(folder / "contract.json", 1, says, "Make the fields of keys required.")
         if result.error in (ReconciliationError.__name__, ContractError.__name__):
             says = f"the examples of version {version.number} without their optional fields: {result.cause}"
-            advice = "Require the fields that keys and references are made of; let the SQL accept null for the others."
+            advice = "Make the fields of keys and references required, and accept null for the others in the SQL."
             yield Fault(folder / "contract.json", 1, says, advice)
 
 

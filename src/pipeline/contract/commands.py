@@ -1,4 +1,4 @@
-"""`pipeline contract check` and `pipeline contract diff`, which check contracts and compare them with earlier ones."""
+"""The `pipeline contract check` and `pipeline contract diff` commands."""
 
 import json
 import shutil
@@ -27,12 +27,12 @@ _SHIPPED = (CONTRACTS, EXAMPLES)
 
 @app.command("check")
 def check_command(
-    folders: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="By default all.")] = None,
-    since: Annotated[str, typer.Option(help="The revision to compare with; by default the merge base.")] = "",
+    folders: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Default: all contracts.")] = None,
+    since: Annotated[str, typer.Option(help="The revision to compare with. Default: the merge base.")] = "",
 ) -> None:
-    """Check that contracts are sound and changed compatibly.
+    """Check contracts for faults and for breaking changes.
 
-    No change may break producers, readers or stored tables, unless a new version allows it.
+    A change must not break producers, readers or stored tables, unless a new version allows it.
 
     Example: pipeline contract check contracts/orders --since origin/main
     """
@@ -42,7 +42,7 @@ def check_command(
     for folder in chosen:
         if not folder.is_dir():
             raise UsageError(
-                f"There is no folder {folder}.", "Name the folder of a contract, such as contracts/orders."
+                f"There is no folder {folder}.", "Give the folder of a contract, such as contracts/orders."
             )
         faults = check(folder.resolve())
         n_faults += len(faults)
@@ -51,17 +51,17 @@ def check_command(
             show.out.print(f"  [bold]fix:[/bold] {escape(fault.advice)}")
         for warning in [] if faults else warnings(folder.resolve()):
             show.out.print(f"{escape(_short(warning.file))}:{warning.line}: warning: {show.plain(warning.says)}")
-            show.out.print(f"  [bold]to avoid it:[/bold] {escape(warning.advice)}")
+            show.out.print(f"  [bold]to avoid this:[/bold] {escape(warning.advice)}")
     if n_faults:
-        how_many = "a fault" if n_faults == 1 else f"{n_faults} faults"
-        raise CliError(f"The contracts have {how_many}.", "Correct each as it says above, then run the same again.")
+        how_many = "1 fault" if n_faults == 1 else f"{n_faults} faults"
+        raise CliError(f"The contracts have {how_many}.", "Fix them as described above, then run the command again.")
     revision = since or base_revision()
     refused = _compare_with_base(chosen, revision)
     if revision and not folders:
         refused += _look_for_gone([one for root in roots for one in datasets_at(revision, root)], revision)
     if refused:
-        raise CliError(f"{_changes_break(refused)} users of the contracts.", "Correct each as it says above.")
-    agree = "contract agrees with itself" if len(chosen) == 1 else "contracts agree with themselves"
+        raise CliError(f"{_changes_break(refused)} users of the contracts.", "Follow the advice above.")
+    agree = "contract has no faults" if len(chosen) == 1 else "contracts have no faults"
     show.out.print(f"{len(chosen)} {agree}: {', '.join(folder.name for folder in chosen)}.")
 
 
@@ -72,7 +72,7 @@ def _changes_break(number: int) -> str:
 def _compare_with_base(folders: list[Path], revision: str) -> int:
     """Print the changes since a revision, and return the number of refused changes."""
     if not revision:
-        show.step("not compared: there is no earlier revision here")
+        show.step("not compared: there is no earlier revision in this repository")
         return 0
     refused = 0
     for folder in folders:
@@ -107,46 +107,46 @@ def _look_for_gone(datasets: list[Path], revision: str) -> int:
             f"  [red]breaks[/red]  {escape(_short(folder))}: the dataset is gone ({PRODUCERS} and {READERS})"
         )
         show.out.print(
-            '          [bold]fix:[/bold] First add "retired" with the reason to its contract.json, and merge that.'
+            '          [bold]fix:[/bold] First add "retired" with the reason to its contract.json, and merge it.'
         )
     return refused
 
 
 @app.command("diff")
 def diff_command(
-    before: Annotated[str, typer.Argument(metavar="BEFORE", help="A folder, or REVISION:FOLDER.")],
-    after: Annotated[str, typer.Argument(metavar="AFTER", help="A folder, or REVISION:FOLDER.")],
+    before: Annotated[str, typer.Argument(metavar="BEFORE", help="The old folder, or REVISION:FOLDER.")],
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="The new folder, or REVISION:FOLDER.")],
 ) -> None:
-    """Say whom a change of a contract would break.
+    """Show who is affected by the changes to a contract.
 
-    That is producers, readers of the tables, or stored Parquet.
+    A change can break producers, readers of the tables, or stored Parquet.
 
-    Exits with 1 if it breaks any of them and no new version allows it.
+    Exits with 1 if a change breaks any of them and no new version allows the change.
 
     Example: pipeline contract diff v1.0:contracts/orders contracts/orders
     """
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         found = diff(_folder(before, Path(first)), _folder(after, Path(second)))
     if not found.changes:
-        show.out.print("Nothing differs.")
+        show.out.print("The contracts have no differences.")
     _show(found)
     if found.refused:
-        raise CliError(f"{_changes_break(len(found.refused))} users of the contract.", "Correct each as it says above.")
+        raise CliError(f"{_changes_break(len(found.refused))} users of the contract.", "Follow the advice above.")
 
 
 def _folder(name: str, into: Path) -> Path:
-    """Return a contract's folder, with the name of its dataset."""
+    """Return the folder of a contract, copied under the dataset's name if it has another name. Raises UsageError."""
     revision, colon, place = name.rpartition(":")
     if not colon:
         folder: Path | None = Path(name).resolve()
     else:
         folder = folder_at(revision, ROOT / place, into)
     if folder is None or not (folder / "contract.json").is_file():
-        raise UsageError(f"There is no contract at {name}.", "Name the folder of one, or REVISION:FOLDER.")
+        raise UsageError(f"There is no contract at {name}.", "Give the folder of a contract, or REVISION:FOLDER.")
     try:
         dataset = str(json.loads((folder / "contract.json").read_text("utf-8"))["dataset"])
     except (ValueError, KeyError, TypeError):
-        return folder  # reading the contract reports this
+        return folder  # loading the contract reports this fault
     if dataset == folder.name or not DATASET_NAME.fullmatch(dataset):
         return folder
     (into / "copy").mkdir()

@@ -1,8 +1,8 @@
-"""Compares a contract with an earlier one, and finds whom the changes break.
+"""Compares a contract with an earlier revision, and finds whom the changes break.
 
-A contract has three dependents: producers, whose files must still be accepted; readers of the tables; and Parquet files
-that are already in the bucket. A version may accept more than before; to accept less, it must become another version.
-The tables may change with a new version, whose description says why.
+Three groups depend on a contract: producers, whose files must still be accepted; readers of the tables; and Parquet
+files that are already in the bucket. A version may accept more than before. To accept less, add a new version.
+The tables may change with a new version, whose description gives the reason.
 """
 
 import json
@@ -34,11 +34,11 @@ _COMPARED = frozenset(
 
 @dataclass(frozen=True)
 class Diff:
-    """All differences between a contract and an earlier one."""
+    """All differences between a contract and an earlier revision."""
 
     changes: tuple[Change, ...]
     why: str
-    """The description of the new current version. Empty if the current version is the same."""
+    """The description of the new current version, or an empty string if the current version is the same."""
 
     @property
     def refused(self) -> list[Change]:
@@ -47,7 +47,7 @@ class Diff:
 
 
 def diff(before: Path, after: Path) -> Diff:
-    """Return the differences between two folders of one contract. Raises ContractError if one of them is invalid."""
+    """Return the differences between two folders of a contract. Raises ContractError if a contract is invalid."""
     old, new = load_contract(before.name, before.parent), load_contract(after.name, after.parent)
     was, now = _data(before), _data(after)
     changes = (
@@ -65,12 +65,12 @@ def diff(before: Path, after: Path) -> Diff:
 
 
 def _only(names: Iterable[str], others: Container[str]) -> list[str]:
-    """Return the names that `others` doesn't have, in order."""
+    """Return the names that are not in `others`, in order."""
     return [name for name in names if name not in others]
 
 
 def _both(names: Iterable[str], others: Container[str]) -> list[str]:
-    """Return the names that `others` has, too, in order."""
+    """Return the names that are also in `others`, in order."""
     return [name for name in names if name in others]
 
 
@@ -98,7 +98,7 @@ def _versions(old: Contract, new: Contract) -> Iterator[Change]:
 
 
 def _narrowed(old: Any, new: Any, roots: tuple[Any, Any], place: str) -> Iterator[Change]:
-    """Yield the differences between two schemas, as they affect producers of the old one."""
+    """Yield the differences between two schemas, as they affect producers of the old schema."""
     was, now = merged(old, roots[0]), merged(new, roots[1])
     for says, is_narrower in _of_value(was, now):
         yield Change(place, says, (PRODUCERS,), NO_VERSION_ALLOWS_IT) if is_narrower else Change(place, says)
@@ -111,7 +111,7 @@ def _narrowed(old: Any, new: Any, roots: tuple[Any, Any], place: str) -> Iterato
     for name in sorted(set(now.get("required", [])) - set(was.get("required", []))):
         yield Change(_at(place, name), "the field is required now", (PRODUCERS,), NO_VERSION_ALLOWS_IT)
     for name in sorted(set(was.get("required", [])) - set(now.get("required", []))):
-        yield Change(_at(place, name), "the field is optional now: readers may find null")
+        yield Change(_at(place, name), "the field is now optional: readers may find null")
     for name in _both(had, has):
         yield from _narrowed(had[name], has[name], roots, _at(place, name))
     if isinstance(was.get("items"), Mapping) and isinstance(now.get("items"), Mapping):
@@ -123,20 +123,20 @@ def _at(place: str, name: str) -> str:
 
 
 def _of_value(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """Yield the differences for one value, each with whether less is accepted."""
+    """Yield the differences for one value, each with whether it makes the schema narrower."""
     types, taken = _types(was), _types(now)
     if types and types - taken:
-        yield f"a value may not be {' or '.join(sorted(types - taken))} any more", True
+        yield f"a value can no longer be {' or '.join(sorted(types - taken))}", True
     if taken - types:
-        yield f"a value may be {' or '.join(sorted(taken - types))} now", not types
+        yield f"a value can now be {' or '.join(sorted(taken - types))}", not types
     yield from _of_enum(was.get("enum"), now.get("enum"))
     for keyword in (*_LOWER, *_UPPER):
         if was.get(keyword) != now.get(keyword):
             before, after = was.get(keyword), now.get(keyword)
             is_looser = after is None or (before is not None and (after < before) is (keyword in _LOWER))
-            yield f"{keyword} was {_said(before)}, and is {_said(after)}", not is_looser
+            yield f"{keyword} was {_said(before)} and is now {_said(after)}", not is_looser
     if was.get("decimal") != now.get("decimal"):
-        yield f"decimal was {_said(was.get('decimal'))}, and is {_said(now.get('decimal'))}", not _holds(was, now)
+        yield f"decimal was {_said(was.get('decimal'))} and is now {_said(now.get('decimal'))}", not _holds(was, now)
     if was.get("additionalProperties", True) != now.get("additionalProperties", True):
         yield "additionalProperties has changed", now.get("additionalProperties") is False
     if was.get(CONDITIONS) != now.get(CONDITIONS):
@@ -151,13 +151,13 @@ def _of_enum(was: list[Any] | None, now: list[Any] | None) -> Iterator[tuple[str
     if was == now:
         return
     if now is None or was is None:
-        yield ("any value is accepted now", False) if now is None else ("only some values are accepted now", True)
+        yield ("any value is now accepted", False) if now is None else ("only some values are now accepted", True)
         return
     gone = [value for value in was if value not in now]
     if gone:
         yield f"{len(gone)} of the accepted values are gone, for example {json.dumps(gone[0])}", True
     if len(now) > len(was) - len(gone):
-        yield "more values are accepted: readers may find them", False
+        yield "more values are accepted: readers may find new values", False
 
 
 def _types(part: Mapping[str, Any]) -> set[str]:
@@ -167,7 +167,7 @@ def _types(part: Mapping[str, Any]) -> set[str]:
 
 
 def _holds(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Return whether the decimals of `now` can hold those of `was`."""
+    """Return whether decimals as declared in `now` can hold all decimals as declared in `was`."""
     if "decimal" not in now:
         return True
     if "decimal" not in was:
@@ -238,7 +238,7 @@ def _rest(was: Any, now: Any) -> Iterator[Change]:
 
 def _shared(old: Contract, new: Contract) -> Iterator[Change]:
     """Yield the changes to macros and derived columns, which rules may use."""
-    says = "rules that use it may reject what was accepted"
+    says = "rules that use it may reject accepted records"
     if _macros(old.macros) != _macros(new.macros):
         yield Change("macros.sql", says, (PRODUCERS,), NEW_VERSION)
     was, now = ({one.name: _plain(one.sql) for one in contract.derived} for contract in (old, new))
@@ -257,19 +257,19 @@ def _macros(sql: str) -> list[Any]:
 
 
 def _plain(sql: str) -> str:
-    """Return an SQL expression or SELECT without comments, and with single spaces."""
+    """Return an SQL expression or SELECT without comments and with single spaces."""
     return " ".join(re.sub(r"--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL).split())
 
 
 def _sql(before: Path, after: Path, old: Contract, new: Contract) -> Iterator[Change]:
-    """Yield the differences in SQL, and their effects on the examples."""
+    """Yield the differences in SQL and their effects on the examples."""
     was, now = ({path.name: _plain(path.read_text("utf-8")) for path in one.glob("*.sql")} for one in (before, after))
     changed = [name for name in was if now.get(name) != was[name]]
     values = list(_values(before, after, old, new)) if changed or _shared_differs(old, new) else []
     yield from values
     for name in _both(changed, now):
         if name != "macros.sql" and not values:
-            yield Change(name, "the SQL has changed; its results for the examples are the same")
+            yield Change(name, "the SQL has changed, but its results for the examples are the same")
 
 
 def _shared_differs(old: Contract, new: Contract) -> bool:
@@ -296,7 +296,7 @@ def _values(before: Path, after: Path, old: Contract, new: Contract) -> Iterator
 
 
 def _differing(was: Rows, now: Rows) -> list[str]:
-    """Return the columns of a table whose values differ, or `rows` if their number differs."""
+    """Return the columns of a table whose values differ, or `rows` if the number of rows differs."""
     if len(was) != len(now):
         return ["rows"]
     columns = _both(was[0], now[0]) if was and now else []

@@ -21,7 +21,7 @@ CONTRACT_SCHEMA = ROOT / "contracts" / "contract.schema.json"
 
 META_SCHEMA = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
 _PLACE = re.compile(r"[a-z_]+(?:\.\w+|\[\d+\])*")
-_AS_DESCRIBED = "Write it as docs/reference/contract.md describes the format."
+_AS_DESCRIBED = "See docs/reference/contract.md for the format."
 
 
 def document_faults(folder: Path) -> list[Fault]:
@@ -30,7 +30,7 @@ def document_faults(folder: Path) -> list[Fault]:
     try:
         data = read_json(path)
     except (OSError, ValueError, RecursionError):
-        return []  # loading the contract reports this
+        return []  # loading the contract reports this fault
     faults = [
         Fault(path, line_at(path, pointer), says, advice) for pointer, says, advice in _of_contract(data, folder.name)
     ]
@@ -84,7 +84,7 @@ def _sentences(error: jsonschema_rs.ValidationError, schema: Any, data: Any) -> 
 
 
 def _expected(schema: Any, error: jsonschema_rs.ValidationError) -> str:
-    """Return what a value must be, from the description of the definition that it breaks, or from the keyword."""
+    """Return what a value must be, from the description of the violated definition, or else from the keyword."""
     part, described = schema, ""
     for step in error.evaluation_path[:-1]:
         part = _at(schema, part["$ref"]) if step == "$ref" else part[step]
@@ -119,7 +119,7 @@ def _at(schema: Any, reference: str) -> Any:
 
 
 def place_of(path: Sequence[str | int], data: Any) -> str:
-    """Return a readable name for a place in contract.json, such as tables.orders.columns.status.type."""
+    """Return a readable name of a place in contract.json, such as tables.orders.columns.status.type."""
     place = ""
     for step in path:
         data = data[step]
@@ -132,7 +132,7 @@ def place_of(path: Sequence[str | int], data: Any) -> str:
 
 
 def pointer_of(fault: str, data: Any) -> str:
-    """Return the JSON Pointer for the place at the start of a message, such as tables.orders.columns.status.type."""
+    """Return the JSON Pointer of the place that begins a message, such as tables.orders.columns.status.type."""
     place = _PLACE.match(fault)
     pointer = ""
     for step in re.findall(r"\w+", place[0] if place else ""):
@@ -153,15 +153,15 @@ def pointer_of(fault: str, data: Any) -> str:
 
 
 def _of_schema(path: Path) -> list[Fault]:
-    """Return the faults that prevent records from being read with a schema."""
+    """Return the faults that prevent a schema from being used to read records."""
     try:
         schema = read_json(path)
     except (OSError, ValueError, RecursionError):
-        return []  # loading the contract reports this
+        return []  # loading the contract reports this fault
     errors = jsonschema_rs.Draft202012Validator(META_SCHEMA, offline=True).iter_errors(schema)
     found = {("".join(f"/{step}" for step in error.instance_path), error.message): error for error in errors}
     if found:
-        advice = "Write it in JSON Schema 2020-12."
+        advice = "Use JSON Schema 2020-12."
         return [Fault(path, line_at(path, at), f"{at} isn't a JSON Schema: {says}", advice) for at, says in found]
     advice = "Use a type that docs/reference/contract.md lists."
     return [Fault(path, line_at(path, at), says, advice) for at, says in type_faults(schema)]

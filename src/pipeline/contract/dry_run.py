@@ -27,26 +27,26 @@ from pipeline.run.runs import MANIFEST, replacing_outputs, write_json
 _INGEST, _PROCESSED = "ingest", "processed"
 _VERSION = "dry-run"
 _MEMORY_MB = 1769
-"""The memory of every function: that of the largest in infra/variables.tf. This machine doesn't enforce it."""
+"""The memory in MB of every function, as of the largest in infra/variables.tf. This machine doesn't enforce it."""
 
 _NEXT_STEPS: Mapping[type[PipelineError], str] = {
-    ContractError: "Correct the contract (see pipeline contract check), then run the same again.",
-    UnknownDatasetError: "Name one of these with --dataset, or name the contract's folder with --contracts.",
+    ContractError: "Correct the contract (see pipeline contract check), then run the command again.",
+    UnknownDatasetError: "Set --dataset to one of these, or --contracts to the folder that has the contract.",
 }
-"""Next steps that need no deployment."""
+"""Next steps by error that don't need a deployment."""
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """The outcome of a file, and its outputs, which exist until the run is closed."""
+    """The outcome of a file and its outputs, which are deleted when the run is closed."""
 
     dataset: str
     manifest: Manifest | None
-    """The manifest that would be published; None if the file would fail."""
+    """The manifest that would be published, or None if the file would fail."""
     tables: Mapping[str, Path]
     """The files of the tables by their names for users, such as orders.csv."""
     rejects: Sequence[Path]
-    """Files of reject lines, as in `rejected/`; after an early failure, the rejects that were found before it."""
+    """Files of reject lines, as in `rejected/`. After an early failure, they have only the rejects found until then."""
     error: str = ""
     cause: str = ""
     next_step: str = ""
@@ -58,9 +58,9 @@ class DryRun:
         return self.manifest is not None
 
     def copy_to(self, folder: Path) -> bool:
-        """Copy the tables, the rejects and the manifest to `folder`, and remove those of an earlier run.
+        """Copy the tables, rejects and manifest to `folder`, and remove the outputs of an earlier run.
 
-        After an error `folder` is unchanged. Raises CliError if it can't be written. Returns whether there were files.
+        Returns whether there were files. After an error, `folder` is unchanged. Raises CliError if it can't be written.
         """
         with replacing_outputs(folder) as unfinished:
             for name, path in self.tables.items():
@@ -80,10 +80,10 @@ class DryRun:
 
 @contextmanager
 def dry_run(path: Path, dataset: str, rules: Rules, on_read: Callable[[int], object]) -> Iterator[DryRun]:
-    """Run a file through every step; `on_read` is called with the number of bytes read.
+    """Run a file through every step. `on_read` is called with the number of bytes read.
 
     Memory doesn't grow with the file. Staged data takes up to twice the file's size in the folder for temporary files
-    (TMPDIR), and is deleted when the body ends.
+    (TMPDIR), and is deleted when the block ends.
     """
     with tempfile.TemporaryDirectory(prefix="pipeline-dry-run-") as temporary:
         root, key = Path(temporary), f"{PREFIX}{dataset}/{path.name}"
@@ -127,14 +127,14 @@ def _run(storage: FolderStorage, key: str, settings: Settings, processed: Path) 
             raise
         raise CliError(
             f"There is not enough disk space to try the file: {exc}",
-            f"Set TMPDIR to a folder with more space than {tempfile.gettempdir()}, then run the same again.",
+            f"Set TMPDIR to a folder with more space than {tempfile.gettempdir()}, then run the command again.",
         ) from exc
     except PipelineError as exc:
         samples = [processed / batch.staging_key(chunk, REJECTED) for chunk in range(batch.chunk_count)]
         found = [rejected] if rejected.is_file() else samples
         rejects = [path for path in found if path.is_file() and path.stat().st_size]
         cause = str(exc)
-        for path in (rejected, *samples):  # errors name them by addresses that don't exist
+        for path in (rejected, *samples):  # errors contain their S3 addresses, which don't exist
             cause = cause.replace(f"s3://{path.relative_to(processed.parent)}", "the rejects below")
         next_step = _NEXT_STEPS.get(type(exc), exc.next_step)
         position = exc.position if isinstance(exc, ContractError) else None

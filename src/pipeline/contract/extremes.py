@@ -1,4 +1,4 @@
-"""Derives records at the limits of a schema from its examples, and runs the contract on them.
+"""Derives records at the limits of a schema from its examples, and runs the contract on these records.
 
 Each record differs from an example in one place: a smallest or largest value, null, a missing field or an empty array.
 """
@@ -38,14 +38,14 @@ class Extreme:
     """A record at a limit of its schema."""
 
     pointer: str
-    """The place where it differs from an example."""
+    """The JSON Pointer of the place where the record differs from an example."""
     what: str
     """A description of the value at that place."""
     record: Any
 
 
 def extremes(version: Version, example: Any) -> Iterator[Extreme]:
-    """Yield records that differ from an example in one place. The schema may reject some of them."""
+    """Yield records that differ from an example in one place. Some of them may violate the schema."""
     for pointer, what, value in _changes(shape_of(version.schema, version.schema), example, ""):
         record = deepcopy(example)
         _set(record, path_of(pointer), value)
@@ -82,7 +82,7 @@ def _changes(shape: Shape, value: Any, pointer: str) -> Iterator[tuple[str, str,
 
 
 def _values(shape: Shape) -> Iterator[tuple[str, Any]]:
-    """Yield the limits of a value that isn't an object or array."""
+    """Yield the limits of a value that isn't an object or array, each with its description."""
     part = shape.part
     if "const" in part or "enum" in part:
         yield from ((f"{value!r}", value) for value in part.get("enum", []) if value is not None)
@@ -90,13 +90,13 @@ def _values(shape: Shape) -> Iterator[tuple[str, Any]]:
         yield from (("true", True), ("false", False))
     elif shape.kind == "integer":
         least, most = EPOCHS.get(str(part.get("format")), INT64)
-        yield "its least", _bound(part, "minimum", "exclusiveMinimum", least, 1)
-        yield "its most", _bound(part, "maximum", "exclusiveMaximum", most, -1)
+        yield "its smallest value", _bound(part, "minimum", "exclusiveMinimum", least, 1)
+        yield "its largest value", _bound(part, "maximum", "exclusiveMaximum", most, -1)
     elif shape.kind in ("number", "string") and "decimal" in part:
         yield from _decimals(part, as_text=shape.kind == "string")
     elif shape.kind == "number":
-        yield "its least", _bound(part, "minimum", "exclusiveMinimum", -1e300, 1)
-        yield "its most", _bound(part, "maximum", "exclusiveMaximum", 1e300, -1)
+        yield "its smallest value", _bound(part, "minimum", "exclusiveMinimum", -1e300, 1)
+        yield "its largest value", _bound(part, "maximum", "exclusiveMaximum", 1e300, -1)
         yield "a number with many digits", 0.123456789012345
     elif shape.kind == "string" and part.get("format") in _TIMES:
         yield from ((text, text) for text in _TIMES[str(part["format"])])
@@ -115,25 +115,25 @@ def _bound(part: Mapping[str, Any], inclusive: str, exclusive: str, limit: float
 
 def _decimals(part: Mapping[str, Any], *, as_text: bool) -> Iterator[tuple[str, Any]]:
     precision, scale = decimal_of(part["decimal"])
-    if not as_text:  # a float keeps no more digits
+    if not as_text:  # a float has no more significant digits
         precision = min(precision, max(SIGNIFICANT_DIGITS, precision - scale))
         scale = min(scale, max(0, SIGNIFICANT_DIGITS - (precision - scale)))
     finest = Decimal(1).scaleb(-scale)
     most = Decimal(10) ** (precision - scale) - finest
-    for what, number in (("its most", most), ("its least", -most), ("its finest", finest)):
+    for what, number in (("its largest value", most), ("its smallest value", -most), ("its smallest step", finest)):
         yield what, str(number) if as_text else int(number) if scale == 0 else float(number)
 
 
-# --- the contract, tried on them --------------------------------------------------------------------------------------
+# --- the contract, tried on these records -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The outcome of the records at the limits of one version's schema."""
+    """The outcome of the records at the limits of a version's schema."""
 
     faults: Sequence[Fault]
     warnings: Mapping[Fault, str]
-    """The warnings, each with its column, such as orders.status."""
+    """The warnings, each with the column that it is about, such as orders.status."""
 
 
 def try_extremes(folder: Path, contract: Contract, version: Version) -> Trial:
@@ -155,7 +155,7 @@ def try_extremes(folder: Path, contract: Contract, version: Version) -> Trial:
         if result.error in _ERRORS:
             one = found[starts[result.position]] if result.position in starts else None
             where = f"{one.pointer} is {one.what}" if one else "records at the limits of the schema"
-            advice = "Let the SQL accept such a value, or let the schema or a rule reject it."
+            advice = "Accept such a value in the SQL, or reject it with the schema or a rule."
             return Trial([Fault(folder / "contract.json", 1, f"{says}{where}: {result.cause}", advice)], {})
         warned = dict(_of_rejects(folder, version, found, starts, map(json.loads, result.reject_lines())))
         table = contract.record_table
@@ -172,7 +172,7 @@ def _origins(contract: Contract) -> Mapping[str, Columns]:
 
 
 def _renaming(key: Sequence[str | None], is_valid: Callable[[Any], bool]) -> Callable[[Any, int, str], Any]:
-    """Return a function that gives a record a unique key, if the key is an unchanged value of the record."""
+    """Return a function that makes the key of a record unique, where it is an unchanged value of the record."""
 
     def rename(record: Any, number: int, kept: str = "") -> Any:
         renamed = deepcopy(record)
@@ -194,7 +194,7 @@ def _renaming(key: Sequence[str | None], is_valid: Callable[[Any], bool]) -> Cal
 
 
 def _repeated_parents(folder: Path, version: Version, rename: Callable[[Any, int, str], Any]) -> list[Fault]:
-    """Return the fault if a file fails whose records differ only in their key, such as two orders of one customer."""
+    """Return a fault if records that differ only in their key, such as two orders of one customer, fail the file."""
     records = [rename(one, number, "") for one in version.schema["examples"] for number in (1, 2)]
     with tried([json.dumps(one).encode() + b"\n" for one in records], folder) as result:
         if result.error in _ERRORS:
@@ -207,22 +207,22 @@ def _repeated_parents(folder: Path, version: Version, rename: Callable[[Any, int
 def _of_rejects(
     folder: Path, version: Version, found: Sequence[Extreme], starts: Mapping[int, int], rejects: Iterator[Any]
 ) -> Iterator[tuple[Fault, str]]:
-    """Yield schema-valid values that get their record rejected because a column or key can't hold them."""
+    """Yield a warning for each schema-valid value whose record is rejected because a column or key can't hold it."""
     schema = folder / f"v{version.number}.schema.json"
     said = set[str]()
     for reject in rejects:
         if reject["reason"] in (DOES_NOT_FIT, NULL_KEY):
             one = found[starts[reject["position"]]]
-            says = f"accepts {one.what} at {one.pointer}, and such a record is rejected: "
+            says = f"accepts {one.what} at {one.pointer}, but such a record is rejected: "
             says += reject["errors"][0]["message"]
             if one.pointer not in said:
                 said.add(one.pointer)
-                advice = "Bound or require the value in the schema, widen the column, or write TRY_CAST in the SQL."
+                advice = "Limit or require the value in the schema, widen the column, or use TRY_CAST in the SQL."
                 yield Fault(schema, _line_of(schema, version, one.pointer), says, advice), reject["errors"][0]["rule"]
 
 
 def _line_of(path: Path, version: Version, pointer: str) -> int:
-    """Return the line of the schema that describes the value at a place in the record."""
+    """Return the line of the schema that describes the value at a JSON Pointer into the record."""
     at, shape = "", shape_of(version.schema, version.schema)
     for step in path_of(pointer):
         inner = shape.element if step.isdigit() and shape.element else shape.members.get(step)
@@ -238,7 +238,7 @@ def _line_of(path: Path, version: Version, pointer: str) -> int:
 def _of_rounded(
     folder: Path, contract: Contract, origins: Columns, records: Sequence[Any], rows: Sequence[Mapping[str, str]]
 ) -> Iterator[tuple[Fault, str]]:
-    """Yield columns of the record table whose numbers differ from the record's values."""
+    """Yield a warning for each column of the record table whose numbers differ from the record's values."""
     table = contract.record_table
     places = {name: origin.pointer for name, origin in origins.items() if origin.pointer and "*" not in origin.pointer}
     keys = [places.get(name) for name in table.key]

@@ -1,4 +1,4 @@
-"""Faults in a contract, with their file, line and advice."""
+"""Faults in contracts, with their file, line and advice."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from functions.common.json_pointer import path_of
 
 @dataclass(frozen=True, order=True)
 class Fault:
-    """A fault or a warning, and what to do about it."""
+    """A fault or a warning, with advice."""
 
     file: Path
     line: int
@@ -20,7 +20,7 @@ class Fault:
 
 
 def line_at(path: Path, pointer: str) -> int:
-    """Return the line of a JSON file on which the value at a JSON Pointer, or the nearest one outside it, begins."""
+    """Return the line of a JSON file where the value at a JSON Pointer begins, or else the nearest value around it."""
     lines = _lines(path.read_text("utf-8"))
     steps = path_of(pointer)
     while steps and steps not in lines:
@@ -32,7 +32,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
 def _lines(text: str) -> dict[tuple[str, ...], int]:
-    """Return the line of each JSON value, or of its name, by the names and indexes that lead to it."""
+    """Return the line of each JSON value, or of its name, by its path of names and indexes."""
     found: dict[tuple[str, ...], int] = {}
     tokens = ((match[0], text.count("\n", 0, match.start()) + 1) for match in _TOKEN.finditer(text))
     _value(tokens, *next(tokens, ("", 1)), (), found)

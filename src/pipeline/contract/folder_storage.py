@@ -1,4 +1,4 @@
-"""Storage in a folder instead of S3."""
+"""Stores objects in a folder instead of S3."""
 
 import os
 import shutil
@@ -14,10 +14,10 @@ from functions.common.s3_utils import BLOCK_BYTES, Storage
 
 
 class FolderStorage(Storage):
-    """Objects are files `<root>/<bucket>/<key>` without versions: any version id returns the current content.
+    """Objects are files `<root>/<bucket>/<key>` without versions: any version ID returns the current content.
 
-    Uploads and downloads are hard links if the file system supports them. `on_read` is called after each read of an
-    object with its key and the offset in bytes after the read.
+    Uploads and downloads are hard links if the file system supports them. After each read of an object, `on_read` is
+    called with its key and the offset in bytes.
     """
 
     def __init__(self, root: Path, on_read: Callable[[str, int], object] = lambda _key, _at: None) -> None:
@@ -61,7 +61,7 @@ class FolderStorage(Storage):
     def put_bytes(self, bucket: str, key: str, data: bytes, *, content_type: str = "application/json") -> None:
         path = self._root / bucket / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)  # it may be a hard link
+        path.unlink(missing_ok=True)  # the file may be a hard link
         path.write_bytes(data)
 
     def put_new(self, bucket: str, key: str, data: bytes, *, content_type: str = "application/json") -> bool:

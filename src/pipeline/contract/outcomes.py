@@ -1,4 +1,4 @@
-"""Runs the examples of a schema through a contract: the rows of its tables, and the rejects."""
+"""Runs examples of a schema through a contract, and returns the rows of its tables and the number of rejects."""
 
 import csv
 import json
@@ -19,10 +19,10 @@ Rows = list[Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Made:
-    """The outcome of some records."""
+    """The outcome of running some records through a contract."""
 
     tables: Mapping[str, Rows]
-    """The CSV rows of each table without the pipeline's own columns; empty if the file would fail."""
+    """The CSV rows of each table without the columns that the pipeline adds. Empty if the file would fail."""
     rejected: int
     error: str
 
@@ -39,7 +39,7 @@ def tried(lines: Iterable[bytes], folder: Path) -> Iterator[DryRun]:
 
 
 def lines_of(examples: Iterable[Any]) -> list[bytes]:
-    """Return examples as JSON Lines."""
+    """Return examples as JSON Lines, one element per line."""
     return [json.dumps(example).encode() + b"\n" for example in examples]
 
 

@@ -19,11 +19,11 @@ _LINE = re.compile(r"\n\nLINE (\d+):")
 _EXACT = re.compile(r"(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|U\w+INT)$|DECIMAL\((\d+),(\d+)\)$")
 _CURRENT_TIME = frozenset({"current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"})
 
-_SAME_BYTES = "Remove it: the same file must always give the same bytes."
+_SAME_BYTES = "Remove the call: the same file must always give the same bytes."
 
 
 def query_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """Yield the faults in the macros, the upcasts, the rules, the control totals and the tables' SELECTs."""
+    """Yield the faults in the macros, upcasts, rules and control totals, and in the SELECTs of the tables."""
     with database() as connection:
         try:
             make_macros(connection, contract)
@@ -37,7 +37,7 @@ def query_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
             view_records(connection, contract.current, contract)
         except duckdb.Error as exc:
             path = folder / "contract.json"
-            yield Fault(path, line_at(path, "/derived"), f"a derived column fails: {_short(exc)}", "Correct its sql.")
+            yield Fault(path, line_at(path, "/derived"), f"a derived column fails: {_short(exc)}", "Correct its SQL.")
             return
         yield from _of_expressions(folder, connection, contract)
         for table in contract.tables:
@@ -46,14 +46,14 @@ def query_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
 
 @contextmanager
 def database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty database that downloads no extensions."""
+    """Open an empty database that downloads no extensions."""
     with closing(duckdb.connect(config={"autoinstall_known_extensions": False})) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
 
 
 def view_records(connection: duckdb.DuckDBPyConnection, version: Version, contract: Contract | None = None) -> None:
-    """Create an empty view `records` as a version's SQL sees it."""
+    """Create an empty view `records` with the columns that a version's SQL can use."""
     columns = [f"CAST(NULL AS BIGINT) AS {POSITION}"]
     columns += [f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in version.columns.items()]
     if contract and contract.keeps_unknown:
@@ -74,11 +74,11 @@ def _of_upcast(folder: Path, connection: duckdb.DuckDBPyConnection, older: Versi
     yield from _changing(path, connection, older.upcast)
     wanted = {POSITION: "BIGINT", FITS: "BOOLEAN", **newer.columns}
     yield from _missing(
-        path, wanted.keys() - given.keys(), "Begin it with SELECT *, which keeps the unchanged columns."
+        path, wanted.keys() - given.keys(), "Begin the query with SELECT *, which keeps the unchanged columns."
     )
     for name in sorted(given.keys() - wanted.keys()):
         says = f"returns a column {name}, which version {newer.number} does not have"
-        yield Fault(path, 1, says, f"Remove it: * EXCLUDE ({name}).")
+        yield Fault(path, 1, says, f"Remove the column: * EXCLUDE ({name}).")
     relation = connection.sql(older.upcast)
     types = dict(zip(relation.columns, relation.types, strict=True))
     for name in newer.columns.keys() & types.keys():
@@ -96,17 +96,19 @@ def _of_table(folder: Path, connection: duckdb.DuckDBPyConnection, table: Table)
         return
     yield from _changing(path, connection, table.sql)
     wanted = {POSITION: "BIGINT", **{column.name: column.type for column in table.columns if column is not EXTRA}}
-    yield from _missing(path, wanted.keys() - given.keys(), "Return it, or remove it from contract.json.")
+    yield from _missing(path, wanted.keys() - given.keys(), "Return the column, or remove it from contract.json.")
     for name in sorted(given.keys() - wanted.keys() - {EXTRA.name}):
         yield Fault(
-            path, 1, f"returns a column {name}, which contract.json does not declare", "Declare it, or remove it."
+            path, 1, f"returns a column {name}, which contract.json does not declare", "Declare or remove the column."
         )
     for name in wanted.keys() & given.keys():
         if not _can_be(given[name], wanted[name]):
-            says = f"returns {name} as {given[name]}, which is {wanted[name]} in contract.json"
-            advice = f"Convert it in the SQL; CAST(… AS {wanted[name]}) AS {name} may round."
+            says = f"returns {name} as {given[name]}, but contract.json declares {wanted[name]}"
+            advice = f"Convert the column in the SQL. CAST(… AS {wanted[name]}) AS {name} may round."
             if COLUMN_TYPE.fullmatch(given[name]):
-                advice = f"Declare it as {given[name]}, or convert it in the SQL; CAST(… AS {wanted[name]}) may round."
+                advice = (
+                    f"Declare {given[name]}, or convert it in the SQL. CAST(… AS {wanted[name]}) AS {name} may round."
+                )
             yield Fault(path, 1, says, advice)
 
 
@@ -126,14 +128,14 @@ def _of_expressions(folder: Path, connection: duckdb.DuckDBPyConnection, contrac
         for fault in _changing(path, connection, query):
             yield Fault(path, line, fault.says, fault.advice)
         if pointer.startswith("/rules") and given != "BOOLEAN":
-            yield Fault(path, line, f"the rule returns {given}", "Write a predicate that is true for a good record.")
+            yield Fault(path, line, f"the rule returns {given}", "Write a predicate that is true for a valid record.")
         if pointer.startswith("/control_totals") and not _EXACT.match(given):
-            says = f"the control total adds up {given}, which is not exact"
-            yield Fault(path, line, says, "Add up decimals or whole numbers.")
+            says = f"the control total adds values of type {given}, which is not exact"
+            yield Fault(path, line, says, "Add decimals or integers.")
 
 
 def _can_be(given: str, declared: str) -> bool:
-    """Whether a column can be cast without losing decimals; its range may shrink."""
+    """Return whether a column can be cast without losing decimals. The range may be smaller."""
     if given == declared or (given, declared) in (
         ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"),
         ("FLOAT", "DOUBLE"),
@@ -145,7 +147,7 @@ def _can_be(given: str, declared: str) -> bool:
 
 
 def _lossy(given: Any, wanted: Any, place: str) -> Iterator[tuple[str, str]]:
-    """Yield the places where a cast between two types loses data, and what it loses."""
+    """Yield the places where a cast between two types loses data, each with the end of a sentence about it."""
     if str(given) == '"NULL"':
         return
     if {given.id, wanted.id} == {"struct"}:
@@ -159,17 +161,17 @@ def _lossy(given: Any, wanted: Any, place: str) -> Iterator[tuple[str, str]]:
     elif {given.id, wanted.id} == {"list"}:
         yield from _lossy(given.children[0][1], wanted.children[0][1], f"{place}[]")
     elif not _can_be(str(given), str(wanted)):
-        yield place, f"is {given}, which the next version has as {wanted}"
+        yield place, f"is {given}, but the next version has it as {wanted}"
 
 
 def described(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
-    """Return the columns of a SELECT with their types. Raises duckdb.Error if it can't run."""
+    """Return the types of a SELECT's columns by name. Raises duckdb.Error if the query can't run."""
     if len(connection.extract_statements(sql)) != 1:
-        raise duckdb.BinderException("It must be one SELECT.")
+        raise duckdb.BinderException("The query must be a single SELECT.")
     columns: dict[str, str] = {}
     for name, kind, *_ in connection.execute(f"DESCRIBE {sql}").fetchall():
         if name in columns:
-            raise duckdb.BinderException(f"It returns the column {name} twice.")
+            raise duckdb.BinderException(f"The query returns the column {name} twice.")
         columns[name] = kind
     return columns
 
@@ -201,18 +203,18 @@ def _changing(path: Path, connection: duckdb.DuckDBPyConnection, sql: str) -> It
 
 @cache
 def _changing_functions() -> frozenset[str]:
-    """Return DuckDB's functions with changing results. The result is cached, because listing them is slow."""
+    """Return the DuckDB functions with changing results. The result is cached, because listing functions is slow."""
     query = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
     with duckdb.connect() as connection:
         return frozenset(name for (name,) in connection.execute(query).fetchall()) - {"error"}
 
 
 def _names(node: Any, functions: Container[str]) -> Iterator[tuple[str, int]]:
-    """Yield the calls of some functions in a serialised query, and words for the current time, with their offsets."""
+    """Yield calls of the given functions, and keywords for the current time, with their offsets in the query."""
     if isinstance(node, Mapping):
         name, columns = str(node.get("function_name", "")).lower(), node.get("column_names") or []
         is_current_time = len(columns) == 1 and str(columns[0]).lower() in _CURRENT_TIME
-        is_age = name == "age" and len(node.get("children", [])) == 1  # of today
+        is_age = name == "age" and len(node.get("children", [])) == 1  # relative to today
         if name in functions or is_current_time or is_age:
             yield name or str(columns[0]).lower(), int(node.get("query_location") or 0)
         for inner in node.values():

@@ -1,4 +1,4 @@
-"""Reads contracts' folders from another revision of the repository."""
+"""Reads the folders of contracts from another revision of the repository."""
 
 import io
 import subprocess
@@ -14,7 +14,7 @@ MAIN = "origin/main"
 def base_revision() -> str:
     """Return the revision to compare with: the merge base with main, or on main itself, the previous revision.
 
-    Empty if there is none: this isn't a clone, or it has no history.
+    Returns an empty string if there is no such revision, because this isn't a clone or it has no history.
     """
     if (left := _git("merge-base", "HEAD", MAIN)) and left != _git("rev-parse", "HEAD"):
         return left
@@ -22,16 +22,16 @@ def base_revision() -> str:
 
 
 def folder_at(revision: str, folder: Path, into: Path) -> Path | None:
-    """Unpack a folder of the repository as of `revision` into `into`, and return its path.
+    """Unpack a folder of the repository at `revision` into `into`, and return its path.
 
-    Returns None if the revision doesn't have the folder. Raises UsageError if there is no such revision.
+    Returns None if the revision doesn't have the folder. Raises UsageError if the revision doesn't exist.
     """
     if not folder.resolve().is_relative_to(ROOT):
-        raise UsageError(f"{folder} is not in the repository.", "Name a folder in it, such as contracts/orders.")
+        raise UsageError(f"{folder} is not in the repository.", "Give a folder in it, such as contracts/orders.")
     place = folder.resolve().relative_to(ROOT)
     if not _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"):
         raise UsageError(
-            f"git doesn't know the revision {revision}.", "Name a branch, a tag or a commit; fetch it first."
+            f"git doesn't know the revision {revision}.", "Give a branch, tag or commit. If necessary, fetch it first."
         )
     packed = subprocess.run(["git", "archive", revision, str(place)], cwd=ROOT, capture_output=True, check=False)
     if packed.returncode:
@@ -42,7 +42,7 @@ def folder_at(revision: str, folder: Path, into: Path) -> Path | None:
 
 
 def datasets_at(revision: str, root: Path) -> list[Path]:
-    """Return the contracts' folders under `root`, a folder of the repository, in a revision."""
+    """Return the folders of contracts under `root`, a folder of the repository, at a revision."""
     if not root.resolve().is_relative_to(ROOT):
         return []
     listed = _git("ls-tree", "-r", "--name-only", revision, f"{root.resolve().relative_to(ROOT)}/")
@@ -50,7 +50,7 @@ def datasets_at(revision: str, root: Path) -> list[Path]:
 
 
 def _git(*arguments: str) -> str:
-    """Return the output of git. Empty if git fails or isn't installed."""
+    """Return the output of git, or an empty string if git fails or isn't installed."""
     try:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     except FileNotFoundError:

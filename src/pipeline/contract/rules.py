@@ -1,4 +1,4 @@
-"""Reads the rules for validating a file, from this checkout or a deployment: contracts and the functions' settings."""
+"""Reads the rules for validating a file: the contracts and the functions' settings, here or in a deployment."""
 
 import io
 import zipfile
@@ -23,7 +23,7 @@ SETTINGS = (
     "max_reject_ratio",
     "unknown_fields",
 )
-"""The Terraform variables that affect a file's outcome. A function's environment has them in upper case."""
+"""The Terraform variables that affect a file's outcome. The functions have them as environment variables."""
 
 _CONTRACTS = "contracts/"
 
@@ -34,9 +34,9 @@ class Rules:
 
     contracts: Path
     settings: Mapping[str, str]
-    """The values by their names in a function's environment."""
+    """The values by their names in a function's environment, in upper case."""
     origin: str
-    """The source of the rules, in words."""
+    """A description of the source of the rules."""
 
 
 def rules_here(contracts: Path | None = None) -> Rules:
@@ -53,7 +53,7 @@ def rules_here(contracts: Path | None = None) -> Rules:
 
 
 def _as_terraform_writes(value: str) -> str:
-    """Return a number without an exponent, as a function's environment has it, and any other string unchanged."""
+    """Return a number without an exponent, as in a function's environment, and any other string unchanged."""
     try:
         number = Decimal(value)
     except InvalidOperation:
@@ -64,7 +64,7 @@ def _as_terraform_writes(value: str) -> str:
 def rules_of(place: Target, folder: Path) -> Rules:
     """Return the rules of a deployment: its functions' settings, and the contracts in a function's package.
 
-    The contracts are unpacked into `folder`. Raises CliError if the deployment is of a release without these settings.
+    The contracts are unpacked into `folder`. Raises CliError if the deployment's release doesn't have these settings.
     """
     names, functions = place.outputs()["function_names"], place.client("lambda")
     found = {name: functions.get_function(FunctionName=names[name]) for name in ("starter", "validate", "write")}
@@ -73,7 +73,7 @@ def rules_of(place: Target, folder: Path) -> Rules:
     }
     if missing := sorted({name.upper() for name in SETTINGS} - environment.keys()):
         raise CliError(
-            f"The deployment has no {', '.join(missing)}: it is of another release.",
+            f"The deployment has no {', '.join(missing)}: another release created it.",
             "Check out its release, or run make deploy-infra.",
         )
     _unpack_contracts(place.download(found["validate"]["Code"]["Location"]), folder)

@@ -1,4 +1,4 @@
-"""Checks the schemas of a contract: they are valid, accept their examples, and have no keywords without effect."""
+"""Checks that a contract's schemas are valid, accept their examples, and have no keywords without effect."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -26,7 +26,7 @@ _OF_TYPES: Mapping[tuple[str, ...], str] = {
     "unevaluatedProperties dependentRequired dependentSchemas",
 }
 _KEYWORDS = {keyword: frozenset(types) for types, keywords in _OF_TYPES.items() for keyword in keywords.split()}
-"""The supported keywords, each with the types to which it applies. Empty for all types."""
+"""The supported keywords, each with the types that it applies to. Empty for all types."""
 
 _FORMATS = {
     *("date", "date-time", "time", "duration", "email", "hostname"),
@@ -35,7 +35,7 @@ _FORMATS = {
 
 
 def schema_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """Yield the faults in the schemas of all versions, and in the rules' pointers into them."""
+    """Yield the faults in the schemas of all versions, and in the pointers of rules into the current schema."""
     for version in contract.versions:
         path = folder / f"v{version.number}.schema.json"
         for pointer, says, advice in _of_schema(version):
@@ -48,7 +48,7 @@ def schema_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
 
 
 def null_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """Yield schemas with a null type that has no effect: it is next to a reference to a schema that forbids null."""
+    """Yield a warning for each null type without effect, because a reference next to it forbids null."""
     for version in contract.versions:
         path = folder / f"v{version.number}.schema.json"
         for pointer, part in parts(version.schema):
@@ -58,7 +58,7 @@ def null_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
                 and "null" in given
                 and "null" not in (types_of(merged(part, version.schema)) or ["null"])
             ):
-                says = f"names null next to a reference to {part['$ref']}, which forbids null: null is rejected"
+                says = f"allows null next to a reference to {part['$ref']}, which forbids null, so null is rejected"
                 advice = f'Write "anyOf": [{{"$ref": "{part["$ref"]}"}}, {{"type": "null"}}].'
                 yield Fault(path, line_at(path, f"{pointer}/type"), says, advice)
 
@@ -69,13 +69,13 @@ def _of_schema(version: Version) -> Iterator[tuple[str, str, str]]:
     if schema.get("$schema") != _DRAFT:
         yield (
             "/$schema",
-            "is not the draft of JSON Schema that records are validated with",
+            "is not the JSON Schema draft that records are validated with",
             f'Write "$schema": "{_DRAFT}".',
         )
         return
     if not schema.get("examples"):
         says = 'has no "examples", which are needed to test the SQL'
-        yield "", says, 'Give at least one whole record: "examples": [{...}].'
+        yield "", says, 'Add at least one complete record: "examples": [{...}].'
     describe, apply = describing(schema), conditions(schema)
     yield from _of_shapes(schema, apply)
     for pointer, part in parts(schema):
@@ -91,11 +91,11 @@ def _of_part(part: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for keyword in part:
         if keyword not in ANNOTATIONS and keyword not in _KEYWORDS:
             near = get_close_matches(keyword, _KEYWORDS, n=1)
-            advice = f"Did you mean {near[0]}?" if near else "Remove it."
-            yield f"/{keyword}", f"has a keyword {keyword}, which JSON Schema does not know", advice
+            advice = f"Did you mean {near[0]}?" if near else "Remove the keyword."
+            yield f"/{keyword}", f"has the keyword {keyword}, which JSON Schema does not define", advice
         elif types and (kinds := _KEYWORDS.get(keyword)) and not types & kinds:
             says = f"has {keyword}, which does not apply to {' or '.join(sorted(types))}"
-            yield f"/{keyword}", says, "Remove it, or give the value another type."
+            yield f"/{keyword}", says, "Remove the keyword, or give the value another type."
     if form := part.get("format"):
         is_number = types <= {"integer", "null"} and "integer" in types
         known = sorted(EPOCHS) if is_number else sorted(_FORMATS)
@@ -105,8 +105,8 @@ def _of_part(part: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             )
             yield "/format", says, f"Use one of {', '.join(known)}{'' if is_number else ', or a pattern'}."
     if "default" in part:
-        says = "has a default, which has no effect: a record without the field stays without it"
-        yield "/default", says, "Remove it. If a missing value has a meaning, write it in the table's SQL."
+        says = "has a default, which has no effect: a record without the field stays unchanged"
+        yield "/default", says, "Remove the default. If a missing value has a meaning, handle it in the table's SQL."
     if isinstance(part.get("multipleOf"), float):
         says = "has a fractional multipleOf, on which validators disagree (for some, 19.99 isn't a multiple of 0.01)"
         yield "/multipleOf", says, 'Use "decimal": [precision, scale].'
@@ -128,10 +128,10 @@ def _of_shapes(schema: Mapping[str, Any], apply: set[str]) -> Iterator[tuple[str
             elif shape.kind == OBJECT and one.get("additionalProperties") is not False:
                 says = "accepts fields that it does not name, which no table can have"
                 advice = (
-                    'Add "additionalProperties": false; "unknown_fields" in the contract can have them dropped or kept.'
+                    'Add "additionalProperties": false. "unknown_fields" in the contract can drop or keep such fields.'
                 )
-                if pointer in apply:  # if it forbids other fields, it no longer holds as a condition
-                    advice = f"Give the conditions that refer to it a definition of their own, then: {advice}"
+                if pointer in apply:  # as a condition, a schema that forbids other fields would no longer hold
+                    advice = f"Give the conditions that refer to it their own definition, then: {advice}"
                 found[pointer] = says, advice
     yield from ((pointer, says, advice) for pointer, (says, advice) in found.items())
 
@@ -143,7 +143,7 @@ def _described(shape: Shape) -> Iterator[Shape]:
 
 
 def _descriptions(shape: Shape, root: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the schemas that describe an object's members: its own schema, or those of its variants."""
+    """Yield the schemas that describe an object's members: its own schema, or the schemas of its variants."""
     if shape.part.get("additionalProperties") is False:
         return
     choices = [condition for condition in shape.part.get(CONDITIONS, []) if condition.keys() & {"anyOf", "oneOf"}]
@@ -154,7 +154,7 @@ def _descriptions(shape: Shape, root: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _pointer_of(part: Any, root: Mapping[str, Any], pointers: Mapping[int, str]) -> str | None:
-    """Return the JSON Pointer of a schema, or of the one to which it refers. None if it was merged from several."""
+    """Return the JSON Pointer of a schema or of the schema that it refers to. None if it was merged from several."""
     while isinstance(part, Mapping) and "$ref" in part and "properties" not in part:
         part = resolve(part["$ref"], root)
     return pointers.get(id(part))
@@ -163,7 +163,7 @@ def _pointer_of(part: Any, root: Mapping[str, Any], pointers: Mapping[int, str])
 def _closed_conditions(
     pointer: str, tested: Any, described: Mapping[str, Any], root: Mapping[str, Any], seen: frozenset[str] = frozenset()
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield conditions that never hold for a valid value, because they forbid a field that it requires."""
+    """Yield conditions that never hold for a valid value, because they forbid a field that the value requires."""
     for keyword, below, inner in inner_schemas(tested):
         place = f"{pointer}/{keyword}{below}"
         if keyword in IN_PLACE and isinstance(inner, Mapping):
@@ -189,7 +189,7 @@ def _closed_condition(
     if condition.get("additionalProperties") is False and "patternProperties" not in condition and forbidden:
         says = f"holds for no valid record: it forbids the field {forbidden[0]}, which is required"
         if reference:
-            yield place, says, 'Give the condition a definition of its own, without "additionalProperties": false.'
+            yield place, says, 'Give the condition its own definition, without "additionalProperties": false.'
         else:
             yield f"{place}/additionalProperties", says, 'Remove "additionalProperties": false from the condition.'
     for name, inner in named.items():
@@ -204,14 +204,14 @@ def _of_examples(pointer: str, part: Mapping[str, Any], root: Mapping[str, Any])
     try:
         validator = compiled({**part, **shared})
     except ValueError as exc:
-        if "#/properties" in str(exc):  # a reference outside of this part: the whole record's examples test it
+        if "#/properties" in str(exc):  # a reference to another part: the examples of the whole record test it
             return
         yield pointer, str(exc).splitlines()[0], "Correct the schema."
         return
     for number, example in enumerate(part.get("examples", [])):
         for error in validator.iter_errors(example):
             place = f"{pointer}/examples/{number}" + "".join(f"/{step}" for step in error.instance_path)
-            yield place, f"the example breaks its schema: {error.message}", "Correct the example or the schema."
+            yield place, f"the example violates its schema: {error.message}", "Correct the example or the schema."
 
 
 def _is_named_in(schema: Mapping[str, Any], pointer: str) -> bool:
@@ -220,6 +220,6 @@ def _is_named_in(schema: Mapping[str, Any], pointer: str) -> bool:
     for step in path_of(pointer):
         inner = part.get("items") if step.isdigit() else part.get("properties", {}).get(step)
         if inner is None:
-            return "properties" not in part and "items" not in part  # JSON may have any members
+            return "properties" not in part and "items" not in part  # a JSON value may have any members
         part = merged(inner, schema)
     return True

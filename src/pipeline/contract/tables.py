@@ -1,4 +1,4 @@
-"""Checks the tables of a contract for keys that several records can share, and values that don't fit."""
+"""Checks the tables of a contract for keys that several records can share, and for values that don't fit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from pipeline.contract.queries import database, described, view_records
 
 
 def key_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """Yield tables in which several records can have rows with one key, and no latest_by.
+    """Yield a fault for each table without latest_by in which several records can have rows with the same key.
 
     Checks only keys whose columns are unchanged values of the record. The contract's SQL must run.
     """
@@ -32,16 +32,16 @@ def key_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
             continue
         path = folder / "contract.json"
         key, record_key = ", ".join(table.key), ", ".join(contract.record_table.key)
-        says = f"several records can have {table.name} rows with the same key ({key}), and it has no latest_by"
+        says = f"several records can have {table.name} rows with the same key ({key}), and the table has no latest_by"
         advice = f"Add latest_by with the columns that select the newest row, or add {record_key} to the key."
         yield Fault(path, line_at(path, f"/tables/{number}/key"), says, advice)
 
 
 def cast_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
-    """Yield columns that can't hold every value of the schema, and casts in SELECTs that fail on some values.
+    """Yield warnings about columns that can't hold every value of the schema, and casts that fail on some values.
 
-    The contract must have no faults. Computed values are not checked: DuckDB types a sum, for example, wider than its
-    values need.
+    The contract must have no faults. Computed values are not checked, since DuckDB gives a sum, for example, a wider
+    type than its values need.
     """
     with _records(contract) as connection:
         origins = column_origins(connection, contract)
@@ -49,7 +49,7 @@ def cast_warnings(folder: Path, contract: Contract) -> Iterator[Fault]:
             given = described(connection, check.table.sql)
             yield from _of_columns(folder, contract, check, given, origins[check.table.name])
             if casts(connection, check.table.sql):
-                says = "has a cast that may round a value or fail; then the record is rejected as does_not_fit"
+                says = "has a cast that may round a value, or fail; then the record is rejected as does_not_fit"
                 advice = "Use TRY_CAST if such a value should become null."
                 yield Fault(folder / f"{check.table.name}.sql", 1, says, advice)
 
@@ -65,15 +65,13 @@ def _of_columns(
             line = line_at(path, f"/tables/{contract.tables.index(table)}/columns/{number}")
             kind = given[column.name]
             says = f"{table.name}.{column.name} is {column.type}, which can't hold every {kind} of {place}"
-            advice = (
-                f"Declare it as {kind}, or limit it in the schema. Otherwise such a record is rejected as does_not_fit."
-            )
+            advice = f"Declare {kind}, or limit it in the schema. Otherwise, its record is rejected as does_not_fit."
             yield Fault(path, line, says, advice)
 
 
 @contextmanager
 def _records(contract: Contract) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database with the contract's macros and an empty view `records`."""
+    """Open a database with the contract's macros and an empty view `records`."""
     with database() as connection:
         make_macros(connection, contract)
         view_records(connection, contract.current, contract)

@@ -1,4 +1,4 @@
-"""`pipeline validate`: checks a file against the contract on this machine, before it is sent."""
+"""The `pipeline validate` command, which checks a file against the contract on this machine."""
 
 import json
 import tempfile
@@ -30,18 +30,18 @@ def validate(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to check.")],
     dataset: Annotated[str, typer.Option(help="The dataset of the file.")] = "orders",
     contracts: Annotated[
-        Path | None, typer.Option(help="A folder of contracts, instead of the one in contracts_dir.")
+        Path | None, typer.Option(help="A folder of contracts that replaces the one in contracts_dir.")
     ] = None,
     target_name: DeployedRules = "",
     out: Annotated[Path | None, typer.Option(help="A folder for the tables, the rejects and the manifest.")] = None,
-    samples: Annotated[int, typer.Option(min=0, help="How many rejects of each reason to show.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
+    samples: Annotated[int, typer.Option(min=0, help="The number of rejects to show for each reason.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")] = False,
 ) -> None:
     """Check a file on this machine, without sending it.
 
-    The rejects, messages and tables are those of a real run.
+    The rejects, messages and tables are the same as in a real run.
 
-    The exit status says whether the file would be published: 0 if it would, 1 if not.
+    Exits with 0 if the file would be published, and with 1 if not.
 
     Example: pipeline validate orders.jsonl --out tried
     """
@@ -60,7 +60,7 @@ def validate(
     else:
         _show(path, result, found, applied.origin)
         if out:
-            written = f"The outputs are in {out}/." if has_files else "There aren't any outputs."
+            written = f"The outputs are in {out}/." if has_files else "There are no outputs."
             show.out.print(f"\n{escape(written)}")
         show.out.print(escape(_line(result)))
     if not result.published:
@@ -68,18 +68,18 @@ def validate(
 
 
 def _check_input(path: Path, dataset: str, out: Path | None) -> None:
-    """Raise UsageError for an input that can't be read or outputs that can't be written."""
+    """Raise UsageError if the input can't be read or the outputs can't be written."""
     check_input(path, "pipeline validate path/to/orders.jsonl")
     if not DATASET_NAME.fullmatch(dataset):
         raise UsageError(f"{dataset} can't be the name of a dataset.", "Use only a-z, 0-9 and _.")
     if out and out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is not a folder.", "Name a folder for the outputs, which need not exist.")
+        raise UsageError(f"{out} is not a folder.", "Give a folder for the outputs. It does not need to exist.")
     if out and out.resolve() == path.resolve().parent:
-        raise UsageError(f"{path} is in {out}, where the outputs could replace it.", "Name another folder.")
+        raise UsageError(f"{path} is in {out}, where the outputs could replace it.", "Choose another folder.")
 
 
 class _Rejects:
-    """The number of rejects by reason, and samples of each."""
+    """The number of rejects by reason, with samples for each reason."""
 
     def __init__(self, lines: Iterator[bytes], samples: int) -> None:
         self.by_reason: Counter[str] = Counter()
@@ -95,7 +95,7 @@ class _Rejects:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Any]:
-    """Show a progress bar of the bytes read on a terminal, and after reading that the tables are made."""
+    """Show the progress of reading and of creating the tables on a terminal. Yields a callback for the bytes read."""
     columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal) as progress:
         size = path.stat().st_size
@@ -103,9 +103,9 @@ def _reading(path: Path) -> Iterator[Any]:
         bar = progress.tasks[0]
 
         def on_read(at: int) -> None:
-            progress.update(task, completed=max(at, bar.completed))  # parts are read twice
+            progress.update(task, completed=max(at, bar.completed))  # parts of the file are read twice
             if at == size:
-                progress.update(task, description="making the tables")
+                progress.update(task, description="creating the tables")
 
         yield on_read
 
@@ -113,10 +113,10 @@ def _reading(path: Path) -> Iterator[Any]:
 def _show(path: Path, result: DryRun, found: _Rejects, origin: str) -> None:
     name = show.plain(path.name)
     if result.manifest:
-        show.out.print(f"[bold green]{name} would be published[/bold green], by the rules of {escape(origin)}")
+        show.out.print(f"[bold green]{name} would be published[/bold green] by the rules of {escape(origin)}")
         balance(result.manifest)
     else:
-        show.out.print(f"[bold red]{name} would fail[/bold red], by the rules of {escape(origin)}: {result.error}")
+        show.out.print(f"[bold red]{name} would fail[/bold red] by the rules of {escape(origin)}: {result.error}")
         show.out.print(f"  {escape(result.cause)}")
         show.out.print(f"  [bold]next:[/bold] {escape(result.next_step)}")
     for reason, rejects in found.samples.items():
@@ -139,7 +139,7 @@ def _content(result: DryRun, found: _Rejects) -> dict[str, Any]:
 
 
 def _line(result: DryRun) -> str:
-    """The outcome as one line for scripts."""
+    """Return the outcome as one line for scripts."""
     if result.manifest is None:
         return f"NOT PUBLISHABLE dataset={result.dataset} error={result.error}"
     return f"PUBLISHABLE dataset={result.dataset} {runs.numbers_of(result.manifest)}"

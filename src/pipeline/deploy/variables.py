@@ -41,7 +41,7 @@ def values(files: Sequence[Path], environment: Mapping[str, str]) -> Values:
     """Return the value of every variable as Terraform reads it.
 
     `files` (*.tfvars, *.tfvars.json) take precedence over TF_VAR_… in `environment`, and later files over earlier
-    files. A plan validates the values; this function does not. Raises CliError with Terraform's own error for an unreadable file.
+    files. Only a plan validates the values. Raises CliError with Terraform's own error for an unreadable file.
     """
     environment = {name: value for name, value in environment.items() if not name.startswith(_FOR_DEPLOYMENTS)}
     pairs = ", ".join(f"{name} = var.{name}" for name in defaults())
