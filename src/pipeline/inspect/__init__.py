@@ -1,1 +1,1 @@
-"""What ran and what happened to a file: status, logs, explain, rejects, report."""
+"""Shows what ran and what happened to a file: status, logs, watch, explain, rejects and report."""

@@ -1,4 +1,4 @@
-"""Executions with their outcomes, and their addresses in the console."""
+"""Returns executions with their outcomes, and their console addresses."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,40 +27,40 @@ _PARALLEL = 8
 
 @dataclass(frozen=True)
 class Run:
-    """One execution, the counts of its batch if it was published, and its cost."""
+    """An execution with its cost and, if it published its batch, the batch's counts."""
 
     name: str
     batch_id: str
     key: str
-    """The key of the source; empty if unknown."""
+    """The key of the source. Empty if unknown."""
     status: str
-    """As in Step Functions."""
+    """The status in Step Functions."""
     outcome: Outcome
-    """As in `explain`, except that a failed execution stays failed, even if a later one published the batch."""
+    """The outcome as in `explain`, except that a failed execution stays failed if a later one published the batch."""
     started: datetime
     stopped: datetime | None
     counts: dict[str, int]
-    """Empty unless it is published."""
+    """The record counts of the manifest. Empty unless the execution published its batch."""
     error: str
-    """Set for a published batch too, if a later step failed."""
+    """The error class. Also set for a published batch if a later step failed."""
     usd: str
-    """The cost in its run record, which is written seconds after the end; empty until then."""
+    """The cost in USD from the run record. Empty until the record is written, seconds after the end."""
 
     @property
     def seconds(self) -> float:
-        """How long it took, or has been running."""
+        """The duration in seconds, until now for a running execution."""
         return ((self.stopped or datetime.now(UTC)) - self.started).total_seconds()
 
 
 def recent_runs(place: Target, limit: int) -> list[Run]:
-    """The latest executions, newest first. Makes one request for all, and two or three for each."""
+    """Return the latest executions, newest first. Makes one request for the list, and two or three per execution."""
     arn = place.outputs()["state_machine_arn"]
     listed = place.step_functions().list_executions(stateMachineArn=arn, maxResults=limit)["executions"]
     return runs_of(place, [dict(one) for one in listed])
 
 
 def runs_of(place: Target, listed: Sequence[Mapping[str, Any]]) -> list[Run]:
-    """Executions as ListExecutions returns them, with the contents of their records, in the same order."""
+    """Return executions from ListExecutions with the contents of their records, in the same order."""
     place.s3()  # created before the threads, since boto3 isn't thread-safe here
     place.step_functions()
     return at_once(partial(_run_of, place), listed, _PARALLEL)
@@ -94,7 +94,7 @@ def _run_of(place: Target, execution: Mapping[str, Any]) -> Run:
 
 
 def cost_of(place: Target, batch_id: str, name: str) -> str:
-    """The cost of an execution in USD, from its run record; empty without one."""
+    """Return the cost of an execution in USD from its run record, or an empty string without a run record."""
     record = read_document(place, RunRecord, run_key(restarts.dataset_of_batch(batch_id), batch_id, name))
     return f"{Decimal(record.usd):.6f}" if record else ""
 
@@ -106,7 +106,7 @@ def _outcome(
     manifest: Manifest | None,
     failure: FailureRecord | None,
 ) -> Outcome:
-    """The outcome of an execution. If a later one published the batch, this one still failed."""
+    """Return the outcome of an execution. It stays failed if a later execution published the batch."""
     committed = execution["status"] == "SUCCEEDED" or bool(failure and failure.published)
     if manifest and committed:
         return outcome_of(BatchState.PUBLISHED, rejected=manifest.counts.rejected)
@@ -130,7 +130,7 @@ def _input_of(place: Target, name: str) -> dict[str, Any]:
 
 
 def console_url(place: Target, execution: str | None) -> str:
-    """The console's address of the state machine, or of an execution, by name or ARN."""
+    """Return the console address of an execution, by name or ARN, or of the state machine."""
     machine = str(place.outputs()["state_machine_console_url"])
     if execution is None:
         return machine

@@ -1,4 +1,4 @@
-"""The commands that show what happened to a file: explain, rejects and report. They are read-only."""
+"""The read-only commands that show what happened to a file: explain, rejects and report."""
 
 import webbrowser
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from pipeline.inspect.report import write_report
 from pipeline.options import AsJson, TargetName, What
 
 ShowValues = Annotated[bool, typer.Option("--show-values", help="Show the records' values, including personal data.")]
-Samples = Annotated[int, typer.Option(min=0, max=20, help="How many rejects of each rule to show.")]
+Samples = Annotated[int, typer.Option(min=0, max=20, help="The number of rejects to show for each rule.")]
 
 
 def explain(what: What, target_name: TargetName = "aws", json_: AsJson = False) -> None:
@@ -46,9 +46,9 @@ def rejects(
     show_values: ShowValues = False,
     json_: AsJson = False,
 ) -> None:
-    """Show a batch's rejects by rule and place, with samples.
+    """Show the rejects of a batch by rule and place, with samples.
 
-    Reads the whole file of rejects.
+    Reads the complete file of rejects.
 
     \b
     pipeline rejects orders-0123…
@@ -68,14 +68,14 @@ def report(
     what: What,
     target_name: TargetName = "aws",
     out: Annotated[
-        Path | None, typer.Option(help="The file to write, or the folder; by default <batch>.html here.")
+        Path | None, typer.Option(help="The file or folder to write to. Default: <batch>.html in this folder.")
     ] = None,
     show_values: ShowValues = False,
-    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Write everything about a batch to one HTML page.
+    """Write everything about a batch to an HTML page.
 
-    Prints the path of the page, which needs no network.
+    Prints the path of the page. The page works offline.
 
     \b
     pipeline report orders-0123…                          the batch's page, orders-0123….html
@@ -87,7 +87,7 @@ def report(
     path = write_report(target(target_name), what, out, show_values=show_values)
     show.out.print(str(path), markup=False)
     if open_ and not webbrowser.open(path.absolute().as_uri()):
-        raise CliError("The page is written, but no browser could be started.", f"Open {path} yourself.")
+        raise CliError("The page was written, but no browser could be started.", f"Open {path} in a browser.")
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {"explain": explain, "rejects": rejects, "report": report}

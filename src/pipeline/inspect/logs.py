@@ -1,8 +1,8 @@
-"""The functions' structured logs, of all batches or of one.
+"""Reads the functions' structured logs, of all batches or of one.
 
-CloudWatch Logs filters by the time of writing, and may receive a line later than that. A page may be empty and have a
+CloudWatch Logs filters by the time of writing, but may receive a line later. A page may be empty and still have a next
 next page (docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html). So the latest lines
-are read newest first, and following reads the last minutes again and recognises lines by their ids.
+are read newest first. Following the logs reads the last minutes again, and recognizes lines by their IDs.
 """
 
 import json
@@ -21,16 +21,16 @@ _NOT_SHOWN = {
 }
 
 _FIRST_PAGES = 10
-"""How many pages, of at most 1 MB, are read of one function's log to find the first lines about a batch."""
+"""The maximum number of pages, of up to 1 MB each, that are read from each log for the first lines about a batch."""
 
 _PAUSE_SECONDS = 2.0
 _LATE = timedelta(minutes=1)
-"""How late nearly all lines arrive at most."""
+"""The maximum delay with which nearly all lines arrive."""
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One structured line of a function's log."""
+    """A structured line of a function's log."""
 
     time: datetime
     function: str
@@ -38,27 +38,27 @@ class LogLine:
     message: str
     fields: dict[str, Any]
     event: str = ""
-    """The name of the event that the line is about, which never changes; empty if it has none."""
+    """The fixed name of the event that the line is about. Empty if the line has none."""
 
 
 _Lines = dict[str, LogLine]
-"""Lines by the ids of their events."""
+"""Lines by the ID of their log event."""
 
 
 def logs(
     place: Target, since: datetime, limit: int, batch_id: str = "", until: datetime | None = None
 ) -> list[LogLine]:
-    """The functions' structured log lines between two times, at most the `limit` latest, oldest first.
+    """Return the functions' structured log lines between two times: the `limit` latest lines, oldest first.
 
-    With `batch_id` only those about this batch.
+    With `batch_id`, returns only lines about that batch.
     """
     return list(_latest(place, since, limit, batch_id, until).values())
 
 
 def follow_logs(place: Target, since: datetime, limit: int, batch_id: str = "") -> Iterator[LogLine]:
-    """The `limit` latest lines since a time, and then each new one, for as long as the caller reads.
+    """Yield the `limit` latest lines since a time, then each new line, for as long as the caller reads.
 
-    A line that CloudWatch Logs receives up to a minute late follows later ones. No line comes twice.
+    A line that CloudWatch Logs receives up to a minute late follows newer lines. Each line is yielded only once.
     """
     begun = datetime.now(UTC)
     known = _since(place, max(since, begun - _LATE), batch_id)
@@ -74,7 +74,7 @@ def follow_logs(place: Target, since: datetime, limit: int, batch_id: str = "") 
 
 
 def first_lines(place: Target, since: datetime, batch_id: str, functions: Container[str]) -> tuple[list[LogLine], bool]:
-    """The lines about a batch since a time, and whether the logs of these functions were read completely."""
+    """Return the lines about a batch since a time, and whether the logs of these functions were read completely."""
     lines, is_whole = list[LogLine](), True
     for function, pages in _logs(place, since, batch_id):
         if function in functions:
@@ -86,7 +86,7 @@ def first_lines(place: Target, since: datetime, batch_id: str, functions: Contai
 
 
 def _latest(place: Target, since: datetime, limit: int, batch_id: str = "", until: datetime | None = None) -> _Lines:
-    """The latest lines, oldest first. Reads each log from its end, until it has enough lines."""
+    """Return the latest lines, oldest first. Reads each log from its end until there are enough lines."""
     lines = _Lines()
     for _, pages in _logs(place, since, batch_id, until, newest_first=True):
         found = _Lines()
@@ -94,13 +94,13 @@ def _latest(place: Target, since: datetime, limit: int, batch_id: str = "", unti
             found |= page
             if len(found) >= limit:
                 break
-        # the local emulator always returns the oldest first, all at once
+        # the local emulator always returns the oldest lines first, in one page
         lines |= found if place.name == "local" else dict(reversed(found.items()))
     return dict(list(_in_order(lines).items())[-limit:])
 
 
 def _since(place: Target, since: datetime, batch_id: str) -> _Lines:
-    """All lines since a time."""
+    """Return all lines since a time."""
     pages = (page for _, pages in _logs(place, since, batch_id) for page, _ in pages)
     return {name: line for page in pages for name, line in page.items()}
 
@@ -108,7 +108,7 @@ def _since(place: Target, since: datetime, batch_id: str) -> _Lines:
 def _logs(
     place: Target, since: datetime, batch_id: str, until: datetime | None = None, *, newest_first: bool = False
 ) -> Iterator[tuple[str, Iterator[tuple[_Lines, bool]]]]:
-    """Each function with the pages of its log, each with whether there are more pages."""
+    """Yield each function with the pages of its log. Each page has a flag that says whether another page follows."""
     wanted: dict[str, Any] = {"startTime": _milliseconds(since)}
     wanted |= {"endTime": _milliseconds(until)} if until else {}
     wanted |= {"filterPattern": f'"{batch_id}"'} if batch_id else {}
@@ -124,7 +124,7 @@ def _milliseconds(moment: datetime) -> int:
 
 
 def _lines(function: str, page: Mapping[str, Any], batch_id: str) -> Iterator[tuple[str, LogLine]]:
-    """The structured lines of a page by id, without those that Lambda and the metrics write."""
+    """Yield the structured lines of a page by ID, without the lines that Lambda and the metrics write."""
     for event in page["events"]:
         try:
             content = json.loads(event["message"])
@@ -134,7 +134,7 @@ def _lines(function: str, page: Mapping[str, Any], batch_id: str) -> Iterator[tu
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
         if not batch_id or line.fields.get("batch_id") == batch_id:
-            # the local emulator gives no ids to what its Lambda writes
+            # the local emulator gives no IDs to the lines that its Lambda writes
             yield event.get("eventId") or f"{event['logStreamName']} {event['timestamp']} {event['message']}", line
 
 

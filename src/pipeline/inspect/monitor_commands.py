@@ -1,4 +1,4 @@
-"""The commands that monitor: status, logs, watch and console. They are read-only."""
+"""The read-only monitoring commands: status, logs, watch and console."""
 
 import webbrowser
 from collections.abc import Callable, Mapping
@@ -20,17 +20,17 @@ from pipeline.options import AsJson, TargetName
 from pipeline.recover import restarts, undelivered
 
 _LOGS_AFTER_END = timedelta(hours=1)
-"""How long after its end an execution may have log lines: its failure and cost are recorded, with retries."""
+"""How long after its end an execution may have log lines, since its failure and cost are recorded with retries."""
 
 
 def status(
     target_name: TargetName = "aws",
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many executions to show.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="The number of executions to show.")] = 10,
     json_: AsJson = False,
 ) -> None:
     """Show the latest executions with outcome, counts and cost.
 
-    Also shows how many events are in the failed-event queue.
+    Also shows the number of events in the failed-event queue.
 
     \b
     pipeline status
@@ -44,29 +44,29 @@ def status(
     if json_:
         as_json.dump({"status_version": 1, "runs": recent, "waiting_events": waiting})
     elif not recent and not waiting:
-        show.out.print(f"No execution yet. Next: make run-pipeline{'' if target_name == 'aws' else ' TARGET=local'}")
+        show.out.print(f"No executions yet. Next: make run-pipeline{'' if target_name == 'aws' else ' TARGET=local'}")
     else:
         show_executions.runs(recent, waiting, target_name)
 
 
 def logs_command(
     what: Annotated[
-        str | None, typer.Argument(metavar="[KEY|BATCH|EXECUTION]", help="Only lines about this; by default all.")
+        str | None, typer.Argument(metavar="[KEY|BATCH|EXECUTION]", help="Show only lines about this. Default: all.")
     ] = None,
     target_name: TargetName = "aws",
     minutes: Annotated[
         int | None,
         typer.Option(
-            min=1, help="How far back; by default 15, or for a batch from its upload to an hour after its end."
+            min=1, help="How far back to look. Default: 15, or for a batch, from its upload to an hour after its end."
         ),
     ] = None,
-    lines: Annotated[int, typer.Option(min=1, max=10_000, help="How many lines to show at most: the latest.")] = 30,
+    lines: Annotated[int, typer.Option(min=1, max=10_000, help="The maximum number of lines to show.")] = 30,
     follow: Annotated[bool, typer.Option("--follow", help="Keep showing new lines until interrupted.")] = False,
     json_: AsJson = False,
 ) -> None:
     """Show the functions' logs, of all batches or of one.
 
-    The oldest line comes first.
+    Shows the latest lines, oldest first.
 
     \b
     pipeline logs --minutes 60 --lines 200
@@ -86,21 +86,21 @@ def logs_command(
     for line in found:
         _print(line, json_)
     if not found and not json_:
-        show.out.print(f"No log line since {since:%Y-%m-%d %H:%M:%S} UTC. Next: --minutes looks further back")
+        show.out.print(f"There are no log lines since {since:%Y-%m-%d %H:%M:%S} UTC. To look further back: --minutes")
 
 
 def watch(
     target_name: TargetName = "aws",
-    minutes: Annotated[int, typer.Option(min=0, help="Also show what ended within this time.")] = 5,
+    minutes: Annotated[int, typer.Option(min=0, help="Also show executions that ended within this time.")] = 5,
     json_: AsJson = False,
 ) -> None:
-    """Show what is running, what has just ended, and each change.
+    """Show running executions, those that have just ended, and each change.
 
-    Runs until you interrupt it.
+    The command runs until you interrupt it.
 
     \b
     pipeline watch            one line per start and end
-    pipeline watch --json     the same, one JSON object per line
+    pipeline watch --json     one JSON object per start and end
     """
     place, since = target(target_name), datetime.now(UTC) - timedelta(minutes=minutes)
     for change, run in changes(place, since):
@@ -111,24 +111,24 @@ def watch(
 
 
 def console(
-    execution: Annotated[str | None, typer.Argument(help="Its name or ARN; by default the state machine.")] = None,
+    execution: Annotated[str | None, typer.Argument(help="Its name or ARN. Default: the state machine.")] = None,
     target_name: TargetName = "aws",
 ) -> None:
     """Print and open an execution's page in the AWS console.
 
-    Without an execution, the page is that of the state machine. The page is opened only if the output is a terminal.
+    Without an execution, opens the page of the state machine. Opens a page only if the output goes to a terminal.
     """
     place = target(target_name)
     url = console_url(place, execution)
     show.out.print(url, markup=False)
     if target_name == "local":
-        show.err.print("The local emulator has no console: this is the address on AWS.")
+        show.err.print("The local emulator has no console. This is the address on AWS.")
     elif show.is_interactive():
         webbrowser.open(url)
 
 
 def _about(place: Target, what: str | None) -> tuple[str, datetime, datetime | None]:
-    """The batch whose logs are shown, and the times between which it may have some."""
+    """Return the batch whose logs are shown, and the start and end of the time in which it may have logs."""
     since = datetime.now(UTC) - timedelta(minutes=15)
     if what is None:
         return "", since, None

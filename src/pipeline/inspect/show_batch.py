@@ -1,4 +1,4 @@
-"""Prints what `explain` shows, as plain lines that are never shortened for a terminal."""
+"""Prints the output of `explain`, as plain lines that are never shortened for a terminal."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ _ENDED_COLORS = {Ended.SUCCEEDED: "green", Ended.RUNNING: "cyan", Ended.CAUGHT: 
 
 
 def history(batch: BatchHistory) -> None:
-    """The whole history of a batch in order, and what to do next."""
+    """Print the whole history of a batch in order, and what to do next."""
     _headline(batch)
     _arrival(batch)
     for execution in batch.executions:
@@ -71,13 +71,13 @@ def _headline(batch: BatchHistory) -> None:
 def _arrival(batch: BatchHistory) -> None:
     _title("Source")
     if batch.source is None or batch.uploaded is None:
-        out.print("  No record names its source.")
+        out.print("  No record shows its source.")
     else:
         gone = "" if batch.is_source_there else "; [yellow]this version no longer exists[/yellow]"
         out.print(f"  {_time(batch.uploaded)}  uploaded, {many(batch.source.size, 'byte')}{gone}")
         out.print(f"  version {plain(batch.source.version_id)}, ETag {plain(batch.source.etag)}")
         if batch.source.corrects:
-            out.print(f"  it corrects rejects of the batch {plain(batch.source.corrects)}")
+            out.print(f"  this file corrects rejects of the batch {plain(batch.source.corrects)}")
     for event in batch.heard:
         out.print(f"  {_time(event.time)}  {event.sentence()}")
     for one in batch.queued:
@@ -95,7 +95,7 @@ def _execution(execution: Execution) -> None:
     _title(f"{kind}: {execution.status}{took}{cost}{redriven}")
     out.print(f"  {execution.name}")
     if execution.is_forgotten:
-        out.print("  AWS has deleted its history (90 days after its end). This comes from its records.")
+        out.print("  AWS deleted its history 90 days after its end. The data below comes from its records.")
     for step in execution.steps:
         _step(step)
     _troubles(execution.troubles)
@@ -123,21 +123,21 @@ def _step(step: Step) -> None:
 
 
 def _troubles(troubles: Sequence[Trouble]) -> None:
-    """The tries that failed."""
+    """Print the failed tries of an execution, up to ten of them."""
     for trouble in troubles[:_MAX_TROUBLES]:
         number, one = f", try {trouble.number}" if trouble.number else "", trouble.one
         took = f" after {one.seconds:,.2f} s" if one.seconds is not None else ""
         why = "".join(f": {plain(part)}" for part in (one.error, one.cause) if part)
         out.print(f"    {plain(trouble.name)}{number}: {_ended(one.outcome)}{took}{why}")
     if len(troubles) > _MAX_TROUBLES:
-        out.print(f"    … and {len(troubles) - _MAX_TROUBLES:,} more tries that failed")
+        out.print(f"    … and {len(troubles) - _MAX_TROUBLES:,} more failed tries")
 
 
 def _versions(batch: BatchHistory) -> None:
     if len(batch.versions) > 1 or batch.is_deleted:
         _title("Versions of this key, newest first")
         if batch.is_deleted:
-            out.print("  the key is deleted; its versions are not")
+            out.print("  the key is deleted, but its versions are not")
         for version in batch.versions:
             marks = [name for name, is_so in (("current", version.is_current), ("this one", version.is_this)) if is_so]
             marked = f" ({', '.join(marks)})" if marks else ""

@@ -1,4 +1,4 @@
-"""Prints what `status`, `logs` and `watch` show: two lines per execution, never shortened."""
+"""Prints the output of `status`, `logs` and `watch`: two lines per execution, never shortened."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _COUNTS = ("received", "published", "rejected")
 
 
 def runs(recent: Sequence[Run], waiting: int, target_name: str = "aws") -> None:
-    """Executions of a target, newest first, with a summary; `waiting` events are in the failed-event queue."""
+    """Print executions, newest first, with a summary. `waiting` is the number of events in the failed-event queue."""
     for run in recent:
         for line in lines(run):
             out.print(line)
@@ -27,7 +27,7 @@ def runs(recent: Sequence[Run], waiting: int, target_name: str = "aws") -> None:
 
 
 def lines(run: Run) -> list[Text]:
-    """An execution in two lines: time, outcome and key; then name, counts, duration, cost and error."""
+    """Return an execution as two lines: time, outcome and key; then name, counts, duration, cost and error."""
     first = Text.assemble(f"{run.started.astimezone(UTC):%Y-%m-%d %H:%M:%S}  ", *_outcome_and_key(run))
     counts = [f"{name} {run.counts[name]:,}" for name in _COUNTS if run.counts]
     parts = [run.name, *counts, f"{run.seconds:,.1f} s", f"USD {run.usd}" if run.usd else "", printable(run.error)]
@@ -35,12 +35,12 @@ def lines(run: Run) -> list[Text]:
 
 
 def one_line(run: Run) -> None:
-    """An execution in one line, for files and pipes."""
+    """Print an execution as one line, for files and pipes."""
     out.print(Text("  ").join(lines(run)))
 
 
 def log_line(line: LogLine) -> None:
-    """A line of a function's log."""
+    """Print a line of a function's log."""
     fields = " ".join(f"{name}={value}" for name, value in line.fields.items())
     color = {"ERROR": "red", "WARNING": "yellow"}.get(line.level, "default")
     message = plain(f"{line.message} {fields}")

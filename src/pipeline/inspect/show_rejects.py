@@ -14,7 +14,7 @@ _MAX_PROBLEMS = 5
 
 
 def of_batch(found: BatchRejects) -> None:
-    """The rejects of a batch by rule and place, most frequent first, with samples; or why there are none."""
+    """Print the rejects of a batch by rule and place, most frequent first, with samples, or why there are none."""
     rejects = found.rejects
     if rejects is None:
         is_published, state = found.state == BatchState.PUBLISHED, state_words(found.state)
@@ -26,19 +26,19 @@ def of_batch(found: BatchRejects) -> None:
     out.print(f"[bold]{many(rejects.read, 'reject')}[/bold] of {found.batch_id}")
     groups(rejects)
     if rejects.masked and any(group.samples for group in rejects.groups):
-        out.print("[dim]Values are hidden: they may be personal data. --show-values shows them.[/dim]")
+        out.print("[dim]Values are hidden, since they may be personal data. To show them, use --show-values.[/dim]")
 
 
 def groups(found: Rejects) -> None:
-    """Groups of rejects, with all of their samples."""
+    """Print groups of rejects with all of their samples."""
     if found.is_missing:
-        out.print("  The file no longer exists: rejects may expire before tables.")
+        out.print("  The file of rejects no longer exists. Rejects may expire before tables.")
     if not found.is_whole:
-        out.print(f"  The first {found.read:,} of these (pipeline rejects reads them all):")
+        out.print(f"  The first {found.read:,} of these (pipeline rejects reads all of them):")
     for group in found.groups:
         _group(group)
     if found.ungrouped:
-        out.print(f"  … and {found.ungrouped:,} more rejects that break rules at other places")
+        out.print(f"  … and {found.ungrouped:,} more rejects that violate rules at other places")
 
 
 def _group(group: RejectGroup) -> None:

@@ -1,4 +1,4 @@
-"""Polls for executions that start and end."""
+"""Polls Step Functions for executions that start or end."""
 
 import time
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from pipeline.inspect.executions import Run, runs_of
 
 _SECONDS = {"local": 0.5, "aws": 3.0}
 _SETTLED_WITHIN = timedelta(minutes=1)
-"""How late Step Functions may list a change: its listing is eventually consistent."""
+"""How late Step Functions may list a change, since its listings are eventually consistent."""
 
 
 def watch(place: Target, since: datetime) -> Iterator[tuple[str, Run]]:
-    """What is running or ended since a time, and then each change: `started` or `ended`, oldest first.
+    """Yield executions that are running or ended since a time, then each change: `started` or `ended`, oldest first.
 
     Polls for as long as the caller reads. A poll lists executions twice, and makes three requests for each change.
     """

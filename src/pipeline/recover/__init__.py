@@ -1,1 +1,1 @@
-"""Recovery commands: replays, backfills, reconciliation, undelivered events and erasure."""
+"""Recovers from failures: replays, backfills, reconciliation, undelivered events and erasure."""

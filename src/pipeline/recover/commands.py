@@ -1,4 +1,4 @@
-"""The recovery commands: replay, backfill, reconcile, redrive and erase. Dry runs unless --apply is given."""
+"""The recovery commands: replay, backfill, reconcile, redrive and erase. Without --apply, they are dry runs."""
 
 import re
 from collections import Counter
@@ -20,11 +20,11 @@ from pipeline.options import Combinations, TargetName
 from pipeline.recover import corrections, erasure, outputs, restarts, undelivered
 from pipeline.recover import show as show_recovery
 
-Apply = Annotated[bool, typer.Option("--apply", help="Make the changes. Without this, the command is a dry run.")]
-Concurrency = Annotated[int, typer.Option(min=1, max=100, help="How many executions may run at a time.")]
-OnlyPrefix = Annotated[str | None, typer.Option("--prefix", help="Only files whose keys begin with this.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Make the changes. Without it, the command is a dry run.")]
+Concurrency = Annotated[int, typer.Option(min=1, max=100, help="The maximum number of concurrent executions.")]
+OnlyPrefix = Annotated[str | None, typer.Option("--prefix", help="Only files whose keys begin with this prefix.")]
 Since = Annotated[
-    str | None, typer.Option(help="Only files uploaded since: 30m, 12h, 7d, or a time such as 2026-01-31T12:00Z.")
+    str | None, typer.Option(help="Only files uploaded since 30m, 12h or 7d ago, or a time such as 2026-01-31T12:00Z.")
 ]
 
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -49,10 +49,10 @@ def replay(
     prefix: OnlyPrefix = None,
     since: Since = None,
     republish: Annotated[
-        bool, typer.Option("--republish", help="Publish a new revision of what an earlier release published.")
+        bool, typer.Option("--republish", help="Publish a new revision of batches that an earlier release published.")
     ] = False,
     release: Annotated[
-        str | None, typer.Option(help="With --republish: only what this release published, as its manifest says.")
+        str | None, typer.Option(help="With --republish: only batches that this release published.")
     ] = None,
     rejects: Annotated[
         Path | None, typer.Option(help="Send the corrected rejects in this file as a new upload.")
@@ -60,14 +60,14 @@ def replay(
     concurrency: Concurrency = 5,
     apply: Apply = False,
 ) -> None:
-    """Run batches again, or send the corrected rejects of one.
+    """Run batches again, or send corrected rejects.
 
-    Select batches or keys by name, by --prefix, or all that --failed. --republish publishes a new revision of what an
-    earlier release published. A dry run unless you pass --apply.
+    Select batches or keys by name, by --prefix, or with --failed. --republish publishes a new revision of batches that
+    an earlier release published. Without --apply, this command is a dry run.
 
     \b
     pipeline replay orders-0123…                  one batch
-    pipeline replay incoming/orders/x.jsonl       every version of one key that is not published
+    pipeline replay incoming/orders/x.jsonl       every version of a key that is not published
     pipeline replay --failed --since 7d --apply   all batches that failed in the last week
     pipeline replay --prefix incoming/orders/2026-01/ --republish --apply
     pipeline replay --rejects rejects.jsonl --apply
@@ -91,7 +91,7 @@ def backfill(
 ) -> None:
     """Start files of any age that were never started.
 
-    A dry run unless you pass --apply.
+    Without --apply, this command is a dry run.
     """
     place = target(target_name)
     _run(place, restarts.backfill(place, _selection([], prefix, since)), concurrency, apply)
@@ -102,20 +102,20 @@ def reconcile(
     target_name: TargetName = "aws",
     since: Annotated[str, typer.Option(help="How far back: 30m, 12h, 7d, or a time such as 2026-01-31T12:00Z.")] = "3d",
     grace: Annotated[
-        str, typer.Option(help="Leave out files younger than this: their events may still arrive.")
+        str, typer.Option(help="Leave out files younger than this, since their events may still arrive.")
     ] = "15m",
     prefix: OnlyPrefix = None,
     concurrency: Concurrency = 5,
-    digests: Annotated[bool, typer.Option("--digests", help="Check SHA-256 too, with a request per output.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="With --apply: delete what no manifest names.")] = False,
+    digests: Annotated[bool, typer.Option("--digests", help="Also check SHA-256, with a request per output.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="With --apply: delete unnamed outputs.")] = False,
     apply: Apply = False,
 ) -> None:
     """Check that every uploaded file has an outcome.
 
     Compares the ingest bucket with executions, manifests, failure records and outputs.
 
-    With --apply it starts what is missing and sends any notification that was missed. Exits with 0 only if every file
-    is accounted for. With --prefix, outputs are not checked.
+    With --apply, starts missing executions and sends missed notifications. Exits with 0 only if every file is accounted
+    for. With --prefix, outputs are not checked.
     """
     place, started, patient = target(target_name), _time(since), restarts.patience(_duration(grace))
     young: list[ObjectVersion] = []
@@ -131,14 +131,14 @@ def reconcile(
         checked = list(outputs.check_outputs(place, started, until, published, digests=digests))
     show_recovery.findings(found, failed)
     if young:
-        show.out.print(f"Left out because younger than {grace} (--grace): {show.many(len(young), 'file')}.")
+        show.out.print(f"Left out files that are younger than {grace} (--grace): {show.many(len(young), 'file')}.")
     show_recovery.checked_outputs(checked)
     missing = [one for one in found if one.state is BatchState.MISSING]
     unresolved = [one for one in found if one.state in (BatchState.STUCK, BatchState.LOST, BatchState.UNKNOWN)]
     damaged = [one for one in checked if one.missing]
     if not apply:
         if missing or failed or any(one.orphans for one in checked):
-            show.out.print("Nothing was changed. --apply starts and notifies; --apply --prune also deletes orphans.")
+            show.out.print("Nothing was changed. --apply starts and notifies. --apply --prune also deletes orphans.")
         if unresolved or damaged or missing or failed:
             raise typer.Exit(1)
         return
@@ -168,15 +168,15 @@ def redrive(target_name: TargetName = "aws", apply: Apply = False) -> None:
     hidden = undelivered.waiting(place) - (failed if apply else handled + failed)
     if hidden > 0:
         number = show.many(hidden, "message")
-        raise CliError(f"About {number} can't be read: they are in use.", "Run the command again in 15 minutes.")
+        raise CliError(f"About {number} can't be read, because other readers have them.", "Try again in 15 minutes.")
     if apply and failed:
         raise CliError(
-            "Some events failed again; they stay in the queue.", "Fix the errors above, then run the command again."
+            "Some events failed again and stay in the queue.", "Fix the errors above, then run the command again."
         )
     if not handled + failed:
         show.out.print("The queue is empty.")
     elif not apply:
-        show.out.print("Nothing was sent. Add --apply to send them again.")
+        show.out.print("Nothing was sent. To send the events again, add --apply.")
 
 
 def erase(
@@ -186,8 +186,8 @@ def erase(
 ) -> None:
     """Delete a batch and its source permanently.
 
-    Deletes every version of every object that the pipeline created from it. This can't be undone. A dry
-    run unless you pass --apply.
+    Deletes every version of every object that the pipeline created from the batch. This can't be undone. Without
+    --apply, this command is a dry run.
     """
     place = target(target_name)
     batch = erasure.find_batch(place, batch_id)
@@ -197,22 +197,22 @@ def erase(
         source = f"and their source {show.plain(batch.source.uri)}" if has_source else "whose source no longer exists"
         show.out.print(f"All revisions of {name}, {source}:")
     else:
-        show.out.print(f"Nothing of {name} exists: it was erased or has expired.")
+        show.out.print(f"No object of {name} exists: the batch was erased or has expired.")
     for bucket, count in sorted(Counter(bucket for bucket, _, _ in found).items()):
         show.out.print(f"  {show.many(count, 'version')} of objects in {bucket}")
     for key in erasure.corrections(place, batch):
-        show.out.print(f"Its corrected rejects are separate files. Erase their batches too: {show.plain(key)}")
+        show.out.print(f"Its corrected rejects are a separate file. Erase its batch too: {show.plain(key)}")
     if not found:
         return
     if not apply:
-        show.out.print("Nothing was deleted. Add --apply to delete them permanently.")
+        show.out.print("Nothing was deleted. To delete these versions permanently, add --apply.")
         return
     erasure.erase(place, found)
     show.out.print("Erased.")
 
 
 def _selection(what: list[str], prefix: str | None, since: str | None) -> restarts.Selection:
-    """The batches and keys that are named. Raises UsageError for anything else."""
+    """Return the selection of the given batches and keys. Raises UsageError for anything else."""
     batches, keys = [], []
     for one in what:
         batch_id, _ = replay_of(one)  # the name of an execution selects its batch
@@ -228,15 +228,15 @@ def _selection(what: list[str], prefix: str | None, since: str | None) -> restar
 
 
 def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, apply: bool) -> None:
-    """Print which executions would start, or run them and print their results. Exits with 1 unless all succeeded."""
+    """Print the planned executions, or run them and print their results. Exits with 1 unless all succeed."""
     planned = list(show.tracked(starts, "checking batches"))
     wanted = [start for start in planned if start.batch]
     show_recovery.starts(wanted, [start for start in planned if not start.batch])
     if not wanted:
-        show.out.print("Nothing to start.")
+        show.out.print("There is nothing to start.")
         return
     if not apply:
-        show.out.print(f"{show.many(len(wanted), 'execution')} would be started. Add --apply to start them.")
+        show.out.print(f"{show.many(len(wanted), 'execution')} would start. To start, add --apply.")
         return
     begun: list[restarts.Start] = []
     ended: list[restarts.Ended] = []
@@ -245,8 +245,8 @@ def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, appl
         ended.extend(show.tracked(ending, "running executions", len(wanted)))
     except KeyboardInterrupt:
         show.step(
-            f"stopped: {len(ended)} of {len(wanted)} have ended, {len(begun) - len(ended)} continue on their own, "
-            "the rest was not started; run the command again to start it"
+            f"stopped: {len(ended)} of {len(wanted)} have ended, {len(begun) - len(ended)} are still running, "
+            "and the rest did not start. To start the rest, run the command again"
         )
         raise
     bad = [one for one in ended if one.status != "SUCCEEDED"]
@@ -265,7 +265,7 @@ def _send_correction(place: Target, path: Path, apply: bool) -> None:
     corrections.check_known(place, batch_id)
     records = show.many(data.count(b"\n"), "corrected record")
     if not apply:
-        show.out.print(f"{records} of {batch_id} would be sent. Add --apply to send them.")
+        show.out.print(f"{records} of {batch_id} would be sent. To send, add --apply.")
         return
     key, correction = corrections.send_correction(place, batch_id, data)
     if correction is None:
@@ -275,7 +275,7 @@ def _send_correction(place: Target, path: Path, apply: bool) -> None:
 
 
 def _send_missed_notifications(place: Target, failed: list[Mapping[str, Any]]) -> int:
-    """Record and notify each failure. Returns how many of them failed again."""
+    """Record and notify each failure, and return the number of failures for which that did not work."""
     problems = 0
     for execution in failed:
         try:
@@ -287,7 +287,7 @@ def _send_missed_notifications(place: Target, failed: list[Mapping[str, Any]]) -
 
 
 def _time(text: str | None) -> datetime:
-    """A point in time: an age, or an ISO 8601 time with a zone. Raises UsageError."""
+    """Convert an age, or an ISO 8601 time with a zone, to a point in time. Raises UsageError for any other string."""
     if text is None:
         return restarts.EVER
     if _AGE.fullmatch(text):
@@ -297,12 +297,12 @@ def _time(text: str | None) -> datetime:
     except ValueError:
         time = datetime.min
     if time.tzinfo is None:
-        raise UsageError(f"--since can't be {text}.", "Give an age such as 12h or 7d, or a time with its zone.")
+        raise UsageError(f"--since can't be {text}.", "Give an age such as 12h or 7d, or a time with a time zone.")
     return time
 
 
 def _duration(text: str) -> timedelta:
-    """30m, 12h or 7d. Raises UsageError."""
+    """Convert a string such as 30m, 12h or 7d to a duration. Raises UsageError for any other string."""
     if not _AGE.fullmatch(text):
         raise UsageError(f"{text} isn't a duration.", "Give a duration such as 15m, 12h or 7d.")
     return int(text[:-1]) * _UNITS[text[-1]]

@@ -1,4 +1,4 @@
-"""Corrected rejects: a new upload that names the batch it corrects."""
+"""Sends corrected rejects as a new upload that names the corrected batch."""
 
 import hashlib
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ from pipeline.recover.restarts import any_record, dataset_of_batch
 
 
 def corrected(lines: Iterable[bytes]) -> tuple[str, bytes]:
-    """The batch that reject lines belong to, and their corrected records as JSON Lines. Raises UsageError.
+    """Return the batch of the given reject lines, and the corrected records as JSON Lines. Raises UsageError.
 
-    Superseded records are left out: nothing was wrong with them.
+    Superseded records are left out, since they need no correction.
     """
     records, batches = [], set()
     for number, line in enumerate(lines, 1):
@@ -32,8 +32,8 @@ def corrected(lines: Iterable[bytes]) -> tuple[str, bytes]:
         except (orjson.JSONDecodeError, KeyError, TypeError) as exc:
             raise UsageError(
                 f"Line {number} isn't a reject with a corrected record ({type(exc).__name__}).",
-                "Each line must be one of the batch's rejects, with the corrected record, as JSON, in `record` "
-                "(even if the reject has it in `raw`).",
+                "Each line must be a reject of the batch, with the corrected record as JSON in `record` "
+                "(even if the reject has the original in `raw`).",
             ) from exc
     if len(batches) != 1:
         raise UsageError(
@@ -45,15 +45,15 @@ def corrected(lines: Iterable[bytes]) -> tuple[str, bytes]:
 
 
 def correction_key(batch_id: str, data: bytes) -> str:
-    """The key of a correction. The same content has the same key, so it is sent once."""
+    """Return the key of a correction. The same content has the same key, so it is sent only once."""
     digest = hashlib.sha256(data).hexdigest()[:12]
     return f"{PREFIX}{dataset_of_batch(batch_id)}/corrections/{batch_id}-{digest}.jsonl"
 
 
 def send_correction(place: Target, batch_id: str, data: bytes) -> tuple[str, str | None]:
-    """Upload corrected rejects as a new file that names the batch it corrects. Returns its key and its batch.
+    """Upload corrected rejects as a new file that names the corrected batch. Return the new key and batch.
 
-    The batch is None if the same was sent before.
+    The returned batch is None if the same records were sent before.
     """
     bucket, key = place.outputs()["ingest_bucket"], correction_key(batch_id, data)
     try:
@@ -66,6 +66,6 @@ def send_correction(place: Target, batch_id: str, data: bytes) -> tuple[str, str
 
 
 def check_known(place: Target, batch_id: str) -> None:
-    """Raise CliError for a batch that has neither a manifest nor a failure record here."""
+    """Raise CliError if a batch has neither a manifest nor a failure record in this deployment."""
     if any_record(place, dataset_of_batch(batch_id), batch_id) is None:
-        raise CliError(f"There is no batch {batch_id} here.", "Check that the file comes from this deployment.")
+        raise CliError(f"This deployment has no batch {batch_id}.", "Check that the file comes from this deployment.")

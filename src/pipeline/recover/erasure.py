@@ -13,29 +13,29 @@ from pipeline.recover import restarts
 from pipeline.recover.outputs import delete, prefixes_of_day
 
 StoredVersion = tuple[str, str, str]
-"""Bucket, key and version id of one version of one object."""
+"""The bucket, key and version ID of an object version."""
 
 
 def find_batch(place: Target, batch_id: str) -> Batch:
-    """The batch with this id, from its records or its source.
+    """Return the batch with this ID, from its records or its source.
 
-    Raises UsageError if there is neither, and CliError while a function may still write outputs of any revision,
-    which would survive the erasure.
+    Raises UsageError if there is no such batch. Raises CliError while a function may still write outputs of a revision,
+    because these outputs would survive the erasure.
     """
     finding = restarts.find(place, batch_id, restarts.patience())
     batch = restarts.batch_of(place, finding)
     if batch is None:
-        raise UsageError(f"There is no batch {batch_id}.", "Copy its name from its notification.")
+        raise UsageError(f"There is no batch {batch_id}.", "Copy the batch's name from its notification.")
     pipeline = restarts.pipeline_of(place)
     for revision in _revisions(place, batch):
         latest = latest_execution(pipeline, revision, restarts.look_at(place, revision).replays)
         if latest and (latest["status"] == "RUNNING" or restarts.writes_until(latest)):
-            raise CliError(f"{latest['name']} is running, or was just stopped.", "Erase the batch when that has ended.")
+            raise CliError(f"{latest['name']} is running or was just stopped.", "Try again when it has ended.")
     return batch
 
 
 def _revisions(place: Target, batch: Batch) -> list[str]:
-    """The ids of all revisions of a batch that have records or outputs, and of the next one, which may have started."""
+    """Return the IDs of a batch's revisions that have records or outputs, and of the next, which may have started."""
     base, _ = revision_of(batch.batch_id)
     found = [
         name[0] for _, key, _ in stored_versions(place, batch) if (name := re.search(rf"{base}(?:-r[1-9]\d*)?", key))
@@ -45,16 +45,16 @@ def _revisions(place: Target, batch: Batch) -> list[str]:
 
 
 def corrections(place: Target, batch: Batch) -> list[str]:
-    """The keys of the files that correct rejects of a batch. Each is a separate batch with records of this one."""
+    """Return the keys of files that correct rejects of a batch. Each is a separate batch with some of its records."""
     base, _ = revision_of(batch.batch_id)
     prefix = f"{PREFIX}{batch.dataset}/corrections/{base}-"
     return sorted({key for _, key, _ in _versions(place, place.outputs()["ingest_bucket"], prefix)})
 
 
 def stored_versions(place: Target, batch: Batch) -> list[StoredVersion]:
-    """Every version of every object of a batch, in all its revisions: its manifests first, its source last.
+    """Return every version of every object of a batch, in all revisions: manifests first, the source last.
 
-    In this order no reader sees a half-erased batch, and an interrupted erasure can be repeated.
+    In this order, no reader sees a half-erased batch, and an interrupted erasure can be repeated.
     """
     base, _ = revision_of(batch.batch_id)
     processed = place.outputs()["processed_bucket"]
@@ -72,18 +72,18 @@ def stored_versions(place: Target, batch: Batch) -> list[StoredVersion]:
 
 
 def _versions(place: Target, bucket: str, prefix: str) -> Iterator[StoredVersion]:
-    """The versions under a prefix, including delete markers."""
+    """Yield the versions under a prefix, including delete markers."""
     for page in place.s3().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
         for found in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
             yield bucket, found["Key"], found["VersionId"]
 
 
 def erase(place: Target, found: list[StoredVersion]) -> None:
-    """Delete these versions permanently: manifests, then what they name, then the source."""
+    """Delete versions permanently: manifests, then the objects that they name, then the source."""
     processed = place.outputs()["processed_bucket"]
     for (bucket, _), group in groupby(found, key=lambda one: (one[0], one[1].startswith("manifests/"))):
         if bucket == processed:
             delete(place, bucket, [{"Key": key, "VersionId": version_id} for _, key, version_id in group])
             continue
-        for _, key, version_id in group:  # one by one: a request for many keys is XML, which can't contain every key
+        for _, key, version_id in group:  # one by one: a request for several keys is XML, which can't hold every key
             place.s3().delete_object(Bucket=bucket, Key=key, VersionId=version_id)

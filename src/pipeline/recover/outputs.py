@@ -1,6 +1,6 @@
-"""Compares outputs with manifests: finds outputs that no manifest names, and named outputs that are missing.
+"""Compares outputs with manifests, and finds unnamed and missing outputs.
 
-Only outputs that a manifest names are published. The others were left by a run that did not commit. Readers who follow
+Only outputs that a manifest names are published. A run that did not commit leaves the others. Readers that follow
 manifests don't see them, but they use storage, and other readers would count them.
 """
 
@@ -22,12 +22,12 @@ from pipeline.recover.restarts import EVER, dataset_of_batch, look_at, writes_un
 _BATCH = re.compile(r"[a-z][a-z0-9_]{0,29}-[0-9a-f]{32}(?:-r[1-9]\d*)?(?=[./])")
 _DELETED_AT_ONCE = 1000
 _YOUNG = timedelta(minutes=16)
-"""The longest time that an unknown function may continue writing."""
+"""The maximum time for which a function of an unknown execution may continue to write."""
 
 
 @dataclass
 class Listed:
-    """The outputs of one batch in the bucket: bytes by key, and the time of the last write."""
+    """The outputs of a batch in the bucket: sizes in bytes by key, and the time of the last write."""
 
     sizes: dict[str, int] = field(default_factory=dict)
     written: datetime = EVER
@@ -35,24 +35,24 @@ class Listed:
 
 @dataclass(frozen=True)
 class Checked:
-    """One batch whose outputs differ from its manifest."""
+    """A batch whose outputs differ from its manifest."""
 
     batch_id: str
     orphans: tuple[str, ...]
-    """Keys that no manifest and no failure record names."""
+    """The keys that no manifest and no failure record names."""
     missing: tuple[str, ...]
-    """Keys that the manifest names and that are missing, or have another size or SHA-256."""
+    """The keys that the manifest names, but whose objects are missing or have another size or SHA-256."""
     kept: str = ""
-    """Why its orphans must not be deleted; empty if they can be."""
+    """Why the orphans must not be deleted. Empty if they can be deleted."""
 
 
 def check_outputs(
     place: Target, since: datetime, until: datetime, published: Iterable[Finding] = (), *, digests: bool = False
 ) -> Iterator[Checked]:
-    """The batches ingested from `since` to `until` whose outputs differ from their manifest.
+    """Yield the batches ingested from `since` to `until` whose outputs differ from their manifest.
 
-    `published` are checked even if none of their outputs exists. With `digests`, compares the SHA-256 of every output,
-    which takes a request each. Works day by day, so memory grows with a day and not with the bucket.
+    The `published` batches are checked even if they have no outputs. With `digests`, the SHA-256 of every output is
+    compared, with a request for each. Works day by day, so memory grows with a day and not with the bucket.
     """
     of_day: defaultdict[date, list[str]] = defaultdict(list)
     for finding in published:
@@ -81,13 +81,13 @@ def _of_day(place: Target, day: date) -> dict[str, Listed]:
 
 
 def batch_in(key: str) -> str | None:
-    """The batch whose name is in a key of the processed bucket, or None."""
+    """Return the name of the batch in a key of the processed bucket, or None."""
     batch = _BATCH.search(key)
     return batch[0] if batch else None
 
 
 def prefixes_of_day(place: Target, day: date | str) -> Iterator[str]:
-    """The prefixes of the outputs of one ingest date, of every dataset. A `day` string is ISO 8601."""
+    """Yield the prefixes of the outputs of an ingest date in every dataset. A `day` string is ISO 8601."""
     for dataset in _folders(place, "tables/"):
         for table in _folders(place, dataset):
             yield f"{table}ingest_date={day}/"
@@ -102,7 +102,7 @@ def _folders(place: Target, prefix: str) -> Iterator[str]:
 
 
 def _listed(place: Target, path: str, **selection: str) -> Iterator[Any]:
-    """What is at a JMESPath of the pages of a listing of the processed bucket."""
+    """Yield the values at a JMESPath in the pages of a listing of the processed bucket."""
     paginator: Any = place.s3().get_paginator("list_objects_v2")
     pages = paginator.paginate(Bucket=place.outputs()["processed_bucket"], **selection)
     return (found for found in pages.search(path) if found is not None)
@@ -124,7 +124,7 @@ def _check(place: Target, batch_id: str, listed: Listed, *, digests: bool = Fals
 
 
 def _uncommitted(place: Target, batch_id: str, listed: Listed) -> Checked | None:
-    """The outputs of a batch without a manifest. They may be deleted only if its failure was notified."""
+    """Return the outputs of a batch without a manifest. They may be deleted only if its failure was notified."""
     finding = look_at(place, batch_id)
     if finding.state in (BatchState.RUNNING, BatchState.STUCK):
         return None
@@ -134,7 +134,7 @@ def _uncommitted(place: Target, batch_id: str, listed: Listed) -> Checked | None
         orphans = tuple(key for key in orphans if not key.startswith("rejected/"))  # the failure record names them
         kept = ""
     if datetime.now(UTC) - listed.written < _YOUNG or writes_until(finding.execution):
-        kept = "it is new and a function may still be writing"
+        kept = "it is new, and a function may still be writing"
     return Checked(batch_id, orphans, (), kept) if orphans else None
 
 
@@ -144,9 +144,9 @@ def _digest(place: Target, key: str) -> str | None:
 
 
 def prune(place: Target, checked: Checked) -> tuple[str, ...]:
-    """Delete the outputs of a batch that are still orphans. Returns their keys.
+    """Delete the outputs of a batch that are still orphans, and return their keys.
 
-    They can be restored for as long as the bucket keeps replaced versions.
+    They can be restored for as long as the bucket keeps noncurrent versions.
     """
     sizes = dict.fromkeys(checked.orphans, 0)
     again = _check(place, checked.batch_id, Listed(sizes))
@@ -156,12 +156,12 @@ def prune(place: Target, checked: Checked) -> tuple[str, ...]:
 
 
 def delete(place: Target, bucket: str, objects: Sequence[Mapping[str, str]]) -> None:
-    """Delete objects, or versions of them, a thousand per request. Raises CliError with the first key that S3 kept."""
+    """Delete objects or object versions, a thousand per request. Raises CliError with the first key that S3 kept."""
     for at in range(0, len(objects), _DELETED_AT_ONCE):
         some: Any = {"Objects": objects[at : at + _DELETED_AT_ONCE], "Quiet": True}
         if errors := place.s3().delete_objects(Bucket=bucket, Delete=some).get("Errors"):
             first = errors[0]
             raise CliError(
-                f"{len(errors)} objects could not be deleted; the first: {first.get('Key')} ({first.get('Code')}).",
+                f"{len(errors)} objects could not be deleted. The first is {first.get('Key')} ({first.get('Code')}).",
                 "Check your permissions (s3:DeleteObject, s3:DeleteObjectVersion), then run the command again.",
             )

@@ -1,7 +1,7 @@
-"""Plans and runs executions: replays, republications and backfills.
+"""Plans and runs executions for replays, republications and backfills.
 
-The contents of the buckets decide which executions are started and how they are named. So an interrupted command can be
-repeated, and two people who repeat it start each execution once.
+The contents of the buckets decide which executions start, and under which names. So an interrupted command can be
+repeated, and two people who repeat it start each execution only once.
 """
 
 import time
@@ -42,7 +42,7 @@ from pipeline.deploy.targets import Target, for_target
 from pipeline.errors import CliError, UsageError
 
 _FUNCTION_LIFETIME = timedelta(minutes=16)
-"""How long a function may run after its execution ended: Lambda's limit, and a minute."""
+"""How long a function may run after its execution has ended: Lambda's limit and a minute."""
 
 _POLL_SECONDS = {"local": 0.1, "aws": 2.0}
 
@@ -55,7 +55,7 @@ Record = Manifest | FailureRecord
 
 @dataclass(frozen=True)
 class Selection:
-    """The batches that a command works on: all below the prefix unless batches or keys are given."""
+    """The batches that a command works on: all below the prefix, unless batches or keys are given."""
 
     batches: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Start:
-    """One execution that a command would start. Without a `batch` it is not started, for this `reason`."""
+    """An execution that a command would start. Without a `batch`, it is not started, and `reason` says why."""
 
     batch_id: str
     name: str
@@ -76,7 +76,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a started execution ended."""
+    """The end of a started execution."""
 
     start: Start
     status: str
@@ -84,7 +84,7 @@ class Ended:
 
 
 def pipeline_of(place: Target) -> Pipeline:
-    """The deployed pipeline, as the functions that look up states expect it."""
+    """Return the deployed pipeline in the form that the functions for batch states use."""
     outputs = place.outputs()
     return Pipeline(
         storage=Storage(place.s3()),
@@ -98,7 +98,7 @@ def pipeline_of(place: Target) -> Pipeline:
 
 
 def patience(grace: timedelta = timedelta(0)) -> Patience:
-    """How long a command waits before it reports something as missing, from now on."""
+    """Return how long a command waits, from now on, before it reports a file as missing."""
     return Patience(datetime.now(UTC), grace)
 
 
@@ -108,7 +108,7 @@ def findings(
     patient: Patience,
     too_young: Callable[[ObjectVersion], object] = lambda _: None,
 ) -> Iterator[Finding]:
-    """The states of the selected batches, each once. Raises UsageError for one that doesn't exist.
+    """Yield the states of the selected batches, each once. Raises UsageError for a batch or key that doesn't exist.
 
     Calls `too_young` with each version that is left out because it is younger than the grace period.
     """
@@ -117,7 +117,7 @@ def findings(
     def of_key(key: str) -> list[Finding]:
         found = list(survey(pipeline, selection.since, patient, key=key, too_young=too_young))
         if not found:
-            raise UsageError(f"There is no file {key}.", "Name its key in the ingest bucket, as it is, not encoded.")
+            raise UsageError(f"There is no file {key}.", "Give its key in the ingest bucket, without encoding.")
         return found
 
     named = chain(
@@ -135,12 +135,12 @@ def findings(
 
 
 def look_at(place: Target, batch_id: str) -> Finding:
-    """The state of one batch now, of any revision and age."""
+    """Return the current state of a batch of any revision and age."""
     return look_at_batch(pipeline_of(place), dataset_of_batch(batch_id), batch_id, patience())
 
 
 def find(place: Target, batch_id: str, patient: Patience) -> Finding:
-    """The state of a batch, which must have left records or be in the ingest bucket. Raises UsageError otherwise."""
+    """Return the state of a batch. Raises UsageError if it has neither records nor a file in the ingest bucket."""
     pipeline, dataset = pipeline_of(place), dataset_of_batch(batch_id)
     finding = look_at_batch(pipeline, dataset, batch_id, patient)
     if finding.state is not BatchState.MISSING:
@@ -155,26 +155,26 @@ def find(place: Target, batch_id: str, patient: Patience) -> Finding:
 
 
 def dataset_of_batch(batch_id: str) -> str:
-    """The dataset that a batch's name begins with."""
+    """Return the dataset that a batch's name begins with."""
     return batch_id.partition("-")[0]
 
 
 def revision_id(base: str, number: int) -> str:
-    """The id of a revision of the batch `base`."""
+    """Return the ID of a revision of the batch `base`."""
     return base if number == 1 else f"{base}-r{number}"
 
 
 def backfill(place: Target, selection: Selection) -> Iterator[Start]:
-    """An execution for each version that has no execution, manifest or failure record."""
+    """Yield an execution for each version that has no execution, manifest or failure record."""
     for finding in findings(place, selection, patience()):
         if finding.state is BatchState.MISSING:
             yield next_execution(place, finding)
 
 
 def replay(place: Target, selection: Selection, *, failed_only: bool) -> Iterator[Start]:
-    """An execution for each selected batch that isn't published, or the reason why there is none.
+    """Yield an execution for each selected batch that isn't published, or the reason why it is not started.
 
-    With `failed_only`, batches that need nothing are left out.
+    With `failed_only`, only failed and lost batches are included.
     """
     for finding in findings(place, selection, patience()):
         if finding.state in FAILED or not failed_only:
@@ -182,9 +182,9 @@ def replay(place: Target, selection: Selection, *, failed_only: bool) -> Iterato
 
 
 def republish(place: Target, selection: Selection, release: str | None = None) -> Iterator[Start]:
-    """An execution of the next revision for each selected batch that an earlier release published, or `release`.
+    """Yield an execution of the next revision for each selected batch that an earlier release, or `release`, published.
 
-    Skips what the deployed release has already published, so the command can be repeated.
+    Skips batches that the deployed release has already published, so the command can be repeated.
     """
     deployed = place.outputs()["release"]
     for finding in findings(place, selection, patience()):
@@ -203,7 +203,7 @@ def republish(place: Target, selection: Selection, release: str | None = None) -
 
 
 def latest_manifest(place: Target, finding: Finding) -> Manifest:
-    """The manifest of a batch's highest revision. Raises CliError if it was deleted in the meantime."""
+    """Return the manifest of a batch's highest revision. Raises CliError if it was deleted in the meantime."""
     base, _ = revision_of(finding.batch_id)
     prefix = manifest_key(finding.dataset, base).removesuffix(".json")
     listed = pipeline_of(place).storage.list_objects(place.outputs()["processed_bucket"], prefix)
@@ -216,7 +216,7 @@ def latest_manifest(place: Target, finding: Finding) -> Manifest:
 
 
 def next_execution(place: Target, finding: Finding) -> Start:
-    """The next execution of a batch, or the reason why there is none to start."""
+    """Return the next execution of a batch, or the reason why none can start."""
     if finding.state not in (BatchState.MISSING, *FAILED):
         return _not_started(finding)
     try:
@@ -242,7 +242,7 @@ def _start_of(batch: Batch, finding: Finding, reason: str) -> Start:
 
 
 def writes_until(execution: Mapping[str, Any] | None) -> datetime | None:
-    """Until when the functions of a stopped execution may still write; None if they can't. Nothing stops a function."""
+    """Return until when functions of a stopped execution may write, or None. Stopping does not stop its functions."""
     if execution is None or execution["status"] not in ("ABORTED", "TIMED_OUT"):
         return None
     until = ended_at(execution).astimezone(UTC) + _FUNCTION_LIFETIME
@@ -255,7 +255,7 @@ def _not_started(finding: Finding, reason: str = "") -> Start:
 
 
 def batch_of(place: Target, finding: Finding) -> Batch | None:
-    """The batch of a finding, planned again from its recorded source; None if its version is gone.
+    """Return the batch of a finding, planned again from its recorded source, or None if its version is gone.
 
     Raises SourceNotVisibleError as `plan` does.
     """
@@ -273,12 +273,12 @@ class SourceState(StrEnum):
 
     READABLE = "readable"
     ARCHIVED = "archived"
-    """It must be restored before S3 returns it."""
+    """The version must be restored before S3 returns it."""
     GONE = "gone"
 
 
 def source_state(place: Target, source: Source) -> SourceState:
-    """Whether a source can be read. A version that S3 lists but doesn't return yet counts as readable."""
+    """Return whether a source can be read. A version that S3 lists but doesn't return yet counts as readable."""
     pipeline = pipeline_of(place)
     if head := pipeline.storage.head(source.bucket, source.key, source.version_id):
         return SourceState.ARCHIVED if is_archived_head(head) else SourceState.READABLE
@@ -286,7 +286,7 @@ def source_state(place: Target, source: Source) -> SourceState:
 
 
 def any_record(place: Target, dataset: str, batch_id: str) -> Record | None:
-    """The manifest or a failure record of a batch."""
+    """Return the manifest or a failure record of a batch, or None."""
     if manifest := read_document(place, Manifest, manifest_key(dataset, batch_id)):
         return manifest
     listed = pipeline_of(place).storage.list_objects(
@@ -302,7 +302,7 @@ def _replanned(place: Target, source: Source, ingested_at: str, revision: int) -
 def run_all(
     place: Target, starts: Iterable[Start], concurrency: int, begun: Callable[[Start], None] = lambda _: None
 ) -> Iterator[Ended]:
-    """Start executions, at most `concurrency` at a time, and yield each when it has ended."""
+    """Start executions, at most `concurrency` at a time, and yield each one when it has ended."""
     waiting = iter([start for start in starts if start.batch])
     machine = place.outputs()["state_machine_arn"]
     running: dict[str, Start] = {}
@@ -316,7 +316,7 @@ def run_all(
             return
         for name in list(running):
             execution = executions.describe(place.step_functions(), machine, name)
-            if execution is None or execution["status"] == "RUNNING":  # None: AWS shows a start a moment later
+            if execution is None or execution["status"] == "RUNNING":  # None: AWS lists a new execution a moment later
                 continue
             yield Ended(running.pop(name), execution["status"], execution.get("error", ""))
         time.sleep(_POLL_SECONDS[place.name])
@@ -332,4 +332,4 @@ def record_failure(place: Target, name: str) -> None:
     response = place.client("lambda").invoke(FunctionName=function, Qualifier="live", Payload=payload)
     if "FunctionError" in response:
         look = for_target("pipeline logs", place.name)
-        raise CliError(f"record_failure could not record {name}.", f"Look at its log ({look}) and try again.")
+        raise CliError(f"record_failure could not record {name}.", f"Check its log ({look}), then try again.")

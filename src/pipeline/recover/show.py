@@ -14,14 +14,14 @@ SHOWN = 50
 
 
 def starts(wanted: Sequence[Start], others: Iterable[Start]) -> None:
-    """The executions to start, and how many others are not started, by reason."""
+    """Print the executions to start, and by reason, the number of batches that are not started."""
     _print_first([f"{start.name}\n  {start.reason}: {plain(start.key)}" for start in wanted])
     for reason, number in sorted(Counter(start.reason for start in others).items()):
         out.print(f"Not started: {many(number, 'batch', 'batches')}, {plain(reason)}")
 
 
 def findings(found: Sequence[Finding], failed: Sequence[Mapping[str, Any]]) -> None:
-    """The number of files in each state, the files that need attention, and failures without a notification."""
+    """Print the number of files in each state, the files that need attention, and failures without a notification."""
     counts = Counter(one.state for one in found)
     numbers = ", ".join(f"{counts[state]} {state_words(state)}" for state in BatchState)
     out.print(f"{many(len(found), 'file')}: {numbers}")
@@ -32,7 +32,7 @@ def findings(found: Sequence[Finding], failed: Sequence[Mapping[str, Any]]) -> N
 
 
 def checked_outputs(checked: Sequence[Checked]) -> None:
-    """Orphans, limited by batch; then every damaged output, since each is a data loss."""
+    """Print orphans, up to a maximum number of batches, then every damaged output, since each is a data loss."""
     for one in [one for one in checked if one.orphans][:SHOWN]:
         kept = f"; kept because {one.kept}" if one.kept else ""
         for key in one.orphans:

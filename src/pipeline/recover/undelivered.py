@@ -1,6 +1,6 @@
-"""The failed-event queue: shows events that no retry could handle, and sends them to their functions again.
+"""Shows undelivered events in the failed-event queue, and sends them to their functions again.
 
-It holds two kinds of messages: Lambda's record of a failed asynchronous invocation, with the event inside
+The queue holds two kinds of messages: Lambda's record of a failed asynchronous invocation, with the event inside
 (docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html), and an event that EventBridge or its
 Scheduler could not deliver, with the function in an attribute
 (docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html).
@@ -20,16 +20,16 @@ from botocore.exceptions import ClientError
 from pipeline.deploy.targets import Target
 
 LIVE = "live"
-"""The alias that events invoke."""
+"""The alias of the functions that events invoke."""
 
 _PEEK_SECONDS = 30
-"""How long a message that is only read stays hidden from others."""
+"""How long a message that is only read stays hidden from other readers, in seconds."""
 
 _HANDLING_SECONDS = 920
-"""How long a message that is sent again stays hidden: a function's longest timeout and a few seconds."""
+"""How long a message whose event is sent again stays hidden: a function's longest timeout and a few seconds."""
 
 _READ_A_SECOND = 25
-"""The number of messages that can be read in a second at least."""
+"""The minimum number of messages that can be read per second."""
 
 _WAIT_SECONDS = 1
 """With a wait of a second or more, SQS asks all of its servers and also finds messages that have just arrived."""
@@ -37,19 +37,19 @@ _WAIT_SECONDS = 1
 
 @dataclass(frozen=True)
 class Undelivered:
-    """One message of the queue."""
+    """A message in the failed-event queue."""
 
     receipt: str
     sent: datetime
     function_arn: str
-    """The function that the event was for, with alias; empty if the message doesn't name it."""
+    """The ARN of the function that the event was for, with alias. Empty if the message doesn't name it."""
     event: Any
     error: str
     """Why the event was not handled, in one line."""
 
     @property
     def function(self) -> str:
-        """The function's name."""
+        """The name of the function, or `unknown`."""
         return self.function_arn.split(":")[6] if self.function_arn.count(":") >= 6 else "unknown"
 
     @property
@@ -64,22 +64,22 @@ class Undelivered:
 
 
 def waiting(place: Target) -> int:
-    """About how many messages are in the queue, including hidden ones."""
+    """Return the approximate number of messages in the queue, including hidden ones."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     found = place.client("sqs").get_queue_attributes(QueueUrl=_url(place), AttributeNames=names)
     return sum(int(found["Attributes"][name]) for name in names)
 
 
 def peek(place: Target) -> Iterator[tuple[Undelivered, str]]:
-    """The messages of the queue, each with its error. Others can see them again when all have been read."""
+    """Yield the messages of the queue, each with its error. Afterwards, other readers can see the messages again."""
     for message in _received(place, _PEEK_SECONDS + waiting(place) // _READ_A_SECOND, 10):
-        yield message, message.error or "it doesn't say why"
+        yield message, message.error or "the message gives no error"
 
 
 def redrive(place: Target) -> Iterator[tuple[Undelivered, str]]:
-    """Send each event to its function again and wait. Yields the message and its error, empty if it was handled.
+    """Send each event to its function again and wait. Yield the message and its error, which is empty on success.
 
-    A message leaves the queue only when its event was handled. Every function tolerates duplicate events.
+    A message leaves the queue only after its event was handled. Every function tolerates duplicate events.
     """
     names = set(place.outputs()["function_names"].values())
     invoker = place.client("lambda", config=Config(read_timeout=_HANDLING_SECONDS, retries={"total_max_attempts": 1}))
@@ -96,7 +96,7 @@ def redrive(place: Target) -> Iterator[tuple[Undelivered, str]]:
 
 
 def _received(place: Target, hidden_seconds: int, at_once: int) -> Iterator[Undelivered]:
-    """Each message of the queue once. When the reader stops, others can see the remaining messages at once."""
+    """Yield each message of the queue once. When the reader stops, the remaining messages are visible again at once."""
     sqs, url, received, seen = place.client("sqs"), _url(place), [], set[str]()
     try:
         while messages := sqs.receive_message(
@@ -109,18 +109,18 @@ def _received(place: Target, hidden_seconds: int, at_once: int) -> Iterator[Unde
         ).get("Messages", []):
             received += [message["ReceiptHandle"] for message in messages]
             new = [message for message in messages if message["MessageId"] not in seen]
-            if not new:  # they are visible again: all were read, or reading takes too long
+            if not new:  # the messages are visible again: all were read, or reading takes too long
                 return
             seen |= {message["MessageId"] for message in new}
             yield from map(parse, new)
     finally:
         for receipt in received:
-            with suppress(ClientError):  # it was deleted
+            with suppress(ClientError):  # the message was deleted
                 sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=0)
 
 
 def parse(message: Mapping[str, Any]) -> Undelivered:
-    """A message as SQS returns it."""
+    """Convert a message that SQS returned."""
     sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
     try:
         body = json.loads(message["Body"])
@@ -137,7 +137,7 @@ def parse(message: Mapping[str, Any]) -> Undelivered:
 
 
 def _error_of(payload: Any) -> str:
-    """The error that a function returned, in one line."""
+    """Return the error that a function returned, in one line."""
     if not isinstance(payload, Mapping):
         return ""
     return " ".join(f"{payload.get('errorType', '')}: {payload.get('errorMessage', '')}".split()).strip(": ")

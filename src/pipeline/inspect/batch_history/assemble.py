@@ -32,7 +32,7 @@ from pipeline.recover import restarts
 from pipeline.recover.restarts import SourceState
 
 _REJECT_BYTES = 8 << 20
-"""How many bytes of a file of rejects are read for a history."""
+"""The maximum number of bytes that are read from a file of rejects for a history."""
 
 _LOOKED_AT = 20
 """The number of versions of a key, newest first, whose state is looked up."""
@@ -41,7 +41,7 @@ _PARALLEL = 8
 
 
 def collect_history(place: Target, what: str, *, samples: int = 3, show_values: bool = False) -> BatchHistory:
-    """Everything that is known about a batch. `what` names it by key (the newest version), batch, execution or address.
+    """Return everything known about a batch. `what` is a key (its newest version), batch, execution or S3 address.
 
     Keeps `samples` of each group of rejects, with their values masked unless `show_values`. Makes about twenty
     requests, and two or three for each other version of the key. Raises UsageError if nothing matches.
@@ -94,7 +94,7 @@ def collect_history(place: Target, what: str, *, samples: int = 3, show_values: 
 
 
 def rejects_of(place: Target, what: str, samples: int = 3, *, show_values: bool = False) -> BatchRejects:
-    """All rejects of the batch that `what` names, read to the end. Raises UsageError if nothing matches."""
+    """Return all rejects of the batch that `what` identifies. Raises UsageError if nothing matches."""
     finding, _ = _find(place, lookup.look_up(place, what))
     manifest = read_document(place, Manifest, manifest_key(finding.dataset, finding.batch_id))
     failures = list(failures_of(place, finding.dataset, finding.batch_id).values())
@@ -110,7 +110,7 @@ def rejects_of(place: Target, what: str, samples: int = 3, *, show_values: bool 
 
 
 def _find(place: Target, named: lookup.NamedBatch) -> tuple[Finding, tuple[Revision, ...]]:
-    """The state of the named batch, and its revisions."""
+    """Return the state of the named batch, and its revisions."""
     revisions = tuple(_revisions(place, named.batch_id))
     if named.version is None:
         return restarts.find(place, named.batch_id, restarts.patience()), revisions
@@ -119,7 +119,7 @@ def _find(place: Target, named: lookup.NamedBatch) -> tuple[Finding, tuple[Revis
 
 
 def _revisions(place: Target, batch_id: str) -> Iterator[Revision]:
-    """The revisions of a batch that have a manifest, a failure record or an execution."""
+    """Yield the revisions of a batch that have a manifest, a failure record or an execution."""
     base, own = revision_of(batch_id)
     found = dict(_known_revisions(place, base, 1))
     if own not in found:  # the first revision may have expired
@@ -130,7 +130,7 @@ def _revisions(place: Target, batch_id: str) -> Iterator[Revision]:
 
 
 def _known_revisions(place: Target, base: str, first: int) -> Iterator[tuple[int, BatchState]]:
-    """The states of the consecutive revisions from `first` on."""
+    """Yield the number and state of each consecutive revision from `first` on."""
     for number in count(first):
         state = restarts.look_at(place, restarts.revision_id(base, number)).state
         if state is BatchState.MISSING:
@@ -139,13 +139,13 @@ def _known_revisions(place: Target, base: str, first: int) -> Iterator[tuple[int
 
 
 def _of_readers(revisions: Sequence[Revision]) -> str | None:
-    """The revision that readers get, otherwise the latest; None without revisions."""
+    """Return the ID of the revision that readers get, or else of the latest revision, or None without revisions."""
     read = next((one.batch_id for one in revisions if one.is_read), None)
     return read or (revisions[-1].batch_id if revisions else None)
 
 
 def _source(place: Target, finding: Finding, record: restarts.Record | None) -> tuple[Source | None, datetime | None]:
-    """The source of a batch and when it was uploaded; None if no record shows it."""
+    """Return the source of a batch and its upload time, or None for both if no record has them."""
     if record is None or not (record.source.key and record.ingested_at):
         try:
             batch = restarts.batch_of(place, finding)
@@ -177,7 +177,7 @@ def _versions(place: Target, source: Source, batch_id: str, is_deleted: bool) ->
 
 
 def _logged_events(place: Target, batch_id: str, since: datetime | None, unknown: list[str]) -> tuple[LoggedEvent, ...]:
-    """The events that were logged; adds to `unknown` what could not be read."""
+    """Return the logged events about a batch. Adds a sentence to `unknown` if the logs can't be read completely."""
     if since is None:
         return ()
     try:
@@ -186,7 +186,7 @@ def _logged_events(place: Target, batch_id: str, since: datetime | None, unknown
         unknown.append(f"The log of events can't be read ({exc.response['Error']['Code']}).")
         return ()
     if not is_whole:
-        unknown.append("The log of events is long: only its beginning was searched.")
+        unknown.append("The log of events is long, and only its beginning was searched.")
     return tuple(sorted(found, key=lambda event: event.time))
 
 

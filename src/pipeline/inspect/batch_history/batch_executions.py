@@ -1,4 +1,4 @@
-"""The executions of a batch, from Step Functions and from their records in the processed bucket."""
+"""Collects the executions of a batch from Step Functions and from the records in the processed bucket."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,13 +23,13 @@ from pipeline.recover import restarts
 _R = TypeVar("_R", FailureRecord, RunRecord)
 
 MAX_HISTORIES = 10
-"""How many executions have their steps read: the latest ones."""
+"""The number of latest executions whose steps are read."""
 
 
 def executions_of(place: Target, dataset: str, batch_id: str, named: str = "") -> Iterator[Execution]:
-    """The executions of a batch: the first, then the replays. Those that AWS has deleted come from their records.
+    """Yield the first execution of a batch, then its replays. Records replace executions that AWS has deleted.
 
-    One that someone started under another name is found by its records, or if it is `named`.
+    An execution that someone started under another name is found by its records, or if it is `named`.
     """
     failures = failures_of(place, dataset, batch_id)
     runs = _records(place, RunRecord, run_prefix(dataset, batch_id))
@@ -42,20 +42,20 @@ def executions_of(place: Target, dataset: str, batch_id: str, named: str = "") -
 
 
 def failures_of(place: Target, dataset: str, batch_id: str) -> Mapping[str, FailureRecord]:
-    """The failure records of a batch by execution: the first, then the replays."""
+    """Return the failure records of a batch by execution: the first execution, then the replays."""
     found = _records(place, FailureRecord, failure_prefix(dataset, batch_id))
     return {name: found[name] for name in sorted(found, key=lambda name: replay_of(name)[1])}
 
 
 def last_end(place: Target, dataset: str, batch_id: str) -> datetime | None:
-    """When the latest execution of a batch ended; None while one runs, or if AWS doesn't have any."""
+    """Return when the latest execution of a batch ended, or None if one is running or AWS has none."""
     recorded = {*failures_of(place, dataset, batch_id), *_records(place, RunRecord, run_prefix(dataset, batch_id))}
     ends = [execution.get("stopDate") for _, execution in _described(place, batch_id, recorded)]
     return max(ends).astimezone(UTC) if ends and all(ends) else None  # type: ignore[type-var, union-attr]
 
 
 def _definition(place: Target, execution_arn: str) -> Mapping[str, Any]:
-    """The state machine's definition as of an execution; empty if AWS doesn't return it."""
+    """Return the state machine's definition at the start of an execution. Empty if AWS doesn't return it."""
     try:
         found = place.step_functions().describe_state_machine_for_execution(executionArn=execution_arn)
         content: Mapping[str, Any] = json.loads(found["definition"])
@@ -65,14 +65,14 @@ def _definition(place: Target, execution_arn: str) -> Mapping[str, Any]:
 
 
 def _records(place: Target, kind: type[_R], prefix: str) -> dict[str, _R]:
-    """The failure records or run records under a prefix, by execution."""
+    """Return the failure records or run records under a prefix, by execution name."""
     listed = restarts.pipeline_of(place).storage.list_objects(place.outputs()["processed_bucket"], prefix)
     read = {key.removeprefix(prefix).removesuffix(".json"): read_document(place, kind, key) for key, _ in listed}
     return {name: record for name, record in read.items() if record is not None}
 
 
 def _described(place: Target, batch_id: str, recorded: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The executions that AWS has, by name: those with a record, and those that follow them."""
+    """Yield the executions that AWS has, by name: those with a record, and the ones that follow."""
     machine, last = place.outputs()["state_machine_arn"], max((replay_of(name)[1] for name in recorded), default=0)
     for name in sorted(name for name in recorded if replay_of(name)[0] != batch_id):
         if execution := executions.describe(place.step_functions(), machine, name):
@@ -119,7 +119,7 @@ def _execution(
 
 
 def _from_records(failure: FailureRecord | None, run: RunRecord | None) -> Mapping[str, Any]:
-    """What the records of an execution say, as DescribeExecution returns it."""
+    """Return the data in an execution's records in the format of DescribeExecution."""
     if run:
         started, stopped = datetime.fromisoformat(run.started_at), datetime.fromisoformat(run.stopped_at)
         return {"status": run.status, "startDate": started, "stopDate": stopped}

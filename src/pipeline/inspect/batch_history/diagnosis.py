@@ -1,4 +1,4 @@
-"""Decides the outcome of a batch, and what a person does next. Makes no calls."""
+"""Decides the outcome of a batch and the next actions for a person. Makes no calls."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,20 +11,20 @@ from pipeline.inspect.batch_history.model import Action, BatchHistory, Execution
 from pipeline.inspect.outcome import Outcome, outcome_of
 
 _NOTIFIED_WITHIN = timedelta(minutes=5)
-"""How long EventBridge may take to deliver an execution's end."""
+"""The maximum delay with which EventBridge delivers the end of an execution."""
 
-_SOURCE_GONE = "Its source no longer exists. Upload the file again; the batch can't be replayed."
+_SOURCE_GONE = "Its source no longer exists, so the batch can't be replayed. Upload the file again."
 
 _NOT_RETURNED = {
     "aws": "S3 lists this version but does not return it. Wait 15 minutes, then try again.",
-    "local": "The emulator lists this version under a key that it does not return: it lists a carriage return as a "
-    "line feed. Upload the file under a key without line breaks.",
+    "local": "The emulator lists this version under a key that it does not return, since it lists a carriage return as "
+    "a line feed. Upload the file under a key without line breaks.",
 }
 """What to do about a version that S3 lists but doesn't return, by target."""
 
 
 def diagnosed(batch: BatchHistory, state: BatchState, now: datetime) -> BatchHistory:
-    """The history of a batch in `state`, with its outcome and the next actions."""
+    """Return the history of a batch in `state` with its outcome and the next actions."""
     rejected = batch.manifest.counts.rejected if batch.manifest else 0
     outcome = outcome_of(state, rejected=rejected, waits=bool(batch.queued), is_ignored=bool(batch.ignored_by))
     actions = (
@@ -37,18 +37,18 @@ def diagnosed(batch: BatchHistory, state: BatchState, now: datetime) -> BatchHis
 def _actions(batch: BatchHistory, outcome: Outcome, now: datetime) -> Iterator[Action]:
     replay = f"pipeline replay {batch.batch_id} --apply"
     if batch.queued:
-        sentence = "Fix the error that the message in the queue reports, then send its event to the function again."
+        sentence = "Fix the error that the queue's message reports, then send its event to the function again."
         yield Action(sentence, "pipeline redrive --apply")
     if batch.is_source_archived and outcome in (Outcome.STUCK, Outcome.LOST, Outcome.NOT_STARTED):
         yield Action("Its source is archived: restore it in S3 first (aws s3api restore-object).")
     if outcome is Outcome.PARTLY_REJECTED:
         yield Action("See why records were rejected.", f"pipeline rejects {batch.batch_id}")
-        sentence = "Have the records corrected. Send them as a new file, or as the file of rejects with corrections."
+        sentence = "Have the records corrected. Send them in a new file, or in the file of rejects."
         yield Action(sentence, "pipeline replay --rejects FILE --apply")
     elif outcome is Outcome.FAILED:
         yield from _after_failure(batch, now)
     elif outcome is Outcome.RUNNING:
-        yield Action("Wait, or watch it.", "pipeline watch")
+        yield Action("Wait, or watch the execution.", "pipeline watch")
     elif outcome in (Outcome.STUCK, Outcome.LOST) and not batch.is_source_there:
         yield Action(_SOURCE_GONE)
     elif outcome is Outcome.STUCK and batch.target == "local":
@@ -58,31 +58,34 @@ def _actions(batch: BatchHistory, outcome: Outcome, now: datetime) -> Iterator[A
         )
     elif outcome is Outcome.STUCK:
         yield Action(
-            "Look at it in the console. If it hangs, stop it there, wait 16 minutes, then run it again.", replay
+            "Check the execution in the console. If it hangs, stop it, wait 16 minutes, then run the batch again.",
+            replay,
         )
     elif outcome is Outcome.LOST:
-        yield Action("Its manifest was deleted, so nothing of it counts as published. Run it again.", replay)
+        yield Action(
+            "Its manifest was deleted, so none of its outputs count as published. Run the batch again.", replay
+        )
     elif outcome is Outcome.IGNORED:
         sentence = (
-            f"Its key has a name that matches the pattern {batch.ignored_by}, so the pipeline ignores it. If it is "
-            "data, upload it under another name, or run it nevertheless."
+            f"The pipeline ignores this key, because it matches the pattern {batch.ignored_by}. If the file is data, "
+            "upload it under another name, or run it anyway."
         )
         yield Action(sentence, replay)
     elif outcome is Outcome.NOT_STARTED and batch.source is None:
         yield Action(_NOT_RETURNED[batch.target])
     elif outcome is Outcome.NOT_STARTED and batch.target == "local":
         sentence = (
-            "Start it, unless its event may still arrive. The local emulator drops an event when its function fails, "
+            "Start the batch, unless its event may still arrive. The local emulator drops an event if its function fails, "
             "and runs no reconciler."
         )
         yield Action(sentence, replay)
     elif outcome is Outcome.NOT_STARTED:
-        sentence = "Wait a minute, since its event may still arrive and the reconciler runs every hour. Or start it."
+        sentence = "Wait for the event or for the reconciler, which runs every hour. Or start the batch now."
         yield Action(sentence, replay)
     elif outcome is Outcome.UNKNOWN:
         yield Action("Wait a minute, then run the command again.", f"pipeline explain {batch.batch_id}")
     if outcome.is_published and batch.failed and not batch.queued and _is_not_notified(batch.failed, now):
-        sentence = "A step after the commit failed, and no notification was sent. Send it."
+        sentence = "A step after the commit failed, and no notification was sent. Send the notification."
         yield Action(sentence, "pipeline reconcile --apply")
 
 
@@ -104,7 +107,7 @@ def _after_failure(batch: BatchHistory, now: datetime) -> Iterator[Action]:
 
 
 def _remedy(execution: Execution | None) -> Remedy:
-    """The remedy in the failure record; for a record of an earlier release, the one of the error's class."""
+    """Return the remedy in the failure record. For a record of an earlier release, the remedy of its error class."""
     recorded = execution.failure.remedy if execution and execution.failure else ""
     if recorded in set(Remedy):
         return Remedy(recorded)
@@ -112,14 +115,14 @@ def _remedy(execution: Execution | None) -> Remedy:
 
 
 def _where_to_look(batch: BatchHistory, remedy: Remedy) -> str:
-    """The command that shows why a file failed; empty if the next step needs none."""
+    """Return the command that shows why a file failed, or an empty string if the next step needs no command."""
     if remedy in (Remedy.REPLAY, Remedy.FIX_AND_REPLAY):
         return f"pipeline logs {batch.batch_id}"
     return f"pipeline rejects {batch.batch_id}" if batch.rejects else ""
 
 
 def _replays(batch: BatchHistory, remedy: Remedy, replay: str) -> Iterator[Action]:
-    """The replay of a failed batch, if one may succeed."""
+    """Yield the replay of a failed batch, if a replay may succeed."""
     if remedy not in (Remedy.REPLAY, Remedy.FIX_AND_REPLAY, Remedy.UPLOAD_OR_REPLAY):
         return
     if batch.is_source_archived:
@@ -127,12 +130,12 @@ def _replays(batch: BatchHistory, remedy: Remedy, replay: str) -> Iterator[Actio
     elif not batch.is_source_there:
         yield Action(_SOURCE_GONE)
     elif remedy is Remedy.UPLOAD_OR_REPLAY:
-        yield Action("If you change the setting instead, deploy the change, then run it again.", replay)
+        yield Action("If you change the setting instead, deploy the change, then run the batch again.", replay)
     else:
-        yield Action("When the cause is fixed, run it again.", replay)
+        yield Action("After fixing the cause, run the batch again.", replay)
 
 
 def _is_not_notified(execution: Execution, now: datetime) -> bool:
-    """Whether no record says that a notification was sent, long enough after the end."""
+    """Return whether an execution ended more than five minutes ago, and no record shows a sent notification."""
     is_notified = execution.failure is not None and execution.failure.is_notified
     return not is_notified and execution.stopped is not None and execution.stopped < now - _NOTIFIED_WITHIN

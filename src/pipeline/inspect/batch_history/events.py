@@ -1,4 +1,4 @@
-"""The events about a batch: those that the starter and the reconciler logged, and those in the failed-event queue."""
+"""Finds the events about a batch in the logs of the starter and the reconciler, and in the failed-event queue."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -16,9 +16,9 @@ _STARTED: Mapping[str, bool] = {LogEvent.EXECUTION_STARTED: True, LogEvent.EXECU
 
 
 def queued(place: Target, key: str, version_id: str, names: set[str]) -> tuple[list[Queued], int]:
-    """The events in the failed-event queue about a version of a key, or about executions with these `names`.
+    """Return the events in the failed-event queue about a version of a key, or about executions with these `names`.
 
-    Also returns the approximate number of messages that were hidden because someone else is reading the queue.
+    Also returns the approximate number of messages that are hidden because another reader has them.
     """
     waiting = undelivered.waiting(place)
     seen = list(undelivered.peek(place)) if waiting else []
@@ -38,7 +38,7 @@ def _versions_in(event: Any) -> list[tuple[str, str]]:
 
 
 def logged_events(place: Target, batch_id: str, since: datetime) -> tuple[list[LoggedEvent], bool]:
-    """The events about a batch that the starter and the reconciler have logged, and whether all logs were searched.
+    """Return the events about a batch that the starter and the reconciler logged, and whether all logs were searched.
 
     Raises ClientError if the logs can't be read.
     """

@@ -1,7 +1,7 @@
-"""The history of one batch as plain data: its source, executions, outputs, rejects, and the next actions.
+"""The history of a batch as plain data: its source, executions, outputs, rejects, and the next actions.
 
-Nothing here calls AWS; `assemble.py` does. `explain`, `rejects` and `report` show the same data. All times are UTC.
-Strings are unescaped: code that prints them makes sure that they can't steer a terminal or a browser.
+This module calls no AWS service; `assemble.py` does. `explain`, `rejects` and `report` show the same data. All times
+are UTC. Strings are unescaped: code that prints them must prevent them from controlling a terminal or a browser.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from pipeline.inspect.outcome import Outcome as Outcome
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of an execution, from its run record. Money and quantities are exact decimals, as strings."""
+    """The cost of an execution from its run record. Amounts and quantities are exact decimals in strings."""
 
     usd: str
     usd_for_1000_records: str | None
@@ -28,39 +28,39 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A try that failed."""
+    """A failed try of a state."""
 
     name: str
-    """The state, and the chunk if it is inside a Map."""
+    """The name of the state, with the chunk for a state inside a Map."""
     number: int
-    """From 1; 0 if the history doesn't show it."""
+    """The number of the try, from 1. It is 0 if the history doesn't show the number."""
     one: Try
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One execution of a batch: the first, or a replay."""
+    """An execution of a batch: the first, or a replay."""
 
     name: str
     arn: str
     replay: int
-    """0 is the first execution."""
+    """The number of the replay. It is 0 for the first execution."""
     status: str
     """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED, as in Step Functions."""
     started: datetime | None
-    """None if AWS has deleted the execution, and there is no run record."""
+    """The start time, or None if AWS has deleted the execution and there is no run record."""
     stopped: datetime | None
     console_url: str
     redrives: int = 0
-    """How many times someone redrove it in the console."""
+    """The number of times someone redrove the execution in the console."""
     is_forgotten: bool = False
-    """AWS deletes executions after 90 days: this one comes from its records alone, without steps."""
+    """Whether AWS has deleted the execution, 90 days after its end. The data then comes from records, without steps."""
     error: str = ""
     cause: str = ""
     steps: tuple[Step, ...] = ()
-    """The states visited, in order."""
+    """The visited states, in order."""
     not_reached: tuple[str, ...] = ()
-    """The states of the definition that were not visited, in its order."""
+    """The states of the definition that were not visited, in the definition's order."""
     failure: FailureRecord | None = None
     cost: Cost | None = None
 
@@ -89,11 +89,11 @@ def _troubles(steps: Iterable[Step], where: str = "") -> Iterator[Trouble]:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One way in which a record violates the contract."""
+    """A violation of the contract by a record."""
 
     code: str
     pointer: str
-    """JSON Pointer; empty for the whole record."""
+    """A JSON Pointer into the record. Empty for the whole record."""
     rule: str
     message: str
     """A sentence that never quotes a value."""
@@ -101,19 +101,19 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A sample of the rejects."""
+    """A reject that is shown as a sample."""
 
     position: int
     position_kind: str
-    """What `position` counts: the byte offset of a line, or the index of a record."""
+    """What `position` means: the byte offset of a line, or the index of a record."""
     reason: str
     problems: tuple[Problem, ...]
     record: Any
-    """A JSON value, masked unless the caller requested values; None if the record could not be read."""
+    """A JSON value, masked unless the caller requested values, or None if the record could not be read."""
     raw: str | None = None
-    """A record that isn't JSON, masked in the same way; in base64 if it isn't UTF-8."""
+    """A record that isn't JSON, masked like `record`. In base64 if it isn't UTF-8."""
     truncated_from: int | None = None
-    """How many bytes the record had, if only its beginning was kept."""
+    """The length of the record in bytes, if only its beginning was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +123,13 @@ class RejectGroup:
     reason: str
     rule: str
     pointer: str
-    """The place, with * for each array index: /items/*/quantity."""
+    """The JSON Pointer of the violation, with * for array indexes, such as /items/*/quantity."""
     message: str
     """The message of the first reject."""
     count: int
     position_kind: str
     places: tuple[int, ...]
-    """The positions of the first few."""
+    """The positions of the first rejects in the group."""
     samples: tuple[Reject, ...]
 
 
@@ -140,16 +140,16 @@ class Rejects:
     key: str
     """The key of the file in the processed bucket."""
     groups: tuple[RejectGroup, ...]
-    """The largest first; superseded records last."""
+    """The groups by size, largest first. Superseded records are last."""
     read: int
-    """How many rejects were read for the groups."""
+    """The number of rejects that were read to form the groups."""
     is_whole: bool
-    """Whether all were read; `explain` reads only the first megabytes."""
+    """Whether all rejects were read. `explain` reads only the first megabytes."""
     masked: bool
     ungrouped: int = 0
-    """Rejects of further groups, which are only counted."""
+    """The number of rejects in further groups, which are only counted."""
     is_missing: bool = False
-    """The manifest names the file, but it no longer exists: rejects may expire before tables."""
+    """Whether the file that the manifest names no longer exists. Rejects may expire before tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +158,20 @@ class BatchRejects:
 
     batch_id: str
     state: str
-    """The value of its BatchState."""
+    """The value of the batch's BatchState."""
     error: str
-    """Why it failed; empty if it did not."""
+    """The error that failed the batch, or an empty string if the batch did not fail."""
     cause: str
     rejects: Rejects | None
-    """None if it has none."""
+    """The rejects, or None if the batch has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One file that was published."""
+    """A published file."""
 
     table: str
-    """`rejects` for the file of rejects."""
+    """The name of the table, or `rejects` for the file of rejects."""
     kind: str
     """parquet, csv or jsonl."""
     key: str
@@ -181,46 +181,46 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
-    """One version of the key."""
+    """A version of the batch's key."""
 
     version_id: str
     uploaded: datetime
     size: int
     batch_id: str
     is_current: bool
-    """Whether readers of the key get it."""
+    """Whether readers of the key get this version."""
     is_this: bool
-    """Whether it is the source of this batch."""
+    """Whether this version is the source of the batch."""
     state: str
-    """The value of its BatchState; empty if it was not looked up."""
+    """The value of the BatchState of this version's batch, or an empty string if it was not looked up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One revision of the batch."""
+    """A revision of the batch."""
 
     number: int
     batch_id: str
     state: str
-    """The value of its BatchState."""
+    """The value of the revision's BatchState."""
     is_read: bool
-    """Whether readers get it: it is the highest published revision."""
+    """Whether readers get this revision, because it is the highest published revision."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
-    """An event about this batch that was logged."""
+    """A logged event about the batch."""
 
     time: datetime
     by: str
-    """`starter`, or `reconciler` if S3's event never arrived."""
+    """The function that logged the event: `starter`, or `reconciler` if S3's event never arrived."""
     started: bool
-    """Whether it started the execution. A duplicate event does not."""
+    """Whether the event started the execution. A duplicate event does not."""
 
     def sentence(self) -> str:
-        """What happened, for people, without a full stop."""
+        """Return what happened, for people, without a final period."""
         if self.by == "reconciler":
-            return "S3's event never arrived; the reconciler found the file and started its execution"
+            return "S3's event never arrived, so the reconciler found the file and started its execution"
         if self.started:
             return "S3's event arrived; the starter started the execution"
         return "S3's event arrived again, and started nothing"
@@ -228,73 +228,73 @@ class LoggedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """An event about this batch in the failed-event queue."""
+    """An event about the batch in the failed-event queue."""
 
     since: datetime
     function: str
-    """The function that it was for."""
+    """The name of the function that could not handle the event."""
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What to do next."""
+    """An action that a person should take next."""
 
     sentence: str
     command: str = ""
-    """The command for it, if there is one."""
+    """The command for the action, or an empty string if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchHistory:
-    """Everything that is known about one batch."""
+    """Everything that is known about a batch."""
 
     asked: str
-    """The argument as given."""
+    """The argument as the user gave it."""
     target: str
     """aws or local."""
     batch_id: str
     revision: int
     dataset: str
     source: Source | None
-    """None if no record names it."""
+    """The source, or None if no record names it."""
     uploaded: datetime | None
     is_source_there: bool
-    """Whether S3 returns or at least lists the version."""
+    """Whether S3 returns, or at least lists, the source version."""
     versions: tuple[FileVersion, ...]
-    """All versions of the key, including this one, newest first; at most a hundred."""
+    """Up to a hundred versions of the key, including this one, newest first."""
     is_deleted: bool
-    """Whether the key's latest version is a delete marker, so readers of the key find nothing."""
+    """Whether the key's latest version is a delete marker, so that readers of the key find nothing."""
     revisions: tuple[Revision, ...]
     """All revisions of the batch that have records or outputs, including this one."""
     heard: tuple[LoggedEvent, ...]
     queued: tuple[Queued, ...]
     executions: tuple[Execution, ...]
-    """The first, then the replays."""
+    """The first execution, then the replays."""
     outputs: tuple[Output, ...]
     rejects: Rejects | None
     manifest: Manifest | None
-    """None unless it is published."""
+    """The manifest, or None if the batch is not published."""
     manifest_key: str
     processed_bucket: str
     console_url: str
-    """The address of the latest execution or, if there is none, of the state machine."""
+    """The console address of the latest execution, or of the state machine if there is no execution."""
     unknown: tuple[str, ...] = ()
-    """What could not be looked up, as sentences."""
+    """Sentences about data that could not be looked up."""
     is_source_archived: bool = False
     """Whether the source is in an archive storage class and must be restored before it can be read."""
     ignored_by: str = ""
-    """The pattern by which the contract ignores the key; what has traces is not ignored."""
+    """The pattern by which the contract ignores the key. Empty if the batch has an execution or a record."""
     outcome: Outcome = Outcome.UNKNOWN
     actions: tuple[Action, ...] = ()
-    """What to do next, in order; empty if nothing needs to be done."""
+    """What to do next, in order. Empty if nothing needs to be done."""
 
     @property
     def latest(self) -> Execution | None:
-        """The latest execution."""
+        """The latest execution, or None."""
         return self.executions[-1] if self.executions else None
 
     @property
     def failed(self) -> Execution | None:
-        """The latest execution, if it failed. In a published batch, a step after the commit failed."""
+        """The latest execution if it failed, or None. In a published batch, a step after the commit failed."""
         return self.latest if self.latest and self.latest.status not in ("RUNNING", "SUCCEEDED") else None

@@ -1,8 +1,8 @@
-"""Groups rejects by the rule that they break and its place, with a few samples. Masks values by default.
+"""Groups rejects by violated rule and place, with a few samples each. Masks values by default.
 
-Every string and number of a record is masked: a telephone number may be either. What a producer needs to find the fault
-remains: field names, structure, true, false and null, and the lengths of strings. Memory doesn't grow with the file:
-groups, positions and samples are few, and large records aren't kept.
+Masks every string and number of a record, since a telephone number may be either. The result keeps what a producer
+needs to find the fault: field names, structure, true, false, null, and string lengths. Memory doesn't grow with the
+file: groups, positions and samples are limited, and large records aren't kept.
 """
 
 import re
@@ -39,7 +39,7 @@ class _Group:
 
 
 def rejects_key(manifest: Manifest | None, failures: Sequence[FailureRecord]) -> str | None:
-    """The key of a batch's rejects in the processed bucket, or None if it has none."""
+    """Return the key of a batch's rejects in the processed bucket, or None if it has no rejects."""
     if manifest:
         return manifest.rejects_key
     return next((failure.rejects_key for failure in reversed(failures) if failure.rejects_key), None)
@@ -48,7 +48,7 @@ def rejects_key(manifest: Manifest | None, failures: Sequence[FailureRecord]) ->
 def rejects_in(
     place: Target, key: str, samples: int, *, show_values: bool = False, max_bytes: int | None = None
 ) -> Rejects:
-    """The rejects in a file of the processed bucket, read line by line. Raises CliError if it holds something else."""
+    """Return the rejects in a file of the processed bucket, read line by line. Raises CliError for any other file."""
     try:
         body = place.s3().get_object(Bucket=place.outputs()["processed_bucket"], Key=key)["Body"]
     except place.s3().exceptions.NoSuchKey:
@@ -60,14 +60,14 @@ def rejects_in(
         except (KeyError, TypeError, ValueError) as exc:
             raise CliError(
                 f"s3://{place.outputs()['processed_bucket']}/{key} isn't a file of rejects ({type(exc).__name__}).",
-                "Someone changed it: restore the version that the pipeline wrote.",
+                "The file was changed. Restore the version that the pipeline wrote.",
             ) from exc
 
 
 def read_rejects(
     key: str, lines: Iterable[bytes], samples: int = 3, *, show_values: bool = False, max_bytes: int | None = None
 ) -> Rejects:
-    """The rejects in the lines of a file called `key`, with at most `samples` per group.
+    """Return the rejects in the lines of the file `key`, with at most `samples` per group.
 
     Stops after `max_bytes`. Raises ValueError for a line that isn't a reject.
     """
@@ -95,7 +95,7 @@ def read_rejects(
         RejectGroup(*name, one.message, one.count, one.position_kind, tuple(one.places), tuple(one.samples))
         for name, one in groups.items()
     ]
-    found.sort(key=lambda group: (group.reason == SUPERSEDED, -group.count))  # then in the order of the file
+    found.sort(key=lambda group: (group.reason == SUPERSEDED, -group.count))  # equal groups keep the file's order
     return Rejects(key, tuple(found), read, is_whole, not show_values, ungrouped)
 
 
@@ -112,7 +112,7 @@ def _sample(content: Mapping[str, Any], shown: Callable[[Any], Any]) -> Reject:
 
 
 def _content(line: bytes) -> Mapping[str, Any]:
-    """A line's content; a record that is large, or nested too deeply for the parser, is replaced by its size."""
+    """Return the content of a line. A large or deeply nested record is replaced by its size."""
     try:
         if len(line) <= _LARGEST_SAMPLE:
             content: dict[str, Any] = orjson.loads(line)
@@ -125,7 +125,7 @@ def _content(line: bytes) -> Mapping[str, Any]:
 
 
 def masked(value: Any) -> Any:
-    """A JSON value of the same structure without its strings and numbers. Long arrays are cut."""
+    """Return a JSON value with the same structure but masked strings and numbers. Long arrays are cut."""
     return _cut(value, _mask, _MAX_ELEMENTS)
 
 
@@ -136,7 +136,7 @@ def _mask(value: Any) -> Any:
 
 
 def _cut(value: Any, shown: Callable[[Any], Any] = lambda one: one, most: int | None = None, levels: int = 0) -> Any:
-    """A JSON value cut to a depth that can be printed, and to `most` elements per array. `shown` converts scalars."""
+    """Cut a JSON value to a printable depth, and to `most` elements per array. `shown` converts scalars."""
     if not isinstance(value, dict | list):
         return shown(value)
     if levels == _MAX_LEVELS:

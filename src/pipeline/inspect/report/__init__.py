@@ -1,4 +1,4 @@
-"""The report of one batch: a page of HTML that needs no other file."""
+"""Writes the report of a batch: an HTML page that needs no other file."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from pipeline.inspect.report.page import render
 
 
 def write_report(place: Target, what: str, out: Path | None = None, *, show_values: bool = False) -> Path:
-    """Write the report of the batch that `what` names to `out`, or to <batch>.html in that folder. Returns the path.
+    """Write the report of the batch that `what` identifies to `out`, or to <batch>.html in a folder. Return its path.
 
     Values of records are masked unless `show_values`. Raises UsageError if nothing matches.
     """

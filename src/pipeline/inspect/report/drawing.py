@@ -1,4 +1,4 @@
-"""What an execution did in the state machine that `templates/state_machine.svg.jinja` draws."""
+"""Describes an execution for the drawing of the state machine in `templates/state_machine.svg.jinja`."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pipeline.inspect.batch_history.model import Execution
 from pipeline.inspect.report.state_outcomes import NOT_RECORDED, SUCCEEDED, Mark, mark_of
 
 Transition = tuple[str, str, bool]
-"""From a state, to a state, and whether a Catch leads there."""
+"""The state before, the state after, and whether a Catch leads from one to the other."""
 
 INSIDE_MAP: Sequence[str] = ("Validate", "Transform")
 """The states inside the Map, in order. They don't branch, so a Map that succeeded visited all of them."""
@@ -17,15 +17,15 @@ INSIDE_MAP: Sequence[str] = ("Validate", "Transform")
 
 @dataclass(frozen=True)
 class Drawing:
-    """What an execution did."""
+    """The states and transitions of an execution, for the drawing."""
 
     marks: Mapping[str, Mark]
-    """By the name of each state that was visited, including states inside a Map."""
+    """The marks of all visited states by name, including states inside a Map."""
     taken: Set[Transition]
 
 
 def drawing_of(execution: Execution) -> Drawing:
-    """What an execution did, by state and by transition."""
+    """Return the marks of the visited states, and the transitions between them, for an execution."""
     visits: dict[str, list[Step]] = {}
     for step in execution.steps:
         for one in step.walk():
@@ -43,6 +43,6 @@ def drawing_of(execution: Execution) -> Drawing:
 
 
 def _taken(steps: Sequence[Step]) -> Iterator[Transition]:
-    """The transitions between consecutive steps."""
+    """Yield the transitions between consecutive steps."""
     for step, following in pairwise(steps):
         yield step.name, following.name, step.outcome in (Ended.CAUGHT, *FAILURES)

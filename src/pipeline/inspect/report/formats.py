@@ -1,4 +1,4 @@
-"""Formats numbers, times and strings from outside for the page."""
+"""Formats numbers, times and untrusted strings for the page."""
 
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -9,13 +9,13 @@ from markupsafe import Markup
 from functions.common.batch import printable
 
 FILTERS = ("number", "cents", "rounded", "duration", "utc", "clock")
-"""The functions of this module that templates call."""
+"""The functions of this module that templates use as filters."""
 
 
 def shown(value: Any) -> Any:
-    """A value as a template prints it: without control characters and direction overrides, but with line breaks.
+    """Return a value without control characters and direction overrides, but with line breaks, for a template.
 
-    Markup was made by a template, from strings that went through this function.
+    Markup is returned unchanged, because a template created it from strings that this function returned.
     """
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
@@ -23,7 +23,7 @@ def shown(value: Any) -> Any:
 
 
 def number(value: int | str) -> str:
-    """A whole number, or a decimal string, with commas between thousands and all its digits."""
+    """Format a whole number or a decimal string with thousands separators and all its digits."""
     try:
         return f"{Decimal(value):,f}"
     except InvalidOperation:
@@ -31,21 +31,21 @@ def number(value: int | str) -> str:
 
 
 def cents(usd: str) -> str:
-    """A small amount of money, to three significant digits, and at least to the cent: 0.000123, 1.25."""
+    """Format a small amount with three significant digits, and at least two decimals, such as 0.000123 or 1.25."""
     amount = Decimal(usd)
     places = 2 if amount == 0 else max(2, 2 - amount.adjusted())
     return f"{amount:,.{places}f}"
 
 
 def rounded(quantity: str) -> str:
-    """A quantity to four significant digits."""
+    """Format a quantity with four significant digits, but all digits of its integer part."""
     amount = Decimal(quantity)
     places = 0 if amount == amount.to_integral_value() else max(0, 3 - amount.adjusted())
     return f"{amount:,.{places}f}"
 
 
 def duration(seconds: float | None) -> str:
-    """A duration: 0.034 s, 2.5 s, 4 min 10 s, 2 h 3 min; empty for None."""
+    """Format a duration, such as 0.034 s, 2.5 s, 4 min 10 s or 2 h 3 min. Returns an empty string for None."""
     if seconds is None:
         return ""
     if seconds < 60:
@@ -56,10 +56,10 @@ def duration(seconds: float | None) -> str:
 
 
 def utc(when: datetime) -> str:
-    """A time in UTC, to the second."""
+    """Format a time in UTC with seconds."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def clock(when: datetime) -> str:
-    """The time of day in UTC, to the millisecond."""
+    """Format the time of day in UTC with milliseconds."""
     return f"{when.astimezone(UTC):%H:%M:%S.%f}"[:-3]

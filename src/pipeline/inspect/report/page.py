@@ -1,7 +1,7 @@
-"""Renders the history of a batch as a page, with the templates in this package.
+"""Renders the history of a batch as a page with the templates in this package.
 
-Everything on the page goes through a template that escapes it. The page can neither run a script nor load anything: its
-Content-Security-Policy allows one style sheet, by its hash.
+All data on the page goes through a template that escapes it. The page can neither run a script nor load a file, since
+its Content-Security-Policy allows only one style sheet, by its hash.
 """
 
 import base64
@@ -28,7 +28,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(batch: BatchHistory, written: datetime, *, show_values: bool = False) -> str:
-    """The whole page as HTML. `show_values` means that `batch` contains unmasked values."""
+    """Return the page as HTML. `show_values` means that `batch` contains unmasked values."""
     style = (_TEMPLATES / "style.css").read_text("utf-8")
     latest, page = batch.latest, environment().get_template("page.html.jinja")
     return page.render(
@@ -48,7 +48,7 @@ def render(batch: BatchHistory, written: datetime, *, show_values: bool = False)
 
 @cache
 def environment() -> Environment:
-    """Jinja's environment for the templates."""
+    """Return the Jinja environment of the templates."""
     made = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -70,7 +70,7 @@ def environment() -> Environment:
 
 
 def headline(batch: BatchHistory) -> str:
-    """The outcome in a sentence."""
+    """Return the outcome as a sentence without a final period."""
     counts = batch.manifest.counts if batch.manifest else None
     rejected, n_received = (counts.rejected, counts.received) if counts else (0, 0)
     received = many(n_received, "record")
@@ -82,7 +82,7 @@ def headline(batch: BatchHistory) -> str:
 
 
 def _figures(batch: BatchHistory) -> Iterator[tuple[str, str]]:
-    """The most important numbers, each with its name."""
+    """Yield the name and value of each of the most important numbers."""
     if batch.manifest:
         for name in ("received", "published", "rejected", "superseded"):
             yield name, formats.number(getattr(batch.manifest.counts, name))
@@ -94,5 +94,5 @@ def _figures(batch: BatchHistory) -> Iterator[tuple[str, str]]:
 
 
 def _record(reject: Reject) -> str:
-    """A rejected record as a string, for people."""
+    """Return a rejected record as a string for people."""
     return (reject.raw or "") if reject.record is None else json.dumps(reject.record, indent=2, ensure_ascii=False)

@@ -19,12 +19,12 @@ _WORST = ("failed", "stopped", "running", "retried", "succeeded")
 
 @dataclass(frozen=True)
 class Mark:
-    """The outcome of a state."""
+    """The outcome of a state, as a look and as words."""
 
     outcome: str
-    """How it is drawn: succeeded, retried, failed, stopped, running, unrecorded or unreached."""
+    """How the state is drawn: succeeded, retried, failed, stopped, running, unrecorded or unreached."""
     words: str
-    """The same in a few words."""
+    """The outcome in a few words."""
 
 
 SUCCEEDED = Mark("succeeded", "succeeded")
@@ -32,7 +32,7 @@ NOT_RECORDED = Mark("unrecorded", "not recorded")
 
 
 def look(step: Step) -> str:
-    """How to draw one visit of a state."""
+    """Return how to draw one visit of a state."""
     if step.kind == "Fail" and step.outcome is not Ended.RUNNING:
         return "failed"
     retried = any(inner.retries for inner in step.walk()) or (step.inside_untold and step.tries)
@@ -40,7 +40,7 @@ def look(step: Step) -> str:
 
 
 def mark_of(steps: Sequence[Step]) -> Mark:
-    """One mark for all visits of a state: the worst outcome, and how many visits had it."""
+    """Return the mark for all visits of a state: the worst outcome, and how many visits had it."""
     looks = [look(step) for step in steps]
     worst = min(looks, key=_WORST.index)
     if len(steps) == 1:

@@ -1,4 +1,4 @@
-"""When each state of an execution ran, with its retries: rows of bars on one scale."""
+"""Computes when each state of an execution ran, with its retries, as rows of bars on a common scale."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,12 +9,12 @@ from pipeline.inspect.batch_history.model import Execution
 from pipeline.inspect.report.state_outcomes import LOOKS, look, mark_of
 
 SCALE = 1000
-"""The length of the scale."""
+"""The length of the scale, in units of the bars."""
 
 _SHORTEST = 4
 _MOST_CHUNKS = 8
 _DETAILED = 3
-"""Up to this number of chunks, each has a row per state. Beyond it, only failed and retried chunks do."""
+"""The maximum number of chunks that have a row per state. Beyond it, only failed and retried chunks have such rows."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class Bar:
     left: float
     width: float
     look: str
-    """A mark's outcome; `waiting` between two tries, `around` for what contains others."""
+    """The outcome of a mark, `waiting` for the time between two tries, or `around` for a bar that contains others."""
     words: str
 
 
 @dataclass(frozen=True)
 class Row:
-    """One visit of a state, or one chunk of a Map."""
+    """A visit of a state, or a chunk of a Map."""
 
     name: str
     level: int
-    """0 for a state of the machine, 1 for a chunk, 2 for a state in one."""
+    """0 for a state of the machine, 1 for a chunk, or 2 for a state in a chunk."""
     look: str
     words: str
     started: datetime
@@ -42,7 +42,7 @@ class Row:
     bars: tuple[Bar, ...]
 
     def after(self, start: datetime) -> float:
-        """Seconds since the start of the execution."""
+        """Return the seconds from the start of the execution to this row."""
         return max(0.0, (self.started - start).total_seconds())
 
 
@@ -57,7 +57,7 @@ class Timeline:
 
 
 def timeline_of(execution: Execution, now: datetime) -> Timeline | None:
-    """The timeline of an execution, or None if its history isn't known."""
+    """Return the timeline of an execution, or None if its history isn't known."""
     if execution.started is None or not execution.steps:
         return None
     ended = execution.stopped or now
@@ -84,7 +84,7 @@ class _Scale:
 
 
 def _rows(step: Step, scale: _Scale, shown: set[int]) -> Iterator[Row]:
-    """The row of a state, with those of the chunks that are shown."""
+    """Yield the row of a state, then the rows of its shown chunks."""
     yield _state_row(step, 0, scale)
     for chunk in step.chunks:
         if chunk.number in shown:
@@ -107,7 +107,7 @@ def _chunk_row(chunk: Chunk, scale: _Scale, *, with_states: bool) -> Row:
 
 
 def _bars(step: Step, scale: _Scale) -> tuple[Bar, ...]:
-    """The tries of a task with the waits between them; for any other state, its time from entry to exit."""
+    """Return bars for the tries of a task and the waits between them, or a bar from the state's entry to its exit."""
     tries = [one for one in step.tries if one.started]
     if step.chunks or len(tries) < len(step.tries) or not tries:
         return (scale.bar(step.entered, step.exited, "around" if step.kind == "Map" else look(step), step.outcome),)
@@ -125,6 +125,6 @@ def _chunk_look(chunk: Chunk) -> str:
 
 
 def _rank(chunk: Chunk) -> tuple[int, float]:
-    """Sorts chunks that failed or were retried first, then those that took longest."""
+    """Return a sort key that puts failed and retried chunks first, then the chunks that took longest."""
     trouble = ("failed", "running", "retried", "stopped", "succeeded").index(_chunk_look(chunk))
     return trouble, -(chunk.ended - chunk.started).total_seconds() if chunk.ended else 0
