@@ -135,7 +135,7 @@ FIRST = "-target=terraform_data.first"
 def test_a_state_moves_from_a_file_to_the_bucket_and_is_locked_there(
     place: Target, in_bucket: Callable[..., Workspace]
 ) -> None:
-    with pytest.raises(CliError, match=f"a bucket for states: {STATES}"):
+    with pytest.raises(CliError, match=f"a state bucket: {STATES}"):
         in_bucket(LocalBackend("state.tfstate")).init()
     local, remote = in_bucket(LocalBackend("state.tfstate"), None), in_bucket(REMOTE)
     local.init()

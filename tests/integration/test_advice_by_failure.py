@@ -175,7 +175,7 @@ COMMANDS = [["status"], ["reconcile"], ["replay", "incoming/orders/x.jsonl"], ["
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
 def test_http_500_is_called_a_fault_of_aws(printed: Printed, broken: str, arguments: list[str]) -> None:
     text = printed("aws", broken, *arguments)
-    assert "next:  AWS has a fault, and nothing is wrong here" in text
+    assert "next:  AWS had an internal error" in text
     assert "credentials" not in text
     assert "the file" not in text
 

@@ -105,7 +105,7 @@ SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
         "v2.schema.json",
         replaced('"examples": [53.9]', '"examples": ["x"]'),
         '"examples": ["x"]',
-        "the example breaks its schema",
+        "the example violates its schema",
     ),
     ("v2.schema.json", changed("/examples", []), "{", 'has no "examples"'),
     ("v2.schema.json", changed("/$defs/item/properties/discount/default", 0), '"default": 0', "which has no effect"),
@@ -121,7 +121,12 @@ SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
     ("v2.schema.json", changed("/$defs/name/maxLenght", 5), '"maxLenght": 5', "a keyword maxLenght, which JSON Schema"),
     ("v2.schema.json", changed("/$defs/money/minLength", 5), '"minLength": 5', "which does not apply to number"),
     ("v2.schema.json", changed("/$defs/name/format", "zip-code"), '"format": "zip-code"', "which is not checked"),
-    ("v2.schema.json", replaced("draft/2020-12/schema", "draft-07/schema#"), '"$schema"', "is not the draft"),
+    (
+        "v2.schema.json",
+        replaced("draft/2020-12/schema", "draft-07/schema#"),
+        '"$schema"',
+        "is not the JSON Schema draft",
+    ),
     (
         "contract.json",
         replaced('"dataset": "orders",', '"dataset": "orders", "dataset": "x",'),
@@ -166,9 +171,9 @@ SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
         "",
         "tax_amount is DECIMAL(6,5), which",
     ),
-    ("v1_to_v2.sql", replaced("CAST(NULL AS VARCHAR)", "NULL"), "", "customer.loyalty_tier is INTEGER, which the next"),
-    ("v1_to_v2.sql", replaced("FROM records", "FROM records; SELECT 1"), "", "It must be one SELECT"),
-    ("orders.sql", replaced("FROM records", "FROM records; SELECT 1"), "", "It must be one SELECT"),
+    ("v1_to_v2.sql", replaced("CAST(NULL AS VARCHAR)", "NULL"), "", "customer.loyalty_tier is INTEGER, but the next"),
+    ("v1_to_v2.sql", replaced("FROM records", "FROM records; SELECT 1"), "", "must be a single SELECT"),
+    ("orders.sql", replaced("FROM records", "FROM records; SELECT 1"), "", "must be a single SELECT"),
     ("orders.sql", replaced("    order_date,", "    age(order_date) AS order_date,"), "age(", "calls age"),
 ]
 

@@ -69,8 +69,8 @@ CHANGES: list[tuple[str, Callable[[Any], object], str, tuple[str, ...]]] = [
     # file, change, message, whom it breaks
     (SCHEMA, lambda s: s["properties"].pop("status"), "the field is gone", (PRODUCERS,)),
     (SCHEMA, lambda s: s["properties"].update(note={"type": "string"}), "a new, optional field", ()),
-    (SCHEMA, lambda s: of("$defs", "customer")(s)["required"].append("email"), "field is required now", (PRODUCERS,)),
-    (SCHEMA, lambda s: s["required"].remove("status"), "the field is optional now", ()),
+    (SCHEMA, lambda s: of("$defs", "customer")(s)["required"].append("email"), "field is now required", (PRODUCERS,)),
+    (SCHEMA, lambda s: s["required"].remove("status"), "the field is now optional", ()),
     (SCHEMA, lambda s: status(s)["enum"].remove("paid"), "are gone", (PRODUCERS,)),
     (SCHEMA, lambda s: status(s)["enum"].append("lost"), "more values are accepted", ()),
     (SCHEMA, lambda s: status(s).pop("enum") and status(s).update(type="string"), "any value", ()),
@@ -82,7 +82,7 @@ CHANGES: list[tuple[str, Callable[[Any], object], str, tuple[str, ...]]] = [
     (SCHEMA, lambda s: money(s).update(decimal=[16, 2]), "decimal was [16, 4], and is [16, 2]", (PRODUCERS,)),
     (SCHEMA, lambda s: money(s).update(decimal=[15, 4]), "decimal was", (PRODUCERS,)),
     (SCHEMA, lambda s: money(s).update(decimal=[18, 4]), "decimal was", ()),
-    (SCHEMA, lambda s: of("$defs", "name")(s).update(type=["string", "null"]), "a value may be null now", ()),
+    (SCHEMA, lambda s: of("$defs", "name")(s).update(type=["string", "null"]), "a value can now be null", ()),
     (SCHEMA, lambda s: of("$defs", "nullable_text")(s).update(type="string"), "may not be null any more", (PRODUCERS,)),
     (SCHEMA, lambda s: of("$defs", "text")(s).update(pattern="^x$"), "pattern has changed", (PRODUCERS,)),
     (SCHEMA, lambda s: of("$defs", "text")(s).pop("pattern"), "pattern has changed", ()),
@@ -203,7 +203,7 @@ def test_a_new_version_does_not_allow_an_old_one_to_accept_less(after: Path) -> 
     change(after / SCHEMA, lambda data: data["properties"].pop("status"))
     (refused,) = diff(BEFORE, after).refused
     assert refused.place == "v2.schema.json#/status"
-    assert refused.needs == "Leave this version as it was, and make the change in a new one."
+    assert refused.needs == "Restore this version, and make the change in a new version."
 
 
 def test_a_version_may_be_removed_only_with_a_new_one(after: Path) -> None:
@@ -223,7 +223,7 @@ SQL: list[tuple[str, str, str, str, tuple[str, ...]]] = [
     ("orders.sql", "FROM records", "FROM records -- all of them", "", ()),
     ("orders.sql", "    tax_amount,", "    tax_amount + 1 AS tax_amount,", "in different tax_amount", (READERS,)),
     ("customers.sql", "customer.name AS", "upper(customer.name) AS", "result in different name", (READERS,)),
-    ("items.sql", "FROM records)", "FROM records) WHERE item.quantity > 10", "is rejected, or fails", (PRODUCERS,)),
+    ("items.sql", "FROM records)", "FROM records) WHERE item.quantity > 10", "is now rejected, or fails", (PRODUCERS,)),
     ("v1_to_v2.sql", "0 AS tax_amount", "0 * 1 AS tax_amount", "for the examples are the same", ()),
     ("v1_to_v2.sql", "0 AS tax_amount", "5 AS tax_amount", "that was published is rejected", (PRODUCERS,)),
     ("macros.sql", " * (1 - item.discount)", "", "rules that use it may reject", (PRODUCERS,)),

@@ -147,4 +147,4 @@ def test_the_command_prints_warnings_and_succeeds(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["check", str(folder)])
     assert result.exit_code == 0, result.output
     assert "warning: more.n is INTEGER" in result.output
-    assert "1 contract agrees with itself: d." in result.output
+    assert "1 contract has no faults: d." in result.output

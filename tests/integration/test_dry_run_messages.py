@@ -49,5 +49,5 @@ def test_the_next_step_about_a_dataset_works(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes(lines([order()]))
     printed = validate(tmp_path / "x.jsonl", "--dataset", "order")
     assert "there are contracts for: orders" in printed
-    assert "Name one of these with --dataset" in printed
+    assert "Set --dataset to one of these" in printed
     assert "PUBLISHABLE dataset=orders" in validate(tmp_path / "x.jsonl", "--dataset", "orders")

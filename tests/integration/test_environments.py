@@ -186,7 +186,7 @@ def test_the_environment_applies_to_every_part_of_the_target(infra: Path, monkey
 
 def test_a_bucket_needs_an_environment(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_STATE_BUCKET", "states")
-    with pytest.raises(UsageError, match="an environment must be named") as refused:
+    with pytest.raises(UsageError, match="no environment is chosen") as refused:
         targets.aws_target()
     assert "ENV=dev" in refused.value.next_step
 
@@ -236,7 +236,7 @@ def test_the_region_of_a_bucket_is_looked_up(account: Any) -> None:
 
 
 def test_a_wrong_name_is_explained(account: Any) -> None:
-    with pytest.raises(CliError, match="There is no bucket stats, which TF_STATE_BUCKET names") as refused:
+    with pytest.raises(CliError, match="The bucket stats in TF_STATE_BUCKET does not exist") as refused:
         S3Backend("stats", "k").arguments()
     assert "make bootstrap" in refused.value.next_step
     assert (backends.region_of("stats"), backends.region_of("states")) == (None, "eu-west-1")
@@ -292,7 +292,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 @pytest.mark.parametrize("status", [403, 400])
 def test_a_bucket_that_may_not_be_used_is_explained(refusing: Callable[[int], None], status: int) -> None:
     refusing(status)
-    with pytest.raises(CliError, match="may not use the state bucket states") as refused:
+    with pytest.raises(CliError, match="access the state bucket states") as refused:
         S3Backend("states", "k").arguments()
     assert "TF_STATE_BUCKET" in refused.value.next_step
 
@@ -325,7 +325,7 @@ def clone(infra: Path, account: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("use", [Workspace.init, Workspace.state])
 def test_an_unset_bucket_is_found(clone: Path, use: Any, name: str | None, step: str) -> None:
     environment = Environment(name)
-    with pytest.raises(CliError, match=f"TF_STATE_BUCKET is not set, .*a bucket for states: {TEAM}") as refused:
+    with pytest.raises(CliError, match=f"TF_STATE_BUCKET is not set, .*a state bucket: {TEAM}") as refused:
         use(Workspace({}, {}, clone, backends.chosen(environment), chosen=environment))
     assert step in refused.value.next_step
 
@@ -333,7 +333,7 @@ def test_an_unset_bucket_is_found(clone: Path, use: Any, name: str | None, step:
 @pytest.mark.parametrize("status", [403, 400])
 def test_a_forbidden_bucket_counts_as_existing(clone: Path, refusing: Callable[[int], None], status: int) -> None:
     refusing(status)
-    with pytest.raises(CliError, match=f"a bucket for states: {TEAM}"):
+    with pytest.raises(CliError, match=f"a state bucket: {TEAM}"):
         Workspace({}, {}, clone).init()
 
 
@@ -352,7 +352,7 @@ def test_the_teams_environment_can_not_have_its_state_in_a_file(clone: Path, nam
     """Terraform would conflict with, or change, existing resources, such as a bucket policy."""
     (clone / "terraform.tfvars").write_text(f'project = "shop"\n{settings}')
     environment = Environment(name)
-    with pytest.raises(CliError, match=f"a bucket for states: {TEAM}") as refused:
+    with pytest.raises(CliError, match=f"a state bucket: {TEAM}") as refused:
         Workspace({}, {}, clone, backends.chosen(environment), environment).init()
     assert 'environment = "anna"' in refused.value.next_step
     assert f"export TF_STATE_BUCKET={TEAM}\nThen run make … ENV=dev" in refused.value.next_step
@@ -406,10 +406,28 @@ def test_an_unset_or_changed_bucket_is_detected(tmp_path: Path, backend: backend
     ("backend", "file", "environment", "error", "step"),
     [
         (S3Backend("states", "k"), "dev.tfstate", "dev", "not in states", "make move-state ENV=dev"),
-        (S3Backend("states", "k"), "terraform.tfstate", "dev", "use it for dev", "Rename it to dev.tfstate"),
-        (S3Backend("states", "k"), "terraform.tfstate", "prod", "use it for dev", "Rename it to prod.tfstate"),
-        (LocalBackend("dev.tfstate"), "terraform.tfstate", "dev", "use it for dev", "Rename it to dev.tfstate"),
-        (LocalBackend("dev.tfstate"), "terraform.tfstate", "prod", "use it for dev", "give ENV=prod"),
+        (
+            S3Backend("states", "k"),
+            "terraform.tfstate",
+            "dev",
+            "use that state for dev",
+            "Rename the file to dev.tfstate",
+        ),
+        (
+            S3Backend("states", "k"),
+            "terraform.tfstate",
+            "prod",
+            "use that state for dev",
+            "Rename the file to prod.tfstate",
+        ),
+        (
+            LocalBackend("dev.tfstate"),
+            "terraform.tfstate",
+            "dev",
+            "use that state for dev",
+            "Rename the file to dev.tfstate",
+        ),
+        (LocalBackend("dev.tfstate"), "terraform.tfstate", "prod", "use that state for dev", "use ENV=prod"),
     ],
 )
 def test_a_state_in_a_file_is_not_overlooked(

@@ -109,7 +109,7 @@ def test_arm_costs_less_and_regions_have_their_own_prices() -> None:
         (["--orders", "5", "--files", "0"], "greater than or equal to 1"),
         (["--orders", "many"], "Invalid value for '--orders'"),
         ([], "Missing option '--orders'"),
-        (["--orders", "3", "--files", "4"], "3 orders can't be in 4 files"),
+        (["--orders", "3", "--files", "4"], "3 orders can't fill 4 files"),
         (["--orders", "5", "--region", "xx-nowhere-9"], "The prices of xx-nowhere-9 are not known"),
         (["--orders", "5", "--architecture", "z80"], "--architecture must be one of arm64, x86_64, not z80"),
         (["--orders", "5", "--bytes-per-order", "0"], "greater than or equal to 1"),

@@ -115,7 +115,7 @@ def test_a_folder_with_a_foreign_manifest_is_unchanged(tmp_path: Path) -> None:
     (tmp_path / "orders.csv").write_text("of somebody")
     with pytest.raises(UsageError, match=r"manifest\.json can't be read as a manifest") as refused:
         DryRun("orders", documents.manifest(), {}, []).copy_to(tmp_path)
-    assert refused.value.next_step == "Name another folder, or remove that file."
+    assert refused.value.next_step == "Choose another folder, or remove that file."
     assert names(tmp_path) == ["manifest.json", "orders.csv"]
 
 
@@ -180,5 +180,5 @@ def test_the_system_s_own_errors_name_the_place_and_not_the_source(tmp_path: Pat
 
 def test_orders_that_can_t_be_generated_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_commands, "GENERATED", Path("/dev/null/orders.jsonl"))
-    with pytest.raises(CliError, match="No orders were generated"):
+    with pytest.raises(CliError, match="Generating orders failed"):
         run_commands._generate()

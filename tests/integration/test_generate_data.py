@@ -408,7 +408,7 @@ def test_command_defaults_to_a_thousand_valid_orders(tmp_path: Path, monkeypatch
         (["--invalid-ratio", "nan"], "--invalid-ratio takes"),
         (["--format", "csv"], "invalid choice: 'csv'"),
         (["--schema-version", "3"], "invalid choice: '3'"),
-        (["--out", "."], "--out takes a file"),
+        (["--out", "."], "--out must be a file"),
         (["--colour"], "--colour"),
     ],
 )

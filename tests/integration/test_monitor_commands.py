@@ -113,7 +113,7 @@ def test_an_execution_with_another_name_is_shown_by_its_input(place: Place) -> N
 
 
 def test_status_shows_waiting_events_or_what_to_do_first(place: Place, run: Run) -> None:
-    assert "No execution yet. Next:" in run("status")[1]
+    assert "No executions yet. Next:" in run("status")[1]
     queue(place, {"Records": []})
     assert "About 1 event in the failed-event queue: pipeline redrive --target local" in run("status")[1]
     assert json.loads(run("status", "--json")[1])["waiting_events"] == 1
@@ -176,7 +176,7 @@ def test_logs_of_a_batch_are_requested_until_an_hour_after_its_end(
 
 
 def test_logs_suggests_a_longer_time_if_no_line_is_found(place: Place, run: Run) -> None:
-    assert "--minutes looks further back" in run("logs")[1]
+    assert "To look further back: --minutes" in run("logs")[1]
 
 
 # --- watch ------------------------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def test_a_second_erasure_reports_that_nothing_is_left(place: Place, run: Run, w
     for arguments in ([], ["--apply"]):
         status, printed, _ = run("erase", batch.batch_id, *arguments)
         assert status == 0
-        assert f"Nothing of {batch.batch_id} exists: it was erased" in printed
+        assert f"No object of {batch.batch_id} exists: the batch was erased" in printed
         assert batch.source.key not in printed
         assert "Erased" not in printed
 

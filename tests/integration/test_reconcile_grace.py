@@ -14,7 +14,7 @@ GOOD = lines([order()])
 
 @pytest.mark.parametrize(
     ("grace", "summary", "left_out"),
-    [("15m", "0 files:", "Left out because younger than 15m (--grace): 2 files."), ("0m", "2 files:", None)],
+    [("15m", "0 files:", "Left out files that are younger than 15m (--grace): 2 files."), ("0m", "2 files:", None)],
 )
 def test_files_younger_than_the_grace_period_are_counted(
     grace: str,

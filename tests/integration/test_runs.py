@@ -92,7 +92,7 @@ def test_the_wait_for_the_cost_ends_with_the_record_or_the_time(monkeypatch: pyt
 def test_a_missing_file_is_reported_with_the_command(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="There is no file") as raised:
         check_input(tmp_path / "nowhere", "pipeline validate path/to/orders.jsonl")
-    assert raised.value.next_step == "Name a file: pipeline validate path/to/orders.jsonl."
+    assert raised.value.next_step == "Give the path of a file: pipeline validate path/to/orders.jsonl."
 
 
 @pytest.fixture(params=[False, True], ids=["pipe", "terminal"])

@@ -170,7 +170,7 @@ def test_a_boundary_from_the_settings_applies_to_a_temporary_deployment() -> Non
     ("arguments", "message"),
     [
         (["--target", "moon"], "TARGET must be one of"),
-        (["--target", "local", "--destroy", "smoke-1a2b3c"], "--destroy is for AWS"),
+        (["--target", "local", "--destroy", "smoke-1a2b3c"], "--destroy works only on AWS"),
         (["--destroy", "../infra"], "../infra is not the name of a run"),
         (["--name", "prod"], "prod is not the name of a run"),
         (["--name", "smoke-1a2b3c", "--destroy", "smoke-1a2b3c"], "--name can't be combined with --destroy"),
@@ -398,7 +398,7 @@ def test_leftovers_without_a_state_are_found_by_name(
     if by_name:
         assert result.detail.splitlines() == [
             "sqs x",
-            "These are in no Terraform state. Delete them by hand, then check: pipeline smoke --destroy smoke-bbbbbb",
+            "These resources are in no Terraform state. Delete them, then check: pipeline smoke --destroy smoke-bbbbbb",
         ]
     listed = bucket.list_objects_v2(Bucket=BUCKET, Prefix=key_of("smoke-bbbbbb"))
     assert [one["Key"] for one in listed.get("Contents", [])] == kept_keys

@@ -49,7 +49,7 @@ def partly_rejected() -> BatchHistory:
     actions = (
         Action("See why records were rejected.", f"pipeline rejects {BATCH}"),
         Action(
-            "Have the records corrected. Send them as a new file, or as the file of rejects with corrections.",
+            "Have the records corrected. Send them in a new file, or in the file of rejects.",
             "pipeline replay --rejects FILE --apply",
         ),
     )
@@ -73,7 +73,7 @@ def failed() -> BatchHistory:
     error, cause = "TransientError", "S3 asked to slow down (SlowDown): PutObject of items.parquet."
     actions = (
         Action("Wait a few minutes, then run the batch again.", f"pipeline logs {BATCH}"),
-        Action("When the cause is fixed, run it again.", f"pipeline replay {BATCH} --apply"),
+        Action("After fixing the cause, run the batch again.", f"pipeline replay {BATCH} --apply"),
     )
     story = _story(Outcome.FAILED, write_fails(error, cause), "FAILED", actions=actions)
     stopped = execution(histories.aborted(), "ABORTED", error="ExecutionAborted", cause="Somebody stopped it.")

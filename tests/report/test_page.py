@@ -138,7 +138,7 @@ def test_events_versions_and_fields_are_shown() -> None:
     )
     text = " ".join(Reader(page(with_all_fields)).text.split())
     for part in (
-        *(f"rejects of {other}", "S3's event arrived again, and started nothing", "never arrived; the reconciler"),
+        *(f"rejects of {other}", "S3's event arrived again, and started nothing", "never arrived, so the reconciler"),
         *(
             "In the failed-event queue since 2026-01-01 00:00:00 UTC, for starter: ThrottlingException",
             "failed, current",

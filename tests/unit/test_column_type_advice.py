@@ -25,7 +25,7 @@ def test_the_first_advice_about_a_type_keeps_every_value(
     (folder / "v1.schema.json").write_text(text, "utf-8")
     load_contract.cache_clear()
     (fault,) = check(folder)
-    advised = fault.advice.removeprefix("Declare it as ").partition(", or")[0]
+    advised = fault.advice.removeprefix("Declare ").partition(", or")[0]
     path = folder / "contract.json"
     path.write_text(path.read_text("utf-8").replace(declared, advised), "utf-8")
     load_contract.cache_clear()

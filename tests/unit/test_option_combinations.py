@@ -30,7 +30,7 @@ def run(*arguments: str) -> int:
         (["replay", "--failed", "--republish"], "--republish can't be combined with --failed."),
         (["replay", "--rejects", "x", "--republish"], "--republish can't be combined with --rejects."),
         (["replay", "--rejects", "x", "--since", "7d"], "--since can't be combined with --rejects."),
-        (["replay", "--failed", "--release", "x"], "--release needs --republish."),
+        (["replay", "--failed", "--release", "x"], "--release requires --republish."),
         (["reconcile", "--prune", "--prefix", "incoming/"], "--prune can't be combined with --prefix."),
         (["smoke", "--name", "smoke-1a2b3c", "--destroy", "smoke-1a2b3c"], "--name can't be combined with --destroy."),
         (["status", "--target", "mars"], "TARGET must be one of aws, local, not mars."),

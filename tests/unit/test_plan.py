@@ -62,7 +62,7 @@ def test_no_value_is_shown() -> None:
 
 def test_a_plan_without_changes_says_so() -> None:
     plan = Plan.read({"resource_changes": PLANNED["resource_changes"][4:]})
-    assert list(plan.lines()) == ["Nothing would change."]
+    assert list(plan.lines()) == ["The plan has no changes."]
     assert plan.changes == ()
 
 

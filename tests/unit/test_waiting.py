@@ -74,7 +74,7 @@ def test_an_upload_whose_execution_never_starts_is_reported(pauses: list[float])
         name="aws", is_temporary=False, step_functions=lambda: client, outputs=lambda: {"state_machine_arn": machine}
     )
     upload = Upload("bucket", "incoming/orders/x.jsonl", "v1", "orders", "orders-1", "arn")
-    with pytest.raises(CliError, match="No execution of orders-1 was started within 180 seconds") as refused:
+    with pytest.raises(CliError, match="No execution of orders-1 started within 180 seconds") as refused:
         list(runs.follow(place, upload))
     assert "pipeline explain orders-1" in refused.value.next_step
     assert sum(pauses) == pytest.approx(180, abs=1)

@@ -94,7 +94,7 @@ def watch(
     minutes: Annotated[int, typer.Option(min=0, help="Also show executions that ended within this time.")] = 5,
     json_: AsJson = False,
 ) -> None:
-    """Show running executions, those that have just ended, and each change.
+    """Show running and just ended executions, and each change.
 
     The command runs until you interrupt it.
 
