@@ -236,7 +236,7 @@ def test_one_persons_settings_do_not_affect_the_team(
 
 def test_environments_of_two_projects_are_refused(place: Target, tmp_path: Path) -> None:
     (tmp_path / "environments" / "dev.tfvars").write_text('project = "shop"\n')
-    with pytest.raises(UsageError, match="one project. They set order-pipeline, shop"):
+    with pytest.raises(UsageError, match="They set order-pipeline, shop"):
         bootstrap.bootstrap(place)
     assert Environment("dev").project() == "shop"
 

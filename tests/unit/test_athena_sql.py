@@ -28,7 +28,7 @@ REFUSED = {
     "a key that is computed": ("SELECT a,\n    m[b] FROM t", 2, "no such key"),
     "an array's subscript": ("SELECT a,\n    b[1] FROM t", 2, "an array no such element"),
     "a view": ("CREATE VIEW v AS\nSELECT first FROM t", 2, "first is a reserved word"),
-    "what is not SQL": ("SELECT FROM WHERE", 1, "can't read it"),
+    "what is not SQL": ("SELECT FROM WHERE", 1, "can't parse the query"),
 }
 
 
