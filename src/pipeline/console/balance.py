@@ -37,7 +37,7 @@ def drift(manifest: Manifest) -> None:
 
 
 def drift_result(one: DriftCount) -> str:
-    """What was done with a field that the contract doesn't define, in words."""
+    """Return what the pipeline did with a field that the contract does not define, in words."""
     if one.in_envelope:
         return "the member was not published"
     if one.kept:
