@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 PRODUCERS, READERS, STORED = "producers", "readers of the tables", "stored Parquet"
 
-NO_VERSION_ALLOWS_IT = "Leave this version as it was, and make the change in a new one."
+NO_VERSION_ALLOWS_IT = "Restore this version, and make the change in a new version."
 NEW_VERSION = "Raise current_version, and say in the new version's description why."
 
 

@@ -109,7 +109,7 @@ def _narrowed(old: Any, new: Any, roots: tuple[Any, Any], place: str) -> Iterato
         if name not in now.get("required", []):
             yield Change(_at(place, name), "a new, optional field")
     for name in sorted(set(now.get("required", [])) - set(was.get("required", []))):
-        yield Change(_at(place, name), "the field is required now", (PRODUCERS,), NO_VERSION_ALLOWS_IT)
+        yield Change(_at(place, name), "the field is now required", (PRODUCERS,), NO_VERSION_ALLOWS_IT)
     for name in sorted(set(was.get("required", [])) - set(now.get("required", []))):
         yield Change(_at(place, name), "the field is now optional: readers may find null")
     for name in _both(had, has):
@@ -285,7 +285,7 @@ def _values(before: Path, after: Path, old: Contract, new: Contract) -> Iterator
             continue
         was, now = made_of(examples, before), made_of(examples, after)
         if now.rejected > was.rejected or (now.error and not was.error):
-            says = f"an example of version {version.number} that was published is rejected, or fails"
+            says = f"an example of version {version.number} that was published is now rejected, or fails"
             yield Change(f"v{version.number}.schema.json", says, (PRODUCERS,), NEW_VERSION)
             continue
         for table in _both(was.tables, now.tables):
