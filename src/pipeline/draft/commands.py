@@ -1,0 +1,209 @@
+"""`pipeline try` and `pipeline contract draft`: from a sample to tables, and to a contract."""
+
+import shlex
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from functions.common.batch import DATASET_NAME
+from functions.common.planning import UNKNOWN_DATASET
+from functions.common.source.compression import without_suffix
+from pipeline import console as show
+from pipeline.contract.check import check
+from pipeline.contract.dry_run import settings_of
+from pipeline.contract.rules import Rules, rules_here
+from pipeline.deploy.targets import contracts_folder
+from pipeline.draft import show as show_draft
+from pipeline.draft.drafting import Draft, draft_contract
+from pipeline.draft.folder import write_files
+from pipeline.draft.names import snake
+from pipeline.draft.sample import STDIN, SampleFile, sample_files
+from pipeline.draft.trial import Trial, try_files
+from pipeline.errors import CliError, UsageError
+
+Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, folders, patterns, or - for stdin.")]
+
+_CONTRACTS = "contracts"
+_MOST_NAME = 30
+
+
+def try_command(
+    files: Files,
+    dataset: Annotated[str, typer.Option(help="The name of the dataset; by default that of the file.")] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder for the tables and the contract; by default tried-DATASET.")
+    ] = None,
+) -> None:
+    """See JSON files as tables, without a contract.
+
+    Drafts a contract from all records of the files, runs the functions' own code with it, and writes the tables as
+    Parquet and CSV. Nothing is uploaded.
+
+    Exits with 0 if all files would be published, and with 1 if not.
+
+    Example: pipeline try orders.jsonl
+    """
+    dataset = dataset or _dataset_of(files)
+    _check_dataset(dataset)
+    folder = out or Path(f"tried-{dataset}")
+    _check_new(folder)
+    with sample_files(files) as (found, ignored):
+        drafted = _drafted(found, ignored, dataset)
+        rules = rules_here()
+        with _filled(folder) as unfinished:
+            contract = unfinished / _CONTRACTS / dataset
+            write_files(contract, drafted.files)
+            applied = Rules(contract.parent, rules.settings, "the draft")
+            tried = _tried(found, dataset, applied, unfinished)
+        show_draft.trial(drafted, tried, folder)
+        show_draft.questions(drafted)
+        show.out.print(f"\nThe tables and the contract are in {escape(str(folder))}/.")
+        _show_next(files, drafted, tried, folder)
+    if not tried.is_published:
+        raise typer.Exit(1)
+
+
+def draft_command(
+    files: Files,
+    dataset: Annotated[str, typer.Option(help="The name of the dataset.")] = "",
+    out: Annotated[Path | None, typer.Option(help="The contract's folder; by default contracts/DATASET.")] = None,
+) -> None:
+    """Draft a contract from JSON files.
+
+    Writes the folder of a contract that `pipeline contract check` accepts, with DRAFT.md, which explains each decision
+    and has the open questions.
+
+    Example: pipeline contract draft orders.jsonl --dataset orders2
+    """
+    if not dataset:
+        raise UsageError("--dataset is missing.", "Name the dataset: pipeline contract draft FILE --dataset NAME.")
+    _check_dataset(dataset)
+    folder = out or contracts_folder() / dataset
+    _check_new(folder)
+    if folder.name != dataset:
+        raise UsageError(
+            f"A contract's folder has the name of its dataset, {dataset}.", f"Write --out {folder / dataset}."
+        )
+    with sample_files(files) as (found, ignored):
+        drafted = _drafted(found, ignored, dataset)
+    with _filled(folder) as unfinished:
+        write_files(unfinished, drafted.files)
+    if faults := check(folder.resolve()):
+        first = faults[0]
+        raise CliError(
+            f"The draft has a fault: {first.file.name}:{first.line}: {first.says}.", f"Correct it: {first.advice}"
+        )
+    show_draft.written(drafted, folder)
+    show_draft.questions(drafted)
+    shown = shlex.quote(files[0])
+    show_draft.next_steps(
+        [
+            ("Check a file", f"pipeline validate {shown} --dataset {dataset}{_contracts_option(folder)}"),
+            ("Check the contract after a change", f"pipeline contract check {shlex.quote(str(folder))}"),
+        ]
+    )
+
+
+def _dataset_of(files: Sequence[str]) -> str:
+    """Return the name of a dataset for files: that of the first file, or of the folder that it is in."""
+    first = Path(files[0])
+    if files[0] == STDIN:
+        return "sample"
+    base = without_suffix(first.name)[0] if first.is_file() else first.name
+    stem = base.split(".")[0] if first.is_file() else base
+    name = snake(stem)[:_MOST_NAME].strip("_")
+    if not DATASET_NAME.fullmatch(name) or name == UNKNOWN_DATASET:
+        name = f"data_{name}"[:_MOST_NAME].strip("_")
+    return name if DATASET_NAME.fullmatch(name) else "sample"
+
+
+def _check_dataset(dataset: str) -> None:
+    if not DATASET_NAME.fullmatch(dataset) or dataset == UNKNOWN_DATASET:
+        raise UsageError(
+            f"{dataset} can't be the name of a dataset.", "Use a-z, 0-9 and _, and at most 30 characters."
+        )
+
+
+def _check_new(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists already.", "Name a new folder with --out, or remove that one.")
+
+
+@contextmanager
+def _filled(folder: Path) -> Iterator[Path]:
+    """Yield a new folder that is moved to `folder` when the body ends. After an error there is no `folder`."""
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=_existing_parent(folder)) as temporary:
+        unfinished = Path(temporary) / folder.name
+        unfinished.mkdir()
+        yield unfinished
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            folder.rmdir()
+        unfinished.rename(folder)
+
+
+def _existing_parent(folder: Path) -> Path:
+    return next(parent for parent in folder.absolute().parents if parent.is_dir())
+
+
+def _drafted(found: Sequence[SampleFile], ignored: Sequence[str], dataset: str) -> Draft:
+    total = sum(file.path.stat().st_size for file in found)
+    with _progress("reading the sample", total) as advance:
+        drafted = draft_contract(found, ignored, dataset, settings_of(rules_here()), advance)
+    show.step(f"read {show.many(drafted.sample.records, 'record')} in {show.many(len(found), 'file')}")
+    return drafted
+
+
+def _tried(found: Sequence[SampleFile], dataset: str, rules: Rules, folder: Path) -> Trial:
+    done: dict[Path, int] = {}
+    with _progress("making the tables", sum(file.path.stat().st_size for file in found)) as advance:
+
+        def on_file(file: SampleFile, at: int) -> None:
+            before = done.get(file.path, 0)
+            if at > before:  # parts are read twice
+                done[file.path] = at
+                advance(at - before)
+
+        return try_files(found, dataset, rules, folder, on_file)
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    columns = (TextColumn("[dim]·[/dim] {task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda n_bytes: progress.advance(task, n_bytes)
+
+
+def _contracts_option(folder: Path) -> str:
+    parent = folder.resolve().parent
+    return "" if parent == contracts_folder().resolve() else f" --contracts {shlex.quote(str(folder.parent))}"
+
+
+def _show_next(files: Sequence[str], drafted: Draft, tried: Trial, folder: Path) -> None:
+    dataset = drafted.dataset
+    contract = folder / _CONTRACTS / dataset
+    target = contracts_folder() / dataset
+    steps = [("Read the decisions", f"less {shlex.quote(str(contract / 'DRAFT.md'))}")]
+    if target.exists():
+        steps.append(("Try it as another dataset, since this name is taken", _again(files, f"{dataset}_2"[:_MOST_NAME])))
+    else:
+        steps.append(("Keep the contract", f"cp -r {shlex.quote(str(contract))} {shlex.quote(str(target))}"))
+        if tried.is_published and files[0] != STDIN:
+            first = shlex.quote(str(Path(files[0]).resolve()))
+            steps.append(("Run the whole pipeline on this machine", f"make demo DATASET={dataset} INPUT={first}"))
+            steps.append(("Deploy it to AWS", "make deploy-infra"))
+    show_draft.next_steps(steps)
+
+
+def _again(files: Sequence[str], dataset: str) -> str:
+    return f"pipeline try {' '.join(map(shlex.quote, files))} --dataset {dataset}"
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {"try": try_command}

@@ -1,0 +1,98 @@
+"""Names of columns and tables: snake_case, unique, and none that Athena reserves."""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+
+from pipeline.contract.athena import RESERVED_IN_SELECT
+
+# https://docs.aws.amazon.com/athena/latest/ug/reserved-words.html
+_RESERVED_IN_DDL = frozenset(
+    """
+ALL ALTER AND ARRAY AS AUTHORIZATION BETWEEN BIGINT BINARY BOOLEAN BOTH BY CASE CASHE CAST CHAR COLUMN CONF CONSTRAINT
+COMMIT CREATE CROSS CUBE CURRENT CURRENT_DATE CURRENT_TIMESTAMP CURSOR DATABASE DATE DAYOFWEEK DECIMAL DELETE DESCRIBE
+DISTINCT DIV DOUBLE DROP ELSE END EXCHANGE EXISTS EXTENDED EXTERNAL EXTRACT FALSE FETCH FLOAT FLOOR FOLLOWING FOR
+FOREIGN FROM FULL FUNCTION GRANT GROUP GROUPING HAVING IF IMPORT IN INNER INSERT INT INTEGER INTERSECT INTERVAL INTO IS
+JOIN LATERAL LEFT LESS LIKE LOCAL MACRO MAP MORE NONE NOT NULL NUMERIC OF ON ONLY OR ORDER OUT OUTER OVER PARTIALSCAN
+PARTITION PERCENT PRECEDING PRECISION PRESERVE PRIMARY PROCEDURE RANGE READS REDUCE REGEXP REFERENCES REVOKE RIGHT RLIKE
+ROLLBACK ROLLUP ROW ROWS SELECT SET SMALLINT START TABLE TABLESAMPLE THEN TIME TIMESTAMP TO TRANSFORM TRIGGER TRUE
+TRUNCATE UNBOUNDED UNION UNIQUEJOIN UPDATE USER USING UTC_TIMESTAMP VALUES VARCHAR VIEWS WHEN WHERE WINDOW WITH
+""".split()
+)
+RESERVED = frozenset(word.lower() for word in _RESERVED_IN_DDL | RESERVED_IN_SELECT)
+"""The words that need quotation marks in Athena's DDL or in its queries."""
+
+_OF_THE_PIPELINE = ("records", "superseded", "runs", "rejects", "rejected_lines", "failures")
+_MOST = 60
+_ACRONYM = re.compile(r"([A-Z]+)([A-Z][a-z])")
+_HUMP = re.compile(r"([a-z0-9])([A-Z])")
+_OTHER = re.compile(r"[^a-z0-9]+")
+_ID_LIKE = re.compile(
+    r"(?:.*_)?(?:id|uuid|guid|uid|key|sku|ean|gtin|isbn|no|nr|num|number|code|ref|reference|sha|hash|arn|slug|symbol)"
+)
+
+
+def snake(name: str) -> str:
+    """Return a name in snake_case, of a-z, 0-9 and _. Empty if nothing of the name is left."""
+    plain = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
+    words = _HUMP.sub(r"\1_\2", _ACRONYM.sub(r"\1_\2", plain))
+    return _OTHER.sub("_", words.lower()).strip("_")
+
+
+def words_of(name: str) -> list[str]:
+    """Return the words of a name, in lower case."""
+    return snake(name).split("_")
+
+
+def singular(word: str) -> str:
+    """Return the singular of an English plural, by its ending."""
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("sses", "shes", "ches", "xes", "zzes", "uses")):
+        return word[:-2]
+    if word.endswith("s") and not word.endswith(("ss", "us", "is", "news", "series")) and len(word) > 2:
+        return word[:-1]
+    return word
+
+
+def is_id_like(name: str) -> bool:
+    """Return whether a field is named like an identifier, such as id, order_id or line_number."""
+    return bool(_ID_LIKE.fullmatch(snake(name)))
+
+
+class Names:
+    """Gives unique names to the columns of one table, or to the tables of a contract."""
+
+    def __init__(self, taken: Iterable[str] = (), fallback: str = "field") -> None:
+        self._taken = set(taken)
+        self._fallback = fallback
+
+    def unique(self, path: Collection[str], prefix: str) -> str:
+        """Return an unused name for a path of member names. `prefix` is put before a name that can't stand alone."""
+        name = "_".join(filter(None, map(snake, path))) or self._fallback
+        if not name[0].isalpha() or name in RESERVED:
+            name = f"{prefix}_{name}"
+        name = self._shortened(name)
+        number = 2
+        chosen = name
+        while chosen in self._taken or chosen in RESERVED:
+            chosen = f"{name}_{number}"
+            number += 1
+        self._taken.add(chosen)
+        return chosen
+
+    @staticmethod
+    def _shortened(name: str) -> str:
+        if len(name) <= _MOST:
+            return name
+        words = name.split("_")
+        while len("_".join(words)) > _MOST and len(words) > 2:
+            del words[len(words) // 2]
+        return "_".join(words)[:_MOST].rstrip("_")
+
+
+def table_name(names: Names, path: Collection[str], prefix: str) -> str:
+    """Return an unused name of a table that the pipeline doesn't use itself."""
+    last = snake([*path][-1]) if path else ""
+    is_taken = last in _OF_THE_PIPELINE or last.startswith("part_") or last.endswith("_current") or last in names._taken
+    return names.unique([prefix, *path] if is_taken and prefix else path, prefix)

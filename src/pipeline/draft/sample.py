@@ -1,0 +1,289 @@
+"""Finds the files of a sample and reads their records with the functions' own code."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from glob import glob
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from functions.common.config import Settings
+from functions.common.contract import Contract, Table, Version
+from functions.common.errors import PipelineError
+from functions.common.input_settings import ALWAYS_IGNORED, InputSettings
+from functions.common.planning import PREFIX, plan_batch, source_of
+from functions.common.source.chunk import open_chunk
+from functions.common.source.compression import READ, compression_of, decompress, without_suffix
+from functions.common.source.content import LINES, SEQUENCE
+from functions.common.source.layout import HEAD_BYTES, content_of, layout_by_name, layout_of
+from functions.common.source.raw import RawRecord
+from pipeline.draft.envelopes import Place, place_of_records
+from pipeline.draft.profile import DECODER, Node
+from pipeline.errors import CliError, UsageError
+
+STDIN = "-"
+_SUFFIXES = (".json", ".jsonl", ".ndjson")
+_BEGINNING = 1 << 20
+"""How many bytes are examined to find the array of records."""
+
+_TOGETHER = 1 << 20
+"""How many bytes of records are profiled together."""
+
+_BLOCK = 1 << 18
+_EXAMPLE = "pipeline try path/to/orders.jsonl"
+
+
+@dataclass(frozen=True)
+class SampleFile:
+    """A file of the sample."""
+
+    path: Path
+    name: str
+    """Its name for people, relative to where the user named it."""
+
+
+@dataclass
+class Sample:
+    """The files of a sample, how they are read, and the profile of their records."""
+
+    files: Sequence[SampleFile]
+    ignored: Sequence[str]
+    """The names of files in the named folders that are not data."""
+    place: Place
+    layout: str
+    compressions: Sequence[str]
+    format: str
+    """The contract's `input.format`. Empty if the names of all files say it."""
+    root: Node = field(default_factory=Node)
+    unread: int = 0
+    """The number of values that are not JSON, or not objects."""
+    n_bytes: int = 0
+
+    @property
+    def records(self) -> int:
+        return self.root.objects
+
+
+@contextmanager
+def sample_files(names: Sequence[str]) -> Iterator[tuple[list[SampleFile], list[str]]]:
+    """Yield the files of a sample, and the names of files that are not data.
+
+    Each name is a file, a folder, a pattern, or `-` for standard input. Raises UsageError if there is no such file.
+    """
+    with tempfile.TemporaryDirectory(prefix="pipeline-sample-") as temporary:
+        found: dict[Path, SampleFile] = {}
+        ignored: list[str] = []
+        for name in names:
+            for one in _named(name, Path(temporary), ignored):
+                found.setdefault(one.path.resolve(), one)
+        if not found:
+            raise UsageError(
+                f"There are no JSON files in {', '.join(names)}.", f"Name files with JSON records: {_EXAMPLE}."
+            )
+        yield sorted(found.values(), key=lambda one: one.name), ignored
+
+
+def _named(name: str, temporary: Path, ignored: list[str]) -> Iterator[SampleFile]:
+    if name == STDIN:
+        yield _from_stdin(temporary)
+        return
+    path = Path(name)
+    if path.is_dir():
+        yield from _in_folder(path, ignored)
+    elif path.exists():
+        yield _readable(path, name)
+    elif matches := sorted(one for one in glob(name, recursive=True) if Path(one).is_file()):
+        yield from (_readable(Path(one), one) for one in matches)
+    else:
+        raise UsageError(f"There is no file {name}.", f"Name a file, a folder or a pattern: {_EXAMPLE}.")
+
+
+def _in_folder(folder: Path, ignored: list[str]) -> Iterator[SampleFile]:
+    settings = InputSettings()
+    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+        place = path.relative_to(folder).as_posix()
+        if settings.pattern_for(place) or not without_suffix(path.name)[0].endswith(_SUFFIXES):
+            ignored.append(place)
+        else:
+            yield _readable(path, str(path))
+
+
+def _readable(path: Path, name: str) -> SampleFile:
+    if not path.is_file():
+        raise UsageError(f"{name} is not a file.", f"Name a file, a folder or a pattern: {_EXAMPLE}.")
+    try:
+        path.open("rb").close()
+    except OSError as exc:
+        raise UsageError(
+            f"The file {name} can't be read: {exc.strerror}.", "Ask its owner for permission to read it."
+        ) from exc
+    return SampleFile(path, name)
+
+
+def _from_stdin(temporary: Path) -> SampleFile:
+    path = temporary / "stdin.json"
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, _BLOCK)
+    return SampleFile(path, "standard input")
+
+
+def read_sample(
+    files: Sequence[SampleFile], ignored: Sequence[str], settings: Settings, on_read: Callable[[int], object]
+) -> Sample:
+    """Return the sample with the profile of all its records. `on_read` is called with the number of bytes of each read.
+
+    Raises CliError if a file can't be read as records.
+    """
+    sample = _outline(files, ignored)
+    for file in files:
+        try:
+            _profile(file, sample, settings, on_read)
+        except PipelineError as exc:
+            raise CliError(
+                f"{file.name}: {exc}", exc.next_step if len(files) == 1 else f"Leave out {file.name}, or correct it."
+            ) from exc
+        sample.n_bytes += file.path.stat().st_size
+    if not sample.records:
+        raise CliError(
+            f"There are no records in {', '.join(file.name for file in files[:3])}: no JSON object was found.",
+            "Name a file with JSON objects, one per line or in an array.",
+        )
+    return sample
+
+
+def _outline(files: Sequence[SampleFile], ignored: Sequence[str]) -> Sample:
+    """Return the sample with how its files are read, which their beginnings decide."""
+    place, layouts, compressions, unnamed = Place("", ""), [], [], []
+    for file in files:
+        head, compression = _beginning(file.path)
+        if compression:
+            compressions.append(compression)
+        is_all = len(head) < _BEGINNING
+        here = place_of_records(head.decode("utf-8", "replace"), is_all=is_all)
+        if here.is_map:
+            raise CliError(
+                f"{file.name} is an object whose member names are the keys of its records. The pipeline reads arrays, "
+                "lines and sequences of records.",
+                "Convert it to one record per line: python3 -c 'import json, sys; "
+                '[print(json.dumps({"key": k, **v})) for k, v in json.load(sys.stdin).items()]\' '
+                f"< {file.name} > converted.jsonl",
+            )
+        place = here if here.pointer and not place.pointer or not place.why else place
+        envelope = here.pointer.split("/")[1] if here.pointer else ""
+        by_name = layout_by_name(file.path.name, InputSettings())
+        layout = layout_of(head, is_all=is_all, by_name=by_name or SEQUENCE, envelope=envelope)
+        layouts.append(layout)
+        if not by_name:
+            unnamed.append("jsonl" if layout == LINES else "json")
+    form = "" if not unnamed else "jsonl" if unnamed.count("jsonl") == len(unnamed) else "json"
+    layout = LINES if LINES in layouts else SEQUENCE
+    return Sample(files, ignored, place, layout, sorted(set(compressions)), form)
+
+
+def _beginning(path: Path) -> tuple[bytes, str]:
+    """Return the first bytes of a file's content, and its compression."""
+    with path.open("rb") as file:
+        head = file.read(_BEGINNING)
+    compression = compression_of(head)
+    if not compression:
+        return head, ""
+    content = b""
+    try:
+        for block in decompress(iter([head]), compression, _BEGINNING * 1000):
+            content += block
+            if len(content) >= _BEGINNING:
+                break
+    except PipelineError:  # the stream goes on after these bytes, or reading the file reports the error
+        pass
+    return content[:_BEGINNING], compression
+
+
+def _profile(file: SampleFile, sample: Sample, settings: Settings, on_read: Callable[[int], object]) -> None:
+    for records in records_of(file, sample, settings, on_read):
+        objects = [one for one in records if type(one) is dict]
+        sample.unread += len(records) - len(objects)
+        if objects:
+            sample.root.add(objects)
+
+
+def records_of(
+    file: SampleFile, sample: Sample, settings: Settings, on_read: Callable[[int], object]
+) -> Iterator[list[Any]]:
+    """Yield the decoded records of a file, many at a time. What isn't JSON is None."""
+    key = f"{PREFIX}sample/{file.path.name}"
+    given = InputSettings(records=sample.place.pointer, format=sample.format)
+    size = file.path.stat().st_size
+    with file.path.open("rb") as opened:
+        head = opened.read(HEAD_BYTES)
+    response = {"ContentLength": size, "ETag": "", "LastModified": datetime.now(UTC)}
+    content = content_of(head, size, key, given)
+    batch = plan_batch(source_of("", key, "", response), datetime.now(UTC), max(size, 1), content=content)
+    first, _ = _beginning(file.path)
+    contract = _contract_for(given, _names_in(first))
+    document = open_chunk(batch, 0, contract, settings, lambda start: _blocks(file.path, start, on_read))
+    for raws in _together(document.records):
+        yield _decoded(raws, document.split)
+
+
+def _names_in(head: bytes) -> list[str]:
+    """Return the member names of a document's first value, which make it a record if it is the only one."""
+    try:
+        value = DECODER.decode(head)
+    except (ValueError, RecursionError):
+        return []
+    return [*value] if isinstance(value, dict) else []
+
+
+def _contract_for(given: InputSettings, names: Sequence[str]) -> Contract:
+    """Return a contract that accepts any record, to read a file before there is a contract."""
+    table = Table("sample", (), (), (), (), "")
+    version = Version(1, {"properties": dict.fromkeys(names, {})}, "")
+    return Contract("sample", (version,), (), 1, given, table, (table,), (), (), (), "")
+
+
+def _blocks(path: Path, start: int, on_read: Callable[[int], object]) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(start)
+        while block := file.read(_BLOCK):
+            on_read(len(block))
+            yield block
+
+
+def _together(records: Iterator[RawRecord]) -> Iterator[list[RawRecord]]:
+    held: list[RawRecord] = []
+    n_bytes = 0
+    for raw in records:
+        held.append(raw)
+        n_bytes += raw.length
+        if n_bytes > _TOGETHER:
+            yield held
+            held, n_bytes = [], 0
+    if held:
+        yield held
+
+
+def _decoded(raws: list[RawRecord], split: Callable[[RawRecord], Sequence[RawRecord]]) -> list[Any]:
+    """Return the values of records, all at once if each is one value."""
+    if not any(raw.oversize for raw in raws):
+        try:
+            values = DECODER.decode(b"[" + b",".join(raw.data for raw in raws) + b"]")
+        except (ValueError, RecursionError):
+            pass
+        else:
+            if len(values) == len(raws):
+                return list(values)
+    return [_decoded_alone(part) for raw in raws for part in split(raw)]
+
+
+def _decoded_alone(raw: RawRecord) -> Any:
+    if raw.oversize:
+        return None
+    try:
+        return DECODER.decode(raw.data)
+    except (ValueError, RecursionError):
+        return None

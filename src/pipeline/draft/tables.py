@@ -1,0 +1,315 @@
+"""Decides the tables of a draft: one per record, one per array, and one per object that repeats under an identifier."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from functions.common.contract import RESERVED_COLUMNS
+from functions.common.json_pointer import pointer_of
+from pipeline.draft.keys import Key, Path, choose_key, scalars
+from pipeline.draft.names import Names, is_id_like, singular, snake, table_name, words_of
+from pipeline.draft.sql import ident, member
+from pipeline.draft.types import JSON, LIST, OBJECT, ROWS, SCALAR, Field
+
+_TAKEN = (*RESERVED_COLUMNS, "ingest_date")
+_REPEATED_SHARE, _STABLE = 0.9, 1.2
+_FEW = 2
+_GENERIC = frozenset({"id", "uuid", "guid", "key", "uid", "number", "code", "no", "ref", "hash", "sha", "name"})
+_FRESHNESS = ("updated", "modified", "changed", "occurred", "event", "timestamp", "time", "date", "created", "at")
+
+
+@dataclass
+class Column:
+    """A column of a table."""
+
+    name: str
+    type: str
+    sql: str
+    """The expression that gives its value, over the table's `source`."""
+    pointer: str
+    """The place of the value in a record, with `*` for elements of arrays."""
+    field: Field | None = None
+
+    @property
+    def description(self) -> str:
+        return f"From {self.pointer}." if self.pointer else ""
+
+
+@dataclass
+class Table:
+    """A table of the draft."""
+
+    name: str
+    description: str
+    why: str
+    key: list[str]
+    columns: list[Column]
+    source: str
+    """What its SELECT reads: `records`, or a subquery that unnests an array."""
+    references: list[tuple[list[str], str]] = field(default_factory=list)
+    latest_by: list[str] = field(default_factory=list)
+    where: str = ""
+    place: str = ""
+    """The place of its rows in a record, for a table of an array's elements."""
+
+
+@dataclass
+class Plan:
+    """The tables of a draft, and the decisions about them."""
+
+    dataset: str
+    record: Field
+    key: Key
+    record_id: str
+    """The derived column that identifies a record without a key. Empty if records have one."""
+    tables: list[Table]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def record_table(self) -> Table:
+        return self.tables[0]
+
+    @property
+    def fields(self) -> int:
+        """The number of columns that values of the records become."""
+        return sum(1 for table in self.tables for column in table.columns if column.field)
+
+
+@dataclass
+class _Entity:
+    """An object that repeats in many records under an identifier, such as the customer of orders."""
+
+    field: Field
+    path: Path
+    id_field: Field
+    latest_by: Path
+
+
+def plan_tables(record: Field, dataset: str) -> Plan:
+    """Return the tables for the records of a dataset."""
+    return _Planner(record, dataset).plan()
+
+
+class _Planner:
+    def __init__(self, record: Field, dataset: str) -> None:
+        self._record = record
+        self._dataset = dataset
+        self._tables = Names(fallback="values")
+        self._key = choose_key(record, dataset)
+        self._notes: list[str] = []
+
+    def plan(self) -> Plan:
+        name = table_name(self._tables, [self._dataset], "all")
+        if self._key.path:
+            _require(self._record, self._key.path)
+        entities = {id(one.field): one for one in self._entities()}
+        for entity in entities.values():
+            _require(self._record, entity.latest_by)
+        columns = Names(_TAKEN)
+        table = Table(name, "One row per record.", self._key.why, [], [], "records")
+        record_id = ""
+        if not self._key.path:
+            record_id = Names({*_TAKEN, *map(str.lower, self._record.members)}).unique(["record_id"], "the")
+            table.columns.append(Column(columns.unique([record_id], "the"), "VARCHAR", record_id, ""))
+            table.key = [record_id]
+        plan = Plan(self._dataset, self._record, self._key, record_id, [table], self._notes)
+        self._add_members(plan, table, columns, self._record, (), "", entities)
+        if self._key.path:
+            pointer = pointer_of(self._key.path)
+            table.key = [next(one.name for one in table.columns if one.pointer == pointer)]
+        for entity in entities.values():
+            self._add_entity(plan, table, entity)
+        self._add_arrays(plan, table, self._record, (), "", entities)
+        return plan
+
+    # --- columns ------------------------------------------------------------------------------------------------------
+
+    def _add_members(
+        self,
+        plan: Plan,
+        table: Table,
+        columns: Names,
+        holder: Field,
+        path: Path,
+        sql: str,
+        entities: dict[int, _Entity],
+        place: str = "",
+        prefix: str = "",
+    ) -> None:
+        """Add the columns of an object's members to a table. Members of entities stay out, except the identifier."""
+        prefix = prefix or singular(table.name)
+        for name, one in holder.members.items():
+            here, expression = (*path, name), member(sql, name)
+            pointer = f"{place}{pointer_of(here)}"
+            if one.kind in (SCALAR, JSON):
+                table.columns.append(Column(columns.unique(here, prefix), one.type, expression, pointer, one))
+            elif one.kind == OBJECT and id(one) in entities:
+                entity = entities[id(one)]
+                id_name = entity.id_field.name
+                chosen = columns.unique(_id_path(name, id_name), prefix)
+                id_pointer = f"{pointer}{pointer_of([id_name])}"
+                id_sql = member(expression, id_name)
+                table.columns.append(Column(chosen, entity.id_field.type, id_sql, id_pointer, entity.id_field))
+            elif one.kind == OBJECT:
+                self._add_members(plan, table, columns, one, here, expression, entities, place, prefix)
+
+    # --- objects that repeat ------------------------------------------------------------------------------------------
+
+    def _entities(self) -> Iterator[_Entity]:
+        time = self._time()
+        for path, one in _objects(self._record):
+            ids = [inner for inner in one.members.values() if _is_entity_id(inner, one)]
+            if not ids or sum(inner.kind == SCALAR for inner in one.members.values()) <= _FEW:
+                continue
+            ids.sort(key=lambda inner: (snake(inner.name) not in _own_ids(one.name), inner.name))
+            chosen, whole = ids[0], one.node.whole
+            distinct = chosen.node.distinct
+            if not distinct or not whole or not distinct.repeated or distinct.share > _REPEATED_SHARE:
+                continue
+            place = pointer_of(path)
+            n_ids, n_objects = distinct.seen - distinct.repeated, whole.seen - whole.repeated
+            if n_objects > _STABLE * n_ids or whole.seen < distinct.seen:
+                self._notes.append(
+                    f"{place} repeats under {chosen.name}, but with other values, so it stays in the record table."
+                )
+            elif time is None:
+                self._notes.append(
+                    f"{place} repeats under {chosen.name}. It stays in the record table, because no time in the records "
+                    "says which one is the newest."
+                )
+            elif self._key.path[: len(path)] != path:
+                yield _Entity(one, path, chosen, time)
+
+    def _time(self) -> Path | None:
+        """Return the path of a time that every record has, which says which values are the newest."""
+        n_records = self._record.node.objects
+        found = [
+            path
+            for path, one in scalars(self._record)
+            if one.type in ("TIMESTAMP", "DATE") and one.node.count == n_records and not one.node.nulls
+        ]
+
+        def rank(path: Path) -> tuple[int, int]:
+            words = words_of(path[-1])
+            return len(path), next((n for n, word in enumerate(_FRESHNESS) if word in words), len(_FRESHNESS))
+
+        return min(found, key=rank) if found else None
+
+    def _add_entity(self, plan: Plan, record_table: Table, entity: _Entity) -> None:
+        place, id_pointer = pointer_of(entity.path), pointer_of([*entity.path, entity.id_field.name])
+        sql = ""
+        for name in entity.path:
+            sql = member(sql, name)
+        columns = Names(_TAKEN)
+        name = table_name(self._tables, [_plural(snake(entity.path[-1]) or "value")], self._dataset)
+        id_name = entity.id_field.name
+        key = columns.unique(_id_path(entity.path[-1], id_name), singular(name))
+        table = Table(
+            name,
+            f"One row per {singular(name)}, with the values of the latest record.",
+            f"{place} repeats under {id_name}, with the same values",
+            [key],
+            [Column(key, entity.id_field.type, member(sql, id_name), id_pointer, entity.id_field)],
+            "records",
+            where=f"{member(sql, id_name)} IS NOT NULL",
+        )
+        rest = Field(entity.field.node, OBJECT, members={k: v for k, v in entity.field.members.items() if k != id_name})
+        self._add_members(plan, table, columns, rest, (), sql, {}, place, singular(name))
+        time = next(one for one in record_table.columns if one.pointer == pointer_of(entity.latest_by))
+        latest = columns.unique([f"last_{time.name}"], singular(name))
+        table.columns.append(Column(latest, time.type, time.sql, time.pointer))
+        table.latest_by = [latest]
+        plan.tables.append(table)
+        own = next(one for one in record_table.columns if one.pointer == id_pointer)
+        record_table.references.append(([own.name], name))
+
+    # --- arrays -------------------------------------------------------------------------------------------------------
+
+    def _add_arrays(
+        self, plan: Plan, parent: Table, holder: Field, path: Path, sql: str, entities: dict[int, _Entity]
+    ) -> None:
+        """Add a table for each array in an object, and for the arrays in its elements."""
+        for name, one in holder.members.items():
+            here, expression = (*path, name), member(sql, name)
+            if one.kind == OBJECT:
+                self._add_arrays(plan, parent, one, here, expression, entities)
+            elif one.kind in (ROWS, LIST) and one.element:
+                self._add_array(plan, parent, one, here, expression)
+
+    def _add_array(self, plan: Plan, parent: Table, array: Field, path: Path, sql: str) -> None:
+        element = array.element
+        assert element
+        names = table_name(self._tables, path[-1:], singular(parent.name))
+        one = singular(snake(path[-1]) or "value")
+        columns = Names(_TAKEN)
+        keys, selected = self._parent_key(parent, columns)
+        number = columns.unique([f"{one}_number"], one)
+        alias = Names({*(column.name for column in keys), number}).unique([f"{one}"], "one")
+        inner = ", ".join(["_position", *selected])
+        source = (
+            f"(SELECT {inner}, unnest({sql}) AS {ident(alias)}, generate_subscripts({sql}, 1) AS {ident(number)} "
+            f"FROM {parent.source})"
+        )
+        table = Table(
+            names,
+            f"One row per element of {parent.place}{pointer_of(path)}.",
+            f"{parent.place}{pointer_of(path)} is {array.why}",
+            [*(column.name for column in keys), number],
+            [*keys, Column(number, "BIGINT", ident(number), "")],
+            source,
+            references=[([column.name for column in keys], parent.name)],
+            place=f"{parent.place}{pointer_of(path)}/*",
+        )
+        plan.tables.append(table)
+        place = table.place
+        if element.kind in (SCALAR, JSON):
+            table.columns.append(Column(columns.unique([one], "one"), element.type, ident(alias), place, element))
+            return
+        self._add_members(plan, table, columns, element, (), ident(alias), {}, place, one)
+        self._add_arrays(plan, table, element, (), ident(alias), {})
+
+    def _parent_key(self, parent: Table, columns: Names) -> tuple[list[Column], list[str]]:
+        """Return the columns of the parent's key in a child table, and what its subquery selects for them."""
+        keys, selected = [], []
+        by_name = {column.name: column for column in parent.columns}
+        for name in parent.key:
+            own = by_name[name]
+            prefix = singular(parent.name)
+            chosen = columns.unique([prefix, name] if name in _GENERIC else [name], prefix)
+            keys.append(Column(chosen, own.type, ident(chosen), own.pointer))
+            selected.append(own.sql if own.sql == ident(chosen) else f"{own.sql} AS {ident(chosen)}")
+        return keys, selected
+
+
+def _require(record: Field, path: Sequence[str]) -> None:
+    """Make a value, and the objects around it, required and not null."""
+    for name in path:
+        record = record.members[name]
+        record.required, record.nullable = True, False
+
+
+def _objects(holder: Field, path: Path = ()) -> Iterator[tuple[Path, Field]]:
+    for name, one in holder.members.items():
+        if one.kind == OBJECT:
+            yield (*path, name), one
+            yield from _objects(one, (*path, name))
+
+
+def _is_entity_id(one: Field, holder: Field) -> bool:
+    is_plain = one.kind == SCALAR and one.type in ("VARCHAR", "BIGINT") and not one.breaks
+    return is_plain and is_id_like(one.name) and one.node.values > 0 and snake(one.name) in _own_ids(holder.name)
+
+
+def _own_ids(name: str) -> set[str]:
+    own = snake(name)
+    return {*_GENERIC - {"name", "number", "code", "no"}, f"{own}_id", f"{own}_uuid", f"{own}_key", f"{own}_number"}
+
+
+def _id_path(holder: str, id_name: str) -> list[str]:
+    """Return the path for the name of an identifier, without repeating its holder: customer_id, not customer_customer_id."""
+    return [id_name] if snake(id_name).startswith(f"{snake(holder)}_") else [holder, id_name]
+
+
+def _plural(word: str) -> str:
+    if word.endswith("y") and word[-2:-1] not in "aeiou":
+        return f"{word[:-1]}ies"
+    return f"{word}es" if word.endswith(("s", "x", "ch", "sh")) else f"{word}s"
