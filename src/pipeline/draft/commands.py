@@ -1,6 +1,7 @@
 """`pipeline try` and `pipeline contract draft`: from a sample to tables, and to a contract."""
 
 import shlex
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,19 +18,17 @@ from functions.common.source.compression import without_suffix
 from pipeline import console as show
 from pipeline.contract.check import check
 from pipeline.contract.dry_run import settings_of
-from pipeline.contract.rules import Rules, rules_here
+from pipeline.contract.rules import rules_here
 from pipeline.deploy.targets import contracts_folder
 from pipeline.draft import show as show_draft
-from pipeline.draft.drafting import Draft, draft_contract
-from pipeline.draft.folder import write_files
+from pipeline.draft.drafting import Draft
 from pipeline.draft.names import snake
-from pipeline.draft.sample import STDIN, SampleFile, sample_files
-from pipeline.draft.trial import Trial, try_files
+from pipeline.draft.sample import STDIN, SampleFile, read_sample, sample_files
+from pipeline.draft.trial import CONTRACTS, Trial, draft_and_try
 from pipeline.errors import CliError, UsageError
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, folders, patterns, or - for stdin.")]
 
-_CONTRACTS = "contracts"
 _MOST_NAME = 30
 
 
@@ -53,18 +52,12 @@ def try_command(
     _check_dataset(dataset)
     folder = out or Path(f"tried-{dataset}")
     _check_new(folder)
-    with sample_files(files) as (found, ignored):
-        drafted = _drafted(found, ignored, dataset)
-        rules = rules_here()
-        with _filled(folder) as unfinished:
-            contract = unfinished / _CONTRACTS / dataset
-            write_files(contract, drafted.files)
-            applied = Rules(contract.parent, rules.settings, "the draft")
-            tried = _tried(found, dataset, applied, unfinished)
-        show_draft.trial(drafted, tried, folder)
-        show_draft.questions(drafted)
-        show.out.print(f"\nThe tables and the contract are in {escape(str(folder))}/.")
-        _show_next(files, drafted, tried, folder)
+    with sample_files(files) as (found, ignored), _filled(folder) as unfinished:
+        drafted, tried = _draft_and_try(found, ignored, dataset, unfinished)
+    show_draft.trial(drafted, tried, folder)
+    show_draft.questions(drafted)
+    show.out.print(f"\nThe tables and the contract are in {escape(str(folder))}/.")
+    _show_next(files, drafted, tried, folder)
     if not tried.is_published:
         raise typer.Exit(1)
 
@@ -90,24 +83,39 @@ def draft_command(
         raise UsageError(
             f"A contract's folder has the name of its dataset, {dataset}.", f"Write --out {folder / dataset}."
         )
-    with sample_files(files) as (found, ignored):
-        drafted = _drafted(found, ignored, dataset)
-    with _filled(folder) as unfinished:
-        write_files(unfinished, drafted.files)
-    if faults := check(folder.resolve()):
-        first = faults[0]
-        raise CliError(
-            f"The draft has a fault: {first.file.name}:{first.line}: {first.says}.", f"Correct it: {first.advice}"
-        )
+    with tempfile.TemporaryDirectory(prefix="pipeline-draft-") as temporary:
+        with sample_files(files) as (found, ignored):
+            drafted, tried = _draft_and_try(found, ignored, dataset, Path(temporary))
+        made = Path(temporary) / CONTRACTS / dataset
+        _check_sound(made)
+        with _filled(folder) as unfinished:
+            shutil.copytree(made, unfinished, dirs_exist_ok=True)
     show_draft.written(drafted, folder)
+    show_draft.counts(tried)
     show_draft.questions(drafted)
-    shown = shlex.quote(files[0])
     show_draft.next_steps(
         [
-            ("Check a file", f"pipeline validate {shown} --dataset {dataset}{_contracts_option(folder)}"),
+            ("Check a file", f"pipeline validate {_first(files)} --dataset {dataset}{_contracts_option(folder)}"),
             ("Check the contract after a change", f"pipeline contract check {shlex.quote(str(folder))}"),
         ]
     )
+    if not tried.is_published:
+        raise typer.Exit(1)
+
+
+def _check_sound(folder: Path) -> None:
+    """Raise CliError if the draft is not a sound contract, which would be a fault of this command."""
+    if faults := check(folder):
+        first = faults[0]
+        raise CliError(
+            f"The draft has a fault: {first.file.name}:{first.line}: {first.says}.",
+            "Report it with the field names of your sample. Until it is corrected, write the contract by hand.",
+        )
+
+
+def _first(files: Sequence[str]) -> str:
+    """Return the first file, quoted for a shell."""
+    return "FILE" if files[0] == STDIN or not Path(files[0]).is_file() else shlex.quote(files[0])
 
 
 def _dataset_of(files: Sequence[str]) -> str:
@@ -125,9 +133,7 @@ def _dataset_of(files: Sequence[str]) -> str:
 
 def _check_dataset(dataset: str) -> None:
     if not DATASET_NAME.fullmatch(dataset) or dataset == UNKNOWN_DATASET:
-        raise UsageError(
-            f"{dataset} can't be the name of a dataset.", "Use a-z, 0-9 and _, and at most 30 characters."
-        )
+        raise UsageError(f"{dataset} can't be the name of a dataset.", "Use a-z, 0-9 and _, and at most 30 characters.")
 
 
 def _check_new(folder: Path) -> None:
@@ -152,17 +158,18 @@ def _existing_parent(folder: Path) -> Path:
     return next(parent for parent in folder.absolute().parents if parent.is_dir())
 
 
-def _drafted(found: Sequence[SampleFile], ignored: Sequence[str], dataset: str) -> Draft:
+def _draft_and_try(
+    found: Sequence[SampleFile], ignored: Sequence[str], dataset: str, folder: Path
+) -> tuple[Draft, Trial]:
+    rules = rules_here()
     total = sum(file.path.stat().st_size for file in found)
     with _progress("reading the sample", total) as advance:
-        drafted = draft_contract(found, ignored, dataset, settings_of(rules_here()), advance)
-    show.step(f"read {show.many(drafted.sample.records, 'record')} in {show.many(len(found), 'file')}")
-    return drafted
-
-
-def _tried(found: Sequence[SampleFile], dataset: str, rules: Rules, folder: Path) -> Trial:
+        sample = read_sample(found, ignored, settings_of(rules), advance)
+    for name in sample.sidecars:
+        show.step(f"left out {name}, whose content differs from all other files")
+    show.step(f"read {show.many(sample.records, 'record')} in {show.many(len(sample.files), 'file')}")
     done: dict[Path, int] = {}
-    with _progress("making the tables", sum(file.path.stat().st_size for file in found)) as advance:
+    with _progress("making the tables", total) as advance:
 
         def on_file(file: SampleFile, at: int) -> None:
             before = done.get(file.path, 0)
@@ -170,7 +177,7 @@ def _tried(found: Sequence[SampleFile], dataset: str, rules: Rules, folder: Path
                 done[file.path] = at
                 advance(at - before)
 
-        return try_files(found, dataset, rules, folder, on_file)
+        return draft_and_try(sample, dataset, rules, folder, on_file)
 
 
 @contextmanager
@@ -188,11 +195,13 @@ def _contracts_option(folder: Path) -> str:
 
 def _show_next(files: Sequence[str], drafted: Draft, tried: Trial, folder: Path) -> None:
     dataset = drafted.dataset
-    contract = folder / _CONTRACTS / dataset
+    contract = folder / CONTRACTS / dataset
     target = contracts_folder() / dataset
     steps = [("Read the decisions", f"less {shlex.quote(str(contract / 'DRAFT.md'))}")]
     if target.exists():
-        steps.append(("Try it as another dataset, since this name is taken", _again(files, f"{dataset}_2"[:_MOST_NAME])))
+        steps.append(
+            ("Try it as another dataset, since this name is taken", _again(files, f"{dataset}_2"[:_MOST_NAME]))
+        )
     else:
         steps.append(("Keep the contract", f"cp -r {shlex.quote(str(contract))} {shlex.quote(str(target))}"))
         if tried.is_published and files[0] != STDIN:

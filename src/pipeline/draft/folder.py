@@ -34,6 +34,7 @@ def contract_of(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
         "input": {**given, "unknown_fields": KEEP},
         "record_table": plan.record_table.name,
         **derived,
+        **({"rules": plan.rules} if plan.rules else {}),
         "tables": [_table(table) for table in plan.tables],
     }
 

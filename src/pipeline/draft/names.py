@@ -8,33 +8,165 @@ from pipeline.contract.athena import RESERVED_IN_SELECT
 
 # https://docs.aws.amazon.com/athena/latest/ug/reserved-words.html
 _RESERVED_IN_DDL = frozenset(
-    """
-ALL ALTER AND ARRAY AS AUTHORIZATION BETWEEN BIGINT BINARY BOOLEAN BOTH BY CASE CASHE CAST CHAR COLUMN CONF CONSTRAINT
-COMMIT CREATE CROSS CUBE CURRENT CURRENT_DATE CURRENT_TIMESTAMP CURSOR DATABASE DATE DAYOFWEEK DECIMAL DELETE DESCRIBE
-DISTINCT DIV DOUBLE DROP ELSE END EXCHANGE EXISTS EXTENDED EXTERNAL EXTRACT FALSE FETCH FLOAT FLOOR FOLLOWING FOR
-FOREIGN FROM FULL FUNCTION GRANT GROUP GROUPING HAVING IF IMPORT IN INNER INSERT INT INTEGER INTERSECT INTERVAL INTO IS
-JOIN LATERAL LEFT LESS LIKE LOCAL MACRO MAP MORE NONE NOT NULL NUMERIC OF ON ONLY OR ORDER OUT OUTER OVER PARTIALSCAN
-PARTITION PERCENT PRECEDING PRECISION PRESERVE PRIMARY PROCEDURE RANGE READS REDUCE REGEXP REFERENCES REVOKE RIGHT RLIKE
-ROLLBACK ROLLUP ROW ROWS SELECT SET SMALLINT START TABLE TABLESAMPLE THEN TIME TIMESTAMP TO TRANSFORM TRIGGER TRUE
-TRUNCATE UNBOUNDED UNION UNIQUEJOIN UPDATE USER USING UTC_TIMESTAMP VALUES VARCHAR VIEWS WHEN WHERE WINDOW WITH
-""".split()
+    [
+        "ALL",
+        "ALTER",
+        "AND",
+        "ARRAY",
+        "AS",
+        "AUTHORIZATION",
+        "BETWEEN",
+        "BIGINT",
+        "BINARY",
+        "BOOLEAN",
+        "BOTH",
+        "BY",
+        "CASE",
+        "CASHE",
+        "CAST",
+        "CHAR",
+        "COLUMN",
+        "CONF",
+        "CONSTRAINT",
+        "COMMIT",
+        "CREATE",
+        "CROSS",
+        "CUBE",
+        "CURRENT",
+        "CURRENT_DATE",
+        "CURRENT_TIMESTAMP",
+        "CURSOR",
+        "DATABASE",
+        "DATE",
+        "DAYOFWEEK",
+        "DECIMAL",
+        "DELETE",
+        "DESCRIBE",
+        "DISTINCT",
+        "DIV",
+        "DOUBLE",
+        "DROP",
+        "ELSE",
+        "END",
+        "EXCHANGE",
+        "EXISTS",
+        "EXTENDED",
+        "EXTERNAL",
+        "EXTRACT",
+        "FALSE",
+        "FETCH",
+        "FLOAT",
+        "FLOOR",
+        "FOLLOWING",
+        "FOR",
+        "FOREIGN",
+        "FROM",
+        "FULL",
+        "FUNCTION",
+        "GRANT",
+        "GROUP",
+        "GROUPING",
+        "HAVING",
+        "IF",
+        "IMPORT",
+        "IN",
+        "INNER",
+        "INSERT",
+        "INT",
+        "INTEGER",
+        "INTERSECT",
+        "INTERVAL",
+        "INTO",
+        "IS",
+        "JOIN",
+        "LATERAL",
+        "LEFT",
+        "LESS",
+        "LIKE",
+        "LOCAL",
+        "MACRO",
+        "MAP",
+        "MORE",
+        "NONE",
+        "NOT",
+        "NULL",
+        "NUMERIC",
+        "OF",
+        "ON",
+        "ONLY",
+        "OR",
+        "ORDER",
+        "OUT",
+        "OUTER",
+        "OVER",
+        "PARTIALSCAN",
+        "PARTITION",
+        "PERCENT",
+        "PRECEDING",
+        "PRECISION",
+        "PRESERVE",
+        "PRIMARY",
+        "PROCEDURE",
+        "RANGE",
+        "READS",
+        "REDUCE",
+        "REGEXP",
+        "REFERENCES",
+        "REVOKE",
+        "RIGHT",
+        "RLIKE",
+        "ROLLBACK",
+        "ROLLUP",
+        "ROW",
+        "ROWS",
+        "SELECT",
+        "SET",
+        "SMALLINT",
+        "START",
+        "TABLE",
+        "TABLESAMPLE",
+        "THEN",
+        "TIME",
+        "TIMESTAMP",
+        "TO",
+        "TRANSFORM",
+        "TRIGGER",
+        "TRUE",
+        "TRUNCATE",
+        "UNBOUNDED",
+        "UNION",
+        "UNIQUEJOIN",
+        "UPDATE",
+        "USER",
+        "USING",
+        "UTC_TIMESTAMP",
+        "VALUES",
+        "VARCHAR",
+        "VIEWS",
+        "WHEN",
+        "WHERE",
+        "WINDOW",
+        "WITH",
+    ]
 )
 RESERVED = frozenset(word.lower() for word in _RESERVED_IN_DDL | RESERVED_IN_SELECT)
 """The words that need quotation marks in Athena's DDL or in its queries."""
 
 _OF_THE_PIPELINE = ("records", "superseded", "runs", "rejects", "rejected_lines", "failures")
 _MOST = 60
+_ACRONYMS = re.compile(r"([A-Z]{2,})s(?![a-z])")
 _ACRONYM = re.compile(r"([A-Z]+)([A-Z][a-z])")
 _HUMP = re.compile(r"([a-z0-9])([A-Z])")
 _OTHER = re.compile(r"[^a-z0-9]+")
 _ID_LIKE = re.compile(
-    r"(?:.*_)?(?:id|uuid|guid|uid|key|sku|ean|gtin|isbn|no|nr|num|number|code|ref|reference|sha|hash|arn|slug|symbol)"
+    r"(?:.*_)?(?:id|oid|uuid|guid|uid|key|sku|ean|gtin|isbn|no|nr|num|number|code|ref|reference|sha|hash|arn|slug|symbol)"
 )
 
 
 def snake(name: str) -> str:
     """Return a name in snake_case, of a-z, 0-9 and _. Empty if nothing of the name is left."""
     plain = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
+    plain = _ACRONYMS.sub(lambda found: f"{found[1].capitalize()}s", plain)  # podIPs is pod_ips
     words = _HUMP.sub(r"\1_\2", _ACRONYM.sub(r"\1_\2", plain))
     return _OTHER.sub("_", words.lower()).strip("_")
 
@@ -58,6 +190,11 @@ def singular(word: str) -> str:
 def is_id_like(name: str) -> bool:
     """Return whether a field is named like an identifier, such as id, order_id or line_number."""
     return bool(_ID_LIKE.fullmatch(snake(name)))
+
+
+def is_tag_like(name: str) -> bool:
+    """Return whether a field is named like one that says what kind of object it is in, such as type or event_kind."""
+    return words_of(name)[-1] in ("type", "kind", "event", "action", "category", "object", "entity", "name", "topic")
 
 
 class Names:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.draft.names import is_id_like
+from pipeline.draft.names import is_id_like, is_tag_like
 from pipeline.draft.strings import StringCounts
 
 MOST_MEMBERS = 1000
@@ -26,6 +26,7 @@ _TRACKED_IDS = 1_000_000
 
 _LONGEST_KEY = 256
 _MOST_ELEMENT_IDS = 4
+_MOST_VARIANTS = 300
 _MISSING = object()
 _ENCODE = msgspec.json.Encoder(enc_hook=str, order="deterministic").encode
 
@@ -92,6 +93,11 @@ class Node:
         self.empty = 0
         """The number of empty arrays and objects."""
         self.shortest = self.longest = 0
+        self.several = 0
+        """The number of arrays with several elements."""
+        self.variants: dict[str, Counter[tuple[Any, tuple[str, ...]]]] = {}
+        """For records: by the name of a member that may say what kind of record it is, its values, each with the
+        members of records that have it."""
         self.element_ids: dict[str, bool] | None = None
         """For the elements of an array: by identifier-like name, whether its values are unique in each array."""
         if not in_array and name:
@@ -174,6 +180,7 @@ class Node:
         self.longest = max(self.longest, longest)
         self.arrays += number
         self.empty += lengths.count(0)
+        self.several += number - lengths.count(0) - lengths.count(1)
         if longest and self.level < _MOST_LEVELS:
             self.element = self.element or Node(self.name, self.level + 1, in_array=True)
             self.element.add([*chain.from_iterable(values)])
@@ -192,6 +199,17 @@ class Node:
                     len(array) < 2 or len({_identity(one, name) for one in array}) == len(array) for array in arrays
                 )
 
+    def _count_variants(self, values: Sequence[Mapping[str, Any]]) -> None:
+        """Count which members records have, by each member that may name the kind of a record."""
+        if not self.objects - len(values):
+            names = dict.fromkeys(chain.from_iterable(values))
+            self.variants = {name: Counter() for name in names if is_tag_like(name)}
+        for name in [*self.variants]:
+            tags = [tag if type(tag := value.get(name)) in (str, int) else None for value in values]
+            self.variants[name].update(zip(tags, map(tuple, values), strict=True))
+            if len(self.variants[name]) > _MOST_VARIANTS:
+                del self.variants[name]
+
     def _count_contents(self, values: Sequence[Mapping[str, Any]]) -> None:
         """Count the distinct contents of objects with an identifier, which may be repeated in many records."""
         if self.whole is None and any(map(is_id_like, chain.from_iterable(values))):
@@ -204,7 +222,9 @@ class Node:
         self.empty += sum(not value for value in values)
         if self.is_map or self.level >= _MOST_LEVELS:
             return
-        if self.level and not self.in_array:
+        if not self.level:
+            self._count_variants(values)
+        elif not self.in_array:
             self._count_contents(values)
         names = dict.fromkeys(chain.from_iterable(values))
         for name in names:

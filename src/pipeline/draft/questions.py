@@ -7,7 +7,7 @@ from functions.common.json_pointer import pointer_of
 from pipeline.console import many
 from pipeline.draft.sample import Sample
 from pipeline.draft.tables import Plan
-from pipeline.draft.types import Field
+from pipeline.draft.types import EMPTY, Field
 
 _FIELDS_PER_QUESTION = 20
 
@@ -35,15 +35,23 @@ def _found(plan: Plan, sample: Sample) -> Iterator[Doubt]:
     if plan.key.question:
         yield Doubt(1, plan.key.question)
     elif plan.key.repeated:
-        pointer = pointer_of(plan.key.path)
-        says = f"{many(plan.key.repeated, 'record')} have the {pointer} of an earlier record, and replace it. Is that so?"
+        pointer = pointer_of(plan.key.paths[0])
+        says = (
+            f"{many(plan.key.repeated, 'record')} have the {pointer} of an earlier record, and replace it. Is that so?"
+        )
         yield Doubt(2, says)
     for pointer, field in places(plan.record):
         if field.breaks:
-            says = f"{pointer}: {many(field.breaks, 'value')} of {field.node.values:,} are not {_what(field)}, so their "
+            says = (
+                f"{pointer}: {many(field.breaks, 'value')} of {field.node.values:,} are not {_what(field)}, so their "
+            )
             yield Doubt(3, f"{says}records are rejected. Are they errors?")
         if field.question:
             yield Doubt(4, f"{pointer} {field.question}")
+    if empty := [pointer for pointer, field in places(plan.record) if field.kind == EMPTY and not field.node.objects]:
+        shown = ", ".join(empty[:3]) + (f" and {len(empty) - 3} more" if len(empty) > 3 else "")
+        says = f"{shown} have no values in the sample, so records that do are rejected. Can you draft from more data?"
+        yield Doubt(6, says)
 
 
 def _what(field: Field) -> str:

@@ -1,24 +1,24 @@
 """Finds the files of a sample and reads their records with the functions' own code."""
 
+import re
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from glob import glob
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from functions.common.config import Settings
 from functions.common.contract import Contract, Table, Version
 from functions.common.errors import PipelineError
-from functions.common.input_settings import ALWAYS_IGNORED, InputSettings
+from functions.common.input_settings import InputSettings
 from functions.common.planning import PREFIX, plan_batch, source_of
 from functions.common.source.chunk import open_chunk
-from functions.common.source.compression import READ, compression_of, decompress, without_suffix
+from functions.common.source.compression import compression_of, decompress, without_suffix
 from functions.common.source.content import LINES, SEQUENCE
 from functions.common.source.layout import HEAD_BYTES, content_of, layout_by_name, layout_of
 from functions.common.source.raw import RawRecord
@@ -35,6 +35,12 @@ _TOGETHER = 1 << 20
 """How many bytes of records are profiled together."""
 
 _BLOCK = 1 << 18
+_ENOUGH_FILES = 3
+_LOOKED_AT = 4000
+_MEMBER_NAME = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
+FIRST = 300
+"""How many records of a sample are kept, to find totals."""
+
 _EXAMPLE = "pipeline try path/to/orders.jsonl"
 
 
@@ -45,6 +51,7 @@ class SampleFile:
     path: Path
     name: str
     """Its name for people, relative to where the user named it."""
+    is_of_folder: bool = False
 
 
 @dataclass
@@ -59,7 +66,11 @@ class Sample:
     compressions: Sequence[str]
     format: str
     """The contract's `input.format`. Empty if the names of all files say it."""
+    sidecars: Sequence[str] = ()
+    """The names of files in the named folders whose content differs from all others."""
     root: Node = field(default_factory=Node)
+    first: list[Any] = field(default_factory=list)
+    """The first records."""
     unread: int = 0
     """The number of values that are not JSON, or not objects."""
     n_bytes: int = 0
@@ -97,10 +108,19 @@ def _named(name: str, temporary: Path, ignored: list[str]) -> Iterator[SampleFil
         yield from _in_folder(path, ignored)
     elif path.exists():
         yield _readable(path, name)
-    elif matches := sorted(one for one in glob(name, recursive=True) if Path(one).is_file()):
-        yield from (_readable(Path(one), one) for one in matches)
+    elif matches := _matches(path):
+        yield from (_readable(one, str(one)) for one in matches)
     else:
         raise UsageError(f"There is no file {name}.", f"Name a file, a folder or a pattern: {_EXAMPLE}.")
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """Return the files that match a pattern, such as 2026/*.json."""
+    root = Path(pattern.anchor)
+    try:
+        return sorted(one for one in root.glob(str(pattern.relative_to(pattern.anchor))) if one.is_file())
+    except ValueError:  # it isn't a pattern
+        return []
 
 
 def _in_folder(folder: Path, ignored: list[str]) -> Iterator[SampleFile]:
@@ -110,7 +130,7 @@ def _in_folder(folder: Path, ignored: list[str]) -> Iterator[SampleFile]:
         if settings.pattern_for(place) or not without_suffix(path.name)[0].endswith(_SUFFIXES):
             ignored.append(place)
         else:
-            yield _readable(path, str(path))
+            yield replace(_readable(path, str(path)), is_of_folder=True)
 
 
 def _readable(path: Path, name: str) -> SampleFile:
@@ -139,8 +159,10 @@ def read_sample(
 
     Raises CliError if a file can't be read as records.
     """
-    sample = _outline(files, ignored)
-    for file in files:
+    data, sidecars = _without_sidecars(files)
+    sample = _outline(data, ignored)
+    sample.sidecars = sidecars
+    for file in data:
         try:
             _profile(file, sample, settings, on_read)
         except PipelineError as exc:
@@ -154,6 +176,27 @@ def read_sample(
             "Name a file with JSON objects, one per line or in an array.",
         )
     return sample
+
+
+def _without_sidecars(files: Sequence[SampleFile]) -> tuple[list[SampleFile], list[str]]:
+    """Return the files of data, and the names of files in folders that share no member name with most others."""
+    if len(files) < _ENOUGH_FILES or not any(file.is_of_folder for file in files):
+        return list(files), []
+    names = [frozenset(_first_names(file)) for file in files]
+    counts = Counter(name for one in names for name in one)
+    usual = {name for name, number in counts.items() if number * 2 > len(files)}
+    data, sidecars = list[SampleFile](), list[SampleFile]()
+    for file, own in zip(files, names, strict=True):
+        is_other = bool(usual) and bool(own) and not own & usual and file.is_of_folder
+        (sidecars if is_other else data).append(file)
+    return data, sorted({file.path.name for file in sidecars} - {file.path.name for file in data})
+
+
+def _first_names(file: SampleFile) -> list[str]:
+    """Return the member names of a file's first object."""
+    head, _ = _beginning(file.path)
+    text = head.decode("utf-8", "replace").lstrip(" \t\r\n[")
+    return [*dict.fromkeys(_MEMBER_NAME.findall(text[:_LOOKED_AT]))] if text.startswith("{") else []
 
 
 def _outline(files: Sequence[SampleFile], ignored: Sequence[str]) -> Sample:
@@ -173,7 +216,7 @@ def _outline(files: Sequence[SampleFile], ignored: Sequence[str]) -> Sample:
                 '[print(json.dumps({"key": k, **v})) for k, v in json.load(sys.stdin).items()]\' '
                 f"< {file.name} > converted.jsonl",
             )
-        place = here if here.pointer and not place.pointer or not place.why else place
+        place = here if (here.pointer and not place.pointer) or not place.why else place
         envelope = here.pointer.split("/")[1] if here.pointer else ""
         by_name = layout_by_name(file.path.name, InputSettings())
         layout = layout_of(head, is_all=is_all, by_name=by_name or SEQUENCE, envelope=envelope)
@@ -209,6 +252,13 @@ def _profile(file: SampleFile, sample: Sample, settings: Settings, on_read: Call
         sample.unread += len(records) - len(objects)
         if objects:
             sample.root.add(objects)
+            sample.first += objects[: FIRST - len(sample.first)]
+
+
+def again(sample: Sample, settings: Settings) -> Iterator[list[Any]]:
+    """Yield all records of a sample once more, many at a time."""
+    for file in sample.files:
+        yield from records_of(file, sample, settings, lambda _n_bytes: None)
 
 
 def records_of(
@@ -242,7 +292,7 @@ def _names_in(head: bytes) -> list[str]:
 def _contract_for(given: InputSettings, names: Sequence[str]) -> Contract:
     """Return a contract that accepts any record, to read a file before there is a contract."""
     table = Table("sample", (), (), (), (), "")
-    version = Version(1, {"properties": dict.fromkeys(names, {})}, "")
+    version = Version(1, {"properties": dict.fromkeys(names, True)}, "")
     return Contract("sample", (version,), (), 1, given, table, (table,), (), (), (), "")
 
 

@@ -19,8 +19,13 @@ def trial(draft: Draft, tried: Trial, folder: Path) -> None:
     if tried.rows:
         out.print()
         show_run.tables(folder, [table.name for table in draft.plan.tables])
-    counted = [f"{many(tried.rows[table.name], 'row')} in {table.name}" for table in draft.plan.tables]
-    out.print(f"[bold]{', '.join(counted)}[/bold]")
+    counts(tried)
+
+
+def counts(tried: Trial) -> None:
+    """Print the counts of a trial and its rejects."""
+    counted = [f"{many(number, 'row')} in {name}" for name, number in tried.rows.items()]
+    out.print(f"[bold]{escape(', '.join(counted) or 'No rows')}[/bold]")
     out.print(
         f"  received {tried.received:,} = published {tried.published:,} + rejected {tried.rejected:,} "
         f"+ superseded {tried.superseded:,}"

@@ -38,7 +38,7 @@ def member(holder: str, name: str) -> str:
 
 
 def record_id_sql(plan: "Plan") -> str:
-    """Return the expression for the key of records without one: their position in the file, and a hash of their content."""
+    """Return the key for records that have none: the position in the file, and a hash of the content."""
     members = ", ".join(
         f"{literal(name)}: {ident(name)}" for name, one in plan.record.members.items() if one.kind != "empty"
     )

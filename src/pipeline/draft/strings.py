@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from datetime import date
 
-from functions.common.record_types import DECIMAL_STRING
-
 EMPTY, DATE, DATE_TIME, LOCAL_TIME = "empty", "date", "date-time", "local time"
 DECIMAL, INTEGER, UUID, EMAIL, URL, TEXT = "decimal", "integer", "uuid", "email", "url", "text"
 
@@ -81,11 +79,15 @@ class StringCounts:
             return
         pattern = _PATTERNS.get(self._last)
         is_time = self._last in (DATE, DATE_TIME)
-        if pattern and self._last != DECIMAL and all(map(pattern.fullmatch, values)):
-            if not is_time or all(map(_is_day, {value[:10] for value in values})):
-                self.by_class[self._last] += len(values)
-                return
-        self._classify(values)
+        if (
+            pattern
+            and self._last != DECIMAL
+            and all(map(pattern.fullmatch, values))
+            and (not is_time or all(map(_is_day, {value[:10] for value in values})))
+        ):
+            self.by_class[self._last] += len(values)
+        else:
+            self._classify(values)
 
     def _classify(self, values: Iterable[str]) -> None:
         for value, number in Counter(values).items():
@@ -105,8 +107,3 @@ class StringCounts:
     def share_of(self, name: str) -> float:
         """Return the share of classified strings that are of a class."""
         return self.by_class[name] / (self.by_class.total() or 1)
-
-
-def is_number(value: str) -> bool:
-    """Return whether a string is a number that a decimal column can hold."""
-    return bool(DECIMAL_STRING.fullmatch(value))

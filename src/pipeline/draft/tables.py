@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from functions.common.contract import RESERVED_COLUMNS
 from functions.common.json_pointer import pointer_of
-from pipeline.draft.keys import Key, Path, choose_key, scalars
+from pipeline.draft.keys import Key, Path, scalars
 from pipeline.draft.names import Names, is_id_like, singular, snake, table_name, words_of
 from pipeline.draft.sql import ident, member
 from pipeline.draft.types import JSON, LIST, OBJECT, ROWS, SCALAR, Field
@@ -13,6 +13,9 @@ from pipeline.draft.types import JSON, LIST, OBJECT, ROWS, SCALAR, Field
 _TAKEN = (*RESERVED_COLUMNS, "ingest_date")
 _REPEATED_SHARE, _STABLE = 0.9, 1.2
 _FEW = 2
+_ENOUGH_ARRAYS = 10
+"""With fewer arrays of several elements, an identifier may be unique in each by chance."""
+
 _GENERIC = frozenset({"id", "uuid", "guid", "key", "uid", "number", "code", "no", "ref", "hash", "sha", "name"})
 _FRESHNESS = ("updated", "modified", "changed", "occurred", "event", "timestamp", "time", "date", "created", "at")
 
@@ -63,6 +66,8 @@ class Plan:
     """The derived column that identifies a record without a key. Empty if records have one."""
     tables: list[Table]
     notes: list[str] = field(default_factory=list)
+    rules: list[dict[str, str]] = field(default_factory=list)
+    """The contract's rules, which keep the keys unique."""
 
     @property
     def record_table(self) -> Table:
@@ -84,38 +89,43 @@ class _Entity:
     latest_by: Path
 
 
-def plan_tables(record: Field, dataset: str) -> Plan:
-    """Return the tables for the records of a dataset."""
-    return _Planner(record, dataset).plan()
+def plan_tables(record: Field, dataset: str, key: Key, *, is_cautious: bool = False) -> Plan:
+    """Return the tables for the records of a dataset.
+
+    If `is_cautious`, only arrays get tables of their own, and their keys are numbers of elements.
+    """
+    return _Planner(record, dataset, key, is_cautious=is_cautious).plan()
 
 
 class _Planner:
-    def __init__(self, record: Field, dataset: str) -> None:
+    def __init__(self, record: Field, dataset: str, key: Key, *, is_cautious: bool) -> None:
         self._record = record
         self._dataset = dataset
+        self._key = key
+        self._is_cautious = is_cautious
         self._tables = Names(fallback="values")
-        self._key = choose_key(record, dataset)
+        self._rules: list[dict[str, str]] = []
+        self._codes = Names()
         self._notes: list[str] = []
 
     def plan(self) -> Plan:
         name = table_name(self._tables, [self._dataset], "all")
-        if self._key.path:
-            _require(self._record, self._key.path)
-        entities = {id(one.field): one for one in self._entities()}
+        for path in self._key.paths:
+            _require(self._record, path)
+        entities = {} if self._is_cautious else {id(one.field): one for one in self._entities()}
         for entity in entities.values():
             _require(self._record, entity.latest_by)
         columns = Names(_TAKEN)
         table = Table(name, "One row per record.", self._key.why, [], [], "records")
         record_id = ""
-        if not self._key.path:
+        if not self._key.paths:
             record_id = Names({*_TAKEN, *map(str.lower, self._record.members)}).unique(["record_id"], "the")
             table.columns.append(Column(columns.unique([record_id], "the"), "VARCHAR", record_id, ""))
             table.key = [record_id]
-        plan = Plan(self._dataset, self._record, self._key, record_id, [table], self._notes)
+        plan = Plan(self._dataset, self._record, self._key, record_id, [table], self._notes, self._rules)
         self._add_members(plan, table, columns, self._record, (), "", entities)
-        if self._key.path:
-            pointer = pointer_of(self._key.path)
-            table.key = [next(one.name for one in table.columns if one.pointer == pointer)]
+        for pointer in map(pointer_of, self._key.paths):
+            table.key.append(next(one.name for one in table.columns if one.pointer == pointer))
         for entity in entities.values():
             self._add_entity(plan, table, entity)
         self._add_arrays(plan, table, self._record, (), "", entities)
@@ -173,10 +183,10 @@ class _Planner:
                 )
             elif time is None:
                 self._notes.append(
-                    f"{place} repeats under {chosen.name}. It stays in the record table, because no time in the records "
-                    "says which one is the newest."
+                    f"{place} repeats under {chosen.name}. It stays in the record table, because no time in the "
+                    "records says which one is the newest."
                 )
-            elif self._key.path[: len(path)] != path:
+            elif all(one[: len(path)] != path for one in self._key.paths):
                 yield _Entity(one, path, chosen, time)
 
     def _time(self) -> Path | None:
@@ -242,20 +252,20 @@ class _Planner:
         one = singular(snake(path[-1]) or "value")
         columns = Names(_TAKEN)
         keys, selected = self._parent_key(parent, columns)
-        number = columns.unique([f"{one}_number"], one)
+        own = self._own_id(array, path, parent, sql)
+        number = "" if own else columns.unique([f"{one}_number"], one)
         alias = Names({*(column.name for column in keys), number}).unique([f"{one}"], "one")
-        inner = ", ".join(["_position", *selected])
-        source = (
-            f"(SELECT {inner}, unnest({sql}) AS {ident(alias)}, generate_subscripts({sql}, 1) AS {ident(number)} "
-            f"FROM {parent.source})"
-        )
+        unnested = [f"unnest({sql}) AS {ident(alias)}"]
+        unnested += [f"generate_subscripts({sql}, 1) AS {ident(number)}"] if number else []
+        why = f"{parent.place}{pointer_of(path)} is {array.why}"
+        why += f", whose {own} is unique in each record" if own else ", numbered by their position"
         table = Table(
             names,
             f"One row per element of {parent.place}{pointer_of(path)}.",
-            f"{parent.place}{pointer_of(path)} is {array.why}",
-            [*(column.name for column in keys), number],
-            [*keys, Column(number, "BIGINT", ident(number), "")],
-            source,
+            why,
+            [*(column.name for column in keys), *([number] if number else [])],
+            [*keys, *([Column(number, "BIGINT", ident(number), "")] if number else [])],
+            f"(SELECT {', '.join(['_position', *selected, *unnested])} FROM {parent.source})",
             references=[([column.name for column in keys], parent.name)],
             place=f"{parent.place}{pointer_of(path)}/*",
         )
@@ -265,7 +275,37 @@ class _Planner:
             table.columns.append(Column(columns.unique([one], "one"), element.type, ident(alias), place, element))
             return
         self._add_members(plan, table, columns, element, (), ident(alias), {}, place, one)
+        if own:
+            pointer = f"{place}{pointer_of([own])}"
+            table.key.append(next(column.name for column in table.columns if column.pointer == pointer))
         self._add_arrays(plan, table, element, (), ident(alias), {})
+
+    def _own_id(self, array: Field, path: Path, parent: Table, sql: str) -> str:
+        """Return the member that identifies an element within its record, which a rule then keeps unique, or nothing.
+
+        Elements of arrays in arrays are numbered instead.
+        """
+        node, element = array.node, array.element
+        if self._is_cautious or parent.place or not element or not element.members or node.several < _ENOUGH_ARRAYS:
+            return ""
+        for name, is_unique in (node.element_ids or {}).items():
+            one = element.members.get(name)
+            if not is_unique or one is None or one.kind != SCALAR or one.type not in ("VARCHAR", "BIGINT"):
+                continue
+            if one.node.values < element.node.count or one.breaks or snake(name) not in _element_ids(path[-1]):
+                continue
+            element.nullable, one.required, one.nullable = False, True, False
+            transformed = f"list_transform({sql}, lambda one: {member('one', name)})"
+            self._rules.append(
+                {
+                    "code": f"duplicate_{self._codes.unique([path[-1], name], 'element')}",
+                    "pointer": pointer_of(path),
+                    "sql": f"{sql} IS NULL OR len(list_distinct({transformed})) = len({sql})",
+                    "message": f"must not use the same {name} twice",
+                }
+            )
+            return name
+        return ""
 
     def _parent_key(self, parent: Table, columns: Names) -> tuple[list[Column], list[str]]:
         """Return the columns of the parent's key in a child table, and what its subquery selects for them."""
@@ -304,8 +344,16 @@ def _own_ids(name: str) -> set[str]:
     return {*_GENERIC - {"name", "number", "code", "no"}, f"{own}_id", f"{own}_uuid", f"{own}_key", f"{own}_number"}
 
 
+def _element_ids(array: str) -> set[str]:
+    """Return the names of the members that identify an element of an array."""
+    one = singular(snake(array))
+    return {*(f"{name}_{last}" for name in (one, "line", "item") for last in ("id", "number", "no", "uuid", "key"))} | {
+        *("id", "uuid", "guid", "key", "uid", "number", "position")
+    }
+
+
 def _id_path(holder: str, id_name: str) -> list[str]:
-    """Return the path for the name of an identifier, without repeating its holder: customer_id, not customer_customer_id."""
+    """Return the path that names an identifier. It doesn't repeat the holder's name: it's customer_id."""
     return [id_name] if snake(id_name).startswith(f"{snake(holder)}_") else [holder, id_name]
 
 

@@ -1,20 +1,32 @@
 """Runs the files of a sample through the functions' own code with a drafted contract, and merges the outcomes."""
 
-import csv
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import duckdb
 
+from functions.common.contract import load_contract
+from functions.common.errors import ContractError, ReconciliationError
 from functions.common.sql import literal
-from pipeline.contract.dry_run import DryRun, dry_run
+from pipeline.console import many
+from pipeline.contract.check import check
+from pipeline.contract.dry_run import DryRun, dry_run, settings_of
 from pipeline.contract.rules import Rules
-from pipeline.draft.sample import SampleFile
+from pipeline.draft.document import NAME
+from pipeline.draft.drafting import Draft, draft_of
+from pipeline.draft.folder import write_files
+from pipeline.draft.sample import Sample, SampleFile
 
+CONTRACTS = "contracts"
+"""The folder of the drafted contract, within that of the tables."""
+
+REJECTS = "rejects.jsonl"
 _SHOWN = 3
 
 
@@ -37,6 +49,46 @@ class Trial:
     def is_published(self) -> bool:
         return not self.failures
 
+    @property
+    def is_misfit(self) -> bool:
+        """Whether a file fails because of what the contract says of keys and tables."""
+        return any(error in (ContractError.__name__, ReconciliationError.__name__) for _, error, _ in self.failures)
+
+
+def draft_and_try(
+    sample: Sample, dataset: str, rules: Rules, folder: Path, on_file: Callable[[SampleFile, int], object]
+) -> tuple[Draft, Trial]:
+    """Draft a contract, write it to `folder`/contracts, and run the sample with it. The tables are written to `folder`.
+
+    If a key or a table doesn't hold for all records, the draft claims less.
+    """
+    contracts, settings = folder / CONTRACTS, settings_of(rules)
+    applied = Rules(contracts, rules.settings, "the draft")
+    for is_cautious in (False, True):
+        draft = draft_of(sample, dataset, settings, is_cautious=is_cautious)
+        shutil.rmtree(contracts, ignore_errors=True)
+        write_files(contracts / dataset, draft.files)
+        trial = try_files(sample.files, dataset, applied, folder, on_file)
+        load_contract.cache_clear()
+        if not trial.is_misfit and not check(contracts / dataset):
+            break
+    path = contracts / dataset / NAME
+    path.write_text(path.read_text("utf-8") + "\n".join(["", "## Trial", "", *outcome(trial), ""]), "utf-8")
+    return draft, trial
+
+
+def outcome(trial: Trial) -> Iterator[str]:
+    """Yield the outcome of a trial as lines of Markdown, without values."""
+    yield (
+        f"Of {many(trial.received, 'record')}, {trial.published:,} are published, {trial.rejected:,} are rejected, and "
+        f"{trial.superseded:,} are superseded by a later record with the same key."
+    )
+    for reason, number in trial.by_reason.items():
+        yield from ("", f"- {reason}: {many(number, 'record')}, such as:")
+        yield from (f"  - {message}" for message in trial.examples[reason])
+    for name, error, cause in trial.failures:
+        yield from ("", f"- {name} would fail: {error}. {cause}")
+
 
 def try_files(
     files: Sequence[SampleFile], dataset: str, rules: Rules, out: Path, on_file: Callable[[SampleFile, int], object]
@@ -46,13 +98,14 @@ def try_files(
     `on_file` is called with a file and the number of bytes read of it.
     """
     trial, parts = Trial(), dict[str, list[Path]]()
+    (out / REJECTS).unlink(missing_ok=True)
     with ExitStack() as runs:
         for file in files:
-            run = runs.enter_context(dry_run(file.path, dataset, rules, lambda at, file=file: on_file(file, at)))
+            run = runs.enter_context(dry_run(file.path, dataset, rules, partial(on_file, file)))
             _count(trial, file, run, is_alone=len(files) == 1)
             for name, path in run.tables.items():
                 parts.setdefault(name, []).append(path)
-            _write_rejects(run, file, out / "rejects.jsonl")
+            _write_rejects(run, file, out / REJECTS)
         for name, paths in parts.items():
             _merge(paths, out / name)
     return trial
@@ -105,12 +158,3 @@ def _merge(paths: Sequence[Path], into: Path) -> None:
         connection.execute(
             f"COPY (SELECT * FROM read_parquet([{listed}])) TO {literal(into)} (FORMAT parquet, COMPRESSION zstd)"
         )
-
-
-def first_rows(path: Path, number: int) -> tuple[list[str], list[list[str]]]:
-    """Return the header and the first rows of a table's CSV."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
-        header = next(rows)
-        return header, [row for _, row in zip(range(number), rows, strict=False)]
-

@@ -30,16 +30,77 @@ _SECONDS = (946_684_800, 4_102_444_800)
 """2000-01-01 and 2100-01-01 in seconds since 1970."""
 
 _TIME_WORDS = frozenset(
-    "time ts timestamp at date datetime epoch created updated modified expires expiry since until when start end".split()
+    [
+        "time",
+        "ts",
+        "timestamp",
+        "at",
+        "date",
+        "datetime",
+        "epoch",
+        "created",
+        "updated",
+        "modified",
+        "expires",
+        "expiry",
+        "since",
+        "until",
+        "when",
+        "start",
+        "end",
+    ]
 )
-_AMOUNT_WORDS = frozenset(
-    """amount price total subtotal cost tax fee discount balance value sum net gross paid due rate weight quantity qty
-    charge shipping credit debit payment revenue""".split()
+AMOUNT_WORDS = frozenset(
+    [
+        "amount",
+        "price",
+        "total",
+        "subtotal",
+        "cost",
+        "tax",
+        "fee",
+        "discount",
+        "balance",
+        "value",
+        "sum",
+        "net",
+        "gross",
+        "paid",
+        "due",
+        "rate",
+        "weight",
+        "quantity",
+        "qty",
+        "charge",
+        "shipping",
+        "credit",
+        "debit",
+        "payment",
+        "revenue",
+    ]
 )
-_VERSION_WORDS = frozenset("version versions ver release build firmware".split())
+_VERSION_WORDS = frozenset(["version", "versions", "ver", "release", "build", "firmware"])
 _ENUM_WORDS = frozenset(
-    """status state type kind level severity priority method channel tier mode unit currency phase stage result outcome
-    category""".split()
+    [
+        "status",
+        "state",
+        "type",
+        "kind",
+        "level",
+        "severity",
+        "priority",
+        "method",
+        "channel",
+        "tier",
+        "mode",
+        "unit",
+        "currency",
+        "phase",
+        "stage",
+        "result",
+        "outcome",
+        "category",
+    ]
 )
 _ENUM_VALUE = re.compile(r"[A-Za-z][A-Za-z _-]{0,30}")
 _ENUM_VALUES, _ENUM_COUNT, _ENUM_SHARE = 12, 1000, 0.01
@@ -148,9 +209,9 @@ def _integer(node: Node, _level: int) -> Field:
             schema = {"type": "integer", "format": form}
             return Field(node, SCALAR, "TIMESTAMP", schema, f"{unit} since 1970, by its name and its range")
         return Field(node, SCALAR, "BIGINT", {"type": "integer"}, "whole numbers")
-    if 0 <= least and most < _UINT64_END:
-        schema = {"type": "number", "decimal": [20, 0]}
-        return Field(node, SCALAR, "DECIMAL(20,0)", schema, "whole numbers up to 2^64")
+    if least >= 0 and most < _UINT64_END:
+        exact: dict[str, Any] = {"type": "number", "decimal": [20, 0]}
+        return Field(node, SCALAR, "DECIMAL(20,0)", exact, "whole numbers up to 2^64")
     question = "has whole numbers beyond 64 bits, which are rounded to 64-bit floats. Can the producer send strings?"
     return Field(node, SCALAR, "DOUBLE", {"type": "number"}, "whole numbers beyond 64 bits", question=question)
 
@@ -180,7 +241,7 @@ def _number(node: Node, _level: int) -> Field:
     precision = max(_PRECISION, whole + _HEADROOM_WHOLE + scale)
     if precision > _MOST_PRECISION:
         return Field(node, SCALAR, "DOUBLE", {"type": "number"}, "numbers of very different sizes")
-    schema = {"type": "number", "decimal": [precision, scale]}
+    schema: dict[str, Any] = {"type": "number", "decimal": [precision, scale]}
     why = f"numbers with at most {many(node.scale, 'decimal')}"
     return Field(node, SCALAR, f"DECIMAL({precision},{scale})", schema, why)
 
@@ -196,14 +257,14 @@ def _string(node: Node, _level: int) -> Field:
             schema = {"type": "string", "format": name}
             why = what + (f"; {many(breaks, 'value')} of {node.texts:,} in another form" if breaks else "")
             return Field(node, SCALAR, kind, schema, why, breaks)
-    is_amount = bool(_AMOUNT_WORDS & words) or (len(found.scales) == 1 and min(found.scales) > 1)
+    is_amount = bool(AMOUNT_WORDS & words) or (len(found.scales) == 1 and min(found.scales) > 1)
     if _is_rule(node, strings.DECIMAL) and is_amount and not _VERSION_WORDS & words:
         breaks = _others(node, strings.DECIMAL, strings.INTEGER)
         scale = max(found.scales) + _HEADROOM_SCALE
         precision = max(_PRECISION, found.whole_digits + _HEADROOM_WHOLE + scale)
         if precision <= _MOST_PRECISION:
-            schema = {"type": "string", "decimal": [precision, scale]}
-            return Field(node, SCALAR, f"DECIMAL({precision},{scale})", schema, "exact numbers in strings", breaks)
+            exact: dict[str, Any] = {"type": "string", "decimal": [precision, scale]}
+            return Field(node, SCALAR, f"DECIMAL({precision},{scale})", exact, "exact numbers in strings", breaks)
     if values := _enumerated(node, words):
         return Field(
             node, SCALAR, "VARCHAR", {"type": "string", "enum": values}, f"one of {len(values)} values that all repeat"
@@ -215,7 +276,7 @@ def _string(node: Node, _level: int) -> Field:
 
 
 def _is_rule(node: Node, name: str) -> bool:
-    """Return whether nearly all strings are of a class. An empty string isn't an error, so then no class is the rule."""
+    """Return whether nearly all strings are of a class, and none is empty: an empty string isn't an error."""
     found = node.strings
     return found.share_of(name) >= NEARLY_ALL and not found.by_class[strings.EMPTY]
 
@@ -269,11 +330,11 @@ def _why_map(node: Node) -> str:
 
 
 def _array(node: Node, level: int) -> Field:
-    element, schema = node.element, {"type": "array"}
+    element, schema = node.element, dict[str, Any](type="array")
     if element is None:
         if node.longest:
             return _json(node, schema, "it nests too deeply for columns")
-        return Field(node, EMPTY, schema={"type": "array", "maxItems": 0}, why="always empty")
+        return Field(node, EMPTY, schema={**schema, "maxItems": 0}, why="always empty")
     if level >= _MOST_TABLE_LEVELS:
         return _json(node, schema, "arrays that nest this deep stay together")
     inner = decide(element, level + 1)
