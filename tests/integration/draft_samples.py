@@ -184,10 +184,7 @@ def _github() -> str:
 def _weather() -> str:
     hourly = {"time": ["2026-01-01T00:00", "2026-01-01T01:00"], "temperature_2m": [1.5, None], "code": [1, 2]}
     return json.dumps(
-        [
-            {"latitude": 52.52, "longitude": 13.419998, "station": f"s{number}", "hourly": hourly}
-            for number in range(12)
-        ]
+        [{"latitude": 52.52, "longitude": 13.419998, "station": f"s{number}", "hourly": hourly} for number in range(12)]
     )
 
 
@@ -313,7 +310,7 @@ def _catalogue() -> str:
 def _odd_names() -> str:
     odd = {"unit.price": 1.5, "größe": 3, "UPPER": "a", "2024": 5, "": "empty", "select": 1, "date": "2026-01-01"}
     odd |= {"order": {"values": [1, 2, 3, 4, 5], "end": "x"}, "a-b": 1, "a_b": 2, "records": {"x": 1}, "at": 3}
-    odd |= {"_position": 9, "filename": "f", "batch_id": "b", "quote\"d": 1, "日本": 2, "emoji 🙂": 3, "a/b~c": 4}
+    odd |= {"_position": 9, "filename": "f", "batch_id": "b", 'quote"d': 1, "日本": 2, "emoji 🙂": 3, "a/b~c": 4}
     return _lines([{"Order ID": number, **odd} for number in range(12)])
 
 
@@ -323,7 +320,7 @@ def _names_that_differ_in_case() -> str:
 
 def _numbers() -> str:
     return (
-        '{"id": 1, "huge": 123456789012345678901234567890, "u": 18446744073709551615, "e": 1.5e10, "p": 0.12345678901}\n'
+        '{"id": 1, "huge": 123456789012345678901234567890, "u": 18446744073709551615, "e": 1.5e10, "p": 0.123456789}\n'
         '{"id": 2, "huge": 5, "u": 3, "e": 2E-3, "p": 2}\n'
         '{"id": 3, "huge": -7, "u": 0, "e": 0.5, "p": 1e3}\n'
     )

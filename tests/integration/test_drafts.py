@@ -95,20 +95,30 @@ _VALUES = st.recursive(
 _RECORDS = st.lists(st.dictionaries(_NAMES, _VALUES, max_size=5), min_size=1, max_size=5)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def _has_a_value(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_has_a_value, value.values() if isinstance(value, dict) else value))
+    return value is not None
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records=_RECORDS)
 def test_any_objects_give_a_sound_draft_that_publishes_them(
     records: Sequence[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     text = "".join(json.dumps(record) + "\n" for record in records)
+    if not any(map(_has_a_value, (value for record in records for value in record.values()))):
+        with pytest.raises(CliError, match="no field with a value"):
+            drafted(folder, text)
+        return
     try:
         draft, trial = drafted(folder, text)
-    except CliError as refusal:
-        assert refusal.next_step
+    except CliError:  # all values are in members that can't have a column
+        assert not any(name.isalnum() and name.isascii() for record in records for name in record)
         return
     assert check(folder / "contracts" / "data") == [], draft.files["contract.json"]
-    unkept = "\\u0000" in text or "\\ud" in text  # characters that no table can hold
-    assert trial.received == len(records)
-    assert trial.published + trial.rejected + trial.superseded == len(records)
-    assert unkept or not trial.rejected, trial.examples
+    if "\\u0000" in text or "\\ud" in text:  # no table can hold these characters, so their records are rejected
+        assert not trial.is_misfit, trial.failures
+    else:
+        assert (trial.received, trial.published) == (len(records), len(records)), (trial.examples, trial.failures)

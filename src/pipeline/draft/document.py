@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functions.common.json_pointer import pointer_of
 from pipeline.console import many
 from pipeline.draft.names import snake, words_of
-from pipeline.draft.personal_data import is_personal
+from pipeline.draft.personal_data import is_contact, is_personal
 from pipeline.draft.questions import places
 from pipeline.draft.sample import Sample
 from pipeline.draft.tables import Plan
@@ -122,10 +122,18 @@ def proposals(totals: Sequence[Total], plan: Plan) -> list[str]:
 def personal_columns(plan: Plan) -> list[str]:
     """Return the columns that look like personal data, as table.column."""
     found = []
+    contacts = [
+        one.pointer.split("/")[:-1]
+        for table in plan.tables
+        for one in table.columns
+        if one.field and is_contact(one.field.node)
+    ]
     for table in plan.tables:
         for one in table.columns:
             steps = one.pointer.split("/")
             holder = next((step for step in reversed(steps[:-1]) if step != "*"), "")
-            if one.field and is_personal(one.field.node, snake(holder) or table.name):
+            own = one.field.node if one.field else None
+            is_of_person = own and snake(own.name) == "name" and steps[:-1] in contacts
+            if own and (is_of_person or is_personal(own, snake(holder) or table.name)):
                 found.append(f"{table.name}.{one.name}")
     return found

@@ -3,7 +3,7 @@
 import re
 
 from pipeline.draft import strings
-from pipeline.draft.names import snake
+from pipeline.draft.names import snake, words_of
 from pipeline.draft.profile import Node
 
 _NAMES = re.compile(
@@ -18,7 +18,13 @@ _PEOPLE = re.compile(
     r"(?:.*_)?(?:customer|user|person|people|contact|employee|member|patient|client|owner|author|actor|sender|recipient|"
     r"buyer|seller|guest|passenger|billing|shipping|address|profile|committer|driver|student|teacher)s?"
 )
+_CONTACT_WORDS = frozenset(["email", "mail", "phone", "telephone", "mobile"])
 _OF_PEOPLE = frozenset({"name", "login", "title", "country", "region", "state", "notes", "comment"})
+
+
+def is_contact(node: Node) -> bool:
+    """Return whether a field looks like an address by which a person can be reached."""
+    return bool({*words_of(node.name)} & _CONTACT_WORDS)
 
 
 def is_personal(node: Node, holder: str = "") -> bool:
