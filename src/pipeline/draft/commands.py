@@ -6,25 +6,29 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from functions.common.batch import DATASET_NAME
+from functions.common.contract import load_contract
 from functions.common.planning import UNKNOWN_DATASET
 from functions.common.source.compression import without_suffix
 from pipeline import console as show
 from pipeline.contract.check import check
+from pipeline.contract.commands import show_diff
+from pipeline.contract.diff import diff
 from pipeline.contract.dry_run import settings_of
-from pipeline.contract.rules import rules_here
+from pipeline.contract.rules import Rules, rules_here
 from pipeline.deploy.targets import contracts_folder
 from pipeline.draft import show as show_draft
 from pipeline.draft.drafting import Draft
 from pipeline.draft.names import snake
-from pipeline.draft.sample import STDIN, SampleFile, read_sample, sample_files
-from pipeline.draft.trial import CONTRACTS, Trial, draft_and_try
+from pipeline.draft.sample import STDIN, Sample, SampleFile, read_sample, sample_files
+from pipeline.draft.trial import CONTRACTS, Trial, draft_and_try, try_files
+from pipeline.draft.update import Update, named_version, propose, write_update
 from pipeline.errors import CliError, UsageError
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, folders, patterns, or - for stdin.")]
@@ -65,17 +69,30 @@ def try_command(
 def draft_command(
     files: Files,
     dataset: Annotated[str, typer.Option(help="The name of the dataset.")] = "",
-    out: Annotated[Path | None, typer.Option(help="The contract's folder; by default contracts/DATASET.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A new folder; by default contracts/DATASET.")] = None,
+    update: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The contract to change, so that the files fit it.")
+    ] = None,
 ) -> None:
     """Draft a contract from JSON files.
 
     Writes the folder of a contract that `pipeline contract check` accepts, with DRAFT.md, which explains each decision
     and has the open questions.
 
-    Example: pipeline contract draft orders.jsonl --dataset orders2
+    With --update, proposes the next version of a contract, and shows whom the change would break.
+
+    \b
+    pipeline contract draft orders.jsonl --dataset orders2
+    pipeline contract draft new.jsonl --update contracts/orders --out proposed/orders
     """
+    if update:
+        _update(files, update, out)
+        return
     if not dataset:
-        raise UsageError("--dataset is missing.", "Name the dataset: pipeline contract draft FILE --dataset NAME.")
+        raise UsageError(
+            "Neither --dataset nor --update is given.",
+            "Name the new dataset: pipeline contract draft FILE --dataset NAME.",
+        )
     _check_dataset(dataset)
     folder = out or contracts_folder() / dataset
     _check_new(folder)
@@ -101,6 +118,62 @@ def draft_command(
     )
     if not tried.is_published:
         raise typer.Exit(1)
+
+
+def _update(files: Sequence[str], contract: Path, out: Path | None) -> None:
+    """Write a copy of a contract that accepts the files, and print what has changed."""
+    if not (contract / "contract.json").is_file():
+        raise UsageError(f"There is no contract in {contract}.", "Name the folder of one, such as contracts/orders.")
+    contract = contract.resolve()
+    if faults := check(contract):
+        raise CliError(f"The contract has a fault: {faults[0].says}.", f"Correct it first: {faults[0].advice}")
+    folder = out or Path("proposed") / contract.name
+    _check_new(folder)
+    if folder.name != contract.name:
+        raise UsageError(f"The folder must be called {contract.name}.", f"Write --out {folder / contract.name}.")
+    rules = rules_here(contract.parent)
+    with sample_files(files) as (found, ignored):
+        update, sample = _proposed(found, ignored, contract, rules)
+        if not update.changes:
+            show.out.print("The contract needs no change: every field of the files fits it.")
+        for change in update.changes:
+            show.out.print(f"  {show.plain(change)}")
+        for change in update.by_hand:
+            show.out.print(f"  [yellow]by hand[/yellow] {show.plain(change)}")
+        if not update.changes:
+            return
+        with _filled(folder) as unfinished:
+            write_update(update, contract, unfinished)
+            load_contract.cache_clear()
+            sound = not check(unfinished)
+            with tempfile.TemporaryDirectory(prefix="pipeline-draft-") as temporary:
+                applied = Rules(unfinished.parent, rules.settings, "the proposal")
+                tried = try_files(sample.files, contract.name, applied, Path(temporary), lambda _file, _at: None)
+    show_draft.counts(tried)
+    show.out.print(f"\nThe proposal is in {escape(str(folder))}/. Compared with {escape(contract.name)}:")
+    show_diff(diff(contract, folder.resolve()))
+    shown = shlex.quote(str(folder))
+    steps = [("Check it", f"pipeline contract check {shown}")]
+    if sound:
+        steps.append(("Accept it", f"cp {shown}/* {shlex.quote(str(contract))}/"))
+    show_draft.next_steps(steps)
+    if not tried.is_published:
+        raise typer.Exit(1)
+
+
+def _proposed(found: Sequence[SampleFile], ignored: Sequence[str], folder: Path, rules: Rules) -> tuple[Update, Sample]:
+    """Return the update for the newest version that records in the files name, and the sample of those records."""
+    contract, settings = load_contract(folder.name, folder.parent), settings_of(rules)
+    numbers = set[int]()
+
+    def is_of_newest(record: Any) -> bool:
+        named = named_version(record, contract)
+        if named > contract.current.number:
+            numbers.add(named)
+        return named >= contract.current.number
+
+    sample = read_sample(found, ignored, settings, lambda _n_bytes: None, contract.input, is_of_newest)
+    return propose(folder, sample.root, max(numbers, default=contract.current.number)), sample
 
 
 def _check_sound(folder: Path) -> None:

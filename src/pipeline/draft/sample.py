@@ -153,18 +153,26 @@ def _from_stdin(temporary: Path) -> SampleFile:
 
 
 def read_sample(
-    files: Sequence[SampleFile], ignored: Sequence[str], settings: Settings, on_read: Callable[[int], object]
+    files: Sequence[SampleFile],
+    ignored: Sequence[str],
+    settings: Settings,
+    on_read: Callable[[int], object],
+    given: InputSettings | None = None,
+    is_wanted: Callable[[Any], bool] = lambda _record: True,
 ) -> Sample:
     """Return the sample with the profile of all its records. `on_read` is called with the number of bytes of each read.
 
-    Raises CliError if a file can't be read as records.
+    `given` says how the files arrive; by default, their beginnings decide it. Only the records for which `is_wanted`
+    returns True are profiled. Raises CliError if a file can't be read as records.
     """
     data, sidecars = _without_sidecars(files)
     sample = _outline(data, ignored)
+    if given:
+        sample.place, sample.format = Place(given.records, "the contract says where the records are"), given.format
     sample.sidecars = sidecars
     for file in data:
         try:
-            _profile(file, sample, settings, on_read)
+            _profile(file, sample, settings, on_read, is_wanted)
         except PipelineError as exc:
             raise CliError(
                 f"{file.name}: {exc}", exc.next_step if len(files) == 1 else f"Leave out {file.name}, or correct it."
@@ -246,9 +254,15 @@ def _beginning(path: Path) -> tuple[bytes, str]:
     return content[:_BEGINNING], compression
 
 
-def _profile(file: SampleFile, sample: Sample, settings: Settings, on_read: Callable[[int], object]) -> None:
+def _profile(
+    file: SampleFile,
+    sample: Sample,
+    settings: Settings,
+    on_read: Callable[[int], object],
+    is_wanted: Callable[[Any], bool],
+) -> None:
     for records in records_of(file, sample, settings, on_read):
-        objects = [one for one in records if type(one) is dict]
+        objects = [one for one in records if type(one) is dict and is_wanted(one)]
         sample.unread += len(records) - len(objects)
         if objects:
             sample.root.add(objects)

@@ -24,19 +24,20 @@ _DESCRIBED = {
 
 def schema_of(record: Field, title: str) -> dict[str, Any]:
     """Return the schema of a record."""
-    schema = _schema(record)
+    schema = schema_part(record)
     return {"$schema": _DRAFT, "title": title, **schema, "examples": [example_of(record)]}
 
 
-def _schema(field: Field) -> dict[str, Any]:
+def schema_part(field: Field) -> dict[str, Any]:
+    """Return the schema of a field."""
     part = dict(field.schema)
     if field.kind == OBJECT or (field.kind == EMPTY and field.members):
         part = {"type": "object", "additionalProperties": False}
         if required := [name for name, member in field.members.items() if member.required]:
             part["required"] = required
-        part["properties"] = {name: _schema(member) for name, member in field.members.items()}
+        part["properties"] = {name: schema_part(member) for name, member in field.members.items()}
     elif field.kind in (ROWS, LIST) and field.element:
-        part["items"] = _schema(field.element)
+        part["items"] = schema_part(field.element)
     elif field.kind == EMPTY and part.get("type") == "object":
         part["properties"] = {}
     if described := _description(field):
