@@ -73,7 +73,8 @@ class Sample:
     """The first records."""
     unread: int = 0
     """The number of values that are not JSON, or not objects."""
-    n_bytes: int = 0
+    others: int = 0
+    """The number of records that are not profiled."""
 
     @property
     def records(self) -> int:
@@ -175,9 +176,13 @@ def read_sample(
             _profile(file, sample, settings, on_read, is_wanted)
         except PipelineError as exc:
             raise CliError(
-                f"{file.name}: {exc}", exc.next_step if len(files) == 1 else f"Leave out {file.name}, or correct it."
+                f"{file.name}: {exc}", f"Correct {file.name} or leave it out, then run the same again."
             ) from exc
-        sample.n_bytes += file.path.stat().st_size
+    if not sample.records and sample.others:
+        raise CliError(
+            "No record names the current version of the contract or a newer one.",
+            "Name files with records of the current version: older versions stay as they are.",
+        )
     if not sample.records:
         raise CliError(
             f"There are no records in {', '.join(file.name for file in files[:3])}: no JSON object was found.",
@@ -262,8 +267,10 @@ def _profile(
     is_wanted: Callable[[Any], bool],
 ) -> None:
     for records in records_of(file, sample, settings, on_read):
-        objects = [one for one in records if type(one) is dict and is_wanted(one)]
-        sample.unread += len(records) - len(objects)
+        values = [one for one in records if type(one) is dict]
+        objects = [*filter(is_wanted, values)]
+        sample.unread += len(records) - len(values)
+        sample.others += len(values) - len(objects)
         if objects:
             sample.root.add(objects)
             sample.first += objects[: FIRST - len(sample.first)]

@@ -26,7 +26,7 @@ from pipeline.draft.sample import Sample, SampleFile
 CONTRACTS = "contracts"
 """The folder of the drafted contract, within that of the tables."""
 
-REJECTS = "rejects.jsonl"
+REJECTS, REPORT = "rejects.jsonl", "report.md"
 _SHOWN = 3
 
 
@@ -74,7 +74,19 @@ def draft_and_try(
             break
     path = contracts / dataset / NAME
     path.write_text(path.read_text("utf-8") + "\n".join(["", "## Trial", "", *outcome(trial), ""]), "utf-8")
+    (folder / REPORT).write_text("\n".join(_report(draft, trial)) + "\n", "utf-8")
     return draft, trial
+
+
+def _report(draft: Draft, trial: Trial) -> Iterator[str]:
+    yield from (f"# Trial of {draft.dataset}", "", *outcome(trial))
+    yield from ("", "| table | rows | files |", "| --- | --- | --- |")
+    for name, number in trial.rows.items():
+        yield f"| {name} | {number:,} | {name}.csv, {name}.parquet |"
+    if draft.questions:
+        yield from ("", "## Questions", "")
+        yield from (f"{number}. {question}" for number, question in enumerate(draft.questions, 1))
+    yield from ("", f"{CONTRACTS}/{draft.dataset}/{NAME} says what was decided, and why.")
 
 
 def outcome(trial: Trial) -> Iterator[str]:
