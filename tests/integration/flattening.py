@@ -32,6 +32,16 @@ def read_records(text: str) -> list[Any]:
     return found
 
 
+def records_at(pointer: str, text: str) -> list[Any]:
+    """Return the records of a text whose envelopes hold them at `pointer`."""
+    found = []
+    for value in read_records(text):
+        for step in _steps(pointer):
+            value = value[step]
+        found += value if isinstance(value, list) else [value]
+    return found
+
+
 def assert_same(contract: Path, tables: Path, records: Sequence[Any]) -> None:
     """Fail unless the tables have exactly the values of the records."""
     described = json.loads((contract / "contract.json").read_text("utf-8"))

@@ -18,7 +18,7 @@ from pipeline.draft.sample import SampleFile, read_sample
 from pipeline.draft.trial import Trial, draft_and_try
 from pipeline.errors import CliError
 from tests.integration.draft_samples import SAMPLES
-from tests.integration.flattening import assert_same, read_records
+from tests.integration.flattening import assert_same, records_at
 
 
 def drafted(folder: Path, text: str, name: str = "sample.jsonl") -> tuple[Draft, Trial]:
@@ -31,20 +31,10 @@ def drafted(folder: Path, text: str, name: str = "sample.jsonl") -> tuple[Draft,
     return draft_and_try(sample, "data", rules, folder, lambda _file, _at: None)
 
 
-def records_of(text: str, pointer: str) -> list[Any]:
-    """Return the records of a sample whose envelopes hold them at `pointer`."""
-    found = []
-    for value in read_records(text):
-        for step in pointer.split("/")[1:]:
-            value = value[step]
-        found += value if isinstance(value, list) else [value]
-    return found
-
-
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_value_of_a_sample_is_published(name: str, tmp_path: Path) -> None:
     draft, trial = drafted(tmp_path, SAMPLES[name], name)
-    records = records_of(SAMPLES[name], draft.sample.place.pointer)
+    records = records_at(draft.sample.place.pointer, SAMPLES[name])
     assert (trial.received, trial.published, trial.rejected) == (len(records), len(records), 0), trial.examples
     assert check(tmp_path / "contracts" / "data") == []
     assert_same(tmp_path / "contracts" / "data", tmp_path, records)

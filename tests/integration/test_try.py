@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pipeline import ROOT, cli
+from pipeline.deploy.build import _contracts
 from tests.integration.draft_samples import SAMPLES
 
 Run = Callable[..., tuple[int, str, str]]
@@ -245,3 +246,21 @@ def test_the_shopify_case_publishes_every_order(run: Run) -> None:
     case = str(ROOT / "tests" / "data" / "cases" / "shopify_orders.json")
     status, out, _ = run("try", case)
     assert (status, "received 12 = published 12 + rejected 0 + superseded 0" in out) == (0, True)
+
+
+def test_the_guide_shows_what_try_prints(run: Run) -> None:
+    guide = (ROOT / "docs" / "guides" / "use-your-own-data.md").read_text("utf-8")
+    command, _, shown = guide.split("$ .venv/bin/pipeline ")[1].split("```")[0].partition("\n")
+    verb, source = shlex.split(command)
+    out = run(verb, str(ROOT / source))[1].splitlines()
+    at = 0
+    for line in filter(lambda line: line != "…", shown.splitlines()):
+        assert line in out[at:], line
+        at = out.index(line, at) + 1
+
+
+def test_the_packages_of_the_functions_have_no_draft_md(run: Run, tmp_path: Path) -> None:
+    run("contract", "draft", write("x.json", '{"id": 1}'), "--dataset", "things", "--out", "contracts/things")
+    packed = dict(_contracts(Path("contracts").resolve(), ["things"]))
+    assert Path("contracts/things/DRAFT.md").is_file()
+    assert sorted(packed) == [f"contracts/things/{name}" for name in ("contract.json", "things.sql", "v1.schema.json")]

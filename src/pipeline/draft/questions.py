@@ -50,7 +50,8 @@ def _found(plan: Plan, sample: Sample) -> Iterator[Doubt]:
             yield Doubt(4, f"{pointer} {field.question}")
     if empty := [pointer for pointer, field in places(plan.record) if field.kind == EMPTY and not field.node.objects]:
         shown = ", ".join(empty[:3]) + (f" and {len(empty) - 3} more" if len(empty) > 3 else "")
-        says = f"{shown} have no values in the sample, so records that do are rejected. Can you draft from more data?"
+        verb = "has" if len(empty) == 1 else "have"
+        says = f"{shown} {verb} no value in the sample, so records with one are rejected. Can you draft from more data?"
         yield Doubt(6, says)
 
 

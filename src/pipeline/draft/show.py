@@ -5,20 +5,22 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from functions.common.contract import EXTRA, LINEAGE
 from pipeline.console import many, out, plain
 from pipeline.draft.document import NAME
 from pipeline.draft.drafting import Draft
 from pipeline.draft.trial import Trial
 from pipeline.run import show as show_run
 
-_QUESTIONS = 10
+_HIDDEN = frozenset({EXTRA.name, *(column.name for column in LINEAGE)})
+"""The columns that the pipeline adds to the tables."""
 
 
 def trial(draft: Draft, tried: Trial, folder: Path) -> None:
     """Print the tables of a trial, its counts and its rejects."""
     if tried.rows:
         out.print()
-        show_run.tables(folder, [table.name for table in draft.plan.tables])
+        show_run.tables(folder, [table.name for table in draft.plan.tables], _HIDDEN)
     counts(tried)
 
 
