@@ -131,6 +131,7 @@ def test_a_file_without_a_suffix_gets_a_format(run: Run) -> None:
         ("table.csv", "a,b\n1,2\n", 1, "The document is not JSON"),
         ("cut.json", '[{"id": 1}, {"id"', 1, "cut.json"),
         ("table.parquet", b"PAR1\x15\x04", 1, "Parquet"),
+        ("rare.jsonl", "".join(f'{{"k{number}": 1}}\n' for number in range(600)), 1, "their names are data"),
         ("map.json", json.dumps({f"u{n}": {"a": 1, "b": 2} for n in range(4)}), 1, "names are the keys of its records"),
     ],
 )

@@ -175,10 +175,23 @@ def test_strings_have_classes(text: str, kind: str) -> None:
         ('{"order_id": 1, "items": [{"a": 1}, {"a": 2}]}', ""),
         ('{"type": "FeatureCollection", "features": [{"id": 1}]}', "/features"),
         ('{"tags": ["a"]}', ""),
+        ('{"Item": {"id": {"S": "x"}, "list": {"L": [{"S": "y"}]}}}\n{"Item": {}}', ""),
+        ('{"Item": {"id": 1, "items": [{"a": 1}]}}', ""),
+        ('{"data": {"products": {"edges": [{"node": {}}], "pageInfo": {}}}}', "/data/products/edges"),
+        ('{"data": [{"id": 1}], "included": [{"id": 2}], "links": {"self": "x"}}', "/data"),
+        ('{"took": 1, "hits": {"total": {"value": 1}, "hits": [{"_id": "a"}]}}', "/hits/hits"),
     ],
 )
 def test_the_array_of_records_is_found(text: str, pointer: str) -> None:
     assert place_of_records(text, is_all=True).pointer == pointer
+
+
+def test_many_elements_in_an_object_without_an_identifier_are_the_records() -> None:
+    orders = [{"a": number} for number in range(12)]
+    found = place_of_records(json.dumps({"shop": "x", "orders": orders}), is_all=True)
+    assert (found.pointer, bool(found.question)) == ("/orders", True)
+    found = place_of_records(json.dumps({"order_id": "x", "lines": orders}), is_all=True)
+    assert (found.pointer, bool(found.question)) == ("", True)
 
 
 def test_an_array_that_goes_on_after_the_beginning_holds_the_records() -> None:

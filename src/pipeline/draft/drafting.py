@@ -10,6 +10,7 @@ from pipeline.draft.discriminator import discriminator
 from pipeline.draft.document import NAME, document, personal_columns, proposals
 from pipeline.draft.folder import contract_files
 from pipeline.draft.keys import Key, choose_key, possible_pairs, unique_pair
+from pipeline.draft.profile import MOST_MEMBERS
 from pipeline.draft.questions import Doubt, doubts
 from pipeline.draft.sample import Sample, again
 from pipeline.draft.tables import Plan, plan_tables
@@ -46,6 +47,11 @@ def draft_of(sample: Sample, dataset: str, settings: Settings, *, is_cautious: b
     """
     envelope = sample.place.pointer.split("/")[1] if sample.place.pointer else ""
     record = decide_record(sample.root, envelope)
+    if sample.root.is_map and not record.members:
+        raise CliError(
+            f"The records have more than {MOST_MEMBERS} different fields, each in few records: their names are data.",
+            'Send the data as values, for example as {"name": ..., "value": ...} in an array.',
+        )
     if all(member.kind == EMPTY for member in record.members.values()):
         raise CliError(
             "The records have no field with a value, so there is nothing to make a table of.",

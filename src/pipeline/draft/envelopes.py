@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.common.json_pointer import pointer_of
-from pipeline.draft.names import snake
+from pipeline.draft.names import is_id_like, snake
 
 _ARRAY_NAMES = frozenset(
     [
@@ -122,7 +122,10 @@ _META_NAMES = frozenset(
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _MOST_LEVELS = 4
-_MANY = 5
+_MANY, _MOST_ELEMENTS = 10, float("inf")
+"""With at least this many elements, an array in an object without an identifier holds the records. If the object has an
+identifier, it is the record, unless the array goes on after the beginning of the file."""
+
 _DECODER = json.JSONDecoder()
 
 
@@ -169,7 +172,8 @@ def _place(members: Sequence[Member], *, is_alone: bool) -> Place:
     if not candidates:
         why = "the file is a single record" if is_alone else "the file has one record after the other"
         return Place("", why)
-    likely = [one for one in candidates if _is_likely(one, is_alone=is_alone)]
+    has_id = any(is_id_like(member.name) for member in members)
+    likely = [one for one in candidates if one[2] or (is_alone and one[1] >= (_MOST_ELEMENTS if has_id else _MANY))]
     if not likely:
         names = " and ".join(pointer_of(path) for path, _, _ in candidates[:3])
         why = "the file is a single record" if is_alone else "each document is a record"
@@ -192,34 +196,23 @@ _Candidate = tuple[tuple[str, ...], float, bool]
 
 def _arrays(members: Sequence[Member], path: tuple[str, ...]) -> Iterator[_Candidate]:
     """Yield the arrays of objects in an object, with whether names say that they hold records."""
-    others_are_meta = _only_meta(members)
     for member in members:
         here = (*path, member.name)
+        describes_page = all(_is_meta(other) for other in members if other is not member)
         if isinstance(member.value, _Elements):
             if member.value.has_objects:
-                is_known = snake(member.name) in _ARRAY_NAMES or len(members) == 1
-                n_others = len([one for one in members if one is not member])
-                yield here, member.value.count, (is_known or not n_others) and others_are_meta
-        elif isinstance(member.value, list) and len(path) < _MOST_LEVELS and others_are_meta:
+                is_named = snake(member.name) in _ARRAY_NAMES or (len(members) == 1 and not path)
+                yield here, member.value.count, is_named and describes_page
+        elif isinstance(member.value, list) and len(path) < _MOST_LEVELS and describes_page:
             yield from _arrays(member.value, here)
 
 
-def _is_likely(candidate: _Candidate, *, is_alone: bool) -> bool:
-    _, count, is_known = candidate
-    if is_known:
+def _is_meta(member: Member) -> bool:
+    """Return whether a member is named like one that describes a page, or is another array of objects."""
+    if isinstance(member.value, _Elements) and (member.value.has_objects or not member.value.count):
         return True
-    return is_alone and count == float("inf")
-
-
-def _only_meta(members: Sequence[Member]) -> bool:
-    """Return whether an object has at most members that describe a page, in addition to its arrays and objects."""
-    for member in members:
-        if isinstance(member.value, list | _Elements):
-            continue
-        name = snake(member.name)
-        if name not in _META_NAMES and not name.startswith(("total_", "page_", "next_", "prev_", "has_", "num_", "n_")):
-            return False
-    return True
+    name = snake(member.name)
+    return name in _META_NAMES or name.startswith(("total_", "page_", "next_", "prev_", "has_", "num_", "n_"))
 
 
 def _is_map(members: Sequence[Member]) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 from pipeline.draft.names import is_id_like, is_tag_like
 from pipeline.draft.strings import StringCounts
 
-MOST_MEMBERS = 1000
+MOST_MEMBERS = 500
 """The most names of an object's members that are profiled. An object with more is a map, or has data as names."""
 
 _MOST_LEVELS = 40
@@ -220,7 +220,7 @@ class Node:
     def _add_objects(self, values: Sequence[Mapping[str, Any]], number: int) -> None:
         self.objects += number
         self.empty += sum(not value for value in values)
-        if self.is_map or self.level >= _MOST_LEVELS:
+        if (self.is_map and self.level) or self.level >= _MOST_LEVELS:
             return
         if not self.level:
             self._count_variants(values)
@@ -234,7 +234,8 @@ class Node:
                     self.is_map = True
                     if self.level:
                         self.members.clear()
-                    return
+                        return
+                    continue
                 member = self.members[name] = Node(name, self.level + 1, in_array=self.in_array)
             present = [value.get(name, _MISSING) for value in values]
             if len(names) > 1 or number > 1:

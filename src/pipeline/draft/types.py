@@ -105,6 +105,7 @@ _ENUM_WORDS = frozenset(
 _ENUM_VALUE = re.compile(r"[A-Za-z][A-Za-z _-]{0,30}")
 _ENUM_VALUES, _ENUM_COUNT, _ENUM_SHARE = 12, 1000, 0.01
 _MAP_NAMES, _MAP_SHARE = 20, 0.25
+_RARE = 0.01
 _CODES = re.compile(r"[A-Z]{3}|[a-z]{2}(?:[-_][A-Z]{2})?")
 _VALUE_AS_NAME = re.compile(r"\d|.*[@/:. ]|[0-9a-f]{16,}|[0-9a-f]{8}-|.{41}", re.DOTALL)
 
@@ -160,7 +161,9 @@ def _left_out(root: Node, envelope: str) -> Iterator[tuple[str, str]]:
     seen: dict[str, str] = {}
     for name in sorted(root.members, key=lambda name: -root.members[name].count):
         lower = name.lower()
-        if lower in reserved:
+        if root.is_map and root.members[name].count < _RARE * root.objects:
+            yield name, "records have too many different names, and this one is rare"
+        elif lower in reserved:
             yield name, "the pipeline uses the name itself"
         elif not name or "\0" in name:
             yield name, "no column can have the name"
