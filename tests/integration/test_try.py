@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -265,3 +266,28 @@ def test_the_packages_of_the_functions_have_no_draft_md(run: Run, tmp_path: Path
     packed = dict(_contracts(Path("contracts").resolve(), ["things"]))
     assert Path("contracts/things/DRAFT.md").is_file()
     assert sorted(packed) == [f"contracts/things/{name}" for name in ("contract.json", "things.sql", "v1.schema.json")]
+
+
+def test_the_proposed_rules_and_totals_can_be_accepted(run: Run) -> None:
+    lines = [[{"qty": one + 1, "price": 0.25 * number} for one in range(number % 3)] for number in range(40)]
+    records = [
+        {"id": number, "shipping": 1.5, "lines": own}
+        | {"total_amount": 1.5 + sum(line["qty"] * line["price"] for line in own)}
+        for number, own in enumerate(lines)
+    ]
+    source = write("sales.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    _, out, _ = run("contract", "draft", source, "--dataset", "sales", "--out", "mine/sales")
+    assert "/total_amount equals the sum of qty × price over /lines plus /shipping in all records" in out
+    draft = Path("mine/sales/DRAFT.md").read_text("utf-8")
+    path = Path("mine/sales/contract.json")
+    contract = json.loads(path.read_text("utf-8"))
+    for snippet in re.findall(r"```json\n(.*?)```", draft, re.DOTALL):
+        for name, parts in json.loads(f"{{{snippet}}}").items():
+            contract[name] = [*contract.get(name, []), *parts]
+    assert {rule["code"] for rule in contract["rules"]} == {"total_amount_mismatch"}
+    path.write_text(json.dumps(contract), "utf-8")
+    assert run("contract", "check", "mine/sales")[0] == 0
+    broken = json.dumps({**records[5], "id": 99, "total_amount": 7.25}) + "\n"
+    Path("sales.jsonl").write_text(Path("sales.jsonl").read_text("utf-8") + broken, "utf-8")
+    status, out, _ = run("validate", source, "--dataset", "sales", "--contracts", "mine")
+    assert (status, "total_amount_mismatch: 1" in out, "total_amount: validated" in out) == (0, True, True)

@@ -60,7 +60,7 @@ def draft_of(sample: Sample, dataset: str, settings: Settings, *, is_cautious: b
     plan = plan_tables(record, dataset, _key(sample, record, dataset, settings, is_cautious), is_cautious=is_cautious)
     totals = _totals(sample, record, settings)
     questions, notes = doubts(plan, sample, _proposed(sample, totals))
-    files = contract_files(plan, _input(sample))
+    files = contract_files(plan, _input(sample), totals)
     text = document(plan, sample, questions, notes, proposals(totals, plan))
     return Draft(sample, plan, {**files, NAME: text}, questions, notes)
 
@@ -79,7 +79,8 @@ def _input(sample: Sample) -> dict[str, Any]:
 
 def _key(sample: Sample, record: Field, dataset: str, settings: Settings, is_cautious: bool) -> Key:
     if is_cautious:
-        return Key((), "the key is made of each record's position and content")
+        why = "other keys don't hold for all records, so the key is made of each record's position and content"
+        return Key((), why)
     key = choose_key(record, dataset)
     if not key.paths and (pairs := possible_pairs(record)):
         return unique_pair(pairs, again(sample, settings)) or key

@@ -9,115 +9,22 @@ from typing import Any
 from functions.common.json_pointer import pointer_of
 from pipeline.draft.names import is_id_like, snake
 
-_ARRAY_NAMES = frozenset(
-    [
-        "data",
-        "records",
-        "results",
-        "result",
-        "rows",
-        "items",
-        "entries",
-        "events",
-        "features",
-        "hits",
-        "documents",
-        "docs",
-        "objects",
-        "list",
-        "values",
-        "value",
-        "elements",
-        "content",
-        "response",
-        "body",
-        "payload",
-        "embedded",
-        "collection",
-        "messages",
-        "logs",
-        "log_events",
-        "members",
-        "resources",
-        "nodes",
-        "edges",
-    ]
-)
+_ARRAY_NAMES_TEXT = """
+data records results result rows items entries events features hits documents docs objects list values value
+elements content response body payload embedded collection messages logs log_events members resources nodes
+edges
+"""
+_ARRAY_NAMES = frozenset(_ARRAY_NAMES_TEXT.split())
 """Names of members that usually hold the records of a page."""
 
-_META_NAMES = frozenset(
-    [
-        "page",
-        "pages",
-        "paging",
-        "pagination",
-        "per_page",
-        "page_size",
-        "page_number",
-        "total",
-        "total_count",
-        "total_results",
-        "total_pages",
-        "count",
-        "size",
-        "limit",
-        "offset",
-        "cursor",
-        "next",
-        "next_page",
-        "next_cursor",
-        "next_token",
-        "next_page_token",
-        "prev",
-        "previous",
-        "first",
-        "last",
-        "has_more",
-        "has_next",
-        "more",
-        "links",
-        "link",
-        "self",
-        "href",
-        "url",
-        "object",
-        "meta",
-        "metadata",
-        "info",
-        "status",
-        "success",
-        "ok",
-        "error",
-        "errors",
-        "message",
-        "version",
-        "api_version",
-        "kind",
-        "type",
-        "name",
-        "took",
-        "timed_out",
-        "shards",
-        "self_link",
-        "etag",
-        "query",
-        "request_id",
-        "generated_at",
-        "exported_at",
-        "timestamp",
-        "created_at",
-        "schema",
-        "source",
-        "crs",
-        "bbox",
-        "took_ms",
-        "truncated",
-        "is_last",
-        "start_at",
-        "max_results",
-        "max_score",
-    ]
-)
+_META_NAMES_TEXT = """
+page pages paging pagination per_page page_size page_number total total_count total_results total_pages count
+size limit offset cursor next next_page next_cursor next_token next_page_token prev previous first last has_more
+has_next more links link self href url object meta metadata info status success ok error errors message version
+api_version kind type name took timed_out shards self_link etag query request_id generated_at exported_at
+timestamp created_at schema source crs bbox took_ms truncated is_last start_at max_results max_score
+"""
+_META_NAMES = frozenset(_META_NAMES_TEXT.split())
 """Names of members that usually describe a page of records."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")

@@ -1,7 +1,7 @@
 """Writes the folder of a drafted contract."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,17 @@ from functions.common.input_settings import KEEP
 from pipeline.draft.schema import schema_of
 from pipeline.draft.sql import files_of, record_id_sql
 from pipeline.draft.tables import Plan, Table
+from pipeline.draft.totals import Total, correct
 
 
-def contract_files(plan: Plan, given: Mapping[str, Any]) -> dict[str, str]:
-    """Return the files of a contract by name. `given` has the members of `input` that the sample decides."""
+def contract_files(plan: Plan, given: Mapping[str, Any], totals: Sequence[Total]) -> dict[str, str]:
+    """Return the files of a contract by name. `given` has the members of `input` that the sample decides.
+
+    The example in the schema has correct totals, so that their rules can be added.
+    """
     schema = schema_of(plan.record, f"A record of {plan.dataset}, version 1")
+    for example in schema["examples"]:
+        correct(example, totals)
     return {
         "contract.json": _json(contract_of(plan, given)),
         "v1.schema.json": _json(schema),

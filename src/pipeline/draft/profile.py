@@ -5,7 +5,7 @@ size of a profile depends on the number of fields and not on the number of recor
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -122,12 +122,6 @@ class Node:
         if self.decimals and self.integers:
             found["number"] += found.pop("integer")
         return {kind: number for kind, number in found.items() if number}
-
-    def walk(self) -> Iterator["Node"]:
-        """Yield this node and all nodes inside it."""
-        yield self
-        for inner in (*self.members.values(), *([self.element] if self.element else [])):
-            yield from inner.walk()
 
     def add(self, values: Sequence[Any]) -> None:
         """Profile more values of this field."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from functions.common.json_pointer import pointer_of
 from pipeline.console import many
+from pipeline.draft.keys import scalars
 from pipeline.draft.sample import Sample
 from pipeline.draft.tables import Plan
 from pipeline.draft.types import EMPTY, Field
@@ -40,6 +41,9 @@ def _found(plan: Plan, sample: Sample) -> Iterator[Doubt]:
             f"{many(plan.key.repeated, 'record')} have the {pointer} of an earlier record, and replace it. Is that so?"
         )
         yield Doubt(2, says)
+    for path, field in scalars(plan.record):
+        if path in plan.key.paths and (lacking := sample.records - field.node.values):
+            yield Doubt(2, f"{many(lacking, 'record')} without {pointer_of(path)} are rejected. Are they errors?")
     for pointer, field in places(plan.record):
         if field.breaks:
             says = (

@@ -305,8 +305,8 @@ def _names_in(head: bytes) -> list[str]:
     """Return the member names of a document's first value, which make it a record if it is the only one."""
     try:
         value = DECODER.decode(head)
-    except (ValueError, RecursionError):
-        return []
+    except (ValueError, RecursionError):  # it goes on after these bytes, or there are several values
+        return _MEMBER_NAME.findall(head[:_LOOKED_AT].decode("utf-8", "replace"))
     return [*value] if isinstance(value, dict) else []
 
 

@@ -72,16 +72,18 @@ class Total:
         total = _amount(record.get(self.field))
         if total is None:
             return record.get(self.field) is None
+        return self.of(record) == total
+
+    def of(self, record: Any) -> Decimal | None:
+        """Return the sum in a record. None if one of its parts isn't a number."""
         found = self.lines.of(record) if self.lines else Decimal(0)
-        if found is None:
-            return False
         for name, sign in self.parts:
             value = record.get(name)
             amount = Decimal(0) if value is None else _amount(value)
-            if amount is None:
-                return False
+            if amount is None or found is None:
+                return None
             found += sign * amount
-        return found == total
+        return found
 
     @property
     def sql(self) -> str:
@@ -129,6 +131,17 @@ def confirmed(totals: Sequence[Total], batches: Iterable[Sequence[Any]]) -> list
     return left
 
 
+def correct(example: dict[str, Any], totals: Sequence[Total]) -> None:
+    """Change an example so that its totals are the sums of its amounts."""
+    for total in [*totals, *totals]:  # a total can be part of another one
+        found = total.of(example)
+        if found is not None and total.field in example:
+            kind = type(example[total.field])
+            example[total.field] = (
+                kind(found) if kind is not int or found == found.to_integral_value() else float(found)
+            )
+
+
 def _candidates(field: str, others: Sequence[str], lines: Sequence[Lines]) -> Iterator[Total]:
     for number in range(_MOST_PARTS + 1):
         for parts in combinations(others, number):
@@ -169,7 +182,7 @@ def _is_amount(one: Field) -> bool:
 
 
 def _amount(value: Any) -> Decimal | None:
-    if type(value) not in (int, Number, str):
+    if type(value) not in (int, float, Number, str):
         return None
     try:
         return Decimal(str(value))

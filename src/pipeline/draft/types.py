@@ -9,7 +9,7 @@ from functions.common.contract import EXTRA, RESERVED
 from functions.common.record_types import EPOCHS, INT64, SIGNIFICANT_DIGITS
 from pipeline.console import many
 from pipeline.draft import strings
-from pipeline.draft.names import is_id_like, snake, words_of
+from pipeline.draft.names import is_id_like, words_of
 from pipeline.draft.personal_data import is_personal
 from pipeline.draft.profile import MOST_SCALE, Node
 
@@ -29,79 +29,21 @@ _COORDINATES, _VECTOR = 4, 100
 _SECONDS = (946_684_800, 4_102_444_800)
 """2000-01-01 and 2100-01-01 in seconds since 1970."""
 
-_TIME_WORDS = frozenset(
-    [
-        "time",
-        "ts",
-        "timestamp",
-        "at",
-        "date",
-        "datetime",
-        "epoch",
-        "created",
-        "updated",
-        "modified",
-        "expires",
-        "expiry",
-        "since",
-        "until",
-        "when",
-        "start",
-        "end",
-    ]
-)
-AMOUNT_WORDS = frozenset(
-    [
-        "amount",
-        "price",
-        "total",
-        "subtotal",
-        "cost",
-        "tax",
-        "fee",
-        "discount",
-        "balance",
-        "value",
-        "sum",
-        "net",
-        "gross",
-        "paid",
-        "due",
-        "rate",
-        "weight",
-        "quantity",
-        "qty",
-        "charge",
-        "shipping",
-        "credit",
-        "debit",
-        "payment",
-        "revenue",
-    ]
-)
+_TIME_WORDS_TEXT = """
+time ts timestamp at date datetime epoch created updated modified expires expiry since until when start end
+"""
+_TIME_WORDS = frozenset(_TIME_WORDS_TEXT.split())
+_AMOUNT_WORDS_TEXT = """
+amount price total subtotal cost tax fee discount balance value sum net gross paid due rate weight quantity qty
+charge shipping credit debit payment revenue
+"""
+AMOUNT_WORDS = frozenset(_AMOUNT_WORDS_TEXT.split())
 _VERSION_WORDS = frozenset(["version", "versions", "ver", "release", "build", "firmware"])
-_ENUM_WORDS = frozenset(
-    [
-        "status",
-        "state",
-        "type",
-        "kind",
-        "level",
-        "severity",
-        "priority",
-        "method",
-        "channel",
-        "tier",
-        "mode",
-        "unit",
-        "currency",
-        "phase",
-        "stage",
-        "result",
-        "outcome",
-        "category",
-    ]
-)
+_ENUM_WORDS_TEXT = """
+status state type kind level severity priority method channel tier mode unit currency phase stage result outcome
+category
+"""
+_ENUM_WORDS = frozenset(_ENUM_WORDS_TEXT.split())
 _ENUM_VALUE = re.compile(r"[A-Za-z][A-Za-z _-]{0,30}")
 _ENUM_VALUES, _ENUM_COUNT, _ENUM_SHARE = 12, 1000, 0.01
 _MAP_NAMES, _MAP_SHARE = 20, 0.25
@@ -134,12 +76,6 @@ class Field:
     @property
     def name(self) -> str:
         return self.node.name
-
-    def walk(self) -> Iterator["Field"]:
-        """Yield this field and all fields inside it."""
-        yield self
-        for inner in (*self.members.values(), *([self.element] if self.element else [])):
-            yield from inner.walk()
 
 
 ENOUGH = 100
@@ -372,8 +308,3 @@ def _settle_presence(holder: Field) -> None:
         if member.element:
             member.element.nullable = bool(member.element.node.nulls) or member.element.node.count < ENOUGH
             _settle_presence(member.element)
-
-
-def words_for_time(name: str) -> bool:
-    """Return whether a field is named like a time."""
-    return bool(_TIME_WORDS & set(words_of(snake(name))))

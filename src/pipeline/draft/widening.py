@@ -132,8 +132,7 @@ class _Widener:
             if found.values is None or len(new) > _MOST_NEW_VALUES or (new and is_personal(node)):
                 self._made.by_hand.append(f"{pointer} has many values that its enum lacks")
             elif new:
-                part["enum"] = [*(one for one in part["enum"] if one is not None), *new]
-                part["enum"] += [None] if "null" in _declared(part) else []
+                part["enum"] = [*part["enum"], *new]
                 self._made.changes.append(f"{pointer} has {many(len(new), 'new value')} in its enum")
         if found.longest > part.get("maxLength", found.longest):
             part["maxLength"] = found.longest
