@@ -17,7 +17,8 @@ from pipeline.contract.dry_run import settings_of
 from pipeline.contract.rules import rules_here
 from pipeline.deploy import build, deploy
 from pipeline.deploy.targets import Target, embedded_target
-from pipeline.draft.sample import SampleFile, read_sample
+from pipeline.draft.sample import read_sample
+from pipeline.draft.sample_files import SampleFile
 from pipeline.draft.trial import draft_and_try
 from pipeline.emulator import server as embedded
 from pipeline.inspect import explain_commands, monitor_commands

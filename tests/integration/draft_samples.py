@@ -344,6 +344,24 @@ def _pretty_printed() -> str:
     return "\n".join(json.dumps({"id": number, "a": {"b": [{"c": 1}]}}, indent=2) for number in range(10))
 
 
+def _objects_in_objects() -> str:
+    def visit(number: int) -> dict[str, Any]:
+        company = {"company_id": number % 2, "name": f"C{number % 2}", "since": "2020-01-01"}
+        person = {"id": number % 6, "name": f"N{number % 6}", "company": company, "joined": _time(number % 6)}
+        return {"visit_id": number, "person": person, "at": _time(number)}
+
+    return _lines([visit(number) for number in range(60)])
+
+
+def _time_within_an_object() -> str:
+    return _lines(
+        [
+            {"visit_id": number, "person": {"id": number % 6, "name": "N", "city": "X", "joined": _time(number % 6)}}
+            for number in range(60)
+        ]
+    )
+
+
 def _stripe() -> str:
     charges = [
         {
@@ -393,6 +411,8 @@ SAMPLES: Mapping[str, str] = {
     "mixed_types.jsonl": _mixed_types(),
     "without_a_key.jsonl": _without_a_key(),
     "pretty_printed.json": _pretty_printed(),
+    "objects_in_objects.jsonl": _objects_in_objects(),
+    "time_within_an_object.jsonl": _time_within_an_object(),
     "stripe.json": _stripe(),
     "elasticsearch.json": _elasticsearch(),
 }

@@ -14,7 +14,8 @@ from pipeline.contract.check import check
 from pipeline.contract.dry_run import settings_of
 from pipeline.contract.rules import rules_here
 from pipeline.draft.drafting import Draft
-from pipeline.draft.sample import SampleFile, read_sample
+from pipeline.draft.sample import read_sample
+from pipeline.draft.sample_files import SampleFile
 from pipeline.draft.trial import Trial, draft_and_try
 from pipeline.errors import CliError
 from tests.integration.draft_samples import SAMPLES

@@ -58,7 +58,7 @@ def test_a_required_field_may_be_missing_afterwards() -> None:
 
 
 def test_a_definition_is_changed_where_it_is_shared() -> None:
-    line = {"type": "object", "additionalProperties": False, "properties": {"sku": {"type": "string"}}}
+    line: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": {"sku": {"type": "string"}}}
     schema = schema_with({"type": "array", "items": {"$ref": "#/$defs/line"}}) | {"$defs": {"line": line}}
     made = widened_by(schema, [[{"sku": "a", "lot": "l"}]])
     assert made.schema["$defs"]["line"]["properties"]["lot"] == {"type": ["string", "null"]}

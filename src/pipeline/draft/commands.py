@@ -26,7 +26,8 @@ from pipeline.deploy.targets import contracts_folder
 from pipeline.draft import show as show_draft
 from pipeline.draft.drafting import Draft
 from pipeline.draft.names import snake
-from pipeline.draft.sample import STDIN, Sample, SampleFile, read_sample, sample_files
+from pipeline.draft.sample import Sample, read_sample
+from pipeline.draft.sample_files import STDIN, SampleFile, sample_files
 from pipeline.draft.trial import CONTRACTS, Trial, draft_and_try, try_files
 from pipeline.draft.update import Update, named_version, propose, write_update
 from pipeline.errors import CliError, UsageError

@@ -1,23 +1,19 @@
 """Decides the tables of a draft: one per record, one per array, and one per object that repeats under an identifier."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from functions.common.contract import RESERVED_COLUMNS
 from functions.common.json_pointer import pointer_of
-from pipeline.draft.keys import Key, Path, scalars
-from pipeline.draft.names import Names, is_id_like, singular, snake, table_name, words_of
+from pipeline.draft.keys import Key, Path
+from pipeline.draft.names import Names, singular, snake, table_name
+from pipeline.draft.repeated_objects import GENERIC_IDS, RepeatedObject, repeated_objects
 from pipeline.draft.sql import ident, member
 from pipeline.draft.types import JSON, LIST, OBJECT, ROWS, SCALAR, Field
 
 _TAKEN = (*RESERVED_COLUMNS, "ingest_date")
-_REPEATED_SHARE, _STABLE = 0.9, 1.2
-_FEW = 2
 _ENOUGH_ARRAYS = 10
 """With fewer arrays of several elements, an identifier may be unique in each by chance."""
-
-_GENERIC = frozenset({"id", "uuid", "guid", "key", "uid", "number", "code", "no", "ref", "hash", "sha", "name"})
-_FRESHNESS = ("updated", "modified", "changed", "occurred", "event", "timestamp", "time", "date", "created", "at")
 
 
 @dataclass
@@ -79,16 +75,6 @@ class Plan:
         return sum(1 for table in self.tables for column in table.columns if column.field)
 
 
-@dataclass
-class _Entity:
-    """An object that repeats in many records under an identifier, such as the customer of orders."""
-
-    field: Field
-    path: Path
-    id_field: Field
-    latest_by: Path
-
-
 def plan_tables(record: Field, dataset: str, key: Key, *, is_cautious: bool = False) -> Plan:
     """Return the tables for the records of a dataset.
 
@@ -112,7 +98,11 @@ class _Planner:
         name = table_name(self._tables, [self._dataset], "all")
         for path in self._key.paths:
             _require(self._record, path)
-        entities = {} if self._is_cautious else {id(one.field): one for one in self._entities()}
+        entities = (
+            {}
+            if self._is_cautious
+            else {id(one.field): one for one in repeated_objects(self._record, self._key, self._notes)}
+        )
         for entity in entities.values():
             _require(self._record, entity.latest_by)
         columns = Names(_TAKEN)
@@ -141,7 +131,7 @@ class _Planner:
         holder: Field,
         path: Path,
         sql: str,
-        entities: dict[int, _Entity],
+        entities: dict[int, RepeatedObject],
         place: str = "",
         prefix: str = "",
     ) -> None:
@@ -164,47 +154,7 @@ class _Planner:
 
     # --- objects that repeat ------------------------------------------------------------------------------------------
 
-    def _entities(self) -> Iterator[_Entity]:
-        time = self._time()
-        for path, one in _objects(self._record):
-            ids = [inner for inner in one.members.values() if _is_entity_id(inner, one)]
-            if not ids or sum(inner.kind == SCALAR for inner in one.members.values()) <= _FEW:
-                continue
-            ids.sort(key=lambda inner: (snake(inner.name) not in _own_ids(one.name), inner.name))
-            chosen, whole = ids[0], one.node.whole
-            distinct = chosen.node.distinct
-            if not distinct or not whole or not distinct.repeated or distinct.share > _REPEATED_SHARE:
-                continue
-            place = pointer_of(path)
-            n_ids, n_objects = distinct.seen - distinct.repeated, whole.seen - whole.repeated
-            if n_objects > _STABLE * n_ids or whole.seen < distinct.seen:
-                self._notes.append(
-                    f"{place} repeats under {chosen.name}, but with other values, so it stays in the record table."
-                )
-            elif time is None:
-                self._notes.append(
-                    f"{place} repeats under {chosen.name}. It stays in the record table, because no time in the "
-                    "records says which one is the newest."
-                )
-            elif all(one[: len(path)] != path for one in self._key.paths):
-                yield _Entity(one, path, chosen, time)
-
-    def _time(self) -> Path | None:
-        """Return the path of a time that every record has, which says which values are the newest."""
-        n_records = self._record.node.objects
-        found = [
-            path
-            for path, one in scalars(self._record)
-            if one.type in ("TIMESTAMP", "DATE") and one.node.count == n_records and not one.node.nulls
-        ]
-
-        def rank(path: Path) -> tuple[int, int]:
-            words = words_of(path[-1])
-            return len(path), next((n for n, word in enumerate(_FRESHNESS) if word in words), len(_FRESHNESS))
-
-        return min(found, key=rank) if found else None
-
-    def _add_entity(self, plan: Plan, record_table: Table, entity: _Entity) -> None:
+    def _add_entity(self, plan: Plan, record_table: Table, entity: RepeatedObject) -> None:
         place, id_pointer = pointer_of(entity.path), pointer_of([*entity.path, entity.id_field.name])
         sql = ""
         for name in entity.path:
@@ -235,7 +185,7 @@ class _Planner:
     # --- arrays -------------------------------------------------------------------------------------------------------
 
     def _add_arrays(
-        self, plan: Plan, parent: Table, holder: Field, path: Path, sql: str, entities: dict[int, _Entity]
+        self, plan: Plan, parent: Table, holder: Field, path: Path, sql: str, entities: dict[int, RepeatedObject]
     ) -> None:
         """Add a table for each array in an object, and for the arrays in its elements."""
         for name, one in holder.members.items():
@@ -314,7 +264,7 @@ class _Planner:
         for name in parent.key:
             own = by_name[name]
             prefix = singular(parent.name)
-            chosen = columns.unique([prefix, name] if name in _GENERIC else [name], prefix)
+            chosen = columns.unique([prefix, name] if name in GENERIC_IDS else [name], prefix)
             keys.append(Column(chosen, own.type, ident(chosen), own.pointer))
             selected.append(own.sql if own.sql == ident(chosen) else f"{own.sql} AS {ident(chosen)}")
         return keys, selected
@@ -325,23 +275,6 @@ def _require(record: Field, path: Sequence[str]) -> None:
     for name in path:
         record = record.members[name]
         record.required, record.nullable = True, False
-
-
-def _objects(holder: Field, path: Path = ()) -> Iterator[tuple[Path, Field]]:
-    for name, one in holder.members.items():
-        if one.kind == OBJECT:
-            yield (*path, name), one
-            yield from _objects(one, (*path, name))
-
-
-def _is_entity_id(one: Field, holder: Field) -> bool:
-    is_plain = one.kind == SCALAR and one.type in ("VARCHAR", "BIGINT") and not one.breaks
-    return is_plain and is_id_like(one.name) and one.node.values > 0 and snake(one.name) in _own_ids(holder.name)
-
-
-def _own_ids(name: str) -> set[str]:
-    own = snake(name)
-    return {*_GENERIC - {"name", "number", "code", "no"}, f"{own}_id", f"{own}_uuid", f"{own}_key", f"{own}_number"}
 
 
 def _element_ids(array: str) -> set[str]:

@@ -21,7 +21,8 @@ from pipeline.contract.rules import Rules
 from pipeline.draft.document import NAME
 from pipeline.draft.drafting import Draft, draft_of
 from pipeline.draft.folder import write_files
-from pipeline.draft.sample import Sample, SampleFile
+from pipeline.draft.sample import Sample
+from pipeline.draft.sample_files import SampleFile
 
 CONTRACTS = "contracts"
 """The folder of the drafted contract, within that of the tables."""
