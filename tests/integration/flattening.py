@@ -21,7 +21,7 @@ _SECONDS = (946_684_800, 4_102_444_800)
 
 
 def read_records(text: str) -> list[Any]:
-    """Return the JSON values of a text, one after the other, with every digit of their numbers."""
+    """Return the JSON values of a string, one after the other, with every digit of their numbers."""
     decoder, found, at = json.JSONDecoder(parse_float=Decimal), [], 0
     while at < len(text):
         if text[at] in " \t\r\n,":
@@ -33,7 +33,7 @@ def read_records(text: str) -> list[Any]:
 
 
 def records_at(pointer: str, text: str) -> list[Any]:
-    """Return the records of a text whose envelopes hold them at `pointer`."""
+    """Return the records of a string whose envelopes hold them at `pointer`."""
     found = []
     for value in read_records(text):
         for step in _steps(pointer):

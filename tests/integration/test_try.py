@@ -123,8 +123,8 @@ def test_a_file_without_a_suffix_gets_a_format(run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "status", "says"),
     [
-        ("empty.json", "", 1, "There are no records in empty.json"),
-        ("blank.jsonl", "\n\n", 1, "There are no records in blank.jsonl"),
+        ("empty.json", "", 1, "There aren't any records in empty.json"),
+        ("blank.jsonl", "\n\n", 1, "There aren't any records in blank.jsonl"),
         ("no.json", "hello", 1, "The document is not JSON"),
         ("number.json", "1", 1, "not an object or an array"),
         ("nulls.jsonl", '{"a": null}\n{"a": null}\n', 1, "The records have no field with a value"),
@@ -156,7 +156,7 @@ def test_a_map_can_be_converted_as_the_refusal_says(run: Run) -> None:
     [
         (["try", "missing.json"], "There is no file missing.json"),
         (["try", "*.nothing"], "There is no file *.nothing"),
-        (["try", "here"], "There are no JSON files in here"),
+        (["try", "here"], "There aren't any JSON files in here"),
         (["try", "x.json", "--dataset", "Not-OK"], "can't be the name of a dataset"),
         (["try", "x.json", "--out", "here"], "here exists already"),
         (["contract", "draft", "x.json"], "Neither --dataset nor --update is given"),

@@ -88,12 +88,17 @@ def draft_command(
     """
     if update:
         _update(files, update, out)
-        return
-    if not dataset:
+    elif dataset:
+        _draft(files, dataset, out)
+    else:
         raise UsageError(
             "Neither --dataset nor --update is given.",
             "Name the new dataset: pipeline contract draft FILE --dataset NAME.",
         )
+
+
+def _draft(files: Sequence[str], dataset: str, out: Path | None) -> None:
+    """Write a drafted contract, and print what it has."""
     _check_dataset(dataset)
     folder = out or contracts_folder() / dataset
     _check_new(folder)

@@ -78,7 +78,7 @@ class Node:
         """Whether the field is inside an array, so that a record can have several values of it."""
         self.count = 0
         """The number of values, including null."""
-        self.nulls = self.booleans = self.integers = self.decimals = self.texts = self.arrays = self.objects = 0
+        self.nulls = self.booleans = self.integers = self.decimals = self.string_count = self.arrays = self.objects = 0
         self.least = self.most = 0
         self.whole_digits = self.scale = self.digits = 0
         self.has_exponent = False
@@ -115,7 +115,7 @@ class Node:
             "boolean": self.booleans,
             "integer": self.integers,
             "number": self.decimals,
-            "string": self.texts,
+            "string": self.string_count,
             "array": self.arrays,
             "object": self.objects,
         }
@@ -159,7 +159,7 @@ class Node:
             self.digits = max(self.digits, len(whole.lstrip("0")) + len(kept))
 
     def _add_strings(self, values: Sequence[str], number: int) -> None:
-        self.texts += number
+        self.string_count += number
         self.strings.add(values)
         if self.distinct:
             if self.strings.longest > _LONGEST_KEY:

@@ -96,7 +96,7 @@ def read_sample(
         )
     if not sample.records:
         raise CliError(
-            f"There are no records in {', '.join(file.name for file in files[:3])}: no JSON object was found.",
+            f"There aren't any records in {', '.join(file.name for file in files[:3])}: no JSON object was found.",
             "Name a file with JSON objects, one per line or in an array.",
         )
     return sample
@@ -188,7 +188,7 @@ def _profile(
 
 
 def again(sample: Sample, settings: Settings) -> Iterator[list[Any]]:
-    """Yield all records of a sample once more, many at a time."""
+    """Yield all records of a sample again, many at a time."""
     for file in sample.files:
         yield from records_of(file, sample, settings, lambda _n_bytes: None)
 

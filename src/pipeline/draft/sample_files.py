@@ -42,7 +42,7 @@ def sample_files(names: Sequence[str]) -> Iterator[tuple[list[SampleFile], list[
                 found.setdefault(one.path.resolve(), one)
         if not found:
             raise UsageError(
-                f"There are no JSON files in {', '.join(names)}.", f"Name files with JSON records: {_EXAMPLE}."
+                f"There aren't any JSON files in {', '.join(names)}.", f"Name files with JSON records: {_EXAMPLE}."
             )
         yield sorted(found.values(), key=lambda one: one.name), ignored
 

@@ -25,7 +25,7 @@ _PATTERNS = {
 
 _LAST_SAFE_DAY = 28
 _ENOUGH_TEXT = 2000
-"""After this many strings that are mostly of no class, the others are no longer classified."""
+"""After this many strings that are mostly of no class, the others aren't classified any more."""
 
 _MOST_VALUES = 60
 _LONG = 64

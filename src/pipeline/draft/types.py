@@ -194,7 +194,7 @@ def _string(node: Node, _level: int) -> Field:
         if _is_rule(node, name):
             breaks = _others(node, name)
             schema = {"type": "string", "format": name}
-            why = what + (f"; {many(breaks, 'value')} of {node.texts:,} in another form" if breaks else "")
+            why = what + (f"; {many(breaks, 'value')} of {node.string_count:,} in another form" if breaks else "")
             return Field(node, SCALAR, kind, schema, why, breaks)
     is_amount = bool(AMOUNT_WORDS & words) or (len(found.scales) == 1 and min(found.scales) > 1)
     if _is_rule(node, strings.DECIMAL) and is_amount and not _VERSION_WORDS & words:
@@ -221,15 +221,15 @@ def _is_rule(node: Node, name: str) -> bool:
 
 
 def _others(node: Node, *names: str) -> int:
-    return node.texts - sum(node.strings.by_class[name] for name in names)
+    return node.string_count - sum(node.strings.by_class[name] for name in names)
 
 
 def _enumerated(node: Node, words: set[str]) -> list[str]:
     """Return the values of a field that has few, if each is frequent and none is personal. Otherwise nothing."""
     values = node.strings.values
-    if not values or not _ENUM_WORDS & words or is_personal(node) or node.texts < _ENUM_COUNT:
+    if not values or not _ENUM_WORDS & words or is_personal(node) or node.string_count < _ENUM_COUNT:
         return []
-    if len(values) > _ENUM_VALUES or len(values) < 2 or min(values.values()) < _ENUM_SHARE * node.texts:
+    if len(values) > _ENUM_VALUES or len(values) < 2 or min(values.values()) < _ENUM_SHARE * node.string_count:
         return []
     return sorted(values) if all(map(_ENUM_VALUE.fullmatch, values)) else []
 
