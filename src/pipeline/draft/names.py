@@ -75,7 +75,7 @@ class Names:
         self._fallback = fallback
 
     def unique(self, path: Collection[str], prefix: str) -> str:
-        """Return an unused name for a path of member names. `prefix` is put before a name that Athena wouldn't accept."""
+        """Return an unused name for a path of member names. `prefix` goes before a name that Athena refuses."""
         name = "_".join(filter(None, map(snake, path))) or self._fallback
         if not name[0].isalpha() or name in RESERVED:
             name = f"{prefix}_{name}"
