@@ -16,6 +16,7 @@ from functions.common.batch import DATASET_NAME
 from functions.common.contract import load_contract
 from functions.common.planning import UNKNOWN_DATASET
 from functions.common.source.compression import without_suffix
+from pipeline import ROOT
 from pipeline import console as show
 from pipeline.contract.check import check
 from pipeline.contract.commands import show_diff
@@ -282,12 +283,18 @@ def _show_next(files: Sequence[str], drafted: Draft, tried: Trial, folder: Path)
             ("Try it as another dataset, since this name is taken", _again(files, f"{dataset}_2"[:_MOST_NAME]))
         )
     else:
-        steps.append(("Keep the contract", f"cp -r {shlex.quote(str(contract))} {shlex.quote(str(target))}"))
+        steps.append(("Keep the contract", f"cp -r {_shown(contract)} {_shown(target)}"))
         if tried.is_published and files[0] != STDIN:
-            first = shlex.quote(str(Path(files[0]).resolve()))
-            steps.append(("Run the whole pipeline on this machine", f"make demo DATASET={dataset} INPUT={first}"))
+            first = Path(files[0]).resolve()
+            given = _shown(first) if Path.cwd() == ROOT else shlex.quote(str(first))
+            steps.append(("Run the whole pipeline on this machine", f"make demo DATASET={dataset} INPUT={given}"))
             steps.append(("Deploy it to AWS", "make deploy-infra"))
     show_draft.next_steps(steps)
+
+
+def _shown(path: Path) -> str:
+    """Return a path for a shell, relative to the current folder if it is in there."""
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
 def _again(files: Sequence[str], dataset: str) -> str:

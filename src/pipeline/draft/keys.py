@@ -46,7 +46,7 @@ def choose_key(record: Field, dataset: str) -> Key:
     distinct = field.node.distinct
     assert distinct
     repeated = distinct.repeated
-    scope = f"all {distinct.seen:,}" if distinct.seen >= n_records else f"the first {distinct.seen:,}"
+    scope = f"all {distinct.seen:,}" if distinct.seen >= field.node.values else f"the first {distinct.seen:,}"
     why = f"/{'/'.join(path)} is unique in {scope} records and named like a key"
     if repeated:
         why = f"/{'/'.join(path)} is unique in nearly all records; {repeated:,} have the key of an earlier record"

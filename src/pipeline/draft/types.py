@@ -118,7 +118,7 @@ def decide(node: Node, table_level: int = 0) -> Field:
     kinds = node.kinds
     kind = max(kinds, key=lambda one: kinds[one])
     breaks = node.values - kinds[kind]
-    if breaks and ("array" in kinds or "object" in kinds or kinds[kind] < NEARLY_ALL * node.values):
+    if kinds[kind] < NEARLY_ALL * node.values:
         return _json(node, {}, f"it has values of several types: {_listed(kinds)}")
     decided = _OF_KIND[kind](node, table_level)
     if breaks and decided.kind != JSON:
