@@ -51,6 +51,21 @@ def test_the_same_sample_gives_the_same_files(name: str, tmp_path: Path) -> None
     assert first.files == second.files
 
 
+@pytest.mark.parametrize("name", ["orders.jsonl", "three_levels.json"])
+def test_a_draft_with_a_fault_is_repeated_with_fewer_claims(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = iter([["a fault"], []])
+    monkeypatch.setattr("pipeline.draft.trial.check", lambda _folder: next(outcomes))
+    draft, trial = drafted(tmp_path, SAMPLES[name], name)
+    assert draft.plan.record_table.key == ["record_id"]
+    assert "customers" not in trial.rows
+    assert check(tmp_path / "contracts" / "data") == []
+    records = records_at("", SAMPLES[name])
+    assert trial.published == len(records)
+    assert_same(tmp_path / "contracts" / "data", tmp_path, records)
+
+
 def test_no_value_of_the_sample_is_in_the_contract(tmp_path: Path) -> None:
     secrets = ["Marla Quibble", "marla@example.com", "+49 30 1234567", "Linden Street 5", "7319042"]
     records = [
