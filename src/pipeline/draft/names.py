@@ -41,6 +41,11 @@ def snake(name: str) -> str:
     return _OTHER.sub("_", words.lower()).strip("_")
 
 
+def can_be_named(name: str) -> bool:
+    """Return whether SQL can name a member: not if its name is empty or has control characters."""
+    return bool(name) and min(name) >= " "
+
+
 def words_of(name: str) -> list[str]:
     """Return the words of a name, in lower case."""
     return snake(name).split("_")

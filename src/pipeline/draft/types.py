@@ -9,7 +9,7 @@ from functions.common.contract import EXTRA, RESERVED
 from functions.common.record_types import EPOCHS, INT64, SIGNIFICANT_DIGITS
 from pipeline.console import many
 from pipeline.draft import strings
-from pipeline.draft.names import is_id_like, words_of
+from pipeline.draft.names import can_be_named, is_id_like, words_of
 from pipeline.draft.personal_data import is_personal
 from pipeline.draft.profile import MOST_SCALE, Node
 
@@ -95,13 +95,13 @@ def _left_out(root: Node, envelope: str) -> Iterator[tuple[str, str]]:
     """Yield the members of a record that the contract can't name, with the reason."""
     reserved = {*RESERVED, EXTRA.name}
     seen: dict[str, str] = {}
-    for name in sorted(root.members, key=lambda name: -root.members[name].count):
+    for name in sorted(root.members, key=lambda name: -root.members[name].values):
         lower = name.lower()
         if root.is_map and root.members[name].count < _RARE * root.objects:
             yield name, "records have too many different names, and this one is rare"
         elif lower in reserved:
             yield name, "the pipeline uses the name itself"
-        elif not name or "\0" in name:
+        elif not can_be_named(name):
             yield name, "no column can have the name"
         elif name == envelope:
             yield name, "the array of records has the same name"
@@ -241,7 +241,7 @@ def _object(node: Node, level: int) -> Field:
     if why := _why_map(node):
         return _json(node, schema, why)
     names = [name.lower() for name in node.members]
-    if len(set(names)) < len(names) or any(not name or "\0" in name for name in names):
+    if len(set(names)) < len(names) or not all(map(can_be_named, names)):
         return _json(node, schema, "its members have names that columns can't distinguish")
     members = {name: decide(inner, level) for name, inner in node.members.items()}
     if all(member.kind == EMPTY for member in members.values()):

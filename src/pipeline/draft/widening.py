@@ -8,6 +8,7 @@ from typing import Any
 from functions.common.json_pointer import pointer_of
 from functions.common.record_types import decimal_of, resolve
 from pipeline.console import many
+from pipeline.draft.names import can_be_named
 from pipeline.draft.personal_data import is_personal
 from pipeline.draft.profile import Node
 from pipeline.draft.schema import schema_part
@@ -71,7 +72,7 @@ class _Widener:
                 self._made.changes.append(f"{pointer}{pointer_of([name])} may be missing")
 
     def _add(self, properties: dict[str, Any], name: str, node: Node, pointer: str) -> None:
-        if not name or "\0" in name or any(other.lower() == name.lower() for other in properties):
+        if not can_be_named(name) or any(other.lower() == name.lower() for other in properties):
             self._made.by_hand.append(f"{pointer} can't have a column, because of its name")
             return
         decided = decide(node, _LEVELS)
