@@ -109,7 +109,8 @@ class RecordValidator:
             return Verdict(self._breaks_schema(raw, record, version), version, unknown=unknown)
         refused = refusals_in(record, self._shapes[version])
         if self.keeps_unknown:
-            refused = chain(refused, *(refusals(value, pointer) for pointer, value in extras.items()))
+            names = refusals(dict.fromkeys(extras))
+            refused = chain(refused, names, *(refusals(value, pointer) for pointer, value in extras.items()))
         if reasons := list(islice(refused, MAX_REASONS)):
             return Verdict(reasons, version, unknown=unknown)
         convert = self._converters[version]

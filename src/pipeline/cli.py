@@ -19,6 +19,7 @@ from pipeline.contract import validate_command
 from pipeline.cost import command as cost_command
 from pipeline.deploy import aws_errors
 from pipeline.deploy import commands as deploy_commands
+from pipeline.draft import commands as draft_commands
 from pipeline.emulator import commands as emulator_commands
 from pipeline.errors import CliError, UsageError
 from pipeline.inspect import explain_commands, monitor_commands
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 
 _PANELS = {
-    "Run a file": (run_commands.COMMANDS, emulator_commands.COMMANDS),
+    "Run a file": (draft_commands.COMMANDS, run_commands.COMMANDS, emulator_commands.COMMANDS),
     "Inspect": (monitor_commands.COMMANDS, explain_commands.COMMANDS),
     "Recover": (recover_commands.COMMANDS,),
     "Contracts and costs": (validate_command.COMMANDS, cost_command.COMMANDS),
@@ -48,6 +49,7 @@ _PANELS = {
 for panel, groups in _PANELS.items():
     for name, command in (pair for group in groups for pair in group.items()):
         app.command(name, rich_help_panel=panel)(command)
+contract_commands.app.command("draft")(draft_commands.draft_command)
 app.add_typer(contract_commands.app, name="contract", rich_help_panel="Contracts and costs")
 
 

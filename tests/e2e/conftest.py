@@ -13,15 +13,24 @@ import pytest
 
 from pipeline import ROOT, cli
 from pipeline.contract import validate_command
+from pipeline.contract.dry_run import settings_of
+from pipeline.contract.rules import rules_here
 from pipeline.deploy import build, deploy
 from pipeline.deploy.targets import Target, embedded_target
+from pipeline.draft.sample import read_sample
+from pipeline.draft.sample_files import SampleFile
+from pipeline.draft.trial import draft_and_try
 from pipeline.emulator import server as embedded
 from pipeline.inspect import explain_commands, monitor_commands
 from pipeline.recover import commands as recovery_commands
 from pipeline.run import runs
 from tests.e2e.deployer import AS_THROW_AWAY, SMOKE_ROLE, acting_as, make_bootstrap
 from tests.e2e.notifications import Subscriber, subscribed
+from tests.integration.draft_samples import SAMPLES
 from tests.unit.web_visits import CONTRACTS as EXAMPLES
+
+DRAFTED = {"sales": "orders.jsonl", "forge_events": "github.json", "bills": "invoices.json"}
+"""The datasets whose contracts are drafted, each with its sample."""
 
 CHUNK_BYTES = 65_536
 """Small enough to cut Northwind into nine chunks."""
@@ -29,9 +38,11 @@ CHUNK_BYTES = 65_536
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """The deployed pipeline, with two datasets."""
+    """The deployed pipeline, with two datasets and three whose contracts are drafted from samples."""
     home = tmp_path_factory.mktemp("embedded-aws")
     contracts = two_datasets()
+    for dataset, sample in DRAFTED.items():
+        draft(home, dataset, sample, contracts)
     build.build(build.local_runtime(contracts))
     server = embedded.start(home / "server", LAMBDA_ASYNC_RETRY_BASE_SECONDS="0.2")
     try:
@@ -60,6 +71,18 @@ def two_datasets() -> Path:
     for contract in (build.CONTRACTS / "orders", EXAMPLES / "web_visits"):
         shutil.copytree(contract, folder / contract.name)
     return folder
+
+
+def draft(home: Path, dataset: str, sample: str, contracts: Path) -> None:
+    """Draft a contract from a sample into a folder of contracts."""
+    folder = home / dataset
+    folder.mkdir()
+    path = folder / sample
+    path.write_text(SAMPLES[sample], "utf-8")
+    rules = rules_here()
+    read = read_sample([SampleFile(path, sample)], [], settings_of(rules), lambda _n_bytes: None)
+    draft_and_try(read, dataset, rules, folder, lambda _file, _at: None)
+    shutil.copytree(folder / "contracts", contracts, dirs_exist_ok=True)
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:

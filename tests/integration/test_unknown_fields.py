@@ -88,6 +88,13 @@ def test_what_is_refused_in_a_json_column_is_refused_in_a_kept_field(tmp_path: P
     assert codes == expected
 
 
+def test_a_kept_field_whose_name_has_a_nul_is_refused(tmp_path: Path) -> None:
+    data = lines({"id": "1", "more": 1}, {"id": "x", "a\0b": None}, {"id": "y", "part": {"\0": 1}})
+    result = publish(data, tmp_path, contract=contract_with(tmp_path, "keep"))
+    assert rows_of(result) == {"1": {"/more": 1}}
+    assert [one["reason"] for one in result.rejects()] == ["bad_format", "bad_format"]
+
+
 def test_what_is_not_json_does_not_pass_in_a_dropped_field(tmp_path: Path) -> None:
     bad = [b"1e999", b"[" * 70 + b"]" * 70, b'"\\ud800"', b"tru", b'"\xff"', b"01", b'"\x01"', b"NaN"]
     data = lines({"id": "1", "more": 1}, {"id": "2", "more": 2})

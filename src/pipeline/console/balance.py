@@ -34,6 +34,8 @@ def drift(manifest: Manifest) -> None:
         where = "envelope" if one.in_envelope else "record"
         of_version = "" if one.in_envelope else f" of version {one.contract_version}"
         out.print(f"  {field}: {many(one.records, where)}{of_version}: {drift_result(one)}")
+    if any(not one.in_envelope for one in manifest.drift):
+        out.print(f"  to add them to the contract: pipeline contract draft FILE --update contracts/{manifest.dataset}")
 
 
 def drift_result(one: DriftCount) -> str:

@@ -84,7 +84,7 @@ def _compare_with_base(folders: list[Path], revision: str) -> int:
                     refused += len(found.refused)
                     if found.changes:
                         show.out.print(f"{escape(_short(folder.resolve()))}, since {escape(revision[:12])}:")
-                        _show(found)
+                        show_diff(found)
     return refused
 
 
@@ -129,7 +129,7 @@ def diff_command(
         found = diff(_folder(before, Path(first)), _folder(after, Path(second)))
     if not found.changes:
         show.out.print("The contracts have no differences.")
-    _show(found)
+    show_diff(found)
     if found.refused:
         raise CliError(f"{_changes_break(len(found.refused))} users of the contract.", "Follow the advice above.")
 
@@ -153,7 +153,8 @@ def _folder(name: str, into: Path) -> Path:
     return Path(shutil.copytree(folder, into / "copy" / dataset))
 
 
-def _show(found: Diff) -> None:
+def show_diff(found: Diff) -> None:
+    """Print the changes of a contract, and whom each breaks."""
     for change in found.changes:
         if not change.breaks:
             show.out.print(f"  [green]safe[/green]    {escape(change.place)}: {show.plain(change.says)}")

@@ -90,10 +90,11 @@ def dry_run(path: Path, dataset: str, rules: Rules, on_read: Callable[[int], obj
         (root / _INGEST / key).parent.mkdir(parents=True)
         (root / _INGEST / key).symlink_to(path.resolve())
         storage = FolderStorage(root, lambda read, at: on_read(at) if read == key else None)
-        yield _run(storage, key, _settings(rules), root / _PROCESSED)
+        yield _run(storage, key, settings_of(rules), root / _PROCESSED)
 
 
-def _settings(rules: Rules) -> Settings:
+def settings_of(rules: Rules) -> Settings:
+    """Return the settings of the functions under the rules."""
     given = {
         **rules.settings,
         "CONTRACTS": str(rules.contracts),

@@ -159,10 +159,10 @@ def _code(function: str, compiled: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _contracts(contracts: Path, datasets: Iterable[str]) -> Iterator[tuple[str, Path]]:
-    """Yield the files of all contracts except saved queries, which no function runs."""
+    """Yield the files of all contracts that functions read, without saved queries and the notes of a draft."""
     for dataset in datasets:
         for path in _files(contracts / dataset):
-            if path.parent.name != "queries":
+            if path.parent.name != "queries" and path.name != "DRAFT.md":
                 yield f"contracts/{path.relative_to(contracts)}", path
 
 

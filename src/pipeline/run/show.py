@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -30,13 +30,15 @@ def outcome(result: RunResult) -> None:
     balance(result.manifest)
 
 
-def tables(folder: Path, names: Iterable[str]) -> None:
-    """Print the first rows of each table from its CSV file in `folder`."""
+def tables(folder: Path, names: Iterable[str], hidden: Collection[str] = ()) -> None:
+    """Print the first rows of each table from its CSV file in `folder`, without the `hidden` columns."""
     for name in names:
         with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file)
             header = next(rows)
-            _table(f"{name}.csv", header, list(islice(rows, _FIRST_ROWS)))
+            shown = [at for at, column in enumerate(header) if column not in hidden]
+            first = [[row[at] for at in shown] for row in islice(rows, _FIRST_ROWS)]
+            _table(f"{name}.csv", [header[at] for at in shown], first)
 
 
 def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -1,0 +1,1 @@
+"""Drafts a contract from a sample of a producer's files, and tries it on the sample."""
