@@ -64,7 +64,7 @@ class RunResult:
 
     @property
     def rejects_key(self) -> str | None:
-        """The key of the rejects in the processed bucket, or None if there are no rejects."""
+        """The key of the rejects in the processed bucket, or None without rejects."""
         document = self.manifest or self.failure
         return document.rejects_key if document else None
 

@@ -43,7 +43,7 @@ def smoke(
     ] = "",
     destroy: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Only destroy what the ended run NAME (smoke-…) left behind."),
+        typer.Option(metavar="NAME", help="Only destroy what remains of the ended run NAME (smoke-…)."),
     ] = "",
     own_key: Annotated[
         bool, typer.Option("--customer-managed-key", help="Encrypt all data with a separate KMS key. This costs $1.")
