@@ -2,7 +2,7 @@
 
 
 class CliError(Exception):
-    """A command can't continue. `next_step` tells the user what to do."""
+    """A command can't continue. `next_step` is advice for the user."""
 
     exit_code = 1
 
