@@ -56,9 +56,9 @@ def next_step(error: Exception, place: str = "aws") -> str:
         (refused("AuthorizationHeaderMalformed"), "AWS_REGION"),
         (botocore.NoRegionError(), "AWS_REGION"),
         (botocore.InvalidRegionError(region_name="eu_central"), "AWS_REGION"),
-        (refused("ThrottlingException"), "in a minute"),
-        (refused("SlowDown", 503), "in a minute"),
-        (refused("TooManyRequestsException", 429), "in a minute"),
+        (refused("ThrottlingException"), "Wait a minute"),
+        (refused("SlowDown", 503), "Wait a minute"),
+        (refused("TooManyRequestsException", 429), "Wait a minute"),
         (refused("InternalError", 500), "health.aws.amazon.com"),
         (refused("500", 500), "health.aws.amazon.com"),
         (refused("ServiceUnavailable", 503), "health.aws.amazon.com"),
@@ -201,7 +201,7 @@ def test_a_transient_fault_is_explained_by_its_cause() -> None:
         call()
     explained = cli._explained(problem.value, "aws")
     assert explained is not None
-    assert "in a minute" in explained.next_step
+    assert "Wait a minute" in explained.next_step
     assert "file" not in explained.next_step
     explained = cli._explained(TransientError("GET s3://b/k: the object was replaced while it was read."), "aws")
     assert explained is not None

@@ -181,7 +181,7 @@ def test_the_region_of_the_bucket_is_its_own_or_the_given_one_or_the_environment
         boto3.client("s3", there).create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
     bootstrap.bootstrap(place, region=wanted)
     assert backends.region_of(BUCKET) == APPLIED[0].variables["region"] == region
-    assert f"{BUCKET}, in {region}" in capsys.readouterr().err
+    assert f"the state bucket {'is' if there else 'will be'} {BUCKET} in {region}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_environments_of_two_projects_are_refused(place: Target, tmp_path: Path)
 
 def test_environments_with_ambiguous_names_are_refused(place: Target, tmp_path: Path) -> None:
     (tmp_path / "environments" / "prod-eu.tfvars").write_text("")
-    with pytest.raises(UsageError, match="prod and prod-eu begin alike") as refused:
+    with pytest.raises(UsageError, match="the deploy role of prod could also change prod-eu") as refused:
         bootstrap.bootstrap(place)
     assert "eu-prod.tfvars" in refused.value.next_step
 

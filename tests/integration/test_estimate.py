@@ -113,7 +113,7 @@ def test_arm_costs_less_and_regions_have_their_own_prices() -> None:
         (["--orders", "5", "--region", "xx-nowhere-9"], "The prices of xx-nowhere-9 are not known"),
         (["--orders", "5", "--architecture", "z80"], "--architecture must be one of arm64, x86_64, not z80"),
         (["--orders", "5", "--bytes-per-order", "0"], "greater than or equal to 1"),
-        (["--orders", "100000000"], "max_object_bytes allows 5,368,709,120"),
+        (["--orders", "100000000"], "max_object_bytes allows only 5,368,709,120"),
     ],
 )
 def test_a_wrong_argument_is_explained(command: Run, arguments: list[str], message: str) -> None:

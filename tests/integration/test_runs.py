@@ -131,8 +131,8 @@ def test_the_progress_bar_names_the_step_after_reading(tmp_path: Path, screen: C
         before = shown(screen)
         on_read(100)
         on_read(50)
-    assert "making the tables" not in before
-    assert ("making the tables" in shown(screen)) == screen.is_terminal
+    assert "creating the tables" not in before
+    assert ("creating the tables" in shown(screen)) == screen.is_terminal
 
 
 @pytest.mark.parametrize(

@@ -407,5 +407,5 @@ def test_leftovers_without_a_state_are_found_by_name(
 def test_a_missing_bucket_is_reported(run: Run, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_STATE_BUCKET", "no-such-bucket")
     assert run()[0] == 1
-    assert "There is no bucket no-such-bucket" in run.err
+    assert "The bucket no-such-bucket in TF_STATE_BUCKET does not exist." in run.err
     assert run.done == []
