@@ -73,7 +73,7 @@ SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
         "contract.json",
         replaced("duplicate_line_number", "missing_field"),
         '"missing_field"',
-        "one of the pipeline's own",
+        "missing_field is reserved for the pipeline",
     ),
     (
         "contract.json",
@@ -118,7 +118,12 @@ SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
         "example is rejected",
     ),
     ("v2.schema.json", replaced('"const": 2', '"const": 3'), "", "where a record names its version"),
-    ("v2.schema.json", changed("/$defs/name/maxLenght", 5), '"maxLenght": 5', "a keyword maxLenght, which JSON Schema"),
+    (
+        "v2.schema.json",
+        changed("/$defs/name/maxLenght", 5),
+        '"maxLenght": 5',
+        "the keyword maxLenght, which JSON Schema",
+    ),
     ("v2.schema.json", changed("/$defs/money/minLength", 5), '"minLength": 5', "which does not apply to number"),
     ("v2.schema.json", changed("/$defs/name/format", "zip-code"), '"format": "zip-code"', "which is not checked"),
     (
@@ -169,7 +174,7 @@ SPOILED: list[tuple[str, Callable[[str], str], str, str]] = [
         "v1_to_v2.sql",
         replaced("0 AS tax_amount", "0.00001 AS tax_amount"),
         "",
-        "tax_amount is DECIMAL(6,5), which",
+        "tax_amount is DECIMAL(6,5), but the next",
     ),
     ("v1_to_v2.sql", replaced("CAST(NULL AS VARCHAR)", "NULL"), "", "customer.loyalty_tier is INTEGER, but the next"),
     ("v1_to_v2.sql", replaced("FROM records", "FROM records; SELECT 1"), "", "must be a single SELECT"),

@@ -74,16 +74,16 @@ CHANGES: list[tuple[str, Callable[[Any], object], str, tuple[str, ...]]] = [
     (SCHEMA, lambda s: status(s)["enum"].remove("paid"), "are gone", (PRODUCERS,)),
     (SCHEMA, lambda s: status(s)["enum"].append("lost"), "more values are accepted", ()),
     (SCHEMA, lambda s: status(s).pop("enum") and status(s).update(type="string"), "any value", ()),
-    (SCHEMA, lambda s: number(s).update(maximum=10), "maximum was 1000000, and is 10", (PRODUCERS,)),
+    (SCHEMA, lambda s: number(s).update(maximum=10), "maximum was 1000000 and is now 10", (PRODUCERS,)),
     (SCHEMA, lambda s: number(s).update(maximum=10**7), "maximum was", ()),
-    (SCHEMA, lambda s: number(s).update(minimum=2), "minimum was 1, and is 2", (PRODUCERS,)),
-    (SCHEMA, lambda s: number(s).pop("minimum"), "minimum was 1, and is what 64 bits hold", ()),
+    (SCHEMA, lambda s: number(s).update(minimum=2), "minimum was 1 and is now 2", (PRODUCERS,)),
+    (SCHEMA, lambda s: number(s).pop("minimum"), "minimum was 1 and is now what 64 bits hold", ()),
     (SCHEMA, lambda s: product(s).update(maxLength=5), "maxLength was not set", (PRODUCERS,)),
-    (SCHEMA, lambda s: money(s).update(decimal=[16, 2]), "decimal was [16, 4], and is [16, 2]", (PRODUCERS,)),
+    (SCHEMA, lambda s: money(s).update(decimal=[16, 2]), "decimal was [16, 4] and is now [16, 2]", (PRODUCERS,)),
     (SCHEMA, lambda s: money(s).update(decimal=[15, 4]), "decimal was", (PRODUCERS,)),
     (SCHEMA, lambda s: money(s).update(decimal=[18, 4]), "decimal was", ()),
     (SCHEMA, lambda s: of("$defs", "name")(s).update(type=["string", "null"]), "a value can now be null", ()),
-    (SCHEMA, lambda s: of("$defs", "nullable_text")(s).update(type="string"), "may not be null any more", (PRODUCERS,)),
+    (SCHEMA, lambda s: of("$defs", "nullable_text")(s).update(type="string"), "can no longer be null", (PRODUCERS,)),
     (SCHEMA, lambda s: of("$defs", "text")(s).update(pattern="^x$"), "pattern has changed", (PRODUCERS,)),
     (SCHEMA, lambda s: of("$defs", "text")(s).pop("pattern"), "pattern has changed", ()),
     (SCHEMA, lambda s: of("$defs", "address")(s).update(additionalProperties=True), "additionalProperties has", ()),
@@ -225,7 +225,7 @@ SQL: list[tuple[str, str, str, str, tuple[str, ...]]] = [
     ("customers.sql", "customer.name AS", "upper(customer.name) AS", "result in different name", (READERS,)),
     ("items.sql", "FROM records)", "FROM records) WHERE item.quantity > 10", "is now rejected, or fails", (PRODUCERS,)),
     ("v1_to_v2.sql", "0 AS tax_amount", "0 * 1 AS tax_amount", "for the examples are the same", ()),
-    ("v1_to_v2.sql", "0 AS tax_amount", "5 AS tax_amount", "that was published is rejected", (PRODUCERS,)),
+    ("v1_to_v2.sql", "0 AS tax_amount", "5 AS tax_amount", "that was published is now rejected", (PRODUCERS,)),
     ("macros.sql", " * (1 - item.discount)", "", "rules that use it may reject", (PRODUCERS,)),
     ("macros.sql", "-- Rounds half up", "-- Rounded half up", "", ()),
 ]  # fmt: skip
@@ -329,7 +329,7 @@ def test_the_exit_status_of_diff_depends_on_the_changes(
     monkeypatch.setattr(sys, "argv", ["pipeline", "contract", "diff", "HEAD:contracts/orders", str(copy)])
     with pytest.raises(SystemExit) as left:
         cli.main()
-    assert (left.value.code or 0, capsys.readouterr().out) == (0, "Nothing differs.\n")
+    assert (left.value.code or 0, capsys.readouterr().out) == (0, "The contracts have no differences.\n")
     change(copy / CONTRACT, lambda data: data.update(envelope="records"))
     load_contract.cache_clear()
     with pytest.raises(SystemExit) as left:

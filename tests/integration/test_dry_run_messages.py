@@ -41,7 +41,7 @@ def test_no_s3_address_is_shown_for_a_local_run(data: bytes, tmp_path: Path) -> 
     (tmp_path / "x.jsonl").write_bytes(data)
     printed = validate(tmp_path / "x.jsonl")
     assert "s3://" not in printed
-    assert "see the rejects below" in printed
+    assert "See the rejects below." in printed
     assert "/status must be one of" in printed
 
 

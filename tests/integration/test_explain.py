@@ -170,7 +170,7 @@ WAYS: list[tuple[Callable[[Place], Batch], Outcome, str, list[str]]] = [
         "Published: 11 of 12.",
         ["rejects BATCH", SEND],
     ),
-    (hopeless, Outcome.FAILED, "NoValidRecordsError: All 5 records", ["rejects BATCH"]),
+    (hopeless, Outcome.FAILED, "NoValidRecordsError: The file has no valid records. Rejected: 5 (", ["rejects BATCH"]),
     (crashed, Outcome.FAILED, "Runtime exited with error", ["replay BATCH --apply", "logs BATCH"]),
     (crashed_and_erased, Outcome.FAILED, "the batch can't be replayed. Upload the file again", ["logs BATCH"]),
     (not_notified, Outcome.FAILED, "No notification", ["replay BATCH --apply", "logs BATCH", "reconcile --apply"]),
@@ -286,7 +286,7 @@ def test_a_long_queue_is_read_once(place: Place, monkeypatch: pytest.MonkeyPatch
     ("what", "sentence"),
     [
         ("x.jsonl", "isn't a key, a batch or an execution"),
-        (" ", "Nothing was named"),
+        (" ", "No file or batch was given."),
         ("tests/data/x.jsonl", "isn't a key, a batch or an execution"),
         ("nonsense", "There is no batch and no execution nonsense"),
         ("orders-" + "0" * 32, "There is no batch"),
@@ -472,7 +472,7 @@ def test_rejects_are_shown_by_rule_with_places_and_hidden_values(place: Place, r
     assert "1 × total_mismatch at /total_amount" in out
     assert "Vins et alcools" not in out
     assert '"name": "<text:25>"' in out
-    assert "--show-values shows them" in out
+    assert "To show them, use --show-values." in out
     assert "Vins et alcools" in run("rejects", KEY, "--show-values")[1]
     assert "<text" not in run("rejects", KEY, "--samples", "0")[1]
     shown = json.loads(run("rejects", KEY, "--json")[1])

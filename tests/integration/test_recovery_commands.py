@@ -79,7 +79,7 @@ def test_a_failed_batch_is_replayed_under_a_new_name_with_the_same_outputs(place
     name = replay_name(batch.batch_id, 1)
     assert (status, place.step_functions().started) == (0, []), "without --apply nothing is started"
     assert name in out
-    assert "1 execution would be started" in out
+    assert "1 execution would start. To start, add --apply." in out
     status, out, _ = run("replay", *selection, "--apply")
     assert (status, place.step_functions().started) == (0, [name])
     assert "1 of 1 succeeded." in out
@@ -147,7 +147,7 @@ def test_a_batch_that_was_aborted_just_now_waits_for_its_functions(place: Place,
         (["--prefix", "orders/"], "--prefix can't be orders/"),
         (["incoming/orders/no-such-file"], "There is no file incoming/orders/no-such-file"),
         (["orders-" + "0" * 32, "--since", "1d"], "--since can't be combined with BATCH|KEY."),
-        (["--failed", "--release", "x"], "--release needs --republish."),
+        (["--failed", "--release", "x"], "--release requires --republish."),
         (["--failed", "--since", "99999999d"], "--since can't be 99999999d"),
         (["orders-1"], "orders-1 isn't a batch or a key"),
         (["--failed", "--since", "yesterday"], "--since can't be yesterday"),
@@ -278,7 +278,7 @@ def list_ingest() -> list[str]:
         (lambda reject: reject.pop("record") and reject.update(raw="{half"), "Line 1 isn't a reject with a corrected"),
         (lambda reject: reject.pop("batch_id"), "Line 1 isn't a reject"),
         (lambda reject: reject.update(reason="superseded"), "no record to send"),
-        (lambda reject: reject.update(batch_id="orders-" + "0" * 32), "There is no batch orders-000"),
+        (lambda reject: reject.update(batch_id="orders-" + "0" * 32), "This deployment has no batch orders-000"),
     ],
 )
 def test_a_correction_that_can_t_be_sent_is_explained(
