@@ -37,19 +37,16 @@ def _found(plan: Plan, sample: Sample) -> Iterator[Doubt]:
         yield Doubt(1, plan.key.question)
     elif plan.key.repeated:
         pointer = pointer_of(plan.key.paths[0])
-        says = (
-            f"{many(plan.key.repeated, 'record')} have the {pointer} of an earlier record, and replace it. Is that so?"
-        )
-        yield Doubt(2, says)
+        says = f"{pointer} repeats an earlier value in {many(plan.key.repeated, 'record')}."
+        yield Doubt(2, f"{says} Such a record replaces the earlier one. Is that right?")
     for path, field in scalars(plan.record):
         if path in plan.key.paths and (lacking := sample.records - field.node.values):
-            yield Doubt(2, f"{many(lacking, 'record')} without {pointer_of(path)} are rejected. Are they errors?")
+            says = f"Records without {pointer_of(path)} are rejected ({lacking:,} in the sample)."
+            yield Doubt(2, f"{says} Are they errors?")
     for pointer, field in places(plan.record):
         if field.breaks:
-            says = (
-                f"{pointer}: {many(field.breaks, 'value')} of {field.node.values:,} are not {_what(field)}, so their "
-            )
-            yield Doubt(3, f"{says}records are rejected. Are they errors?")
+            says = f"{pointer}: records with values that are not {_what(field)} are rejected"
+            yield Doubt(3, f"{says} ({field.breaks:,} of {field.node.values:,} values). Are they errors?")
         if field.question:
             yield Doubt(4, f"{pointer} {field.question}")
     if empty := [pointer for pointer, field in places(plan.record) if field.kind == EMPTY and not field.node.objects]:
