@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from functions.common.errors import PipelineError, TransientError
 from pipeline import console as show
 from pipeline import system_errors
+from pipeline.__main__ import INTERRUPTED
 from pipeline.contract import commands as contract_commands
 from pipeline.contract import validate_command
 from pipeline.cost import command as cost_command
@@ -27,8 +28,6 @@ from pipeline.options import check_combinations
 from pipeline.recover import commands as recover_commands
 from pipeline.run import commands as run_commands
 from pipeline.smoke import command as smoke_command
-
-INTERRUPTED = 130
 
 app = typer.Typer(
     help="Build, deploy, run and inspect the pipeline, on AWS or on the local emulator.",

@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Callable
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline import ROOT, cli
+from pipeline import __main__ as entry_point
 from pipeline.deploy import bootstrap, terraform
 from pipeline.deploy import commands as deploy_commands
 from pipeline.emulator import server as embedded
@@ -103,6 +105,21 @@ def test_an_interrupt_is_reported_and_exits_with_130(pipeline: Any, monkeypatch:
     monkeypatch.setattr(demo, "demo", interrupted)
     status, _, err = pipeline("demo")
     assert (status, err.strip()) == (130, "interrupted")
+
+
+def test_an_interrupt_while_modules_are_loaded_shows_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting(MetaPathFinder):
+        def find_spec(self, name: str, *_: Any) -> None:
+            if name == "pipeline.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "pipeline.cli")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as left:
+        entry_point.main()
+    assert (left.value.code, capsys.readouterr().err) == (130, "interrupted\n")
 
 
 def test_without_arguments_the_help_is_printed(pipeline: Any) -> None:

@@ -142,7 +142,7 @@ def _update(files: Sequence[str], contract: Path, out: Path | None) -> None:
     with sample_files(files) as (found, ignored):
         update, sample = _proposed(found, ignored, contract, rules)
         if not update.changes:
-            show.out.print("The contract needs no change: every field of the files fits it.")
+            show.out.print("The contract needs no change: every field in the files fits it.")
         for change in update.changes:
             show.out.print(f"  {show.plain(change)}")
         for change in update.by_hand:
@@ -249,7 +249,7 @@ def _draft_and_try(
         show.step(f"left out {name}, whose content differs from all other files")
     show.step(f"read {show.many(sample.records, 'record')} in {show.many(len(sample.files), 'file')}")
     done: dict[Path, int] = {}
-    with _progress("making the tables", total) as advance:
+    with _progress("creating the tables", total) as advance:
 
         def on_file(file: SampleFile, at: int) -> None:
             before = done.get(file.path, 0)

@@ -87,7 +87,7 @@ def read_sample(
             _profile(file, sample, settings, on_read, is_wanted)
         except PipelineError as exc:
             raise CliError(
-                f"{file.name}: {exc}", f"Correct {file.name} or leave it out, then run the same again."
+                f"{file.name}: {exc}", f"Correct {file.name} or leave it out, then run the command again."
             ) from exc
     if not sample.records and sample.others:
         raise CliError(
