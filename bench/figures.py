@@ -77,7 +77,7 @@ def _one_after_the_other(samples: Sequence[Sample]) -> Sample:
 
 @dataclass(frozen=True)
 class Measured:
-    """All measurements of a run. The steps do not include a total yet."""
+    """All measurements of a run. The steps have no total, which `results` adds."""
 
     local: Mapping[str, Mapping[str, Series]]
     """The series by input (`reference`, `big`) and step, measured with a folder in place of S3."""

@@ -202,7 +202,7 @@ def _events(folder: Path) -> None:
 
 
 def _replace(folder: Path, schema: Record, columns: Mapping[str, str]) -> None:
-    """Replace the contract by one with this schema, whose only table has the id and these columns."""
+    """Replace the contract with one that has this schema, and a single table with the id and these columns."""
     for path in folder.glob("*.*"):
         path.unlink()
     draft = json.loads((_ORDERS / "v1.schema.json").read_text("utf-8"))["$schema"]

@@ -77,9 +77,9 @@ variable "customer_managed_key" {
   description = <<-EOT
     Whether files, logs, notifications, failed events and the functions' environment variables are encrypted with a
     customer managed KMS key, which you can audit and disable, instead of AWS's keys. Producers then also need
-    kms:GenerateDataKey and kms:Decrypt on the key, and analysts need kms:Decrypt. Turn it on before the first file.
-    Turning it off schedules the key's deletion: everything that it encrypted becomes unreadable immediately. You can
-    cancel the deletion for 30 days.
+    kms:GenerateDataKey and kms:Decrypt on the key, and analysts need kms:Decrypt. Turn it on before you upload the
+    first file. Turning it off schedules the key's deletion: everything that it encrypted becomes unreadable
+    immediately. You can cancel the deletion for 30 days.
   EOT
   type        = bool
   default     = false
@@ -137,7 +137,7 @@ variable "lambda_runtime" {
 }
 
 variable "architecture" {
-  description = "The CPU architecture of the zips. arm64 costs 20 % less."
+  description = "The CPU architecture of the zips. arm64 costs 20% less."
   type        = string
   default     = "arm64"
   nullable    = false
@@ -433,7 +433,7 @@ variable "log_queries" {
 variable "budget" {
   description = <<-EOT
     An AWS budget of monthly_usd, in USD per month, for the resources with this deployment's tag. AWS notifies the
-    address email, or notification_email if email is null, at 80 %, at 100 % and when the forecast exceeds the budget. By
+    address email, or notification_email if email is null, at 80%, at 100% and when the forecast exceeds the budget. By
     default, there is no budget. First activate the tag as a cost allocation tag. Otherwise, AWS does not count by it.
   EOT
   type = object({

@@ -352,7 +352,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"--{name.replace('_', '-')} takes 0 to {top:,}, not {value:,}")
     with suppress(OSError):  # writing raises it again
         if options.out != STDOUT and options.out.exists() and not options.out.is_file():
-            parser.error(f"--out must be a file, and {options.out} is not")
+            parser.error(f"--out must be a file, but {options.out} isn't one")
     return options
 
 

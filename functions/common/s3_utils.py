@@ -131,7 +131,7 @@ def is_large(path: Path) -> bool:
 class Storage:
     """Reads and writes S3 objects.
 
-    Methods raise TransientError for temporary faults, and botocore's ClientError for other errors of S3.
+    Methods raise TransientError for temporary faults, and botocore's ClientError for other S3 errors.
     `pipeline.contract.folder_storage` implements the same interface with a local folder.
     """
 

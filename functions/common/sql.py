@@ -30,7 +30,7 @@ _numbers = count()
 
 @contextmanager
 def connect(workdir: Path, memory_mb: int, data_bytes: int = 0) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open an in-memory database that spills to `workdir` and uses at most 60 % of `memory_mb` MiB.
+    """Open an in-memory database that spills to `workdir` and uses at most 60% of `memory_mb` MiB.
 
     The memory limit starts at about `data_bytes`, the size of the data to sort or group, because DuckDB fails with
     much less. Only `copy` may use the whole share.
@@ -45,10 +45,11 @@ def connect(workdir: Path, memory_mb: int, data_bytes: int = 0) -> Iterator[duck
             yield connection
     except duckdb.OutOfMemoryException as exc:
         if _SPILL_LIMIT in str(exc):
-            raise ResourceLimitError(f"DuckDB ran out of disk for temporary files ({type(exc).__name__}).") from None
+            kind = type(exc).__name__
+            raise ResourceLimitError(f"DuckDB ran out of disk space for temporary files ({kind}).") from None
         raise ResourceLimitError(f"DuckDB ran out of memory ({type(exc).__name__}).", is_memory=True) from None
     except duckdb.IOException as exc:
-        raise ResourceLimitError(f"DuckDB ran out of disk ({type(exc).__name__}).") from None
+        raise ResourceLimitError(f"DuckDB ran out of disk space ({type(exc).__name__}).") from None
     except duckdb.Error as exc:
         raise ContractError(f"The contract's SQL failed on these records ({type(exc).__name__}).") from None
 

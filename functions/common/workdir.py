@@ -1,4 +1,4 @@
-"""Provides a folder in /tmp for one invocation. Lambda keeps /tmp between the invocations of an environment."""
+"""Provides a folder in /tmp for one invocation. Lambda keeps /tmp between invocations in the same environment."""
 
 import errno
 import os

@@ -33,7 +33,7 @@ def write_parts(
 
 
 def _failure(table: Table, records: Path, connection: duckdb.DuckDBPyConnection, kind: str) -> ContractError:
-    """Return the error for a failed SELECT, with the place. It omits DuckDB's message, which quotes values."""
+    """Return an error that says where a SELECT failed. It omits DuckDB's message, which quotes values."""
     says = f"The contract's SQL failed on these records ({kind}): table {table.name}"
     found = next(failing_rows(connection, table, records, cast=True), None)
     if found is None:

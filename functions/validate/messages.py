@@ -112,7 +112,7 @@ def broken_schema(
 
 
 def broken_rule(rule: Rule, record: Any) -> Reason:
-    """Return the reason for rejecting a record that is valid by its schema but violates a rule of the contract."""
+    """Return the reason for rejecting a record that matches its schema but violates a rule of the contract."""
     found = _found(_value_at(record, path_of(rule.pointer)), is_of_a_right_type=True)
     return Reason(rule.code, rule.pointer, rule.code, f"{rule.pointer} {rule.message}{_such_as(rule.example)}; {found}")
 

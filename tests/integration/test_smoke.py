@@ -171,8 +171,8 @@ def test_a_boundary_from_the_settings_applies_to_a_temporary_deployment() -> Non
     [
         (["--target", "moon"], "TARGET must be one of"),
         (["--target", "local", "--destroy", "smoke-1a2b3c"], "--destroy works only on AWS"),
-        (["--destroy", "../infra"], "../infra is not the name of a run"),
-        (["--name", "prod"], "prod is not the name of a run"),
+        (["--destroy", "../infra"], "../infra is not a valid run name"),
+        (["--name", "prod"], "prod is not a valid run name"),
         (["--name", "smoke-1a2b3c", "--destroy", "smoke-1a2b3c"], "--name can't be combined with --destroy"),
     ],
 )

@@ -224,7 +224,7 @@ def test_data_that_fits_needs_no_update(run: Run) -> None:
     source = write("orders.jsonl", SAMPLES["orders.jsonl"])
     run("contract", "draft", source, "--dataset", "shop", "--out", "mine/shop")
     status, out, _ = run("contract", "draft", source, "--update", "mine/shop", "--out", "next/shop")
-    assert (status, out.strip()) == (0, "The contract needs no change: every field of the files fits it.")
+    assert (status, out.strip()) == (0, "The contract needs no change: every field in the files fits it.")
 
 
 def test_records_of_an_older_version_are_not_updated(run: Run) -> None:

@@ -66,7 +66,7 @@ def test_prices_are_in_proportion(region: str) -> None:
     usd = prices_for(region, "arm64").usd
     assert prices_for(region, "x86_64").usd["lambda_gb_second"] / usd["lambda_gb_second"] == pytest.approx(
         Decimal("1.25"), abs=Decimal("0.001")
-    ), "arm64 costs 20 % less"
+    ), "arm64 costs 20% less"
     assert 10 < usd["s3_put"] / usd["s3_get"] < 15
     assert 100 < usd["state_transition"] / usd["lambda_request"] < 150
     for name, price in prices_for(FALLBACK, "arm64").usd.items():

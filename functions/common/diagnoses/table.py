@@ -27,7 +27,7 @@ class Diagnosis:
     """The error that the diagnosis raises when the file is opened. None if it explains another error."""
 
     def message(self, found: Mapping[str, str]) -> str:
-        """Return the sentences, with what was found."""
+        """Return the diagnosis and advice, with their placeholders replaced by what was found."""
         return f"{self.says} {self.advice}".format(**found)
 
 

@@ -57,7 +57,7 @@ class _Context:
     root: Any
 
     def sure(self, schema: Any, shape: Shape, place: str) -> _Sure:
-        """Return the predicates for one schema. The value at `place` is neither null nor missing."""
+        """Return the predicates for one schema. Assumes that the value at `place` is neither null nor missing."""
         if isinstance(schema, bool):
             return _ALWAYS if schema else _NEVER
         try:

@@ -44,7 +44,7 @@ def lines_query(path: Path, sent_as: str, max_record_bytes: int, *, keeps_unknow
 
 @cache
 def predicate_of(version: Version, *, is_decoded: bool) -> str:
-    """Return an SQL predicate over a sent record that is true only if the record is valid by its schema.
+    """Return an SQL predicate over a sent record that is true only if the record matches its schema.
 
     `is_decoded` says whether the fast decoder read some of the version's records. If not, all were validated exactly.
     """

@@ -167,7 +167,7 @@ def _types(part: Mapping[str, Any]) -> set[str]:
 
 
 def _holds(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Return whether decimals as declared in `now` can hold all decimals as declared in `was`."""
+    """Return whether the decimal type declared in `now` can hold every value of the one declared in `was`."""
     if "decimal" not in now:
         return True
     if "decimal" not in was:

@@ -38,7 +38,7 @@ _NEXT_STEPS: Mapping[type[PipelineError], str] = {
 
 @dataclass(frozen=True)
 class DryRun:
-    """The outcome of a file and its outputs, which are deleted when the run is closed."""
+    """A file's outcome and outputs. Closing the run deletes the outputs."""
 
     dataset: str
     manifest: Manifest | None

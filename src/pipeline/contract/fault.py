@@ -20,7 +20,7 @@ class Fault:
 
 
 def line_at(path: Path, pointer: str) -> int:
-    """Return the line of a JSON file where the value at a JSON Pointer begins, or else the nearest value around it."""
+    """Return the line of a JSON file where the value at a JSON Pointer, or its nearest existing parent, begins."""
     lines = _lines(path.read_text("utf-8"))
     steps = path_of(pointer)
     while steps and steps not in lines:

@@ -39,9 +39,9 @@ def _format(was: InputSettings, now: InputSettings) -> Iterator[Change]:
 def _ignore(was: InputSettings, now: InputSettings) -> Iterator[Change]:
     place = "contract.json: input.ignore"
     for pattern in sorted({*now.ignore} - {*was.ignore}):
-        yield Change(place, f"files that match {pattern} are not read any more", (PRODUCERS,), NEW_VERSION)
+        yield Change(place, f"files that match {pattern} are no longer read", (PRODUCERS,), NEW_VERSION)
     for pattern in sorted({*was.ignore} - {*now.ignore}):
-        says = f"files that match {pattern} are read now; pipeline backfill starts those that were ignored"
+        says = f"files that match {pattern} are read now; to process those that were ignored, run pipeline backfill"
         yield Change(place, says)
 
 

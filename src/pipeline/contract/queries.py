@@ -130,8 +130,8 @@ def _of_expressions(folder: Path, connection: duckdb.DuckDBPyConnection, contrac
         if pointer.startswith("/rules") and given != "BOOLEAN":
             yield Fault(path, line, f"the rule returns {given}", "Write a predicate that is true for a valid record.")
         if pointer.startswith("/control_totals") and not _EXACT.match(given):
-            says = f"the control total adds values of type {given}, which is not exact"
-            yield Fault(path, line, says, "Add decimals or integers.")
+            says = f"the control total sums values of type {given}, which is not exact"
+            yield Fault(path, line, says, "Sum decimals or integers.")
 
 
 def _can_be(given: str, declared: str) -> bool:
@@ -161,7 +161,7 @@ def _lossy(given: Any, wanted: Any, place: str) -> Iterator[tuple[str, str]]:
     elif {given.id, wanted.id} == {"list"}:
         yield from _lossy(given.children[0][1], wanted.children[0][1], f"{place}[]")
     elif not _can_be(str(given), str(wanted)):
-        yield place, f"is {given}, but the next version has it as {wanted}"
+        yield place, f"is {given}, but {wanted} in the next version"
 
 
 def described(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:

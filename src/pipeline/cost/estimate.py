@@ -167,7 +167,7 @@ def _quantities(question: Question, objects: Objects, requests: Mapping[str, Cal
 def monthly(question: Question) -> list[CostLine]:
     """Return the monthly costs of the reconciler, metrics, alarms and dashboard. With 0 files, the deployment is idle.
 
-    Every hour, the reconciler checks each file of the last three days.
+    Every hour, the reconciler checks each file from the last three days.
     """
     prices, size = prices_for(question.region, question.architecture), function_sizes()["reconciler"]
     looked_at, runs = RECONCILED_DAYS * question.files, RUNS_A_DAY * DAYS_A_MONTH

@@ -64,10 +64,10 @@ def place_of_records(text: str, *, is_all: bool) -> Place:
     if text[at : at + 1] == "[":
         return Place("", "the file is an array of records")
     if text[at : at + 1] != "{":
-        return Place("", "the file has one record after the other")
+        return Place("", "the file is a sequence of records")
     value, is_cut, end = _value(text, at)
     if not isinstance(value, list) or not all(isinstance(one, Member) for one in value):
-        return Place("", "the file has one record after the other")
+        return Place("", "the file is a sequence of records")
     is_alone = is_cut or (is_all and _after_space(text, end) == len(text))
     return _place(value, is_alone=is_alone)
 
@@ -77,7 +77,7 @@ def _place(members: Sequence[Member], *, is_alone: bool) -> Place:
         return Place("", "", is_map=True)
     candidates = list(_arrays(members, ()))
     if not candidates:
-        why = "the file is a single record" if is_alone else "the file has one record after the other"
+        why = "the file is a single record" if is_alone else "the file is a sequence of records"
         return Place("", why)
     has_id = any(is_id_like(member.name) for member in members)
     likely = [one for one in candidates if one[2] or (is_alone and one[1] >= (_MOST_ELEMENTS if has_id else _MANY))]

@@ -42,7 +42,7 @@ def snake(name: str) -> str:
 
 
 def can_be_named(name: str) -> bool:
-    """Return whether SQL can name a member: not if its name is empty or has control characters."""
+    """Return whether SQL can refer to a member, whose name must not be empty or contain control characters."""
     return bool(name) and min(name) >= " "
 
 
@@ -80,7 +80,7 @@ class Names:
         self._fallback = fallback
 
     def unique(self, path: Collection[str], prefix: str) -> str:
-        """Return an unused name for a path of member names. `prefix` goes before a name that Athena refuses."""
+        """Return an unused name for a path of member names. A name that Athena rejects gets the prefix."""
         name = "_".join(filter(None, map(snake, path))) or self._fallback
         if not name[0].isalpha() or name in RESERVED:
             name = f"{prefix}_{name}"

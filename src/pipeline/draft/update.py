@@ -162,7 +162,7 @@ def _table_of(pointer: str, data: Mapping[str, Any], folder: Path) -> tuple[dict
 
 
 def _with_columns(table: dict[str, Any], sql: str, pointer: str, field: Field, alias: str) -> str | None:
-    """Return a table's SELECT with the columns of a new field, and add them to the table. None if it is too complex."""
+    """Add a new field's columns to a table, and return its SELECT with them, or None if the SELECT is too complex."""
     pattern = _FROM if alias else _FROM_RECORDS
     match = pattern.search(sql)
     if match is None or (not alias and len(_FROM.findall(sql)) > 1):

@@ -14,7 +14,7 @@ def local_up() -> None:
 
 
 def local_down() -> None:
-    """Stop the local emulator and delete everything on it."""
+    """Stop the local emulator and delete all its data."""
     stopped = embedded.local_down()
     show.out.print("The local emulator is stopped." if stopped else "The local emulator was not running.")
 

@@ -48,7 +48,7 @@ def rejects(
 ) -> None:
     """Show the rejects of a batch by rule and place, with samples.
 
-    Reads the complete file of rejects.
+    Reads the whole rejects file.
 
     \b
     pipeline rejects orders-0123…

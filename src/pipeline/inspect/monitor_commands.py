@@ -111,7 +111,7 @@ def watch(
 
 
 def console(
-    execution: Annotated[str | None, typer.Argument(help="Its name or ARN. Default: the state machine.")] = None,
+    execution: Annotated[str | None, typer.Argument(help="An execution's name or ARN.")] = None,
     target_name: TargetName = "aws",
 ) -> None:
     """Print and open an execution's page in the AWS console.

@@ -32,7 +32,7 @@ def findings(found: Sequence[Finding], failed: Sequence[Mapping[str, Any]]) -> N
 
 
 def checked_outputs(checked: Sequence[Checked]) -> None:
-    """Print orphans, up to a maximum number of batches, then every damaged output, since each is a data loss."""
+    """Print the orphans of up to `SHOWN` batches, then every damaged output, because each one means lost data."""
     for one in [one for one in checked if one.orphans][:SHOWN]:
         kept = f"; kept because {one.kept}" if one.kept else ""
         for key in one.orphans:

@@ -48,7 +48,7 @@ def new_name() -> str:
 def check_name(name: str) -> None:
     """Raise UsageError if `name` can't be the name of a run."""
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{name} is not the name of a run.", "Use smoke- and six hexadecimal digits: smoke-1a2b3c.")
+        raise UsageError(f"{name} is not a valid run name.", "Use smoke- and six hexadecimal digits: smoke-1a2b3c.")
 
 
 class _Throwaway(Target):

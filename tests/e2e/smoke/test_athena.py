@@ -109,7 +109,7 @@ def test_the_saved_queries_are_deployed(trial: Trial, found: Callable[[str], Non
     found(f"{len(queries)} queries")
 
 
-@pytest.mark.check("Athena's console", not_local="knows only some of what the console asks")
+@pytest.mark.check("the Athena console", not_local="knows only some of what the console asks")
 def test_athenas_console_shows_the_workgroup_the_catalog_and_its_tables(
     trial: Trial, found: Callable[[str], None]
 ) -> None:

@@ -75,8 +75,8 @@ def _actions(batch: BatchHistory, outcome: Outcome, now: datetime) -> Iterator[A
         yield Action(_NOT_RETURNED[batch.target])
     elif outcome is Outcome.NOT_STARTED and batch.target == "local":
         sentence = (
-            "Start the batch, unless its event may still arrive. The local emulator drops events of failed functions, "
-            "and runs no reconciler."
+            "Start the batch, unless its event might still arrive. The local emulator drops an event if its function "
+            "fails, and doesn't run the reconciler."
         )
         yield Action(sentence, replay)
     elif outcome is Outcome.NOT_STARTED:
