@@ -124,7 +124,7 @@ def spread(numbers: Sequence[float]) -> dict[str, float]:
 
 
 def _warm(functions: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-    """Return the spread of each function's milliseconds, and of their sum per run, as `total`."""
+    """Return the spread of each function's time in milliseconds, and of the sum per run as `total`."""
     totals = [sum(run) for run in zip(*functions.values(), strict=True)]
     return {name: spread(numbers) for name, numbers in {**functions, TOTAL: totals}.items()}
 

@@ -1,7 +1,7 @@
 """`python -m bench.matrix`: compares the CPU time of `validate` for files of different shapes with the reference.
 
-All shapes are measured in turn in each round, so that a slow minute affects all of them. The result of a shape is the
-median of its ratios to the reference of the same round. A smaller file shows whether memory grows with the file.
+All shapes are measured in turn in each round, so that a slow minute affects all of them. The result for a shape is the
+median of its ratios to the reference in the same round. A smaller file shows whether memory grows with the file.
 """
 
 import argparse

@@ -250,7 +250,7 @@ def _version(folder: Path, number: int, data: Mapping[str, Any], upcast: str) ->
             taken |= {EXTRA.name}
         properties = merged(schema, schema).get("properties", {})
         if not version.columns or taken & set(map(str.lower, properties)):
-            raise ValueError(f"a record must have properties, and none can be called {', '.join(sorted(taken))}")
+            raise ValueError(f"a record must have properties, and these names are reserved: {', '.join(sorted(taken))}")
         if named := data.get("record_version"):
             _check_names_itself(schema, number, named["pointer"], is_default=number == _default_version(data))
         return version

@@ -96,9 +96,9 @@ class UnsupportedFormatError(PipelineError):
 
     remedy = Remedy.UPLOAD_OR_REPLAY
     next_step = (
-        "Write the file as JSON or JSON Lines, uncompressed or compressed once with gzip, bzip2 or zstd. Name it "
-        ".json, .jsonl or .ndjson, and upload it again. Or set input.format in the contract, deploy, and run the batch "
-        "again."
+        "Write the file as JSON or JSON Lines, uncompressed or compressed once with gzip, bzip2 or zstd. Give it the "
+        "extension .json, .jsonl or .ndjson, and upload it again. Or set input.format in the contract, deploy, and run "
+        "the batch again."
     )
 
 

@@ -54,7 +54,10 @@ def start(client: "SFNClient", machine_arn: str, batch: Batch, name: str | None 
 
 
 def describe(client: "SFNClient", machine_arn: str, name: str) -> dict[str, Any] | None:
-    """Return the response of DescribeExecution, or None if the execution doesn't exist. AWS keeps it for 90 days."""
+    """Return the response of DescribeExecution, or None if the execution doesn't exist.
+
+    AWS deletes an execution 90 days after it ends.
+    """
     try:
         with transient_faults(f"DescribeExecution {name}"):
             return dict(client.describe_execution(executionArn=execution_arn(machine_arn, name)))

@@ -106,7 +106,7 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "format": (lambda value: value in (JSON, JSON_LINES), f"{JSON} or {JSON_LINES}"),
     "ignore": (
         lambda value: isinstance(value, list) and all(map(_is_pattern, value)),
-        "an array of patterns for single names, without / and without patterns that match all names",
+        "an array of patterns for file or folder names, none of which contains / or matches every name",
     ),
     "unknown_fields": (lambda value: value in (REJECT, DROP, KEEP), f"{REJECT}, {DROP} or {KEEP}"),
     "max_reject_ratio": (

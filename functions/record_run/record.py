@@ -83,7 +83,7 @@ def function_of(state: str) -> str:
 
 
 def _steps(run: FinishedRun, history: History, deployment: Deployment) -> dict[str, RunStep]:
-    """Return the invocations by state or function: states that invoke functions, and functions outside the machine."""
+    """Return the invocations by state, or by function for functions outside the state machine."""
 
     def step(functions: tuple[str, ...], tries: int, billed_ms: int, measured: str, unfinished: int = 0) -> RunStep:
         size = max((deployment.sizes[function] for function in functions), key=lambda size: size.memory_mb)

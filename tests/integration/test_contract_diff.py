@@ -66,7 +66,7 @@ money, status, orders = of("$defs", "money"), of("properties", "status"), of("ta
 number, product = (of("$defs", "item", "properties", name) for name in ("line_number", "product_name"))
 
 CHANGES: list[tuple[str, Callable[[Any], object], str, tuple[str, ...]]] = [
-    # file, change, message, whom it breaks
+    # file, change, message, what it breaks
     (SCHEMA, lambda s: s["properties"].pop("status"), "the field is gone", (PRODUCERS,)),
     (SCHEMA, lambda s: s["properties"].update(note={"type": "string"}), "a new, optional field", ()),
     (SCHEMA, lambda s: of("$defs", "customer")(s)["required"].append("email"), "field is now required", (PRODUCERS,)),
@@ -130,7 +130,7 @@ def test_a_change_is_reported_with_whom_it_breaks(
 
 
 INPUTS: list[tuple[dict[str, Any], dict[str, Any], str, tuple[str, ...]]] = [
-    # before, after, message, whom it breaks
+    # before, after, message, what it breaks
     ({"records": "/a"}, {"records": "/a/b"}, "the array of records has another name or place", (PRODUCERS,)),
     ({"records": "/a"}, {}, "the array of records has another name or place", (PRODUCERS,)),
     ({}, {"records": "/a"}, "records may be in an envelope now", ()),
@@ -218,7 +218,7 @@ def test_a_version_may_be_removed_only_with_a_new_one(after: Path) -> None:
 
 
 SQL: list[tuple[str, str, str, str, tuple[str, ...]]] = [
-    # file, old text, new text, message, whom it breaks
+    # file, old text, new text, message, what it breaks
     ("orders.sql", "FROM records", "FROM records WHERE true", "for the examples are the same", ()),
     ("orders.sql", "FROM records", "FROM records -- all of them", "", ()),
     ("orders.sql", "    tax_amount,", "    tax_amount + 1 AS tax_amount,", "in different tax_amount", (READERS,)),

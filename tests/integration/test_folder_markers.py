@@ -98,7 +98,7 @@ def test_the_advice_of_explain_for_an_object_with_content_works(place: Place, ru
         assert "UnsupportedFormatError" in run("replay", replayed, "--apply")[1]
     status, printed = run("explain", KEY)
     assert "UnsupportedFormatError" in printed
-    assert "Name it .json" in printed
+    assert "Give it the extension .json" in printed
 
 
 def test_explain_calls_an_empty_object_a_folder_marker(place: Place, run: Run) -> None:

@@ -118,7 +118,7 @@ def has_whole_value(text: str) -> bool:
 
 
 def complete_part_of(text: str) -> Any:
-    """Return the JSON value at the beginning of a string. If it is truncated, it has only its complete parts.
+    """Return the JSON value at the beginning of a string. If the value is truncated, return only its complete parts.
 
     Returns None for null, and for a string that isn't JSON.
     """

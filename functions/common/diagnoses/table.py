@@ -141,7 +141,7 @@ TABLE = (
         "csv",
         detectors.csv,
         "The file is CSV: its fields are separated by {delimiter}.",
-        "Convert it to JSON Lines, with one object per line and the names and types of the contract.",
+        "Convert it to JSON Lines: one object per line, with the field names and types that the contract defines.",
     ),
     Diagnosis(
         "prefixed_lines",

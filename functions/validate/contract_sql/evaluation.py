@@ -136,7 +136,7 @@ class ChunkEvaluation:
     def evaluate(self, versions: Sequence[Version], records: Path, recheck: Recheck) -> dict[str, str]:
         """Write the Parquet file `records`, and return the control totals of kept records as exact decimals.
 
-        The file has each record of `versions`, converted to the current version, with whether it is kept and what it
+        For each record of `versions`, the file has the record in the current version, whether it is kept, and what it
         adds to the control totals. `recheck` validates all records that aren't kept. Records that it accepts are
         evaluated again with every digit that was sent, and flagged again if they break a rule or don't fit. Records
         whose rows the tables can't hold are flagged last.

@@ -1,4 +1,4 @@
-"""One difference between two contracts, and whom it breaks."""
+"""One difference between two contracts, and what it breaks."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ NEW_VERSION = "Raise current_version, and say in the new version's description w
 
 @dataclass(frozen=True)
 class Change:
-    """One difference, and whom it breaks. A safe change breaks nobody."""
+    """One difference, and what it breaks. A safe change breaks nothing."""
 
     place: str
     says: str

@@ -28,7 +28,7 @@ _SHIPPED = (CONTRACTS, EXAMPLES)
 @app.command("check")
 def check_command(
     folders: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Default: all contracts.")] = None,
-    since: Annotated[str, typer.Option(help="The revision to compare with. Default: the merge base.")] = "",
+    since: Annotated[str, typer.Option(help="The Git revision to compare with. Default: the merge base.")] = "",
 ) -> None:
     """Check contracts for faults and for breaking changes.
 

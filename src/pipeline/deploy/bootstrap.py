@@ -90,7 +90,10 @@ def _shared_settings() -> tuple[str, dict[str, str], bool]:
 
 
 def _bucket_region(place: Target, bucket: str, regions: dict[str, str], wanted: str | None) -> str:
-    """Return the region of the state bucket, and create a missing bucket. Raises CliError."""
+    """Return the region of the state bucket. Creates the bucket if it doesn't exist.
+
+    Raises UsageError for an unsuitable region, and CliError if the bucket can't be created.
+    """
     existing = backends.region_of(bucket)
     if existing and wanted and wanted != existing:
         raise UsageError(

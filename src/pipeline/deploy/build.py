@@ -89,8 +89,8 @@ def datasets_in(contracts: Path) -> list[str]:
     if not found:
         raise UsageError(
             f"There is no contract in {contracts}{'' if contracts.is_dir() else ', which is not a folder'}.",
-            "Set contracts_dir to a folder like contracts/, with one folder and contract.json per dataset. Set it in "
-            "infra/terraform.tfvars or TF_VAR_contracts_dir, as a path that is absolute or relative to infra/.",
+            "Set contracts_dir to a folder with one subfolder per dataset, each with a contract.json, like contracts/. "
+            "Set it in infra/terraform.tfvars or TF_VAR_contracts_dir, as an absolute path or relative to infra/.",
         )
     return found
 

@@ -96,10 +96,9 @@ def bootstrap_command(
     show.out.print(f"The account has a state bucket, {bucket}. To use it:")
     show.out.print(f"  export TF_STATE_BUCKET={bucket}")
     if not outputs.get("plan_role"):
-        show.out.print(
-            "Next: make deploy-infra ENV=dev. To deploy from GitHub: make bootstrap REPOSITORY=… with the name"
-        )
-        show.out.print("  in GitHub's tokens, usually owner@1234/name@5678 (see docs/guides/deploy-as-a-team.md).")
+        show.out.print("Next: make deploy-infra ENV=dev. To deploy from GitHub: make bootstrap REPOSITORY=NAME")
+        show.out.print("  NAME is the repository's name in GitHub's tokens, usually owner@1234/name@5678")
+        show.out.print("  (see docs/guides/deploy-as-a-team.md).")
         return
     show.out.print("GitHub's workflows need these variables (gh is GitHub's command line):")
     repo = bootstrap.without_ids(outputs["repository"])  # in a clone of a fork, gh would use the original

@@ -27,7 +27,7 @@ _SHOWN_BYTES = 30_000
 
 @dataclass(frozen=True)
 class Change:
-    """The change of one resource."""
+    """A planned change to one resource."""
 
     kind: str
     """add, change, replace, destroy or forget."""

@@ -182,7 +182,7 @@ class Workspace:
         if difference := backends.difference(self.backend, self._data):
             raise CliError(
                 difference,
-                f"Set {backends.VARIABLE} to the bucket of the state. If you moved the state yourself, delete "
+                f"Set {backends.VARIABLE} to that bucket. If you moved the state yourself, delete "
                 f"{self._data.relative_to(self.folder.parent)}, then run the command again.",
             )
         local = self.backend if self.folder == INFRA and isinstance(self.backend, LocalBackend) else None

@@ -38,7 +38,8 @@ def choose_key(record: Field, dataset: str) -> Key:
     ranked = sorted(found, key=lambda one: (_rank(one[0], one[1], dataset), len(one[0])))
     if not ranked:
         ids = [path for path, field in scalars(record) if is_id_like(field.name) and field.type in _KEY_TYPES]
-        tried = f": {', '.join('/' + '/'.join(path) for path in ids[:3])} repeat or are missing" if ids else ""
+        shown = ", ".join("/" + "/".join(path) for path in ids[:3])
+        tried = f": values of {shown} repeat or are missing" if ids else ""
         why = f"no field identifies a record{tried}, so the key is made of each record's position and content"
         question = "Which fields identify a record? Without a key, a record that is sent again is published again."
         return Key((), why, question)

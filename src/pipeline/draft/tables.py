@@ -258,7 +258,7 @@ class _Planner:
         return ""
 
     def _parent_key(self, parent: Table, columns: Names) -> tuple[list[Column], list[str]]:
-        """Return the columns of the parent's key in a child table, and what its subquery selects for them."""
+        """Return a child table's columns for the parent's key, and the SQL that selects them from the parent."""
         keys, selected = [], []
         by_name = {column.name: column for column in parent.columns}
         for name in parent.key:

@@ -52,7 +52,7 @@ def replay(
         bool, typer.Option("--republish", help="Publish a new revision of batches that an earlier release published.")
     ] = False,
     release: Annotated[
-        str | None, typer.Option(help="With --republish: only batches that this release published.")
+        str | None, typer.Option(help="Only batches that the given release published. Requires --republish.")
     ] = None,
     rejects: Annotated[
         Path | None, typer.Option(help="Send the corrected rejects in this file as a new upload.")

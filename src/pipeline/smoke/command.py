@@ -18,7 +18,7 @@ from pipeline.smoke.check_results import CheckOutcome, Result, held
 NOT_TRIED = {
     "e-mail": "the test has no subscriber. Check that your subscriptions are confirmed and that an e-mail arrives",
     "the schedule": "it takes an hour. The test invokes the reconciler instead",
-    "budgets": "AWS calculates costs a few times a day",
+    "budgets": "AWS updates cost data only a few times a day",
     "retention": "lifecycle rules take a day or longer",
     "throttling": "it takes all concurrency of the account, which other functions share",
     "an execution's timeout": "it takes six hours",

@@ -175,7 +175,7 @@ def _destroyed(place: Target, name: str) -> list[str]:
     """Destroy everything, and return the names or ARNs of remaining resources. Empty if nothing is left."""
     backend, folder = place.workspace.backend, place.workspace.folder
     if elsewhere := backends.difference(backend, folder / ".terraform"):
-        raise CliError(elsewhere, f"Set {backends.VARIABLE} to the bucket of the state, then run the command again.")
+        raise CliError(elsewhere, f"Set {backends.VARIABLE} to that bucket, then run the command again.")
     known = state_store.state(backend, folder)
     if known is None or not known.resources:
         return _unknown(place, name)
