@@ -20,7 +20,7 @@ def escaped(name: str) -> str:
 
 
 def pointer_in(reference: str) -> str:
-    """Return the JSON Pointer in a local `$ref`, such as `#/$defs/Partial%3COrder%3E`. A URI escapes some characters."""
+    """Return the JSON Pointer in a local `$ref`. As in any URI, some characters are escaped: `#/$defs/Map%3CId%3E`."""
     return unquote(reference.removeprefix("#"))
 
 
