@@ -160,7 +160,11 @@ INSIDE_JSON: list[tuple[Any, Any, str]] = [
         {"type": "object", "additionalProperties": {"$ref": "#/$defs/node"}, "maxProperties": 5},
         "#/note: maxProperties has changed",
     ),
-    ({"type": "object"}, {"type": "object", "additionalProperties": {"type": "string"}}, "#/note/*: a value can now be"),
+    (
+        {"type": "object"},
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        "#/note/*: a value can now be",
+    ),
     (
         {"type": "object", "additionalProperties": True},
         {"type": "object", "additionalProperties": True, "properties": {"x": {"type": "string"}}},
