@@ -1,6 +1,7 @@
 """Converts JSON Pointers (RFC 6901) to member names, and member names to JSON Pointers."""
 
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 
 def path_of(pointer: str) -> tuple[str, ...]:
@@ -16,6 +17,11 @@ def unescaped(step: str) -> str:
 def escaped(name: str) -> str:
     """Return a member's name as it is written in a JSON Pointer."""
     return name.replace("~", "~0").replace("/", "~1")
+
+
+def pointer_in(reference: str) -> str:
+    """Return the JSON Pointer in a local `$ref`. As in any URI, some characters are escaped: `#/$defs/Map%3CId%3E`."""
+    return unquote(reference.removeprefix("#"))
 
 
 def pointer_of(path: Iterable[str]) -> str:

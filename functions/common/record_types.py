@@ -76,7 +76,7 @@ def type_faults(schema: Any) -> list[tuple[str, str]]:
             look(part["items"], f"{place}/items")
         for keyword in ("$defs", "definitions") if not place and isinstance(part, Mapping) else ():
             for name, inner_part in part.get(keyword, {}).items():
-                look(inner_part, f"/{keyword}/{name}")
+                look(inner_part, f"/{keyword}/{escaped(name)}")
 
     look(schema, "")
     innermost = [place for place, _ in found]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
-from functions.common.json_pointer import unescaped
+from functions.common.json_pointer import pointer_in, unescaped
 
 CONDITIONS, INEXACT = "(conditions)", "(inexact)"
 """Keywords that only merged parts have."""
@@ -52,7 +52,7 @@ class _ContradictionError(Exception):
 def resolve(reference: Any, root: Any) -> Mapping[str, Any]:
     """Return the part of `root` that a local `$ref` names, such as `#/$defs/money`. Raises TypeError if missing."""
     part: Any = root
-    for step in str(reference).removeprefix("#/").split("/"):
+    for step in pointer_in(str(reference)).removeprefix("/").split("/"):
         name = unescaped(step)
         part = part.get(name) if isinstance(part, Mapping) else None
     if not isinstance(part, Mapping):

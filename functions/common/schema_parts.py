@@ -7,7 +7,7 @@ applies a schema (`if`, `not`, `anyOf`, `contains`, …) tests a value that is d
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from functions.common.json_pointer import escaped, unescaped
+from functions.common.json_pointer import escaped, pointer_in, unescaped
 from functions.common.record_types import merged, missing_bounds
 
 _NAMED = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
@@ -103,7 +103,7 @@ def _follow(schema: Mapping[str, Any], root: Any, found: set[str], walk: Any) ->
     """Call `walk` with the schema that a local `$ref` names."""
     reference = schema.get("$ref")
     if isinstance(reference, str) and (reference == "#" or reference.startswith("#/")):
-        pointer = reference.removeprefix("#")
+        pointer = pointer_in(reference)
         walk(_at(root, pointer), pointer, root, found)
 
 

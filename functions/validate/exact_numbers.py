@@ -1,7 +1,8 @@
 """Finds numbers with more digits than a 64-bit float holds, and parses records with such numbers exactly.
 
 Fast JSON parsers read a number with a point or an exponent as a float, so they can't distinguish 900000000000.00005
-from 900000000000. A float keeps up to 15 significant digits, so only longer numbers need an exact parser.
+from 900000000000. A float keeps up to 15 significant digits, so only two kinds of numbers need an exact parser: longer
+numbers, and numbers too close to zero for a float, such as 1e-400.
 """
 
 import json
@@ -25,6 +26,13 @@ _LONG = re.compile(rb"[0-9.]{%d,}" % _LONGEST_EXACT)
 _NUMBER = re.compile(rb"[0-9.]+(?:[eE][+-]?[0-9]+)?")
 _BEFORE_A_NUMBER = frozenset(b"-:,[ \t\r\n")
 _EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]")
+_TINY = r"-0*(?:29[0-9]|[3-9][0-9]{2}|[1-9][0-9]{3,})[,}\]\s]"
+_TINY_NUMBERS = [re.compile(f"{exponent}{_TINY}".encode()) for exponent in "eE"]
+"""Find the exponents of numbers too close to zero for a float. Other numbers of at most _LONGEST_EXACT characters fit.
+
+Two patterns that begin with a literal are much faster than one that begins with a set.
+"""
+
 _LONG_INTEGER = re.compile(rb"[0-9]{19}")
 _FLOATS_SKIP_INTEGERS = 2**53
 _UINT64_END = 2**64
@@ -44,6 +52,20 @@ def loses_digits(data: bytes) -> bool:
                     return True
                 following = max(following, whole.end() // _STRIDE)
         at = sampled.find(_SAMPLED, following)
+    return False
+
+
+def loses_tiny_numbers(data: bytes) -> bool:
+    """Return whether JSON may have a number near zero that is another number as a float, such as 1e-400."""
+    return any(_has_lossy(pattern, data) for pattern in _TINY_NUMBERS)
+
+
+def _has_lossy(tiny: re.Pattern[bytes], data: bytes) -> bool:
+    for exponent in tiny.finditer(data):
+        before = data[max(0, exponent.start() - _LONGEST_EXACT) : exponent.start()]
+        mantissa = len(before) - len(before.rstrip(b"0123456789."))
+        if mantissa and _is_lossy(data, exponent.start() - mantissa):
+            return True
     return False
 
 

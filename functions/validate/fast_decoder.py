@@ -23,7 +23,7 @@ from functions.common.record_types import EPOCHS, INT64, decimal_of
 from functions.common.schema_shapes import ARRAY, EMPTY, OBJECT
 from functions.common.source.raw import BLANK
 from functions.validate.decoding_plan import BOUNDS, Plan, plan_of
-from functions.validate.exact_numbers import loses_digits
+from functions.validate.exact_numbers import loses_digits, loses_tiny_numbers
 from functions.validate.extra_fields import ELEMENT, Learned, LearnedFields, Path, learned_fields
 from functions.validate.forbidden_characters import plain_test
 from functions.validate.untyped_parts import read_untyped, type_of_untyped, type_of_value
@@ -48,6 +48,8 @@ class FastDecoder:
     """Returns True only if these bytes contain none of the characters that the schema forbids in strings."""
     needs_digits: bool
     """Whether the schema has decimals or bounds, which the nearest float of a number can't test."""
+    needs_tiny_numbers: bool
+    """Whether the schema has strings of JSON, which keep numbers that are too close to zero for a float."""
     levels: int
     """The maximum nesting depth of a record, in the parts whose depth the schema limits."""
     learned: LearnedFields | None = None
@@ -81,7 +83,9 @@ class FastDecoder:
             return None
         if len(records) != n_objects or not self.is_plain(together):
             return None
-        return None if self.needs_digits and not keeps_digits and loses_digits(together) else records
+        if self.needs_digits and not keeps_digits and loses_digits(together):
+            return None
+        return None if self.needs_tiny_numbers and loses_tiny_numbers(together) else records
 
 
 def _are_objects(inputs: Sequence[bytes]) -> bool:
@@ -117,6 +121,7 @@ def fast_decoder_of(
         decode=msgspec.json.Decoder(_Types(max_nesting, learned).of(plan, ()), dec_hook=read_untyped).decode_lines,
         is_plain=plain_test(one.shape.part for one in plans if not one.is_untyped),
         needs_digits=any(map(_needs_digits, plans)) or (keeps and bool(learned)),
+        needs_tiny_numbers=plan.column.has_json or (keeps and bool(learned)),
         levels=max(one.level + (one.shape.kind in (OBJECT, ARRAY)) for one in plans),
         learned=learned_fields(learned, keeps=keeps) if learned else None,
     )

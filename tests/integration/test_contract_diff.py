@@ -145,6 +145,63 @@ INPUTS: list[tuple[dict[str, Any], dict[str, Any], str, tuple[str, ...]]] = [
 ]
 
 
+NODE = {"type": "object", "additionalProperties": {"$ref": "#/$defs/node"}}
+"""A map of maps, without end."""
+
+INSIDE_JSON: list[tuple[Any, Any, str]] = [
+    # a field that becomes JSON, the same field later, the only breaking change
+    (
+        {"type": "object", "additionalProperties": {"type": "integer"}},
+        {"type": "object", "additionalProperties": {"type": "integer", "maximum": 5}},
+        "#/note/*: maximum was",
+    ),
+    (
+        {"type": "object", "additionalProperties": {"$ref": "#/$defs/node"}},
+        {"type": "object", "additionalProperties": {"$ref": "#/$defs/node"}, "maxProperties": 5},
+        "#/note: maxProperties has changed",
+    ),
+    (
+        {"type": "object"},
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        "#/note/*: a value can now be",
+    ),
+    (
+        {"type": "object", "additionalProperties": True},
+        {"type": "object", "additionalProperties": True, "properties": {"x": {"type": "string"}}},
+        "#/note/x: a value can now be",
+    ),
+    ({"type": "array"}, {"type": "array", "items": {"type": "string"}}, "#/note/*: a value can now be"),
+    (
+        {"type": "array", "prefixItems": [{"type": "string"}]},
+        {"type": "array", "prefixItems": [{"type": "string"}], "items": False},
+        "#/note: no further elements",
+    ),
+    ({"type": "object", "additionalProperties": {"type": "string"}}, {"type": "object"}, ""),
+    ({"type": "array", "items": {}}, {"type": "array"}, ""),
+]
+
+
+@pytest.mark.parametrize(("before", "later", "says"), INSIDE_JSON)
+def test_a_change_inside_a_value_that_becomes_json(
+    before: Any, later: Any, says: str, after: Path, tmp_path: Path
+) -> None:
+    old = Path(shutil.copytree(BEFORE, tmp_path / "before" / "orders"))
+    for folder, note in ((old, before), (after, later)):
+        change(folder / SCHEMA, lambda s, note=note: (s["$defs"].update(node=NODE), s["properties"].update(note=note)))
+    found = [f"{one.place}: {one.says}" for one in diff(old, after).changes if one.breaks]
+    assert len(found) == bool(says)
+    assert all(says in one for one in found)
+
+
+def test_a_definition_that_narrows_inside_json_breaks_producers(after: Path, tmp_path: Path) -> None:
+    old = Path(shutil.copytree(BEFORE, tmp_path / "before" / "orders"))
+    note = {"type": "object", "additionalProperties": {"$ref": "#/$defs/node"}}
+    for folder, node in ((old, NODE), (after, {**NODE, "maxProperties": 2})):
+        change(folder / SCHEMA, lambda s, node=node: (s["$defs"].update(node=node), s["properties"].update(note=note)))
+    (found,) = [one for one in diff(old, after).changes if one.breaks]
+    assert (found.place, found.says[:13]) == (f"{SCHEMA}#/note/*", "maxProperties")
+
+
 @pytest.mark.parametrize(("before", "changed", "says", "breaks"), INPUTS)
 def test_a_change_of_the_input_settings(
     before: dict[str, Any], changed: dict[str, Any], says: str, breaks: tuple[str, ...], after: Path, tmp_path: Path

@@ -73,6 +73,22 @@ def test_a_key_that_several_records_can_give_needs_latest_by(tmp_path: Path) -> 
     assert "latest_by" in fault.advice
 
 
+def test_latest_by_of_the_record_table_has_no_effect_and_is_a_fault(tmp_path: Path) -> None:
+    folder = written(
+        tmp_path, ITEMS, ITEMS_SQL, properties={**PROPERTIES, "items": {**PROPERTIES["items"], "maxItems": 1}}
+    )
+    assert check(folder) == []
+    path = folder / "contract.json"
+    data = json.loads(path.read_text("utf-8"))
+    data["tables"][0]["latest_by"] = ["id"]
+    path.write_text(json.dumps(data, indent=1), "utf-8")
+    load_contract.cache_clear()
+    (fault,) = check(folder)
+    assert "orders is the record table" in fault.says
+    assert path.read_text("utf-8").splitlines()[fault.line - 1].strip().startswith('"latest_by"')
+    assert fault.advice == "Remove latest_by."
+
+
 @pytest.mark.parametrize("advice", [{"latest_by": ["n"]}, {"key": ["customer", "id"]}])
 def test_the_advice_about_a_shared_key_works(advice: dict[str, Any], tmp_path: Path) -> None:
     columns = {"customer": "VARCHAR", "n": "BIGINT", "id": "VARCHAR"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from functions.validate.exact_numbers import loses_digits
+from functions.validate.exact_numbers import loses_digits, loses_tiny_numbers
 from tests import harness
 from tests.unit.orders import UNKNOWN_VERSION, lines, order
 from tests.unit.test_fast_decoder import contract_of, validate
@@ -118,6 +118,23 @@ def test_bounds_apply_to_the_digits_in_the_file(tmp_path_factory: pytest.TempPat
 )
 def test_numbers_that_lose_digits_in_a_float_are_detected(data: bytes, expected: bool) -> None:
     assert loses_digits(data) is expected
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b'{"x":1e-400}', True),
+        (b'{"x":[-4.9E-324]}', True),
+        (b"[0.00000000012345e-311 ]", True),
+        (b"[1e-0400\n]", True),
+        (b"[5e-324]", False),  # a float gives this digit back
+        (b"[2.2250738585072014E-308,1e-290]", False),
+        (b"[0e-400,0.0e-400]", False),
+        (b'["1e-400","e-400,","a1e-400,"]', False),
+    ],
+)
+def test_numbers_that_are_too_close_to_zero_for_a_float_are_detected(data: bytes, expected: bool) -> None:
+    assert loses_tiny_numbers(data) is expected
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,7 @@ TYPES = [
     ({"$ref": "#/$defs/money"}, "DECIMAL(16,4)"),
     ({"$ref": "#/$defs/money", "minimum": 0}, "DECIMAL(16,4)"),
     ({"type": "array", "items": {"$ref": "#/$defs/money"}}, "DECIMAL(16,4)[]"),
+    ({"$ref": "#/$defs/Exact%3Cmoney~1eur%20%25%3E"}, "DECIMAL(18,2)"),
     ({"type": "string", "decimal": [15, 2]}, "DECIMAL(15,2)"),
     ({"type": "integer", "format": "epoch-seconds"}, "TIMESTAMP"),
     ({"type": ["integer", "null"], "format": "epoch-millis"}, "TIMESTAMP"),
@@ -134,7 +135,13 @@ TYPES = [
 
 @pytest.mark.parametrize(("schema", "expected"), TYPES, ids=lambda part: part if isinstance(part, str) else "")
 def test_a_schema_has_the_expected_duckdb_type(schema: dict[str, Any], expected: str) -> None:
-    whole = {**schema, "$defs": {"money": {"type": "number", "decimal": [16, 4]}}}
+    whole = {
+        **schema,
+        "$defs": {
+            "money": {"type": "number", "decimal": [16, 4]},
+            "Exact<money/eur %>": {"type": "number", "decimal": [18, 2]},
+        },
+    }
     assert record_type(whole) == expected
     duckdb.sql(f"SELECT CAST(NULL AS {expected})")
 

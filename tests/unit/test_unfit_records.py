@@ -341,8 +341,12 @@ def test_bounds_beyond_64_bits_are_ignored(tmp_path: Path) -> None:
 def test_a_time_that_fits_no_column_rejects_its_record(tmp_path: Path) -> None:
     time = {"type": "string", "format": "date-time"}
     contract = contract_of(tmp_path, {"v": time}, {"v": "TIMESTAMP"})
-    result = publish(lines({"v": "2016-12-31T23:59:60Z"}, {"v": "2016-12-31T23:59:59Z"}), tmp_path, contract=contract)
-    assert (result.totals.valid, result.totals.rejected_by_reason) == (1, {"does_not_fit": 1})
+    times = ["2016-12-31T23:59:60Z", "2016-12-31t23:59:59z", "2016-12-31T23:59:59Z"]
+    result = publish(lines(*({"v": text} for text in times)), tmp_path, contract=contract)
+    assert (result.totals.valid, result.totals.rejected_by_reason) == (1, {"does_not_fit": 2})
+    for reject in result.rejects():
+        assert "uppercase T and Z" in reject["errors"][0]["message"]
+        assert "no leap second" in reject["errors"][0]["message"]
 
 
 @pytest.mark.parametrize(

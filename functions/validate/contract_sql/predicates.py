@@ -53,7 +53,9 @@ def _by_place(shape: Shape, place: str, pointer: str) -> Iterator[tuple[str, str
             scalar = scalar.element
         sentence = "has an element that its column cannot hold" if scalar is not shape else "does not fit in its column"
         if scalar.kind == "string" and scalar.part.get("format") == "date-time":
-            sentence = "must be an existing time with at most 6 decimals of a second"
+            sentence = (
+                "must be an existing time with uppercase T and Z, at most 6 decimals of a second, and no leap second"
+            )
         elif scalar.kind == "string" and scalar.part.get("format") == "date":
             sentence = "must be an existing date"
         yield condition, pointer, sentence

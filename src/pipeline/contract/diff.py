@@ -18,7 +18,7 @@ import duckdb
 
 from functions.common.contract import Contract, load_contract
 from functions.common.record_types import INT64, merged
-from functions.common.schema_merging import ANNOTATIONS, CONDITIONS, INEXACT
+from functions.common.schema_merging import ANNOTATIONS, CONDITIONS, INEXACT, types_of
 from pipeline.contract.change import NEW_VERSION, NO_VERSION_ALLOWS_IT, PRODUCERS, READERS, STORED, Change
 from pipeline.contract.input_changes import input_changes
 from pipeline.contract.outcomes import Rows, made_of
@@ -97,25 +97,38 @@ def _versions(old: Contract, new: Contract) -> Iterator[Change]:
         yield Change("contract.json: record_version", says, (PRODUCERS,), NEW_VERSION)
 
 
-def _narrowed(old: Any, new: Any, roots: tuple[Any, Any], place: str) -> Iterator[Change]:
-    """Yield the differences between two schemas, as they affect producers of the old schema."""
+def _narrowed(
+    old: Any, new: Any, roots: tuple[Any, Any], place: str, seen: frozenset[str] = frozenset()
+) -> Iterator[Change]:
+    """Yield the differences between two schemas, as they affect producers of the old schema.
+
+    `seen` has the enclosing pairs of schemas, because a schema may contain itself inside JSON.
+    """
+    pair = json.dumps([old, new])
+    if pair in seen:
+        return
+    seen |= {pair}
     was, now = merged(old, roots[0]), merged(new, roots[1])
     for says, is_narrower in _of_value(was, now):
         yield Change(place, says, (PRODUCERS,), NO_VERSION_ALLOWS_IT) if is_narrower else Change(place, says)
     had, has = was.get("properties", {}), now.get("properties", {})
     for name in _only(had, has):
         yield Change(_at(place, name), "the field is gone", (PRODUCERS,), NO_VERSION_ALLOWS_IT)
+    others, taken = was.get("additionalProperties", True), now.get("additionalProperties", True)
     for name in _only(has, had):
         if name not in now.get("required", []):
             yield Change(_at(place, name), "a new, optional field")
+        if others is not False:  # the field may have had another value
+            yield from _narrowed(others, has[name], roots, _at(place, name), seen)
     for name in sorted(set(now.get("required", [])) - set(was.get("required", []))):
         yield Change(_at(place, name), "the field is now required", (PRODUCERS,), NO_VERSION_ALLOWS_IT)
     for name in sorted(set(was.get("required", [])) - set(now.get("required", []))):
         yield Change(_at(place, name), "the field is now optional: readers may find null")
     for name in _both(had, has):
-        yield from _narrowed(had[name], has[name], roots, _at(place, name))
-    if isinstance(was.get("items"), Mapping) and isinstance(now.get("items"), Mapping):
-        yield from _narrowed(was["items"], now["items"], roots, f"{place}/*")
+        yield from _narrowed(had[name], has[name], roots, _at(place, name), seen)
+    for before, after in ((others, taken), (was.get("items", True), now.get("items", True))):
+        if before is not False and after is not False and (before is not True or after is not True):
+            yield from _narrowed(before, after, roots, _at(place, "*"), seen)
 
 
 def _at(place: str, name: str) -> str:
@@ -125,7 +138,9 @@ def _at(place: str, name: str) -> str:
 def _of_value(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
     """Yield the differences for one value, each with whether it makes the schema narrower."""
     types, taken = _types(was), _types(now)
-    if types and types - taken:
+    if types and types_of(now) is None:
+        yield "a value can now be of any type", False
+    elif types and types - taken:
         yield f"a value can no longer be {' or '.join(sorted(types - taken))}", True
     if taken - types:
         yield f"a value can now be {' or '.join(sorted(taken - types))}", not types
@@ -139,6 +154,8 @@ def _of_value(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[
         yield f"decimal was {_said(was.get('decimal'))} and is now {_said(now.get('decimal'))}", not _holds(was, now)
     if was.get("additionalProperties", True) != now.get("additionalProperties", True):
         yield "additionalProperties has changed", now.get("additionalProperties") is False
+    if now.get("items") is False and was.get("items") is not False:
+        yield "no further elements are accepted", True
     if was.get(CONDITIONS) != now.get(CONDITIONS):
         yield "the alternatives or conditions have changed: what they accept can't be compared", CONDITIONS in now
     rest = {*was, *now} - {CONDITIONS, INEXACT} - ANNOTATIONS - _COMPARED - {*_LOWER, *_UPPER, "enum"}

@@ -14,7 +14,7 @@ from typing import Any
 from functions.common.compiled_schema import schema_validator
 from functions.common.contract import Contract, Version
 from functions.common.errors import ContractError, ReconciliationError
-from functions.common.json_pointer import escaped, path_of
+from functions.common.json_pointer import escaped, path_of, pointer_in
 from functions.common.record_types import EPOCHS, INT64, SIGNIFICANT_DIGITS, decimal_of
 from functions.common.reject_codes import DOES_NOT_FIT, NULL_KEY
 from functions.common.schema_shapes import ARRAY, JSON, OBJECT, Shape, shape_of
@@ -229,7 +229,7 @@ def _line_of(path: Path, version: Version, pointer: str) -> int:
         if inner is None:
             break
         reference = shape.schema.get("$ref", "") if isinstance(shape.schema, Mapping) else ""
-        at = reference.removeprefix("#") if reference else at
+        at = pointer_in(reference) if reference else at
         at += "/items" if step.isdigit() and shape.element else f"/properties/{escaped(step)}"
         shape = inner
     return line_at(path, at)

@@ -18,7 +18,8 @@ from pipeline.contract.queries import database, described, view_records
 def key_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
     """Yield a fault for each table without latest_by in which several records can have rows with the same key.
 
-    Checks only keys whose columns are unchanged values of the record. The contract's SQL must run.
+    Also yields a record table with latest_by, which has no effect there. Checks only keys whose columns are unchanged
+    values of the record. The contract's SQL must run.
     """
     with _records(contract) as connection:
         origins = column_origins(connection, contract, [contract.current])
@@ -27,10 +28,12 @@ def key_faults(folder: Path, contract: Contract) -> Iterator[Fault]:
     }
     of_record = places[contract.record_table.name]
     for number, table in enumerate(contract.tables):
-        own = places[table.name]
+        own, path = places[table.name], folder / "contract.json"
+        if table is contract.record_table and table.latest_by:
+            says = f"{table.name} is the record table, where the later record is kept: latest_by is ignored"
+            yield Fault(path, line_at(path, f"/tables/{number}/latest_by"), says, "Remove latest_by.")
         if table is contract.record_table or table.latest_by or None in own | of_record or of_record <= own:
             continue
-        path = folder / "contract.json"
         key, record_key = ", ".join(table.key), ", ".join(contract.record_table.key)
         says = f"several records can have {table.name} rows with the same key ({key}), and the table has no latest_by"
         advice = f"Add latest_by with the columns that select the newest row, or add {record_key} to the key."
