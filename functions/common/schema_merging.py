@@ -231,7 +231,7 @@ def _choice(keyword: str, options: Sequence[Any], root: Any, place: str, level: 
     nulls = [part for part in parts if types_of(part) == frozenset({"null"})]
     others = [part for part in parts if part not in nulls]
     if not parts:
-        raise TypeError(f"the schema{place} must have schemas in {keyword}")
+        raise TypeError(f"the schema{place} must have a schema other than false in {keyword}")
     if not others:
         return nulls[0]
     if len(others) == 1 and (keyword == "anyOf" or len(nulls) <= 1):

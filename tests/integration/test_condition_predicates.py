@@ -71,10 +71,20 @@ conditions = st.recursive(
 )
 
 
+def accepts_nothing(condition: Any) -> bool:
+    """Whether a part has only false as its alternatives, for which a contract is refused."""
+    if not isinstance(condition, dict):
+        return False
+    alternatives = [condition[name] for name in ("anyOf", "oneOf") if name in condition]
+    return any(all(one is False for one in ones) for ones in alternatives) or any(
+        accepts_nothing(inner) for one in condition.values() for inner in (one if isinstance(one, list) else [one])
+    )
+
+
 @settings(max_examples=40, deadline=None)
 @example(condition={"oneOf": [True, True]})
 @example(condition={"properties": {"n": {"const": 1}}, "required": ["n"]})
-@given(condition=conditions.filter(lambda one: isinstance(one, dict)))
+@given(condition=conditions.filter(lambda one: isinstance(one, dict) and not accepts_nothing(one)))
 def test_sql_keeps_what_the_reference_accepts(
     condition: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

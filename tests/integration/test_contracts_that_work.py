@@ -324,7 +324,7 @@ def test_check_warns_of_a_value_on_which_a_cast_fails(tmp_path: Path) -> None:
     contract_of(tmp_path, {"v": {"type": "integer", "minimum": 0, "maximum": 10**9}}, {"v": "INTEGER"}, select)
     folder = with_examples(tmp_path, {"id": "a", "v": 1})
     assert check(folder) == []
-    (warning,) = [one for one in warnings(folder) if "accepts its most at /v" in one.says]
+    (warning,) = [one for one in warnings(folder) if "accepts its largest value at /v" in one.says]
     assert warning.file.name == "v1.schema.json"
 
 

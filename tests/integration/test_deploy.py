@@ -299,7 +299,7 @@ def test_a_user_at_a_terminal_is_asked_for_the_name(
     if destroyed:
         assert deploy.destroy(prod) == []
     else:
-        with pytest.raises(UsageError, match="nothing was destroyed"):
+        with pytest.raises(UsageError, match="Nothing was destroyed"):
             deploy.destroy(prod)
 
 

@@ -96,7 +96,7 @@ def test_a_file_that_would_fail_is_reported_with_the_next_step(
 ) -> None:
     status, out, _ = pipeline(data, name=name)
     assert status == 1
-    assert f"{name} would fail, by the rules of this checkout: {error}" in out
+    assert f"{name} would fail by the rules of this checkout: {error}" in out
     assert "  next: " in out
     assert out.splitlines()[-1] == f"NOT PUBLISHABLE dataset=orders error={error}"
 
