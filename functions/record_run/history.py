@@ -32,7 +32,7 @@ class Tries:
 
 
 @dataclass(slots=True)
-class History:
+class BilledQuantities:
     """The billed quantities of an execution."""
 
     tries: dict[str, Tries] = field(default_factory=dict)
@@ -55,10 +55,10 @@ class History:
         return self.entered + self.retries
 
 
-def read_history(events: Iterable[Mapping[str, Any]]) -> History:
+def read_history(events: Iterable[Mapping[str, Any]]) -> BilledQuantities:
     """Return the billed quantities of a history, as GetExecutionHistory returns it, until the execution first ended."""
     found = reader.read_history(_until_end(events))
-    history = History(events=found.events, ended=found.outcome is not Ended.RUNNING)
+    history = BilledQuantities(events=found.events, ended=found.outcome is not Ended.RUNNING)
     for step in found.walk():
         history.entered += 1
         history.retries += step.retries
@@ -78,7 +78,7 @@ def read_history(events: Iterable[Mapping[str, Any]]) -> History:
     return history
 
 
-def without_history(chunks: int, milliseconds: int, *, failed: bool, notifications: int) -> History:
+def without_history(chunks: int, milliseconds: int, *, failed: bool, notifications: int) -> BilledQuantities:
     """Return the assumed quantities of an execution whose history can't be read: every step once, without retries.
 
     The duration of the execution replaces the sum of the steps' durations, and is attributed to the Map. For a file
@@ -89,7 +89,7 @@ def without_history(chunks: int, milliseconds: int, *, failed: bool, notificatio
         "Write": Tries(1, is_assumed=True),
         **({"RecordFailure": Tries(1, is_assumed=True)} if failed else {}),
     }
-    return History(
+    return BilledQuantities(
         tries=tries,
         entered=STATES_A_FILE + STATES_A_CHUNK * chunks + notifications,
         publishes=notifications,

@@ -10,7 +10,7 @@ from functions.common.config import settings
 from functions.common.documents.manifest import Manifest
 from functions.common.errors import TransientError
 from functions.common.telemetry import count, step
-from functions.record_run.history import History, read_history
+from functions.record_run.history import BilledQuantities, read_history
 from functions.record_run.record import record
 from functions.record_run.run import Deployment, FinishedRun
 
@@ -39,7 +39,7 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
     return {"usd": content.usd}
 
 
-def _history(run: FinishedRun) -> History | None:
+def _history(run: FinishedRun) -> BilledQuantities | None:
     """Return the billed quantities, or None if reading them is throttled even after the client's retries.
 
     GetExecutionHistory has a bucket of 400 requests, refilled at 20 requests per second

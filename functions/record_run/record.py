@@ -10,7 +10,7 @@ from functions.common.pricing import s3_requests
 from functions.common.pricing.costs import EXACT, GB, CostLine, Size, Work, gb_months, lines, rounded, text, total
 from functions.common.pricing.prices import prices_for
 from functions.common.pricing.s3_requests import Calls, Objects
-from functions.record_run.history import History, Tries, without_history
+from functions.record_run.history import BilledQuantities, Tries, without_history
 from functions.record_run.run import Deployment, FinishedRun
 
 CHUNK_FUNCTIONS = ("validate", "transform")
@@ -26,7 +26,7 @@ metrics, and Lambda's START, END and REPORT)."""
 
 def record(
     run: FinishedRun,
-    history: History | None,
+    history: BilledQuantities | None,
     staged: Sequence[tuple[str, int]],
     manifest: Manifest | None,
     deployment: Deployment,
@@ -82,7 +82,7 @@ def function_of(state: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", state).lower()
 
 
-def _steps(run: FinishedRun, history: History, deployment: Deployment) -> dict[str, RunStep]:
+def _steps(run: FinishedRun, history: BilledQuantities, deployment: Deployment) -> dict[str, RunStep]:
     """Return the invocations by state, or by function for functions outside the state machine."""
 
     def step(functions: tuple[str, ...], tries: int, billed_ms: int, measured: str, unfinished: int = 0) -> RunStep:
@@ -105,7 +105,7 @@ def _steps(run: FinishedRun, history: History, deployment: Deployment) -> dict[s
     return steps | {function: step((function,), 1, ASSUMED_MS[function], "assumed") for function in outside}
 
 
-def _assumed(run: FinishedRun, chunks: int, manifest: Manifest | None) -> History:
+def _assumed(run: FinishedRun, chunks: int, manifest: Manifest | None) -> BilledQuantities:
     failed, has_rejects = run.status != "SUCCEEDED", manifest is not None and manifest.rejects is not None
     return without_history(chunks, run.milliseconds, failed=failed, notifications=int(failed or has_rejects))
 
@@ -122,7 +122,7 @@ def _objects(run: FinishedRun, staged: Sequence[tuple[str, int]], manifest: Mani
     return Objects(chunks, manifest.source.size, staged, outputs, manifest.counts.superseded)
 
 
-def _requests(run: FinishedRun, history: History, objects: Objects) -> Calls:
+def _requests(run: FinishedRun, history: BilledQuantities, objects: Objects) -> Calls:
     """Return the S3 requests of a whole execution. A retried step is assumed to make all of its requests again."""
     tried: dict[str, Fraction] = {}
     for state, tries in history.tries.items():
@@ -141,7 +141,7 @@ def _requests(run: FinishedRun, history: History, objects: Objects) -> Calls:
 
 
 def _quantities(
-    history: History, requests: Calls, steps: Mapping[str, RunStep], objects: Objects, deployment: Deployment
+    history: BilledQuantities, requests: Calls, steps: Mapping[str, RunStep], objects: Objects, deployment: Deployment
 ) -> dict[str, int | Fraction]:
     outside = sum(step.measured == "assumed" for step in steps.values())
     log_bytes = history.events * LOG_BYTES_AN_EVENT + sum(step.tries for step in steps.values()) * LOG_BYTES_A_CALL

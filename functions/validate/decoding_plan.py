@@ -41,7 +41,7 @@ _TYPES_OF: Mapping[str, tuple[type, ...]] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class DecodingPlan:
     """Describes how to read one part of a record."""
 
     shape: Shape
@@ -54,13 +54,13 @@ class Plan:
     """The exact test of an untyped part. None if the part's schema only limits its type: see `types`."""
     types: frozenset[type] | None = None
     """The Python types that an untyped part may have. None for any type."""
-    members: Mapping[str, "Plan"] = field(default_factory=dict)
-    element: "Plan | None" = None
-    branches: Sequence[tuple[str | int, "Plan"]] = ()
+    members: Mapping[str, "DecodingPlan"] = field(default_factory=dict)
+    element: "DecodingPlan | None" = None
+    branches: Sequence[tuple[str | int, "DecodingPlan"]] = ()
     condition: Callable[[str], str] | None = None
     """Takes an SQL expression for the object, and returns a predicate that is true only if the conditions hold."""
 
-    def walk(self) -> Iterator["Plan"]:
+    def walk(self) -> Iterator["DecodingPlan"]:
         """Yield this plan and all plans inside it."""
         yield self
         inner = [*self.members.values(), *([self.element] if self.element else []), *(one for _, one in self.branches)]
@@ -68,14 +68,14 @@ class Plan:
             yield from one.walk()
 
 
-def plan_of(version: Version) -> Plan:
+def plan_of(version: Version) -> DecodingPlan:
     """Return the plan for a version's records. Raises TypeError or ValueError if its schema can't describe a row."""
     schema = version.schema
     shape = shape_of(schema, schema)
     try:
         return _plan(shape, shape, schema, 0)
     except NotUnderstoodError:
-        return Plan(shape, shape, 0, is_untyped=True, is_valid=compiled(exact_schema(version)).is_valid)
+        return DecodingPlan(shape, shape, 0, is_untyped=True, is_valid=compiled(exact_schema(version)).is_valid)
 
 
 def is_field_name(name: str) -> bool:
@@ -87,21 +87,21 @@ class NotUnderstoodError(Exception):
     """Raised if the fast path can't test everything in a part of a schema."""
 
 
-def _plan(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
+def _plan(shape: Shape, column: Shape, root: Any, level: int) -> DecodingPlan:
     try:
         return _typed(shape, column, root, level)
     except NotUnderstoodError:
         return _untyped(shape, column, root, level)
 
 
-def _untyped(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
+def _untyped(shape: Shape, column: Shape, root: Any, level: int) -> DecodingPlan:
     said = shape.part.keys() - ANNOTATIONS  # keeps INEXACT, which marks a schema that says more than the part
     given = shape.part.get("type")
     types = None if given is None else frozenset(kind for name in _listed(given) for kind in _TYPES_OF[name])
     is_only_typed = said <= {"type"} and "integer" not in _listed(given)
     is_open = said <= {"type", "additionalProperties"} and shape.part.get("additionalProperties") is True
     if is_only_typed or is_open:
-        return Plan(shape, column, level, is_untyped=True, types=types)
+        return DecodingPlan(shape, column, level, is_untyped=True, types=types)
     shared = {name: root[name] for name in ("$defs", "definitions") if name in root}
     schema = shape.schema if isinstance(shape.schema, Mapping) else {} if shape.schema is True else {"not": {}}
     if not all(_is_shared(reference) for reference in _references([schema, shared])):
@@ -111,7 +111,7 @@ def _untyped(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
         validator = compiled({**shared, "allOf": [{k: v for k, v in schema.items() if k != "$schema"}, bounds]})
     except ValueError as exc:
         raise NotUnderstoodError from exc
-    return Plan(shape, column, level, is_untyped=True, is_valid=validator.is_valid)
+    return DecodingPlan(shape, column, level, is_untyped=True, is_valid=validator.is_valid)
 
 
 def _listed(given: Any) -> Sequence[str]:
@@ -137,10 +137,10 @@ def _is_shared(reference: str) -> bool:
 # --- what a msgspec type and SQL can test -----------------------------------------------------------------------------
 
 
-def _typed(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
+def _typed(shape: Shape, column: Shape, root: Any, level: int) -> DecodingPlan:
     part, kind = shape.part, shape.kind
     if kind == EMPTY and column.kind == EMPTY and part.keys() - ANNOTATIONS == {"type"} and part["type"] == "null":
-        return Plan(shape, column, level)
+        return DecodingPlan(shape, column, level)
     if INEXACT in part or kind not in _KNOWN or column.kind not in (kind, "number" if kind == "integer" else kind):
         raise NotUnderstoodError
     if shape.branches:
@@ -149,7 +149,7 @@ def _typed(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
         branches = [(one.constant, _plan(one.shape, column, root, level)) for one in shape.branches]
         if any(plan.is_untyped for _, plan in branches):
             raise NotUnderstoodError
-        return Plan(shape, column, level, branches=branches)
+        return DecodingPlan(shape, column, level, branches=branches)
     if part.keys() - ANNOTATIONS - _KNOWN[kind] - {"type"} - ({CONDITIONS} if kind == OBJECT else set()):
         raise NotUnderstoodError
     if kind == OBJECT:
@@ -158,9 +158,9 @@ def _typed(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
         _check_limits(part, "minItems", "maxItems")
         if part.get("uniqueItems") and (column is not shape or not _is_comparable(shape.element)):
             raise NotUnderstoodError
-        return Plan(shape, column, level, element=_plan(shape.element, column.element, root, level + 1))
+        return DecodingPlan(shape, column, level, element=_plan(shape.element, column.element, root, level + 1))
     _check_scalar(part, kind)
-    return Plan(shape, column, level)
+    return DecodingPlan(shape, column, level)
 
 
 def _is_comparable(shape: Shape) -> bool:
@@ -168,7 +168,7 @@ def _is_comparable(shape: Shape) -> bool:
     return not shape.has_json
 
 
-def _object(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
+def _object(shape: Shape, column: Shape, root: Any, level: int) -> DecodingPlan:
     part = shape.part
     known = [*shape.members]  # not a set: `required` may have values that can't be hashed
     if part.get("additionalProperties") is not False or any(name not in known for name in part.get("required", [])):
@@ -178,7 +178,7 @@ def _object(shape: Shape, column: Shape, root: Any, level: int) -> Plan:
     members = {
         name: _plan(member, column.members.get(name, member), root, level + 1) for name, member in shape.members.items()
     }
-    return Plan(shape, column, level, members=members, condition=_condition(shape, column, root))
+    return DecodingPlan(shape, column, level, members=members, condition=_condition(shape, column, root))
 
 
 def _condition(shape: Shape, column: Shape, root: Any) -> Callable[[str], str] | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from functions.common.contract import Contract
-from functions.common.diagnoses.sample import Expected, Sample
+from functions.common.diagnoses.sample import Expected, FileSample
 from functions.common.diagnoses.table import diagnose
 from functions.common.errors import MalformedDocumentError, RecordTooLargeError, RejectVolumeError, WrongEnvelopeError
 from functions.common.source.documents import Document
@@ -18,7 +18,7 @@ def explained(document: Document, rejects: ChunkRejects, contract: Contract) -> 
         yield
     except (MalformedDocumentError, WrongEnvelopeError, RecordTooLargeError) as exc:
         is_broken = isinstance(exc, MalformedDocumentError)
-        found = diagnose(Sample.of_document(document.beginning, is_broken=is_broken), Expected.of(contract))
+        found = diagnose(FileSample.of_document(document.beginning, is_broken=is_broken), Expected.of(contract))
         if not found:
             raise
         message = exc.without_advice if isinstance(exc, WrongEnvelopeError) else str(exc)
@@ -33,5 +33,5 @@ def explained(document: Document, rejects: ChunkRejects, contract: Contract) -> 
 def diagnosis_of_rejects(document: Document, rejects: ChunkRejects, contract: Contract, *, has_valid: bool) -> str:
     """Return a diagnosis of a chunk's rejects. Empty if none applies. `has_valid` says that it has valid records."""
     by_index = document.position_kind == "index"
-    sample = Sample.of_rejects(document.beginning, rejects.sample, by_index=by_index, has_valid=has_valid)
+    sample = FileSample.of_rejects(document.beginning, rejects.sample, by_index=by_index, has_valid=has_valid)
     return diagnose(sample, Expected.of(contract))

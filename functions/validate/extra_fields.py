@@ -15,7 +15,7 @@ import msgspec
 from functions.common.json_pointer import escaped
 from functions.common.reject_lines import OTHERS, is_name, shown_step
 from functions.common.schema_shapes import ARRAY, OBJECT, Shape
-from functions.validate.decoding_plan import Plan
+from functions.validate.decoding_plan import DecodingPlan
 from functions.validate.drift import UnknownField
 from functions.validate.json_values import json_text
 
@@ -62,7 +62,7 @@ def extra_text(values: Mapping[str, Any]) -> str | None:
     return json_text(dict(sorted(values.items()))) if values else None
 
 
-def can_learn(plan: Plan, path: Path) -> bool:
+def can_learn(plan: DecodingPlan, path: Path) -> bool:
     """Return whether the fast decoder reads the object at a path into a msgspec type, which can get another field."""
     if plan.is_untyped:
         return False

@@ -22,7 +22,7 @@ from functions.common.contract import Version
 from functions.common.record_types import EPOCHS, INT64, decimal_of
 from functions.common.schema_shapes import ARRAY, EMPTY, OBJECT
 from functions.common.source.raw import BLANK
-from functions.validate.decoding_plan import BOUNDS, Plan, plan_of
+from functions.validate.decoding_plan import BOUNDS, DecodingPlan, plan_of
 from functions.validate.exact_numbers import loses_digits, loses_tiny_numbers
 from functions.validate.extra_fields import ELEMENT, Learned, LearnedFields, Path, learned_fields
 from functions.validate.forbidden_characters import plain_test
@@ -97,7 +97,7 @@ def _are_objects(inputs: Sequence[bytes]) -> bool:
 
 
 @cache
-def plan_of_version(version: Version) -> Plan:
+def plan_of_version(version: Version) -> DecodingPlan:
     """Return the plan for the records of a version. Each plan is made once per process."""
     return plan_of(version)
 
@@ -127,7 +127,7 @@ def fast_decoder_of(
     )
 
 
-def _needs_digits(plan: Plan) -> bool:
+def _needs_digits(plan: DecodingPlan) -> bool:
     if plan.is_untyped:
         return plan.shape.kind not in ("string", "boolean", EMPTY)
     kind, part = plan.shape.kind, plan.shape.part
@@ -144,7 +144,7 @@ class _Types:
     max_nesting: int
     learned: Learned
 
-    def of(self, plan: Plan, path: Path) -> Any:
+    def of(self, plan: DecodingPlan, path: Path) -> Any:
         if plan.is_untyped:
             return type_of_untyped(plan, self.max_nesting)
         if plan.branches:
@@ -161,7 +161,7 @@ class _Types:
             made = _MAKERS[plan.shape.kind](plan.shape.part)
         return made | None if plan.shape.nullable and made is not None else made
 
-    def _struct(self, plan: Plan, path: Path, tag: tuple[str, str | int] | None = None) -> Any:
+    def _struct(self, plan: DecodingPlan, path: Path, tag: tuple[str, str | int] | None = None) -> Any:
         fields: list[Any] = []
         names = {}
         required = plan.shape.part.get("required", [])

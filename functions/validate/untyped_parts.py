@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from functions.common.schema_shapes import ARRAY, JSON, OBJECT
-from functions.validate.decoding_plan import Plan
+from functions.validate.decoding_plan import DecodingPlan
 from functions.validate.json_values import converter_of
 
 
@@ -15,7 +15,7 @@ class _AnyValue(type):
         return True
 
 
-def type_of_untyped(plan: Plan, max_nesting: int) -> Any:
+def type_of_untyped(plan: DecodingPlan, max_nesting: int) -> Any:
     """Return the type of one untyped part. `read_untyped` tests and converts the part's values."""
     is_valid, types, convert = plan.is_valid, plan.types, converter_of(plan.column)
     levels = max_nesting - plan.level

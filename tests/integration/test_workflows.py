@@ -10,7 +10,7 @@ import yaml
 
 from pipeline import ROOT, cli
 from pipeline.deploy import build, environments
-from pipeline.deploy.plan import Plan
+from pipeline.deploy.plan import TerraformPlan
 from pipeline.smoke import throwaway
 
 FOLDER = ROOT / ".github" / "workflows"
@@ -329,7 +329,9 @@ def test_drift_names_a_waiting_deploy_that_may_explain_it(
 @pytest.mark.parametrize("planned", [True, False])
 def test_the_apply_job_finds_the_digest_or_stops(tmp_path: Path, planned: bool) -> None:
     """It also replaces the shell, so it gets GitHub's signal when the run is cancelled."""
-    plan = Plan.read({"resource_changes": [{"address": "a.b", "change": {"actions": ["create"], "after": {}}}]})
+    plan = TerraformPlan.read(
+        {"resource_changes": [{"address": "a.b", "change": {"actions": ["create"], "after": {}}}]}
+    )
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan" / "dev.md").write_text(plan.markdown("dev") if planned else "")
     pipeline = tmp_path / ".venv" / "bin" / "pipeline"

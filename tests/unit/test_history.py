@@ -6,13 +6,13 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from functions.record_run.history import History, read_history
+from functions.record_run.history import BilledQuantities, read_history
 from functions.record_run.record import CHUNK_FUNCTIONS, function_of
 from tests.statemachine import definition as asl
 from tests.unit import histories
 
 
-def tries(history: History) -> dict[str, tuple[int, int]]:
+def tries(history: BilledQuantities) -> dict[str, tuple[int, int]]:
     return {state: (tries.number, tries.billed_ms) for state, tries in history.tries.items()}
 
 

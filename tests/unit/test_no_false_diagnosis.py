@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.common.diagnoses.sample import MOST_BYTES, Expected, Sample, complete_part_of
+from functions.common.diagnoses.sample import MOST_BYTES, Expected, FileSample, complete_part_of
 from functions.common.diagnoses.table import diagnose
 from functions.common.source.raw import RawRecord
 from tests.unit.orders import CONTRACT, Order, order, valid_orders
@@ -31,7 +31,7 @@ def faulty_orders(draw: st.DrawFn) -> Order:
 
 def of_rejects(records: list[bytes], beginning: bytes = b"", *, by_index: bool = False) -> str:
     raws = [RawRecord(0, data, len(data)) for data in records]
-    return diagnose(Sample.of_rejects(beginning, raws, by_index=by_index), EXPECTED)
+    return diagnose(FileSample.of_rejects(beginning, raws, by_index=by_index), EXPECTED)
 
 
 @given(st.lists(faulty_orders(), min_size=1, max_size=4))
@@ -48,7 +48,7 @@ def test_documents_of_orders_that_are_cut_off_have_no_diagnosis(records: list[Or
     for value in (records, {"orders": records}, {"meta": {"n": 1}, "orders": records}):
         whole = json.dumps(value).encode()
         part = whole[: data.draw(st.integers(len(whole) // 4, len(whole)))]
-        found = diagnose(Sample.of_document(part, is_broken=True), EXPECTED)
+        found = diagnose(FileSample.of_document(part, is_broken=True), EXPECTED)
         assert found == "" or "it is incomplete" in found
 
 
@@ -92,11 +92,11 @@ def is_part(part: Any, whole: Any) -> bool:
 
 @given(st.binary(max_size=200) | st.text(alphabet="{}[]\"':,<>=#/ \n\\aT1", max_size=200).map(str.encode))
 def test_any_bytes_can_be_diagnosed(data: bytes) -> None:
-    diagnose(Sample.of_document(data), EXPECTED)
+    diagnose(FileSample.of_document(data), EXPECTED)
     of_rejects(data.split(b"\n"), data)
 
 
 @pytest.mark.parametrize("data", [b"[" * MOST_BYTES, b'{"a":' * (MOST_BYTES // 5), b"[1," * (MOST_BYTES // 3)])
 def test_deeply_nested_bytes_can_be_diagnosed(data: bytes) -> None:
-    assert diagnose(Sample.of_document(data), EXPECTED) == ""
+    assert diagnose(FileSample.of_document(data), EXPECTED) == ""
     assert of_rejects([data, orjson.dumps(order())], data) == ""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.deploy.plan import Plan
+from pipeline.deploy.plan import TerraformPlan
 from pipeline.errors import CliError
 
 SECRET = "hunter2"
@@ -42,7 +42,7 @@ PLANNED = {
 
 
 def test_every_change_is_named_with_its_attributes() -> None:
-    plan = Plan.read(PLANNED)
+    plan = TerraformPlan.read(PLANNED)
     assert list(plan.lines()) == [
         "+ aws_sns_topic.a",
         '~ aws_lambda_function.this["write"]: environment, version',
@@ -55,13 +55,13 @@ def test_every_change_is_named_with_its_attributes() -> None:
 
 
 def test_no_value_is_shown() -> None:
-    plan = Plan.read(PLANNED)
+    plan = TerraformPlan.read(PLANNED)
     assert SECRET in json.dumps(PLANNED)
     assert SECRET not in "\n".join([*plan.lines(), plan.markdown("prod"), str(plan)])
 
 
 def test_a_plan_without_changes_says_so() -> None:
-    plan = Plan.read({"resource_changes": PLANNED["resource_changes"][4:]})
+    plan = TerraformPlan.read({"resource_changes": PLANNED["resource_changes"][4:]})
     assert list(plan.lines()) == ["The plan has no changes."]
     assert plan.changes == ()
 
@@ -75,7 +75,7 @@ def test_a_plan_without_changes_says_so() -> None:
     ],
 )
 def test_another_plan_has_another_digest(other: dict[str, Any]) -> None:
-    assert Plan.read(other).digest != Plan.read(PLANNED).digest
+    assert TerraformPlan.read(other).digest != TerraformPlan.read(PLANNED).digest
 
 
 @pytest.mark.parametrize("part", ["resource_changes", "resource_drift"])
@@ -83,17 +83,17 @@ def test_another_plan_has_another_digest(other: dict[str, Any]) -> None:
 def test_an_unknown_action_is_an_error(part: str, actions: tuple[str, ...]) -> None:
     """Otherwise it would be applied without being in the comment or the digest."""
     with pytest.raises(CliError, match=f"aws_sns_topic.x: {', '.join(actions)}"):
-        Plan.read({**PLANNED, part: [change("aws_sns_topic.x", *actions)]})
+        TerraformPlan.read({**PLANNED, part: [change("aws_sns_topic.x", *actions)]})
 
 
 def test_the_same_changes_have_the_same_digest() -> None:
     again = json.loads(json.dumps({**PLANNED, "resource_drift": [], "timestamp": "later"}))
-    assert Plan.read(again).digest == Plan.read(PLANNED).digest
+    assert TerraformPlan.read(again).digest == TerraformPlan.read(PLANNED).digest
 
 
 def test_a_comment_is_one_code_block_of_limited_length() -> None:
     planned = [change(f'aws_sqs_queue.q["```{number}"]', "create", after={}) for number in range(5000)]
-    comment = Plan.read({"resource_changes": planned}).markdown("dev")
+    comment = TerraformPlan.read({"resource_changes": planned}).markdown("dev")
     assert comment.count("```") == 2
     assert "… and 3928 more" in comment
     assert len(comment.encode()) < 65_536 / 2, "two must fit into one GitHub comment"
@@ -101,4 +101,4 @@ def test_a_comment_is_one_code_block_of_limited_length() -> None:
 
 def test_the_length_of_a_comment_is_limited_in_bytes() -> None:
     planned = [change(f'aws_sqs_queue.q["{number}{"€" * 300}"]', "create", after={}) for number in range(300)]
-    assert len(Plan.read({"resource_changes": planned}).markdown("dev").encode()) < 65_536 / 2
+    assert len(TerraformPlan.read({"resource_changes": planned}).markdown("dev").encode()) < 65_536 / 2

@@ -6,14 +6,14 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from functions.common.diagnoses.sample import Expected, Sample, value_of
+from functions.common.diagnoses.sample import Expected, FileSample, value_of
 from functions.common.json_pointer import pointer_of
 from functions.common.reject_lines import is_name
 
 Kind = Literal["member", "elements", "members", "string"]
 
 
-class Step(NamedTuple):
+class PathStep(NamedTuple):
     """One step from a value to the records inside it."""
 
     kind: Kind
@@ -21,9 +21,9 @@ class Step(NamedTuple):
     name: str = ""
 
 
-Path: TypeAlias = tuple[Step, ...]
+Path: TypeAlias = tuple[PathStep, ...]
 
-ELEMENTS, MEMBERS, STRING = Step("elements"), Step("members"), Step("string")
+ELEMENTS, MEMBERS, STRING = PathStep("elements"), PathStep("members"), PathStep("string")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MOST_STEPS = 6
 _MOST_VALUES = 300
@@ -32,7 +32,7 @@ _MOST_VALUES = 300
 _TYPES_OF_DYNAMODB = frozenset({"S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"})
 
 
-def path_to_records(sample: Sample, expected: Expected) -> Path:
+def path_to_records(sample: FileSample, expected: Expected) -> Path:
     """Return the path that leads to records from most of the sample's values. Empty if there is none.
 
     The path is empty, too, if the records are where the contract expects them.
@@ -57,7 +57,7 @@ def path_to_records_in(value: Any, expected: Expected) -> Path:
     return ()
 
 
-def jq_filter(path: Path, sample: Sample, expected: Expected) -> str:
+def jq_filter(path: Path, sample: FileSample, expected: Expected) -> str:
     """Return the jq filter that yields each record of a file whose documents or lines have records at `path`."""
     filters = [""]
     for step in (*_holder(sample, expected), *path):
@@ -107,7 +107,7 @@ def is_map(value: dict[str, Any], expected: Expected) -> bool:
     return all(len(inner[0].keys() & one.keys()) * 2 >= len(inner[0].keys() | one.keys()) for one in inner)
 
 
-def _holder(sample: Sample, expected: Expected) -> Path:
+def _holder(sample: FileSample, expected: Expected) -> Path:
     """Return the path from the file's values to those of the sample."""
     if sample.is_in_envelope:
         return (*_members(expected.path), ELEMENTS)
@@ -115,10 +115,10 @@ def _holder(sample: Sample, expected: Expected) -> Path:
 
 
 def _members(names: Sequence[str]) -> Path:
-    return tuple(Step("member", name) for name in names)
+    return tuple(PathStep("member", name) for name in names)
 
 
-def _inside(value: Any, expected: Expected) -> Iterator[tuple[Step, Any]]:
+def _inside(value: Any, expected: Expected) -> Iterator[tuple[PathStep, Any]]:
     match value:
         case str() if value.lstrip()[:1] in ("{", "[", '"'):
             yield STRING, value_of(value)
@@ -127,4 +127,4 @@ def _inside(value: Any, expected: Expected) -> Iterator[tuple[Step, Any]]:
         case dict() if is_map(value, expected):
             yield MEMBERS, next(iter(value.values()))
         case dict():
-            yield from ((Step("member", name), inner) for name, inner in value.items() if is_name(name))
+            yield from ((PathStep("member", name), inner) for name, inner in value.items() if is_name(name))

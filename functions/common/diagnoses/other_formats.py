@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from functions.common.diagnoses.sample import Expected, Sample, value_of
+from functions.common.diagnoses.sample import Expected, FileSample, value_of
 
 _CARRIAGE_RETURN = re.compile(rb"[}\]][ \t]*\r[ \t\r]*[{\[]")
 _HTML = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
@@ -34,27 +34,27 @@ _AT_ERROR = (
 _IN_STRINGS = {"Invalid control character at": "control_character", "Invalid \\escape": "escape"}
 
 
-def has_only_carriage_returns(sample: Sample) -> bool:
+def has_only_carriage_returns(sample: FileSample) -> bool:
     """Return whether carriage returns alone are between values, as on old Macs."""
     return b"\n" not in sample.text and _CARRIAGE_RETURN.search(sample.text) is not None
 
 
-def is_html(sample: Sample) -> bool:
+def is_html(sample: FileSample) -> bool:
     """Return whether the file begins as an HTML page."""
     return _HTML.match(sample.text) is not None
 
 
-def is_xml(sample: Sample) -> bool:
+def is_xml(sample: FileSample) -> bool:
     """Return whether the file begins as XML."""
     return _XML.match(sample.text) is not None
 
 
-def is_javascript(sample: Sample) -> bool:
+def is_javascript(sample: FileSample) -> bool:
     """Return whether the file assigns JSON to a variable, passes it to a function, or protects it from hijacking."""
     return bool(_JAVASCRIPT.match(sample.text) or _AGAINST_HIJACKING.match(sample.text))
 
 
-def delimiter_of(sample: Sample) -> str:
+def delimiter_of(sample: FileSample) -> str:
     """Return the name of the character that separates the fields of each line. Empty if the file isn't CSV."""
     lines = _lines(sample)
     if len(lines) < 2 or any(line.startswith(("{", "[", "<", '"{')) for line in lines):
@@ -69,19 +69,19 @@ def delimiter_of(sample: Sample) -> str:
     return ""
 
 
-def has_prefixes(sample: Sample) -> bool:
+def has_prefixes(sample: FileSample) -> bool:
     """Return whether each line has other characters before an object, as in a log."""
     found = [_PREFIXED.fullmatch(line) for line in _lines(sample)]
     return bool(found) and all(match and value_of(match[1]) is not None for match in found)
 
 
-def error_member_of(sample: Sample, expected: Expected) -> str:
+def error_member_of(sample: FileSample, expected: Expected) -> str:
     """Return the member that makes most of the values error responses of an API. Empty if they aren't."""
     found = [member for value in sample.values if (member := _error_member(value, expected))]
     return found[0] if len(found) * 2 > len(sample.strings) else ""
 
 
-def notation_of(sample: Sample) -> tuple[str, int]:
+def notation_of(sample: FileSample) -> tuple[str, int]:
     """Return the notation that most of the strings have where JSON ends, and the index in the first such text.
 
     Returns an empty string if the strings are JSON or have something else there.
@@ -123,7 +123,7 @@ def _notation(text: str) -> tuple[str, int] | None:
     return next(((name, at) for name, pattern in _AT_ERROR if pattern.match(text, start)), None)
 
 
-def _lines(sample: Sample) -> Sequence[str]:
+def _lines(sample: FileSample) -> Sequence[str]:
     """Return the first complete lines that aren't blank."""
     lines = sample.text.decode("utf-8", "replace").split("\n")
     if sample.is_cut:

@@ -48,7 +48,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class FileSample:
     """The beginning of a document, or the first rejected records."""
 
     text: bytes

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functions.common.diagnoses import detectors, other_formats
 from functions.common.diagnoses.detectors import Detector
 from functions.common.diagnoses.misplaced import MEMBERS, STRING
-from functions.common.diagnoses.sample import Expected, Sample
+from functions.common.diagnoses.sample import Expected, FileSample
 from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError, UnsupportedFormatError
 from functions.common.source.compression import ARCHIVES, READ, TABLES_AND_DOCUMENTS
 
@@ -31,7 +31,7 @@ class Diagnosis:
         return f"{self.says} {self.advice}".format(**found)
 
 
-def diagnose(sample: Sample, expected: Expected) -> str:
+def diagnose(sample: FileSample, expected: Expected) -> str:
     """Return what a failing file is and what to do, in sentences. Empty if no diagnosis applies."""
     for diagnosis in TABLE:
         if not diagnosis.error and (found := diagnosis.find(sample, expected)) is not None:
@@ -44,7 +44,7 @@ def check_beginning(beginning: bytes, compression: str = "") -> None:
 
     Raises UnsupportedFormatError, EncodingError or MalformedDocumentError.
     """
-    sample = Sample(beginning, (), (), compression=compression)
+    sample = FileSample(beginning, (), (), compression=compression)
     for diagnosis in TABLE:
         if diagnosis.error and (found := diagnosis.find(sample, Expected())) is not None:
             raise diagnosis.error(diagnosis.message(found))

@@ -13,7 +13,7 @@ from functions.common.reject_lines import shown_step
 from functions.common.schema_shapes import ARRAY, EMPTY, JSON, OBJECT, Shape, shape_of
 from functions.common.sql import identifier, literal
 from functions.validate.contract_sql.patterns import decimal_string, pattern_conditions
-from functions.validate.decoding_plan import Plan
+from functions.validate.decoding_plan import DecodingPlan
 
 ConditionsOf = Callable[[Shape, str], Iterator[str]]
 """Returns the conditions on a value that isn't an object or array, from its shape and its SQL expression."""
@@ -24,7 +24,7 @@ _AS_SENT = ("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN")
 _FINER_THAN_A_MICROSECOND = "[.][0-9]{6}[0-9]*[1-9]"
 
 
-def surely_valid(plan: Plan) -> str:
+def surely_valid(plan: DecodingPlan) -> str:
     """Return a predicate that is true only if a record that the fast decoder read by this plan is valid."""
     return " AND ".join(["true", *_planned(plan, SENT)])
 
@@ -76,7 +76,7 @@ def _conditions(shape: Shape, place: str, conditions_of: ConditionsOf) -> Iterat
         yield f"({place} IS NULL OR ({of_this}))"
 
 
-def _planned(plan: Plan, place: str) -> Iterator[str]:
+def _planned(plan: DecodingPlan, place: str) -> Iterator[str]:
     """Yield the conditions on a part of a record that was read by a plan."""
     if plan.is_untyped:
         yield from _conditions(plan.column, place, _surely_fits)
@@ -139,7 +139,7 @@ def _surely_fits(shape: Shape, place: str) -> Iterator[str]:
         yield from _fits(shape, place)
 
 
-def _not_decoded(plan: Plan, place: str) -> Iterator[str]:
+def _not_decoded(plan: DecodingPlan, place: str) -> Iterator[str]:
     """Yield the conditions on a value that the fast decoder doesn't test."""
     if plan.shape.kind == "string":
         yield from pattern_conditions(plan.shape.part, place)

@@ -128,7 +128,7 @@ def _decimals(part: Mapping[str, Any], *, as_text: bool) -> Iterator[tuple[str, 
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class ExtremesTrial:
     """The outcome of the records at the limits of a version's schema."""
 
     faults: Sequence[Fault]
@@ -136,7 +136,7 @@ class Trial:
     """The warnings, each with the column that it is about, such as orders.status."""
 
 
-def try_extremes(folder: Path, contract: Contract, version: Version) -> Trial:
+def try_extremes(folder: Path, contract: Contract, version: Version) -> ExtremesTrial:
     """Run a contract without other faults on the extremes of a version, and return the outcome."""
     origins = _origins(contract)
     key = [origins[contract.record_table.name].get(name, Origin()).pointer for name in contract.record_table.key]
@@ -148,7 +148,7 @@ def try_extremes(folder: Path, contract: Contract, version: Version) -> Trial:
     repeated = _repeated_parents(folder, version, rename)
     lines = [json.dumps(record).encode() + b"\n" for _, record in named]
     if repeated or not lines:
-        return Trial(repeated, {})
+        return ExtremesTrial(repeated, {})
     starts = {sum(map(len, lines[:number])): number for number in range(len(lines))}
     with tried(lines, folder) as result:
         says = f"version {version.number}: "
@@ -156,12 +156,12 @@ def try_extremes(folder: Path, contract: Contract, version: Version) -> Trial:
             one = found[starts[result.position]] if result.position in starts else None
             where = f"{one.pointer} is {one.what}" if one else "records at the limits of the schema"
             advice = "Accept such a value in the SQL, or reject it with the schema or a rule."
-            return Trial([Fault(folder / "contract.json", 1, f"{says}{where}: {result.cause}", advice)], {})
+            return ExtremesTrial([Fault(folder / "contract.json", 1, f"{says}{where}: {result.cause}", advice)], {})
         warned = dict(_of_rejects(folder, version, found, starts, map(json.loads, result.reject_lines())))
         table = contract.record_table
         rows = read_rows(result.tables[f"{table.name}.csv"]) if f"{table.name}.csv" in result.tables else []
         warned |= _of_rounded(folder, contract, origins[table.name], [record for _, record in named], rows)
-    return Trial([], warned)
+    return ExtremesTrial([], warned)
 
 
 def _origins(contract: Contract) -> Mapping[str, Columns]:

@@ -65,7 +65,7 @@ def deploy(place: Target, reviewed: str = "") -> dict[str, Any]:
         watch("deploying", place.workspace.apply())
         return place.outputs()
     with place.workspace.planned() as (file, content):
-        digest = plan.Plan.read(content).digest
+        digest = plan.TerraformPlan.read(content).digest
         if digest != reviewed:
             raise CliError(
                 f"The plan has changed since the review: its digest is {digest}, not {reviewed}.",
@@ -102,11 +102,11 @@ def subscription_warnings(place: Target, outputs: Mapping[str, Any]) -> list[str
     return sentences
 
 
-def planned(place: Target) -> plan.Plan:
+def planned(place: Target) -> plan.TerraformPlan:
     """Return the changes that a deploy would make now. Changes nothing and takes no lock. Raises CliError."""
     prepare(place)
     with place.workspace.planned() as (_, content):
-        return plan.Plan.read(content)
+        return plan.TerraformPlan.read(content)
 
 
 def prepare(place: Target) -> None:

@@ -26,7 +26,7 @@ _SHOWN_BYTES = 30_000
 
 
 @dataclass(frozen=True)
-class Change:
+class ResourceChange:
     """A planned change to one resource."""
 
     kind: str
@@ -40,16 +40,16 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TerraformPlan:
     """The planned changes, and the changes made outside Terraform since the last apply."""
 
-    changes: tuple[Change, ...]
-    outside: tuple[Change, ...]
+    changes: tuple[ResourceChange, ...]
+    outside: tuple[ResourceChange, ...]
     digest: str
     """A hash of all planned changes, including values. Plans with the same changes have the same digest."""
 
     @classmethod
-    def read(cls, content: Mapping[str, Any]) -> "Plan":
+    def read(cls, content: Mapping[str, Any]) -> "TerraformPlan":
         """Read a plan in Terraform's JSON (terraform show -json). Raises CliError for an unknown action."""
         planned, outside = (list(_changing(content.get(part, []))) for part in ("resource_changes", "resource_drift"))
         exact = [[one["address"], one["change"]["actions"], one["change"].get("after")] for one in planned]
@@ -96,11 +96,11 @@ def _changing(resources: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, A
             )
 
 
-def _change(planned: Mapping[str, Any]) -> Change:
+def _change(planned: Mapping[str, Any]) -> ResourceChange:
     change = planned["change"]
     kind = _KINDS[tuple(change["actions"])]
     attributes = _differing(change) if kind in ("change", "replace") else ()
-    return Change(kind, planned["address"], attributes)
+    return ResourceChange(kind, planned["address"], attributes)
 
 
 def _differing(change: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pipeline.draft.names import snake, words_of
 from pipeline.draft.personal_data import is_contact, is_personal
 from pipeline.draft.questions import places
 from pipeline.draft.sample import Sample
-from pipeline.draft.tables import Plan
+from pipeline.draft.tables import DraftPlan
 from pipeline.draft.totals import Total
 from pipeline.draft.types import AMOUNT_WORDS, EMPTY, NEARLY_ALL
 
@@ -17,7 +17,7 @@ NAME = "DRAFT.md"
 
 
 def document(
-    plan: Plan, sample: Sample, questions: Sequence[str], notes: Sequence[str], proposals: Sequence[str]
+    plan: DraftPlan, sample: Sample, questions: Sequence[str], notes: Sequence[str], proposals: Sequence[str]
 ) -> str:
     """Return the text of DRAFT.md."""
     lines = [
@@ -59,7 +59,7 @@ def _input(sample: Sample) -> Iterator[str]:
     )
 
 
-def _columns(plan: Plan) -> Iterator[str]:
+def _columns(plan: DraftPlan) -> Iterator[str]:
     yield "| column | type | from | why |"
     yield "| --- | --- | --- | --- |"
     for table in plan.tables:
@@ -74,7 +74,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _rules(plan: Plan) -> Iterator[str]:
+def _rules(plan: DraftPlan) -> Iterator[str]:
     yield (
         f"If at least {NEARLY_ALL:.0%} of a field's values have one type, it is the rule. Records with other values "
         "are rejected. Below that, the field becomes JSON or a string."
@@ -82,7 +82,7 @@ def _rules(plan: Plan) -> Iterator[str]:
     yield "A field is required if at least 100 records have it, and none lacks it. All others may be missing or null."
 
 
-def _left_out(plan: Plan) -> Iterator[str]:
+def _left_out(plan: DraftPlan) -> Iterator[str]:
     for pointer, field in places(plan.record):
         if field.kind == EMPTY and not field.node.objects:
             yield f"{pointer}: {field.why}. A record with another value is rejected until the contract is updated."
@@ -92,7 +92,7 @@ def _left_out(plan: Plan) -> Iterator[str]:
         yield f"/{name}: {why}. Its values are in `_extra`."
 
 
-def proposals(totals: Sequence[Total], plan: Plan) -> list[str]:
+def proposals(totals: Sequence[Total], plan: DraftPlan) -> list[str]:
     """Return the lines that propose rules and control totals, ready to be copied to contract.json."""
     rules = [
         {
@@ -119,7 +119,7 @@ def proposals(totals: Sequence[Total], plan: Plan) -> list[str]:
     return lines
 
 
-def personal_columns(plan: Plan) -> list[str]:
+def personal_columns(plan: DraftPlan) -> list[str]:
     """Return the columns that look like personal data, as table.column."""
     found = []
     contacts = [

@@ -13,7 +13,7 @@ from pipeline.draft.keys import Key, choose_key, possible_pairs, unique_pair
 from pipeline.draft.profile import MOST_MEMBERS
 from pipeline.draft.questions import Doubt, doubts
 from pipeline.draft.sample import Sample, again
-from pipeline.draft.tables import Plan, plan_tables
+from pipeline.draft.tables import DraftPlan, plan_tables
 from pipeline.draft.totals import Total, confirmed, suggested
 from pipeline.draft.types import EMPTY, Field, decide_record
 from pipeline.errors import CliError
@@ -24,7 +24,7 @@ class Draft:
     """A drafted contract."""
 
     sample: Sample
-    plan: Plan
+    plan: DraftPlan
     files: Mapping[str, str]
     """The files of the contract's folder by name, with DRAFT.md."""
     questions: Sequence[str]

@@ -8,11 +8,11 @@ from typing import Any
 from functions.common.input_settings import KEEP
 from pipeline.draft.schema import schema_of
 from pipeline.draft.sql import files_of, record_id_sql
-from pipeline.draft.tables import Plan, Table
+from pipeline.draft.tables import DraftPlan, DraftTable
 from pipeline.draft.totals import Total, correct
 
 
-def contract_files(plan: Plan, given: Mapping[str, Any], totals: Sequence[Total]) -> dict[str, str]:
+def contract_files(plan: DraftPlan, given: Mapping[str, Any], totals: Sequence[Total]) -> dict[str, str]:
     """Return the files of a contract by name. `given` has the members of `input` that the sample decides.
 
     The example in the schema has correct totals, so that their rules can be added.
@@ -27,7 +27,7 @@ def contract_files(plan: Plan, given: Mapping[str, Any], totals: Sequence[Total]
     }
 
 
-def contract_of(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
+def contract_of(plan: DraftPlan, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of contract.json."""
     derived = {}
     if plan.record_id:
@@ -45,7 +45,7 @@ def contract_of(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _table(table: Table) -> dict[str, Any]:
+def _table(table: DraftTable) -> dict[str, Any]:
     made: dict[str, Any] = {"name": table.name, "description": table.description, "key": table.key}
     if table.latest_by:
         made["latest_by"] = table.latest_by

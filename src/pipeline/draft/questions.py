@@ -7,7 +7,7 @@ from functions.common.json_pointer import pointer_of
 from pipeline.console import many
 from pipeline.draft.keys import scalars
 from pipeline.draft.sample import Sample
-from pipeline.draft.tables import Plan
+from pipeline.draft.tables import DraftPlan
 from pipeline.draft.types import EMPTY, Field
 
 _FIELDS_PER_QUESTION = 20
@@ -22,7 +22,7 @@ class Doubt:
     says: str
 
 
-def doubts(plan: Plan, sample: Sample, others: Iterator[Doubt]) -> tuple[list[str], list[str]]:
+def doubts(plan: DraftPlan, sample: Sample, others: Iterator[Doubt]) -> tuple[list[str], list[str]]:
     """Return the questions to ask, at most one for 20 fields but at least one, and the doubts that are only noted."""
     found = sorted([*_found(plan, sample), *others], key=lambda one: one.rank)
     most = max(1, plan.fields // _FIELDS_PER_QUESTION)
@@ -30,7 +30,7 @@ def doubts(plan: Plan, sample: Sample, others: Iterator[Doubt]) -> tuple[list[st
     return says[:most], says[most:]
 
 
-def _found(plan: Plan, sample: Sample) -> Iterator[Doubt]:
+def _found(plan: DraftPlan, sample: Sample) -> Iterator[Doubt]:
     if sample.place.question:
         yield Doubt(0, sample.place.question)
     if plan.key.question:

@@ -10,7 +10,7 @@ import duckdb
 from functions.common.sql import identifier, literal
 
 if TYPE_CHECKING:
-    from pipeline.draft.tables import Plan, Table
+    from pipeline.draft.tables import DraftPlan, DraftTable
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _WIDE = 110
@@ -37,7 +37,7 @@ def member(holder: str, name: str) -> str:
     return f"{holder}.{ident(name)}"
 
 
-def record_id_sql(plan: "Plan") -> str:
+def record_id_sql(plan: "DraftPlan") -> str:
     """Return the key for records that have none: the position in the file, and a hash of the content."""
     members = ", ".join(
         f"{literal(name)}: {ident(name)}" for name, one in plan.record.members.items() if one.kind != "empty"
@@ -45,7 +45,7 @@ def record_id_sql(plan: "Plan") -> str:
     return f"printf('%012d-%s', _position, left(md5(CAST({{{members}}} AS VARCHAR)), 16))"
 
 
-def select_of(table: "Table") -> str:
+def select_of(table: "DraftTable") -> str:
     """Return the SELECT of a table."""
     columns = ["_position"]
     for column in table.columns:
@@ -55,6 +55,6 @@ def select_of(table: "Table") -> str:
     return f"SELECT\n{lines}\nFROM {table.source}{where}\n"
 
 
-def files_of(plan: "Plan") -> Mapping[str, str]:
+def files_of(plan: "DraftPlan") -> Mapping[str, str]:
     """Return the SQL files of a draft by name."""
     return {f"{table.name}.sql": select_of(table) for table in plan.tables}

@@ -17,7 +17,7 @@ _ENOUGH_ARRAYS = 10
 
 
 @dataclass
-class Column:
+class DraftColumn:
     """A column of a table."""
 
     name: str
@@ -34,14 +34,14 @@ class Column:
 
 
 @dataclass
-class Table:
+class DraftTable:
     """A table of the draft."""
 
     name: str
     description: str
     why: str
     key: list[str]
-    columns: list[Column]
+    columns: list[DraftColumn]
     source: str
     """What its SELECT reads: `records`, or a subquery that unnests an array."""
     references: list[tuple[list[str], str]] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Table:
 
 
 @dataclass
-class Plan:
+class DraftPlan:
     """The tables of a draft, and the decisions about them."""
 
     dataset: str
@@ -60,13 +60,13 @@ class Plan:
     key: Key
     record_id: str
     """The derived column that identifies a record without a key. Empty if records have one."""
-    tables: list[Table]
+    tables: list[DraftTable]
     notes: list[str] = field(default_factory=list)
     rules: list[dict[str, str]] = field(default_factory=list)
     """The contract's rules, which keep the keys unique."""
 
     @property
-    def record_table(self) -> Table:
+    def record_table(self) -> DraftTable:
         return self.tables[0]
 
     @property
@@ -75,7 +75,7 @@ class Plan:
         return sum(1 for table in self.tables for column in table.columns if column.field)
 
 
-def plan_tables(record: Field, dataset: str, key: Key, *, is_cautious: bool = False) -> Plan:
+def plan_tables(record: Field, dataset: str, key: Key, *, is_cautious: bool = False) -> DraftPlan:
     """Return the tables for the records of a dataset.
 
     If `is_cautious`, only arrays get tables of their own, and their keys are numbers of elements.
@@ -94,7 +94,7 @@ class _Planner:
         self._codes = Names()
         self._notes: list[str] = []
 
-    def plan(self) -> Plan:
+    def plan(self) -> DraftPlan:
         name = table_name(self._tables, [self._dataset], "all")
         for path in self._key.paths:
             _require(self._record, path)
@@ -106,13 +106,13 @@ class _Planner:
         for entity in entities.values():
             _require(self._record, entity.latest_by)
         columns = Names(_TAKEN)
-        table = Table(name, "One row per record.", self._key.why, [], [], "records")
+        table = DraftTable(name, "One row per record.", self._key.why, [], [], "records")
         record_id = ""
         if not self._key.paths:
             record_id = Names({*_TAKEN, *map(str.lower, self._record.members)}).unique(["record_id"], "the")
-            table.columns.append(Column(columns.unique([record_id], "the"), "VARCHAR", record_id, ""))
+            table.columns.append(DraftColumn(columns.unique([record_id], "the"), "VARCHAR", record_id, ""))
             table.key = [record_id]
-        plan = Plan(self._dataset, self._record, self._key, record_id, [table], self._notes, self._rules)
+        plan = DraftPlan(self._dataset, self._record, self._key, record_id, [table], self._notes, self._rules)
         self._add_members(plan, table, columns, self._record, (), "", entities)
         for pointer in map(pointer_of, self._key.paths):
             table.key.append(next(one.name for one in table.columns if one.pointer == pointer))
@@ -125,8 +125,8 @@ class _Planner:
 
     def _add_members(
         self,
-        plan: Plan,
-        table: Table,
+        plan: DraftPlan,
+        table: DraftTable,
         columns: Names,
         holder: Field,
         path: Path,
@@ -141,20 +141,20 @@ class _Planner:
             here, expression = (*path, name), member(sql, name)
             pointer = f"{place}{pointer_of(here)}"
             if one.kind in (SCALAR, JSON):
-                table.columns.append(Column(columns.unique(here, prefix), one.type, expression, pointer, one))
+                table.columns.append(DraftColumn(columns.unique(here, prefix), one.type, expression, pointer, one))
             elif one.kind == OBJECT and id(one) in entities:
                 entity = entities[id(one)]
                 id_name = entity.id_field.name
                 chosen = columns.unique(_id_path(name, id_name), prefix)
                 id_pointer = f"{pointer}{pointer_of([id_name])}"
                 id_sql = member(expression, id_name)
-                table.columns.append(Column(chosen, entity.id_field.type, id_sql, id_pointer, entity.id_field))
+                table.columns.append(DraftColumn(chosen, entity.id_field.type, id_sql, id_pointer, entity.id_field))
             elif one.kind == OBJECT:
                 self._add_members(plan, table, columns, one, here, expression, entities, place, prefix)
 
     # --- objects that repeat ------------------------------------------------------------------------------------------
 
-    def _add_entity(self, plan: Plan, record_table: Table, entity: RepeatedObject) -> None:
+    def _add_entity(self, plan: DraftPlan, record_table: DraftTable, entity: RepeatedObject) -> None:
         place, id_pointer = pointer_of(entity.path), pointer_of([*entity.path, entity.id_field.name])
         sql = ""
         for name in entity.path:
@@ -163,12 +163,12 @@ class _Planner:
         name = table_name(self._tables, [_plural(snake(entity.path[-1]) or "value")], self._dataset)
         id_name = entity.id_field.name
         key = columns.unique(_id_path(entity.path[-1], id_name), singular(name))
-        table = Table(
+        table = DraftTable(
             name,
             f"One row per {singular(name)}, with the values of the latest record.",
             f"{place} repeats under {id_name}, with the same values",
             [key],
-            [Column(key, entity.id_field.type, member(sql, id_name), id_pointer, entity.id_field)],
+            [DraftColumn(key, entity.id_field.type, member(sql, id_name), id_pointer, entity.id_field)],
             "records",
             where=f"{member(sql, id_name)} IS NOT NULL",
         )
@@ -176,7 +176,7 @@ class _Planner:
         self._add_members(plan, table, columns, rest, (), sql, {}, place, singular(name))
         time = next(one for one in record_table.columns if one.pointer == pointer_of(entity.latest_by))
         latest = columns.unique([f"last_{time.name}"], singular(name))
-        table.columns.append(Column(latest, time.type, time.sql, time.pointer))
+        table.columns.append(DraftColumn(latest, time.type, time.sql, time.pointer))
         table.latest_by = [latest]
         plan.tables.append(table)
         own = next(one for one in record_table.columns if one.pointer == id_pointer)
@@ -185,7 +185,13 @@ class _Planner:
     # --- arrays -------------------------------------------------------------------------------------------------------
 
     def _add_arrays(
-        self, plan: Plan, parent: Table, holder: Field, path: Path, sql: str, entities: dict[int, RepeatedObject]
+        self,
+        plan: DraftPlan,
+        parent: DraftTable,
+        holder: Field,
+        path: Path,
+        sql: str,
+        entities: dict[int, RepeatedObject],
     ) -> None:
         """Add a table for each array in an object, and for the arrays in its elements."""
         for name, one in holder.members.items():
@@ -195,7 +201,7 @@ class _Planner:
             elif one.kind in (ROWS, LIST) and one.element:
                 self._add_array(plan, parent, one, here, expression)
 
-    def _add_array(self, plan: Plan, parent: Table, array: Field, path: Path, sql: str) -> None:
+    def _add_array(self, plan: DraftPlan, parent: DraftTable, array: Field, path: Path, sql: str) -> None:
         element = array.element
         assert element
         names = table_name(self._tables, path[-1:], singular(parent.name))
@@ -209,12 +215,12 @@ class _Planner:
         unnested += [f"generate_subscripts({sql}, 1) AS {ident(number)}"] if number else []
         why = f"{parent.place}{pointer_of(path)} is {array.why}"
         why += f", whose {own} is unique in each record" if own else ", numbered by their position"
-        table = Table(
+        table = DraftTable(
             names,
             f"One row per element of {parent.place}{pointer_of(path)}.",
             why,
             [*(column.name for column in keys), *([number] if number else [])],
-            [*keys, *([Column(number, "BIGINT", ident(number), "")] if number else [])],
+            [*keys, *([DraftColumn(number, "BIGINT", ident(number), "")] if number else [])],
             f"(SELECT {', '.join(['_position', *selected, *unnested])} FROM {parent.source})",
             references=[([column.name for column in keys], parent.name)],
             place=f"{parent.place}{pointer_of(path)}/*",
@@ -222,7 +228,7 @@ class _Planner:
         plan.tables.append(table)
         place = table.place
         if element.kind in (SCALAR, JSON):
-            table.columns.append(Column(columns.unique([one], "one"), element.type, ident(alias), place, element))
+            table.columns.append(DraftColumn(columns.unique([one], "one"), element.type, ident(alias), place, element))
             return
         self._add_members(plan, table, columns, element, (), ident(alias), {}, place, one)
         if own:
@@ -230,7 +236,7 @@ class _Planner:
             table.key.append(next(column.name for column in table.columns if column.pointer == pointer))
         self._add_arrays(plan, table, element, (), ident(alias), {})
 
-    def _own_id(self, array: Field, path: Path, parent: Table, sql: str) -> str:
+    def _own_id(self, array: Field, path: Path, parent: DraftTable, sql: str) -> str:
         """Return the member that identifies an element within its record, which a rule then keeps unique, or nothing.
 
         Elements of arrays in arrays are numbered instead.
@@ -257,7 +263,7 @@ class _Planner:
             return name
         return ""
 
-    def _parent_key(self, parent: Table, columns: Names) -> tuple[list[Column], list[str]]:
+    def _parent_key(self, parent: DraftTable, columns: Names) -> tuple[list[DraftColumn], list[str]]:
         """Return a child table's columns for the parent's key, and the SQL that selects them from the parent."""
         keys, selected = [], []
         by_name = {column.name: column for column in parent.columns}
@@ -265,7 +271,7 @@ class _Planner:
             own = by_name[name]
             prefix = singular(parent.name)
             chosen = columns.unique([prefix, name] if name in GENERIC_IDS else [name], prefix)
-            keys.append(Column(chosen, own.type, ident(chosen), own.pointer))
+            keys.append(DraftColumn(chosen, own.type, ident(chosen), own.pointer))
             selected.append(own.sql if own.sql == ident(chosen) else f"{own.sql} AS {ident(chosen)}")
         return keys, selected
 

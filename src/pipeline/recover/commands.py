@@ -239,7 +239,7 @@ def _run(place: Target, starts: Iterable[restarts.Start], concurrency: int, appl
         show.out.print(f"{show.many(len(wanted), 'execution')} would start. To start, add --apply.")
         return
     begun: list[restarts.Start] = []
-    ended: list[restarts.Ended] = []
+    ended: list[restarts.EndedBatch] = []
     try:
         ending = restarts.run_all(place, wanted, concurrency, begun.append)
         ended.extend(show.tracked(ending, "running executions", len(wanted)))

@@ -75,7 +75,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndedBatch:
     """The end of a started execution."""
 
     start: Start
@@ -301,7 +301,7 @@ def _replanned(place: Target, source: Source, ingested_at: str, revision: int) -
 
 def run_all(
     place: Target, starts: Iterable[Start], concurrency: int, begun: Callable[[Start], None] = lambda _: None
-) -> Iterator[Ended]:
+) -> Iterator[EndedBatch]:
     """Start executions, at most `concurrency` at a time, and yield each one when it has ended."""
     waiting = iter([start for start in starts if start.batch])
     machine = place.outputs()["state_machine_arn"]
@@ -318,7 +318,7 @@ def run_all(
             execution = executions.describe(place.step_functions(), machine, name)
             if execution is None or execution["status"] == "RUNNING":  # None: AWS lists a new execution a moment later
                 continue
-            yield Ended(running.pop(name), execution["status"], execution.get("error", ""))
+            yield EndedBatch(running.pop(name), execution["status"], execution.get("error", ""))
         time.sleep(_POLL_SECONDS[place.name])
 
 

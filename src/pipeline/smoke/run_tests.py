@@ -15,7 +15,7 @@ from pipeline.smoke.check_results import CheckOutcome, Result
 TESTS = ROOT / "tests" / "e2e" / "smoke"
 
 
-class Deployment:
+class TestedDeployment:
     """A pytest plugin that gives `place` to tests/e2e/smoke/conftest.py and collects the test results."""
 
     def __init__(self, place: Target) -> None:
@@ -45,7 +45,7 @@ class Deployment:
 
 def run_tests(place: Target, tests: Path = TESTS) -> list[Result]:
     """Test a deployment and return the results. After a Ctrl-C, the tests clean up and KeyboardInterrupt is raised."""
-    plugin = Deployment(place)
+    plugin = TestedDeployment(place)
     # the settings in pyproject.toml, without pytest's output and the options of make test
     options = ["-c", str(ROOT / "pyproject.toml"), "--strict-markers", "--capture=no"]
     options += ["--override-ini=addopts=", "--override-ini=verbosity_assertions=2"]
