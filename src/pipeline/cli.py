@@ -14,7 +14,6 @@ from typer.exceptions import TyperException
 from functions.common.errors import PipelineError, TransientError
 from pipeline import console as show
 from pipeline import system_errors
-from pipeline.__main__ import INTERRUPTED
 from pipeline.contract import commands as contract_commands
 from pipeline.contract import validate_command
 from pipeline.cost import command as cost_command
@@ -22,7 +21,7 @@ from pipeline.deploy import aws_errors
 from pipeline.deploy import commands as deploy_commands
 from pipeline.draft import commands as draft_commands
 from pipeline.emulator import commands as emulator_commands
-from pipeline.errors import CliError, UsageError
+from pipeline.errors import INTERRUPTED, CliError, UsageError
 from pipeline.inspect import explain_commands, monitor_commands
 from pipeline.options import check_combinations
 from pipeline.recover import commands as recover_commands

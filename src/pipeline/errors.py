@@ -1,5 +1,8 @@
 """The errors of the CLI. Each has a message and a next step for the user."""
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
 
 class CliError(Exception):
     """A command can't continue. `next_step` is advice for the user."""

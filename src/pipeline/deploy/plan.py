@@ -79,7 +79,7 @@ class TerraformPlan:
         listed = "\n".join(lines)
         return (
             f"### Plan for {name}\n\n{self.count()}\n\n```diff\n{listed}\n```\n\n"
-            f"Resources and attributes, without values. Digest: {self.digest}.\n"
+            f"Resources and attributes, without values. Digest {self.digest}.\n"
         )
 
 
