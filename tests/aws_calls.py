@@ -158,7 +158,7 @@ _FORGOTTEN_EVENT = Batch.from_input(
         "dataset": "orders",
         "batch_id": "orders-" + 32 * "0",
         "revision": 1,
-        "source": {"bucket": harness.INGEST, "key": "k", "version_id": "v", "size": 1, "etag": "e", "sequencer": ""},
+        "source": {"bucket": "b", "key": "k", "version_id": "v", "size": 1, "etag": "e", "sequencer": ""},
         "ingested_at": "2026-01-01T00:00:00Z",
         "chunk_bytes": 1,
         "last_chunk": 0,

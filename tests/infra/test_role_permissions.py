@@ -27,6 +27,8 @@ from tests.infra.policies import (
     role_policies,
 )
 
+UNREADABLE = aws_calls._FORGOTTEN_EVENT.source.bucket
+"""A bucket that no function may read. The reconciler asks whether an object in it exists, and may be refused."""
 BUCKETS = {harness.INGEST: INGEST, harness.PROCESSED: PROCESSED}
 
 NEEDS = {
@@ -97,7 +99,10 @@ def grants(plan: Run, function: str) -> set[tuple[str, str]]:
 def needed(function: str) -> set[tuple[str, str]]:
     """The action and the resource of each permission that a function's calls need."""
     return {
-        (action, resource_of(call)) for call in aws_calls.by_function()[function] for action in sorted(actions_of(call))
+        (action, resource_of(call))
+        for call in aws_calls.by_function()[function]
+        if call.params.get("Bucket") != UNREADABLE
+        for action in sorted(actions_of(call))
     }
 
 

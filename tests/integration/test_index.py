@@ -206,6 +206,7 @@ def test_validate_stages_its_files_and_the_counts_last(monkeypatch: pytest.Monke
         "control_totals": {"total_amount": "293.4800", "line_total": "261.10"},
         "received_bytes": len(lines([order(), {}])) - 2,
         "unreadable_bytes": 0,
+        "diagnosis": "",
     }
 
 

@@ -79,7 +79,7 @@ def pipeline(s3: Any) -> Pipeline:
 LISTINGS: dict[str, Callable[[Any], list[str]]] = {
     "survey": lambda s3: [found.key for found in versions(pipeline(s3))],
     "erase": lambda s3: [key for _, key, _ in erasure._versions(place(s3), "bucket", "")],
-    "outputs": lambda s3: [found["Key"] for found in outputs._objects(place(s3), "")],
+    "outputs": lambda s3: list(outputs._listed(place(s3), "Contents[].Key")),
     "one page": lambda s3: [found["Key"] for found in s3.list_objects_v2(Bucket="bucket")["Contents"]],
 }
 

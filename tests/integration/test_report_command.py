@@ -10,7 +10,6 @@ import pytest
 from pipeline import cli
 from pipeline.inspect import explain_commands
 from pipeline.recover import restarts
-from tests import harness
 from tests.integration.deployed import Place, patience
 from tests.unit.orders import lines, order
 
@@ -62,29 +61,20 @@ def test_each_outcome_has_its_page(place: Place, run: Run, data: bytes, headline
     assert "Traceback" not in page
 
 
-def test_first_rows_and_rejects_are_masked_by_default(place: Place, run: Run) -> None:
+def test_rejects_are_masked_by_default(place: Place, run: Run) -> None:
     batch = place.process(MIXED)
     assert run(batch.batch_id)[0] == 0
     page = Path(f"{batch.batch_id}.html").read_text("utf-8")
     assert "total_mismatch" in page
-    assert "5 of 11 rows" in page
     assert NAME not in page
     assert run(batch.batch_id, "--show-values", "--out", "shown.html") == (0, "shown.html\n", "")
-    assert Path("shown.html").read_text("utf-8").count(NAME) >= 2, "in a reject and in the customers"
+    assert Path("shown.html").read_text("utf-8").count(NAME) >= 1, "in a reject"
 
 
 def test_a_batch_can_be_named_by_key_or_execution(place: Place, run: Run, tmp_path: Path) -> None:
     batch = place.process(MIXED)
     for what in (batch.source.key, batch.batch_id, f"s3://{batch.source.bucket}/{batch.source.key}"):
         assert run(what, "--out", str(tmp_path))[:2] == (0, f"{tmp_path}/{batch.batch_id}.html\n")
-
-
-def test_expired_tables_are_reported_as_gone(place: Place, run: Run) -> None:
-    batch = place.process(MIXED)
-    for key in list(harness.keys("processed/")):
-        place.s3().delete_object(Bucket=harness.PROCESSED, Key=key)
-    assert run(batch.batch_id)[0] == 0
-    assert "its file no longer exists" in Path(f"{batch.batch_id}.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,7 @@ ACTIONS = {
     "GetCallerIdentity": "",  # needs none
     "HeadObject": "GetObject",
     "Invoke": "InvokeFunction",
+    "ListBuckets": "ListAllMyBuckets",
     "ListObjectsV2": "ListBucket",
     "ListSubscriptionsByTopic": "",  # only pipeline deploy lists subscriptions
 }

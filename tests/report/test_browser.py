@@ -342,4 +342,4 @@ def test_a_running_execution_is_drawn_as_such(open_page: Open, monkeypatch: pyte
     monkeypatch.setitem(STORIES, "running", lambda: running)
     page = open_page("running").page
     assert page.locator(".state.look-running").count() == 1
-    assert page.locator("h1").inner_text() == "It is running"
+    assert page.locator("h1").inner_text() == "The execution is running"
