@@ -11,9 +11,9 @@ from typing import IO, Any
 import msgspec
 
 from functions.common.contract import Version
-from functions.common.errors import EncodingError, MalformedDocumentError, PipelineError
+from functions.common.errors import EncodingError, MalformedDocumentError
 from functions.common.reject_codes import NOT_JSON, NOT_UTF8
-from functions.common.source.raw import BLANK, RawRecord
+from functions.common.source.raw import BLANK, RawRecord, stretches
 from functions.validate.drift import Drift
 from functions.validate.record_validator import RecordValidator, Verdict
 from functions.validate.unreadable import found_of
@@ -102,7 +102,7 @@ class StreamPass:
     def read(self, records: Iterable[RawRecord]) -> int:
         """Write or reject each record, and return the number of records."""
         with _no_garbage_collection():
-            for raws in _stretches(records):
+            for raws in stretches(records, _HELD_BYTES):
                 self._read_together(raws)
         return self.passed_by_version.total() + self._n_rejected
 
@@ -210,23 +210,6 @@ class StreamPass:
             raise error(f"In record {raw.position} of the document {found_of(reason)}.")
         self.reject(raw, verdict)
         self._n_rejected += 1
-
-
-def _stretches(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:
-    """Yield lists of records that are decoded together, each of about _HELD_BYTES."""
-    held: list[RawRecord] = []
-    n_bytes = 0
-    try:
-        for raw in records:
-            held.append(raw)
-            n_bytes += raw.length
-            if n_bytes > _HELD_BYTES:
-                yield held
-                held, n_bytes = [], 0
-    except PipelineError:  # the document is broken here; errors in earlier records are reported first
-        yield held
-        raise
-    yield held
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from functions.common.source.chunk import open_chunk
 from functions.common.source.compression import compression_of, decompress
 from functions.common.source.content import LINES, SEQUENCE
 from functions.common.source.layout import HEAD_BYTES, content_of, layout_by_name, layout_of
-from functions.common.source.raw import RawRecord
+from functions.common.source.raw import RawRecord, stretches
 from pipeline.draft.envelopes import Place, place_of_records
 from pipeline.draft.profile import DECODER, Node
 from pipeline.draft.sample_files import SampleFile
@@ -208,7 +208,7 @@ def records_of(
     first, _ = _beginning(file.path)
     contract = _contract_for(given, _names_in(first))
     document = open_chunk(batch, 0, contract, settings, lambda start: _blocks(file.path, start, on_read))
-    for raws in _together(document.records):
+    for raws in stretches(document.records, _TOGETHER):
         yield _decoded(raws, document.split)
 
 
@@ -234,19 +234,6 @@ def _blocks(path: Path, start: int, on_read: Callable[[int], object]) -> Iterato
         while block := file.read(_BLOCK):
             on_read(len(block))
             yield block
-
-
-def _together(records: Iterator[RawRecord]) -> Iterator[list[RawRecord]]:
-    held: list[RawRecord] = []
-    n_bytes = 0
-    for raw in records:
-        held.append(raw)
-        n_bytes += raw.length
-        if n_bytes > _TOGETHER:
-            yield held
-            held, n_bytes = [], 0
-    if held:
-        yield held
 
 
 def _decoded(raws: list[RawRecord], split: Callable[[RawRecord], Sequence[RawRecord]]) -> list[Any]:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pipeline.draft.tables import DraftPlan, DraftTable
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
-_WIDE = 110
 
 
 @cache
